@@ -1,0 +1,46 @@
+"""xmpplab: a local-first lab for XMPP federation.
+
+What scripts and tests use is here; everything is imported when first asked for, so that `import lab` is cheap.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from lab.errors import LabError, NotApplicable, NotReady, TimedOut, UserError
+    from lab.federation import Federation
+    from lab.runner import expect, scenario, step
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "Federation": "lab.federation",
+    "expect": "lab.runner",
+    "scenario": "lab.runner",
+    "step": "lab.runner",
+    "LabError": "lab.errors",
+    "NotApplicable": "lab.errors",
+    "NotReady": "lab.errors",
+    "TimedOut": "lab.errors",
+    "UserError": "lab.errors",
+}
+
+__all__ = [
+    "Federation",
+    "LabError",
+    "NotApplicable",
+    "NotReady",
+    "TimedOut",
+    "UserError",
+    "expect",
+    "scenario",
+    "step",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'lab' has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)

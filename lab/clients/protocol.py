@@ -1,0 +1,52 @@
+"""The agent protocol, version 1: JSON Lines on standard input and output.
+
+An agent is a process that hosts devices (XMPP clients). Requests come in, one JSON object a line:
+
+    {"id": 1, "op": "connect", "device": "d1", ...}
+
+and each is answered once, in any order, with `{"id": 1, "ok": {...}}` or
+`{"id": 1, "error": {"kind": "peer|timeout|usage|internal", "message": "..."}}`. In between come events:
+`{"event": "delivered", "device": "d1", "at": 1700000000.0, ...}`. Standard input at its end means: disconnect
+everything and exit. Standard error is for people. `device` is a name the other side chooses.
+
+Requests (fields beside id, op, device; `?` may be left out) and what is true once they are answered:
+
+hello           {} -> {protocol: 1, agent, encryptions: [...]}
+connect         {jid, password, resource, host, port, authority (PEM text), encryption, trust ("blind" |
+                "undecided"), folder? (keys and trust persist here), timeout}
+                -> {jid: full JID, stream, omemo_device? (id), fingerprint? (hex)}: bound, roster fetched,
+                presence sent, offline messages handed over; with OMEMO the device list and bundle can be fetched
+disconnect      {} -> {}: the server has closed the stream (`Disconnected` has been sent)
+send            {to, body, message (stanza id), encryption?, room?, marker?, timeout}
+                -> {stream, encryption}: handed to the stream, encrypted for every device known then
+send_raw        {xml} -> {}: any stanza, as it is
+join            {room, nick, timeout} -> {occupants: [full room JIDs]}: self-presence (status 110) has come
+leave           {room, nick} -> {}
+occupants       {room} -> {occupants: [...]}
+configure_room  {room, values: {var: value}} -> {}
+archive         {with?, start?, archive? (bare JID of a room)} -> {messages: [{id, from, to, at, body}]}
+devices         {of (bare JID), timeout} -> {ids: [...]}: OMEMO device ids published, asked afresh
+fingerprints    {of} -> {devices: [{id, fingerprint, trust}]}
+set_trust       {of, fingerprint, level ("trusted" | "distrusted" | "undecided")} -> {}
+ping            {to, timeout} -> {seconds}
+iq              {xml, timeout} -> {xml}: any IQ, its answer
+
+Events (all with event, device, at):
+
+connected       {jid, stream}
+disconnected    {jid, stream, reason}
+delivered       {message, from, to, stream, via ("live" | "offline" | "archive" | "carbon"), body, encrypted
+                (namespace or null), room}
+bounced         {message, by, condition, type, text}
+decrypted       {message, from, encryption, body, sender_key, trust, via}
+not-decrypted   {message, from, encryption, reason}
+presence        {from, type, room, codes: [...]}
+trouble         {message}: an error that no request asked about
+"""
+
+from __future__ import annotations
+
+VERSION = 1
+
+#: Request fields that must never be logged.
+SECRET_FIELDS = frozenset({"password"})

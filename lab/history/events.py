@@ -1,0 +1,248 @@
+"""The events of a run: the language that scenarios, checks and reports share.
+
+Each event is a frozen dataclass with one sentence; `at` is seconds since the epoch, as the machine that saw
+it says. A history is a file of JSON lines, one event a line, its kind under the key `event`. Whatever is
+judged or drawn later is a function of these lines and of the plan beside them.
+
+JIDs are strings: `bare` is user@domain, `full` is user@domain/resource (RFC 7622).
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, fields
+from typing import Any, ClassVar
+
+
+@dataclass(frozen=True, kw_only=True)
+class Event:
+    """Something that happened, at a time."""
+
+    kind: ClassVar[str]
+    at: float
+
+    def to_json(self) -> dict[str, Any]:
+        """The event as a JSON object; the inverse of `from_json`."""
+        return {"event": self.kind, **asdict(self)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunStarted(Event):
+    """A scenario began on a topology."""
+
+    kind = "run-started"
+    scenario: str
+    title: str
+    topology: str
+    runtime: str
+    spec: str = ""
+    expects: tuple[tuple[str, str], ...] = ()  # check name -> verdict that makes the run valid
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunEnded(Event):
+    """The scenario returned, or ended with an error of its own or of the lab."""
+
+    kind = "run-ended"
+    how: str  # "finished", "expectation", "lab-error", "not-applicable", "interrupted"
+    detail: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Connected(Event):
+    """A device has a live stream: bound, roster fetched, presence sent (RFC 6121 section 4.2)."""
+
+    kind = "connected"
+    device: str  # full JID
+    stream: str  # unique per live stream
+
+
+@dataclass(frozen=True, kw_only=True)
+class Disconnected(Event):
+    """A device's live stream ended."""
+
+    kind = "disconnected"
+    device: str
+    stream: str
+    reason: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sent(Event):
+    """A device handed a message to its stream."""
+
+    kind = "sent"
+    message: str  # the stanza's id attribute, unique in the run
+    sender: str  # full JID
+    receiver: str  # bare or full JID; a room's bare JID for a room
+    stream: str
+    encryption: str  # "plain", "omemo"
+    room: bool = False
+    marker: bool = False  # sent by settle(), not by the scenario
+    canary: str | None = None  # the secret text inside, if any
+    expected: tuple[str, ...] = ()  # full JIDs that were connected and are addressed
+
+
+@dataclass(frozen=True, kw_only=True)
+class Delivered(Event):
+    """A device was handed a message."""
+
+    kind = "delivered"
+    message: str
+    sender: str  # as the stanza's `from` says
+    device: str  # full JID of the device that got it
+    stream: str
+    via: str  # "live", "offline", "archive", "carbon"
+    marker: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bounced(Event):
+    """A message came back to its sender as a stanza of type error (RFC 6120 section 8.3)."""
+
+    kind = "bounced"
+    message: str
+    device: str  # full JID of the sender that got the error
+    condition: str  # "remote-server-not-found", ...
+    by: str  # the error's `from`
+    error_type: str = ""  # "cancel", "wait", ...
+    text: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Decrypted(Event):
+    """A device decrypted a message; `matches` says whether the plaintext is the one that was sent."""
+
+    kind = "decrypted"
+    message: str
+    device: str
+    encryption: str
+    matches: bool | None = None  # None: the lab does not know what was sent
+    sender_key: str = ""  # hex fingerprint of the sending device's identity key
+    trust: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class NotDecrypted(Event):
+    """A device got an encrypted message that it could not decrypt."""
+
+    kind = "not-decrypted"
+    message: str
+    device: str
+    encryption: str
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServerSaw(Event):
+    """A server handled a stanza; in a `meta` feed `stanza` is None."""
+
+    kind = "server-saw"
+    server: str  # the server's name in the topology
+    direction: str  # "in", "out"
+    stream: str  # "c2s", "s2s"
+    name: str  # "message", "presence", "iq"
+    type: str | None
+    id: str | None
+    sender: str | None
+    receiver: str | None
+    size: int  # bytes, serialised
+    encryption: str | None  # namespace of an <encrypted/> child
+    body: bool  # a <body/> that is not merely an encrypted message's fallback
+    stanza: str | None  # the whole XML
+
+
+@dataclass(frozen=True, kw_only=True)
+class Searched(Event):
+    """A place of a server was searched for every canary."""
+
+    kind = "searched"
+    server: str
+    place: str  # "feed", "store", "archive", "log"
+    files: int
+    bytes: int
+    canaries: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class CanaryFound(Event):
+    """A canary stood readable in a place of a server."""
+
+    kind = "canary-found"
+    server: str
+    place: str
+    canary: str
+    encoding: str  # "raw", "base64", "hex"
+    where: str  # file name relative to the server's folder, or a stanza's id
+    message: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step(Event):
+    """A step of the scenario began or ended."""
+
+    kind = "step"
+    text: str
+    phase: str  # "begin", "end"
+    failed: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Expectation(Event):
+    """The scenario said what must hold, and whether it did."""
+
+    kind = "expectation"
+    expected: str
+    actual: str
+    held: bool
+    step: str = ""
+    message: str | None = None
+    timed_out: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class RouteSettled(Event):
+    """settle() tried a marker on a route that was used; without an arrival nothing can be said of what is missing."""
+
+    kind = "route-settled"
+    sender: str  # full JID
+    receiver: str  # full JID, or a room
+    arrived: bool
+    broken: bool = False  # a stream of this route was broken while it was used
+    detail: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Note(Event):
+    """Something worth knowing that no check judges."""
+
+    kind = "note"
+    text: str
+    by: str = "lab"
+
+
+KINDS: dict[str, type[Event]] = {
+    event.kind: event
+    for event in (
+        RunStarted, RunEnded, Connected, Disconnected, Sent, Delivered, Bounced, Decrypted, NotDecrypted,
+        ServerSaw, Searched, CanaryFound, Step, Expectation, RouteSettled, Note,
+    )
+}  # fmt: skip
+
+
+def from_json(data: dict[str, Any]) -> Event:
+    """The event of a JSON object. Raises ValueError for an unknown kind, a missing or an unknown field."""
+    values = dict(data)
+    kind = KINDS.get(str(values.pop("event", None)))
+    if kind is None:
+        raise ValueError(f"unknown event {data.get('event')!r}")
+    names = {entry.name for entry in fields(kind)}
+    if unknown := values.keys() - names:
+        raise ValueError(f"event {kind.kind!r} has no field {sorted(unknown)[0]!r}")
+    try:
+        return kind(**{key: _frozen(value) for key, value in values.items()})
+    except TypeError as error:
+        raise ValueError(f"event {kind.kind!r}: {error}") from error
+
+
+def _frozen(value: Any) -> Any:
+    return tuple(_frozen(item) for item in value) if isinstance(value, list) else value

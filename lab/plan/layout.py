@@ -1,0 +1,112 @@
+"""Where things lie: the folder of a lab and what is in it. Paths only; nothing here reads or writes.
+
+Everything that a lab keeps is below one folder, mode 0700, so that ending a lab is deleting it:
+
+    lab.json             name, runtime, phase, who owns it
+    plan.json            the plan
+    secret               the lab's password, drawn when it is made
+    lock                 held with flock by whoever changes the lab
+    control.sock         the service's control socket, 0600
+    service.json         pid and start time of the service; service.log beside it
+    authority/           the lab's certificate authority
+    servers/<name>/      a server's folder: its configuration, certs/, data/, logs
+    people/<server>/<user>/<resource>/   a device's keys and trust
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+# Names of the files below a server's folder that every software keeps to.
+FEED = "feed.jsonl"  # what it saw, one JSON object a line
+READY = "ready.jsonl"  # {"probed": "<domain>"} for each neighbour that answered its ping
+LOG = "server.log"
+OUTPUT = "output.log"  # standard output and error of its process
+
+# Ports on the address of the lab's services.
+DNS_PORT = 53  # containers: one port, the view is chosen by the asker's address
+DNS_BASE_PORT = 5400  # processes: the view of the i-th server is port DNS_BASE_PORT + i
+RELAY_BASE_PORT = 20000  # the k-th direction of a link
+REFUSED_PORT = 1  # nothing listens there
+UNREACHABLE_PORT = 19999  # connections there are never answered
+
+C2S_PORT = 5222
+S2S_PORT = 5269
+HTTPS_PORT = 5281
+
+
+def home() -> Path:
+    """The folder of all labs and caches: XMPPLAB_HOME, or /var/lib/xmpplab for root, else ~/.local/state/xmpplab."""
+    if chosen := os.environ.get("XMPPLAB_HOME"):
+        return Path(chosen).absolute()
+    if os.geteuid() == 0:
+        return Path("/var/lib/xmpplab")
+    state = os.environ.get("XDG_STATE_HOME")
+    return (Path(state) if state else Path.home() / ".local/state") / "xmpplab"
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The folder of one lab."""
+
+    root: Path
+
+    @classmethod
+    def of(cls, name: str) -> Layout:
+        """The layout of the lab of that name below `home()`."""
+        return cls(home() / "labs" / name)
+
+    @property
+    def name(self) -> str:
+        """The lab's name."""
+        return self.root.name
+
+    @property
+    def state(self) -> Path:
+        """lab.json."""
+        return self.root / "lab.json"
+
+    @property
+    def plan(self) -> Path:
+        """plan.json."""
+        return self.root / "plan.json"
+
+    @property
+    def secret(self) -> Path:
+        """The file with the lab's password."""
+        return self.root / "secret"
+
+    @property
+    def lock(self) -> Path:
+        """The file that is locked while the lab changes."""
+        return self.root / "lock"
+
+    @property
+    def control(self) -> Path:
+        """The service's control socket."""
+        return self.root / "control.sock"
+
+    @property
+    def service(self) -> Path:
+        """Pid and start time of the service process."""
+        return self.root / "service.json"
+
+    @property
+    def service_log(self) -> Path:
+        """What the service logs."""
+        return self.root / "service.log"
+
+    @property
+    def authority(self) -> Path:
+        """The folder of the lab's certificate authority."""
+        return self.root / "authority"
+
+    def server(self, name: str) -> Path:
+        """A server's folder, as the host sees it."""
+        return self.root / "servers" / name
+
+    def device(self, server: str, user: str, resource: str) -> Path:
+        """The folder of one device's keys and trust."""
+        return self.root / "people" / server / user / resource

@@ -1,0 +1,101 @@
+"""What carries a plan out: one protocol, two implementations, `containers` and `processes`.
+
+A runtime starts and never renders. Public coroutines say what is true once they return.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from lab.plan.layout import Layout
+from lab.plan.model import Ground, Plan
+from lab.servers.software import Operation
+from lab.topology.spec import Server
+
+Progress = Callable[[str], None]  # told a short sentence whenever something is under way
+
+
+@dataclass(frozen=True)
+class ServerState:
+    """What a runtime knows of one server's process."""
+
+    running: bool
+    pid: int | None = None  # of the main process, as the host sees it
+    exit_code: int | None = None
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of `xmpplab doctor`."""
+
+    what: str
+    good: bool
+    found: str
+    remedy: str = ""  # what to do, where it is not good
+
+
+@dataclass
+class Claim:
+    """Addresses held for one lab until it is started or given back: no other lab can take them meanwhile."""
+
+    ground: Ground
+    descriptors: tuple[int, ...] = ()  # open files that hold the claim, inherited by the service
+    release: Callable[[], None] = field(default=lambda: None)
+
+
+@dataclass
+class Pipes:
+    """An agent's standard input and output (JSON Lines); `close` ends it and returns once it is gone."""
+
+    reader: asyncio.StreamReader
+    writer: asyncio.StreamWriter
+    close: Callable[[], asyncio.Future[None]]
+
+
+class Runtime(Protocol):
+    """Carries plans out."""
+
+    name: str
+
+    def findings(self) -> list[Finding]:
+        """Whether this runtime can work on this machine, and what to do where it cannot."""
+        ...
+
+    async def prepare(self, servers: Sequence[Server], progress: Progress) -> None:
+        """Make sure the servers' software is there (packages unpacked, images built). Raises MissingError."""
+        ...
+
+    async def claim(self, layout: Layout, servers: Sequence[Server]) -> Claim:
+        """Take addresses that no other lab on this machine uses. Raises MissingError if there are none."""
+        ...
+
+    async def start(self, layout: Layout, plan: Plan, claim: Claim, *, owned: bool, progress: Progress) -> None:
+        """Start the service and every server; returns once each has been started (not: is ready).
+
+        With `owned` the lab ends, and its folder is deleted, when this process ends, however it ends.
+        """
+        ...
+
+    async def states(self, layout: Layout, plan: Plan) -> dict[str, ServerState]:
+        """Each server's process, by server name."""
+        ...
+
+    async def operate(self, layout: Layout, plan: Plan, server: str, operations: Sequence[Operation]) -> None:
+        """Carry operations out on a running server. Raises PeerError if it refuses."""
+        ...
+
+    async def agent(self, layout: Layout, plan: Plan, argv: Sequence[str] | None = None) -> Pipes:
+        """Start an agent on the lab's network: `python -m lab.clients.agent`, or the user's own command."""
+        ...
+
+    async def execute(self, layout: Layout, plan: Plan, server: str, argv: Sequence[str]) -> int:
+        """Run a command beside a server with this terminal's input and output; its exit code."""
+        ...
+
+    async def stop(self, layout: Layout) -> None:
+        """End everything of the lab but its folder; returns once it is gone. Also for half-started labs."""
+        ...

@@ -1,0 +1,144 @@
+"""What a topology means once every default is applied: frozen values, no file positions, no shapes left.
+
+A topology is an undirected graph. Its vertices are servers, its edges are the pairs that may federate
+(RFC 6120 section 10.4: servers do not relay for each other, so no edge means no messages).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class Unlinked(StrEnum):
+    """What happens between two servers without a link."""
+
+    NOT_ALLOWED = "not-allowed"  # policy at both ends
+    NXDOMAIN = "nxdomain"  # the name does not exist for the asker
+    REFUSED = "refused"  # the name resolves, the port refuses
+    UNREACHABLE = "unreachable"  # the name resolves, nothing answers
+
+
+class Tls(StrEnum):
+    """Whether a server wants TLS between servers (RFC 6120 section 5.3)."""
+
+    REQUIRED = "required"
+    OPTIONAL = "optional"
+    OFF = "off"
+
+
+class Authentication(StrEnum):
+    """How servers prove who they are: SASL EXTERNAL (XEP-0178) or server dialback (XEP-0220)."""
+
+    EXTERNAL = "external"
+    DIALBACK = "dialback"
+    EITHER = "either"  # EXTERNAL where the certificate holds, dialback otherwise
+
+
+class Certificate(StrEnum):
+    """The certificate a server presents; all but `valid` are wrong on purpose."""
+
+    VALID = "valid"
+    EXPIRED = "expired"
+    NOT_YET_VALID = "not-yet-valid"
+    WRONG_NAME = "wrong-name"
+    SELF_SIGNED = "self-signed"
+    UNKNOWN_AUTHORITY = "unknown-authority"
+    SERVER_AUTH_ONLY = "server-auth-only"
+
+
+class Feed(StrEnum):
+    """How much of what it sees a server tells."""
+
+    FULL = "full"  # whole stanzas
+    META = "meta"  # all but what is inside: who, whom, when, how large
+    OFF = "off"
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """What one direction of a link is like."""
+
+    latency: float = 0.0  # seconds added to every byte
+    jitter: float = 0.0  # seconds, standard deviation around the latency
+    rate: int | None = None  # bytes per second, None: unlimited
+
+    @property
+    def neutral(self) -> bool:
+        """True if this direction changes nothing."""
+        return not self.latency and not self.jitter and self.rate is None
+
+
+@dataclass(frozen=True)
+class Custom:
+    """A server the lab does not know, described by the user (API.md: `software: ./mine.yaml`).
+
+    It gets XMPPLAB_DOMAIN, XMPPLAB_CERTIFICATE, XMPPLAB_KEY, XMPPLAB_AUTHORITY, XMPPLAB_USERS and
+    XMPPLAB_DNS in its environment, and listens on ports 5222 and 5269 of XMPPLAB_ADDRESS.
+    """
+
+    name: str
+    command: tuple[str, ...] = ()  # runtime `processes`; also the command in the image
+    image: str | None = None  # runtime `containers`
+    folder: str = ""  # where the description lies: relative paths in `command` start there
+
+
+@dataclass(frozen=True)
+class Server:
+    """One server of the federation."""
+
+    name: str
+    domain: str
+    software: str  # "prosody", "ejabberd", "custom", "external", "scripted"
+    version: str  # "13.0"; "" where it has no meaning
+    users: int = 0  # accounts made before it is ready: user1 .. userN
+    tls: Tls = Tls.REQUIRED
+    authentication: Authentication = Authentication.EXTERNAL
+    certificate: Certificate = Certificate.VALID
+    feed: Feed = Feed.FULL
+    custom: Custom | None = None
+    address: str | None = None  # software "external" only: "host:port" of its server-to-server port
+
+
+@dataclass(frozen=True)
+class Link:
+    """An edge: `a` and `b` may federate. `forward` is a to b, `backward` is b to a."""
+
+    a: str
+    b: str
+    forward: Conditions = field(default_factory=Conditions)
+    backward: Conditions = field(default_factory=Conditions)
+    direct: bool = False  # past the lab's relays
+
+    @property
+    def pair(self) -> frozenset[str]:
+        """The two server names, unordered."""
+        return frozenset((self.a, self.b))
+
+
+@dataclass(frozen=True)
+class Topology:
+    """A whole federation, ready to be planned."""
+
+    name: str
+    teaches: str
+    servers: tuple[Server, ...]
+    links: tuple[Link, ...]
+    unlinked: Unlinked = Unlinked.NOT_ALLOWED
+
+    def server(self, name: str) -> Server:
+        """The server of that name. Raises KeyError."""
+        for server in self.servers:
+            if server.name == name:
+                return server
+        raise KeyError(name)
+
+    def link(self, a: str, b: str) -> Link | None:
+        """The link between two servers, whichever way round, or None."""
+        pair = frozenset((a, b))
+        return next((link for link in self.links if link.pair == pair), None)
+
+    def neighbours(self, name: str) -> tuple[str, ...]:
+        """Names of the servers linked with `name`, in the topology's order."""
+        linked = {other for link in self.links if name in link.pair for other in link.pair - {name}}
+        return tuple(server.name for server in self.servers if server.name in linked)
