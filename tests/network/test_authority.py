@@ -1,0 +1,136 @@
+"""The certificate authority: what a verifier that is not ours says of each kind, and what the files look like."""
+
+from __future__ import annotations
+
+import ssl
+import stat
+import time
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.x509.oid import ExtendedKeyUsageOID
+
+from lab.errors import UserError
+from lab.network.authority import XMPP_ADDR, Authority
+from lab.plan.model import CertificateRequest
+from lab.topology.spec import Certificate
+
+DOMAIN = "home.test"
+NAMES = ("home.test", "rooms.home.test", "upload.home.test")
+
+
+def request(kind: Certificate = Certificate.VALID, domain: str = DOMAIN) -> CertificateRequest:
+    return CertificateRequest(domain=domain, names=NAMES, kind=kind)
+
+
+@pytest.fixture
+def authority(tmp_path: Path) -> Authority:
+    return Authority.create(tmp_path / "authority")
+
+
+def handshake(trusted: Path, folder: Path, name: str = DOMAIN, domain: str = DOMAIN) -> None:
+    """A TLS handshake in memory (OpenSSL's verifier); raises ssl.SSLCertVerificationError."""
+    certs = folder / "certs"
+    accepting = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    accepting.load_cert_chain(certs / f"{domain}.crt", certs / f"{domain}.key")
+    calling = ssl.create_default_context(cafile=str(trusted))
+    to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
+    client = calling.wrap_bio(to_client, to_server, server_hostname=name)
+    server = accepting.wrap_bio(to_server, to_client, server_side=True)
+    for _ in range(4):
+        for side in (client, server):
+            try:
+                side.do_handshake()
+            except ssl.SSLWantReadError:
+                continue
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_valid_certificate_holds_for_every_host_name(authority: Authority, tmp_path: Path, name: str) -> None:
+    authority.issue(request(), tmp_path)
+    handshake(tmp_path / "certs/authority.pem", tmp_path, name)
+
+
+@pytest.mark.parametrize(
+    ("kind", "complaint"),
+    [
+        (Certificate.EXPIRED, "expired"),
+        (Certificate.NOT_YET_VALID, "not yet valid"),
+        (Certificate.WRONG_NAME, "Hostname mismatch"),
+        (Certificate.SELF_SIGNED, "self-signed|self signed"),
+        (Certificate.UNKNOWN_AUTHORITY, "self-signed certificate in certificate chain|unable to get"),
+    ],
+)
+def test_bad_kind_is_refused_for_its_own_reason(
+    authority: Authority, tmp_path: Path, kind: Certificate, complaint: str
+) -> None:
+    authority.issue(request(kind), tmp_path)
+    with pytest.raises(ssl.SSLCertVerificationError, match=complaint):
+        handshake(tmp_path / "certs/authority.pem", tmp_path)
+
+
+def test_server_auth_only_serves_but_is_no_client(authority: Authority, tmp_path: Path) -> None:
+    authority.issue(request(Certificate.SERVER_AUTH_ONLY), tmp_path)
+    handshake(tmp_path / "certs/authority.pem", tmp_path)
+    usage = leaf(tmp_path).extensions.get_extension_for_class(x509.ExtendedKeyUsage)
+    assert list(usage.value) == [ExtendedKeyUsageOID.SERVER_AUTH]
+
+
+def leaf(folder: Path, domain: str = DOMAIN) -> x509.Certificate:
+    return x509.load_pem_x509_certificates((folder / f"certs/{domain}.crt").read_bytes())[0]
+
+
+def test_rules_that_servers_need(authority: Authority, tmp_path: Path) -> None:
+    authority.issue(request(), tmp_path)
+    certificate = leaf(tmp_path)
+    usage = certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage)
+    assert not usage.critical
+    assert set(usage.value) == {ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH}
+    alternative = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
+    assert not alternative.critical
+    assert certificate.subject
+    for checked in (certificate, authority.certificate):
+        assert (checked.not_valid_after_utc - checked.not_valid_before_utc).days < 3650
+    addresses = [
+        other.value[2:].decode()
+        for other in alternative.value.get_values_for_type(x509.OtherName)
+        if other.type_id == XMPP_ADDR
+    ]
+    assert addresses == list(NAMES)
+
+
+def test_long_names_need_long_der_lengths_and_no_common_name(authority: Authority, tmp_path: Path) -> None:
+    domain = ".".join(["x" * 60] * 3) + ".test"
+    asked = CertificateRequest(domain=domain, names=(domain,), kind=Certificate.VALID)
+    authority.issue(asked, tmp_path)
+    handshake(tmp_path / "certs/authority.pem", tmp_path, name=domain, domain=domain)
+    other = leaf(tmp_path, domain).extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    assert other.get_values_for_type(x509.OtherName)[0].value.endswith(domain.encode())
+
+
+def test_files_are_closed_to_others(authority: Authority, tmp_path: Path) -> None:
+    authority.issue(request(), tmp_path / "server")
+    for folder in (tmp_path / "authority", tmp_path / "server/certs"):
+        assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+        files = list(folder.iterdir())
+        assert {stat.S_IMODE(file.stat().st_mode) for file in files} == {0o600}
+        assert not [file.name for file in files if file.name.startswith(".")]
+
+
+def test_loaded_authority_issues_what_the_first_one_would(authority: Authority, tmp_path: Path) -> None:
+    Authority.load(tmp_path / "authority").issue(request(), tmp_path)
+    assert (tmp_path / "certs/authority.pem").read_bytes() == authority.pem
+    handshake(tmp_path / "certs/authority.pem", tmp_path)
+
+
+def test_loading_nothing_says_so(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="holds no certificate authority"):
+        Authority.load(tmp_path)
+
+
+def test_a_hundred_certificates_in_a_second_of_cpu(authority: Authority, tmp_path: Path) -> None:
+    begin = time.process_time()
+    for number in range(100):
+        authority.issue(request(domain=f"s{number}.test"), tmp_path / f"s{number}")
+    assert time.process_time() - begin < 1.0
