@@ -161,6 +161,7 @@ class Searched(Event):
     files: int
     bytes: int
     canaries: int
+    control: bool | None = None  # the text that must stand there was found; None: nothing need stand there
 
 
 @dataclass(frozen=True, kw_only=True)

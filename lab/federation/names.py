@@ -1,0 +1,41 @@
+"""Names for people: claimed in the lab's folder, so that two runs in one lab never share an account."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from lab.errors import UserError
+from lab.plan.layout import Layout
+from lab.topology.spec import Server
+
+# The names that cryptographers and their readers know; enough for a story.
+CAST = ("alice", "bob", "carol", "dave", "erin", "frank", "grace", "heidi", "ivan", "judy", "kim", "liam", "mona")
+
+
+def claim_name(layout: Layout, server: Server, wanted: str | None) -> str:
+    """A user name on `server` that nobody in this lab has used: `wanted`, or with a number added.
+
+    On a server the lab did not write the configuration of, accounts cannot be made: the next of its user1 to userN is
+    taken. Raises UserError if it has no more.
+    """
+    people = layout.root / "people" / server.name
+    people.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for name in _candidates(server, wanted):
+        try:
+            (people / name).mkdir(mode=0o700)  # atomic: whoever makes the folder has the name
+        except FileExistsError:
+            continue
+        return name
+    raise UserError(
+        f"server {server.name} has {server.users} accounts and all are taken: give it more with `users:` in the topology"
+    )
+
+
+def _candidates(server: Server, wanted: str | None) -> Iterator[str]:
+    if server.software == "custom":
+        yield from (f"user{number}" for number in range(1, server.users + 1))
+        return
+    names = (wanted,) if wanted else CAST
+    yield from names
+    for number in range(2, 1_000_000):
+        yield from (f"{name}{number}" for name in names)

@@ -1,0 +1,77 @@
+"""What became of a message, and what a link promises of it.
+
+A message has a set of outcomes: deliveries (live, from the offline store, from an archive, as a carbon copy) and
+bounces (which condition, from whom); both, several or none of them are possible, and all are kept.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """A device was handed the message."""
+
+    device: str  # full JID
+    via: str  # "live", "offline", "archive", "carbon"
+    at: float  # seconds since the epoch
+    text: str | None  # as the person reads it; None if it could not be decrypted
+    encryption: str  # "plain", "omemo"
+
+
+@dataclass(frozen=True)
+class Bounce:
+    """The message came back as a stanza error (RFC 6120 section 8.3)."""
+
+    condition: str  # "not-allowed", "remote-server-not-found", ...
+    by: str  # JID that sent the error
+    at: float
+    text: str = ""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """All that became of a message until it was settled or the deadline was over."""
+
+    deliveries: tuple[Delivery, ...]
+    bounces: tuple[Bounce, ...]
+    settled: bool  # False: the deadline passed first
+
+    def __str__(self) -> str:
+        parts = [f"delivered to {one.device} ({one.via})" for one in self.deliveries]
+        parts += [f"bounced by {one.by} with {one.condition}" for one in self.bounces]
+        if not parts:
+            parts = ["neither delivered nor bounced"]
+        return ", ".join(parts) + ("" if self.settled else ", not settled before the deadline")
+
+
+@dataclass(frozen=True)
+class Delivers:
+    """Promise: every device that was online gets the message once, and nothing bounces."""
+
+    def matches(self, outcome: Outcome) -> bool:
+        """True if the promise was kept."""
+        direct = [one.device for one in outcome.deliveries if one.via in ("live", "offline")]
+        return outcome.settled and bool(direct) and len(direct) == len(set(direct)) and not outcome.bounces
+
+    def __str__(self) -> str:
+        return "delivered once"
+
+
+@dataclass(frozen=True)
+class Refuses:
+    """Promise: nobody gets the message, its sender gets one of these stanza error conditions."""
+
+    conditions: tuple[str, ...]
+    within: float  # seconds
+
+    def matches(self, outcome: Outcome) -> bool:
+        """True if the promise was kept."""
+        return not outcome.deliveries and [one.condition in self.conditions for one in outcome.bounces] == [True]
+
+    def __str__(self) -> str:
+        return f"bounced with {' or '.join(self.conditions)} within {self.within:g} s"
+
+
+Promise = Delivers | Refuses
