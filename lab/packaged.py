@@ -1,0 +1,36 @@
+"""Where the files that ship with the package lie: topologies, scenarios, load tests, images, schemas.
+
+In a checkout they are folders beside `lab/`; in an installed wheel the build has put them into `lab/data/`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from lab.errors import MissingError
+
+_PACKAGE = Path(__file__).resolve().parent
+
+
+def folder(name: str) -> Path:
+    """The folder of that name: "topologies", "scenarios", "loadtests", "images", "schemas".
+
+    Raises MissingError if the installation has none.
+    """
+    installed, checkout = _PACKAGE / "data" / name, _PACKAGE.parent / name
+    if installed.is_dir():
+        return installed
+    if (_PACKAGE.parent / "pyproject.toml").is_file() and checkout.is_dir():
+        return checkout
+    raise MissingError(f"the folder '{name}' of xmpplab is missing at {installed}: install xmpplab again")
+
+
+def find(kind: str, name: str, suffix: str) -> Path | None:
+    """The file of that name in the folder `kind`; `-` and `_` are the same, None if there is none."""
+    wanted = folder(kind) / f"{name.replace('-', '_')}{suffix}"
+    return wanted if wanted.is_file() else None
+
+
+def names(kind: str, suffix: str) -> tuple[str, ...]:
+    """Names of all files in the folder `kind` with that suffix, with hyphens as they are written on the command line."""
+    return tuple(sorted(path.stem.replace("_", "-") for path in folder(kind).glob(f"[a-z]*{suffix}")))
