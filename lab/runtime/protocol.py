@@ -17,6 +17,10 @@ from lab.topology.spec import Server
 
 Progress = Callable[[str], None]  # told a short sentence whenever something is under way
 
+#: As root, servers run as this uid and gid, in both runtimes; it needs no entry in /etc/passwd, and lies
+#: above the range that Debian gives to people (1000-59999).
+SERVER_UID = 61747
+
 
 @dataclass(frozen=True)
 class ServerState:
@@ -89,7 +93,10 @@ class Runtime(Protocol):
         ...
 
     async def agent(self, layout: Layout, plan: Plan, argv: Sequence[str] | None = None) -> Pipes:
-        """Start an agent on the lab's network: `python -m lab.clients.agent`, or the user's own command."""
+        """Start an agent on the lab's network: `python -m lab.clients.agent`, or the user's own command.
+
+        The lab's folder `people` is there under the path that it has on the host, readable and writable.
+        """
         ...
 
     async def execute(self, layout: Layout, plan: Plan, server: str, argv: Sequence[str]) -> int:

@@ -1,0 +1,276 @@
+"""The life of a lab, alike for both runtimes: up, found again, down.
+
+    up      lock, sweep, compare with what is there, look at memory, software, addresses, plan, folder, start, ready
+    down    lock, stop, delete
+
+Rules:
+- while a lab is brought up its lock is held; an error, Ctrl-C or a cancelled task takes down what was begun and
+  deletes the folder before the error goes on. A killed `up` leaves a folder whose lock is free: see `sweep`;
+- a lab that is up with an equal plan is used as it is; with another plan nothing is touched without `recreate`;
+- `plan` is a pure function of topology and ground: whether a lab fits a topology is found out by planning the
+  topology again on the lab's own ground.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+import time
+from dataclasses import dataclass
+
+from lab.errors import LabError, MissingError, UserError
+from lab.plan import files
+from lab.plan.build import build
+from lab.plan.layout import Layout
+from lab.plan.model import Plan
+from lab.runtime import folders, ready, state
+from lab.runtime.differences import differences
+from lab.runtime.handle import Lab
+from lab.runtime.memory import check_memory
+from lab.runtime.proc import Identity
+from lab.runtime.protocol import Progress, Runtime, ServerState
+from lab.topology.spec import Topology
+
+__all__ = ["Lab", "Status", "attach", "choose", "down", "down_all", "find", "status", "take_down", "up"]
+
+#: A lab's name is a folder's, a container's and a host's: letters, digits and hyphens (RFC 1123 section 2.1).
+_NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?")
+
+
+@dataclass(frozen=True)
+class Status:
+    """What is known of a lab that has a folder."""
+
+    name: str
+    runtime: str
+    phase: str  # "starting", "ready", "stopping", "broken": ready once, but its service is gone
+    owned: bool
+    owner: int  # pid of the process that started it
+    since: float  # seconds since the epoch
+    plan: Plan | None
+    states: dict[str, ServerState]
+    unknown: tuple[tuple[str, str], ...]
+
+
+def choose(name: str = "auto") -> Runtime:
+    """The runtime of that name; `auto` takes containers where an engine answers, else processes.
+
+    Raises UserError for another name, MissingError if containers are asked for and no engine answers.
+    """
+    from lab.runtime.processes import Processes
+
+    if name == "processes":
+        return Processes()
+    if name not in ("auto", "containers"):
+        raise UserError(f"there is no runtime {name!r}; choose one of auto, containers, processes")
+    from lab.runtime.containers import Containers
+
+    containers = Containers()
+    lacking = [finding for finding in containers.findings() if not finding.good]
+    if not lacking:
+        return containers
+    if name == "auto":
+        return Processes()
+    raise MissingError("\n".join(f"{one.what}: {one.found}. {one.remedy}".rstrip() for one in lacking))
+
+
+async def up(
+    topology: Topology,
+    *,
+    runtime: Runtime | str = "auto",
+    name: str | None = None,
+    owned: bool = False,
+    recreate: bool = False,
+    progress: Progress = lambda text: None,
+    timeout: float | None = None,
+) -> Lab:
+    """Bring a topology up; once this returns every allowed edge has carried a stanza both ways.
+
+    Without `name` the lab is called as its topology, or with `owned` as nobody else's. With `owned` it ends when
+    this process ends, however that happens. `timeout` is in seconds and counts from the servers' start.
+
+    Raises UserError (a lab of that name has another plan), MissingError (memory, software, addresses),
+    NotReady. Whatever was begun is gone by then.
+    """
+    from lab.runtime.sweep import sweep
+
+    chosen = choose(runtime) if isinstance(runtime, str) else runtime
+    layout = Layout.of(lab_name(topology, name, owned))
+    check_memory(topology)
+    await sweep(progress)
+    async with state.locked(layout, make=True):
+        found = await _attached(layout)
+        if found is not None:
+            changes = _changes(found, topology, chosen)
+            if not changes:
+                progress(f"{layout.name} is up already, with the same plan: nothing to do")
+                return found
+            if not recreate:
+                listed = "\n".join(f"  {change}" for change in changes)
+                raise UserError(f"a lab {layout.name} is up with another plan:\n{listed}\nuse --recreate, or --name")
+            progress(f"ending {layout.name} first")
+        await _end(layout, found.runtime if found else _runtime_of(layout, chosen))
+        return await _bring_up(layout, topology, chosen, owned, progress, timeout)
+
+
+async def attach(name: str) -> Lab:
+    """The lab of that name, which is up. Raises UserError if there is none, or it is not up."""
+    layout = Layout.of(name)
+    lab = await _attached(layout)
+    if lab is None:
+        record = state.Record.read(layout)
+        if record is None:
+            names = [one.name for one in state.layouts() if state.Record.read(one)]
+            raise UserError(f"there is no lab {name}; {'there are ' + ', '.join(names) if names else 'none is up'}")
+        raise UserError(f"the lab {name} is not up (phase {record.phase}); see `xmpplab down {name}`, `xmpplab sweep`")
+    return lab
+
+
+async def find(topology: Topology, runtime: Runtime | str = "auto") -> Lab | None:
+    """A lab that is up, is nobody's own, and whose plan is what this topology means; None if there is none."""
+    chosen = choose(runtime) if isinstance(runtime, str) else runtime
+    for layout in state.layouts():
+        record = state.Record.read(layout)
+        if record is None or record.owned or record.runtime != chosen.name or record.topology != topology.name:
+            continue
+        lab = await _attached(layout)
+        if lab is not None and not _changes(lab, topology, chosen):
+            return lab
+    return None
+
+
+async def down(name: str, *, progress: Progress = lambda text: None) -> bool:
+    """End the lab of that name and delete its folder, whatever state it is in; False if there is none."""
+    from lab.runtime.sweep import sweep
+
+    layout = Layout.of(name)
+    existed = layout.root.is_dir()
+    if existed:
+        progress(f"ending {name}")
+        await take_down(layout, _runtime_of(layout))
+    await sweep(progress)
+    return existed
+
+
+async def down_all(*, progress: Progress = lambda text: None) -> list[str]:
+    """End every lab that is nobody's own; their names."""
+    ended = []
+    for layout in state.layouts():
+        record = state.Record.read(layout)
+        if record is not None and record.owned and record.owner.alive:
+            continue
+        if await down(layout.name, progress=progress):
+            ended.append(layout.name)
+    return ended
+
+
+async def take_down(layout: Layout, runtime: Runtime) -> None:
+    """End a lab and delete its folder; returns once nothing of it is left. Raises TimedOut with what lives on."""
+    try:
+        async with state.locked(layout):
+            await _end(layout, runtime)
+            folders.remove(layout)
+    except FileNotFoundError:  # somebody else was faster
+        return
+
+
+async def status() -> list[Status]:
+    """Every lab that has a folder."""
+    found = []
+    for layout in state.layouts():
+        record = state.Record.read(layout)
+        if record is not None:
+            found.append(await _status(layout, record))
+    return found
+
+
+def lab_name(topology: Topology, name: str | None, owned: bool = False) -> str:
+    """The name that a lab gets. Raises UserError for one that cannot be a folder's and a host's name."""
+    if name is None:
+        name = f"{topology.name[:32].strip('-')}-{secrets.token_hex(3)}" if owned else topology.name
+    if not _NAME.fullmatch(name):
+        raise UserError(f"{name!r} cannot be a lab's name: use at most 40 of a-z, 0-9 and hyphens, as in my-lab")
+    return name
+
+
+async def _bring_up(
+    layout: Layout, topology: Topology, runtime: Runtime, owned: bool, progress: Progress, timeout: float | None
+) -> Lab:
+    me = Identity.of(os.getpid())
+    assert me is not None
+    record = state.Record(layout.name, topology.name, runtime.name, state.STARTING, owned, me, time.time())
+    claim = None
+    try:
+        record.write(layout)
+        await runtime.prepare(topology.servers, progress)
+        claim = await runtime.claim(layout, topology.servers)
+        plan = build(topology, claim.ground)
+        layout.plan.write_text(files.dumps(plan))
+        password, keys = folders.draw_secret(layout)
+        folders.write_servers(layout, plan, keys)
+        progress(f"starting {len(plan.servers)} servers ({runtime.name})")
+        await runtime.start(layout, plan, claim, owned=owned, progress=progress)
+        await ready.wait_ready(layout, plan, runtime, progress, timeout or ready.patience(plan))
+        unknown = ready.unknown_edges(plan)
+        record.at(state.READY, ready=time.time(), unknown=unknown).write(layout)
+    except BaseException:  # also a cancelled task: nothing that was begun stays
+        await _end(layout, runtime)
+        folders.remove(layout)
+        raise
+    finally:
+        if claim is not None:
+            claim.release()
+    return Lab(layout, plan, runtime, password, keys, owned, unknown)
+
+
+async def _end(layout: Layout, runtime: Runtime) -> None:
+    """End whatever runs of a lab, and delete all but its lock."""
+    record = state.Record.read(layout)
+    if record is not None:
+        record.at(state.STOPPING).write(layout)
+    await runtime.stop(layout)
+    folders.empty(layout)
+
+
+async def _attached(layout: Layout) -> Lab | None:
+    """The lab in this folder if it is up: ready once, and every server runs."""
+    record = state.Record.read(layout)
+    if record is None or record.phase != state.READY:
+        return None
+    runtime = choose(record.runtime)
+    plan = files.loads(layout.plan.read_text())
+    try:
+        states = await runtime.states(layout, plan)
+    except LabError:  # its service is gone
+        return None
+    if not all(one.running for one in states.values()):
+        return None
+    password, keys = folders.read_secret(layout)
+    return Lab(layout, plan, runtime, password, keys, record.owned, record.unknown)
+
+
+def _changes(lab: Lab, topology: Topology, runtime: Runtime) -> list[str]:
+    if lab.runtime.name != runtime.name:
+        return [f"runtime: {lab.runtime.name} now, {runtime.name} wanted"]
+    return differences(lab.plan, build(topology, lab.plan.ground))
+
+
+def _runtime_of(layout: Layout, default: Runtime | None = None) -> Runtime:
+    record = state.Record.read(layout)
+    if record is not None:
+        return choose(record.runtime)
+    return default or choose("processes")
+
+
+async def _status(layout: Layout, record: state.Record) -> Status:
+    plan, states, phase = None, {}, record.phase
+    if phase == state.READY:
+        plan = files.loads(layout.plan.read_text())
+        try:
+            states = await choose(record.runtime).states(layout, plan)
+        except LabError:
+            phase = "broken"
+    return Status(
+        record.name, record.runtime, phase, record.owned, record.owner.pid, record.made, plan, states, record.unknown
+    )

@@ -1,0 +1,45 @@
+"""Whether a topology's servers fit into the memory that this machine has left: said before anything starts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from lab.errors import MissingError
+from lab.servers import software
+from lab.topology.spec import Topology
+
+#: Kept free beside the servers: the service, agents and what else runs.
+RESERVE = 256 << 20
+_MEBIBYTE = 1 << 20
+
+
+def available() -> int:
+    """Bytes that can be used without swapping: the kernel's MemAvailable, or what the control group leaves of it."""
+    lines = Path("/proc/meminfo").read_text().splitlines()
+    free = next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:"))
+    return min([free, *_group_left()])
+
+
+def needed(topology: Topology) -> int:
+    """Bytes that the servers of a topology need, idle."""
+    return sum(software(server.software).memory for server in topology.servers)
+
+
+def check_memory(topology: Topology) -> None:
+    """Raises MissingError, with figures, if the servers do not fit."""
+    want, have = needed(topology) + RESERVE, available()
+    if want > have:
+        raise MissingError(
+            f"{topology.name}: its {len(topology.servers)} servers need about {want // _MEBIBYTE} MB of memory, and "
+            f"{have // _MEBIBYTE} MB are available. Take fewer servers, or prosody instead of ejabberd."
+        )
+
+
+def _group_left() -> list[int]:
+    """What the memory limit of our control group (version 2) leaves; [] without one."""
+    folder = Path("/sys/fs/cgroup")
+    try:
+        limit, used = (folder / "memory.max").read_text().strip(), (folder / "memory.current").read_text()
+    except OSError:
+        return []
+    return [] if limit == "max" else [int(limit) - int(used)]

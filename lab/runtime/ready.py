@@ -1,0 +1,177 @@
+"""Ready means federated: wait until every allowed edge has carried a stanza both ways.
+
+Each server tells in its READY file when it accepts streams, and when a neighbour has answered its ping
+(XEP-0199: question and answer use both directions of the edge). Only one end of an edge asks. Nothing logs in.
+
+Rules:
+- the files are read as they grow, never again from their beginning;
+- a server that exits, or a deadline, ends the waiting with NotReady, which quotes logs and the likely cause;
+- an edge whose ends both cannot ask (servers the lab does not know) is *unknown*, and said to be.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from lab.errors import NotReady
+from lab.plan.layout import LOG, OUTPUT, READY, S2S_PORT, Layout
+from lab.plan.model import Plan, ServerPlan
+from lab.runtime.protocol import Progress, Runtime, ServerState
+from lab.servers import software
+
+POLL = 0.03  # seconds between two looks at the files: a stat a server costs 2 microseconds
+WATCH = 0.5  # seconds between two looks at the processes
+PROGRESS = 0.5  # seconds between two sentences
+EVIDENCE_LINES = 12  # last log lines quoted of a server
+EVIDENCE_SERVERS = 3  # servers quoted at most
+
+BASE_PATIENCE = 60.0  # seconds for the first server: an ejabberd on a slow machine needs 10
+PATIENCE_EACH = 2.0  # seconds more for each server: a Prosody costs 0.15 s of CPU, an ejabberd 2
+
+
+@dataclass
+class _Watched:
+    """What one server has told until now."""
+
+    plan: ServerPlan
+    path: Path
+    offset: int = 0
+    started: bool = False
+    probed: set[str] = field(default_factory=set)
+
+    def read(self) -> None:
+        """Take in what the READY file has more of: whole lines only."""
+        try:
+            if self.path.stat().st_size <= self.offset:
+                return
+            with self.path.open("rb") as file:
+                file.seek(self.offset)
+                data = file.read()
+        except FileNotFoundError:
+            return
+        whole = data[: data.rfind(b"\n") + 1]
+        self.offset += len(whole)
+        for line in whole.splitlines():
+            entry = json.loads(line)
+            self.started = True
+            if domain := entry.get("probed"):
+                self.probed.add(domain)
+
+
+def patience(plan: Plan) -> float:
+    """Seconds that a lab of this size may take."""
+    return BASE_PATIENCE + PATIENCE_EACH * len(plan.servers)
+
+
+def unknown_edges(plan: Plan) -> tuple[tuple[str, str], ...]:
+    """Edges that no end asks over: whether they work is not known."""
+    asked = {frozenset((server.spec.name, target)) for server in plan.servers for target in server.probes}
+    return tuple((link.a, link.b) for link in plan.topology.links if link.pair not in asked)
+
+
+async def wait_ready(layout: Layout, plan: Plan, runtime: Runtime, progress: Progress, timeout: float) -> None:
+    """Return once every server is up and every edge that can be asked over has answered. Raises NotReady."""
+    watched = [_Watched(server, layout.server(server.spec.name) / READY) for server in plan.servers]
+    domains = {server.spec.name: server.spec.domain for server in plan.servers}
+    deadline = time.monotonic() + timeout
+    next_look, next_word = time.monotonic() + WATCH, time.monotonic() + PROGRESS
+    while True:
+        for one in watched:
+            one.read()
+        missing = [(w.plan.spec.name, t) for w in watched for t in w.plan.probes if domains[t] not in w.probed]
+        silent = [w for w in watched if not w.started]
+        if not missing and not silent:
+            progress(_sentence(watched, missing))
+            return
+        now = time.monotonic()
+        if now >= next_look:
+            await _look(layout, plan, runtime, silent)
+            next_look = time.monotonic() + WATCH
+        if now >= next_word:
+            progress(_sentence(watched, missing))
+            next_word = now + PROGRESS
+        if now >= deadline:
+            raise _not_ready(layout, plan, silent, missing, timeout)
+        await asyncio.sleep(POLL)
+
+
+async def _look(layout: Layout, plan: Plan, runtime: Runtime, silent: list[_Watched]) -> None:
+    """Fail for what has exited; find out whether servers that cannot tell accept streams."""
+    states = await runtime.states(layout, plan)
+    ended = [server for server in plan.servers if not _runs(server, states.get(server.spec.name))]
+    if ended:
+        names = ", ".join(server.spec.name for server in ended)
+        codes = {states[s.spec.name].exit_code for s in ended if s.spec.name in states}
+        text = f"{names}: ended before being ready (exit code {', '.join(map(str, sorted(codes, key=str)))})"
+        raise NotReady(text, _evidence(layout, ended))
+    for one in silent:
+        if not software(one.plan.spec.software).instrumented:
+            one.started = await _accepts(one.plan)
+
+
+def _runs(server: ServerPlan, state: ServerState | None) -> bool:
+    return server.spec.software == "external" or (state is not None and state.running)
+
+
+async def _accepts(server: ServerPlan) -> bool:
+    host, port = server.address, S2S_PORT
+    if server.spec.address:
+        host, _, text = server.spec.address.rpartition(":")
+        port = int(text)
+    try:
+        _, writer = await asyncio.wait_for(asyncio.open_connection(host, port), WATCH)
+    except (OSError, TimeoutError):
+        return False
+    writer.close()
+    return True
+
+
+def _sentence(watched: list[_Watched], missing: list[tuple[str, str]]) -> str:
+    edges = sum(len(one.plan.probes) for one in watched)
+    up = sum(one.started for one in watched)
+    return f"{up} of {len(watched)} servers up, {edges - len(missing)} of {edges} edges"
+
+
+def _not_ready(
+    layout: Layout, plan: Plan, silent: list[_Watched], missing: list[tuple[str, str]], timeout: float
+) -> NotReady:
+    parts = []
+    if silent:
+        parts.append(f"not up: {', '.join(one.plan.spec.name for one in silent)}")
+    if missing:
+        parts.append(f"no answer over: {', '.join(f'{a} to {b}' for a, b in missing[:10])}")
+    names = dict.fromkeys([one.plan.spec.name for one in silent] + [name for edge in missing for name in edge])
+    servers = [plan.server(name) for name in names]
+    return NotReady(f"not ready after {timeout:.0f} s; {'; '.join(parts)}", _evidence(layout, servers))
+
+
+def _evidence(layout: Layout, servers: list[ServerPlan]) -> tuple[str, ...]:
+    lines: list[str] = []
+    for server in servers[:EVIDENCE_SERVERS]:
+        name = server.spec.name
+        tail = last_lines(layout, name)
+        lines += [f"{name}: {line}" for line in tail] or [f"{name}: wrote nothing"]
+        if hint := software(server.spec.software).startup_hint(tail):
+            lines.append(f"{name}: likely cause: {hint}")
+    if len(servers) > EVIDENCE_SERVERS:
+        lines.append(f"and {len(servers) - EVIDENCE_SERVERS} more servers")
+    return tuple(lines)
+
+
+def last_lines(layout: Layout, server: str, count: int = EVIDENCE_LINES) -> list[str]:
+    """The last lines of what a server wrote: its standard error, then its log."""
+    lines: list[str] = []
+    for name in (OUTPUT, LOG):
+        try:
+            with (layout.server(server) / name).open("rb") as file:
+                file.seek(0, 2)
+                file.seek(max(0, file.tell() - 16384))
+                text = file.read().decode(errors="replace")
+        except FileNotFoundError:
+            continue
+        lines += [line for line in text.splitlines() if line.strip()][-count:]
+    return lines
