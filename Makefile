@@ -1,1 +1,62 @@
-# The two commands a newcomer needs are `make demo` and `make test`.
+# The two commands a newcomer needs are `make demo` and `make test`. Both need git, make and Python 3.11+ with venv.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# Inputs of the installation; it is done again only when one of them changes.
+INPUTS := pyproject.toml Makefile
+LAUNCHER = $(BIN)/xmpplab
+
+.PHONY: demo test lint bench lock clean
+.DELETE_ON_ERROR:
+
+# The main job: who can write to whom, then first contact with encryption across servers.
+demo: $(VENV)/.runtime
+	@$(LAUNCHER) run everyone_writes omemo_first_contact -t hidden_island
+
+test: $(VENV)/.dev
+	@$(BIN)/python -m pytest $(PYTEST)
+
+lint: $(VENV)/.dev
+	@$(BIN)/ruff check lab scenarios tests benchmarks
+	@$(BIN)/ruff format --check lab scenarios tests benchmarks
+	@$(BIN)/mypy
+
+bench: $(VENV)/.dev
+	@set -e; for each in benchmarks/*.py; do case $$each in benchmarks/_*) ;; *) $(BIN)/python $$each;; esac; done
+
+# Newest versions that work together, for every supported Python; no addresses in the files.
+COMPILE = $(VENV)/lock/bin/uv --quiet pip compile --universal --python-version 3.11 --generate-hashes \
+  --no-header --no-annotate --no-emit-index-url --no-emit-find-links --upgrade --group build pyproject.toml
+lock: $(VENV)/.runtime
+	@$(PYTHON) -m venv $(VENV)/lock && $(VENV)/lock/bin/pip -qq install uv
+	@$(COMPILE) --output-file requirements.lock
+	@$(COMPILE) --extra dev --constraint requirements.lock --output-file requirements-dev.lock
+
+clean:
+	@rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	@find lab scenarios tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# $(call install,LOCK): the locked packages, then the project itself, which adds nothing to them. Quiet, but for what went wrong.
+define install
+$(BIN)/python -m pip -qq install --disable-pip-version-check --require-hashes -r $(1) \
+  && $(BIN)/python -m pip -qq install --disable-pip-version-check --no-deps --no-build-isolation --editable . \
+  || { echo "xmpplab: pip could not install $(1) (its reason is above). It needs a package index: see 'pip config list'" \
+       "for the one that is set, HTTPS_PROXY for a proxy, or PIP_FIND_LINKS for a folder of wheels; then run make again." >&2; exit 69; }
+endef
+
+$(VENV)/.runtime: requirements.lock $(INPUTS) | $(VENV)/bin/python
+	@echo "Installing Python packages into $(VENV) …" >&2
+	@$(call install,requirements.lock)
+	@touch $@
+
+$(VENV)/.dev: requirements-dev.lock $(VENV)/.runtime
+	@echo "Installing what the tests need into $(VENV) …" >&2
+	@$(call install,requirements-dev.lock)
+	@touch $@
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "xmpplab: Python 3.11 or later is needed, $(PYTHON) is not it; name one: make PYTHON=python3.12 demo" >&2; exit 69; }
+	@$(PYTHON) -m venv --clear $(VENV) || { rm -rf $(VENV); \
+	  echo "xmpplab: $(PYTHON) cannot make a virtual environment; on Debian and Ubuntu: apt-get install python3-venv" >&2; exit 69; }

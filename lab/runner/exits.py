@@ -1,0 +1,22 @@
+"""Exit codes, one file for all who end with one. docs/exit-codes.md is its page."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+VALID = 0
+FAILED = 1
+UNKNOWN = 2  # or nothing was judged
+NOT_READY = 3
+USAGE = 64  # EX_USAGE of sysexits(3)
+MISSING = 69  # EX_UNAVAILABLE
+INTERNAL = 70  # EX_SOFTWARE
+SIGNAL = 128  # plus the signal's number, as shells do: 130 SIGINT, 143 SIGTERM
+
+_WORST_FIRST = (INTERNAL, FAILED, NOT_READY, UNKNOWN, VALID)
+
+
+def merge(codes: Iterable[int]) -> int:
+    """One code for several runs: 70 > 1 > 3 > 2 > 0. No run at all is unknown."""
+    seen = set(codes)
+    return next((code for code in _WORST_FIRST if code in seen), UNKNOWN)
