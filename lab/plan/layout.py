@@ -7,7 +7,7 @@ Everything that a lab keeps is below one folder, mode 0700, so that ending a lab
     secret               the lab's password, drawn when it is made
     lock                 held with flock by whoever changes the lab
     control.sock         the service's control socket, 0600
-    service.json         pid and start time of the service; service.log beside it
+    service.json         pid and start time of the service; service.log and service.lock beside it
     authority/           the lab's certificate authority
     servers/<name>/      a server's folder: its configuration, certs/, data/, logs
     people/<server>/<user>/<resource>/   a device's keys and trust
@@ -19,11 +19,13 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-# Names of the files below a server's folder that every software keeps to.
-FEED = "feed.jsonl"  # what it saw, one JSON object a line
-READY = "ready.jsonl"  # {"probed": "<domain>"} for each neighbour that answered its ping
-LOG = "server.log"
-OUTPUT = "output.log"  # standard output and error of its process
+from lab.servers.conventions import C2S_PORT as C2S_PORT
+from lab.servers.conventions import FEED as FEED
+from lab.servers.conventions import HTTPS_PORT as HTTPS_PORT
+from lab.servers.conventions import LOG as LOG
+from lab.servers.conventions import OUTPUT as OUTPUT
+from lab.servers.conventions import READY as READY
+from lab.servers.conventions import S2S_PORT as S2S_PORT
 
 # Ports on the address of the lab's services.
 DNS_PORT = 53  # containers: one port, the view is chosen by the asker's address
@@ -31,10 +33,6 @@ DNS_BASE_PORT = 5400  # processes: the view of the i-th server is port DNS_BASE_
 RELAY_BASE_PORT = 20000  # the k-th direction of a link
 REFUSED_PORT = 1  # nothing listens there
 UNREACHABLE_PORT = 19999  # connections there are never answered
-
-C2S_PORT = 5222
-S2S_PORT = 5269
-HTTPS_PORT = 5281
 
 
 def home() -> Path:
@@ -92,6 +90,11 @@ class Layout:
     def service(self) -> Path:
         """Pid and start time of the service process."""
         return self.root / "service.json"
+
+    @property
+    def service_lock(self) -> Path:
+        """The file that the service holds locked (flock) as long as it lives."""
+        return self.root / "service.lock"
 
     @property
     def service_log(self) -> Path:

@@ -7,7 +7,7 @@ server is data: an `Operation` that either runtime can carry out.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from lab.topology.spec import Server, Unlinked
@@ -35,6 +35,8 @@ class Blueprint:
     allow: tuple[str, ...] | None  # domains it may federate with, None: no policy
     probes: tuple[str, ...]  # domains it pings (XEP-0199) after its start until each has answered
     libraries: str = ""  # multiarch triplet below prefix, "x86_64-linux-gnu"
+    outbound: bool = True  # whether `allow` also holds for what it sends (topology promise `not-allowed`)
+    runtime: str = "processes"  # "containers": a user's own command is found in the user's own image
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,7 @@ class ScramKeys:
     iterations: int
     sha1: tuple[bytes, bytes]  # StoredKey, ServerKey
     sha256: tuple[bytes, bytes]
+    password: str = field(default="", repr=False)  # only for software that the lab does not know
 
 
 @dataclass(frozen=True)
@@ -89,6 +92,8 @@ class Software(Protocol):
     name: str
     versions: tuple[str, ...]  # the first is the default
     memory: int  # bytes that one idle server needs, roughly
+    instrumented: bool  # whether it carries the lab's modules: feed, probe, policy
+    socket: str  # name of its administration socket in its folder, "" if it has none
 
     def suite(self, version: str) -> str:
         """The Debian release that carries this version: "trixie"."""
@@ -104,6 +109,13 @@ class Software(Protocol):
 
     def render(self, blueprint: Blueprint) -> Rendered:
         """Configuration files, command and environment."""
+        ...
+
+    def build(self, prefix: str, libraries: str, source: str, target: str) -> tuple[str, ...] | None:
+        """Command that compiles the lab's modules from folder `source` into folder `target`; None: used as they are.
+
+        `prefix` and `libraries` as in `Blueprint`. Where something is compiled, `Blueprint.modules` is `target`.
+        """
         ...
 
     def accounts(self, domain: str, users: Sequence[str], keys: ScramKeys) -> tuple[Operation, ...]:

@@ -1,0 +1,88 @@
+"""Prosody (Debian): configuration, accounts and what it is known to do. The parts are in the files beside this one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from lab.servers.common import hint, with_subdomains
+from lab.servers.conventions import FEED, LOG, OUTPUT
+from lab.servers.prosody.accounts import account_files
+from lab.servers.prosody.config import SOCKET, configuration
+from lab.servers.prosody.launch import command, environment
+from lab.servers.software import Blueprint, File, Operation, Refusal, Rendered, ScramKeys, WriteFiles
+from lab.topology.spec import Unlinked
+
+#: What Prosody 13.0 gives a sender, measured: the condition, and twice the time it took or a little more.
+_REFUSALS = {
+    Unlinked.NOT_ALLOWED: Refusal(("not-allowed",), 2.0),
+    Unlinked.NXDOMAIN: Refusal(("remote-server-not-found",), 2.0),
+    Unlinked.REFUSED: Refusal(("remote-server-not-found",), 2.0),
+    Unlinked.UNREACHABLE: Refusal(("remote-server-not-found",), 30.0),  # gives up on the connection after 20 s
+}
+
+_HINTS = (
+    (r"A problem occurred while reading the config file", "its configuration has a syntax error"),
+    (r"Error loading (?:private key|certificate)|error:.*:PEM|no start line|key values mismatch|Failed to load",
+     "its certificate or key cannot be read"),
+    (r"Another Prosody instance seems to be running", "it already runs in the same folder"),
+    (r"module '(?:lunbound|ssl|lxp|socket)' not found", "its unpacked packages are incomplete"),
+)  # fmt: skip
+
+
+class Prosody:
+    """`software: prosody@13.0`."""
+
+    name = "prosody"
+    versions: tuple[str, ...] = ("13.0",)
+    memory = 24 << 20  # 20 MB resident when idle, measured
+    instrumented = True
+    socket = SOCKET
+
+    def suite(self, version: str) -> str:
+        """The Debian release that carries it."""
+        return {"13.0": "trixie"}[version]
+
+    def packages(self, version: str) -> tuple[str, ...]:
+        """Prosody, libunbound's binding for its DNS, and Lua with the C library it is linked with."""
+        return ("prosody", "lua-unbound", "lua5.4", "libc6")
+
+    def hosts(self, domain: str) -> tuple[str, ...]:
+        """The domain, its rooms and its uploads."""
+        return with_subdomains(domain, "conference", "upload")
+
+    def render(self, blueprint: Blueprint) -> Rendered:
+        """prosody.cfg.lua and the command that runs it."""
+        return Rendered((configuration(blueprint),), command(blueprint), environment(blueprint))
+
+    def build(self, prefix: str, libraries: str, source: str, target: str) -> tuple[str, ...] | None:
+        """Lua needs no compiling."""
+        return None
+
+    def accounts(self, domain: str, users: Sequence[str], keys: ScramKeys) -> tuple[Operation, ...]:
+        """Files of its internal storage: it opens them at each login, so they count at once."""
+        return (WriteFiles(account_files(domain, users, keys)),)
+
+    def initial_accounts(self, domain: str, users: Sequence[str], keys: ScramKeys) -> tuple[File, ...]:
+        """The same files."""
+        return account_files(domain, users, keys)
+
+    def refusal(self, version: str, kind: Unlinked) -> Refusal:
+        """Measured on 13.0.1."""
+        return _REFUSALS[kind]
+
+    def startup_hint(self, log: Sequence[str]) -> str | None:
+        """See _HINTS and the common ones."""
+        return hint(log, _HINTS)
+
+    @property
+    def places(self) -> dict[str, tuple[str, ...]]:
+        """Its stores are data/<host>/<store>/<user>.dat|list; all but accounts and archives are "store"."""
+        return {
+            "feed": (FEED,),
+            "log": (LOG, OUTPUT),
+            "archive": ("data/*/archive/*", "data/*/muc_log/*"),
+            "store": ("data/*/*.*", "data/*/[!am]*/*"),
+        }
+
+
+PROSODY = Prosody()

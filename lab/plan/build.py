@@ -1,0 +1,188 @@
+"""From a topology and the ground it is to stand on to the plan: a pure function, the same for both runtimes.
+
+Addresses are counted from the network's first: services +2, the i-th server (topology order, from 0) +256+i, agents
+from +3072 on. A link has two relays, one a direction, on consecutive ports of the services' address; a direct link
+has none. Of the two ends of a link the first in topology order that can pings the other when it starts: a ping and
+its answer cross the link both ways (XEP-0199).
+"""
+
+from __future__ import annotations
+
+import ipaddress
+
+from lab.errors import UserError
+from lab.plan.layout import DNS_BASE_PORT, DNS_PORT, RELAY_BASE_PORT, S2S_PORT
+from lab.plan.model import CertificateRequest, Ground, Plan, RelayPlan, ServerPlan
+from lab.servers import software
+from lab.servers.software import Blueprint
+from lab.topology.spec import Authentication, Server, Tls, Topology, Unlinked
+
+SERVICES = 2  # offsets from the network's first address
+SERVERS = 256
+AGENTS = 3072
+
+#: `sun_path` of a Unix socket holds 108 bytes with the closing zero (man 7 unix).
+LONGEST_SOCKET_PATH = 107
+
+HIGHEST_PORT = 65535
+
+
+def build(topology: Topology, ground: Ground) -> Plan:
+    """The whole plan. Raises UserError for what cannot be planned, all reasons at once."""
+    problems = _problems(topology, ground)
+    if problems:
+        raise UserError("\n".join(problems))
+    addresses = {server.name: _server_address(ground, i, server) for i, server in enumerate(topology.servers)}
+    return Plan(
+        topology=topology,
+        ground=ground,
+        services=offset(ground.network, SERVICES),
+        servers=tuple(_server(topology, ground, i, addresses) for i in range(len(topology.servers))),
+        relays=_relays(topology, addresses),
+    )
+
+
+def offset(network: str, count: int) -> str:
+    """The address `count` after the network's first."""
+    return str(ipaddress.ip_network(network).network_address + count)
+
+
+def agent_address(ground: Ground, index: int) -> str:
+    """The address of the lab's agent number `index`, from 0."""
+    return offset(ground.network, AGENTS + index)
+
+
+def _problems(topology: Topology, ground: Ground) -> list[str]:
+    return [*_size_problems(topology, ground), *_server_problems(topology, ground)]
+
+
+def _size_problems(topology: Topology, ground: Ground) -> list[str]:
+    problems = []
+    room = min(AGENTS, ipaddress.ip_network(ground.network).num_addresses - 1) - SERVERS
+    if len(topology.servers) > room:
+        problems.append(f"{len(topology.servers)} servers, but a lab has addresses for {max(room, 0)}: use fewer")
+    links = (HIGHEST_PORT - RELAY_BASE_PORT + 1) // 2
+    if len(topology.links) > links:
+        problems.append(f"{len(topology.links)} links, but a lab has relay ports for {links}: use fewer")
+    return problems
+
+
+def _server_problems(topology: Topology, ground: Ground) -> list[str]:
+    problems = []
+    for server in topology.servers:
+        where = f"server {server.name}: "
+        try:
+            kind = software(server.software)
+        except UserError as error:
+            problems.append(where + str(error))
+            continue
+        if server.version not in kind.versions:
+            known = ", ".join(f"{kind.name}@{version}" for version in kind.versions)
+            problems.append(f"{where}{kind.name} {server.version!r} is not known, use one of {known}")
+        path = f"{folder(ground, server.name)}/{kind.socket}"
+        if kind.socket and len(path.encode()) > LONGEST_SOCKET_PATH:
+            problems.append(
+                f"{where}the path of its socket, {path}, has {len(path.encode())} bytes and no socket can have more "
+                f"than {LONGEST_SOCKET_PATH}: set XMPPLAB_HOME to a shorter folder or choose a shorter name"
+            )
+        if server.tls is Tls.OFF and server.authentication is Authentication.EXTERNAL:
+            problems.append(f"{where}with `tls: off` there is no certificate to check: set `authentication: dialback`")
+        if server.software == "external" and _endpoint(server) is None:
+            problems.append(f"{where}software `external` needs an address, as in `address: 127.0.0.1:5269`")
+    return problems
+
+
+def _endpoint(server: Server) -> tuple[str, int] | None:
+    """Where a server run by the person listens for other servers; None if that is not said well."""
+    host, _, port = (server.address or "").rpartition(":")
+    try:
+        address = ipaddress.ip_address(host.strip("[]"))
+    except ValueError:
+        return None
+    return (str(address), int(port)) if port.isdecimal() and 0 < int(port) <= HIGHEST_PORT else None
+
+
+def _server_address(ground: Ground, index: int, server: Server) -> str:
+    endpoint = _endpoint(server) if server.software == "external" else None
+    return endpoint[0] if endpoint else offset(ground.network, SERVERS + index)
+
+
+def s2s_endpoint(server: Server, address: str) -> tuple[str, int]:
+    """Where other servers reach it without a relay."""
+    endpoint = _endpoint(server) if server.software == "external" else None
+    return endpoint or (address, S2S_PORT)
+
+
+def folder(ground: Ground, name: str) -> str:
+    """A server's folder, as it sees it."""
+    return ground.folders.format(server=name)
+
+
+def _server(topology: Topology, ground: Ground, index: int, addresses: dict[str, str]) -> ServerPlan:
+    server = topology.servers[index]
+    kind = software(server.software)
+    hosts, probes = kind.hosts(server.domain), _probes(topology, server)
+    blueprint = Blueprint(
+        spec=server,
+        address=addresses[server.name],
+        folder=folder(ground, server.name),
+        prefix=dict(ground.prefixes).get(f"{server.software}@{server.version}", ""),
+        modules=ground.modules.format(software=server.software),
+        dns=_dns(ground, index),
+        allow=_allow(topology, server),
+        probes=tuple(topology.server(name).domain for name in probes),
+        libraries=ground.libraries,
+        outbound=topology.unlinked is Unlinked.NOT_ALLOWED,
+        runtime=ground.runtime,
+    )
+    rendered = kind.render(blueprint)
+    return ServerPlan(
+        spec=server,
+        address=blueprint.address,
+        folder=blueprint.folder,
+        hosts=hosts,
+        certificate=CertificateRequest(server.domain, hosts, server.certificate),
+        files=rendered.files,
+        command=rendered.command,
+        environment=rendered.environment,
+        dns=blueprint.dns,
+        probes=probes,
+        memory=kind.memory,
+    )
+
+
+def _dns(ground: Ground, index: int) -> tuple[str, int]:
+    """Askers are told apart by their own address where they have one each, else by the port that they ask."""
+    port = DNS_PORT if ground.runtime == "containers" else DNS_BASE_PORT + index
+    return (offset(ground.network, SERVICES), port)
+
+
+def _allow(topology: Topology, server: Server) -> tuple[str, ...]:
+    """Every host name of every neighbour."""
+    neighbours = (topology.server(name) for name in topology.neighbours(server.name))
+    return tuple(host for each in neighbours for host in software(each.software).hosts(each.domain))
+
+
+def _probes(topology: Topology, server: Server) -> tuple[str, ...]:
+    """Names of the neighbours that it pings: those behind it in topology order, or unable to ping themselves."""
+    if not software(server.software).instrumented:
+        return ()
+    order = {each.name: i for i, each in enumerate(topology.servers)}
+
+    def mine(other: str) -> bool:
+        instrumented = software(topology.server(other).software).instrumented
+        return not instrumented or order[server.name] < order[other]
+
+    return tuple(filter(mine, topology.neighbours(server.name)))
+
+
+def _relays(topology: Topology, addresses: dict[str, str]) -> tuple[RelayPlan, ...]:
+    relays = []
+    for i, link in enumerate(topology.links):
+        if link.direct:
+            continue
+        directions = ((link.a, link.b, link.forward), (link.b, link.a, link.backward))
+        for k, (source, target, conditions) in enumerate(directions, start=2 * i):
+            to = s2s_endpoint(topology.server(target), addresses[target])
+            relays.append(RelayPlan(source, target, RELAY_BASE_PORT + k, to, conditions))
+    return tuple(relays)

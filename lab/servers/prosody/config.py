@@ -1,0 +1,170 @@
+"""prosody.cfg.lua of one server, as text.
+
+What is on: PEP, archives (people and rooms, always, without expiry), carbons, stream management (also between
+servers), offline storage, blocking, vCards, bookmarks, rooms, HTTP upload; TLS for clients always. What is off: rate
+limits, in-band registration, XEP-0288 (a link has directions), direct TLS ports (the lab's DNS has no xmpps records).
+Every module costs start time, and a hundred of these are started at once: only what a scenario can use is loaded.
+
+Names in the tables below are Prosody's; see its documentation of each module for what an option means.
+"""
+
+from __future__ import annotations
+
+from lab.servers.conventions import FEED, HTTPS_PORT, LOG, READY
+from lab.servers.software import Blueprint, File
+from lab.topology.spec import Authentication, Feed, Tls
+
+CONFIGURATION = "prosody.cfg.lua"
+SOCKET = "admin.sock"
+
+_MODULES = (
+    "roster", "saslauth", "tls", "disco", "pep", "ping", "carbons", "smacks", "blocklist", "vcard4", "vcard_legacy",
+    "bookmarks", "mam", "csi_simple", "admin_shell",
+)  # fmt: skip
+
+Value = str | int | bool | list[str] | dict[str, "Value"]
+
+
+def configuration(blueprint: Blueprint) -> File:
+    """The whole file."""
+    spec = blueprint.spec
+    sections = [
+        f"-- xmpplab: {spec.name} ({spec.domain})",
+        _options(_network(blueprint) | _storage(blueprint) | _encryption(blueprint) | _modules(blueprint)),
+        f"VirtualHost {quoted(spec.domain)}\n" + _options(_host(blueprint)),
+        f'Component {quoted("conference." + spec.domain)} "muc"\n' + _options(_rooms(blueprint)),
+        f'Component {quoted("upload." + spec.domain)} "http_file_share"\n' + _options(_uploads(blueprint)),
+    ]
+    return File(CONFIGURATION, "\n\n".join(sections) + "\n")
+
+
+def _network(blueprint: Blueprint) -> dict[str, Value]:
+    address, port = blueprint.dns
+    return {
+        "interfaces": [blueprint.address],
+        "use_ipv6": False,
+        "c2s_direct_tls_ports": [],
+        "s2s_direct_tls_ports": [],
+        "http_ports": [],
+        "https_ports": [str(HTTPS_PORT)],
+        "unbound": {
+            "resolvconf": False,
+            "hoststxt": False,
+            "forward": f"{address}@{port}",
+            # libunbound answers for .test by itself, and never asks an address of loopback, unless told so.
+            "options": {"local-zone:": "test. transparent", "do-not-query-localhost:": "no"},
+        },
+    }
+
+
+def _storage(blueprint: Blueprint) -> dict[str, Value]:
+    folder = blueprint.folder
+    return {
+        "data_path": f"{folder}/data",
+        "pidfile": f"{folder}/prosody.pid",
+        "admin_socket": f"{folder}/{SOCKET}",
+        "umask": "077",
+        "log": {"info": f"{folder}/{LOG}"},
+        "storage": "internal",
+        "authentication": "internal_hashed",
+        "default_archive_policy": True,
+        "archive_expires_after": "never",
+    }
+
+
+def _encryption(blueprint: Blueprint) -> dict[str, Value]:
+    spec, certificates = blueprint.spec, f"{blueprint.folder}/certs"
+    certified = spec.authentication is Authentication.EXTERNAL
+    return {
+        "certificates": certificates,
+        "ssl": {
+            "certificate": f"{certificates}/{spec.domain}.crt",
+            "key": f"{certificates}/{spec.domain}.key",
+            "cafile": f"{certificates}/authority.pem",
+            "capath": certificates,  # holds no hashed names, so nothing but the lab's authority is trusted
+        },
+        "c2s_require_encryption": True,
+        "s2s_allow_encryption": spec.tls is not Tls.OFF,
+        # Where only certificates count, TLS cannot be left out: Prosody would say so in its log.
+        "s2s_require_encryption": spec.tls is Tls.REQUIRED or certified,
+        "s2s_secure_auth": certified,
+    }
+
+
+def _modules(blueprint: Blueprint) -> dict[str, Value]:
+    spec = blueprint.spec
+    enabled, disabled = list(_MODULES), []
+    if spec.authentication is not Authentication.EXTERNAL:
+        enabled.append("dialback")
+    if spec.authentication is Authentication.DIALBACK:
+        disabled.append("s2s_auth_certs")
+    options: dict[str, Value] = {"plugin_paths": [blueprint.modules]}
+    if spec.feed is not Feed.OFF:
+        enabled.append("lab_feed")
+        options |= {"lab_feed": spec.feed.value, "lab_feed_file": f"{blueprint.folder}/{FEED}"}
+    if _policy(blueprint):
+        enabled.append("lab_policy")
+        options |= _policy_options(blueprint)
+    return {"modules_enabled": enabled, "modules_disabled": disabled} | options
+
+
+def _policy(blueprint: Blueprint) -> list[str]:
+    """The policy module, where there is something for it to do."""
+    needed = blueprint.allow is not None or blueprint.spec.authentication is Authentication.DIALBACK
+    return ["lab_policy"] if needed else []
+
+
+def _policy_options(blueprint: Blueprint) -> dict[str, Value]:
+    options: dict[str, Value] = {}
+    if blueprint.allow is not None:
+        options |= {"lab_allow": list(blueprint.allow), "lab_allow_outbound": blueprint.outbound}
+    if blueprint.spec.authentication is Authentication.DIALBACK:
+        options["lab_no_external"] = True
+    return options
+
+
+def _host(blueprint: Blueprint) -> dict[str, Value]:
+    return {
+        "modules_enabled": ["lab_probe"],
+        "lab_probes": list(blueprint.probes),
+        "lab_ready_file": f"{blueprint.folder}/{READY}",
+    }
+
+
+def _rooms(blueprint: Blueprint) -> dict[str, Value]:
+    return {
+        "modules_enabled": ["muc_mam", *_policy(blueprint)],
+        "muc_log_by_default": True,
+        "muc_log_expires_after": "never",
+    }
+
+
+def _uploads(blueprint: Blueprint) -> dict[str, Value]:
+    return {
+        "modules_enabled": _policy(blueprint),
+        "http_file_share_expires_after": "never",
+        "http_external_url": f"https://upload.{blueprint.spec.domain}:{HTTPS_PORT}/",
+    }
+
+
+def _options(options: dict[str, Value]) -> str:
+    return "\n".join(f"{name} = {_lua(value)}" for name, value in options.items())
+
+
+def _lua(value: Value) -> str:
+    match value:
+        case bool():
+            return "true" if value else "false"
+        case int():
+            return str(value)
+        case str():
+            return quoted(value)
+        case list():
+            return "{ " + "".join(f"{quoted(each)}; " for each in value) + "}"
+        case dict():
+            return "{ " + "".join(f"[{quoted(name)}] = {_lua(each)}; " for name, each in value.items()) + "}"
+
+
+def quoted(text: str) -> str:
+    """A Lua string."""
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n") + '"'
