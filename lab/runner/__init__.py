@@ -1,0 +1,7 @@
+"""What runs a scenario: steps, expectations, deadlines, the folder of a run."""
+
+from lab.runner.expectations import ExpectationFailed, expect
+from lab.runner.scenarios import ScenarioInfo, load, scenario
+from lab.runner.steps import step
+
+__all__ = ["ExpectationFailed", "ScenarioInfo", "expect", "load", "scenario", "step"]

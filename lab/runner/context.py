@@ -1,0 +1,33 @@
+"""The run that is going on: `expect` and `step` find it here, in whatever task they are called."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+
+from lab.history.recorder import Recorder
+
+
+@dataclass
+class Run:
+    """What is known of a run while it goes on."""
+
+    recorder: Recorder
+    doing: list[str] = field(default_factory=list)  # steps begun and not ended, for the evidence of a timeout
+
+
+#: None outside any run: `expect` then only raises, `step` only groups.
+current: ContextVar[Run | None] = ContextVar("xmpplab_run", default=None)
+
+
+@contextmanager
+def active(recorder: Recorder) -> Iterator[Run]:
+    """Make this the run that `expect` and `step` record into, for the length of the block."""
+    run = Run(recorder)
+    token = current.set(run)
+    try:
+        yield run
+    finally:
+        current.reset(token)

@@ -1,0 +1,93 @@
+"""The folder of a run: runs/<time>-<scenario>-<topology>/, and `latest` beside it.
+
+topology.json plan.json   what was asked for, and exactly what it meant
+history.jsonl             what happened (0600: whole stanzas)
+verdict.json report.txt   what is to be thought of it
+logs/<server>/            the servers' logs, where the run was not valid
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+import time
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from lab.errors import UserError
+
+RUNS = Path("runs")
+LATEST = "latest"
+HISTORY = "history.jsonl"
+TOPOLOGY = "topology.json"
+PLAN = "plan.json"
+VERDICT = "verdict.json"
+REPORT = "report.txt"
+LOGS = "logs"
+
+# Of a log, the end is what explains a failure; a server in trouble can write gigabytes.
+LOG_TAIL = 4 << 20
+
+
+def make(runs: Path, scenario: str, topology: str) -> Path:
+    """A new folder for a run, 0700, below `runs`; `latest` leads to it when this returns."""
+    runs.mkdir(parents=True, exist_ok=True)
+    name = f"{time.strftime('%Y%m%d-%H%M%S')}-{_plain(scenario)}-{_plain(topology)}"
+    for number in range(1, 1000):
+        folder = runs / (name if number == 1 else f"{name}-{number}")
+        try:
+            folder.mkdir(mode=0o700)
+        except FileExistsError:
+            continue
+        _point(runs / LATEST, folder.name)
+        return folder
+    raise UserError(f"{runs / name}: a thousand runs in one second: choose another folder for runs")
+
+
+def find(run: Path | None, runs: Path = RUNS) -> Path:
+    """The folder of a run: `run` itself, one of that name below `runs`, or the latest. Raises UserError."""
+    if run is None:
+        if not (runs / LATEST).exists():
+            raise UserError(f"{runs.absolute()}: no run yet: xmpplab run SCENARIO -t TOPOLOGY makes one")
+        return (runs / LATEST).resolve()
+    for folder in (run, runs / run):
+        if (folder / HISTORY).is_file():
+            return folder
+    raise UserError(f"{run}: not the folder of a run: it has no {HISTORY}")
+
+
+def write(path: Path, text: str) -> None:
+    """Write a file of a run, 0600, whole or not at all."""
+    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(text)
+    part.replace(path)
+
+
+def copy_logs(folder: Path, logs: Mapping[str, Iterable[Path]]) -> None:
+    """Copy the end of each log into the run's folder, by server name; a log that is not there is left out."""
+    for server, paths in logs.items():
+        target = folder / LOGS / server
+        target.mkdir(parents=True, exist_ok=True, mode=0o700)
+        for path in paths:
+            if path.is_file():
+                with path.open("rb") as file:
+                    file.seek(max(0, path.stat().st_size - LOG_TAIL))
+                    write(target / path.name, file.read().decode(errors="replace"))
+
+
+def _point(link: Path, target: str) -> None:
+    """Let a symbolic link lead to `target`, without a moment in which there is none."""
+    part = link.with_name(f".{link.name}.{secrets.token_hex(4)}")
+    part.symlink_to(target)
+    try:
+        part.replace(link)
+    except OSError as error:
+        part.unlink()
+        raise UserError(f"{link}: not a link to the latest run: move it away ({error.strerror})") from error
+
+
+def _plain(text: str) -> str:
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", text).strip("-.") or "x"

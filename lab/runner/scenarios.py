@@ -1,0 +1,142 @@
+"""Scenarios: coroutines that tell a story, and how they are found by name or file."""
+
+from __future__ import annotations
+
+import difflib
+import importlib.util
+import inspect
+import re
+import sys
+import traceback
+from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any, TypeVar
+
+from lab.errors import UserError
+
+Story = Callable[[Any], Coroutine[Any, Any, None]]
+F = TypeVar("F", bound=Callable[..., Coroutine[Any, Any, None]])
+
+#: A decorated function carries its ScenarioInfo under this name.
+MARK = "__xmpplab_scenario__"
+VALUES = ("valid", "failed", "unknown")
+
+
+@dataclass(frozen=True)
+class ScenarioInfo:
+    """One scenario: what it is called, what it shows, what makes a run of it valid."""
+
+    name: str
+    title: str  # one sentence: the docstring's first line
+    spec: str  # what it tests, "RFC 6120 10.4"
+    expects: tuple[tuple[str, str], ...]  # check name -> value that makes a run valid, if not "valid"
+    function: Story
+    file: Path
+    line: int
+
+
+def scenario(*, spec: str = "", expects: Mapping[str, str] | None = None, title: str = "") -> Callable[[F], F]:
+    """Make a coroutine function a scenario: `@scenario(spec="RFC 6120 10.4")`. The function itself stays as it is.
+
+    `expects={"secrecy": "failed"}` makes a run valid only if that check does fail. The title is the docstring's first
+    line unless given. Raises UserError where it is used wrongly.
+    """
+    wanted = tuple((expects or {}).items())
+    for check, value in wanted:
+        if value not in VALUES:
+            raise UserError(f"expects={{{check!r}: {value!r}}}: choose one of {', '.join(VALUES)}")
+
+    def mark(function: F) -> F:
+        if not inspect.iscoroutinefunction(function):
+            raise UserError(f"scenario {function.__name__}: write `async def {function.__name__}(federation)`")
+        if len(inspect.signature(function).parameters) != 1:
+            raise UserError(f"scenario {function.__name__}: it takes one argument, the federation")
+        code = inspect.unwrap(function).__code__
+        sentence = title or (inspect.getdoc(function) or function.__name__.replace("_", " ")).splitlines()[0]
+        info = ScenarioInfo(
+            name=function.__name__,
+            title=sentence,
+            spec=spec,
+            expects=wanted,
+            function=function,
+            file=Path(code.co_filename),
+            line=code.co_firstlineno,
+        )
+        setattr(function, MARK, info)
+        return function
+
+    return mark
+
+
+def info_of(function: object) -> ScenarioInfo | None:
+    """What `@scenario` noted of a function, None if it is no scenario."""
+    found = getattr(function, MARK, None)
+    return found if isinstance(found, ScenarioInfo) else None
+
+
+def available() -> tuple[str, ...]:
+    """Names of the scenarios that come with the lab."""
+    from lab.packaged import names
+
+    return names("scenarios", ".py")
+
+
+def load(name_or_file: str | Path) -> list[ScenarioInfo]:
+    """The scenarios of a file (a path that ends in .py), or of the lab's own by name, in the order of their lines.
+
+    Raises UserError, with file and line where the file is at fault.
+    """
+    if str(name_or_file).endswith(".py"):
+        return _load_file(Path(name_or_file))
+    from lab.packaged import find
+
+    name = str(name_or_file)
+    if found := find("scenarios", name, ".py"):
+        return _load_file(found)
+    known = available()
+    near = difflib.get_close_matches(name.replace("_", "-"), known, n=1)
+    hint = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(known)}."
+    raise UserError(f"no scenario {name!r}: {hint} A file of your own is given by its path, ending in .py")
+
+
+def _load_file(path: Path) -> list[ScenarioInfo]:
+    path = path.absolute()
+    if not path.is_file():
+        raise UserError(f"{path}: there is no such file: give the path of a scenario")
+    module = _import(path)
+    found = (info_of(value) for value in vars(module).values())
+    mine = {info.line: info for info in found if info and info.file == path}
+    if not mine:
+        raise UserError(f"{path}:1: no scenario in here: write `@scenario()` above an `async def`")
+    return [mine[line] for line in sorted(mine)]
+
+
+def _import(path: Path) -> ModuleType:
+    """Run a scenario's file as a module of its own; what lies beside it can be imported, as with any script."""
+    name = f"xmpplab_scenario_{re.sub(r'[^A-Za-z0-9]', '_', str(path))}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec is not None and spec.loader is not None  # true for any path that ends in .py
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    if str(path.parent) not in sys.path:
+        sys.path.insert(0, str(path.parent))
+    try:
+        spec.loader.exec_module(module)
+    except SyntaxError as error:
+        del sys.modules[name]
+        raise UserError(f"{error.filename}:{error.lineno}:{error.offset}: {error.msg}") from error
+    except Exception as error:  # whatever somebody else's file does when it is imported
+        del sys.modules[name]
+        raise UserError(f"{path}:{_line(error, path)}: {_said(error)}") from error
+    return module
+
+
+def _line(error: Exception, path: Path) -> int:
+    frames = traceback.extract_tb(error.__traceback__)
+    return next((frame.lineno or 1 for frame in reversed(frames) if frame.filename == str(path)), 1)
+
+
+def _said(error: Exception) -> str:
+    return str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"

@@ -1,0 +1,37 @@
+"""A step: a sentence of the story, shown in the report with what became of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+from lab.history.events import Step
+from lab.runner.context import current
+
+#: Sentences of the steps around the running code, outermost first. Each task has its own.
+around: ContextVar[tuple[str, ...]] = ContextVar("xmpplab_steps", default=())
+
+
+@contextmanager
+def step(text: str) -> Iterator[None]:
+    """Say what the block does: `with step("everyone writes to everyone else"): ...`.
+
+    Its beginning and its end go into the history; it failed if an error leaves the block.
+    """
+    run = current.get()
+    if run is None:
+        yield
+        return
+    recorder = run.recorder
+    token = around.set((*around.get(), text))
+    run.doing.append(text)
+    recorder.record(Step(at=recorder.now(), text=text, phase="begin"))
+    failed = True
+    try:
+        yield
+        failed = False
+    finally:
+        run.doing.remove(text)
+        around.reset(token)
+        recorder.record(Step(at=recorder.now(), text=text, phase="end", failed=failed))
