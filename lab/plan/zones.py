@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import ipaddress
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from lab.plan.build import s2s_endpoint
 from lab.plan.layout import C2S_PORT, REFUSED_PORT, UNREACHABLE_PORT
@@ -30,8 +31,7 @@ _SERVER = "_xmpp-server._tcp."
 _CLIENT = "_xmpp-client._tcp."
 
 
-@dataclass(frozen=True)
-class Record:
+class Record(NamedTuple):
     """One resource record of the name that was asked for: `value` in the form of zone files (RFC 1035 section 5)."""
 
     rtype: str  # "A", "AAAA", "SRV"
