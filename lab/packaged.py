@@ -32,5 +32,5 @@ def find(kind: str, name: str, suffix: str) -> Path | None:
 
 
 def names(kind: str, suffix: str) -> tuple[str, ...]:
-    """Names of all files in the folder `kind` with that suffix, with hyphens as they are written on the command line."""
+    """Names of all files in the folder `kind` with that suffix, with hyphens as on the command line."""
     return tuple(sorted(path.stem.replace("_", "-") for path in folder(kind).glob(f"[a-z]*{suffix}")))

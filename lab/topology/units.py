@@ -38,7 +38,7 @@ def seconds(value: object) -> float:
 
 
 def bytes_per_second(value: object) -> int | None:
-    """A rate such as "1Mbit/s" in bytes per second, None for "unlimited". Raises UserError that says how to write it."""
+    """A rate such as "1Mbit/s" in bytes per second, None for "unlimited". Raises UserError as `seconds` does."""
     if value == UNLIMITED:
         return None
     number, unit, _ = _parts(value, "a rate such as 64kbit/s or 100KB/s")

@@ -1,0 +1,85 @@
+"""From what is written to what it means: shapes drawn, defaults applied, software dealt."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from itertools import cycle
+
+from lab.topology import software, spec
+from lab.topology.model import Conditions, Defaults, LinkSettings, ServerSettings, TopologyFile
+
+UNLIMITED = -1  # how the model tells "unlimited" (which overrides a default) from "not given"
+
+
+def build(file: TopologyFile, name: str, customs: Mapping[str, spec.Custom]) -> spec.Topology:
+    """The topology of a valid file. `customs` are the descriptions of one's own softwares by their path.
+
+    Raises ValueError if its shape cannot be drawn with the given parameters.
+    """
+    settings, links = _parts(file)
+    dealt = cycle(file.defaults.software or (software.parse(software.DEFAULT),))
+    servers = []
+    for server, own in settings.items():
+        choice = own.software or next(dealt)
+        servers.append(_server(server, own, file.defaults, choice, customs))
+    return spec.Topology(
+        name=file.name or name,
+        teaches=file.teaches,
+        servers=tuple(servers),
+        links=tuple(_link(link, file.defaults) for link in links),
+        unlinked=file.unlinked or spec.Unlinked.NOT_ALLOWED,
+    )
+
+
+def _parts(file: TopologyFile) -> tuple[dict[str, ServerSettings], tuple[LinkSettings, ...]]:
+    if file.shape is None:
+        return dict(file.servers or {}), file.links or ()
+    links = tuple(LinkSettings(between=pair) for pair in file.shape.links())
+    return {name: ServerSettings() for name in file.shape.names()}, links
+
+
+def _server(
+    name: str,
+    own: ServerSettings,
+    defaults: Defaults,
+    choice: software.Choice,
+    customs: Mapping[str, spec.Custom],
+) -> spec.Server:
+    tls = own.tls or defaults.tls or spec.Tls.REQUIRED
+    # EXTERNAL is the certificate shown in TLS: without TLS only dialback is left.
+    usual = spec.Authentication.DIALBACK if tls is spec.Tls.OFF else spec.Authentication.EXTERNAL
+    given = own.users if own.users is not None else defaults.users
+    return spec.Server(
+        name=name,
+        domain=own.domain or f"{name}.test",
+        software=choice.software,
+        version=choice.version,
+        users=0 if choice.software in software.SPECIAL else given or 0,
+        tls=tls,
+        authentication=own.authentication or defaults.authentication or usual,
+        certificate=own.certificate or defaults.certificate or spec.Certificate.VALID,
+        feed=own.feed or defaults.feed or spec.Feed.FULL,
+        custom=customs[choice.file] if choice.file is not None else None,
+        address=own.address,
+    )
+
+
+def _link(link: LinkSettings, defaults: Defaults) -> spec.Link:
+    a, b = link.between
+    plain = spec.Link(a, b)
+    if link.direct if link.direct is not None else defaults.direct:
+        return replace(plain, direct=True)
+    return replace(
+        plain,
+        forward=_conditions(link.forward, link, defaults),
+        backward=_conditions(link.backward, link, defaults),
+    )
+
+
+def _conditions(*layers: Conditions) -> spec.Conditions:
+    """The first layer that says something counts, field by field."""
+    latency = next((layer.latency for layer in layers if layer.latency is not None), 0.0)
+    jitter = next((layer.jitter for layer in layers if layer.jitter is not None), 0.0)
+    rate = next((layer.rate for layer in layers if layer.rate is not None), UNLIMITED)
+    return spec.Conditions(latency, jitter, None if rate == UNLIMITED else rate)

@@ -1,0 +1,193 @@
+"""Topologies from files, from names, and from one-line shapes, with all that is wrong said at once.
+
+    load("topologies/mine.yaml")    a file
+    load("hidden-island")           one that ships with xmpplab, from any folder
+    load("ring:6,software=prosody+ejabberd")    a shape
+
+Each error is a line `file:line:column: path: what is wrong, what to change`; for a shape `'ring:6':column: …`.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from lab import packaged
+from lab.errors import UserError
+from lab.topology import references, shorthand, software, spec
+from lab.topology.build import build
+from lab.topology.document import Document, Problem, Steps, read
+from lab.topology.explain import explain
+from lab.topology.model import MAX_LINKS, CustomFile, TopologyFile
+from lab.topology.shapes import KINDS
+from lab.topology.words import choices, suggestion
+
+_EMPTY = "the file is empty: write `servers` and `links`, or `shape: {kind: ring, servers: 6}`"
+
+
+def names() -> tuple[str, ...]:
+    """Names of the topologies that ship with xmpplab."""
+    return packaged.names("topologies", ".yaml")
+
+
+def load(source: str | Path) -> spec.Topology:
+    """Read a topology: the path of a file, the name of a committed one, or a shape such as `ring:6`.
+
+    Raises UserError with a line for everything that is wrong.
+    """
+    if isinstance(source, str):
+        if not source.strip():
+            raise UserError(f"no topology is named: give a file, a shape such as ring:6, or one of {choices(names())}")
+        path = _path(source)
+        if path is None:
+            document = shorthand.read(source)
+            return _judge(document, Path(), re.sub(r"[:,].*", "", source) + _size(document))
+        source = path
+    return _judge(_read(source), source.parent, _name(source))
+
+
+def _path(text: str) -> Path | None:
+    """The file that is meant, None for a shape. Raises UserError if there is none of that name."""
+    path = Path(text)
+    if "/" in text.split(",", maxsplit=1)[0] or (text.endswith((".yaml", ".yml")) and "," not in text):
+        return path
+    if re.fullmatch(r"[A-Za-z0-9_-]+", text):
+        if found := packaged.find("topologies", text, ".yaml"):
+            return found
+        if path.is_file():
+            return path
+        if text not in KINDS:
+            near = suggestion(text, [*names(), *KINDS], otherwise=f": known are {choices(names())}")
+            raise UserError(f"no topology '{text}'{near} (or give a file, or a shape such as ring:6)")
+    if shorthand.is_short(text):
+        return None
+    return path
+
+
+def _size(document: Document) -> str:
+    shape = document.data.get("shape") if isinstance(document.data, dict) else None
+    return f"-{shape['servers']}" if isinstance(shape, dict) and "servers" in shape else ""
+
+
+def _name(path: Path) -> str:
+    """A topology without a name has that of its file, as a DNS label."""
+    return re.sub(r"[^a-z0-9]+", "-", path.stem.lower()).strip("-0123456789") or "topology"
+
+
+def _read(path: Path) -> Document:
+    try:
+        return read(str(path), path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        known = suggestion(path.stem, names(), otherwise="")
+        raise UserError(f"{path}: there is no such file{known}") from None
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}:1:1: this is not UTF-8 text (byte {error.start}): save the file as UTF-8") from None
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror}") from None
+
+
+def _judge(document: Document, folder: Path, name: str) -> spec.Topology:
+    """The topology of a document. Raises UserError with all its problems."""
+    unreadable = document.data is None and bool(document.problems)
+    file = None if unreadable else _validate(document)
+    references.check(document)
+    customs, problems = _customs(document, folder)
+    topology = None
+    if file is not None and not document.problems and not problems:
+        topology = _build(document, file, name, customs)
+    if topology is None:
+        raise UserError("\n".join(map(str, dict.fromkeys([*sorted(document.problems), *problems]))))
+    return topology
+
+
+def _validate(document: Document) -> TopologyFile | None:
+    if document.data is None:
+        document.add((), _EMPTY)
+        return None
+    try:
+        return TopologyFile.model_validate(document.data)
+    except ValidationError as error:
+        explain(document, error)
+        return None
+
+
+def _build(document: Document, file: TopologyFile, name: str, customs: dict[str, spec.Custom]) -> spec.Topology | None:
+    """The topology, or None if its shape cannot be drawn, which is then a problem of the document."""
+    try:
+        topology = build(file, name, customs)
+    except ValueError as error:
+        document.add(("shape",), str(error))
+        return None
+    if len(topology.links) > MAX_LINKS:
+        message = f"makes {len(topology.links)} links, more than a lab can hold ({MAX_LINKS}): take fewer servers"
+        document.add(("shape", "servers"), message)
+        return None
+    return topology
+
+
+def _customs(document: Document, folder: Path) -> tuple[dict[str, spec.Custom], list[Problem]]:
+    """Descriptions of one's own softwares by their path as written, and what is wrong with them."""
+    found: dict[str, spec.Custom] = {}
+    problems: list[Problem] = []
+    for path, text in _files(document.data):
+        if text in found:
+            continue
+        place = Path(os.path.normpath(folder / text))
+        try:
+            described = _read(place)
+        except UserError as error:
+            document.add(
+                path,
+                f"{str(error).removeprefix(f'{place}: ')} at {place}: give the path from "
+                f"{'the current folder' if document.where(path)[0] == 0 else 'the folder of this file'}",
+            )
+            continue
+        custom = _custom(described, place)
+        problems += sorted(described.problems)
+        if custom is not None:
+            found[text] = custom
+    return found, problems
+
+
+def _files(data: object) -> list[tuple[Steps, str]]:
+    """Where a path stands as software."""
+    if not isinstance(data, dict):
+        return []
+    places: list[tuple[Steps, object]] = []
+    for path in (("defaults",), *(("servers", name) for name in data.get("servers") or () if name)):
+        section: object = data
+        for step in path:
+            section = section.get(step) if isinstance(section, dict) else None
+        value = section.get("software") if isinstance(section, dict) else None
+        several = value.split("+") if isinstance(value, str) else value if isinstance(value, list) else []
+        places += [((*path, "software"), each) for each in several]
+    return [(path, text) for path, text in places if isinstance(text, str) and _is_file(text)]
+
+
+def _is_file(text: str) -> bool:
+    try:
+        return software.parse(text).file is not None
+    except UserError:  # told where it stands
+        return False
+
+
+def _custom(document: Document, path: Path) -> spec.Custom | None:
+    """One description, or None if something is wrong with it."""
+    if document.data is None and document.problems:
+        return None
+    if document.data is None:
+        document.add((), "the file is empty: write `name`, and `command` or `image`")
+        return None
+    try:
+        file = CustomFile.model_validate(document.data)
+    except ValidationError as error:
+        explain(document, error, lambda steps, _: CustomFile if steps == () else None)
+        return None
+    if file.command is None and file.image is None:
+        document.add((), "says not how to start it: add `command: [./server, --option]`, or `image`, or both")
+    if document.problems:
+        return None
+    return spec.Custom(file.name, file.command or (), file.image, str(path.parent.resolve()))

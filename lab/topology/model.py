@@ -1,0 +1,263 @@
+"""The topology file as pydantic models: what may be written, with which values. schemas/topology.json is made of it.
+
+Unset fields are None: which default then holds is decided in build.py, because it depends on `defaults`. What
+concerns several places at once (a link to a server that is not there) is in references.py.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from ipaddress import ip_address
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+
+from lab.errors import UserError
+from lab.topology import software, units
+from lab.topology.shape import MAX_SERVERS
+from lab.topology.shapes import KINDS, AnyShape
+from lab.topology.spec import Authentication, Certificate, Feed, Tls, Unlinked
+
+MAX_USERS = 100_000  # per server; accounts are made at about 500 a second
+MAX_LATENCY = 30.0  # seconds one way; servers give up a connection attempt after about a minute
+MIN_RATE = 1000  # bytes per second; two TLS handshakes with client certificates are about 20 KB
+MAX_LINKS = 22_000  # two relay ports each, and there are 65,535 ports
+
+LABEL_PATTERN = r"^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$"
+DOMAIN_PATTERN = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*$"
+MAX_DOMAIN = 200  # of the 253 that DNS allows: a server also has names below its domain, such as rooms.<domain>
+
+
+def _checked(parse: Callable[[Any], Any]) -> BeforeValidator:
+    """A validator of a function that raises UserError."""
+
+    def validate(value: Any) -> Any:
+        try:
+            return parse(value)
+        except UserError as error:
+            raise ValueError(str(error)) from None
+
+    return BeforeValidator(validate)
+
+
+def _label(text: str) -> str:
+    if not re.match(LABEL_PATTERN, text):
+        near = re.sub(r"[^a-z0-9-]+", "-", text.lower()).strip("-0123456789")[:63].rstrip("-")
+        hint = f": write '{near}'" if near and near != text else ""
+        rule = "lower-case letters, digits and hyphens, a letter first, at most 63"
+        raise ValueError(f"'{text}' is not a DNS label ({rule}){hint}")
+    return text
+
+
+def _domain(text: str) -> str:
+    if len(text) > MAX_DOMAIN:
+        raise ValueError(f"a domain has at most {MAX_DOMAIN} characters, this one has {len(text)}")
+    if not re.match(DOMAIN_PATTERN, text):
+        raise ValueError(f"'{text}' is not a domain: write lower-case DNS labels with dots, such as island.test")
+    if re.fullmatch(r"[0-9.]+", text):
+        raise ValueError(f"'{text}' is an address: write a domain such as island.test")
+    return text
+
+
+def _latency(value: Any) -> float:
+    parsed = units.seconds(value)
+    if parsed > MAX_LATENCY:
+        raise UserError(f"{value} is too long: servers give up before, take at most {units.duration_text(MAX_LATENCY)}")
+    return parsed
+
+
+def _rate(value: Any) -> int | None:
+    parsed = units.bytes_per_second(value)
+    if parsed is not None and parsed < MIN_RATE:
+        raise UserError(
+            f"{value} is too slow: servers give up before TLS is up, take at least {units.rate_text(MIN_RATE)}"
+        )
+    return -1 if parsed is None else parsed
+
+
+def _address(text: str) -> str:
+    host, _, port = text.rpartition(":")
+    wrong = f"'{text}' is not an IP address and a port: write it like 127.0.0.1:5269"
+    try:
+        address = ip_address(host.removeprefix("[").removesuffix("]"))
+    except ValueError:
+        raise ValueError(wrong) from None
+    if not port.isdecimal() or not 0 < int(port) < 65536:
+        raise ValueError(wrong)
+    if address.is_global or address.is_multicast or address.is_unspecified:
+        raise ValueError(f"{host} is not an address of this machine or a private network, and a lab stays inside")
+    return text
+
+
+def _two(value: Any) -> Any:
+    if not isinstance(value, list | tuple) or len(value) != 2:
+        given = f", not {len(value)}" if isinstance(value, list | tuple) else ""
+        raise ValueError(f"must name two servers{given}: write `between: [a, b]`")
+    return tuple(value)
+
+
+def _several(value: Any) -> Any:
+    """`prosody+ejabberd`, one name, or a list of names."""
+    if isinstance(value, list | tuple):
+        if not value:
+            raise UserError("names no software: write `software: prosody`, or remove the key")
+        return tuple(software.parse(each) for each in value)
+    if not isinstance(value, str):
+        return (software.parse(value),)
+    return tuple(software.parse(each) for each in value.split("+"))
+
+
+def _text_schema(pattern: str, *examples: str, **more: Any) -> WithJsonSchema:
+    return WithJsonSchema({"type": "string", "pattern": pattern, "examples": list(examples), **more})
+
+
+_KNOWN = [*software.KNOWN, *(f"{name}@{v}" for name, vs in software.KNOWN.items() for v in vs), *software.SPECIAL]
+_ONE_SOFTWARE = {"anyOf": [{"enum": _KNOWN}, {"type": "string", "pattern": r"(/|\.ya?ml$)"}]}
+_DURATION = {"anyOf": [{"type": "string", "pattern": units.DURATION_PATTERN}, {"const": 0}], "examples": ["40ms"]}
+
+Name = Annotated[str, AfterValidator(_label), _text_schema(LABEL_PATTERN, "island")]
+Domain = Annotated[str, AfterValidator(_domain), _text_schema(DOMAIN_PATTERN, "island.test")]
+Duration = Annotated[float, _checked(_latency), WithJsonSchema(_DURATION)]
+Rate = Annotated[int, _checked(_rate), _text_schema(units.RATE_PATTERN, "64kbit/s", "1Mbit/s", "unlimited")]
+Address = Annotated[str, AfterValidator(_address), _text_schema(r":[0-9]+$", "127.0.0.1:5269")]
+Software = Annotated[software.Choice, _checked(software.parse), WithJsonSchema(_ONE_SOFTWARE)]
+Softwares = Annotated[
+    tuple[software.Choice, ...],
+    _checked(_several),
+    WithJsonSchema({"anyOf": [*_ONE_SOFTWARE["anyOf"], {"type": "array", "items": _ONE_SOFTWARE}, {"pattern": r"\+"}]}),
+]
+Users = Annotated[int, Field(strict=True, ge=0, le=MAX_USERS)]
+Flag = Annotated[bool, Field(strict=True)]
+Between = Annotated[
+    tuple[str, str],
+    BeforeValidator(_two),
+    WithJsonSchema({"type": "array", "items": {"type": "string"}, "minItems": 2, "maxItems": 2}),
+]
+
+
+class Strict(BaseModel):
+    """A mapping in which every key must be known."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+class Settings(Strict):
+    """What a server, or all of them by `defaults`, can be told."""
+
+    users: Users | None = None
+    """Accounts made before the server is ready: user1, user2, … (default 0)."""
+    tls: Tls | None = None
+    """TLS with clients and servers (default required)."""
+    authentication: Authentication | None = None
+    """How servers prove who they are: by certificate (external), by dialback, or either (default external; dialback
+    where TLS is off)."""
+    certificate: Certificate | None = None
+    """The certificate it shows; all but `valid` are wrong on purpose (default valid)."""
+    feed: Feed | None = None
+    """How much of what it sees it tells: whole stanzas, only who and when, or nothing (default full)."""
+
+
+class Conditions(Strict):
+    """What the way over a link is like."""
+
+    latency: Duration | None = None
+    """Time each way, with a unit: 40ms. There and back takes twice as long (default 0)."""
+    jitter: Duration | None = None
+    """Standard deviation of the latency, not larger than it (default 0)."""
+    rate: Rate | None = None
+    """Most that passes, with a unit: 1Mbit/s (bits) or 100KB/s (bytes), or unlimited (default unlimited)."""
+
+
+class ServerSettings(Settings):
+    """One server."""
+
+    software: Software | None = None
+    """prosody, ejabberd, with a version as in prosody@13.0; a file such as ./mine.yaml; external; scripted (default
+    prosody)."""
+    domain: Domain | None = None
+    """The part behind the @ of its users' addresses (default <name>.test)."""
+    address: Address | None = None
+    """Only with `software: external`: IP address and port where it listens for other servers."""
+
+
+class LinkSettings(Conditions):
+    """Two servers that may federate, and what the way between them is like."""
+
+    between: Between
+    """The two servers."""
+    forward: Conditions = Conditions()
+    """Conditions from the first to the second server only; they go before those of the link."""
+    backward: Conditions = Conditions()
+    """Conditions from the second to the first server only; they go before those of the link."""
+    direct: Flag | None = None
+    """Past the lab's relays: no conditions, no faults on this link (default false)."""
+
+
+class Defaults(Settings, Conditions):
+    """What holds for every server and every link that does not say otherwise."""
+
+    software: Softwares | None = None
+    """As for a server; several (prosody+ejabberd) are dealt in turn to the servers that name none."""
+    direct: Flag | None = None
+    """As for a link."""
+
+
+Named = Annotated[
+    dict[Name, Annotated[ServerSettings, BeforeValidator(lambda given: {} if given is None else given)]],
+    Field(min_length=1, max_length=MAX_SERVERS),
+]
+
+
+class TopologyFile(Strict):
+    """A federation: servers, and the links between them."""
+
+    name: Name | None = None
+    """Its name (default: the file's)."""
+    teaches: str = ""
+    """One sentence: what it is for."""
+    defaults: Defaults = Defaults()
+    """What holds for every server and every link that does not say otherwise."""
+    servers: Named | None = None
+    """Servers by name."""
+    links: Annotated[tuple[LinkSettings, ...], Field(max_length=MAX_LINKS)] | None = None
+    """Who may federate with whom. Servers do not relay: no link means no messages."""
+    shape: AnyShape | None = None
+    """Servers and links made by a rule, instead of `servers` and `links`."""
+    unlinked: Unlinked | None = None
+    """What happens between servers without a link: refused by policy at both ends, or by the network: the name does
+    not exist, the port refuses, nothing answers (default not-allowed)."""
+
+
+class CustomFile(Strict):
+    """A server software of one's own, given as `software: ./mine.yaml`."""
+
+    name: Name
+    """What to call it."""
+    command: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
+    """The program and its arguments, relative to this file: how it is started as a process."""
+    image: Annotated[str, Field(min_length=1)] | None = None
+    """The image: how it is started as a container."""
+
+
+def section(path: tuple[str | int, ...], data: object) -> type[BaseModel] | None:
+    """The model of the mapping at a path of a topology file, None if there is none."""
+    match path:
+        case ():
+            return TopologyFile
+        case ("defaults",):
+            return Defaults
+        case ("servers", _):
+            return ServerSettings
+        case ("links", int()):
+            return LinkSettings
+        case ("links", int(), "forward" | "backward"):
+            return Conditions
+        case ("shape",):
+            return KINDS.get(str(data.get("kind"))) if isinstance(data, dict) else None
+    return None
+
+
+def keys(model: type[BaseModel]) -> tuple[str, ...]:
+    """The keys that a mapping of this model may have."""
+    return tuple(model.model_fields)

@@ -1,0 +1,172 @@
+"""What is wrong between places of one topology: links to nowhere, links twice, domains twice.
+
+It looks at the plain data, not at the model, so that these problems are told together with all others; whatever is
+too broken to be understood here has a problem of its own already.
+"""
+
+from __future__ import annotations
+
+from lab.errors import UserError
+from lab.topology import units
+from lab.topology.document import Document
+from lab.topology.words import suggestion
+
+Data = dict[str, object]
+
+
+def check(document: Document) -> None:
+    """Add the problems of a whole topology to the document."""
+    data = document.data
+    if not isinstance(data, dict):
+        return
+    if data.get("shape") is not None:
+        for other in ("servers", "links"):
+            if other in data:
+                message = f"a topology has either a `shape` or `servers` and `links`: remove `shape` or `{other}`"
+                document.add((other,), message, key=True)
+    elif data.get("servers") is None and "shape" not in data:
+        document.add((), "there are no servers: add `servers` and `links`, or a `shape`")
+    servers = data.get("servers")
+    if isinstance(servers, dict):
+        _links(document, servers)
+        _domains(document, servers)
+        for name, settings in servers.items():
+            _server(document, ("servers", name), _mapping(settings), _mapping(data.get("defaults")))
+    _server(document, ("defaults",), _mapping(data.get("defaults")), {})
+    _direct(document)
+    _jitters(document)
+    _empty(document, data, ())
+
+
+def _links(document: Document, servers: Data) -> None:
+    """Both ends are there, are two, and are not linked a second time."""
+    seen: dict[frozenset[str], int] = {}
+    for index, link in enumerate(_list(_mapping(document.data).get("links"))):
+        path = ("links", index, "between")
+        ends = _mapping(link).get("between")
+        if not isinstance(ends, list) or len(ends) != 2 or not all(isinstance(end, str) for end in ends):
+            continue
+        for position, end in enumerate(ends):
+            if end not in servers:
+                document.add((*path, position), f"no server '{end}'{suggestion(end, servers)}")
+        if ends[0] == ends[1]:
+            document.add(path, f"'{ends[0]}' is linked with itself: name two servers")
+            continue
+        first = seen.setdefault(frozenset(ends), index)
+        if first != index and all(end in servers for end in ends):
+            line = document.where(("links", first))[0]
+            message = f"{ends[0]} and {ends[1]} are linked already, by links[{first}] in line {line}: remove one"
+            document.add(path, f"{message} (a link holds for both directions; see `forward` and `backward`)")
+        tls = {_given(document, servers, end, "tls") for end in ends if end in servers}
+        if {"required", "off"} <= tls:
+            message = f"no stanza could pass between {ends[0]} and {ends[1]}: one requires TLS, the other has it off"
+            document.add(path, f"{message}; make one of them `tls: optional`")
+
+
+def _given(document: Document, servers: Data, name: str, key: str) -> object:
+    """What holds for a server: its own word, that of the defaults, the default of all (TLS is required)."""
+    defaults = _mapping(_mapping(document.data).get("defaults"))
+    return _mapping(servers[name]).get(key, defaults.get(key, "required"))
+
+
+def _domains(document: Document, servers: Data) -> None:
+    """No domain twice, none below another: a server answers for names below its own domain (rooms.<domain>)."""
+    owners: dict[str, str] = {}
+    for name, settings in servers.items():
+        given = _mapping(settings).get("domain")
+        domain = given if isinstance(given, str) else f"{name}.test"
+        path = ("servers", name, "domain") if given is not None else ("servers", name)
+        if domain in owners:
+            message = f"the domain {domain} belongs to '{owners[domain]}' already: give one of them another `domain`"
+            document.add(path, message, key=given is None)
+        owners.setdefault(domain, name)
+    for domain, name in owners.items():
+        above = next((other for other in owners if domain.endswith(f".{other}")), None)
+        if above is not None:
+            message = (
+                f"{domain} lies below {above}, where '{owners[above]}' has its rooms and uploads: use another domain"
+            )
+            document.add(("servers", name, "domain"), message)
+
+
+def _server(document: Document, path: tuple[str, ...], settings: Data, defaults: Data) -> None:
+    """Settings of one server that exclude each other."""
+    tls = settings.get("tls", defaults.get("tls"))
+    authentication = settings.get("authentication", defaults.get("authentication"))
+    if tls == "off" and authentication in ("external", "either") and {"tls", "authentication"} & settings.keys():
+        given = "authentication" if "authentication" in settings else "tls"
+        message = f"authentication by certificate ({authentication}) needs TLS: use `authentication: dialback`"
+        document.add((*path, given), f"{message}, or another `tls`")
+    software, address = settings.get("software"), settings.get("address")
+    if software == "external" and path != ("defaults",) and address is None:
+        document.add((*path, "software"), "an external server needs its `address`: add `address: 127.0.0.1:5269`")
+    if address is not None and software != "external" and path != ("defaults",):
+        document.add(
+            (*path, "address"),
+            "only a server with `software: external` has an address: the lab gives the others theirs",
+            key=True,
+        )
+    if software in ("external", "scripted") and settings.get("users"):
+        document.add(
+            (*path, "users"), f"the lab makes no accounts on a server that is {software}: remove `users`", key=True
+        )
+
+
+def _direct(document: Document) -> None:
+    """Conditions are made by the lab's relays, and a direct link goes past them."""
+    data = _mapping(document.data)
+    default = _mapping(data.get("defaults")).get("direct")
+    for index, link in enumerate(_list(data.get("links"))):
+        settings = _mapping(link)
+        given = next((key for key in ("latency", "jitter", "rate", "forward", "backward") if key in settings), None)
+        if settings.get("direct", default) is True and given is not None:
+            change = f"remove `{given}` or `direct`" if "direct" in settings else "add `direct: false`"
+            message = f"this link is direct, and a direct link has no conditions: {change}"
+            document.add(("links", index, given), message, key=True)
+
+
+def _jitters(document: Document) -> None:
+    """Jitter larger than the latency would need negative delays. Tried where conditions come together."""
+    data = _mapping(document.data)
+    defaults = _mapping(data.get("defaults"))
+    _jitter(document, ("defaults",), [defaults])
+    for index, entry in enumerate(_list(data.get("links"))):
+        link = _mapping(entry)
+        _jitter(document, ("links", index), [link, defaults])
+        for direction in ("forward", "backward"):
+            _jitter(document, ("links", index, direction), [_mapping(link.get(direction)), link, defaults])
+
+
+def _jitter(document: Document, path: tuple[str | int, ...], layers: list[Data]) -> None:
+    """Says it where one of the two is given: what is inherited whole has been looked at there."""
+    given = next((key for key in ("jitter", "latency") if key in layers[0]), None)
+    if given is None:
+        return
+    try:
+        latency, jitter = (
+            units.seconds(next((layer[key] for layer in layers if key in layer), 0)) for key in ("latency", "jitter")
+        )
+    except UserError:  # told where it stands
+        return
+    if jitter > latency:
+        shown = f"{units.duration_text(jitter)} is larger than the latency, {units.duration_text(latency)}"
+        document.add((*path, given), f"a jitter of {shown}: no delay is negative, make one larger or the other smaller")
+
+
+def _empty(document: Document, value: object, path: tuple[str | int, ...]) -> None:
+    """A key with nothing behind it is a slip, but `island:` among the servers is a server with no settings."""
+    if isinstance(value, dict):
+        for key, below in value.items():
+            if below is None and path != ("servers",):
+                document.add((*path, key), "has no value: give one, or remove the key", key=True)
+            _empty(document, below, (*path, key))
+    for index, below in enumerate(_list(value)):
+        _empty(document, below, (*path, index))
+
+
+def _mapping(value: object) -> Data:
+    return value if isinstance(value, dict) else {}
+
+
+def _list(value: object) -> list[object]:
+    return value if isinstance(value, list) else []

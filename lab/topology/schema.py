@@ -1,0 +1,55 @@
+"""The JSON Schema of topology files, for editors: `python -m lab.topology.schema` writes schemas/topology.json again.
+
+It is made of the model and says what a single value may be; what concerns several places (a link to a server that is
+not there) only `xmpplab validate` can say.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from lab import packaged
+from lab.topology.model import TopologyFile
+
+TITLE = "A topology of xmpplab"
+
+
+def schema() -> dict[str, Any]:
+    """The schema as data."""
+    made = _tidy(TopologyFile.model_json_schema())
+    # An empty server (`island:`) is one that has only the defaults.
+    named = made["properties"]["servers"]
+    named["patternProperties"] = {
+        pattern: {"anyOf": [server, {"type": "null"}]} for pattern, server in named["patternProperties"].items()
+    }
+    named["additionalProperties"] = False
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **made, "title": TITLE}
+
+
+def text() -> str:
+    """The schema as it is committed."""
+    return json.dumps(schema(), indent=2, ensure_ascii=False) + "\n"
+
+
+def _tidy(value: Any) -> Any:
+    """Without what serves pydantic and not the reader: null for "not given", titles, defaults that are null."""
+    if isinstance(value, list):
+        return [_tidy(each) for each in value]
+    if not isinstance(value, dict):
+        return value
+    alternatives = value.get("anyOf")
+    if alternatives and {"type": "null"} in alternatives:
+        rest = [each for each in alternatives if each != {"type": "null"}]
+        value = {key: other for key, other in value.items() if key != "anyOf"}
+        value |= rest[0] if len(rest) == 1 else {"anyOf": rest}
+    kept = {key: other for key, other in value.items() if not (key == "default" and other is None)}
+    if isinstance(kept.get("title"), str):
+        del kept["title"]
+    if isinstance(kept.get("description"), str):
+        kept["description"] = " ".join(kept["description"].split())
+    return {key: _tidy(other) for key, other in kept.items()}
+
+
+if __name__ == "__main__":
+    (packaged.folder("schemas") / "topology.json").write_text(text(), encoding="utf-8")

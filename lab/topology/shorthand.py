@@ -1,0 +1,110 @@
+"""A topology in one line, as behind `-t`: `ring:6`, `small-world:12,software=prosody+ejabberd,seed=3`.
+
+    kind[:servers][,key=value]…
+
+The kind is one of the shapes; the keys are those of the shape, of `defaults`, `unlinked` and `name`. It becomes the
+same data as a file would give, with columns as places, and is judged by the same rules.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+
+from lab.topology.document import Document, Problem, Steps
+from lab.topology.model import Defaults, keys
+from lab.topology.shapes import KINDS
+from lab.topology.words import choices, nearest, suggestion
+
+_TOP = ("unlinked", "name")
+
+
+@dataclass
+class ShortDocument(Document):
+    """Data from one line. Places are columns, the key's and the value's."""
+
+    columns: dict[Steps, tuple[int, int]] = field(default_factory=dict)
+
+    def where(self, path: Steps, *, key: bool = False) -> tuple[int, int]:
+        """Line 0 and the column of what stands at the path or, failing that, around it."""
+        while path and path not in self.columns:
+            path = path[:-1]
+        return 0, self.columns.get(path, (1, 1))[0 if key else 1]
+
+    def show(self, path: Steps) -> str:
+        """The key as it stands in the line; nothing for the shape itself."""
+        named = [step for step in path if step not in ("shape", "kind", "defaults")]
+        return str(named[0]) if named else ""
+
+    def how_many(self, kind: str) -> str:
+        """How many servers stands behind a colon."""
+        return f"say how many, as in {kind}:6"
+
+
+def is_short(text: str) -> bool:
+    """True if a text is meant as a shape and not as a file or a name."""
+    head = re.split("[:,]", text, maxsplit=1)[0]
+    return head in KINDS or (head != text and "/" not in head and not head.endswith((".yaml", ".yml")))
+
+
+def read(text: str) -> ShortDocument:
+    """Parse one line. What is wrong with it stands in `problems`; nothing is raised."""
+    document = ShortDocument(f"'{text}'")
+    head, *settings = text.split(",")
+    kind, colon, number = head.partition(":")
+    shape: dict[str, object] = {"kind": kind}
+    data: dict[str, object] = {"shape": shape}
+    document.data = data
+    document.columns[("shape", "kind")] = (1, 1)
+    if colon:
+        shape["servers"] = _scalar(number)
+        document.columns[("shape", "servers")] = (len(kind) + 2, len(kind) + 2)
+    column = len(head) + 2
+    for setting in settings:
+        _setting(document, data, kind, setting, column)
+        column += len(setting) + 1
+    return document
+
+
+def _setting(document: ShortDocument, data: dict[str, object], kind: str, setting: str, column: int) -> None:
+    """One `key=value`: into the mapping where a file would have it."""
+    key, equals, value = setting.strip().partition("=")
+    column += len(setting) - len(setting.lstrip())
+    place = document.source, 0, column, key
+    shape_keys = [known for known in keys(KINDS[kind]) if known != "kind"] if kind in KINDS else []
+    known = [*shape_keys, *keys(Defaults), *_TOP]
+    if not equals or not key:
+        document.problems.append(Problem(document.source, 0, column, "", f"'{setting}' must be key=value"))
+        return
+    if kind not in KINDS and key not in known:
+        return  # which keys there are depends on the kind, and that is told already
+    if key not in known:
+        document.problems.append(Problem(*place, _unknown(kind, key, known)))
+        return
+    path: Steps = ("shape", key) if key in shape_keys else (key,) if key in _TOP else ("defaults", key)
+    if path in document.columns:
+        document.problems.append(Problem(*place, "given twice: remove one of the two"))
+        return
+    document.columns[path] = (column, column + len(key) + 1)
+    target = data if len(path) == 1 else data.setdefault(str(path[0]), {})
+    if isinstance(target, dict):
+        target[key] = _scalar(value)
+
+
+def _unknown(kind: str, key: str, known: list[str]) -> str:
+    if near := nearest(key, known):
+        return f"unknown key, did you mean '{near}'?"
+    others = [name for name, shape in KINDS.items() if key in keys(shape)]
+    if others:
+        return f"a {kind} has no '{key}', but {choices(others)} {'has' if len(others) == 1 else 'have'}"
+    return f"unknown key{suggestion(key, known)}"
+
+
+def _scalar(text: str) -> object:
+    """What YAML would make of it: whole numbers, decimals, true and false, else text."""
+    text = text.strip()
+    if re.fullmatch(r"-?[0-9]+", text):
+        return int(text)
+    if re.fullmatch(r"-?[0-9]+\.[0-9]+", text):
+        return float(text)
+    return {"true": True, "false": False}.get(text, text)
