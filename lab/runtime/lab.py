@@ -114,15 +114,15 @@ async def up(
         return await _bring_up(layout, topology, chosen, owned, progress, timeout)
 
 
-async def attach(name: str) -> Lab:
-    """The lab of that name, which is up. Raises UserError if there is none, or it is not up."""
+async def attach(name: str | None = None) -> Lab:
+    """The lab of that name, or the only one, which is up. Raises UserError if there is none, or it is not up."""
+    name = name or _only()
     layout = Layout.of(name)
     lab = await _attached(layout)
     if lab is None:
         record = state.Record.read(layout)
         if record is None:
-            names = [one.name for one in state.layouts() if state.Record.read(one)]
-            raise UserError(f"there is no lab {name}; {'there are ' + ', '.join(names) if names else 'none is up'}")
+            raise UserError(f"there is no lab {name}{_others()}")
         raise UserError(f"the lab {name} is not up (phase {record.phase}); see `xmpplab down {name}`, `xmpplab sweep`")
     return lab
 
@@ -140,28 +140,39 @@ async def find(topology: Topology, runtime: Runtime | str = "auto") -> Lab | Non
     return None
 
 
-async def down(name: str, *, progress: Progress = lambda text: None) -> bool:
-    """End the lab of that name and delete its folder, whatever state it is in; False if there is none."""
+async def down(name: str | None = None, *, progress: Progress = lambda text: None) -> str:
+    """End the lab of that name, or the only one, and delete its folder, whatever state it is in; its name.
+
+    Raises UserError if there is none; what interrupted work left of any lab is gone in any case.
+    """
     from lab.runtime.sweep import sweep
 
-    layout = Layout.of(name)
-    existed = layout.root.is_dir()
-    if existed:
-        progress(f"ending {name}")
-        await take_down(layout, _runtime_of(layout))
+    before = {layout.name for layout in state.layouts()}
     await sweep(progress)
-    return existed
+    if name is not None and name in before and not Layout.of(name).root.is_dir():
+        return name  # a leftover: swept
+    name = name or _only()
+    layout = Layout.of(name)
+    if not layout.root.is_dir():
+        raise UserError(f"there is no lab {name}{_others()}")
+    progress(f"ending {name}")
+    await take_down(layout, _runtime_of(layout))
+    return name
 
 
 async def down_all(*, progress: Progress = lambda text: None) -> list[str]:
     """End every lab that is nobody's own; their names."""
+    from lab.runtime.sweep import sweep
+
+    await sweep(progress)
     ended = []
     for layout in state.layouts():
         record = state.Record.read(layout)
         if record is not None and record.owned and record.owner.alive:
             continue
-        if await down(layout.name, progress=progress):
-            ended.append(layout.name)
+        progress(f"ending {layout.name}")
+        await take_down(layout, _runtime_of(layout))
+        ended.append(layout.name)
     return ended
 
 
@@ -206,7 +217,7 @@ async def _bring_up(
         await runtime.prepare(topology.servers, progress)
         claim = await runtime.claim(layout, topology.servers)
         plan = build(topology, claim.ground)
-        layout.plan.write_text(files.dumps(plan))
+        layout.plan.write_text(files.dump(plan))
         password, keys = folders.draw_secret(layout)
         folders.write_servers(layout, plan, keys)
         progress(f"starting {len(plan.servers)} servers ({runtime.name})")
@@ -239,7 +250,7 @@ async def _attached(layout: Layout) -> Lab | None:
     if record is None or record.phase != state.READY:
         return None
     runtime = choose(record.runtime)
-    plan = files.loads(layout.plan.read_text())
+    plan = files.load(layout.plan.read_text())
     try:
         states = await runtime.states(layout, plan)
     except LabError:  # its service is gone
@@ -256,6 +267,23 @@ def _changes(lab: Lab, topology: Topology, runtime: Runtime) -> list[str]:
     return differences(lab.plan, build(topology, lab.plan.ground))
 
 
+def _names() -> list[str]:
+    return [layout.name for layout in state.layouts() if state.Record.read(layout)]
+
+
+def _only() -> str:
+    """The name of the only lab there is. Raises UserError."""
+    names = _names()
+    if len(names) != 1:
+        raise UserError(f"say which lab: there are {', '.join(names)}" if names else "no lab is up")
+    return names[0]
+
+
+def _others() -> str:
+    names = _names()
+    return f"; there are {', '.join(names)}" if names else "; none is up"
+
+
 def _runtime_of(layout: Layout, default: Runtime | None = None) -> Runtime:
     record = state.Record.read(layout)
     if record is not None:
@@ -266,7 +294,7 @@ def _runtime_of(layout: Layout, default: Runtime | None = None) -> Runtime:
 async def _status(layout: Layout, record: state.Record) -> Status:
     plan, states, phase = None, {}, record.phase
     if phase == state.READY:
-        plan = files.loads(layout.plan.read_text())
+        plan = files.load(layout.plan.read_text())
         try:
             states = await choose(record.runtime).states(layout, plan)
         except LabError:

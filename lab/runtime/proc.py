@@ -17,8 +17,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-#: Name of the environment variable that marks every process of a lab; its value is the lab's folder.
-MARK = "XMPPLAB_LAB"
+from lab.network.process import MARK
 
 _PR_SET_PDEATHSIG = 1
 _POLL = 0.02  # seconds between two looks at /proc while processes end: they need 5-50 ms

@@ -10,16 +10,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from lab.network.process import SERVER_UID
 from lab.plan.layout import Layout
 from lab.plan.model import Ground, Plan
 from lab.servers.software import Operation
 from lab.topology.spec import Server
 
-Progress = Callable[[str], None]  # told a short sentence whenever something is under way
+__all__ = ["SERVER_UID", "Claim", "Finding", "Pipes", "Progress", "Runtime", "ServerState"]
 
-#: As root, servers run as this uid and gid, in both runtimes; it needs no entry in /etc/passwd, and lies
-#: above the range that Debian gives to people (1000-59999).
-SERVER_UID = 61747
+Progress = Callable[[str], None]  # told a short sentence whenever something is under way
 
 
 @dataclass(frozen=True)

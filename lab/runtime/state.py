@@ -127,11 +127,20 @@ async def locked(layout: Layout, *, patience: float = LOCK_PATIENCE, make: bool 
 
 def make_root(layout: Layout) -> None:
     """Make the lab's folder. As root the servers, who run as somebody else, may walk through it to their own."""
-    through = 0o711 if os.geteuid() == 0 else 0o700
-    for folder in (home(), layout.root.parent, layout.root):
-        if not folder.is_dir():
-            folder.mkdir(parents=True, exist_ok=True)
-            folder.chmod(through)  # whatever the umask says
+    make_home()
+    for folder in (layout.root.parent, layout.root):
+        _make_folder(folder)
+
+
+def make_home() -> None:
+    """Make the folder of all labs and caches."""
+    _make_folder(home())
+
+
+def _make_folder(folder: Path) -> None:
+    if not folder.is_dir():
+        folder.mkdir(parents=True, exist_ok=True)
+        folder.chmod(0o711 if os.geteuid() == 0 else 0o700)  # whatever the umask says
 
 
 def _same(descriptor: int, path: Path) -> bool:

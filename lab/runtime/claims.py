@@ -1,0 +1,82 @@
+"""Addresses for labs of plain processes: each takes one 127.S.0.0/16 of the loopback network for itself.
+
+A claim is a TCP socket bound (never listening) to the slot's services address: the kernel lets nobody else bind
+it, whoever they are, and gives it back when the last descriptor closes. The service inherits the descriptor, so
+a claim lives exactly as long as its lab, SIGKILL included; there is nothing to sweep.
+"""
+
+from __future__ import annotations
+
+import errno
+import socket
+from collections.abc import Iterator
+
+from lab.errors import MissingError
+from lab.plan.build import SERVERS, SERVICES, offset
+from lab.plan.layout import C2S_PORT, S2S_PORT
+
+FIRST, LAST = 80, 119  # second octet of the slots: 127.0 and 127.53 (a resolver's) are in use elsewhere
+CLAIM_PORT = 5399  # on the services' address, below the ports of its DNS
+
+
+def claim_network() -> tuple[str, socket.socket]:
+    """A free network such as "127.80.0.0/16", and the socket that holds it. Raises MissingError."""
+    for network in slots():
+        holder = _hold(network)
+        if holder is None:
+            continue
+        try:
+            _check_ports(network)
+        except BaseException:
+            holder.close()
+            raise
+        return network, holder
+    raise MissingError(
+        f"all {LAST - FIRST + 1} address ranges for labs (127.{FIRST} to 127.{LAST}) are in use: "
+        "end labs that are not needed (xmpplab status, xmpplab down)"
+    )
+
+
+def slots() -> Iterator[str]:
+    """Every network that a lab may have."""
+    for second in range(FIRST, LAST + 1):
+        yield f"127.{second}.0.0/16"
+
+
+def is_held(network: str) -> bool:
+    """True if some lab, of anybody, has this network."""
+    holder = _hold(network)
+    if holder is None:
+        return True
+    holder.close()
+    return False
+
+
+def _hold(network: str) -> socket.socket | None:
+    holder = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    try:
+        holder.bind((offset(network, SERVICES), CLAIM_PORT))
+    except OSError as error:
+        holder.close()
+        if error.errno == errno.EADDRINUSE:
+            return None
+        if error.errno in (errno.EADDRNOTAVAIL, errno.EPERM, errno.EACCES):
+            raise MissingError(
+                f"addresses such as {offset(network, SERVICES)} cannot be used on this machine ({error.strerror}): "
+                "use --runtime containers"
+            ) from error
+        raise
+    return holder
+
+
+def _check_ports(network: str) -> None:
+    """A program that listens on a server's port of *every* address takes it from all labs."""
+    for port in (C2S_PORT, S2S_PORT):
+        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+            try:
+                probe.bind((offset(network, SERVERS), port))
+            except OSError as error:
+                raise MissingError(
+                    f"port {port} is taken on every address of this machine ({error.strerror}): end the XMPP server "
+                    "that listens there, or let it listen on its own address only, or use --runtime containers"
+                ) from error
