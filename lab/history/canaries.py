@@ -7,7 +7,8 @@ raw      UTF-8, also as XML and JSON escape it
 base64   at the three alignments a text can have inside what is encoded, standard and URL-safe alphabet
 hex      lower and upper case
 
-Limits: base64 broken into lines (MIME), compression and UTF-16 are not seen through.
+Limits: base64 broken into lines (MIME), compression and UTF-16 are not seen through; in base64 two canaries that
+differ in their last character only may be taken for each other.
 """
 
 from __future__ import annotations

@@ -54,6 +54,7 @@ class Connected(Event):
     kind = "connected"
     device: str  # full JID
     stream: str  # unique per live stream
+    encryption: str = ""  # what the device can read beside plain text: "plain" is nothing, "" was not said
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,6 +81,15 @@ class Sent(Event):
     marker: bool = False  # sent by settle(), not by the scenario
     canary: str | None = None  # the secret text inside, if any
     expected: tuple[str, ...] = ()  # full JIDs that were connected and are addressed
+
+
+@dataclass(frozen=True, kw_only=True)
+class NotSent(Event):
+    """A message announced by `Sent` was not handed to the stream after all: nothing of it left the device."""
+
+    kind = "not-sent"
+    message: str
+    reason: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -224,7 +234,7 @@ class Note(Event):
 KINDS: dict[str, type[Event]] = {
     event.kind: event
     for event in (
-        RunStarted, RunEnded, Connected, Disconnected, Sent, Delivered, Bounced, Decrypted, NotDecrypted,
+        RunStarted, RunEnded, Connected, Disconnected, Sent, NotSent, Delivered, Bounced, Decrypted, NotDecrypted,
         ServerSaw, Searched, CanaryFound, Step, Expectation, RouteSettled, Note,
     )
 }  # fmt: skip

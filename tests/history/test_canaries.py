@@ -53,7 +53,7 @@ def test_too_short_a_canary_is_refused():
 
 
 def test_many_at_once_say_which():
-    wanted = [f"canary-{number:024x}" for number in range(50)]
+    wanted = [f"canary-{number:02x}{number:022x}" for number in range(50)]
     data = wanted[7].encode() + b" " + base64.b64encode(wanted[9].encode())
     assert find_all(wanted, data) == (Hit(wanted[7], "raw"), Hit(wanted[9], "base64"))
     assert find_all(wanted, b"nothing") == ()
@@ -67,6 +67,10 @@ def test_many_at_once_find_what_each_alone_finds(wanted, data):
     text = b"ab " + coded(chosen.encode()) + b" c"
     each = sorted(Hit(canary, encoding) for canary in wanted for encoding in find(canary, text))
     assert list(find_all(wanted, text)) == each
+
+
+def test_in_base64_the_last_character_is_not_told_apart():
+    assert find(CANARY[:-1] + "e", base64.b64encode(CANARY.encode() + b"--")) == ("base64",)
 
 
 def test_megabytes_are_quick():
