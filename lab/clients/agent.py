@@ -1,0 +1,174 @@
+"""`python -m lab.clients.agent`: devices in a process of their own, asked by JSON Lines on standard input.
+
+The protocol stands in lab/clients/protocol.py and docs/agents.md. Requests run at the same time; each is answered
+once. Standard input at its end, SIGTERM or SIGINT: all devices disconnect, exit code 0. Standard error is for people
+and never carries a request, since requests carry passwords.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+import signal
+import stat
+import sys
+from collections.abc import AsyncIterator
+from typing import Any
+
+from lab.clients.host import Host
+
+#: A request longer than this is not one: the largest stanza servers take is 10 MiB, escaped at most six-fold.
+LONGEST_LINE = 64 * 1024 * 1024
+
+#: Seconds that the other side has to take the last lines.
+PARTING = 5.0
+
+_CHUNK = 256 * 1024
+_STDIN, _STDOUT = 0, 1
+
+
+class Output:
+    """Writes lines to standard output: through the loop where it is a pipe, at once where it is a file."""
+
+    def __init__(self, transport: asyncio.WriteTransport | None, closed: asyncio.Future[None] | None = None) -> None:
+        self._transport, self._closed = transport, closed
+
+    @classmethod
+    async def opened(cls) -> Output:
+        """Standard output as it is."""
+        if not _is_pipe(_STDOUT):
+            return cls(None)
+        pipe = os.fdopen(_STDOUT, "wb", closefd=False)
+        transport, ending = await asyncio.get_running_loop().connect_write_pipe(_Ending, pipe)
+        return cls(transport, ending.closed)
+
+    def write(self, message: dict[str, Any]) -> None:
+        """One line; it is whole, and in order."""
+        line = json.dumps(message, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
+        if self._transport is not None:
+            self._transport.write(line)
+        else:
+            while line:
+                line = line[os.write(_STDOUT, line) :]
+
+    async def close(self) -> None:
+        """Return once the other side has taken all, or does not want it any more."""
+        if self._transport is not None and self._closed is not None:
+            self._transport.close()
+            await asyncio.wait([self._closed], timeout=PARTING)
+
+
+class _Ending(asyncio.BaseProtocol):
+    """Tells when standard output is closed, all that was written having been taken."""
+
+    def __init__(self) -> None:
+        self.closed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if not self.closed.done():
+            self.closed.set_result(None)
+
+
+async def serve(output: Output) -> None:
+    """Answer requests until standard input ends or a signal asks to stop."""
+    host = Host(output.write)
+    running: set[asyncio.Task[None]] = set()
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+
+    async def answer(request: dict[str, Any]) -> None:
+        output.write(await host.handle(request))
+
+    async def read() -> None:
+        async for line in lines():
+            request = parsed(line)
+            if "error" in request:
+                output.write(request)
+                continue
+            task = asyncio.create_task(answer(request))
+            running.add(task)
+            task.add_done_callback(running.discard)
+
+    reading, stopping = asyncio.create_task(read()), asyncio.create_task(stop.wait())
+    await asyncio.wait({reading, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    reading.cancel()
+    stopping.cancel()
+    await host.close()
+    for task in running:
+        task.cancel()
+    await asyncio.gather(reading, stopping, *running, return_exceptions=True)
+    await output.close()
+
+
+def parsed(line: bytes) -> dict[str, Any]:
+    """The request of a line, or the error answer to what is none; it quotes nothing, lines carry passwords."""
+    try:
+        request = json.loads(line)
+    except ValueError as error:
+        detail = error.msg if isinstance(error, json.JSONDecodeError) else "not UTF-8"
+        return _unreadable(f"not a line of JSON: {detail}")
+    if not isinstance(request, dict):
+        return _unreadable("a request is a JSON object with id and op")
+    if not isinstance(request.get("id"), int | str):
+        return _unreadable("a request needs an id, a number or a text")
+    request.pop("error", None)
+    return request
+
+
+def _unreadable(message: str) -> dict[str, Any]:
+    return {"id": None, "error": {"kind": "usage", "message": message}}
+
+
+async def lines() -> AsyncIterator[bytes]:
+    """The lines of standard input, without blank ones; the last may lack its end."""
+    rest = b""
+    async for chunk in _chunks():
+        *whole, rest = (rest + chunk).split(b"\n") if b"\n" in chunk else (rest + chunk,)
+        for line in whole:
+            if line.strip():
+                yield line
+        if len(rest) > LONGEST_LINE:
+            yield b"{"  # answered as unreadable
+            return
+    if rest.strip():
+        yield rest
+
+
+async def _chunks() -> AsyncIterator[bytes]:
+    loop = asyncio.get_running_loop()
+    if not _is_pipe(_STDIN):
+        while chunk := await asyncio.to_thread(os.read, _STDIN, _CHUNK):
+            yield chunk
+        return
+    reader = asyncio.StreamReader()
+    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(_STDIN, "rb", closefd=False))
+    while chunk := await reader.read(_CHUNK):
+        yield chunk
+
+
+def _is_pipe(descriptor: int) -> bool:
+    mode = os.fstat(descriptor).st_mode
+    return stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)
+
+
+async def _main() -> None:
+    await serve(await Output.opened())
+
+
+def main() -> None:
+    """Entry point of the process."""
+    logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    try:
+        import uvloop
+    except ImportError:
+        asyncio.run(_main())
+    else:
+        uvloop.run(_main())
+
+
+if __name__ == "__main__":
+    main()

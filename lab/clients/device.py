@@ -1,0 +1,337 @@
+"""A device: one XMPP client of one account, with one live stream at a time.
+
+Its public coroutines are the requests of lab/clients/protocol.py; each says there what is true once it returns.
+They raise UserError or PeerError and wait without a limit: whoever asks sets one and may give up at any point. What
+nobody waits for becomes a `trouble` event.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import uuid
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree as ET
+
+from slixmpp.exceptions import IqError
+from slixmpp.stanza import Iq, Message, Presence
+from slixmpp.xmlstream import tostring
+from slixmpp.xmlstream.handler import Callback
+from slixmpp.xmlstream.matcher import MatchXPath
+
+from lab.clients import archive, rooms
+from lab.clients.encryption import Encryption, Key, Settings, strategy
+from lab.clients.inbox import Inbox
+from lab.clients.stanzas import CARBONS, CLIENT, delivery
+from lab.clients.stream import Refused, Stream
+from lab.errors import LabError, PeerError, UserError
+
+PING = "urn:xmpp:ping"
+SID = "urn:xmpp:sid:0"
+_STANZAS = {f"{{{CLIENT}}}{kind.name}": kind for kind in (Message, Presence, Iq)}
+
+Event = dict[str, Any]
+
+
+@dataclass
+class _Session:
+    """All that belongs to one live stream."""
+
+    id: str
+    stream: Stream
+    encryption: Encryption
+    inbox: Inbox
+    told: bool = False  # whether `connected` has been said
+
+
+class Device:
+    """One client of an account. `emit` is told its events as the protocol has them."""
+
+    def __init__(self, name: str, emit: Callable[[Event], None]) -> None:
+        self.name = name
+        self._tell = emit
+        self._session: _Session | None = None
+        self._opening: Stream | None = None
+        self._sending = asyncio.Lock()  # messages leave in the order in which they were asked for
+        self._memory: dict[str, Any] = {}  # keys of a device without a folder live as long as it does
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    # The stream
+
+    async def connect(
+        self, *, jid: str, password: str, resource: str, host: str, port: int, authority: str,
+        encryption: str = "plain", trust: str = "blind", folder: str | None = None,
+    ) -> Event:  # fmt: skip
+        """Log in; see the protocol."""
+        if self._session is not None:
+            raise UserError(f"device {self.name!r} is connected already: disconnect it first")
+        settings = Settings(trust, None if folder is None else Path(folder), self._memory, self._trouble)
+        way = strategy(encryption, settings)
+        stream = self._opening = Stream(f"{jid}/{resource}", password, authority, self._trouble)
+        way.prepare(stream)
+        await stream.open(host, port)
+        name, full = uuid.uuid4().hex, stream.boundjid.full
+        session = _Session(name, stream, way, Inbox(stream.boundjid.bare, full, name, way, self._emit))
+        self._session = session
+        self._listen(session)
+        try:
+            extra = await self._begin(session)
+        except BaseException as error:
+            await self._end(session, str(error) or "given up")
+            raise
+        return {"jid": full, "stream": session.id, **extra}
+
+    async def _begin(self, session: _Session) -> Event:
+        stream, way = session.stream, session.encryption
+        stream.step = "logged in, asking for the roster"
+        await stream.ask("get", ET.Element("{jabber:iq:roster}query"))
+        with suppress(Refused):  # a server without carbons is a server all the same
+            await stream.ask("set", ET.Element(f"{{{CARBONS}}}enable"))
+        stream.step = f"logged in, preparing encryption ({way.name})"
+        extra = await way.start()
+        stream.send_presence()
+        await stream.flushed()
+        session.told = True
+        self._emit("connected", jid=stream.boundjid.full, stream=session.id)
+        stream.step = "online, waiting for offline messages"
+        with suppress(Refused):  # any answer stands behind what was to be handed over: streams keep order
+            await stream.ask("get", ET.Element(f"{{{PING}}}ping"), stream.boundjid.host)
+        await session.inbox.opened()
+        stream.step = f"online, waiting until others can encrypt to it ({way.name})"
+        await way.settled()
+        return extra
+
+    @property
+    def step(self) -> str:
+        """How far the last attempt to connect has come, for people."""
+        return "" if self._opening is None else self._opening.step
+
+    def _listen(self, session: _Session) -> None:
+        stream = session.stream
+        for name, take in (("message", session.inbox.message), ("presence", session.inbox.presence)):
+            matcher = MatchXPath(f"{{{CLIENT}}}{name}")
+            stream.register_handler(Callback(f"lab {name}", matcher, partial(_pass_on, take)))
+        stream.add_event_handler("disconnected", lambda reason: self._lost(session, reason))
+
+    def _lost(self, session: _Session, reason: object) -> None:
+        if self._session is session:
+            self._spawn(self._end(session, str(reason or "")))
+
+    async def _end(self, session: _Session, reason: str) -> None:
+        """Tell that the stream is gone, once, and stop what belongs to it."""
+        if self._session is not session:
+            return
+        self._session = None
+        if session.told:
+            self._emit("disconnected", jid=session.stream.boundjid.full, stream=session.id, reason=reason)
+        await session.inbox.close()
+        await session.encryption.close()
+        await session.stream.abandon()
+
+    async def disconnect(self) -> Event:
+        """Close the stream; nothing to do without one."""
+        if (session := self._session) is not None:
+            await session.stream.shut()
+            await self._end(session, "asked to")
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+        return {}
+
+    # Messages
+
+    async def send(
+        self, *, to: str, body: str, message: str, encryption: str | None = None, room: bool = False,
+        marker: bool = False,
+    ) -> Event:  # fmt: skip
+        """Send a message; see the protocol. `marker` changes nothing on the wire."""
+        session = self._live()
+        way = session.encryption
+        if encryption not in (None, way.name, "plain"):
+            raise UserError(f"this device encrypts with {way.name!r}: connect another one with {encryption!r}")
+        xml = ET.Element(f"{{{CLIENT}}}message", {"to": to, "id": message, "type": "groupchat" if room else "chat"})
+        ET.SubElement(xml, f"{{{SID}}}origin-id", {"id": message})
+        left_out: list[str] = []
+        async with self._sending:
+            if encryption == "plain" or way.name == "plain":
+                ET.SubElement(xml, f"{{{CLIENT}}}body").text = body
+            else:
+                left_out = await way.seal(body, xml, await self._people(session, to, room))
+            _stanza(session.stream, xml).send()
+            await session.stream.flushed()
+        return {"stream": session.id, "encryption": encryption or way.name, "left_out": left_out}
+
+    async def _people(self, session: _Session, to: str, room: bool) -> frozenset[str]:
+        """The real bare JIDs that a message is encrypted for."""
+        if not room:
+            return frozenset({to.partition("/")[0]})
+        joined = self._room(session, to)
+        if hidden := [jid for jid, real in joined.occupants.items() if not real]:
+            raise PeerError(f"room {to} hides who {hidden[0]} is: encryption wants a non-anonymous room (XEP-0384 5.8)")
+        absent: set[str] = set()
+        for affiliation in ("owner", "admin", "member"):
+            with suppress(Refused):  # not everybody may ask; those present are known anyway
+                absent |= rooms.members(await session.stream.ask("get", rooms.members_query(affiliation), to))
+        return frozenset({*joined.occupants.values(), *absent} - {session.stream.boundjid.bare})
+
+    async def send_raw(self, *, xml: str) -> Event:
+        """Send this text. A well-formed stanza is counted by stream management, anything else goes out as it is."""
+        session = self._live()
+        try:
+            parsed = ET.fromstring(f'<x xmlns="{CLIENT}">{xml}</x>')  # noqa: S314 - the caller's own text
+        except ET.ParseError:
+            parsed = ET.Element("malformed")
+        if len(parsed) == 1 and parsed[0].tag in _STANZAS:
+            _stanza(session.stream, parsed[0]).send()
+            await session.stream.flushed()
+        else:
+            session.stream.send_raw(xml)
+        return {}
+
+    async def archive(
+        self, *, with_: str | None = None, start: str | float | None = None, archive_: str | None = None,
+        deliver: bool = False,
+    ) -> Event:  # fmt: skip
+        """Read an archive; with `deliver` what this device was not handed before is delivered via "archive"."""
+        session = self._live()
+        if isinstance(start, int | float):
+            start = archive.stamp(start)
+
+        async def ask(query: ET.Element) -> ET.Element:
+            return await session.stream.ask("set", query, archive_)
+
+        found = await archive.fetch(ask, session.inbox.collect, with_, start)
+        session.inbox.forget_queries(found)
+        if deliver:
+            session.inbox.catch_up(found)
+            await session.inbox.opened()
+        return {"messages": [_archived(entry) for entry in found]}
+
+    # Rooms
+
+    async def join(self, *, room: str, nick: str) -> Event:
+        """Join a room; a room that this makes gets the default configuration."""
+        session = self._live()
+        loop = asyncio.get_running_loop()
+        joining = rooms.Room(room, nick, loop.create_future(), loop.create_future())
+        session.inbox.rooms[room] = joining
+        _stanza(session.stream, rooms.joining(room, nick)).send()
+        try:
+            made = await joining.joined
+            if made:
+                await self.configure_room(room=room, values={})
+        except BaseException:
+            session.inbox.rooms.pop(room, None)
+            raise
+        return {"occupants": sorted(joining.occupants)}
+
+    async def leave(self, *, room: str, nick: str) -> Event:
+        """Leave a room; returns once the room has said so."""
+        session = self._live()
+        joined = self._room(session, room)
+        session.stream.send_presence(pto=f"{room}/{nick}", ptype="unavailable")
+        await asyncio.shield(joined.left)
+        session.inbox.rooms.pop(room, None)
+        return {}
+
+    async def occupants(self, *, room: str) -> Event:
+        """Who is in the room, as this device was told."""
+        return {"occupants": sorted(self._room(self._live(), room).occupants)}
+
+    async def configure_room(self, *, room: str, values: dict[str, str | list[str]]) -> Event:
+        """Submit values of the room's configuration form."""
+        await self._live().stream.ask("set", rooms.configuration(values), room)
+        return {}
+
+    def _room(self, session: _Session, room: str) -> rooms.Room:
+        if room not in session.inbox.rooms:
+            raise UserError(f"device {self.name!r} is not in room {room}: join it first")
+        return session.inbox.rooms[room]
+
+    # Keys
+
+    async def devices(self, *, of: str) -> Event:
+        """Published OMEMO devices."""
+        return {"ids": await self._live().encryption.devices(of)}
+
+    async def fingerprints(self, *, of: str) -> Event:
+        """Known OMEMO devices with keys and trust."""
+        keys: list[Key] = await self._live().encryption.keys(of)
+        return {"devices": [{"id": key.id, "fingerprint": key.fingerprint, "trust": key.trust} for key in keys]}
+
+    async def set_trust(self, *, of: str, fingerprint: str, level: str) -> Event:
+        """Decide on a key."""
+        await self._live().encryption.set_trust(of, fingerprint, level)
+        return {}
+
+    # Anything else
+
+    async def ping(self, *, to: str) -> Event:
+        """Ping (XEP-0199); the seconds it took."""
+        stream = self._live().stream
+        begun = time.monotonic()
+        await stream.ask("get", ET.Element(f"{{{PING}}}ping"), to)
+        return {"seconds": time.monotonic() - begun}
+
+    async def iq(self, *, xml: str) -> Event:
+        """Send an IQ; the answer's XML, an error being an answer too."""
+        stream = self._live().stream
+        try:
+            parsed = ET.fromstring(f'<x xmlns="{CLIENT}">{xml}</x>')[0]  # noqa: S314 - the caller's own text
+        except (ET.ParseError, IndexError) as error:
+            raise UserError(f"iq: not one well-formed stanza ({error})") from error
+        if parsed.tag != f"{{{CLIENT}}}iq" or parsed.get("type") not in ("get", "set"):
+            raise UserError("iq: wants an <iq/> of type get or set")
+        parsed.attrib.setdefault("id", uuid.uuid4().hex)
+        try:
+            answer = await stream.exchange(parsed)
+        except IqError as error:
+            answer = error.iq.xml
+        return {"xml": tostring(answer, xmlns=CLIENT)}
+
+    # Inside
+
+    def _live(self) -> _Session:
+        if self._session is None or not self._session.told:
+            raise UserError(f"device {self.name!r} is not connected: connect it first")
+        return self._session
+
+    def _emit(self, event: str, **fields: Any) -> None:
+        self._tell({"event": event, "device": self.name, "at": time.time(), **fields})
+
+    def _trouble(self, message: str) -> None:
+        self._emit("trouble", message=message)
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        async def guarded() -> None:
+            try:
+                await work
+            except (LabError, OSError) as error:
+                self._trouble(str(error))
+
+        task = asyncio.create_task(guarded())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+def _pass_on(take: Callable[[ET.Element], None], stanza: Any) -> None:
+    take(stanza.xml)
+
+
+def _stanza(stream: Stream, xml: ET.Element) -> Any:
+    """slixmpp's stanza of this XML, ready to be sent and counted by stream management (XEP-0198)."""
+    return _STANZAS[xml.tag](stream, xml=xml)
+
+
+def _archived(entry: Any) -> Event:
+    xml: ET.Element = entry.xml
+    found = delivery(xml, "archive", "")
+    return {
+        "id": xml.get("id", ""), "from": xml.get("from", ""), "to": xml.get("to", ""),
+        "at": archive.seconds(entry.at), "body": xml.findtext(f"{{{CLIENT}}}body"),
+        "encrypted": None if found is None else found.encrypted,
+    }  # fmt: skip

@@ -1,0 +1,142 @@
+"""Many devices, asked by name: what an agent does, without the pipes.
+
+`Host.handle` takes a request as lab/clients/protocol.py has it and gives its answer; it never raises but when it is
+cancelled, so that one bad request harms no other.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import logging
+import typing
+from collections.abc import Callable
+from functools import cache
+from types import UnionType
+from typing import Any, get_args, get_origin
+
+from lab.clients.encryption import STRATEGIES
+from lab.clients.protocol import VERSION
+from lab.errors import LabError, PeerError, TimedOut, UserError
+
+if typing.TYPE_CHECKING:
+    from lab.clients.device import Device
+
+Json = dict[str, Any]
+
+log = logging.getLogger("lab.agent")
+
+#: Requests of a device: the names of its methods.
+OPERATIONS = frozenset({
+    "connect", "disconnect", "send", "send_raw", "join", "leave", "occupants", "configure_room", "archive",
+    "devices", "fingerprints", "set_trust", "ping", "iq",
+})  # fmt: skip
+
+#: Seconds that a request may take if it does not say.
+PATIENCE = 30.0
+
+#: Seconds that all devices together have to say goodbye.
+GOODBYE = 5.0
+
+#: Fields whose names Python (or the method itself) has taken.
+_RENAMED = {"with": "with_", "archive": "archive_"}
+
+_KINDS: tuple[tuple[type[LabError], str], ...] = ((UserError, "usage"), (TimedOut, "timeout"), (PeerError, "peer"))
+
+
+class Host:
+    """The devices of one process."""
+
+    def __init__(self, tell: Callable[[Json], None], name: str = "xmpplab") -> None:
+        self._tell = tell
+        self._name = name
+        self._devices: dict[str, Device] = {}
+
+    async def handle(self, request: Json) -> Json:
+        """The answer to a request: with "ok", or with "error"."""
+        number = request.get("id")
+        try:
+            return {"id": number, "ok": await self._do(request)}
+        except LabError as error:
+            kind = next((kind for cls, kind in _KINDS if isinstance(error, cls)), "internal")
+            return {"id": number, "error": {"kind": kind, "message": str(error)}}
+        except Exception as error:  # the edge of the process: told to the asker, and to people
+            log.exception("request %r failed", request.get("op"))
+            return {"id": number, "error": {"kind": "internal", "message": f"{type(error).__name__}: {error}"}}
+
+    async def close(self) -> None:
+        """Disconnect every device, those that do not answer within GOODBYE seconds without goodbye."""
+        if leaving := [asyncio.ensure_future(device.disconnect()) for device in self._devices.values()]:
+            _, late = await asyncio.wait(leaving, timeout=GOODBYE)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*leaving, return_exceptions=True)
+        self._devices.clear()
+
+    async def _do(self, request: Json) -> Json:
+        op = request.get("op")
+        if op == "hello":
+            return {"protocol": VERSION, "agent": self._name, "encryptions": sorted(STRATEGIES)}
+        if not isinstance(op, str) or op not in OPERATIONS:
+            raise UserError(f"op {op!r} is unknown: use one of hello, {', '.join(sorted(OPERATIONS))}")
+        name = request.get("device")
+        if not isinstance(name, str) or not name:
+            raise UserError("device: a name is needed, any text you like")
+        device = self._device(name, op)
+        limit = request.pop("timeout", PATIENCE)
+        if not isinstance(limit, int | float) or isinstance(limit, bool) or limit <= 0:
+            raise UserError(f"{op}: timeout must be a number of seconds above 0")
+        work = getattr(device, op)(**_fields(op, request))
+        try:
+            async with asyncio.timeout(limit):
+                result: Json = await work
+        except TimeoutError:
+            evidence = (device.step,) if op == "connect" else ()
+            raise TimedOut(f"{op} of device {name!r} took longer than {limit:g} s", evidence) from None
+        return result
+
+    def _device(self, name: str, op: str) -> Device:
+        if name not in self._devices:
+            if op != "connect":
+                raise UserError(f"device {name!r} is unknown: connect it first")
+            from lab.clients.device import Device
+
+            self._devices[name] = Device(name, self._tell)
+        return self._devices[name]
+
+
+def _fields(op: str, request: Json) -> Json:
+    """The arguments of the operation. Raises UserError for a missing, unknown or ill-typed field."""
+    known = _signature(op)
+    given = {_RENAMED.get(key, key): value for key, value in request.items() if key not in ("id", "op", "device")}
+    for name, value in given.items():
+        if name not in known:
+            names = ", ".join(key.rstrip("_") for key in known)
+            raise UserError(f"{op} has no field {name.rstrip('_')!r}: it takes {names or 'none'}")
+        kinds, _ = known[name]
+        if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
+            wanted = " or ".join("null" if kind is type(None) else kind.__name__ for kind in kinds)
+            raise UserError(f"{op}: {name.rstrip('_')} must be {wanted}, not {type(value).__name__}")
+    if missing := [name for name, (_, needed) in known.items() if needed and name not in given]:
+        raise UserError(f"{op} needs the field {missing[0].rstrip('_')!r}")
+    return given
+
+
+@cache
+def _signature(op: str) -> dict[str, tuple[tuple[type, ...], bool]]:
+    """Field -> the types it may have, whether it must be given."""
+    from lab.clients.device import Device
+
+    method = getattr(Device, op)
+    hints = typing.get_type_hints(method)
+    return {
+        name: (_types(hints[name]), parameter.default is inspect.Parameter.empty)
+        for name, parameter in inspect.signature(method).parameters.items()
+        if name != "self"
+    }
+
+
+def _types(hint: Any) -> tuple[type, ...]:
+    parts = get_args(hint) if isinstance(hint, UnionType) else (hint,)
+    kinds = {get_origin(part) or part for part in parts}
+    return tuple(sorted(kinds | ({int} if float in kinds else set()), key=lambda kind: kind.__name__))

@@ -1,0 +1,135 @@
+"""What comes in on one stream becomes events, in the order of the stream.
+
+Events of delivery are told at once; decryption takes its turn behind, one message after the other, so that the
+order of `decrypted` events is the order of the stream as well.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+from xml.etree import ElementTree as ET
+
+from lab.clients.encryption import Encryption
+from lab.clients.rooms import MUC_USER, Room, status_codes
+from lab.clients.stanzas import OMEMO, OMEMO2, Archived, Bounce, Forgery, Incoming, delivery, read
+from lab.errors import LabError
+
+Emit = Callable[..., None]  # emit(event, **fields)
+
+#: Names of the ways to encrypt in events, by namespace; others are told by their namespace.
+NAMES = {OMEMO: "omemo", OMEMO2: "omemo2"}
+
+
+class Inbox:
+    """Reads the messages and presences of one stream."""
+
+    def __init__(self, account: str, device: str, stream: str, encryption: Encryption, emit: Emit) -> None:
+        self._account, self._device, self._stream = account, device, stream
+        self._encryption, self._emit = encryption, emit
+        self._closed: asyncio.Queue[Incoming] = asyncio.Queue()
+        self._worker = asyncio.create_task(self._open_all())
+        self._queries: dict[str, list[Archived]] = {}
+        self.rooms: dict[str, Room] = {}
+        self.seen: set[str] = set()
+
+    def message(self, xml: ET.Element) -> None:
+        """Take one <message/>."""
+        found = read(xml, self._account, self._device)
+        match found:
+            case Incoming():
+                self._deliver(found)
+            case Bounce(id=message):
+                self._emit("bounced", message=message, by=found.by, condition=found.condition,
+                           type=found.type, text=found.text)  # fmt: skip
+            case Forgery():
+                self._emit("trouble", message=found.reason)
+            case Archived() if found.query in self._queries:
+                self._queries[found.query].append(found)
+            case Archived():
+                self._emit("trouble", message=f"an archived message that nobody asked for, from {found.sender}")
+            case None:
+                pass
+
+    def presence(self, xml: ET.Element) -> None:
+        """Take one <presence/>."""
+        sender = xml.get("from", "")
+        room = self.rooms.get(sender.partition("/")[0])
+        if room is not None:
+            room.see(xml)
+        in_room = room is not None or xml.find(f"{{{MUC_USER}}}x") is not None
+        self._emit("presence", type=xml.get("type", "available"), codes=status_codes(xml),
+                   room=sender.partition("/")[0] if in_room else None, **{"from": sender})  # fmt: skip
+
+    def collect(self, query: str) -> list[Archived]:
+        """The list that the results of an archive query of that name will be added to."""
+        return self._queries.setdefault(query, [])
+
+    def forget_queries(self, queries: list[Archived]) -> None:
+        """Drop the lists of queries that are answered."""
+        for name in {entry.query for entry in queries}:
+            self._queries.pop(name, None)
+
+    def catch_up(self, archived: list[Archived]) -> None:
+        """Deliver those messages of the account's archive that this device neither sent nor was handed before."""
+        for entry in archived:
+            found = delivery(entry.xml, "archive", self._device)
+            sent_by_us = found is not None and found.sender.partition("/")[0] == self._account
+            if found is not None and not sent_by_us and found.id not in self.seen:
+                self._deliver(found)
+
+    async def opened(self) -> None:
+        """Return once every message taken until now has been opened, or given up."""
+        await self._closed.join()
+
+    async def close(self) -> None:
+        """Stop; what is still closed stays closed."""
+        self._worker.cancel()
+        with suppress(asyncio.CancelledError):
+            await self._worker
+
+    def _deliver(self, found: Incoming) -> None:
+        self.seen.add(found.id)
+        self._emit("delivered", message=found.id, to=found.receiver, stream=self._stream, via=found.via,
+                   body=found.body, encrypted=found.encrypted, room=found.room, **{"from": found.sender})  # fmt: skip
+        if found.encrypted is not None and not self._own(found):
+            self._closed.put_nowait(found)
+
+    def _own(self, found: Incoming) -> bool:
+        """Our own words that a room or an archive gave back: encrypted for everybody but us."""
+        room = self.rooms.get(found.room or "")
+        return found.sender == self._device or (room is not None and found.sender == room.me)
+
+    async def _open_all(self) -> None:
+        while True:
+            found = await self._closed.get()
+            try:
+                await self._open(found)
+            except Exception as error:  # noqa: BLE001 - one message must not silence the ones behind it
+                self._emit("trouble", message=f"decrypting {found.id}: {type(error).__name__}: {error}")
+            finally:
+                self._closed.task_done()
+
+    async def _open(self, found: Incoming) -> None:
+        fields: dict[str, Any] = {
+            "message": found.id,
+            "from": found.sender,
+            "encryption": NAMES.get(found.encrypted or "", found.encrypted),
+        }
+        try:
+            result = await self._encryption.open(found, self._real(found))
+        except LabError as error:
+            self._emit("not-decrypted", reason=str(error), **fields)
+            return
+        if result is not None:
+            self._emit("decrypted", body=result.body, sender_key=result.sender_key, trust=result.trust,
+                       via=found.via, **fields)  # fmt: skip
+
+    def _real(self, found: Incoming) -> str:
+        """The real bare JID of the sender, "" if a room hides it."""
+        if found.room is None:
+            return found.sender.partition("/")[0]
+        room = self.rooms.get(found.room)
+        return "" if room is None else room.occupants.get(found.sender, "")

@@ -1,0 +1,215 @@
+"""The other side of an agent: ask a device, await the answer, be told its events.
+
+    agent = Agent(reader, writer, close=pipes.close)     # or Agent.inline()
+    agent.on_event = history.take
+    await agent.call("connect", "alice/laptop", jid="alice@a.lab.test", ...)
+
+A call raises what the agent answered: UserError for "usage", TimedOut for "timeout", PeerError for the rest. An agent
+that ends fails every call that waits for it, at once, with the last it said on standard error.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from typing import Any, Protocol
+
+from lab.clients.host import PATIENCE, Host
+from lab.errors import LabError, PeerError, TimedOut, UserError
+
+Json = dict[str, Any]
+
+#: Seconds beyond a request's own limit until the agent itself counts as stuck.
+GRACE = 5.0
+
+_CHUNK = 256 * 1024
+
+
+class _Line(Protocol):
+    """Carries requests to devices."""
+
+    async def request(self, request: Json) -> None: ...
+
+    async def close(self) -> None: ...
+
+
+class Agent:
+    """One agent, from the side of the one who asks."""
+
+    def __init__(
+        self,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        *,
+        close: Callable[[], Awaitable[None]] | None = None,
+        stderr: Callable[[], Sequence[str]] | None = None,
+        on_event: Callable[[Json], None] | None = None,
+    ) -> None:
+        """`close` ends the process (after its standard input was closed); `stderr` gives its last lines."""
+        self._setup(on_event)
+        self._line: _Line = _Pipe(self, reader, writer, close, stderr)
+
+    @classmethod
+    def inline(cls, *, on_event: Callable[[Json], None] | None = None) -> Agent:
+        """Devices in this very process, for a debugger."""
+        agent = cls.__new__(cls)
+        agent._setup(on_event)
+        agent._line = _Inline(agent)
+        return agent
+
+    def _setup(self, on_event: Callable[[Json], None] | None) -> None:
+        self.on_event: Callable[[Json], None] | None = on_event
+        self._numbers = itertools.count(1)
+        self._pending: dict[int, asyncio.Future[Json]] = {}
+        self._gone: str | None = None
+
+    async def call(self, op: str, device: str | None = None, /, **fields: Any) -> Json:
+        """Ask and await the answer. Raises UserError, TimedOut, PeerError; see the head of this file."""
+        if self._gone is not None:
+            raise PeerError(self._gone)
+        number = next(self._numbers)
+        request: Json = {"id": number, "op": op, **fields}
+        if device is not None:
+            request["device"] = device
+        answer: asyncio.Future[Json] = asyncio.get_running_loop().create_future()
+        self._pending[number] = answer
+        limit = float(fields.get("timeout") or PATIENCE) + GRACE
+        try:
+            await self._line.request(request)
+            async with asyncio.timeout(limit):
+                result = await answer
+        except TimeoutError:
+            raise TimedOut(f"the agent gave no answer to {op!r} of device {device!r} within {limit:g} s") from None
+        finally:
+            del self._pending[number]
+        if (error := result.get("error")) is not None:
+            raise _error(error)
+        ok: Json = result["ok"]
+        return ok
+
+    async def close(self) -> None:
+        """Disconnect all devices and end the agent; returns once it is gone."""
+        await self._line.close()
+        self.ended("the agent was closed")
+
+    def take(self, message: Json) -> None:
+        """Called with each line of the agent: an answer or an event."""
+        if "event" in message:
+            if self.on_event is not None:
+                self.on_event(message)
+            return
+        waiting = self._pending.get(message.get("id"))  # type: ignore[arg-type]
+        if waiting is not None and not waiting.done():
+            waiting.set_result(message)
+        elif message.get("id") is None:
+            self.trouble(f"the agent could not read a request: {message.get('error')}")
+
+    def trouble(self, message: str) -> None:
+        """Tell, as an event of no device, what nobody asked about."""
+        if self.on_event is not None:
+            import time
+
+            self.on_event({"event": "trouble", "device": None, "at": time.time(), "message": message})
+
+    def ended(self, reason: str) -> None:
+        """Fail whoever waits; nobody will answer any more."""
+        if self._gone is None:
+            self._gone = reason
+        for waiting in self._pending.values():
+            if not waiting.done():
+                waiting.set_exception(PeerError(reason))
+
+
+class _Pipe:
+    """An agent behind a pair of streams."""
+
+    def __init__(
+        self,
+        agent: Agent,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        close: Callable[[], Awaitable[None]] | None,
+        stderr: Callable[[], Sequence[str]] | None,
+    ) -> None:
+        self._agent, self._reader, self._writer = agent, reader, writer
+        self._close, self._stderr = close, stderr
+        self._reading = asyncio.create_task(self._read())
+
+    async def request(self, request: Json) -> None:
+        self._writer.write(json.dumps(request, ensure_ascii=False).encode() + b"\n")
+        with suppress(ConnectionError):  # the reading side tells why, with evidence
+            await self._writer.drain()
+
+    async def close(self) -> None:
+        with suppress(ConnectionError, RuntimeError):
+            self._writer.close()
+        try:
+            await asyncio.wait_for(asyncio.shield(self._reading), GRACE * 2)
+        except TimeoutError:
+            self._reading.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._reading
+        if self._close is not None:
+            await self._close()
+
+    async def _read(self) -> None:
+        """Take lines of any length: the reader's own limit is for people who type."""
+        rest, reason = b"", "its output ended"
+        try:
+            while chunk := await self._reader.read(_CHUNK):
+                *whole, rest = (rest + chunk).split(b"\n") if b"\n" in chunk else (rest + chunk,)
+                for line in whole:
+                    self._take(line)
+        except OSError as error:
+            reason = str(error)
+        finally:
+            said = list(self._stderr()) if self._stderr is not None else []
+            self._agent.ended("\n".join([f"the agent is gone: {reason}", *(f"  | {line}" for line in said)]))
+
+    def _take(self, line: bytes) -> None:
+        if not line.strip():
+            return
+        try:
+            message = json.loads(line)
+        except ValueError:
+            message = None
+        if isinstance(message, dict):
+            self._agent.take(message)
+        else:
+            self._agent.trouble(f"the agent said what is no line of the protocol: {line[:200]!r}")
+
+
+class _Inline:
+    """Devices in this process."""
+
+    def __init__(self, agent: Agent) -> None:
+        self._agent = agent
+        self._host = Host(agent.take)
+        self._running: set[asyncio.Task[None]] = set()
+
+    async def request(self, request: Json) -> None:
+        task = asyncio.create_task(self._answer(request))
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+
+    async def _answer(self, request: Json) -> None:
+        self._agent.take(await self._host.handle(request))
+
+    async def close(self) -> None:
+        await self._host.close()
+        for task in self._running:
+            task.cancel()
+        await asyncio.gather(*self._running, return_exceptions=True)
+
+
+def _error(error: Json) -> LabError:
+    kind, message = error.get("kind"), str(error.get("message", ""))
+    if kind == "usage":
+        return UserError(message)
+    if kind == "timeout":
+        head, *rest = message.split("\n")
+        return TimedOut(head, tuple(line.removeprefix("  | ") for line in rest))
+    return PeerError(message)

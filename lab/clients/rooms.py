@@ -1,0 +1,102 @@
+"""Who is in which room, as the room's presences tell one device (XEP-0045 section 7)."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from xml.etree import ElementTree as ET
+
+from lab.clients.stanzas import CLIENT, error_of
+from lab.errors import PeerError
+
+MUC = "http://jabber.org/protocol/muc"
+MUC_USER = "http://jabber.org/protocol/muc#user"
+MUC_OWNER = "http://jabber.org/protocol/muc#owner"
+MUC_ADMIN = "http://jabber.org/protocol/muc#admin"
+DATA = "jabber:x:data"
+
+SELF = "110"  # this presence is about oneself
+CREATED = "201"  # the room has just been made and waits for its configuration
+
+
+@dataclass
+class Room:
+    """One room that a device joined or is joining. `occupants`: full room JID -> real bare JID, "" if not shown."""
+
+    jid: str
+    nick: str
+    joined: asyncio.Future[bool]  # True: the room was made by this join
+    left: asyncio.Future[None]
+    occupants: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def me(self) -> str:
+        """This device's full room JID."""
+        return f"{self.jid}/{self.nick}"
+
+    def see(self, presence: ET.Element) -> None:
+        """Take one presence from the room into account."""
+        sender = presence.get("from", "")
+        codes = status_codes(presence)
+        if presence.get("type") == "error":
+            condition, _, text = error_of(presence)
+            self._fail(PeerError(f"room {self.jid} refuses {self.nick}: {condition}{f' ({text})' if text else ''}"))
+        elif presence.get("type") == "unavailable":
+            self.occupants.pop(sender, None)
+            if SELF in codes or sender == self.me:
+                self._ended(presence)
+        else:
+            item = presence.find(f"{{{MUC_USER}}}x/{{{MUC_USER}}}item")
+            self.occupants[sender] = "" if item is None else item.get("jid", "").partition("/")[0]
+            if SELF in codes:
+                self.nick = sender.partition("/")[2]  # the room may have changed it (code 210)
+                if not self.joined.done():
+                    self.joined.set_result(CREATED in codes)
+
+    def _ended(self, presence: ET.Element) -> None:
+        self._fail(PeerError(f"room {self.jid} put {self.nick} out (codes {status_codes(presence)})"))
+        if not self.left.done():
+            self.left.set_result(None)
+
+    def _fail(self, error: PeerError) -> None:
+        if not self.joined.done():
+            self.joined.set_exception(error)
+
+
+def status_codes(presence: ET.Element) -> list[str]:
+    """The status codes of a room's presence, as they stand."""
+    return [status.get("code", "") for status in presence.findall(f"{{{MUC_USER}}}x/{{{MUC_USER}}}status")]
+
+
+def joining(room: str, nick: str) -> ET.Element:
+    """The presence that joins a room without asking for its history."""
+    presence = ET.Element(f"{{{CLIENT}}}presence", {"to": f"{room}/{nick}"})
+    muc = ET.SubElement(presence, f"{{{MUC}}}x")
+    ET.SubElement(muc, f"{{{MUC}}}history", {"maxstanzas": "0"})
+    return presence
+
+
+def configuration(values: dict[str, str | list[str]]) -> ET.Element:
+    """The owner's query that submits these values; without any it accepts the defaults (section 10.1.2)."""
+    query = ET.Element(f"{{{MUC_OWNER}}}query")
+    form = ET.SubElement(query, f"{{{DATA}}}x", {"type": "submit"})
+    if values:
+        values = {"FORM_TYPE": "http://jabber.org/protocol/muc#roomconfig", **values}
+    for name, value in values.items():
+        entry = ET.SubElement(form, f"{{{DATA}}}field", {"var": name})
+        for text in [value] if isinstance(value, str) else value:
+            ET.SubElement(entry, f"{{{DATA}}}value").text = text
+    return query
+
+
+def members_query(affiliation: str) -> ET.Element:
+    """Ask for all people of this affiliation: "owner", "admin", "member" (section 9.5)."""
+    query = ET.Element(f"{{{MUC_ADMIN}}}query")
+    ET.SubElement(query, f"{{{MUC_ADMIN}}}item", {"affiliation": affiliation})
+    return query
+
+
+def members(answer: ET.Element) -> set[str]:
+    """The bare JIDs in the answer to `members_query`."""
+    items = answer.findall(f"{{{MUC_ADMIN}}}query/{{{MUC_ADMIN}}}item")
+    return {item.get("jid", "").partition("/")[0] for item in items if item.get("jid")}

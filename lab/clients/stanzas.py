@@ -1,0 +1,147 @@
+"""What an incoming message is: a pure function of its XML and of whose stream it came on.
+
+A delivery is a message with a readable body or an encrypted payload. Everything else that travels as <message/>
+(receipts, chat states, PEP notices, invitations, room subjects, OMEMO's empty messages) is the protocols' own
+business and gives no event.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from xml.etree import ElementTree as ET
+
+CLIENT = "jabber:client"
+CARBONS = "urn:xmpp:carbons:2"
+FORWARD = "urn:xmpp:forward:0"
+DELAY = "urn:xmpp:delay"
+MAM = "urn:xmpp:mam:2"
+STANZAS = "urn:ietf:params:xml:ns:xmpp-stanzas"
+EME = "urn:xmpp:eme:0"
+OMEMO = "eu.siacs.conversations.axolotl"
+OMEMO2 = "urn:xmpp:omemo:2"
+OPENPGP = "jabber:x:encrypted"
+
+_BODY = f"{{{CLIENT}}}body"
+_DELAY = f"{{{DELAY}}}delay"
+
+
+@dataclass(frozen=True)
+class Incoming:
+    """A message that was handed over. `xml` is the message itself, also where it came inside another."""
+
+    id: str
+    sender: str
+    receiver: str
+    via: str  # "live", "offline", "archive", "carbon"
+    body: str | None
+    encrypted: str | None
+    room: str | None
+    xml: ET.Element
+
+
+@dataclass(frozen=True)
+class Bounce:
+    """A message that came back as an error (RFC 6120 section 8.3)."""
+
+    id: str
+    by: str
+    condition: str
+    type: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Forgery:
+    """A message that only the account itself may send, from somebody else (XEP-0280 section 11, CVE-2017-5589)."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
+class Archived:
+    """One message of an archive's answer (XEP-0313 section 4.2)."""
+
+    query: str
+    archive_id: str
+    at: str  # XEP-0082 date and time
+    sender: str  # of the outer message: the archive
+    xml: ET.Element
+
+
+def read(xml: ET.Element, account: str, device: str) -> Incoming | Bounce | Forgery | Archived | None:
+    """What this <message/> is for the stream of `device` (full JID) of `account` (bare JID); None: no delivery."""
+    if xml.get("type") == "error":
+        return _bounce(xml)
+    if (result := xml.find(f"{{{MAM}}}result")) is not None:
+        return _archived(xml, result)
+    for direction in ("sent", "received"):
+        if (carbon := xml.find(f"{{{CARBONS}}}{direction}")) is not None:
+            return _carbon(xml, carbon, account, device)
+    return delivery(xml, _via(xml, account), device)
+
+
+def delivery(xml: ET.Element, via: str, device: str) -> Incoming | None:
+    """The delivery that this message is, if it is one; `device` is the receiver where the stanza names none."""
+    sender = xml.get("from", "")
+    body = xml.findtext(_BODY)
+    encrypted = _encryption(xml)
+    payload = xml.find(f"{{{OMEMO}}}encrypted/{{{OMEMO}}}payload")
+    if encrypted == OMEMO and payload is None:
+        return None  # only keys (XEP-0384 0.3 section 4.6)
+    if body is None and encrypted is None:
+        return None
+    room = sender.partition("/")[0] if xml.get("type") == "groupchat" else None
+    return Incoming(xml.get("id", ""), sender, xml.get("to", device), via, body, encrypted, room, xml)
+
+
+def _via(xml: ET.Element, account: str) -> str:
+    """Live; offline if the own server stamped a delay (XEP-0203); a room's replayed history is its archive."""
+    delays = [delay.get("from", "").partition("/")[0] for delay in xml.findall(_DELAY)]
+    if xml.get("type") == "groupchat":
+        return "archive" if delays else "live"
+    own = {"", account, account.partition("@")[2]}
+    return "offline" if any(stamp in own for stamp in delays) else "live"
+
+
+def _carbon(xml: ET.Element, carbon: ET.Element, account: str, device: str) -> Incoming | Forgery | None:
+    sender = xml.get("from", account)
+    if sender != account:
+        return Forgery(f"a carbon copy from {sender}: only {account} itself may send one (XEP-0280 section 11)")
+    inner = carbon.find(f"{{{FORWARD}}}forwarded/{{{CLIENT}}}message")
+    return None if inner is None else delivery(inner, "carbon", device)
+
+
+def _archived(xml: ET.Element, result: ET.Element) -> Archived | None:
+    forwarded = result.find(f"{{{FORWARD}}}forwarded")
+    inner = None if forwarded is None else forwarded.find(f"{{{CLIENT}}}message")
+    if forwarded is None or inner is None:
+        return None
+    delay = forwarded.find(_DELAY)
+    stamp = "" if delay is None else delay.get("stamp", "")
+    return Archived(result.get("queryid", ""), result.get("id", ""), stamp, xml.get("from", ""), inner)
+
+
+def _bounce(xml: ET.Element) -> Bounce:
+    condition, kind, text = error_of(xml)
+    return Bounce(xml.get("id", ""), xml.get("from", ""), condition, kind, text)
+
+
+def error_of(xml: ET.Element) -> tuple[str, str, str]:
+    """Condition, type and text of a stanza's <error/>; "undefined-condition" where it names none."""
+    error = xml.find(f"{{{CLIENT}}}error")
+    if error is None:
+        return "undefined-condition", "", ""
+    names = [child.tag.partition("}")[2] for child in error if child.tag.startswith(f"{{{STANZAS}}}")]
+    condition = next((name for name in names if name != "text"), "undefined-condition")
+    return condition, error.get("type", ""), error.findtext(f"{{{STANZAS}}}text") or ""
+
+
+def _encryption(xml: ET.Element) -> str | None:
+    for child in xml:
+        if child.tag in (f"{{{OMEMO}}}encrypted", f"{{{OMEMO2}}}encrypted"):
+            return child.tag[1:].partition("}")[0]
+        if child.tag == f"{{{OPENPGP}}}x":
+            return OPENPGP
+        if child.tag == f"{{{EME}}}encryption":
+            return child.get("namespace")
+    return None

@@ -1,0 +1,168 @@
+"""The XML stream of a device: slixmpp's client, kept to one stream, with errors that are told.
+
+What differs from slixmpp's defaults, and why:
+- One TLS context per authority and process; the system's certificates are never loaded (65 ms a login).
+- Direct TLS is not tried: the address given is the one to speak to, by STARTTLS (RFC 6120 section 5).
+- No second attempt and no reconnecting: what broke is to be seen, not healed.
+- An error in a handler is reported; slixmpp would drop it.
+- Nobody's subscription request is answered.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import ssl
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any
+from xml.etree import ElementTree as ET
+
+from slixmpp import ClientXMPP
+from slixmpp.exceptions import IqError
+from slixmpp.stanza import Iq
+
+from lab.clients import scram  # noqa: F401 - registers the mechanism
+from lab.errors import PeerError, UserError
+
+#: How long a server may take to close its side after we closed ours, in seconds.
+CLOSING = 2.0
+
+#: Seconds until an unanswered IQ is forgotten; those who ask have shorter limits of their own.
+ANSWER = 600.0
+
+_STEPS = {
+    "connected": "connected, waiting for TLS",
+    "tls_success": "TLS is up, waiting for authentication",
+    "auth_success": "authenticated, waiting for the resource",
+    "session_bind": "bound, waiting for the session",
+}
+
+
+@lru_cache(maxsize=64)
+def tls_context(authority: str) -> ssl.SSLContext:
+    """The TLS context that trusts this authority (PEM text) and nobody else."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    try:
+        context.load_verify_locations(cadata=authority)
+    except ssl.SSLError as error:
+        raise UserError(f"authority: not a certificate in PEM form ({error.reason or error})") from error
+    return context
+
+
+class Stream(ClientXMPP):
+    """One client stream. `trouble` is told of every error that no caller waits for."""
+
+    def __init__(self, jid: str, password: str, authority: str, trouble: Callable[[str], None]) -> None:
+        super().__init__(jid, password, ssl_context=tls_context(authority))
+        self.enable_direct_tls = False
+        self.whitespace_keepalive = False
+        self.roster.auto_authorize = None  # type: ignore[assignment]  # None: ask nobody, answer nobody
+        self.roster.auto_subscribe = False
+        self._trouble = trouble
+        self._sender: asyncio.Task[Any] | None = None
+        self.step = "opening the connection"  # how far this stream has come, for people
+        self._refusal = ""
+        self.register_plugin("xep_0030")
+        self.register_plugin("xep_0198", {"allow_resume": False})
+        self.register_plugin("xep_0199")
+        for event, step in _STEPS.items():
+            self.add_event_handler(event, functools.partial(self._reach, step))
+
+    def exception(self, exception: Exception) -> None:
+        """slixmpp calls this with what a handler raised."""
+        self._trouble(f"{type(exception).__name__} in a stanza handler: {exception}")
+
+    async def run_filters(self) -> None:
+        """slixmpp's sending loop; remembered, since slixmpp never ends it."""
+        self._sender = asyncio.current_task()
+        await super().run_filters()
+
+    def _reach(self, step: str, _: object) -> None:
+        self.step = step
+
+    async def open(self, host: str, port: int) -> None:
+        """Connect, authenticate, bind. Raises PeerError with the reason; given up, it leaves nothing behind."""
+        started: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        where = f"{self.boundjid.bare} at {host}:{port}"
+
+        def fail(reason: str) -> None:
+            if not started.done():
+                started.set_exception(PeerError(f"{where}: {reason}"))
+
+        def closed(reason: object) -> None:
+            fail(f"the stream was closed ({self._refusal or reason or 'no reason given'}); it was {self.step}")
+
+        handlers: dict[str, Callable[[Any], None]] = {
+            "session_start": lambda _: None if started.done() else started.set_result(None),
+            "connection_failed": lambda error: fail(f"nobody accepts connections ({error})"),
+            "ssl_invalid_chain": lambda error: fail(f"the server's certificate is not accepted ({error})"),
+            "failed_auth": lambda stanza: setattr(self, "_refusal", f"login refused: {stanza['condition']}"),
+            "failed_all_auth": lambda _: fail(self._refusal or "no login mechanism in common"),
+            "stream_error": lambda error: setattr(self, "_refusal", f"stream error {error['condition']}"),
+            "disconnected": closed,
+        }
+        for event, handler in handlers.items():
+            self.add_event_handler(event, handler)
+        try:
+            self.connect(host, port)
+            await started
+        except BaseException:
+            await self.abandon()
+            raise
+        finally:
+            for event, handler in handlers.items():
+                self.del_event_handler(event, handler)
+
+    async def ask(self, kind: str, payload: ET.Element, to: str | None = None) -> ET.Element:
+        """Send an IQ of this kind ("get", "set"); the result's XML. Raises Refused for an error."""
+        attributes = {"type": kind, "id": self.new_id(), **({} if to is None else {"to": to})}
+        xml = ET.Element(f"{{{self.default_ns}}}iq", attributes)
+        xml.append(payload)
+        try:
+            return await self.exchange(xml)
+        except IqError as error:
+            raise Refused(f"{kind} {payload.tag} to {to or self.boundjid.bare}", error) from error
+
+    async def exchange(self, iq: ET.Element) -> ET.Element:
+        """Send this IQ as it is; the result's XML. Raises slixmpp's IqError for an error."""
+        answer: Iq = await Iq(self, xml=iq).send(timeout=ANSWER)  # type: ignore[no-untyped-call]
+        return answer.xml
+
+    async def flushed(self) -> None:
+        """Return once all stanzas queued until now are with the transport. Raises PeerError if the stream is gone."""
+        gone = self.disconnected
+        queue = asyncio.ensure_future(self.waiting_queue.join())
+        try:
+            await asyncio.wait({queue, gone}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            queue.cancel()
+        if not self.is_connected():
+            raise PeerError(f"{self.boundjid}: the stream is gone")
+
+    async def shut(self) -> None:
+        """Close the stream; returns once the server has closed its side, or has been given up."""
+        if self.is_connected():
+            # or the server keeps what we have been handed, and hands it over once more
+            self.plugin["xep_0198"].send_ack()  # type: ignore[no-untyped-call]
+            await self.disconnect(wait=CLOSING)
+        await self.abandon()
+
+    async def abandon(self) -> None:
+        """Drop everything of this stream at once."""
+        self.cancel_connection_attempt()
+        self.abort()
+        if self._sender is not None:
+            self._sender.cancel()
+            await asyncio.wait([self._sender])
+            self._sender = None
+
+
+class Refused(PeerError):
+    """An IQ was answered with an error; `condition` and `iq` tell which."""
+
+    def __init__(self, what: str, error: IqError) -> None:
+        self.condition = str(error.condition)
+        self.xml: ET.Element = error.iq.xml
+        text = f" ({error.text})" if error.text else ""
+        super().__init__(f"{what}: {self.condition}{text}, says {error.iq['from'] or 'the own server'}")
