@@ -1,0 +1,51 @@
+"""`xmpplab doctor`: what this machine can do, and what to do where it cannot."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import typer
+
+from lab.cli.options import FormatOption
+from lab.cli.show import Format, emit
+
+if TYPE_CHECKING:
+    from lab.runtime.protocol import Finding
+
+
+def doctor(output: FormatOption = Format.TABLE) -> None:
+    """Say what this machine can run, and how to get what it lacks. 69 if no runtime can work."""
+    from lab.runner import exits
+    from lab.runtime.containers import Containers
+    from lab.runtime.processes import Processes
+
+    by_runtime = {runtime.name: runtime.findings() for runtime in (Containers(), Processes())}
+    emit(output, [_row("python", _python())] + [_row(name, one) for name, all_ in by_runtime.items() for one in all_])
+    usable = [name for name, findings in by_runtime.items() if all(one.good for one in findings)]
+    if output is Format.TABLE:
+        print("\n" + _verdict(usable))
+    if not usable:
+        raise typer.Exit(exits.MISSING)
+
+
+def _verdict(usable: list[str]) -> str:
+    if not usable:
+        return "No runtime can work here yet; either one is enough."
+    return f"Labs can run here with: {', '.join(usable)}. `--runtime auto` takes {usable[0]}."
+
+
+def _python() -> Finding:
+    from lab.runtime.protocol import Finding
+
+    return Finding("Python 3.11 or later", True, sys.version.split()[0])  # or this line would not run
+
+
+def _row(part: str, finding: Finding) -> dict[str, object]:
+    return {
+        "part": part,
+        "what": finding.what,
+        "good": finding.good,
+        "found": finding.found,
+        "what_to_do": finding.remedy or None,
+    }

@@ -1,0 +1,43 @@
+"""`xmpplab down`: end a lab, or all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated
+
+import typer
+
+from lab.cli.show import live_progress
+
+
+def down(
+    name: Annotated[
+        str | None,
+        typer.Argument(metavar="[LAB]", help="Which lab; may be left out while only one is up.", show_default=False),
+    ] = None,
+    every: Annotated[
+        bool, typer.Option("--all", help="End every lab of yours but those that a run or a test holds.")
+    ] = False,
+) -> None:
+    """End a lab: its servers, networks, addresses and folder."""
+    from lab.cli.edge import work
+    from lab.errors import UserError
+
+    if every and name:
+        raise UserError("give a lab's name or --all, not both")
+    with live_progress() as progress:
+        ended = work(_end(name, every, progress))
+    print("\n".join(f"{each} has ended" for each in ended) or "no lab was up")
+
+
+async def _end(name: str | None, every: bool, progress: Callable[[str], None]) -> list[str]:
+    from lab.cli.labs import only_name
+    from lab.errors import UserError
+    from lab.runtime import lab as labs
+
+    if every:
+        return await labs.down_all(progress=progress)
+    chosen = name or await only_name()
+    if not await labs.down(chosen, progress=progress):
+        raise UserError(f"there is no lab {chosen}; `xmpplab status` lists what there is")
+    return [chosen]

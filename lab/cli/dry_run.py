@@ -1,0 +1,80 @@
+"""`xmpplab up --dry-run`: what would be started, exactly, without starting it or needing anything for it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from lab.cli.show import Format, table
+
+if TYPE_CHECKING:
+    from lab.plan.model import Ground, Plan
+    from lab.topology.spec import Conditions, Topology
+
+#: Addresses of a real lab are claimed when it starts; these stand for them.
+PLACEHOLDER_NETWORK = "127.80.0.0/16"
+
+
+def show_plan(topology: Topology, output: Format) -> None:
+    """Print the plan of a topology on placeholder ground."""
+    from lab.plan.build import build
+    from lab.plan.files import dump
+
+    plan = build(topology, placeholder())
+    print(dump(plan).rstrip() if output is Format.JSON else plan_text(plan))
+
+
+def placeholder() -> Ground:
+    """Ground for a plan that nobody carries out: what `processes` would give on a machine without any lab."""
+    from lab.plan.model import Ground
+
+    return Ground(
+        runtime="processes",
+        network=PLACEHOLDER_NETWORK,
+        folders="/lab/servers/{server}",
+        modules="/lab/modules/{software}",
+    )
+
+
+def plan_text(plan: Plan) -> str:
+    """The plan as tables: servers, then each direction of each link."""
+    servers = [
+        (
+            one.spec.name,
+            one.spec.domain,
+            f"{one.spec.software}@{one.spec.version}".rstrip("@"),
+            one.address,
+            one.spec.users,
+            " ".join(plan.topology.neighbours(one.spec.name)) or "-",
+            len(one.files),
+        )
+        for one in plan.servers
+    ]
+    parts = [
+        f"{plan.topology.name}: {plan.topology.teaches}",
+        table(("server", "domain", "software", "address", "users", "linked with", "files"), servers),
+    ]
+    if ways := [row for link in plan.topology.links for row in _ways(plan, link.a, link.b)]:
+        parts.append(table(("from", "to", "through", "latency", "jitter", "rate"), ways))
+    memory = sum(one.memory for one in plan.servers) / 2**20
+    parts.append(
+        f"Between servers without a link: {plan.topology.unlinked.value}. Idle servers need about {memory:.0f} MiB.\n"
+        "Addresses are placeholders: a lab gets its own when it starts. Nothing was started."
+    )
+    return "\n\n".join(parts)
+
+
+def _ways(plan: Plan, a: str, b: str) -> list[tuple[str, ...]]:
+    rows = []
+    for source, target in ((a, b), (b, a)):
+        relay = plan.relay(source, target)
+        if relay is None:
+            rows.append((source, target, "direct", "-", "-", "-"))
+        else:
+            rows.append((source, target, f"{plan.services}:{relay.port}", *_conditions(relay.conditions)))
+    return rows
+
+
+def _conditions(conditions: Conditions) -> tuple[str, str, str]:
+    from lab.topology.units import duration_text, rate_text
+
+    return duration_text(conditions.latency), duration_text(conditions.jitter), rate_text(conditions.rate)

@@ -1,0 +1,163 @@
+"""The edge of the command line: where errors and signals become one line for people and an exit code.
+
+This is the one place of the command line that catches everything. The table is docs/exit-codes.md:
+
+    UserError, bad arguments  64      MissingError  69      NotReady  3      anything else  70
+    SIGINT  130               SIGTERM  143          SIGHUP  129              output closed  141
+
+A signal ends the work by an exception (a cancelled task, where a loop runs), so that whatever was opened is
+closed again: a lab is taken down, a history is finished.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from pathlib import Path
+from types import FrameType
+from typing import Any, TypeVar
+
+import typer
+
+from lab.errors import LabError, MissingError, NotReady, UserError
+from lab.runner import exits
+
+T = TypeVar("T")
+
+#: Signals that ask the command to end, beside SIGINT, which Python itself turns into KeyboardInterrupt.
+ENDING = (signal.SIGTERM, signal.SIGHUP)
+
+_CODES: tuple[tuple[type[LabError], int], ...] = (
+    (UserError, exits.USAGE),
+    (MissingError, exits.MISSING),
+    (NotReady, exits.NOT_READY),
+)
+_TELLING = frozenset(code for _, code in _CODES)  # the message alone says what to do
+
+
+class Settings:
+    """What the options before the verb say."""
+
+    debug = False  # tracebacks on standard error instead of in a file
+
+
+class Terminated(BaseException):
+    """A signal asked the command to end."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
+
+
+def run(app: typer.Typer, arguments: Sequence[str]) -> int:
+    """Carry a command line out; its exit code."""
+    Settings.debug = False
+    try:
+        with _signals():
+            code = typer.main.get_command(app).main(args=arguments, prog_name="xmpplab", standalone_mode=False)
+    except typer.TyperException as error:
+        return _usage(error)
+    except typer.Abort:
+        return exits.SIGNAL + signal.SIGINT
+    except SystemExit:  # typer's answer to EPIPE, and nothing else's here: verbs end with typer.Exit
+        return exits.SIGNAL + signal.SIGPIPE
+    except Terminated as ended:
+        say(f"ended by {signal.Signals(ended.number).name}")
+        return exits.SIGNAL + ended.number
+    except KeyboardInterrupt:
+        return exits.SIGNAL + signal.SIGINT
+    except Exception as error:  # noqa: BLE001 - the edge
+        return explain(error)
+    return code if isinstance(code, int) else exits.VALID
+
+
+def work(coroutine: Coroutine[Any, Any, T]) -> T:
+    """`asyncio.run`, in which SIGTERM and SIGHUP cancel the work as Ctrl-C does. Raises Terminated then."""
+
+    async def cancellable() -> T:
+        loop, task = asyncio.get_running_loop(), asyncio.current_task()
+        ended: list[int] = []
+
+        def end(number: int, frame: FrameType | None) -> None:
+            if not ended and task:  # a second one must not break into the clean-up of the first
+                loop.call_soon_threadsafe(task.cancel)  # also wakes a loop that waits
+            ended.append(number)
+
+        with _signals(end):
+            try:
+                return await coroutine
+            except asyncio.CancelledError:
+                if ended:
+                    raise Terminated(ended[0]) from None
+                raise
+
+    return asyncio.run(cancellable())
+
+
+def explain(error: Exception) -> int:
+    """Tell of an error in one line (and its evidence, and where the traceback is); its exit code."""
+    code = next((code for kind, code in _CODES if isinstance(error, kind)), exits.INTERNAL)
+    text = str(error) if isinstance(error, LabError) else f"internal error: {type(error).__name__}: {error}"
+    if Settings.debug:
+        traceback.print_exception(error, file=sys.stderr)
+    elif code not in _TELLING:
+        text += f"\n{_keep(error)}"
+    say(text)
+    return code
+
+
+def say(text: str) -> None:
+    """Print a line for people, on standard error."""
+    with contextlib.suppress(BrokenPipeError):  # whoever read it has gone; the exit code still tells
+        print(f"xmpplab: {text}", file=sys.stderr, flush=True)
+
+
+def _usage(error: typer.TyperException) -> int:
+    context = getattr(error, "ctx", None)
+    message = error.format_message()
+    if message.startswith("Usage:"):  # no verb at all: the message is the help
+        print(message, file=sys.stderr)
+        return exits.USAGE
+    hint = f"\nSee '{context.command_path} --help'." if context else ""
+    say(f"{message}{hint}")
+    return exits.USAGE
+
+
+def _keep(error: Exception) -> str:
+    """Write the traceback to a file of its own and say which."""
+    from lab.plan.layout import home
+
+    text = "".join(traceback.format_exception(error))
+    path = home() / "errors" / f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}.txt"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        _write_private(path, text)
+    except OSError as problem:
+        return f"(no file could be written for the traceback: {problem})\n{text}"
+    return f"The traceback is in {path}; --debug before the verb prints it."
+
+
+def _write_private(path: Path, text: str) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(text)
+
+
+def _terminate(number: int, frame: FrameType | None) -> None:
+    raise Terminated(number)
+
+
+@contextlib.contextmanager
+def _signals(handler: Callable[[int, FrameType | None], None] = _terminate) -> Iterator[None]:
+    before = {number: signal.signal(number, handler) for number in ENDING}
+    try:
+        yield
+    finally:
+        for number, old in before.items():
+            signal.signal(number, old)

@@ -1,0 +1,33 @@
+"""`xmpplab exec`: run a command beside a server, with this terminal."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from lab.cli.options import LabOption
+
+
+def exec_(
+    server: Annotated[str, typer.Argument(help="The server's name in the topology.", show_default=False)],
+    command: Annotated[
+        list[str], typer.Argument(metavar="-- COMMAND...", help="What to run, and its arguments.", show_default=False)
+    ],
+    name: LabOption = None,
+) -> None:
+    """Run a command beside a server; ends with that command's exit code."""
+    from lab.cli.edge import work
+
+    raise typer.Exit(work(_execute(server, command, name)))
+
+
+async def _execute(server: str, command: list[str], name: str | None) -> int:
+    from lab.errors import UserError
+    from lab.cli.labs import the_lab
+
+    lab = await the_lab(name)
+    names = [each.spec.name for each in lab.plan.servers]
+    if server not in names:
+        raise UserError(f"no server {server!r} in {lab.name}; there are: {', '.join(names)}")
+    return await lab.execute(server, command)

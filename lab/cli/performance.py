@@ -1,0 +1,149 @@
+"""What `xmpplab run` does: a lab for each topology, every scenario on it, each outcome told as it comes.
+
+A lab that is up with an equal plan is used again and left up. Otherwise a lab is made that ends with this process;
+with `keep` it is made so that it can stay, and ended here unless something was not valid.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lab.errors import NotReady, UserError
+from lab.runner import exits
+
+if TYPE_CHECKING:
+    from lab.runner.scenarios import ScenarioInfo
+    from lab.runtime.handle import Lab
+    from lab.topology.spec import Topology
+
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is asked for; either `topologies` or a `lab` that is up."""
+
+    scenarios: tuple[str, ...]
+    topologies: tuple[str, ...]
+    lab: str | None
+    runtime: str
+    keep: bool
+    within: float  # seconds
+    runs: Path
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What one scenario on one topology came to."""
+
+    scenario: str
+    topology: str
+    value: str  # "valid", "failed", "unknown", "skipped", "never ready"
+    exit_code: int
+    seconds: float
+    folder: Path | None
+    skipped: bool = False
+
+
+async def perform(request: Request, progress: Progress) -> list[Outcome]:
+    """Run everything that was asked for. Raises UserError before anything is started, MissingError."""
+    from lab.runner.scenarios import load as load_scenarios
+    from lab.topology.files import load as load_topology
+
+    infos = [info for name in request.scenarios for info in load_scenarios(name)]
+    if request.lab and request.topologies:
+        raise UserError("give --topology or --name, not both: a lab that is up has its topology already")
+    if not request.topologies:
+        from lab.cli.labs import the_lab
+
+        if request.lab is None:
+            progress("no topology was given: on the lab that is up")
+        return await _all_on(await the_lab(request.lab), infos, request, progress)
+    topologies = [load_topology(each) for each in request.topologies]
+    outcomes: list[Outcome] = []
+    for topology in topologies:
+        outcomes += await _on_topology(topology, infos, request, progress)
+    return outcomes
+
+
+async def _on_topology(
+    topology: Topology, infos: list[ScenarioInfo], request: Request, progress: Progress
+) -> list[Outcome]:
+    started = time.monotonic()
+    outcomes: list[Outcome] = []
+    try:
+        async with _a_lab(topology, request, outcomes, progress) as lab:
+            progress(f"{topology.name} is up ({lab.runtime.name}) after {time.monotonic() - started:.1f} s")
+            outcomes += await _all_on(lab, infos, request, progress)
+    except NotReady as error:
+        print(f"{topology.name} was never ready: {error}")
+        took = time.monotonic() - started
+        outcomes += [Outcome(one.name, topology.name, "never ready", exits.NOT_READY, took, None) for one in infos]
+    return outcomes
+
+
+@asynccontextmanager
+async def _a_lab(topology: Topology, request: Request, outcomes: list[Outcome], progress: Progress) -> AsyncIterator[Lab]:
+    """A lab for this topology for the length of the block; `outcomes` decide whether `keep` keeps it."""
+    from lab.runtime import lab as labs
+
+    runtime = labs.choose(request.runtime)
+    if (found := await labs.find(topology, runtime)) is not None:
+        progress(f"using the lab {found.name}, which is up with the same plan")
+        yield found
+        return
+    name = labs.lab_name(topology, None, owned=True)
+    lab = await labs.up(topology, runtime=runtime, name=name, owned=not request.keep, progress=progress)
+    kept = False
+    try:
+        yield lab
+        kept = request.keep and any(one.exit_code != exits.VALID and not one.skipped for one in outcomes)
+    finally:
+        if not kept:
+            await lab.down()
+    if kept:
+        print(f"The lab is left up: look with `xmpplab status {name}`, `xmpplab logs --name {name}`.")
+        print(f"End it with: xmpplab down {name}")
+
+
+async def _all_on(lab: Lab, infos: list[ScenarioInfo], request: Request, progress: Progress) -> list[Outcome]:
+    return [await _one(lab, info, request, progress) for info in infos]
+
+
+async def _one(lab: Lab, info: ScenarioInfo, request: Request, progress: Progress) -> Outcome:
+    from lab.federation import Federation
+    from lab.report import conclude
+    from lab.runner import run
+
+    topology = lab.plan.topology.name
+    progress(f"running {info.name} on {topology}: {info.title}")
+    started = time.monotonic()
+    result = await run(
+        info,
+        lambda recorder: Federation(lab, recorder),
+        plan=lab.plan,
+        conclude=conclude,
+        logs=logs_of(lab),
+        runs=request.runs,
+        within=request.within,
+    )
+    took = time.monotonic() - started
+    print(f"{info.name} on {topology}: {result.sentence}\n{result.folder}", flush=True)
+    return Outcome(info.name, topology, result.value, result.exit_code, took, result.folder, result.skipped)
+
+
+def logs_of(lab: Lab) -> Mapping[str, Iterable[Path]]:
+    """The log files of each server, and of the lab's service."""
+    from lab.plan.layout import LOG, OUTPUT
+
+    layout = lab.layout
+    servers = {
+        server.spec.name: (layout.server(server.spec.name) / LOG, layout.server(server.spec.name) / OUTPUT)
+        for server in lab.plan.servers
+    }
+    return {**servers, "service": (layout.service_log,)}

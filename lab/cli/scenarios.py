@@ -1,0 +1,14 @@
+"""`xmpplab scenarios`: what ships with the lab, each with its sentence."""
+
+from __future__ import annotations
+
+from lab.cli.options import FormatOption
+from lab.cli.show import Format, emit
+
+
+def scenarios(output: FormatOption = Format.TABLE) -> None:
+    """List the scenarios that ship with the lab, and what each shows."""
+    from lab.runner.scenarios import available, load
+
+    found = [info for name in available() for info in load(name)]
+    emit(output, [{"scenario": info.name, "tests": info.spec or None, "shows": info.title} for info in found])

@@ -1,0 +1,70 @@
+"""`xmpplab status`: the labs of this machine, or one lab's servers."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from lab.cli.options import FormatOption
+from lab.cli.show import Format, emit
+
+if TYPE_CHECKING:
+    from lab.runtime.lab import Status
+
+
+def status(
+    name: Annotated[
+        str | None, typer.Argument(metavar="[LAB]", help="Only this lab, server by server.", show_default=False)
+    ] = None,
+    output: FormatOption = Format.TABLE,
+) -> None:
+    """Show which labs are up, or how the servers of one are."""
+    from lab.cli.edge import work
+    from lab.errors import UserError
+    from lab.runtime import lab as labs
+
+    found = work(labs.status())
+    if name is None:
+        emit(output, [_lab_row(one) for one in found], empty="no lab is up; start one with: xmpplab up TOPOLOGY")
+        return
+    for one in found:
+        if one.name == name:
+            emit(output, server_rows(one), empty=f"{name} ({one.phase}) has no plan yet")
+            return
+    raise UserError(f"there is no lab {name}; `xmpplab status` lists what there is")
+
+
+def _lab_row(lab: Status) -> dict[str, Any]:
+    running = sum(state.running for state in lab.states.values())
+    return {
+        "lab": lab.name,
+        "runtime": lab.runtime,
+        "phase": lab.phase,
+        "servers": f"{running} of {len(lab.plan.servers) if lab.plan else '?'} running",
+        "since": time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(lab.since)),
+        "ends_with": f"process {lab.owner}" if lab.owned else None,
+    }
+
+
+def server_rows(lab: Status) -> list[dict[str, Any]]:
+    """A row for each server of a lab: what it is, where it listens, whether it runs, whom it may reach."""
+    if lab.plan is None:
+        return []
+    rows: list[dict[str, Any]] = []
+    for server in lab.plan.servers:
+        state = lab.states.get(server.spec.name)
+        rows.append(
+            {
+                "server": server.spec.name,
+                "domain": server.spec.domain,
+                "software": f"{server.spec.software}@{server.spec.version}".rstrip("@"),
+                "address": server.address,
+                "running": state is not None and state.running,
+                "pid": state.pid if state else None,
+                "exit_code": state.exit_code if state else None,
+                "links": lab.plan.topology.neighbours(server.spec.name),
+            }
+        )
+    return rows

@@ -1,0 +1,21 @@
+"""`xmpplab topologies`: what ships with the lab, each with the sentence of what it teaches."""
+
+from __future__ import annotations
+
+from lab.cli.options import FormatOption
+from lab.cli.show import Format, emit
+
+
+def topologies(output: FormatOption = Format.TABLE) -> None:
+    """List the topologies that ship with the lab, and what each teaches."""
+    from lab.packaged import names
+    from lab.topology.files import load
+
+    found = [(name, load(name)) for name in names("topologies", ".yaml")]
+    emit(
+        output,
+        [
+            {"topology": name, "servers": len(one.servers), "links": len(one.links), "teaches": one.teaches}
+            for name, one in found
+        ],
+    )

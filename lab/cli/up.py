@@ -1,0 +1,87 @@
+"""`xmpplab up`: bring a federation up, or say what would be."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from lab.cli.options import FormatOption, NameOption, RuntimeChoice, RuntimeOption, TopologyArgument
+from lab.cli.show import Format, emit, live_progress
+
+if TYPE_CHECKING:
+    from lab.runtime.handle import Lab
+    from lab.topology.spec import Topology
+
+
+def up(
+    topology: TopologyArgument,
+    name: NameOption = None,
+    runtime: RuntimeOption = RuntimeChoice.AUTO,
+    recreate: Annotated[
+        bool, typer.Option("--recreate", help="End a lab of that name with another plan, and start anew.")
+    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan; start nothing.")] = False,
+    output: FormatOption = Format.TABLE,
+) -> None:
+    """Start a federation; return once every link has carried a stanza both ways."""
+    from lab.topology.files import load
+
+    wanted = load(topology)
+    if dry_run:
+        from lab.cli.dry_run import show_plan
+
+        show_plan(wanted, output)
+        return
+    _start(wanted, name, runtime, recreate, output)
+
+
+def _start(topology: Topology, name: str | None, runtime: RuntimeChoice, recreate: bool, output: Format) -> None:
+    from lab.cli.edge import work
+    from lab.runtime import lab as labs
+
+    with live_progress() as progress:
+        lab = work(
+            labs.up(topology, runtime=runtime.value, name=name, owned=False, recreate=recreate, progress=progress)
+        )
+    emit(output, addresses(lab))
+    if output is Format.TABLE:
+        print("\n" + next_steps(lab))
+
+
+def addresses(lab: Lab) -> list[dict[str, object]]:
+    """A row for each server: where it listens and who may log in."""
+    from lab.plan.layout import C2S_PORT, HTTPS_PORT
+
+    return [
+        {
+            "server": server.spec.name,
+            "domain": server.spec.domain,
+            "software": f"{server.spec.software}@{server.spec.version}".rstrip("@"),
+            "address": server.address,
+            "client_port": C2S_PORT,
+            "https_port": HTTPS_PORT,
+            "users": _people(server.spec.users),
+        }
+        for server in lab.plan.servers
+    ]
+
+
+def _people(users: int) -> str:
+    return {0: "-", 1: "user1"}.get(users, f"user1 .. user{users}")
+
+
+def next_steps(lab: Lab) -> str:
+    """What to do with a lab that is up."""
+    edges = len(lab.plan.topology.links)
+    lines = [
+        f"{lab.name} is up ({lab.runtime.name}): {edges - len(lab.unknown)} of {edges} links have carried a stanza both ways.",
+    ]
+    lines += [f"  nothing of the lab's can probe {a} - {b}" for a, b in lab.unknown]
+    if any(server.spec.users for server in lab.plan.servers):
+        lines.append(f"  log in     user1@<domain> at its address; the password is in {lab.layout.secret}")
+    lines.append(f"  trust      {lab.layout.authority / 'authority.pem'}")
+    lines.append(f"  try it     xmpplab run everyone_writes --name {lab.name}")
+    lines.append(f"  look       xmpplab status, xmpplab logs --name {lab.name} <server>")
+    lines.append(f"  end it     xmpplab down {lab.name}")
+    return "\n".join(lines)

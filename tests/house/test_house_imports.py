@@ -1,0 +1,113 @@
+"""Imports go one way through the house, and third parties stay in their rooms."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from house.tree import ROOT, Import, imports, python_files
+
+#: Each may import only what stands above it, and itself. `packaged` finds shipped files: it knows nobody.
+ORDER = (
+    "errors", "packaged", "history", "topology", "servers", "plan", "network", "clients", "runtime", "federation",
+    "faults", "runner", "checks", "report", "load", "testing", "cli",
+)  # fmt: skip
+
+#: Where a package may be imported; nowhere else.
+ROOMS = {
+    "docker": ("lab/runtime/containers", "lab/testing"),
+    "slixmpp": ("lab/clients",),
+    "slixmpp_omemo": ("lab/clients",),
+    "oldmemo": ("lab/clients",),
+    "omemo": ("lab/clients",),
+    "networkx": ("lab/topology", "lab/report"),
+    "pydantic": ("lab/topology",),
+    "ruamel": ("lab/topology",),
+    "dns": ("lab/network",),
+    "uvloop": ("lab/network", "lab/clients", "lab/load"),
+    "typer": ("lab/cli",),
+    "pytest": ("lab/testing",),
+    "testcontainers": ("lab/testing",),
+    "locust": ("loadtests",),
+    "gevent": ("loadtests",),
+}
+
+#: Folders without network or process input and output, and what would be it. report/live serves pages.
+PURE = ("lab/history", "lab/topology", "lab/servers", "lab/plan", "lab/checks", "lab/report")
+IMPURE = ("socket", "ssl", "subprocess", "asyncio", "multiprocessing", "http", "urllib.request", "aiohttp", "signal")
+SERVES_PAGES = ("lab/report/live",)
+
+#: What the command's help must not load: each costs more time than help may take, or patches the interpreter.
+HEAVY = ("docker", "slixmpp", "locust", "gevent", "networkx", "pydantic", "ruamel", "cryptography", "aiohttp", "pytest")
+
+FILES = python_files("lab")
+
+
+def _stage(name: str) -> str | None:
+    """The stage that an import of `lab...` asks for; None for the package's own names."""
+    parts = name.split(".")
+    return parts[1] if parts[0] == "lab" and len(parts) > 1 and parts[1] in ORDER else None
+
+
+def _below(path: Path, folders: tuple[str, ...]) -> bool:
+    relative = path.relative_to(ROOT).as_posix()
+    return any(relative == f"{folder}.py" or relative.startswith(f"{folder}/") for folder in folders)
+
+
+def _report(wrong: list[str]) -> None:
+    assert not wrong, "\n" + "\n".join(sorted(set(wrong)))
+
+
+def test_every_stage_has_its_place_in_the_order() -> None:
+    stages = {path.relative_to(ROOT / "lab").parts[0].removesuffix(".py") for path in FILES} - {"__init__", "data"}
+    _report([f"lab/{stage}: not in ORDER of {Path(__file__).name}: say what it may use" for stage in stages - {*ORDER}])
+
+
+def test_imports_go_upwards_only() -> None:
+    wrong = []
+    for path in FILES:
+        own = path.relative_to(ROOT / "lab").parts[0].removesuffix(".py")
+        if own not in ORDER:
+            continue
+        for one in imports(path):
+            stage = _stage(one.name)
+            if stage and ORDER.index(stage) > ORDER.index(own):
+                wrong.append(f"{one}, but {own} stands above {stage}: move what is needed up, or the user of it down")
+            if one.name in ("lab.Federation", "lab.expect", "lab.step", "lab.scenario"):
+                wrong.append(f"{one}: inside the house import from where it lies, not from the front door")
+    _report(wrong)
+
+
+def test_third_parties_stay_in_their_rooms() -> None:
+    wrong = []
+    for path in (*FILES, *python_files("scenarios"), *python_files("benchmarks")):
+        for one in imports(path):
+            rooms = ROOMS.get(one.name.split(".")[0])
+            if rooms and not _below(path, rooms):
+                wrong.append(f"{one}, which belongs in {', '.join(rooms)} only")
+    _report(wrong)
+
+
+def test_pure_stages_do_no_network_and_start_no_processes() -> None:
+    def impure(one: Import) -> bool:
+        return any(one.name == name or one.name.startswith(f"{name}.") for name in IMPURE)
+
+    files = [path for path in FILES if _below(path, PURE) and not _below(path, SERVES_PAGES)]
+    _report([f"{one}, but this stage is pure: give it the data instead" for p in files for one in imports(p) if impure(one)])
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["run", "--help"], ["--version"]], ids=" ".join)
+def test_help_is_light(arguments: list[str]) -> None:
+    code = (
+        "import sys\nfrom lab.cli.app import app\nfrom lab.cli.edge import run\n"
+        f"code = run(app, {arguments!r})\n"
+        f"heavy = sorted(set({HEAVY!r}) & set(sys.modules))\n"
+        "print('LOADED', *heavy)\nsys.exit(code)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
+    loaded = done.stdout.rpartition("LOADED")[2].split()
+    assert not loaded, f"xmpplab {' '.join(arguments)} imports {loaded}: import them inside the functions that need them"
