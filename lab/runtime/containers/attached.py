@@ -1,0 +1,66 @@
+"""Standard input and output of a container as an asyncio reader and writer.
+
+The engine's SDK gives a socket after an HTTP upgrade; what comes from it is taken apart in place (frames.py), so that the
+reader's flow control reaches the container. When the connection ends, however it ends, the container's
+standard input ends too (StdinOnce), and an agent ends with it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from lab.runtime.containers.frames import OUTPUT, Frames
+
+if TYPE_CHECKING:
+    from docker import DockerClient
+
+_LIMIT = 1 << 24  # bytes of one line: a stanza may be large
+
+
+class _Demultiplexer(asyncio.StreamReaderProtocol):
+    """Feeds the reader with standard output alone; standard error goes to `trouble`."""
+
+    def __init__(self, reader: asyncio.StreamReader, trouble: Callable[[bytes], None]) -> None:
+        super().__init__(reader)
+        self._frames = Frames()
+        self._trouble = trouble
+
+    def data_received(self, data: bytes) -> None:
+        """Called by the transport."""
+        for stream, payload in self._frames.feed(data):
+            if stream == OUTPUT:
+                super().data_received(payload)
+            else:
+                self._trouble(payload)
+
+
+def attach(client: DockerClient, container: str) -> socket.socket:
+    """A connected socket of the created container's input, output and error. Blocks; call it before the start."""
+    parameters = {"stdin": 1, "stdout": 1, "stderr": 1, "stream": 1}
+    wrapped = client.api.attach_socket(container, params=parameters)
+    try:
+        raw = socket.socket(fileno=os.dup(wrapped.fileno()))
+    finally:
+        wrapped._response.close()  # the SDK keeps the response alive there: it would hold the connection
+        wrapped.close()
+    raw.settimeout(None)
+    raw.setblocking(False)
+    return raw
+
+
+async def streams(
+    connection: socket.socket, trouble: Callable[[bytes], None]
+) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """Reader of the container's standard output and writer of its standard input."""
+    loop = asyncio.get_running_loop()
+    reader = asyncio.StreamReader(limit=_LIMIT, loop=loop)
+    protocol = _Demultiplexer(reader, trouble)
+    if connection.family == socket.AF_UNIX:
+        transport, _ = await loop.create_unix_connection(lambda: protocol, sock=connection)
+        return reader, asyncio.StreamWriter(transport, protocol, reader, loop)
+    other, _ = await loop.create_connection(lambda: protocol, sock=connection)
+    return reader, asyncio.StreamWriter(other, protocol, reader, loop)

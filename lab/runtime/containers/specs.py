@@ -1,0 +1,145 @@
+"""What the engine is asked for, as data: one `Spec` for each container of a lab. Pure.
+
+Rules, for every container: no capability at all, no new privileges, a read-only root, a tmpfs for /tmp, a bounded number
+of processes, an unprivileged user, nothing published. A server sees its own folder and nothing else of the lab.
+What it writes to standard output and error goes to its OUTPUT file, as with processes, so the engine keeps no log.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import lab
+from lab.plan.layout import OUTPUT, Layout
+from lab.plan.model import Plan, ServerPlan
+from lab.runtime.containers import engine
+
+RESOLV = "resolv.conf"  # in the lab's folder, mounted into every server
+_PROCESSES = 512  # an ejabberd has about 40 threads
+_FILES = 65536  # an Erlang machine makes a table of as many entries as there may be open files
+_TMP = {"/tmp": "rw,nosuid,nodev,size=64m,mode=1777"}  # noqa: S108 - inside the container
+_LOG_BYTES = "1m"  # of an image of the user's own, that is started by its own command
+
+#: Runs a command with its output appended to the file named first.
+_TO_FILE = ("/bin/sh", "-c", 'exec "$@" >>"$0" 2>&1')
+
+
+@dataclass(frozen=True)
+class Mount:
+    """A folder or file of the host in a container."""
+
+    source: Path
+    target: str
+    writable: bool = False
+
+
+@dataclass(frozen=True)
+class Spec:
+    """A container to be created."""
+
+    name: str
+    image: str
+    command: tuple[str, ...]  # () for the image's own
+    labels: dict[str, str]
+    user: str
+    address: str | None = None  # None: the engine chooses among those for agents
+    mounts: tuple[Mount, ...] = ()
+    environment: tuple[tuple[str, str], ...] = ()
+    folder: str = "/"
+    dns: str | None = None
+    sysctls: dict[str, str] = field(default_factory=dict)
+    attached: bool = False  # standard input and output are ours; it goes away when it ends
+    keeps_log: bool = False
+
+    def arguments(self, api: Any, network: str | None) -> dict[str, Any]:
+        """Keyword arguments of the SDK's `create_container`; without a network it has none at all."""
+        from docker.types import LogConfig, Ulimit
+
+        log = LogConfig(type="json-file", config={"max-size": _LOG_BYTES, "max-file": "1"})
+        host = api.create_host_config(
+            binds=[f"{m.source}:{m.target}:{'rw' if m.writable else 'ro'}" for m in self.mounts],
+            cap_drop=["ALL"],
+            security_opt=["no-new-privileges"],
+            read_only=True,
+            tmpfs=_TMP,
+            pids_limit=_PROCESSES,
+            ulimits=[Ulimit(name="nofile", soft=_FILES, hard=_FILES), Ulimit(name="core", soft=0, hard=0)],
+            log_config=log if self.keeps_log else LogConfig(type="none"),
+            auto_remove=self.attached,
+            dns=[self.dns] if self.dns else None,
+            sysctls=self.sysctls or None,
+            network_mode=network or "none",
+        )
+        endpoint = api.create_endpoint_config(ipv4_address=self.address)
+        return {
+            "image": self.image,
+            "command": list(self.command) or None,
+            "name": self.name or None,
+            "labels": self.labels,
+            "user": self.user,
+            "working_dir": self.folder,
+            "environment": dict(self.environment),
+            "stdin_open": self.attached,
+            "host_config": host,
+            "networking_config": api.create_networking_config({network: endpoint}) if network else None,
+        }
+
+
+def server_spec(layout: Layout, plan: Plan, server: ServerPlan, image: str) -> Spec:
+    """A server: its own folder at /lab, the lab's DNS, its own address."""
+    name = server.spec.name
+    to_file = (*_TO_FILE, f"{server.folder}/{OUTPUT}", *server.command) if server.command else ()
+    return Spec(
+        name=engine.name(layout, name),
+        image=image,
+        command=to_file,
+        labels=engine.labels(layout, role="server", server=name),
+        user=engine.user(),
+        address=server.address,
+        mounts=(
+            Mount(layout.server(name), server.folder, writable=True),
+            Mount(layout.root / RESOLV, "/etc/resolv.conf"),
+        ),
+        environment=(("HOME", server.folder), *server.environment),
+        folder=server.folder,
+        dns=plan.services,
+        keeps_log=not to_file,
+    )
+
+
+def services_spec(layout: Layout, plan: Plan, image: str, site: Path) -> Spec:
+    """The lab's DNS and relays: the lab's folder at /lab, where its control socket lies; keys of the authority are hidden."""
+    return Spec(
+        name=engine.name(layout, "_services"),
+        image=image,
+        command=(*_TO_FILE, f"/lab/{layout.service_log.name}", "python3", "-m", "lab.network.service", "/lab"),
+        labels=engine.labels(layout, role="services"),
+        user=engine.user(),
+        address=plan.services,
+        mounts=(Mount(layout.root, "/lab", writable=True), *_code(site)),
+        environment=(("HOME", "/tmp"),),  # noqa: S108 - inside the container
+        sysctls={"net.ipv4.ip_unprivileged_port_start": "0"},  # DNS is port 53
+    )
+
+
+def agent_spec(layout: Layout, command: Sequence[str], image: str, site: Path) -> Spec:
+    """An agent: standard input and output are its caller's; keys and trust lie under the path that they have on the host."""
+    people = layout.root / "people"
+    return Spec(
+        name="",
+        image=image,
+        command=tuple(command),
+        labels=engine.labels(layout, role="agent"),
+        user=engine.user(),
+        mounts=(Mount(people, str(people), writable=True), *_code(site)),
+        environment=(("HOME", "/tmp"),),  # noqa: S108 - inside the container
+        attached=True,
+    )
+
+
+def _code(site: Path) -> tuple[Mount, ...]:
+    """The lab's own code, as it is on the host, and its libraries; the image's PYTHONPATH names both."""
+    return (Mount(Path(lab.__file__).parent, "/opt/lab/lab"), Mount(site, "/opt/site"))

@@ -1,0 +1,49 @@
+"""What the engine says of a lab's containers, as the lab's own values."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from lab.plan.layout import Layout
+from lab.runtime.containers import engine as eng
+from lab.runtime.protocol import ServerState
+
+if TYPE_CHECKING:
+    from docker import DockerClient
+
+_LOG_LINES = 5  # of a container whose output the engine keeps
+_EXITED = re.compile(r"Exited \((\d+)\)")
+
+
+def containers(client: DockerClient, layout: Layout) -> list[dict[str, Any]]:
+    """Everything of a lab, running or not, as the engine lists it."""
+    found: list[dict[str, Any]] = client.api.containers(all=True, filters=eng.of_lab(layout))
+    return found
+
+
+def server_states(client: DockerClient, layout: Layout) -> dict[str, ServerState]:
+    """Each server's container by the server's name. One question to the engine, and one more for each that runs."""
+    states = {}
+    for container in containers(client, layout):
+        if server := container["Labels"].get(eng.SERVER):
+            states[server] = _state(client, container)
+    return states
+
+
+def _state(client: DockerClient, container: dict[str, Any]) -> ServerState:
+    status = str(container["Status"])
+    if container["State"] in ("running", "paused", "restarting"):
+        pid = client.api.inspect_container(container["Id"])["State"]["Pid"]
+        return ServerState(running=True, pid=pid or None, detail=status)
+    exited = _EXITED.match(status)
+    return ServerState(running=False, exit_code=int(exited[1]) if exited else None, detail=_last_words(client, container))
+
+
+def _last_words(client: DockerClient, container: dict[str, Any]) -> str:
+    """The engine's status, and what it kept of the output: a server of the lab's own has it in its folder."""
+    inspected = client.api.inspect_container(container["Id"])
+    parts = [str(container["Status"]), str(inspected["State"].get("Error") or "")]
+    if inspected["HostConfig"]["LogConfig"]["Type"] != "none":
+        parts.append(client.api.logs(container["Id"], tail=_LOG_LINES).decode(errors="replace").strip())
+    return "; ".join(part for part in parts if part)

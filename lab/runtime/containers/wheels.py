@@ -1,0 +1,119 @@
+"""The Python libraries of services and agents, for the image's Python: fetched by the host's own pip.
+
+So the host's proxy, certificates and index count, and both sides of a pipe run the same versions: those that are
+installed beside this process, with what they require on the image's Python. Their hashes are checked where
+requirements.lock is beside the package. They lie in <home>/cache/site-<digest>, are compiled once, and are
+mounted read-only.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from importlib import metadata
+from pathlib import Path
+
+import lab
+from lab.errors import MissingError
+from lab.plan.layout import home
+from lab.runtime.containers.recipes import PYTHON
+from lab.runtime.protocol import Progress
+
+#: What lab.network.service and lab.clients.agent import, directly.
+ROOTS = ("cryptography", "dnspython", "oldmemo", "pydantic", "slixmpp", "slixmpp-omemo", "uvloop")
+
+_PATIENCE = 600  # seconds for pip: about 40 wheels, 20 MB
+_EVIDENCE = 8
+_GLIBC = range(41, 4, -1)  # minor versions of glibc 2.x whose wheels run on Debian trixie (glibc 2.41)
+_MACHINES = {"amd64": "x86_64", "arm64": "aarch64"}  # as the engine and as wheels call them
+
+
+def site_folder(machine: str) -> Path:
+    """Where the libraries lie, or will; `machine` as the engine calls its architecture ("amd64")."""
+    digest = hashlib.sha256("\n".join([PYTHON, machine, *_requirements()]).encode()).hexdigest()
+    return home() / "cache" / f"site-{digest[:12]}"
+
+
+def fetch_site(machine: str, target: Path, progress: Progress) -> Path:
+    """Fetch the libraries into a folder beside `target`; the caller compiles it and moves it there.
+
+    Raises MissingError if pip cannot.
+    """
+    progress("fetching the Python libraries of services and agents")
+    folder = Path(tempfile.mkdtemp(prefix=".site-", dir=target.parent))
+    requirements = folder / "requirements.txt"
+    requirements.write_text("\n".join(_requirements()) + "\n")
+    try:
+        _pip(machine, requirements, folder)
+    except BaseException:
+        shutil.rmtree(folder)
+        raise
+    requirements.unlink()
+    for path in (folder, *folder.rglob("*")):  # whoever runs in a container may read it
+        path.chmod(0o755 if path.is_dir() else 0o644)
+    return folder
+
+
+def closure(roots: tuple[str, ...] = ROOTS) -> dict[str, str]:
+    """Distributions that these need on the image's Python, with the versions installed here."""
+    from packaging.requirements import Requirement
+    from packaging.utils import canonicalize_name
+
+    environment = {"python_version": PYTHON, "python_full_version": f"{PYTHON}.0", "extra": ""}
+    found: dict[str, str] = {}
+    waiting = [canonicalize_name(name) for name in roots]
+    while waiting:
+        name = waiting.pop()
+        if name in found:
+            continue
+        try:
+            distribution = metadata.distribution(name)
+        except metadata.PackageNotFoundError as error:
+            raise MissingError(f"{name} is not installed beside xmpplab: install xmpplab again") from error
+        found[name] = distribution.version
+        for text in distribution.requires or ():
+            requirement = Requirement(text)
+            if requirement.marker is None or requirement.marker.evaluate(environment):
+                waiting.append(canonicalize_name(requirement.name))
+    return dict(sorted(found.items()))
+
+
+def with_hashes(pinned: dict[str, str], lock: str) -> list[str]:
+    """Requirement lines for pip, with the lock's hashes; without any if the lock does not have each at that version."""
+    blocks = {}
+    for match in re.finditer(r"^([A-Za-z0-9._-]+)==(\S+)((?:\s*\\\n\s+--hash=\S+)+)", lock, re.MULTILINE):
+        name = re.sub(r"[-_.]+", "-", match[1]).lower()
+        blocks[name, match[2]] = " ".join(re.findall(r"--hash=\S+", match[3]))
+    if not all(item in blocks for item in pinned.items()):
+        return [f"{name}=={version}" for name, version in pinned.items()]
+    return [f"{name}=={version} {blocks[name, version]}" for name, version in pinned.items()]
+
+
+def _requirements() -> list[str]:
+    lock = Path(lab.__file__).parent.parent / "requirements.lock"
+    return with_hashes(closure(), lock.read_text() if lock.is_file() else "")
+
+
+def _pip(machine: str, requirements: Path, target: Path) -> None:
+    wheel_machine = _MACHINES.get(machine, machine)
+    platforms = [f"manylinux_2_{minor}_{wheel_machine}" for minor in _GLIBC]
+    platforms += [f"manylinux2014_{wheel_machine}", f"linux_{wheel_machine}"]
+    command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-input", "--disable-pip-version-check"]
+    command += ["--no-deps", "--no-compile", "--only-binary=:all:", "--implementation", "cp"]
+    command += ["--python-version", PYTHON, "--ignore-requires-python"]  # some pips compare with the host's Python
+    command += [part for platform in platforms for part in ("--platform", platform)]
+    command += ["--target", str(target), "--requirement", str(requirements)]
+    try:
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=_PATIENCE, check=False, env={**os.environ, "PIP_USER": "0"}
+        )
+    except subprocess.TimeoutExpired as error:
+        raise MissingError(f"pip did not fetch the libraries for Python {PYTHON} within {_PATIENCE} s") from error
+    if done.returncode:
+        last = "\n".join(f"  | {line}" for line in (done.stdout + done.stderr).splitlines()[-_EVIDENCE:])
+        raise MissingError(f"pip cannot fetch the libraries for Python {PYTHON}; it said\n{last}")
