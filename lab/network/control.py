@@ -1,0 +1,160 @@
+"""The control protocol of a lab's service: JSON Lines over the unix socket control.sock (0600).
+
+A request is one line, `{"id": 1, "op": "status", ...}`; its answer is one line, `{"id": 1, "ok": {...}}` or
+`{"id": 1, "error": {"kind": "usage|peer|internal", "message": "..."}}`. Requests of one connection are worked on
+in their order. docs/network.md lists the operations; lab/network/operations.py has them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+import socket
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from lab.errors import LabError, PeerError, TimedOut, UserError
+from lab.network.process import socket_address
+
+log = logging.getLogger(__name__)
+
+LONGEST_LINE = 64 * 1024 * 1024  # bytes: the DNS log of a large lab in one answer has about 3 MB
+PATIENCE = 10.0  # seconds for an answer; stopping a server takes up to 3
+
+Handler = Callable[[dict[str, Any]], Awaitable[dict[str, Any]]]
+
+
+class ControlServer:
+    """Answers requests with the handlers of a service."""
+
+    def __init__(self, path: Path, handlers: Mapping[str, Handler]) -> None:
+        self._path, self._handlers = path, handlers
+        self._server: asyncio.Server | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def listen(self) -> None:
+        """Take requests. A socket that an earlier service left is replaced: call this with the service's lock held."""
+        self._path.unlink(missing_ok=True)
+        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+        before = os.umask(0o177)  # the socket's mode is right from the first moment on
+        try:
+            with socket_address(self._path) as address:
+                listener.bind(address)
+        finally:
+            os.umask(before)
+        self._server = await asyncio.start_unix_server(self._serve, sock=listener, limit=LONGEST_LINE)
+
+    async def close(self) -> None:
+        """Take no more requests, and remove the socket."""
+        if self._server is not None:
+            self._server.close()
+        self._path.unlink(missing_ok=True)
+        for task in self._tasks - {asyncio.current_task()}:
+            task.cancel()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._tasks.add(task)
+        try:
+            while line := await reader.readline():
+                writer.write(json.dumps(await self._answer(line)).encode() + b"\n")
+                await writer.drain()
+        except (OSError, ValueError) as error:  # ValueError: a line longer than the limit
+            log.info("control connection ended: %s", error)
+        except asyncio.CancelledError:
+            log.debug("control connection closed: the service ends")
+        finally:
+            self._tasks.discard(task)
+            writer.close()
+
+    async def _answer(self, line: bytes) -> dict[str, Any]:
+        number: Any = None
+        try:
+            request = _parse(line)
+            number = request.get("id")
+            operation = request.get("op")
+            handler = self._handlers.get(operation) if isinstance(operation, str) else None
+            if handler is None:
+                raise UserError(f"unknown op {operation!r}; there are {', '.join(sorted(self._handlers))}")  # noqa: TRY301
+            return {"id": number, "ok": await handler(request)}
+        except UserError as error:
+            return _error(number, "usage", str(error))
+        except LabError as error:
+            return _error(number, "peer", str(error))
+        except Exception as error:  # the edge of the service: one bad request must not end it
+            log.exception("op failed")
+            return _error(number, "internal", f"{type(error).__name__}: {error}")
+
+
+def _parse(line: bytes) -> dict[str, Any]:
+    try:
+        request = json.loads(line)
+    except ValueError as error:
+        raise UserError(f"a request is one JSON object a line: {error}") from error
+    if not isinstance(request, dict):
+        raise UserError("a request is one JSON object a line")
+    return request
+
+
+def _error(number: Any, kind: str, message: str) -> dict[str, Any]:
+    return {"id": number, "error": {"kind": kind, "message": message}}
+
+
+class Control:
+    """A client: `async with Control(layout.control) as control: await control.call("status")`."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._number = 0
+        self._turn = asyncio.Lock()
+
+    async def __aenter__(self) -> Control:
+        """Connect. Raises PeerError if no service answers there."""
+        try:
+            with socket_address(self._path) as address:
+                self._reader, self._writer = await asyncio.open_unix_connection(address, limit=LONGEST_LINE)
+        except OSError as error:
+            raise PeerError(f"the lab's service does not answer at {self._path}: {error.strerror or error}") from error
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._writer.close()
+
+    async def call(self, op: str, /, *, patience: float = PATIENCE, **fields: Any) -> dict[str, Any]:
+        """Ask for an operation and return its answer.
+
+        Raises UserError for a request that the service finds wrong, PeerError if the operation failed or the
+        service is gone, TimedOut after `patience` seconds.
+        """
+        async with self._turn:
+            self._number += 1
+            request = {**fields, "id": self._number, "op": op}
+            try:
+                async with asyncio.timeout(patience):
+                    answer = await self._exchange(request)
+            except TimeoutError as error:
+                self._writer.close()  # an answer that comes late must not be taken for another one's
+                raise TimedOut(f"the lab's service has not answered {op!r} within {patience:g} s") from error
+            except OSError as error:
+                raise PeerError(f"the lab's service is gone: {error.strerror or error}") from error
+        if "error" not in answer:
+            ok: dict[str, Any] = answer["ok"]
+            return ok
+        message = str(answer["error"]["message"])
+        raise UserError(message) if answer["error"]["kind"] == "usage" else PeerError(message)
+
+    async def _exchange(self, request: dict[str, Any]) -> dict[str, Any]:
+        self._writer.write(json.dumps(request).encode() + b"\n")
+        await self._writer.drain()
+        line = await self._reader.readline()
+        if not line:
+            raise PeerError("the lab's service is gone: it closed the connection")
+        answer: dict[str, Any] = json.loads(line)
+        return answer

@@ -1,0 +1,237 @@
+"""The lab's name server: wire format, views and a log over answers that lab/plan/zones.py works out.
+
+Each server has a view of its own. Where all of them ask from one address (runtime `processes`) the view is
+chosen by the port that was asked; with containers by the asker's address. Others on the lab's network
+(agents, a person's own client) see names and client records; strangers are REFUSED, and nothing outside of
+the lab is resolved for anybody (no recursion).
+
+UDP and TCP (RFC 1035 section 4.2; RFC 7766). A malformed question gets FORMERR, another opcode NOTIMP, a
+failure of ours SERVFAIL; a datagram too short to have an id, or one that is itself an answer, gets nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import Counter, deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import dns.exception
+import dns.flags
+import dns.message
+import dns.opcode
+import dns.rcode
+import dns.rdataclass
+import dns.rdatatype
+import dns.rrset
+
+from lab.errors import MissingError
+from lab.plan.zones import Answer, Record, Zones
+
+log = logging.getLogger(__name__)
+
+LOG_SIZE = 10_000  # questions remembered: a ring of 100 servers asks about 1,000 until it is ready
+TCP_PATIENCE = 10.0  # seconds that a TCP asker may be idle (RFC 7766 section 6.2.3: a few seconds)
+PLAIN_SIZE = 512  # bytes of a UDP answer without EDNS (RFC 1035 section 4.2.1)
+# With a negative answer comes how long it holds (RFC 2308): not at all, since links change while a lab runs.
+NOT_CACHED = dns.rrset.from_text(".", 0, "IN", "SOA", ". . 0 0 0 0 0")
+STRANGER = "?"  # in the log: an asker without a view
+DROP = "DROP"  # response code of an override that leaves the question unanswered
+
+
+@dataclass(frozen=True)
+class Query:
+    """A question that was asked, and what it got."""
+
+    at: float  # seconds since the epoch
+    asker: str  # server name, "" for others of the lab, "?" for a stranger
+    name: str
+    type: str
+    rcode: str
+    records: tuple[Record, ...]
+
+
+@dataclass
+class Resolver:
+    """Answers questions in wire format; no input or output of its own."""
+
+    zones: Zones
+    queries: deque[Query] = field(default_factory=lambda: deque(maxlen=LOG_SIZE))
+    totals: Counter[str] = field(default_factory=Counter)  # by response code
+    overrides: dict[tuple[str, str, str], Answer] = field(default_factory=dict)  # (asker or "*", name, type)
+
+    def respond(self, wire: bytes, asker: str | None, limit: int | None = None) -> bytes | None:
+        """The response to a message, None if it is to stay without one.
+
+        `asker` is a server's name, "" for others of the lab, None for a stranger. `limit` is the largest size in
+        bytes for an asker that offers no EDNS; without it (TCP) there is none.
+        """
+        try:
+            query = dns.message.from_wire(wire)
+        except dns.message.ShortHeader:
+            return None
+        except dns.exception.DNSException:
+            return self._malformed(wire)
+        if query.flags & dns.flags.QR:
+            return None
+        response = dns.message.make_response(query, our_payload=4096)
+        response.flags |= dns.flags.AA
+        if not self._fill(query, response, asker):
+            return None
+        return _encode(response, None if limit is None else max(limit, query.payload))
+
+    def _fill(self, query: dns.message.Message, response: dns.message.Message, asker: str | None) -> bool:
+        if query.opcode() != dns.opcode.QUERY:
+            return self._fail(response, dns.rcode.NOTIMP)
+        if len(query.question) != 1:
+            return self._fail(response, dns.rcode.FORMERR)
+        question = query.question[0]
+        if question.rdclass != dns.rdataclass.IN:
+            return self._fail(response, dns.rcode.REFUSED)
+        name = question.name.to_text(omit_final_dot=True).lower()
+        rtype = dns.rdatatype.to_text(question.rdtype)
+        try:
+            answer = self.answer(asker, name, rtype)
+            if answer.rcode != DROP:
+                response.set_rcode(dns.rcode.from_text(answer.rcode))
+                response.answer = [
+                    dns.rrset.from_text(question.name, 0, dns.rdataclass.IN, kind, text)
+                    for kind, text in answer.records
+                ]
+                if not answer.records and answer.rcode in ("NOERROR", "NXDOMAIN"):
+                    response.authority = [NOT_CACHED]
+        except Exception:  # the edge of a server: one bad answer must not end it
+            log.exception("no answer for %s %s asked by %s", name, rtype, asker)
+            answer = Answer("SERVFAIL")
+            response.set_rcode(dns.rcode.SERVFAIL)
+        self.totals[answer.rcode] += 1
+        self.queries.append(
+            Query(time.time(), STRANGER if asker is None else asker, name, rtype, answer.rcode, answer.records)
+        )
+        return answer.rcode != DROP
+
+    def answer(self, asker: str | None, name: str, rtype: str) -> Answer:
+        """What a question gets: the override that fits best, else what the zones say."""
+        if asker is None:
+            return Answer("REFUSED")
+        if self.overrides:
+            for who in (asker, "*"):
+                if (fixed := self.overrides.get((who, name, rtype))) is not None:
+                    return fixed
+        return self.zones.answer(asker, name, rtype)
+
+    def _fail(self, response: dns.message.Message, rcode: dns.rcode.Rcode) -> bool:
+        self.totals[dns.rcode.to_text(rcode)] += 1
+        response.set_rcode(rcode)
+        return True
+
+    def _malformed(self, wire: bytes) -> bytes | None:
+        if wire[2] & 0x80:  # an answer (RFC 1035 section 4.1.1): never answer those
+            return None
+        self.totals["FORMERR"] += 1
+        flags = (0x8000 | (int.from_bytes(wire[2:4], "big") & 0x7900) | dns.rcode.FORMERR).to_bytes(2, "big")
+        return wire[:2] + flags + bytes(8)
+
+
+def _encode(response: dns.message.Message, limit: int | None) -> bytes:
+    try:
+        return response.to_wire(max_size=limit or 65535)
+    except dns.exception.TooBig:
+        response.answer, response.authority = [], []
+        response.flags |= dns.flags.TC  # the asker comes again over TCP
+        return response.to_wire()
+
+
+Chooser = Callable[[str, int], str | None]  # an asker's address, the port it asked -> its view
+
+
+class DnsServer:
+    """The sockets of a resolver. `chooser` says who asks: a server, "" for others of the lab, None for a stranger."""
+
+    def __init__(self, resolver: Resolver, chooser: Chooser) -> None:
+        self.resolver, self._chooser = resolver, chooser
+        self._transports: list[asyncio.DatagramTransport] = []
+        self._servers: list[asyncio.Server] = []
+
+    async def listen(self, address: str, port: int) -> None:
+        """Answer there, over UDP and TCP. Raises MissingError if the address or port cannot be had."""
+        loop = asyncio.get_running_loop()
+        views = _Views(self._chooser, port)
+        try:
+            transport, _ = await loop.create_datagram_endpoint(
+                lambda: _Datagrams(self.resolver, views), local_addr=(address, port)
+            )
+            self._transports.append(transport)
+            self._servers.append(await loop.create_server(lambda: _Stream(self.resolver, views), address, port))
+        except OSError as error:
+            raise MissingError(
+                f"the lab's name server cannot listen on {address} port {port}: {error.strerror or error}; "
+                "end what listens there, or give the lab another network"
+            ) from error
+
+    def close(self) -> None:
+        """Give every socket back."""
+        for transport in self._transports:
+            transport.close()
+        for server in self._servers:
+            server.close()
+
+
+@dataclass(frozen=True)
+class _Views:
+    chooser: Chooser
+    port: int
+
+    def of(self, address: str) -> str | None:
+        return self.chooser(address, self.port)
+
+
+class _Datagrams(asyncio.DatagramProtocol):
+    def __init__(self, resolver: Resolver, views: _Views) -> None:
+        self._resolver, self._views = resolver, views
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport: Any = transport
+
+    def datagram_received(self, data: bytes, addr: tuple[str | Any, int]) -> None:
+        response = self._resolver.respond(data, self._views.of(addr[0]), PLAIN_SIZE)
+        if response is not None:
+            self._transport.sendto(response, addr)
+
+    def error_received(self, exc: Exception) -> None:
+        log.debug("an asker is gone: %s", exc)  # ICMP unreachable for an answer: its socket is closed
+
+
+class _Stream(asyncio.Protocol):
+    """Messages with two bytes of length before each (RFC 1035 section 4.2.2)."""
+
+    def __init__(self, resolver: Resolver, views: _Views) -> None:
+        self._resolver, self._views = resolver, views
+        self._rest = b""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport: Any = transport
+        self._asker = self._views.of(transport.get_extra_info("peername")[0])
+        self._wait()
+
+    def _wait(self) -> None:
+        self._timer = asyncio.get_running_loop().call_later(TCP_PATIENCE, self._transport.abort)
+
+    def data_received(self, data: bytes) -> None:
+        self._timer.cancel()
+        self._wait()
+        self._rest += data
+        while len(self._rest) >= 2:
+            end = 2 + int.from_bytes(self._rest[:2], "big")
+            if len(self._rest) < end:
+                return
+            message, self._rest = self._rest[2:end], self._rest[end:]
+            response = self._resolver.respond(message, self._asker)
+            if response is not None:
+                self._transport.write(len(response).to_bytes(2, "big") + response)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._timer.cancel()

@@ -1,0 +1,126 @@
+"""What a lab's service does when asked over its control socket; docs/network.md has a paragraph for each.
+
+Each operation checks what it is given first and says what to change (UserError).
+"""
+
+from __future__ import annotations
+
+import math
+import signal
+from collections import deque
+from collections.abc import Callable
+from dataclasses import asdict
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+from lab.errors import UserError
+from lab.network.children import STOP_PATIENCE
+from lab.network.dns import DROP, Query
+from lab.plan.zones import Answer, Record
+from lab.topology.spec import Conditions
+
+if TYPE_CHECKING:
+    from lab.network.control import Handler
+    from lab.network.service import Service
+
+RCODES = ("NOERROR", "NXDOMAIN", "SERVFAIL", "REFUSED", DROP)
+ANYBODY = "*"  # an override for every asker
+
+
+class Operations:
+    """The operations of one service."""
+
+    def __init__(self, service: Service, end: Callable[[], None]) -> None:
+        self._service, self._end = service, end
+
+    def handlers(self) -> dict[str, Handler]:
+        """Every operation by its name."""
+        names = ("status", "queries", "set_link", "spawn", "stop", "signal", "override", "shutdown")
+        return {name: getattr(self, name) for name in names}
+
+    async def status(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Servers' states by name, relays' counters, DNS totals by response code."""
+        service = self._service
+        return {
+            "lab": str(service.layout.root),
+            "runtime": service.plan.ground.runtime,
+            "servers": service.children.states(),
+            "relays": [relay.state() for relay in service.relays.values()],
+            "dns": dict(service.resolver.totals),
+        }
+
+    async def queries(self, request: dict[str, Any]) -> dict[str, Any]:
+        """The last `limit` questions to the name server, oldest first; `asker` chooses one server's."""
+        limit = _number(request, "limit", 1000.0, least=1.0)
+        asker = request.get("asker")
+        log: deque[Query] = self._service.resolver.queries
+        fitting = (query for query in reversed(log) if asker is None or query.asker == asker)
+        return {"queries": [asdict(query) for query in islice(fitting, int(limit))][::-1]}
+
+    async def set_link(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Change `latency`, `jitter` (s) or `rate` (bytes/s, null: none) from `source` to `target`; others stay."""
+        source, target = _text(request, "source"), _text(request, "target")
+        wire = self._service.wires.get((source, target))
+        if wire is None:
+            raise UserError(f"there is no relay from {source!r} to {target!r}: no link, or a direct one")
+        now = wire.conditions
+        rate = request.get("rate", now.rate)
+        wire.conditions = Conditions(
+            latency=_number(request, "latency", now.latency),
+            jitter=_number(request, "jitter", now.jitter),
+            rate=None if rate is None else int(_number(request, "rate", rate, least=1.0)),
+        )
+        return asdict(wire.conditions)
+
+    async def spawn(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Start `server` again."""
+        return {"pid": self._service.children.spawn(_text(request, "server"))}
+
+    async def stop(self, request: dict[str, Any]) -> dict[str, Any]:
+        """End `server`: SIGTERM, SIGKILL after `patience` seconds; answered once it is gone."""
+        patience = _number(request, "patience", STOP_PATIENCE)
+        return {"exit_code": await self._service.children.stop(_text(request, "server"), patience)}
+
+    async def signal(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Send `signal` ("SIGSTOP", "SIGCONT", ...) to `server`."""
+        name = _text(request, "signal")
+        if name not in signal.Signals.__members__:
+            raise UserError(f"unknown signal {name!r}; names are as in SIGSTOP, SIGCONT, SIGKILL")
+        self._service.children.signal(_text(request, "server"), signal.Signals[name])
+        return {}
+
+    async def override(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Answer `name`, `type` with `rcode` and `records` to `asker` ("*": all); `rcode` null ends that."""
+        key = (str(request.get("asker", ANYBODY)), _text(request, "name").rstrip(".").lower(), _text(request, "type"))
+        overrides = self._service.resolver.overrides
+        rcode = request.get("rcode")
+        if rcode is None:
+            overrides.pop(key, None)
+            return {"overrides": len(overrides)}
+        if rcode not in RCODES:
+            raise UserError(f"rcode {rcode!r} is none of {', '.join(RCODES)}")
+        records = request.get("records", [])
+        try:
+            overrides[key] = Answer(rcode, tuple(Record(str(kind), str(value)) for kind, value in records))
+        except (TypeError, ValueError):
+            raise UserError('records are pairs: [["SRV", "0 0 5269 127.91.1.0."]]') from None
+        return {"overrides": len(overrides)}
+
+    async def shutdown(self, request: dict[str, Any]) -> dict[str, Any]:
+        """End the lab in order; the answer comes first."""
+        self._end()
+        return {}
+
+
+def _text(request: dict[str, Any], field: str) -> str:
+    value = request.get(field)
+    if not isinstance(value, str) or not value:
+        raise UserError(f"{field!r} is missing, or no text")
+    return value
+
+
+def _number(request: dict[str, Any], field: str, default: float, *, least: float = 0.0) -> float:
+    value = request.get(field, default)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value < least:
+        raise UserError(f"{field!r} must be a number of at least {least:g}, not {value!r}")
+    return float(value)

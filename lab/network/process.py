@@ -1,0 +1,95 @@
+"""Processes as the kernel tells of them: which one it is, which belong to a lab; and unix sockets below long paths.
+
+Every process of a lab carries XMPPLAB_LAB=<lab folder> in its environment: ejabberd's helpers make sessions of
+their own, so that neither process groups nor parents find all of them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import resource
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+from lab.plan.layout import Layout
+
+MARK = "XMPPLAB_LAB"
+SERVER_UID = 61747  # uid and gid of servers that root starts; nobody's, and no passwd entry is needed
+OPEN_FILES = 65_536  # descriptors wanted: two per connection through a relay, a few per server
+LONGEST_SOCKET_PATH = 107  # bytes (sockaddr_un, unix(7))
+
+
+def identity(pid: int) -> dict[str, int | str] | None:
+    """Pid, start time in ticks since boot (proc(5), field 22) and boot id; None if there is no such process."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()
+    except OSError:
+        return None
+    if fields[0] in "ZX":
+        return None
+    return {"pid": pid, "started": int(fields[19]), "boot": Path("/proc/sys/kernel/random/boot_id").read_text().strip()}
+
+
+def marked(folder: Path) -> list[int]:
+    """Living processes of the lab in `folder` but for the one that asks, as far as this user may see them."""
+    line = f"{MARK}={folder}".encode()
+    found = []
+    for entry in os.scandir("/proc"):
+        if entry.name.isdigit() and int(entry.name) != os.getpid() and line in _environment(entry.path):
+            found.append(int(entry.name))
+    return found
+
+
+def _environment(process: str) -> list[bytes]:
+    try:
+        return Path(process, "environ").read_bytes().split(b"\0")  # empty for a zombie
+    except OSError:  # gone, or somebody else's
+        return []
+
+
+def kill_marked(folder: Path) -> int:
+    """Send SIGKILL to every process of a lab but the caller; how many there were."""
+    pids = marked(folder)
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.kill(pid, signal.SIGKILL)
+    return len(pids)
+
+
+def raise_limits() -> None:
+    """Allow this process, and what it starts, as many open files as it may have, up to OPEN_FILES."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = OPEN_FILES if hard == resource.RLIM_INFINITY else min(OPEN_FILES, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+def service_alive(layout: Layout) -> bool:
+    """True while a lab's service runs: it holds a lock that ends with it, however it ends."""
+    try:
+        descriptor = os.open(layout.service_lock, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
+
+
+@contextlib.contextmanager
+def socket_address(path: Path) -> Iterator[str]:
+    """An address for a unix socket at `path`, however long that is; holds within the block."""
+    if len(os.fsencode(path)) <= LONGEST_SOCKET_PATH:
+        yield str(path)
+        return
+    folder = os.open(path.parent, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        yield f"/proc/self/fd/{folder}/{path.name}"
+    finally:
+        os.close(folder)

@@ -1,0 +1,190 @@
+"""One direction of a link: a port that leads to a server, over a path with the link's conditions.
+
+The SRV records that server `a` sees for `b` name this port, so every stream that `a` opens to `b` comes through
+here. What `a` sends has the conditions of a to b; what `b` answers on the same connection (TLS, SASL, stream
+management) has those of b to a: each is a `Wire`, shared with the relay of the opposite direction. Setting
+a connection up is not delayed, only bytes are.
+
+A relay acts as the server behind it does: it holds callers while that starts (lab/network/target.py), resets
+them if it cannot be reached, passes ends and resets on. Cutting a path is a matter of its `Ear` (listen, close,
+deafen) and of its open connections (`reset_all`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+import struct
+from typing import Any
+
+from lab.network.ear import Ear
+from lab.network.flow import Count, Ending, Flow
+from lab.network.target import Target
+from lab.network.wire import Wire
+from lab.plan.model import RelayPlan
+
+log = logging.getLogger(__name__)
+
+RESET = struct.pack("ii", 1, 0)  # SO_LINGER on, 0 s: close sends RST (socket(7))
+
+
+class Relay:
+    """Carries the connections of one direction of a link, and counts what it carries."""
+
+    def __init__(self, plan: RelayPlan, address: str, target: Target, out: Wire, back: Wire) -> None:
+        self.plan, self.target, self.out, self.back = plan, target, out, back
+        self.connections = 0  # accepted so far
+        self.failures = 0  # accepted, but the target could not be reached
+        self.sent, self.answered = Count(), Count()
+        self.open: set[Connection] = set()
+        purpose = f"the relay from {plan.source} to {plan.target}"
+        self.ear = Ear(address, plan.port, lambda: Connection(self).near, purpose)
+
+    async def listen(self) -> None:
+        """Take connections. Raises MissingError if the port cannot be had."""
+        await self.ear.listen()
+
+    def reset_all(self) -> None:
+        """Reset every open connection at both ends."""
+        for connection in tuple(self.open):
+            connection.reset()
+
+    def close(self) -> None:
+        """Take no more connections and reset those that are open."""
+        self.ear.close()
+        self.reset_all()
+
+    def state(self) -> dict[str, Any]:
+        """What `status` tells of it; bytes and seconds."""
+        conditions = self.out.conditions
+        return {
+            "source": self.plan.source,
+            "target": self.plan.target,
+            "port": self.plan.port,
+            "connections": self.connections,
+            "open": len(self.open),
+            "failures": self.failures,
+            "bytes": self.sent.bytes,
+            "answer_bytes": self.answered.bytes,
+            "latency": conditions.latency,
+            "jitter": conditions.jitter,
+            "rate": conditions.rate,
+        }
+
+
+class Connection:
+    """A caller (near), the server it reached (far), and the two flows between them."""
+
+    def __init__(self, relay: Relay) -> None:
+        self._relay = relay
+        self._out = Flow(relay.out, relay.sent, lambda ending: self._arrived(ending, self.far))
+        self._back = Flow(relay.back, relay.answered, lambda ending: self._arrived(ending, self.near))
+        self.near = End(self, gives=self._out, takes=self._back)
+        self.far = End(self, gives=self._back, takes=self._out)
+        self._ways = 2  # directions that have not ended yet
+        self._dialling: asyncio.Task[None] | None = None
+
+    def made(self, end: End) -> None:
+        """An end has its transport: dial for the caller; once both are there, let bytes flow."""
+        end.transport.pause_reading()
+        if end is self.near:
+            self._relay.connections += 1
+            self._relay.open.add(self)
+            self._dialling = asyncio.get_running_loop().create_task(self._dial())
+        elif self.near.alive:
+            self._out.connect(self.near.transport, self.far.transport)
+            self._back.connect(self.far.transport, self.near.transport)
+        else:
+            self.far.reset()
+
+    async def _dial(self) -> None:
+        plan = self._relay.plan
+        try:
+            await self._relay.target.dial(lambda: self.far)
+        except OSError as error:
+            self._relay.failures += 1
+            log.info("%s to %s: not reached: %s", plan.source, plan.target, error or "no answer in time")
+            self.near.reset()
+
+    def lost(self, end: End, error: Exception | None) -> None:
+        """An end is gone: reset by its peer, which travels on behind what was sent, or (no error) closed by us."""
+        end.takes.drop()
+        other = self.far if end is self.near else self.near
+        if error is not None and other.alive:
+            end.gives.finish(Ending.RESET)
+        if not other.alive:
+            self._relay.open.discard(self)
+            if self._dialling is not None:
+                self._dialling.cancel()
+
+    def reset(self) -> None:
+        """End at once: both sides get a reset, what is under way is lost."""
+        self._out.drop()
+        self._back.drop()
+        self.near.reset()
+        self.far.reset()
+
+    def _arrived(self, ending: Ending, sink: End) -> None:
+        """The end of one way has reached its sink."""
+        if ending is Ending.RESET:
+            self.reset()
+            return
+        sink.finish()
+        self._ways -= 1
+        if not self._ways:
+            self.near.close()
+            self.far.close()
+
+
+class End(asyncio.Protocol):
+    """One side of a connection: what it sends goes into one flow, what comes out of the other is written to it."""
+
+    transport: Any  # asyncio.Transport once `alive` has been true
+
+    def __init__(self, connection: Connection, *, gives: Flow, takes: Flow) -> None:
+        self._connection, self.gives, self.takes = connection, gives, takes
+        self.alive = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """The transport is there."""
+        self.transport, self.alive = transport, True
+        self._connection.made(self)
+
+    def data_received(self, data: bytes) -> None:
+        """The peer sent bytes."""
+        self.gives.feed(data)
+
+    def eof_received(self) -> bool:
+        """The peer sends nothing more; it may still be sent to."""
+        self.gives.finish(Ending.FINISHED)
+        return True
+
+    def pause_writing(self) -> None:
+        """The peer reads too slowly."""
+        self.takes.block()
+
+    def resume_writing(self) -> None:
+        """The peer reads again."""
+        self.takes.unblock()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The transport is gone: closed by us (no error) or reset."""
+        self.alive = False
+        self._connection.lost(self, exc)
+
+    def finish(self) -> None:
+        """Send nothing more (FIN)."""
+        if self.alive:
+            self.transport.write_eof()
+
+    def close(self) -> None:
+        """Close in order: what was written still goes out."""
+        if self.alive:
+            self.transport.close()
+
+    def reset(self) -> None:
+        """Close with RST."""
+        if self.alive:
+            self.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+            self.transport.abort()

@@ -1,0 +1,236 @@
+"""The one service process of a lab: names, links, the control socket, and with `processes` the servers' parent.
+
+    python -m lab.network.service LABFOLDER [--owner-fd N] [--claim-fd N ...] [--ready-fd N]
+
+It reads plan.json and everything else of the lab from its folder. A lock on service.lock, which ends with it,
+says that it lives; service.json names it. It ends in order at SIGTERM, SIGINT or the control operation
+`shutdown` (exit 0), and takes the servers with it however it ends.
+
+--owner-fd  the reading end of a pipe. When its last writer is gone (SIGKILL included) the lab ends at once: servers are
+            killed, and with `processes` the lab's folder is deleted
+--claim-fd  an open file that holds the lab's addresses: it only stays open
+--ready-fd  told one JSON line when all is up, {"ok": {"pid": N}}, or why not, {"error": {"kind": ..., "message": ...}}
+
+Start it with a session of its own, XMPPLAB_LAB=LABFOLDER in its environment and nothing but /dev/null to read.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import fcntl
+import gc
+import json
+import logging
+import os
+import shutil
+import signal
+import sys
+import time
+from pathlib import Path
+
+import uvloop
+
+from lab.errors import LabError, MissingError, UserError
+from lab.network.children import Children
+from lab.network.control import ControlServer
+from lab.network.dns import DnsServer, Resolver
+from lab.network.ear import Ear
+from lab.network.files import write_private
+from lab.network.operations import Operations
+from lab.network.process import identity, raise_limits
+from lab.network.relay import Relay
+from lab.network.target import Target
+from lab.network.views import Views
+from lab.network.wire import Wire
+from lab.plan.files import load
+from lab.plan.layout import UNREACHABLE_PORT, Layout
+from lab.plan.model import Plan
+from lab.plan.zones import Zones
+from lab.topology.spec import Conditions, Unlinked
+
+log = logging.getLogger(__name__)
+
+LOCK_PATIENCE = 1.0  # seconds: who asks whether a service lives holds the lock for a moment
+LOCK_POLL = 0.01  # seconds
+EXIT_MISSING, EXIT_USAGE, EXIT_INTERNAL = 69, 64, 70  # as the command's own
+
+
+class Service:
+    """All that one lab needs of the network."""
+
+    def __init__(self, layout: Layout, plan: Plan) -> None:
+        self.layout, self.plan = layout, plan
+        self.stopping = asyncio.Event()
+        zones = Zones(plan)
+        self.resolver = Resolver(zones)
+        self.dns = DnsServer(self.resolver, Views(plan, zones).of)
+        self.wires = {
+            (relay.source, relay.target): Wire(relay.conditions, f"{relay.source} {relay.target}")
+            for relay in plan.relays
+        }
+        targets = {relay.to: Target(relay.to) for relay in plan.relays}
+        self.relays = {
+            (relay.source, relay.target): Relay(
+                relay,
+                plan.services,
+                targets[relay.to],
+                out=self.wires[relay.source, relay.target],
+                back=self.wires.get((relay.target, relay.source), Wire(Conditions())),
+            )
+            for relay in plan.relays
+        }
+        self.unreachable = Ear(plan.services, UNREACHABLE_PORT, asyncio.Protocol, "the port that never answers")
+        self.children = Children(layout, plan.servers if plan.ground.runtime == "processes" else ())
+        self.control = ControlServer(layout.control, Operations(self, self.stopping.set).handlers())
+
+    async def start(self) -> None:
+        """Return once names and links work, control answers and every server has been started.
+
+        Raises MissingError, with address and port, if something cannot be had.
+        """
+        for address, port in sorted({server.dns for server in self.plan.servers}):
+            await self.dns.listen(address, port)
+        for relay in self.relays.values():
+            await relay.listen()
+        if self.plan.topology.unlinked is Unlinked.UNREACHABLE:
+            self.unreachable.deafen()
+        await self.control.listen()
+        await self.children.spawn_all()
+
+    async def end(self, *, at_once: bool = False) -> None:
+        """End the servers, in order or at once, then everything else; returns once nothing is left."""
+        await self.children.end(at_once=at_once)
+        for relay in self.relays.values():
+            relay.close()
+        self.unreachable.close()
+        self.dns.close()
+        await self.control.close()
+
+
+async def serve(layout: Layout, owner: int | None, starter: Starter) -> None:
+    """Run a lab's service until it is told to end. Raises UserError, MissingError if it cannot begin."""
+    lock = await _locked(layout)
+    try:
+        service = Service(layout, load(layout.plan.read_text()))
+        write_private(layout.service, json.dumps(identity(os.getpid())).encode())
+        orphaned = _watch(service, owner)
+        try:
+            await service.start()
+            gc.freeze()  # what is there now stays: the collector need not look at it again
+            starter.tell({"ok": {"pid": os.getpid()}})
+            await service.stopping.wait()
+        finally:
+            await service.end(at_once=orphaned.is_set())
+            layout.service.unlink(missing_ok=True)
+        if orphaned.is_set() and service.plan.ground.runtime == "processes":
+            _delete(layout)
+    finally:
+        os.close(lock)
+
+
+def _watch(service: Service, owner: int | None) -> asyncio.Event:
+    """Let signals and the owner's end stop the service; the event is set if it was the owner."""
+    loop = asyncio.get_running_loop()
+    orphaned = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, service.stopping.set)
+
+    def readable() -> None:
+        assert owner is not None
+        if not os.read(owner, 4096):
+            loop.remove_reader(owner)
+            log.info("the owner is gone: the lab ends")
+            orphaned.set()
+            service.stopping.set()
+
+    if owner is not None:
+        os.set_inheritable(owner, False)
+        loop.add_reader(owner, readable)
+    return orphaned
+
+
+async def _locked(layout: Layout) -> int:
+    """Hold the service's lock. Raises UserError if another service of this lab lives."""
+    try:
+        descriptor = os.open(layout.service_lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    except OSError as error:
+        raise UserError(f"{layout.root} is no lab's folder that can be written to: {error.strerror}") from error
+    deadline = time.monotonic() + LOCK_PATIENCE
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                os.close(descriptor)
+                raise UserError(f"a service of the lab {layout.name} runs already: end it first") from None
+            await asyncio.sleep(LOCK_POLL)
+        else:
+            return descriptor
+
+
+def _delete(layout: Layout) -> None:
+    """Delete the lab's folder; never one that is no lab's."""
+    if layout.root.is_symlink() or not layout.state.is_file():
+        log.error("%s does not look like a lab's folder: not deleted", layout.root)
+        return
+    shutil.rmtree(layout.root)
+
+
+class Starter:
+    """Who started the service and waits at a pipe to hear, once, that it is ready or why not."""
+
+    def __init__(self, descriptor: int | None) -> None:
+        self._descriptor = descriptor
+
+    def tell(self, message: dict[str, object]) -> None:
+        """Write the one line and close; does nothing the second time."""
+        if self._descriptor is None:
+            return
+        descriptor, self._descriptor = self._descriptor, None
+        with contextlib.suppress(BrokenPipeError), os.fdopen(descriptor, "w") as file:
+            file.write(json.dumps(message) + "\n")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The process: 0 after an orderly end, 64, 69 or 70 as the command's own exit codes."""
+    options = _options(arguments)
+    layout = Layout(options.folder.absolute())
+    os.umask(0o077)
+    if layout.root.is_dir():
+        logging.basicConfig(filename=layout.service_log, level=logging.INFO, format="%(asctime)s %(message)s")
+    raise_limits()
+    for descriptor in (*options.claim_fd, *([options.ready_fd] if options.ready_fd is not None else [])):
+        os.set_inheritable(descriptor, False)  # ours, not the servers'
+    starter = Starter(options.ready_fd)
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(serve(layout, options.owner_fd, starter))
+    except LabError as error:
+        code, kind = (EXIT_MISSING, "missing") if isinstance(error, MissingError) else (EXIT_USAGE, "usage")
+        return _failed(starter, code, kind, str(error))
+    except Exception as error:  # the edge of the process
+        log.exception("the service failed")
+        return _failed(starter, EXIT_INTERNAL, "internal", f"{type(error).__name__}: {error}")
+    return 0
+
+
+def _failed(starter: Starter, code: int, kind: str, message: str) -> int:
+    log.error(message)
+    sys.stderr.write(message + "\n")
+    starter.tell({"error": {"kind": kind, "message": message}})
+    return code
+
+
+def _options(arguments: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m lab.network.service", description="The service of one lab.")
+    parser.add_argument("folder", type=Path, help="the lab's folder")
+    parser.add_argument("--owner-fd", type=int, help="pipe: at its end the lab ends and its folder is deleted")
+    parser.add_argument("--claim-fd", type=int, action="append", default=[], help="open file that holds addresses")
+    parser.add_argument("--ready-fd", type=int, help="pipe: told one JSON line once all is up, or why not")
+    return parser.parse_args(arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
