@@ -1,0 +1,54 @@
+"""Decryption: an encrypted message that was delivered is decrypted, to the text that was sent, by each expected device
+whose encryption is on.
+
+One success is enough: a copy from an archive cannot be decrypted a second time, as its key is used up. A device that
+said it reads plain text only is left out; of one that said nothing and tried nothing, nothing is known.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from lab.checks.record import Record, bare
+from lab.checks.trail import quote
+from lab.checks.verdict import Finding, Value
+from lab.history.events import Sent
+
+PLAIN = "plain"
+
+
+def findings(record: Record) -> Iterator[Finding]:
+    """One finding for each device that did not read an encrypted message as it was sent."""
+    for index, sent in record.messages.values():
+        if sent.encryption == PLAIN:
+            continue
+        got = {one.device for one in record.deliveries.get(sent.message, ())}
+        for device in record.addressees(index, sent):
+            if device in got and record.encryptions.get(device, "") != PLAIN:
+                yield from _of_device(record, index, sent, device)
+
+
+def _of_device(record: Record, index: int, sent: Sent, device: str) -> Iterator[Finding]:
+    read = [one for one in record.decrypted.get(sent.message, ()) if one.device == device]
+    if any(one.matches for one in read):
+        return
+    if any(one.matches is False for one in read):
+        yield _finding(
+            record, sent, Value.FAILED, f"{device} read another text than was sent", "it was changed on the way"
+        )
+    elif read:
+        yield _finding(record, sent, Value.UNKNOWN, f"{device} decrypted it; what was sent is not known", "")
+    elif reasons := [one.reason for one in record.not_decrypted.get(sent.message, ()) if one.device == device]:
+        yield _finding(record, sent, Value.FAILED, f"{device} could not decrypt it", reasons[-1])
+    elif not record.encryptions.get(device):
+        yield _finding(record, sent, Value.UNKNOWN, f"whether {device} can decrypt at all was not said", "")
+    else:
+        route = record.route(index, sent, device)
+        value = Value.FAILED if route and route.proves else Value.UNKNOWN
+        yield _finding(record, sent, value, f"{device} got it and neither decrypted it nor said why not", "")
+
+
+def _finding(record: Record, sent: Sent, value: Value, what: str, cause: str) -> Finding:
+    way = record.way(sent)
+    text = f"Message {sent.message} from {bare(sent.sender)} ({' - '.join(way)}, {sent.encryption}): {what}."
+    return Finding(value, text, sent.message, way, cause, "", quote(record.seen.get(sent.message, [])))

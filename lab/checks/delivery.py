@@ -1,0 +1,194 @@
+"""Delivery: every message has the outcomes it should have, each of them once.
+
+A message has a *set* of outcomes: deliveries to devices (live, from the offline store, from an archive, as a carbon
+copy) and bounces (stanza errors). Where sender's and receiver's servers are linked:
+
+- every device that was expected to get it gets it exactly once; a copy from the archive or a carbon is no second time;
+- it is not delivered *and* bounced; a bounce alone is honest: its sender knows (whether the link should have
+  delivered is judged by `reachability`);
+- neither is lost, if a marker that was sent after it on the same route arrived and no stream broke; else unknown;
+- it reaches nobody that it was not sent to, says who sent it, and was sent by somebody of the lab.
+
+Between servers without a link only what did happen is judged here. Order and decryption: order.py, decryption.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from lab.checks import decryption, order
+from lab.checks.record import Record, bare, host
+from lab.checks.trail import quote, trail
+from lab.checks.verdict import Finding, Value, Verdict, plural, verdict
+from lab.history.events import Delivered, Sent
+
+NAME = "delivery"
+
+# A second one of these is a second message; what an archive or a carbon gives is a copy.
+ORIGINALS = ("live", "offline")
+
+
+def check(record: Record) -> Verdict:
+    """Judge the outcomes, the order and the decryption of every message of the scenario."""
+    findings = [
+        *_messages(record),
+        *_nobody_sent(record),
+        *_ids_used_twice(record),
+        *order.findings(record),
+        *decryption.findings(record),
+    ]
+    count = len(record.messages)
+    return verdict(NAME, count, findings, _good(record), "No message was sent.")
+
+
+def _good(record: Record) -> str:
+    bounced = sum(1 for key in record.messages if record.bounces.get(key))
+    delivered = sum(1 for key in record.messages if record.deliveries.get(key))
+    return (
+        f"{plural(len(record.messages), 'message')}: {delivered} delivered once to each device that should get it, "
+        f"in order; {bounced} bounced."
+    )
+
+
+def describe(record: Record, sent: Sent) -> str:
+    """ "Message m1 from alice@a.test to bob@b.test (a - b)"."""
+    return f"Message {sent.message} from {bare(sent.sender)} to {bare(sent.receiver)} ({' - '.join(record.way(sent))})"
+
+
+def _messages(record: Record) -> Iterator[Finding]:
+    for index, sent in record.messages.values():
+        yield from _twice(record, sent)
+        yield from _both(record, sent)
+        yield from _astray(record, sent)
+        way = record.way(sent)
+        if len(way) < 2 or record.linked(way[0], way[1]):
+            yield from _missing(record, index, sent)
+
+
+def _twice(record: Record, sent: Sent) -> Iterator[Finding]:
+    originals = [one for one in record.deliveries.get(sent.message, ()) if one.via in ORIGINALS]
+    for device in dict.fromkeys(one.device for one in originals):
+        times = [one for one in originals if one.device == device]
+        if len(times) > 1:
+            vias = " and ".join(one.via for one in times)
+            yield _failed(
+                record, sent, f"was delivered {len(times)} times to {device} ({vias})", _repeater(record, sent)
+            )
+    stored = {one.device for one in originals if one.via == "offline"}
+    if len(stored) > 1 and not sent.room:
+        cause = "an offline store that is handed out more than once"
+        yield _failed(record, sent, f"came from the offline store to several devices: {', '.join(stored)}", cause)
+
+
+def _repeater(record: Record, sent: Sent) -> str:
+    """The server that let more copies out than it let in."""
+    seen = [event for event in record.seen.get(sent.message, ()) if event.type != "error"]
+    for name in record.way(sent):
+        streams = {
+            side: sum(1 for one in seen if (one.server, one.direction) == (name, side)) for side in ("in", "out")
+        }
+        if streams["in"] == 1 < streams["out"]:
+            return f"{name} took it once and gave it out {streams['out']} times"
+    return "a server or the sender's device sent it more than once"
+
+
+def _both(record: Record, sent: Sent) -> Iterator[Finding]:
+    got = [one for one in record.deliveries.get(sent.message, ()) if one.via in ORIGINALS]
+    bounces = record.bounces.get(sent.message, ())
+    if got and bounces and not sent.room:
+        text = f"was delivered to {got[0].device} and bounced as well ({bounces[0].condition} by {bounces[0].by})"
+        yield _failed(record, sent, text, "a stream broke before it was acknowledged, or a server answers wrongly")
+
+
+def _astray(record: Record, sent: Sent) -> Iterator[Finding]:
+    mine = {bare(sent.sender), bare(sent.receiver), *(bare(one) for one in sent.expected)}
+    for one in record.deliveries.get(sent.message, ()):
+        if bare(one.device) not in mine and not sent.room:
+            yield _failed(record, sent, f"was handed to {one.device}, whom it was not sent to", "a server misroutes it")
+        if not sent.room and one.via in ORIGINALS and bare(one.sender) != bare(sent.sender):
+            text = f"reached {one.device} as if {one.sender} had sent it"
+            yield _failed(record, sent, text, "a server or device forged its sender")
+
+
+def _missing(record: Record, index: int, sent: Sent) -> Iterator[Finding]:
+    if record.bounces.get(sent.message):
+        return
+    got = {one.device for one in record.deliveries.get(sent.message, ())}
+    stores = any(one.via == "offline" for one in record.deliveries.get(sent.message, ()))
+    for device in record.addressees(index, sent):
+        # The offline store is handed to whoever comes first: of a person who was away, one device is enough.
+        if device in got or (stores and device not in sent.expected):
+            continue
+        route = record.route(index, sent, device)
+        if route and route.proves:
+            yield _lost(record, sent, device)
+        else:
+            yield _not_known(record, sent, f"did not reach {device}", _why_unknown(route is None, route is not None
+                             and route.broken))  # fmt: skip
+    if sent.expected and not got and not record.addressees(index, sent):
+        yield _not_known(record, sent, "was not seen again", "nobody it was sent to came online after it")
+
+
+def _lost(record: Record, sent: Sent, device: str) -> Finding:
+    way = trail(record, sent)
+    hop = f"; the last that saw it: {way.last_hop}" if way.last_hop else ""
+    text = f"{describe(record, sent)} is lost: a marker sent after it reached {device}, it did not{hop}."
+    return Finding(Value.FAILED, text, sent.message, record.way(sent), way.cause, way.last_hop, way.stanzas)
+
+
+def _why_unknown(untried: bool, broken: bool) -> str:
+    if untried:
+        return "no marker was sent after it"
+    if broken:
+        return "a stream broke on the way, so that order proves nothing"
+    return "the marker that was sent after it did not arrive either"
+
+
+def _not_known(record: Record, sent: Sent, what: str, why: str) -> Finding:
+    way = trail(record, sent)
+    text = f"{describe(record, sent)} {what}, and whether it is lost is not known: {why}."
+    return Finding(Value.UNKNOWN, text, sent.message, record.way(sent), way.cause, way.last_hop, way.stanzas)
+
+
+def _failed(record: Record, sent: Sent, what: str, cause: str) -> Finding:
+    stanzas = quote(record.seen.get(sent.message, []))
+    text = f"{describe(record, sent)} {what}."
+    return Finding(Value.FAILED, text, sent.message, record.way(sent), cause, trail(record, sent).last_hop, stanzas)
+
+
+def _nobody_sent(record: Record) -> Iterator[Finding]:
+    """Deliveries of messages that no device of the lab sent."""
+    for key, deliveries in record.deliveries.items():
+        if key in record.announced:
+            continue
+        for one in deliveries[:1]:
+            if not _from_a_server(record, one):
+                servers = tuple(
+                    each.name for each in (record.server_of(one.sender), record.server_of(one.device)) if each
+                )
+                yield Finding(
+                    Value.FAILED,
+                    f"Message {key or 'without an id'} reached {one.device} as if from {one.sender}: nobody sent it.",
+                    key or None,
+                    tuple(dict.fromkeys(servers)),
+                    "a server or device forged it, or changed its id",
+                    "",
+                    quote(record.seen.get(key, [])),
+                )
+
+
+def _from_a_server(record: Record, one: Delivered) -> bool:
+    """Servers and rooms write messages of their own: from a host, or from a room itself without a nickname."""
+    if "@" not in bare(one.sender):
+        return True
+    domains = {server.domain for server in record.topology.servers}
+    return host(one.sender) not in domains and "/" not in one.sender and record.server_of(one.sender) is not None
+
+
+def _ids_used_twice(record: Record) -> Iterator[Finding]:
+    used: set[str] = set()
+    for sent in record.of(Sent):
+        if sent.message in used:
+            text = f"The id {sent.message} was used for two messages: what became of each cannot be told."
+            yield Finding(Value.UNKNOWN, text, sent.message, record.way(sent))
+        used.add(sent.message)

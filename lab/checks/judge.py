@@ -1,0 +1,124 @@
+"""The verdict of a run: every check, the scenario's expectations and the run's own end, put together.
+
+Rules, in this order:
+- failed outranks unknown, unknown outranks valid; a check that crashed is unknown;
+- a check that had nothing to look at does not count, but if nothing at all was judged the run is unknown;
+- a check that the scenario expects to fail (`expects`) counts as valid if it failed and as failed if it did not;
+- a run that did not end by itself (killed, interrupted, the lab's own error) is at best unknown;
+- a scenario that the topology cannot give its roles to is skipped.
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from lab.checks import delivery, expectations, reachability, secrecy
+from lab.checks.record import Record
+from lab.checks.verdict import Finding, Value, Verdict
+from lab.runner import exits
+
+Check = Callable[[Record], Verdict]
+
+#: Every check by name; a new one is one file here, one line, and a section in docs/checks.md.
+CHECKS: dict[str, Check] = {
+    delivery.NAME: delivery.check,
+    reachability.NAME: reachability.check,
+    secrecy.NAME: secrecy.check,
+}
+
+SKIPPED = "skipped"
+_CODES = {Value.VALID: exits.VALID, Value.FAILED: exits.FAILED, Value.UNKNOWN: exits.UNKNOWN}
+_RANKS = (Value.FAILED, Value.UNKNOWN, Value.VALID)
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What is to be thought of a run."""
+
+    value: str  # "valid", "failed", "unknown", "skipped"
+    sentence: str  # names message, link and likely cause where it failed
+    verdicts: tuple[Verdict, ...]
+
+    @property
+    def exit_code(self) -> int:
+        """0 valid, 1 failed, 2 unknown; a skip alone has judged nothing: 2."""
+        return exits.UNKNOWN if self.value == SKIPPED else _CODES[Value(self.value)]
+
+    def to_json(self) -> dict[str, Any]:
+        """The judgement as a JSON object, as in verdict.json."""
+        return {
+            "value": self.value,
+            "sentence": self.sentence,
+            "exit_code": self.exit_code,
+            "verdicts": [each.to_json() for each in self.verdicts],
+        }
+
+
+def judge(record: Record, checks: Mapping[str, Check] | None = None) -> Judgement:
+    """Judge a run by `checks` (all of them unless given), its expectations and its end."""
+    ended = record.ended
+    if ended is not None and ended.how == "not-applicable":
+        return Judgement(SKIPPED, f"Skipped: {ended.detail}.", ())
+    chosen = CHECKS if checks is None else dict(checks)
+    verdicts = [_run(name, check, record) for name, check in {**chosen, expectations.NAME: expectations.check}.items()]
+    wanted = dict(record.started.expects) if record.started else {}
+    counted = [_as_expected(each, wanted) for each in verdicts if each.judged or each.check in wanted]
+    counted += [_no_such_check(name, verdicts) for name in wanted if name not in {each.check for each in verdicts}]
+    counted += _end(record)
+    return _together(counted, tuple(verdicts))
+
+
+def _run(name: str, check: Check, record: Record) -> Verdict:
+    try:
+        return check(record)
+    except Exception as error:  # noqa: BLE001 - whatever a check does, the others are still heard
+        last = traceback.format_exception_only(error)[-1].strip()
+        frame = traceback.extract_tb(error.__traceback__)[-1]
+        text = f"The check {name} crashed: {last} ({frame.filename.rpartition('/')[2]}:{frame.lineno})"
+        return Verdict(name, Value.UNKNOWN, text, (Finding(Value.UNKNOWN, text),), 1)
+
+
+def _as_expected(verdict: Verdict, wanted: Mapping[str, str]) -> Verdict:
+    """The verdict as it counts for the run: turned round where the scenario expects another than valid."""
+    want = wanted.get(verdict.check, Value.VALID)
+    if want == Value.VALID or (verdict.value is Value.UNKNOWN and want != Value.UNKNOWN):
+        return verdict
+    if verdict.value == want:
+        return Verdict(verdict.check, Value.VALID, f"{verdict.check} is {want}, as it should be: {verdict.sentence}")
+    text = f"{verdict.check} should be {want} and is {verdict.value}: {verdict.sentence}"
+    return Verdict(verdict.check, Value.FAILED, text, judged=1)
+
+
+def _no_such_check(name: str, verdicts: list[Verdict]) -> Verdict:
+    known = ", ".join(each.check for each in verdicts)
+    return Verdict(name, Value.UNKNOWN, f"The scenario expects something of a check {name!r}; there are: {known}.")
+
+
+def _end(record: Record) -> list[Verdict]:
+    """What the run's end says by itself."""
+    if record.started is None:
+        return [Verdict("run", Value.UNKNOWN, "The history does not begin with a run.")]
+    ended = record.ended
+    if ended is None:
+        return [Verdict("run", Value.UNKNOWN, "The run was killed: its history has no end.")]
+    if ended.how == "finished":
+        return []
+    if ended.how == "expectation":
+        return [Verdict("run", Value.FAILED, f"The scenario ended early: {ended.detail}")]
+    how = {"lab-error": "The lab failed", "interrupted": "The run was interrupted"}.get(ended.how, ended.how)
+    return [Verdict("run", Value.UNKNOWN, f"{how}: {ended.detail}")]
+
+
+def _together(counted: list[Verdict], verdicts: tuple[Verdict, ...]) -> Judgement:
+    if not any(each.check != "run" for each in counted) and all(each.value is Value.VALID for each in counted):
+        return Judgement(Value.UNKNOWN, "Nothing was judged: no message was sent and nothing was expected.", verdicts)
+    for value in _RANKS:
+        these = [each for each in counted if each.value is value]
+        if these:
+            break
+    if value is Value.VALID:
+        return Judgement(value, " ".join(each.sentence for each in these), verdicts)
+    return Judgement(value, these[0].sentence, verdicts)

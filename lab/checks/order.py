@@ -1,0 +1,95 @@
+"""Order: what one full JID sends to another on one live stream arrives as it was sent (RFC 6120 section 10.1).
+
+Only messages delivered live are compared: a store, an archive and a carbon have orders of their own. What was *sent
+first* is what the sender's own server took first, where its feed says so: two sends at once may leave the device either
+way round.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+
+from lab.checks.record import Record, bare
+from lab.checks.trail import quote
+from lab.checks.verdict import Finding, Value
+from lab.history.events import Delivered
+
+
+def findings(record: Record) -> Iterator[Finding]:
+    """One finding for each stream with messages out of order, about the first message that came too early."""
+    for stream in _streams(record).values():
+        pair = _first_overtaken(stream, _sending_order(record, stream))
+        if pair:
+            yield _finding(record, *pair)
+
+
+def _streams(record: Record) -> dict[tuple[str, str, str], list[Delivered]]:
+    """First live deliveries by (sender, device, the device's stream), in the order of arrival."""
+    streams: dict[tuple[str, str, str], list[Delivered]] = defaultdict(list)
+    seen: set[tuple[str, str]] = set()
+    for one in record.of(Delivered):
+        known = record.announced.get(one.message)
+        if one.via != "live" or known is None or (one.message, one.device) in seen:
+            continue
+        seen.add((one.message, one.device))
+        sent = known[1]
+        # A room hands a message on as one of its own: the order is that of the room and each occupant.
+        streams[sent.sender + (f" in {sent.receiver}" if sent.room else ""), one.device, one.stream].append(one)
+    return streams
+
+
+def _first_overtaken(stream: list[Delivered], sending: dict[str, int]) -> tuple[Delivered, Delivered] | None:
+    """(the delivery that came too early, the late one it overtook), or None."""
+    foremost = stream[0]
+    for one in stream[1:]:
+        if sending[one.message] < sending[foremost.message]:
+            return foremost, one
+        foremost = one
+    return None
+
+
+def _sending_order(record: Record, stream: list[Delivered]) -> dict[str, int]:
+    """Places of the messages in the order of sending: as the sender's server took them, else as they were announced."""
+    taken: dict[str, int] = {}
+    for one in stream:
+        sent = record.announced[one.message][1]
+        home = record.server_of(sent.sender)
+        place = record.hops.get((one.message, home.name, "in", "c2s")) if home else None
+        if place is None:
+            return {each.message: record.announced[each.message][0] for each in stream}
+        taken[one.message] = place
+    return taken
+
+
+def _finding(record: Record, early: Delivered, late: Delivered) -> Finding:
+    sent = record.announced[late.message][1]
+    way = record.way(sent)
+    text = (
+        f"Message {early.message} from {bare(sent.sender)} overtook {late.message}, which was sent before it, on the "
+        f"way to {late.device} ({' - '.join(way)})."
+    )
+    stanzas = quote([*record.seen.get(late.message, [])[-1:], *record.seen.get(early.message, [])[-1:]])
+    return Finding(
+        Value.FAILED, text, early.message, way, _reorderer(record, early.message, late.message, way), "", stanzas
+    )
+
+
+def _reorderer(record: Record, early: str, late: str, way: tuple[str, ...]) -> str:
+    """The first server that took the two in order and gave them out the other way round."""
+    for name in way:
+        taken = [_place(record, key, name, "in") for key in (late, early)]
+        given = [_place(record, key, name, "out") for key in (early, late)]
+        if _rising(taken) and _rising(given):
+            return f"{name} took them in order and gave them out reversed"
+    return "a server or the link reordered them"
+
+
+def _rising(places: list[int | None]) -> bool:
+    first, second = places
+    return first is not None and second is not None and first < second
+
+
+def _place(record: Record, message: str, server: str, direction: str) -> int | None:
+    places = (record.hops.get((message, server, direction, stream)) for stream in ("c2s", "s2s"))
+    return next((place for place in places if place is not None), None)

@@ -1,0 +1,136 @@
+"""Secrecy: no server can read what was meant to be secret.
+
+A scenario's secrets are canaries (`federation.secret()`). A canary must stand readable nowhere: not in what a server
+saw (its feed), nor in its store, archive or log; raw, in base64 or in hex (lab/history/canaries.py). A message that was
+sent encrypted must not pass a server with a readable body.
+
+Nothing found proves something only where something would have been found: unknown is a server on the way of a canary
+that does not tell whole stanzas, was not searched after the canary was sent, or was searched in vain for the control
+text that must stand there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from lab.checks.record import Record
+from lab.checks.trail import quote
+from lab.checks.verdict import Finding, Value, Verdict, plural, verdict
+from lab.history.canaries import find_all
+from lab.history.events import CanaryFound, Searched, Sent, ServerSaw
+from lab.servers import software
+from lab.topology.spec import Feed, Server
+
+NAME = "secrecy"
+
+
+def check(record: Record) -> Verdict:
+    """Judge every canary, and the bodies of encrypted messages."""
+    secret = {sent.canary: (index, sent) for index, sent in record.messages.values() if sent.canary}
+    encrypted = [sent for _, sent in record.messages.values() if sent.encryption != "plain"]
+    findings = [*_found(record, secret), *_bodies(record, encrypted)]
+    if secret:
+        last = max(index for index, _ in secret.values())
+        for name in _servers_on_the_way(record, secret):
+            findings += _blind(record, record.topology.server(name), last)
+    good = f"{plural(len(secret), 'canary').replace('canarys', 'canaries')} sent, and no server can read any of them."
+    if not secret:
+        # Encrypted messages alone show only that no body was readable where feeds tell of it.
+        return verdict(NAME, 0, findings, good, "No canary was sent, so that no leak could be seen.")
+    return verdict(NAME, len(secret), findings, good, "")
+
+
+Secrets = dict[str, tuple[int, Sent]]
+
+
+def _servers_on_the_way(record: Record, secret: Secrets) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(name for _, sent in secret.values() for name in record.way(sent)))
+
+
+def _found(record: Record, secret: Secrets) -> Iterator[Finding]:
+    """One finding for each canary on each server: the place where it was seen first, and the others with it."""
+    places: dict[tuple[str, str], list[tuple[str, str, str]]] = {}
+    stanzas: dict[tuple[str, str], list[ServerSaw]] = {}
+    for event in record.of(ServerSaw):
+        for hit in find_all(secret, event.stanza.encode()) if event.stanza and secret else ():
+            stanzas.setdefault((event.server, hit.canary), []).append(event)
+            places.setdefault((event.server, hit.canary), []).append(("feed", hit.encoding, f"a {event.name}"))
+    for one in record.of(CanaryFound):
+        places.setdefault((one.server, one.canary), []).append((one.place, one.encoding, one.where))
+    for (server, canary), where in places.items():
+        yield _leak(record, server, canary, where, secret.get(canary), stanzas.get((server, canary), []))
+
+
+def _leak(
+    record: Record,
+    server: str,
+    canary: str,
+    where: list[tuple[str, str, str]],
+    carrier: tuple[int, Sent] | None,
+    seen: list[ServerSaw],
+) -> Finding:
+    sent = carrier[1] if carrier else None
+    listed = ", ".join(dict.fromkeys(f"{place} ({encoding}, {what})" for place, encoding, what in where))
+    name = f"of message {sent.message} ({' - '.join(record.way(sent))})" if sent else repr(canary)
+    return Finding(
+        Value.FAILED,
+        f"Server {server} can read the secret {name}: {listed}.",
+        sent.message if sent else None,
+        record.way(sent) if sent else (server,),
+        _why_readable(sent, seen),
+        "",
+        quote(seen),
+    )
+
+
+def _why_readable(sent: Sent | None, seen: list[ServerSaw]) -> str:
+    if sent is None:
+        return "a secret that no message carried got out"
+    if sent.encryption == "plain":
+        return "the message was sent without end-to-end encryption"
+    if any(event.encryption and event.id == sent.message for event in seen):
+        return "the plain text went out beside the ciphertext"
+    return f"the text was readable although the message was sent with {sent.encryption}"
+
+
+def _bodies(record: Record, encrypted: list[Sent]) -> Iterator[Finding]:
+    """Encrypted messages that a server saw with a readable body."""
+    for sent in encrypted:
+        bodies = [event for event in record.seen.get(sent.message, ()) if event.body and event.type != "error"]
+        if bodies:
+            names = ", ".join(dict.fromkeys(event.server for event in bodies))
+            way = record.way(sent)
+            about = f"Message {sent.message} ({' - '.join(way)})"
+            text = f"{about} was sent with {sent.encryption}; {names} saw a readable body."
+            cause = "the device or a server put plain text in the ciphertext's place"
+            yield Finding(Value.FAILED, text, sent.message, way, cause, "", quote(bodies))
+
+
+def _blind(record: Record, server: Server, after: int) -> Iterator[Finding]:
+    """Why nothing found on this server proves nothing."""
+    for why in _blind_spots(record, server, after):
+        text = f"Whether server {server.name} can read secrets is not known: {why}."
+        yield Finding(Value.UNKNOWN, text, None, (server.name,))
+
+
+def _blind_spots(record: Record, server: Server, after: int) -> Iterator[str]:
+    known = software(server.software)
+    places = tuple(known.places)
+    if not known.instrumented or not places:
+        yield f"the lab cannot look into {server.software} servers"
+        return
+    if server.feed is not Feed.FULL:
+        yield f"its feed is '{server.feed}'; 'feed: full' tells whole stanzas"
+    searched = {
+        one.place: one for index, one in record.indexed(Searched) if one.server == server.name and index > after
+    }
+    for place in places:
+        one = searched.get(place)
+        if place == "feed" and server.feed is not Feed.FULL:
+            continue
+        if one is None:
+            yield f"its {place} was not searched after the last secret was sent"
+        elif one.control is False:
+            yield f"its {place} was searched, and what must stand there was not found either"
+        elif place == "feed" and not one.files:
+            yield "it has written no feed"

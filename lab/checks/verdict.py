@@ -1,0 +1,73 @@
+"""What a check says: one of three values, a sentence, and findings that name messages, links and causes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from typing import Any
+
+# A report that quotes more than a few stanzas is not read; a stanza that is longer has a file in it.
+LAST_STANZAS = 3
+LONGEST_STANZA = 700
+
+
+class Value(StrEnum):
+    """Failed outranks unknown, unknown outranks valid."""
+
+    VALID = "valid"
+    FAILED = "failed"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that is not as it should be (`failed`), or of which nothing can be said (`unknown`)."""
+
+    value: Value
+    sentence: str
+    message: str | None = None  # id
+    servers: tuple[str, ...] = ()  # the way it went, sender's server first: one or two names
+    cause: str = ""  # the likely one
+    last_hop: str = ""  # the last that saw the message
+    stanzas: tuple[str, ...] = ()  # the last few that servers saw of it, "server direction stream: XML"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What one check says of a run."""
+
+    check: str
+    value: Value
+    sentence: str
+    findings: tuple[Finding, ...] = ()
+    judged: int = 0  # how many things were looked at; 0: the run had nothing for this check
+
+    def to_json(self) -> dict[str, Any]:
+        """The verdict as a JSON object."""
+        return asdict(self)
+
+
+def verdict(check: str, judged: int, findings: Sequence[Finding], good: str, nothing: str) -> Verdict:
+    """The verdict of a check that looked at `judged` things: `good` without a finding, `nothing` if judged is 0."""
+    for value in (Value.FAILED, Value.UNKNOWN):
+        these = [finding for finding in findings if finding.value is value]
+        if these:
+            ordered = (*these, *(one for one in findings if one.value is not value))
+            return Verdict(check, value, _leading(these), ordered, max(judged, 1))
+    if not judged:
+        return Verdict(check, Value.UNKNOWN, nothing)
+    return Verdict(check, Value.VALID, good, (), judged)
+
+
+def _leading(findings: Sequence[Finding]) -> str:
+    """The first finding's sentence with its cause, and how many more there are."""
+    first = findings[0]
+    text = first.sentence + (f" Likely cause: {first.cause}." if first.cause else "")
+    more = len(findings) - 1
+    return text + (f" (and {more} more finding{'s' * (more > 1)})" if more else "")
+
+
+def plural(count: int, noun: str) -> str:
+    """ "1 message", "2 messages"."""
+    return f"{count} {noun}{'' if count == 1 else 's'}"
