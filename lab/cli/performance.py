@@ -118,7 +118,7 @@ async def _all_on(lab: Lab, infos: list[ScenarioInfo], request: Request, progres
 async def _one(lab: Lab, info: ScenarioInfo, request: Request, progress: Progress) -> Outcome:
     from lab.federation import Federation
     from lab.report import conclude
-    from lab.runner import run
+    from lab.runner.run import run
 
     topology = lab.plan.topology.name
     progress(f"running {info.name} on {topology}: {info.title}")
