@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from lab.errors import UserError
 from lab.servers.custom import CUSTOM
+from lab.servers.ejabberd import EJABBERD
 from lab.servers.external import EXTERNAL
 from lab.servers.prosody import PROSODY
 from lab.servers.software import Software
 
-_ALL: dict[str, Software] = {each.name: each for each in (PROSODY, CUSTOM, EXTERNAL)}
+_ALL: dict[str, Software] = {each.name: each for each in (PROSODY, EJABBERD, CUSTOM, EXTERNAL)}
 
 
 def names() -> tuple[str, ...]:

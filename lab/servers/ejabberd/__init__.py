@@ -1,0 +1,90 @@
+"""ejabberd (Debian): configuration, accounts and what it is known to do. The parts are in the files beside this one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from lab.servers.common import hint, with_subdomains
+from lab.servers.conventions import FEED, OUTPUT
+from lab.servers.ejabberd.accounts import INITIAL, accounts_json
+from lab.servers.ejabberd.config import SOCKET, configuration, inetrc
+from lab.servers.ejabberd.launch import command, compile_command, environment
+from lab.servers.software import Blueprint, File, HttpCall, Operation, Refusal, Rendered, ScramKeys
+from lab.topology.spec import Unlinked
+
+#: What ejabberd 24.12 gives a sender, measured: the condition, and twice the time it took or a little more.
+_REFUSALS = {
+    Unlinked.NOT_ALLOWED: Refusal(("forbidden",), 2.0),
+    Unlinked.NXDOMAIN: Refusal(("remote-server-not-found",), 2.0),
+    Unlinked.REFUSED: Refusal(("remote-server-timeout",), 2.0),
+    Unlinked.UNREACHABLE: Refusal(("remote-server-timeout",), 20.0),  # gives up on the connection after 10 s
+}
+
+_HINTS = (
+    (r"Invalid value of option|Unknown option|Failed to parse|yaml_parser_error|syntax error",
+     "its configuration has an error"),
+    (r"Failed to read PEM|bad_cert|Invalid certificate|no matching private key", "its certificate or key is bad"),
+    (r"cannot get bootfile|error in config file|can't find file: 'ejabberd|undef.*ejabberd,start",
+     "its unpacked packages are incomplete"),
+    (r"\{undef,\[\{mod_lab_|Unknown module: '?mod_lab_", "the lab's modules are not compiled"),
+)  # fmt: skip
+
+
+class Ejabberd:
+    """`software: ejabberd@24.12`."""
+
+    name = "ejabberd"
+    versions: tuple[str, ...] = ("24.12",)
+    memory = 120 << 20  # 108 to 116 MB resident when idle, measured
+    instrumented = True
+    socket = SOCKET
+
+    def suite(self, version: str) -> str:
+        """The Debian release that carries it."""
+        return {"24.12": "trixie"}[version]
+
+    def packages(self, version: str) -> tuple[str, ...]:
+        """ejabberd (which brings Erlang) and the C library it is linked with."""
+        return ("ejabberd", "libc6")
+
+    def hosts(self, domain: str) -> tuple[str, ...]:
+        """The domain, its rooms, its uploads and its publish-subscribe service."""
+        return with_subdomains(domain, "conference", "upload", "pubsub")
+
+    def render(self, blueprint: Blueprint) -> Rendered:
+        """ejabberd.yml, inetrc (its DNS) and the command that runs it."""
+        files = (configuration(blueprint), inetrc(blueprint))
+        return Rendered(files, command(blueprint), environment(blueprint))
+
+    def build(self, prefix: str, libraries: str, source: str, target: str) -> tuple[str, ...] | None:
+        """Erlang's own compiler over every file of `source`; fails on a warning."""
+        return compile_command(prefix, libraries, source, target)
+
+    def accounts(self, domain: str, users: Sequence[str], keys: ScramKeys) -> tuple[Operation, ...]:
+        """One call to the lab's module."""
+        return (HttpCall(SOCKET, "/accounts", accounts_json(users, keys)),)
+
+    def initial_accounts(self, domain: str, users: Sequence[str], keys: ScramKeys) -> tuple[File, ...]:
+        """A file that the lab's module reads before it says that the server has started."""
+        return (File(INITIAL, accounts_json(users, keys)),)
+
+    def refusal(self, version: str, kind: Unlinked) -> Refusal:
+        """Measured on 24.12."""
+        return _REFUSALS[kind]
+
+    def startup_hint(self, log: Sequence[str]) -> str | None:
+        """See _HINTS and the common ones."""
+        return hint(log, _HINTS)
+
+    @property
+    def places(self) -> dict[str, tuple[str, ...]]:
+        """Its stores are files of Mnesia, a table each; LATEST.LOG holds the newest changes of all tables."""
+        return {
+            "feed": (FEED,),
+            "log": ("*.log", OUTPUT),
+            "archive": ("data/archive_*",),
+            "store": ("data/[!a]*", "data/upload/**/*"),
+        }
+
+
+EJABBERD = Ejabberd()

@@ -1,0 +1,165 @@
+"""ejabberd.yml and inetrc of one server, as text.
+
+On and off as for Prosody: PEP with settable nodes, archives (people and rooms, always), carbons, stream management
+towards clients (ejabberd has none between servers), offline storage, blocking, vCards, rooms, HTTP upload; no shapers
+(rate limits), no registration, no XEP-0288, no direct TLS, no web administration.
+
+Limit: ejabberd cannot refuse SASL EXTERNAL. With `authentication: dialback` it uses dialback where the other side
+does not use EXTERNAL: for ejabberd it means the same as `either`.
+
+Names in the tables below are ejabberd's; see its documentation for what an option means.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+
+from lab.servers.conventions import C2S_PORT, FEED, HTTPS_PORT, READY, S2S_PORT
+from lab.servers.ejabberd.accounts import INITIAL
+from lab.servers.software import Blueprint, File
+from lab.topology.spec import Authentication, Feed, Tls
+
+CONFIGURATION = "ejabberd.yml"
+INETRC = "inetrc"
+DATA = "data"
+SOCKET = "api.sock"
+
+Value = str | int | bool | Sequence["Value"] | Mapping[str, "Value"]
+
+_STARTTLS: dict[Tls, Value] = {Tls.REQUIRED: "required", Tls.OPTIONAL: "optional", Tls.OFF: False}
+
+#: What OpenSSL is to refuse, as in Debian's own configuration of ejabberd.
+_TLS_OPTIONS = ["no_sslv3", "no_tlsv1", "no_tlsv1_1", "cipher_server_preference", "no_compression"]
+
+#: Nodes may hold this many items: OMEMO keeps one or a few, bookmarks and avatars more.
+_MOST_ITEMS = 1000
+
+
+def configuration(blueprint: Blueprint) -> File:
+    """The whole ejabberd.yml."""
+    spec = blueprint.spec
+    options = _general(blueprint) | _federation(blueprint) | {"listen": _listen(blueprint)}
+    options |= {"modules": _modules(blueprint)}
+    return File(CONFIGURATION, f"# xmpplab: {spec.name} ({spec.domain})\n" + _yaml(options))
+
+
+def inetrc(blueprint: Blueprint) -> File:
+    """Where Erlang asks for SRV records (names of addresses it asks of nobody: SRV targets are IP literals)."""
+    address, port = blueprint.dns
+    numbers = ",".join(address.split("."))
+    text = (
+        "{lookup,[file,dns]}.\n"
+        '{resolv_conf,"/dev/null"}.\n'
+        '{hosts_file,"/dev/null"}.\n'
+        f"{{nameserver,{{{numbers}}},{port}}}.\n"
+        "{timeout,2000}.\n"
+        "{retry,3}.\n"
+    )
+    return File(INETRC, text)
+
+
+def _general(blueprint: Blueprint) -> dict[str, Value]:
+    spec, certificates = blueprint.spec, f"{blueprint.folder}/certs"
+    return {
+        "hosts": [spec.domain],
+        "loglevel": "info",
+        "log_rotate_count": 0,
+        "ca_file": f"{certificates}/authority.pem",
+        "certfiles": [f"{certificates}/{spec.domain}.crt", f"{certificates}/{spec.domain}.key"],
+        "c2s_protocol_options": _TLS_OPTIONS,
+        "s2s_protocol_options": _TLS_OPTIONS,
+        "auth_method": "internal",
+        "auth_password_format": "scram",
+        "auth_use_cache": False,  # mod_lab_accounts writes past it
+        "disable_sasl_mechanisms": ["digest-md5", "x-oauth2"],
+        "shaper_rules": {"max_user_sessions": 100, "max_user_offline_messages": 5000},
+        "acl": {"local": {"user_regexp": ""}},
+        "access_rules": {"local": {"allow": "local"}},
+    }
+
+
+def _federation(blueprint: Blueprint) -> dict[str, Value]:
+    return {
+        "s2s_use_starttls": _STARTTLS[blueprint.spec.tls],
+        "s2s_cafile": f"{blueprint.folder}/certs/authority.pem",
+        "s2s_max_retry_delay": 1,  # seconds; else one failure makes it bounce for minutes
+        "outgoing_s2s_families": ["ipv4"],
+    }
+
+
+def _listen(blueprint: Blueprint) -> list[Value]:
+    def listener(port: int, module: str, **options: Value) -> dict[str, Value]:
+        return {"port": port, "ip": blueprint.address, "module": module, **options}
+
+    return [
+        listener(C2S_PORT, "ejabberd_c2s", starttls=True, starttls_required=True),
+        listener(S2S_PORT, "ejabberd_s2s_in"),
+        listener(HTTPS_PORT, "ejabberd_http", tls=True, request_handlers={"/upload": "mod_http_upload"}),
+    ]
+
+
+def _modules(blueprint: Blueprint) -> dict[str, Value]:
+    spec, folder = blueprint.spec, blueprint.folder
+    modules: dict[str, Value] = {
+        "mod_blocking": {},
+        "mod_caps": {},
+        "mod_carboncopy": {},
+        "mod_client_state": {},
+        "mod_disco": {},
+        "mod_http_upload": {
+            "put_url": f"https://upload.@HOST@:{HTTPS_PORT}/upload",
+            "docroot": f"{folder}/{DATA}/upload",
+        },
+        "mod_mam": {"default": "always", "assume_mam_usage": True},
+        "mod_muc": {"access_create": "local", "access_mam": "all", "default_room_options": {"mam": True}},
+        "mod_offline": {},
+        "mod_ping": {},
+        "mod_privacy": {},
+        "mod_private": {},
+        "mod_pubsub": {
+            "plugins": ["flat", "pep"],
+            "max_items_node": _MOST_ITEMS,
+            "ignore_pep_from_offline": False,
+            "access_createnode": "local",
+        },
+        "mod_roster": {"versioning": True},
+        "mod_stream_mgmt": {},
+        "mod_vcard": {"search": False},
+        "mod_lab_accounts": {"initial_file": f"{folder}/{INITIAL}", "socket": f"{folder}/{SOCKET}"},
+        "mod_lab_probe": {"ready_file": f"{folder}/{READY}", "probes": blueprint.probes},
+    }
+    if spec.authentication is not Authentication.EXTERNAL:
+        modules["mod_s2s_dialback"] = {}
+    if spec.feed is not Feed.OFF:
+        modules["mod_lab_feed"] = {"mode": spec.feed.value, "file": f"{folder}/{FEED}"}
+    if blueprint.allow is not None:
+        modules["mod_lab_policy"] = {"outbound": blueprint.outbound, "allow": blueprint.allow}
+    return modules
+
+
+def _yaml(value: Mapping[str, Value], indent: str = "") -> str:
+    """Block style; a name that is a plain word stands without quotes, as ejabberd wants its keywords."""
+    return "".join(f"{indent}{_scalar(name)}:{_item(each, indent)}" for name, each in value.items())
+
+
+def _item(value: Value, indent: str) -> str:
+    """What follows a colon or dash, with the end of its line."""
+    match value:
+        case str() | int():
+            return f" {_scalar(value)}\n"
+        case Mapping():
+            return f"\n{_yaml(value, indent + '  ')}" if value else " {}\n"
+        case _:
+            lines = "".join(f"{indent}  -{_item(each, indent + '  ')}" for each in value)
+            return f"\n{lines}" if value else " []\n"
+
+
+def _scalar(value: str | int) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int):
+        return str(value)
+    plain = re.fullmatch(r"[a-z][a-z0-9_]*", value) and value not in ("true", "false", "null", "yes", "no", "on", "off")
+    return value if plain else json.dumps(value, ensure_ascii=False)

@@ -1,0 +1,89 @@
+%% Accounts in bulk, written as records that ejabberd itself would write for them (SCRAM, no password known here).
+%%
+%% Options: initial_file (read before the server says that it has started; may be missing), socket (a Unix socket,
+%% 0600, that takes POST /accounts over HTTP). Both are JSON:
+%%   {"iterations": 4096, "salt": base64, "stored_key": base64, "server_key": base64, "users": ["user1", ...]}
+%% with the keys of SCRAM-SHA-1, one set for all. ejabberd's own listener is not used: it gives a Unix socket its
+%% name only after five seconds.
+-module(mod_lab_accounts).
+-behaviour(gen_mod).
+-export([start/2, stop/1, reload/3, depends/2, mod_options/1, mod_opt_type/1, mod_doc/0]).
+-export([started/0]).
+-include_lib("xmpp/include/scram.hrl").
+-include_lib("ejabberd/include/ejabberd_auth.hrl").
+-include_lib("ejabberd/include/logger.hrl").
+
+-define(BEFORE_PROBE, 50).
+-define(PATIENCE, 10000). % ms for each piece of a request
+
+start(Host, Opts) ->
+    persistent_term:put(?MODULE, {Host, gen_mod:get_opt(initial_file, Opts), gen_mod:get_opt(socket, Opts)}),
+    {ok, [{hook, ejabberd_started, started, ?BEFORE_PROBE, global}]}.
+
+stop(_Host) -> ok.
+reload(_Host, _New, _Old) -> ok.
+depends(_Host, _Opts) -> [].
+mod_opt_type(_) -> econf:binary().
+mod_options(_Host) -> [{initial_file, <<"accounts.json">>}, {socket, <<"api.sock">>}].
+mod_doc() -> #{}.
+
+started() ->
+    {Host, Initial, Socket} = persistent_term:get(?MODULE),
+    case file:read_file(Initial) of
+        {ok, Text} -> store(Host, Text);
+        {error, enoent} -> ok
+    end,
+    listen(Host, Socket).
+
+store(Host, Text) ->
+    #{<<"iterations">> := Iterations, <<"salt">> := Salt, <<"stored_key">> := Stored, <<"server_key">> := Server,
+      <<"users">> := Users} = json:decode(Text),
+    Keys = #scram{storedkey = Stored, serverkey = Server, salt = Salt, hash = sha, iterationcount = Iterations},
+    {atomic, ok} = mnesia:transaction(fun() ->
+        lists:foreach(fun(User) -> mnesia:write(#passwd{us = {jid:nodeprep(User), Host}, password = Keys}) end, Users)
+    end),
+    ok.
+
+listen(Host, Path) ->
+    Self = self(),
+    {Pid, Watch} = spawn_monitor(fun() ->
+        _ = file:delete(Path),
+        {ok, Socket} = gen_tcp:listen(0, [{ifaddr, {local, Path}}, binary, {packet, http_bin}, {active, false}]),
+        ok = file:change_mode(Path, 8#600),
+        Self ! {self(), listening},
+        accept(Host, Socket)
+    end),
+    receive
+        {Pid, listening} -> demonitor(Watch, [flush]), ok;
+        {'DOWN', Watch, process, Pid, Reason} -> error({cannot_listen, Path, Reason})
+    end.
+
+accept(Host, Listener) ->
+    {ok, Socket} = gen_tcp:accept(Listener),
+    {Status, Text} =
+        try answer(Host, request(Socket))
+        catch Class:Reason ->
+            ?ERROR_MSG("lab accounts: ~p ~p", [Class, Reason]),
+            {<<"400 Bad Request">>, iolist_to_binary(io_lib:format("~p", [Reason]))}
+        end,
+    _ = gen_tcp:send(Socket, [<<"HTTP/1.1 ">>, Status, <<"\r\nContent-Type: text/plain\r\nConnection: close\r\n">>,
+                              <<"Content-Length: ">>, integer_to_binary(byte_size(Text)), <<"\r\n\r\n">>, Text]),
+    gen_tcp:close(Socket),
+    accept(Host, Listener).
+
+request(Socket) ->
+    {ok, {http_request, Method, {abs_path, Path}, _}} = gen_tcp:recv(Socket, 0, ?PATIENCE),
+    Length = content_length(Socket, 0),
+    ok = inet:setopts(Socket, [{packet, raw}]),
+    {ok, Body} = case Length of 0 -> {ok, <<>>}; _ -> gen_tcp:recv(Socket, Length, ?PATIENCE) end,
+    {Method, Path, Body}.
+
+content_length(Socket, Length) ->
+    case gen_tcp:recv(Socket, 0, ?PATIENCE) of
+        {ok, {http_header, _, 'Content-Length', _, Value}} -> content_length(Socket, binary_to_integer(Value));
+        {ok, {http_header, _, _, _, _}} -> content_length(Socket, Length);
+        {ok, http_eoh} -> Length
+    end.
+
+answer(Host, {'POST', <<"/accounts">>, Body}) -> ok = store(Host, Body), {<<"200 OK">>, <<"ok\n">>};
+answer(_Host, _) -> {<<"404 Not Found">>, <<"POST /accounts\n">>}.

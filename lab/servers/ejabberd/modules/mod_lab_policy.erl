@@ -1,0 +1,52 @@
+%% Which servers this one may federate with: an allow list of host names, for the domain and each of its components.
+%%
+%% Options: allow (list), outbound (false: only streams that come in are refused, so that a sender meets the
+%% network's own error). A sender here gets `forbidden` at once. A stream from elsewhere is closed with
+%% `policy-violation` as soon as it says anything: ejabberd's own `s2s_access` lets it authenticate and then drops
+%% what it carries, so that its sender would wait for ever.
+-module(mod_lab_policy).
+-behaviour(gen_mod).
+-export([start/2, stop/1, reload/3, depends/2, mod_options/1, mod_opt_type/1, mod_doc/0]).
+-export([allow_host/3, said_something/3, authenticated/3]).
+-include_lib("xmpp/include/xmpp.hrl").
+-include_lib("ejabberd/include/logger.hrl").
+
+start(Host, Opts) ->
+    persistent_term:put({?MODULE, Host}, maps:from_keys(gen_mod:get_opt(allow, Opts), true)),
+    Inbound = [{hook, s2s_in_handle_recv, said_something, 10}, {hook, s2s_in_auth_result, authenticated, 10}],
+    Outbound = [{hook, s2s_allow_host, allow_host, 10} || gen_mod:get_opt(outbound, Opts)],
+    {ok, Inbound ++ Outbound}.
+
+stop(_Host) -> ok.
+reload(_Host, _New, _Old) -> ok.
+depends(_Host, _Opts) -> [].
+mod_opt_type(allow) -> econf:list(econf:domain());
+mod_opt_type(outbound) -> econf:bool().
+mod_options(_Host) -> [{allow, []}, {outbound, true}].
+mod_doc() -> #{}.
+
+allowed(Host, Server) ->
+    maps:is_key(Server, persistent_term:get({?MODULE, Host})).
+
+allow_host(Acc, Host, Server) ->
+    case allowed(Host, Server) of
+        true -> Acc;
+        false -> {stop, deny}
+    end.
+
+said_something(#{server_host := Host, remote_server := Server, stream_authenticated := false} = State, _El, _Pkt) ->
+    checked(State, Host, Server);
+said_something(State, _El, _Pkt) -> State.
+
+%% A stream may name its sender only late, or carry a second domain by dialback (XEP-0220).
+authenticated(#{server_host := Host} = State, true, Server) -> checked(State, Host, Server);
+authenticated(State, _, _) -> State.
+
+checked(State, Host, Server) ->
+    case allowed(Host, Server) of
+        true -> State;
+        false ->
+            Text = <<"lab policy: no federation with ", Server/binary>>,
+            ?INFO_MSG("~ts", [Text]),
+            {stop, ejabberd_s2s_in:send(State, xmpp:serr_policy_violation(Text, <<"en">>))}
+    end.
