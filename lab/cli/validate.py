@@ -1,0 +1,35 @@
+"""`xmpplab validate`: says what is wrong with topologies, all at once; nothing is started."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from lab.errors import UserError
+
+
+def validate(
+    topologies: Annotated[
+        list[str], typer.Argument(help="Files, names of topologies that ship with xmpplab, or shapes such as ring:6.")
+    ],
+) -> None:
+    """Check topologies without starting anything: a line for each good one, all errors of the others.
+
+    An error is `file:line:column: path: what is wrong, what to change`. Exit code 0 if all are good, else 64.
+    """
+    from lab.topology.files import load
+    from lab.topology.words import count
+
+    wrong: list[str] = []
+    for source in topologies:
+        try:
+            topology = load(source)
+        except UserError as error:
+            wrong.append(str(error))
+            continue
+        size = f"{count(len(topology.servers), 'server')}, {count(len(topology.links), 'link')}"
+        softwares = ", ".join(dict.fromkeys(f"{s.software} {s.version}".strip() for s in topology.servers))
+        typer.echo(f"{topology.name}: {size}, unlinked {topology.unlinked}, {softwares}")
+    if wrong:
+        raise UserError("\n".join(wrong))

@@ -1,0 +1,120 @@
+"""A topology drawn for a terminal.
+
+Up to 30 servers are drawn one a line: as a tree from the most central server, where every link stands
+once (to the server above in the tree, or under "also"), or as a matrix where there are too many links for that.
+More servers are summed up.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from lab.report import graph_words as words
+from lab.topology.facts import Neighbours, components, distances, facts, neighbours
+from lab.topology.spec import Topology
+
+READABLE = 30  # servers that fit a screen
+DENSE = 4.0  # mean links per server above which a tree hides more than it shows
+BAR = 40  # characters of the longest bar
+TOP = 10  # best linked servers named in a summary
+
+
+def terminal(topology: Topology) -> str:
+    """The picture with a heading above and the facts below; ends with a newline."""
+    numbers = facts(topology)
+    if numbers.servers > READABLE:
+        lines = _summary(topology)
+    elif numbers.mean_degree > DENSE:
+        lines = _matrix(topology)
+    else:
+        lines = _forest(topology)
+    heading = [topology.name, *([topology.teaches] if topology.teaches else [])]
+    end = [words.totals(numbers), words.promise(topology)]
+    return "\n".join([*heading, "", *lines, "", *end]) + "\n"
+
+
+def _forest(topology: Topology) -> list[str]:
+    """A breadth-first tree of each part."""
+    graph = neighbours(topology)
+    rows: list[tuple[str, str, str]] = []  # the branch in front, the server, its parent ("" for a root)
+    for group in components(graph):
+        rows += _tree(graph, min(group, key=lambda name: sum(distances(graph, name).values())))
+    shown: list[str] = []
+    table = []
+    for branch, name, parent in rows:
+        server = topology.server(name)
+        also = [_to(topology, name, other) for other in graph[name] if other in shown and other != parent]
+        facts_of = [f"{server.users} user{'s' * (server.users != 1)}"] if server.users else []
+        link = topology.link(name, parent) if parent else None
+        remarks = [*facts_of, *words.remarks(server), *([words.link(link, name)] if link and words.link(link) else [])]
+        tail = ", ".join(remarks) + (f"{'; ' if remarks else ''}also {', '.join(also)}" if also else "")
+        table.append((branch + name, words.software(server), tail))
+        shown.append(name)
+    return _columns(table)
+
+
+def _to(topology: Topology, name: str, other: str) -> str:
+    link = topology.link(name, other)
+    text = words.link(link, name) if link else ""
+    return f"{other} ({text})" if text else other
+
+
+def _tree(graph: Neighbours, root: str) -> list[tuple[str, str, str]]:
+    """Rows of the tree below `root`: every server hangs on the first of its neighbours that is nearer to the root."""
+    children: dict[str, list[str]] = {root: []}
+    queue = [root]
+    for name in queue:
+        for other in graph[name]:
+            if other not in children:
+                children[other] = []
+                children[name].append(other)
+                queue.append(other)
+    rows = [("", root, "")]
+
+    def hang(name: str, indent: str) -> None:
+        for other in children[name]:
+            last = other is children[name][-1]
+            rows.append((indent + ("└── " if last else "├── "), other, name))
+            hang(other, indent + ("    " if last else "│   "))
+
+    hang(root, "")
+    return rows
+
+
+def _matrix(topology: Topology) -> list[str]:
+    """Who is linked with whom, in a square."""
+    names = [server.name for server in topology.servers]
+    widest = len(str(len(names)))
+    rows = [("", "", " ".join(f"{number:>{widest}}" for number in range(1, len(names) + 1)))]
+    for number, server in enumerate(topology.servers, start=1):
+        cells = (_cell(topology, server.name, other) for other in names)
+        rows.append(
+            (f"{number:>{widest}} {server.name}", words.software(server), " ".join(f"{c:>{widest}}" for c in cells))
+        )
+    kinds = Counter(words.link(link) for link in topology.links)
+    legend = [f"   {count} × {text}" for text, count in kinds.items() if text]
+    return [*_columns(rows), *(["", " ● a link   ◍ a link with conditions:", *legend] if legend else ["", " ● a link"])]
+
+
+def _cell(topology: Topology, a: str, b: str) -> str:
+    link = topology.link(a, b)
+    return "\\" if a == b else "·" if link is None else "◍" if words.link(link) else "●"
+
+
+def _summary(topology: Topology) -> list[str]:
+    """Too many to draw: softwares, how links are spread, the best linked."""
+    graph = neighbours(topology)
+    softwares = Counter(words.software(server) for server in topology.servers)
+    degrees = Counter(len(others) for others in graph.values())
+    most = max(degrees.values())
+    lines = ["servers by software: " + ", ".join(f"{count} {name}" for name, count in sorted(softwares.items())), ""]
+    lines += ["links  servers"]
+    for degree, count in sorted(degrees.items()):
+        lines.append(f"{degree:>5}  {'█' * max(1, round(BAR * count / most))} {count}")
+    best = sorted(graph, key=lambda name: -len(graph[name]))[:TOP]
+    return [*lines, "", "best linked: " + ", ".join(f"{name} ({len(graph[name])})" for name in best)]
+
+
+def _columns(rows: list[tuple[str, str, str]]) -> list[str]:
+    first, second = (max(len(row[index]) for row in rows) for index in (0, 1))
+    return [f"{a:<{first}}  {b:<{second}}  {c}".rstrip() for a, b, c in rows]

@@ -1,0 +1,88 @@
+"""What all drawings of a topology say about a server, a link, a whole: one wording."""
+
+from __future__ import annotations
+
+from lab.topology.facts import Facts
+from lab.topology.spec import Authentication, Certificate, Conditions, Feed, Link, Server, Tls, Topology, Unlinked
+from lab.topology.units import duration_text, rate_text
+from lab.topology.words import count
+
+# Light fill and strong border by software, told apart by people who see no red and green.
+COLOURS = {
+    "prosody": ("#dbe9fb", "#2f6fbf"),
+    "ejabberd": ("#fdebd2", "#c9730a"),
+    "custom": ("#ebe2fa", "#7a4fc0"),
+    "external": ("#e9ebee", "#6a737d"),
+    "scripted": ("#d9f2e6", "#1f8a5b"),
+}
+
+UNLINKED = {
+    Unlinked.NOT_ALLOWED: "not allowed, by policy at both ends",
+    Unlinked.NXDOMAIN: "the other's name does not exist (nxdomain)",
+    Unlinked.REFUSED: "the other's port refuses (refused)",
+    Unlinked.UNREACHABLE: "nothing answers (unreachable)",
+}
+
+
+def software(server: Server) -> str:
+    """ "prosody 13.0", "mine", "external"."""
+    if server.custom is not None:
+        return server.custom.name
+    return f"{server.software} {server.version}".strip()
+
+
+def remarks(server: Server) -> list[str]:
+    """What differs from an ordinary server: its domain, TLS, authentication, certificate, feed, address."""
+    ordinary = Authentication.DIALBACK if server.tls is Tls.OFF else Authentication.EXTERNAL
+    said = [
+        (server.domain != f"{server.name}.test", server.domain),
+        (server.address is not None, f"at {server.address}"),
+        (server.tls is not Tls.REQUIRED, f"TLS {server.tls}"),
+        (server.authentication is not ordinary, f"authentication {server.authentication}"),
+        (server.certificate is not Certificate.VALID, f"certificate {server.certificate}"),
+        (server.feed is not Feed.FULL, f"feed {server.feed}"),
+    ]
+    return [text for holds, text in said if holds]
+
+
+def conditions(value: Conditions) -> str:
+    """ "40ms ±5ms, 1Mbit/s"; "" if nothing is added."""
+    time = duration_text(value.latency) if value.latency else ""
+    spread = f" ±{duration_text(value.jitter)}" if value.jitter else ""
+    rate = rate_text(value.rate) if value.rate is not None else ""
+    return ", ".join(part for part in (time + spread, rate) if part)
+
+
+def link(value: Link, start: str | None = None) -> str:
+    """Its conditions, "" if there are none; where they differ by direction as seen from `start` (default: its `a`)."""
+    if value.direct:
+        return "direct"
+    out, back = conditions(value.forward), conditions(value.backward)
+    if out == back:
+        return out
+    if start == value.b:
+        out, back = back, out
+    return f"→ {out or 'plain'} ← {back or 'plain'}"
+
+
+def totals(facts: Facts) -> str:
+    """The facts as one line."""
+    least, most = min(facts.degrees), max(facts.degrees)
+    parts = [
+        f"{count(facts.servers, 'server')}, {count(facts.links, 'link')}",
+        "connected" if facts.components == 1 else f"{facts.components} separate parts",
+        f"diameter {facts.diameter}, mean distance {facts.mean_distance:.2f}",
+        count(most, "link") + " each"
+        if least == most
+        else f"{least} to {most} links each (mean {facts.mean_degree:.1f})",
+        f"centralisation {facts.centralisation:.2f}",
+    ]
+    return " · ".join(parts)
+
+
+def promise(topology: Topology) -> str:
+    """What happens where there is no link, with the number of such pairs."""
+    pairs = len(topology.servers) * (len(topology.servers) - 1) // 2 - len(topology.links)
+    if not pairs:
+        return "Everyone is linked with everyone."
+    return f"Without a link ({count(pairs, 'pair')}): {UNLINKED[topology.unlinked]}."
