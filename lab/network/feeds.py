@@ -1,0 +1,94 @@
+"""What servers tell of the stanzas they see, read from their feed files as events.
+
+A server's module appends JSON lines, one a stanza, flushed line by line:
+
+    {"at": 1700000000.0, "direction": "in|out", "stream": "c2s|s2s", "name": "message", "type": "chat" or null,
+     "id": ..., "from": ..., "to": ..., "size": bytes, "encryption": namespace or null, "body": bool,
+     "stanza": the XML, null in a `meta` feed}
+
+A reader keeps an offset in bytes and asks again. A last line without its end is still being written and left
+for the next time. Anything else that is not such a line is an error: evidence must not be skipped.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from lab.errors import PeerError
+from lab.history.events import ServerSaw
+
+LARGEST_READ = 16 * 1024 * 1024  # bytes at a time: one stanza is at most 512 KiB in the servers' settings
+
+_TEXT = (str,)
+_OPTIONAL = (str, type(None))
+_FIELDS: dict[str, tuple[type, ...]] = {
+    "at": (int, float), "direction": _TEXT, "stream": _TEXT, "name": _TEXT, "type": _OPTIONAL, "id": _OPTIONAL,
+    "from": _OPTIONAL, "to": _OPTIONAL, "size": (int,), "encryption": _OPTIONAL, "body": (bool,), "stanza": _OPTIONAL,
+}  # fmt: skip
+_CHOICES = {"direction": ("in", "out"), "stream": ("c2s", "s2s"), "name": ("message", "presence", "iq")}
+
+
+def read(path: Path, server: str, offset: int = 0) -> tuple[list[ServerSaw], int]:
+    """What `server` has told since `offset`, and the offset to go on from.
+
+    One call reads at most LARGEST_READ bytes: call again while the offset grows. A file that is not there yet
+    is an empty one. Raises PeerError, naming the file and the place, for a line that is not as above, and
+    for a file that has become shorter than `offset`.
+    """
+    try:
+        with path.open("rb") as file:
+            size = file.seek(0, 2)
+            if size < offset:
+                raise PeerError(f"{path}: the feed of {server} has shrunk from {offset} to {size} bytes")
+            file.seek(offset)
+            data = file.read(LARGEST_READ)
+    except FileNotFoundError:
+        if offset:
+            raise PeerError(f"{path}: the feed of {server} is gone") from None
+        return [], 0
+    end = data.rfind(b"\n") + 1
+    if not end and len(data) == LARGEST_READ:
+        raise PeerError(f"{path}: byte {offset}: no end of line in {LARGEST_READ} bytes")
+    seen = []
+    for line in data[:end].splitlines(keepends=True):
+        try:
+            seen.append(parse(line, server))
+        except ValueError as error:
+            raise PeerError(f"{path}:{_number(path, offset)}: {error}: {line[:200]!r}") from error
+        offset += len(line)
+    return seen, offset
+
+
+def parse(line: bytes, server: str) -> ServerSaw:
+    """The event of one line of a feed. Raises ValueError if it is none."""
+    entry = json.loads(line)
+    if not isinstance(entry, dict):
+        raise ValueError("not a JSON object")  # noqa: TRY004 - all that is wrong with a line is a ValueError
+    for field, kinds in _FIELDS.items():
+        if field not in entry:
+            raise ValueError(f"{field!r} is missing")
+        _check(field, entry[field], kinds)
+    return _event(entry, server)
+
+
+def _check(field: str, value: Any, kinds: tuple[type, ...]) -> None:
+    if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
+        raise ValueError(f"{field!r} is {value!r}")
+    if field in _CHOICES and value not in _CHOICES[field]:
+        raise ValueError(f"{field!r} is {value!r}, not one of {', '.join(_CHOICES[field])}")
+
+
+def _event(entry: dict[str, Any], server: str) -> ServerSaw:
+    return ServerSaw(
+        at=float(entry["at"]), server=server, direction=entry["direction"], stream=entry["stream"], name=entry["name"],
+        type=entry["type"], id=entry["id"], sender=entry["from"], receiver=entry["to"], size=entry["size"],
+        encryption=entry["encryption"], body=entry["body"], stanza=entry["stanza"],
+    )  # fmt: skip
+
+
+def _number(path: Path, offset: int) -> int:
+    """The number of the line that begins at `offset`, from 1."""
+    with path.open("rb") as file:
+        return file.read(offset).count(b"\n") + 1

@@ -1,0 +1,103 @@
+"""Feeds: half a line waits, garbage is an error with its place, nothing is read twice or skipped."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lab.errors import PeerError
+from lab.network import feeds
+
+
+def line(**changes: Any) -> bytes:
+    entry = {
+        "at": 1700000000.5, "direction": "in", "stream": "s2s", "name": "message", "type": "chat", "id": "m1",
+        "from": "a@x.test/r", "to": "b@y.test", "size": 210, "encryption": None, "body": True, "stanza": "<message/>",
+    }  # fmt: skip
+    return json.dumps({**entry, **changes}).encode() + b"\n"
+
+
+@pytest.fixture
+def feed(tmp_path: Path) -> Path:
+    return tmp_path / "feed.jsonl"
+
+
+def test_a_line_becomes_an_event(feed: Path) -> None:
+    feed.write_bytes(line())
+    (seen,), offset = feeds.read(feed, "home", 0)
+    assert (seen.server, seen.sender, seen.receiver) == ("home", "a@x.test/r", "b@y.test")
+    assert (seen.size, seen.body, seen.stanza, seen.at) == (210, True, "<message/>", 1700000000.5)
+    assert offset == feed.stat().st_size
+
+
+def test_no_file_yet_is_an_empty_feed(feed: Path) -> None:
+    assert feeds.read(feed, "home", 0) == ([], 0)
+
+
+@given(cuts=st.lists(st.integers(0, 2000), max_size=8))
+def test_however_the_writer_is_interrupted_each_line_is_read_once(
+    tmp_path_factory: pytest.TempPathFactory, cuts: list[int]
+) -> None:
+    feed = tmp_path_factory.mktemp("feed") / "feed.jsonl"
+    whole = b"".join(line(id=f"m{n}", stanza="é☃" * n) for n in range(6))
+    ids, offset = [], 0
+    for end in [*sorted(cuts), len(whole)]:
+        feed.write_bytes(whole[:end])
+        seen, offset = feeds.read(feed, "home", offset)
+        ids += [event.id for event in seen]
+    assert ids == [f"m{n}" for n in range(6)]
+
+
+@pytest.mark.parametrize(
+    ("bad", "complaint"),
+    [
+        (b"not json\n", "Expecting value"),
+        (b"[]\n", "not a JSON object"),
+        (b"\n", "Expecting value"),
+        (b"\xff\xfe\n", "utf|codec|decode"),
+        (line(direction="sideways"), "'direction' is 'sideways', not one of in, out"),
+        (line(size="210"), "'size' is '210'"),
+        (line(size=True), "'size' is True"),
+        (line(body=1), "'body' is 1"),
+        (line().replace(b'"to"', b'"whom"'), "'to' is missing"),
+    ],
+)
+def test_garbage_names_file_and_line(feed: Path, bad: bytes, complaint: str) -> None:
+    first = line()
+    feed.write_bytes(first + line(id="m2") + bad + line(id="m4"))
+    with pytest.raises(PeerError, match=complaint) as caught:
+        feeds.read(feed, "home", len(first))
+    assert f"{feed}:3: " in str(caught.value)
+
+
+def test_a_feed_that_shrinks_is_an_error(feed: Path) -> None:
+    feed.write_bytes(line())
+    with pytest.raises(PeerError, match="has shrunk"):
+        feeds.read(feed, "home", 10_000)
+    feed.unlink()
+    with pytest.raises(PeerError, match="is gone"):
+        feeds.read(feed, "home", 10)
+
+
+def test_a_long_feed_is_read_in_parts(feed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(feeds, "LARGEST_READ", 3 * len(line()))
+    feed.write_bytes(b"".join(line() for _ in range(10)))
+    total, offset, before = 0, 0, -1
+    while offset != before:
+        before = offset
+        seen, offset = feeds.read(feed, "home", offset)
+        assert len(seen) <= 3
+        total += len(seen)
+    assert total == 10
+
+
+def test_a_line_without_end_is_an_error_and_not_a_wait(feed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(feeds, "LARGEST_READ", 100)
+    feed.write_bytes(b"x" * 200)
+    with pytest.raises(PeerError, match="no end of line"):
+        feeds.read(feed, "home", 0)
