@@ -58,21 +58,28 @@ def choose(name: str = "auto") -> Runtime:
 
     Raises UserError for another name, MissingError if containers are asked for and no engine answers.
     """
-    from lab.runtime.processes import Processes
-
     if name == "processes":
-        return Processes()
+        return named(name)
     if name not in ("auto", "containers"):
         raise UserError(f"there is no runtime {name!r}; choose one of auto, containers, processes")
-    from lab.runtime.containers import Containers
-
-    containers = Containers()
+    containers = named("containers")
     lacking = [finding for finding in containers.findings() if not finding.good]
     if not lacking:
         return containers
     if name == "auto":
-        return Processes()
+        return named("processes")
     raise MissingError("\n".join(f"{one.what}: {one.found}. {one.remedy}".rstrip() for one in lacking))
+
+
+def named(name: str) -> Runtime:
+    """The runtime that a lab's record names; nobody asks whether it can work here."""
+    if name == "containers":
+        from lab.runtime.containers import Containers
+
+        return Containers()
+    from lab.runtime.processes import Processes
+
+    return Processes()
 
 
 async def up(
@@ -249,7 +256,7 @@ async def _attached(layout: Layout) -> Lab | None:
     record = state.Record.read(layout)
     if record is None or record.phase != state.READY:
         return None
-    runtime = choose(record.runtime)
+    runtime = named(record.runtime)
     plan = files.load(layout.plan.read_text())
     try:
         states = await runtime.states(layout, plan)
@@ -287,8 +294,8 @@ def _others() -> str:
 def _runtime_of(layout: Layout, default: Runtime | None = None) -> Runtime:
     record = state.Record.read(layout)
     if record is not None:
-        return choose(record.runtime)
-    return default or choose("processes")
+        return named(record.runtime)
+    return default or named("processes")
 
 
 async def _status(layout: Layout, record: state.Record) -> Status:
@@ -296,7 +303,7 @@ async def _status(layout: Layout, record: state.Record) -> Status:
     if phase == state.READY:
         plan = files.load(layout.plan.read_text())
         try:
-            states = await choose(record.runtime).states(layout, plan)
+            states = await named(record.runtime).states(layout, plan)
         except LabError:
             phase = "broken"
     return Status(

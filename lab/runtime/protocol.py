@@ -102,6 +102,10 @@ class Runtime(Protocol):
         """Run a command beside a server with this terminal's input and output; its exit code."""
         ...
 
+    def alive(self, layout: Layout) -> bool:
+        """True while the lab's service lives; a lab whose service is gone is a leftover."""
+        ...
+
     async def stop(self, layout: Layout) -> None:
         """End everything of the lab but its folder; returns once it is gone. Also for half-started labs."""
         ...

@@ -21,7 +21,7 @@ import hashlib
 import os
 import shutil
 import time
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator
 from importlib.resources import files as package_files
 from pathlib import Path
 
@@ -30,6 +30,7 @@ from lab.plan.layout import home
 from lab.runtime import archive, packages
 from lab.runtime.protocol import Progress
 from lab.runtime.state import make_home
+from lab.runtime.tools import write_tools
 from lab.servers import names, software
 
 FORMAT = 1  # of a tree: raise it when trees are made otherwise
@@ -86,8 +87,8 @@ async def ensure_modules(trees: dict[str, Path], progress: Progress) -> Path:
 
     `trees` are those of the releases in use; software of other releases is left out.
     """
-    wanted = {name: trees[suite] for name in names() if (suite := _suite(name)) in trees}
-    target = modules_path(wanted)
+    wanted = _by_software(trees)
+    target = modules_folder(trees)
     if is_whole(target):
         return target
     async with locked(progress):
@@ -96,11 +97,11 @@ async def ensure_modules(trees: dict[str, Path], progress: Progress) -> Path:
     return target
 
 
-def modules_path(trees: dict[str, Path]) -> Path:
-    """Where the modules of these software names, compiled with these trees, lie."""
+def modules_folder(trees: dict[str, Path]) -> Path:
+    """Where the modules of the software of these releases, compiled with these trees, lie."""
     digest = hashlib.sha256(str(FORMAT).encode())
-    for name in sorted(trees):
-        digest.update(f"{name}\0{trees[name]}\0".encode())
+    for name, tree in sorted(_by_software(trees).items()):
+        digest.update(f"{name}\0{tree}\0".encode())
         for path in sorted(_sources(name)):
             digest.update(path.name.encode() + b"\0" + path.read_bytes())
     return cache() / "modules" / digest.hexdigest()[:16]
@@ -175,6 +176,8 @@ async def _make_tree(release: str, tree: Path, progress: Progress) -> None:
         unpacked = begun / "tree"
         await packages.unpack(found, unpacked, progress)
         await packages.relocate(unpacked, tree, progress)
+        libraries = tree / "usr" / "lib" / packages.triplet(unpacked)
+        write_tools(unpacked, tree, libraries, packages.loader_name(unpacked))
         readable(unpacked)
         _finish(unpacked, tree)
 
@@ -238,6 +241,10 @@ def _sources(name: str) -> list[Path]:
     return [path for path in folder.iterdir() if path.is_file()] if folder.is_dir() else []
 
 
+def _by_software(trees: dict[str, Path]) -> dict[str, Path]:
+    return {name: trees[suite] for name in names() if (suite := _suite(name)) in trees}
+
+
 def _suite(name: str) -> str:
     kind = software(name)
     return kind.suite(kind.versions[0])
@@ -249,8 +256,3 @@ def _check_space() -> None:
         raise MissingError(
             f"{cache()} has {free >> 20} MB left and the servers need {_SPACE >> 20}: make room, or set XMPPLAB_HOME"
         )
-
-
-def trees_of(servers: Sequence[str]) -> set[str]:
-    """Releases that these software names come from."""
-    return {suite for name in servers if (suite := _suite(name))}

@@ -1,0 +1,175 @@
+"""The runtime `processes`: servers as plain processes on loopback addresses; no root, no engine, nothing installed.
+
+The lab's service (`python -m lab.network.service`) is the parent of the servers and outlives us; it inherits the
+socket that claims the lab's addresses. With `owned` it also inherits one end of a pipe whose other end only we
+hold: when we end, however that happens, it reads the end of the file, ends the lab and deletes the folder.
+
+The service is asked over its control socket; when it is gone, what carries the lab's mark is ended without it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from lab.errors import LabError, MissingError, TimedOut, UserError
+from lab.network.children import PATH
+from lab.network.control import Control
+from lab.network.process import MARK, SERVER_UID, service_alive
+from lab.plan.layout import Layout
+from lab.plan.model import Ground, Plan
+from lab.runtime import claims, packages, service, tools, trees
+from lab.runtime.operations import carry_out
+from lab.runtime.pipes import spawn_agent
+from lab.runtime.proc import command, die_with_parent, end_marked
+from lab.runtime.protocol import Claim, Finding, Pipes, Progress, ServerState
+from lab.servers import software
+from lab.servers.software import Operation
+from lab.topology.spec import Server
+
+STOP_PATIENCE = 10.0  # seconds for an orderly end: the service gives its servers 3, then kills them
+_POLL = 0.02  # seconds
+
+
+class Processes:
+    """Carries plans out with plain processes."""
+
+    name = "processes"
+
+    def findings(self) -> list[Finding]:
+        """Whether this runtime can work on this machine, and what to do where it cannot."""
+        from lab.runtime.doctor import process_findings
+
+        return process_findings()
+
+    async def prepare(self, servers: Sequence[Server], progress: Progress) -> None:
+        """Make sure that trees and modules for these servers are in the cache. Raises MissingError."""
+        releases = _releases(servers)
+        if not releases:
+            return
+        made = {release: await trees.ensure_tree(release, progress) for release in releases}
+        await trees.ensure_modules(made, progress)
+        _check_reachable(next(iter(made.values())))
+
+    async def claim(self, layout: Layout, servers: Sequence[Server]) -> Claim:
+        """Take a 127.S.0.0/16. Raises MissingError if there is none."""
+        made = {release: trees.tree_path(release, await packages.architecture()) for release in _releases(servers)}
+        network, holder = claims.claim_network()
+        ground = Ground(
+            runtime=self.name,
+            network=network,
+            folders=str(layout.root / "servers" / "{server}"),
+            prefixes=tuple(sorted(_prefixes(servers, made).items())),
+            modules=str(trees.modules_folder(made) / "{software}"),
+            libraries=packages.triplet(next(iter(made.values()))) if made else "",
+        )
+        return Claim(ground, (holder.fileno(),), holder.close)
+
+    async def start(self, layout: Layout, plan: Plan, claim: Claim, *, owned: bool, progress: Progress) -> None:
+        """Start the service, which starts every server; returns once each has been started."""
+        await service.start(layout, claim.descriptors, owned=owned)
+
+    async def states(self, layout: Layout, plan: Plan) -> dict[str, ServerState]:
+        """Each server's process, by name. Raises PeerError if the lab's service is gone."""
+        status = await self.status(layout)
+        return {name: ServerState(**state) for name, state in status["servers"].items()}
+
+    async def status(self, layout: Layout) -> dict[str, Any]:
+        """What the service tells of servers, relays and names."""
+        async with Control(layout.control) as control:
+            return await control.call("status")
+
+    async def operate(self, layout: Layout, plan: Plan, server: str, operations: Sequence[Operation]) -> None:
+        """Carry operations out on a running server. Raises PeerError if it refuses."""
+        await carry_out(layout.server(server), operations)
+
+    async def agent(self, layout: Layout, plan: Plan, argv: Sequence[str] | None = None) -> Pipes:
+        """Start an agent as a child process: it ends with us, or when `close` has been awaited."""
+        words = list(argv) if argv else [sys.executable, "-m", "lab.clients.agent"]
+        return await spawn_agent(words, {MARK: str(layout.root)})
+
+    async def execute(self, layout: Layout, plan: Plan, server: str, argv: Sequence[str]) -> int:
+        """Run a command in the server's folder, as the server's user, with this terminal; its exit code.
+
+        The administration tools of the server's own packages come first in its PATH (`prosodyctl`).
+        """
+        uid = SERVER_UID if os.geteuid() == 0 else None
+        environment = _exec_environment(layout, plan, server)
+        try:
+            process = await asyncio.create_subprocess_exec(
+                *argv,
+                cwd=layout.server(server),
+                env=environment,
+                user=uid,
+                group=uid,
+                extra_groups=None if uid is None else [],
+                preexec_fn=die_with_parent(),
+            )
+        except FileNotFoundError as error:
+            raise UserError(f"{argv[0]}: not found beside {server} (PATH is {environment['PATH']})") from error
+        return await process.wait()
+
+    async def stop(self, layout: Layout) -> None:
+        """End the service and every process of the lab. Raises TimedOut with what lives on."""
+        if service_alive(layout):
+            with contextlib.suppress(LabError):  # it may be ending, or hang: then what carries the mark is killed
+                async with Control(layout.control) as control:
+                    await control.call("shutdown")
+                await _gone(layout)
+        service.let_go(layout)
+        if left := await end_marked(layout.root):
+            raise TimedOut(
+                f"processes of the lab {layout.name} cannot be ended", tuple(f"{pid} {command(pid)}" for pid in left)
+            )
+
+    def alive(self, layout: Layout) -> bool:
+        """True while the lab's service lives."""
+        return service_alive(layout)
+
+
+async def _gone(layout: Layout) -> None:
+    deadline = time.monotonic() + STOP_PATIENCE
+    while service_alive(layout):
+        if time.monotonic() > deadline:
+            raise TimedOut(f"the service of {layout.name} does not end")
+        await asyncio.sleep(_POLL)
+
+
+def _releases(servers: Sequence[Server]) -> list[str]:
+    """Debian releases that these servers come from, each once."""
+    return sorted({suite for one in servers if (suite := software(one.software).suite(one.version))})
+
+
+def _prefixes(servers: Sequence[Server], made: dict[str, Path]) -> dict[str, str]:
+    found = {}
+    for one in servers:
+        if suite := software(one.software).suite(one.version):
+            found[f"{one.software}@{one.version}"] = str(made[suite])
+    return found
+
+
+def _exec_environment(layout: Layout, plan: Plan, server: str) -> dict[str, str]:
+    spec, folder = plan.server(server).spec, layout.server(server)
+    prefix = dict(plan.ground.prefixes).get(f"{spec.software}@{spec.version}")
+    path = f"{prefix}/{tools.FOLDER}:{PATH}" if prefix else PATH
+    kept = {name: os.environ[name] for name in ("TERM", "LANG", "COLUMNS", "LINES") if name in os.environ}
+    own = dict(plan.server(server).environment)
+    return {**kept, **own, "PATH": path, "HOME": str(folder), MARK: str(layout.root)}
+
+
+def _check_reachable(tree: Path) -> None:
+    """As root, servers run as somebody else: everybody must be able to walk to their programs and folders."""
+    if os.geteuid() != 0:
+        return
+    for folder in tree.parents:
+        if not folder.stat().st_mode & 0o001:
+            raise MissingError(
+                f"{folder} may only be entered by its owner, and servers started by root run as user {SERVER_UID}: "
+                f"`chmod o+x {folder}`, or set XMPPLAB_HOME to a folder that everybody may enter"
+            )

@@ -1,0 +1,122 @@
+"""Delete what interrupted work left behind, and nothing else: folders, processes, half-made caches, containers.
+
+A leftover is
+- a lab folder whose lock is free and which is not ready (its `up` or `down` was killed), or was ready and whose
+  service is gone, or whose owner is gone;
+- a process marked with a lab folder that does not exist any more, in our own mount namespace (what is in a
+  container of somebody else's has folders that we cannot see);
+- a folder in the cache that somebody began to fill, while nobody fills it;
+- containers and networks labelled with a lab folder that is a leftover or does not exist.
+
+Labs that are up, and labs that somebody is at, are never touched. A claim on addresses needs no sweeping.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from lab.errors import LabError, TimedOut
+from lab.network.process import service_alive
+from lab.plan.layout import Layout
+from lab.runtime import folders, state, trees
+from lab.runtime.proc import command, end_marked, marked
+from lab.runtime.protocol import Progress, Runtime
+
+
+async def sweep(progress: Progress = lambda text: None, *, containers: bool = True) -> list[str]:
+    """Delete every leftover; a sentence for each. Without `containers` no engine is asked.
+
+    Raises TimedOut if something cannot be ended.
+    """
+    swept = [sentence for layout in state.layouts() if (sentence := await _sweep_folder(layout))]
+    swept += await _sweep_processes()
+    swept += await _sweep_cache()
+    if containers:
+        swept += await _sweep_containers(progress)
+    for sentence in swept:
+        progress(f"swept {sentence}")
+    return swept
+
+
+async def _sweep_folder(layout: Layout) -> str | None:
+    try:
+        lock = state.try_lock(layout)
+    except FileNotFoundError:  # ended meanwhile
+        return None
+    if lock is None:  # somebody is at it
+        return None
+    try:
+        record = state.Record.read(layout)
+        if record is not None and _lives(layout, record):
+            return None
+        await _runtime(record).stop(layout)
+        folders.remove(layout)
+    finally:
+        os.close(lock)
+    return f"the lab {layout.name} ({'no record' if record is None else record.phase})"
+
+
+def _lives(layout: Layout, record: state.Record) -> bool:
+    if record.phase == state.FAILED:  # kept on request, until it is taken down or made again
+        return True
+    if record.phase != state.READY or (record.owned and not record.owner.alive):
+        return False
+    return service_alive(layout) if record.runtime == "processes" else _runtime(record).alive(layout)
+
+
+def _runtime(record: state.Record | None) -> Runtime:
+    from lab.runtime.lab import named
+
+    return named(record.runtime if record else "processes")
+
+
+async def _sweep_processes() -> list[str]:
+    here = Path("/proc/self/ns/mnt").readlink()
+    found = []
+    for folder, pids in marked().items():
+        if Path(folder).exists():
+            continue
+        strays = [pid for pid in pids if pid != os.getpid() and _namespace(pid) == here]
+        if not strays:
+            continue
+        names = [f"process {pid} ({command(pid)[:60]}) of the lab {Path(folder).name}" for pid in strays]
+        if left := await end_marked(Path(folder), spare=set(pids) - set(strays)):
+            raise TimedOut(f"processes of {folder} cannot be ended", tuple(f"{pid} {command(pid)}" for pid in left))
+        found += names
+    return found
+
+
+def _namespace(pid: int) -> Path | None:
+    try:
+        return Path(f"/proc/{pid}/ns/mnt").readlink()
+    except OSError:  # gone, or not ours to see
+        return None
+
+
+async def _sweep_cache() -> list[str]:
+    left = trees.half_made()
+    if not left or not trees.cache_is_free():
+        return []
+    async with trees.locked(lambda text: None):  # taking the lock sweeps
+        return [f"the half-made {path.name.lstrip('.')} in the cache" for path in left]
+
+
+async def _sweep_containers(progress: Progress) -> list[str]:
+    from lab.runtime.containers import Containers
+
+    runtime = Containers()
+    if any(not finding.good for finding in runtime.findings()):
+        return []
+    swept = []
+    for folder in await runtime.leftovers():
+        layout = Layout(Path(folder))
+        if layout.root.exists():  # its folder is what decides: it was not a leftover above
+            continue
+        try:
+            await runtime.stop(layout)
+        except LabError as error:
+            progress(f"containers of {folder} cannot be removed: {error}")
+            continue
+        swept.append(f"containers and networks of the lab {layout.name}")
+    return swept
