@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lab.history.canaries import find
+from lab.history.canaries import find_all
 from lab.history.events import CanaryFound, Note, Searched
 from lab.network.feeds import read
 from lab.plan.layout import FEED
@@ -55,9 +55,13 @@ async def _read_feed(federation: Federation, name: str, offset: int) -> None:
     if not path.exists():
         federation.history.record(_note(federation, f"server {name} has written no feed"))
         return
-    events, _ = await asyncio.to_thread(read, path, name, offset)
-    for event in events:
-        federation.history.record(event)
+    while True:
+        events, reached = await asyncio.to_thread(read, path, name, offset)
+        for event in events:
+            federation.history.record(event)
+        if reached == offset:
+            return
+        offset = reached
 
 
 def _handled_marker(federation: Federation) -> set[str]:
@@ -114,8 +118,7 @@ def _look(folder: Path, globs: tuple[str, ...], wanted: list[str]) -> tuple[int,
     for path in paths:
         data = path.read_bytes()
         size += len(data)
-        for text in wanted:
-            found += [Found(text, encoding, str(path.relative_to(folder))) for encoding in find(text, data)]
+        found += [Found(hit.canary, hit.encoding, str(path.relative_to(folder))) for hit in find_all(wanted, data)]
     return len(paths), size, found
 
 

@@ -40,7 +40,8 @@ class Dispatch:
 
     def _on_connected(self, device: Device, data: dict[str, Any]) -> None:
         device.jid, device.stream, device.connected = data["jid"], data["stream"], True
-        self._history.record(Connected(at=data["at"], device=device.jid, stream=device.stream))
+        encryption = device.person.encryption
+        self._history.record(Connected(at=data["at"], device=device.jid, stream=device.stream, encryption=encryption))
 
     def _on_disconnected(self, device: Device, data: dict[str, Any]) -> None:
         device.connected = False

@@ -27,7 +27,7 @@ def claim_name(layout: Layout, server: Server, wanted: str | None) -> str:
             continue
         return name
     raise UserError(
-        f"server {server.name} has {server.users} accounts and all are taken: give it more with `users:` in the topology"
+        f"server {server.name} has {server.users} accounts, all taken: give it more with `users:` in the topology"
     )
 
 

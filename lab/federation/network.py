@@ -7,13 +7,13 @@ the run. What happens goes into the history as events of lab.history.events; not
 from __future__ import annotations
 
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from itertools import count
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar
 
-from lab.errors import NotApplicable, PeerError, UserError
+from lab.errors import LabError, NotApplicable, PeerError, UserError
 from lab.federation.dispatch import Dispatch
 from lab.federation.messages import Message
 from lab.federation.names import claim_name
@@ -21,15 +21,13 @@ from lab.federation.outcomes import Delivers
 from lab.federation.people import Device, Person
 from lab.federation.rooms import Room
 from lab.federation.servers import LinkHandle, ServerHandle
-from lab.history.events import Disconnected, Sent
+from lab.history.events import Disconnected, NotSent, Sent
 
 if TYPE_CHECKING:
     from lab.clients.remote import Agent
     from lab.history.recorder import Recorder
     from lab.runtime.lab import Lab
 
-# A call to an agent is answered within its own deadline; the agent itself is given this much to say so.
-CALL_DEADLINE = 75.0
 SEND_DEADLINE = 60.0
 
 T_co = TypeVar("T_co", covariant=True)
@@ -172,10 +170,14 @@ class Federation:
         self.messages[message.id] = message
         address = marker or to.jid
         self.history.record(self._sent(message, address, room))
-        await self.call(
-            "send", device.key, to=address, body=text, message=message.id, encryption=scheme, room=room,
-            marker=message.marker, timeout=SEND_DEADLINE,
-        )  # fmt: skip
+        try:
+            await self.call(
+                "send", device.key, to=address, body=text, message=message.id, encryption=scheme, room=room,
+                marker=message.marker, timeout=SEND_DEADLINE,
+            )  # fmt: skip
+        except LabError as error:
+            self.history.record(NotSent(at=self.history.now(), message=message.id, reason=str(error)))
+            raise
         return message
 
     def _sent(self, message: Message, address: str, room: bool) -> Sent:
@@ -231,22 +233,28 @@ class Federation:
         """Ask the lab's agent for something; see lab.clients.protocol. Raises PeerError, TimedOut, UserError."""
         if self._agent is None:
             self._agent = await self._start_agent()
-        return await self._agent.call(operation, device, deadline=CALL_DEADLINE, **fields)
+        return await self._agent.call(operation, device or None, **fields)
 
     async def _start_agent(self) -> Agent:
         from lab.clients.remote import Agent
 
         if self._inline and self.lab.runtime.name != "processes":
             raise UserError("devices inside the script need the processes runtime: use --runtime processes")
-        agent = Agent.inline() if self._inline else Agent(await self.lab.agent())
+        agent = Agent.inline() if self._inline else await self._piped_agent()
         agent.on_event = self._dispatch.event
-        answer = await agent.call("hello", "", deadline=CALL_DEADLINE)
+        answer = await agent.call("hello")
         if answer.get("protocol") != 1:
             raise PeerError(f"the agent speaks protocol {answer.get('protocol')!r}, not 1: use one of this version")
         return agent
 
+    async def _piped_agent(self) -> Agent:
+        from lab.clients.remote import Agent
 
-def _expected(people: tuple[Person, ...] | list[Person] | Any) -> tuple[str, ...]:
+        pipes = await self.lab.agent()
+        return Agent(pipes.reader, pipes.writer, close=pipes.close)
+
+
+def _expected(people: Iterable[Person]) -> tuple[str, ...]:
     """Full JIDs of connected devices; the bare JID of a person who has none, to be reached later."""
     wanted: list[str] = []
     for person in people:

@@ -23,8 +23,8 @@ class Device:
     def __init__(self, person: Person, resource: str) -> None:
         self.person = person
         self.resource = resource
-        self.key = f"{person.jid}/{resource}"  # the agent's name for it
-        self.jid = self.key  # the full JID, as the server bound it
+        self.key: str = f"{person.jid}/{resource}"  # the agent's name for it
+        self.jid: str = self.key  # the full JID, as the server bound it
         self.connected = False
         self.stream = ""
         self.omemo_device: int | None = None
@@ -84,7 +84,7 @@ class Person:
         self.name = name
         self.encryption = encryption
         self.trust = trust
-        self.jid = f"{name}@{server.domain}"
+        self.jid: str = f"{name}@{server.domain}"
         self.devices: list[Device] = []
 
     @property

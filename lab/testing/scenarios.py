@@ -1,0 +1,70 @@
+"""Scenario files as pytest tests: each scenario on each topology, judged as `xmpplab run` judges it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from lab.errors import LabError
+from lab.judged import run_scenario
+from lab.runner import ScenarioInfo, load
+from lab.runner.run import RunResult
+from lab.testing.plugin import session_labs, topologies
+
+
+class ScenarioFailed(Exception):
+    """The verdict was not "valid"; its text is the run's report."""
+
+
+def has_scenarios(path: Path) -> bool:
+    """True if the file seems to define scenarios: cheap, since every collected file is asked."""
+    return b"@scenario" in path.read_bytes()
+
+
+class ScenarioFile(pytest.File):
+    """A file with scenarios."""
+
+    def collect(self) -> Iterator[ScenarioItem]:
+        """Each scenario on each topology."""
+        try:
+            infos = load(str(self.path))
+        except LabError as error:
+            raise self.CollectError(str(error)) from error
+        for info in infos:
+            for source in topologies(self.config, None):
+                yield ScenarioItem.from_parent(self, name=f"{info.name}[{source}]", info=info, source=source)
+
+
+class ScenarioItem(pytest.Item):
+    """One scenario on one topology."""
+
+    def __init__(self, *, info: ScenarioInfo, source: str, **rest: object) -> None:
+        super().__init__(**rest)  # type: ignore[arg-type]
+        self.info = info
+        self.source = source
+
+    def runtest(self) -> None:
+        """Run it; anything but a valid verdict fails, a role that cannot be given skips."""
+        result = asyncio.run(self._run())
+        if result.skipped:
+            pytest.skip(result.sentence)
+        if result.exit_code != 0:
+            report = result.folder / "report.txt"
+            raise ScenarioFailed(report.read_text() if report.exists() else f"{result.sentence}\n{result.folder}")
+
+    async def _run(self) -> RunResult:
+        lab = await session_labs(self.config).get(self.source)
+        return await run_scenario(self.info, lab, runs=Path(self.config.getoption("--xmpplab-runs")))
+
+    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: object = None) -> str:
+        """The report instead of a traceback; an error of the lab in its own words."""
+        if isinstance(excinfo.value, ScenarioFailed | LabError):
+            return str(excinfo.value)
+        return str(super().repr_failure(excinfo))
+
+    def reportinfo(self) -> tuple[Path, int, str]:
+        """Where it is written, and its title."""
+        return self.path, self.info.line - 1, f"{self.name}: {self.info.title}"
