@@ -1,0 +1,25 @@
+"""`xmpplab check`: judge a run again, from its folder alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+RunArgument = Annotated[
+    Path | None,
+    typer.Argument(metavar="[RUN]", help="The folder of a run; the latest by default.", show_default=False),
+]
+
+
+def check(run: RunArgument = None) -> None:
+    """Judge a run again from its history; write its verdict and end with its exit code."""
+    from lab.report.conclude import conclude
+    from lab.runner import folders
+
+    folder = folders.find(run)
+    judgement = conclude(folder)
+    print(f"{judgement.value.upper()}: {judgement.sentence}")
+    print(folder / folders.VERDICT)
+    raise typer.Exit(judgement.exit_code)

@@ -1,0 +1,144 @@
+"""The summary of a run as plain text: one sentence first, then what it rests on.
+
+Where a run failed the sentence names the message, the link and the likely cause; the findings below quote the last
+stanzas that servers saw. All of it comes from the history and the plan.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from lab.checks import Finding, Judgement, Record, Verdict
+from lab.checks.verdict import plural
+from lab.report import figures
+
+WIDTH = 110
+# Past this a reader looks into verdict.json, which has them all.
+FINDINGS_SHOWN = 5
+NOTES_SHOWN = 10
+ROUTES_SHOWN = 30
+
+MARKS = {"valid": "ok", "failed": "FAILED", "unknown": "unknown", "done": "ok", "not ended": "not ended"}
+
+
+def summary(record: Record, judgement: Judgement) -> str:
+    """The whole summary, with an end of line."""
+    lines = [*_wrap(f"{judgement.value.upper()}: {judgement.sentence}"), "", *_head(record)]
+    for part in (_checks(record, judgement), _findings(judgement), _steps(record), _routes(record), _notes(record)):
+        block = list(part)
+        if block:
+            lines += ["", *block]
+    return "\n".join(lines) + "\n"
+
+
+def to_json(record: Record, judgement: Judgement) -> dict[str, Any]:
+    """The same as a JSON object: run, verdict, steps, routes, notes."""
+    started = record.started
+    return {
+        "run": {
+            "scenario": started.scenario if started else None,
+            "title": started.title if started else None,
+            "spec": started.spec if started else None,
+            "topology": record.topology.name,
+            "runtime": record.plan.ground.runtime,
+            "started": started.at if started else None,
+            "seconds": round(figures.seconds(record), 3),
+            "expects": dict(started.expects) if started else {},
+            "ended": record.ended.how if record.ended else None,
+        },
+        "verdict": judgement.to_json(),
+        "steps": [vars(one) for one in figures.steps(record)],
+        "routes": [vars(one) for one in figures.routes(record)],
+        "stanzas": figures.stanzas(record),
+        "notes": [one.text for one in figures.notes(record)],
+    }
+
+
+def _head(record: Record) -> Iterator[str]:
+    started, servers = record.started, record.topology.servers
+    if started:
+        yield f"scenario  {started.scenario}: {started.title}" + (f" [{started.spec}]" if started.spec else "")
+    links = plural(len(record.topology.links), "link")
+    yield f"topology  {record.topology.name}: {plural(len(servers), 'server')}, {links}, {record.plan.ground.runtime}"
+    if started:
+        when = datetime.fromtimestamp(started.at, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+        seen = plural(figures.stanzas(record), "stanza")
+        yield f"run       {when}, {figures.seconds(record):.1f} s, {seen} seen by servers"
+
+
+def _checks(record: Record, judgement: Judgement) -> Iterator[str]:
+    expects = dict(record.started.expects) if record.started else {}
+    if judgement.verdicts:
+        yield "checks"
+    for each in judgement.verdicts:
+        wanted = f" (must be {expects[each.check]})" if each.check in expects else ""
+        mark = MARKS[each.value] if each.judged else "-"
+        yield from _wrap(f"{mark:8}  {each.check}{wanted}: {each.sentence}", "  ", " " * 12)
+
+
+def _findings(judgement: Judgement) -> Iterator[str]:
+    shown = [(each, finding) for each in judgement.verdicts for finding in _some(each)]
+    if shown:
+        yield "findings"
+    for each, finding in shown:
+        yield from _wrap(f"{MARKS[finding.value]:8}  {each.check}: {finding.sentence}", "  ", " " * 12)
+        if finding.cause:
+            yield from _wrap(f"likely cause: {finding.cause}", " " * 12, " " * 14)
+        if finding.last_hop:
+            yield from _wrap(f"last seen: {finding.last_hop}", " " * 12, " " * 14)
+        for stanza in finding.stanzas:
+            yield f"{' ' * 12}> {stanza}"
+    left = sum(len(each.findings) for each in judgement.verdicts) - len(shown)
+    if left:
+        yield f"  and {plural(left, 'more finding')}: verdict.json has them all"
+
+
+def _some(verdict: Verdict) -> Sequence[Finding]:
+    return verdict.findings[:FINDINGS_SHOWN]
+
+
+def _steps(record: Record) -> Iterator[str]:
+    steps = figures.steps(record)
+    if steps:
+        yield "steps"
+    for one in steps:
+        yield f"  {MARKS[one.state]:8}  {'  ' * one.depth}{one.text}"
+
+
+def _routes(record: Record) -> Iterator[str]:
+    routes = figures.routes(record)
+    if not routes:
+        return
+    head = ("from", "to", "linked", "sent", "delivered", "bounced", "neither")
+    rows = [
+        (one.sender, one.receiver, "yes" if one.linked or one.sender == one.receiver else "no", one.sent, one.delivered,
+         one.bounced, one.neither)
+        for one in routes[:ROUTES_SHOWN]
+    ]  # fmt: skip
+    cells = [tuple(str(cell) for cell in row) for row in (head, *rows)]
+    widths = [max(len(row[column]) for row in cells) for column in range(len(head))]
+    yield "messages"
+    for row in cells:
+        yield "  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+    if len(routes) > ROUTES_SHOWN:
+        yield f"  and {len(routes) - ROUTES_SHOWN} more routes: xmpplab report --format json has them all"
+
+
+def _notes(record: Record) -> Iterator[str]:
+    notes = list(figures.notes(record))
+    if notes:
+        yield "notes"
+    for one in notes[:NOTES_SHOWN]:
+        yield from _wrap(one.text, "  ", "    ")
+    if len(notes) > NOTES_SHOWN:
+        yield f"  and {len(notes) - NOTES_SHOWN} more"
+
+
+def _wrap(text: str, first: str = "", then: str = "") -> list[str]:
+    """Lines no wider than WIDTH; ids, JIDs and addresses stay whole."""
+    return textwrap.wrap(
+        text, WIDTH, initial_indent=first, subsequent_indent=then, break_long_words=False, break_on_hyphens=False
+    ) or [first]

@@ -1,0 +1,139 @@
+"""The verdict as a whole: what outranks what, and what nothing makes of it."""
+
+import pytest
+
+from lab.checks import CHECKS, Record, Value, judge
+from lab.checks.verdict import Verdict
+from lab.history.events import RunEnded, RunStarted
+from tests.checks.stories import Story, plan
+
+
+def story(**values):
+    told = Story(**values)
+    alice, bob = told.device("alice", "island"), told.device("bob", "home")
+    told.say(alice, bob)
+    return told
+
+
+def judged(told, **values):
+    return judge(Record(tuple(told.events), told.plan), **values)
+
+
+def test_an_honest_run_is_valid():
+    judgement = judged(story().finish())
+    assert (judgement.value, judgement.exit_code) == ("valid", 0)
+    assert "1 message: 1 delivered once" in judgement.sentence
+
+
+def test_an_empty_history_is_unknown():
+    judgement = judge(Record((), plan()))
+    assert (judgement.value, judgement.exit_code) == ("unknown", 2)
+    assert all(each.value is Value.UNKNOWN for each in judgement.verdicts)
+
+
+def test_a_run_in_which_nothing_happened_is_unknown():
+    judgement = judged(Story().finish())
+    assert judgement.exit_code == 2
+    assert judgement.sentence.startswith("Nothing was judged")
+
+
+def test_a_run_that_only_expected_something_is_judged_by_that():
+    told = Story()
+    told.expect()
+    assert judged(told.finish()).value == "valid"
+
+
+def test_a_check_that_crashes_is_unknown_and_says_where():
+    def broken(record):
+        raise ZeroDivisionError("no such thing")
+
+    judgement = judged(story().finish(), checks={**CHECKS, "broken": broken})
+    assert (judgement.value, judgement.exit_code) == ("unknown", 2)
+    assert "ZeroDivisionError: no such thing" in judgement.sentence
+    assert "test_judge.py" in judgement.sentence
+
+
+def test_failed_outranks_unknown_whatever_comes_first():
+    def with_value(name, value):
+        return lambda record: Verdict(name, value, f"{name} is {value}.", (), 1)
+
+    for values in ((Value.UNKNOWN, Value.FAILED, Value.VALID), (Value.FAILED, Value.VALID, Value.UNKNOWN)):
+        checks = {f"c{number}": with_value(f"c{number}", value) for number, value in enumerate(values)}
+        judgement = judged(story().finish(), checks=checks)
+        assert (judgement.value, judgement.exit_code) == ("failed", 1)
+        assert judgement.sentence.endswith("is failed.")
+
+
+def test_an_expectation_that_did_not_hold_fails_and_names_its_message():
+    told = story()
+    told.expect(held=False, message="m1", step="it arrives")
+    told.finish(how="expectation", detail="expected delivered once; got bounced")
+    judgement = judged(told)
+    assert judgement.value == "failed"
+    assert (
+        "Message m1 (island - home) in the step 'it arrives': expected delivered once; got: bounced"
+        in judgement.sentence
+    )
+
+
+def test_an_early_end_fails_even_without_its_event():
+    judgement = judged(story().finish(how="expectation", detail="story.py:7: no"))
+    assert (judgement.value, "story.py:7" in judgement.sentence) == ("failed", True)
+
+
+@pytest.mark.parametrize(("how", "said"), [("lab-error", "The lab failed: why"), ("interrupted", "interrupted: why")])
+def test_a_run_that_the_lab_or_a_signal_ended_is_unknown(how, said):
+    judgement = judged(story().finish(how=how, detail="why"))
+    assert judgement.value == "unknown"
+    assert said in judgement.sentence
+
+
+def test_a_killed_run_is_unknown():
+    told = story().finish()
+    told.drop(RunEnded)
+    assert "killed" in judged(told).sentence
+    assert judged(told).value == "unknown"
+
+
+def test_a_history_without_its_beginning_is_unknown():
+    told = story().finish()
+    told.drop(RunStarted)
+    assert judged(told).value == "unknown"
+
+
+def test_a_topology_that_cannot_give_the_role_is_a_skip():
+    judgement = judged(story().finish(how="not-applicable", detail="every two servers are linked"))
+    assert (judgement.value, judgement.exit_code, judgement.verdicts) == ("skipped", 2, ())
+    assert "every two servers are linked" in judgement.sentence
+
+
+def secret(expects, encryption):
+    told = Story(expects=expects)
+    alice, bob = told.device("alice", "island", encryption="omemo"), told.device("bob", "home", encryption="omemo")
+    told.say(alice, bob, encryption=encryption, canary="canary-0123456789")
+    return judged(told.finish())
+
+
+def test_expects_turns_a_check_round():
+    assert secret((), "omemo").value == "valid"
+    assert secret((), "plain").value == "failed"
+    assert secret((("secrecy", "failed"),), "plain").value == "valid"
+    judgement = secret((("secrecy", "failed"),), "omemo")
+    assert judgement.value == "failed"
+    assert judgement.sentence.startswith("secrecy should be failed and is valid")
+
+
+def test_a_check_that_should_fail_and_judged_nothing_leaves_the_run_unknown():
+    assert judged(story(expects=(("secrecy", "failed"),)).finish()).value == "unknown"
+
+
+def test_expecting_something_of_no_check_is_unknown():
+    judgement = judged(story(expects=(("secretcy", "failed"),)).finish())
+    assert judgement.value == "unknown"
+    assert "there are: delivery, reachability, secrecy" in judgement.sentence
+
+
+def test_json_has_all_of_it():
+    data = judged(story().finish()).to_json()
+    assert (data["value"], data["exit_code"]) == ("valid", 0)
+    assert [each["check"] for each in data["verdicts"]] == [*CHECKS, "expectations"]

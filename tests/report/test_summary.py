@@ -1,0 +1,132 @@
+import json
+import stat
+
+import pytest
+
+from lab.checks import Record, judge
+from lab.errors import UserError
+from lab.history.events import Delivered, Note, ServerSaw, Step
+from lab.history.recorder import Recorder
+from lab.plan import files
+from lab.report.conclude import conclude, load
+from lab.report.summary import summary, to_json
+from lab.runner import folders
+from tests.checks.stories import Story
+
+
+def story():
+    told = Story()
+    alice, bob, carol = told.device("alice", "island"), told.device("bob", "home"), told.device("carol", "public")
+    told.add(Step, text="everyone writes", phase="begin")
+    told.add(Step, text="in pairs", phase="begin")
+    told.say(alice, bob)
+    told.say(bob, carol)
+    told.add(Step, text="in pairs", phase="end")
+    told.say(alice, carol)
+    told.add(Step, text="everyone writes", phase="end")
+    return told
+
+
+def lost():
+    told = story().finish()
+    told.drop(Delivered, message="m1")
+    told.drop(ServerSaw, id="m1", server="home", direction="out")
+    return told
+
+
+def written(told, folder):
+    folders.write(folder / folders.PLAN, files.dump(told.plan))
+    with Recorder(folder / folders.HISTORY) as recorder:
+        for event in told.events:
+            recorder.record(event)
+    return folder
+
+
+def text_of(told):
+    record = Record(tuple(told.events), told.plan)
+    return summary(record, judge(record))
+
+
+def test_a_valid_run_says_so_first_and_counts():
+    text = text_of(story().finish())
+    assert text.startswith("VALID: 3 messages: 2 delivered once")
+    assert "  ok        everyone writes\n  ok          in pairs\n" in text
+    assert "  island  public  no      1     0          1        0" in text
+    assert "  -         secrecy: No canary was sent" in text
+
+
+def test_a_failed_run_names_message_link_and_cause_in_its_first_sentence():
+    text = text_of(lost())
+    sentence = text.split("\n\n")[0].replace("\n", " ")
+    for part in (
+        "FAILED: Message m1",
+        "island - home",
+        "is lost",
+        "Likely cause: home took it and gave it to no device",
+    ):
+        assert part in sentence
+    assert "> home in s2s: <message id='m1'>" in text
+
+
+def test_a_step_that_failed_or_never_ended_is_marked():
+    told = Story()
+    told.add(Step, text="one", phase="begin")
+    told.add(Step, text="one", phase="end", failed=True)
+    told.add(Step, text="two", phase="begin")
+    text = text_of(told.finish())
+    assert "  FAILED    one" in text
+    assert "  not ended  two" in text or "  not ended two" in text
+
+
+def test_notes_are_shown():
+    told = story()
+    told.add(Note, text="something to know")
+    assert "notes\n  something to know" in text_of(told.finish())
+
+
+def test_many_findings_are_cut_and_counted():
+    told = Story()
+    alice, bob = told.device("alice", "island"), told.device("bob", "home")
+    for _ in range(9):
+        told.say(alice, bob)
+    told.finish()
+    for number in range(1, 10):
+        told.drop(Delivered, message=f"m{number}")
+    assert "and 4 more findings: verdict.json has them all" in text_of(told)
+
+
+def test_json_has_the_run_the_verdict_and_the_routes():
+    told = story().finish()
+    record = Record(tuple(told.events), told.plan)
+    data = json.loads(json.dumps(to_json(record, judge(record))))
+    assert data["run"]["scenario"] == "story"
+    assert data["verdict"]["value"] == "valid"
+    assert data["routes"][0] == {
+        "sender": "island", "receiver": "home", "linked": True, "sent": 1, "delivered": 1, "bounced": 0, "neither": 0,
+    }  # fmt: skip
+    assert [one["state"] for one in data["steps"]] == ["done", "done"]
+
+
+def test_a_run_is_judged_from_its_folder_alone(tmp_path):
+    folder = written(lost(), tmp_path)
+    assert load(folder).events
+    assert conclude(folder).exit_code == 1
+    assert json.loads((folder / "verdict.json").read_text())["value"] == "failed"
+    assert (folder / "report.txt").read_text().startswith("FAILED: Message m1")
+    assert stat.S_IMODE((folder / "report.txt").stat().st_mode) == 0o600
+    assert conclude(folder).exit_code == 1  # and again
+
+
+@pytest.mark.parametrize("missing", [folders.PLAN, folders.HISTORY])
+def test_a_folder_that_is_no_run_says_what_is_missing(missing, tmp_path):
+    folder = written(story(), tmp_path)
+    (folder / missing).unlink()
+    with pytest.raises(UserError, match=missing):
+        load(folder)
+
+
+def test_an_empty_history_is_reported_as_unknown(tmp_path):
+    told = Story()
+    told.events.clear()
+    assert conclude(written(told, tmp_path)).exit_code == 2
+    assert (tmp_path / "report.txt").read_text().startswith("UNKNOWN: ")
