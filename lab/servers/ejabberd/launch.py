@@ -20,8 +20,12 @@ _FIND_ERLANG = 'for BINDIR in "$ROOTDIR"/erts-*/bin; do export BINDIR; done; exe
 #: Debian's ejabberd lies among the libraries of the machine's architecture; folders that are missing do no harm.
 _INSTALLED = ("/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu")
 
+#: Folder of the compiled modules. A code path that ends in "ejabberd" would pass for ejabberd's own folder.
+BEAMS = "xmpplab"
+
 _COMPILE = (
     "[Source, Target] = init:get_plain_arguments(), "
+    "ok = filelib:ensure_path(Target), "
     'Compile = fun(File) -> {ok, _} = compile:file(File, [report, warnings_as_errors, {outdir, Target}]) end, '
     '[_ | _] = [Compile(File) || File <- filelib:wildcard(filename:join(Source, "*.erl"))], '
     "halt(0)."
@@ -32,7 +36,7 @@ def command(blueprint: Blueprint) -> tuple[str, ...]:
     """Runs in the foreground."""
     return (
         *_erlang(blueprint.prefix), *_MACHINE, "-noinput",
-        "-pa", blueprint.modules,
+        "-pa", f"{blueprint.modules}/{BEAMS}",
         "-mnesia", "dir", f'"{blueprint.folder}/{DATA}"',
         "-s", "ejabberd",
     )  # fmt: skip
@@ -54,9 +58,9 @@ def environment(blueprint: Blueprint) -> tuple[tuple[str, str], ...]:
 
 
 def compile_command(prefix: str, libraries: str, source: str, target: str) -> tuple[str, ...]:
-    """Compiles every Erlang file of folder `source` into folder `target`, which exists."""
-    variables = tuple(f"{name}={value}" for name, value in (*_where(prefix, libraries), ("HOME", target)))
-    arguments = ("-noinput", "-boot", "start_clean", "-eval", _COMPILE, "-extra", source, target)
+    """Compiles every Erlang file of folder `source` into folder `target`, which is made where it is missing."""
+    variables = tuple(f"{name}={value}" for name, value in (*_where(prefix, libraries), ("HOME", "/")))
+    arguments = ("-noinput", "-boot", "start_clean", "-eval", _COMPILE, "-extra", source, f"{target}/{BEAMS}")
     return ("env", *variables, *_erlang(prefix), *arguments)
 
 
