@@ -12,7 +12,7 @@ from contextlib import suppress
 from typing import Any
 from xml.etree import ElementTree as ET
 
-from lab.clients.encryption import Encryption
+from lab.clients.encryption import Encryption, NotForUs
 from lab.clients.rooms import MUC_USER, Room, status_codes
 from lab.clients.stanzas import OMEMO, OMEMO2, Archived, Bounce, Forgery, Incoming, delivery, read
 from lab.errors import LabError
@@ -77,7 +77,7 @@ class Inbox:
         for entry in archived:
             found = delivery(entry.xml, "archive", self._device)
             sent_by_us = found is not None and found.sender.partition("/")[0] == self._account
-            if found is not None and not sent_by_us and found.id not in self.seen:
+            if found is not None and not found.keys_only and not sent_by_us and found.id not in self.seen:
                 self._deliver(found)
 
     async def opened(self) -> None:
@@ -91,6 +91,9 @@ class Inbox:
             await self._worker
 
     def _deliver(self, found: Incoming) -> None:
+        if found.keys_only:
+            self._closed.put_nowait(found)
+            return
         self.seen.add(found.id)
         self._emit("delivered", message=found.id, to=found.receiver, stream=self._stream, via=found.via,
                    body=found.body, encrypted=found.encrypted, room=found.room, **{"from": found.sender})  # fmt: skip
@@ -121,9 +124,12 @@ class Inbox:
         try:
             result = await self._encryption.open(found, self._real(found))
         except LabError as error:
-            self._emit("not-decrypted", reason=str(error), **fields)
+            if not found.keys_only:
+                self._emit("not-decrypted", reason=str(error), **fields)
+            elif not isinstance(error, NotForUs):
+                self._emit("trouble", message=f"an empty OMEMO message from {found.sender}: {error}")
             return
-        if result is not None:
+        if result is not None and not found.keys_only:
             self._emit("decrypted", body=result.body, sender_key=result.sender_key, trust=result.trust,
                        via=found.via, **fields)  # fmt: skip
 

@@ -37,6 +37,7 @@ class Incoming:
     encrypted: str | None
     room: str | None
     xml: ET.Element
+    keys_only: bool = False  # OMEMO's empty message: to be opened for its keys, no delivery
 
 
 @dataclass(frozen=True)
@@ -85,13 +86,12 @@ def delivery(xml: ET.Element, via: str, device: str) -> Incoming | None:
     sender = xml.get("from", "")
     body = xml.findtext(_BODY)
     encrypted = _encryption(xml)
-    payload = xml.find(f"{{{OMEMO}}}encrypted/{{{OMEMO}}}payload")
-    if encrypted == OMEMO and payload is None:
-        return None  # only keys (XEP-0384 0.3 section 4.6)
+    # XEP-0384 0.3 section 4.6
+    keys_only = encrypted == OMEMO and xml.find(f"{{{OMEMO}}}encrypted/{{{OMEMO}}}payload") is None
     if body is None and encrypted is None:
         return None
     room = sender.partition("/")[0] if xml.get("type") == "groupchat" else None
-    return Incoming(xml.get("id", ""), sender, xml.get("to", device), via, body, encrypted, room, xml)
+    return Incoming(xml.get("id", ""), sender, xml.get("to", device), via, body, encrypted, room, xml, keys_only)
 
 
 def _via(xml: ET.Element, account: str) -> str:

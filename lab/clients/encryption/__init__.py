@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 from xml.etree import ElementTree as ET
 
-from lab.errors import UserError
+from lab.errors import PeerError, UserError
 
 if TYPE_CHECKING:
     from lab.clients.stanzas import Incoming
@@ -54,6 +54,10 @@ class Key:
     id: int
     fingerprint: str
     trust: str
+
+
+class NotForUs(PeerError):
+    """The sender did not encrypt for this device."""
 
 
 class Encryption(Protocol):

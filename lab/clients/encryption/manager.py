@@ -1,0 +1,131 @@
+"""python-omemo's session manager, with OMEMO 0.3 as its only version, over one stream.
+
+slixmpp-omemo's own plugin announces omemo:2, which it cannot read, and keeps a failed start for ever. So only its
+trust (blind before verification, or manual) is used here; what goes over the stream is ours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from xml.etree import ElementTree as ET
+
+import oldmemo
+import oldmemo.etree
+import omemo
+from oldmemo.oldmemo import NAMESPACE, BundleImpl
+from omemo.types import DeviceInformation, DeviceList
+from slixmpp_omemo.base_session_manager import BaseSessionManager, TrustLevel
+from xmlschema import XMLSchemaValidationError
+
+from lab.clients.encryption import pep
+from lab.clients.encryption.keys import KeyStore
+from lab.clients.stream import Stream
+from lab.errors import LabError
+
+DEVICE_LIST = f"{NAMESPACE}.devicelist"
+BUNDLE = f"{NAMESPACE}.bundles:{{}}"
+
+
+class UndecidedKeys(omemo.TrustDecisionFailed):
+    """Keys wait for a decision; nothing is encrypted before."""
+
+
+def fingerprint(identity_key: bytes) -> str:
+    """The 64 hex digits that people compare."""
+    return "".join(omemo.SessionManager.format_identity_key(identity_key))
+
+
+async def create(
+    stream: Stream, store: KeyStore, blind: bool, send_empty: Callable[[ET.Element, str], None]
+) -> omemo.SessionManager:
+    """The session manager of this stream's account; keys are made and published if there are none yet.
+
+    Raises omemo.OMEMOException where publishing or fetching fails: nothing of it is remembered, try again.
+    """
+    manager: omemo.SessionManager = await _manager_class(stream, store, blind, send_empty).create(
+        [oldmemo.Oldmemo(store)], store, stream.boundjid.bare, None, TrustLevel.UNDECIDED.name
+    )
+    store.commit()
+    return manager
+
+
+def _manager_class(
+    stream: Stream, store: KeyStore, blind: bool, send_empty: Callable[[ET.Element, str], None]
+) -> type[BaseSessionManager]:
+    class Manager(BaseSessionManager):
+        """The session manager, bound to one stream."""
+
+        @staticmethod
+        async def _upload_bundle(bundle: omemo.Bundle) -> None:
+            store.commit()
+            assert isinstance(bundle, BundleImpl)
+            try:
+                await pep.publish(stream, BUNDLE.format(bundle.device_id), oldmemo.etree.serialize_bundle(bundle))
+            except LabError as error:
+                raise omemo.BundleUploadFailed(str(error)) from error
+
+        @staticmethod
+        async def _download_bundle(namespace: str, bare_jid: str, device_id: int) -> omemo.Bundle:
+            try:
+                payload = await pep.fetch(stream, bare_jid, BUNDLE.format(device_id))
+            except LabError as error:
+                raise omemo.BundleDownloadFailed(str(error)) from error
+            if payload is None:
+                raise omemo.BundleNotFound(f"{bare_jid} has published no bundle of device {device_id}")
+            try:
+                return oldmemo.etree.parse_bundle(payload, bare_jid, device_id)
+            except (ValueError, XMLSchemaValidationError) as error:
+                raise omemo.BundleDownloadFailed(f"the bundle of {bare_jid}, {device_id} is malformed") from error
+
+        @staticmethod
+        async def _delete_bundle(namespace: str, device_id: int) -> None:
+            try:
+                await pep.delete(stream, BUNDLE.format(device_id))
+            except LabError as error:
+                raise omemo.BundleDeletionFailed(str(error)) from error
+
+        @staticmethod
+        async def _upload_device_list(namespace: str, device_list: DeviceList) -> None:
+            store.commit()
+            try:
+                await pep.publish(stream, DEVICE_LIST, oldmemo.etree.serialize_device_list(device_list))
+            except LabError as error:
+                raise omemo.DeviceListUploadFailed(str(error)) from error
+
+        @staticmethod
+        async def _download_device_list(namespace: str, bare_jid: str) -> DeviceList:
+            return await device_list(stream, bare_jid)
+
+        @property
+        def _btbv_enabled(self) -> bool:
+            return blind
+
+        async def _prompt_manual_trust(
+            self, manually_trusted: frozenset[DeviceInformation], identifier: str | None
+        ) -> None:
+            keys = ", ".join(f"{it.bare_jid} {fingerprint(it.identity_key)}" for it in manually_trusted)
+            raise UndecidedKeys(f"not sent: nobody has decided whether to trust {keys}; use set_trust")
+
+        @staticmethod
+        async def _send_message(message: omemo.Message, bare_jid: str) -> None:
+            store.commit()
+            send_empty(oldmemo.etree.serialize_message(message), bare_jid)
+
+    return Manager
+
+
+async def device_list(stream: Stream, of: str) -> DeviceList:
+    """The OMEMO devices that a person has published. Raises omemo.DeviceListDownloadFailed."""
+    try:
+        payload = await pep.fetch(stream, of, DEVICE_LIST)
+    except LabError as error:
+        raise omemo.DeviceListDownloadFailed(str(error)) from error
+    return {} if payload is None else read_device_list(of, payload)
+
+
+def read_device_list(of: str, payload: ET.Element) -> DeviceList:
+    """The device list in an item. Raises omemo.DeviceListDownloadFailed for one that is malformed."""
+    try:
+        return oldmemo.etree.parse_device_list(payload)
+    except (ValueError, XMLSchemaValidationError) as error:
+        raise omemo.DeviceListDownloadFailed(f"the device list of {of} is malformed") from error

@@ -1,0 +1,265 @@
+"""OMEMO 0.3 (XEP-0384 version 0.3, eu.siacs.conversations.axolotl), as deployed clients speak it.
+
+- A device list is asked afresh before each message, so that "every device known then" does not hang on a push that is
+  still under way; pushes (PEP) are taken into account as well.
+- Nothing is ever sent in the clear: without devices, without a decision on a key, without a fetched list, `seal`
+  raises PeerError.
+- omemo:2 is neither announced nor published.
+- All state changes are made under one lock and committed before anything leaves.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+from xml.etree import ElementTree as ET
+
+import oldmemo.etree
+import omemo
+from oldmemo.oldmemo import NAMESPACE
+from omemo.types import DeviceInformation
+from slixmpp.stanza import Message
+from slixmpp.xmlstream import StanzaBase
+from slixmpp.xmlstream.handler import Callback
+from slixmpp.xmlstream.matcher import MatchXPath
+from slixmpp_omemo.base_session_manager import TrustLevel
+from xmlschema import XMLSchemaValidationError
+
+from lab.clients.encryption import Key, NotForUs, Opened, Settings, pep
+from lab.clients.encryption.keys import KeyStore
+from lab.clients.encryption.manager import BUNDLE, DEVICE_LIST, UndecidedKeys, create, device_list, read_device_list
+from lab.clients.encryption.manager import fingerprint as fingerprint_of
+from lab.clients.stanzas import CARBONS, CLIENT, EME, Incoming
+from lab.clients.stream import Stream
+from lab.errors import PeerError, UserError
+
+HINTS = "urn:xmpp:hints"
+EVENT = "http://jabber.org/protocol/pubsub#event"
+
+# The library warns of what is ordinary (a new device is not in its list yet) and debugs with plaintext.
+logging.getLogger(omemo.SessionManager.LOG_TAG).setLevel(logging.ERROR)
+
+#: What a client without OMEMO shows.
+FALLBACK = "This message is encrypted with OMEMO, which your client does not read."
+
+#: Seconds between two looks whether the server hands out what was published.
+LOOK_AGAIN = 0.05
+
+_TRUST = {
+    TrustLevel.TRUSTED.name: "trusted",
+    TrustLevel.BLINDLY_TRUSTED.name: "blind",
+    TrustLevel.UNDECIDED.name: "undecided",
+    TrustLevel.DISTRUSTED.name: "distrusted",
+}
+_LEVELS = {
+    "trusted": TrustLevel.TRUSTED.name,
+    "distrusted": TrustLevel.DISTRUSTED.name,
+    "undecided": TrustLevel.UNDECIDED.name,
+}
+
+
+class Strategy:
+    """OMEMO for one live stream of one device."""
+
+    name = "omemo"
+
+    def __init__(self, settings: Settings) -> None:
+        """Nothing is read before the stream is there: the account is part of what is read."""
+        self._settings = settings
+        self._lock = asyncio.Lock()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._stream: Stream
+        self._store: KeyStore
+        self._manager: omemo.SessionManager
+
+    # The life of a stream
+
+    def prepare(self, stream: Stream) -> None:
+        """Announce that device lists are wanted (XEP-0163 section 4), and listen for them."""
+        self._stream = stream
+        self._store = KeyStore(stream.boundjid.bare, self._settings.folder, self._settings.memory)
+        stream.register_plugin("xep_0115")
+        stream.plugin["xep_0030"].add_feature(f"{DEVICE_LIST}+notify")
+        pushed = MatchXPath(f"{{{CLIENT}}}message/{{{EVENT}}}event")
+        stream.register_handler(Callback("lab device lists", pushed, self._pushed))
+
+    async def start(self) -> dict[str, Any]:
+        """Make or load keys, publish bundle and device list."""
+        async with self._told():
+            known = (await self._store.load("/own_device_id")).is_just
+            self._manager = await create(self._stream, self._store, self._settings.trust == "blind", self._send_empty)
+            if known:  # a start that broke off, or a server that lost its store, is put right here
+                await self._manager.ensure_data_consistency()
+            own, _ = await self._manager.get_own_device_information()
+        await self._stream.plugin["xep_0115"].update_caps(broadcast=False)
+        return {"omemo_device": own.device_id, "fingerprint": fingerprint_of(own.identity_key)}
+
+    async def settled(self) -> None:
+        """Leave catch-up mode, then look until the server hands out our list and our bundle."""
+        async with self._told():
+            await self._manager.after_history_sync()
+            own, _ = await self._manager.get_own_device_information()
+        account = self._stream.boundjid.bare
+        while True:
+            listed = own.device_id in await self._published(account)
+            if listed and await pep.fetch(self._stream, account, BUNDLE.format(own.device_id)) is not None:
+                return
+            await asyncio.sleep(LOOK_AGAIN)
+
+    async def close(self) -> None:
+        """End the rotation of keys and what is still fetching."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if hasattr(self, "_manager"):
+            await self._manager.shutdown()
+        self._store.commit()
+
+    # Messages
+
+    async def seal(self, body: str, message: ET.Element, people: frozenset[str]) -> list[str]:
+        """Encrypt for all published devices of these people and the own other ones."""
+        everybody = people | {self._stream.boundjid.bare}
+        published = dict(zip(everybody, await asyncio.gather(*map(self._refresh, everybody)), strict=True))
+        async with self._told():
+            plaintext = {NAMESPACE: body.encode()}
+            sealed, failed = await self._manager.encrypt(people, plaintext)
+        if len(sealed) != 1:
+            raise PeerError(f"OMEMO gave {len(sealed)} messages for {', '.join(sorted(people))}, not one")
+        content = next(iter(sealed))
+        message.append(oldmemo.etree.serialize_message(content))
+        ET.SubElement(message, f"{{{EME}}}encryption", {"namespace": NAMESPACE, "name": "OMEMO"})
+        ET.SubElement(message, f"{{{CLIENT}}}body").text = FALLBACK
+        ET.SubElement(message, f"{{{HINTS}}}store")
+        reached = {(key.bare_jid, key.device_id) for key, _ in content.keys} | {self._me(content)}
+        reasons = {(error.bare_jid, error.device_id): str(error.exception) for error in failed}
+        missed = {(jid, device) for jid, devices in published.items() for device in devices} - reached
+        return [
+            f"{jid} {device}: {reasons.get((jid, device), 'not trusted, or no bundle')}"
+            for jid, device in sorted(missed)
+        ]
+
+    @staticmethod
+    def _me(content: omemo.Message) -> tuple[str, int]:
+        return content.bare_jid, content.device_id
+
+    async def open(self, incoming: Incoming, sender: str) -> Opened | None:
+        """Decrypt for this device."""
+        element = incoming.xml.find(f"{{{NAMESPACE}}}encrypted")
+        if element is None:
+            raise PeerError(f"encrypted with {incoming.encrypted}, which this device does not read")
+        if not sender:
+            raise PeerError(f"the room does not show who {incoming.sender} is")
+        async with self._told():
+            parsed = await oldmemo.etree.parse_message(element, sender, self._stream.boundjid.bare, self._manager)
+            plaintext, device, _ = await self._manager.decrypt(parsed)
+            trust = await self._first_seen(device)
+        body = None if plaintext is None else plaintext.decode("utf-8", "replace")
+        return Opened(body, fingerprint_of(device.identity_key), _TRUST[trust])
+
+    async def _first_seen(self, device: DeviceInformation) -> str:
+        """The trust in a sender's key; a new one is trusted blindly as long as nobody verified one of that person."""
+        known = await self._manager.get_device_information(device.bare_jid)
+        unverified = {TrustLevel.UNDECIDED.name, TrustLevel.BLINDLY_TRUSTED.name}
+        blind = self._settings.trust == "blind" and all(it.trust_level_name in unverified for it in known)
+        if device.trust_level_name != TrustLevel.UNDECIDED.name or not blind:
+            return device.trust_level_name
+        await self._manager.set_trust(device.bare_jid, device.identity_key, TrustLevel.BLINDLY_TRUSTED.name)
+        return TrustLevel.BLINDLY_TRUSTED.name
+
+    def _send_empty(self, element: ET.Element, to: str) -> None:
+        """Send keys without a message: completes a session (XEP-0384 0.3 section 4.6)."""
+        xml = ET.Element(f"{{{CLIENT}}}message", {"to": to, "type": "chat", "id": uuid.uuid4().hex})
+        xml.append(element)
+        ET.SubElement(xml, f"{{{HINTS}}}store")
+        # Copies would be a second reading of the same keys, which is an error.
+        ET.SubElement(xml, f"{{{HINTS}}}no-copy")
+        ET.SubElement(xml, f"{{{CARBONS}}}private")
+        Message(self._stream, xml=xml).send()  # type: ignore[no-untyped-call]
+
+    # Keys
+
+    async def devices(self, of: str) -> list[int]:
+        """Published device ids, asked afresh."""
+        return sorted(await self._refresh(of))
+
+    async def keys(self, of: str) -> list[Key]:
+        """Known devices of somebody; bundles not yet seen are fetched."""
+        async with self._told():
+            found = await self._manager.get_device_information(of)
+        return sorted(
+            (Key(it.device_id, fingerprint_of(it.identity_key), _TRUST[it.trust_level_name]) for it in found),
+            key=lambda key: key.id,
+        )
+
+    async def set_trust(self, of: str, fingerprint: str, level: str) -> None:
+        """Decide on the key with this fingerprint."""
+        if level not in _LEVELS:
+            raise UserError(f"level {level!r} is unknown: use one of {', '.join(_LEVELS)}")
+        wanted = fingerprint.replace(" ", "").lower()
+        async with self._told():
+            for device in await self._manager.get_device_information(of):
+                if fingerprint_of(device.identity_key) == wanted:
+                    await self._manager.set_trust(of, device.identity_key, _LEVELS[level])
+                    return
+        raise UserError(f"{of} has no known key {fingerprint}: see fingerprints")
+
+    # Inside
+
+    @asynccontextmanager
+    async def _told(self) -> AsyncIterator[None]:
+        """One change of state: alone, kept at its end, its failures told in the lab's errors."""
+        async with self._lock:
+            try:
+                yield
+            except omemo.NoEligibleDevices as error:
+                who = ", ".join(sorted(error.bare_jids))
+                raise PeerError(f"not sent: {who} has no OMEMO device that can be encrypted to") from error
+            except UndecidedKeys as error:
+                raise PeerError(str(error)) from error
+            except omemo.MessageNotForUs as error:
+                raise NotForUs("not encrypted for this device") from error
+            except (omemo.OMEMOException, XMLSchemaValidationError, ValueError) as error:
+                raise PeerError(_said(error)) from error
+            finally:
+                self._store.commit()
+
+    async def _published(self, of: str) -> list[int]:
+        try:
+            return list(await device_list(self._stream, of))
+        except omemo.OMEMOException as error:
+            raise PeerError(f"the OMEMO device list of {of} cannot be fetched: {error}") from error
+
+    async def _refresh(self, of: str) -> list[int]:
+        """Fetch a device list and remember it."""
+        found = await self._published(of)
+        async with self._told():
+            await self._manager.update_device_list(NAMESPACE, of, dict.fromkeys(found))
+        return found
+
+    def _pushed(self, stanza: StanzaBase) -> None:
+        items = stanza.xml.find(f"{{{EVENT}}}event/{{{EVENT}}}items")
+        item = None if items is None else items.find(f"{{{EVENT}}}item")
+        if items is None or items.get("node") != DEVICE_LIST or item is None or not len(item):
+            return
+        sender = stanza.xml.get("from", self._stream.boundjid.bare).partition("/")[0]
+        task = asyncio.create_task(self._take_list(sender, item[0]))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _take_list(self, of: str, payload: ET.Element) -> None:
+        try:
+            async with self._told():
+                await self._manager.update_device_list(NAMESPACE, of, read_device_list(of, payload))
+        except PeerError as error:
+            self._settings.trouble(f"a pushed device list of {of}: {error}")
+
+
+def _said(error: Exception) -> str:
+    text = str(error) or "no more is said"
+    cause = error.__cause__
+    return f"{type(error).__name__}: {text}" + (f" ({cause})" if cause is not None and str(cause) not in text else "")

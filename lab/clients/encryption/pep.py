@@ -1,0 +1,80 @@
+"""Publishing and fetching single items (XEP-0163, XEP-0060), as OMEMO needs them."""
+
+from __future__ import annotations
+
+from xml.etree import ElementTree as ET
+
+from lab.clients.stream import Refused, Stream
+
+PUBSUB = "http://jabber.org/protocol/pubsub"
+OWNER = "http://jabber.org/protocol/pubsub#owner"
+ERRORS = "http://jabber.org/protocol/pubsub#errors"
+DATA = "jabber:x:data"
+_FORM = "http://jabber.org/protocol/pubsub#{}"
+
+#: Everybody may read, the item outlives the session, there is one (XEP-0384 0.3 section 4.3).
+OPTIONS = {"pubsub#access_model": "open", "pubsub#persist_items": "true", "pubsub#max_items": "1"}
+
+
+async def fetch(stream: Stream, of: str, node: str) -> ET.Element | None:
+    """The payload of the node's newest item; None if the node or the item is not there. Raises Refused."""
+    query = ET.Element(f"{{{PUBSUB}}}pubsub")
+    ET.SubElement(query, f"{{{PUBSUB}}}items", {"node": node, "max_items": "1"})
+    try:
+        answer = await stream.ask("get", query, of)
+    except Refused as error:
+        if error.condition == "item-not-found":
+            return None
+        raise
+    item = answer.find(f"{{{PUBSUB}}}pubsub/{{{PUBSUB}}}items/{{{PUBSUB}}}item")
+    return None if item is None or not len(item) else item[0]
+
+
+async def publish(stream: Stream, node: str, payload: ET.Element) -> None:
+    """Publish as the node's only item, readable for everybody. Raises Refused.
+
+    A node that is configured otherwise is configured anew first (precondition-not-met, XEP-0060 section 7.1.5).
+    """
+    try:
+        await stream.ask("set", _publication(node, payload))
+    except Refused as error:
+        if error.xml.find(f".//{{{ERRORS}}}precondition-not-met") is None:
+            raise
+        await stream.ask("set", _configuration(node))
+        await stream.ask("set", _publication(node, payload))
+
+
+async def delete(stream: Stream, node: str) -> None:
+    """Delete a node of one's own, if there is one. Raises Refused."""
+    query = ET.Element(f"{{{OWNER}}}pubsub")
+    ET.SubElement(query, f"{{{OWNER}}}delete", {"node": node})
+    try:
+        await stream.ask("set", query)
+    except Refused as error:
+        if error.condition != "item-not-found":
+            raise
+
+
+def _publication(node: str, payload: ET.Element) -> ET.Element:
+    query = ET.Element(f"{{{PUBSUB}}}pubsub")
+    item = ET.SubElement(ET.SubElement(query, f"{{{PUBSUB}}}publish", {"node": node}), f"{{{PUBSUB}}}item")
+    item.set("id", "current")
+    item.append(payload)
+    ET.SubElement(query, f"{{{PUBSUB}}}publish-options").append(_form("publish-options"))
+    return query
+
+
+def _configuration(node: str) -> ET.Element:
+    query = ET.Element(f"{{{OWNER}}}pubsub")
+    ET.SubElement(query, f"{{{OWNER}}}configure", {"node": node}).append(_form("node_config"))
+    return query
+
+
+def _form(kind: str) -> ET.Element:
+    form = ET.Element(f"{{{DATA}}}x", {"type": "submit"})
+    for name, value in {"FORM_TYPE": _FORM.format(kind), **OPTIONS}.items():
+        entry = ET.SubElement(form, f"{{{DATA}}}field", {"var": name})
+        if name == "FORM_TYPE":
+            entry.set("type", "hidden")
+        ET.SubElement(entry, f"{{{DATA}}}value").text = value
+    return form
