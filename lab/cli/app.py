@@ -5,6 +5,7 @@ The files import what is heavy inside their functions, so that --help stays quic
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated
 
 import typer
@@ -36,7 +37,7 @@ app = typer.Typer(
 )
 
 #: In the order of --help: what is looked for first stands first.
-VERBS = {
+VERBS: dict[str, Callable[..., None]] = {
     "run": run,
     "check": check,
     "report": report,
@@ -74,7 +75,7 @@ def _before(
 ) -> None:
     """A local-first lab for XMPP federation: several real servers, people, encryption, a verdict.
 
-    Exit codes: 0 valid, 1 failed, 2 unknown or nothing judged, 3 never ready, 64 bad usage, 69 this machine lacks something,
-    70 internal error, 130/143 interrupted.
+    Exit codes: 0 valid, 1 failed, 2 unknown or nothing judged, 3 never ready, 64 bad usage,
+    69 this machine lacks something, 70 internal error, 130/143 interrupted.
     """
     Settings.debug = debug

@@ -15,7 +15,10 @@ if TYPE_CHECKING:
 
 
 def doctor(output: FormatOption = Format.TABLE) -> None:
-    """Say what this machine can run, and how to get what it lacks. 69 if no runtime can work."""
+    """Say what this machine can run.
+
+    And how to get what it lacks. Ends with 69 if no runtime can work.
+    """
     from lab.runner import exits
     from lab.runtime.containers import Containers
     from lab.runtime.processes import Processes

@@ -19,7 +19,7 @@ def down(
         bool, typer.Option("--all", help="End every lab of yours but those that a run or a test holds.")
     ] = False,
 ) -> None:
-    """End a lab: its servers, networks, addresses and folder."""
+    """End a lab. Nothing of it stays: servers, networks, addresses, folder."""
     from lab.cli.edge import work
     from lab.errors import UserError
 

@@ -64,7 +64,7 @@ def plan_text(plan: Plan) -> str:
 
 
 def _ways(plan: Plan, a: str, b: str) -> list[tuple[str, ...]]:
-    rows = []
+    rows: list[tuple[str, ...]] = []
     for source, target in ((a, b), (b, a)):
         relay = plan.relay(source, target)
         if relay is None:

@@ -16,15 +16,15 @@ def exec_(
     ],
     name: LabOption = None,
 ) -> None:
-    """Run a command beside a server; ends with that command's exit code."""
+    """Run a command beside a server. Ends with that command's exit code."""
     from lab.cli.edge import work
 
     raise typer.Exit(work(_execute(server, command, name)))
 
 
 async def _execute(server: str, command: list[str], name: str | None) -> int:
-    from lab.errors import UserError
     from lab.cli.labs import the_lab
+    from lab.errors import UserError
 
     lab = await the_lab(name)
     names = [each.spec.name for each in lab.plan.servers]

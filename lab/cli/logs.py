@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from pathlib import Path
 from typing import IO, Annotated
 
@@ -38,7 +38,7 @@ async def _show(server: str | None, name: str | None, lines: int, follow: bool) 
         for line in last_lines(path, lines):
             print(f"{label}  {line}")
     if follow:
-        async for label, line in _follow(files):
+        async for label, line in follow_files(files):
             print(f"{label}  {line}", flush=True)
 
 
@@ -67,7 +67,7 @@ def last_lines(path: Path, count: int) -> list[str]:
         return []
 
 
-async def _follow(files: Sequence[tuple[str, Path]]) -> AsyncIterator[tuple[str, str]]:
+async def follow_files(files: Sequence[tuple[str, Path]]) -> AsyncGenerator[tuple[str, str], None]:
     """Whole lines as they are added, files that appear later included."""
     import asyncio
 

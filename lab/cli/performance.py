@@ -7,7 +7,7 @@ with `keep` it is made so that it can stay, and ended here unless something was 
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,6 +35,7 @@ class Request:
     keep: bool
     within: float  # seconds
     runs: Path
+    inline: bool  # devices in this process
 
 
 @dataclass(frozen=True)
@@ -88,7 +89,9 @@ async def _on_topology(
 
 
 @asynccontextmanager
-async def _a_lab(topology: Topology, request: Request, outcomes: list[Outcome], progress: Progress) -> AsyncIterator[Lab]:
+async def _a_lab(
+    topology: Topology, request: Request, outcomes: list[Outcome], progress: Progress
+) -> AsyncIterator[Lab]:
     """A lab for this topology for the length of the block; `outcomes` decide whether `keep` keeps it."""
     from lab.runtime import lab as labs
 
@@ -116,34 +119,12 @@ async def _all_on(lab: Lab, infos: list[ScenarioInfo], request: Request, progres
 
 
 async def _one(lab: Lab, info: ScenarioInfo, request: Request, progress: Progress) -> Outcome:
-    from lab.federation import Federation
-    from lab.report import conclude
-    from lab.runner.run import run
+    from lab.judged import run_scenario
 
     topology = lab.plan.topology.name
     progress(f"running {info.name} on {topology}: {info.title}")
     started = time.monotonic()
-    result = await run(
-        info,
-        lambda recorder: Federation(lab, recorder),
-        plan=lab.plan,
-        conclude=conclude,
-        logs=logs_of(lab),
-        runs=request.runs,
-        within=request.within,
-    )
+    result = await run_scenario(info, lab, runs=request.runs, within=request.within, inline=request.inline)
     took = time.monotonic() - started
-    print(f"{info.name} on {topology}: {result.sentence}\n{result.folder}", flush=True)
+    print(f"{result.value.upper()}: {info.name} on {topology}: {result.sentence}\n{result.folder}", flush=True)
     return Outcome(info.name, topology, result.value, result.exit_code, took, result.folder, result.skipped)
-
-
-def logs_of(lab: Lab) -> Mapping[str, Iterable[Path]]:
-    """The log files of each server, and of the lab's service."""
-    from lab.plan.layout import LOG, OUTPUT
-
-    layout = lab.layout
-    servers = {
-        server.spec.name: (layout.server(server.spec.name) / LOG, layout.server(server.spec.name) / OUTPUT)
-        for server in lab.plan.servers
-    }
-    return {**servers, "service": (layout.service_log,)}

@@ -27,15 +27,22 @@ def run(
     ] = None,
     runtime: RuntimeOption = RuntimeChoice.AUTO,
     name: Annotated[
-        str | None, typer.Option("--name", metavar="LAB", help="Run on this lab, which is up, instead of on topologies.")
+        str | None,
+        typer.Option("--name", metavar="LAB", help="Run on this lab, which is up, instead of on topologies."),
     ] = None,
     keep: Annotated[bool, typer.Option("--keep", help="Leave a lab up on which a scenario was not valid.")] = False,
     timeout: Annotated[
         str, typer.Option("--timeout", metavar="DURATION", help="The longest that one scenario may take.")
     ] = "10min",
     runs: Annotated[Path, typer.Option("--runs", metavar="FOLDER", help="Where the runs' folders go.")] = Path("runs"),
+    inline: Annotated[
+        bool, typer.Option("--inline", help="People's devices in this process, for a debugger (processes only).")
+    ] = False,
 ) -> None:
-    """Run scenarios on topologies and judge them; a lab that is up with the same plan is used again."""
+    """Run scenarios on topologies, and judge them.
+
+    A lab that is up with the same plan is used again, with fresh people; otherwise a lab is made and ended.
+    """
     from lab.cli.edge import work
     from lab.cli.performance import Request, perform
     from lab.runner import exits
@@ -49,6 +56,7 @@ def run(
         keep=keep,
         within=seconds(timeout),
         runs=runs,
+        inline=inline,
     )
     outcomes = work(perform(request, plain_progress))
     if len(outcomes) > 1:

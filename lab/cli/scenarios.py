@@ -7,7 +7,7 @@ from lab.cli.show import Format, emit
 
 
 def scenarios(output: FormatOption = Format.TABLE) -> None:
-    """List the scenarios that ship with the lab, and what each shows."""
+    """List the scenarios that ship with the lab. Each says what it shows."""
     from lab.runner.scenarios import available, load
 
     found = [info for name in available() for info in load(name)]

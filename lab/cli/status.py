@@ -20,7 +20,7 @@ def status(
     ] = None,
     output: FormatOption = Format.TABLE,
 ) -> None:
-    """Show which labs are up, or how the servers of one are."""
+    """Show which labs are up. With a name: how its servers are."""
     from lab.cli.edge import work
     from lab.errors import UserError
     from lab.runtime import lab as labs

@@ -7,7 +7,7 @@ from lab.cli.show import Format, emit
 
 
 def topologies(output: FormatOption = Format.TABLE) -> None:
-    """List the topologies that ship with the lab, and what each teaches."""
+    """List the topologies that ship with the lab. Each says what it teaches."""
     from lab.packaged import names
     from lab.topology.files import load
 

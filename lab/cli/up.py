@@ -24,7 +24,10 @@ def up(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan; start nothing.")] = False,
     output: FormatOption = Format.TABLE,
 ) -> None:
-    """Start a federation; return once every link has carried a stanza both ways."""
+    """Start a federation that stays.
+
+    Returns once every link has carried a stanza both ways.
+    """
     from lab.topology.files import load
 
     wanted = load(topology)
@@ -74,9 +77,8 @@ def _people(users: int) -> str:
 def next_steps(lab: Lab) -> str:
     """What to do with a lab that is up."""
     edges = len(lab.plan.topology.links)
-    lines = [
-        f"{lab.name} is up ({lab.runtime.name}): {edges - len(lab.unknown)} of {edges} links have carried a stanza both ways.",
-    ]
+    probed = edges - len(lab.unknown)
+    lines = [f"{lab.name} is up ({lab.runtime.name}): {probed} of {edges} links have carried a stanza both ways."]
     lines += [f"  nothing of the lab's can probe {a} - {b}" for a, b in lab.unknown]
     if any(server.spec.users for server in lab.plan.servers):
         lines.append(f"  log in     user1@<domain> at its address; the password is in {lab.layout.secret}")

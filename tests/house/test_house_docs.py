@@ -55,7 +55,9 @@ def test_every_topology_field_is_documented() -> None:
     }  # fmt: skip
     page = text(DOCS / "topology.md")
     assert fields
-    _fail([f"docs/topology.md: says nothing of the field `{name}`" for name in sorted(fields) if f"`{name}" not in page])
+    _fail(
+        [f"docs/topology.md: says nothing of the field `{name}`" for name in sorted(fields) if f"`{name}" not in page]
+    )
 
 
 def test_every_topology_stands_on_the_page_with_its_sentence() -> None:
@@ -88,7 +90,9 @@ def test_every_check_is_documented() -> None:
     from lab.checks import CHECKS
 
     assert CHECKS
-    _fail([f"docs/checks.md: says nothing of the check `{n}`" for n in CHECKS if f"`{n}`" not in text(DOCS / "checks.md")])
+    _fail(
+        [f"docs/checks.md: says nothing of the check `{n}`" for n in CHECKS if f"`{n}`" not in text(DOCS / "checks.md")]
+    )
 
 
 def test_every_export_is_documented() -> None:
@@ -106,7 +110,13 @@ def test_every_exit_code_is_documented() -> None:
 def test_every_option_of_the_pytest_plugin_is_documented() -> None:
     found = re.findall(r'"(--xmpplab-[a-z-]+)"', (ROOT / "lab/testing/plugin.py").read_text())
     assert found
-    _fail([f"docs/pytest.md: says nothing of {name}" for name in sorted(set(found)) if name not in text(DOCS / "pytest.md")])
+    _fail(
+        [
+            f"docs/pytest.md: says nothing of {name}"
+            for name in sorted(set(found))
+            if name not in text(DOCS / "pytest.md")
+        ]
+    )
 
 
 def test_every_environment_variable_is_documented() -> None:
@@ -116,12 +126,24 @@ def test_every_environment_variable_is_documented() -> None:
         for name in re.findall(r"\bXMPPLAB_[A-Z]+\b", path.read_text(encoding="utf-8"))
     }
     every = "\n".join(text(page) for page in pages())
-    _fail([f"docs/environment.md: says nothing of {name} ({path})" for name, path in sorted(used.items()) if name not in every])
+    _fail(
+        [
+            f"docs/environment.md: says nothing of {name} ({path})"
+            for name, path in sorted(used.items())
+            if name not in every
+        ]
+    )
 
 
 def test_the_index_leads_to_every_page() -> None:
     linked = {(DOCS / target.partition("#")[0]).resolve() for _, target in links(DOCS / "index.md")}
-    _fail([f"docs/index.md: no link to {page.name}" for page in DOCS.rglob("*.md") if page.name != "index.md" and page not in linked])
+    _fail(
+        [
+            f"docs/index.md: no link to {page.name}"
+            for page in DOCS.rglob("*.md")
+            if page.name != "index.md" and page not in linked
+        ]
+    )
 
 
 @pytest.mark.parametrize("page", pages(), ids=lambda page: str(page.relative_to(ROOT)))
@@ -161,7 +183,11 @@ def test_topologies_in_the_documentation_load(block: Block, tmp_path: Path) -> N
 @pytest.mark.parametrize("block", list(blocks("console", "sh")), ids=lambda block: block.place)
 def test_commands_in_the_documentation_parse(block: Block) -> None:
     for number, line in enumerate(block.text.splitlines(), block.line):
-        shown = re.match(r"\$ (?:\w+=\S+ )*xmpplab (.+)", line) if block.language == "console" else re.match(r"xmpplab (.+)", line)
+        shown = (
+            re.match(r"\$ (?:\w+=\S+ )*xmpplab (.+)", line)
+            if block.language == "console"
+            else re.match(r"xmpplab (.+)", line)
+        )
         if shown:
             _parse(f"{block.file.relative_to(ROOT)}:{number}", shlex.split(shown[1], comments=True))
 

@@ -21,7 +21,14 @@ _FORBIDDEN = {
 
 #: The edges: where a broad `except` stands between somebody else's code and ours. File and why.
 EDGES = {
+    "lab/checks/judge.py": "a check that crashes is unknown, and the others still judge",
     "lab/cli/edge.py": "the command's own edge: everything becomes an exit code",
+    "lab/clients/host.py": "an agent answers each request, with the error if need be",
+    "lab/clients/inbox.py": "a stanza that breaks its handler is told as trouble, and the stream goes on",
+    "lab/network/control.py": "the service answers each request, with the error if need be",
+    "lab/network/dns.py": "a question that cannot be read must not end the name server",
+    "lab/network/service.py": "the service's own edge: what failed is told to who started it",
+    "lab/runner/run.py": "somebody else's scenario ends as an event of its run",
 }
 
 BINARY = {".png", ".tar", ".gz", ".ico"}
@@ -50,7 +57,9 @@ def test_lock_files_pin_and_hash_everything() -> None:
     wrong = []
     for path in ROOT.glob("requirements*.lock"):
         for number, line in enumerate(path.read_text().splitlines(), 1):
-            entry = re.fullmatch(r"[a-z0-9._-]+(\[[a-z,]+\])?==[^ ]+( ; .+)? \\|    --hash=sha256:[0-9a-f]{64}( \\)?", line)
+            entry = re.fullmatch(
+                r"[a-z0-9._-]+(\[[a-z,]+\])?==[^ ]+( ; .+)? \\|    --hash=sha256:[0-9a-f]{64}( \\)?", line
+            )
             if not entry:
                 wrong.append(f"{path.name}:{number}: {line!r} is no pinned, hashed requirement: run `make lock`")
     assert not wrong, "\n" + "\n".join(wrong)
@@ -80,7 +89,11 @@ def test_lock_files_hold_what_the_project_asks_for() -> None:
 
 def test_files_stay_one_thing() -> None:
     lengths = {path: len(path.read_text(encoding="utf-8").splitlines()) for path in python_files("lab")}
-    wrong = [f"{path.relative_to(ROOT)}: {n} lines, at most {LONGEST}: split it" for path, n in lengths.items() if n > LONGEST]
+    wrong = [
+        f"{path.relative_to(ROOT)}: {n} lines, at most {LONGEST}: split it"
+        for path, n in lengths.items()
+        if n > LONGEST
+    ]
     assert not wrong, "\n" + "\n".join(wrong)
 
 
@@ -130,6 +143,8 @@ def test_every_marker_is_used() -> None:
     options = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["pytest"]["ini_options"]
     text = "\n".join(path.read_text() for path in python_files("tests"))
     unused = [
-        mark for mark in (line.partition(":")[0].partition("(")[0] for line in options["markers"]) if f"mark.{mark}" not in text
+        mark
+        for mark in (line.partition(":")[0].partition("(")[0] for line in options["markers"])
+        if f"mark.{mark}" not in text
     ]
     assert not unused, f"pyproject.toml: markers that no test carries: {unused}"

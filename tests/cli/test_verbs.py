@@ -1,0 +1,216 @@
+"""The verbs, as far as they need no servers: help, dry runs, lists, bad usage. Golden files in golden/."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from lab.cli.app import VERBS, app
+from lab.cli.edge import run
+
+GOLDEN = Path(__file__).parent / "golden"
+PAIR = """\
+name: two
+teaches: A link with conditions and a server alone.
+unlinked: nxdomain
+servers: {a: {users: 2}, b: {}, c: {}}
+links: [{between: [a, b], latency: 40ms, rate: 1Mbit/s}, {between: [b, c], direct: true}]
+"""
+
+
+@pytest.fixture(autouse=True)
+def _alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Labs and runs of this test only, and a terminal that is as wide everywhere."""
+    monkeypatch.setenv("XMPPLAB_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("COLUMNS", "100")
+    monkeypatch.setenv("TERMINAL_WIDTH", "100")
+    monkeypatch.chdir(tmp_path)
+
+
+def _golden(name: str, text: str) -> None:
+    """Compare with a golden file; with XMPPLAB_GOLDEN=write it is written instead."""
+    file = GOLDEN / name
+    if os.environ.get("XMPPLAB_GOLDEN") == "write":
+        file.write_text(text)
+    assert text == file.read_text(), f"{file} differs: if that is meant, run again with XMPPLAB_GOLDEN=write"
+
+
+def test_help_lists_every_verb_whole(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(app, ["--help"]) == 0
+    told = capsys.readouterr().out
+    assert "..." not in told.partition("Commands:")[2], "a verb's first sentence is too long for the list: shorten it"
+    _golden("help.txt", told)
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_help_of_each_verb(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(app, [verb, "--help"]) == 0
+    assert f"Usage: xmpplab {verb} " in capsys.readouterr().out
+
+
+def test_help_takes_little_time() -> None:
+    """The promise is 0.3 s of processor time; the best of three, for others may use the machine."""
+    best = min(_cpu([sys.executable, "-m", "lab.cli", "--help"]) for _ in range(3))
+    assert best <= 0.3, f"{best:.2f} s"
+
+
+def _cpu(command: list[str]) -> float:
+    before = os.times()
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    after = os.times()
+    return after.children_user - before.children_user + after.children_system - before.children_system
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    from lab import __version__
+
+    assert run(app, ["--version"]) == 0
+    assert capsys.readouterr().out == f"xmpplab {__version__}\n"
+
+
+def test_no_verb_is_bad_usage(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(app, []) == 64
+    assert "Commands:" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["up"],
+        ["up", "no-such-topology"],
+        ["up", "ring:6", "--runtime", "cloud"],
+        ["up", "missing.yaml", "--dry-run"],
+        ["run"],
+        ["run", "everyone_writes"],
+        ["run", "no_such_scenario", "-t", "ring:3"],
+        ["run", "everyone_writes", "-t", "ring:3", "--name", "x"],
+        ["run", "everyone_writes", "-t", "ring:3", "--timeout", "5"],
+        ["down"],
+        ["down", "nobody"],
+        ["down", "nobody", "--all"],
+        ["status", "nobody"],
+        ["logs"],
+        ["exec", "a", "--", "ls"],
+        ["exec", "a"],
+        ["check", "no-such-run"],
+        ["report", "no-such-run"],
+        ["validate", "missing.yaml"],
+        ["graph", "missing.yaml"],
+    ],
+    ids=" ".join,
+)
+def test_bad_usage_is_64_and_leaves_nothing(
+    arguments: list[str], capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    assert run(app, arguments) == 64
+    told = capsys.readouterr()
+    assert told.err and "Traceback" not in told.err
+    assert not (tmp_path / "runs").exists() and not list((tmp_path / "home").glob("labs/*"))
+
+
+def test_errors_of_a_topology_come_all_at_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "bad.yaml").write_text("name: bad\nservers: {a: {userz: 1}}\nlinks: [{between: [a, z]}]\n")
+    assert run(app, ["up", "bad.yaml", "--dry-run"]) == 64
+    told = capsys.readouterr().err
+    assert "bad.yaml:2:" in told and "bad.yaml:3:" in told
+
+
+def test_dry_run_as_tables(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "two.yaml").write_text(PAIR)
+    assert run(app, ["up", "two.yaml", "--dry-run"]) == 0
+    _golden("dry_run.txt", capsys.readouterr().out)
+    assert not (tmp_path / "home").exists()
+
+
+def test_dry_run_as_json_is_the_plan(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "two.yaml").write_text(PAIR)
+    assert run(app, ["up", "two.yaml", "--dry-run", "-f", "json"]) == 0
+    plan = json.loads(capsys.readouterr().out)
+    assert [server["spec"]["name"] for server in plan["servers"]] == ["a", "b", "c"]
+    assert [(relay["source"], relay["target"]) for relay in plan["relays"]] == [("a", "b"), ("b", "a")]
+
+
+def test_status_of_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(app, ["status"]) == 0
+    assert "xmpplab up" in capsys.readouterr().out
+    assert run(app, ["status", "-f", "json"]) == 0
+    assert json.loads(capsys.readouterr().out) == []
+
+
+@pytest.mark.parametrize("verb", ["topologies", "scenarios"])
+def test_lists_carry_a_sentence_each(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(app, [verb, "-f", "json"]) == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert rows and all(row.get("teaches") or row.get("shows") for row in rows)
+
+
+def test_logs_of_a_lab(tmp_path: Path) -> None:
+    from lab.cli.logs import last_lines, log_files
+    from lab.errors import UserError
+    from lab.plan.layout import LOG, Layout
+
+    file = Layout(tmp_path).server("a") / LOG
+    file.parent.mkdir(parents=True)
+    file.write_text("one\ntwo\nthree\n")
+    labels = {path: label for label, path in log_files(tmp_path, ["a", "long"], None)}
+    assert labels[file] == "a      " and last_lines(file, 2) == ["two", "three"]
+    assert [path.parent.name for _, path in log_files(tmp_path, ["a", "long"], "long")] == ["long", "long"]
+    with pytest.raises(UserError, match="there are: a, long, service"):
+        log_files(tmp_path, ["a", "long"], "b")
+    assert last_lines(tmp_path / "missing", 5) == []
+
+
+def test_following_logs_sees_whole_lines_and_new_files(tmp_path: Path) -> None:
+    import asyncio
+
+    from lab.cli.logs import follow_files
+
+    old, new = tmp_path / "old", tmp_path / "new"
+    old.write_text("before\n")
+
+    async def seen() -> list[tuple[str, str]]:
+        lines = follow_files([("o", old), ("n", new)])
+        task = asyncio.ensure_future(anext(lines))
+        await asyncio.sleep(0)  # it has looked once: what stands there is old
+        with old.open("a") as file:
+            file.write("half")
+        new.write_text("hello\n")
+        first = await asyncio.wait_for(task, 10)
+        with old.open("a") as file:
+            file.write(" and half\n")
+        second = await asyncio.wait_for(anext(lines), 10)
+        await lines.aclose()
+        return [first, second]
+
+    assert asyncio.run(seen()) == [("n", "hello"), ("o", "half and half")]
+
+
+def test_tables_are_aligned_without_trailing_spaces() -> None:
+    from lab.cli.show import table
+
+    assert table(("a", "bbb"), [("xx", 1), ("y", "")]) == "a   bbb\nxx  1\ny"
+
+
+def test_progress_outside_a_terminal_is_lines(capsys: pytest.CaptureFixture[str]) -> None:
+    from lab.cli.show import live_progress
+
+    with live_progress() as progress:
+        progress("starting")
+        progress("[bold]ready")
+    assert capsys.readouterr().err == "starting\n[bold]ready\n"
+
+
+def test_merged_exit_codes() -> None:
+    from lab.runner import exits
+
+    assert exits.merge([0, 2, 3, 1, 70]) == 70
+    assert exits.merge([0, 2, 3, 1]) == 1
+    assert exits.merge([0, 2, 3]) == 3
+    assert exits.merge([0, 2]) == 2
+    assert exits.merge([0, 0]) == 0
+    assert exits.merge([]) == 2
