@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from lab.servers.common import hint, with_subdomains
 from lab.servers.conventions import FEED, OUTPUT
 from lab.servers.ejabberd.accounts import INITIAL, accounts_json
-from lab.servers.ejabberd.config import SOCKET, configuration, inetrc
+from lab.servers.ejabberd.config import SOCKET, configuration, inetrc, messages
 from lab.servers.ejabberd.launch import command, compile_command, environment
 from lab.servers.software import Blueprint, File, HttpCall, Operation, Refusal, Rendered, ScramKeys
 from lab.topology.spec import Unlinked
@@ -52,8 +52,8 @@ class Ejabberd:
         return with_subdomains(domain, "conference", "upload", "pubsub")
 
     def render(self, blueprint: Blueprint) -> Rendered:
-        """ejabberd.yml, inetrc (its DNS) and the command that runs it."""
-        files = (configuration(blueprint), inetrc(blueprint))
+        """ejabberd.yml, inetrc (its DNS), messages (no translations) and the command that runs it."""
+        files = (configuration(blueprint), inetrc(blueprint), messages())
         return Rendered(files, command(blueprint), environment(blueprint))
 
     def build(self, prefix: str, libraries: str, source: str, target: str) -> tuple[str, ...] | None:

@@ -25,6 +25,7 @@ CONFIGURATION = "ejabberd.yml"
 INETRC = "inetrc"
 DATA = "data"
 SOCKET = "api.sock"
+MESSAGES = "messages"
 
 Value = str | int | bool | Sequence["Value"] | Mapping[str, "Value"]
 
@@ -43,6 +44,11 @@ def configuration(blueprint: Blueprint) -> File:
     options = _general(blueprint) | _federation(blueprint) | {"listen": _listen(blueprint)}
     options |= {"modules": _modules(blueprint)}
     return File(CONFIGURATION, f"# xmpplab: {spec.name} ({spec.domain})\n" + _yaml(options))
+
+
+def messages() -> File:
+    """Translations: none. Reading all of ejabberd's takes a quarter of its start."""
+    return File(f"{MESSAGES}/en.msg", "%% English needs no translation.\n")
 
 
 def inetrc(blueprint: Blueprint) -> File:

@@ -9,7 +9,7 @@ the lab talks to it through a socket in its folder.
 from __future__ import annotations
 
 from lab.servers.conventions import LOG
-from lab.servers.ejabberd.config import CONFIGURATION, DATA, INETRC
+from lab.servers.ejabberd.config import CONFIGURATION, DATA, INETRC, MESSAGES
 from lab.servers.software import Blueprint
 
 #: One scheduler that sleeps when idle, one thread for files: many servers share few cores.
@@ -51,6 +51,7 @@ def environment(blueprint: Blueprint) -> tuple[tuple[str, str], ...]:
         ("LC_ALL", "C.UTF-8"),
         ("EJABBERD_CONFIG_PATH", f"{folder}/{CONFIGURATION}"),
         ("EJABBERD_LOG_PATH", f"{folder}/{LOG}"),
+        ("EJABBERD_MSGS_PATH", f"{folder}/{MESSAGES}"),
         ("ERL_INETRC", f"{folder}/{INETRC}"),
         ("ERL_CRASH_DUMP", f"{folder}/erl_crash.dump"),
         ("ERL_CRASH_DUMP_BYTES", "0"),  # dumps hold whatever was in memory, keys included
