@@ -35,7 +35,11 @@ class Count:
 
 
 class Flow:
-    """Bytes from one transport to another. Both are set by `connect`; until then nothing is taken in."""
+    """Bytes from one transport to another. Both are set by `connect`; what comes before that waits.
+
+    A transport that was told to pause in `connection_made` may still hand over its first read: uvloop begins to
+    read after that call.
+    """
 
     def __init__(self, wire: Wire, count: Count, on_end: Callable[[Ending], None]) -> None:
         self._wire, self._count, self._on_end = wire, count, on_end
@@ -44,15 +48,17 @@ class Flow:
         self._last = 0.0  # arrival of the last thing queued
         self._timer: asyncio.TimerHandle | None = None
         self._held_back = False  # the source is not read from
-        self._full = False  # the sink takes no more for now
+        self._full = True  # the sink takes no more for now; there is none yet
+        self._connected = False
         self._ended: Ending | None = None  # of the source
         self._dropped = False  # the sink is gone
 
     def connect(self, source: asyncio.Transport, sink: asyncio.Transport) -> None:
         """Say where bytes come from and go to. The source is read from once this returns."""
         self._loop = asyncio.get_running_loop()
-        self._source, self._sink = source, sink
+        self._source, self._sink, self._connected = source, sink, True
         source.resume_reading()
+        self.unblock()
 
     def feed(self, data: bytes) -> None:
         """Take bytes from the source."""
@@ -67,7 +73,7 @@ class Flow:
             self._last = self._wire.arrival(now, len(piece), self._last)
             self._queue.append((self._last, piece))
         self._queued += len(data)
-        if self._queued > self._wire.queue and not self._held_back:
+        if self._queued > self._wire.queue and not self._held_back and self._connected:
             self._held_back = True
             self._source.pause_reading()
         self._schedule(now)
