@@ -15,7 +15,7 @@ RunArgument = Annotated[
 
 def check(run: RunArgument = None) -> None:
     """Judge a run again from its history; write its verdict and end with its exit code."""
-    from lab.report.conclude import conclude
+    from lab.report import conclude
     from lab.runner import folders
 
     folder = folders.find(run)

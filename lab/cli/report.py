@@ -27,8 +27,7 @@ def report(
     import json
 
     from lab.checks import judge
-    from lab.report.conclude import load
-    from lab.report.summary import summary, to_json
+    from lab.report import load, summary, to_json
     from lab.runner import folders
 
     record = load(folders.find(run))

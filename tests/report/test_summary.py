@@ -8,8 +8,7 @@ from lab.errors import UserError
 from lab.history.events import Delivered, Note, ServerSaw, Step
 from lab.history.recorder import Recorder
 from lab.plan import files
-from lab.report.conclude import conclude, load
-from lab.report.summary import summary, to_json
+from lab.report import conclude, load, summary, to_json
 from lab.runner import folders
 from tests.checks.stories import Story
 
