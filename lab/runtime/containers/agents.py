@@ -8,39 +8,76 @@ host has no such address: not tried.
 from __future__ import annotations
 
 import asyncio
-import os
 import socket
+import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from lab.network.process import MARK
 from lab.plan.layout import Layout
 from lab.runtime.containers import engine as eng
 from lab.runtime.containers.attached import attach, streams
 from lab.runtime.containers.engine import Engine
 from lab.runtime.containers.provision import site
 from lab.runtime.containers.recipes import python_recipe
-from lab.runtime.containers.specs import agent_spec
+from lab.runtime.containers.specs import Spec, agent_spec
+from lab.runtime.containers.starting import create
+from lab.runtime.pipes import CLOSE_PATIENCE, spawn_agent
 from lab.runtime.protocol import Pipes
 
 if TYPE_CHECKING:
     from docker import DockerClient
 
 OURS = ("python3", "-m", "lab.clients.agent")
-LOG = "agents.log"  # in the lab's folder: what agents write to standard error
-_PATIENCE = 10.0  # seconds that an agent has to close its streams once its input has ended
 
 
 async def in_container(engine: Engine, layout: Layout, command: Sequence[str] = OURS) -> Pipes:
-    """An agent in a container; it has been started."""
-    libraries = site(await engine.machine())
-    spec = agent_spec(layout, command, python_recipe().tag, libraries)
-    container, connection = await engine.call(_start, engine.client, eng.name(layout), spec)
-    log = os.open(layout.root / LOG, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
-    reader, writer = await streams(connection, lambda data: _write(log, data))
+    """An agent in a container on the lab's network; its standard error is ours."""
+    spec = agent_spec(layout, command, python_recipe().tag, site(await engine.machine()))
+    container, connection = await engine.call(_start, engine.client, spec, eng.name(layout))
+    reader, writer = await streams(connection, _trouble)
 
     async def close() -> None:
         writer.close()
         await engine.call(_end, engine.client, container)
-        os.close(log)
 
     return Pipes(reader, writer, lambda: asyncio.ensure_future(close()))
+
+
+async def on_host(layout: Layout, argv: Sequence[str]) -> Pipes:
+    """A user's own agent as a child process."""
+    return await spawn_agent(argv, {MARK: str(layout.root)})
+
+
+def _trouble(data: bytes) -> None:
+    sys.stderr.write(data.decode(errors="replace"))
+
+
+def _start(client: DockerClient, spec: Spec, network: str) -> tuple[str, socket.socket]:
+    container = create(client, spec, network)
+    try:
+        connection = attach(client, container)
+        client.api.start(container)
+    except BaseException:
+        client.api.remove_container(container, force=True)
+        raise
+    return container, connection
+
+
+def _end(client: DockerClient, container: str) -> None:
+    """Return once the container is gone: by itself, as its input has ended, or killed after a while."""
+    from docker.errors import APIError, NotFound
+    from requests.exceptions import RequestException
+
+    try:
+        client.api.wait(container, timeout=CLOSE_PATIENCE, condition="removed")
+    except NotFound:
+        return
+    except RequestException:  # it has not ended
+        try:
+            client.api.remove_container(container, force=True)
+        except NotFound:
+            return
+        except APIError as error:
+            if error.status_code != 409:  # being removed already
+                raise

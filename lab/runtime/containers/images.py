@@ -18,13 +18,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lab.errors import MissingError
-from lab.plan.layout import home
 from lab.runtime.archive import machine_sources, sources_for
 from lab.runtime.containers.base import ensure_base
 from lab.runtime.containers.engine import OURS, OURS_VALUE, Engine, lone_error
-from lab.runtime.containers.recipes import Recipe
+from lab.runtime.containers.recipes import Recipe, cache
 from lab.runtime.packages import download
 from lab.runtime.protocol import Progress
+from lab.runtime.state import make_home
 
 if TYPE_CHECKING:
     from docker import DockerClient
@@ -58,9 +58,10 @@ async def ensure_images(engine: Engine, recipes: Sequence[Recipe], progress: Pro
 @contextlib.asynccontextmanager
 async def building() -> AsyncIterator[None]:
     """Hold this user's lock for building; a killed holder lets it go."""
-    folder = home() / "cache"
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    descriptor = os.open(folder / "containers.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    folder = cache()
+    make_home()
+    folder.mkdir(mode=0o755, parents=True, exist_ok=True)
+    descriptor = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         while True:
             try:
@@ -102,7 +103,7 @@ async def _make(engine: Engine, recipe: Recipe, base: asyncio.Task[str], progres
 
 async def _packages(recipe: Recipe, progress: Progress) -> list[Path]:
     """The .deb files of a recipe, from the cache or the archive; they are kept for when only a module changes."""
-    folder = home() / "cache" / f"debs-{recipe.packages_digest}"
+    folder = cache() / f"debs-{recipe.packages_digest}"
     if not folder.is_dir():
         progress(f"fetching the packages of {recipe.name} {recipe.version}")
         with tempfile.TemporaryDirectory(prefix=".debs-", dir=folder.parent) as name:

@@ -19,6 +19,7 @@ from lab.runtime.containers.recipes import Recipe, python_recipe, server_recipe
 from lab.runtime.containers.specs import Mount, Spec
 from lab.runtime.containers.wheels import fetch_site, site_folder
 from lab.runtime.protocol import Progress
+from lab.runtime.state import make_home
 from lab.topology.spec import Server
 
 if TYPE_CHECKING:
@@ -72,7 +73,8 @@ async def _provide_site(engine: Engine, images: asyncio.Task[None], progress: Pr
     target = site_folder(machine)
     if target.is_dir():
         return
-    target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_home()
+    target.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
     fetched = await engine.call(fetch_site, machine, target, progress)
     try:
         await images

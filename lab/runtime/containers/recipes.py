@@ -13,6 +13,7 @@ from pathlib import Path
 
 import lab
 from lab import packaged
+from lab.plan.layout import home
 from lab.runtime.archive import VARIABLE
 from lab.servers import software
 
@@ -47,6 +48,14 @@ class Recipe:
     def packages_digest(self) -> str:
         """Names the set of .deb files that it needs."""
         return hashlib.sha256("\n".join((self.suite, *self.packages, self.archive)).encode()).hexdigest()[:_DIGEST]
+
+
+def cache() -> Path:
+    """The folder of what images and their mounts are made of; all of it can be had again.
+
+    What is half made there has a name that begins with a dot.
+    """
+    return home() / "cache" / "containers"
 
 
 def server_recipe(name: str, version: str) -> Recipe:

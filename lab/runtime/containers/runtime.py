@@ -2,27 +2,138 @@
 
 Rules:
 - a network that could be created is the claim on its addresses;
-- everything of a lab carries its label, so a lab is ended by label: containers first, then the network; what an
-  interrupted call still makes is looked for again until nothing is left;
+- everything of a lab carries its label, and a lab is ended by label: containers first, then the network;
 - the services answer before the first server is started, or its first question would fail and be remembered.
 """
 
 from __future__ import annotations
 
-import asyncio
-import json
-import os
-import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from lab.errors import LabError, MissingError, NotReady, PeerError, TimedOut
+from lab.errors import LabError, MissingError, PeerError, UserError
 from lab.plan.layout import Layout
-from lab.plan.model import Ground, Plan, ServerPlan
-from lab.runtime.containers import agents, engine as eng, provision, specs, subnets, terminal
+from lab.plan.model import Ground, Plan
+from lab.runtime import operations as ops
+from lab.runtime.containers import agents, ending, provision, starting, states, subnets, terminal
+from lab.runtime.containers import engine as eng
 from lab.runtime.containers.engine import Engine
-from lab.runtime.protocol import SERVER_UID, Claim, Finding, Pipes, Progress, ServerState
+from lab.runtime.protocol import Claim, Finding, Pipes, Progress, ServerState
 from lab.runtime.reaper import Leash
 from lab.servers.software import Operation
 from lab.topology.spec import Server
+
+if TYPE_CHECKING:
+    from docker import DockerClient
+
+_ROUTES = Path("/proc/net/route")
+_leashes: dict[Path, Leash] = {}  # of this process's owned labs, by folder: they outlive a Containers object
+
+
+class Containers:
+    """Carries plans out with a container engine. See lab/runtime/protocol.py for what each coroutine promises."""
+
+    name = "containers"
+
+    def __init__(self, workers: int = eng.WORKERS) -> None:
+        self._engine = Engine(workers)
+
+    def findings(self) -> list[Finding]:
+        """Whether an engine answers."""
+        try:
+            version = eng.answering()
+        except MissingError as error:
+            return [Finding("container engine", False, str(error).partition(": start one")[0], eng.HOW_TO)]
+        return [Finding("container engine", True, f"version {version}")]
+
+    async def prepare(self, servers: Sequence[Server], progress: Progress) -> None:
+        """Images are built, libraries fetched. Raises MissingError, UserError for what cannot be in a container."""
+        if outside := [server.name for server in servers if server.software == "external"]:
+            raise UserError(
+                f"{', '.join(outside)}: a server that you run yourself cannot be reached from a lab of containers, whose "
+                "network is closed: use --runtime processes"
+            )
+        await provision.provide(self._engine, servers, progress)
+
+    async def claim(self, layout: Layout, servers: Sequence[Server]) -> Claim:
+        """The lab's network has been created. Raises MissingError if every subnet is taken."""
+        network = await self._engine.call(claim_network, self._engine.client, layout)
+        return Claim(Ground(runtime=self.name, network=network, folders="/lab"))
+
+    async def start(self, layout: Layout, plan: Plan, claim: Claim, *, owned: bool, progress: Progress) -> None:
+        """Services answer, every server has been started. Raises NotReady."""
+        if owned:
+            _leashes[layout.root] = Leash(layout)
+        await starting.start(self._engine, layout, plan, progress)
+
+    async def states(self, layout: Layout, plan: Plan) -> dict[str, ServerState]:
+        """Each server's container; one that is gone does not run."""
+        found = await self._engine.call(states.server_states, self._engine.client, layout)
+        gone = ServerState(running=False, detail="its container is gone")
+        inside = [one.spec.name for one in plan.servers if one.spec.software not in provision.ELSEWHERE]
+        return {name: found.get(name, gone) for name in inside}
+
+    def alive(self, layout: Layout) -> bool:
+        """Whether the lab's services run."""
+        return states.services_run(self._engine.client, layout)
+
+    async def operate(self, layout: Layout, plan: Plan, server: str, operations: Sequence[Operation]) -> None:
+        """Carried out through the server's folder, which the host has too. Raises PeerError."""
+        await ops.carry_out(layout.server(server), operations)
+
+    async def agent(self, layout: Layout, plan: Plan, argv: Sequence[str] | None = None) -> Pipes:
+        """Ours runs in a container on the lab's network, a user's own command on the host."""
+        if argv is None:
+            return await agents.in_container(self._engine, layout)
+        return await agents.on_host(layout, argv)
+
+    async def execute(self, layout: Layout, plan: Plan, server: str, argv: Sequence[str]) -> int:
+        """Runs in the server's container, as the server's user. Raises PeerError if that does not run."""
+        plan.server(server)
+        return terminal.run(self._engine.client, eng.name(layout, server), argv, eng.user())
+
+    async def stop(self, layout: Layout) -> None:
+        """Nothing with the lab's label is left in the engine. Raises TimedOut."""
+        await ending.end(self._engine, layout)
+        if leash := _leashes.pop(layout.root, None):
+            leash.drop()
+
+    async def leftovers(self) -> dict[str, list[str]]:
+        """What the engine has of any lab, by the lab's folder; labs that live are among them."""
+        return await self._engine.call(ending.leftovers, self._engine.client)
+
+    def close(self) -> None:
+        """Let connections and threads go."""
+        self._engine.close()
+
+
+def claim_network(client: DockerClient, layout: Layout) -> str:
+    """Create the lab's network on a subnet that nobody uses; the subnet. Raises MissingError."""
+    from docker.errors import APIError
+    from docker.types import IPAMConfig, IPAMPool
+
+    taken = subnets.routes(_ROUTES.read_text()) if _ROUTES.exists() else []
+    taken += [pool.get("Subnet", "") for one in client.api.networks() for pool in one["IPAM"].get("Config") or ()]
+    refused = ""
+    for subnet in subnets.free(taken):
+        pool = IPAMPool(subnet=str(subnet.network), iprange=subnet.agents, gateway=subnet.gateway)
+        try:
+            client.api.create_network(
+                eng.name(layout),
+                driver="bridge",
+                internal=True,
+                check_duplicate=True,
+                ipam=IPAMConfig(pool_configs=[pool]),
+                labels=eng.labels(layout),
+            )
+        except APIError as error:
+            if "overlap" not in str(error.explanation).lower():  # else another lab took it meanwhile
+                raise MissingError(f"the engine makes no network for the lab: {error.explanation}") from error
+            refused = str(error.explanation)
+        else:
+            return str(subnet.network)
+    raise MissingError(
+        f"no addresses are left for another lab in {subnets.RANGE} {refused}: end labs that are not needed "
+        "(xmpplab status, xmpplab down)"
+    )

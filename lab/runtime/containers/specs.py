@@ -18,13 +18,16 @@ from lab.plan.model import Plan, ServerPlan
 from lab.runtime.containers import engine
 
 RESOLV = "resolv.conf"  # in the lab's folder, mounted into every server
+SERVICES = "services"  # in the lab's folder: all that the services see of it
+_SERVICES_INSIDE = "/lab"
 _PROCESSES = 512  # an ejabberd has about 40 threads
-_FILES = 65536  # an Erlang machine makes a table of as many entries as there may be open files
 _TMP = {"/tmp": "rw,nosuid,nodev,size=64m,mode=1777"}  # noqa: S108 - inside the container
 _LOG_BYTES = "1m"  # of an image of the user's own, that is started by its own command
 
-#: Runs a command with its output appended to the file named first.
-_TO_FILE = ("/bin/sh", "-c", 'exec "$@" >>"$0" 2>&1')
+#: Runs a command with its output appended to the file named first. Open files are bounded here, and only downwards, as
+#: a container without capabilities may: an Erlang machine makes a table with an entry for each file it may open, and
+#: many engines allow a thousand million.
+_TO_FILE = ("/bin/sh", "-c", 'umask 077; [ "$(ulimit -n)" -le 65536 ] || ulimit -n 65536; exec "$@" >>"$0" 2>&1')
 
 
 @dataclass(frozen=True)
@@ -66,7 +69,7 @@ class Spec:
             read_only=True,
             tmpfs=_TMP,
             pids_limit=_PROCESSES,
-            ulimits=[Ulimit(name="nofile", soft=_FILES, hard=_FILES), Ulimit(name="core", soft=0, hard=0)],
+            ulimits=[Ulimit(name="core", soft=0, hard=0)],
             log_config=log if self.keeps_log else LogConfig(type="none"),
             auto_remove=self.attached,
             dns=[self.dns] if self.dns else None,
@@ -111,15 +114,16 @@ def server_spec(layout: Layout, plan: Plan, server: ServerPlan, image: str) -> S
 
 
 def services_spec(layout: Layout, plan: Plan, image: str, site: Path) -> Spec:
-    """The lab's DNS and relays: the lab's folder at /lab, where its control socket lies; keys of the authority are hidden."""
+    """The lab's DNS and relays. Of the lab it sees a folder of its own, with the plan: no key, no secret, no server's store."""
+    log = f"{_SERVICES_INSIDE}/{layout.service_log.name}"
     return Spec(
         name=engine.name(layout, "_services"),
         image=image,
-        command=(*_TO_FILE, f"/lab/{layout.service_log.name}", "python3", "-m", "lab.network.service", "/lab"),
+        command=(*_TO_FILE, log, "python3", "-m", "lab.network.service", _SERVICES_INSIDE),
         labels=engine.labels(layout, role="services"),
         user=engine.user(),
         address=plan.services,
-        mounts=(Mount(layout.root, "/lab", writable=True), *_code(site)),
+        mounts=(Mount(layout.root / SERVICES, _SERVICES_INSIDE, writable=True), *_code(site)),
         environment=(("HOME", "/tmp"),),  # noqa: S108 - inside the container
         sysctls={"net.ipv4.ip_unprivileged_port_start": "0"},  # DNS is port 53
     )

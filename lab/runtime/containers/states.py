@@ -47,3 +47,10 @@ def _last_words(client: DockerClient, container: dict[str, Any]) -> str:
     if inspected["HostConfig"]["LogConfig"]["Type"] != "none":
         parts.append(client.api.logs(container["Id"], tail=_LOG_LINES).decode(errors="replace").strip())
     return "; ".join(part for part in parts if part)
+
+
+def services_run(client: DockerClient, layout: Layout) -> bool:
+    """Whether the lab's DNS and relays are there."""
+    return any(
+        one["Labels"].get(eng.ROLE) == "services" and one["State"] == "running" for one in containers(client, layout)
+    )

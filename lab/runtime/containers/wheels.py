@@ -2,7 +2,7 @@
 
 So the host's proxy, certificates and index count, and both sides of a pipe run the same versions: those that are
 installed beside this process, with what they require on the image's Python. Their hashes are checked where
-requirements.lock is beside the package. They lie in <home>/cache/site-<digest>, are compiled once, and are
+requirements.lock is beside the package. They lie in <home>/cache/containers/site-<digest>, are compiled once, and are
 mounted read-only.
 """
 
@@ -20,8 +20,7 @@ from pathlib import Path
 
 import lab
 from lab.errors import MissingError
-from lab.plan.layout import home
-from lab.runtime.containers.recipes import PYTHON
+from lab.runtime.containers.recipes import PYTHON, cache
 from lab.runtime.protocol import Progress
 
 #: What lab.network.service and lab.clients.agent import, directly.
@@ -36,7 +35,7 @@ _MACHINES = {"amd64": "x86_64", "arm64": "aarch64"}  # as the engine and as whee
 def site_folder(machine: str) -> Path:
     """Where the libraries lie, or will; `machine` as the engine calls its architecture ("amd64")."""
     digest = hashlib.sha256("\n".join([PYTHON, machine, *_requirements()]).encode()).hexdigest()
-    return home() / "cache" / f"site-{digest[:12]}"
+    return cache() / f"site-{digest[:12]}"
 
 
 def fetch_site(machine: str, target: Path, progress: Progress) -> Path:

@@ -1,0 +1,133 @@
+"""Starting a lab's containers: services, then every server as soon as names work.
+
+Creating a container is cheap (40 ms) and starting one is not (0.5 s, one after the other in the engine), so
+servers are created while the services come up.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lab.errors import NotReady, PeerError
+from lab.network.control import Control
+from lab.plan.layout import Layout
+from lab.plan.model import Plan
+from lab.runtime.containers import engine as eng
+from lab.runtime.containers.engine import Engine, lone_error
+from lab.runtime.containers.provision import ELSEWHERE, image_of, site
+from lab.runtime.containers.recipes import python_recipe
+from lab.runtime.containers.specs import RESOLV, SERVICES, Spec, server_spec, services_spec
+from lab.runtime.protocol import SERVER_UID, Progress
+
+if TYPE_CHECKING:
+    from docker import DockerClient
+
+_SERVICES_PATIENCE = 60.0  # seconds: 1 on an idle machine
+_POLL = 0.02  # seconds between two tries to reach the services' control socket
+_LOOK = 0.5  # seconds between two looks whether their container still runs
+_EVIDENCE = 12  # last lines quoted of their log
+_RESOLVER = "nameserver {}\noptions timeout:1 attempts:2\n"
+
+
+async def start(engine: Engine, layout: Layout, plan: Plan, progress: Progress) -> None:
+    """Return once the services answer and every server has been started. Raises NotReady."""
+    libraries = site(await engine.machine())
+    write_shared(layout, plan)
+    network = eng.name(layout)
+    client = engine.client
+    servers = [
+        server_spec(layout, plan, server, image_of(server.spec))
+        for server in plan.servers
+        if server.spec.software not in ELSEWHERE
+    ]
+    services = services_spec(layout, plan, python_recipe().tag, libraries)
+    with lone_error():
+        async with asyncio.TaskGroup() as group:
+            up = group.create_task(_start_services(engine, layout, services, network))
+            created = [group.create_task(engine.call(create, client, spec, network)) for spec in servers]
+    del up
+    told = _counter(progress, len(created))
+
+    def run(container: str) -> None:
+        client.api.start(container)
+        told()
+
+    await engine.each(run, [task.result() for task in created])
+
+
+def create(client: DockerClient, spec: Spec, network: str | None) -> str:
+    """Create a container; its id. Raises PeerError with the engine's words."""
+    from docker.errors import APIError
+
+    try:
+        return str(client.api.create_container(**spec.arguments(client.api, network))["Id"])
+    except APIError as error:
+        raise PeerError(f"the engine does not create {spec.name or spec.image}: {error.explanation}") from error
+
+
+def write_shared(layout: Layout, plan: Plan) -> None:
+    """Write what containers share with the host: the servers' resolver, the services' folder, the people's folder."""
+    resolver = layout.root / RESOLV
+    resolver.write_text(_RESOLVER.format(plan.services))
+    resolver.chmod(0o644)
+    services = layout.root / SERVICES
+    services.mkdir(mode=0o700)
+    (services / layout.plan.name).write_bytes(layout.plan.read_bytes())
+    for path in (layout.control, layout.service_log, layout.service, layout.service_lock):
+        path.symlink_to(Path(SERVICES) / path.name)
+    people = layout.root / "people"
+    people.mkdir(mode=0o700, exist_ok=True)
+    if os.geteuid() == 0:
+        for folder in (services, services / layout.plan.name, people):
+            os.chown(folder, SERVER_UID, SERVER_UID)
+
+
+async def _start_services(engine: Engine, layout: Layout, spec: Spec, network: str) -> None:
+    container = await engine.call(create, engine.client, spec, network)
+    await engine.call(engine.client.api.start, container)
+    deadline = time.monotonic() + _SERVICES_PATIENCE
+    look = time.monotonic() + _LOOK
+    while not await _answers(layout):
+        if time.monotonic() > look:
+            state = (await engine.call(engine.client.api.inspect_container, container))["State"]
+            if not state["Running"]:
+                raise NotReady(f"the lab's services ended with exit code {state['ExitCode']}", log_lines(layout))
+            look = time.monotonic() + _LOOK
+        if time.monotonic() > deadline:
+            raise NotReady(f"the lab's services do not answer after {_SERVICES_PATIENCE:.0f} s", log_lines(layout))
+        await asyncio.sleep(_POLL)
+
+
+async def _answers(layout: Layout) -> bool:
+    try:
+        async with Control(layout.control):
+            return True
+    except PeerError:
+        return False
+
+
+def log_lines(layout: Layout) -> tuple[str, ...]:
+    """The last lines of the services' log."""
+    try:
+        lines = layout.service_log.read_text(errors="replace").splitlines()
+    except FileNotFoundError:
+        return ("its log was never written",)
+    return tuple(lines[-_EVIDENCE:])
+
+
+def _counter(progress: Progress, total: int) -> Callable[[], None]:
+    """Tells how many servers have been started; called from several threads, told in the loop's own."""
+    loop = asyncio.get_running_loop()
+    count = 0
+
+    def one() -> None:
+        nonlocal count
+        count += 1
+        progress(f"{count} of {total} servers started")
+
+    return lambda: loop.call_soon_threadsafe(one) and None
