@@ -21,7 +21,9 @@ local full = module:get_option_enum("lab_feed", "full", "meta") == "full";
 local file = assert(io.open(module:get_option_string("lab_feed_file"), "a"));
 
 local function encryption_of(stanza)
-	for child in stanza:childtags("encrypted") do return child.attr.xmlns; end
+	for child in stanza:childtags() do -- not childtags("encrypted"): that looks in the stanza's own namespace only
+		if child.name == "encrypted" then return child.attr.xmlns; end
+	end
 end
 
 local function readable(stanza)
