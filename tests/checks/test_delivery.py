@@ -1,0 +1,397 @@
+"""Delivery: outcome sets of messages, made wrong one way at a time."""
+
+from dataclasses import replace
+
+import pytest
+
+from lab.checks import Record, Value
+from lab.checks.delivery import check
+from lab.history.events import (
+    Bounced,
+    Connected,
+    Decrypted,
+    Delivered,
+    NotDecrypted,
+    NotSent,
+    RouteSettled,
+    Sent,
+    ServerSaw,
+)
+from tests.checks.stories import Story
+
+
+def judged(told):
+    return check(Record(tuple(told.events), told.plan))
+
+
+def two(**values):
+    told = Story()
+    alice, bob = told.device("alice", "island", **values), told.device("bob", "home", **values)
+    return told, alice, bob
+
+
+def only(verdict, value=Value.FAILED):
+    assert verdict.value is value, verdict
+    assert len(verdict.findings) == 1, verdict.findings
+    return verdict.findings[0]
+
+
+def change(told, place, **values):
+    told.events[place] = replace(told.events[place], **values)
+
+
+def copy_of(told, place, after=0, **values):
+    told.events.insert(place + 1 + after, replace(told.events[place], **values))
+
+
+def test_what_arrives_once_is_valid_and_counted():
+    told, alice, bob = two()
+    carol = told.device("carol", "public")
+    told.say(alice, bob)
+    told.say(alice, carol)  # no link: bounces
+    verdict = judged(told.finish())
+    assert (verdict.value, verdict.judged, verdict.findings) == (Value.VALID, 2, ())
+    assert verdict.sentence == "2 messages: 1 delivered once to each device that should get it, in order; 1 bounced."
+
+
+def test_no_message_judges_nothing():
+    verdict = judged(Story().finish())
+    assert (verdict.value, verdict.judged) == (Value.UNKNOWN, 0)
+
+
+def test_one_message_of_several_is_lost_and_named_with_its_last_hop():
+    told, alice, bob = two()
+    for _ in range(3):
+        told.say(alice, bob)
+    told.finish()
+    told.drop(Delivered, message="m2")
+    told.drop(ServerSaw, id="m2", server="home", direction="out")
+    finding = only(judged(told))
+    assert (finding.message, finding.servers) == ("m2", ("island", "home"))
+    assert finding.last_hop == "home took it from island (in, s2s)"
+    assert finding.cause == "home took it and gave it to no device"
+    assert "is lost" in finding.sentence
+    assert finding.stanzas[-1] == "home in s2s: <message id='m2'>None</message>"
+
+
+HOPS = [
+    (("home", "out", "c2s"), "home took it from island", "home took it and gave it to no device"),
+    (("home", "in", "s2s"), "island gave it to its stream to home", "lost on the link island - home"),
+    (("island", "out", "s2s"), "island took it from its sender's device", "island took it and never sent it on"),
+    (("island", "in", "c2s"), "", "it never reached island: lost between its sender's device and that server"),
+]
+
+
+@pytest.mark.parametrize("number", range(len(HOPS)))
+def test_the_last_hop_says_where_a_message_was_lost(number):
+    told, alice, bob = two()
+    told.say(alice, bob)
+    told.finish()
+    told.drop(Delivered, message="m1")
+    for server, direction, stream in (hop for hop, *_ in HOPS[: number + 1]):
+        told.drop(ServerSaw, id="m1", server=server, direction=direction, stream=stream)
+    finding = only(judged(told))
+    assert finding.last_hop.startswith(HOPS[number][1])
+    assert finding.cause == HOPS[number][2]
+
+
+def test_lost_after_the_last_server_is_said_so_too():
+    told, alice, bob = two()
+    told.say(alice, bob)
+    told.finish().drop(Delivered, message="m1")
+    assert only(judged(told)).cause == "lost between home and the device, or the device dropped it"
+
+
+def test_without_any_feed_no_hop_is_invented():
+    told, alice, bob = two()
+    told.say(alice, bob)
+    told.finish().drop(Delivered, message="m1")
+    told.drop(ServerSaw)
+    finding = only(judged(told))
+    assert (finding.last_hop, finding.cause) == ("", "no server's feed tells how far it came")
+
+
+@pytest.mark.parametrize(
+    ("settled", "why"),
+    [
+        (None, "no marker was sent after it"),
+        ({"arrived": False}, "the marker that was sent after it did not arrive either"),
+        ({"broken": True}, "a stream broke on the way"),
+    ],
+)
+def test_what_is_missing_without_proof_is_unknown(settled, why):
+    told, alice, bob = two()
+    told.say(alice, bob)
+    told.finish().drop(Delivered, message="m1")
+    if settled is None:
+        told.drop(RouteSettled)
+    else:
+        change(told, told.index(RouteSettled), **settled)
+    finding = only(judged(told), Value.UNKNOWN)
+    assert finding.message == "m1"
+    assert why in finding.sentence
+
+
+def test_a_marker_from_before_the_message_proves_nothing():
+    told, alice, bob = two()
+    told.add(RouteSettled, sender=alice, receiver=bob, arrived=True)
+    told.say(alice, bob)
+    told.finish().drop(Delivered, message="m1")
+    later = [place for place, event in enumerate(told.events) if type(event) is RouteSettled][1]
+    del told.events[later]
+    assert only(judged(told), Value.UNKNOWN).message == "m1"
+
+
+@pytest.mark.parametrize(("first", "second"), [("live", "live"), ("live", "offline"), ("offline", "offline")])
+def test_twice_is_found_and_the_repeating_server_named(first, second):
+    told, alice, bob = two()
+    told.say(alice, bob)
+    told.finish()
+    place = told.index(Delivered, message="m1")
+    change(told, place, via=first)
+    copy_of(told, place, via=second)
+    copy_of(told, told.index(ServerSaw, id="m1", server="home", direction="out"))
+    finding = only(judged(told))
+    assert finding.message == "m1"
+    assert f"delivered 2 times to {bob} ({first} and {second})" in finding.sentence
+    assert finding.cause == "home took it once and gave it out 2 times"
+
+
+@pytest.mark.parametrize("via", ["archive", "carbon"])
+def test_a_copy_is_no_second_time(via):
+    told, alice, bob = two()
+    told.say(alice, bob)
+    copy_of(told, told.index(Delivered, message="m1"), via=via)
+    assert judged(told.finish()).value is Value.VALID
+
+
+def test_a_copy_alone_counts_as_delivered():
+    told, alice, bob = two()
+    told.say(alice, bob)
+    change(told, told.index(Delivered), via="archive")
+    assert judged(told.finish()).value is Value.VALID
+
+
+def test_delivered_and_bounced_is_a_contradiction():
+    told, alice, bob = two()
+    told.say(alice, bob)
+    told.add(Bounced, message="m1", device=alice, condition="recipient-unavailable", by="home.test")
+    finding = only(judged(told.finish()))
+    assert (
+        "delivered to bob@home.test/phone and bounced as well (recipient-unavailable by home.test)" in finding.sentence
+    )
+
+
+def test_a_bounce_alone_is_an_honest_outcome():
+    told, alice, bob = two()
+    told.say(alice, bob)
+    told.add(Bounced, message="m1", device=alice, condition="service-unavailable", by="home.test")
+    told.finish().drop(Delivered, message="m1")
+    assert judged(told).value is Value.VALID
+
+
+def test_every_expected_device_counts():
+    told, alice, bob = two()
+    tablet = told.device("bob", "home", "tablet")
+    told.say(alice, bob, tablet)
+    told.finish().drop(Delivered, message="m1", device=tablet)
+    assert f"reached {tablet}, it did not" in only(judged(told)).sentence
+
+
+def test_a_message_that_never_left_its_device_is_not_judged():
+    told, alice, bob = two()
+    told.say(alice, bob)
+    told.say(alice, bob)
+    told.add(NotSent, message="m2", reason="no bundle")
+    told.finish().drop(Delivered, message="m2")
+    verdict = judged(told)
+    assert (verdict.value, verdict.judged) == (Value.VALID, 1)
+
+
+def later():
+    """A message to somebody who is away, and comes online afterwards."""
+    told, alice, bob = two()
+    told.say(alice, bob)
+    told.drop(Delivered)
+    told.drop(Connected, device=bob)
+    change(told, told.index(Sent), expected=("bob@home.test",))
+    return told, alice, bob
+
+
+def test_offline_messages_arrive_once_with_whoever_comes_first():
+    told, alice, bob = later()
+    told.device("bob", "home")
+    told.add(Delivered, message="m1", sender=alice, device=bob, stream="s", via="offline")
+    told.device("bob", "home", "tablet")
+    assert judged(told.finish()).value is Value.VALID
+
+
+def test_the_offline_store_is_not_handed_out_twice():
+    told, alice, bob = later()
+    tablet = told.device("bob", "home", "tablet")
+    told.device("bob", "home")
+    for device in (tablet, bob):
+        told.add(Delivered, message="m1", sender=alice, device=device, stream="s", via="offline")
+    assert "from the offline store to several devices" in only(judged(told.finish())).sentence
+
+
+def test_who_comes_back_and_gets_nothing_has_lost_it():
+    told, _, _ = later()
+    told.device("bob", "home")
+    assert "is lost" in only(judged(told.finish())).sentence
+
+
+def test_nobody_who_comes_back_proves_nothing():
+    told, _, _ = later()
+    assert "nobody it was sent to came online" in only(judged(told.finish()), Value.UNKNOWN).sentence
+
+
+def test_what_nobody_sent_is_forged():
+    told, alice, bob = two()
+    told.say(alice, bob)
+    told.add(Delivered, message="x9", sender=alice, device=bob, stream="s", via="live")
+    finding = only(judged(told.finish()))
+    assert (finding.message, "nobody sent it" in finding.sentence) == ("x9", True)
+
+
+@pytest.mark.parametrize("sender", ["home.test", "room@conference.home.test"])
+def test_what_servers_and_rooms_write_themselves_is_not_forged(sender):
+    told, alice, bob = two()
+    told.say(alice, bob)
+    told.add(Delivered, message="welcome", sender=sender, device=bob, stream="s", via="live")
+    assert judged(told.finish()).value is Value.VALID
+
+
+def test_a_forged_sender_is_found():
+    told, alice, bob = two()
+    told.say(alice, bob)
+    change(told, told.index(Delivered), sender="mallory@island.test/phone")
+    assert "as if mallory@island.test/phone had sent it" in only(judged(told.finish())).sentence
+
+
+def test_a_message_handed_to_a_stranger_is_found():
+    told, alice, bob = two()
+    eve = told.device("eve", "home")
+    told.say(alice, bob)
+    copy_of(told, told.index(Delivered), device=eve)
+    assert f"handed to {eve}, whom it was not sent to" in only(judged(told.finish())).sentence
+
+
+def test_an_id_used_twice_is_unknown():
+    told, alice, bob = two()
+    told.say(alice, bob)
+    copy_of(told, told.index(Sent), after=1)
+    assert "used for two messages" in only(judged(told.finish()), Value.UNKNOWN).sentence
+
+
+# -- order ------------------------------------------------------------------------------------------------------
+
+
+def swap(told, one, other):
+    told.events[one], told.events[other] = told.events[other], told.events[one]
+
+
+def reordered():
+    told, alice, bob = two()
+    for _ in range(3):
+        told.say(alice, bob)
+    told.finish()
+    swap(told, told.index(Delivered, message="m1"), told.index(Delivered, message="m2"))
+    return told
+
+
+def test_order_is_judged_and_both_messages_named():
+    told = reordered()
+    swap(
+        told,
+        told.index(ServerSaw, id="m1", server="home", direction="out"),
+        told.index(ServerSaw, id="m2", server="home", direction="out"),
+    )
+    finding = only(judged(told))
+    assert finding.message == "m2"
+    assert "m2 from alice@island.test overtook m1" in finding.sentence
+    assert finding.cause == "home took them in order and gave them out reversed"
+
+
+def test_a_marker_that_overtakes_is_found_too():
+    told, alice, bob = two()
+    told.say(alice, bob)
+    told.finish()
+    swap(told, told.index(Delivered, message="m1"), told.index(Delivered, message="m2"))
+    assert only(judged(told)).message == "m2"
+
+
+def test_sends_at_once_count_in_the_order_their_server_took_them():
+    told = reordered()
+    swap(
+        told,
+        told.index(ServerSaw, id="m1", server="island", direction="in"),
+        told.index(ServerSaw, id="m2", server="island", direction="in"),
+    )
+    assert judged(told).value is Value.VALID
+
+
+@pytest.mark.parametrize("values", [{"stream": "another"}, {"via": "archive"}])
+def test_order_is_that_of_one_live_stream(values):
+    told = reordered()
+    change(told, told.index(Delivered, message="m1"), **values)
+    assert judged(told).value is Value.VALID
+
+
+def test_two_senders_have_no_common_order():
+    told, alice, bob = two()
+    carol = told.device("carol", "island")
+    told.say(alice, bob)
+    told.say(carol, bob)
+    swap(told, told.index(Delivered, message="m1"), told.index(Delivered, message="m2"))
+    assert judged(told.finish()).value is Value.VALID
+
+
+# -- decryption -------------------------------------------------------------------------------------------------
+
+
+def encrypted(**values):
+    told, alice, bob = two(encryption="omemo", **values)
+    told.say(alice, bob, encryption="omemo")
+    return told, alice, bob
+
+
+def test_what_is_decrypted_as_it_was_sent_is_valid():
+    told, _, _ = encrypted()
+    assert judged(told.finish()).value is Value.VALID
+
+
+@pytest.mark.parametrize(("matches", "value"), [(False, Value.FAILED), (None, Value.UNKNOWN)])
+def test_another_text_fails_and_an_unknown_one_is_unknown(matches, value):
+    told, _, _ = encrypted()
+    change(told, told.index(Decrypted), matches=matches)
+    assert only(judged(told.finish()), value).message == "m1"
+
+
+def test_a_device_that_cannot_decrypt_says_why():
+    told, _, bob = encrypted()
+    told.drop(Decrypted)
+    told.add(NotDecrypted, message="m1", device=bob, encryption="omemo", reason="no session")
+    assert only(judged(told.finish())).cause == "no session"
+
+
+def test_an_archived_copy_need_not_be_decrypted_again():
+    told, _, bob = encrypted()
+    told.add(NotDecrypted, message="m1", device=bob, encryption="omemo", reason="duplicate")
+    assert judged(told.finish()).value is Value.VALID
+
+
+def test_a_device_that_says_nothing_fails_only_behind_a_marker():
+    told, _, _ = encrypted()
+    told.drop(Decrypted)
+    assert only(judged(told.finish())).message == "m1"
+    told.drop(RouteSettled)
+    assert judged(told).value is Value.UNKNOWN
+
+
+@pytest.mark.parametrize(("encryption", "value"), [("plain", Value.VALID), ("", Value.UNKNOWN)])
+def test_a_device_without_encryption_need_not_decrypt(encryption, value):
+    told, _, bob = encrypted()
+    told.drop(Decrypted)
+    change(told, told.index(Connected, device=bob), encryption=encryption)
+    assert judged(told.finish()).value is value

@@ -1,0 +1,152 @@
+from dataclasses import replace
+
+import pytest
+
+from lab.checks import Record, Value
+from lab.checks.reachability import GRACE, check
+from lab.history.events import Bounced, Delivered, RouteSettled, ServerSaw
+from lab.servers import software
+from lab.topology.spec import Server, Unlinked
+from tests.checks.stories import Story, plan
+
+
+def judged(told):
+    return check(Record(tuple(told.events), told.plan))
+
+
+def only(verdict, value=Value.FAILED):
+    assert verdict.value is value, verdict
+    assert len(verdict.findings) == 1, verdict.findings
+    return verdict.findings[0]
+
+
+def three(**values):
+    told = Story(plan(**values))
+    return told, told.device("alice", "island"), told.device("bob", "home"), told.device("carol", "public")
+
+
+@pytest.mark.parametrize("unlinked", list(Unlinked))
+def test_everyone_to_everyone_equals_the_graph(unlinked):
+    told, *people = three(unlinked=unlinked)
+    dave = told.device("dave", "home")
+    for a in (*people, dave):
+        for b in (*people, dave):
+            if a is not b:
+                told.say(a, b)
+    verdict = judged(told.finish())
+    assert verdict.value is Value.VALID, verdict
+    assert verdict.sentence == "7 ordered pairs of servers used: 5 delivered, 2 refused as promised."
+
+
+def test_nothing_used_judges_nothing():
+    assert judged(Story().finish()).judged == 0
+
+
+def bounced():
+    told, alice, _, carol = three()
+    told.say(alice, carol)
+    return told.finish(), alice, carol
+
+
+def test_what_crosses_without_a_link_fails():
+    told, alice, carol = bounced()
+    told.add(Delivered, message="m1", sender=alice, device=carol, stream="s", via="live")
+    finding = only(judged(told))
+    assert (finding.message, finding.servers) == ("m1", ("island", "public"))
+    assert "though there is no link" in finding.sentence
+
+
+def test_another_condition_than_promised_fails_and_names_both():
+    told, _, _ = bounced()
+    place = told.index(Bounced)
+    told.events[place] = replace(told.events[place], condition="internal-server-error")
+    sentence = only(judged(told)).sentence
+    assert "refused with internal-server-error by public.test; promised is remote-server-not-found" in sentence
+
+
+def test_the_table_is_that_of_the_senders_software():
+    told, _, _, carol = three(unlinked=Unlinked.REFUSED)
+    told.say(carol, told.device("erin", "island"))  # public is an ejabberd
+    wanted = software("ejabberd").refusal("", Unlinked.REFUSED).conditions
+    assert told.events[told.index(Bounced)].condition in wanted
+    assert judged(told.finish()).value is Value.VALID
+
+
+def test_a_late_refusal_fails():
+    told, _, _ = bounced()
+    place = told.index(Bounced)
+    within = software("prosody").refusal("", Unlinked.NXDOMAIN).within
+    told.events[place] = replace(told.events[place], at=1000.0 + within + GRACE + 1)
+    assert "refused after" in only(judged(told)).sentence
+
+
+@pytest.mark.parametrize(("more", "value"), [(1.0, Value.FAILED), (-5.0, Value.UNKNOWN)])
+def test_silence_fails_once_the_deadline_is_over(more, value):
+    told, _, _ = bounced()
+    told.drop(Bounced)
+    within = software("prosody").refusal("", Unlinked.NXDOMAIN).within
+    told.events[-1] = replace(told.events[-1], at=told.events[0].at + within + GRACE + more)
+    finding = only(judged(told), value)
+    assert "neither delivered nor refused" in finding.sentence
+    assert finding.cause == "island took it and never sent it on"
+
+
+def refused(condition, broken=False):
+    told, alice, bob, _ = three()
+    told.say(alice, bob)
+    told.add(Bounced, message="m1", device=alice, condition=condition, by="home.test")
+    told.finish().drop(Delivered, message="m1")
+    place = told.index(RouteSettled)
+    told.events[place] = replace(told.events[place], broken=broken)
+    return judged(told)
+
+
+def test_a_link_that_refuses_fails():
+    finding = only(refused("remote-server-timeout"))
+    assert "came back with remote-server-timeout from home.test, though the two are linked" in finding.sentence
+    assert finding.servers == ("island", "home")
+    assert "policy" in only(refused("not-allowed")).cause
+
+
+def test_a_bounce_while_the_link_was_cut_does_not():
+    assert refused("remote-server-timeout", broken=True).value is Value.VALID
+
+
+def test_the_receivers_own_answer_proves_that_it_was_reached():
+    assert refused("service-unavailable").value is Value.VALID
+
+
+def test_a_link_of_which_nothing_was_heard_is_unknown():
+    told, alice, bob, _ = three()
+    told.say(alice, bob)
+    told.finish()
+    told.drop(Delivered)
+    told.drop(ServerSaw, server="home")
+    place = told.index(RouteSettled)
+    told.events[place] = replace(told.events[place], arrived=False)
+    assert "Whether island reaches home" in only(judged(told), Value.UNKNOWN).sentence
+
+
+@pytest.mark.parametrize("sender", ["alice@island.test/phone", "room@conference.island.test/nick", "island.test"])
+def test_no_stanza_enters_from_a_server_without_a_link(sender):
+    told, alice, bob, _ = three()
+    told.say(alice, bob)
+    told.finish()
+    for _ in range(3):
+        told.add(
+            ServerSaw, server="public", direction="in", stream="s2s", name="presence", type=None, id=None,
+            sender=sender,
+            receiver="carol@public.test", size=9, encryption=None, body=False, stanza="<presence/>",
+        )  # fmt: skip
+    finding = only(judged(told))
+    assert finding.servers == ("island", "public")
+    assert finding.stanzas == ("public in s2s: <presence/>",)
+
+
+def test_a_server_the_lab_does_not_know_may_refuse_in_its_own_way():
+    servers = (Server("island", "island.test", "custom", ""), Server("public", "public.test", "prosody", ""))
+    told = Story(plan(servers, links=()))
+    told.say(told.device("alice", "island"), told.device("carol", "public"))
+    place = told.index(Bounced)
+    told.events[place] = replace(told.events[place], condition="policy-violation")
+    assert judged(told.finish()).value is Value.VALID

@@ -1,0 +1,142 @@
+import base64
+from dataclasses import replace
+
+import pytest
+
+from lab.checks import Record, Value
+from lab.checks.secrecy import check
+from lab.history.events import CanaryFound, Searched, ServerSaw
+from lab.topology.spec import Feed, Server
+from tests.checks.stories import Story, plan
+
+CANARY = "canary-6f1d2c3b4a5968778695a4b3"
+
+
+def judged(told):
+    return check(Record(tuple(told.events), told.plan))
+
+
+def only(verdict, value=Value.FAILED):
+    assert verdict.value is value, verdict
+    assert len(verdict.findings) == 1, verdict.findings
+    return verdict.findings[0]
+
+
+def secret(encryption="omemo", the_plan=None):
+    told = Story(the_plan)
+    alice, bob = told.device("alice", "island", encryption="omemo"), told.device("bob", "home", encryption="omemo")
+    told.say(alice, bob, encryption=encryption, canary=CANARY)
+    return told
+
+
+def test_a_canary_that_nobody_can_read_is_valid():
+    verdict = judged(secret().finish())
+    assert (verdict.value, verdict.judged) == (Value.VALID, 1)
+    assert verdict.sentence == "1 canary sent, and no server can read any of them."
+
+
+def test_without_a_canary_nothing_is_judged():
+    told = Story()
+    told.say(told.device("alice", "island"), told.device("bob", "home"))
+    verdict = judged(told.finish())
+    assert (verdict.value, verdict.judged) == (Value.UNKNOWN, 0)
+
+
+def test_plain_text_is_seen_by_every_server_on_the_way():
+    verdict = judged(secret("plain").finish())
+    assert verdict.value is Value.FAILED
+    assert [finding.sentence.split(" can ")[0] for finding in verdict.findings] == ["Server island", "Server home"]
+    assert verdict.findings[0].message == "m1"
+    assert verdict.findings[0].cause == "the message was sent without end-to-end encryption"
+    assert CANARY in verdict.findings[0].stanzas[0]
+
+
+@pytest.mark.parametrize(
+    "code",
+    [bytes, lambda text: base64.b64encode(b"x" + text), lambda text: text.hex().encode()],
+    ids=["raw", "base64", "hex"],
+)
+def test_plain_text_beside_the_ciphertext_is_found_in_any_coding(code):
+    told = secret().finish()
+    place = told.index(ServerSaw, id="m1", server="home", direction="in")
+    beside = f"<message><encrypted/><body>{code(CANARY.encode()).decode()}</body></message>"
+    told.events[place] = replace(told.events[place], stanza=beside)
+    finding = only(judged(told))
+    assert (finding.message, finding.servers) == ("m1", ("island", "home"))
+    assert "Server home can read the secret of message m1" in finding.sentence
+    assert finding.cause == "the plain text went out beside the ciphertext"
+    assert finding.stanzas == (f"home in s2s: {beside}",)
+
+
+@pytest.mark.parametrize("place", ["store", "archive", "log"])
+def test_a_canary_in_a_place_is_found(place):
+    told = secret().finish()
+    told.add(CanaryFound, server="home", place=place, canary=CANARY, encoding="hex", where="data/x.list", message="m1")
+    assert (
+        f"home can read the secret of message m1 (island - home): {place} (hex, data/x.list)"
+        in only(judged(told)).sentence
+    )
+
+
+def test_a_canary_that_no_message_carried_and_yet_got_out_is_found():
+    told = Story().finish()
+    told.add(CanaryFound, server="home", place="log", canary=CANARY, encoding="raw", where="server.log")
+    assert only(judged(told)).value is Value.FAILED
+
+
+def test_an_encrypted_message_with_a_readable_body_fails_even_in_a_meta_feed():
+    told = secret().finish()
+    place = told.index(ServerSaw, id="m1", server="island", direction="in")
+    told.events[place] = replace(told.events[place], stanza=None, encryption=None, body=True)
+    assert "island saw a readable body" in only(judged(told)).sentence
+
+
+@pytest.mark.parametrize("feed", [Feed.META, Feed.OFF])
+def test_a_server_that_does_not_tell_whole_stanzas_leaves_it_unknown(feed):
+    servers = (Server("island", "island.test", "prosody", ""), Server("home", "home.test", "prosody", "", feed=feed))
+    told = secret(the_plan=plan(servers, links=(("island", "home"),)))
+    told.finish()
+    for place, event in enumerate(told.events):
+        if type(event) is ServerSaw and event.server == "home":
+            told.events[place] = replace(event, stanza=None)
+    sentence = only(judged(told), Value.UNKNOWN).sentence
+    assert sentence.startswith(f"Whether server home can read secrets is not known: its feed is '{feed}'")
+
+
+def test_a_server_the_lab_cannot_look_into_leaves_it_unknown():
+    servers = (Server("island", "island.test", "prosody", ""), Server("home", "home.test", "external", ""))
+    told = secret(the_plan=plan(servers, links=(("island", "home"),)))
+    assert "cannot look into external" in only(judged(told.finish()), Value.UNKNOWN).sentence
+
+
+def test_no_search_at_all_is_unknown():
+    verdict = judged(secret().finish(search=False))
+    assert verdict.value is Value.UNKNOWN
+    assert "was not searched after the last secret was sent" in verdict.sentence
+
+
+def test_a_search_before_the_secret_was_sent_does_not_count():
+    told = secret().finish()
+    found = told.index(Searched, server="home", place="archive")
+    told.events.insert(0, told.events.pop(found))
+    assert "its archive was not searched after" in only(judged(told), Value.UNKNOWN).sentence
+
+
+def test_a_search_that_misses_what_must_be_there_is_unknown():
+    told = secret().finish()
+    found = told.index(Searched, server="home", place="archive")
+    told.events[found] = replace(told.events[found], control=False)
+    assert "what must stand there was not found either" in only(judged(told), Value.UNKNOWN).sentence
+
+
+def test_a_feed_without_a_file_is_unknown():
+    told = secret().finish()
+    found = told.index(Searched, server="island", place="feed")
+    told.events[found] = replace(told.events[found], files=0)
+    assert "it has written no feed" in only(judged(told), Value.UNKNOWN).sentence
+
+
+def test_a_leak_outranks_what_is_not_known():
+    told = secret().finish(search=False)
+    told.add(CanaryFound, server="home", place="log", canary=CANARY, encoding="raw", where="server.log", message="m1")
+    assert judged(told).value is Value.FAILED
