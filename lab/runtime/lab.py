@@ -224,7 +224,7 @@ async def _bring_up(
         await runtime.prepare(topology.servers, progress)
         claim = await runtime.claim(layout, topology.servers)
         plan = build(topology, claim.ground)
-        layout.plan.write_text(files.dump(plan))
+        state.write_whole(layout.plan, files.dump(plan))
         password, keys = folders.draw_secret(layout)
         folders.write_servers(layout, plan, keys)
         progress(f"starting {len(plan.servers)} servers ({runtime.name})")

@@ -19,6 +19,8 @@ from typing import Any
 
 from lab.network.process import MARK
 
+__all__ = ["MARK", "Identity", "command", "die_with_parent", "end_marked", "marked"]
+
 _PR_SET_PDEATHSIG = 1
 _POLL = 0.02  # seconds between two looks at /proc while processes end: they need 5-50 ms
 _DEAD = frozenset("ZXx")  # states of processes that run no more

@@ -109,14 +109,16 @@ async def _sweep_containers(progress: Progress) -> list[str]:
     if any(not finding.good for finding in runtime.findings()):
         return []
     swept = []
-    for folder in await runtime.leftovers():
-        layout = Layout(Path(folder))
-        if layout.root.exists():  # its folder is what decides: it was not a leftover above
-            continue
-        try:
-            await runtime.stop(layout)
-        except LabError as error:
-            progress(f"containers of {folder} cannot be removed: {error}")
-            continue
-        swept.append(f"containers and networks of the lab {layout.name}")
+    try:
+        for folder, things in (await runtime.leftovers()).items():
+            if Path(folder).exists():  # what lies in it decided above
+                continue
+            try:
+                await runtime.stop(Layout(Path(folder)))
+            except LabError as error:
+                progress(f"what is left of {folder} cannot be removed: {error}")
+                continue
+            swept.append(f"{', '.join(things)} of the lab {Path(folder).name}")
+    finally:
+        runtime.close()
     return swept

@@ -38,7 +38,7 @@ FORMAT = 1  # of a tree: raise it when trees are made otherwise
 STAMP = "stamp"
 _LOCK_POLL = 0.1  # seconds
 _LOCK_PATIENCE = 900.0  # seconds: another process may be downloading 60 MB over a slow line
-_SPACE = 400 << 20  # bytes: 60 MB downloaded, 170 MB unpacked, and room for both
+SPACE = 400 << 20  # bytes: 60 MB downloaded, 170 MB unpacked, and room for both
 
 
 def cache() -> Path:
@@ -48,7 +48,7 @@ def cache() -> Path:
 
 def release_packages(release: str) -> list[str]:
     """Every package that some software of this release needs: a release has one tree for all."""
-    found = set()
+    found: set[str] = set()
     for name in names():
         kind = software(name)
         for version in kind.versions:
@@ -59,8 +59,13 @@ def release_packages(release: str) -> list[str]:
 
 def tree_path(release: str, architecture: str) -> Path:
     """Where the tree of a release lies, whether it is there or not."""
-    text = "\n".join([str(FORMAT), release, architecture, *packages.BASE, *release_packages(release)])
+    text = "\n".join([str(FORMAT), release, *packages.BASE, *release_packages(release)])
     return cache() / "trees" / f"{release}-{architecture}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
+
+
+def whole_trees(release: str) -> list[Path]:
+    """Complete trees of a release as this version makes them, for any architecture."""
+    return [path for path in sorted((cache() / "trees").glob(tree_path(release, "*").name)) if is_whole(path)]
 
 
 def is_whole(tree: Path) -> bool:
@@ -252,7 +257,7 @@ def _suite(name: str) -> str:
 
 def _check_space() -> None:
     free = shutil.disk_usage(cache()).free
-    if free < _SPACE:
+    if free < SPACE:
         raise MissingError(
-            f"{cache()} has {free >> 20} MB left and the servers need {_SPACE >> 20}: make room, or set XMPPLAB_HOME"
+            f"{cache()} has {free >> 20} MB left and the servers need {SPACE >> 20}: make room, or set XMPPLAB_HOME"
         )
