@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from lab.history.recorder import Recorder
 
@@ -15,7 +15,7 @@ class Run:
     """What is known of a run while it goes on."""
 
     recorder: Recorder
-    doing: list[str] = field(default_factory=list)  # steps begun and not ended, for the evidence of a timeout
+    broke: tuple[BaseException, str] | None = None  # the last error that left a step, and that innermost step
 
 
 #: None outside any run: `expect` then only raises, `step` only groups.

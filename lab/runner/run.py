@@ -169,8 +169,8 @@ async def _tell(info: ScenarioInfo, federation: Running, recorder: Recorder, wit
             return _end(NOT_APPLICABLE, str(error))
         except Exception as error:  # noqa: BLE001 - the edge of somebody else's script
             if limit.expired():
-                return _end(LAB_ERROR, f"the scenario was not over after {within:g} s{_doing(run)}")
-            return _end(LAB_ERROR, _describe(error, info) + _doing(run))
+                return _end(LAB_ERROR, f"the scenario was not over after {within:g} s{_doing(run, error)}")
+            return _end(LAB_ERROR, _describe(error, info) + _doing(run, error))
     return _end(FINISHED, "")
 
 
@@ -208,8 +208,10 @@ def _text(error: BaseException) -> str:
     return str(error) if isinstance(error, LabError) else f"{type(error).__name__}: {error}"
 
 
-def _doing(run: Run) -> str:
-    return f", in the step {run.doing[-1]!r}" if run.doing else ""
+def _doing(run: Run, error: BaseException) -> str:
+    """In which step it happened; a TimeoutError's cause is the cancellation that left the step."""
+    known = run.broke is not None and run.broke[0] in (error, error.__cause__)
+    return f", in the step {run.broke[1]!r}" if run.broke and known else ""
 
 
 def _end(how: str, detail: str) -> RunEnded:

@@ -25,13 +25,15 @@ def step(text: str) -> Iterator[None]:
         return
     recorder = run.recorder
     token = around.set((*around.get(), text))
-    run.doing.append(text)
     recorder.record(Step(at=recorder.now(), text=text, phase="begin"))
     failed = True
     try:
         yield
         failed = False
+    except BaseException as error:
+        if run.broke is None or run.broke[0] is not error:
+            run.broke = (error, text)
+        raise
     finally:
-        run.doing.remove(text)
         around.reset(token)
         recorder.record(Step(at=recorder.now(), text=text, phase="end", failed=failed))

@@ -1,0 +1,104 @@
+import sys
+
+import pytest
+
+from lab import errors, packaged
+from lab.runner import load, scenario
+from lab.runner.scenarios import info_of
+
+STORY = '''\
+from lab import scenario, expect
+from beside import WORD
+
+@scenario(spec="XEP-0384", expects={"secrecy": "failed"})
+async def second_story(federation):
+    """One sentence.
+
+    More of it.
+    """
+    assert WORD
+
+async def helper(federation):
+    """Not a story."""
+
+@scenario(title="A title of its own")
+async def another_story(federation):
+    pass
+'''
+
+
+@pytest.fixture
+def write(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "path", [*sys.path])
+
+    def write(text, name="story.py"):
+        (tmp_path / name).write_text(text)
+        return tmp_path / name
+
+    return write
+
+
+def test_a_file_gives_its_scenarios_in_order(write):
+    write("WORD = 1", "beside.py")
+    first, second = load(write(STORY))
+    assert (first.name, first.title, first.spec) == ("second_story", "One sentence.", "XEP-0384")
+    assert first.expects == (("secrecy", "failed"),)
+    assert (second.name, second.title, second.expects) == ("another_story", "A title of its own", ())
+    assert first.line == 4
+    assert info_of(first.function) is first
+
+
+def test_the_function_stays_what_it_was():
+    async def story(federation):
+        return None
+
+    assert scenario()(story) is story
+
+
+def test_scenarios_of_the_lab_are_found_by_name(monkeypatch, tmp_path):
+    (tmp_path / "scenarios").mkdir()
+    (tmp_path / "scenarios" / "tiny_story.py").write_text(
+        "from lab import scenario\n@scenario()\nasync def tiny_story(federation): pass\n"
+    )
+    monkeypatch.setattr(packaged, "folder", lambda name: tmp_path / name)
+    assert [info.name for info in load("tiny_story")] == ["tiny_story"]
+    assert [info.name for info in load("tiny-story")] == ["tiny_story"]
+    with pytest.raises(errors.UserError, match="no scenario 'tiny_stroy': did you mean 'tiny-story'"):
+        load("tiny_stroy")
+    with pytest.raises(errors.UserError, match="there are: tiny-story"):
+        load("zzz")
+
+
+BAD = {
+    "syntax": ("x = 1\ndef broken(:\n", ":2:12: "),
+    "raises": ("import os\n\nos.no_such_thing\n", ":3: AttributeError: "),
+    "raises-inside": ("def f():\n    return 1 / 0\n\nf()\n", ":2: ZeroDivisionError: "),
+    "missing-import": ("import no_such_module_anywhere\n", ":1: ModuleNotFoundError: "),
+    "nothing": ("x = 1\n", ":1: no scenario in here"),
+    "not-async": (
+        "from lab import scenario\n@scenario()\ndef f(federation): pass\n",
+        ":2: scenario f: write `async def",
+    ),
+    "no-argument": (
+        "from lab import scenario\n@scenario()\nasync def f(): pass\n",
+        ":2: scenario f: it takes one argument",
+    ),
+    "bad-value": (
+        "from lab import scenario\n@scenario(expects={'a': 'no'})\nasync def f(x): pass\n",
+        ":2: expects={'a': 'no'}",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", sorted(BAD))
+def test_a_bad_file_says_where_and_what(name, write):
+    text, said = BAD[name]
+    path = write(text)
+    with pytest.raises(errors.UserError) as caught:
+        load(path)
+    assert str(caught.value).startswith(f"{path}{said}"), str(caught.value)
+
+
+def test_no_file_says_so(tmp_path):
+    with pytest.raises(errors.UserError, match="there is no such file"):
+        load(tmp_path / "none.py")
