@@ -5,7 +5,8 @@ Rules, each found out on real servers:
   since a server is a client of the others (XEP-0178); `server-auth-only` lacks the latter;
 - every certificate ends within ten years (an expiry in the year 3000 crashes a timer of ejabberd's);
 - it keeps a subject name: without one the subject alternative name becomes critical (RFC 5280 section 4.2.1.6);
-- each host name stands there as dNSName, as XmppAddr and as SRVName (RFC 6120 section 13.7.1.2).
+- each host name stands there as dNSName and as SRVName (RFC 6120 section 13.7.1.2), but not as XmppAddr: ejabberd
+  24.12 crashes on one (xmpp_stream_pkix:get_cert_domains/1, `badarg`) and the stream is lost.
 
 Keys are P-256: making one and signing with it costs well below a millisecond.
 """
@@ -31,9 +32,8 @@ from lab.topology.spec import Certificate
 CERTIFICATE = "authority.pem"
 KEY = "authority.key"
 
-XMPP_ADDR = ObjectIdentifier("1.3.6.1.5.5.7.8.5")  # RFC 6120 section 13.7.1.4
 SRV_NAME = ObjectIdentifier("1.3.6.1.5.5.7.8.7")  # RFC 4985
-UTF8_STRING, IA5_STRING = 0x0C, 0x16  # ASN.1 tags
+IA5_STRING = 0x16  # ASN.1 tag
 
 AUTHORITY_LIFE = timedelta(days=5 * 365)
 LEAF_LIFE = timedelta(days=2 * 365)
@@ -170,10 +170,8 @@ def _subject(name: str) -> x509.Name:
 
 
 def _alternative_names(names: Sequence[str]) -> x509.SubjectAlternativeName:
-    unique = tuple(dict.fromkeys(names))
-    ascii_names = [name.encode("idna").decode() for name in unique]
+    ascii_names = [name.encode("idna").decode() for name in dict.fromkeys(names)]
     general: list[x509.GeneralName] = [x509.DNSName(name) for name in ascii_names]
-    general += [x509.OtherName(XMPP_ADDR, _der_string(UTF8_STRING, name.encode())) for name in unique]
     for service in ("_xmpp-server", "_xmpp-client"):
         general += [x509.OtherName(SRV_NAME, _der_string(IA5_STRING, f"{service}.{n}".encode())) for n in ascii_names]
     return x509.SubjectAlternativeName(general)
