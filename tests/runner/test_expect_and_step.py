@@ -3,7 +3,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from lab.history.events import Expectation, Step
+from lab.history.events import Expectation
 from lab.history.recorder import Recorder
 from lab.runner import ExpectationFailed, expect, step
 from lab.runner.context import active
