@@ -8,6 +8,7 @@ the lab talks to it through a socket in its folder.
 
 from __future__ import annotations
 
+from lab.servers.common import PRIVATELY
 from lab.servers.conventions import LOG
 from lab.servers.ejabberd.config import CONFIGURATION, DATA, INETRC, MESSAGES
 from lab.servers.software import Blueprint
@@ -35,7 +36,7 @@ _COMPILE = (
 def command(blueprint: Blueprint) -> tuple[str, ...]:
     """Runs in the foreground."""
     return (
-        *_erlang(blueprint.prefix), *_MACHINE, "-noinput",
+        *PRIVATELY, *_erlang(blueprint.prefix), *_MACHINE, "-noinput",
         "-pa", f"{blueprint.modules}/{BEAMS}",
         "-mnesia", "dir", f'"{blueprint.folder}/{DATA}"',
         "-s", "ejabberd",

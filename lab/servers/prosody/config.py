@@ -63,7 +63,6 @@ def _storage(blueprint: Blueprint) -> dict[str, Value]:
         "data_path": f"{folder}/data",
         "pidfile": f"{folder}/prosody.pid",
         "admin_socket": f"{folder}/{SOCKET}",
-        "umask": "077",
         "log": {"info": f"{folder}/{LOG}"},
         "storage": "internal",
         "authentication": "internal_hashed",

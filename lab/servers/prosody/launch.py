@@ -6,6 +6,7 @@ below XMPPLAB_PREFIX; the interpreter is started by the tree's own loader, so th
 
 from __future__ import annotations
 
+from lab.servers.common import PRIVATELY
 from lab.servers.prosody.config import CONFIGURATION
 from lab.servers.software import Blueprint
 
@@ -25,12 +26,12 @@ def command(blueprint: Blueprint) -> tuple[str, ...]:
     """Runs in the foreground, configured by the file in the server's folder."""
     arguments = ("-F", "--config", f"{blueprint.folder}/{CONFIGURATION}")
     if not blueprint.prefix:
-        return ("prosody", *arguments)
+        return (*PRIVATELY, "prosody", *arguments)
     libraries = _libraries(blueprint)
     loader = _LOADERS[blueprint.libraries.split("-", maxsplit=1)[0]]
     lua = f"{blueprint.prefix}/usr/bin/lua5.4"
     launcher = f"{blueprint.modules}/launch.lua"
-    return (f"{libraries}/{loader}", "--library-path", libraries, lua, launcher, *arguments)
+    return (*PRIVATELY, f"{libraries}/{loader}", "--library-path", libraries, lua, launcher, *arguments)
 
 
 def environment(blueprint: Blueprint) -> tuple[tuple[str, str], ...]:

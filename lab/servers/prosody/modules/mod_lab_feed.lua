@@ -20,8 +20,9 @@ local NAMESPACES = { ["jabber:client"] = true, ["jabber:server"] = true };
 local full = module:get_option_enum("lab_feed", "full", "meta") == "full";
 local file = assert(io.open(module:get_option_string("lab_feed_file"), "a"));
 
+-- Not `childtags`: without a namespace it finds children of the stanza's own namespace only.
 local function encryption_of(stanza)
-	for child in stanza:childtags() do -- not childtags("encrypted"): that looks in the stanza's own namespace only
+	for _, child in ipairs(stanza.tags) do
 		if child.name == "encrypted" then return child.attr.xmlns; end
 	end
 end

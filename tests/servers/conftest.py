@@ -1,0 +1,57 @@
+"""The tree of unpacked packages and the compiled modules that live tests of lab/servers start servers from."""
+
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from lab.servers import software
+
+SERVERS = Path(__file__).parents[2] / "lab" / "servers"
+
+
+@pytest.fixture(scope="session")
+def tree() -> Path:
+    """XMPPLAB_TEST_TREE: Debian's prosody and ejabberd unpacked, programs patched as the runtime `processes` does."""
+    if not (chosen := os.environ.get("XMPPLAB_TEST_TREE")):
+        pytest.skip("XMPPLAB_TEST_TREE names no tree of unpacked packages; the integration tests start servers as well")
+    return Path(chosen)
+
+
+@pytest.fixture(scope="session")
+def new_folder() -> Iterator[Callable[[], Path]]:
+    """Makes folders with short paths (sockets!) that other users may pass through, unlike pytest's own."""
+    made: list[Path] = []
+
+    def make() -> Path:
+        made.append(Path(tempfile.mkdtemp(prefix="xl-")))
+        made[-1].chmod(0o711)
+        return made[-1]
+
+    yield make
+    for folder in made:
+        shutil.rmtree(folder)
+
+
+@pytest.fixture
+def root(new_folder: Callable[[], Path]) -> Path:
+    """A folder for the servers of one test."""
+    return new_folder()
+
+
+@pytest.fixture(scope="session")
+def modules(tree: Path, new_folder: Callable[[], Path]) -> Path:
+    """A folder with the modules of each software, compiled where that is needed."""
+    folder = new_folder()
+    for name in ("prosody", "ejabberd"):
+        source = SERVERS / name / "modules"
+        command = software(name).build(str(tree), "x86_64-linux-gnu", str(source), str(folder / name))
+        if command is None:
+            (folder / name).symlink_to(source)
+        else:
+            subprocess.run(command, check=True, timeout=60)
+    return folder
