@@ -1,0 +1,207 @@
+"""Devices against real servers: logging in, delivery in each way it can come, rooms, archives."""
+
+import asyncio
+import time
+
+import pytest
+
+from lab.clients.remote import Agent
+from lab.errors import PeerError, TimedOut, UserError
+from lab.network.authority import Authority
+from tests.clients.cast import inline
+
+pytestmark = pytest.mark.live
+
+#: What the project promises of a login, in seconds of CPU on our side.
+LOGIN = 0.020
+
+
+async def test_a_login_costs_next_to_nothing(ground):
+    accounts = await ground.accounts(*["a"] * 100)
+    async with inline(ground) as cast:
+        await cast.connect("first", accounts[0])  # imports, the derivation of the password, the TLS context
+        begun = time.process_time()
+        await asyncio.gather(*(cast.connect(f"d{number}", jid) for number, jid in enumerate(accounts)))
+        assert (time.process_time() - begun) / len(accounts) < LOGIN
+
+
+@pytest.mark.parametrize(("here", "there"), [("a", "b"), ("a", "c"), ("c", "a")])
+async def test_a_message_goes_across_and_a_stranger_bounces(ground, here, there):
+    alice, bob = await ground.accounts(here, there)
+    async with inline(ground) as cast:
+        one, two = await cast.connect("pc", alice), await cast.connect("phone", bob)
+        assert one["stream"] != two["stream"]
+        await cast.send("pc", bob, "hello", "m1")
+        got = await cast.hears("delivered", "phone", message="m1")
+        assert (got["from"], got["body"], got["via"], got["room"]) == (one["jid"], "hello", "live", None)
+        assert (got["stream"], got["encrypted"]) == (two["stream"], None)
+        await cast.send("pc", f"nobody@{ground.domain(there)}", "hello", "m2")
+        bounce = await cast.hears("bounced", "pc", message="m2")
+        assert (bounce["condition"], bounce["type"]) == ("service-unavailable", "cancel")
+        assert (await cast.ask("ping", "pc", to=ground.domain(there)))["seconds"] < 5
+        assert not cast.said("trouble")
+
+
+async def test_what_stops_a_login_is_said(ground):
+    (alice,) = await ground.accounts("a")
+    async with inline(ground) as cast:
+        with pytest.raises(PeerError, match="login refused: not-authorized"):
+            await cast.connect("pc", alice, password="wrong")
+        with pytest.raises(PeerError, match="nobody accepts connections"):
+            await cast.connect("pc", alice, port=1)
+        with pytest.raises(PeerError, match="certificate"):
+            await cast.connect("pc", alice, authority=Authority.draw("another").pem.decode())
+        with pytest.raises(UserError, match="authority: not a certificate"):
+            await cast.connect("pc", alice, authority="none")
+        with pytest.raises(UserError, match="use one of omemo, plain"):
+            await cast.connect("pc", alice, encryption="rot13")
+        await cast.connect("pc", alice)
+        with pytest.raises(UserError, match="connected already"):
+            await cast.connect("pc", alice)
+
+
+async def test_a_server_that_says_nothing_is_a_timeout_with_the_step(ground):
+    (alice,) = await ground.accounts("a")
+    silent = await asyncio.start_server(lambda reader, writer: reader.read(), "127.0.0.1", 0)
+    async with silent, inline(ground) as cast:
+        port = silent.sockets[0].getsockname()[1]
+        with pytest.raises(TimedOut) as caught:
+            await cast.connect("pc", alice, host="127.0.0.1", port=port, timeout=0.3)
+        assert "waiting for TLS" in caught.value.evidence[0]
+        silent.close_clients() if hasattr(silent, "close_clients") else None
+
+
+@pytest.mark.parametrize("there", ["b", "c"])
+async def test_offline_messages_are_there_once_connect_returns(ground, there):
+    alice, bob = await ground.accounts("a", there)
+    async with inline(ground) as cast:
+        await cast.connect("pc", alice)
+        await cast.connect("phone", bob)
+        await cast.ask("disconnect", "phone")
+        assert cast.said("disconnected", "phone")
+        for number in range(40):
+            await cast.send("pc", bob, "later", f"m{number}")
+        await cast.ask("ping", "pc", to=ground.domain(there))
+        await cast.connect("phone", bob)
+        got = [(event["message"], event["via"]) for event in cast.said("delivered", "phone")]
+        assert got == [(f"m{number}", "offline") for number in range(40)]
+
+
+@pytest.mark.parametrize("here", ["a", "c"])
+async def test_carbons_reach_the_other_devices_of_both(ground, here):
+    alice, bob = await ground.accounts(here, "b")
+    async with inline(ground) as cast:
+        for device, jid in (("pc", alice), ("tablet", alice), ("phone", bob), ("watch", bob)):
+            await cast.connect(device, jid)
+        await cast.send("pc", f"{bob}/phone", "hello", "m1")
+        assert (await cast.hears("delivered", "phone", message="m1"))["via"] == "live"
+        for device in ("tablet", "watch"):
+            copy = await cast.hears("delivered", device, message="m1")
+            assert (copy["via"], copy["from"], copy["body"]) == ("carbon", f"{alice}/pc", "hello")
+        assert not cast.said("delivered", "pc")
+
+
+async def test_a_forged_carbon_is_trouble_and_no_delivery(ground):
+    alice, bob = await ground.accounts("a", "b")
+    forged = (
+        f"<message to='{bob}' type='chat' id='f1'><sent xmlns='urn:xmpp:carbons:2'>"
+        "<forwarded xmlns='urn:xmpp:forward:0'><message xmlns='jabber:client' from='boss@b.test' id='f2'>"
+        "<body>pay</body></message></forwarded></sent></message>"
+    )
+    async with inline(ground) as cast:
+        await cast.connect("pc", alice)
+        await cast.connect("phone", bob)
+        await cast.ask("send_raw", "pc", xml=forged)
+        await cast.hears("trouble", "phone")
+        assert not cast.said("delivered", "phone")
+
+
+@pytest.mark.parametrize("there", ["b", "c"])
+async def test_the_archive_gives_all_pages_and_delivers_what_was_missed(ground, there):
+    alice, bob = await ground.accounts("a", there)
+    async with inline(ground) as cast:
+        await cast.connect("pc", alice)
+        await cast.connect("phone", bob)
+        for number in range(130):
+            await cast.send("pc", bob, f"body {number}", f"m{number}")
+        await cast.hears("delivered", "phone", message="m129")
+        found = (await cast.ask("archive", "phone"))["messages"]
+        assert [(each["id"], each["body"]) for each in found] == [(f"m{n}", f"body {n}") for n in range(130)]
+        assert all(abs(each["at"] - time.time()) < 60 for each in found)
+        await cast.connect("new", bob)
+        await cast.ask("archive", "new", **{"with": alice, "deliver": True})
+        assert [event["message"] for event in cast.said("delivered", "new")] == [f"m{n}" for n in range(130)]
+        await cast.ask("archive", "phone", deliver=True)
+        assert not cast.said("delivered", "phone", via="archive")
+
+
+@pytest.mark.parametrize("host", ["b", "c"])
+async def test_a_room_on_another_server(ground, host):
+    people = await ground.accounts("a", "b", "c")
+    room = f"square-{host}@conference.{ground.domain(host)}"
+    async with inline(ground) as cast:
+        for number, jid in enumerate(people):
+            await cast.connect(f"d{number}", jid)
+            joined = await cast.ask("join", f"d{number}", room=room, nick=f"n{number}")
+            assert joined["occupants"] == [f"{room}/n{each}" for each in range(number + 1)]
+        await cast.send("d2", room, "to all", "g1", room=True)
+        for number in range(3):
+            got = await cast.hears("delivered", f"d{number}", message="g1")
+            assert (got["room"], got["from"], got["via"], got["body"]) == (room, f"{room}/n2", "live", "to all")
+        await cast.ask("configure_room", "d0", room=room, values={"muc#roomconfig_roomname": "Square"})
+        await cast.ask("leave", "d1", room=room, nick="n1")
+        await cast.hears("presence", "d0", **{"from": f"{room}/n1", "type": "unavailable"})
+        assert (await cast.ask("occupants", "d0", room=room))["occupants"] == [f"{room}/n0", f"{room}/n2"]
+        history = await cast.ask("archive", "d0", archive=room)
+        assert [(each["id"], each["body"]) for each in history["messages"] if each["body"]] == [("g1", "to all")]
+        with pytest.raises(UserError, match="join it first"):
+            await cast.ask("occupants", "d1", room=room)
+
+
+async def test_a_taken_nick_is_an_error_that_names_the_condition(ground):
+    people = await ground.accounts("a", "b")
+    room = f"taken@conference.{ground.domain('a')}"
+    async with inline(ground) as cast:
+        for number, jid in enumerate(people):
+            await cast.connect(f"d{number}", jid)
+        await cast.ask("join", "d0", room=room, nick="same")
+        with pytest.raises(PeerError, match="conflict"):
+            await cast.ask("join", "d1", room=room, nick="same")
+
+
+async def test_raw_stanzas_and_iqs(ground):
+    alice, bob = await ground.accounts("a", "b")
+    async with inline(ground) as cast:
+        await cast.connect("pc", alice)
+        await cast.connect("phone", bob)
+        await cast.ask("send_raw", "pc", xml=f"<message to='{bob}' id='r1'><body>a &amp; b</body></message>")
+        assert (await cast.hears("delivered", "phone", message="r1"))["body"] == "a & b"
+        answer = await cast.ask("iq", "pc", xml=f"<iq type='get' to='{bob}/phone'><ping xmlns='urn:xmpp:ping'/></iq>")
+        assert 'type="result"' in answer["xml"]
+        answer = await cast.ask("iq", "pc", xml=f"<iq type='get' to='{bob}/phone'><what xmlns='urn:unknown'/></iq>")
+        assert 'type="error"' in answer["xml"]
+        with pytest.raises(UserError, match="of type get or set"):
+            await cast.ask("iq", "pc", xml="<presence/>")
+        await cast.ask("send_raw", "pc", xml="<message to=")
+        await cast.ask("send_raw", "pc", xml="<<<")
+        assert "stream" in (await cast.hears("disconnected", "pc"))
+        with pytest.raises(UserError, match="not connected"):
+            await cast.send("pc", bob, "x", "m9")
+        await cast.connect("pc", alice)
+
+
+async def test_an_agent_process_serves_many_devices(ground):
+    accounts = await ground.accounts("a", "b", "a", "b")
+    pipes = await ground.lab.agent()
+    from tests.clients.cast import Cast
+
+    cast = Cast(Agent(pipes.reader, pipes.writer, close=pipes.close), ground)
+    try:
+        await asyncio.gather(*(cast.connect(f"d{number}", jid) for number, jid in enumerate(accounts)))
+        await asyncio.gather(*(cast.send("d0", accounts[1], "x" * 100_000, f"m{number}") for number in range(10)))
+        for number in range(10):
+            assert len((await cast.hears("delivered", "d1", message=f"m{number}"))["body"]) == 100_000
+        order = [event["message"] for event in cast.said("delivered", "d1")]
+        assert order == [f"m{number}" for number in range(10)]
+    finally:
+        await cast.agent.close()
