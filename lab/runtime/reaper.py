@@ -1,7 +1,7 @@
 """Ends an owned lab of containers when its owner ends, SIGKILL included: `python -m lab.runtime.reaper FOLDER TOKEN`.
 
-The engine keeps containers alive whoever started them, so a small process waits at a pipe whose other end only the owner
-has. When the pipe ends, everything of the lab is removed by its label, then the lab's folder.
+The engine keeps containers alive whoever started them, so a small process waits at a pipe whose other end only the
+owner has. When the pipe ends, everything of the lab is removed by its label, then the lab's folder.
 
 Rules: it acts only while the file `reaper` in the lab's folder holds its token (a lab that was stopped, or made
 anew under the same name, is none of its business); Ctrl-C is the owner's to handle; it ends when its work is done.
@@ -26,7 +26,7 @@ class Leash:
     """The owner's end: holding it keeps the lab, letting go (or dying) ends it."""
 
     def __init__(self, layout: Layout) -> None:
-        from lab.runtime.proc import MARK
+        from lab.network.process import MARK
 
         token = secrets.token_hex(8)
         (layout.root / _FILE).write_text(token)

@@ -70,7 +70,7 @@ def _end(client: DockerClient, container: str) -> None:
     from requests.exceptions import RequestException
 
     try:
-        client.api.wait(container, timeout=CLOSE_PATIENCE, condition="removed")
+        client.api.wait(container, timeout=int(CLOSE_PATIENCE), condition="removed")
     except NotFound:
         return
     except RequestException:  # it has not ended

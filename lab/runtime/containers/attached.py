@@ -1,7 +1,7 @@
 """Standard input and output of a container as an asyncio reader and writer.
 
-The engine's SDK gives a socket after an HTTP upgrade; what comes from it is taken apart in place (frames.py), so that the
-reader's flow control reaches the container. When the connection ends, however it ends, the container's
+The engine's SDK gives a socket after an HTTP upgrade; what comes from it is taken apart in place (frames.py), so
+that the reader's flow control reaches the container. When the connection ends, however it ends, the container's
 standard input ends too (StdinOnce), and an agent ends with it.
 """
 
@@ -11,7 +11,7 @@ import asyncio
 import os
 import socket
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from lab.runtime.containers.frames import OUTPUT, Frames
 
@@ -41,15 +41,20 @@ class _Demultiplexer(asyncio.StreamReaderProtocol):
 def attach(client: DockerClient, container: str) -> socket.socket:
     """A connected socket of the created container's input, output and error. Blocks; call it before the start."""
     parameters = {"stdin": 1, "stdout": 1, "stderr": 1, "stream": 1}
-    wrapped = client.api.attach_socket(container, params=parameters)
+    connection = own_socket(client.api.attach_socket(container, params=parameters))
+    connection.setblocking(False)
+    return connection
+
+
+def own_socket(wrapped: Any) -> socket.socket:
+    """A blocking socket of our own from what the SDK gives; it alone holds the connection then."""
     try:
-        raw = socket.socket(fileno=os.dup(wrapped.fileno()))
+        connection = socket.socket(fileno=os.dup(wrapped.fileno()))
     finally:
-        wrapped._response.close()  # the SDK keeps the response alive there: it would hold the connection
+        wrapped._response.close()  # the SDK keeps the HTTP response alive there, and that the connection
         wrapped.close()
-    raw.settimeout(None)
-    raw.setblocking(False)
-    return raw
+    connection.settimeout(None)
+    return connection
 
 
 async def streams(

@@ -2,8 +2,8 @@
 
 The SDK blocks, so every call runs in one of a few threads. Few, because the engine itself starts containers
 one after the other: with 8 workers 20 servers took longer than with 4 (12 s and 16 s).
-Tried on a rootful engine on Linux (20.10). A rootless engine, remapped user ids and Docker Desktop are not tried: there the
-host may not reach a container's address, and files may belong to somebody else.
+Tried on a rootful engine on Linux (20.10). A rootless engine, remapped user ids and Docker Desktop are not tried:
+there the host may not reach a container's address, and files may belong to somebody else.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ SERVER = "xmpplab.server"  # label: the server's name in the topology
 
 WORKERS = 4
 _POOL = 16  # connections kept: workers, and one for each attached agent
-_TIMEOUT = 120  # seconds for one answer of the engine: starting a container takes 0.5 s, 20 at once on a busy machine 20 s
+_TIMEOUT = 120  # seconds for one answer of the engine: starting a container takes 0.5 s, on a busy machine 20
 _PROBE_TIMEOUT = 3  # seconds for the question whether there is an engine at all
 
 HOW_TO = (

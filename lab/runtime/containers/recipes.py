@@ -1,4 +1,4 @@
-"""What each image is made of, as data: the digest of all its inputs is its tag, so an image is built only when they change.
+"""What each image is made of, as data. The digest of all its inputs is its tag: it is built only when they change.
 
 Pure but for reading the files that ship with the package.
 """

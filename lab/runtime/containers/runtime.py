@@ -1,4 +1,4 @@
-"""The runtime `containers`: one container a server, one for the lab's services, on an internal network of the lab's own.
+"""The runtime `containers`: one container a server, one for the services, on an internal network of the lab's own.
 
 Rules:
 - a network that could be created is the claim on its addresses;
@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lab.errors import LabError, MissingError, PeerError, UserError
+from lab.errors import MissingError, UserError
 from lab.plan.layout import Layout
 from lab.plan.model import Ground, Plan
 from lab.runtime import operations as ops
@@ -51,8 +51,8 @@ class Containers:
         """Images are built, libraries fetched. Raises MissingError, UserError for what cannot be in a container."""
         if outside := [server.name for server in servers if server.software == "external"]:
             raise UserError(
-                f"{', '.join(outside)}: a server that you run yourself cannot be reached from a lab of containers, whose "
-                "network is closed: use --runtime processes"
+                f"{', '.join(outside)}: a server that you run yourself cannot be reached from a lab of containers, "
+                "whose network is closed: use --runtime processes"
             )
         await provision.provide(self._engine, servers, progress)
 

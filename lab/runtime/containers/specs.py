@@ -1,7 +1,7 @@
 """What the engine is asked for, as data: one `Spec` for each container of a lab. Pure.
 
-Rules, for every container: no capability at all, no new privileges, a read-only root, a tmpfs for /tmp, a bounded number
-of processes, an unprivileged user, nothing published. A server sees its own folder and nothing else of the lab.
+Rules, for every container: no capability at all, no new privileges, a read-only root, a tmpfs for /tmp, a bounded
+number of processes, an unprivileged user, nothing published. A server sees its own folder and nothing else of the lab.
 What it writes to standard output and error goes to its OUTPUT file, as with processes, so the engine keeps no log.
 """
 
@@ -114,7 +114,7 @@ def server_spec(layout: Layout, plan: Plan, server: ServerPlan, image: str) -> S
 
 
 def services_spec(layout: Layout, plan: Plan, image: str, site: Path) -> Spec:
-    """The lab's DNS and relays. Of the lab it sees a folder of its own, with the plan: no key, no secret, no server's store."""
+    """The lab's DNS and relays. Of the lab they see a folder of their own with the plan: no key, secret or store."""
     log = f"{_SERVICES_INSIDE}/{layout.service_log.name}"
     return Spec(
         name=engine.name(layout, "_services"),
@@ -130,7 +130,7 @@ def services_spec(layout: Layout, plan: Plan, image: str, site: Path) -> Spec:
 
 
 def agent_spec(layout: Layout, command: Sequence[str], image: str, site: Path) -> Spec:
-    """An agent: standard input and output are its caller's; keys and trust lie under the path that they have on the host."""
+    """An agent. Its input and output are its caller's; keys and trust lie under the path that the host has for them."""
     people = layout.root / "people"
     return Spec(
         name="",

@@ -48,9 +48,8 @@ async def start(engine: Engine, layout: Layout, plan: Plan, progress: Progress) 
     services = services_spec(layout, plan, python_recipe().tag, libraries)
     with lone_error():
         async with asyncio.TaskGroup() as group:
-            up = group.create_task(_start_services(engine, layout, services, network))
+            group.create_task(_start_services(engine, layout, services, network))
             created = [group.create_task(engine.call(create, client, spec, network)) for spec in servers]
-    del up
     told = _counter(progress, len(created))
 
     def run(container: str) -> None:
@@ -130,4 +129,7 @@ def _counter(progress: Progress, total: int) -> Callable[[], None]:
         count += 1
         progress(f"{count} of {total} servers started")
 
-    return lambda: loop.call_soon_threadsafe(one) and None
+    def tell() -> None:
+        loop.call_soon_threadsafe(one)
+
+    return tell

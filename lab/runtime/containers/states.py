@@ -37,7 +37,8 @@ def _state(client: DockerClient, container: dict[str, Any]) -> ServerState:
         pid = client.api.inspect_container(container["Id"])["State"]["Pid"]
         return ServerState(running=True, pid=pid or None, detail=status)
     exited = _EXITED.match(status)
-    return ServerState(running=False, exit_code=int(exited[1]) if exited else None, detail=_last_words(client, container))
+    code = int(exited[1]) if exited else None
+    return ServerState(running=False, exit_code=code, detail=_last_words(client, container))
 
 
 def _last_words(client: DockerClient, container: dict[str, Any]) -> str:

@@ -17,6 +17,7 @@ import tty
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
+from lab.runtime.containers.attached import own_socket
 from lab.runtime.containers.frames import ERROR, Frames
 
 if TYPE_CHECKING:
@@ -29,16 +30,9 @@ def run(client: DockerClient, container: str, argv: Sequence[str], user: str) ->
     """Run a command there with this process's standard input and output; its exit code. Blocks; main thread only."""
     terminal = os.isatty(0) and os.isatty(1)
     made = client.api.exec_create(container, list(argv), stdin=True, tty=terminal, user=user)["Id"]
-    wrapped = client.api.exec_start(made, tty=terminal, socket=True)
-    connection = socket.socket(fileno=os.dup(wrapped.fileno()))
-    try:
-        connection.settimeout(None)
-        with _raw(client, made) if terminal else contextlib.nullcontext():
-            _pump(connection, terminal)
-    finally:
-        connection.close()
-        wrapped._response.close()
-        wrapped.close()
+    connection = own_socket(client.api.exec_start(made, tty=terminal, socket=True))
+    with connection, _raw(client, made) if terminal else contextlib.nullcontext():
+        _pump(connection, terminal)
     return int(client.api.exec_inspect(made)["ExitCode"])
 
 
