@@ -114,7 +114,9 @@ def parse_deb822(text: str) -> list[Source]:
         if "deb" not in types or fields.pop("enabled", "yes").strip().lower() in ("no", "false", "0"):
             continue
         uris, suites, components = (tuple(fields.pop(key, "").split()) for key in ("uris", "suites", "components"))
-        options = tuple((name, fields[key]) for key, name in _OPTIONS.items() for key in (name.lower(),) if key in fields)
+        options = tuple(
+            (name, fields[key]) for key, name in _OPTIONS.items() for key in (name.lower(),) if key in fields
+        )
         if uris and suites:
             found.append(Source(uris, suites, components, options))
     return found

@@ -73,6 +73,7 @@ def _check_ports(network: str) -> None:
     """A program that listens on a server's port of *every* address takes it from all labs."""
     for port in (C2S_PORT, S2S_PORT):
         with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # connections of an earlier lab may linger
             try:
                 probe.bind((offset(network, SERVERS), port))
             except OSError as error:

@@ -90,12 +90,12 @@ async def up(
     owned: bool = False,
     recreate: bool = False,
     progress: Progress = lambda text: None,
-    timeout: float | None = None,
+    patience: float | None = None,
 ) -> Lab:
     """Bring a topology up; once this returns every allowed edge has carried a stanza both ways.
 
     Without `name` the lab is called as its topology, or with `owned` as nobody else's. With `owned` it ends when
-    this process ends, however that happens. `timeout` is in seconds and counts from the servers' start.
+    this process ends, however that happens. `patience` is in seconds and counts from the servers' start.
 
     Raises UserError (a lab of that name has another plan), MissingError (memory, software, addresses),
     NotReady. Whatever was begun is gone by then.
@@ -118,7 +118,7 @@ async def up(
                 raise UserError(f"a lab {layout.name} is up with another plan:\n{listed}\nuse --recreate, or --name")
             progress(f"ending {layout.name} first")
         await _end(layout, found.runtime if found else _runtime_of(layout, chosen))
-        return await _bring_up(layout, topology, chosen, owned, progress, timeout)
+        return await _bring_up(layout, topology, chosen, owned, progress, patience)
 
 
 async def attach(name: str | None = None) -> Lab:
@@ -213,7 +213,7 @@ def lab_name(topology: Topology, name: str | None, owned: bool = False) -> str:
 
 
 async def _bring_up(
-    layout: Layout, topology: Topology, runtime: Runtime, owned: bool, progress: Progress, timeout: float | None
+    layout: Layout, topology: Topology, runtime: Runtime, owned: bool, progress: Progress, patience: float | None
 ) -> Lab:
     me = Identity.of(os.getpid())
     assert me is not None
@@ -229,7 +229,7 @@ async def _bring_up(
         folders.write_servers(layout, plan, keys)
         progress(f"starting {len(plan.servers)} servers ({runtime.name})")
         await runtime.start(layout, plan, claim, owned=owned, progress=progress)
-        await ready.wait_ready(layout, plan, runtime, progress, timeout or ready.patience(plan))
+        await ready.wait_ready(layout, plan, runtime, progress, patience or ready.usual_patience(plan))
         unknown = ready.unknown_edges(plan)
         record.at(state.READY, ready=time.time(), unknown=unknown).write(layout)
     except BaseException:  # also a cancelled task: nothing that was begun stays

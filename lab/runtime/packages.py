@@ -182,7 +182,9 @@ async def _fetching() -> list[str]:
 
 
 async def _apt(configuration: Path, *arguments: str) -> None:
-    code, output = await run(["apt-get", *arguments], {"APT_CONFIG": str(configuration), "DEBIAN_FRONTEND": "noninteractive"})
+    code, output = await run(
+        ["apt-get", *arguments], {"APT_CONFIG": str(configuration), "DEBIAN_FRONTEND": "noninteractive"}
+    )
     if code == 0:
         return
     raise MissingError(

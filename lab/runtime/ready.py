@@ -62,7 +62,7 @@ class _Watched:
                 self.probed.add(domain)
 
 
-def patience(plan: Plan) -> float:
+def usual_patience(plan: Plan) -> float:
     """Seconds that a lab of this size may take."""
     return BASE_PATIENCE + PATIENCE_EACH * len(plan.servers)
 
@@ -73,11 +73,11 @@ def unknown_edges(plan: Plan) -> tuple[tuple[str, str], ...]:
     return tuple((link.a, link.b) for link in plan.topology.links if link.pair not in asked)
 
 
-async def wait_ready(layout: Layout, plan: Plan, runtime: Runtime, progress: Progress, timeout: float) -> None:
+async def wait_ready(layout: Layout, plan: Plan, runtime: Runtime, progress: Progress, patience: float) -> None:
     """Return once every server is up and every edge that can be asked over has answered. Raises NotReady."""
     watched = [_Watched(server, layout.server(server.spec.name) / READY) for server in plan.servers]
     domains = {server.spec.name: server.spec.domain for server in plan.servers}
-    deadline = time.monotonic() + timeout
+    deadline = time.monotonic() + patience
     next_look, next_word = time.monotonic() + WATCH, time.monotonic() + PROGRESS
     while True:
         for one in watched:
@@ -95,7 +95,7 @@ async def wait_ready(layout: Layout, plan: Plan, runtime: Runtime, progress: Pro
             progress(_sentence(watched, missing))
             next_word = now + PROGRESS
         if now >= deadline:
-            raise _not_ready(layout, plan, silent, missing, timeout)
+            raise _not_ready(layout, plan, silent, missing, patience)
         await asyncio.sleep(POLL)
 
 
@@ -137,7 +137,7 @@ def _sentence(watched: list[_Watched], missing: list[tuple[str, str]]) -> str:
 
 
 def _not_ready(
-    layout: Layout, plan: Plan, silent: list[_Watched], missing: list[tuple[str, str]], timeout: float
+    layout: Layout, plan: Plan, silent: list[_Watched], missing: list[tuple[str, str]], patience: float
 ) -> NotReady:
     parts = []
     if silent:
@@ -146,7 +146,7 @@ def _not_ready(
         parts.append(f"no answer over: {', '.join(f'{a} to {b}' for a, b in missing[:10])}")
     names = dict.fromkeys([one.plan.spec.name for one in silent] + [name for edge in missing for name in edge])
     servers = [plan.server(name) for name in names]
-    return NotReady(f"not ready after {timeout:.0f} s; {'; '.join(parts)}", _evidence(layout, servers))
+    return NotReady(f"not ready after {patience:.0f} s; {'; '.join(parts)}", _evidence(layout, servers))
 
 
 def _evidence(layout: Layout, servers: list[ServerPlan]) -> tuple[str, ...]:
