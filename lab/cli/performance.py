@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lab.cli.edge import say
 from lab.errors import NotReady, UserError
 from lab.runner import exits
 
@@ -82,7 +83,7 @@ async def _on_topology(
             progress(f"{topology.name} is up ({lab.runtime.name}) after {time.monotonic() - started:.1f} s")
             outcomes += await _all_on(lab, infos, request, progress)
     except NotReady as error:
-        print(f"{topology.name} was never ready: {error}")
+        say(f"{topology.name} was never ready: {error}")
         took = time.monotonic() - started
         outcomes += [Outcome(one.name, topology.name, "never ready", exits.NOT_READY, took, None) for one in infos]
     return outcomes

@@ -58,7 +58,7 @@ def run(
         runs=runs,
         inline=inline,
     )
-    outcomes = work(perform(request, plain_progress))
+    outcomes = work(perform(request, plain_progress()))
     if len(outcomes) > 1:
         print("\n" + summary(outcomes))
     raise typer.Exit(exits.merge(one.exit_code for one in outcomes if not one.skipped))

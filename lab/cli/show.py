@@ -50,7 +50,7 @@ def _cell(value: object) -> str:
 def live_progress() -> Iterator[Callable[[str], None]]:
     """Tell what is under way: one changing line on a terminal, else a line each, on standard error."""
     if not sys.stderr.isatty():
-        yield plain_progress
+        yield plain_progress()
         return
     from rich.console import Console
     from rich.markup import escape
@@ -59,6 +59,14 @@ def live_progress() -> Iterator[Callable[[str], None]]:
         yield lambda text: status.update(escape(text))
 
 
-def plain_progress(text: str) -> None:
-    """A line on standard error. Runs use it everywhere: a changing line would get into a debugger's way."""
-    print(text, file=sys.stderr, flush=True)
+def plain_progress() -> Callable[[str], None]:
+    """Lines on standard error, none twice in a row. Runs use it: a changing line would get into a debugger's way."""
+    last = ""
+
+    def tell(text: str) -> None:
+        nonlocal last
+        if text != last:
+            print(text, file=sys.stderr, flush=True)
+        last = text
+
+    return tell

@@ -201,6 +201,7 @@ def test_progress_outside_a_terminal_is_lines(capsys: pytest.CaptureFixture[str]
 
     with live_progress() as progress:
         progress("starting")
+        progress("starting")
         progress("[bold]ready")
     assert capsys.readouterr().err == "starting\n[bold]ready\n"
 

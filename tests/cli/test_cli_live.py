@@ -1,0 +1,134 @@
+"""The life of a lab through the verbs, on real servers (processes), and what a signal leaves: nothing."""
+
+from __future__ import annotations
+
+import json
+import re
+import secrets
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from lab.runtime.proc import marked
+
+pytestmark = pytest.mark.live
+
+XMPPLAB = [sys.executable, "-m", "lab.cli"]
+DEADLINE = 120  # seconds: the first use on a machine fetches and unpacks the servers' packages
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the commands are given."""
+    return tmp_path_factory.mktemp("cli")
+
+
+@pytest.fixture(scope="module")
+def name(folder: Path) -> Iterator[str]:
+    """A lab that is up, made by `up`."""
+    name = f"cli-{secrets.token_hex(3)}"
+    done = _xmpplab(folder, "up", "line:3", "--name", name, "--runtime", "processes", "-f", "json")
+    assert done.returncode == 0, done.stderr
+    rows = json.loads(done.stdout)
+    assert [row["domain"] for row in rows] == ["s1.test", "s2.test", "s3.test"]
+    assert len({row["address"] for row in rows}) == 3
+    yield name
+    _xmpplab(folder, "down", name)
+
+
+def _xmpplab(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([*XMPPLAB, *arguments], cwd=folder, capture_output=True, text=True, timeout=DEADLINE)
+
+
+def test_up_again_has_nothing_to_do(folder: Path, name: str) -> None:
+    pids = [row["pid"] for row in json.loads(_xmpplab(folder, "status", name, "-f", "json").stdout)]
+    done = _xmpplab(folder, "up", "line:3", "--name", name, "--runtime", "processes")
+    assert done.returncode == 0 and "nothing to do" in done.stderr
+    assert [row["pid"] for row in json.loads(_xmpplab(folder, "status", name, "-f", "json").stdout)] == pids
+
+
+def test_another_plan_wants_recreate(folder: Path, name: str) -> None:
+    done = _xmpplab(folder, "up", "line:4", "--name", name, "--runtime", "processes")
+    assert done.returncode == 64 and "--recreate" in done.stderr and "s4" in done.stderr
+
+
+def test_status_lists_it(folder: Path, name: str) -> None:
+    labs = json.loads(_xmpplab(folder, "status", "-f", "json").stdout)
+    (mine,) = [row for row in labs if row["lab"] == name]
+    assert (mine["phase"], mine["servers"], mine["ends_with"]) == ("ready", "3 of 3 running", None)
+
+
+def test_logs_carry_the_name_of_their_server(folder: Path, name: str) -> None:
+    done = _xmpplab(folder, "logs", "s2", "--name", name, "-n", "5")
+    assert done.returncode == 0 and done.stdout
+    assert all(re.match(r"s2 +\S", line) for line in done.stdout.splitlines())
+
+
+def test_exec_ends_with_the_commands_code(folder: Path, name: str) -> None:
+    done = _xmpplab(folder, "exec", "s1", "--name", name, "--", "sh", "-c", "ls data; exit 7")
+    assert done.returncode == 7
+    assert _xmpplab(folder, "exec", "nobody", "--name", name, "--", "ls").returncode == 64
+
+
+def test_run_uses_the_lab_again_and_leaves_it_up(folder: Path, name: str) -> None:
+    done = _xmpplab(folder, "run", "everyone_writes", "--name", name)
+    assert done.returncode == 0, done.stderr
+    assert "VALID: everyone_writes" in done.stdout
+    run = folder / "runs" / "latest"
+    assert f"runs/{run.resolve().name}" in done.stdout
+    assert json.loads((run / "verdict.json").read_text())
+    assert _xmpplab(folder, "check").returncode == 0
+    assert name in _xmpplab(folder, "status").stdout
+
+
+def test_over_several_topologies_the_gravest_counts(folder: Path) -> None:
+    script = folder / "never.py"
+    script.write_text(
+        "import lab\n@lab.scenario()\nasync def never(federation):\n"
+        '    """What cannot hold where there is a way round."""\n    federation.unlinked_pair()\n    lab.expect(1, 2)\n'
+    )
+    done = _xmpplab(folder, "run", "never.py", "-t", "pair:2", "-t", "line:3", "--runtime", "processes")
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "1 skipped" in done.stdout and "FAILED: never" in done.stdout
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_an_interrupted_run_leaves_nothing(folder: Path, number: int, code: int) -> None:
+    script = folder / "long.py"
+    script.write_text(
+        "import asyncio, lab\n@lab.scenario()\nasync def long(federation):\n"
+        '    """It would take a minute."""\n    print("BEGUN", flush=True)\n    await asyncio.sleep(60)\n'
+    )
+    before = set(marked())
+    command = [*XMPPLAB, "run", "long.py", "-t", "pair", "--runtime", "processes"]
+    with subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout and process.stdout.readline() == "BEGUN\n"
+            assert set(marked()) - before
+            process.send_signal(number)
+            _, told = process.communicate(timeout=30)
+        finally:
+            process.kill()
+    assert process.returncode == code, told
+    assert "Traceback" not in told
+    deadline = time.monotonic() + 10  # others may run labs meanwhile: only what is ours and stays is wrong
+    while (left := _from(folder, set(marked()) - before)) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not left
+
+
+def _from(folder: Path, labs: set[str]) -> set[str]:
+    """Those of the labs' folders that the commands of this test made: their topology is the pair."""
+    return {lab for lab in labs if Path(lab).name.startswith("pair-")}
+
+
+def test_down_leaves_nothing(folder: Path, name: str) -> None:
+    done = _xmpplab(folder, "down", name)
+    assert (done.returncode, done.stdout) == (0, f"{name} has ended\n")
+    assert not [lab for lab in marked() if Path(lab).name == name]
+    assert _xmpplab(folder, "down", name).returncode == 64
