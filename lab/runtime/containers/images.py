@@ -11,6 +11,7 @@ import contextlib
 import fcntl
 import io
 import os
+import shutil
 import tarfile
 import tempfile
 from collections.abc import AsyncIterator, Sequence
@@ -20,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 from lab.errors import MissingError
 from lab.runtime.archive import machine_sources, sources_for
 from lab.runtime.containers.base import ensure_base
-from lab.runtime.containers.engine import OURS, OURS_VALUE, Engine, lone_error
+from lab.runtime.containers.engine import OURS, OURS_VALUE, Engine
 from lab.runtime.containers.recipes import Recipe, cache
 from lab.runtime.packages import download
 from lab.runtime.protocol import Progress
@@ -39,25 +40,26 @@ def present(client: DockerClient) -> set[str]:
     return {tag for image in images for tag in image.get("RepoTags") or ()}
 
 
-async def ensure_images(engine: Engine, recipes: Sequence[Recipe], progress: Progress) -> None:
-    """Build whatever is not there, side by side. Raises MissingError with the last lines of what failed."""
-    if not await _missing(engine, recipes):
-        return
-    async with building():
-        missing = await _missing(engine, recipes)  # somebody else may have built it meanwhile
-        with lone_error():
-            async with asyncio.TaskGroup() as group:
-                bases = {
-                    suite: group.create_task(engine.call(ensure_base, engine.client, suite, progress))
-                    for suite in {recipe.suite for recipe in missing}
-                }
-                for recipe in missing:
-                    group.create_task(_make(engine, recipe, bases[recipe.suite], progress))
+async def missing(engine: Engine, recipes: Sequence[Recipe]) -> list[Recipe]:
+    """Those whose image the engine does not have."""
+    there = await engine.call(present, engine.client)
+    return [recipe for recipe in recipes if recipe.tag not in there]
+
+
+async def build_images(engine: Engine, recipes: Sequence[Recipe], progress: Progress) -> None:
+    """Build these, side by side; call it with `building`. Raises MissingError with the last lines of what failed."""
+    async with asyncio.TaskGroup() as group:
+        bases = {
+            suite: group.create_task(engine.call(ensure_base, engine.client, suite, progress))
+            for suite in {recipe.suite for recipe in recipes}
+        }
+        for recipe in recipes:
+            group.create_task(_make(engine, recipe, bases[recipe.suite], progress))
 
 
 @contextlib.asynccontextmanager
 async def building() -> AsyncIterator[None]:
-    """Hold this user's lock for building; a killed holder lets it go."""
+    """Hold this user's lock for building; a killed holder lets it go, and what it left half made is deleted."""
     folder = cache()
     make_home()
     folder.mkdir(mode=0o755, parents=True, exist_ok=True)
@@ -69,6 +71,8 @@ async def building() -> AsyncIterator[None]:
                 break
             except BlockingIOError:
                 await asyncio.sleep(_LOCK_POLL)
+        for left in folder.glob(".*"):
+            await asyncio.to_thread(shutil.rmtree, left)
         yield
     finally:
         os.close(descriptor)
@@ -87,11 +91,6 @@ def context(recipe: Recipe, packages: list[Path]) -> bytes:
             folder.type, folder.mode = tarfile.DIRTYPE, 0o755
             archive.addfile(folder)
     return buffer.getvalue()
-
-
-async def _missing(engine: Engine, recipes: Sequence[Recipe]) -> list[Recipe]:
-    there = await engine.call(present, engine.client)
-    return [recipe for recipe in recipes if recipe.tag not in there]
 
 
 async def _make(engine: Engine, recipe: Recipe, base: asyncio.Task[str], progress: Progress) -> None:

@@ -14,12 +14,11 @@ from typing import TYPE_CHECKING
 from lab.errors import MissingError, UserError
 from lab.runtime.containers import engine as eng
 from lab.runtime.containers.engine import Engine, lone_error
-from lab.runtime.containers.images import building, ensure_images
+from lab.runtime.containers.images import build_images, building, missing
 from lab.runtime.containers.recipes import Recipe, python_recipe, server_recipe
-from lab.runtime.containers.specs import Mount, Spec
+from lab.runtime.containers.specs import TO_FILE, Mount, Spec
 from lab.runtime.containers.wheels import fetch_site, site_folder
 from lab.runtime.protocol import Progress
-from lab.runtime.state import make_home
 from lab.topology.spec import Server
 
 if TYPE_CHECKING:
@@ -28,6 +27,7 @@ if TYPE_CHECKING:
 #: Software that runs somewhere else, or in the lab's services: no container of its own.
 ELSEWHERE = frozenset({"external", "scripted"})
 _COMPILE = ("python3", "-m", "compileall", "-q", "-j0", "--invalidation-mode", "unchecked-hash", "/opt/site")
+_COMPILE_LOG = "compile.log"
 _COMPILE_PATIENCE = 120  # seconds: 5 on two cores
 
 
@@ -53,11 +53,22 @@ async def provide(engine: Engine, servers: Sequence[Server], progress: Progress)
             recipes[recipe.tag] = recipe
     custom = {image_of(server) for server in inside if server.custom is not None}
     with lone_error():
+        await _provide_own(engine, list(recipes.values()), progress)
+        for image in sorted(custom):
+            await engine.call(_ensure_custom, engine.client, image, progress)
+
+
+async def _provide_own(engine: Engine, recipes: list[Recipe], progress: Progress) -> None:
+    """Images of ours, and the libraries."""
+    target = site_folder(await engine.machine())
+    if target.is_dir() and not await missing(engine, recipes):
+        return
+    async with building():  # somebody else may have made it all meanwhile: what is missing is asked again
+        wanted = await missing(engine, recipes)
         async with asyncio.TaskGroup() as group:
-            images = group.create_task(ensure_images(engine, list(recipes.values()), progress))
-            group.create_task(_provide_site(engine, images, progress))
-            for image in custom:
-                group.create_task(engine.call(_ensure_custom, engine.client, image, progress))
+            images = group.create_task(build_images(engine, wanted, progress))
+            if not target.is_dir():
+                group.create_task(_provide_site(engine, target, images, progress))
 
 
 def site(machine: str) -> Path:
@@ -68,45 +79,36 @@ def site(machine: str) -> Path:
     return folder
 
 
-async def _provide_site(engine: Engine, images: asyncio.Task[None], progress: Progress) -> None:
-    machine = await engine.machine()
-    target = site_folder(machine)
-    if target.is_dir():
-        return
-    make_home()
-    target.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-    fetched = await engine.call(fetch_site, machine, target, progress)
+async def _provide_site(engine: Engine, target: Path, images: asyncio.Task[None], progress: Progress) -> None:
+    fetched = await engine.call(fetch_site, await engine.machine(), target, progress)
     try:
         await images
         await engine.call(_compile, engine.client, fetched)
-        async with building():
-            if not target.is_dir():  # somebody else may have been faster
-                fetched.rename(target)
+        fetched.rename(target)
     finally:
         shutil.rmtree(fetched, ignore_errors=True)
 
 
 def _compile(client: DockerClient, folder: Path) -> None:
-    """Write the byte code beside the sources, with the Python that will read it."""
+    """Write the byte code beside the sources, with the Python that will read it. The container goes by itself."""
     spec = Spec(
         name="",
         image=python_recipe().tag,
-        command=_COMPILE,
+        command=(*TO_FILE, f"/opt/site/{_COMPILE_LOG}", *_COMPILE),
         labels={eng.OURS: eng.OURS_VALUE},
         user=eng.caller(),
         mounts=(Mount(folder, "/opt/site", writable=True),),
         environment=(("PYTHONDONTWRITEBYTECODE", ""),),
-        keeps_log=True,
+        transient=True,
     )
     container = client.api.create_container(**spec.arguments(client.api, None))["Id"]
-    try:
-        client.api.start(container)
-        code = client.api.wait(container, timeout=_COMPILE_PATIENCE)["StatusCode"]
-        if code:
-            said = client.api.logs(container, tail=5).decode(errors="replace")
-            raise MissingError(f"the libraries of services and agents cannot be compiled (exit code {code}): {said}")
-    finally:
-        client.api.remove_container(container, force=True)
+    client.api.start(container)
+    code = client.api.wait(container, timeout=_COMPILE_PATIENCE, condition="removed")["StatusCode"]
+    log = folder / _COMPILE_LOG
+    if code:
+        raise MissingError(f"the libraries of services and agents cannot be compiled: {log.read_text()[-500:]}")
+    for path in (log, *folder.rglob("__pycache__"), *folder.rglob("*.pyc")):  # its umask was a private one
+        path.chmod(0o755 if path.is_dir() else 0o644)
 
 
 def _ensure_custom(client: DockerClient, image: str, progress: Progress) -> None:

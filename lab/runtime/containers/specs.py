@@ -27,7 +27,7 @@ _LOG_BYTES = "1m"  # of an image of the user's own, that is started by its own c
 #: Runs a command with its output appended to the file named first. Open files are bounded here, and only downwards, as
 #: a container without capabilities may: an Erlang machine makes a table with an entry for each file it may open, and
 #: many engines allow a thousand million.
-_TO_FILE = ("/bin/sh", "-c", 'umask 077; [ "$(ulimit -n)" -le 65536 ] || ulimit -n 65536; exec "$@" >>"$0" 2>&1')
+TO_FILE = ("/bin/sh", "-c", 'umask 077; [ "$(ulimit -n)" -le 65536 ] || ulimit -n 65536; exec "$@" >>"$0" 2>&1')
 
 
 @dataclass(frozen=True)
@@ -55,6 +55,7 @@ class Spec:
     dns: str | None = None
     sysctls: dict[str, str] = field(default_factory=dict)
     attached: bool = False  # standard input and output are ours; it goes away when it ends
+    transient: bool = False  # it goes away when it ends
     keeps_log: bool = False
 
     def arguments(self, api: Any, network: str | None) -> dict[str, Any]:
@@ -71,7 +72,7 @@ class Spec:
             pids_limit=_PROCESSES,
             ulimits=[Ulimit(name="core", soft=0, hard=0)],
             log_config=log if self.keeps_log else LogConfig(type="none"),
-            auto_remove=self.attached,
+            auto_remove=self.attached or self.transient,
             dns=[self.dns] if self.dns else None,
             sysctls=self.sysctls or None,
             network_mode=network or "none",
@@ -94,7 +95,7 @@ class Spec:
 def server_spec(layout: Layout, plan: Plan, server: ServerPlan, image: str) -> Spec:
     """A server: its own folder at /lab, the lab's DNS, its own address."""
     name = server.spec.name
-    to_file = (*_TO_FILE, f"{server.folder}/{OUTPUT}", *server.command) if server.command else ()
+    to_file = (*TO_FILE, f"{server.folder}/{OUTPUT}", *server.command) if server.command else ()
     return Spec(
         name=engine.name(layout, name),
         image=image,
@@ -119,7 +120,7 @@ def services_spec(layout: Layout, plan: Plan, image: str, site: Path) -> Spec:
     return Spec(
         name=engine.name(layout, "_services"),
         image=image,
-        command=(*_TO_FILE, log, "python3", "-m", "lab.network.service", _SERVICES_INSIDE),
+        command=(*TO_FILE, log, "python3", "-m", "lab.network.service", _SERVICES_INSIDE),
         labels=engine.labels(layout, role="services"),
         user=engine.user(),
         address=plan.services,
