@@ -105,7 +105,7 @@ async def up(
     chosen = choose(runtime) if isinstance(runtime, str) else runtime
     layout = Layout.of(lab_name(topology, name, owned))
     check_memory(topology)
-    await sweep(progress)
+    await sweep(progress, containers=chosen.name == "containers")
     async with state.locked(layout, make=True):
         found = await _attached(layout)
         if found is not None:
@@ -155,7 +155,7 @@ async def down(name: str | None = None, *, progress: Progress = lambda text: Non
     from lab.runtime.sweep import sweep
 
     before = {layout.name for layout in state.layouts()}
-    await sweep(progress)
+    await sweep(progress, containers=False)
     if name is not None and name in before and not Layout.of(name).root.is_dir():
         return name  # a leftover: swept
     name = name or _only()
@@ -171,7 +171,7 @@ async def down_all(*, progress: Progress = lambda text: None) -> list[str]:
     """End every lab that is nobody's own; their names."""
     from lab.runtime.sweep import sweep
 
-    await sweep(progress)
+    await sweep(progress, containers=False)
     ended = []
     for layout in state.layouts():
         record = state.Record.read(layout)

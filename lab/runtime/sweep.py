@@ -16,7 +16,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from lab.errors import LabError, TimedOut
+from lab.errors import LabError, MissingError, TimedOut
 from lab.network.process import service_alive
 from lab.plan.layout import Layout
 from lab.runtime import folders, state, trees
@@ -25,11 +25,22 @@ from lab.runtime.protocol import Progress, Runtime
 
 
 async def sweep(progress: Progress = lambda text: None, *, containers: bool = True) -> list[str]:
-    """Delete every leftover; a sentence for each. Without `containers` no engine is asked.
+    """Delete every leftover; a sentence for each.
+
+    Without `containers` no engine is asked but for labs whose record says that they are in containers: what is
+    missed are only containers of a lab whose folder somebody deleted by hand.
 
     Raises TimedOut if something cannot be ended.
     """
-    swept = [sentence for layout in state.layouts() if (sentence := await _sweep_folder(layout))]
+    swept = []
+    for layout in state.layouts():
+        try:
+            sentence = await _sweep_folder(layout)
+        except MissingError as error:  # its engine does not answer: nobody can tell, so it stays
+            progress(f"the lab {layout.name} is left as it is: {error}")
+            continue
+        if sentence:
+            swept.append(sentence)
     swept += await _sweep_processes()
     swept += await _sweep_cache()
     if containers:
@@ -96,7 +107,7 @@ def _namespace(pid: int) -> Path | None:
 
 async def _sweep_cache() -> list[str]:
     left = trees.half_made()
-    if not left or not trees.cache_is_free():
+    if not left or not os.access(trees.cache(), os.W_OK) or not trees.cache_is_free():
         return []
     async with trees.locked(lambda text: None):  # taking the lock sweeps
         return [f"the half-made {path.name.lstrip('.')} in the cache" for path in left]

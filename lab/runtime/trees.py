@@ -35,6 +35,7 @@ from lab.servers import names, software
 
 FORMAT = 1  # of a tree: raise it when trees are made otherwise
 
+VARIABLE = "XMPPLAB_CACHE"
 STAMP = "stamp"
 _LOCK_POLL = 0.1  # seconds
 _LOCK_PATIENCE = 900.0  # seconds: another process may be downloading 60 MB over a slow line
@@ -42,8 +43,12 @@ SPACE = 400 << 20  # bytes: 60 MB downloaded, 170 MB unpacked, and room for both
 
 
 def cache() -> Path:
-    """The folder of everything that can be had again."""
-    return home() / "cache"
+    """The folder of everything that can be had again: XMPPLAB_CACHE, or `cache` below `home()`.
+
+    One that is complete may belong to somebody else and be read-only.
+    """
+    chosen = os.environ.get(VARIABLE)
+    return Path(chosen).absolute() if chosen else home() / "cache"
 
 
 def release_packages(release: str) -> list[str]:
@@ -116,8 +121,9 @@ def modules_folder(trees: dict[str, Path]) -> Path:
 async def locked(progress: Progress, patience: float = _LOCK_PATIENCE) -> AsyncIterator[None]:
     """Hold the cache's lock; what somebody left half made is deleted. Raises TimedOut."""
     make_home()
-    cache().mkdir(exist_ok=True)
-    cache().chmod(0o755)
+    if not cache().is_dir():
+        cache().mkdir(parents=True)
+        cache().chmod(0o755)
     descriptor = os.open(cache() / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         await _take(descriptor, progress, patience)
