@@ -1,0 +1,77 @@
+"""Plans as text, and their differences in sentences."""
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from lab.errors import UserError
+from lab.plan.build import build
+from lab.plan.files import differences, dump, load
+from lab.topology.spec import Conditions, Custom, Link, Unlinked
+from tests.plan.test_build import CONTAINERS, PROCESSES, island, server
+
+
+@pytest.mark.parametrize("ground", [PROCESSES, CONTAINERS], ids=["processes", "containers"])
+def test_a_plan_survives_as_text(ground):
+    servers = (*island().servers, server("mine", "custom", custom=Custom("mine.yaml", ("./x",), "x:1", "/y")))
+    plan = build(island(servers=servers), ground)
+    assert load(dump(plan)) == plan
+    assert json.loads(dump(plan))["services"] == plan.services
+
+
+def test_what_is_no_plan_is_refused():
+    for text in ("", "{}", "[]", dump(build(island(), PROCESSES)).replace('"relays"', '"relais"')):
+        with pytest.raises(UserError, match="no plan that this version"):
+            load(text)
+
+
+def test_the_ground_makes_no_difference():
+    assert differences(build(island(), PROCESSES), build(island(), CONTAINERS)) == []
+    elsewhere = replace(PROCESSES, network="127.95.0.0/16", folders="/other/{server}")
+    assert differences(build(island(), PROCESSES), build(island(), elsewhere)) == []
+
+
+def test_differences_are_sentences():
+    old = island()
+    first, second, _ = old.links
+    servers = (
+        replace(old.servers[0], users=7),
+        server("new"),
+        replace(old.servers[2], software="prosody", version="13.0"),
+    )
+    links = (
+        replace(first, a="home", b="island", backward=Conditions(0.05, 0.01, 1000), direct=True),
+        Link("new", "public"),
+    )
+    new = replace(old, servers=servers, links=links, unlinked=Unlinked.REFUSED)
+    # Only the words are tried: `home` is gone from the servers but not from the links, which no file can say.
+    from lab.plan.model import Plan
+
+    before, after = (Plan(topology, PROCESSES, "", (), ()) for topology in (old, new))
+    assert differences(before, after) == [
+        "server home is gone",
+        "server outside is gone",
+        "server new is new",
+        "server island: users was 0, is 7",
+        "server public: software was ejabberd@24.12, is prosody@13.0",
+        "link public - home is gone",
+        "link home - outside is gone",
+        "link new - public is new",
+        "link home - island: direct was false, is true",
+        "link home - island: island to home was neutral, is 50 ms, jitter 10 ms, 1000 bytes/s",
+        "the topology: unlinked was not-allowed, is refused",
+    ]
+    assert second.pair not in {link.pair for link in links}
+
+
+def test_the_way_a_link_is_written_makes_no_difference():
+    old = island()
+    turned = tuple(Link(link.b, link.a, link.backward, link.forward, link.direct) for link in old.links)
+    assert differences(build(old, PROCESSES), build(replace(old, links=turned), PROCESSES)) == []
+
+
+def test_the_order_of_servers_counts():
+    old = island()
+    new = replace(old, servers=old.servers[::-1])
+    assert differences(build(old, PROCESSES), build(new, PROCESSES)) == ["the servers stand in another order"]
