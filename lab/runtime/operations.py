@@ -14,7 +14,7 @@ import contextlib
 import ctypes
 import os
 from collections.abc import Iterator, Sequence
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from lab.errors import PeerError, TimedOut, UserError
 from lab.network.process import socket_address
@@ -41,18 +41,29 @@ async def carry_out(folder: Path, operations: Sequence[Operation]) -> None:
 
 def write_files(folder: Path, files: Sequence[File]) -> None:
     """Write files below a server's folder, as the server; folders that are not there are made, 0700."""
-    with _as_server():
-        for file in files:
-            path = folder / file.path
-            if ".." in path.parts or not path.is_relative_to(folder):
-                raise UserError(f"{file.path}: a server's file must lie in its own folder")
-            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            temporary = path.with_name(f".{path.name}.lab")
-            descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, file.mode)
-            with os.fdopen(descriptor, "w", encoding="utf-8") as out:
-                os.fchmod(descriptor, file.mode)
-                out.write(file.text)
-            temporary.replace(path)
+    root = os.open(folder, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)  # the server need not reach it from the top
+    try:
+        with _as_server():
+            for file in files:
+                _write(root, file)
+    finally:
+        os.close(root)
+
+
+def _write(root: int, file: File) -> None:
+    path = PurePath(file.path)
+    if ".." in path.parts or path.is_absolute():
+        raise UserError(f"{file.path}: a server's file must lie in its own folder")
+    for folder in reversed(path.parents[:-1]):
+        with contextlib.suppress(FileExistsError):
+            os.mkdir(folder, 0o700, dir_fd=root)
+    temporary = path.with_name(f".{path.name}.lab")
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
+    descriptor = os.open(temporary, flags, file.mode, dir_fd=root)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as out:
+        os.fchmod(descriptor, file.mode)
+        out.write(file.text)
+    os.replace(temporary, path, src_dir_fd=root, dst_dir_fd=root)
 
 
 async def post(path: Path, call: HttpCall) -> None:
