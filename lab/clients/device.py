@@ -28,7 +28,7 @@ from lab.clients import archive, rooms
 from lab.clients.encryption import Encryption, Key, Settings, strategy
 from lab.clients.inbox import Inbox
 from lab.clients.stanzas import CARBONS, CLIENT, delivery
-from lab.clients.stream import Refused, Stream
+from lab.clients.stream import Refused, Stream, tls_context
 from lab.errors import LabError, PeerError, UserError
 
 PING = "urn:xmpp:ping"
@@ -72,7 +72,7 @@ class Device:
             raise UserError(f"device {self.name!r} is connected already: disconnect it first")
         settings = Settings(trust, None if folder is None else Path(folder), self._memory, self._trouble)
         way = strategy(encryption, settings)
-        stream = self._opening = Stream(f"{jid}/{resource}", password, authority, self._trouble)
+        stream = self._opening = Stream(f"{jid}/{resource}", password, tls_context(authority), self._trouble)
         way.prepare(stream)
         await stream.open(host, port)
         name, full = uuid.uuid4().hex, stream.boundjid.full

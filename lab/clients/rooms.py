@@ -41,6 +41,8 @@ class Room:
         if presence.get("type") == "error":
             condition, _, text = error_of(presence)
             self._fail(PeerError(f"room {self.jid} refuses {self.nick}: {condition}{f' ({text})' if text else ''}"))
+        elif not sender.partition("/")[2]:
+            return  # the room about itself (ejabberd: its picture), nobody's coming or going
         elif presence.get("type") == "unavailable":
             self.occupants.pop(sender, None)
             if SELF in codes or sender == self.me:

@@ -53,8 +53,8 @@ def tls_context(authority: str) -> ssl.SSLContext:
 class Stream(ClientXMPP):
     """One client stream. `trouble` is told of every error that no caller waits for."""
 
-    def __init__(self, jid: str, password: str, authority: str, trouble: Callable[[str], None]) -> None:
-        super().__init__(jid, password, ssl_context=tls_context(authority))
+    def __init__(self, jid: str, password: str, context: ssl.SSLContext, trouble: Callable[[str], None]) -> None:
+        super().__init__(jid, password, ssl_context=context)
         self.enable_direct_tls = False
         self.whitespace_keepalive = False
         self.roster.auto_authorize = None  # type: ignore[assignment]  # None: ask nobody, answer nobody

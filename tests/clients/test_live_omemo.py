@@ -100,7 +100,7 @@ async def test_what_cannot_be_encrypted_is_not_sent(ground):
         await cast.connect("phone", bob)
         with pytest.raises(PeerError, match="has no OMEMO device"):
             await cast.send("pc", bob, "s3cret", "m1")
-        with pytest.raises(PeerError, match="remote-server-not-found"):
+        with pytest.raises(PeerError, match=r"not-allowed|remote-server-not-found"):
             await cast.send("pc", "x@nowhere.test", "s3cret", "m2")
         with pytest.raises(UserError, match="connect another one"):
             await cast.send("phone", alice, "s3cret", "m3", encryption="omemo")
@@ -219,13 +219,13 @@ async def test_a_node_with_other_options_is_configured_anew(ground):
 
 @pytest.mark.parametrize("host", ["b", "c"])
 async def test_a_room_where_everybody_knows_everybody(ground, host):
-    people = await ground.accounts("a", "b", "c")
+    people = await ground.accounts(host, "a", "b")
     room = f"secret-{host}@conference.{ground.domain(host)}"
     async with inline(ground) as cast:
         for number, jid in enumerate(people):
             await omemo(cast, f"d{number}", jid)
         await cast.ask("join", "d0", room=room, nick="n0")
-        with pytest.raises(PeerError, match="hides who|has no OMEMO device"):
+        with pytest.raises(PeerError, match=r"hides who|has no OMEMO device"):
             await cast.ask("join", "d1", room=room, nick="n1")
             await cast.send("d1", room, "s3cret", "g0", room=True)
         await cast.ask("configure_room", "d0", room=room, values={"muc#roomconfig_whois": "anyone"})
