@@ -9,6 +9,7 @@ import typer
 
 from lab.cli.options import RuntimeChoice, RuntimeOption
 from lab.cli.show import plain_progress, table
+from lab.runner import exits
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -45,7 +46,6 @@ def run(
     """
     from lab.cli.edge import work
     from lab.cli.performance import Request, perform
-    from lab.runner import exits
     from lab.topology.units import seconds
 
     request = Request(
@@ -65,8 +65,12 @@ def run(
 
 
 def summary(outcomes: Sequence[Outcome]) -> str:
-    """A line for each run, and what was left out."""
+    """A line for each run, then a sentence."""
     rows = [(one.scenario, one.topology, one.value, f"{one.seconds:.1f} s", one.folder or "-") for one in outcomes]
     text = table(("scenario", "topology", "verdict", "took", "folder"), rows)
-    skipped = sum(one.skipped for one in outcomes)
-    return text + (f"\n{skipped} skipped: the topology cannot give what the scenario needs" if skipped else "")
+    judged = [one for one in outcomes if not one.skipped]
+    valid = sum(one.exit_code == exits.VALID for one in judged)
+    sentence = f"{valid} of {len(judged)} runs are valid."
+    if skipped := len(outcomes) - len(judged):
+        sentence += f" {skipped} skipped: the topology cannot give what the scenario needs."
+    return f"{text}\n\n{sentence}"
