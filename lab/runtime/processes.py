@@ -122,11 +122,11 @@ class Processes:
                 async with Control(layout.control) as control:
                     await control.call("shutdown")
                 await _gone(layout)
-        service.let_go(layout)
         if left := await end_marked(layout.root):
             raise TimedOut(
                 f"processes of the lab {layout.name} cannot be ended", tuple(f"{pid} {command(pid)}" for pid in left)
             )
+        service.let_go(layout)
 
     def alive(self, layout: Layout) -> bool:
         """True while the lab's service lives."""

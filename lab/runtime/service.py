@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from lab.errors import LabError, MissingError, NotReady, UserError
 from lab.network.process import MARK
@@ -16,8 +17,16 @@ from lab.plan.layout import Layout
 START_PATIENCE = 60.0  # seconds: Python starts in 0.3, each server in 5 ms
 _EVIDENCE = 12  # last lines of its log
 
-#: Writing ends of pipes to services that end with us: the kernel closes them with this process, SIGKILL included.
-_leashes: dict[str, int] = {}
+
+@dataclass
+class _Started:
+    """A service that this process started; it is our child until one of us ends."""
+
+    process: subprocess.Popen[bytes]
+    leash: int | None  # writing end of its owner's pipe: the kernel closes it with us, SIGKILL included
+
+
+_started: dict[str, _Started] = {}  # by the lab's folder
 
 
 async def start(layout: Layout, claims: Sequence[int], *, owned: bool) -> None:
@@ -33,7 +42,7 @@ async def start(layout: Layout, claims: Sequence[int], *, owned: bool) -> None:
     if held is not None:
         words += ["--owner-fd", str(held)]
     try:
-        subprocess.Popen(  # noqa: ASYNC220 - returns at once; the service outlives us
+        process = subprocess.Popen(  # noqa: ASYNC220 - returns at once
             words,
             pass_fds=[told, *claims, *([] if held is None else [held])],
             stdin=subprocess.DEVNULL,
@@ -47,16 +56,18 @@ async def start(layout: Layout, claims: Sequence[int], *, owned: bool) -> None:
         os.close(told)
         if held is not None:
             os.close(held)
-    if leash is not None:
-        _leashes[str(layout.root)] = leash
+    _started[str(layout.root)] = _Started(process, leash)
     _answered(layout, await _line(ready, layout))
 
 
 def let_go(layout: Layout) -> None:
-    """Close our end of an owned lab's pipe, after it was ended."""
-    leash = _leashes.pop(str(layout.root), None)
-    if leash is not None:
-        os.close(leash)
+    """Take note of the end of a service that this process may have started, after it has ended."""
+    started = _started.pop(str(layout.root), None)
+    if started is None:
+        return
+    if started.leash is not None:
+        os.close(started.leash)
+    started.process.wait()
 
 
 async def _line(descriptor: int, layout: Layout) -> bytes:

@@ -1,0 +1,47 @@
+"""What live tests of the runtime `processes` share."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from lab.plan.layout import Layout
+from lab.runtime.proc import marked
+from lab.topology.spec import Link, Server, Topology
+
+VERSIONS = {"prosody": "13.0", "ejabberd": "24.12"}
+
+
+def unique(what: str) -> str:
+    """A lab's name that nobody else uses."""
+    return f"t-{what}-{secrets.token_hex(3)}"
+
+
+def pair(first: str = "prosody", second: str = "prosody", users: int = 0) -> Topology:
+    """Two linked servers."""
+    servers = tuple(
+        Server(name=name, domain=f"{name}.test", software=kind, version=VERSIONS[kind], users=users)
+        for name, kind in (("a", first), ("b", second))
+    )
+    return Topology("pair", "", servers, (Link("a", "b"),))
+
+
+def left_of(name: str) -> list[str]:
+    """What there still is of a lab: its folder, its processes."""
+    root = Layout.of(name).root
+    return [str(root)] * root.exists() + [str(pid) for pid in marked().get(str(root), [])]
+
+
+def until(condition: Callable[[], object], within: float = 30.0) -> None:
+    """Return once the condition holds; fails after `within` seconds."""
+    deadline = time.monotonic() + within
+    while not condition():
+        assert time.monotonic() < deadline, "it did not come true in time"
+        time.sleep(0.01)
+
+
+def text_of(path: Path) -> str:
+    """A file's text, "" if it is not there."""
+    return path.read_text() if path.exists() else ""

@@ -1,0 +1,248 @@
+"""The runtime `containers` with a real engine: up, asked, ended, and nothing left however it ends."""
+
+import asyncio
+import itertools
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import docker
+import pytest
+
+from lab.errors import NotReady
+from lab.plan.layout import Layout, home
+from lab.runtime import lab as labs
+from lab.runtime.containers import agents, engine
+from lab.runtime.containers.recipes import server_recipe
+from lab.runtime.sweep import sweep
+from lab.topology.spec import Custom, Link, Server, Topology
+
+pytestmark = [pytest.mark.containers, pytest.mark.live]
+
+SOFTWARE = {"prosody": "13.0", "ejabberd": "24.12"}
+PATIENCE = 30.0  # seconds for something that takes 1
+
+#: Brings up a lab of N servers without links in a process of its own: `python -c OWNER N owned|kept`.
+OWNER = """
+import asyncio, sys
+from lab.runtime import lab
+from lab.topology.spec import Server, Topology
+servers = tuple(Server(f"s{i}", f"s{i}.lab.test", "prosody", "13.0") for i in range(int(sys.argv[1])))
+async def main():
+    told, owned = lambda text: print(text, flush=True), sys.argv[2] == "owned"
+    made = await lab.up(Topology("own", "", servers, ()), runtime="containers", owned=owned, progress=told)
+    print("up", flush=True)
+    await asyncio.sleep(120)
+asyncio.run(main())
+"""
+
+
+def federation(*software: str, name: str = "pair", **values) -> Topology:
+    servers = tuple(
+        Server(f"s{i}", f"s{i}.lab.test", kind, SOFTWARE[kind], **values) for i, kind in enumerate(software)
+    )
+    links = tuple(Link(a.name, b.name) for a, b in itertools.pairwise(servers))
+    return Topology(name, "", servers, links)
+
+
+@pytest.fixture(scope="module")
+def own_home(tmp_path_factory):
+    """A home of this module's own, so that nobody's labs are touched; what was fetched and built is shared."""
+    shared = home() / "cache"
+    shared.mkdir(parents=True, exist_ok=True)
+    folder = tmp_path_factory.mktemp("home")
+    (folder / "cache").symlink_to(shared)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XMPPLAB_HOME", str(folder))
+        yield folder
+    assert left(folder) == []
+
+
+@pytest.fixture(scope="module")
+async def pair(own_home):
+    made = await labs.up(federation("prosody", "prosody", users=1), runtime="containers")
+    yield made
+    await made.down()
+
+
+@pytest.fixture(scope="module")
+def client():
+    with docker.from_env() as made:
+        yield made
+
+
+def left(folder) -> list[str]:
+    """Everything in the engine of any lab below this home."""
+    with docker.from_env() as client:
+        filters = {"label": engine.LAB}
+        found = client.api.containers(all=True, filters=filters) + client.api.networks(filters=filters)
+    return [str(one) for one in found if one["Labels"][engine.LAB].startswith(str(folder))]
+
+
+async def until(what, patience: float = PATIENCE) -> None:
+    deadline = time.monotonic() + patience
+    while not await asyncio.to_thread(what):
+        assert time.monotonic() < deadline, "it did not come true"
+        await asyncio.sleep(0.05)
+
+
+async def test_states_tell_of_each_server(pair):
+    states = await pair.states()
+    assert list(states) == ["s0", "s1"]
+    assert all(state.running and Path(f"/proc/{state.pid}").exists() for state in states.values())
+
+
+async def test_up_again_with_the_same_plan_has_nothing_to_do(pair):
+    began = time.monotonic()
+    again = await labs.up(pair.plan.topology, runtime="containers")
+    assert again.plan == pair.plan
+    assert time.monotonic() - began < 2
+
+
+async def test_exec_runs_beside_the_server_and_gives_its_exit_code(pair, capfd):
+    code = await pair.execute("s1", ["sh", "-c", "hostname -i; id -u; echo wrong >&2; exit 7"])
+    out, err = capfd.readouterr()
+    assert code == 7
+    assert out.split() == [pair.plan.server("s1").address, engine.user().partition(":")[0]]
+    assert err == "wrong\n"
+
+
+async def test_a_server_has_no_way_out_and_cannot_change_itself(pair, capfd):
+    script = (
+        "touch /usr/x 2>/dev/null && echo writable; ls /lab-modules >/dev/null || echo lost;"
+        " grep CapBnd /proc/self/status; getent hosts example.org || echo closed"
+    )
+    await pair.execute("s0", ["sh", "-c", script])
+    assert capfd.readouterr().out.split() == ["CapBnd:", "0" * 16, "closed"]
+
+
+async def test_accounts_are_the_servers_own_and_private(pair):
+    await pair.accounts("s0", ["late"])
+    found = list(pair.layout.server("s0").rglob("late.dat"))
+    assert len(found) == 1
+    assert found[0].stat().st_mode & 0o077 == 0
+    assert f"{found[0].stat().st_uid}:{found[0].stat().st_gid}" == engine.user()
+
+
+async def test_what_servers_say_is_in_their_folders_and_private(pair):
+    for name in ("output.log", "feed.jsonl", "ready.jsonl"):
+        assert (pair.layout.server("s0") / name).stat().st_mode & 0o077 == 0
+
+
+async def test_the_agent_answers_and_ends_with_its_input(pair, client):
+    pipes = await pair.agent()
+    pipes.writer.write(b'{"id": 1, "op": "hello"}\n')
+    assert b'"protocol":1' in await asyncio.wait_for(pipes.reader.readline(), PATIENCE)
+    await pipes.close()
+    assert (
+        client.api.containers(all=True, filters={"label": [f"{engine.LAB}={pair.layout.root}", f"{engine.ROLE}=agent"]})
+        == []
+    )
+
+
+async def test_an_agents_output_comes_whole_and_its_errors_apart(pair, capsys):
+    program = "import sys\nfor line in sys.stdin: sys.stderr.write('seen'); print(line.upper(), end='', flush=True)"
+    pipes = await agents.in_container(pair.runtime._engine, pair.layout, ("python3", "-c", program))
+    long = "x" * 1_000_000
+    pipes.writer.write(f"short\n{long}\n".encode())
+    assert await asyncio.wait_for(pipes.reader.readline(), PATIENCE) == b"SHORT\n"
+    assert await asyncio.wait_for(pipes.reader.readline(), PATIENCE) == long.upper().encode() + b"\n"
+    await pipes.close()
+    assert await pipes.reader.read() == b""
+    assert "seen" in capsys.readouterr().err
+
+
+async def test_an_agent_of_the_users_own_reaches_a_server(pair):
+    program = "import socket, sys; socket.create_connection((sys.stdin.readline().strip(), 5222), 5); print('reached')"
+    pipes = await pair.agent([sys.executable, "-c", program])
+    pipes.writer.write(f"{pair.plan.server('s1').address}\n".encode())
+    assert await asyncio.wait_for(pipes.reader.readline(), PATIENCE) == b"reached\n"
+    await pipes.close()
+
+
+async def test_two_labs_at_once_and_ending_one_leaves_the_other(pair):
+    other = await labs.up(federation("prosody", "ejabberd", name="other", users=1), runtime="containers")
+    try:
+        assert other.plan.ground.network != pair.plan.ground.network
+        await other.accounts("s1", ["late"])  # through ejabberd's own interface
+    finally:
+        await other.down()
+    assert not other.layout.root.exists()
+    assert left(other.layout.root) == []
+    assert all(state.running for state in (await pair.states()).values())
+
+
+async def test_a_server_that_does_not_start_shows_what_it_said(own_home):
+    image = server_recipe("prosody", "13.0").tag
+    custom = Custom("broken", command=("sh", "-c", "echo no licence found; exit 3"), image=image)
+    topology = Topology("broken", "", (Server("s0", "s0.lab.test", "custom", "", custom=custom),), ())
+    with pytest.raises(NotReady, match="exit code 3") as caught:
+        await labs.up(topology, runtime="containers")
+    assert "no licence found" in str(caught.value)
+    assert left(own_home / "labs" / "broken") == []
+
+
+async def test_a_cancelled_up_leaves_nothing(own_home):
+    started = asyncio.Event()
+
+    def progress(text: str) -> None:
+        if text.startswith("1 of 4"):
+            started.set()
+
+    topology = federation(*["prosody"] * 4, name="cancelled")
+    task = asyncio.create_task(labs.up(topology, runtime="containers", progress=progress))
+    await asyncio.wait_for(started.wait(), PATIENCE)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert left(own_home / "labs" / "cancelled") == []
+    assert not Layout.of("cancelled").root.exists()
+
+
+@pytest.mark.parametrize("moment", ["1 of 3 servers started", "up"])
+async def test_an_owned_lab_ends_with_its_killed_owner(own_home, moment):
+    with owner(3, "owned") as process:
+        await wait_for_line(process, moment)
+        process.kill()
+    await until(lambda: not left(own_home / "labs" / "own-") and not list((own_home / "labs").glob("own-*")))
+
+
+async def test_a_killed_up_is_swept(own_home):
+    with owner(3, "kept") as process:
+        await wait_for_line(process, "1 of 3 servers started")
+        process.kill()
+    assert left(own_home / "labs" / "own")
+    assert any("own" in line for line in await sweep())
+    assert left(own_home / "labs" / "own") == []
+    assert not (own_home / "labs" / "own").exists()
+
+
+async def test_ctrl_c_ends_an_owned_lab_and_its_reaper(own_home):
+    with owner(1, "owned") as process:
+        await wait_for_line(process, "up")
+        os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to all in the foreground
+        await asyncio.to_thread(process.wait, PATIENCE)
+    await until(lambda: not left(own_home / "labs" / "own-") and not list((own_home / "labs").glob("own-*")))
+
+
+def owner(servers: int, kind: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-c", OWNER, str(servers), kind],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        start_new_session=True,
+    )
+
+
+async def wait_for_line(process: subprocess.Popen[str], wanted: str) -> None:
+    def read() -> None:
+        for line in process.stdout:
+            if line.strip() == wanted:
+                return
+        raise AssertionError(f"it ended before it said {wanted!r}")
+
+    await asyncio.wait_for(asyncio.to_thread(read), PATIENCE)

@@ -1,0 +1,194 @@
+"""The parts of the container runtime that need no engine: addresses, frames, recipes, libraries, what is asked for."""
+
+import asyncio
+import threading
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from docker.api.client import APIClient
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lab.errors import UserError
+from lab.plan.build import build
+from lab.plan.layout import Layout
+from lab.plan.model import Ground
+from lab.runtime import operations, reaper
+from lab.runtime.containers import engine, images, provision, recipes, specs, subnets, wheels
+from lab.runtime.containers.frames import Frames
+from lab.servers.software import File
+from lab.topology.spec import Custom, Link, Server, Topology
+
+PAIR = Topology(
+    "pair",
+    "",
+    (Server("a", "a.test", "prosody", "13.0"), Server("b", "b.test", "ejabberd", "24.12")),
+    (Link("a", "b"),),
+)
+GROUND = Ground("containers", "198.18.16.0/20", "/lab")
+ROUTES = """Iface Destination Gateway Flags RefCnt Use Metric Mask MTU Window IRTT
+eth0 00000000 0101A8C0 0003 0 0 0 00000000 0 0 0
+tun0 000012C6 00000000 0001 0 0 0 0000FEFF 0 0 0
+"""
+
+
+def test_the_first_free_subnet_overlaps_nothing():
+    found = subnets.free(["198.18.0.0/20", "198.18.20.0/24", "10.0.0.0/8", "fd00::/64", ""])
+    assert [str(one.network) for one in found[:2]] == ["198.18.32.0/20", "198.18.48.0/20"]
+    assert len(found) == 30
+
+
+def test_the_engine_gives_agents_the_last_quarter():
+    subnet = subnets.free([])[1]
+    assert (subnet.gateway, subnet.agents) == ("198.18.16.1", "198.18.28.0/22")
+
+
+def test_a_network_that_the_host_routes_is_taken_and_the_default_route_is_not():
+    assert subnets.routes(ROUTES) == ["198.18.0.0/15"]
+    assert subnets.free(subnets.routes(ROUTES)) == []
+
+
+@given(st.lists(st.tuples(st.sampled_from([1, 2]), st.binary(max_size=40))), st.integers(1, 17))
+def test_frames_come_out_as_they_went_in_however_they_are_cut(parts, size):
+    sent = b"".join(bytes([stream, 0, 0, 0]) + len(data).to_bytes(4, "big") + data for stream, data in parts)
+    frames, got = Frames(), {1: b"", 2: b""}
+    for start in range(0, len(sent), size):
+        for stream, data in frames.feed(sent[start : start + size]):
+            got[stream] += data
+    assert got == {kind: b"".join(data for stream, data in parts if stream == kind) for kind in (1, 2)}
+
+
+def test_a_stream_that_is_not_multiplexed_is_an_error():
+    with pytest.raises(ValueError, match="multiplexed"):
+        list(Frames().feed(b"plain text"))
+
+
+def test_a_tag_changes_with_every_input():
+    base = recipes.server_recipe("prosody", "13.0")
+    assert base.tag.startswith("xmpplab/prosody:13.0-")
+    changed = [
+        replace(base, suite="forky"),
+        replace(base, packages=(*base.packages, "x")),
+        replace(base, archive="file:/x"),
+        replace(base, files=(("Dockerfile", b"FROM x"), *base.files[1:])),
+        replace(base, files=(*base.files, ("modules/new.lua", b""))),
+    ]
+    assert len({base.tag, *(one.tag for one in changed)}) == len(changed) + 1
+    assert base.tag == recipes.server_recipe("prosody", "13.0").tag
+
+
+def test_only_packages_decide_which_packages_are_fetched():
+    base = recipes.server_recipe("prosody", "13.0")
+    assert replace(base, files=()).packages_digest == base.packages_digest
+    assert replace(base, packages=("x",)).packages_digest != base.packages_digest
+
+
+def test_a_recipe_has_the_modules_and_how_to_compile_them():
+    prosody = dict(recipes.server_recipe("prosody", "13.0").files)
+    ejabberd = dict(recipes.server_recipe("ejabberd", "24.12").files)
+    assert any(path.endswith(".lua") for path in prosody)
+    assert "modules.sh" not in prosody
+    assert b"/lab-modules/ejabberd" in ejabberd["modules.sh"]
+
+
+def test_a_context_is_the_same_bytes_for_the_same_content(tmp_path):
+    package = tmp_path / "a_1_all.deb"
+    package.write_bytes(b"x")
+    first = images.context(recipes.python_recipe(), [package])
+    time.sleep(0.01)
+    package.write_bytes(b"x")
+    assert images.context(recipes.python_recipe(), [package]) == first
+
+
+def test_libraries_are_those_installed_here_and_what_they_need():
+    found = wheels.closure(("slixmpp-omemo",))
+    assert {"slixmpp", "omemo", "doubleratchet", "cryptography"} <= found.keys()
+    assert "pytest" not in found
+
+
+def test_hashes_come_from_the_lock_for_all_or_for_none():
+    lock = "a-b==1.0 \\\n    --hash=sha256:11 \\\n    --hash=sha256:22\nc==2.0 \\\n    --hash=sha256:33\n"
+    assert wheels.with_hashes({"a-b": "1.0"}, lock) == ["a-b==1.0 --hash=sha256:11 --hash=sha256:22"]
+    assert wheels.with_hashes({"a-b": "1.0", "c": "2.1"}, lock) == ["a-b==1.0", "c==2.1"]
+
+
+def test_every_container_is_closed_and_a_server_sees_its_own_folder_only(tmp_path):
+    layout, plan = Layout(tmp_path / "labs" / "x"), build(PAIR, GROUND)
+    made = [specs.server_spec(layout, plan, server, "image") for server in plan.servers]
+    made.append(specs.services_spec(layout, plan, "image", tmp_path))
+    made.append(specs.agent_spec(layout, ("true",), "image", tmp_path))
+    for spec in made:
+        host = spec.arguments(APIClient(version="1.41"), "net")["host_config"]
+        assert host["CapDrop"] == ["ALL"]
+        assert host["SecurityOpt"] == ["no-new-privileges"]
+        assert host["ReadonlyRootfs"] is True
+        assert host["PidsLimit"] > 0
+        assert "PortBindings" not in host
+        assert spec.labels[engine.LAB] == str(layout.root)
+        assert not spec.user.startswith("0:")
+        assert layout.root not in [mount.source for mount in spec.mounts]
+    writable = {mount.source for spec in made[:2] for mount in spec.mounts if mount.writable}
+    assert writable == {layout.server("a"), layout.server("b")}
+
+
+def test_labs_of_the_same_name_in_two_homes_do_not_share_names():
+    assert engine.name(Layout(Path("/a/labs/x")), "s") != engine.name(Layout(Path("/b/labs/x")), "s")
+
+
+def test_a_server_described_without_an_image_cannot_be_a_container():
+    server = Server("a", "a.test", "custom", "", custom=Custom("mine", command=("run",)))
+    with pytest.raises(UserError, match=r"mine has no `image:`.*--runtime processes"):
+        provision.image_of(server)
+
+
+async def test_a_cancelled_call_that_has_begun_is_waited_for_and_one_that_has_not_is_dropped():
+    runs = engine.Engine(workers=1)
+    begun, done, never = threading.Event(), threading.Event(), threading.Event()
+
+    def slow():
+        begun.set()
+        time.sleep(0.2)
+        done.set()
+
+    first = asyncio.create_task(runs.call(slow))
+    await asyncio.to_thread(begun.wait, 5)
+    second = asyncio.create_task(runs.call(never.set))
+    await asyncio.sleep(0)
+    for task in (second, first):
+        task.cancel()
+    await asyncio.gather(first, second, return_exceptions=True)
+    assert done.is_set()
+    runs.close()
+    assert not never.is_set()
+
+
+async def test_after_the_first_error_nothing_more_is_begun():
+    runs, seen = engine.Engine(workers=1), []
+
+    def one(number):
+        seen.append(number)
+        time.sleep(0.01)
+        if number == 1:
+            raise OSError("no")
+
+    with pytest.raises(OSError, match="no"):
+        await runs.each(one, range(50))
+    runs.close()
+    assert len(seen) < 50
+
+
+def test_a_file_must_lie_in_the_servers_folder(tmp_path):
+    for path in ("../x", "/etc/x", "a/../../x"):
+        with pytest.raises(UserError, match="its own folder"):
+            operations.write_files(tmp_path, [File(path, "")])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_reaper_is_in_charge_of_the_lab_it_was_started_for_only(tmp_path):
+    layout = Layout(tmp_path)
+    assert not reaper.in_charge(layout, "a")
+    (tmp_path / "reaper").write_text("a")
+    assert reaper.in_charge(layout, "a")
+    assert not reaper.in_charge(layout, "b")

@@ -1,0 +1,162 @@
+"""Labs of plain processes come up, are found again, differ, fail with evidence, and end without a trace."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from dataclasses import replace
+
+import pytest
+
+from lab.errors import NotReady, PeerError, UserError
+from lab.plan import build as planning
+from lab.plan.layout import FEED
+from lab.runtime import lab as labs
+from lab.runtime.claims import is_held
+from lab.servers.software import File, WriteFiles
+from lab.topology.spec import Link, Server, Topology
+from tests.runtime.helpers import left_of, pair, unique
+
+pytestmark = pytest.mark.live
+
+
+@contextlib.asynccontextmanager
+async def running(topology: Topology, what: str, **options: object) -> AsyncIterator[labs.Lab]:
+    name = unique(what)
+    lab = await labs.up(topology, runtime="processes", name=name, **options)
+    try:
+        yield lab
+    finally:
+        await lab.down()
+        assert left_of(name) == []
+        assert not is_held(lab.plan.ground.network)
+
+
+@pytest.fixture(scope="module")
+async def mixed() -> AsyncIterator[labs.Lab]:
+    async with running(pair("prosody", "ejabberd", users=2), "mixed") as lab:
+        yield lab
+
+
+async def test_ready_means_federated(mixed: labs.Lab) -> None:
+    states = await mixed.states()
+    assert {name: state.running for name, state in states.items()} == {"a": True, "b": True}
+    relays = (await mixed.runtime.status(mixed.layout))["relays"]
+    assert all(relay["bytes"] > 0 for relay in relays), relays
+    assert mixed.unknown == ()
+
+
+async def test_folders_are_closed(mixed: labs.Lab) -> None:
+    for path in (mixed.layout.secret, mixed.layout.plan, mixed.layout.control, mixed.layout.server("a") / FEED):
+        assert path.stat().st_mode & 0o077 == 0, path
+    assert mixed.layout.server("a").stat().st_mode & 0o777 == 0o700
+    assert mixed.password not in mixed.layout.plan.read_text()
+
+
+async def test_accounts_are_made_on_both(mixed: labs.Lab) -> None:
+    for server in ("a", "b"):
+        await mixed.accounts(server, ["later1", "later2"])
+
+
+async def test_a_refusal_is_a_peer_error(mixed: labs.Lab) -> None:
+    with pytest.raises((PeerError, UserError)):
+        await mixed.operate("a", [WriteFiles((File("../outside", "x"),))])
+
+
+async def test_the_same_plan_again_is_the_same_lab(mixed: labs.Lab) -> None:
+    said: list[str] = []
+    again = await labs.up(
+        mixed.plan.topology, runtime="processes", name=mixed.name, progress=said.append
+    )
+    assert again.plan == mixed.plan
+    assert again.password == mixed.password
+    assert "nothing to do" in said[-1]
+    assert await labs.find(mixed.plan.topology, "processes")
+    assert (await labs.attach(mixed.name)).keys == mixed.keys
+
+
+async def test_another_plan_touches_nothing(mixed: labs.Lab) -> None:
+    before = await mixed.states()
+    other = replace(mixed.plan.topology, links=(Link("a", "b", direct=True),))
+    with pytest.raises(UserError, match="(?s)direct.*--recreate"):
+        await labs.up(other, runtime="processes", name=mixed.name)
+    assert await mixed.states() == before
+    assert await labs.find(replace(other, name="nobody-has-this"), "processes") is None
+
+
+async def test_commands_beside_a_server(mixed: labs.Lab, capfd: pytest.CaptureFixture[str]) -> None:
+    assert await mixed.execute("a", ["prosodyctl", "shell", "user", "list", "a.test"]) == 0
+    assert "user1@a.test" in capfd.readouterr().out
+    assert await mixed.execute("b", ["sh", "-c", "exit 7"]) == 7
+    with pytest.raises(UserError, match="not found beside b"):
+        await mixed.execute("b", ["no-such-command"])
+
+
+async def test_status_tells(mixed: labs.Lab) -> None:
+    (found,) = [one for one in await labs.status() if one.name == mixed.name]
+    assert (found.phase, found.runtime, found.owned) == ("ready", "processes", False)
+    assert found.states["b"].running
+
+
+async def test_recreate_ends_the_old_one() -> None:
+    async with running(pair(), "again") as first:
+        other = replace(first.plan.topology, links=(Link("a", "b", direct=True),))
+        second = await labs.up(other, runtime="processes", name=first.name, recreate=True)
+        assert second.plan.topology == other
+        assert second.password != first.password
+
+
+async def test_two_labs_at_once_have_their_own_addresses() -> None:
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(labs.up(pair(), runtime="processes", name=unique("two"))) for _ in range(2)]
+    first, second = (task.result() for task in tasks)
+    try:
+        assert first.plan.ground.network != second.plan.ground.network
+        await first.down()
+        assert all(state.running for state in (await second.states()).values())
+    finally:
+        await first.down()
+        await second.down()
+    assert left_of(first.name) + left_of(second.name) == []
+
+
+async def test_a_server_that_ends_shows_why(monkeypatch: pytest.MonkeyPatch) -> None:
+    build = planning.build
+
+    def sabotaged(*arguments: object) -> object:
+        plan = build(*arguments)  # type: ignore[arg-type]
+        first = plan.servers[0]
+        files = tuple(replace(one, text=f"this is no Lua\n{one.text}") for one in first.files)
+        return replace(plan, servers=(replace(first, files=files), *plan.servers[1:]))
+
+    monkeypatch.setattr(labs, "build", sabotaged)
+    name = unique("broken")
+    with pytest.raises(NotReady, match="a: ended before being ready") as caught:
+        await labs.up(pair(), runtime="processes", name=name)
+    assert any("prosody.cfg.lua" in line for line in caught.value.evidence), caught.value.evidence
+    assert left_of(name) == []
+
+
+async def test_an_edge_that_does_not_answer_is_named() -> None:
+    """The far end is a server that the person runs themselves, and does not."""
+    servers = (
+        Server(name="a", domain="a.test", software="prosody", version="13.0"),
+        Server(name="b", domain="b.test", software="external", version="", address="127.0.0.1:9"),
+    )
+    name = unique("silent")
+    with pytest.raises(NotReady, match="a to b"):
+        await labs.up(Topology("half", "", servers, (Link("a", "b"),)), runtime="processes", name=name, patience=2.0)
+    assert left_of(name) == []
+
+
+async def test_a_cancelled_up_leaves_nothing() -> None:
+    name = unique("cancelled")
+    task = asyncio.create_task(labs.up(pair(), runtime="processes", name=name))
+    while not labs.Layout.of(name).service.exists():  # noqa: ASYNC110
+        await asyncio.sleep(0.01)
+        assert not task.done()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert left_of(name) == []
