@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 from lab.runtime.lab import Lab, find, up
-from lab.topology import load
+from lab.topology.files import load
 
 
 class Labs:

@@ -1,0 +1,20 @@
+"""A device that encrypts as it should and says the words in plain beside it."""
+
+from xml.etree import ElementTree as ET
+
+from lab.clients.encryption.omemo import Strategy as Omemo
+
+CLIENT = "jabber:client"
+
+
+class Strategy(Omemo):
+    """OMEMO whose fallback body is the text itself."""
+
+    name = "leaky"
+
+    async def seal(self, body: str, message: ET.Element, people: frozenset[str]) -> list[str]:
+        missed = await super().seal(body, message, people)
+        fallback = message.find(f"{{{CLIENT}}}body")
+        assert fallback is not None
+        fallback.text = body
+        return missed

@@ -1,0 +1,30 @@
+"""The lab's own scenarios, on real servers of both kinds, over both runtimes: each run is valid."""
+
+from pathlib import Path
+
+import pytest
+
+from lab.checks.judge import judge
+from lab.judged import run_scenario
+from lab.report import load as read_record
+from lab.runner import load
+
+pytestmark = pytest.mark.live
+
+# Both directions of a mixed link; a graph with a missing edge; every way of promising that edge.
+CASES = [
+    ("everyone_writes", "hidden_island"),
+    ("omemo_first_contact", "pair,software=prosody+ejabberd"),
+    ("omemo_first_contact", "pair,software=ejabberd+prosody"),
+    ("omemo_two_devices", "pair,software=prosody+ejabberd"),
+    ("plaintext_is_seen", "pair,software=prosody+ejabberd"),
+]
+
+
+@pytest.mark.parametrize(("scenario", "topology"), CASES, ids=[" ".join(case) for case in CASES])
+async def test_a_run_is_valid(scenario, topology, lab_on, tmp_path: Path) -> None:
+    (info,) = load(scenario)
+    result = await run_scenario(info, await lab_on(topology), runs=tmp_path)
+    assert result.exit_code == 0, (result.folder / "report.txt").read_text()
+    again = judge(read_record(result.folder))
+    assert again.value == result.value == "valid"
