@@ -8,18 +8,24 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
 
+from lab.errors import MissingError
+from lab.runtime.trees import ensure_tree
 from lab.servers import software
 
 SERVERS = Path(__file__).parents[2] / "lab" / "servers"
 
 
-@pytest.fixture(scope="session")
-def tree() -> Path:
-    """XMPPLAB_TEST_TREE: Debian's prosody and ejabberd unpacked, programs patched as the runtime `processes` does."""
-    if not (chosen := os.environ.get("XMPPLAB_TEST_TREE")):
-        pytest.skip("XMPPLAB_TEST_TREE names no tree of unpacked packages; the integration tests start servers as well")
-    return Path(chosen)
+@pytest_asyncio.fixture(scope="session")
+async def tree() -> Path:
+    """Debian's prosody and ejabberd unpacked, as the runtime `processes` keeps them in its cache."""
+    try:
+        return await ensure_tree("trixie", print)
+    except MissingError as error:
+        if os.environ.get("CI"):
+            pytest.fail(f"CI without servers judges nothing: {error}", pytrace=False)
+        pytest.skip(f"no servers to start: {error}")
 
 
 @pytest.fixture(scope="session")

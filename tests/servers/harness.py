@@ -1,6 +1,6 @@
 """Real servers without a runtime: just enough to try what lab/servers renders. The runtimes have tests of their own.
 
-Needs a tree of unpacked packages (XMPPLAB_TEST_TREE). DNS answers come from `Zones`, links are direct.
+Needs a tree of unpacked packages. DNS answers come from `Zones`, links are direct.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ from lab.plan.layout import FEED, READY
 from lab.plan.zones import Zones
 from lab.servers import software
 from lab.topology.spec import Authentication, Certificate, Link, Server, Tls, Topology, Unlinked
-from tests.servers.harness import Client, ground, running
+from servers.harness import Client, ground, running
 
 pytestmark = pytest.mark.live
 
@@ -82,7 +82,7 @@ async def test_accounts_before_the_start_and_on_a_running_server(lab, name):
         pass
     with pytest.raises(PermissionError):
         await Client(lab, name, "fresh").__aenter__()
-    from tests.servers.harness import keys
+    from servers.harness import keys
 
     kind, domain = software(lab.plan.server(name).spec.software), f"{name}.test"
     await lab.operate(name, kind.accounts(domain, ["fresh", "o_dd.na-me"], keys()))
@@ -193,7 +193,7 @@ async def test_a_bad_certificate_is_refused_where_certificates_count(tree, modul
 
 @pytest.mark.parametrize("kind", [PROSODY, EJABBERD], ids=str)
 async def test_a_thousand_accounts_within_two_seconds(tree, modules, root, kind):
-    from tests.servers.harness import keys
+    from servers.harness import keys
 
     async with running(planned(Topology("one", "", (server("a", kind),), ()), tree, root, modules), root) as lab:
         await lab.ready("a")
