@@ -126,6 +126,7 @@ class Processes:
             raise TimedOut(
                 f"processes of the lab {layout.name} cannot be ended", tuple(f"{pid} {command(pid)}" for pid in left)
             )
+        await _gone(layout)  # a process that ends forgets its mark a moment before it closes its files
         service.let_go(layout)
 
     def alive(self, layout: Layout) -> bool:

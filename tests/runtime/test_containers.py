@@ -1,6 +1,7 @@
 """The runtime `containers` with a real engine: up, asked, ended, and nothing left however it ends."""
 
 import asyncio
+import contextlib
 import itertools
 import os
 import signal
@@ -70,13 +71,13 @@ async def pair(own_home):
 
 @pytest.fixture(scope="module")
 def client():
-    with docker.from_env() as made:
+    with contextlib.closing(docker.from_env()) as made:
         yield made
 
 
 def left(folder) -> list[str]:
     """Everything in the engine of any lab below this home."""
-    with docker.from_env() as client:
+    with contextlib.closing(docker.from_env()) as client:
         filters = {"label": engine.LAB}
         found = client.api.containers(all=True, filters=filters) + client.api.networks(filters=filters)
     return [str(one) for one in found if one["Labels"][engine.LAB].startswith(str(folder))]
