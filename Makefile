@@ -18,8 +18,8 @@ test: $(VENV)/.dev
 	@$(BIN)/python -m pytest $(PYTEST)
 
 lint: $(VENV)/.dev
-	@$(BIN)/ruff check lab scenarios tests benchmarks
-	@$(BIN)/ruff format --check lab scenarios tests benchmarks
+	@$(BIN)/ruff check lab scenarios tests $(wildcard benchmarks)
+	@$(BIN)/ruff format --check lab scenarios tests $(wildcard benchmarks)
 	@$(BIN)/mypy
 
 bench: $(VENV)/.dev
