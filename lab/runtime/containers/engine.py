@@ -9,12 +9,13 @@ there the host may not reach a container's address, and files may belong to some
 from __future__ import annotations
 
 import asyncio
+import atexit
 import contextlib
+import functools
 import hashlib
 import os
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from lab.errors import MissingError
@@ -87,7 +88,7 @@ class Engine:
         """
         if self._pool is None:
             self._pool = ThreadPoolExecutor(self._workers, thread_name_prefix="engine")
-        work = self._pool.submit(partial(function, *args, **kwargs))
+        work = self._pool.submit(functools.partial(function, *args, **kwargs))
         future = asyncio.wrap_future(work)
         try:
             return await asyncio.shield(future)
@@ -117,6 +118,14 @@ class Engine:
         if self._client is not None:
             self._client.close()
         self._pool = self._client = None
+
+
+@functools.cache
+def shared() -> Engine:
+    """The engine of this process: however many labs it holds, one client and one set of threads."""
+    engine = Engine()
+    atexit.register(engine.close)
+    return engine
 
 
 @contextlib.contextmanager

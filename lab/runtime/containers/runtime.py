@@ -36,8 +36,8 @@ class Containers:
 
     name = "containers"
 
-    def __init__(self, workers: int = eng.WORKERS) -> None:
-        self._engine = Engine(workers)
+    def __init__(self, engine: Engine | None = None) -> None:
+        self._engine = engine or eng.shared()
 
     def findings(self) -> list[Finding]:
         """Whether an engine answers."""
@@ -104,8 +104,9 @@ class Containers:
         return await self._engine.call(ending.leftovers, self._engine.client)
 
     def close(self) -> None:
-        """Let connections and threads go."""
-        self._engine.close()
+        """Let connections and threads go, but for those that all of this process share: they go when it ends."""
+        if self._engine is not eng.shared():
+            self._engine.close()
 
 
 def claim_network(client: DockerClient, layout: Layout) -> str:
