@@ -28,14 +28,19 @@ class Target:
         self.reached = False  # it has accepted a connection at least once
         self._search: asyncio.Task[None] | None = None
         self._waiting = 0
+        self._first: socket.socket | None = None  # the connection that the search made: for the first who waits
 
     async def dial(self, factory: Callable[[], P]) -> P:
         """Connect, and return the protocol that `factory` made. Raises OSError (TimeoutError is one) if that fails."""
         if not self.reached:
             await self._started()
         loop = asyncio.get_running_loop()
+        first, self._first = self._first, None
         async with asyncio.timeout(DIAL_LIMIT):
-            _, protocol = await loop.create_connection(factory, *self.address)
+            if first is not None:
+                _, protocol = await loop.create_connection(factory, sock=first)
+            else:
+                _, protocol = await loop.create_connection(factory, *self.address)
         return protocol
 
     async def _started(self) -> None:
@@ -54,16 +59,21 @@ class Target:
 
     async def _look(self) -> None:
         while not self.reached:
-            self.reached = await self._answers()
+            self._first = await self._connected()
+            self.reached = self._first is not None
             if not self.reached:
                 await asyncio.sleep(FIRST_DIAL_PAUSE)
 
-    async def _answers(self) -> bool:
-        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as trial:
-            trial.setblocking(False)
-            try:
-                async with asyncio.timeout(FIRST_DIAL_LIMIT):
-                    await asyncio.get_running_loop().sock_connect(trial, self.address)
-            except OSError:  # refused, no such host yet, no answer in time
-                return False
-            return True
+    async def _connected(self) -> socket.socket | None:
+        trial = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        trial.setblocking(False)
+        try:
+            async with asyncio.timeout(FIRST_DIAL_LIMIT):
+                await asyncio.get_running_loop().sock_connect(trial, self.address)
+        except OSError:  # refused, no such host yet, no answer in time
+            trial.close()
+            return None
+        except asyncio.CancelledError:  # the last who waited has given up
+            trial.close()
+            raise
+        return trial

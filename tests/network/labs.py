@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
+import functools
 import json
 import os
 import random
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Coroutine, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+
+import uvloop
 
 from lab.network.process import MARK
 from lab.plan.files import dump
@@ -137,3 +142,19 @@ def service(layout: Layout, *options: str, keep: tuple[int, ...] = ()) -> Iterat
                 raise
         assert process.stderr is not None
         process.stderr.close()
+
+
+def on_uvloop(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
+    """Run a test on the loop that the service runs on, in a thread of its own beside pytest's loop."""
+
+    @functools.wraps(test)
+    def run(*args: Any, **kwargs: Any) -> None:
+        with ThreadPoolExecutor(1) as thread:
+            thread.submit(_run, test, args, kwargs).result(60)
+
+    return run
+
+
+def _run(test: Callable[..., Coroutine[Any, Any, None]], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(test(*args, **kwargs))
