@@ -120,7 +120,7 @@ class Device:
 
     def _lost(self, session: _Session, reason: object) -> None:
         if self._session is session:
-            self._spawn(self._end(session, str(reason or "")))
+            self._spawn(self._end(session, session.stream.refusal or str(reason or "")))
 
     async def _end(self, session: _Session, reason: str) -> None:
         """Tell that the stream is gone, once, and stop what belongs to it."""

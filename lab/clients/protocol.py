@@ -17,19 +17,24 @@ connect         {jid, password, resource, host, port, authority (PEM text), encr
                 -> {jid: full JID, stream, omemo_device? (id), fingerprint? (hex)}: bound, roster fetched,
                 presence sent, offline messages handed over; with OMEMO the device list and bundle can be fetched
 disconnect      {} -> {}: the server has closed the stream (`Disconnected` has been sent)
-send            {to, body, message (stanza id), encryption?, room?, marker?, timeout}
-                -> {stream, encryption}: handed to the stream, encrypted for every device known then
+send            {to, body, message (stanza id), encryption? ("plain": in the clear on purpose), room?, marker?, timeout}
+                -> {stream, encryption, left_out: [sentences]}: handed to the stream, encrypted for every device known
+                then, but for those left out
 send_raw        {xml} -> {}: any stanza, as it is
 join            {room, nick, timeout} -> {occupants: [full room JIDs]}: self-presence (status 110) has come
 leave           {room, nick} -> {}
 occupants       {room} -> {occupants: [...]}
 configure_room  {room, values: {var: value}} -> {}
-archive         {with?, start?, archive? (bare JID of a room)} -> {messages: [{id, from, to, at, body}]}
+archive         {with?, start? (XEP-0082 date or seconds), archive? (bare JID of a room), deliver?}
+                -> {messages: [{id, from, to, at, body, encrypted}]}; with deliver, those that this device was not
+                handed before (and did not send) come as `delivered` events via "archive", and are decrypted
 devices         {of (bare JID), timeout} -> {ids: [...]}: OMEMO device ids published, asked afresh
 fingerprints    {of} -> {devices: [{id, fingerprint, trust}]}
 set_trust       {of, fingerprint, level ("trusted" | "distrusted" | "undecided")} -> {}
 ping            {to, timeout} -> {seconds}
 iq              {xml, timeout} -> {xml}: any IQ, its answer
+
+Every request of a device may carry `timeout`, in seconds (30 if it does not): then it is given up, with kind "timeout".
 
 Events (all with event, device, at):
 

@@ -62,12 +62,18 @@ class Stream(ClientXMPP):
         self._trouble = trouble
         self._sender: asyncio.Task[Any] | None = None
         self.step = "opening the connection"  # how far this stream has come, for people
-        self._refusal = ""
+        self.refusal = ""  # what the server said when it closed the stream or refused the login
+        self.max_redirects = -1  # see-other-host is an error like others
         self.register_plugin("xep_0030")
         self.register_plugin("xep_0198", {"allow_resume": False})
         self.register_plugin("xep_0199")
         for event, step in _STEPS.items():
             self.add_event_handler(event, functools.partial(self._reach, step))
+
+        self.add_event_handler("stream_error", self._told_off)
+
+    def _told_off(self, error: Any) -> None:
+        self.refusal = f"stream error {error['condition']}"
 
     def exception(self, exception: Exception) -> None:
         """slixmpp calls this with what a handler raised."""
@@ -91,15 +97,14 @@ class Stream(ClientXMPP):
                 started.set_exception(PeerError(f"{where}: {reason}"))
 
         def closed(reason: object) -> None:
-            fail(f"the stream was closed ({self._refusal or reason or 'no reason given'}); it was {self.step}")
+            fail(f"the stream was closed ({self.refusal or reason or 'no reason given'}); it was {self.step}")
 
         handlers: dict[str, Callable[[Any], None]] = {
             "session_start": lambda _: None if started.done() else started.set_result(None),
             "connection_failed": lambda error: fail(f"nobody accepts connections ({error})"),
             "ssl_invalid_chain": lambda error: fail(f"the server's certificate is not accepted ({error})"),
-            "failed_auth": lambda stanza: setattr(self, "_refusal", f"login refused: {stanza['condition']}"),
-            "failed_all_auth": lambda _: fail(self._refusal or "no login mechanism in common"),
-            "stream_error": lambda error: setattr(self, "_refusal", f"stream error {error['condition']}"),
+            "failed_auth": lambda stanza: setattr(self, "refusal", f"login refused: {stanza['condition']}"),
+            "failed_all_auth": lambda _: fail(self.refusal or "no login mechanism in common"),
             "disconnected": closed,
         }
         for event, handler in handlers.items():

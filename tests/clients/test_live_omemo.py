@@ -155,7 +155,7 @@ async def test_a_new_agent_process_goes_on_with_the_same_keys(ground, there, tmp
     async with inline(ground) as cast:
         await omemo(cast, "pc", alice)
         fingerprints = []
-        for turn in range(3):
+        for turn in range(2):
             pipes = await ground.lab.agent()
             other = Cast(Agent(pipes.reader, pipes.writer, close=pipes.close), ground)
             try:

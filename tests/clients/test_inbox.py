@@ -1,0 +1,124 @@
+import asyncio
+from xml.etree import ElementTree as ET
+
+from lab.clients.encryption import NotForUs, Opened
+from lab.clients.inbox import Inbox
+from lab.clients.rooms import Room
+from lab.clients.stanzas import MAM, OMEMO
+from lab.errors import PeerError
+
+ME = "bob@b.test"
+
+
+class Slow:
+    """Opens the later the earlier a message came; ids say what comes of it."""
+
+    async def open(self, incoming, sender):
+        await asyncio.sleep(0.03 if incoming.id == "first" else 0)
+        if incoming.id == "bad":
+            raise PeerError("no session")
+        if incoming.id == "other":
+            raise NotForUs("not for us")
+        if incoming.id == "bug":
+            raise ZeroDivisionError("a bug")
+        return Opened(f"{incoming.id} from {sender}", "ab", "blind")
+
+
+def inbox():
+    events = []
+    made = Inbox(ME, f"{ME}/phone", "s1", Slow(), lambda event, **fields: events.append((event, fields)))
+    return made, events
+
+
+def message(number, inner="", sender="alice@a.test/pc", kind="chat"):
+    payload = f'<encrypted xmlns="{OMEMO}"><header sid="1"/>{inner}</encrypted>'
+    return ET.fromstring(
+        f'<message xmlns="jabber:client" id="{number}" from="{sender}" to="{ME}" type="{kind}">{payload}</message>'
+    )
+
+
+FULL = "<payload>x</payload>"
+
+
+async def test_decryption_keeps_the_order_of_the_stream_and_a_bug_stops_nothing():
+    made, events = inbox()
+    for number in ("first", "bad", "bug", "last"):
+        made.message(message(number, FULL))
+    assert [event for event, _ in events] == ["delivered"] * 4
+    await made.opened()
+    after = [(event, fields.get("message"), fields.get("body") or fields.get("reason")) for event, fields in events[4:]]
+    assert after == [
+        ("decrypted", "first", "first from alice@a.test"),
+        ("not-decrypted", "bad", "no session"),
+        ("trouble", "decrypting bug: ZeroDivisionError: a bug", None),
+        ("decrypted", "last", "last from alice@a.test"),
+    ]
+    await made.close()
+
+
+async def test_empty_messages_are_opened_in_silence():
+    made, events = inbox()
+    for number in ("fine", "other"):
+        made.message(message(number))
+    await made.opened()
+    assert events == []
+    made.message(message("bad"))
+    await made.opened()
+    assert [event for event, _ in events] == ["trouble"]
+    await made.close()
+
+
+async def test_our_own_words_in_a_room_are_delivered_and_not_opened():
+    made, events = inbox()
+    loop = asyncio.get_running_loop()
+    room = Room("r@rooms.test", "me", loop.create_future(), loop.create_future())
+    room.occupants = {"r@rooms.test/me": ME, "r@rooms.test/al": "alice@a.test"}
+    made.rooms["r@rooms.test"] = room
+    made.message(message("mine", FULL, "r@rooms.test/me", "groupchat"))
+    made.message(message("hers", FULL, "r@rooms.test/al", "groupchat"))
+    await made.opened()
+    told = [(event, fields["message"], fields.get("body")) for event, fields in events]
+    assert told == [("delivered", "mine", None), ("delivered", "hers", None),
+                    ("decrypted", "hers", "hers from alice@a.test")]  # fmt: skip
+    await made.close()
+
+
+async def test_archive_results_nobody_asked_for_are_trouble():
+    made, events = inbox()
+    result = (f'<message xmlns="jabber:client" from="evil@b.test"><result xmlns="{MAM}" queryid="q" id="1">'
+              '<forwarded xmlns="urn:xmpp:forward:0"><message xmlns="jabber:client" id="m"><body>x</body></message>'
+              "</forwarded></result></message>")  # fmt: skip
+    made.message(ET.fromstring(result))
+    assert [event for event, _ in events] == ["trouble"]
+    found = made.collect("q")
+    made.message(ET.fromstring(result))
+    assert [each.xml.get("id") for each in found] == ["m"]
+    await made.close()
+
+
+async def test_a_rooms_presences():
+    made, events = inbox()
+    loop = asyncio.get_running_loop()
+    room = Room("r@rooms.test", "me", loop.create_future(), loop.create_future())
+    made.rooms["r@rooms.test"] = room
+
+    def presence(nick, status="", kind="", jid=""):
+        codes = "".join(f'<status code="{code}"/>' for code in status.split())
+        made.presence(ET.fromstring(
+            f'<presence xmlns="jabber:client" from="r@rooms.test{nick}" {f"type={kind!r}" if kind else ""}>'
+            f'<x xmlns="http://jabber.org/protocol/muc#user"><item jid="{jid}"/>{codes}</x></presence>'
+        ))  # fmt: skip
+
+    presence("")
+    presence("/al", jid="alice@a.test/pc")
+    assert not room.joined.done()
+    presence("/other", "110 210 201", jid=f"{ME}/phone")
+    assert await room.joined is True
+    assert room.me == "r@rooms.test/other"
+    assert room.occupants == {"r@rooms.test/al": "alice@a.test", "r@rooms.test/other": ME}
+    presence("/al", kind="unavailable")
+    presence("/other", "110 307", kind="unavailable")
+    await room.left
+    assert room.occupants == {}
+    assert [fields["codes"] for event, fields in events if event == "presence"][-1] == ["110", "307"]
+    await made.close()
