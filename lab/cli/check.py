@@ -14,7 +14,7 @@ RunArgument = Annotated[
 
 
 def check(run: RunArgument = None) -> None:
-    """Judge a run again from its history; write its verdict and end with its exit code."""
+    """Judge a run again, from its folder alone. Writes its verdict and ends with its exit code."""
     from lab.report import conclude
     from lab.runner import folders
 

@@ -33,6 +33,9 @@ T = TypeVar("T")
 #: Signals that ask the command to end, beside SIGINT, which Python itself turns into KeyboardInterrupt.
 ENDING = (signal.SIGTERM, signal.SIGHUP)
 
+#: Older ones are deleted: a test suite in a loop must not fill a disk.
+KEPT_TRACEBACKS = 20
+
 _CODES: tuple[tuple[type[LabError], int], ...] = (
     (UserError, exits.USAGE),
     (MissingError, exits.MISSING),
@@ -138,6 +141,8 @@ def _keep(error: Exception) -> str:
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         _write_private(path, text)
+        for old in sorted(path.parent.glob("*.txt"))[:-KEPT_TRACEBACKS]:
+            old.unlink(missing_ok=True)
     except OSError as problem:
         return f"(no file could be written for the traceback: {problem})\n{text}"
     return f"The traceback is in {path}; --debug before the verb prints it."

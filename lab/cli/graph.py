@@ -28,7 +28,7 @@ def graph(
         typer.Option("--output", "-o", help="File to write; its suffix says what to draw if nothing else does."),
     ] = None,
 ) -> None:
-    """Draw a topology: who may federate with whom, what the links are like, how central the hub is.
+    """Draw a topology. Who may federate with whom, what the links are like, how central the hub is.
 
     Without an option it is drawn for the terminal.
     """

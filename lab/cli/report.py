@@ -23,7 +23,7 @@ def report(
         ReportFormat, typer.Option("--format", "-f", help="For people, or for programs.")
     ] = ReportFormat.TEXT,
 ) -> None:
-    """Print the summary of a run: verdict, findings, steps, messages by route."""
+    """Print the summary of a run. Verdict, findings, steps, messages by route."""
     import json
 
     from lab.checks import judge

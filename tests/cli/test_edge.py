@@ -86,6 +86,15 @@ def test_the_traceback_of_a_bug_goes_to_a_private_file(capsys: pytest.CaptureFix
     assert file.stat().st_mode & 0o777 == 0o600
 
 
+def test_old_tracebacks_are_deleted(home: Path) -> None:
+    (home / "errors").mkdir(parents=True)
+    for number in range(30):
+        (home / "errors" / f"20200101-0000{number:02}-1.txt").touch()
+    edge.run(_app(ValueError("a bug")), ["do"])
+    kept = sorted(path.name for path in (home / "errors").iterdir())
+    assert len(kept) == edge.KEPT_TRACEBACKS and not kept[-1].startswith("2020")
+
+
 def test_a_traceback_is_never_lost(capsys: pytest.CaptureFixture[str], home: Path) -> None:
     home.write_text("not a folder")
     assert edge.run(_app(ValueError("a bug")), ["do"]) == 70

@@ -67,22 +67,6 @@ def imports(path: Path) -> Iterator[Import]:
                 yield Import(path, node.lineno, f"{base}.{alias.name}")
 
 
-def module_level_imports(path: Path) -> Iterator[Import]:
-    """Imports that happen when the file itself is imported."""
-    inside = {
-        id(node)
-        for function in ast.walk(parsed(path))
-        if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef)
-        for node in ast.walk(function)
-    }
-    lines = {
-        node.lineno
-        for node in ast.walk(parsed(path))
-        if isinstance(node, ast.Import | ast.ImportFrom) and id(node) not in inside
-    }
-    return (one for one in imports(path) if one.line in lines)
-
-
 def _type_checking(tree: ast.Module) -> Iterator[ast.stmt]:
     for node in ast.walk(tree):
         if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
