@@ -202,6 +202,7 @@ async def running(plan: Plan, root: Path, zones: Zones | None = None) -> AsyncIt
             process.wait(10)
         for transport in transports:
             transport.close()
+        await asyncio.sleep(0)  # the sockets are closed in the loop's next turn
 
 
 class Client:

@@ -206,3 +206,46 @@ async def test_a_thousand_accounts_within_two_seconds(tree, modules, root, kind)
         async with Client(lab, "a", "many999"):
             pass
         assert elapsed < 2
+
+
+PUBLISH = """<iq type="set" id="{id}" xmlns="jabber:client"><pubsub xmlns="http://jabber.org/protocol/pubsub">
+<publish node="{node}"><item id="{item}"><list xmlns="{node}"><device id="7"/></list></item></publish>
+<publish-options><x xmlns="jabber:x:data" type="submit">
+<field var="FORM_TYPE"><value>http://jabber.org/protocol/pubsub#publish-options</value></field>
+<field var="pubsub#access_model"><value>open</value></field>
+<field var="pubsub#max_items"><value>{most}</value></field>
+</x></publish-options></pubsub></iq>"""
+
+FETCH = """<iq type="get" id="{id}" to="{to}" xmlns="jabber:client"><pubsub xmlns="http://jabber.org/protocol/pubsub">
+<items node="{node}"/></pubsub></iq>"""
+
+
+async def asked(client: Client, xml: str) -> str:
+    """The answer to an IQ, as text. Raises slixmpp's IqError."""
+    from xml.etree import ElementTree
+
+    stanza = client.xmpp.Iq(xml=ElementTree.fromstring(xml))
+    return str(await stanza.send(timeout=10))
+
+
+@pytest.mark.parametrize("pair", ["ab", "ba", "bd"])
+@pytest.mark.parametrize("most", [1, 100])
+async def test_open_nodes_are_fetched_across_a_link_without_a_subscription(lab, pair, most):
+    """What OMEMO needs (XEP-0384 section 5): publish-options that make a node open and say how much it holds."""
+    async with Client(lab, pair[0]) as publisher, Client(lab, pair[1]) as reader:
+        node = f"urn:lab:{pair}:{most}"
+        for item in ("one", "two"):
+            await asked(publisher, PUBLISH.format(id=f"p{item}", node=node, item=item, most=most))
+        found = await asked(reader, FETCH.format(id="f1", to=publisher.jid, node=node))
+    assert 'id="two"' in found and ('id="one"' in found) == (most > 1)
+
+
+@pytest.mark.parametrize("name", ["a", "b"])
+async def test_what_was_sent_is_in_the_archive(lab, name):
+    async with Client(lab, name, "user1") as sender, Client(lab, name, "user2") as receiver:
+        await receiver.receive(sender.send(receiver.jid, "for the archive"))
+        archived = []
+        receiver.xmpp.add_filter("in", lambda stanza: archived.append(str(stanza)) or stanza)
+        query = '<iq type="set" id="m1" xmlns="jabber:client"><query xmlns="urn:xmpp:mam:2"/></iq>'
+        assert "<fin" in await asked(receiver, query)
+    assert any("for the archive" in each for each in archived)
