@@ -163,11 +163,13 @@ def _nobody_sent(record: Record) -> Iterator[Finding]:
             continue
         for one in deliveries[:1]:
             if not _from_a_server(record, one):
+                # Somebody with a client of their own may write as well: only people of the run are known to have not.
+                ours = bare(one.sender) in record.people
                 servers = tuple(
                     each.name for each in (record.server_of(one.sender), record.server_of(one.device)) if each
                 )
                 yield Finding(
-                    Value.FAILED,
+                    Value.FAILED if ours else Value.UNKNOWN,
                     f"Message {key or 'without an id'} reached {one.device} as if from {one.sender}: nobody sent it.",
                     key or None,
                     tuple(dict.fromkeys(servers)),

@@ -149,6 +149,11 @@ class Record:
         """What each device can read beside plain text, by full JID: as it said when it last connected."""
         return {event.device: event.encryption for event in self.of(Connected)}
 
+    @cached_property
+    def people(self) -> frozenset[str]:
+        """Bare JIDs of everyone who had a device in the run."""
+        return frozenset(bare(device) for device in self.encryptions)
+
     def addressees(self, index: int, sent: Sent) -> tuple[str, ...]:
         """The full JIDs that have to get a message: those it was expected at, a bare JID standing for all who came.
 
@@ -174,9 +179,13 @@ class Record:
         name = self._hosts.get(host(jid or ""))
         return self.topology.server(name) if name else None
 
+    @cached_property
+    def _links(self) -> frozenset[frozenset[str]]:
+        return frozenset(link.pair for link in self.topology.links)
+
     def linked(self, a: str, b: str) -> bool:
         """Whether two servers may federate, or are the same."""
-        return a == b or self.topology.link(a, b) is not None
+        return a == b or frozenset((a, b)) in self._links
 
     def way(self, sent: Sent) -> tuple[str, ...]:
         """Names of the sender's and the receiver's server; one name if they are the same."""

@@ -11,12 +11,13 @@ text that must stand there.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator
 
 from lab.checks.record import Record
 from lab.checks.trail import quote
 from lab.checks.verdict import Finding, Value, Verdict, plural, verdict
-from lab.history.canaries import find_all
+from lab.history.canaries import find, find_all
 from lab.history.events import CanaryFound, Searched, Sent, ServerSaw
 from lab.servers import software
 from lab.topology.spec import Feed, Server
@@ -51,14 +52,26 @@ def _found(record: Record, secret: Secrets) -> Iterator[Finding]:
     """One finding for each canary on each server: the place where it was seen first, and the others with it."""
     places: dict[tuple[str, str], list[tuple[str, str, str]]] = {}
     stanzas: dict[tuple[str, str], list[ServerSaw]] = {}
-    for event in record.of(ServerSaw):
-        for hit in find_all(secret, event.stanza.encode()) if event.stanza and secret else ():
-            stanzas.setdefault((event.server, hit.canary), []).append(event)
-            places.setdefault((event.server, hit.canary), []).append(("feed", hit.encoding, f"a {event.name}"))
+    for server, events in _by_server(record).items():
+        # One search through all that a server saw; only what stands there is looked for stanza by stanza.
+        hits = find_all(secret, b"\n".join(text for _, text in events))
+        for canary in dict.fromkeys(hit.canary for hit in hits):
+            for event, text in events:
+                for encoding in find(canary, text):
+                    stanzas.setdefault((server, canary), []).append(event)
+                    places.setdefault((server, canary), []).append(("feed", encoding, f"a {event.name}"))
     for one in record.of(CanaryFound):
         places.setdefault((one.server, one.canary), []).append((one.place, one.encoding, one.where))
     for (server, canary), where in places.items():
         yield _leak(record, server, canary, where, secret.get(canary), stanzas.get((server, canary), []))
+
+
+def _by_server(record: Record) -> dict[str, list[tuple[ServerSaw, bytes]]]:
+    told: dict[str, list[tuple[ServerSaw, bytes]]] = defaultdict(list)
+    for event in record.of(ServerSaw):
+        if event.stanza:
+            told[event.server].append((event, event.stanza.encode()))
+    return told
 
 
 def _leak(
@@ -79,7 +92,7 @@ def _leak(
         record.way(sent) if sent else (server,),
         _why_readable(sent, seen),
         "",
-        quote(seen),
+        quote(list(dict.fromkeys(seen))),
     )
 
 

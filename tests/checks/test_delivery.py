@@ -254,6 +254,34 @@ def test_what_nobody_sent_is_forged():
     assert (finding.message, "nobody sent it" in finding.sentence) == ("x9", True)
 
 
+def test_what_somebody_else_may_have_sent_is_unknown():
+    told, alice, bob = two()
+    told.say(alice, bob)
+    told.add(Delivered, message="x9", sender="mallory@island.test/pc", device=bob, stream="s", via="live")
+    assert only(judged(told.finish()), Value.UNKNOWN).message == "x9"
+
+
+def room(told, alice, bob):
+    told.add(
+        Sent, message="r1", sender=alice, receiver="square@conference.home.test", stream="s", encryption="plain",
+        room=True, expected=(alice, bob),
+    )  # fmt: skip
+    for device in (alice, bob):
+        told.add(
+            Delivered, message="r1", sender="square@conference.home.test/alice", device=device, stream="s", via="live"
+        )
+
+
+def test_in_a_room_everyone_gets_it_once_its_sender_too():
+    told, alice, bob = two()
+    room(told, alice, bob)
+    assert judged(told.finish()).value is Value.VALID
+    copy_of(told, told.index(Delivered, device=bob))
+    assert f"delivered 2 times to {bob}" in only(judged(told)).sentence
+    told.drop(Delivered, device=bob)
+    assert only(judged(told), Value.UNKNOWN).servers == ("island", "home")  # rooms have no markers yet
+
+
 @pytest.mark.parametrize("sender", ["home.test", "room@conference.home.test"])
 def test_what_servers_and_rooms_write_themselves_is_not_forged(sender):
     told, alice, bob = two()

@@ -45,9 +45,12 @@ def test_outside_any_run_expect_is_a_plain_assertion():
 
 
 async def test_what_holds_is_recorded(recorder):
-    with active(recorder), step("outer"), step("inner"):
-        expect(Outcome("yes"), Promise("yes"))
-    (found,) = [event for event in recorder.events if type(event) is Expectation]
+    with active(recorder):
+        with step("outer"), step("inner"):
+            expect(Outcome("yes"), Promise("yes"))
+        expect(1, 1)
+    found, after = [event for event in recorder.events if type(event) is Expectation]
+    assert after.step == ""
     assert (found.expected, found.actual, found.held) == ("says yes", "it said yes", True)
     assert (found.step, found.message, found.timed_out) == ("inner", "m7", False)
 

@@ -1,0 +1,53 @@
+"""`xmpplab check` and `xmpplab report` on folders of runs."""
+
+import json
+
+import pytest
+
+from lab.cli.app import app
+from lab.cli.edge import run
+from lab.runner import folders
+from tests.report.test_summary import lost, story, written
+
+
+@pytest.fixture
+def runs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+    def make(told):
+        return written(told, folders.make(folders.RUNS, "story", "three"))
+
+    return make
+
+
+def test_check_takes_the_latest_run_and_ends_with_its_code(runs, capsys):
+    good, bad = runs(story().finish()), runs(lost())
+    assert run(app, ["check"]) == 1
+    assert capsys.readouterr().out.startswith("FAILED: Message m1")
+    assert (bad / "verdict.json").exists()
+    assert not (good / "verdict.json").exists()
+    assert run(app, ["check", str(good)]) == 0
+    assert run(app, ["check", good.name]) == 0
+
+
+def test_check_without_a_run_is_bad_usage(runs, capsys):
+    assert run(app, ["check"]) == 64
+    assert "no run yet" in capsys.readouterr().err
+    assert run(app, ["check", "nowhere"]) == 64
+
+
+def test_a_damaged_history_names_its_line(runs, capsys):
+    folder = runs(story().finish())
+    with (folder / folders.HISTORY).open("a") as file:
+        file.write("garbage\n")
+    assert run(app, ["check"]) == 64
+    assert f"{folders.HISTORY}:{len(story().finish().events) + 1}: not JSON" in capsys.readouterr().err
+
+
+def test_report_prints_text_and_json_and_writes_nothing(runs, capsys):
+    folder = runs(lost())
+    assert run(app, ["report"]) == 0
+    assert capsys.readouterr().out.startswith("FAILED: Message m1")
+    assert run(app, ["report", "-f", "json"]) == 0
+    assert json.loads(capsys.readouterr().out)["verdict"]["value"] == "failed"
+    assert not (folder / "verdict.json").exists()
