@@ -1,0 +1,164 @@
+"""What a lab of plain processes costs to start, beside starting as many Prosody by hand.
+
+    python benchmarks/start_processes.py [SERVERS] [ROUNDS]
+
+By hand: the same configuration files without the lab's modules, all started at once, until each accepts on its
+server-to-server port. The lab: a ring through relays, until every edge has carried a stanza both ways. Both alternate
+within one run, since a machine's speed changes. CPU seconds are those of all processes: the command, the lab's
+service, the servers. Then a ring of twice as many comes up once. Ends with 1 if an aim is missed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import socket
+import statistics
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from lab.network.process import SERVER_UID
+from lab.plan.build import build
+from lab.plan.layout import S2S_PORT, Layout
+from lab.plan.model import Plan
+from lab.runtime import folders, state
+from lab.runtime import lab as labs
+from lab.runtime.proc import marked
+from lab.servers.software import File
+from lab.topology.files import load
+
+SERVERS, ROUNDS = 50, 3
+CPU_AIM, WALL_AIM = 1.4, 1.3  # at most so many times the cost by hand
+PATIENCE = 300.0  # seconds
+_POLL = 0.02  # seconds between two tries of a port
+_TICKS = os.sysconf("SC_CLK_TCK")
+_OURS = re.compile(r'"lab_\w+"; ')
+
+_UP = """
+import asyncio, sys
+from lab.runtime import lab
+from lab.topology.files import load
+asyncio.run(lab.up(load(sys.argv[1]), runtime="processes", name=sys.argv[2], patience=float(sys.argv[3])))
+"""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Seconds of processors, and of the clock."""
+
+    cpu: float
+    wall: float
+
+
+def main(servers: int = SERVERS, rounds: int = ROUNDS) -> int:
+    """Measure, print, and say whether the aims are met."""
+    topology = load(f"ring:{servers}")
+    asyncio.run(labs.choose("processes").prepare(topology.servers, lambda text: print(text, file=sys.stderr)))
+    by_hand, with_lab = [], []
+    for _ in range(rounds):
+        by_hand.append(hand(servers))
+        with_lab.append(ours(servers))
+        print(f"  by hand {by_hand[-1].cpu:6.2f} s CPU {by_hand[-1].wall:6.2f} s", end="")
+        print(f"   lab {with_lab[-1].cpu:6.2f} s CPU {with_lab[-1].wall:6.2f} s", flush=True)
+    cpu = statistics.median(b.cpu / a.cpu for a, b in zip(by_hand, with_lab, strict=True))
+    wall = statistics.median(b.wall / a.wall for a, b in zip(by_hand, with_lab, strict=True))
+    print(f"ring of {servers} Prosody, every edge probed: {cpu:.2f} times the CPU (aim {CPU_AIM}),", end=" ")
+    print(f"{wall:.2f} times the wall time (aim {WALL_AIM}) of starting them by hand; medians of {rounds}")
+    double = ours(2 * servers)
+    print(f"ring of {2 * servers}: up after {double.wall:.1f} s, {double.cpu:.1f} s CPU")
+    return 0 if cpu <= CPU_AIM and wall <= WALL_AIM else 1
+
+
+def ours(servers: int) -> Cost:
+    """A lab, from the command's start until it is ready."""
+    name = f"bench-{os.getpid()}"
+    root = Layout.of(name).root
+    before, start = os.times(), time.monotonic()
+    try:
+        command = [sys.executable, "-c", _UP, f"ring:{servers}", name, str(PATIENCE)]
+        subprocess.run(command, check=True)
+        wall, after = time.monotonic() - start, os.times()
+        own = after.children_user + after.children_system - before.children_user - before.children_system
+        return Cost(own + consumed(marked().get(str(root), [])), wall)
+    finally:
+        if root.exists():
+            asyncio.run(labs.down(name))
+
+
+def hand(servers: int) -> Cost:
+    """The servers alone, until each accepts; files are written before the clock runs."""
+    layout = Layout.of(f"bench-hand-{os.getpid()}")
+    state.make_root(layout)
+    processes: list[subprocess.Popen[bytes]] = []
+    claim = asyncio.run(labs.choose("processes").claim(layout, load(f"ring:{servers}").servers))
+    try:
+        plan = bare(build(load(f"ring:{servers}"), claim.ground))
+        folders.write_servers(layout, plan, folders.draw_secret(layout)[1])
+        start, before = time.monotonic(), time.process_time()
+        for server in plan.servers:
+            processes.append(begin(layout, server.spec.name, plan))
+        for server in plan.servers:
+            accepts(server.address, start + PATIENCE)
+        wall = time.monotonic() - start
+        return Cost(time.process_time() - before + consumed([one.pid for one in processes]), wall)
+    finally:
+        for process in processes:
+            process.kill()
+            process.wait()
+        claim.release()
+        folders.remove(layout)
+
+
+def bare(plan: Plan) -> Plan:
+    """The plan without the lab's own modules in the servers' configuration."""
+    return replace(plan, servers=tuple(replace(one, files=tuple(map(_bare, one.files))) for one in plan.servers))
+
+
+def _bare(file: File) -> File:
+    return replace(file, text=_OURS.sub("", file.text))
+
+
+def begin(layout: Layout, name: str, plan: Plan) -> subprocess.Popen[bytes]:
+    """Start one server as anybody would."""
+    server, uid = plan.server(name), SERVER_UID if os.geteuid() == 0 else None
+    return subprocess.Popen(
+        server.command,
+        cwd=layout.server(name),
+        env={"PATH": os.environ["PATH"], **dict(server.environment)},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        user=uid,
+        group=uid,
+        extra_groups=None if uid is None else [],
+    )
+
+
+def accepts(address: str, deadline: float) -> None:
+    """Return once a server accepts connections on its server-to-server port."""
+    while True:
+        try:
+            socket.create_connection((address, S2S_PORT), 1).close()
+        except OSError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(_POLL)
+        else:
+            return
+
+
+def consumed(pids: list[int]) -> float:
+    """CPU seconds that processes, and their children that have ended, have used (proc(5), fields 14 to 17)."""
+    total = 0
+    for pid in pids:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        total += sum(map(int, fields[11:15]))
+    return total / _TICKS
+
+
+if __name__ == "__main__":
+    sys.exit(main(*map(int, sys.argv[1:])))
