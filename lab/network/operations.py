@@ -77,9 +77,9 @@ class Operations:
         return {"pid": self._service.children.spawn(_text(request, "server"))}
 
     async def stop(self, request: dict[str, Any]) -> dict[str, Any]:
-        """End `server`: SIGTERM, SIGKILL after `patience` seconds; answered once it is gone."""
-        patience = _number(request, "patience", STOP_PATIENCE)
-        return {"exit_code": await self._service.children.stop(_text(request, "server"), patience)}
+        """End `server`: SIGTERM, SIGKILL after `grace` seconds; answered once it is gone."""
+        grace = _number(request, "grace", STOP_PATIENCE)
+        return {"exit_code": await self._service.children.stop(_text(request, "server"), grace)}
 
     async def signal(self, request: dict[str, Any]) -> dict[str, Any]:
         """Send `signal` ("SIGSTOP", "SIGCONT", ...) to `server`."""

@@ -7,6 +7,7 @@ import functools
 import json
 import os
 import random
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Coroutine, Iterator
@@ -35,7 +36,9 @@ while True:
     connection.close()
 """
 SLEEP = ("sleep", "60")
-ECHOING = (sys.executable, "-S", "-E", "-c", ECHO)
+#: As root servers run as nobody's uid, which need not reach the interpreter that runs the tests.
+PYTHON = sys.executable if os.geteuid() else shutil.which("python3", path="/usr/bin:/usr/local/bin") or sys.executable
+ECHOING = (PYTHON, "-S", "-E", "-c", ECHO)
 
 
 def loopback() -> str:

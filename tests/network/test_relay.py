@@ -68,7 +68,7 @@ async def path(
         if server:
             server.close()
         async with asyncio.timeout(5):
-            while relay.open:
+            while relay.open:  # noqa: ASYNC110 - no event tells
                 await asyncio.sleep(0.01)
 
 
