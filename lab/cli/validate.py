@@ -14,10 +14,11 @@ def validate(
         list[str], typer.Argument(help="Files, names of topologies that ship with xmpplab, or shapes such as ring:6.")
     ],
 ) -> None:
-    """Check topologies without starting anything: a line for each good one, all errors of the others.
+    """Check topologies without starting anything. A line for each good one, all errors of the others.
 
     An error is `file:line:column: path: what is wrong, what to change`. Exit code 0 if all are good, else 64.
     """
+    from lab.runner import exits
     from lab.topology.files import load
     from lab.topology.words import count
 
@@ -32,4 +33,6 @@ def validate(
         softwares = ", ".join(dict.fromkeys(f"{s.software} {s.version}".strip() for s in topology.servers))
         typer.echo(f"{topology.name}: {size}, unlinked {topology.unlinked}, {softwares}")
     if wrong:
-        raise UserError("\n".join(wrong))
+        # Plain lines, so that editors and terminals find the places in them.
+        typer.echo("\n".join(wrong), err=True)
+        raise typer.Exit(exits.USAGE)

@@ -7,15 +7,19 @@ from dataclasses import replace
 from itertools import cycle
 
 from lab.topology import software, spec
-from lab.topology.model import Conditions, Defaults, LinkSettings, ServerSettings, TopologyFile
+from lab.topology.model import MAX_LINKS, Conditions, Defaults, LinkSettings, ServerSettings, TopologyFile
+from lab.topology.shape import Misfit
 
 UNLIMITED = -1  # how the model tells "unlimited" (which overrides a default) from "not given"
+
+
+CUSTOM_USERS = 8  # enough for the people of a story
 
 
 def build(file: TopologyFile, name: str, customs: Mapping[str, spec.Custom]) -> spec.Topology:
     """The topology of a valid file. `customs` are the descriptions of one's own softwares by their path.
 
-    Raises ValueError if its shape cannot be drawn with the given parameters.
+    Raises Misfit if its shape cannot be drawn with the given parameters.
     """
     settings, links = _parts(file)
     dealt = cycle(file.defaults.software or (software.parse(software.DEFAULT),))
@@ -35,7 +39,10 @@ def build(file: TopologyFile, name: str, customs: Mapping[str, spec.Custom]) -> 
 def _parts(file: TopologyFile) -> tuple[dict[str, ServerSettings], tuple[LinkSettings, ...]]:
     if file.shape is None:
         return dict(file.servers or {}), file.links or ()
-    links = tuple(LinkSettings(between=pair) for pair in file.shape.links())
+    pairs = file.shape.links()
+    if len(pairs) > MAX_LINKS:
+        raise Misfit("servers", f"makes {len(pairs)} links, more than a lab can hold ({MAX_LINKS}): take fewer servers")
+    links = tuple(LinkSettings(between=pair) for pair in pairs)
     return {name: ServerSettings() for name in file.shape.names()}, links
 
 
@@ -50,12 +57,14 @@ def _server(
     # EXTERNAL is the certificate shown in TLS: without TLS only dialback is left.
     usual = spec.Authentication.DIALBACK if tls is spec.Tls.OFF else spec.Authentication.EXTERNAL
     given = own.users if own.users is not None else defaults.users
+    # The lab makes further accounts as people need them, but not on a server it knows nothing of.
+    usual_users = CUSTOM_USERS if choice.software == software.CUSTOM else 0
     return spec.Server(
         name=name,
         domain=own.domain or f"{name}.test",
         software=choice.software,
         version=choice.version,
-        users=0 if choice.software in software.SPECIAL else given or 0,
+        users=0 if choice.software in software.SPECIAL else given if given is not None else usual_users,
         tls=tls,
         authentication=own.authentication or defaults.authentication or usual,
         certificate=own.certificate or defaults.certificate or spec.Certificate.VALID,

@@ -23,7 +23,7 @@ _HINTS = {
     "cannot start any token": "YAML does not know this character here: indent with spaces instead of tabs, and put "
     "text that starts with a sign such as @ or ` in quotes",
     "could not find expected ':'": "a key without a colon: write `key: value`",
-    "expected a single document": "a second document starts here: one file holds one topology, remove the ---",
+    "found another document": "a second document starts here: one file holds one topology, remove the ---",
     "did not find expected <document start>": "something stands behind the end of the topology: is it indented right?",
     "found undefined alias": "this alias has no anchor: write the value out",
     "found unexpected end of stream": "a quote is not closed",

@@ -1,7 +1,7 @@
 """What pydantic found wrong, in words that say what to change, at the place where it stands.
 
 pydantic's locations carry steps that are not in the text (the tag of a union, "[key]", the index of what was split):
-they are dropped by walking the data along them.
+the tag is cut out, the others are dropped by walking the data along them.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from pydantic import BaseModel, ValidationError
 
 from lab.topology.document import Document, Steps
 from lab.topology.model import Defaults, LinkSettings, ServerSettings, TopologyFile, keys, section
+from lab.topology.shape import Misfit
 from lab.topology.shapes import KINDS
 from lab.topology.words import choices, nearest, suggestion
 
@@ -41,8 +42,10 @@ def explain(document: Document, error: ValidationError, find: Section = section)
 
 
 def _one(document: Document, error: Mapping[str, Any], find: Section) -> None:
-    kind, loc = error["type"], error["loc"]
+    kind, loc = error["type"], _untagged(error["loc"])
     path, value = _walk(document.data, loc)
+    if isinstance(misfit := error.get("ctx", {}).get("error"), Misfit):
+        path = (*path, misfit.field)
     if kind == "extra_forbidden":
         document.add(path, _unknown_key(document, path, find), key=True)
     elif kind == "missing":
@@ -56,6 +59,11 @@ def _one(document: Document, error: Mapping[str, Any], find: Section) -> None:
         document.add(path, "has no value: give one, or remove the key", key=True)
     else:
         document.add(path, _wording(error, path, value), key=loc[-1:] == ("[key]",))
+
+
+def _untagged(loc: Steps) -> Steps:
+    """Without the kind of the shape, which pydantic puts behind "shape" for all that is inside."""
+    return (*loc[:1], *loc[2:]) if loc[:1] == ("shape",) else loc
 
 
 def _walk(data: object, loc: Steps) -> tuple[Steps, object]:

@@ -21,7 +21,8 @@ from lab.topology import references, shorthand, software, spec
 from lab.topology.build import build
 from lab.topology.document import Document, Problem, Steps, read
 from lab.topology.explain import explain
-from lab.topology.model import MAX_LINKS, CustomFile, TopologyFile
+from lab.topology.model import CustomFile, TopologyFile
+from lab.topology.shape import Misfit
 from lab.topology.shapes import KINDS
 from lab.topology.words import choices, suggestion
 
@@ -117,15 +118,10 @@ def _validate(document: Document) -> TopologyFile | None:
 def _build(document: Document, file: TopologyFile, name: str, customs: dict[str, spec.Custom]) -> spec.Topology | None:
     """The topology, or None if its shape cannot be drawn, which is then a problem of the document."""
     try:
-        topology = build(file, name, customs)
-    except ValueError as error:
-        document.add(("shape",), str(error))
+        return build(file, name, customs)
+    except Misfit as error:
+        document.add(("shape", error.field), str(error))
         return None
-    if len(topology.links) > MAX_LINKS:
-        message = f"makes {len(topology.links)} links, more than a lab can hold ({MAX_LINKS}): take fewer servers"
-        document.add(("shape", "servers"), message)
-        return None
-    return topology
 
 
 def _customs(document: Document, folder: Path) -> tuple[dict[str, spec.Custom], list[Problem]]:

@@ -146,7 +146,7 @@ class Settings(Strict):
     """What a server, or all of them by `defaults`, can be told."""
 
     users: Users | None = None
-    """Accounts made before the server is ready: user1, user2, … (default 0)."""
+    """Accounts made before the server is ready: user1, user2, … (default 0; 8 on a server described by a file of yours)."""
     tls: Tls | None = None
     """TLS with clients and servers (default required)."""
     authentication: Authentication | None = None
@@ -217,7 +217,7 @@ class TopologyFile(Strict):
     teaches: str = ""
     """One sentence: what it is for."""
     defaults: Defaults = Defaults()
-    """What holds for every server and every link that does not say otherwise."""
+    """Settings of all servers and links that do not say otherwise."""
     servers: Named | None = None
     """Servers by name."""
     links: Annotated[tuple[LinkSettings, ...], Field(max_length=MAX_LINKS)] | None = None

@@ -35,7 +35,7 @@ def check(document: Document) -> None:
     _server(document, ("defaults",), _mapping(data.get("defaults")), {})
     _direct(document)
     _jitters(document)
-    _empty(document, data, ())
+    _empty(document, data, (), set())
 
 
 def _links(document: Document, servers: Data) -> None:
@@ -153,15 +153,20 @@ def _jitter(document: Document, path: tuple[str | int, ...], layers: list[Data])
         document.add((*path, given), f"a jitter of {shown}: no delay is negative, make one larger or the other smaller")
 
 
-def _empty(document: Document, value: object, path: tuple[str | int, ...]) -> None:
+def _empty(document: Document, value: object, path: tuple[str | int, ...], seen: set[int]) -> None:
     """A key with nothing behind it is a slip, but `island:` among the servers is a server with no settings."""
+    if id(value) in seen:  # aliases lead to the same place many times
+        return
     if isinstance(value, dict):
+        seen.add(id(value))
         for key, below in value.items():
             if below is None and path != ("servers",):
                 document.add((*path, key), "has no value: give one, or remove the key", key=True)
-            _empty(document, below, (*path, key))
-    for index, below in enumerate(_list(value)):
-        _empty(document, below, (*path, index))
+            _empty(document, below, (*path, key), seen)
+    elif isinstance(value, list):
+        seen.add(id(value))
+        for index, below in enumerate(value):
+            _empty(document, below, (*path, index), seen)
 
 
 def _mapping(value: object) -> Data:

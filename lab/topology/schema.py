@@ -24,6 +24,7 @@ def schema() -> dict[str, Any]:
         pattern: {"anyOf": [server, {"type": "null"}]} for pattern, server in named["patternProperties"].items()
     }
     named["additionalProperties"] = False
+    named.pop("propertyNames", None)  # said by the two above, which editors complete from
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **made, "title": TITLE}
 
 

@@ -18,6 +18,14 @@ Share = Annotated[float, Field(strict=True, ge=0, le=1)]
 Edges = list[tuple[int, int]]
 
 
+class Misfit(ValueError):
+    """Two fields of a shape do not fit each other; `field` is the one to point at."""
+
+    def __init__(self, field: str, message: str) -> None:
+        super().__init__(message)
+        self.field = field
+
+
 class Shape(BaseModel):
     """What all shapes have: how many servers, and the seed of what is drawn by lot."""
 
@@ -43,7 +51,7 @@ class Shape(BaseModel):
         return tuple(f"s{number}" for number in range(1, self.servers + 1))
 
     def edges(self) -> Edges:
-        """Links over 0..servers-1. Raises ValueError if the parameters give none."""
+        """Links over 0..servers-1. Raises Misfit if the parameters give none."""
         raise NotImplementedError
 
     def links(self) -> tuple[tuple[str, str], ...]:

@@ -6,7 +6,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from lab.topology.shape import Count, Edges, Shape, Share
+from lab.topology.shape import Count, Edges, Misfit, Shape, Share
 
 
 class Random(Shape):
@@ -40,9 +40,9 @@ class SmallWorld(Shape):
     @model_validator(mode="after")
     def _neighbours(self) -> SmallWorld:
         if self.k is not None and self.k % 2:
-            raise ValueError(f"k is {self.k}, but must be even: k/2 neighbours on each side of the ring")
+            raise Misfit("k", f"k is {self.k}, but must be even: half of the neighbours are on each side")
         if self.k is not None and self.k >= self.servers:
-            raise ValueError(f"k is {self.k}, but must be smaller than the number of servers, which is {self.servers}")
+            raise Misfit("k", f"k is {self.k}, but must be smaller than the number of servers, which is {self.servers}")
         return self
 
     def edges(self) -> Edges:
@@ -58,7 +58,7 @@ class SmallWorld(Shape):
             )
         except nx.NetworkXError:
             message = f"no connected graph in {self.TRIES} draws: take a larger k, a smaller p or another seed"
-            raise ValueError(message) from None
+            raise Misfit("k", message) from None
 
 
 class ScaleFree(Shape):
@@ -72,7 +72,7 @@ class ScaleFree(Shape):
     @model_validator(mode="after")
     def _newcomers(self) -> ScaleFree:
         if self.m >= self.servers:
-            raise ValueError(f"m is {self.m}, but must be smaller than the number of servers, which is {self.servers}")
+            raise Misfit("m", f"m is {self.m}, but must be smaller than the number of servers, which is {self.servers}")
         return self
 
     def edges(self) -> Edges:

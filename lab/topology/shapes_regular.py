@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from lab.topology.shape import Count, Edges, Shape
+from lab.topology.shape import Count, Edges, Misfit, Shape
 
 
 class Pair(Shape):
@@ -103,12 +103,10 @@ class Grid(Shape):
     @model_validator(mode="after")
     def _rectangle(self) -> Grid:
         if self.rows is not None and self.servers % self.rows:
-            raise ValueError(f"{self.servers} servers do not fill {self.rows} rows: one must divide the other")
+            raise Misfit("rows", f"{self.servers} servers do not fill {self.rows} rows: one must divide the other")
         if self.rows is None and self._height() == 1:
-            raise ValueError(
-                f"{self.servers} servers make no grid, it is a prime number: take {self.servers - 1} or "
-                f"{self.servers + 1}, or a line"
-            )
+            other = f"take {self.servers - 1} or {self.servers + 1}, or a line"
+            raise Misfit("servers", f"{self.servers} servers make no grid, it is a prime number: {other}")
         return self
 
     def _height(self) -> int:
@@ -149,8 +147,9 @@ class Islands(Shape):
     @model_validator(mode="after")
     def _inhabited(self) -> Islands:
         if self.servers < 2 * self.islands:
-            raise ValueError(
-                f"{self.islands} islands need at least {2 * self.islands} servers, two on each, not {self.servers}"
+            least = 2 * self.islands
+            raise Misfit(
+                "islands", f"{self.islands} islands need at least {least} servers, two on each, not {self.servers}"
             )
         return self
 

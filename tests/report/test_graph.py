@@ -1,0 +1,81 @@
+"""Drawings of topologies are golden files; what they promise beyond that is counted."""
+
+import re
+from itertools import combinations
+from math import hypot
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+from topology.golden import same
+
+from lab.report.graph import DRAWINGS
+from lab.report.graph_layout import layout
+from lab.report.graph_terminal import READABLE, terminal
+from lab.topology.facts import neighbours
+from lab.topology.files import load
+
+GRAPHS = Path(__file__).parent / "graphs"
+SUFFIXES = {"terminal": "txt", "mermaid": "mmd", "dot": "dot", "svg": "svg"}
+DRAWN = ["hidden-island", "slow-link", "two-islands", "plaintext", "full-mesh:6,direct=true"]
+BIG = ["full-mesh:7,latency=20ms", "scale-free:60,m=2,seed=1,software=prosody+ejabberd", "ring:30", "small-world:12"]
+
+
+def _file(text: str, kind: str) -> Path:
+    return GRAPHS / f"{re.sub(r'[^a-z0-9]+', '_', text)}.{SUFFIXES[kind]}"
+
+
+@pytest.mark.parametrize("kind", DRAWINGS)
+@pytest.mark.parametrize("text", DRAWN)
+def test_drawings(text: str, kind: str) -> None:
+    same(DRAWINGS[kind](load(text)), _file(text, kind))
+
+
+@pytest.mark.parametrize("text", BIG)
+def test_larger_ones_in_a_terminal(text: str) -> None:
+    same(terminal(load(text)), _file(text, "terminal"))
+
+
+@pytest.mark.parametrize("text", ["ring:30", "random:25,p=0.1", "tree:30", "islands:20,islands=5", "grid:30"])
+def test_a_tree_in_the_terminal_has_every_server_and_every_link_once(text: str) -> None:
+    topology = load(text)
+    assert len(topology.servers) <= READABLE
+    body = terminal(topology).split("\n\n")[1].splitlines()
+    assert len(body) == len(topology.servers)
+    branches = sum("── " in line for line in body)
+    others = sum(len(line.partition("also ")[2].split(", ")) for line in body if "also " in line)
+    assert branches + others == len(topology.links)
+
+
+@pytest.mark.parametrize(
+    "text", ["hidden-island", "full-mesh:9", "star:25", "random:40", "islands:12,islands=4", "line:6,latency=1s"]
+)
+def test_boxes_of_an_svg_stand_clear_of_each_other(text: str) -> None:
+    topology = load(text)
+    root = ElementTree.fromstring(DRAWINGS["svg"](topology))
+    boxes = [
+        tuple(float(box.get(key, "")) for key in ("x", "y", "width", "height"))
+        for box in root.iter("{http://www.w3.org/2000/svg}rect")
+        if box.get("class") == "box"
+    ]
+    assert len(boxes) == len(topology.servers)
+    width, height = float(root.get("width", "")), float(root.get("height", ""))
+    assert all(x >= 0 and y >= 0 and x + w <= width and y + h <= height for x, y, w, h in boxes)
+    for (x1, y1, w1, h1), (x2, y2, w2, h2) in combinations(boxes, 2):
+        assert x1 + w1 <= x2 or x2 + w2 <= x1 or y1 + h1 <= y2 or y2 + h2 <= y1
+
+
+def test_a_line_is_straight_and_a_ring_is_round() -> None:
+    line = layout(neighbours(load("line:6")))
+    assert max(y for _, y in line.values()) < 0.05
+    assert [line[f"s{n}"][0] for n in range(1, 7)] == sorted(line[f"s{n}"][0] for n in range(1, 7))
+    ring = layout(neighbours(load("ring:8"))).values()
+    middle = (sum(x for x, _ in ring) / 8, sum(y for _, y in ring) / 8)
+    radii = [hypot(x - middle[0], y - middle[1]) for x, y in ring]
+    assert max(radii) < 1.1 * min(radii)
+
+
+def test_what_people_name_cannot_break_a_drawing(tmp_path: Path) -> None:
+    file = tmp_path / "odd.yaml"
+    file.write_text("teaches: \"<script>alert('&')</script>\"\nservers: {a: {}, b: {}}\n")
+    ElementTree.fromstring(DRAWINGS["svg"](load(file)))

@@ -1,0 +1,70 @@
+"""The verbs validate and graph as people see them: what is printed where, and the exit code."""
+
+from pathlib import Path
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from lab.cli.graph import graph
+from lab.cli.validate import validate
+from lab.errors import UserError
+from lab.report.graph import DRAWINGS
+from lab.topology.files import load
+
+RUNNER = CliRunner()
+
+
+def _app() -> typer.Typer:
+    app = typer.Typer()
+    app.command()(validate)
+    app.command()(graph)
+    return app
+
+
+def test_a_line_for_each_good_topology() -> None:
+    result = RUNNER.invoke(_app(), ["validate", "hidden-island", "ring:3"])
+    assert result.exit_code == 0 and result.stderr == ""
+    assert result.stdout.splitlines() == [
+        "hidden-island: 3 servers, 2 links, unlinked nxdomain, prosody 13.0, ejabberd 24.12",
+        "ring-3: 3 servers, 3 links, unlinked not-allowed, prosody 13.0",
+    ]
+
+
+def test_all_errors_of_all_topologies(tmp_path: Path) -> None:
+    bad = tmp_path / "bad.yaml"
+    bad.write_text("servers: {a: {usres: 1}}\nlinks: [{between: [a, b]}]\n")
+    result = RUNNER.invoke(_app(), ["validate", str(bad), "hidden-island", "ring:2"])
+    assert result.exit_code == 64
+    assert result.stdout.startswith("hidden-island: ") and len(result.stdout.splitlines()) == 1
+    told = result.stderr.splitlines()
+    assert [line.split(": ")[0] for line in told] == [f"{bad}:1:15", f"{bad}:2:23", "'ring:2':6"]
+
+
+@pytest.mark.parametrize("kind", DRAWINGS)
+def test_graph_prints_each_drawing(kind: str) -> None:
+    option = [] if kind == "terminal" else [f"--{kind}"]
+    result = RUNNER.invoke(_app(), ["graph", "hidden-island", *option])
+    assert result.exit_code == 0
+    assert result.stdout == DRAWINGS[kind](load("hidden-island"))
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"), [("g.svg", "svg"), ("g.dot", "dot"), ("g.mmd", "mermaid"), ("g", "terminal")]
+)
+def test_a_file_is_drawn_by_its_suffix(name: str, kind: str, tmp_path: Path) -> None:
+    result = RUNNER.invoke(_app(), ["graph", "pair", "-o", str(tmp_path / name)])
+    assert result.exit_code == 0 and result.stdout == ""
+    assert (tmp_path / name).read_text() == DRAWINGS[kind](load("pair"))
+
+
+def test_an_option_goes_before_the_suffix(tmp_path: Path) -> None:
+    RUNNER.invoke(_app(), ["graph", "pair", "--dot", "-o", str(tmp_path / "g.svg")])
+    assert (tmp_path / "g.svg").read_text().startswith("graph ")
+
+
+def test_two_drawings_or_no_folder_are_said(tmp_path: Path) -> None:
+    two = RUNNER.invoke(_app(), ["graph", "pair", "--dot", "--svg"])
+    assert isinstance(two.exception, UserError) and "ask for one" in str(two.exception)
+    nowhere = RUNNER.invoke(_app(), ["graph", "pair", "-o", str(tmp_path / "no" / "g.svg")])
+    assert isinstance(nowhere.exception, UserError) and "cannot be written" in str(nowhere.exception)
