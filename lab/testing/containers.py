@@ -1,0 +1,196 @@
+"""One server in a test: testcontainers classes over the lab's own images.
+
+    from lab.testing.containers import ProsodyContainer
+
+    with ProsodyContainer(domain="a.test", users=["alice"]) as server:
+        connect("alice@a.test", server.password, server.host, server.port, ca=server.authority)
+
+For federation, with names, links and more than one server, there is the `federation` fixture (docs/pytest.md). The
+server here is alone: on the engine's own network, its ports on loopback, and with nobody to ask for names.
+
+Rules: the image is built where it is missing; every container has drawn secrets, TLS required, no capability and no
+root; its folder on the host goes with it, so test and engine must be on one machine. testcontainers' own reaper is left
+out, since its image comes from a registry only: a test that is killed leaves its container, with the label `xmpplab=1`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import shutil
+import tempfile
+import threading
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+from testcontainers.core.config import testcontainers_config
+from testcontainers.core.container import DockerContainer
+
+from lab.errors import NotReady
+from lab.network.authority import CERTIFICATE, Authority
+from lab.plan.layout import C2S_PORT, HTTPS_PORT, OUTPUT, READY, S2S_PORT
+from lab.plan.model import CertificateRequest
+from lab.runtime import folders
+from lab.runtime.containers import Containers, engine
+from lab.runtime.containers.provision import image_of
+from lab.runtime.containers.specs import TO_FILE
+from lab.servers import software
+from lab.servers.software import Blueprint
+from lab.topology.spec import Server
+
+PATIENCE = 60.0  # seconds until it accepts streams: Prosody 1, ejabberd 4
+_POLL = 0.05
+_EVIDENCE = 12  # last lines quoted of a server that does not come up
+_NOWHERE = ("127.0.0.1", 53)  # nothing answers there: a lone server has nobody to ask
+
+
+class ServerContainer(DockerContainer):
+    """A server of one software. `domain` is what it answers for, `users` get accounts with the password `password`."""
+
+    software: ClassVar[str]
+    version: ClassVar[str]
+
+    def __init__(self, domain: str = "server.test", users: Sequence[str] = ("alice", "bob"), **options: Any) -> None:
+        testcontainers_config.ryuk_disabled = True
+        spec = Server("server", domain, self.software, self.version)
+        _provide(spec)
+        super().__init__(image_of(spec), **options)
+        self.domain = domain
+        self.users = tuple(users)
+        self.password = secrets.token_urlsafe(18)
+        self._spec = spec
+        self._root: Path | None = None
+
+    @property
+    def host(self) -> str:
+        """The address at which the ports below are reached."""
+        return "127.0.0.1"
+
+    @property
+    def port(self) -> int:
+        """The port for clients (STARTTLS)."""
+        return int(self.get_docker_client().port(self.get_container_id(), C2S_PORT))
+
+    @property
+    def authority(self) -> Path:
+        """The certificate of the authority that signed the server's, PEM; it lies there while the server runs."""
+        if self._root is None:
+            raise NotReady("the server has not been started: use it in a `with` block")
+        return self._root / "authority" / CERTIFICATE
+
+    def start(self) -> Self:
+        """Return once the server accepts streams. Raises NotReady with what it said."""
+        self._root = Path(tempfile.mkdtemp(prefix="xmpplab-server-"))
+        try:
+            self._prepare(self._root)
+            super().start()
+            self._await_ready(self._root / "server")
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def stop(self, force: bool = True, delete_volume: bool = True) -> None:
+        """End the server and delete its folder."""
+        super().stop(force, delete_volume)
+        self._container = None  # `stop` may come twice: when the start fails, and at the end of a `with` block
+        root, self._root = self._root, None
+        if root is not None:
+            shutil.rmtree(root)
+
+    def _prepare(self, root: Path) -> None:
+        """Write the server's folder, and say how its container is to be made."""
+        folder, kind = root / "server", software(self.software)
+        folder.mkdir(mode=0o700)
+        blueprint = Blueprint(
+            spec=self._spec,
+            address="0.0.0.0",  # noqa: S104 - inside the container; published on loopback only
+            folder="/lab",
+            prefix="",
+            modules=f"/lab-modules/{self.software}",
+            dns=_NOWHERE,
+            allow=None,
+            probes=(),
+            runtime="containers",
+        )
+        rendered = kind.render(blueprint)
+        keys = folders.scram_keys(self.password, secrets.token_bytes(16))
+        folders.write_files(folder, rendered.files)
+        folders.write_files(folder, kind.initial_accounts(self.domain, self.users, keys))
+        names = kind.hosts(self.domain)
+        Authority.create(root / "authority").issue(
+            CertificateRequest(self.domain, names, self._spec.certificate), folder
+        )
+        if (owner := folders.server_owner()) is not None:
+            folders.give(folder, owner)
+        self._describe(folder, rendered.command, dict(rendered.environment))
+
+    def _describe(self, folder: Path, command: tuple[str, ...], environment: dict[str, str]) -> None:
+        self.with_command([*TO_FILE, f"/lab/{OUTPUT}", *command])
+        self.with_envs(**{"HOME": "/lab", **environment})
+        self.with_volume_mapping(folder, "/lab", "rw")
+        self.with_tmpfs_mount("/tmp", "size=64m")  # noqa: S108 - inside the container
+        published: dict[str, Any] = self.ports  # testcontainers knows no address, the SDK below it does
+        for port in (C2S_PORT, S2S_PORT, HTTPS_PORT):
+            published[f"{port}/tcp"] = ("127.0.0.1",)
+        self.with_kwargs(
+            user=engine.user(),
+            working_dir="/lab",
+            cap_drop=["ALL"],
+            security_opt=["no-new-privileges"],
+            read_only=True,
+            labels={engine.OURS: engine.OURS_VALUE},
+            **self._kwargs,
+        )
+
+    def _await_ready(self, folder: Path) -> None:
+        deadline = time.monotonic() + PATIENCE
+        while not (folder / READY).exists() or not (folder / READY).stat().st_size:
+            container = self.get_wrapped_container()
+            container.reload()
+            if container.status not in ("created", "running"):
+                raise NotReady(f"{self.software} has ended before it was ready", _said(folder))
+            if time.monotonic() > deadline:
+                raise NotReady(f"{self.software} does not accept streams after {PATIENCE:.0f} s", _said(folder))
+            time.sleep(_POLL)
+
+
+class ProsodyContainer(ServerContainer):
+    """Prosody 13.0."""
+
+    software = "prosody"
+    version = "13.0"
+
+
+class EjabberdContainer(ServerContainer):
+    """ejabberd 24.12. Its accounts are made through its own interface, once it is up."""
+
+    software = "ejabberd"
+    version = "24.12"
+
+
+def _said(folder: Path) -> tuple[str, ...]:
+    path = folder / OUTPUT
+    return tuple(path.read_text(errors="replace").splitlines()[-_EVIDENCE:]) if path.exists() else ("nothing",)
+
+
+def _provide(spec: Server) -> None:
+    """Build the image if it is not there; in a thread of its own, since the caller may be in an event loop."""
+    failures: list[BaseException] = []
+
+    def work() -> None:
+        runtime = Containers(engine.Engine())
+        try:
+            asyncio.run(runtime.prepare([spec], lambda text: None))
+        except BaseException as error:  # noqa: BLE001 - raised again by who waits
+            failures.append(error)
+        finally:
+            runtime.close()
+
+    thread = threading.Thread(target=work, name="images")
+    thread.start()
+    thread.join()
+    if failures:
+        raise failures[0]
