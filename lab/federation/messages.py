@@ -50,7 +50,7 @@ class Message:
         """What became of the message: returns when it is settled, or after `within` seconds."""
         deadline = within if within is not None else self._deadline()
         await self._until(lambda: self.settled, deadline)
-        return Outcome(tuple(self.deliveries), tuple(self.bounces), self.settled)
+        return Outcome(tuple(self.deliveries), tuple(self.bounces), self.settled, self.id)
 
     async def read_by(self, *devices: Device, within: float | None = None) -> dict[Device, str | None]:
         """What each of these devices reads: waits until all have got it, or for `within` seconds.

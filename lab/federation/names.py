@@ -12,15 +12,17 @@ from lab.topology.spec import Server
 CAST = ("alice", "bob", "carol", "dave", "erin", "frank", "grace", "heidi", "ivan", "judy", "kim", "liam", "mona")
 
 
-def claim_name(layout: Layout, server: Server, wanted: str | None) -> str:
+def claim_name(layout: Layout, server: Server, wanted: str | None, known: frozenset[str] = frozenset()) -> str:
     """A user name on `server` that nobody in this lab has used: `wanted`, or with a number added.
+
+    Without `wanted` somebody from CAST whose name is not `known` yet: in one story nobody shares a name unasked.
 
     On a server the lab did not write the configuration of, accounts cannot be made: the next of its user1 to userN is
     taken. Raises UserError if it has no more.
     """
     people = layout.root / "people" / server.name
     people.mkdir(mode=0o700, parents=True, exist_ok=True)
-    for name in _candidates(server, wanted):
+    for name in _candidates(server, wanted, known):
         try:
             (people / name).mkdir(mode=0o700)  # atomic: whoever makes the folder has the name
         except FileExistsError:
@@ -31,11 +33,11 @@ def claim_name(layout: Layout, server: Server, wanted: str | None) -> str:
     )
 
 
-def _candidates(server: Server, wanted: str | None) -> Iterator[str]:
+def _candidates(server: Server, wanted: str | None, known: frozenset[str]) -> Iterator[str]:
     if server.software == "custom":
         yield from (f"user{number}" for number in range(1, server.users + 1))
         return
     names = (wanted,) if wanted else CAST
-    yield from names
-    for number in range(2, 1_000_000):
-        yield from (f"{name}{number}" for name in names)
+    for number in range(1, 1_000_000):
+        numbered = (name if number == 1 else f"{name}{number}" for name in names)
+        yield from (name for name in numbered if wanted or name not in known)

@@ -127,7 +127,7 @@ class Federation:
         """See `ServerHandle.person`."""
         if devices < 1:
             raise UserError(f"a person needs at least one device, not {devices}")
-        user = claim_name(self.lab.layout, server.spec, name)
+        user = claim_name(self.lab.layout, server.spec, name, frozenset(one.name for one in self.population))
         if server.spec.software != "custom":
             await self.lab.accounts(server.name, [user])
         person = Person(self, server, user, encryption, trust)
@@ -154,7 +154,7 @@ class Federation:
         """See `Device.send`; with `marker`, a full JID, a message of settle() to that device."""
         room = isinstance(to, Room)
         scheme = "plain" if room or marker else encryption or device.person.encryption
-        people = to.addressees() if isinstance(to, Room) else (to,)
+        devices = to.devices() if isinstance(to, Room) else to.devices
         promise = Delivers() if room else self.link(device.person.server, to.server).promise
         message = Message(
             id=f"{self._tag}-{next(self._numbers)}",
@@ -164,7 +164,7 @@ class Federation:
             receiver=to,
             encryption=scheme,
             promise=promise,
-            expected=(marker,) if marker else _expected(people),
+            expected=(marker,) if marker and not room else _expected(to, devices),
             marker=marker is not None,
         )
         self.messages[message.id] = message
@@ -254,10 +254,6 @@ class Federation:
         return Agent(pipes.reader, pipes.writer, close=pipes.close)
 
 
-def _expected(people: Iterable[Person]) -> tuple[str, ...]:
-    """Full JIDs of connected devices; the bare JID of a person who has none, to be reached later."""
-    wanted: list[str] = []
-    for person in people:
-        online = [device.jid for device in person.devices if device.connected]
-        wanted += online or [person.jid]
-    return tuple(wanted)
+def _expected(to: Person | Room, devices: Iterable[Device]) -> tuple[str, ...]:
+    """Full JIDs of connected devices; the bare JID of who has none, to be reached later."""
+    return tuple(device.jid for device in devices if device.connected) or (to.jid,)

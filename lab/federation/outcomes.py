@@ -37,6 +37,7 @@ class Outcome:
     deliveries: tuple[Delivery, ...]
     bounces: tuple[Bounce, ...]
     settled: bool  # False: the deadline passed first
+    message: str = ""  # the message's id
 
     def __str__(self) -> str:
         parts = [f"delivered to {one.device} ({one.via})" for one in self.deliveries]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from lab.errors import TimedOut, UserError
@@ -69,9 +68,9 @@ class Room:
             ]
             raise TimedOut(f"room {self.jid} did not agree within {within}", (*evidence, *self._missing())) from None
 
-    def addressees(self) -> Sequence[Person]:
-        """Everyone a message to the room is meant for, its sender included."""
-        return tuple(self.occupants)
+    def devices(self) -> list[Device]:
+        """Every device that is in the room: a message to it is meant for all of them, its sender's included."""
+        return [person.device for person in self.occupants]
 
     def _missing(self) -> tuple[str, ...]:
         mine = [one for one in self.federation.messages.values() if one.receiver is self]

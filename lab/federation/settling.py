@@ -27,18 +27,19 @@ async def settle(federation: Federation) -> None:
     await asyncio.gather(*(_mark(federation, device, to, used) for (device, to), used in routes.items()))
 
 
-def _routes(federation: Federation) -> dict[tuple[Device, Device], list[Message]]:
-    """(sending device, receiving device) to the messages that went that way; a room is many routes."""
-    routes: dict[tuple[Device, Device], list[Message]] = {}
+def _routes(federation: Federation) -> dict[tuple[Device, Device | Room], list[Message]]:
+    """(sending device, receiving device or room) to the messages that went that way."""
+    routes: dict[tuple[Device, Device | Room], list[Message]] = {}
     for message in federation.messages.values():
-        if message.marker or not isinstance(message.promise, Delivers) or isinstance(message.receiver, Room):
+        if message.marker or not isinstance(message.promise, Delivers):
             continue
-        for device in message.receiver.devices:
-            routes.setdefault((message.device, device), []).append(message)
+        receiver = message.receiver
+        for end in (receiver,) if isinstance(receiver, Room) else receiver.devices:
+            routes.setdefault((message.device, end), []).append(message)
     return routes
 
 
-async def _mark(federation: Federation, device: Device, to: Device, used: list[Message]) -> None:
+async def _mark(federation: Federation, device: Device, to: Device | Room, used: list[Message]) -> None:
     sender, receiver = device.jid, to.jid
 
     def record(arrived: bool, detail: str, broken: bool = False) -> None:
@@ -53,11 +54,18 @@ async def _mark(federation: Federation, device: Device, to: Device, used: list[M
             )
         )
 
-    gone = [one.jid for one in (device, to) if not one.connected]
+    ends = _devices(device, to)
+    gone = [one.jid for one in ends if not one.connected]
     if gone:
         record(False, f"not connected at the end: {', '.join(gone)}")
         return
-    marker = await federation.send(device, to.person, federation.control, marker=receiver)
+    person = to if isinstance(to, Room) else to.person
+    marker = await federation.send(device, person, federation.control, marker=receiver)
     outcome = await marker.outcome(MARKER_DEADLINE)
-    broken = federation.broken(device, since=used) or federation.broken(to, since=used)
-    record(bool(outcome.deliveries), str(outcome), broken)
+    broken = any(federation.broken(one, since=used) for one in ends)
+    record(outcome.settled and bool(outcome.deliveries), str(outcome), broken)
+
+
+def _devices(device: Device, to: Device | Room) -> list[Device]:
+    """Every device whose stream a route goes through."""
+    return [device, *to.devices()] if isinstance(to, Room) else [device, to]

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import warnings
 from collections.abc import AsyncIterator, Generator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -42,8 +43,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--xmpplab-runs", default="runs", metavar="FOLDER", help="where run folders go (default: runs)")
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
-    """Make the marker known."""
+    """Make the marker known. Who has only this plugin need not choose loop scopes for the one below it."""
+    warnings.filterwarnings(
+        "ignore", message=r"(?s).*asyncio_default_fixture_loop_scope", category=pytest.PytestDeprecationWarning
+    )
     config.addinivalue_line("markers", "topology(*sources, expects={}): topologies that this test's federation has")
 
 

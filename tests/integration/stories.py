@@ -1,6 +1,6 @@
 """Small scenarios for the integration tests."""
 
-from lab import Federation, scenario, step
+from lab import Federation, expect, scenario, step
 
 
 @scenario()
@@ -26,3 +26,20 @@ async def one_secret(federation: Federation) -> None:
 async def nobody_speaks(federation: Federation) -> None:
     """Nothing happens."""
     await federation.people()
+
+
+@scenario()
+async def a_room_of_all(federation: Federation) -> None:
+    """A room on the hub, joined from all its neighbours: everybody reads everybody."""
+    host = federation.hub()
+    people = [await server.person() for server in (host, *host.neighbours)]
+    room = await host.room("square", occupants=people)
+    with step("everybody says something"):
+        messages = [await person.send(room, f"hello from {person.name}") for person in people]
+    with step("everybody has read everything, their own words included"):
+        await room.converged(within="30s")
+        for message in messages:
+            expect(len((await message.outcome()).deliveries), len(people))
+    with step("one leaves, the others agree on who is left"):
+        await room.leave(people[-1])
+        await room.converged(within="30s")

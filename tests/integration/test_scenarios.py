@@ -8,6 +8,9 @@ from lab.checks.judge import judge
 from lab.judged import run_scenario
 from lab.report import load as read_record
 from lab.runner import load
+from lab.runner.scenarios import info_of
+
+from . import stories
 
 pytestmark = pytest.mark.live
 
@@ -28,3 +31,10 @@ async def test_a_run_is_valid(scenario, topology, lab_on, tmp_path: Path) -> Non
     assert result.exit_code == 0, (result.folder / "report.txt").read_text()
     again = judge(read_record(result.folder))
     assert again.value == result.value == "valid"
+
+
+@pytest.mark.parametrize("topology", ["pair,software=prosody+ejabberd", "pair,software=ejabberd+prosody"])
+async def test_a_room_across_servers(topology, lab_on, tmp_path: Path) -> None:
+    """The room's host is of either kind, and everybody else is on the other."""
+    result = await run_scenario(info_of(stories.a_room_of_all), await lab_on(topology), runs=tmp_path)
+    assert result.exit_code == 0, (result.folder / "report.txt").read_text()

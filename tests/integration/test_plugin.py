@@ -1,0 +1,147 @@
+"""The pytest plugin, as somebody with a server of their own uses it: a test file, a description, nothing else."""
+
+import json
+import shlex
+from pathlib import Path
+
+import pytest
+
+from lab.plan.layout import Layout
+from lab.plan.model import Ground
+from lab.runtime.lab import choose
+from lab.servers.prosody.launch import command, environment
+from lab.servers.software import Blueprint
+from lab.topology.spec import Server
+
+pytestmark = pytest.mark.live
+
+TEST = """
+import pytest
+from lab import Federation
+
+pytestmark = pytest.mark.topology("pair,software=./mine.yaml+prosody@13.0")
+
+async def test_offline_message_arrives_once(federation: Federation) -> None:
+    mine, other = federation.servers
+    alice, bob = await mine.person(), await other.person()
+    await bob.disconnect()
+    message = await alice.send(bob, "later")
+    await bob.connect()                                     # returns once the offline store is flushed
+    assert len((await message.outcome()).deliveries) == 1
+"""
+
+# Somebody's own server: a Prosody that the lab did not configure and has no module in.
+CONFIGURATION = """
+interfaces = { "$XMPPLAB_ADDRESS" }
+modules_enabled = { "roster"; "saslauth"; "tls"; "disco"; "ping"; }
+c2s_direct_tls_ports = {} s2s_direct_tls_ports = {} http_ports = {} https_ports = {}
+authentication = "internal_plain"
+data_path = "data" pidfile = "mine.pid" admin_socket = "mine.sock" log = "*console"
+s2s_secure_auth = true
+ssl = { certificate = "$XMPPLAB_CERTIFICATE"; key = "$XMPPLAB_KEY"; cafile = "$XMPPLAB_AUTHORITY"; capath = "certs" }
+unbound = { resolvconf = false; hoststxt = false; forward = "${XMPPLAB_DNS%%:*}@${XMPPLAB_DNS##*:}";
+  options = { ["local-zone:"] = "test. transparent"; ["do-not-query-localhost:"] = "no" } }
+VirtualHost "$XMPPLAB_DOMAIN"
+"""
+
+
+async def description() -> str:
+    """mine.yaml: a shell script that writes its configuration and accounts from what the lab gives it."""
+    ground = await a_ground()
+    blueprint = Blueprint(
+        spec=Server("mine", "mine.test", "prosody", "13.0"),
+        address="",
+        folder=".",
+        prefix=dict(ground.prefixes)["prosody@13.0"],
+        modules=ground.modules.format(software="prosody"),
+        dns=("", 0),
+        allow=None,
+        probes=(),
+        libraries=ground.libraries,
+    )
+    variables = " ".join(f"{name}={shlex.quote(value)}" for name, value in environment(blueprint))
+    script = f"""
+        cat > prosody.cfg.lua <<END
+{CONFIGURATION}
+END
+        accounts=data/$(echo "$XMPPLAB_DOMAIN" | sed 's/\\./%2e/g')/accounts
+        mkdir -p "$accounts"
+        password=$(sed -n 's/.*"password": "\\(.*\\)",/\\1/p' "$XMPPLAB_USERS")
+        for user in $(grep -o 'user[0-9]*' "$XMPPLAB_USERS" | grep -v '^user$\\|^users$'); do
+            echo "return {{ [\\"password\\"] = \\"$password\\" }}" > "$accounts/$user.dat"
+        done
+        export {variables}
+        exec {shlex.join(command(blueprint))}
+    """
+    return json.dumps({"name": "mine", "command": ["/bin/sh", "-c", script]})
+
+
+async def a_ground() -> Ground:
+    """Where the processes runtime has its software."""
+    runtime, servers = choose("processes"), [Server("a", "a.test", "prosody", "13.0")]
+    await runtime.prepare(servers, lambda text: None)
+    claim = await runtime.claim(Layout.of("unused"), servers)
+    claim.release()
+    return claim.ground
+
+
+async def test_a_file_and_a_description_are_enough(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(test_offline=TEST)
+    Path("mine.yaml").write_text(await description())
+    result = pytester.runpytest_subprocess("--xmpplab-runtime=processes", "-p", "no:cacheprovider")
+    result.assert_outcomes(passed=1)
+    (folder,) = Path("runs").glob("2*")
+    assert json.loads((folder / "verdict.json").read_text())["value"] != "failed"
+
+
+SCENARIOS = '''
+from lab import Federation, expect, scenario
+
+@scenario()
+async def good(federation: Federation) -> None:
+    """A message arrives."""
+    alice, bob = await federation.people()
+    expect(await (await alice.send(bob, "hello")).outcome(), federation.link(alice.server, bob.server).promise)
+
+@scenario()
+async def wrong(federation: Federation) -> None:
+    """An expectation that does not hold."""
+    alice, bob = await federation.people()
+    expect((await (await alice.send(bob, "hello")).outcome()).bounces, "one")
+
+@scenario()
+async def elsewhere(federation: Federation) -> None:
+    """A role that a pair cannot give."""
+    federation.unlinked_pair()
+'''
+
+TESTS = """
+import pytest
+
+pytestmark = pytest.mark.topology("pair")
+
+async def test_role_that_cannot_be_given(federation):
+    federation.unlinked_pair()
+
+async def test_that_leaks_a_secret(federation):
+    alice, bob = await federation.people()
+    await (await alice.send(bob, federation.secret())).outcome()
+
+@pytest.mark.topology("pair", expects={"secrecy": "failed"})
+async def test_that_leaks_on_purpose(federation):
+    alice, bob = await federation.people()
+    await (await alice.send(bob, federation.secret())).outcome()
+"""
+
+
+def test_scenarios_are_tests_and_passing_tests_are_judged(pytester: pytest.Pytester) -> None:
+    """A scenario's verdict is its test's; a test that passed fails at its end if its history does not hold."""
+    story, tests = pytester.makepyfile(story=SCENARIOS), pytester.makepyfile(test_judged=TESTS)
+    result = pytester.runpytest_subprocess(
+        "--xmpplab-runtime=processes", "--xmpplab-topology=pair", "-rA", "-p", "no:cacheprovider", story, tests
+    )
+    result.assert_outcomes(passed=3, failed=1, skipped=2, errors=1)
+    result.stdout.fnmatch_lines_random(
+        ["PASSED *::good?pair?", "FAILED *::wrong?pair?*", "ERROR *::test_that_leaks_a_secret*"]
+    )
+    result.stdout.fnmatch_lines(["*the test passed, its history does not: *can read the secret*"])
