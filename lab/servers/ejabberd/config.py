@@ -119,7 +119,7 @@ def _modules(blueprint: Blueprint) -> dict[str, Value]:
             "docroot": f"{folder}/{DATA}/upload",
         },
         "mod_mam": {"default": "always", "assume_mam_usage": True},
-        "mod_muc": {"access_create": "local", "access_mam": "all", "default_room_options": {"mam": True}},
+        "mod_muc": {"access_create": "all", "access_mam": "all", "default_room_options": {"mam": True}},
         "mod_offline": {},
         "mod_ping": {},
         "mod_privacy": {},
