@@ -146,7 +146,8 @@ class Settings(Strict):
     """What a server, or all of them by `defaults`, can be told."""
 
     users: Users | None = None
-    """Accounts made before the server is ready: user1, user2, … (default 0; 8 on a server described by a file of yours)."""
+    """Accounts made before the server is ready: user1, user2, … (default 0; 8 on a server described by a file of
+    yours)."""
     tls: Tls | None = None
     """TLS with clients and servers (default required)."""
     authentication: Authentication | None = None

@@ -131,6 +131,7 @@ def test_a_server_of_ones_own_in_one_line_lies_in_the_current_folder(
     Path("mine.yaml").write_text("name: mine\ncommand: [./server]\n")
     mine, other = load("pair,software=./mine.yaml+prosody@13.0").servers
     assert mine.custom == Custom("mine", ("./server",), None, str(tmp_path)) and other.version == "13.0"
+    assert (mine.users, other.users) == (8, 0), "the lab can make no further accounts on a server it knows nothing of"
 
 
 def test_servers_the_lab_does_not_start_have_no_accounts(tmp_path: Path) -> None:
