@@ -20,6 +20,7 @@ import pytest
 
 from lab.errors import PeerError, UserError
 from lab.network.control import Control
+from lab.network.operations import Operations
 from lab.network.process import MARK, SERVER_UID, identity, marked, service_alive
 from lab.plan.layout import OUTPUT, REFUSED_PORT, UNREACHABLE_PORT, Layout
 from lab.topology.spec import Conditions, Unlinked
@@ -109,9 +110,10 @@ async def test_exit_codes_stop_signal_and_start_again(tmp_path: Path) -> None:
 
 
 async def test_a_stubborn_server_is_killed_in_the_end(tmp_path: Path) -> None:
-    plan = labs.plan(names=("a",), links=(), command=("sh", "-c", "trap '' TERM; while :; do sleep 1; done"))
+    plan = labs.plan(names=("a",), links=(), command=("sh", "-c", "trap '' TERM; echo up; while :; do sleep 1; done"))
     layout = labs.folder(tmp_path / "lab", plan)
     with labs.service(layout):
+        until(lambda: (layout.server("a") / OUTPUT).read_text() == "up\n")
         assert await ask(layout, "stop", server="a", grace=0.2) == {"exit_code": -signal.SIGKILL}
 
 
@@ -364,3 +366,11 @@ def test_it_imports_neither_clients_nor_the_engine() -> None:
         "sys.exit(str(bad) if bad else 0)"
     )
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+
+
+def test_every_operation_is_documented() -> None:
+    page = (Path(__file__).parents[2] / "docs/network.md").read_text()
+    service: Any = None
+    for name, operation in Operations(service, lambda: None).handlers().items():
+        assert f"| `{name}` |" in page, name
+        assert operation.__doc__
