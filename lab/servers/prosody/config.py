@@ -24,6 +24,10 @@ _MODULES = (
 
 Value = str | int | bool | list[str] | dict[str, "Value"]
 
+#: Lua's own pace, instead of Prosody's (105, 500), which collects at every 5 % of growth: while the heap is built up
+#: that is half of all the time a start takes (205 against 104 ms of CPU). It costs 1.5 MB of memory.
+GARBAGE_COLLECTION: dict[str, Value] = {"mode": "incremental", "threshold": 200, "speed": 200}
+
 
 def configuration(blueprint: Blueprint) -> File:
     """The whole file."""
@@ -68,6 +72,7 @@ def _storage(blueprint: Blueprint) -> dict[str, Value]:
         "authentication": "internal_hashed",
         "default_archive_policy": True,
         "archive_expires_after": "never",
+        "gc": GARBAGE_COLLECTION,
     }
 
 
