@@ -1,7 +1,7 @@
 """The connection to the container engine: a client, its worker threads, labels, errors in the lab's words.
 
 The SDK blocks, so every call runs in one of a few threads. Few, because the engine itself starts containers
-one after the other: with 8 workers 20 servers took longer than with 4 (12 s and 16 s).
+one after the other: more workers than a few make it slower.
 Tried on a rootful engine on Linux (20.10). A rootless engine, remapped user ids and Docker Desktop are not tried:
 there the host may not reach a container's address, and files may belong to somebody else.
 """
@@ -34,7 +34,7 @@ LAB = "xmpplab.lab"  # label: the lab's folder
 ROLE = "xmpplab.role"  # label: "server", "services", "agent"
 SERVER = "xmpplab.server"  # label: the server's name in the topology
 
-WORKERS = 4
+WORKERS = 3  # 20 servers took 8 s with 2, 6 with 3, 7-10 with 4
 _POOL = 16  # connections kept: workers, and one for each attached agent
 _TIMEOUT = 120  # seconds for one answer of the engine: starting a container takes 0.5 s, on a busy machine 20
 _PROBE_TIMEOUT = 3  # seconds for the question whether there is an engine at all

@@ -1,0 +1,92 @@
+"""What a lab of containers costs to start, beside `docker run -d` of as many containers as the lab has.
+
+    python benchmarks/start_containers.py [SERVERS] [ROUNDS]
+
+Bare: one network, then containers of the same image with a trivial command (`sleep`), created and started through the
+engine's interface as `docker run -d` does, by as many threads at once as the lab uses; done when the last start has
+returned. The lab: a ring through relays, from the command's start until every edge has carried a stanza both ways,
+which is one container more than it has servers. Both alternate within one run. Ends with 1 if the aim is missed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import statistics
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+from lab.plan.layout import Layout
+from lab.runtime import lab as labs
+from lab.runtime import state
+from lab.runtime.containers import Containers
+from lab.runtime.containers.engine import WORKERS, connect, labels
+from lab.runtime.containers.recipes import server_recipe
+from lab.runtime.containers.runtime import claim_network
+from lab.runtime.folders import remove
+from lab.topology.files import load
+
+SERVERS, ROUNDS = 20, 3
+AIM = 1.3  # at most so many times the wall time of the bare containers
+
+_UP = """
+import asyncio, sys
+from lab.runtime import lab
+from lab.topology.files import load
+asyncio.run(lab.up(load(sys.argv[1]), runtime="containers", name=sys.argv[2]))
+"""
+
+
+def main(servers: int = SERVERS, rounds: int = ROUNDS) -> int:
+    """Measure, print, and say whether the aim is met."""
+    topology = load(f"ring:{servers}")
+    asyncio.run(Containers().prepare(topology.servers, lambda text: print(text, file=sys.stderr)))
+    ratios = []
+    for _ in range(rounds):
+        without, with_lab = bare(servers + 1), ours(servers)
+        ratios.append(with_lab / without)
+        print(f"  {servers + 1} bare containers {without:6.2f} s   lab {with_lab:6.2f} s", flush=True)
+    ratio = statistics.median(ratios)
+    print(f"ring of {servers} Prosody in containers, every edge probed: {ratio:.2f} times the wall time", end=" ")
+    print(f"of `docker run -d` of {servers + 1} (aim {AIM}), {WORKERS} at once; median of {rounds}")
+    return 0 if ratio <= AIM else 1
+
+
+def ours(servers: int) -> float:
+    """Seconds of a lab, from the command's start until it is ready."""
+    name = f"bench-{os.getpid()}"
+    start = time.monotonic()
+    try:
+        subprocess.run([sys.executable, "-c", _UP, f"ring:{servers}", name], check=True)
+        return time.monotonic() - start
+    finally:
+        if Layout.of(name).root.exists():
+            asyncio.run(labs.down(name))
+
+
+def bare(count: int) -> float:
+    """Seconds until as many containers of the same image run."""
+    image, client = server_recipe("prosody", "13.0").tag, connect()
+    layout = Layout.of(f"bench-bare-{os.getpid()}")
+    state.make_root(layout)  # so that `sweep` finds what a killed benchmark leaves
+
+    def run(number: int) -> None:
+        client.containers.run(image, ["sleep", "600"], detach=True, network=network, labels=labels(layout))
+
+    with ThreadPoolExecutor(WORKERS) as pool:
+        try:
+            start = time.monotonic()
+            claim_network(client, layout)
+            network = client.networks.list(filters={"label": f"xmpplab.lab={layout.root}"})[0].id
+            list(pool.map(run, range(count)))
+            return time.monotonic() - start
+        finally:
+            asyncio.run(Containers().stop(layout))
+            remove(layout)
+            client.close()
+
+
+if __name__ == "__main__":
+    sys.exit(main(*map(int, sys.argv[1:])))
