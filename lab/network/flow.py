@@ -60,6 +60,11 @@ class Flow:
         source.resume_reading()
         self.unblock()
 
+    @property
+    def neutral(self) -> bool:
+        """True if the wire changes nothing."""
+        return self._wire.conditions.neutral
+
     def feed(self, data: bytes) -> None:
         """Take bytes from the source."""
         if self._dropped:
