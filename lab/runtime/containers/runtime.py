@@ -3,7 +3,7 @@
 Rules:
 - a network that could be created is the claim on its addresses;
 - everything of a lab carries its label, and a lab is ended by label: containers first, then the network;
-- the services answer before the first server is started, or its first question would fail and be remembered.
+- no server runs before names can be asked for, or its first question would fail and be remembered.
 """
 
 from __future__ import annotations

@@ -27,7 +27,14 @@ _LOG_BYTES = "1m"  # of an image of the user's own, that is started by its own c
 #: Runs a command with its output appended to the file named first. Open files are bounded here, and only downwards, as
 #: a container without capabilities may: an Erlang machine makes a table with an entry for each file it may open, and
 #: many engines allow a thousand million.
-TO_FILE = ("/bin/sh", "-c", 'umask 077; [ "$(ulimit -n)" -le 65536 ] || ulimit -n 65536; exec "$@" >>"$0" 2>&1')
+_LIMITS = 'umask 077; [ "$(ulimit -n)" -le 65536 ] || ulimit -n 65536; '
+_RUN = 'exec "$@" >>"$0" 2>&1'
+TO_FILE = ("/bin/sh", "-c", _LIMITS + _RUN)
+
+#: The same, once this file is in its folder: the lab's names can be asked for. So the engine, which takes its time, need
+#: not wait for them; and a server never asks too early, which it would remember.
+GATE = "names-answer"
+_GATED = ("/bin/sh", "-c", f"{_LIMITS}until [ -e {GATE} ]; do sleep 0.05; done; {_RUN}")
 
 
 @dataclass(frozen=True)
@@ -95,11 +102,11 @@ class Spec:
 def server_spec(layout: Layout, plan: Plan, server: ServerPlan, image: str) -> Spec:
     """A server: its own folder at /lab, the lab's DNS, its own address."""
     name = server.spec.name
-    to_file = (*TO_FILE, f"{server.folder}/{OUTPUT}", *server.command) if server.command else ()
+    gated = (*_GATED, f"{server.folder}/{OUTPUT}", *server.command) if server.command else ()
     return Spec(
         name=engine.name(layout, name),
         image=image,
-        command=to_file,
+        command=gated,
         labels=engine.labels(layout, role="server", server=name),
         user=engine.user(),
         address=server.address,
@@ -110,7 +117,7 @@ def server_spec(layout: Layout, plan: Plan, server: ServerPlan, image: str) -> S
         environment=(("HOME", server.folder), *server.environment),
         folder=server.folder,
         dns=plan.services,
-        keeps_log=not to_file,
+        keeps_log=not gated,
     )
 
 

@@ -1,7 +1,8 @@
-"""Starting a lab's containers: services, then every server as soon as names work.
+"""Starting a lab's containers: the services first, servers right behind them.
 
-Creating a container is cheap (40 ms) and starting one is not (0.5 s, one after the other in the engine), so
-servers are created while the services come up.
+The engine takes its time for a start (0.5 s alone, and it does little at once), so the servers' containers are not held
+up until names can be asked for: a server waits for that in its own container (specs.GATE). An image that is started by
+its own command cannot wait, and is started last.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,8 +22,10 @@ from lab.runtime.containers import engine as eng
 from lab.runtime.containers.engine import Engine, lone_error
 from lab.runtime.containers.provision import ELSEWHERE, image_of, site
 from lab.runtime.containers.recipes import python_recipe
-from lab.runtime.containers.specs import RESOLV, SERVICES, Spec, server_spec, services_spec
+from lab.runtime.containers.specs import GATE, RESOLV, SERVICES, Spec, server_spec, services_spec
+from lab.runtime.operations import write_files
 from lab.runtime.protocol import SERVER_UID, Progress
+from lab.servers.software import File
 
 if TYPE_CHECKING:
     from docker import DockerClient
@@ -38,25 +41,32 @@ async def start(engine: Engine, layout: Layout, plan: Plan, progress: Progress) 
     """Return once the services answer and every server has been started. Raises NotReady."""
     libraries = site(await engine.machine())
     write_shared(layout, plan)
-    network = eng.name(layout)
-    client = engine.client
+    network, client = eng.name(layout), engine.client
     servers = [
         server_spec(layout, plan, server, image_of(server.spec))
         for server in plan.servers
         if server.spec.software not in ELSEWHERE
     ]
+    told = _counter(progress, len(servers))
+
+    def run(spec: Spec) -> None:
+        client.api.start(create(client, spec, network))
+        told()
+
     services = services_spec(layout, plan, python_recipe().tag, libraries)
     with lone_error():
         async with asyncio.TaskGroup() as group:
-            group.create_task(_start_services(engine, layout, services, network))
-            created = [group.create_task(engine.call(create, client, spec, network)) for spec in servers]
-    told = _counter(progress, len(created))
+            names = group.create_task(_start_services(engine, layout, services, network))
+            await asyncio.sleep(0)  # so that the services are the first in the engine's queue
+            group.create_task(engine.each(run, [spec for spec in servers if not spec.keeps_log]))
+            await names
+            await asyncio.to_thread(_open_gates, layout, [server.spec.name for server in plan.servers])
+            await engine.each(run, [spec for spec in servers if spec.keeps_log])
 
-    def run(container: str) -> None:
-        client.api.start(container)
-        told()
 
-    await engine.each(run, [task.result() for task in created])
+def _open_gates(layout: Layout, servers: Sequence[str]) -> None:
+    for name in servers:
+        write_files(layout.server(name), [File(GATE, "")])
 
 
 def create(client: DockerClient, spec: Spec, network: str | None) -> str:
@@ -87,8 +97,12 @@ def write_shared(layout: Layout, plan: Plan) -> None:
 
 
 async def _start_services(engine: Engine, layout: Layout, spec: Spec, network: str) -> None:
-    container = await engine.call(create, engine.client, spec, network)
-    await engine.call(engine.client.api.start, container)
+    def run() -> str:
+        container = create(engine.client, spec, network)
+        engine.client.api.start(container)
+        return container
+
+    container = await engine.call(run)
     deadline = time.monotonic() + _SERVICES_PATIENCE
     look = time.monotonic() + _LOOK
     while not await _answers(layout):
