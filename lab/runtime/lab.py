@@ -17,69 +17,25 @@ import os
 import re
 import secrets
 import time
-from dataclasses import dataclass
 
-from lab.errors import LabError, MissingError, UserError
+from lab.errors import LabError, UserError
 from lab.plan import files
 from lab.plan.build import build
 from lab.plan.layout import Layout
-from lab.plan.model import Plan
 from lab.runtime import folders, ready, state
+from lab.runtime.choice import choose, named
 from lab.runtime.differences import differences
 from lab.runtime.handle import Lab
 from lab.runtime.memory import check_memory
 from lab.runtime.proc import Identity
-from lab.runtime.protocol import Progress, Runtime, ServerState
+from lab.runtime.protocol import Progress, Runtime
+from lab.runtime.status import Status, status
 from lab.topology.spec import Topology
 
-__all__ = ["Lab", "Status", "attach", "choose", "down", "down_all", "find", "status", "take_down", "up"]
+__all__ = ["Lab", "Status", "attach", "choose", "down", "down_all", "find", "named", "status", "take_down", "up"]
 
 #: A lab's name is a folder's, a container's and a host's: letters, digits and hyphens (RFC 1123 section 2.1).
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?")
-
-
-@dataclass(frozen=True)
-class Status:
-    """What is known of a lab that has a folder."""
-
-    name: str
-    runtime: str
-    phase: str  # "starting", "ready", "stopping", "broken": ready once, but its service is gone
-    owned: bool
-    owner: int  # pid of the process that started it
-    since: float  # seconds since the epoch
-    plan: Plan | None
-    states: dict[str, ServerState]
-    unknown: tuple[tuple[str, str], ...]
-
-
-def choose(name: str = "auto") -> Runtime:
-    """The runtime of that name; `auto` takes containers where an engine answers, else processes.
-
-    Raises UserError for another name, MissingError if containers are asked for and no engine answers.
-    """
-    if name == "processes":
-        return named(name)
-    if name not in ("auto", "containers"):
-        raise UserError(f"there is no runtime {name!r}; choose one of auto, containers, processes")
-    containers = named("containers")
-    lacking = [finding for finding in containers.findings() if not finding.good]
-    if not lacking:
-        return containers
-    if name == "auto":
-        return named("processes")
-    raise MissingError("\n".join(f"{one.what}: {one.found}. {one.remedy}".rstrip() for one in lacking))
-
-
-def named(name: str) -> Runtime:
-    """The runtime that a lab's record names; nobody asks whether it can work here."""
-    if name == "containers":
-        from lab.runtime.containers import Containers
-
-        return Containers()
-    from lab.runtime.processes import Processes
-
-    return Processes()
 
 
 async def up(
@@ -193,16 +149,6 @@ async def take_down(layout: Layout, runtime: Runtime) -> None:
         return
 
 
-async def status() -> list[Status]:
-    """Every lab that has a folder."""
-    found = []
-    for layout in state.layouts():
-        record = state.Record.read(layout)
-        if record is not None:
-            found.append(await _status(layout, record))
-    return found
-
-
 def lab_name(topology: Topology, name: str | None, owned: bool = False) -> str:
     """The name that a lab gets. Raises UserError for one that cannot be a folder's and a host's name."""
     if name is None:
@@ -296,16 +242,3 @@ def _runtime_of(layout: Layout, default: Runtime | None = None) -> Runtime:
     if record is not None:
         return named(record.runtime)
     return default or named("processes")
-
-
-async def _status(layout: Layout, record: state.Record) -> Status:
-    plan, states, phase = None, {}, record.phase
-    if phase == state.READY:
-        plan = files.load(layout.plan.read_text())
-        try:
-            states = await named(record.runtime).states(layout, plan)
-        except LabError:
-            phase = "broken"
-    return Status(
-        record.name, record.runtime, phase, record.owned, record.owner.pid, record.made, plan, states, record.unknown
-    )

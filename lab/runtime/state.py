@@ -26,7 +26,6 @@ FORMAT = 1  # of lab.json
 STARTING = "starting"
 READY = "ready"
 STOPPING = "stopping"
-FAILED = "failed"  # kept on request for its logs: nothing of it runs
 
 _LOCK_POLL = 0.05  # seconds between two tries for a lock that somebody else holds
 LOCK_PATIENCE = 60.0  # seconds: longer than a lab of 50 servers takes to come up or to end

@@ -69,15 +69,13 @@ async def _sweep_folder(layout: Layout) -> str | None:
 
 
 def _lives(layout: Layout, record: state.Record) -> bool:
-    if record.phase == state.FAILED:  # kept on request, until it is taken down or made again
-        return True
     if record.phase != state.READY or (record.owned and not record.owner.alive):
         return False
     return service_alive(layout) if record.runtime == "processes" else _runtime(record).alive(layout)
 
 
 def _runtime(record: state.Record | None) -> Runtime:
-    from lab.runtime.lab import named
+    from lab.runtime.choice import named
 
     return named(record.runtime if record else "processes")
 

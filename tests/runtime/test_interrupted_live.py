@@ -93,11 +93,11 @@ async def test_killed_service_makes_a_leftover() -> None:
     with begun(name) as process:
         until(lambda: PHASES["ready"](Layout.of(name)))
         lab = await labs.attach(name)
-        record = [one for one in await labs.status() if one.name == name][0]
-        service = int(__import__("json").loads(lab.layout.service.read_text())["pid"])
-        os.kill(service, signal.SIGKILL)
-        until(lambda: len(left_of(name)) == 1)  # the servers died with it, the folder is there
-        assert record.phase == "ready"
+        os.kill(json.loads(lab.layout.service.read_text())["pid"], signal.SIGKILL)
+        until(lambda: left_of(name) == [str(lab.layout.root)])  # the servers died with it
+        until(lambda: not service_alive(lab.layout))
+        (found,) = [one for one in await labs.status() if one.name == name]
+        assert found.phase == "broken"
         await sweep(containers=False)
         assert left_of(name) == []
         assert not is_held(lab.plan.ground.network)
@@ -114,10 +114,13 @@ def test_interrupted_it_cleans_up_itself(number: signal.Signals) -> None:
     assert left_of(name) == []
 
 
+def sleeper(folder: Path) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(["sleep", "60"], env={**os.environ, MARK: str(folder)})
+
+
 async def test_a_stray_process_of_a_lab_that_is_gone() -> None:
     gone = Layout.of(unique("gone")).root
-    stray = subprocess.Popen(["sleep", "60"], env={**os.environ, MARK: str(gone)})
-    living = subprocess.Popen(["sleep", "60"], env={**os.environ, MARK: str(ROOT)})
+    stray, living = sleeper(gone), sleeper(ROOT)
     try:
         swept = await sweep(containers=False)
         assert any(str(stray.pid) in sentence for sentence in swept), swept

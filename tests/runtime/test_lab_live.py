@@ -66,9 +66,7 @@ async def test_a_refusal_is_a_peer_error(mixed: labs.Lab) -> None:
 
 async def test_the_same_plan_again_is_the_same_lab(mixed: labs.Lab) -> None:
     said: list[str] = []
-    again = await labs.up(
-        mixed.plan.topology, runtime="processes", name=mixed.name, progress=said.append
-    )
+    again = await labs.up(mixed.plan.topology, runtime="processes", name=mixed.name, progress=said.append)
     assert again.plan == mixed.plan
     assert again.password == mixed.password
     assert "nothing to do" in said[-1]
@@ -79,7 +77,7 @@ async def test_the_same_plan_again_is_the_same_lab(mixed: labs.Lab) -> None:
 async def test_another_plan_touches_nothing(mixed: labs.Lab) -> None:
     before = await mixed.states()
     other = replace(mixed.plan.topology, links=(Link("a", "b", direct=True),))
-    with pytest.raises(UserError, match="(?s)direct.*--recreate"):
+    with pytest.raises(UserError, match=r"(?s)direct.*--recreate"):
         await labs.up(other, runtime="processes", name=mixed.name)
     assert await mixed.states() == before
     assert await labs.find(replace(other, name="nobody-has-this"), "processes") is None
@@ -153,7 +151,7 @@ async def test_an_edge_that_does_not_answer_is_named() -> None:
 async def test_a_cancelled_up_leaves_nothing() -> None:
     name = unique("cancelled")
     task = asyncio.create_task(labs.up(pair(), runtime="processes", name=name))
-    while not labs.Layout.of(name).service.exists():  # noqa: ASYNC110
+    while not labs.Layout.of(name).service.exists():
         await asyncio.sleep(0.01)
         assert not task.done()
     task.cancel()

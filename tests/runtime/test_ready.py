@@ -1,0 +1,85 @@
+"""What READY files say becomes readiness, and its absence evidence."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from lab.errors import NotReady
+from lab.plan.build import build
+from lab.plan.layout import LOG, READY, Layout
+from lab.plan.model import Ground, Plan
+from lab.runtime.processes import Processes
+from lab.runtime.protocol import ServerState
+from lab.runtime.ready import unknown_edges, wait_ready
+from tests.runtime.helpers import pair
+
+
+class Running(Processes):
+    """Every server runs but those in `ended`."""
+
+    def __init__(self, *ended: str) -> None:
+        self.ended = ended
+
+    async def states(self, layout: Layout, plan: Plan) -> dict[str, ServerState]:
+        names = [server.spec.name for server in plan.servers]
+        return {
+            name: ServerState(name not in self.ended, exit_code=1 if name in self.ended else None) for name in names
+        }
+
+
+@pytest.fixture
+def layout(tmp_path: Path) -> Layout:
+    for name in ("a", "b"):
+        Layout(tmp_path).server(name).mkdir(parents=True)
+    return Layout(tmp_path)
+
+
+def plan_of(layout: Layout) -> Plan:
+    return build(pair(), Ground("processes", "127.80.0.0/16", f"{layout.root}/servers/{{server}}"))
+
+
+def says(layout: Layout, server: str, *lines: str) -> None:
+    (layout.server(server) / READY).write_text("".join(f"{line}\n" for line in lines))
+
+
+async def wait(layout: Layout, runtime: Processes | None = None, patience: float = 0.2) -> list[str]:
+    said: list[str] = []
+    await wait_ready(layout, plan_of(layout), runtime or Running(), said.append, patience)
+    return said
+
+
+async def test_ready_once_all_are_up_and_have_answers(layout: Layout) -> None:
+    says(layout, "a", '{"started": true, "at": 1}', '{"probed": "b.test", "at": 2}')
+    says(layout, "b", '{"started": true, "at": 1}')
+    assert await wait(layout) == ["2 of 2 servers up, 1 of 1 edges"]
+
+
+async def test_half_a_line_is_not_read(layout: Layout) -> None:
+    (layout.server("a") / READY).write_text('{"started": true, "at": 1}\n{"probed": "b.te')
+    says(layout, "b", '{"started": true, "at": 1}')
+    with pytest.raises(NotReady, match="no answer over: a to b"):
+        await wait(layout)
+
+
+async def test_who_is_not_up_is_named_with_its_log(layout: Layout) -> None:
+    says(layout, "b", '{"started": true, "at": 1}')
+    (layout.server("a") / LOG).write_text("error: Address already in use\n")
+    with pytest.raises(NotReady, match="not up: a;") as caught:
+        await wait(layout)
+    assert "a: error: Address already in use" in caught.value.evidence
+    assert any(line.startswith("a: likely cause") for line in caught.value.evidence)
+
+
+async def test_a_server_that_has_ended_is_not_waited_for(layout: Layout) -> None:
+    with pytest.raises(NotReady, match="b: ended before being ready"):
+        await wait(layout, Running("b"), patience=30.0)
+
+
+def test_an_edge_between_two_strangers_is_unknown(layout: Layout) -> None:
+    plan = plan_of(layout)
+    assert unknown_edges(plan) == ()
+    silent = replace(plan, servers=tuple(replace(server, probes=()) for server in plan.servers))
+    assert unknown_edges(silent) == (("a", "b"),)

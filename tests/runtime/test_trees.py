@@ -1,0 +1,99 @@
+"""The cache: whole or not there, swept while nobody fills it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from lab.errors import MissingError, TimedOut
+from lab.runtime import packages, trees
+from lab.runtime.differences import differences
+from lab.runtime.memory import check_memory
+from lab.runtime.sweep import sweep
+from lab.topology.spec import Topology
+from tests.runtime.helpers import pair
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("XMPPLAB_HOME", str(tmp_path))
+    monkeypatch.delenv("XMPPLAB_CACHE", raising=False)
+    return tmp_path
+
+
+def test_a_tree_is_whole_only_where_it_was_made(tmp_path: Path) -> None:
+    tree = trees.tree_path("trixie", "amd64")
+    tree.mkdir(parents=True)
+    assert not trees.is_whole(tree)
+    (tree / trees.STAMP).write_text(f"{tree}\n")
+    assert trees.is_whole(tree)
+    assert trees.whole_trees("trixie") == [tree]
+    assert not trees.is_whole(tree.rename(tmp_path / "moved"))
+
+
+async def test_with_the_stamp_apt_is_not_called(monkeypatch: pytest.MonkeyPatch) -> None:
+    tree = trees.tree_path("trixie", await packages.architecture())
+    tree.mkdir(parents=True)
+    (tree / trees.STAMP).write_text(f"{tree}\n")
+
+    async def never(*_: object) -> None:
+        raise AssertionError("apt was called")
+
+    monkeypatch.setattr(packages, "download", never)
+    assert await trees.ensure_tree("trixie", lambda text: None) == tree
+
+
+async def test_what_fails_leaves_nothing_half_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def fails(*_: object) -> None:
+        raise MissingError("no network")
+
+    monkeypatch.setattr(packages, "download", fails)
+    with pytest.raises(MissingError, match="no network"):
+        await trees.ensure_tree("trixie", lambda text: None)
+    assert list((trees.cache() / "trees").iterdir()) == []
+
+
+async def test_half_made_trees_are_swept_unless_somebody_is_at_it() -> None:
+    begun = trees.cache() / "trees" / ".trixie-amd64-x"
+    async with trees.locked(lambda text: None):
+        begun.mkdir(parents=True)
+        await sweep(containers=False)
+        assert begun.is_dir()
+        with pytest.raises(TimedOut):
+            async with trees.locked(lambda text: None, patience=0.1):
+                pass
+    await sweep(containers=False)
+    assert not begun.exists()
+
+
+async def test_an_archive_without_the_release_says_what_to_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "empty").mkdir()
+    monkeypatch.setenv("XMPPLAB_ARCHIVE", f"file://{tmp_path}/empty")
+    with pytest.raises(MissingError, match="XMPPLAB_ARCHIVE"):
+        await trees.ensure_tree("trixie", lambda text: None)
+
+
+async def test_commands_end_with_the_task() -> None:
+    code, output = await packages.run(["sh", "-c", "echo one; echo two >&2; exit 3"])
+    assert (code, output) == (3, "one\ntwo\n")
+
+
+def test_too_little_memory_is_said_in_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lab.runtime.memory.available", lambda: 64 << 20)
+    with pytest.raises(MissingError, match=r"2 servers need about \d+ MB of memory, and 64 MB"):
+        check_memory(pair())
+
+
+def test_many_differences_are_cut_short() -> None:
+    from lab.plan.build import build
+    from lab.plan.model import Ground
+    from lab.topology.files import load
+
+    ground = Ground("processes", "127.80.0.0/16", "/x/{server}")
+
+    def differ(a: Topology, b: Topology) -> list[str]:
+        return differences(build(a, ground), build(b, ground))
+
+    assert differ(pair(), pair()) == []
+    assert differ(pair(), load("ring:20"))[-1].endswith("more differences")
