@@ -17,14 +17,18 @@ import sys
 import tempfile
 from importlib import metadata
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import lab
 from lab.errors import MissingError
 from lab.runtime.containers.recipes import PYTHON, cache
 from lab.runtime.protocol import Progress
 
+if TYPE_CHECKING:
+    from packaging.requirements import Requirement
+
 #: What lab.network.service and lab.clients.agent import, directly.
-ROOTS = ("cryptography", "dnspython", "oldmemo", "pydantic", "slixmpp", "slixmpp-omemo", "uvloop")
+ROOTS = ("cryptography", "dnspython", "oldmemo[xml]", "pydantic", "slixmpp", "slixmpp-omemo", "uvloop")
 
 _PATIENCE = 600  # seconds for pip: about 40 wheels, 20 MB
 _EVIDENCE = 8
@@ -59,27 +63,35 @@ def fetch_site(machine: str, target: Path, progress: Progress) -> Path:
 
 
 def closure(roots: tuple[str, ...] = ROOTS) -> dict[str, str]:
-    """Distributions that these need on the image's Python, with the versions installed here."""
+    """Distributions that these need on the image's Python, extras included, with the versions installed here."""
     from packaging.requirements import Requirement
     from packaging.utils import canonicalize_name
 
-    environment = {"python_version": PYTHON, "python_full_version": f"{PYTHON}.0", "extra": ""}
     found: dict[str, str] = {}
-    waiting = [canonicalize_name(name) for name in roots]
+    seen: set[tuple[str, str]] = set()  # (distribution, extra); the extra "" is the distribution itself
+    waiting = [Requirement(root) for root in roots]
     while waiting:
-        name = waiting.pop()
-        if name in found:
-            continue
-        try:
-            distribution = metadata.distribution(name)
-        except metadata.PackageNotFoundError as error:
-            raise MissingError(f"{name} is not installed beside xmpplab: install xmpplab again") from error
-        found[name] = distribution.version
-        for text in distribution.requires or ():
-            requirement = Requirement(text)
-            if requirement.marker is None or requirement.marker.evaluate(environment):
-                waiting.append(canonicalize_name(requirement.name))
+        wanted = waiting.pop()
+        name = canonicalize_name(wanted.name)
+        for extra in ("", *wanted.extras):
+            if (name, extra) not in seen:
+                seen.add((name, extra))
+                found[name], needs = _installed(name, extra)
+                waiting += needs
     return dict(sorted(found.items()))
+
+
+def _installed(name: str, extra: str) -> tuple[str, list[Requirement]]:
+    """The version installed here, and what it needs on the image's Python for this extra."""
+    from packaging.requirements import Requirement
+
+    environment = {"python_version": PYTHON, "python_full_version": f"{PYTHON}.0", "extra": extra}
+    try:
+        distribution = metadata.distribution(name)
+    except metadata.PackageNotFoundError as error:
+        raise MissingError(f"{name} is not installed beside xmpplab: install xmpplab again") from error
+    needs = [Requirement(text) for text in distribution.requires or ()]
+    return distribution.version, [one for one in needs if one.marker is None or one.marker.evaluate(environment)]
 
 
 def with_hashes(pinned: dict[str, str], lock: str) -> list[str]:
