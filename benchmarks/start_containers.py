@@ -70,7 +70,9 @@ def bare(count: int) -> float:
     """Seconds until as many containers of the same image run."""
     image, client = server_recipe("prosody", "13.0").tag, connect()
     layout = Layout.of(f"bench-bare-{os.getpid()}")
-    state.make_root(layout)  # so that `sweep` finds what a killed benchmark leaves
+    state.make_root(layout)  # so that `sweep` finds what a killed benchmark leaves, but nothing while we hold the lock
+    lock = state.try_lock(layout)
+    assert lock is not None, "nobody else has this name"
 
     def run(number: int) -> None:
         client.containers.run(image, ["sleep", "600"], detach=True, network=network, labels=labels(layout))
@@ -85,6 +87,7 @@ def bare(count: int) -> float:
         finally:
             asyncio.run(Containers().stop(layout))
             remove(layout)
+            os.close(lock)
             client.close()
 
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from lab.network.process import MARK
 from lab.plan.layout import Layout
+from lab.plan.model import ServerPlan
 from lab.runtime.containers import engine as eng
 from lab.runtime.containers.attached import attach, streams
 from lab.runtime.containers.engine import Engine
@@ -31,9 +32,11 @@ if TYPE_CHECKING:
 OURS = ("python3", "-m", "lab.clients.agent")
 
 
-async def in_container(engine: Engine, layout: Layout, command: Sequence[str] = OURS) -> Pipes:
-    """An agent in a container on the lab's network; its standard error is ours."""
-    spec = agent_spec(layout, command, python_recipe().tag, site(await engine.machine()))
+async def in_container(
+    engine: Engine, layout: Layout, command: Sequence[str] = OURS, *, place: ServerPlan | None = None
+) -> Pipes:
+    """An agent in a container on the lab's network, in the place of a scripted server; its standard error is ours."""
+    spec = agent_spec(layout, command, python_recipe().tag, site(await engine.machine()), place)
     container, connection = await engine.call(_start, engine.client, spec, eng.name(layout))
     reader, writer = await streams(connection, _trouble)
 

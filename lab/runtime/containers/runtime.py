@@ -82,10 +82,13 @@ class Containers:
         """Carried out through the server's folder, which the host has too. Raises PeerError."""
         await ops.carry_out(layout.server(server), operations)
 
-    async def agent(self, layout: Layout, plan: Plan, argv: Sequence[str] | None = None) -> Pipes:
+    async def agent(
+        self, layout: Layout, plan: Plan, argv: Sequence[str] | None = None, *, server: str | None = None
+    ) -> Pipes:
         """Ours runs in a container on the lab's network, a user's own command on the host."""
         if argv is None:
-            return await agents.in_container(self._engine, layout)
+            place = None if server is None else plan.server(server)
+            return await agents.in_container(self._engine, layout, place=place)
         return await agents.on_host(layout, argv)
 
     async def execute(self, layout: Layout, plan: Plan, server: str, argv: Sequence[str]) -> int:

@@ -31,8 +31,8 @@ _LIMITS = 'umask 077; [ "$(ulimit -n)" -le 65536 ] || ulimit -n 65536; '
 _RUN = 'exec "$@" >>"$0" 2>&1'
 TO_FILE = ("/bin/sh", "-c", _LIMITS + _RUN)
 
-#: The same, once this file is in its folder: the lab's names can be asked for. So the engine, which takes its time, need
-#: not wait for them; and a server never asks too early, which it would remember.
+#: The same, once this file is in its folder: the lab's names can be asked for. So the engine, which takes its time,
+#: need not wait for them; and a server never asks too early, which it would remember.
 GATE = "names-answer"
 _GATED = ("/bin/sh", "-c", f"{_LIMITS}until [ -e {GATE} ]; do sleep 0.05; done; {_RUN}")
 
@@ -137,16 +137,27 @@ def services_spec(layout: Layout, plan: Plan, image: str, site: Path) -> Spec:
     )
 
 
-def agent_spec(layout: Layout, command: Sequence[str], image: str, site: Path) -> Spec:
-    """An agent. Its input and output are its caller's; keys and trust lie under the path that the host has for them."""
+def agent_spec(
+    layout: Layout, command: Sequence[str], image: str, site: Path, place: ServerPlan | None = None
+) -> Spec:
+    """An agent. Its input and output are its caller's; keys and trust lie under the path that the host has for them.
+
+    With `place` it is that scripted server: it has the server's name, its address, and reads its certificates.
+    """
     people = layout.root / "people"
+    certs = layout.server(place.spec.name) / "certs" if place else None
     return Spec(
-        name="",
+        name=engine.name(layout, place.spec.name) if place else "",
         image=image,
         command=tuple(command),
         labels=engine.labels(layout, role="agent"),
         user=engine.user(),
-        mounts=(Mount(people, str(people), writable=True), *_code(site)),
+        address=place.address if place else None,
+        mounts=(
+            Mount(people, str(people), writable=True),
+            *([Mount(certs, str(certs))] if certs else []),
+            *_code(site),
+        ),
         environment=(("HOME", "/tmp"),),  # noqa: S108 - inside the container
         attached=True,
     )
