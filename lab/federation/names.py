@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
+from pathlib import Path
 
 from lab.errors import UserError
 from lab.plan.layout import Layout
+from lab.runtime.folders import server_owner
 from lab.topology.spec import Server
 
 # The names that cryptographers and their readers know; enough for a story.
@@ -21,16 +24,27 @@ def claim_name(layout: Layout, server: Server, wanted: str | None, known: frozen
     taken. Raises UserError if it has no more.
     """
     people = layout.root / "people" / server.name
-    people.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for folder in (people.parent, people):
+        if not folder.exists():
+            folder.mkdir(mode=0o700, exist_ok=True)
+            _give(folder)
     for name in _candidates(server, wanted, known):
         try:
             (people / name).mkdir(mode=0o700)  # atomic: whoever makes the folder has the name
         except FileExistsError:
             continue
+        _give(people / name)
         return name
     raise UserError(
         f"server {server.name} has {server.users} accounts, all taken: give it more with `users:` in the topology"
     )
+
+
+def _give(folder: Path) -> None:
+    """As root, let an agent in a container keep keys there: it runs as the servers do."""
+    owner = server_owner()
+    if owner is not None:
+        os.chown(folder, owner, owner)
 
 
 def _candidates(server: Server, wanted: str | None, known: frozenset[str]) -> Iterator[str]:
