@@ -19,9 +19,9 @@ import asyncio
 import secrets
 import shutil
 import tempfile
-import threading
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -178,19 +178,13 @@ def _said(folder: Path) -> tuple[str, ...]:
 
 def _provide(spec: Server) -> None:
     """Build the image if it is not there; in a thread of its own, since the caller may be in an event loop."""
-    failures: list[BaseException] = []
 
     def work() -> None:
         runtime = Containers(engine.Engine())
         try:
             asyncio.run(runtime.prepare([spec], lambda text: None))
-        except BaseException as error:  # noqa: BLE001 - raised again by who waits
-            failures.append(error)
         finally:
             runtime.close()
 
-    thread = threading.Thread(target=work, name="images")
-    thread.start()
-    thread.join()
-    if failures:
-        raise failures[0]
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(work).result()
