@@ -21,6 +21,7 @@ from lab.errors import LabError, PeerError, TimedOut, UserError
 
 if typing.TYPE_CHECKING:
     from lab.clients.device import Device
+    from lab.clients.peer import Peer
 
 Json = dict[str, Any]
 
@@ -31,6 +32,13 @@ OPERATIONS = frozenset({
     "connect", "disconnect", "send", "send_raw", "join", "leave", "occupants", "configure_room", "archive",
     "devices", "fingerprints", "set_trust", "ping", "iq",
 })  # fmt: skip
+
+#: Requests of a raw server-to-server peer: the names of its methods behind this prefix.
+PEER = "peer_"
+PEER_OPERATIONS = frozenset(PEER + name for name in ("listen", "send", "raw", "behave", "close"))
+
+#: Those that may name a device for the first time.
+FIRST = frozenset({"connect", "peer_listen"})
 
 #: Seconds that a request may take if it does not say.
 PATIENCE = 30.0
@@ -50,7 +58,7 @@ class Host:
     def __init__(self, tell: Callable[[Json], None], name: str = "xmpplab") -> None:
         self._tell = tell
         self._name = name
-        self._devices: dict[str, Device] = {}
+        self._devices: dict[str, Device | Peer] = {}
 
     async def handle(self, request: Json) -> Json:
         """The answer to a request: with "ok", or with "error"."""
@@ -77,8 +85,9 @@ class Host:
         op = request.get("op")
         if op == "hello":
             return {"protocol": VERSION, "agent": self._name, "encryptions": sorted(STRATEGIES)}
-        if not isinstance(op, str) or op not in OPERATIONS:
-            raise UserError(f"op {op!r} is unknown: use one of hello, {', '.join(sorted(OPERATIONS))}")
+        if not isinstance(op, str) or op not in OPERATIONS | PEER_OPERATIONS:
+            known = ", ".join(sorted(OPERATIONS | PEER_OPERATIONS))
+            raise UserError(f"op {op!r} is unknown: use one of hello, {known}")
         name = request.get("device")
         if not isinstance(name, str) or not name:
             raise UserError("device: a name is needed, any text you like")
@@ -86,23 +95,37 @@ class Host:
         limit = request.pop("timeout", PATIENCE)
         if not isinstance(limit, int | float) or isinstance(limit, bool) or limit <= 0:
             raise UserError(f"{op}: timeout must be a number of seconds above 0")
-        work = getattr(device, op)(**_fields(op, request))
+        work = getattr(device, op.removeprefix(PEER))(**_fields(op, request))
         try:
             async with asyncio.timeout(limit):
                 result: Json = await work
         except TimeoutError:
-            evidence = (device.step,) if op == "connect" else ()
+            evidence = (device.step,) if op in ("connect", *PEER_OPERATIONS) else ()
             raise TimedOut(f"{op} of device {name!r} took longer than {limit:g} s", evidence) from None
         return result
 
-    def _device(self, name: str, op: str) -> Device:
+    def _device(self, name: str, op: str) -> Device | Peer:
+        kind = _kind(op)
         if name not in self._devices:
-            if op != "connect":
-                raise UserError(f"device {name!r} is unknown: connect it first")
-            from lab.clients.device import Device
+            if op not in FIRST:
+                first = "connect" if op in OPERATIONS else "peer_listen"
+                raise UserError(f"device {name!r} is unknown: {first} it first")
+            self._devices[name] = kind(name, self._tell)
+        device = self._devices[name]
+        if not isinstance(device, kind):
+            raise UserError(f"{op}: {name!r} is a {type(device).__name__.lower()}, which has no such request")
+        return device
 
-            self._devices[name] = Device(name, self._tell)
-        return self._devices[name]
+
+def _kind(op: str) -> type[Device | Peer]:
+    """What a request is for; loaded when first asked for."""
+    if op in PEER_OPERATIONS:
+        from lab.clients.peer import Peer
+
+        return Peer
+    from lab.clients.device import Device
+
+    return Device
 
 
 def _fields(op: str, request: Json) -> Json:
@@ -125,9 +148,7 @@ def _fields(op: str, request: Json) -> Json:
 @cache
 def _signature(op: str) -> dict[str, tuple[tuple[type, ...], bool]]:
     """Field -> the types it may have, whether it must be given."""
-    from lab.clients.device import Device
-
-    method = getattr(Device, op)
+    method = getattr(_kind(op), op.removeprefix(PEER))
     hints = typing.get_type_hints(method)
     return {
         name: (_types(hints[name]), parameter.default is inspect.Parameter.empty)

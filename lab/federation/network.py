@@ -7,7 +7,7 @@ the run. What happens goes into the history as events of lab.history.events; not
 from __future__ import annotations
 
 import secrets
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from itertools import count
 from types import TracebackType
@@ -25,6 +25,7 @@ from lab.history.events import Disconnected, NotSent, Sent
 
 if TYPE_CHECKING:
     from lab.clients.remote import Agent
+    from lab.federation.peers import Peer
     from lab.history.recorder import Recorder
     from lab.runtime.lab import Lab
 
@@ -113,6 +114,13 @@ class Federation:
         if not best.neighbours:
             raise NotApplicable("no server of this topology has a link")
         return best
+
+    def peer(self) -> Peer:
+        """The first scripted server of the topology, to be entered with `async with`. Raises NotApplicable."""
+        for server in self.servers:
+            if server.spec.software == "scripted":
+                return server.peer()
+        raise NotApplicable("no server of this topology has `software: scripted`")
 
     # -- people ------------------------------------------------------------------------------------------------
 
@@ -232,25 +240,26 @@ class Federation:
     async def call(self, operation: str, device: str, /, **fields: Any) -> dict[str, Any]:
         """Ask the lab's agent for something; see lab.clients.protocol. Raises PeerError, TimedOut, UserError."""
         if self._agent is None:
-            self._agent = await self._start_agent()
+            self._agent = await self.start_agent(self._dispatch.event)
         return await self._agent.call(operation, device or None, **fields)
 
-    async def _start_agent(self) -> Agent:
+    async def start_agent(self, on_event: Callable[[dict[str, Any]], None], *, server: str | None = None) -> Agent:
+        """An agent of the lab's, in the place of a scripted server if one is named. Raises UserError, PeerError."""
         from lab.clients.remote import Agent
 
         if self._inline and self.lab.runtime.name != "processes":
             raise UserError("devices inside the script need the processes runtime: use --runtime processes")
-        agent = Agent.inline() if self._inline else await self._piped_agent()
-        agent.on_event = self._dispatch.event
+        agent = Agent.inline() if self._inline else await self._piped_agent(server)
+        agent.on_event = on_event
         answer = await agent.call("hello")
         if answer.get("protocol") != 1:
             raise PeerError(f"the agent speaks protocol {answer.get('protocol')!r}, not 1: use one of this version")
         return agent
 
-    async def _piped_agent(self) -> Agent:
+    async def _piped_agent(self, server: str | None) -> Agent:
         from lab.clients.remote import Agent
 
-        pipes = await self.lab.agent()
+        pipes = await self.lab.agent(server=server)
         return Agent(pipes.reader, pipes.writer, close=pipes.close)
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from lab.errors import NotApplicable
 from lab.federation.outcomes import Delivers, Promise, Refuses
 from lab.federation.people import Person
 from lab.federation.rooms import Room
@@ -14,6 +15,7 @@ from lab.servers import software
 
 if TYPE_CHECKING:
     from lab.federation.network import Federation
+    from lab.federation.peers import Peer
 
 
 class ServerHandle:
@@ -46,7 +48,11 @@ class ServerHandle:
 
         Where `name` is taken by an earlier run in the same lab, a number is added. Returns once every device can
         be written to: with `encryption="omemo"`, once its bundle can be fetched.
+
+        Raises NotApplicable on a server where the lab makes no accounts.
         """
+        if self.spec.software in ("external", "scripted"):
+            raise NotApplicable(f"the lab makes no accounts on {self.name}, which is {self.spec.software}")
         return await self._federation.make_person(self, name, encryption=encryption, trust=trust, devices=devices)
 
     async def room(self, name: str, *, occupants: Sequence[Person]) -> Room:
@@ -54,6 +60,14 @@ class ServerHandle:
         room = Room(self._federation, self, name)
         await room.join(*occupants)
         return room
+
+    def peer(self) -> Peer:
+        """This server, if it is scripted, to be entered with `async with`: it then listens. Raises NotApplicable."""
+        from lab.federation.peers import Peer
+
+        if self.spec.software != "scripted":
+            raise NotApplicable(f"{self.name} is {self.spec.software}: give it `software: scripted` to hold it by hand")
+        return Peer(self._federation, self)
 
     def __str__(self) -> str:
         return self.name

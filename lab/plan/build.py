@@ -87,9 +87,22 @@ def _server_problems(topology: Topology, ground: Ground) -> list[str]:
             )
         if server.tls is Tls.OFF and server.authentication is Authentication.EXTERNAL:
             problems.append(f"{where}with `tls: off` there is no certificate to check: set `authentication: dialback`")
-        if server.software == "external" and _endpoint(server) is None:
-            problems.append(f"{where}software `external` needs an address, as in `address: 127.0.0.1:5269`")
+        if server.software == "external":
+            problems += [where + problem for problem in _address_problems(server, ground)]
     return problems
+
+
+def _address_problems(server: Server, ground: Ground) -> list[str]:
+    """A lab is closed: what a person runs is on this machine's loopback, and not where the lab's own servers are."""
+    endpoint = _endpoint(server)
+    if endpoint is None:
+        return ["software `external` needs an address, as in `address: 127.0.0.1:5269`"]
+    address = ipaddress.ip_address(endpoint[0])
+    if address.version != 4 or not address.is_loopback:
+        return [f"{address} is not on this machine's loopback, and a lab stays inside: use one of 127.0.0.0/8"]
+    if address in ipaddress.ip_network(ground.network):
+        return [f"{address} lies in the lab's own network, {ground.network}: use another, such as 127.0.0.1"]
+    return []
 
 
 def _endpoint(server: Server) -> tuple[str, int] | None:
@@ -164,14 +177,17 @@ def _allow(topology: Topology, server: Server) -> tuple[str, ...]:
 
 
 def _probes(topology: Topology, server: Server) -> tuple[str, ...]:
-    """Names of the neighbours that it pings: those behind it in topology order, or unable to ping themselves."""
+    """Names of the neighbours that it pings: those behind it in topology order, or unable to ping themselves.
+
+    Never a scripted one: nobody listens there until a script does.
+    """
     if not software(server.software).instrumented:
         return ()
     order = {each.name: i for i, each in enumerate(topology.servers)}
 
     def mine(other: str) -> bool:
-        instrumented = software(topology.server(other).software).instrumented
-        return not instrumented or order[server.name] < order[other]
+        kind = topology.server(other).software
+        return kind != "scripted" and (not software(kind).instrumented or order[server.name] < order[other])
 
     return tuple(filter(mine, topology.neighbours(server.name)))
 

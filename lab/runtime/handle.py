@@ -57,9 +57,9 @@ class Lab:
         """Carry operations out on a running server. Raises PeerError if it refuses."""
         await self.runtime.operate(self.layout, self.plan, server, operations)
 
-    async def agent(self, argv: Sequence[str] | None = None) -> Pipes:
-        """Start an agent on the lab's network: the lab's own, or the user's command."""
-        return await self.runtime.agent(self.layout, self.plan, argv)
+    async def agent(self, argv: Sequence[str] | None = None, *, server: str | None = None) -> Pipes:
+        """Start an agent on the lab's network: the lab's own, or the user's command; see `Runtime.agent`."""
+        return await self.runtime.agent(self.layout, self.plan, argv, server=server)
 
     async def execute(self, server: str, argv: Sequence[str]) -> int:
         """Run a command beside a server with this terminal's input and output; its exit code."""

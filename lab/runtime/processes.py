@@ -89,8 +89,13 @@ class Processes:
         """Carry operations out on a running server. Raises PeerError if it refuses."""
         await carry_out(layout.server(server), operations)
 
-    async def agent(self, layout: Layout, plan: Plan, argv: Sequence[str] | None = None) -> Pipes:
-        """Start an agent as a child process: it ends with us, or when `close` has been awaited."""
+    async def agent(
+        self, layout: Layout, plan: Plan, argv: Sequence[str] | None = None, *, server: str | None = None
+    ) -> Pipes:
+        """Start an agent as a child process: it ends with us, or when `close` has been awaited.
+
+        It can listen at any loopback address and reads what we can read: no `server` makes a difference.
+        """
         words = list(argv) if argv else [sys.executable, "-m", "lab.clients.agent"]
         return await spawn_agent(words, {MARK: str(layout.root)})
 

@@ -91,10 +91,13 @@ class Runtime(Protocol):
         """Carry operations out on a running server. Raises PeerError if it refuses."""
         ...
 
-    async def agent(self, layout: Layout, plan: Plan, argv: Sequence[str] | None = None) -> Pipes:
+    async def agent(
+        self, layout: Layout, plan: Plan, argv: Sequence[str] | None = None, *, server: str | None = None
+    ) -> Pipes:
         """Start an agent on the lab's network: `python -m lab.clients.agent`, or the user's own command.
 
-        The lab's folder `people` is there under the path that it has on the host, readable and writable.
+        The lab's folder `people` is there under the path that it has on the host, readable and writable. With `server`,
+        a scripted one, it can listen at that server's address, and reads the server's certificates where the host does.
         """
         ...
 

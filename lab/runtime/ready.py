@@ -6,7 +6,9 @@ Each server tells in its READY file when it accepts streams, and when a neighbou
 Rules:
 - the files are read as they grow, never again from their beginning;
 - a server that exits, or a deadline, ends the waiting with NotReady, which quotes logs and the likely cause;
-- an edge whose ends both cannot ask (servers the lab does not know) is *unknown*, and said to be.
+- an edge whose ends both cannot ask (servers the lab does not know), or one of which is scripted (nobody listens there
+  until a script does), is *unknown*, and said to be;
+- a server that a person runs is waited for longer, and what they need to start it is said meanwhile.
 """
 
 from __future__ import annotations
@@ -30,6 +32,7 @@ EVIDENCE_LINES = 12  # last log lines quoted of a server
 EVIDENCE_SERVERS = 3  # servers quoted at most
 
 BASE_PATIENCE = 60.0  # seconds for the first server: an ejabberd on a slow machine needs 10
+EXTERNAL_PATIENCE = 600.0  # seconds more where a person has to read what is said, and start a server by hand
 PATIENCE_EACH = 2.0  # seconds more for each server: a Prosody costs 0.15 s of CPU, an ejabberd 2
 
 
@@ -64,7 +67,18 @@ class _Watched:
 
 def usual_patience(plan: Plan) -> float:
     """Seconds that a lab of this size may take."""
-    return BASE_PATIENCE + PATIENCE_EACH * len(plan.servers)
+    patience = BASE_PATIENCE + PATIENCE_EACH * len(plan.servers)
+    return patience + EXTERNAL_PATIENCE if any(map(_external, plan.servers)) else patience
+
+
+def by_hand(layout: Layout, server: ServerPlan) -> str:
+    """What a person needs to run a server of their own in this lab."""
+    certs = layout.server(server.spec.name) / "certs"
+    dns = "{} port {}".format(*server.dns)
+    return (
+        f"{server.spec.domain} is yours to run: listen at {server.spec.address}, ask the DNS at {dns}, "
+        f"certificate, key and authority are in {certs}"
+    )
 
 
 def unknown_edges(plan: Plan) -> tuple[tuple[str, str], ...]:
@@ -75,7 +89,7 @@ def unknown_edges(plan: Plan) -> tuple[tuple[str, str], ...]:
 
 async def wait_ready(layout: Layout, plan: Plan, runtime: Runtime, progress: Progress, patience: float) -> None:
     """Return once every server is up and every edge that can be asked over has answered. Raises NotReady."""
-    watched = [_Watched(server, layout.server(server.spec.name) / READY) for server in plan.servers]
+    watched = [_Watched(one, layout.server(one.spec.name) / READY) for one in plan.servers if not _scripted(one)]
     domains = {server.spec.name: server.spec.domain for server in plan.servers}
     deadline = time.monotonic() + patience
     next_look, next_word = time.monotonic() + WATCH, time.monotonic() + PROGRESS
@@ -85,14 +99,14 @@ async def wait_ready(layout: Layout, plan: Plan, runtime: Runtime, progress: Pro
         missing = [(w.plan.spec.name, t) for w in watched for t in w.plan.probes if domains[t] not in w.probed]
         silent = [w for w in watched if not w.started]
         if not missing and not silent:
-            progress(_sentence(watched, missing))
+            progress(_sentence(layout, watched, missing))
             return
         now = time.monotonic()
         if now >= next_look:
             await _look(layout, plan, runtime, silent)
             next_look = time.monotonic() + WATCH
         if now >= next_word:
-            progress(_sentence(watched, missing))
+            progress(_sentence(layout, watched, missing))
             next_word = now + PROGRESS
         if now >= deadline:
             raise _not_ready(layout, plan, silent, missing, patience)
@@ -114,7 +128,17 @@ async def _look(layout: Layout, plan: Plan, runtime: Runtime, silent: list[_Watc
 
 
 def _runs(server: ServerPlan, state: ServerState | None) -> bool:
-    return server.spec.software == "external" or (state is not None and state.running)
+    return _external(server) or _scripted(server) or (state is not None and state.running)
+
+
+def _external(server: ServerPlan) -> bool:
+    """A person runs it."""
+    return server.spec.software == "external"
+
+
+def _scripted(server: ServerPlan) -> bool:
+    """Nothing of it runs until a script wants it."""
+    return server.spec.software == "scripted"
 
 
 async def _accepts(server: ServerPlan) -> bool:
@@ -130,10 +154,12 @@ async def _accepts(server: ServerPlan) -> bool:
     return True
 
 
-def _sentence(watched: list[_Watched], missing: list[tuple[str, str]]) -> str:
+def _sentence(layout: Layout, watched: list[_Watched], missing: list[tuple[str, str]]) -> str:
     edges = sum(len(one.plan.probes) for one in watched)
     up = sum(one.started for one in watched)
-    return f"{up} of {len(watched)} servers up, {edges - len(missing)} of {edges} edges"
+    awaited = {one.plan.spec.name for one in watched if not one.started} | {target for _, target in missing}
+    yours = [by_hand(layout, one.plan) for one in watched if _external(one.plan) and one.plan.spec.name in awaited]
+    return "; ".join([f"{up} of {len(watched)} servers up, {edges - len(missing)} of {edges} edges", *yours])
 
 
 def _not_ready(
@@ -153,6 +179,9 @@ def _evidence(layout: Layout, servers: list[ServerPlan]) -> tuple[str, ...]:
     lines: list[str] = []
     for server in servers[:EVIDENCE_SERVERS]:
         name = server.spec.name
+        if _external(server):
+            lines.append(by_hand(layout, server))
+            continue
         tail = last_lines(layout, name)
         lines += [f"{name}: {line}" for line in tail] or [f"{name}: wrote nothing"]
         if hint := software(server.spec.software).startup_hint(tail):

@@ -10,9 +10,10 @@ from lab.servers.custom import CUSTOM
 from lab.servers.ejabberd import EJABBERD
 from lab.servers.external import EXTERNAL
 from lab.servers.prosody import PROSODY
+from lab.servers.scripted import SCRIPTED
 from lab.servers.software import Software
 
-_ALL: dict[str, Software] = {each.name: each for each in (PROSODY, EJABBERD, CUSTOM, EXTERNAL)}
+_ALL: dict[str, Software] = {each.name: each for each in (PROSODY, EJABBERD, CUSTOM, EXTERNAL, SCRIPTED)}
 
 
 def names() -> tuple[str, ...]:

@@ -85,8 +85,8 @@ def _address(text: str) -> str:
         raise ValueError(wrong) from None
     if not port.isdecimal() or not 0 < int(port) < 65536:
         raise ValueError(wrong)
-    if address.is_global or address.is_multicast or address.is_unspecified:
-        raise ValueError(f"{host} is not an address of this machine or a private network, and a lab stays inside")
+    if address.version != 4 or not address.is_loopback:
+        raise ValueError(f"{host} is not on this machine's loopback, and a lab stays inside: use one of 127.0.0.0/8")
     return text
 
 
@@ -179,7 +179,7 @@ class ServerSettings(Settings):
     domain: Domain | None = None
     """The part behind the @ of its users' addresses (default <name>.test)."""
     address: Address | None = None
-    """Only with `software: external`: IP address and port where it listens for other servers."""
+    """Only with `software: external`: loopback address and port where it listens for other servers."""
 
 
 class LinkSettings(Conditions):

@@ -1,0 +1,260 @@
+"""A server-to-server stream (RFC 6120) without input or output: bytes go in, commands come out.
+
+    session = Session("peer.test", remote="home.test", initiator=True)
+    for command in session.begin() + session.receive(data): ...
+
+The path of a stream is header, STARTTLS (section 5), header, SASL EXTERNAL (section 6, XEP-0178), header, stanzas; the
+initiating and the receiving side walk it in step. TLS itself is the caller's: on `StartTls` it upgrades the
+connection and tells the names that the other's certificate proves to `secured`.
+
+Rules: nothing but STARTTLS before TLS, nothing but EXTERNAL after it, no dialback; a stream carries stanzas one way,
+from its initiator (section 4.1; XEP-0288 is not offered). What breaks them ends the stream with an error.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+from xml.etree import ElementTree as ET
+from xml.sax.saxutils import escape, quoteattr
+
+SERVER = "jabber:server"
+STREAMS = "http://etherx.jabber.org/streams"
+ERRORS = "urn:ietf:params:xml:ns:xmpp-streams"
+TLS = "urn:ietf:params:xml:ns:xmpp-tls"
+SASL = "urn:ietf:params:xml:ns:xmpp-sasl"
+
+_XML = "http://www.w3.org/XML/1998/namespace"
+_STARTTLS = f"<starttls xmlns='{TLS}'><required/></starttls>"
+_EXTERNAL = f"<mechanisms xmlns='{SASL}'><mechanism>EXTERNAL</mechanism></mechanisms>"
+
+
+@dataclass(frozen=True)
+class Send:
+    """Write these bytes."""
+
+    data: bytes
+
+
+@dataclass(frozen=True)
+class StartTls:
+    """Upgrade the connection, then call `secured`."""
+
+
+@dataclass(frozen=True)
+class Ready:
+    """The stream is authenticated: stanzas may follow, from its initiator."""
+
+
+@dataclass(frozen=True)
+class Heard:
+    """A stanza came."""
+
+    element: ET.Element
+
+
+@dataclass(frozen=True)
+class Closed:
+    """The stream is over: close the connection once all is written."""
+
+    reason: str
+
+
+Command = Send | StartTls | Ready | Heard | Closed
+
+
+class Session:
+    """One stream, seen from `domain`. `step` says in words how far it has come."""
+
+    def __init__(self, domain: str, *, remote: str = "", initiator: bool = False) -> None:
+        """`remote` is the other domain; who receives a stream learns it from the header."""
+        self.domain, self.remote, self.initiator = domain, remote, initiator
+        self.id = uuid.uuid4().hex
+        self.step = "connected, waiting for the other's header"
+        self.ready = False
+        self._names: frozenset[str] | None = None  # what the other's certificate proves; None before TLS
+        self._authenticated = False
+        self._over = False
+        self._restart()
+
+    def begin(self) -> list[Command]:
+        """What the initiating side says first."""
+        return [self._header()]
+
+    def secured(self, names: frozenset[str]) -> list[Command]:
+        """TLS is up; `names` are the DNS names in the other's verified certificate, none if it showed none."""
+        self._names = names
+        self.step = "TLS is up, waiting for the other's header"
+        self._restart()
+        return [self._header()] if self.initiator else []
+
+    def receive(self, data: bytes) -> list[Command]:
+        """Take bytes in."""
+        commands: list[Command] = []
+        if self._over:
+            return commands
+        parser = self._parser
+        try:
+            parser.feed(data)
+            for kind, element in parser.read_events():
+                commands += self._started(element) if kind == "start" else self._ended(element)
+                if self._parser is not parser or self._over:  # what follows belongs to no stream
+                    break
+        except ET.ParseError as error:
+            commands += self._fail("not-well-formed", str(error))
+        return commands
+
+    def stop(self, condition: str = "") -> list[Command]:
+        """End the stream, with a stream error if one is named."""
+        return self._fail(condition, "asked to") if condition else self._close("asked to")
+
+    def _restart(self) -> None:
+        self._parser: Any = ET.XMLPullParser(("start", "end"))  # its events are pairs, whatever its stub says
+        self._depth = 0
+
+    def _started(self, element: ET.Element) -> list[Command]:
+        self._depth += 1
+        if self._depth > 1:
+            return []
+        self._root = element
+        if element.tag != f"{{{STREAMS}}}stream":
+            return self._fail("bad-format", f"{element.tag} is no stream")
+        if self.initiator:
+            self.step = "waiting for the other's features"
+            return []
+        return self._greet(element)
+
+    def _greet(self, header: ET.Element) -> list[Command]:
+        """Answer a header with ours and with what comes next."""
+        self.remote = header.get("from") or self.remote
+        if (to := header.get("to", self.domain)) != self.domain and not to.endswith(f".{self.domain}"):
+            return [self._header(), *self._fail("host-unknown", f"it asks for {to}")]
+        features = "" if self._authenticated else _STARTTLS if self._names is None else ""
+        if self._names is not None and self.remote in self._names and not self._authenticated:
+            features = _EXTERNAL
+        greeting: list[Command] = [self._header(), _say(f"<stream:features>{features}</stream:features>")]
+        if not self._authenticated:
+            self.step = "waiting for STARTTLS" if self._names is None else "waiting for authentication"
+            return greeting
+        return [*greeting, *self._open()]
+
+    def _ended(self, element: ET.Element) -> list[Command]:
+        self._depth -= 1
+        if self._depth == 0:
+            return self._close("the other side closed it")
+        if self._depth > 1:
+            return []
+        self._root.remove(element)
+        if element.tag == f"{{{STREAMS}}}error":
+            return self._close(f"stream error {', '.join(_conditions(element))}")
+        return self._drive(element) if self.initiator else self._serve(element)
+
+    def _drive(self, element: ET.Element) -> list[Command]:
+        """The initiating side's next step."""
+        if element.tag == f"{{{STREAMS}}}features":
+            return self._choose(element)
+        if element.tag == f"{{{TLS}}}proceed" and self._names is None:
+            self.step = "shaking hands for TLS"
+            return [StartTls()]
+        if element.tag == f"{{{SASL}}}success" and not self._authenticated:
+            self._authenticated = True
+            self.step = "authenticated, waiting for the other's header"
+            self._restart()
+            return [self._header()]
+        if element.tag in (f"{{{TLS}}}failure", f"{{{SASL}}}failure"):
+            return self._close(f"it refuses: {', '.join(_conditions(element))}")
+        return self._fail("unsupported-stanza-type", f"{element.tag} comes against the stream's direction")
+
+    def _choose(self, features: ET.Element) -> list[Command]:
+        if self._authenticated:
+            return self._open()
+        if self._names is None:
+            if features.find(f"{{{TLS}}}starttls") is None:
+                return self._close("it offers no TLS")
+            self.step = "waiting for its TLS"
+            return [_say(f"<starttls xmlns='{TLS}'/>")]
+        offered = [one.text for one in features.iter(f"{{{SASL}}}mechanism")]
+        if "EXTERNAL" not in offered:
+            return self._close(f"it offers no EXTERNAL but {', '.join(filter(None, offered)) or 'nothing'}")
+        self.step = "waiting until EXTERNAL is accepted"
+        identity = base64.b64encode(self.domain.encode()).decode()
+        return [_say(f"<auth xmlns='{SASL}' mechanism='EXTERNAL'>{identity}</auth>")]
+
+    def _serve(self, element: ET.Element) -> list[Command]:
+        """The receiving side's next step."""
+        if self._authenticated:
+            return [Heard(element)]
+        if element.tag == f"{{{TLS}}}starttls" and self._names is None:
+            self.step = "shaking hands for TLS"
+            return [_say(f"<proceed xmlns='{TLS}'/>"), StartTls()]
+        if element.tag == f"{{{SASL}}}auth" and self._names is not None:
+            return self._authenticate(element, self._names)
+        return self._fail("not-authorized", f"{element.tag} before authentication")
+
+    def _authenticate(self, auth: ET.Element, names: frozenset[str]) -> list[Command]:
+        """EXTERNAL: the name asked for, or without one the header's, stands in the certificate (XEP-0178 section 3)."""
+        try:
+            given = base64.b64decode((auth.text or "").strip().removeprefix("="), validate=True).decode()
+        except (binascii.Error, UnicodeDecodeError):
+            given = "\0"  # nobody's name
+        wanted = given or self.remote
+        if auth.get("mechanism") != "EXTERNAL" or wanted not in names:
+            refusal = _say(f"<failure xmlns='{SASL}'><not-authorized/></failure>")
+            return [refusal, *self._close(f"its certificate does not prove {wanted!r}")]
+        self.remote, self._authenticated = wanted, True
+        self.step = "authenticated, waiting for the other's header"
+        self._restart()
+        return [_say(f"<success xmlns='{SASL}'/>")]
+
+    def _open(self) -> list[Command]:
+        self.step, self.ready = "open", True
+        return [Ready()]
+
+    def _header(self) -> Send:
+        to = f" to={quoteattr(self.remote)}" if self.remote else ""
+        name = "" if self.initiator else f" id={quoteattr(self.id)}"
+        return _say(
+            f"<?xml version='1.0'?><stream:stream xmlns='{SERVER}' xmlns:stream='{STREAMS}' version='1.0'"
+            f" from={quoteattr(self.domain)}{to}{name} xml:lang='en'>"
+        )
+
+    def _fail(self, condition: str, reason: str) -> list[Command]:
+        error = _say(f"<stream:error><{condition} xmlns='{ERRORS}'/></stream:error>")
+        return [error, *self._close(f"{condition}: {reason}")]
+
+    def _close(self, reason: str) -> list[Command]:
+        self._over, self.ready = True, False
+        return [_say("</stream:stream>"), Closed(reason)]
+
+
+def text(element: ET.Element, inherited: str = SERVER) -> str:
+    """An element as XML that stands in a stream whose default namespace is `inherited`; no prefixes but xml's."""
+    namespace, _, name = element.tag[1:].rpartition("}") if element.tag[0] == "{" else ("", "", element.tag)
+    attributes = "" if namespace == inherited else f" xmlns={quoteattr(namespace)}"
+    for index, (key, value) in enumerate(element.items()):
+        space, _, plain = key[1:].rpartition("}") if key[0] == "{" else ("", "", key)
+        if space == _XML:
+            plain = f"xml:{plain}"
+        elif space:
+            attributes += f" xmlns:a{index}={quoteattr(space)}"
+            plain = f"a{index}:{plain}"
+        attributes += f" {plain}={quoteattr(value)}"
+    inside = escape(element.text or "") + "".join(
+        text(child, namespace) + escape(child.tail or "") for child in element
+    )
+    return f"<{name}{attributes}>{inside}</{name}>" if inside else f"<{name}{attributes}/>"
+
+
+def _say(words: str) -> Send:
+    return Send(words.encode())
+
+
+def _conditions(element: ET.Element) -> Iterator[str]:
+    """Names of the conditions in an error, and what its text says."""
+    for child in element:
+        name = child.tag.rpartition("}")[2]
+        yield (child.text or "") if name == "text" else name
