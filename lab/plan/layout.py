@@ -16,9 +16,11 @@ Everything that a lab keeps is below one folder, mode 0700, so that ending a lab
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from lab.errors import UserError
 from lab.servers.conventions import C2S_PORT as C2S_PORT
 from lab.servers.conventions import FEED as FEED
 from lab.servers.conventions import HTTPS_PORT as HTTPS_PORT
@@ -33,6 +35,9 @@ DNS_BASE_PORT = 5400  # processes: the view of the i-th server is port DNS_BASE_
 RELAY_BASE_PORT = 20000  # the k-th direction of a link
 REFUSED_PORT = 1  # nothing listens there
 UNREACHABLE_PORT = 19999  # connections there are never answered
+
+#: A lab's name is a folder's, a container's and a host's: letters, digits and hyphens (RFC 1123 section 2.1).
+NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?")
 
 
 def home() -> Path:
@@ -53,7 +58,12 @@ class Layout:
 
     @classmethod
     def of(cls, name: str) -> Layout:
-        """The layout of the lab of that name below `home()`."""
+        """The layout of the lab of that name below `home()`. Raises UserError for what is no name.
+
+        Everything that deletes comes through here: a name is never a path that leads somewhere else.
+        """
+        if not NAME.fullmatch(name):
+            raise UserError(f"{name!r} cannot be a lab's name: use at most 40 of a-z, 0-9 and hyphens, as in my-lab")
         return cls(home() / "labs" / name)
 
     @property

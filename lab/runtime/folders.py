@@ -11,11 +11,10 @@ import hashlib
 import hmac
 import os
 import secrets
-import shutil
 from pathlib import Path
 
 from lab.errors import UserError
-from lab.plan.layout import Layout
+from lab.plan.layout import NAME, Layout
 from lab.plan.model import Plan, ServerPlan
 from lab.runtime.protocol import SERVER_UID
 from lab.servers import software
@@ -99,24 +98,6 @@ def give(root: Path, owner: int) -> None:
     for folder, folders, files in os.walk(root):
         for name in (*folders, *files):
             os.chown(os.path.join(folder, name), owner, owner, follow_symlinks=False)  # noqa: PTH118 - 3 times as fast
-
-
-def empty(layout: Layout) -> None:
-    """Delete everything of a lab but its folder and its lock."""
-    for entry in layout.root.iterdir():
-        if entry == layout.lock:
-            continue
-        if entry.is_dir() and not entry.is_symlink():
-            shutil.rmtree(entry)
-        else:
-            entry.unlink(missing_ok=True)
-
-
-def remove(layout: Layout) -> None:
-    """Delete a lab's folder, by whoever holds its lock: who waits for it sees that the lab is gone."""
-    empty(layout)
-    layout.lock.unlink(missing_ok=True)
-    layout.root.rmdir()
 
 
 def authority_certificate(layout: Layout) -> str:

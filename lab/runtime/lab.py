@@ -14,11 +14,11 @@ Rules:
 from __future__ import annotations
 
 import os
-import re
 import secrets
 import time
 
 from lab.errors import LabError, UserError
+from lab.network import labfolder
 from lab.plan import files
 from lab.plan.build import build
 from lab.plan.layout import Layout
@@ -33,9 +33,6 @@ from lab.runtime.status import Status, status
 from lab.topology.spec import Topology
 
 __all__ = ["Lab", "Status", "attach", "choose", "down", "down_all", "find", "named", "status", "take_down", "up"]
-
-#: A lab's name is a folder's, a container's and a host's: letters, digits and hyphens (RFC 1123 section 2.1).
-_NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?")
 
 
 async def up(
@@ -79,7 +76,7 @@ async def up(
 
 async def attach(name: str | None = None) -> Lab:
     """The lab of that name, or the only one, which is up. Raises UserError if there is none, or it is not up."""
-    name = name or _only()
+    name = _only() if name is None else name
     layout = Layout.of(name)
     lab = await _attached(layout)
     if lab is None:
@@ -114,7 +111,7 @@ async def down(name: str | None = None, *, progress: Progress = lambda text: Non
     await sweep(progress, containers=False)
     if name is not None and name in before and not Layout.of(name).root.is_dir():
         return name  # a leftover: swept
-    name = name or _only()
+    name = _only() if name is None else name
     layout = Layout.of(name)
     if not layout.root.is_dir():
         raise UserError(f"there is no lab {name}{_others()}")
@@ -144,7 +141,7 @@ async def take_down(layout: Layout, runtime: Runtime) -> None:
     try:
         async with state.locked(layout):
             await _end(layout, runtime)
-            folders.remove(layout)
+            labfolder.remove(layout)
     except FileNotFoundError:  # somebody else was faster
         return
 
@@ -153,9 +150,7 @@ def lab_name(topology: Topology, name: str | None, owned: bool = False) -> str:
     """The name that a lab gets. Raises UserError for one that cannot be a folder's and a host's name."""
     if name is None:
         name = f"{topology.name[:32].strip('-')}-{secrets.token_hex(3)}" if owned else topology.name
-    if not _NAME.fullmatch(name):
-        raise UserError(f"{name!r} cannot be a lab's name: use at most 40 of a-z, 0-9 and hyphens, as in my-lab")
-    return name
+    return Layout.of(name).name
 
 
 async def _bring_up(
@@ -180,7 +175,7 @@ async def _bring_up(
         record.at(state.READY, ready=time.time(), unknown=unknown).write(layout)
     except BaseException:  # also a cancelled task: nothing that was begun stays
         await _end(layout, runtime)
-        folders.remove(layout)
+        labfolder.remove(layout)
         raise
     finally:
         if claim is not None:
@@ -194,7 +189,7 @@ async def _end(layout: Layout, runtime: Runtime) -> None:
     if record is not None:
         record.at(state.STOPPING).write(layout)
     await runtime.stop(layout)
-    folders.empty(layout)
+    labfolder.empty(layout)
 
 
 async def _attached(layout: Layout) -> Lab | None:
