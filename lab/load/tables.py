@@ -1,0 +1,106 @@
+"""Results as rows: a CSV of the seconds, a table of the routes."""
+
+from __future__ import annotations
+
+import csv
+import io
+from typing import Any
+
+from lab.load.histogram import Histogram
+from lab.load.results import Result, Second, Usage
+from lab.load.tally import Tally
+
+PERCENTILES = (50.0, 90.0, 95.0, 99.0, 99.9)
+
+
+def delays(histogram: Histogram, prefix: str = "") -> dict[str, float]:
+    """Percentiles, mean and maximum in milliseconds: {"p50_ms": 1.2, ...}."""
+    found = {f"{prefix}p{percent:g}_ms": histogram.percentile(percent) for percent in PERCENTILES}
+    found |= {f"{prefix}mean_ms": histogram.mean, f"{prefix}max_ms": histogram.max}
+    return {name: round(1000 * value, 3) for name, value in found.items()}
+
+
+def counts(tally: Tally) -> dict[str, Any]:
+    """What was counted, bounces by their sum."""
+    return {
+        "sent": tally.sent,
+        "received": tally.received,
+        "lost": tally.lost,
+        "bounced": tally.bounced.total(),
+        "duplicates": tally.duplicates,
+        "out_of_order": tally.out_of_order,
+    }
+
+
+def by_route(result: Result) -> list[dict[str, Any]]:
+    """A row for each route of the steady state, and one for all together; delays from the intended time come first."""
+    rows = {**dict(sorted(result.routes.items())), "all": result.total}
+    length = result.length
+    return [
+        {
+            "route": route,
+            **counts(tally),
+            "per_second": round(tally.received / length, 1) if length else 0.0,
+            **delays(tally.intended),
+            **delays(tally.actual, "written_"),
+        }
+        for route, tally in rows.items()
+    ]
+
+
+def by_second(result: Result) -> list[dict[str, Any]]:
+    """A row for each second, the warm-up included."""
+    steady = result.steady
+    workers = sorted({name for second in result.seconds.values() for name in second.cpu})
+    return [
+        {
+            "second": number,
+            "phase": "steady" if number in steady else "warmup" if number < result.plan["warmup"] else "after",
+            **_second(result.seconds[number], max(1, result.plan["workers"])),
+            **{f"{name} cores": _cores(result.seconds[number], name) for name in workers},
+            **{f"{name} cores": _rate(readings, number) for name, readings in result.usage.items()},
+            **{f"{name} rss": _rss(readings, number) for name, readings in result.usage.items()},
+        }
+        for number in sorted(result.seconds)
+    ]
+
+
+def to_csv(rows: list[dict[str, Any]]) -> str:
+    """Rows with the same columns as CSV with a heading; "" for what was not measured."""
+    text = io.StringIO()
+    if rows:
+        writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+    return text.getvalue()
+
+
+def _second(second: Second, workers: int) -> dict[str, Any]:
+    length = second.covered / workers
+    return {
+        **counts(second.tally),
+        "sent_per_second": round(second.tally.sent / length, 1) if length else 0.0,
+        "received_per_second": round(second.tally.received / length, 1) if length else 0.0,
+        "reconnects": second.reconnects,
+        **delays(second.tally.intended),
+        "lag_p99_ms": round(1000 * second.lag.percentile(99), 3),
+    }
+
+
+def _cores(second: Second, worker: str) -> float | None:
+    """Cores of a worker; its span is about its part of what all covered."""
+    length = second.covered / max(1, len(second.cpu))
+    return round(second.cpu[worker] / length, 3) if worker in second.cpu and length else None
+
+
+def _rate(readings: list[Usage], second: int) -> float | None:
+    """Cores between the last reading before this second's end and the one before that."""
+    until = [reading for reading in readings if reading.at <= second + 1][-2:]
+    if len(until) < 2 or until[1].at < second:
+        return None
+    return round((until[1].cpu - until[0].cpu) / (until[1].at - until[0].at), 3)
+
+
+def _rss(readings: list[Usage], second: int) -> int | None:
+    inside = [reading.rss for reading in readings if second <= reading.at < second + 1]
+    return inside[-1] if inside else None
