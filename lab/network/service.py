@@ -24,7 +24,6 @@ import gc
 import json
 import logging
 import os
-import shutil
 import signal
 import sys
 import time
@@ -38,6 +37,7 @@ from lab.network.control import ControlServer
 from lab.network.dns import DnsServer, Resolver
 from lab.network.ear import Ear
 from lab.network.files import write_private
+from lab.network.labfolder import remove, try_lock
 from lab.network.operations import Operations
 from lab.network.process import identity, raise_limits
 from lab.network.relay import Relay
@@ -54,6 +54,7 @@ log = logging.getLogger(__name__)
 
 LOCK_PATIENCE = 1.0  # seconds: who asks whether a service lives holds the lock for a moment
 LOCK_POLL = 0.01  # seconds
+DELETE_PATIENCE = 5.0  # seconds: who looks whether the lab is left over holds its lock for a moment
 EXIT_MISSING, EXIT_USAGE, EXIT_INTERNAL = 69, 64, 70  # as the command's own
 
 
@@ -125,7 +126,7 @@ async def serve(layout: Layout, owner: int | None, starter: Starter) -> None:
             await service.end(at_once=orphaned.is_set())
             layout.service.unlink(missing_ok=True)
         if orphaned.is_set() and service.plan.ground.runtime == "processes":
-            _delete(layout)
+            await _delete(layout)
     finally:
         os.close(lock)
 
@@ -170,12 +171,26 @@ async def _locked(layout: Layout) -> int:
             return descriptor
 
 
-def _delete(layout: Layout) -> None:
-    """Delete the lab's folder; never one that is no lab's."""
-    if layout.root.is_symlink() or not layout.state.is_file():
-        log.error("%s does not look like a lab's folder: not deleted", layout.root)
-        return
-    shutil.rmtree(layout.root)
+async def _delete(layout: Layout) -> None:
+    """Delete the lab's folder, unless it is no lab's, or somebody who holds it is deleting it already."""
+    deadline = time.monotonic() + DELETE_PATIENCE
+    while True:
+        try:
+            lock = try_lock(layout)
+        except FileNotFoundError:  # somebody else was faster
+            return
+        if lock is not None:
+            break
+        if time.monotonic() > deadline:
+            log.error("%s is held by somebody else: not deleted", layout.root)
+            return
+        await asyncio.sleep(LOCK_POLL)
+    try:
+        remove(layout)
+    except UserError as error:
+        log.error("not deleted: %s", error)  # noqa: TRY400 - the text says it all
+    finally:
+        os.close(lock)
 
 
 class Starter:

@@ -14,7 +14,7 @@ import secrets
 from pathlib import Path
 
 from lab.errors import UserError
-from lab.plan.layout import NAME, Layout
+from lab.plan.layout import Layout
 from lab.plan.model import Plan, ServerPlan
 from lab.runtime.protocol import SERVER_UID
 from lab.servers import software

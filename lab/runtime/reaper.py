@@ -60,7 +60,7 @@ def main(folder: str, token: str) -> None:
         pass
     layout = Layout(Path(folder))
     if in_charge(layout, token):
-        asyncio.run(_reap(layout))
+        asyncio.run(_reap(layout, token))
 
 
 def in_charge(layout: Layout, token: str) -> bool:
@@ -71,12 +71,18 @@ def in_charge(layout: Layout, token: str) -> bool:
         return False
 
 
-async def _reap(layout: Layout) -> None:
-    from lab.runtime import folders
+async def _reap(layout: Layout, token: str) -> None:
+    from lab.network import labfolder
+    from lab.runtime import state
     from lab.runtime.containers import Containers
 
-    await Containers().stop(layout)
-    folders.remove(layout)
+    try:
+        async with state.locked(layout):  # a sweep may be at it
+            if in_charge(layout, token):
+                await Containers().stop(layout)
+                labfolder.remove(layout)
+    except FileNotFoundError:  # and was faster
+        return
 
 
 if __name__ == "__main__":

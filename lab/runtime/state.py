@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import fcntl
 import json
 import os
 import time
@@ -18,7 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from lab.errors import TimedOut
-from lab.plan.layout import Layout, home
+from lab.network.labfolder import try_lock
+from lab.plan.layout import NAME, Layout, home
 from lab.runtime.proc import Identity
 
 FORMAT = 1  # of lab.json
@@ -84,21 +84,8 @@ def layouts() -> list[Layout]:
     folder = home() / "labs"
     if not folder.is_dir():
         return []
-    return [Layout(path) for path in sorted(folder.iterdir()) if path.is_dir() and not path.name.startswith(".")]
-
-
-def try_lock(layout: Layout) -> int | None:
-    """The lab's lock as a file descriptor, or None if somebody holds it. Raises FileNotFoundError without a folder."""
-    while True:
-        descriptor = os.open(layout.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(descriptor)
-            return None
-        if _same(descriptor, layout.lock):
-            return descriptor
-        os.close(descriptor)  # the lab went away while we waited: that was the lock of the old folder
+    found = sorted(path for path in folder.iterdir() if NAME.fullmatch(path.name))
+    return [Layout(path) for path in found if path.is_dir() and not path.is_symlink()]
 
 
 @contextlib.asynccontextmanager
@@ -141,13 +128,6 @@ def _make_folder(folder: Path) -> None:
     if not folder.is_dir():
         folder.mkdir(parents=True, exist_ok=True)
         folder.chmod(0o711 if os.geteuid() == 0 else 0o700)  # whatever the umask says
-
-
-def _same(descriptor: int, path: Path) -> bool:
-    try:
-        return os.path.samestat(os.fstat(descriptor), path.stat())
-    except FileNotFoundError:
-        return False
 
 
 def _holder(layout: Layout) -> tuple[str, ...]:

@@ -16,10 +16,11 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from lab.errors import LabError, MissingError, TimedOut
+from lab.errors import LabError, MissingError, TimedOut, UserError
+from lab.network import labfolder
 from lab.network.process import service_alive
 from lab.plan.layout import Layout
-from lab.runtime import folders, state, trees
+from lab.runtime import state, trees
 from lab.runtime.proc import command, end_marked, marked
 from lab.runtime.protocol import Progress, Runtime
 
@@ -36,7 +37,7 @@ async def sweep(progress: Progress = lambda text: None, *, containers: bool = Tr
     for layout in state.layouts():
         try:
             sentence = await _sweep_folder(layout)
-        except MissingError as error:  # its engine does not answer: nobody can tell, so it stays
+        except (MissingError, UserError) as error:  # its engine does not answer, or it is no lab's: it stays
             progress(f"the lab {layout.name} is left as it is: {error}")
             continue
         if sentence:
@@ -52,7 +53,7 @@ async def sweep(progress: Progress = lambda text: None, *, containers: bool = Tr
 
 async def _sweep_folder(layout: Layout) -> str | None:
     try:
-        lock = state.try_lock(layout)
+        lock = labfolder.try_lock(layout)
     except FileNotFoundError:  # ended meanwhile
         return None
     if lock is None:  # somebody is at it
@@ -61,8 +62,13 @@ async def _sweep_folder(layout: Layout) -> str | None:
         record = state.Record.read(layout)
         if record is not None and _lives(layout, record):
             return None
+        if record is None and layout.state.exists():
+            raise UserError(
+                "another version of xmpplab made it, or its lab.json is damaged: `xmpplab down` ends it"
+            )
+        labfolder.check(layout)
         await _runtime(record).stop(layout)
-        folders.remove(layout)
+        labfolder.remove(layout)
     finally:
         os.close(lock)
     return f"the lab {layout.name} ({'no record' if record is None else record.phase})"

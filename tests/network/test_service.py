@@ -287,7 +287,7 @@ def test_a_folder_that_is_no_labs_is_not_deleted(tmp_path: Path) -> None:
         os.close(writing)
         process.wait(10)
     assert layout.plan.exists()
-    assert "does not look like a lab's folder" in layout.service_log.read_text()
+    assert "is no lab's folder" in layout.service_log.read_text()
 
 
 def test_claims_stay_open_as_long_as_it_lives(tmp_path: Path) -> None:

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from lab.errors import UserError
+from lab.network import labfolder
 from lab.plan.layout import Layout
-from lab.runtime import folders
 from lab.runtime.lab import attach, down, up
 from lab.topology.files import load
 
@@ -33,6 +33,6 @@ async def test_no_verb_takes_a_path_for_a_name(name: str, elsewhere: Path) -> No
 
 @pytest.mark.parametrize("path", ["precious", "home", "home/labs"])
 def test_only_a_labs_folder_is_ever_emptied(path: str, elsewhere: Path) -> None:
-    with pytest.raises(ValueError, match="not a lab's folder"):
-        folders.remove(Layout(elsewhere / path))
+    with pytest.raises(UserError, match="no lab's folder"):
+        labfolder.remove(Layout(elsewhere / path))
     assert (elsewhere / path).is_dir()

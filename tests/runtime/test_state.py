@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from lab.errors import TimedOut
+from lab.network import labfolder
 from lab.plan.layout import Layout
-from lab.runtime import folders, state
+from lab.runtime import state
 from lab.runtime.proc import Identity
 
 
@@ -65,7 +66,7 @@ async def test_who_waits_for_a_lab_that_ends_finds_none(layout: Layout) -> None:
     async with state.locked(layout):
         waiting = asyncio.create_task(wait())
         await asyncio.sleep(0.1)
-        folders.remove(layout)
+        labfolder.remove(layout)
     with pytest.raises(FileNotFoundError):
         await waiting
 
@@ -81,6 +82,6 @@ async def test_who_makes_a_lab_anew_waits_for_the_old_one(layout: Layout) -> Non
         making = asyncio.create_task(make())
         await asyncio.sleep(0.1)
         assert not making.done()
-        folders.remove(layout)
+        labfolder.remove(layout)
     assert await making != inode or inode is None
     assert layout.root.is_dir()
