@@ -11,6 +11,7 @@ from lab.cli.options import FormatOption
 from lab.cli.show import Format, emit
 
 if TYPE_CHECKING:
+    from lab.plan.model import Plan, ServerPlan
     from lab.runtime.lab import Status
 
 
@@ -42,16 +43,24 @@ def _lab_row(lab: Status) -> dict[str, Any]:
         "lab": lab.name,
         "runtime": lab.runtime,
         "phase": lab.phase,
-        "servers": f"{running} of {len(lab.plan.servers) if lab.plan else '?'} running",
+        "servers": f"{running} of {len(_ours(lab.plan)) if lab.plan else '?'} running",
         "since": time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(lab.since)),
         "ends_with": f"process {lab.owner}" if lab.owned else None,
     }
+
+
+def _ours(plan: Plan) -> list[ServerPlan]:
+    """Servers that the lab runs: not those of a person or a script."""
+    from lab.topology.software import SPECIAL
+
+    return [server for server in plan.servers if server.spec.software not in SPECIAL]
 
 
 def server_rows(lab: Status) -> list[dict[str, Any]]:
     """A row for each server of a lab: what it is, where it listens, whether it runs, whom it may reach."""
     if lab.plan is None:
         return []
+    ours = {server.spec.name for server in _ours(lab.plan)}
     rows: list[dict[str, Any]] = []
     for server in lab.plan.servers:
         state = lab.states.get(server.spec.name)
@@ -61,7 +70,7 @@ def server_rows(lab: Status) -> list[dict[str, Any]]:
                 "domain": server.spec.domain,
                 "software": f"{server.spec.software}@{server.spec.version}".rstrip("@"),
                 "address": server.address,
-                "running": state is not None and state.running,
+                "running": state is not None and state.running if server.spec.name in ours else None,
                 "pid": state.pid if state else None,
                 "exit_code": state.exit_code if state else None,
                 "links": lab.plan.topology.neighbours(server.spec.name),

@@ -55,15 +55,16 @@ def _start(topology: Topology, name: str | None, runtime: RuntimeChoice, recreat
 def addresses(lab: Lab) -> list[dict[str, object]]:
     """A row for each server: where it listens and who may log in."""
     from lab.plan.layout import C2S_PORT, HTTPS_PORT
+    from lab.topology.software import SPECIAL
 
     return [
         {
             "server": server.spec.name,
             "domain": server.spec.domain,
             "software": f"{server.spec.software}@{server.spec.version}".rstrip("@"),
-            "address": server.address,
-            "client_port": C2S_PORT,
-            "https_port": HTTPS_PORT,
+            "address": server.spec.address or server.address,
+            "client_port": None if server.spec.software in SPECIAL else C2S_PORT,
+            "https_port": None if server.spec.software in SPECIAL else HTTPS_PORT,
             "users": _people(server.spec.users),
         }
         for server in lab.plan.servers
@@ -76,10 +77,14 @@ def _people(users: int) -> str:
 
 def next_steps(lab: Lab) -> str:
     """What to do with a lab that is up."""
+    from lab.runtime.ready import by_hand
+
     edges = len(lab.plan.topology.links)
     probed = edges - len(lab.unknown)
     lines = [f"{lab.name} is up ({lab.runtime.name}): {probed} of {edges} links have carried a stanza both ways."]
     lines += [f"  nothing of the lab's can probe {a} - {b}" for a, b in lab.unknown]
+    yours = [server for server in lab.plan.servers if server.spec.software == "external"]
+    lines += [f"  {by_hand(lab.layout, server)}" for server in yours]
     if any(server.spec.users for server in lab.plan.servers):
         lines.append(f"  log in     user1@<domain> at its address; the password is in {lab.layout.secret}")
     lines.append(f"  trust      {lab.layout.authority / 'authority.pem'}")

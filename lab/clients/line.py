@@ -12,6 +12,9 @@ from lab.clients import s2s
 #: Seconds for a TLS handshake; a server under load takes tenths.
 HANDSHAKE = 20.0
 
+#: Seconds that the other side has to close TLS after us.
+CLOSING = 2.0
+
 
 class Owner(Protocol):
     """The peer, as its lines see it."""
@@ -94,7 +97,7 @@ class Line(asyncio.Protocol):
         try:
             self.transport = await asyncio.get_running_loop().start_tls(
                 self.transport, self, context, server_side=not ours, server_hostname=name,
-                ssl_handshake_timeout=HANDSHAKE,
+                ssl_handshake_timeout=HANDSHAKE, ssl_shutdown_timeout=CLOSING,
             )  # fmt: skip
         except OSError as error:  # ssl.SSLError is one
             self._reason = f"no TLS: {error}"

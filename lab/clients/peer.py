@@ -10,7 +10,6 @@ Its public coroutines are those requests without their prefix; each says in the 
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import ssl
 import time
 from collections.abc import Callable, Coroutine
@@ -20,12 +19,10 @@ from xml.etree import ElementTree as ET
 from lab.clients import s2s
 from lab.clients.line import Line
 from lab.errors import LabError, PeerError, UserError
+from lab.network.locate import located
 
 PING = "urn:xmpp:ping"
 WAYS = ("answer", "silent", "refuse")
-
-#: Seconds for a question to the lab's DNS, which is on the same machine and sometimes busy.
-DNS_PATIENCE = 5.0
 
 Json = dict[str, Any]
 
@@ -128,7 +125,7 @@ class Peer:
         return await asyncio.shield(self._opening[domain])
 
     async def _dial(self, domain: str) -> Line:
-        host, port = await _located(domain, self._dns)
+        host, port = await located(domain, self._dns)
         line = Line(self, s2s.Session(self._domain, remote=domain, initiator=True))
         try:
             await asyncio.get_running_loop().create_connection(lambda: line, host, port)
@@ -196,26 +193,6 @@ def _context(protocol: int, certificate: str, key: str, authority: str) -> ssl.S
     if protocol == ssl.PROTOCOL_TLS_SERVER:
         context.verify_mode = ssl.CERT_OPTIONAL  # who shows none is offered no EXTERNAL
     return context
-
-
-async def _located(domain: str, server: tuple[str, int]) -> tuple[str, int]:
-    """Where a domain's server is, by SRV (RFC 2782). Raises PeerError if the lab's DNS does not say."""
-    import dns.asyncquery
-    import dns.exception
-    import dns.message
-    import dns.rcode
-
-    question = dns.message.make_query(f"_xmpp-server._tcp.{domain}", "SRV")
-    try:
-        answer = await dns.asyncquery.udp(question, server[0], port=server[1], timeout=DNS_PATIENCE)
-    except (dns.exception.DNSException, OSError) as error:
-        raise PeerError(f"no stream to {domain}: the lab's DNS does not answer: {error}") from error
-    records = [record for rrset in answer.answer for record in rrset]
-    if not records:
-        code = dns.rcode.to_text(answer.rcode())
-        raise PeerError(f"no stream to {domain}: the lab's DNS names no server for it ({code})")
-    target = records[0].target.to_text(omit_final_dot=True)
-    return str(ipaddress.ip_address(target)), int(records[0].port)  # the lab's targets are addresses
 
 
 def _host(jid: str) -> str:

@@ -34,6 +34,18 @@ set_trust       {of, fingerprint, level ("trusted" | "distrusted" | "undecided")
 ping            {to, timeout} -> {seconds}
 iq              {xml, timeout} -> {xml}: any IQ, its answer
 
+Requests of a raw server-to-server peer (`software: scripted`; docs/agents.md), a device of another kind:
+
+peer_listen     {domain, host, port, certificate, key, authority (paths of PEM files), dns: [address, port]}
+                -> {}: streams are accepted at host and port
+peer_send       {xml} -> {stream}: one stanza, as it is, on our stream to the server of its `to`, opened if need be
+peer_raw        {to (domain), data} -> {stream}: these bytes (UTF-8) on that stream
+peer_behave     {pings?: bool, streams?: "answer" | "silent" | "refuse"} -> {}: whether pings are answered; how streams
+                that come in are met: as they should, with nothing, with a reset
+peer_close      {domain?, condition? (a stream error), abort?: bool (reset)} -> {streams: how many}: those with that
+                domain, or all, are gone; it still listens
+disconnect      {} -> {streams}: nothing listens, no stream is left
+
 Every request of a device may carry `timeout`, in seconds (30 if it does not): then it is given up, with kind "timeout".
 
 Events (all with event, device, at):
@@ -46,6 +58,8 @@ bounced         {message, by, condition, type, text}
 decrypted       {message, from, encryption, body, sender_key, trust, via}
 not-decrypted   {message, from, encryption, reason}
 presence        {from, type, room, codes: [...]}
+peer_stanza     {name, type, id, from, to, xml, stream}: a stanza came
+peer_stream     {state ("open" | "closed"), direction ("in" | "out"), domain, stream, reason}
 trouble         {message}: an error that no request asked about
 """
 

@@ -50,6 +50,8 @@ class Peer:
         self.domain = server.domain
         self.stanzas: list[Stanza] = []  # all that it was sent
         self._taken: set[int] = set()  # places of stanzas that `expect` has returned
+        self._ours: dict[str, str] = {}  # our open streams, to the domains they lead to
+        self._ends: list[tuple[str, str]] = []  # of our streams: domain, reason
         self._changed = asyncio.Event()
         self._agent: Agent | None = None
 
@@ -121,16 +123,17 @@ class Peer:
         `match` is a function of the stanza, or a text that stands in its XML, such as an id. Raises TimedOut with
         what came instead.
         """
-        try:
-            async with asyncio.timeout(seconds(within)):
-                while (found := self._find(match)) is None:
-                    self._changed.clear()
-                    await self._changed.wait()
-        except TimeoutError:
-            wanted = f"with {match!r}" if isinstance(match, str) else "that matches"
-            came = tuple(one.xml for one in self.stanzas[-EVIDENCE:]) or ("nothing came",)
-            raise TimedOut(f"{self.server} was sent no stanza {wanted} within {within}", came) from None
-        return found
+        if await self._until(lambda: self._found(match), within):
+            return self.stanzas[self._last]
+        wanted = f"with {match!r}" if isinstance(match, str) else "that matches"
+        came = tuple(one.xml for one in self.stanzas[-EVIDENCE:]) or ("nothing came",)
+        raise TimedOut(f"{self.server} was sent no stanza {wanted} within {within}", came)
+
+    async def closed(self, to: ServerHandle, within: str | float = PATIENCE) -> str:
+        """Wait until our stream to a server has ended, and say why. Raises TimedOut if it stays open."""
+        if await self._until(lambda: to.domain not in self._ours.values(), within):
+            return next((reason for domain, reason in reversed(self._ends) if domain == to.domain), "there was none")
+        raise TimedOut(f"the stream of {self.server} to {to} is still open after {within}")
 
     def accept(self, stanza: Stanza) -> None:
         """Count a message as delivered to whom it was for: its outcome says so from now on."""
@@ -178,12 +181,25 @@ class Peer:
             agent, self._agent = self._agent, None
             await agent.close()
 
-    def _find(self, match: Match) -> Stanza | None:
+    async def _until(self, holds: Callable[[], bool], within: str | float) -> bool:
+        """True once it holds, False if it does not in time."""
+        try:
+            async with asyncio.timeout(seconds(within)):
+                while not holds():
+                    self._changed.clear()
+                    await self._changed.wait()
+        except TimeoutError:
+            return False
+        return True
+
+    def _found(self, match: Match) -> bool:
+        """Whether there is such a stanza; it is then the last that was taken."""
         for place, one in enumerate(self.stanzas):
             if place not in self._taken and (match in one.xml if isinstance(match, str) else match(one)):
                 self._taken.add(place)
-                return one
-        return None
+                self._last = place
+                return True
+        return False
 
     def _event(self, data: dict[str, Any]) -> None:
         if data["event"] == "peer_stanza":
@@ -194,11 +210,18 @@ class Peer:
             self.stanzas.append(stanza)
             self._changed.set()
         elif data["event"] == "peer_stream":
-            way = "from" if data["direction"] == "in" else "to"
-            reason = f": {data['reason']}" if data["reason"] else ""
-            self._note(f"stream {way} {data['domain']} {data['state']}{reason}")
+            self._stream(data["stream"], data["domain"], data["direction"] == "out", data["state"], data["reason"])
         else:
             self._note(str(data.get("message", data)))
+
+    def _stream(self, name: str, domain: str, ours: bool, state: str, reason: str) -> None:
+        self._note(f"stream {'to' if ours else 'from'} {domain} {state}{reason and f': {reason}'}")
+        if ours and state == "open":
+            self._ours[name] = domain
+        elif ours:
+            self._ours.pop(name, None)
+            self._ends.append((domain, reason))
+        self._changed.set()
 
     def _note(self, text: str) -> None:
         self._record(Note(at=time.time(), by=self.server.name, text=text))

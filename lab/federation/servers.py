@@ -12,6 +12,7 @@ from lab.federation.people import Person
 from lab.federation.rooms import Room
 from lab.plan.layout import C2S_PORT
 from lab.servers import software
+from lab.topology.software import SPECIAL
 
 if TYPE_CHECKING:
     from lab.federation.network import Federation
@@ -51,7 +52,7 @@ class ServerHandle:
 
         Raises NotApplicable on a server where the lab makes no accounts.
         """
-        if self.spec.software in ("external", "scripted"):
+        if self.spec.software in SPECIAL:
             raise NotApplicable(f"the lab makes no accounts on {self.name}, which is {self.spec.software}")
         return await self._federation.make_person(self, name, encryption=encryption, trust=trust, devices=devices)
 

@@ -21,6 +21,7 @@ CASES = [
     ("omemo_first_contact", "pair,software=ejabberd+prosody"),
     ("omemo_two_devices", "pair,software=prosody+ejabberd"),
     ("plaintext_is_seen", "pair,software=prosody+ejabberd"),
+    ("scripted_peer", "scripted_peer"),
 ]
 
 

@@ -91,6 +91,17 @@ def test_an_end_that_cannot_probe_is_probed_even_if_it_stands_first():
     assert plan.server("home").probes == ("outside",)
 
 
+def test_nobody_probes_a_script_which_has_all_else_that_a_server_has():
+    servers = (server("home"), server("peer", "scripted"), server("outside", "external", address="127.0.0.1:7269"))
+    plan = build(Topology("t", "", servers, (Link("home", "peer"), Link("peer", "outside"))), PROCESSES)
+    peer = plan.server("peer")
+    assert {each.spec.name: each.probes for each in plan.servers} == {"home": (), "peer": (), "outside": ()}
+    assert (peer.address, peer.dns, peer.command) == ("127.91.1.1", ("127.91.0.2", 5401), ())
+    assert peer.certificate.domain == "peer.test"
+    assert plan.relay("home", "peer").to == ("127.91.1.1", 5269)
+    assert '"peer.test"' in plan.server("home").files[0].text
+
+
 def test_policy_lists_every_host_name_of_the_neighbours():
     config = build(island(), PROCESSES).server("home").files[0].text
     for host in ("island.test", "conference.island.test", "pubsub.public.test", "outside.test"):
@@ -127,6 +138,9 @@ BAD = [
     (island(servers=(server("a", tls=Tls.OFF),), links=()), PROCESSES, "set `authentication: dialback`"),
     (island(servers=(server("a", "external"),), links=()), PROCESSES, "needs an address"),
     (island(servers=(server("a", "external", address="host:1"),), links=()), PROCESSES, "needs an address"),
+    (island(servers=(server("a", "external", address="10.0.0.1:1"),), links=()), PROCESSES, "use one of 127.0.0.0/8"),
+    (island(servers=(server("a", "external", address="[::1]:1"),), links=()), PROCESSES, "::1 is not on this machine"),
+    (island(servers=(server("a", "external", address="127.91.9.9:1"),), links=()), PROCESSES, "lab's own network"),
     (island(servers=(replace(server("a"), version="0.9"),), links=()), PROCESSES, "use one of prosody@13.0"),
     (island(servers=(server("a", "openfire"),), links=()), PROCESSES, "server a: there is no server software"),
 ]

@@ -133,6 +133,16 @@ def test_every_container_is_closed_and_a_server_sees_its_own_folder_only(tmp_pat
     assert writable == {layout.server("a"), layout.server("b")}
 
 
+def test_an_agent_in_a_servers_place_has_its_address_and_reads_its_certificates_only(tmp_path):
+    layout, plan = Layout(tmp_path / "labs" / "x"), build(PAIR, GROUND)
+    spec = specs.agent_spec(layout, ("true",), "image", tmp_path, plan.server("b"))
+    assert spec.address == plan.server("b").address
+    assert spec.name == engine.name(layout, "b")
+    certs = layout.server("b") / "certs"
+    assert [(mount.target, mount.writable) for mount in spec.mounts if mount.source == certs] == [(str(certs), False)]
+    assert layout.server("b") not in [mount.source for mount in spec.mounts]
+
+
 def test_labs_of_the_same_name_in_two_homes_do_not_share_names():
     assert engine.name(Layout(Path("/a/labs/x")), "s") != engine.name(Layout(Path("/b/labs/x")), "s")
 

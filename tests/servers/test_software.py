@@ -16,7 +16,7 @@ KEYS = ScramKeys(b'sa"lt\\\n\xff', 4096, (b"\x01" * 20, b"\x02" * 20), (b"\x03" 
 
 
 def test_every_software_is_known_by_its_name():
-    assert names() == ("prosody", "ejabberd", "custom", "external")
+    assert names() == ("prosody", "ejabberd", "custom", "external", "scripted")
     for name in names():
         assert software(name).name == name
         assert software(name).hosts("x.test")[0] == "x.test"
@@ -34,7 +34,7 @@ def test_every_promise_has_a_refusal(name, kind):
     assert refusal.conditions and 0 < refusal.within <= 120
 
 
-@pytest.mark.parametrize("name", ["prosody", "ejabberd", "custom", "external"])
+@pytest.mark.parametrize("name", ["prosody", "ejabberd", "custom", "external", "scripted"])
 def test_only_a_users_own_server_is_told_the_password(name):
     kind = software(name)
     texts = [file.text for file in kind.initial_accounts("x.test", ["user1"], KEYS)]
