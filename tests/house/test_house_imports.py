@@ -23,7 +23,7 @@ ROOMS = {
     "slixmpp_omemo": ("lab/clients",),
     "oldmemo": ("lab/clients",),
     "omemo": ("lab/clients",),
-    "networkx": ("lab/topology", "lab/report"),
+    "networkx": ("lab/topology", "lab/report", "lab/load"),
     "pydantic": ("lab/topology", "lab/plan"),
     "ruamel": ("lab/topology",),
     "dns": ("lab/network",),

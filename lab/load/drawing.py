@@ -1,0 +1,160 @@
+"""How acts are drawn, a function for each kind of traffic: a look over the people once, then constant time each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from itertools import accumulate
+from random import Random
+from typing import NamedTuple
+
+from lab.errors import UserError
+from lab.load.people import People
+from lab.load.rooms import rooms
+from lab.load.social import contacts
+
+
+class Kind(StrEnum):
+    """What an act is."""
+
+    MESSAGE = "message"
+    ROOM = "room"
+    PRESENCE = "presence"
+    LOGIN = "login"
+    ROSTER = "roster"
+    ARCHIVE = "archive"
+    UPLOAD = "upload"
+
+
+class Act(NamedTuple):
+    """One thing to do. `receiver` is a user, for a room its number, and for all that has none the sender."""
+
+    kind: Kind
+    sender: int
+    receiver: int
+    size: int = 0  # bytes, of an upload only
+
+
+Draw = Callable[[], Act]
+
+
+@dataclass(frozen=True)
+class Part:
+    """A kind of traffic with its options, and how often it is drawn among others."""
+
+    name: str
+    number: int = 0  # its option: degree, size
+    weight: float = 1.0
+
+
+class Place:
+    """What a kind draws from: the worker's people and its own chance."""
+
+    def __init__(self, people: People, owned: range, drawn: Random, seed: int) -> None:
+        self.people, self.owned, self.seed = people, owned, seed
+        self.random = drawn.random
+
+    def senders(self, part: Part, able: Callable[[int], object]) -> Sequence[int]:
+        """The owned users who are able. Raises UserError if nobody is."""
+        found = [user for user in self.owned if able(user)]
+        if not found:
+            raise UserError(
+                f"traffic {part.name!r}: of this worker's {len(self.owned)} users nobody has anybody to write to; take "
+                f"more users, other links, or a number of workers without a factor in common with the number of "
+                f"servers ({self.people.servers})"
+            )
+        return self.owned if len(found) == len(self.owned) else found
+
+
+def local(place: Place, part: Part) -> Draw:
+    """Messages to somebody else on the sender's own server."""
+    people, random = place.people, place.random
+    servers = people.servers
+    counts = [people.count(server) for server in range(servers)]
+    senders = place.senders(part, lambda user: counts[user % servers] > 1)
+    many = len(senders)
+
+    def draw() -> Act:
+        sender = senders[int(random() * many)]
+        server = sender % servers
+        # One of the others: from the sender's own place on, everybody moves up by one.
+        other = int(random() * (counts[server] - 1))
+        return Act(Kind.MESSAGE, sender, server + servers * (other + (other >= sender // servers)))
+
+    return draw
+
+
+def neighbours(place: Place, part: Part) -> Draw:
+    """Messages to somebody on a linked server."""
+    people, random = place.people, place.random
+    servers, linked = people.servers, people.neighbours
+    counts = [people.count(server) for server in range(servers)]
+    senders = place.senders(part, lambda user: linked[user % servers])
+    many = len(senders)
+
+    def draw() -> Act:
+        sender = senders[int(random() * many)]
+        others = linked[sender % servers]
+        server = others[int(random() * len(others))]
+        return Act(Kind.MESSAGE, sender, server + servers * int(random() * counts[server]))
+
+    return draw
+
+
+def social(place: Place, part: Part) -> Draw:
+    """Messages to somebody the sender knows."""
+    known, random = contacts(place.people, part.number, place.seed), place.random
+    senders = place.senders(part, known.__getitem__)
+    many = len(senders)
+
+    def draw() -> Act:
+        sender = senders[int(random() * many)]
+        others = known[sender]
+        return Act(Kind.MESSAGE, sender, others[int(random() * len(others))])
+
+    return draw
+
+
+def room(place: Place, part: Part) -> Draw:
+    """Messages to the sender's room."""
+    of = {user: room.number for room in rooms(place.people, part.number, place.seed) for user in room.members}
+    owned, many, random = place.owned, len(place.owned), place.random
+
+    def draw() -> Act:
+        sender = owned[int(random() * many)]
+        return Act(Kind.ROOM, sender, of[sender])
+
+    return draw
+
+
+def alone(kind: Kind) -> Callable[[Place, Part], Draw]:
+    """Acts of that kind, which need nobody else."""
+
+    def build(place: Place, part: Part) -> Draw:
+        size = part.number if kind is Kind.UPLOAD else 0
+        owned, many, random = place.owned, len(place.owned), place.random
+
+        def draw() -> Act:
+            sender = owned[int(random() * many)]
+            return Act(kind, sender, sender, size)
+
+        return draw
+
+    return build
+
+
+def mixed(draws: list[Draw], weights: list[float], drawn: Random) -> Draw:
+    """Acts of several kinds, by weight."""
+    edges, random = list(accumulate(weights)), drawn.random
+    whole = edges[-1]
+    pairs = list(zip(edges, draws, strict=True))
+
+    def draw() -> Act:
+        at = random() * whole
+        for edge, one in pairs:  # a handful
+            if at < edge:
+                return one()
+        return draws[-1]()
+
+    return draw
