@@ -59,6 +59,7 @@ class Line(asyncio.Protocol):
         self.gone: asyncio.Future[str] = loop.create_future()
         self._reason = ""
         self._upgrade: asyncio.Task[None] | None = None
+        self._early: bytearray | None = None  # while TLS is shaken hands for: what comes before we know that it is up
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """TCP is up."""
@@ -71,7 +72,9 @@ class Line(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Bytes came."""
-        if self.session.initiator or self.session.ready or self._peer.way == "answer":
+        if self._early is not None:
+            self._early += data
+        elif self.session.initiator or self.session.ready or self._peer.way == "answer":
             self.carry_out(self.session.receive(data))
 
     def carry_out(self, commands: list[s2s.Command]) -> None:
@@ -81,6 +84,7 @@ class Line(asyncio.Protocol):
                 case s2s.Send(data):
                     self.transport.write(data)
                 case s2s.StartTls():
+                    self._early = bytearray()
                     self._upgrade = asyncio.create_task(self._secure())
                 case s2s.Ready():
                     self.opened.set_result(None)
@@ -105,7 +109,10 @@ class Line(asyncio.Protocol):
             return
         certificate = self.transport.get_extra_info("peercert") or {}
         names = (value for kind, value in certificate.get("subjectAltName", ()) if kind == "DNS")
+        early, self._early = self._early, None
         self.carry_out(self.session.secured(frozenset(names)))
+        if early:
+            self.data_received(bytes(early))
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection is gone, whoever ended it."""

@@ -3,9 +3,11 @@
 from lab.federation.messages import Message
 from lab.federation.network import Fault, Federation
 from lab.federation.outcomes import Bounce, Delivers, Delivery, Outcome, Promise, Refuses
+from lab.federation.peers import Peer
 from lab.federation.people import Device, Person
 from lab.federation.rooms import Room
 from lab.federation.servers import LinkHandle, ServerHandle
+from lab.federation.stanzas import Stanza
 
 __all__ = [
     "Bounce",
@@ -17,9 +19,11 @@ __all__ = [
     "LinkHandle",
     "Message",
     "Outcome",
+    "Peer",
     "Person",
     "Promise",
     "Refuses",
     "Room",
     "ServerHandle",
+    "Stanza",
 ]

@@ -104,9 +104,12 @@ async def test_what_up_says_is_enough_and_messages_go_both_ways(tmp_path: Path) 
     topology = Topology("by-hand", "", (mine, HOME), (Link("mine", "home"),))
     told: asyncio.Queue[str] = asyncio.Queue()
     starting = asyncio.create_task(up(topology, runtime="processes", owned=True, progress=told.put_nowait, patience=90))
-    said = None
-    while said is None:
-        said = SAID.search(await asyncio.wait_for(told.get(), 60))
+    try:
+        said = await what_is_said(told)
+    except TimeoutError:
+        starting.cancel()
+        await asyncio.wait([starting])
+        raise
     assert said[1] == mine.address
     certs = Path(said[4])
     password = (certs.parent.parent.parent / "secret").read_text().split()[0]
@@ -122,6 +125,14 @@ async def test_what_up_says_is_enough_and_messages_go_both_ways(tmp_path: Path) 
         finally:
             await lab.down()
     assert not certs.exists()
+
+
+async def what_is_said(told: asyncio.Queue[str]) -> re.Match[str]:
+    """The sentence for the person who runs the server."""
+    async with asyncio.timeout(30):
+        while not (said := SAID.search(await told.get())):
+            pass
+        return said
 
 
 async def both_ways(lab, c2s: int, folder: Path) -> None:

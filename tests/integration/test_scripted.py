@@ -118,6 +118,19 @@ async def test_a_certificate_that_proves_nothing_opens_nothing(scripts, tmp_path
         assert a.stanzas == []
 
 
+@pytest.mark.parametrize("time", range(5))
+async def test_inside_the_script_for_a_debugger(scripts, time: int, tmp_path: Path) -> None:
+    """On this loop, another than that of an agent: TLS is up at one end before the other end knows."""
+    with Recorder(tmp_path / "history.jsonl") as history:
+        async with (
+            Federation(scripts, history, inline=True) as federation,
+            federation.peer() as a,
+            federation.server("b").peer() as b,
+        ):
+            assert await a.ping(b.server) < 20
+            assert await b.ping(a.server) < 20
+
+
 async def test_wrong_use_says_what_to_do(scripts, tmp_path: Path) -> None:
     async with federation_of(scripts, tmp_path) as federation:
         with pytest.raises(UserError, match="inside `async with`"):
