@@ -31,6 +31,11 @@ CHECKS: dict[str, Check] = {
 
 SKIPPED = "skipped"
 _CODES = {Value.VALID: exits.VALID, Value.FAILED: exits.FAILED, Value.UNKNOWN: exits.UNKNOWN}
+_BROKE_OFF = {
+    "lab-error": "The lab failed",
+    "script-error": "The scenario broke off",
+    "interrupted": "The run was interrupted",
+}
 _RANKS = (Value.FAILED, Value.UNKNOWN, Value.VALID)
 
 
@@ -108,7 +113,7 @@ def _end(record: Record) -> list[Verdict]:
         return []
     if ended.how == "expectation":
         return [Verdict("run", Value.FAILED, f"The scenario ended early: {ended.detail}")]
-    how = {"lab-error": "The lab failed", "interrupted": "The run was interrupted"}.get(ended.how, ended.how)
+    how = _BROKE_OFF.get(ended.how, ended.how)
     return [Verdict("run", Value.UNKNOWN, f"{how}: {ended.detail}")]
 
 

@@ -1,4 +1,7 @@
-"""Which lab a verb means: the one that is named, or the only one that is up."""
+"""Which lab a verb means: the one that is named, or the only one that is up.
+
+A lab that a run or a test holds is not meant while there is one that somebody started with `up`.
+"""
 
 from __future__ import annotations
 
@@ -16,11 +19,12 @@ async def the_lab(name: str | None) -> Lab:
 
 
 async def only_name() -> str:
-    """The name of the only lab there is. Raises UserError if there is none, or more than one."""
+    """The name of the only lab there is, those that end with a process aside. Raises UserError if that is not one."""
     from lab.errors import UserError
     from lab.runtime import lab as labs
 
-    names = [one.name for one in await labs.status()]
+    up = await labs.status()
+    names = [one.name for one in up if not one.owned] or [one.name for one in up]
     if not names:
         raise UserError("no lab is up; start one with: xmpplab up TOPOLOGY")
     if len(names) > 1:

@@ -55,7 +55,7 @@ class Outcome:
 async def perform(request: Request, progress: Progress) -> list[Outcome]:
     """Run everything that was asked for. Raises UserError before anything is started, MissingError."""
     from lab.runner.scenarios import load as load_scenarios
-    from lab.topology.files import load as load_topology
+    from lab.topology.files import load_all
 
     infos = [info for name in request.scenarios for info in load_scenarios(name)]
     if request.lab and request.topologies:
@@ -65,10 +65,12 @@ async def perform(request: Request, progress: Progress) -> list[Outcome]:
 
         if request.lab is None:
             progress("no topology was given: on the lab that is up")
-        return await _all_on(await the_lab(request.lab), infos, request, progress)
-    topologies = [load_topology(each) for each in request.topologies]
+        lab = await the_lab(request.lab)
+        if request.inline and lab.runtime.name != "processes":
+            raise UserError(f"--inline needs a lab of processes, and {lab.name} is in containers")
+        return await _all_on(lab, infos, request, progress)
     outcomes: list[Outcome] = []
-    for topology in topologies:
+    for topology in load_all(request.topologies):
         outcomes += await _on_topology(topology, infos, request, progress)
     return outcomes
 

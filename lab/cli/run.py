@@ -37,7 +37,7 @@ def run(
     ] = "10min",
     runs: Annotated[Path, typer.Option("--runs", metavar="FOLDER", help="Where the runs' folders go.")] = Path("runs"),
     inline: Annotated[
-        bool, typer.Option("--inline", help="People's devices in this process, for a debugger (processes only).")
+        bool, typer.Option("--inline", help="People's devices in this process, for a debugger; takes processes.")
     ] = False,
 ) -> None:
     """Run scenarios on topologies, and judge them.
@@ -46,13 +46,16 @@ def run(
     """
     from lab.cli.edge import work
     from lab.cli.performance import Request, perform
+    from lab.errors import UserError
     from lab.topology.units import seconds
 
+    if inline and runtime is RuntimeChoice.CONTAINERS:
+        raise UserError("--inline needs --runtime processes: devices in containers cannot be in this process")
     request = Request(
         scenarios=tuple(scenarios),
         topologies=tuple(topologies or ()),
         lab=name,
-        runtime=runtime.value,
+        runtime=(RuntimeChoice.PROCESSES if inline else runtime).value,
         keep=keep,
         within=seconds(timeout),
         runs=runs,

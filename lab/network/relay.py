@@ -178,8 +178,8 @@ class End(asyncio.Protocol):
     def _acknowledge(self) -> None:
         """Let the kernel acknowledge at once. The setting lasts for one read only (tcp(7)).
 
-        Where answers take a while, nothing carries the acknowledgement and the kernel waits 40 ms with it; a sender with
-        Nagle's algorithm on, as servers have, holds its next stanza back until then: a delay that nobody asked for.
+        Where answers take a while, nothing carries the acknowledgement and the kernel waits 40 ms with it; a sender
+        with Nagle's algorithm on, as servers have, holds its next stanza back until then: a delay nobody asked for.
         """
         self.transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
 

@@ -4,7 +4,9 @@ This is the edge where a scenario's errors end, each once, as what they mean:
 
     ExpectationFailed, another AssertionError   expectation      the run failed
     NotApplicable                               not-applicable   a counted skip
-    LabError, any other error, the deadline     lab-error        nothing certain is known: unknown
+    LabError                                    lab-error        nothing certain is known: unknown
+    UserError, SystemExit, any other error,
+    the deadline                                script-error     the scenario broke off: unknown
     cancelled (Ctrl-C, SIGTERM)                 interrupted      what is there is written, then it goes on upwards
 
 The verdict comes from outside (`conclude`): the runner makes histories and does not judge them.
@@ -21,7 +23,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Protocol
 
-from lab.errors import LabError, NotApplicable
+from lab.errors import LabError, NotApplicable, UserError
 from lab.history.events import Expectation, RunEnded, RunStarted
 from lab.history.recorder import Recorder
 from lab.plan import files
@@ -36,7 +38,8 @@ SCENARIO_DEADLINE = 600.0
 # Markers and feeds have deadlines of their own; this is for a lab that does not answer at all.
 SETTLE_DEADLINE = 120.0
 
-FINISHED, EXPECTATION, LAB_ERROR = "finished", "expectation", "lab-error"
+FINISHED, EXPECTATION = "finished", "expectation"
+LAB_ERROR, SCRIPT_ERROR = "lab-error", "script-error"
 NOT_APPLICABLE, INTERRUPTED = "not-applicable", "interrupted"
 
 
@@ -146,7 +149,7 @@ async def _perform(info: ScenarioInfo, open_federation: Opener, recorder: Record
             if ended.how == NOT_APPLICABLE:
                 return ended
             async with asyncio.timeout(SETTLE_DEADLINE):
-                if ended.how != LAB_ERROR:
+                if ended.how not in (LAB_ERROR, SCRIPT_ERROR):
                     await federation.settle()
                 await federation.collect()
     except Exception as error:  # noqa: BLE001 - the edge of a run
@@ -167,10 +170,14 @@ async def _tell(info: ScenarioInfo, federation: Running, recorder: Recorder, wit
             return _end(EXPECTATION, _plain_assertion(error, info, recorder))
         except NotApplicable as error:
             return _end(NOT_APPLICABLE, str(error))
+        except SystemExit as error:  # a script's habit; the verdict is still the lab's to give
+            return _end(SCRIPT_ERROR, f"{_place(error, info)}: sys.exit({error.code!r}){_doing(run, error)}")
         except Exception as error:  # noqa: BLE001 - the edge of somebody else's script
             if limit.expired():
-                return _end(LAB_ERROR, f"the scenario was not over after {within:g} s{_doing(run, error)}")
-            return _end(LAB_ERROR, _describe(error, info) + _doing(run, error))
+                where = _place(error.__cause__ or error, info)
+                return _end(SCRIPT_ERROR, f"{where}: not over after {within:g} s{_doing(run, error)}")
+            lab_failed = isinstance(error, LabError) and not isinstance(error, UserError)
+            return _end(LAB_ERROR if lab_failed else SCRIPT_ERROR, _describe(error, info) + _doing(run, error))
     return _end(FINISHED, "")
 
 
@@ -188,14 +195,14 @@ def _and_then(ended: RunEnded | None, error: Exception) -> RunEnded:
     if ended is None:
         return _end(LAB_ERROR, f"the federation could not be opened: {said}")
     text = f"the lab failed while the run was wound up: {said}"
-    if ended.how in (EXPECTATION, LAB_ERROR):
+    if ended.how in (EXPECTATION, LAB_ERROR, SCRIPT_ERROR):
         return _end(ended.how, f"{ended.detail}; then {text}")
     return _end(LAB_ERROR, text)
 
 
 def _describe(error: Exception, info: ScenarioInfo) -> str:
-    """A lab's error says what to do itself; any other is told with the scenario's line that it came from."""
-    return str(error) if isinstance(error, LabError) else f"{_place(error, info)}: {_text(error)}"
+    """What went wrong, with the scenario's line that it came from."""
+    return f"{_place(error, info)}: {_text(error)}"
 
 
 def _place(error: BaseException, info: ScenarioInfo) -> str:

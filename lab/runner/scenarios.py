@@ -127,16 +127,16 @@ def _import(path: Path) -> ModuleType:
     except SyntaxError as error:
         del sys.modules[name]
         raise UserError(f"{error.filename}:{error.lineno}:{error.offset}: {error.msg}") from error
-    except Exception as error:  # whatever somebody else's file does when it is imported
+    except (Exception, SystemExit) as error:  # whatever somebody else's file does when it is imported
         del sys.modules[name]
         raise UserError(f"{path}:{_line(error, path)}: {_said(error)}") from error
     return module
 
 
-def _line(error: Exception, path: Path) -> int:
+def _line(error: BaseException, path: Path) -> int:
     frames = traceback.extract_tb(error.__traceback__)
     return next((frame.lineno or 1 for frame in reversed(frames) if frame.filename == str(path)), 1)
 
 
-def _said(error: Exception) -> str:
+def _said(error: BaseException) -> str:
     return str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"

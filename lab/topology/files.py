@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -48,6 +49,19 @@ def load(source: str | Path) -> spec.Topology:
             return _judge(document, Path(), re.sub(r"[:,].*", "", source) + _size(document))
         source = path
     return _judge(_read(source), source.parent, _name(source))
+
+
+def load_all(sources: Iterable[str | Path]) -> list[spec.Topology]:
+    """Read several topologies, in their order. Raises UserError with what is wrong with all of them, at once."""
+    topologies, wrong = [], []
+    for source in sources:
+        try:
+            topologies.append(load(source))
+        except UserError as error:
+            wrong.append(str(error))
+    if wrong:
+        raise UserError("\n".join(wrong))
+    return topologies
 
 
 def _path(text: str) -> Path | None:

@@ -81,7 +81,14 @@ def test_an_early_end_fails_even_without_its_event():
     assert (judgement.value, "story.py:7" in judgement.sentence) == ("failed", True)
 
 
-@pytest.mark.parametrize(("how", "said"), [("lab-error", "The lab failed: why"), ("interrupted", "interrupted: why")])
+@pytest.mark.parametrize(
+    ("how", "said"),
+    [
+        ("lab-error", "The lab failed: why"),
+        ("script-error", "The scenario broke off: why"),
+        ("interrupted", "interrupted: why"),
+    ],
+)
 def test_a_run_that_the_lab_or_a_signal_ended_is_unknown(how, said):
     judgement = judged(story().finish(how=how, detail="why"))
     assert judgement.value == "unknown"

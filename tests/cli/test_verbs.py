@@ -90,6 +90,10 @@ def test_no_verb_is_bad_usage(capsys: pytest.CaptureFixture[str]) -> None:
         ["run", "no_such_scenario", "-t", "ring:3"],
         ["run", "everyone_writes", "-t", "ring:3", "--name", "x"],
         ["run", "everyone_writes", "-t", "ring:3", "--timeout", "5"],
+        ["run", "everyone_writes", "-t", "ring:3", "--runtime", "containers", "--inline"],
+        ["down", ".."],
+        ["down", ""],
+        ["up", "ring:3", "--name", "a/b"],
         ["down"],
         ["down", "nobody"],
         ["down", "nobody", "--all"],
@@ -118,6 +122,14 @@ def test_errors_of_a_topology_come_all_at_once(tmp_path: Path, capsys: pytest.Ca
     assert run(app, ["up", "bad.yaml", "--dry-run"]) == 64
     told = capsys.readouterr().err
     assert "bad.yaml:2:" in told and "bad.yaml:3:" in told
+
+
+def test_errors_of_several_topologies_come_all_at_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("one", "two"):
+        (tmp_path / f"{name}.yaml").write_text(f"name: {name}\nservers: {{a: {{userz: 1}}}}\n")
+    assert run(app, ["run", "everyone_writes", "-t", "one.yaml", "-t", "ring:3", "-t", "two.yaml"]) == 64
+    told = capsys.readouterr().err
+    assert "one.yaml:2:" in told and "two.yaml:2:" in told
 
 
 def test_dry_run_as_tables(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,7 +2,9 @@
 
 import asyncio
 import json
+import re
 import stat
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -123,6 +125,14 @@ async def crashing(federation):
         1 / 0  # noqa: B018
 
 
+async def leaving(federation):
+    sys.exit(0)
+
+
+async def asking_wrongly(federation):
+    raise UserError("there is no server nobody")
+
+
 async def lab_breaking(federation):
     federation.send()
     raise PeerError("home refused to make an account")
@@ -137,11 +147,13 @@ ENDS = {
     "assert": (asserting, "expectation", "failed", 1, "three is not four"),
     "bug-of-the-script": (
         crashing,
-        "lab-error",
+        "script-error",
         "unknown",
         2,
         "ZeroDivisionError: division by zero, in the step 'dividing'",
     ),
+    "leaving": (leaving, "script-error", "unknown", 2, "sys.exit(0)"),
+    "wrong-call": (asking_wrongly, "script-error", "unknown", 2, "test_run.py:"),
     "error-of-the-lab": (lab_breaking, "lab-error", "unknown", 2, "home refused to make an account"),
     "not-applicable": (not_for_this, "not-applicable", "skipped", 2, "no two servers of this topology are unlinked"),
 }
@@ -156,7 +168,7 @@ async def test_each_end_is_what_it_means(name, tmp_path):
     assert said in ended.detail
     assert fake.closed
     assert fake.settled == (how == "expectation")
-    assert fake.collected == (how in ("expectation", "lab-error"))
+    assert fake.collected == (how in ("expectation", "lab-error", "script-error"))
     assert result.skipped == (how == "not-applicable")
 
 
@@ -192,7 +204,7 @@ async def test_a_scenario_that_hangs_is_ended_with_its_step(tmp_path):
 
     result, fake = await perform(tmp_path, hanging, within=0.05)
     assert result.value == "unknown"
-    assert "not over after 0.05 s, in the step 'waiting for nothing'" in result.sentence
+    assert re.search(r"test_run.py:\d+: not over after 0.05 s, in the step 'waiting for nothing'", result.sentence)
     assert fake.closed
 
 

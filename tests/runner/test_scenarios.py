@@ -74,6 +74,7 @@ BAD = {
     "raises": ("import os\n\nos.no_such_thing\n", ":3: AttributeError: "),
     "raises-inside": ("def f():\n    return 1 / 0\n\nf()\n", ":2: ZeroDivisionError: "),
     "missing-import": ("import no_such_module_anywhere\n", ":1: ModuleNotFoundError: "),
+    "leaves": ("import sys\nsys.exit(1)\n", ":2: SystemExit: 1"),
     "nothing": ("x = 1\n", ":1: no scenario in here"),
     "not-async": (
         "from lab import scenario\n@scenario()\ndef f(federation): pass\n",
