@@ -1,0 +1,126 @@
+"""Streams of XML, cut into stanzas, at the least cost per message.
+
+Of a message only the attributes are kept: its mark (see lab.load.stanzas) is in the id. Everything else, errors
+included, becomes a small tree. A message is handed on at its end, when a client could show it.
+
+One parser reads one stream; after STARTTLS and after SASL a new stream begins (RFC 6120 section 4.3.3).
+Names keep their prefixes ("stream:features"): every server in use writes them so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from xml.parsers import expat
+
+from lab.errors import PeerError
+
+#: Elements inside each other: a stanza deeper than this is an attack or a mistake.
+DEEPEST = 64
+
+
+class Element:
+    """An element: `name` as written, attributes, children, text."""
+
+    __slots__ = ("attributes", "children", "name", "text")
+
+    def __init__(self, name: str, attributes: dict[str, str]) -> None:
+        self.name = name
+        self.attributes = attributes
+        self.children: list[Element] = []
+        self.text = ""
+
+    def find(self, name: str) -> Element | None:
+        """The first child of that name."""
+        return next((child for child in self.children if child.name == name), None)
+
+    def walk(self) -> Iterator[Element]:
+        """The element and all below it."""
+        yield self
+        for child in self.children:
+            yield from child.walk()
+
+    def __repr__(self) -> str:
+        inside = self.text or "".join(map(repr, self.children))
+        return f"<{self.name} {self.attributes}>{inside}</{self.name}>"[:300]
+
+
+class Parser:
+    """Feeds on bytes as they come; calls `on_message(attributes)`, `on_element(element)`, at the end `on_close`.
+
+    `on_element` gets all that is no message: negotiation, presence, iq, errors.
+    """
+
+    __slots__ = ("_depth", "_expat", "_message", "_on_close", "_on_element", "_on_message", "_stack")
+
+    def __init__(
+        self,
+        on_message: Callable[[dict[str, str]], None],
+        on_element: Callable[[Element], None],
+        on_close: Callable[[], None],
+    ) -> None:
+        self._on_message, self._on_element, self._on_close = on_message, on_element, on_close
+        self._depth = 0
+        self._message: dict[str, str] | None = None
+        self._stack: list[Element] = []
+        parser = self._expat = expat.ParserCreate("utf-8")
+        parser.StartElementHandler = self._start
+        parser.EndElementHandler = self._end
+        parser.CharacterDataHandler = self._text
+        parser.StartDoctypeDeclHandler = _refused
+        if defer := getattr(parser, "SetReparseDeferralEnabled", None):
+            defer(False)  # expat 2.6 would hold back a stanza whose tag came in two parts until more arrives
+
+    def feed(self, data: bytes | memoryview) -> None:
+        """Take what has arrived. Raises PeerError for what is not a stream of XML."""
+        try:
+            self._expat.Parse(data, False)
+        except expat.ExpatError as error:
+            raise PeerError(f"not XML: {error}: {bytes(data[:200])!r}") from error
+
+    def redirect(self, on_message: Callable[[dict[str, str]], None], on_element: Callable[[Element], None]) -> None:
+        """Negotiation is over: hand on to these. Texts do not matter any more, which is one call less per message."""
+        self._on_message, self._on_element = on_message, on_element
+        self._expat.CharacterDataHandler = None
+
+    def close(self) -> None:
+        """Let go of everything; nothing is handed on any more, not even of the bytes being read."""
+        parser = self._expat
+        parser.StartElementHandler = parser.EndElementHandler = parser.CharacterDataHandler = None
+        parser.StartDoctypeDeclHandler = None
+
+    def _start(self, name: str, attributes: dict[str, str]) -> None:
+        depth = self._depth
+        self._depth = depth + 1
+        if depth == 1:
+            if name == "message" and attributes.get("type") != "error":
+                self._message = attributes
+            else:
+                self._stack.append(Element(name, attributes))
+        elif depth > 1:
+            if depth > DEEPEST:
+                raise PeerError(f"a stanza of more than {DEEPEST} levels")
+            if self._message is None:
+                element = Element(name, attributes)
+                self._stack[-1].children.append(element)
+                self._stack.append(element)
+
+    def _end(self, _name: str) -> None:
+        depth = self._depth = self._depth - 1
+        if self._message is not None:
+            if depth == 1:
+                message, self._message = self._message, None
+                self._on_message(message)
+        elif depth:
+            element = self._stack.pop()
+            if depth == 1:
+                self._on_element(element)
+        else:
+            self._on_close()
+
+    def _text(self, data: str) -> None:
+        if self._stack:
+            self._stack[-1].text += data
+
+
+def _refused(*_: object) -> None:
+    raise PeerError("the server sends a document type, which RFC 6120 section 11.1 forbids")

@@ -1,0 +1,239 @@
+"""One user's session, over all the connections that carry it.
+
+    offline --connect--> online --connection lost--> returning --resumed, or anew--> online --leave--> offline
+
+Rules:
+- what is sent while no connection stands is kept and sent upon return;
+- a resumed session sends again what the server does not have, and nothing else (XEP-0198 section 5);
+- where the server resumes nothing, the user logs in anew and sends again what was never acknowledged: whether it
+  had come the server alone knows, and the judge counts it if it comes twice;
+- one who cannot return within PATIENCE is gone, which is told once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from random import Random
+
+from lab.errors import PeerError
+from lab.load import login, stanzas
+from lab.load.management import MODULO, Management
+from lab.load.parser import Element
+from lab.load.spec import Endpoint, Load
+from lab.load.wire import Wire
+
+LOGIN_PATIENCE = 30.0  # seconds for one login: a server that makes accounts or keys meanwhile may take ten
+FIRST_DELAY = 0.1  # seconds before the first attempt to return; doubled each time, and dealt out by chance
+LONGEST_DELAY = 5.0
+PATIENCE = 60.0  # seconds of attempts until a user is given up
+
+
+@dataclass
+class Common:
+    """What all sessions of a worker share."""
+
+    load: Load
+    on_message: Callable[[Session, dict[str, str]], None]  # attributes
+    on_stanza: Callable[[Session, Element], None]  # presence, results, errors
+    on_return: Callable[[Session, bool], None]  # whether it was resumed
+    on_gone: Callable[[Session, str], None]
+    chance: Random
+    context: ssl.SSLContext | None = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.context = login.context_for(self.load.security, self.load.authority)
+
+
+class Session:
+    """A user; `number` is the one in the load, of all workers."""
+
+    __slots__ = ("_common", "_kept", "_management", "_ready", "_returning", "_wire", "endpoint", "number", "user")
+
+    def __init__(self, common: Common, number: int, user: str, endpoint: Endpoint) -> None:
+        self.number, self.user, self.endpoint = number, user, endpoint
+        self._common = common
+        self._wire: Wire | None = None
+        self._management: Management | None = None
+        self._kept: list[bytes] = []  # sent while there was neither connection nor management
+        self._ready: asyncio.Future[None] | None = None
+        self._returning: asyncio.Task[None] | None = None
+
+    @property
+    def online(self) -> bool:
+        """Whether what is sent now goes out now."""
+        return self._wire is not None
+
+    @property
+    def context(self) -> ssl.SSLContext | None:
+        """What TLS connections to the server are made with."""
+        return self._common.context
+
+    async def connect(self) -> None:
+        """Log in; returns once the server has taken note that the user is available, where it can say so.
+
+        Raises PeerError, OSError, TimeoutError.
+        """
+        await self._login()
+
+    def send(self, stanza: bytes) -> None:
+        """Send a stanza, or keep it until the session is online again."""
+        wire, management = self._wire, self._management
+        if management is not None:
+            if management.sent(stanza) and wire is not None:
+                stanza += stanzas.REQUEST
+        elif wire is None:
+            self._kept.append(stanza)
+        if wire is not None:
+            wire.write(stanza)
+
+    def ask(self) -> None:
+        """Ask the server what it has, if something is unacknowledged. To be called now and then."""
+        if self._wire is not None and self._management is not None and self._management.ask():
+            self._wire.write(stanzas.REQUEST)
+
+    def drop(self, reason: str = "dropped on purpose") -> None:
+        """Break the connection, as a bad network does; the session returns by itself."""
+        if self._wire is not None:
+            self._wire.abort(reason)
+
+    def leave(self) -> Wire | None:
+        """Log out; what is unacknowledged by now stays so. Returns what closes by itself then."""
+        if self._returning is not None:
+            self._returning.cancel()
+        wire, self._wire, self._management = self._wire, None, None
+        if wire is not None:
+            wire.serve(_unheard, _unheard, _unheard)
+            wire.write(stanzas.CLOSE)
+            wire.close()
+        return wire
+
+    # -- login
+
+    async def _login(self) -> bool:
+        """Whether the session was resumed."""
+        common, endpoint = self._common, self.endpoint
+        async with asyncio.timeout(LOGIN_PATIENCE):
+            wire, features = await login.authenticated(
+                endpoint, self.user, common.load.password, common.load.security, common.context
+            )
+            try:
+                if await self._resumed(wire):
+                    return True
+                await self._anew(wire, features)
+            except BaseException:
+                self._ready = None
+                wire.abort("the login failed")
+                raise
+            return False
+
+    async def _resumed(self, wire: Wire) -> bool:
+        management = self._management
+        if management is None or not management.identity:
+            return False
+        wire.write(stanzas.resume(management.identity, management.handled % MODULO))
+        element = await wire.read()
+        if element.name != "resumed":
+            management.identity = ""  # this stream is over; what it had is told if the server knows (section 5)
+            if "h" in element.attributes:
+                management.acknowledge(element.attributes["h"])
+            return False
+        management.acknowledge(element.attributes.get("h"))
+        self._wire = wire
+        wire.serve(self._message, self._element, self._lost)
+        if again := management.again():
+            wire.write(again)
+        return True
+
+    async def _anew(self, wire: Wire, features: Element) -> None:
+        wire.write(stanzas.bind(stanzas.RESOURCE))
+        bound = await login.expected(wire, "iq")
+        if bound.attributes.get("type") != "result":
+            raise PeerError(f"{self.user}@{self.endpoint.domain} gets no resource: {bound!r}")
+        before = self._management.unacknowledged if self._management is not None else []
+        self._management = await self._managed(wire, features)
+        self._kept = before + self._kept
+        self._wire = wire
+        wire.serve(self._message, self._element, self._lost)
+        await self._available(wire)
+        kept, self._kept = self._kept, []
+        for stanza in kept:
+            self.send(stanza)
+
+    async def _managed(self, wire: Wire, features: Element) -> Management | None:
+        sm = features.find("sm")
+        if not self._common.load.resumption or sm is None or sm.attributes.get("xmlns") != stanzas.MANAGEMENT:
+            return None
+        wire.write(stanzas.ENABLE)
+        enabled = await login.expected(wire, "enabled")
+        resumes = enabled.attributes.get("resume") in ("true", "1")
+        return Management(enabled.attributes.get("id", "") if resumes else "")
+
+    async def _available(self, wire: Wire) -> None:
+        """Send presence; with management returns once the server has it."""
+        self.send(stanzas.PRESENCE)
+        if self._management is None or not self._management.ask():
+            return
+        self._ready = asyncio.get_running_loop().create_future()
+        wire.write(stanzas.REQUEST)
+        await self._ready
+        self._ready = None
+
+    # -- what comes
+
+    def _message(self, attributes: dict[str, str]) -> None:
+        if self._management is not None:
+            self._management.handled += 1
+        self._common.on_message(self, attributes)
+
+    def _element(self, element: Element) -> None:
+        name, management = element.name, self._management
+        if name in ("iq", "presence", "message"):
+            if management is not None:
+                management.handled += 1
+            if name == "iq" and element.attributes.get("type") in ("get", "set"):
+                self.send(stanzas.refusal(element.attributes))
+            else:
+                self._common.on_stanza(self, element)
+        elif name == "r" and management is not None and self._wire is not None:
+            self._wire.write(stanzas.answer(management.handled % MODULO))
+        elif name == "a" and management is not None:
+            management.acknowledge(element.attributes.get("h"))
+            if self._ready is not None and not self._ready.done():
+                self._ready.set_result(None)
+        elif name == "stream:error" and self._wire is not None:
+            self._wire.abort(f"the server ends the stream: {[child.name for child in element.children]}")
+
+    # -- the way back
+
+    def _lost(self, reason: str) -> None:
+        if self._wire is None:
+            return
+        self._wire = None
+        if self._ready is not None:  # the login under way tells of it
+            if not self._ready.done():
+                self._ready.set_exception(PeerError(reason))
+            return
+        self._returning = asyncio.get_running_loop().create_task(self._return(reason))
+
+    async def _return(self, reason: str) -> None:
+        loop, common = asyncio.get_running_loop(), self._common
+        deadline, delay = loop.time() + PATIENCE, FIRST_DELAY
+        while True:
+            await asyncio.sleep(delay * common.chance.uniform(0.5, 1.0))
+            try:
+                resumed = await self._login()
+            except (PeerError, OSError, TimeoutError) as error:
+                if loop.time() > deadline:
+                    common.on_gone(self, f"{reason}; and there is no way back: {error or type(error).__name__}")
+                    return
+                delay = min(2 * delay, LONGEST_DELAY)
+            else:
+                common.on_return(self, resumed)
+                return
+
+
+def _unheard(_: object) -> None:
+    """For what comes after a user has left."""

@@ -1,0 +1,336 @@
+"""A server that does nothing but route, so that a generator's own limit shows: `python -m tests.load.nullserver`.
+
+It speaks as much as a client needs (STARTTLS or direct TLS or neither, PLAIN and SCRAM-SHA-1, bind, stream management
+with resumption) and trusts everybody with PASSWORD. Arguments: JSON {"host", "port", "security", "certificate", "key"}.
+It says "ready PORT" on standard output and obeys lines on standard input, answering each with "done":
+
+    stall SECONDS     stand still, connections open
+    cut               break all connections; sessions may be resumed
+    forget            break all connections, and no session can be resumed
+    swallow N / double N    drop, or deliver twice, the next N messages
+    cpu               answers "cpu SECONDS" of this process
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import gc
+import hashlib
+import hmac
+import json
+import re
+import secrets
+import ssl
+import sys
+import threading
+import time
+
+import uvloop
+
+from lab.load.tls import Tls
+
+PASSWORD = "null"
+SALT, ITERATIONS = b"xmpplab-null-salt", 4096
+ASK_EVERY = 50  # messages to a client until it is asked what it has
+
+_SALTED = hashlib.pbkdf2_hmac("sha1", PASSWORD.encode(), SALT, ITERATIONS)
+_STORED = hashlib.sha1(hmac.digest(_SALTED, b"Client Key", "sha1"), usedforsecurity=False).digest()
+_SERVER_KEY = hmac.digest(_SALTED, b"Server Key", "sha1")
+
+_BUFFER = bytearray(64 * 1024)
+_VIEW = memoryview(_BUFFER)
+_ID = re.compile(rb"<iq[^>]*\bid=['\"]([^'\"]*)")
+_NEGOTIATION = re.compile(
+    rb"(?:<\?xml[^>]*>)?\s*(?:(<stream:stream[^>]*>)|(<starttls[^>]*>)|<auth[^>]*mechanism=['\"]([A-Z0-9-]+)['\"][^>]*>([^<]*)</auth>"
+    rb"|<response[^>]*>([^<]*)</response>|(<iq.*?</iq>)|(<enable[^>]*/>)|<resume([^>]*)/>)",
+    re.S,
+)
+
+
+class Account:
+    """What stays when a connection breaks."""
+
+    def __init__(self, jid: bytes) -> None:
+        self.jid = jid
+        self.identity = b""  # of a session that can be resumed
+        self.handled = self.acknowledged = self.since_asked = 0
+        self.out: list[bytes] = []
+        self.peer: Peer | None = None
+
+
+class World:
+    def __init__(self, security: str, context: ssl.SSLContext | None) -> None:
+        self.security, self.context = security, context
+        self.accounts: dict[bytes, Account] = {}
+        self.sessions: dict[bytes, Account] = {}
+        self.peers: set[Peer] = set()
+        self.swallow = self.double = 0
+        self.routed = 0
+
+
+class Peer(asyncio.BufferedProtocol):
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.rest = b""
+        self.tls = Tls(world.context, server=True) if world.security == "direct" else None
+        self.user = self.domain = self.bare = self.nonce = b""
+        self.authenticated = False
+        self.account: Account | None = None
+
+    def connection_made(self, transport) -> None:
+        self.transport = transport
+        self.world.peers.add(self)
+
+    def connection_lost(self, error) -> None:
+        self.world.peers.discard(self)
+        if self.account is not None and self.account.peer is self:
+            self.account.peer = None
+
+    def get_buffer(self, sizehint: int) -> bytearray:
+        return _BUFFER
+
+    def buffer_updated(self, nbytes: int) -> None:
+        if self.tls is None:
+            self.take(_VIEW[:nbytes])
+            return
+        try:
+            answer = self.tls.receive(_VIEW[:nbytes], self.take)
+        except ssl.SSLError:
+            self.transport.abort()
+            return
+        if answer and not self.transport.is_closing():
+            self.transport.write(answer)
+
+    def write(self, data: bytes) -> None:
+        self.transport.write(data if self.tls is None else self.tls.send(data))
+
+    def take(self, data: memoryview) -> None:
+        data = self.rest + data if self.rest else bytes(data)
+        self.rest = b""
+        if self.account is None:
+            data = self.negotiate(data)
+        if self.account is not None and data:
+            data = self.route(data)
+        self.rest = data
+
+    # -- negotiation
+
+    def negotiate(self, data: bytes) -> bytes:
+        while self.account is None and (found := _NEGOTIATION.match(data)):
+            data = data[found.end() :]
+            stream, starttls, mechanism, initial, response, iq, _, resume = found.groups()
+            if stream:
+                self.domain = re.search(rb"to=['\"]([^'\"]*)", stream)[1]
+                self.open()
+            elif starttls:
+                self.write(b"<proceed xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>")
+                self.tls = Tls(self.world.context, server=True)
+            elif mechanism == b"PLAIN":
+                _, self.user, password = base64.b64decode(initial).split(b"\0")
+                self.success(password == PASSWORD.encode(), b"")
+            elif mechanism:
+                self.challenge(base64.b64decode(initial))
+            elif response is not None:
+                self.prove(base64.b64decode(response))
+            elif resume is not None:
+                self.resume(resume)
+            elif iq:
+                self.bind(_ID.match(iq)[1])
+        return data
+
+    def open(self) -> None:
+        header = (
+            b"<?xml version='1.0'?><stream:stream xmlns='jabber:client' "
+            b"xmlns:stream='http://etherx.jabber.org/streams' "
+            b"id='%b' from='%b' version='1.0'><stream:features>" % (secrets.token_hex(8).encode(), self.domain)
+        )
+        if self.authenticated:
+            features = b"<bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/><sm xmlns='urn:xmpp:sm:3'/>"
+            features += b"<session xmlns='urn:ietf:params:xml:ns:xmpp-session'><optional/></session>"
+        elif self.world.security == "starttls" and self.tls is None:
+            features = b"<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'><required/></starttls>"
+        else:
+            features = b"<mechanisms xmlns='urn:ietf:params:xml:ns:xmpp-sasl'><mechanism>SCRAM-SHA-1</mechanism>"
+            features += b"<mechanism>PLAIN</mechanism></mechanisms>"
+        self.write(header + features + b"</stream:features>")
+
+    def challenge(self, first: bytes) -> None:
+        self.bare = first[3:]
+        fields = dict(part.split(b"=", 1) for part in self.bare.split(b","))
+        self.user, self.nonce = fields[b"n"], fields[b"r"] + secrets.token_hex(8).encode()
+        self.first = b"r=%b,s=%b,i=%d" % (self.nonce, base64.b64encode(SALT), ITERATIONS)
+        self.write(
+            b"<challenge xmlns='urn:ietf:params:xml:ns:xmpp-sasl'>" + base64.b64encode(self.first) + b"</challenge>"
+        )
+
+    def prove(self, last: bytes) -> None:
+        without, _, proof = last.rpartition(b",p=")
+        signed = b",".join((self.bare, self.first, without))
+        signature = hmac.digest(_STORED, signed, "sha1")
+        key = bytes(a ^ b for a, b in zip(signature, base64.b64decode(proof), strict=True))
+        good = hashlib.sha1(key, usedforsecurity=False).digest() == _STORED
+        verifier = b"v=" + base64.b64encode(hmac.digest(_SERVER_KEY, signed, "sha1"))
+        self.success(good and b"r=" + self.nonce in without, base64.b64encode(verifier))
+
+    def success(self, good: bool, data: bytes) -> None:
+        self.authenticated = good
+        if good:
+            self.write(b"<success xmlns='urn:ietf:params:xml:ns:xmpp-sasl'>" + data + b"</success>")
+        else:
+            self.write(b"<failure xmlns='urn:ietf:params:xml:ns:xmpp-sasl'><not-authorized/></failure>")
+
+    def bind(self, identity: bytes) -> None:
+        bare = self.user + b"@" + self.domain
+        account = self.account = self.world.accounts[bare] = Account(bare + b"/load")
+        account.peer = self
+        self.write(
+            b"<iq type='result' id='%b'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'><jid>%b</jid></bind></iq>"
+            % (identity, account.jid)
+        )
+
+    def resume(self, attributes: bytes) -> None:
+        previous = re.search(rb"previd=['\"]([^'\"]*)", attributes)[1]
+        account = self.world.sessions.get(previous)
+        if account is None:
+            self.write(b"<failed xmlns='urn:xmpp:sm:3'/>")
+            return
+        if account.peer is not None:
+            account.peer.transport.abort()
+        self.account, account.peer = account, self
+        self.acknowledge(attributes)
+        self.write(b"<resumed xmlns='urn:xmpp:sm:3' previd='%b' h='%d'/>" % (previous, account.handled))
+        if account.out:
+            self.write(b"".join(account.out))
+
+    # -- stanzas
+
+    def route(self, data: bytes) -> bytes:
+        account, world = self.account, self.world
+        at, end = 0, len(data)
+        prefix = b"<message from='" + account.jid + b"'"
+        while at < end:
+            if data.startswith(b"<message", at):
+                stop = data.find(b"</message>", at) + 10
+                if stop < 10:
+                    break
+                start = data.find(b" to=", at) + 5
+                address = data[start : data.index(data[start - 1 : start], start)]
+                account.handled += 1
+                self.deliver(address.partition(b"/")[0], prefix + data[at + 8 : stop])
+            else:
+                stop = data.find(b">", at) + 1
+                if not stop:
+                    break
+                if data.startswith(b"<iq", at) and not data.endswith(b"/>", at, stop):
+                    stop = data.find(b"</iq>", at) + 5
+                    if stop < 5:
+                        break
+                self.other(data[at:stop], world)
+            at = stop
+        return data[at:]
+
+    def deliver(self, bare: bytes, stanza: bytes) -> None:
+        world = self.world
+        world.routed += 1
+        account = world.accounts.get(bare)
+        if world.swallow:
+            world.swallow -= 1
+            return
+        if account is None:
+            identity = re.search(rb"id='([^']*)", stanza)[1]
+            error = b"<error type='cancel'><item-not-found xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error>"
+            back = b"<message type='error' from='%b' to='%b' id='%b'>%b</message>"
+            send(self.account, back % (bare, self.account.jid, identity, error))
+            return
+        if world.double:
+            world.double -= 1
+            send(account, stanza)
+        send(account, stanza)
+
+    def other(self, element: bytes, world: World) -> None:
+        account = self.account
+        if element.startswith(b"<r "):
+            self.write(b"<a xmlns='urn:xmpp:sm:3' h='%d'/>" % account.handled)
+        elif element.startswith(b"<a "):
+            self.acknowledge(element)
+        elif element.startswith(b"<enable"):
+            account.identity = secrets.token_hex(8).encode()
+            account.handled = 0
+            world.sessions[account.identity] = account
+            self.write(b"<enabled xmlns='urn:xmpp:sm:3' id='%b' resume='true'/>" % account.identity)
+        elif element.startswith(b"<iq"):
+            account.handled += 1
+            send(account, b"<iq type='result' id='%b'/>" % _ID.match(element)[1])
+        elif element.startswith(b"<presence"):
+            account.handled += 1
+            send(account, b"<presence from='%b' to='%b'%b" % (account.jid, account.jid, element[9:]))
+        elif element.startswith(b"</stream"):
+            world.sessions.pop(account.identity, None)
+            self.write(b"</stream:stream>")
+            self.transport.close()
+
+    def acknowledge(self, element: bytes) -> None:
+        account = self.account
+        count = int(re.search(rb"\bh=['\"](\d+)", element)[1]) - account.acknowledged
+        del account.out[:count]
+        account.acknowledged += count
+        account.since_asked = 0
+
+
+def send(account: Account, stanza: bytes) -> None:
+    if account.identity:
+        account.out.append(stanza)
+        account.since_asked += 1
+        if account.since_asked == ASK_EVERY:
+            stanza += b"<r xmlns='urn:xmpp:sm:3'/>"
+    if account.peer is not None and not account.peer.transport.is_closing():
+        account.peer.write(stanza)
+
+
+def obey(world: World, line: str) -> str:
+    word, _, value = line.strip().partition(" ")
+    if word == "stall":
+        time.sleep(float(value))
+    elif word in ("cut", "forget"):
+        if word == "forget":
+            world.sessions.clear()
+        for peer in list(world.peers):
+            peer.transport.abort()
+    elif word in ("swallow", "double"):
+        setattr(world, word, int(value))
+    elif word == "cpu":
+        return f"cpu {time.process_time()}"
+    return "done"
+
+
+async def main(options: dict) -> None:
+    loop = asyncio.get_running_loop()
+    context = None
+    if options["security"] != "none":
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(options["certificate"], options["key"])
+    world = World(options["security"], context)
+    server = await loop.create_server(lambda: Peer(world), options["host"], options.get("port", 0), backlog=4096)
+    ended = asyncio.Event()
+
+    def read() -> None:  # a thread: a stalled loop must not lose commands
+        for line in sys.stdin:
+            loop.call_soon_threadsafe(lambda line=line: print(obey(world, line), flush=True))
+        loop.call_soon_threadsafe(ended.set)
+
+    threading.Thread(target=read, daemon=True).start()
+    gc.freeze()
+    print("ready", server.sockets[0].getsockname()[1], flush=True)
+    await ended.wait()
+
+
+if __name__ == "__main__":
+    import resource
+
+    _soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (max(hard, 65536), max(hard, 65536)))
+    except (ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    uvloop.run(main(json.loads(sys.argv[1])))
