@@ -27,7 +27,7 @@ ROOMS = {
     "pydantic": ("lab/topology", "lab/plan"),
     "ruamel": ("lab/topology",),
     "dns": ("lab/network",),
-    "uvloop": ("lab/network", "lab/clients", "lab/load"),
+    "uvloop": ("lab/network", "lab/clients", "lab/load", "benchmarks"),
     "typer": ("lab/cli",),
     "pytest": ("lab/testing",),
     "testcontainers": ("lab/testing",),
