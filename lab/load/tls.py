@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Callable
+from typing import cast
 
 #: Larger than a TLS record (16 KiB, RFC 8446 section 5.1): one read takes several small ones.
 _BUFFER = bytearray(64 * 1024)
@@ -25,58 +26,62 @@ def client_context(authority: str) -> ssl.SSLContext:
 
 
 class Tls:
-    """One side of a TLS connection without input or output."""
+    """One side of a TLS connection without input or output; what the network must get goes to `network` at once.
 
-    __slots__ = ("_incoming", "_outgoing", "_read", "_ssl", "_write", "established")
+    At once, since records are numbered: an answer that TLS itself gives must not be overtaken by what is sent while
+    plain text is delivered.
+    """
 
-    def __init__(self, context: ssl.SSLContext, *, server_name: str | None = None, server: bool = False) -> None:
-        self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    __slots__ = ("_incoming", "_network", "_outgoing", "_read", "_ssl", "_write", "established")
+
+    def __init__(
+        self,
+        context: ssl.SSLContext,
+        network: Callable[[bytes], object],
+        *,
+        server_name: str | None = None,
+        server: bool = False,
+    ) -> None:
+        self._incoming, self._outgoing, self._network = ssl.MemoryBIO(), ssl.MemoryBIO(), network
         self._ssl = context.wrap_bio(self._incoming, self._outgoing, server_side=server, server_hostname=server_name)
         self._read, self._write = self._ssl.read, self._ssl.write
         self.established = False
 
-    def start(self) -> bytes:
-        """The handshake's first bytes; none on the server's side."""
-        return self._shake()
-
-    def receive(self, data: bytes | memoryview, deliver: Callable[[memoryview], None]) -> bytes:
-        """Take bytes from the network; calls `deliver` with each piece of plain text.
-
-        A piece is valid until `deliver` returns. Returns what the network must get in answer. Raises ssl.SSLError
-        (a certificate that is not trusted, bytes that are no TLS); at the other side's end `deliver` is not called.
-        """
-        incoming, read = self._incoming, self._read
-        incoming.write(data)
-        if not self.established:
-            answer = self._shake()
-            if not self.established or not incoming.pending:
-                return answer
-        else:
-            answer = b""
-        try:
-            while True:
-                count: int = read(len(_BUFFER), _BUFFER)  # type: ignore[assignment]  # with a buffer it is a count
-                if not count:
-                    break
-                deliver(_VIEW[:count])
-                if not incoming.pending and not self._ssl.pending():
-                    break
-        except ssl.SSLWantReadError:
-            pass
-        except ssl.SSLZeroReturnError:
-            pass
-        outgoing = self._outgoing
-        return answer + outgoing.read() if outgoing.pending else answer
-
-    def send(self, data: bytes) -> bytes:
-        """What the network must get for this plain text."""
-        self._write(data)
-        return self._outgoing.read()
-
-    def _shake(self) -> bytes:
+    def shake(self) -> None:
+        """Go on with the handshake; to be called once to begin with it."""
         try:
             self._ssl.do_handshake()
             self.established = True
         except ssl.SSLWantReadError:
             pass
-        return self._outgoing.read()
+        finally:  # an alert, if it failed
+            self._flush()
+
+    def receive(self, data: bytes | memoryview, deliver: Callable[[memoryview], None]) -> None:
+        """Take bytes from the network; calls `deliver` with each piece of plain text, valid until it returns.
+
+        Raises ssl.SSLError (a certificate that is not trusted, bytes that are no TLS). The other side's end is not told.
+        """
+        incoming, read = self._incoming, self._read
+        incoming.write(data)
+        if not self.established:
+            self.shake()
+            if not self.established or not incoming.pending:
+                return
+        try:
+            while count := cast(int, read(len(_BUFFER), _BUFFER)):  # with a buffer it gives a count
+                deliver(_VIEW[:count])
+                if not incoming.pending and not self._ssl.pending():
+                    break
+        except (ssl.SSLWantReadError, ssl.SSLZeroReturnError):
+            pass
+        self._flush()
+
+    def send(self, data: bytes) -> None:
+        """Encrypt plain text."""
+        self._write(data)
+        self._network(self._outgoing.read())
+
+    def _flush(self) -> None:
+        if self._outgoing.pending:
+            self._network(self._outgoing.read())

@@ -41,8 +41,8 @@ class Wire(asyncio.BufferedProtocol):
         """Shake hands; returns once what is written is encrypted. Raises PeerError."""
         assert self._transport is not None
         self._parser = None
-        self._tls = tls = Tls(context, server_name=name)
-        self._transport.write(tls.start())
+        self._tls = tls = Tls(context, self._transport.write, server_name=name)
+        tls.shake()
         while not tls.established:
             await self._wait()
 
@@ -85,7 +85,7 @@ class Wire(asyncio.BufferedProtocol):
     def write(self, data: bytes) -> None:
         """Send; what is written after the end is dropped (stream management knows it)."""
         if not self.closed:
-            self._transport.write(data if self._tls is None else self._tls.send(data))  # type: ignore[union-attr]
+            (self._transport.write if self._tls is None else self._tls.send)(data)  # type: ignore[union-attr]
 
     def close(self) -> None:
         """End the connection once all is written; nothing comes from it any more."""
@@ -113,8 +113,8 @@ class Wire(asyncio.BufferedProtocol):
         try:
             if self._tls is None:
                 self._feed(_VIEW[:nbytes])
-            elif answer := self._tls.receive(_VIEW[:nbytes], self._feed):
-                self._transport.write(answer)  # type: ignore[union-attr]
+            else:
+                self._tls.receive(_VIEW[:nbytes], self._feed)
         except PeerError as error:
             self.abort(str(error))
         except ssl.SSLError as error:

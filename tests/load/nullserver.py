@@ -73,13 +73,15 @@ class Peer(asyncio.BufferedProtocol):
     def __init__(self, world: World) -> None:
         self.world = world
         self.rest = b""
-        self.tls = Tls(world.context, server=True) if world.security == "direct" else None
+        self.tls: Tls | None = None
         self.user = self.domain = self.bare = self.nonce = b""
         self.authenticated = False
         self.account: Account | None = None
 
     def connection_made(self, transport) -> None:
         self.transport = transport
+        if self.world.security == "direct":
+            self.tls = Tls(self.world.context, transport.write, server=True)
         self.world.peers.add(self)
 
     def connection_lost(self, error) -> None:
@@ -95,15 +97,12 @@ class Peer(asyncio.BufferedProtocol):
             self.take(_VIEW[:nbytes])
             return
         try:
-            answer = self.tls.receive(_VIEW[:nbytes], self.take)
+            self.tls.receive(_VIEW[:nbytes], self.take)
         except ssl.SSLError:
             self.transport.abort()
-            return
-        if answer and not self.transport.is_closing():
-            self.transport.write(answer)
 
     def write(self, data: bytes) -> None:
-        self.transport.write(data if self.tls is None else self.tls.send(data))
+        (self.transport.write if self.tls is None else self.tls.send)(data)
 
     def take(self, data: memoryview) -> None:
         data = self.rest + data if self.rest else bytes(data)
@@ -125,7 +124,7 @@ class Peer(asyncio.BufferedProtocol):
                 self.open()
             elif starttls:
                 self.write(b"<proceed xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>")
-                self.tls = Tls(self.world.context, server=True)
+                self.tls = Tls(self.world.context, self.transport.write, server=True)
             elif mechanism == b"PLAIN":
                 _, self.user, password = base64.b64decode(initial).split(b"\0")
                 self.success(password == PASSWORD.encode(), b"")
