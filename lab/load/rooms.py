@@ -34,7 +34,7 @@ def rooms(people: People, size: int, seed: int) -> tuple[Room, ...]:
     full: list[tuple[int, list[int]]] = []
     for user in order:
         home = people.server_of(user)
-        host = drawn.choice([home, *(other for other in people.neighbours[home] if people.reaches(home, other))])
+        host = drawn.choice([home, *people.neighbours[home]])
         waiting[host].append(user)
         if len(waiting[host]) == size:
             full.append((host, waiting[host]))

@@ -30,11 +30,11 @@ def contacts(people: People, degree: int, seed: int) -> list[list[int]]:
             known[b].add(a)
         else:
             cut += [(a, b)]
-    within = [_within(people, server) for server in range(people.servers)]
     for pair in cut:
         one = drawn.choice(pair)
         for _ in range(TRIES):
-            server = drawn.choice(within[people.server_of(one)])
+            home = people.server_of(one)
+            server = drawn.choice([home, *people.neighbours[home]])
             other = server + people.servers * drawn.randrange(people.count(server))
             if other != one and other not in known[one]:
                 known[one].add(other)
@@ -54,8 +54,3 @@ def _graph(users: int, degree: int, seed: int) -> list[tuple[int, int]]:
     order = list(range(users))
     chance(seed, "order").shuffle(order)
     return [(order[a], order[b]) for a, b in graph.edges]
-
-
-def _within(people: People, server: int) -> list[int]:
-    """Servers that a user of this one exchanges messages with, its own first."""
-    return [server, *(other for other in people.neighbours[server] if people.reaches(server, other))]

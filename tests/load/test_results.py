@@ -119,6 +119,14 @@ def test_what_it_cost() -> None:
     assert result.cost()["a"] == pytest.approx(6.0 / 400 * 1000)
 
 
+def test_readings_between_the_seconds_are_stretched() -> None:
+    result = merge(SAMPLES)
+    result.usage["a"] = [Usage(at + 0.4, at * 0.5, 1) for at in range(7)]  # four inside: three seconds of four
+    result.usage["b"] = [Usage(3.0, 1.0, 1)]
+    assert result.cores()["a"] == pytest.approx(0.5)
+    assert "b" not in result.cores(), "one reading says nothing"
+
+
 def test_tables() -> None:
     result = merge(SAMPLES)
     result.usage["a"] = [Usage(at + 0.5, at * 0.5, 100 + at) for at in range(6)]
