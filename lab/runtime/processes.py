@@ -57,8 +57,8 @@ class Processes:
         await trees.ensure_modules(made, progress)
         _check_reachable(next(iter(made.values())))
 
-    async def claim(self, layout: Layout, servers: Sequence[Server]) -> Claim:
-        """Take a 127.S.0.0/16. Raises MissingError if there is none."""
+    async def claim(self, layout: Layout, servers: Sequence[Server], *, owned: bool = False) -> Claim:
+        """Take a 127.S.0.0/16, which ends with us unless a service gets it. Raises MissingError if there is none."""
         made = {release: trees.tree_path(release, await packages.architecture()) for release in _releases(servers)}
         network, holder = claims.claim_network()
         ground = Ground(

@@ -72,8 +72,11 @@ class Runtime(Protocol):
         """Make sure the servers' software is there (packages unpacked, images built). Raises MissingError."""
         ...
 
-    async def claim(self, layout: Layout, servers: Sequence[Server]) -> Claim:
-        """Take addresses that no other lab on this machine uses. Raises MissingError if there are none."""
+    async def claim(self, layout: Layout, servers: Sequence[Server], *, owned: bool = False) -> Claim:
+        """Take addresses that no other lab on this machine uses; with `owned` they, too, end with this process.
+
+        Raises MissingError if there are none.
+        """
         ...
 
     async def start(self, layout: Layout, plan: Plan, claim: Claim, *, owned: bool, progress: Progress) -> None:

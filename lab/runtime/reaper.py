@@ -3,13 +3,16 @@
 The engine keeps containers alive whoever started them, so a small process waits at a pipe whose other end only the
 owner has. When the pipe ends, everything of the lab is removed by its label, then the lab's folder.
 
-Rules: it acts only while the file `reaper` in the lab's folder holds its token (a lab that was stopped, or made
-anew under the same name, is none of its business); Ctrl-C is the owner's to handle; it ends when its work is done.
+Rules: it acts only with the lab's lock held, and while the file `reaper` in the lab's folder has its token (a lab that
+was deleted, or made anew under the same name, is none of its business); Ctrl-C is the owner's to handle; it ends when
+its work is done. So an owner that takes its lab down lets go first: whatever happens to it then, the lab ends.
 """
 
 from __future__ import annotations
 
 import asyncio
+import atexit
+import contextlib
 import os
 import secrets
 import signal
@@ -17,21 +20,20 @@ import subprocess
 import sys
 from pathlib import Path
 
+from lab.network.files import write_private
 from lab.plan.layout import Layout
 
 _FILE = "reaper"  # in the lab's folder: the token of the reaper in charge
+_PATIENCE = 5.0  # seconds that reapers of labs that are gone may take to see it
 
 
 class Leash:
     """The owner's end: holding it keeps the lab, letting go (or dying) ends it."""
 
     def __init__(self, layout: Layout) -> None:
-        from lab.network.process import MARK
-
         token = secrets.token_hex(8)
-        (layout.root / _FILE).write_text(token)
+        write_private(layout.root / _FILE, token.encode())
         held, self._end = os.pipe()  # neither is inherited: a child of the owner would keep the lab alive
-        self._layout = layout
         try:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "lab.runtime.reaper", str(layout.root), token],
@@ -39,17 +41,19 @@ class Leash:
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
                 start_new_session=True,
-                env={**os.environ, MARK: str(layout.root)},
                 cwd="/",
             )
         finally:
             os.close(held)
 
     def drop(self) -> None:
-        """The lab was stopped: let the reaper end without doing anything, and wait for it."""
-        (self._layout.root / _FILE).unlink(missing_ok=True)
+        """Let go, with the lab's lock held: the reaper ends once the lab's folder is gone, or ends the lab if we do."""
         os.close(self._end)
-        self._process.wait()
+        atexit.register(self._ended)
+
+    def _ended(self) -> None:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(_PATIENCE)
 
 
 def main(folder: str, token: str) -> None:

@@ -6,7 +6,8 @@ A leftover is
 - a process marked with a lab folder that does not exist any more, in our own mount namespace (what is in a
   container of somebody else's has folders that we cannot see);
 - a folder in the cache that somebody began to fill, while nobody fills it;
-- containers and networks labelled with a lab folder that is a leftover or does not exist.
+- containers and networks labelled with a folder that is a leftover or does not exist, if they were made where the
+  same folders are seen: whoever uses this engine from a container of their own has others.
 
 Labs that are up, and labs that somebody is at, are never touched. A claim on addresses needs no sweeping.
 """
@@ -63,9 +64,7 @@ async def _sweep_folder(layout: Layout) -> str | None:
         if record is not None and _lives(layout, record):
             return None
         if record is None and layout.state.exists():
-            raise UserError(
-                "another version of xmpplab made it, or its lab.json is damaged: `xmpplab down` ends it"
-            )
+            raise UserError("another version of xmpplab made it, or its lab.json is damaged: `xmpplab down` ends it")
         labfolder.check(layout)
         await _runtime(record).stop(layout)
         labfolder.remove(layout)
@@ -90,7 +89,7 @@ async def _sweep_processes() -> list[str]:
     here = Path("/proc/self/ns/mnt").readlink()
     found = []
     for folder, pids in marked().items():
-        if Path(folder).exists():
+        if not _is_gone(folder):
             continue
         strays = [pid for pid in pids if pid != os.getpid() and _namespace(pid) == here]
         if not strays:
@@ -102,6 +101,17 @@ async def _sweep_processes() -> list[str]:
     return found
 
 
+def _is_gone(folder: str) -> bool:
+    """True if there is no such folder; where we may not look, there may be one."""
+    try:
+        Path(folder).stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except OSError:
+        return False
+    return False
+
+
 def _namespace(pid: int) -> Path | None:
     try:
         return Path(f"/proc/{pid}/ns/mnt").readlink()
@@ -110,11 +120,15 @@ def _namespace(pid: int) -> Path | None:
 
 
 async def _sweep_cache() -> list[str]:
-    left = trees.half_made()
-    if not left or not os.access(trees.cache(), os.W_OK) or not trees.cache_is_free():
-        return []
-    async with trees.locked(lambda text: None):  # taking the lock sweeps
-        return [f"the half-made {path.name.lstrip('.')} in the cache" for path in left]
+    from lab.runtime.containers import images
+
+    swept = []
+    for store in (trees.store(), images.store()):
+        left = store.half_made()
+        if left and store.is_free():
+            async with store.filling(lambda text: None):  # which begins with sweeping
+                swept += [f"the half-made {path.name.lstrip('.')} in the cache" for path in left]
+    return swept
 
 
 async def _sweep_containers(progress: Progress) -> list[str]:
@@ -126,7 +140,7 @@ async def _sweep_containers(progress: Progress) -> list[str]:
     swept = []
     try:
         for folder, things in (await runtime.leftovers()).items():
-            if Path(folder).exists():  # what lies in it decided above
+            if not _is_gone(folder):  # what lies in it decided above, or is somebody else's
                 continue
             try:
                 await runtime.stop(Layout(Path(folder)))

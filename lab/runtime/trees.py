@@ -14,22 +14,20 @@ Rules:
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
-import fcntl
 import hashlib
 import os
 import shutil
-import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from importlib.resources import files as package_files
 from pathlib import Path
 
-from lab.errors import MissingError, TimedOut
+from lab.errors import MissingError
 from lab.plan.layout import home
 from lab.runtime import archive, packages
+from lab.runtime.commands import run
+from lab.runtime.filling import Store
 from lab.runtime.protocol import Progress
-from lab.runtime.state import make_home
 from lab.runtime.tools import write_tools
 from lab.servers import names, software
 
@@ -37,8 +35,6 @@ FORMAT = 1  # of a tree: raise it when trees are made otherwise
 
 VARIABLE = "XMPPLAB_CACHE"
 STAMP = "stamp"
-_LOCK_POLL = 0.1  # seconds
-_LOCK_PATIENCE = 900.0  # seconds: another process may be downloading 60 MB over a slow line
 SPACE = 400 << 20  # bytes: 60 MB downloaded, 170 MB unpacked, and room for both
 
 
@@ -86,7 +82,7 @@ async def ensure_tree(release: str, progress: Progress) -> Path:
     tree = tree_path(release, await packages.architecture())
     if is_whole(tree):
         return tree
-    async with locked(progress):
+    async with store().filling(progress):
         if not is_whole(tree):  # another process may have made it meanwhile
             await _make_tree(release, tree, progress)
     return tree
@@ -101,7 +97,7 @@ async def ensure_modules(trees: dict[str, Path], progress: Progress) -> Path:
     target = modules_folder(trees)
     if is_whole(target):
         return target
-    async with locked(progress):
+    async with store().filling(progress):
         if not is_whole(target):
             await _make_modules(wanted, target, progress)
     return target
@@ -117,62 +113,9 @@ def modules_folder(trees: dict[str, Path]) -> Path:
     return cache() / "modules" / digest.hexdigest()[:16]
 
 
-@contextlib.asynccontextmanager
-async def locked(progress: Progress, patience: float = _LOCK_PATIENCE) -> AsyncIterator[None]:
-    """Hold the cache's lock; what somebody left half made is deleted. Raises TimedOut."""
-    make_home()
-    if not cache().is_dir():
-        cache().mkdir(parents=True)
-        cache().chmod(0o755)
-    descriptor = os.open(cache() / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        await _take(descriptor, progress, patience)
-        sweep_half_made()
-        yield
-    finally:
-        os.close(descriptor)
-
-
-async def _take(descriptor: int, progress: Progress, patience: float) -> None:
-    deadline, told = time.monotonic() + patience, False
-    while True:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if time.monotonic() > deadline:
-                raise TimedOut(f"another process has been filling {cache()} for {patience:.0f} s") from None
-            if not told:
-                progress("waiting for another process that fills the cache")
-                told = True
-            await asyncio.sleep(_LOCK_POLL)
-        else:
-            return
-
-
-def half_made() -> list[Path]:
-    """Folders that somebody began to fill and did not end."""
-    return sorted([*(cache() / "trees").glob(".*"), *(cache() / "modules").glob(".*")])
-
-
-def sweep_half_made() -> None:
-    """Delete them, by whoever holds the cache's lock."""
-    for path in half_made():
-        shutil.rmtree(path)
-
-
-def cache_is_free() -> bool:
-    """True if nobody fills the cache at the moment."""
-    try:
-        descriptor = os.open(cache() / "lock", os.O_RDWR | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return True
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    finally:
-        os.close(descriptor)
-    return True
+def store() -> Store:
+    """The cache as what is filled by one process at a time."""
+    return Store(cache(), ("trees", "modules"))
 
 
 async def _make_tree(release: str, tree: Path, progress: Progress) -> None:
@@ -208,7 +151,7 @@ async def _make_modules(trees: dict[str, Path], target: Path, progress: Progress
                 continue
             (whole / name).mkdir()
             progress(f"compiling the lab's modules for {name}")
-            code, output = await packages.run(command, {"HOME": str(begun)})
+            code, output = await run(command, {"HOME": str(begun)})
             if code:
                 raise MissingError(f"the lab's modules for {name} cannot be compiled:\n{output}")
         readable(whole)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from lab.errors import MissingError, TimedOut
-from lab.runtime import packages, trees
+from lab.runtime import commands, packages, trees
 from lab.runtime.differences import differences
 from lab.runtime.memory import check_memory
 from lab.runtime.sweep import sweep
@@ -56,12 +56,12 @@ async def test_what_fails_leaves_nothing_half_made(monkeypatch: pytest.MonkeyPat
 
 async def test_half_made_trees_are_swept_unless_somebody_is_at_it() -> None:
     begun = trees.cache() / "trees" / ".trixie-amd64-x"
-    async with trees.locked(lambda text: None):
+    async with trees.store().filling(lambda text: None):
         begun.mkdir(parents=True)
         await sweep(containers=False)
         assert begun.is_dir()
         with pytest.raises(TimedOut):
-            async with trees.locked(lambda text: None, patience=0.1):
+            async with trees.store().filling(lambda text: None, patience=0.1):
                 pass
     await sweep(containers=False)
     assert not begun.exists()
@@ -75,7 +75,7 @@ async def test_an_archive_without_the_release_says_what_to_set(tmp_path: Path, m
 
 
 async def test_commands_end_with_the_task() -> None:
-    code, output = await packages.run(["sh", "-c", "echo one; echo two >&2; exit 3"])
+    code, output = await commands.run(["sh", "-c", "echo one; echo two >&2; exit 3"])
     assert (code, output) == (3, "one\ntwo\n")
 
 

@@ -8,22 +8,19 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from lab.errors import MissingError
+from lab.errors import MissingError, TimedOut
 from lab.runtime.archive import VARIABLE, machine_sources, sources_for
-from lab.runtime.containers.engine import OURS, OURS_VALUE, connect
+from lab.runtime.commands import last_lines, run
+from lab.runtime.containers.engine import OURS, OURS_VALUE, Engine, connect
+from lab.runtime.containers.recipes import cache
 from lab.runtime.protocol import Progress
-
-if TYPE_CHECKING:
-    from docker import DockerClient
 
 _PULL_PATIENCE = 15  # seconds without a byte from the engine while it pulls
 _MAKE_PATIENCE = 300  # seconds: 12 on a quick line
-_EVIDENCE = 8  # last lines quoted of a tool that failed
+_GRACE = 10.0  # seconds for mmdebstrap to delete what it has unpacked
 
 #: What Debian's own slim images leave out; copyright files stay.
 _SLIM = (
@@ -35,17 +32,17 @@ _SLIM = (
 )
 
 
-def ensure_base(client: DockerClient, suite: str, progress: Progress) -> str:
+async def ensure_base(engine: Engine, suite: str, progress: Progress) -> str:
     """The tag of a base image of that release, made if there is none. Raises MissingError."""
     own, public = f"xmpplab/base:{suite}", f"debian:{suite}-slim"
     for tag in (own, public):
-        if client.api.images(tag):
+        if await engine.call(engine.client.api.images, tag):
             return tag
     progress(f"getting the base image {public}")
-    if _pull("debian", f"{suite}-slim"):
+    if await engine.call(_pull, "debian", f"{suite}-slim"):
         return public
     progress(f"no registry answers: making a base image of {suite} from this machine's Debian archive")
-    _make(client, suite, own)
+    await make_base(engine, suite, own)
     return own
 
 
@@ -63,41 +60,40 @@ def _pull(repository: str, tag: str) -> bool:
     return True
 
 
-def _make(client: DockerClient, suite: str, tag: str) -> None:
+async def make_base(engine: Engine, suite: str, tag: str) -> None:
+    """Make a base image under that tag, from the archive; call it while filling the cache. Raises MissingError."""
     listed = sources_for(suite, machine_sources(), os.environ.get(VARIABLE))
-    with tempfile.TemporaryDirectory(prefix="xmpplab-base-") as name:
+    with tempfile.TemporaryDirectory(prefix=".base-", dir=cache()) as name:
         folder = Path(name)
         archive = folder / "base.tar"
         options = [f"--dpkgopt={line}" for line in _SLIM]
-        _run(
-            [_mmdebstrap(folder), "--variant=apt", "--format=tar", "--quiet", *options, suite, str(archive), "-"],
+        await _run(
+            [await _mmdebstrap(folder), "--variant=apt", "--format=tar", "--quiet", *options, suite, str(archive), "-"],
             f"could not make a base image of Debian {suite}",
             given="\n".join(source.text() for source in listed),
         )
         repository, _, version = tag.partition(":")
         changes = ['CMD ["/bin/sh"]', f"LABEL {OURS}={OURS_VALUE}"]
-        client.api.import_image_from_file(str(archive), repository=repository, tag=version, changes=changes)
+        api = engine.client.api
+        await engine.call(api.import_image_from_file, str(archive), repository=repository, tag=version, changes=changes)
 
 
-def _mmdebstrap(folder: Path) -> str:
+async def _mmdebstrap(folder: Path) -> str:
     if found := shutil.which("mmdebstrap"):
         return found
     remedy = "install it (apt-get install mmdebstrap), or load an image debian:trixie-slim into the engine"
-    _run(["apt-get", "download", "mmdebstrap"], f"mmdebstrap is not installed: {remedy}", folder=folder)
+    await _run(["apt-get", "download", "mmdebstrap"], f"mmdebstrap is not installed: {remedy}", folder=folder)
     package = next(folder.glob("mmdebstrap_*.deb"))
-    _run(["dpkg", "-x", str(package), str(folder / "tool")], f"cannot unpack mmdebstrap: {remedy}")
+    await _run(["dpkg", "-x", str(package), str(folder / "tool")], f"cannot unpack mmdebstrap: {remedy}")
     return str(folder / "tool/usr/bin/mmdebstrap")
 
 
-def _run(command: list[str], trouble: str, *, given: str = "", folder: Path | None = None) -> None:
+async def _run(command: list[str], trouble: str, *, given: str = "", folder: Path | None = None) -> None:
     try:
-        done = subprocess.run(
-            command, input=given, cwd=folder, capture_output=True, text=True, timeout=_MAKE_PATIENCE, check=False
-        )
+        code, output = await run(command, given=given, folder=folder, within=_MAKE_PATIENCE, grace=_GRACE)
     except FileNotFoundError as error:
         raise MissingError(f"{trouble} ({error.filename} is not there)") from error
-    except subprocess.TimeoutExpired as error:
-        raise MissingError(f"{trouble}: {command[0]} did not end within {_MAKE_PATIENCE} s") from error
-    if done.returncode:
-        last = "\n".join(f"  | {line}" for line in (done.stdout + done.stderr).splitlines()[-_EVIDENCE:])
-        raise MissingError(f"{trouble}: {Path(command[0]).name} said\n{last}")
+    except TimedOut as error:
+        raise MissingError(f"{trouble}: {error}") from error
+    if code:
+        raise MissingError(f"{trouble}: {Path(command[0]).name} said\n{last_lines(output)}")

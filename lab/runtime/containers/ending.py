@@ -38,9 +38,12 @@ async def end(engine: Engine, layout: Layout) -> None:
 
 
 def leftovers(client: DockerClient) -> dict[str, list[str]]:
-    """Names of all containers and networks with a lab's label, by the lab's folder; living labs are among them."""
+    """Names of containers and networks with a lab's label, by the lab's folder; living labs are among them.
+
+    Of labs that were made where other folders are seen than here nothing is told: nobody can say whether they live.
+    """
     found: dict[str, list[str]] = {}
-    filters = {"label": [eng.LAB]}
+    filters = {"label": [eng.LAB, f"{eng.PLACE}={eng.place()}"]}
     for one in client.api.containers(all=True, filters=filters):
         found.setdefault(one["Labels"][eng.LAB], []).append(f"container {one['Names'][0].lstrip('/')}")
     for one in _networks(client, filters):

@@ -16,6 +16,7 @@ import hashlib
 import os
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from lab.errors import MissingError
@@ -31,6 +32,7 @@ T = TypeVar("T")
 OURS = "xmpplab"  # label of everything that xmpplab makes; its value is OURS_VALUE
 OURS_VALUE = "1"
 LAB = "xmpplab.lab"  # label: the lab's folder
+PLACE = "xmpplab.place"  # label: where that folder is seen, see `place`
 ROLE = "xmpplab.role"  # label: "server", "services", "agent"
 SERVER = "xmpplab.server"  # label: the server's name in the topology
 
@@ -142,7 +144,20 @@ def lone_error() -> Iterator[None]:
 
 def labels(layout: Layout, **more: str) -> dict[str, str]:
     """The labels of something that belongs to a lab."""
-    return {OURS: OURS_VALUE, LAB: str(layout.root), **{f"xmpplab.{key}": value for key, value in more.items()}}
+    return {
+        OURS: OURS_VALUE,
+        LAB: str(layout.root),
+        PLACE: place(),
+        **{f"xmpplab.{key}": value for key, value in more.items()},
+    }
+
+
+def place() -> str:
+    """The mount namespace of this process: processes in the same one see the same folders; "" on other systems."""
+    try:
+        return str(Path("/proc/self/ns/mnt").readlink())
+    except OSError:
+        return ""
 
 
 def of_lab(layout: Layout) -> dict[str, list[str]]:

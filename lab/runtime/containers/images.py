@@ -7,14 +7,10 @@ no network; the engine's own cache keeps that layer when only a module of ours h
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import fcntl
 import io
-import os
-import shutil
 import tarfile
 import tempfile
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,15 +19,14 @@ from lab.runtime.archive import machine_sources, sources_for
 from lab.runtime.containers.base import ensure_base
 from lab.runtime.containers.engine import OURS, OURS_VALUE, Engine
 from lab.runtime.containers.recipes import Recipe, cache
+from lab.runtime.filling import Store
 from lab.runtime.packages import download
 from lab.runtime.protocol import Progress
-from lab.runtime.state import make_home
 
 if TYPE_CHECKING:
     from docker import DockerClient
 
 _EVIDENCE = 12  # last lines quoted of a build that failed
-_LOCK_POLL = 0.1  # seconds between two tries for the lock: a build takes 5 s at least
 
 
 def present(client: DockerClient) -> set[str]:
@@ -47,35 +42,22 @@ async def missing(engine: Engine, recipes: Sequence[Recipe]) -> list[Recipe]:
 
 
 async def build_images(engine: Engine, recipes: Sequence[Recipe], progress: Progress) -> None:
-    """Build these, side by side; call it with `building`. Raises MissingError with the last lines of what failed."""
+    """Build these, side by side; call it while filling the `store`.
+
+    Raises MissingError with the last lines of what failed.
+    """
     async with asyncio.TaskGroup() as group:
         bases = {
-            suite: group.create_task(engine.call(ensure_base, engine.client, suite, progress))
+            suite: group.create_task(ensure_base(engine, suite, progress))
             for suite in {recipe.suite for recipe in recipes}
         }
         for recipe in recipes:
             group.create_task(_make(engine, recipe, bases[recipe.suite], progress))
 
 
-@contextlib.asynccontextmanager
-async def building() -> AsyncIterator[None]:
-    """Hold this user's lock for building; a killed holder lets it go, and what it left half made is deleted."""
-    folder = cache()
-    make_home()
-    folder.mkdir(mode=0o755, parents=True, exist_ok=True)
-    descriptor = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        while True:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                await asyncio.sleep(_LOCK_POLL)
-        for left in folder.glob(".*"):
-            await asyncio.to_thread(shutil.rmtree, left)
-        yield
-    finally:
-        os.close(descriptor)
+def store() -> Store:
+    """Packages and libraries of images, as what is filled by one process at a time."""
+    return Store(cache())
 
 
 def context(recipe: Recipe, packages: list[Path]) -> bytes:

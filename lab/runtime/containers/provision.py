@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lab.errors import MissingError, UserError
+from lab.plan.layout import Layout
 from lab.runtime.containers import engine as eng
 from lab.runtime.containers.engine import Engine, lone_error
-from lab.runtime.containers.images import build_images, building, missing
+from lab.runtime.containers.images import build_images, missing, store
 from lab.runtime.containers.recipes import Recipe, python_recipe, server_recipe
 from lab.runtime.containers.specs import TO_FILE, Mount, Spec
 from lab.runtime.containers.wheels import fetch_site, site_folder
@@ -63,7 +64,9 @@ async def _provide_own(engine: Engine, recipes: list[Recipe], progress: Progress
     target = site_folder(await engine.machine())
     if target.is_dir() and not await missing(engine, recipes):
         return
-    async with building():  # somebody else may have made it all meanwhile: what is missing is asked again
+    async with store().filling(
+        progress
+    ):  # somebody else may have made it all meanwhile: what is missing is asked again
         wanted = await missing(engine, recipes)
         async with asyncio.TaskGroup() as group:
             images = group.create_task(build_images(engine, wanted, progress))
@@ -80,7 +83,7 @@ def site(machine: str) -> Path:
 
 
 async def _provide_site(engine: Engine, target: Path, images: asyncio.Task[None], progress: Progress) -> None:
-    fetched = await engine.call(fetch_site, await engine.machine(), target, progress)
+    fetched = await fetch_site(await engine.machine(), target, progress)
     try:
         await images
         await engine.call(_compile, engine.client, fetched)
@@ -95,7 +98,7 @@ def _compile(client: DockerClient, folder: Path) -> None:
         name="",
         image=python_recipe().tag,
         command=(*TO_FILE, f"/opt/site/{_COMPILE_LOG}", *_COMPILE),
-        labels={eng.OURS: eng.OURS_VALUE},
+        labels=eng.labels(Layout(folder)),  # gone with the folder, if we are killed
         user=eng.caller(),
         mounts=(Mount(folder, "/opt/site", writable=True),),
         environment=(("PYTHONDONTWRITEBYTECODE", ""),),

@@ -56,15 +56,15 @@ class Containers:
             )
         await provision.provide(self._engine, servers, progress)
 
-    async def claim(self, layout: Layout, servers: Sequence[Server]) -> Claim:
+    async def claim(self, layout: Layout, servers: Sequence[Server], *, owned: bool = False) -> Claim:
         """The lab's network has been created. Raises MissingError if every subnet is taken."""
+        if owned:  # before there is anything in the engine that could stay behind
+            _leashes[layout.root] = Leash(layout)
         network = await self._engine.call(claim_network, self._engine.client, layout)
         return Claim(Ground(runtime=self.name, network=network, folders="/lab"))
 
     async def start(self, layout: Layout, plan: Plan, claim: Claim, *, owned: bool, progress: Progress) -> None:
         """Services answer, every server has been started. Raises NotReady."""
-        if owned:
-            _leashes[layout.root] = Leash(layout)
         await starting.start(self._engine, layout, plan, progress)
 
     async def states(self, layout: Layout, plan: Plan) -> dict[str, ServerState]:
@@ -98,9 +98,9 @@ class Containers:
 
     async def stop(self, layout: Layout) -> None:
         """Nothing with the lab's label is left in the engine. Raises TimedOut."""
-        await ending.end(self._engine, layout)
         if leash := _leashes.pop(layout.root, None):
             leash.drop()
+        await ending.end(self._engine, layout)
 
     async def leftovers(self) -> dict[str, list[str]]:
         """What the engine has of any lab, by the lab's folder; labs that live are among them."""

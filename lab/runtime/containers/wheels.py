@@ -9,10 +9,8 @@ mounted read-only.
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 import shutil
-import subprocess
 import sys
 import tempfile
 from importlib import metadata
@@ -21,6 +19,7 @@ from typing import TYPE_CHECKING
 
 import lab
 from lab.errors import MissingError
+from lab.runtime.commands import last_lines, run
 from lab.runtime.containers.recipes import PYTHON, cache
 from lab.runtime.protocol import Progress
 
@@ -31,7 +30,6 @@ if TYPE_CHECKING:
 ROOTS = ("cryptography", "dnspython", "oldmemo[xml]", "pydantic", "slixmpp", "slixmpp-omemo", "uvloop")
 
 _PATIENCE = 600  # seconds for pip: about 40 wheels, 20 MB
-_EVIDENCE = 8
 _GLIBC = range(41, 4, -1)  # minor versions of glibc 2.x whose wheels run on Debian trixie (glibc 2.41)
 _MACHINES = {"amd64": "x86_64", "arm64": "aarch64"}  # as the engine and as wheels call them
 
@@ -42,7 +40,7 @@ def site_folder(machine: str) -> Path:
     return cache() / f"site-{digest[:12]}"
 
 
-def fetch_site(machine: str, target: Path, progress: Progress) -> Path:
+async def fetch_site(machine: str, target: Path, progress: Progress) -> Path:
     """Fetch the libraries into a folder beside `target`; the caller compiles it and moves it there.
 
     Raises MissingError if pip cannot.
@@ -52,7 +50,7 @@ def fetch_site(machine: str, target: Path, progress: Progress) -> Path:
     requirements = folder / "requirements.txt"
     requirements.write_text("\n".join(_requirements()) + "\n")
     try:
-        _pip(machine, requirements, folder)
+        await _pip(machine, requirements, folder)
     except BaseException:
         shutil.rmtree(folder)
         raise
@@ -110,7 +108,7 @@ def _requirements() -> list[str]:
     return with_hashes(closure(), lock.read_text() if lock.is_file() else "")
 
 
-def _pip(machine: str, requirements: Path, target: Path) -> None:
+async def _pip(machine: str, requirements: Path, target: Path) -> None:
     wheel_machine = _MACHINES.get(machine, machine)
     platforms = [f"manylinux_2_{minor}_{wheel_machine}" for minor in _GLIBC]
     platforms += [f"manylinux2014_{wheel_machine}", f"linux_{wheel_machine}"]
@@ -119,12 +117,6 @@ def _pip(machine: str, requirements: Path, target: Path) -> None:
     command += ["--python-version", PYTHON, "--ignore-requires-python"]  # some pips compare with the host's Python
     command += [part for platform in platforms for part in ("--platform", platform)]
     command += ["--target", str(target), "--requirement", str(requirements)]
-    try:
-        done = subprocess.run(
-            command, capture_output=True, text=True, timeout=_PATIENCE, check=False, env={**os.environ, "PIP_USER": "0"}
-        )
-    except subprocess.TimeoutExpired as error:
-        raise MissingError(f"pip did not fetch the libraries for Python {PYTHON} within {_PATIENCE} s") from error
-    if done.returncode:
-        last = "\n".join(f"  | {line}" for line in (done.stdout + done.stderr).splitlines()[-_EVIDENCE:])
-        raise MissingError(f"pip cannot fetch the libraries for Python {PYTHON}; it said\n{last}")
+    code, output = await run(command, {"PIP_USER": "0"}, within=_PATIENCE)
+    if code:
+        raise MissingError(f"pip cannot fetch the libraries for Python {PYTHON}; it said\n{last_lines(output)}")
