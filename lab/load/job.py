@@ -1,0 +1,95 @@
+"""A load to be conducted, as one JSON object: what `python -m lab.load.conduct` reads, and load.json of a run's folder.
+
+    {"version": 1,
+     "lab": "pair-1a2b3c",                    the lab, which is up
+     "load": {"users": 500, "seconds": 60.0, "arrivals": "constant:1000/s", ...},
+     "workers": 2,                            processes of the generator
+     "folder": "/home/me/runs/…",             where the run is kept, or null
+     "pin": false,                            servers and generator on cores of their own
+     "part": {"index": 0, "of": 1},           this conductor's share of a load that several conduct together
+     "hold": false}                           wait for {"go": …} when all users are online
+
+"load" has fields of `lab.load.spec.Load`; what is left out has its default there. Endpoints, password and authority are
+the lab's own and never in a job: a job holds no secret. Only "lab" and "load" must be there.
+
+With several conductors the workers are numbered through: worker w of the one with part k has the share
+k × workers + w of `of` × workers. Each must have as many.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from lab.errors import UserError
+from lab.load.spec import Load, Share
+
+VERSION = 1
+
+#: The environment variable with which `xmpplab load` tells Locust where the job lies, and its name in a run's folder.
+VARIABLE = "XMPPLAB_LOAD"
+FILE = "load.json"
+
+#: What the lab gives.
+_LABS_OWN = {"endpoints", "password", "authority"}
+#: What a job may say of its load, with the type of it.
+LOAD_FIELDS = {one.name: str(one.type) for one in fields(Load) if one.name not in _LABS_OWN}
+_TYPES: dict[str, tuple[type, ...]] = {"int": (int,), "float": (int, float), "str": (str,), "bool": (bool,)}
+
+
+@dataclass(frozen=True)
+class Job:
+    """See the module."""
+
+    lab: str
+    load: Mapping[str, Any] = field(default_factory=dict)
+    workers: int = 1
+    folder: Path | None = None
+    pin: bool = False
+    part: Share = field(default_factory=Share)
+    hold: bool = False
+
+    def __post_init__(self) -> None:
+        """Raises UserError."""
+        if self.workers < 1:
+            raise UserError(f"a load needs at least one worker, not {self.workers}")
+        if not 0 <= self.part.index < self.part.of:
+            raise UserError(f"part {self.part.index} of {self.part.of}: parts are counted from 0")
+        for name, value in self.load.items():
+            _check(name, value)
+
+    def shares(self) -> list[Share]:
+        """The shares of this conductor's workers."""
+        first, of = self.part.index * self.workers, self.part.of * self.workers
+        return [Share(first + number, of) for number in range(self.workers)]
+
+    def encode(self) -> str:
+        """As one line of JSON."""
+        data = asdict(self)
+        folder = None if self.folder is None else str(self.folder)
+        return json.dumps({"version": VERSION, **data, "load": dict(self.load), "folder": folder})
+
+    @classmethod
+    def decode(cls, text: str) -> Job:
+        """The inverse. Raises UserError that says what is wrong."""
+        try:
+            data: dict[str, Any] = json.loads(text)
+            version = data.pop("version", VERSION)
+            folder, part = data.pop("folder", None), data.pop("part", {})
+            job = cls(**data, folder=None if folder is None else Path(folder), part=Share(**part))
+        except (ValueError, TypeError, AttributeError) as error:
+            raise UserError(f"a job is one JSON object with lab and load: {error}") from error
+        if version != VERSION:
+            raise UserError(f"a job of version {version!r}; this lab reads version {VERSION}")
+        return job
+
+
+def _check(name: str, value: object) -> None:
+    if name not in LOAD_FIELDS:
+        raise UserError(f"a load has no field {name!r}; there are {', '.join(LOAD_FIELDS)}")
+    wanted = _TYPES[LOAD_FIELDS[name]]
+    if not isinstance(value, wanted) or (isinstance(value, bool) and bool not in wanted):
+        raise UserError(f"{name} of a load must be {LOAD_FIELDS[name]}, not {value!r}")
