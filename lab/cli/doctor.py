@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import sys
+import textwrap
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import typer
 
 from lab.cli.options import FormatOption
-from lab.cli.show import Format, emit
+from lab.cli.show import Format, emit, table
 
 if TYPE_CHECKING:
     from lab.runtime.protocol import Finding
+
+WIDTH = 110  # of what is told in sentences, as in a run's report
 
 
 def doctor(output: FormatOption = Format.TABLE) -> None:
@@ -24,12 +28,30 @@ def doctor(output: FormatOption = Format.TABLE) -> None:
     from lab.runtime.processes import Processes
 
     by_runtime = {runtime.name: runtime.findings() for runtime in (Containers(), Processes())}
-    emit(output, [_row("python", _python())] + [_row(name, one) for name, all_ in by_runtime.items() for one in all_])
+    found = [("python", _python()), *((name, one) for name, all_ in by_runtime.items() for one in all_)]
     usable = [name for name, findings in by_runtime.items() if all(one.good for one in findings)]
-    if output is Format.TABLE:
-        print("\n" + _verdict(usable))
+    if output is Format.JSON:
+        emit(output, [_row(name, one) for name, one in found])
+    else:
+        print("\n".join((_table(found), *_lacking(found), "", _verdict(usable))))
     if not usable:
         raise typer.Exit(exits.MISSING)
+
+
+def _table(found: Sequence[tuple[str, Finding]]) -> str:
+    rows = [
+        (name, one.what, "yes" if one.good else "no", one.found if one.good else "see below") for name, one in found
+    ]
+    return table(("part", "what", "good", "found"), rows)
+
+
+def _lacking(found: Sequence[tuple[str, Finding]]) -> Iterator[str]:
+    """What is not good, each with what to do: sentences are too wide for a table."""
+    for name, one in found:
+        if not one.good:
+            yield f"\n{name}: {one.what}"
+            for text in (one.found, f"To do: {one.remedy}" if one.remedy else ""):
+                yield from textwrap.wrap(text, WIDTH, initial_indent="  ", subsequent_indent="  ")
 
 
 def _verdict(usable: list[str]) -> str:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from lab.cli.edge import say
 from lab.errors import NotReady, UserError
-from lab.runner import exits
+from lab.runner import exits, folders
 
 if TYPE_CHECKING:
     from lab.runner.scenarios import ScenarioInfo
@@ -58,6 +58,7 @@ async def perform(request: Request, progress: Progress) -> list[Outcome]:
     from lab.topology.files import load_all
 
     infos = [info for name in request.scenarios for info in load_scenarios(name)]
+    folders.check(request.runs)
     if request.lab and request.topologies:
         raise UserError("give --topology or --name, not both: a lab that is up has its topology already")
     if not request.topologies:

@@ -30,8 +30,21 @@ LOGS = "logs"
 LOG_TAIL = 4 << 20
 
 
+def check(runs: Path) -> None:
+    """Raises UserError if no run's folder could be made below `runs`. Makes nothing: a lab has yet to come up."""
+    there = runs.absolute()
+    while not os.path.lexists(there):
+        there = there.parent
+    if not there.is_dir():
+        raise UserError(f"{there} is in the way of the runs' folders: move it away, or choose another with --runs")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise UserError(f"{there} cannot be written to: choose another folder for runs with --runs")
+    _check_latest(runs / LATEST)
+
+
 def make(runs: Path, scenario: str, topology: str) -> Path:
-    """A new folder for a run, 0700, below `runs`; `latest` leads to it when this returns."""
+    """A new folder for a run, 0700, below `runs`; `latest` leads to it when this returns. Raises UserError."""
+    check(runs)
     runs.mkdir(parents=True, exist_ok=True)
     name = f"{time.strftime('%Y%m%d-%H%M%S')}-{_plain(scenario)}-{_plain(topology)}"
     for number in range(1, 1000):
@@ -82,11 +95,12 @@ def _point(link: Path, target: str) -> None:
     """Let a symbolic link lead to `target`, without a moment in which there is none."""
     part = link.with_name(f".{link.name}.{secrets.token_hex(4)}")
     part.symlink_to(target)
-    try:
-        part.replace(link)
-    except OSError as error:
-        part.unlink()
-        raise UserError(f"{link}: not a link to the latest run: move it away ({error.strerror})") from error
+    part.replace(link)
+
+
+def _check_latest(link: Path) -> None:
+    if os.path.lexists(link) and not link.is_symlink():
+        raise UserError(f"{link}: not a link to the latest run: move it away")
 
 
 def _plain(text: str) -> str:

@@ -154,6 +154,28 @@ def test_status_of_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     assert json.loads(capsys.readouterr().out) == []
 
 
+@pytest.mark.parametrize(("good", "code"), [(True, 0), (False, 69)])
+def test_doctor_says_what_to_do(
+    good: bool, code: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from lab.runtime.containers import Containers
+    from lab.runtime.processes import Processes
+    from lab.runtime.protocol import Finding
+
+    monkeypatch.setattr(Containers, "findings", lambda self: [Finding("engine", False, "none answers", "start one")])
+    monkeypatch.setattr(
+        Processes, "findings", lambda self: [Finding("memory", good, "7 MB", "" if good else "buy some")]
+    )
+    assert run(app, ["doctor"]) == code
+    told = capsys.readouterr().out
+    assert "containers: engine\n  none answers\n  To do: start one\n" in told
+    assert ("To do: buy some" in told) != good
+    assert ("Labs can run here with: processes." in told) == good
+    assert run(app, ["doctor", "--format", "json"]) == code
+    rows = {row["what"]: row for row in json.loads(capsys.readouterr().out)}
+    assert (rows["engine"]["good"], rows["engine"]["what_to_do"]) == (False, "start one")
+
+
 @pytest.mark.parametrize("verb", ["topologies", "scenarios"])
 def test_lists_carry_a_sentence_each(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(app, [verb, "-f", "json"]) == 0

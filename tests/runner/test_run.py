@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import re
 import stat
 import sys
@@ -263,11 +264,27 @@ def test_two_runs_in_one_second_have_two_folders(tmp_path):
     assert "a-story-small-world-12-seed-3" in first.name
 
 
-def test_a_file_called_latest_is_not_destroyed(tmp_path):
-    (tmp_path / "latest").mkdir()
+@pytest.mark.parametrize("make", [Path.mkdir, Path.touch], ids=["folder", "file"])
+def test_a_file_called_latest_is_not_destroyed(tmp_path, make):
+    make(tmp_path / "latest")
     with pytest.raises(UserError, match="move it away"):
         folders.make(tmp_path, "story", "three")
-    assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
+    assert [path.name for path in tmp_path.iterdir()] == ["latest"]
+
+
+def test_a_file_in_the_way_of_runs_is_told_before_anything_starts(tmp_path):
+    (tmp_path / "runs").touch()
+    for runs in (tmp_path / "runs", tmp_path / "runs" / "deeper"):
+        with pytest.raises(UserError, match=r"runs is in the way .* --runs"):
+            folders.check(runs)
+    folders.check(tmp_path / "not" / "yet" / "there")
+    assert [path.name for path in tmp_path.iterdir()] == ["runs"]
+
+
+def test_a_folder_that_cannot_be_written_to_is_told(tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "access", lambda path, mode: False)  # root may write everywhere
+    with pytest.raises(UserError, match="cannot be written to"):
+        folders.check(tmp_path / "runs")
 
 
 def test_a_run_is_found_by_path_by_name_and_as_the_latest(tmp_path, monkeypatch):

@@ -10,6 +10,7 @@ from lab.errors import UserError
 from lab.servers import names, software
 from lab.servers.prosody.accounts import store_name
 from lab.servers.software import Blueprint, HttpCall, ScramKeys, WriteFiles
+from lab.topology.software import CUSTOM, KNOWN, SPECIAL
 from lab.topology.spec import Custom, Server, Unlinked
 
 KEYS = ScramKeys(b'sa"lt\\\n\xff', 4096, (b"\x01" * 20, b"\x02" * 20), (b"\x03" * 32, b"\x04" * 32), "the password")
@@ -20,6 +21,12 @@ def test_every_software_is_known_by_its_name():
     for name in names():
         assert software(name).name == name
         assert software(name).hosts("x.test")[0] == "x.test"
+
+
+def test_topologies_know_the_same_software_and_versions():
+    startable = {name: software(name).versions for name in names() if name not in (*SPECIAL, CUSTOM)}
+    assert startable == KNOWN
+    assert set(names()) == {*KNOWN, *SPECIAL, CUSTOM}
 
 
 def test_an_unknown_software_is_answered_with_the_known_ones():
