@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from lab.plan.layout import Layout
 from lab.plan.model import Plan
-from lab.runtime.protocol import Pipes, Runtime, ServerState
+from lab.runtime.protocol import AGENT, Pipes, Runtime, ServerState
 from lab.servers.software import Operation, ScramKeys
 
 
@@ -57,9 +57,11 @@ class Lab:
         """Carry operations out on a running server. Raises PeerError if it refuses."""
         await self.runtime.operate(self.layout, self.plan, server, operations)
 
-    async def agent(self, argv: Sequence[str] | None = None, *, server: str | None = None) -> Pipes:
-        """Start an agent on the lab's network: the lab's own, or the user's command; see `Runtime.agent`."""
-        return await self.runtime.agent(self.layout, self.plan, argv, server=server)
+    async def agent(
+        self, argv: Sequence[str] | None = None, *, server: str | None = None, module: str = AGENT
+    ) -> Pipes:
+        """Start an agent on the lab's network: a module of the lab's, or the user's command; see `Runtime.agent`."""
+        return await self.runtime.agent(self.layout, self.plan, argv, server=server, module=module)
 
     async def execute(self, server: str, argv: Sequence[str]) -> int:
         """Run a command beside a server with this terminal's input and output; its exit code."""

@@ -36,4 +36,4 @@ async def spawn_agent(argv: Sequence[str], environment: dict[str, str]) -> Pipes
             process.kill()
             await process.wait()
 
-    return Pipes(process.stdout, process.stdin, lambda: asyncio.ensure_future(close()))
+    return Pipes(process.stdout, process.stdin, lambda: asyncio.ensure_future(close()), process.pid)

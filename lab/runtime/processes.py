@@ -28,7 +28,7 @@ from lab.runtime import claims, packages, service, tools, trees
 from lab.runtime.operations import carry_out
 from lab.runtime.pipes import spawn_agent
 from lab.runtime.proc import command, die_with_parent, end_marked
-from lab.runtime.protocol import Claim, Finding, Pipes, Progress, ServerState
+from lab.runtime.protocol import AGENT, Claim, Finding, Pipes, Progress, ServerState
 from lab.servers import software
 from lab.servers.software import Operation
 from lab.topology.spec import Server
@@ -90,13 +90,19 @@ class Processes:
         await carry_out(layout.server(server), operations)
 
     async def agent(
-        self, layout: Layout, plan: Plan, argv: Sequence[str] | None = None, *, server: str | None = None
+        self,
+        layout: Layout,
+        plan: Plan,
+        argv: Sequence[str] | None = None,
+        *,
+        server: str | None = None,
+        module: str = AGENT,
     ) -> Pipes:
         """Start an agent as a child process: it ends with us, or when `close` has been awaited.
 
         It can listen at any loopback address and reads what we can read: no `server` makes a difference.
         """
-        words = list(argv) if argv else [sys.executable, "-m", "lab.clients.agent"]
+        words = list(argv) if argv else [sys.executable, "-m", module]
         return await spawn_agent(words, {MARK: str(layout.root)})
 
     async def execute(self, layout: Layout, plan: Plan, server: str, argv: Sequence[str]) -> int:

@@ -18,6 +18,9 @@ from lab.topology.spec import Server
 
 __all__ = ["SERVER_UID", "Claim", "Finding", "Pipes", "Progress", "Runtime", "ServerState"]
 
+#: The module that is an agent, unless another one is asked for.
+AGENT = "lab.clients.agent"
+
 Progress = Callable[[str], None]  # told a short sentence whenever something is under way
 
 
@@ -57,6 +60,7 @@ class Pipes:
     reader: asyncio.StreamReader
     writer: asyncio.StreamWriter
     close: Callable[[], asyncio.Future[None]]
+    pid: int | None = None  # as the host sees it, None where it does not
 
 
 class Runtime(Protocol):
@@ -95,9 +99,15 @@ class Runtime(Protocol):
         ...
 
     async def agent(
-        self, layout: Layout, plan: Plan, argv: Sequence[str] | None = None, *, server: str | None = None
+        self,
+        layout: Layout,
+        plan: Plan,
+        argv: Sequence[str] | None = None,
+        *,
+        server: str | None = None,
+        module: str = AGENT,
     ) -> Pipes:
-        """Start an agent on the lab's network: `python -m lab.clients.agent`, or the user's own command.
+        """Start an agent on the lab's network: `python -m` a module of the lab's, or the user's own command.
 
         The lab's folder `people` is there under the path that it has on the host, readable and writable. With `server`,
         a scripted one, it can listen at that server's address, and reads the server's certificates where the host does.

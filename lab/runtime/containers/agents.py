@@ -29,22 +29,20 @@ from lab.runtime.protocol import Pipes
 if TYPE_CHECKING:
     from docker import DockerClient
 
-OURS = ("python3", "-m", "lab.clients.agent")
-
 
 async def in_container(
-    engine: Engine, layout: Layout, command: Sequence[str] = OURS, *, place: ServerPlan | None = None
+    engine: Engine, layout: Layout, command: Sequence[str], *, place: ServerPlan | None = None
 ) -> Pipes:
     """An agent in a container on the lab's network, in the place of a scripted server; its standard error is ours."""
     spec = agent_spec(layout, command, python_recipe().tag, site(await engine.machine()), place)
-    container, connection = await engine.call(_start, engine.client, spec, eng.name(layout))
+    container, connection, pid = await engine.call(_start, engine.client, spec, eng.name(layout))
     reader, writer = await streams(connection, _trouble)
 
     async def close() -> None:
         writer.close()
         await engine.call(_end, engine.client, container)
 
-    return Pipes(reader, writer, lambda: asyncio.ensure_future(close()))
+    return Pipes(reader, writer, lambda: asyncio.ensure_future(close()), pid)
 
 
 async def on_host(layout: Layout, argv: Sequence[str]) -> Pipes:
@@ -56,15 +54,26 @@ def _trouble(data: bytes) -> None:
     sys.stderr.write(data.decode(errors="replace"))
 
 
-def _start(client: DockerClient, spec: Spec, network: str) -> tuple[str, socket.socket]:
+def _start(client: DockerClient, spec: Spec, network: str) -> tuple[str, socket.socket, int | None]:
     container = create(client, spec, network)
     try:
         connection = attach(client, container)
         client.api.start(container)
+        pid = _pid(client, container)
     except BaseException:
         client.api.remove_container(container, force=True)
         raise
-    return container, connection
+    return container, connection, pid
+
+
+def _pid(client: DockerClient, container: str) -> int | None:
+    """Of its main process as the host sees it; None if it has ended already, and is gone with its input and output."""
+    from docker.errors import NotFound
+
+    try:
+        return client.api.inspect_container(container)["State"]["Pid"] or None
+    except NotFound:
+        return None
 
 
 def _end(client: DockerClient, container: str) -> None:

@@ -19,7 +19,7 @@ from lab.runtime import operations as ops
 from lab.runtime.containers import agents, ending, provision, starting, states, subnets, terminal
 from lab.runtime.containers import engine as eng
 from lab.runtime.containers.engine import Engine
-from lab.runtime.protocol import Claim, Finding, Pipes, Progress, ServerState
+from lab.runtime.protocol import AGENT, Claim, Finding, Pipes, Progress, ServerState
 from lab.runtime.reaper import Leash
 from lab.servers.software import Operation
 from lab.topology.spec import Server
@@ -83,12 +83,18 @@ class Containers:
         await ops.carry_out(layout.server(server), operations)
 
     async def agent(
-        self, layout: Layout, plan: Plan, argv: Sequence[str] | None = None, *, server: str | None = None
+        self,
+        layout: Layout,
+        plan: Plan,
+        argv: Sequence[str] | None = None,
+        *,
+        server: str | None = None,
+        module: str = AGENT,
     ) -> Pipes:
         """Ours runs in a container on the lab's network, a user's own command on the host."""
         if argv is None:
             place = None if server is None else plan.server(server)
-            return await agents.in_container(self._engine, layout, place=place)
+            return await agents.in_container(self._engine, layout, ("python3", "-m", module), place=place)
         return await agents.on_host(layout, argv)
 
     async def execute(self, layout: Layout, plan: Plan, server: str, argv: Sequence[str]) -> int:

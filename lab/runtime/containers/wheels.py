@@ -26,8 +26,8 @@ from lab.runtime.protocol import Progress
 if TYPE_CHECKING:
     from packaging.requirements import Requirement
 
-#: What lab.network.service and lab.clients.agent import, directly.
-ROOTS = ("cryptography", "dnspython", "oldmemo[xml]", "pydantic", "slixmpp", "slixmpp-omemo", "uvloop")
+#: What lab.network.service, lab.clients.agent and lab.load.worker import, directly.
+ROOTS = ("cryptography", "dnspython", "networkx", "oldmemo[xml]", "pydantic", "slixmpp", "slixmpp-omemo", "uvloop")
 
 _PATIENCE = 600  # seconds for pip: about 40 wheels, 20 MB
 _GLIBC = range(41, 4, -1)  # minor versions of glibc 2.x whose wheels run on Debian trixie (glibc 2.41)
