@@ -37,6 +37,7 @@ async def run(
         cwd=folder,
         env={**os.environ, "LC_ALL": "C.UTF-8", "PATH": search_path(), **(environment or {})},
         preexec_fn=die_with_parent(signal.SIGTERM if grace else signal.SIGKILL),
+        start_new_session=bool(grace),  # one that cleans up may do so by a signal to its whole group: ours
     )
     try:
         async with asyncio.timeout(within):
