@@ -28,7 +28,7 @@ def context_for(security: str, authority: str) -> ssl.SSLContext | None:
 
     try:
         context = client_context(authority)
-    except ssl.SSLError as error:
+    except (ssl.SSLError, ValueError) as error:
         raise UserError(f"the load's authority is no certificate in PEM ({error}); TLS needs one") from error
     if security == "direct":
         context.set_alpn_protocols([ALPN])

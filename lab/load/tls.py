@@ -60,7 +60,7 @@ class Tls:
     def receive(self, data: bytes | memoryview, deliver: Callable[[memoryview], None]) -> None:
         """Take bytes from the network; calls `deliver` with each piece of plain text, valid until it returns.
 
-        Raises ssl.SSLError (a certificate that is not trusted, bytes that are no TLS). The other side's end is not told.
+        Raises ssl.SSLError (a certificate that is not trusted, bytes that are no TLS). The other's end is not told.
         """
         incoming, read = self._incoming, self._read
         incoming.write(data)
