@@ -1,8 +1,8 @@
 """What servers saw and kept, taken into the history once the scenario is over.
 
 A search that finds nothing proves nothing unless it would have found something: the markers of settle() carry a
-control text unencrypted, so every server that handled one must have it in its feed and in its archive. Stores are
-written behind (mnesia keeps tables in memory for seconds), so the search is repeated until the control turns up.
+control text unencrypted, so every server that handled one must have it in its feed and in its archive. Servers are
+asked to write down what they keep in memory; the search is repeated until the control turns up.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lab.errors import PeerError, TimedOut
 from lab.history.canaries import find_all
 from lab.history.events import CanaryFound, Note, Searched
 from lab.network.feeds import read
@@ -23,7 +24,7 @@ from lab.topology.spec import Feed
 if TYPE_CHECKING:
     from lab.federation.network import Federation
 
-# Mnesia dumps its tables a few seconds after a write.
+# A server that was not asked, or did not listen, writes by itself within seconds: mnesia after three.
 CONTROL_DEADLINE = 15.0
 LOOK_AGAIN = 0.1
 # Places where a plaintext message that a server handled must turn up.
@@ -79,6 +80,10 @@ async def _search(federation: Federation, name: str, controlled: bool) -> None:
         federation.history.record(_note(federation, f"server {name} is not the lab's: its files were not searched"))
         return
     folder = federation.lab.layout.server(name)
+    try:
+        await federation.lab.operate(name, software(spec.software).flush())
+    except (PeerError, TimedOut) as error:  # what is in its files is searched all the same
+        federation.history.record(_note(federation, f"server {name} does not write down what it keeps: {error}"))
     for place, globs in software(spec.software).places.items():
         expected = controlled and place in CONTROLLED and not (place == "feed" and spec.feed is not Feed.FULL)
         await _search_place(federation, name, folder, place, globs, expected)

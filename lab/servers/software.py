@@ -126,6 +126,10 @@ class Software(Protocol):
         """Files that give a server these accounts when written before its first start."""
         ...
 
+    def flush(self) -> tuple[Operation, ...]:
+        """Operations after which the server's files hold all that it has been given to keep."""
+        ...
+
     def refusal(self, version: str, kind: Unlinked) -> Refusal:
         """What a sender here gets when the receiver has no link, by the kind of the topology's promise."""
         ...

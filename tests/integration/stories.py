@@ -43,3 +43,11 @@ async def a_room_of_all(federation: Federation) -> None:
     with step("one leaves, the others agree on who is left"):
         await room.leave(people[-1])
         await room.converged(within="30s")
+
+
+@scenario()
+async def one_way(federation: Federation) -> None:
+    """Somebody writes to a neighbour, who does not answer."""
+    a, b = federation.linked_pair()
+    message = await (await a.person()).send(await b.person(), "hello")
+    expect(await message.outcome(), federation.link(a, b).promise)

@@ -5,6 +5,8 @@ from pathlib import Path
 import pytest
 
 from lab.checks.judge import judge
+from lab.history.events import RouteSettled, Searched
+from lab.history.reader import read
 from lab.judged import run_scenario
 from lab.report import load as read_record
 from lab.runner import load
@@ -39,3 +41,12 @@ async def test_a_room_across_servers(topology, lab_on, tmp_path: Path) -> None:
     """The room's host is of either kind, and everybody else is on the other."""
     result = await run_scenario(info_of(stories.a_room_of_all), await lab_on(topology), runs=tmp_path)
     assert result.exit_code == 0, (result.folder / "report.txt").read_text()
+
+
+async def test_nobody_waits_for_ejabberd_to_write_its_archive(lab_on, tmp_path: Path) -> None:
+    """By itself it does so after three seconds, and a run on a lab that is up has two for all that is not its story."""
+    lab = await lab_on("pair,software=ejabberd+prosody")
+    events = read((await run_scenario(info_of(stories.one_way), lab, runs=tmp_path)).folder / "history.jsonl")
+    settled = max(one.at for one in events if isinstance(one, RouteSettled))
+    (searched,) = (one for one in events if isinstance(one, Searched) and (one.server, one.place) == ("a", "archive"))
+    assert searched.control and searched.at - settled < 2

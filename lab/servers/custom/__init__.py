@@ -84,6 +84,10 @@ class CustomServer:
         """users.json."""
         return (_users_file(USERS, users, keys),)
 
+    def flush(self) -> tuple[Operation, ...]:
+        """Nothing is known of how it keeps things."""
+        return ()
+
     def refusal(self, version: str, kind: Unlinked) -> Refusal:
         """Any error will do."""
         return UNKNOWN_REFUSAL

@@ -68,6 +68,10 @@ class Ejabberd:
         """A file that the lab's module reads before it says that the server has started."""
         return (File(INITIAL, accounts_json(users, keys)),)
 
+    def flush(self) -> tuple[Operation, ...]:
+        """One call to the lab's module: mnesia by itself writes seconds later."""
+        return (HttpCall(SOCKET, "/flush", ""),)
+
     def refusal(self, version: str, kind: Unlinked) -> Refusal:
         """Measured on 24.12."""
         return _REFUSALS[kind]

@@ -50,6 +50,10 @@ class External:
         """Accounts are the person's own affair."""
         return ()
 
+    def flush(self) -> tuple[Operation, ...]:
+        """Its files are not the lab's to read."""
+        return ()
+
     def refusal(self, version: str, kind: Unlinked) -> Refusal:
         """Any error will do."""
         return UNKNOWN_REFUSAL

@@ -66,6 +66,10 @@ class Prosody:
         """The same files."""
         return account_files(domain, users, keys)
 
+    def flush(self) -> tuple[Operation, ...]:
+        """Prosody writes an archive as it goes, before the next stanza."""
+        return ()
+
     def refusal(self, version: str, kind: Unlinked) -> Refusal:
         """Measured on 13.0.1."""
         return _REFUSALS[kind]

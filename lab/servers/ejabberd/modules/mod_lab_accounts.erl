@@ -1,7 +1,7 @@
 %% Accounts in bulk, written as records that ejabberd itself would write for them (SCRAM, no password known here).
 %%
 %% Options: initial_file (read before the server says that it has started; may be missing), socket (a Unix socket,
-%% 0600, that takes POST /accounts over HTTP). Both are JSON:
+%% 0600, that takes POST /accounts over HTTP; POST /flush writes down what mnesia keeps in memory). Both are JSON:
 %%   {"iterations": 4096, "salt": base64, "stored_key": base64, "server_key": base64, "users": ["user1", ...]}
 %% with the keys of SCRAM-SHA-1, one set for all. ejabberd's own listener is not used: it gives a Unix socket its
 %% name only after five seconds.
@@ -86,4 +86,10 @@ content_length(Socket, Length) ->
     end.
 
 answer(Host, {'POST', <<"/accounts">>, Body}) -> ok = store(Host, Body), {<<"200 OK">>, <<"ok\n">>};
-answer(_Host, _) -> {<<"404 Not Found">>, <<"POST /accounts\n">>}.
+answer(_Host, {'POST', <<"/flush">>, _}) -> flush(), {<<"200 OK">>, <<"ok\n">>};
+answer(_Host, _) -> {<<"404 Not Found">>, <<"POST /accounts or /flush\n">>}.
+
+%% The log into the tables, then the tables (archives are dets files, which wait three seconds) into their files.
+flush() ->
+    dumped = mnesia:dump_log(),
+    lists:foreach(fun(Table) -> ok = dets:sync(Table) end, dets:all()).
