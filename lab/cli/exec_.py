@@ -10,7 +10,9 @@ from lab.cli.options import LabOption
 
 
 def exec_(
-    server: Annotated[str, typer.Argument(help="The server's name in the topology.", show_default=False)],
+    server: Annotated[
+        str, typer.Argument(metavar="SERVER", help="The server's name in the topology.", show_default=False)
+    ],
     command: Annotated[
         list[str], typer.Argument(metavar="-- COMMAND...", help="What to run, and its arguments.", show_default=False)
     ],

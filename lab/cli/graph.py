@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from lab.cli.options import TopologyArgument
 from lab.errors import UserError
 
 # What a file's name says about the drawing wanted.
@@ -14,9 +15,7 @@ _SUFFIXES = {".svg": "svg", ".dot": "dot", ".gv": "dot", ".mmd": "mermaid", ".me
 
 
 def graph(
-    topology: Annotated[
-        str, typer.Argument(help="A file, the name of a topology that ships with xmpplab, or a shape such as ring:6.")
-    ],
+    topology: TopologyArgument,
     *,
     mermaid: Annotated[
         bool, typer.Option("--mermaid", help="Mermaid text, which code hosts draw in Markdown.")
@@ -38,8 +37,7 @@ def graph(
     asked = [name for name, wanted in (("mermaid", mermaid), ("dot", dot), ("svg", svg)) if wanted]
     if len(asked) > 1:
         raise UserError(f"--{asked[0]} and --{asked[1]} are two drawings: ask for one")
-    by_suffix = _SUFFIXES.get(output.suffix, "terminal") if output is not None else "terminal"
-    text = DRAWINGS[asked[0] if asked else by_suffix](load(topology))
+    text = DRAWINGS[asked[0] if asked else _by_suffix(output)](load(topology))
     if output is None:
         typer.echo(text, nl=False)
         return
@@ -47,3 +45,13 @@ def graph(
         output.write_text(text, encoding="utf-8")
     except OSError as error:
         raise UserError(f"{output}: cannot be written: {error.strerror}") from None
+
+
+def _by_suffix(output: Path | None) -> str:
+    """The drawing that a file's name asks for. Raises UserError where it asks for one that there is not."""
+    suffix = output.suffix if output else ""
+    if suffix and suffix not in _SUFFIXES:
+        raise UserError(
+            f"{output}: there is no drawing for {suffix}: choose one of {', '.join(_SUFFIXES)}, or an option"
+        )
+    return _SUFFIXES.get(suffix, "terminal")

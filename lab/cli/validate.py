@@ -11,7 +11,8 @@ from lab.errors import UserError
 
 def validate(
     topologies: Annotated[
-        list[str], typer.Argument(help="Files, names of topologies that ship with xmpplab, or shapes such as ring:6.")
+        list[str],
+        typer.Argument(metavar="TOPOLOGY...", help="Names, files, or shapes such as ring:6.", show_default=False),
     ],
 ) -> None:
     """Check topologies without starting anything. A line for each good one, all errors of the others.

@@ -105,6 +105,8 @@ def test_no_verb_is_bad_usage(capsys: pytest.CaptureFixture[str]) -> None:
         ["report", "no-such-run"],
         ["validate", "missing.yaml"],
         ["graph", "missing.yaml"],
+        ["graph", "ring:3", "-o", "ring.png"],
+        ["graph", "ring:3", "--svg", "--dot"],
     ],
     ids=" ".join,
 )
