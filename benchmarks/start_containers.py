@@ -19,6 +19,7 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 
+from lab.network.labfolder import remove, try_lock
 from lab.plan.layout import Layout
 from lab.runtime import lab as labs
 from lab.runtime import state
@@ -26,7 +27,6 @@ from lab.runtime.containers import Containers
 from lab.runtime.containers.engine import WORKERS, connect, labels
 from lab.runtime.containers.recipes import server_recipe
 from lab.runtime.containers.runtime import claim_network
-from lab.runtime.folders import remove
 from lab.topology.files import load
 
 SERVERS, ROUNDS = 20, 3
@@ -75,7 +75,7 @@ def bare(count: int) -> float:
     image, client = server_recipe("prosody", "13.0").tag, connect()
     layout = Layout.of(f"bench-bare-{os.getpid()}")
     state.make_root(layout)  # so that `sweep` finds what a killed benchmark leaves, but nothing while we hold the lock
-    lock = state.try_lock(layout)
+    lock = try_lock(layout)
     assert lock is not None, "nobody else has this name"
 
     marks = [word for key, value in labels(layout).items() for word in ("--label", f"{key}={value}")]

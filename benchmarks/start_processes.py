@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import os
 import re
+import shutil
 import socket
 import statistics
 import subprocess
@@ -117,7 +118,7 @@ def hand(servers: int, *, tuned: bool = False) -> Cost:
             process.kill()
             process.wait()
         claim.release()
-        folders.remove(layout)
+        shutil.rmtree(layout.root)
 
 
 def bare(plan: Plan, tuned: bool) -> Plan:
