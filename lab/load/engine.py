@@ -17,7 +17,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from time import perf_counter_ns
 from typing import Any
 
@@ -26,6 +26,7 @@ from lab.load.acts import Acts
 from lab.load.arrivals import Schedule, parse
 from lab.load.coming import all_online
 from lab.load.recorder import Recorder
+from lab.load.session import Session
 from lab.load.spec import Load, Share
 
 Emit = Callable[[dict[str, Any]], None]
@@ -74,6 +75,11 @@ class Engine:
         self._acts = Acts(load, share, self._recorder, lambda who, why: self._emit("gone", user=who, reason=why))
         self._start = self._end = 0
         self._tick_handle: asyncio.TimerHandle | None = None
+
+    @property
+    def sessions(self) -> Mapping[int, Session]:
+        """The worker's users by their number."""
+        return self._acts.sessions
 
     async def run(self, go: Callable[[], Awaitable[int]] | None) -> None:
         """All of it."""

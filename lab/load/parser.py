@@ -65,7 +65,6 @@ class Parser:
         parser = self._expat = expat.ParserCreate("utf-8")
         parser.StartElementHandler = self._start
         parser.EndElementHandler = self._end
-        parser.CharacterDataHandler = self._text
         parser.StartDoctypeDeclHandler = _refused
         if defer := getattr(parser, "SetReparseDeferralEnabled", None):
             defer(False)  # expat 2.6 would hold back a stanza whose tag came in two parts until more arrives
@@ -78,9 +77,8 @@ class Parser:
             raise PeerError(f"not XML: {error}: {bytes(data[:200])!r}") from error
 
     def redirect(self, on_message: Callable[[dict[str, str]], None], on_element: Callable[[Element], None]) -> None:
-        """Negotiation is over: hand on to these. Texts do not matter any more, which is one call less per message."""
+        """Negotiation is over: hand on to these."""
         self._on_message, self._on_element = on_message, on_element
-        self._expat.CharacterDataHandler = None
 
     def close(self) -> None:
         """Let go of everything; nothing is handed on any more, not even of the bytes being read."""
@@ -96,6 +94,7 @@ class Parser:
                 self._message = attributes
             else:
                 self._stack.append(Element(name, attributes))
+                self._expat.CharacterDataHandler = self._text  # only here: one call less per message
         elif depth > 1:
             if depth > DEEPEST:
                 raise PeerError(f"a stanza of more than {DEEPEST} levels")
@@ -113,13 +112,13 @@ class Parser:
         elif depth:
             element = self._stack.pop()
             if depth == 1:
+                self._expat.CharacterDataHandler = None
                 self._on_element(element)
         else:
             self._on_close()
 
     def _text(self, data: str) -> None:
-        if self._stack:
-            self._stack[-1].text += data
+        self._stack[-1].text += data
 
 
 def _refused(*_: object) -> None:

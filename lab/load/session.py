@@ -163,8 +163,8 @@ class Session:
             self.send(stanza)
 
     async def _managed(self, wire: Wire, features: Element) -> Management | None:
-        sm = features.find("sm")
-        if not self._common.load.resumption or sm is None or sm.attributes.get("xmlns") != stanzas.MANAGEMENT:
+        offered = {(child.name, child.attributes.get("xmlns")) for child in features.children}  # often of two versions
+        if not self._common.load.resumption or ("sm", stanzas.MANAGEMENT) not in offered:
             return None
         wire.write(stanzas.ENABLE)
         enabled = await login.expected(wire, "enabled")

@@ -145,7 +145,7 @@ class Peer(asyncio.BufferedProtocol):
             b"id='%b' from='%b' version='1.0'><stream:features>" % (secrets.token_hex(8).encode(), self.domain)
         )
         if self.authenticated:
-            features = b"<bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/><sm xmlns='urn:xmpp:sm:3'/>"
+            features = b"<bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/><sm xmlns='urn:xmpp:sm:2'/><sm xmlns='urn:xmpp:sm:3'/>"
             features += b"<session xmlns='urn:ietf:params:xml:ns:xmpp-session'><optional/></session>"
         elif self.world.security == "starttls" and self.tls is None:
             features = b"<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'><required/></starttls>"

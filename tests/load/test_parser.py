@@ -52,13 +52,13 @@ def test_the_end_of_the_stream_is_told() -> None:
     assert parsed(OPEN, b"<message id='1'/></stream:stream>") == ["message 1", "end"]
 
 
-def test_after_negotiation_texts_are_not_kept() -> None:
+def test_texts_are_kept_of_all_but_messages() -> None:
     seen: list[Element] = []
     parser = Parser(lambda _: None, lambda _: pytest.fail("the old handler"), lambda: None)
     parser.feed(OPEN)
     parser.redirect(lambda _: None, seen.append)
-    parser.feed(b"<iq><query>text</query></iq>")
-    assert [(one.name, one.children[0].text) for one in seen] == [("iq", "")]
+    parser.feed(b"<message><body>no</body></message><iq><query>te<b/>xt</query></iq>between<r/>")
+    assert [(one.name, "".join(e.text for e in one.walk())) for one in seen] == [("iq", "text"), ("r", "")]
 
 
 @pytest.mark.parametrize(
