@@ -15,6 +15,8 @@ from lab.load.ledger import Ledger
 from lab.load.spec import Load
 
 _SECOND = 1e-9  # in ns
+#: ns by which workers may differ on the start, at which the first message is due: each takes it from the wall clock.
+START_SLACK = 100_000_000
 _MICROSECOND = 1e-6
 
 
@@ -58,7 +60,7 @@ class Deliveries:
 
     def start(self, at: int, steady: int) -> None:
         """The warm-up begins at `at`, the steady state at `steady`: what is older is another load's."""
-        self._begin, self._steady = at, steady
+        self._begin, self._steady = at - START_SLACK, steady
 
     def write(self, sender: int, target: int, intended: int, room: bool = False) -> bytes:
         """The id of a message that is written now, counted."""

@@ -1,0 +1,137 @@
+"""A load on a lab that is up, conducted by a process of its own: `python -m lab.load.conduct`.
+
+A job and orders come in as JSON Lines, events go out; docs/load-conductor.md has both. It is a process of its own so
+that Locust's gevent never meets asyncio, and so that the result is written whoever is killed around it: when the input
+ends or a signal comes, the load stops early and what was measured is told and kept.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import signal
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from lab.errors import LabError, UserError
+from lab.load import preparing
+from lab.load.conductor import Conductor, Orders, Outcome
+from lab.load.crew import Crew
+from lab.load.job import Job
+from lab.load.keeping import Keeper
+from lab.load.pinning import Pins, split
+from lab.load.watching import Watch
+from lab.runtime.handle import Lab
+from lab.runtime.protocol import Pipes
+
+#: The worker's module, which runs where the lab's network is.
+WORKER = "lab.load.worker"
+Tell = Callable[[dict[str, Any]], None]
+
+
+async def conduct(job: Job, orders: Orders, tell: Tell) -> Outcome:
+    """Carry a job out. Raises UserError for what cannot be, MissingError, PeerError."""
+    from lab.runtime.lab import attach
+
+    cores = split(job.workers) if job.pin else None
+    lab = await attach(job.lab)
+    load = preparing.load_on(lab, job.load)
+    for text in preparing.remarks(lab.plan):
+        tell({"event": "note", "text": text})
+    tell({"event": "progress", "text": f"making accounts for {load.users} users"})
+    await preparing.make_accounts(lab, load)
+    pins = Pins()
+    servers = {name: one.pid for name, one in (await lab.states()).items() if one.pid is not None}
+
+    async def watch(crew: Crew) -> Watch:
+        generators = {worker.name: worker.pid for worker in crew.workers if worker.pid is not None}
+        if cores is not None:
+            _pin(pins, cores, servers, generators)
+        metered = servers if job.part.index == 0 else {}  # the first of several conductors meters for all
+        note: Callable[[str], None] = lambda text: tell({"event": "note", "text": text})  # noqa: E731
+        return Watch(lab, metered, generators, note)
+
+    tell({"event": "progress", "text": f"starting {job.workers} workers"})
+    try:
+        return await Conductor(load, job.shares(), lambda: _worker(lab), tell, orders, watch).run()
+    finally:
+        pins.free()
+
+
+async def _worker(lab: Lab) -> Pipes:
+    return await lab.agent(module=WORKER)
+
+
+def _pin(pins: Pins, cores: tuple[list[int], list[int]], servers: dict[str, int], generators: dict[str, int]) -> None:
+    for pid in servers.values():
+        pins.put(pid, cores[0])
+    for pid, core in zip(generators.values(), cores[1], strict=True):
+        pins.put(pid, [core])
+
+
+async def listen(reader: asyncio.StreamReader, orders: Orders, tell: Tell) -> None:
+    """Obey orders until the end of input, which means stop."""
+    while line := await reader.readline():
+        try:
+            order: dict[str, Any] = json.loads(line)
+            at = order.get("go")
+            if not isinstance(at, int | float | None):
+                raise TypeError("go needs a time")  # noqa: TRY301
+        except (ValueError, TypeError, AttributeError) as error:
+            tell({"event": "note", "text": f"not an order: {line[:200].decode(errors='replace')!r}: {error}"})
+            continue
+        if "go" in order and not orders.go.done():
+            orders.go.set_result(at)
+        if order.get("drained"):
+            orders.drained.set()
+        if order.get("stop"):
+            orders.stop("it was told to stop")
+    orders.stop("whoever asked for it has gone")
+
+
+async def main() -> int:
+    """Read a job, carry it out; 0, or 1 if it failed."""
+    loop = asyncio.get_running_loop()
+    reader = asyncio.StreamReader(limit=1 << 20)
+    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
+    try:
+        job = Job.decode((await reader.readline()).decode())
+        if job.folder is not None and not job.folder.is_dir():
+            raise UserError(f"{job.folder}: the folder of the run is not there")
+    except LabError as error:
+        _say(json.dumps(_failure(error)))
+        return 1
+    with Keeper(job) as keeper:
+
+        def tell(event: dict[str, Any]) -> None:
+            line = json.dumps(event, separators=(",", ":"))
+            keeper.take(line, event)
+            _say(line)
+
+        orders = Orders(job.hold)
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            loop.add_signal_handler(number, orders.stop, f"ended by {number.name}")
+        listening = asyncio.create_task(listen(reader, orders, tell))
+        try:
+            tell(keeper.finish(await conduct(job, orders, tell)))
+        except LabError as error:
+            tell(_failure(error))
+            return 1
+        finally:
+            listening.cancel()
+    return 0
+
+
+def _failure(error: LabError) -> dict[str, Any]:
+    return {"event": "failed", "kind": type(error).__name__, "message": str(error)}
+
+
+def _say(line: str) -> None:
+    with contextlib.suppress(BrokenPipeError):  # who asked is gone; the folder still gets it
+        print(line, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(asyncio.run(main()))

@@ -1,0 +1,99 @@
+"""A lab made ready for a load: its topology, its accounts, its endpoints.
+
+Rules: a link without conditions is direct, for a relay would be a part of what is measured; servers tell nothing of
+what they see, which costs them about as much as the messages. What a lab that is up has otherwise stays as it is, and
+is said. Users live on servers that the lab can make accounts on: Prosody and ejabberd.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from lab.errors import UserError
+from lab.load.people import People
+from lab.load.spec import Endpoint, Load
+from lab.plan.layout import C2S_PORT
+from lab.plan.model import Plan
+from lab.runtime.handle import Lab
+from lab.topology.software import KNOWN
+from lab.topology.spec import Feed, Topology
+
+#: Accounts in one request to a server.
+AT_ONCE = 1000
+
+
+def for_load(topology: Topology) -> Topology:
+    """The topology as a load runs on it: see the module. Links that have conditions keep their relays."""
+    links = (
+        replace(link, direct=link.direct or (link.forward.neutral and link.backward.neutral)) for link in topology.links
+    )
+    servers = (replace(server, feed=Feed.OFF) for server in topology.servers)
+    return replace(topology, servers=tuple(servers), links=tuple(links))
+
+
+def endpoints(plan: Plan) -> tuple[Endpoint, ...]:
+    """Where users log in, in the topology's order. Raises UserError if no server can have any."""
+    found = tuple(
+        Endpoint(one.spec.name, one.spec.domain, one.address, C2S_PORT, plan.topology.neighbours(one.spec.name))
+        for one in plan.servers
+        if one.spec.software in KNOWN
+    )
+    if not found:
+        raise UserError(f"{plan.topology.name}: no server can have users: a load needs one of {', '.join(KNOWN)}")
+    return found
+
+
+def load_on(lab: Lab, asked: Mapping[str, Any]) -> Load:
+    """The whole load of a job's "load". Raises UserError for what makes no sense."""
+    from lab.load.arrivals import parse as parse_arrivals
+    from lab.load.traffic import parse as parse_traffic
+
+    given: dict[str, Any] = {"users": 2 * len(lab.plan.servers), **asked}
+    load = Load(endpoints=endpoints(lab.plan), password=lab.password, authority=lab.authority, **given)
+    parse_arrivals(load.arrivals)
+    parse_traffic(load.traffic)
+    return load
+
+
+async def make_accounts(lab: Lab, load: Load) -> None:
+    """Make load1 … loadN on every server; they can log in once this returns. Raises PeerError."""
+    people = People(load)
+
+    async def on(number: int, server: str) -> None:
+        names = [f"load{user}" for user in range(1, people.count(number) + 1)]
+        for at in range(0, len(names), AT_ONCE):
+            await lab.accounts(server, names[at : at + AT_ONCE])
+
+    async with asyncio.TaskGroup() as group:
+        for number, endpoint in enumerate(load.endpoints):
+            group.create_task(on(number, endpoint.server))
+
+
+def remarks(plan: Plan) -> list[str]:
+    """What a run has to say of the lab it ran on, a sentence each."""
+    topology = plan.topology
+    said = [_links(topology)] if topology.links else []
+    loud = [server.name for server in topology.servers if server.feed is not Feed.OFF and server.software in KNOWN]
+    if loud:
+        said.append(f"{_some(loud)} tell what they see (feed), which costs them time: this is no figure of the servers")
+    empty = [server.name for server in topology.servers if server.software not in KNOWN]
+    if empty:
+        said.append(f"nobody lives on {_some(empty)}: the lab makes no accounts there")
+    return said
+
+
+def _links(topology: Topology) -> str:
+    relayed = [f"{link.a} - {link.b}" for link in topology.links if not link.direct]
+    direct = len(topology.links) - len(relayed)
+    if not relayed:
+        return f"links are direct ({direct}): nothing of the lab's is between servers, bytes are not counted"
+    text = f"relayed links: {_some(relayed)}"
+    return f"{text}; {direct} are direct" if direct else f"{text}; none is direct"
+
+
+def _some(names: list[str]) -> str:
+    """Up to five of them, and how many more."""
+    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
