@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from lab.checks.record import Record
 from lab.checks.trail import trail
-from lab.checks.verdict import Finding, Value, Verdict, plural, verdict
+from lab.checks.verdict import LONGEST_VALUE, Finding, Value, Verdict, plural, shortened, verdict
 from lab.history.events import Expectation
 
 NAME = "expectations"
@@ -21,12 +21,13 @@ def check(record: Record) -> Verdict:
 def _finding(record: Record, one: Expectation) -> Finding:
     sent = record.announced[one.message][1] if one.message in record.announced else None
     step = f" in the step '{one.step}'" if one.step else ""
+    expected, actual = shortened(one.expected, LONGEST_VALUE), shortened(one.actual, LONGEST_VALUE)
     late = " before the deadline" if one.timed_out else ""
     if sent is None:
-        text = f"Expected{step}: {one.expected}; got{late}: {one.actual}."
+        text = f"Expected{step}: {expected}; got{late}: {actual}."
         return Finding(Value.FAILED, text, one.message)
     way, path = record.way(sent), trail(record, sent)
-    text = f"Message {sent.message} ({' - '.join(way)}){step}: expected {one.expected}; got{late}: {one.actual}."
+    text = f"Message {sent.message} ({' - '.join(way)}){step}: expected {expected}; got{late}: {actual}."
     # Where it arrived, how far it came explains nothing.
     cause = "" if record.deliveries.get(sent.message) else path.cause
     return Finding(Value.FAILED, text, sent.message, way, cause, path.last_hop, path.stanzas)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from lab.checks.record import Record
-from lab.checks.verdict import LAST_STANZAS, LONGEST_STANZA
+from lab.checks.verdict import LAST_STANZAS, LONGEST_STANZA, shortened
 from lab.history.events import Sent, ServerSaw
 
 
@@ -52,9 +52,7 @@ def quote(seen: list[ServerSaw]) -> tuple[str, ...]:
     quotes = []
     for event in seen[-LAST_STANZAS:]:
         text = event.stanza if event.stanza is not None else f"<{event.name}> of {event.size} bytes, not told"
-        if len(text) > LONGEST_STANZA:
-            text = f"{text[:LONGEST_STANZA]}… ({len(text)} characters)"
-        quotes.append(f"{event.server} {event.direction} {event.stream}: {text}")
+        quotes.append(f"{event.server} {event.direction} {event.stream}: {shortened(text, LONGEST_STANZA)}")
     return tuple(quotes)
 
 

@@ -7,9 +7,10 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
 
-# A report that quotes more than a few stanzas is not read; a stanza that is longer has a file in it.
+# A report that quotes more than a few stanzas, or long ones, is not read.
 LAST_STANZAS = 3
-LONGEST_STANZA = 700
+LONGEST_STANZA = 200  # characters: who, to whom, which message, how it begins; the history has it whole
+LONGEST_VALUE = 200  # characters of what was expected, and of what came instead
 
 
 class Value(StrEnum):
@@ -71,3 +72,8 @@ def _leading(findings: Sequence[Finding]) -> str:
 def plural(count: int, noun: str) -> str:
     """ "1 message", "2 messages"."""
     return f"{count} {noun}{'' if count == 1 else 's'}"
+
+
+def shortened(text: str, longest: int) -> str:
+    """The text, or so many characters of it and how many there are."""
+    return text if len(text) <= longest else f"{text[:longest]}… ({len(text)} characters)"

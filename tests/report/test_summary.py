@@ -1,5 +1,6 @@
 import json
 import stat
+from dataclasses import replace
 
 import pytest
 
@@ -92,6 +93,18 @@ def test_many_findings_are_cut_and_counted():
     for number in range(1, 10):
         told.drop(Delivered, message=f"m{number}")
     assert "and 4 more findings: verdict.json has them all" in text_of(told)
+
+
+def test_long_stanzas_and_values_are_cut_and_say_how_long_they_are():
+    told = lost()
+    told.events = [
+        replace(one, stanza="<message>" + "y" * 5000) if isinstance(one, ServerSaw) else one for one in told.events
+    ]
+    told.expect(held=False, expected="'" + "x" * 3000 + "'")
+    text = text_of(told)
+    assert "… (5009 characters)" in text and "y" * 200 not in text
+    joined = " ".join(text.split())
+    assert "… (3002 characters)" in joined and "x" * 200 not in joined
 
 
 def test_json_has_the_run_the_verdict_and_the_routes():
