@@ -13,13 +13,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import os
 import signal
 import sys
 import time
 import traceback
 from collections.abc import Callable, Coroutine, Iterator, Sequence
-from pathlib import Path
 from types import FrameType
 from typing import Any, TypeVar
 
@@ -42,6 +42,22 @@ _CODES: tuple[tuple[type[LabError], int], ...] = (
     (NotReady, exits.NOT_READY),
 )
 _TELLING = frozenset(code for _, code in _CODES)  # the message alone says what to do
+
+
+_ROOM = "Make room there, or set XMPPLAB_HOME (labs), XMPPLAB_CACHE (servers) or --runs to a folder on another disk"
+_RIGHT = "Take a folder that is yours to write to: XMPPLAB_HOME for labs, XMPPLAB_CACHE for servers, --runs for runs"
+_FILES = "Raise the limit of open files (ulimit -n), or take fewer servers"
+#: What the machine says no to, whatever is being done, and what to do then.
+_MACHINE = {
+    errno.ENOSPC: _ROOM,
+    errno.EDQUOT: _ROOM,
+    errno.EROFS: _RIGHT,
+    errno.EACCES: _RIGHT,
+    errno.EPERM: _RIGHT,
+    errno.EMFILE: _FILES,
+    errno.ENFILE: _FILES,
+    errno.ENOMEM: "Take fewer servers",
+}
 
 
 class Settings:
@@ -105,6 +121,8 @@ def work(coroutine: Coroutine[Any, Any, T]) -> T:
 
 def explain(error: Exception) -> int:
     """Tell of an error in one line (and its evidence, and where the traceback is); its exit code."""
+    if isinstance(error, OSError) and error.errno in _MACHINE:
+        error = _of_machine(error)
     code = next((code for kind, code in _CODES if isinstance(error, kind)), exits.INTERNAL)
     text = str(error) if isinstance(error, LabError) else f"internal error: {type(error).__name__}: {error}"
     if Settings.debug:
@@ -113,6 +131,13 @@ def explain(error: Exception) -> int:
         text += f"\n{_keep(error)}"
     say(text)
     return code
+
+
+def _of_machine(error: OSError) -> MissingError:
+    """What the machine refuses, wherever it was asked: it is no fault of the lab's, and a person can do something."""
+    assert error.errno is not None
+    where = f"{error.filename}: " if error.filename else ""
+    return MissingError(f"{where}{error.strerror}. {_MACHINE[error.errno]}")
 
 
 def say(text: str) -> None:
@@ -134,24 +159,19 @@ def _usage(error: typer.TyperException) -> int:
 
 def _keep(error: Exception) -> str:
     """Write the traceback to a file of its own and say which."""
+    from lab.network.files import write_private
     from lab.plan.layout import home
 
     text = "".join(traceback.format_exception(error))
     path = home() / "errors" / f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}.txt"
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        _write_private(path, text)
+        write_private(path, text)
         for old in sorted(path.parent.glob("*.txt"))[:-KEPT_TRACEBACKS]:
             old.unlink(missing_ok=True)
     except OSError as problem:
         return f"(no file could be written for the traceback: {problem})\n{text}"
     return f"The traceback is in {path}; --debug before the verb prints it."
-
-
-def _write_private(path: Path, text: str) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        file.write(text)
 
 
 def _terminate(number: int, frame: FrameType | None) -> None:

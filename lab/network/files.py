@@ -13,11 +13,17 @@ def private_folder(path: Path) -> Path:
     return path
 
 
-def write_private(path: Path, data: bytes, mode: int = 0o600) -> None:
-    """Write a file whole or not at all; `mode` holds from its first byte on."""
+def write_private(path: Path, data: bytes | str, mode: int = 0o600, owner: int | None = None) -> None:
+    """Write a file whole or not at all; `mode` holds from its first byte on, `owner` is a uid and gid to give it to."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, mode)
-    with os.fdopen(descriptor, "wb") as file:
-        os.fchmod(descriptor, mode)
-        file.write(data)
-    temporary.replace(path)
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            os.fchmod(descriptor, mode)
+            if owner is not None:
+                os.fchown(descriptor, owner, owner)
+            file.write(data.encode() if isinstance(data, str) else data)
+        temporary.replace(path)
+    except BaseException:  # a full disk, most often: half a file would only fill it further
+        temporary.unlink(missing_ok=True)
+        raise

@@ -16,6 +16,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from lab.errors import UserError
+from lab.network.files import write_private
 
 RUNS = Path("runs")
 LATEST = "latest"
@@ -72,11 +73,7 @@ def find(run: Path | None, runs: Path = RUNS) -> Path:
 
 def write(path: Path, text: str) -> None:
     """Write a file of a run, 0600, whole or not at all."""
-    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        file.write(text)
-    part.replace(path)
+    write_private(path, text)
 
 
 def copy_logs(folder: Path, logs: Mapping[str, Iterable[Path]]) -> None:

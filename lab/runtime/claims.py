@@ -13,24 +13,27 @@ from collections.abc import Iterator
 
 from lab.errors import MissingError
 from lab.plan.build import SERVERS, SERVICES, offset
-from lab.plan.layout import C2S_PORT, S2S_PORT
+from lab.plan.layout import C2S_PORT, HTTPS_PORT, S2S_PORT
 
 FIRST, LAST = 80, 119  # second octet of the slots: 127.0 and 127.53 (a resolver's) are in use elsewhere
+_PORTS = (C2S_PORT, S2S_PORT, HTTPS_PORT)
+_NOBODYS = "127.255.255.254"  # an address at which nobody listens but who listens at every address
 CLAIM_PORT = 5399  # on the services' address, below the ports of its DNS
 
 
-def claim_network() -> tuple[str, socket.socket]:
-    """A free network such as "127.80.0.0/16", and the socket that holds it. Raises MissingError."""
+def claim_network(servers: int = 1) -> tuple[str, socket.socket]:
+    """A network such as "127.80.0.0/16" in which the ports of so many servers are free, and the socket that holds it.
+
+    Raises MissingError.
+    """
+    _check_ports()
     for network in slots():
         holder = _hold(network)
         if holder is None:
             continue
-        try:
-            _check_ports(network)
-        except BaseException:
-            holder.close()
-            raise
-        return network, holder
+        if _free(network, servers):
+            return network, holder
+        holder.close()  # somebody listens there who knows nothing of labs
     raise MissingError(
         f"all {LAST - FIRST + 1} address ranges for labs (127.{FIRST} to 127.{LAST}) are in use: "
         "end labs that are not needed (xmpplab status, xmpplab down)"
@@ -69,15 +72,28 @@ def _hold(network: str) -> socket.socket | None:
     return holder
 
 
-def _check_ports(network: str) -> None:
-    """A program that listens on a server's port of *every* address takes it from all labs."""
-    for port in (C2S_PORT, S2S_PORT):
-        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # connections of an earlier lab may linger
-            try:
-                probe.bind((offset(network, SERVERS), port))
-            except OSError as error:
-                raise MissingError(
-                    f"port {port} is taken on every address of this machine ({error.strerror}): end the XMPP server "
-                    "that listens there, or let it listen on its own address only, or use --runtime containers"
-                ) from error
+def _free(network: str, servers: int) -> bool:
+    """True if nobody listens at a port of one of the servers."""
+    addresses = [offset(network, SERVERS + index) for index in range(servers)]
+    return all(_listening(address, port) is None for address in addresses for port in _PORTS)
+
+
+def _check_ports() -> None:
+    """A program that listens on a server's port of *every* address takes it from all labs. Raises MissingError."""
+    for port in _PORTS:
+        if error := _listening(_NOBODYS, port):
+            raise MissingError(
+                f"port {port} is taken on every address of this machine ({error.strerror}): end the XMPP server "
+                "that listens there, or let it listen on its own address only, or use --runtime containers"
+            )
+
+
+def _listening(address: str, port: int) -> OSError | None:
+    """Why a server could not listen there; None if it could."""
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # connections of an earlier lab may linger
+        try:
+            probe.bind((address, port))
+        except OSError as error:
+            return error
+    return None

@@ -13,12 +13,14 @@ Rules:
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 import time
 
 from lab.errors import LabError, UserError
 from lab.network import labfolder
+from lab.network.files import write_private
 from lab.plan import files
 from lab.plan.build import build
 from lab.plan.layout import Layout
@@ -166,7 +168,7 @@ async def _bring_up(
         await runtime.prepare(topology.servers, progress)
         claim = await runtime.claim(layout, topology.servers, owned=owned)
         plan = build(topology, claim.ground)
-        state.write_whole(layout.plan, files.dump(plan))
+        write_private(layout.plan, files.dump(plan))
         password, keys = folders.draw_secret(layout)
         folders.write_servers(layout, plan, keys)
         progress(f"starting {len(plan.servers)} servers ({runtime.name})")
@@ -188,7 +190,8 @@ async def _end(layout: Layout, runtime: Runtime) -> None:
     """End whatever runs of a lab, and delete all but its lock."""
     record = state.Record.read(layout)
     if record is not None:
-        record.at(state.STOPPING).write(layout)
+        with contextlib.suppress(OSError):  # the disk may be full: ending the lab is what helps then
+            record.at(state.STOPPING).write(layout)
     await runtime.stop(layout)
     labfolder.empty(layout)
 

@@ -60,7 +60,7 @@ class Processes:
     async def claim(self, layout: Layout, servers: Sequence[Server], *, owned: bool = False) -> Claim:
         """Take a 127.S.0.0/16, which ends with us unless a service gets it. Raises MissingError if there is none."""
         made = {release: trees.tree_path(release, await packages.architecture()) for release in _releases(servers)}
-        network, holder = claims.claim_network()
+        network, holder = claims.claim_network(len(servers))
         ground = Ground(
             runtime=self.name,
             network=network,

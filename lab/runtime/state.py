@@ -16,7 +16,8 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from lab.errors import TimedOut
+from lab.errors import TimedOut, UserError
+from lab.network.files import write_private
 from lab.network.labfolder import try_lock
 from lab.plan.layout import NAME, Layout, home
 from lab.runtime.proc import Identity
@@ -51,7 +52,7 @@ class Record:
 
     def write(self, layout: Layout) -> None:
         """Write lab.json, whole or not at all."""
-        write_whole(layout.state, json.dumps({"format": FORMAT, **asdict(self)}, indent=1) + "\n")
+        write_private(layout.state, json.dumps({"format": FORMAT, **asdict(self)}, indent=1) + "\n")
 
     @classmethod
     def read(cls, layout: Layout) -> Record | None:
@@ -65,18 +66,6 @@ class Record:
             return cls(**data)
         except (FileNotFoundError, ValueError, KeyError, TypeError):
             return None
-
-
-def write_whole(path: Path, text: str, mode: int = 0o600, owner: int | None = None) -> None:
-    """Write a file so that a reader sees the old or the new one; `owner` is a uid and gid to give it to."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, mode)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        os.fchmod(descriptor, mode)
-        if owner is not None:
-            os.fchown(descriptor, owner, owner)
-        file.write(text)
-    temporary.replace(path)
 
 
 def layouts() -> list[Layout]:
@@ -113,21 +102,28 @@ async def locked(layout: Layout, *, patience: float = LOCK_PATIENCE, make: bool 
 
 
 def make_root(layout: Layout) -> None:
-    """Make the lab's folder. As root the servers, who run as somebody else, may walk through it to their own."""
+    """Make the lab's folder. As root the servers, who run as somebody else, may walk through it to their own.
+
+    Raises UserError where it cannot be made.
+    """
     make_home()
     for folder in (layout.root.parent, layout.root):
         _make_folder(folder)
 
 
 def make_home() -> None:
-    """Make the folder of all labs and caches."""
+    """Make the folder of all labs and caches. Raises UserError where it cannot be made."""
     _make_folder(home())
 
 
 def _make_folder(folder: Path) -> None:
-    if not folder.is_dir():
+    if folder.is_dir():
+        return
+    try:
         folder.mkdir(parents=True, exist_ok=True)
         folder.chmod(0o711 if os.geteuid() == 0 else 0o700)  # whatever the umask says
+    except OSError as error:
+        raise UserError(f"{folder} cannot be made ({error.strerror}): set XMPPLAB_HOME to a folder of yours") from error
 
 
 def _holder(layout: Layout) -> tuple[str, ...]:

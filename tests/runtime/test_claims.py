@@ -1,9 +1,16 @@
 """Claims on loopback networks: exclusive, and as long-lived as their socket."""
 
 import os
+import socket
 import subprocess
 import sys
 
+import pytest
+
+from lab.errors import MissingError
+from lab.plan.build import SERVERS, offset
+from lab.plan.layout import S2S_PORT
+from lab.runtime import claims
 from lab.runtime.claims import claim_network, is_held
 
 
@@ -31,3 +38,26 @@ def test_the_descriptor_is_not_inherited_by_accident() -> None:
     _, holder = claim_network()
     with holder:
         assert not os.get_inheritable(holder.fileno())
+
+
+def test_a_network_where_a_stranger_listens_is_passed_over() -> None:
+    free, holder = claim_network(servers=3)
+    holder.close()
+    with socket.socket() as stranger:
+        stranger.bind((offset(free, SERVERS + 2), S2S_PORT))
+        stranger.listen()
+        taken, holder = claim_network(servers=3)
+        holder.close()
+        assert taken != free
+        same, holder = claim_network(servers=2)  # none of its servers would be at that address
+        holder.close()
+        assert same == free
+
+
+def test_a_stranger_at_every_address_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(claims, "_NOBODYS", "127.79.0.9")  # a real one would be in the way of every lab here
+    with socket.socket() as stranger:
+        stranger.bind(("127.79.0.9", S2S_PORT))
+        stranger.listen()
+        with pytest.raises(MissingError, match=f"port {S2S_PORT} is taken on every address"):
+            claim_network()
