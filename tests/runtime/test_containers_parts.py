@@ -1,6 +1,8 @@
 """The parts of the container runtime that need no engine: addresses, frames, recipes, libraries, what is asked for."""
 
 import asyncio
+import gc
+import socket
 import threading
 import time
 from dataclasses import replace
@@ -11,7 +13,7 @@ from docker.api.client import APIClient
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lab.errors import UserError
+from lab.errors import MissingError, UserError
 from lab.plan.build import build
 from lab.plan.layout import Layout
 from lab.plan.model import Ground
@@ -202,3 +204,19 @@ def test_a_reaper_is_in_charge_of_the_lab_it_was_started_for_only(tmp_path):
     (tmp_path / "reaper").write_text("a")
     assert reaper.in_charge(layout, "a")
     assert not reaper.in_charge(layout, "b")
+
+
+@pytest.mark.parametrize("there", [False, True], ids=["nothing", "nobody listens"])
+def test_without_an_engine_it_is_said_plainly_and_nothing_stays_open(
+    there: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, recwarn: pytest.WarningsRecorder
+) -> None:
+    path = tmp_path / "docker.sock"
+    if there:
+        with socket.socket(socket.AF_UNIX) as door:
+            door.bind(str(path))
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{path}")
+    why = "Connection refused" if there else "No such file or directory"
+    with pytest.raises(MissingError, match=rf"no container engine answers \({path}: {why}\): start one"):
+        engine.connect()
+    gc.collect()
+    assert not [one for one in recwarn if issubclass(one.category, ResourceWarning)]

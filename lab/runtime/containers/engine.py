@@ -14,6 +14,7 @@ import contextlib
 import functools
 import hashlib
 import os
+import socket
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from lab.plan.layout import Layout
 
 T = TypeVar("T")
+
+LOCAL = "unix:///var/run/docker.sock"  # where an engine is if DOCKER_HOST does not say
 
 OURS = "xmpplab"  # label of everything that xmpplab makes; its value is OURS_VALUE
 OURS_VALUE = "1"
@@ -53,11 +56,25 @@ def connect(timeout: int = _TIMEOUT) -> DockerClient:
     from docker.errors import DockerException
 
     try:
+        _knock(os.environ.get("DOCKER_HOST") or LOCAL, timeout)
         client = docker.from_env(timeout=timeout, max_pool_size=_POOL)
         client.ping()
     except (DockerException, OSError) as error:
         raise MissingError(f"no container engine answers ({error}): {HOW_TO}") from error
     return client
+
+
+def _knock(host: str, timeout: float) -> None:
+    """Raises OSError, in words for people, if nobody is behind a unix socket; docker leaves its own open then."""
+    scheme, _, path = host.partition("://")
+    if scheme != "unix":
+        return
+    with socket.socket(socket.AF_UNIX) as door:
+        door.settimeout(timeout)
+        try:
+            door.connect(path)
+        except OSError as error:
+            raise OSError(f"{path}: {error.strerror or error}") from error
 
 
 def answering() -> str:
