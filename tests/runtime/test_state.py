@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from lab.errors import TimedOut
+from lab.errors import TimedOut, UserError
 from lab.network import labfolder
 from lab.plan.layout import Layout
 from lab.runtime import state
@@ -85,3 +85,12 @@ async def test_who_makes_a_lab_anew_waits_for_the_old_one(layout: Layout) -> Non
         labfolder.remove(layout)
     assert await making != inode or inode is None
     assert layout.root.is_dir()
+
+
+def test_a_home_that_cannot_be_made_says_which_setting_to_change(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("XMPPLAB_HOME", str(tmp_path / "file" / "home"))
+    with pytest.raises(UserError, match=r"cannot be made \(Not a directory\): set XMPPLAB_HOME"):
+        state.make_root(Layout.of("one"))
