@@ -133,7 +133,11 @@ async def down_all(*, progress: Progress = lambda text: None) -> list[str]:
         if record is not None and record.owned and record.owner.alive:
             continue
         progress(f"ending {layout.name}")
-        await take_down(layout, _runtime_of(layout))
+        try:
+            await take_down(layout, _runtime_of(layout))
+        except UserError as error:  # somebody else's folder among the labs keeps none of them from ending
+            progress(f"{layout.name} is left as it is: {error}")
+            continue
         ended.append(layout.name)
     return ended
 

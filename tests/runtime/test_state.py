@@ -9,6 +9,7 @@ import pytest
 from lab.errors import TimedOut, UserError
 from lab.network import labfolder
 from lab.plan.layout import Layout
+from lab.runtime import lab as labs
 from lab.runtime import state
 from lab.runtime.proc import Identity
 
@@ -94,3 +95,14 @@ def test_a_home_that_cannot_be_made_says_which_setting_to_change(
     monkeypatch.setenv("XMPPLAB_HOME", str(tmp_path / "file" / "home"))
     with pytest.raises(UserError, match=r"cannot be made \(Not a directory\): set XMPPLAB_HOME"):
         state.make_root(Layout.of("one"))
+
+
+async def test_what_is_no_lab_keeps_no_lab_from_ending(layout: Layout) -> None:
+    mine = layout.root.parent / "a-thesis"
+    mine.mkdir()
+    (mine / "text").touch()
+    record().write(layout)
+    told: list[str] = []
+    await labs.down_all(progress=told.append)
+    assert not layout.root.exists()
+    assert (mine / "text").exists() and any("a-thesis is left as it is" in each for each in told)
