@@ -14,11 +14,13 @@ import signal
 from collections.abc import Iterator
 from pathlib import Path
 
+from lab.errors import MissingError
 from lab.plan.layout import Layout
 
 MARK = "XMPPLAB_LAB"
 SERVER_UID = 61747  # uid and gid of servers that root starts; nobody's, and no passwd entry is needed
 OPEN_FILES = 65_536  # descriptors wanted: two per connection through a relay, a few per server
+FILES_AT_LEAST, FILES_A_SERVER, FILES_A_RELAY = 48, 3, 6  # a relay: listener, and two a connection
 LONGEST_SOCKET_PATH = 107  # bytes (sockaddr_un, unix(7))
 
 
@@ -65,6 +67,17 @@ def raise_limits() -> None:
     wanted = OPEN_FILES if hard == resource.RLIM_INFINITY else min(OPEN_FILES, hard)
     if soft != resource.RLIM_INFINITY and soft < wanted:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+def check_limits(servers: int, relays: int) -> None:
+    """Raises MissingError if a service with so many servers and relays will run out of open files."""
+    wanted = FILES_AT_LEAST + FILES_A_SERVER * servers + FILES_A_RELAY * relays
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY and hard < wanted:
+        raise MissingError(
+            f"the service of a lab of {servers} servers needs about {wanted} open files and may have {hard}: "
+            "raise the hard limit (ulimit -Hn), or take fewer servers"
+        )
 
 
 def service_alive(layout: Layout) -> bool:

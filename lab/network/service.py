@@ -19,6 +19,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import errno
 import fcntl
 import gc
 import json
@@ -39,7 +40,7 @@ from lab.network.ear import Ear
 from lab.network.files import write_private
 from lab.network.labfolder import remove, try_lock
 from lab.network.operations import Operations
-from lab.network.process import identity, raise_limits
+from lab.network.process import check_limits, identity, raise_limits
 from lab.network.relay import Relay
 from lab.network.target import Target
 from lab.network.views import Views
@@ -91,6 +92,7 @@ class Service:
 
         Raises MissingError, with address and port, if something cannot be had.
         """
+        check_limits(len(self.plan.servers), len(self.plan.relays))
         for address, port in sorted({server.dns for server in self.plan.servers}):
             await self.dns.listen(address, port)
         for relay in self.relays.values():
@@ -225,6 +227,13 @@ def main(arguments: list[str] | None = None) -> int:
     except LabError as error:
         code, kind = (EXIT_MISSING, "missing") if isinstance(error, MissingError) else (EXIT_USAGE, "usage")
         return _failed(starter, code, kind, str(error))
+    except OSError as error:
+        log.exception("the service failed")
+        few = error.errno in (errno.EMFILE, errno.ENFILE)
+        remedy = ": raise the limit of open files (ulimit -n), or take fewer servers" if few else ""
+        return _failed(
+            starter, EXIT_MISSING if few else EXIT_INTERNAL, "missing" if few else "internal", f"{error}{remedy}"
+        )
     except Exception as error:  # the edge of the process
         log.exception("the service failed")
         return _failed(starter, EXIT_INTERNAL, "internal", f"{type(error).__name__}: {error}")

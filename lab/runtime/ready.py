@@ -119,9 +119,8 @@ async def _look(layout: Layout, plan: Plan, runtime: Runtime, silent: list[_Watc
     ended = [server for server in plan.servers if not _runs(server, states.get(server.spec.name))]
     if ended:
         names = ", ".join(server.spec.name for server in ended)
-        codes = {states[s.spec.name].exit_code for s in ended if s.spec.name in states}
-        text = f"{names}: ended before being ready (exit code {', '.join(map(str, sorted(codes, key=str)))})"
-        raise NotReady(text, _evidence(layout, ended))
+        why = sorted({_why(states[server.spec.name]) for server in ended if server.spec.name in states})
+        raise NotReady(f"{names}: ended before being ready ({'; '.join(why)})", _evidence(layout, ended))
     for one in silent:
         if not software(one.plan.spec.software).instrumented:
             one.started = await _accepts(one.plan)
@@ -139,6 +138,11 @@ def _external(server: ServerPlan) -> bool:
 def _scripted(server: ServerPlan) -> bool:
     """Nothing of it runs until a script wants it."""
     return server.spec.software == "scripted"
+
+
+def _why(state: ServerState) -> str:
+    """An exit code, or why there is none: it could not even be started."""
+    return state.detail if state.exit_code is None else f"exit code {state.exit_code}"
 
 
 async def _accepts(server: ServerPlan) -> bool:

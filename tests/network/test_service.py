@@ -6,6 +6,7 @@ import asyncio
 import fcntl
 import json
 import os
+import resource
 import signal
 import socket
 import stat
@@ -18,10 +19,10 @@ from typing import Any
 
 import pytest
 
-from lab.errors import PeerError, UserError
+from lab.errors import MissingError, PeerError, UserError
 from lab.network.control import Control
 from lab.network.operations import Operations
-from lab.network.process import MARK, SERVER_UID, identity, marked, service_alive
+from lab.network.process import MARK, SERVER_UID, check_limits, identity, marked, service_alive
 from lab.plan.layout import OUTPUT, REFUSED_PORT, UNREACHABLE_PORT, Layout
 from lab.topology.spec import Conditions, Unlinked
 from network import labs
@@ -374,3 +375,10 @@ def test_every_operation_is_documented() -> None:
     for name, operation in Operations(service, lambda: None).handlers().items():
         assert f"| `{name}` |" in page, name
         assert operation.__doc__
+
+
+def test_too_few_open_files_are_said_before_anything_is_started(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (256, 256))
+    check_limits(servers=10, relays=20)
+    with pytest.raises(MissingError, match=r"50 servers needs about 798 open files and may have 256: raise"):
+        check_limits(servers=50, relays=100)

@@ -117,6 +117,7 @@ async def _pip(machine: str, requirements: Path, target: Path) -> None:
     command += ["--python-version", PYTHON, "--ignore-requires-python"]  # some pips compare with the host's Python
     command += [part for platform in platforms for part in ("--platform", platform)]
     command += ["--target", str(target), "--requirement", str(requirements)]
-    code, output = await run(command, {"PIP_USER": "0"}, within=_PATIENCE)
+    with tempfile.TemporaryDirectory(prefix=".pip-", dir=target.parent) as room:  # a killed pip deletes nothing
+        code, output = await run(command, {"PIP_USER": "0", "TMPDIR": room}, within=_PATIENCE)
     if code:
         raise MissingError(f"pip cannot fetch the libraries for Python {PYTHON}; it said\n{last_lines(output)}")

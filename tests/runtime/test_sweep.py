@@ -1,0 +1,128 @@
+"""What a sweep, or the end of a lab, must leave alone; and what must not keep a lab from ending."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from lab.plan.layout import Layout
+from lab.runtime import lab as labs
+from lab.runtime import state
+from lab.runtime.containers import ending, engine
+from lab.runtime.containers.images import store
+from lab.runtime.proc import Identity
+from lab.runtime.sweep import _is_gone, sweep
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("XMPPLAB_HOME", str(tmp_path))
+    monkeypatch.delenv("XMPPLAB_CACHE", raising=False)
+    return tmp_path
+
+
+def left_over(name: str) -> Layout:
+    """A lab whose `up` was killed."""
+    layout = Layout.of(name)
+    state.make_root(layout)
+    me = Identity.of(os.getpid())
+    assert me is not None
+    state.Record(name, "pair", "processes", state.STARTING, False, me, time.time()).write(layout)
+    (layout.root / "servers").mkdir()
+    layout.lock.touch()
+    return layout
+
+
+async def test_a_killed_up_is_swept_and_nothing_beside_it(home: Path) -> None:
+    layout = left_over("mine")
+    precious = home / "precious"
+    precious.mkdir()
+    (precious / "file").touch()
+    (home / "labs" / "link").symlink_to(precious)
+    (home / "labs" / "Not A Lab").mkdir()
+    (home / "labs" / "notes").mkdir()
+    (home / "labs" / "notes" / "todo.txt").touch()
+    told: list[str] = []
+    assert await sweep(told.append, containers=False) == ["the lab mine (starting)"]
+    assert not layout.root.exists()
+    assert (precious / "file").exists()
+    assert (home / "labs" / "Not A Lab").exists()
+    assert (home / "labs" / "notes" / "todo.txt").exists()
+    assert any("notes" in line and "todo.txt" in line for line in told), told
+
+
+async def test_a_lab_of_another_version_stays() -> None:
+    layout = left_over("newer")
+    layout.state.write_text(json.dumps({"format": state.FORMAT + 1}))
+    told: list[str] = []
+    assert await sweep(told.append, containers=False) == []
+    assert layout.root.exists()
+    assert any("another version" in line for line in told), told
+    assert await labs.down("newer") == "newer"
+    assert not layout.root.exists()
+
+
+async def test_a_lab_that_somebody_is_at_stays() -> None:
+    layout = left_over("busy")
+    async with state.locked(layout):
+        assert await sweep(containers=False) == []
+    assert layout.root.exists()
+
+
+async def test_a_full_disk_keeps_no_lab_from_ending(monkeypatch: pytest.MonkeyPatch) -> None:
+    layout = left_over("full")
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(state, "write_private", full)
+    await labs.take_down(layout, labs.named("processes"))
+    assert not layout.root.exists()
+
+
+async def test_what_is_half_made_of_images_is_swept_unless_somebody_makes_it() -> None:
+    half = store().folder / ".site-abc"
+    half.mkdir(parents=True)
+    async with store().filling(lambda text: None):
+        half.mkdir()
+        assert await sweep(containers=False) == []
+        assert half.is_dir()
+    assert await sweep(containers=False) == ["the half-made site-abc in the cache"]
+    assert not half.exists()
+
+
+def test_a_folder_that_may_not_be_seen_is_not_gone(monkeypatch: pytest.MonkeyPatch, home: Path) -> None:
+    assert _is_gone(str(home / "nothing"))
+    assert not _is_gone(str(home))
+
+    def hidden(self: Path) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(Path, "stat", hidden)
+    assert not _is_gone(str(home / "nothing"))
+
+
+def test_only_labs_made_where_the_same_folders_are_seen_are_asked_for() -> None:
+    asked: list[dict[str, list[str]]] = []
+
+    class Api:
+        def containers(self, *, all: bool, filters: dict[str, list[str]]) -> list[object]:  # noqa: A002 - the SDK's
+            asked.append(filters)
+            return []
+
+        def networks(self, *, filters: dict[str, list[str]]) -> list[object]:
+            asked.append(filters)
+            return []
+
+    class Client:
+        api = Api()
+
+    assert ending.leftovers(Client()) == {}  # type: ignore[arg-type]
+    assert len(asked) == 2
+    assert all(f"{engine.PLACE}={engine.place()}" in one["label"] for one in asked)
+    assert engine.labels(Layout.of("x"))[engine.PLACE] == engine.place()
