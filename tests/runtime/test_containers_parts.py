@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import requests
 from docker.api.client import APIClient
 from hypothesis import given
 from hypothesis import strategies as st
@@ -220,3 +221,13 @@ def test_without_an_engine_it_is_said_plainly_and_nothing_stays_open(
         engine.connect()
     gc.collect()
     assert not [one for one in recwarn if issubclass(one.category, ResourceWarning)]
+
+
+async def test_an_engine_that_goes_away_is_told_in_one_sentence():
+    def call() -> None:
+        raise requests.exceptions.ConnectionError("Connection aborted.")
+
+    own = engine.Engine()
+    with pytest.raises(MissingError, match=r"does not answer any more \(Connection aborted.\): when it does"):
+        await own.call(call)
+    own.close()

@@ -103,17 +103,17 @@ class Engine:
 
     async def call(self, function: Callable[..., T], *args: Any, **kwargs: Any) -> T:
         """Run a blocking call in a worker thread. If we are cancelled, a call that has begun is waited for:
-        what it makes must not appear after somebody has cleaned up.
+        what it makes must not appear after somebody has cleaned up. Raises MissingError if the engine has gone away.
         """
         if self._pool is None:
             self._pool = ThreadPoolExecutor(self._workers, thread_name_prefix="engine")
-        work = self._pool.submit(functools.partial(function, *args, **kwargs))
+        work = self._pool.submit(_answered, functools.partial(function, *args, **kwargs))
         future = asyncio.wrap_future(work)
         try:
             return await asyncio.shield(future)
         except asyncio.CancelledError:
             if not work.cancel():
-                await asyncio.wait([future])
+                await asyncio.gather(future, return_exceptions=True)  # its own error is nobody's any more
             raise
 
     async def machine(self) -> str:
@@ -137,6 +137,17 @@ class Engine:
         if self._client is not None:
             self._client.close()
         self._pool = self._client = None
+
+
+def _answered(function: Callable[[], T]) -> T:
+    from requests.exceptions import ConnectionError as Gone
+
+    try:
+        return function()
+    except Gone as error:
+        raise MissingError(
+            f"the container engine does not answer any more ({error}): when it does, `xmpplab sweep` ends what is left"
+        ) from error
 
 
 @functools.cache
