@@ -41,10 +41,11 @@ SPACE = 400 << 20  # bytes: 60 MB downloaded, 170 MB unpacked, and room for both
 def cache() -> Path:
     """The folder of everything that can be had again: XMPPLAB_CACHE, or `cache` below `home()`.
 
-    One that is complete may belong to somebody else and be read-only.
+    One that is complete may belong to somebody else and be read-only. Without symbolic links: what is unpacked
+    knows its own path, and by another path it would pass for a tree that was moved, and be made again.
     """
     chosen = os.environ.get(VARIABLE)
-    return Path(chosen).absolute() if chosen else home() / "cache"
+    return (Path(chosen) if chosen else home() / "cache").resolve()
 
 
 def release_packages(release: str) -> list[str]:

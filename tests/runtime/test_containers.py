@@ -13,7 +13,7 @@ from pathlib import Path
 import docker
 import pytest
 
-from lab.errors import NotReady
+from lab.errors import NotReady, UserError
 from lab.plan.layout import Layout, home
 from lab.runtime import lab as labs
 from lab.runtime.containers import agents, engine
@@ -109,6 +109,13 @@ async def test_exec_runs_beside_the_server_and_gives_its_exit_code(pair, capfd):
     assert code == 7
     assert out.split() == [pair.plan.server("s1").address, engine.user().partition(":")[0]]
     assert err == "wrong\n"
+
+
+async def test_exec_knows_the_servers_own_tools_and_says_what_is_not_there(pair, capfd):
+    assert await pair.execute("s1", ["prosodyctl", "status"]) == 0
+    assert "is running" in capfd.readouterr().out
+    with pytest.raises(UserError, match="nosuch: not found"):
+        await pair.execute("s1", ["nosuch"])
 
 
 async def test_a_server_has_no_way_out_and_cannot_change_itself(pair, capfd):

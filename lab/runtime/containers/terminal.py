@@ -17,6 +17,7 @@ import tty
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
+from lab.errors import UserError
 from lab.runtime.containers.attached import own_socket
 from lab.runtime.containers.frames import ERROR, Frames
 
@@ -27,7 +28,12 @@ _CHUNK = 65536
 
 
 def run(client: DockerClient, container: str, argv: Sequence[str], user: str) -> int:
-    """Run a command there with this process's standard input and output; its exit code. Blocks; main thread only."""
+    """Run a command there with this process's standard input and output; its exit code. Blocks; main thread only.
+
+    Raises UserError if there is no such command: the engine's own words would come as the command's output.
+    """
+    if client.containers.get(container).exec_run(["sh", "-c", 'command -v "$1"', "sh", argv[0]], user=user).exit_code:
+        raise UserError(f"{argv[0]}: not found in the container {container}")
     terminal = os.isatty(0) and os.isatty(1)
     made = client.api.exec_create(container, list(argv), stdin=True, tty=terminal, user=user)["Id"]
     connection = own_socket(client.api.exec_start(made, tty=terminal, socket=True))

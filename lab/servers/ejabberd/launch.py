@@ -39,6 +39,7 @@ def command(blueprint: Blueprint) -> tuple[str, ...]:
         *PRIVATELY, *_erlang(blueprint.prefix), *_MACHINE, "-noinput",
         "-pa", f"{blueprint.modules}/{BEAMS}",
         "-mnesia", "dir", f'"{blueprint.folder}/{DATA}"',
+        "-ejabberd", "quiet", "true",  # its log file says it all; without this its output says it again
         "-s", "ejabberd",
     )  # fmt: skip
 

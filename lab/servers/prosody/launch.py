@@ -35,9 +35,9 @@ def command(blueprint: Blueprint) -> tuple[str, ...]:
 
 
 def environment(blueprint: Blueprint) -> tuple[tuple[str, str], ...]:
-    """Where an unpacked tree has its Lua files and OpenSSL's settings."""
+    """Where an unpacked tree has its Lua files and OpenSSL's settings; installed, what `prosodyctl` must be told."""
     if not blueprint.prefix:
-        return ()
+        return (("PROSODY_CONFIG", f"{blueprint.folder}/{CONFIGURATION}"),)
     prefix, libraries = blueprint.prefix, _libraries(blueprint)
     share = f"{prefix}/usr/share/lua/5.4"
     return (
