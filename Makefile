@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 INPUTS := pyproject.toml Makefile
 LAUNCHER = $(BIN)/xmpplab
 
-.PHONY: demo test lint bench lock clean
+.PHONY: demo test lint bench bench-load lock clean
 .DELETE_ON_ERROR:
 
 # The main job: who can write to whom, then first contact with encryption across servers.
@@ -24,6 +24,10 @@ lint: $(VENV)/.dev
 
 bench: $(VENV)/.dev
 	@set -e; for each in benchmarks/*.py; do case $$each in benchmarks/_*) ;; *) $(BIN)/python $$each;; esac; done
+
+# The load engine only; beside tsung where Debian's is installed.
+bench-load: $(VENV)/.dev
+	@set -e; for each in benchmarks/load_*.py; do $(BIN)/python $$each; done
 
 # Newest versions that work together, for every supported Python; no addresses in the files.
 COMPILE = $(VENV)/lock/bin/uv --quiet pip compile --universal --python-version 3.11 --generate-hashes \

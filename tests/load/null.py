@@ -46,6 +46,11 @@ class Null:
         """Seconds of CPU the server has used."""
         return float(self.obey("cpu").split()[1])
 
+    @property
+    def routed(self) -> int:
+        """Messages the server has routed."""
+        return int(self.obey("routed").split()[1])
+
     def load(self, *servers: str, **more: object) -> Load:
         """A load on it, with that many servers, all linked."""
         servers = servers or ("a",)

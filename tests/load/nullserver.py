@@ -9,6 +9,7 @@ It says "ready PORT" on standard output and obeys lines on standard input, answe
     forget            break all connections, and no session can be resumed
     swallow N / double N    drop, or deliver twice, the next N messages
     cpu               answers "cpu SECONDS" of this process
+    routed            answers "routed N", messages since the start
 """
 
 from __future__ import annotations
@@ -145,7 +146,8 @@ class Peer(asyncio.BufferedProtocol):
             b"id='%b' from='%b' version='1.0'><stream:features>" % (secrets.token_hex(8).encode(), self.domain)
         )
         if self.authenticated:
-            features = b"<bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/><sm xmlns='urn:xmpp:sm:2'/><sm xmlns='urn:xmpp:sm:3'/>"
+            features = b"<bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/>"
+            features += b"<sm xmlns='urn:xmpp:sm:2'/><sm xmlns='urn:xmpp:sm:3'/>"
             features += b"<session xmlns='urn:ietf:params:xml:ns:xmpp-session'><optional/></session>"
         elif self.world.security == "starttls" and self.tls is None:
             features = b"<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'><required/></starttls>"
@@ -221,9 +223,12 @@ class Peer(asyncio.BufferedProtocol):
                 stop = data.find(b">", at) + 1
                 if not stop:
                     break
-                if data.startswith(b"<iq", at) and not data.endswith(b"/>", at, stop):
-                    stop = data.find(b"</iq>", at) + 5
-                    if stop < 5:
+                name = data[at + 1 : at + 9]
+                name = b"iq" if name.startswith(b"iq") else name
+                if name in (b"iq", b"presence") and not data.endswith(b"/>", at, stop):
+                    closing = b"</" + name + b">"
+                    stop = data.find(closing, at) + len(closing)
+                    if stop < len(closing):
                         break
                 self.other(data[at:stop], world)
             at = stop
@@ -300,6 +305,8 @@ def obey(world: World, line: str) -> str:
         setattr(world, word, int(value))
     elif word == "cpu":
         return f"cpu {time.process_time()}"
+    elif word == "routed":
+        return f"routed {world.routed}"
     return "done"
 
 

@@ -172,6 +172,7 @@ async def test_the_closed_model_does_omit(null: Null) -> None:
 
 async def test_the_closed_model_waits_for_the_delivery(null: Null, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(turns, "PATIENCE", 0.3)
+    monkeypatch.setattr(turns, "LOOK", 0.1)
     monkeypatch.setattr(engine, "DRAIN", 0.2)
     load = null.load(**{**QUICK, "arrivals": "closed:think=100ms", "seconds": 1.0, "users": 10})
     total = (await driven(load)).result.total

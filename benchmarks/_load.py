@@ -1,0 +1,93 @@
+"""What the load benchmarks share: a generator as a process, its CPU and memory, the null server's count."""
+
+from __future__ import annotations
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))  # the null server lies beside the tests
+
+from lab.load.spec import Load, Share  # noqa: E402
+from lab.load.worker import encode  # noqa: E402
+from tests.load.null import Null, null_server  # noqa: E402
+
+__all__ = ["ROOT", "Null", "Worker", "cpu", "median", "null_server", "rss", "window"]
+
+_TICKS = os.sysconf("SC_CLK_TCK")
+
+
+def cpu(pid: int) -> float:
+    """Seconds of CPU that a process has used, all its threads (proc_pid_stat(5)); to 10 ms."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / _TICKS
+
+
+def rss(pid: int) -> int:
+    """Bytes resident."""
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def window(null: Null, pid: int, seconds: float) -> tuple[float, float]:
+    """Messages per second over a window, and CPU seconds of a generator per 1000 of them."""
+    began, used, routed = time.monotonic(), cpu(pid), null.routed
+    time.sleep(seconds)
+    passed, used, routed = time.monotonic() - began, cpu(pid) - used, null.routed - routed
+    return routed / passed, 1000 * used / max(1, routed)
+
+
+def median(values: list[float]) -> str:
+    """The median with what it was taken from."""
+    return f"{statistics.median(values):.4f} ({', '.join(f'{value:.4f}' for value in values)})"
+
+
+class Worker:
+    """A load worker of ours as a process; it ends with the block."""
+
+    def __init__(self, load: Load) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "lab.load.worker"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            cwd=ROOT,
+        )
+        self.events: list[dict] = []
+        self._write(encode(load, Share()))
+
+    @property
+    def pid(self) -> int:
+        """Its process."""
+        return self.process.pid
+
+    def _write(self, line: str) -> None:
+        self.process.stdin.write(line)
+        self.process.stdin.flush()
+
+    def go(self) -> None:
+        """Start the clock; returns once it runs."""
+        self._write('{"go": null}\n')
+        self.until("started")
+
+    def until(self, kind: str) -> dict:
+        """The next event of that kind. Ends the benchmark if the worker failed."""
+        for line in self.process.stdout:
+            self.events.append(json.loads(line))
+            if self.events[-1]["event"] == kind:
+                return self.events[-1]
+        raise SystemExit(f"the worker ended: {self.events[-1:]}")
+
+    def __enter__(self) -> Worker:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        try:
+            self.process.communicate(timeout=20)  # to its end: it still reports
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()

@@ -1,0 +1,177 @@
+"""What the engine can do at most on this machine, on the null server: messages a core, users, memory.
+
+    python benchmarks/load_limits.py [--quick]
+
+Saturated means: an open loop at a rate that fills the core, and the closed model with one message a user on its way.
+The latter waits for the null server, which has the other core, and wakes up more often for it. The floor is a bare
+echo: as many connections of uvloop with its own TLS, 200 bytes written, as many come back, nothing is parsed, marked
+or counted. Budgets over TLS: 15,000 messages a second and core, 1.5 times the CPU of the floor, 60 KiB a user.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import multiprocessing
+import ssl
+import statistics
+import sys
+import time
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+import uvloop
+from _load import Worker, median, null_server, rss, window
+
+from lab.load.histogram import Histogram
+from lab.load.tls import client_context
+
+QUICK = "--quick" in sys.argv
+ROUNDS, SECONDS = (1, 3.0) if QUICK else (3, 6.0)
+USERS = 2_000 if QUICK else 20_000
+CONNECTIONS = 500  # saturated: each has one message on its way
+FILLING = {"none": "35000/s", "direct": "25000/s"}  # a little less than a core can
+STANZA = b"<message>" + b"x" * 182 + b"</message>"
+
+
+def saturated(security: str, arrivals: str) -> tuple[float, float]:
+    """Messages a second that the engine reached, and its CPU seconds per 1000."""
+    with null_server(security) as null:
+        load = null.load(users=CONNECTIONS, arrivals=arrivals, warmup=1.0, seconds=SECONDS + 3, login_rate=2000.0)
+        with Worker(load) as worker:
+            worker.until("connected")
+            worker.go()
+            worker.until("sample")
+            return window(null, worker.pid, SECONDS)
+
+
+class Echo(asyncio.BufferedProtocol):
+    """Writes back what comes, counts it."""
+
+    buffer = bytearray(64 * 1024)
+    count = 0
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Kept."""
+        self.transport = transport
+
+    def get_buffer(self, sizehint: int) -> bytearray:
+        """The one of all."""
+        return self.buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """A message has come: there it goes again."""
+        Echo.count += nbytes // len(STANZA)
+        self.transport.write(bytes(self.buffer[:nbytes]))
+
+
+def _serve(pipe: Connection, certificate: str) -> None:
+    async def main() -> None:
+        context = None
+        if certificate:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(*certificate.split("\n"))
+        server = await asyncio.get_running_loop().create_server(Echo, "127.0.0.1", 0, ssl=context, backlog=1000)
+        pipe.send(server.sockets[0].getsockname()[1])
+        await server.serve_forever()
+
+    uvloop.run(main())
+
+
+def _write(pipe: Connection, port: int, authority: str) -> None:
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        context = client_context(authority) if authority else None
+        name = "a.example" if authority else None
+        peers = [
+            (await loop.create_connection(Echo, "127.0.0.1", port, ssl=context, server_hostname=name))[0]
+            for _ in range(CONNECTIONS)
+        ]
+        for transport in peers:
+            transport.write(STANZA)
+        await asyncio.sleep(1)
+        began, used = Echo.count, time.process_time()
+        await asyncio.sleep(SECONDS)
+        pipe.send((Echo.count - began, time.process_time() - used))
+
+    uvloop.run(main())
+
+
+def floor(security: str) -> float:
+    """CPU seconds per 1000 echoes at one end."""
+    context = multiprocessing.get_context("spawn")
+    with null_server(security) as null:  # for its certificate
+        options = json.loads(null.process.args[-1])
+        certificate = "\n".join((options["certificate"], options["key"])) if security != "none" else ""
+        ours, theirs = context.Pipe()
+        server = context.Process(target=_serve, args=(theirs, certificate))
+        server.start()
+        try:
+            client = context.Process(target=_write, args=(theirs, ours.recv(), null.authority))
+            client.start()
+            count, used = ours.recv()
+            client.join(10)
+        finally:
+            server.kill()
+            server.join()
+    return 1000 * used / count
+
+
+def memory(security: str, users: int = 2000, few: int = 10) -> float:
+    """KiB resident per connected user: the difference between a worker with many and one with few."""
+    sizes = []
+    for count in (few, users):
+        with null_server(security) as null, Worker(null.load(users=count, login_rate=5000.0)) as worker:
+            worker.until("connected")
+            sizes.append(rss(worker.pid))
+    return (sizes[1] - sizes[0]) / (users - few) / 1024
+
+
+def crowd(security: str) -> str:
+    """USERS online in one worker, and 1,000 messages a second between them."""
+    with null_server(security) as null:
+        load = null.load(users=USERS, arrivals="1000/s", warmup=2.0, seconds=8.0, login_rate=5000.0)
+        began = time.monotonic()
+        with Worker(load) as worker:
+            worker.until("connected")
+            took = time.monotonic() - began
+            worker.go()
+            ended = worker.until("ended")
+            size = Path(f"/proc/{worker.pid}/status").read_text().partition("VmHWM:")[2].split()[0]
+        delays, cpu = Histogram(), 0.0
+        for event in worker.events:
+            if event["event"] == "sample":
+                cpu += event["cpu"]
+                for tally in event["steady"].values():
+                    delays.add(Histogram(tally["intended"]))
+    return (
+        f"{USERS} users online after {took:.0f} s, {int(size) / 1024:.0f} MiB at most; 1000/s for 8 s: "
+        f"{ended['delivered']} of {ended['expected']} delivered, median {delays.percentile(50) * 1000:.1f} ms, "
+        f"p99 {delays.percentile(99) * 1000:.1f} ms, {1000 * cpu / ended['delivered']:.3f} CPU s per 1000"
+    )
+
+
+def main() -> None:
+    """Print a line for each figure."""
+    for security, name in (("none", "plain"), ("direct", "TLS")):
+        full: list[tuple[float, float]] = []
+        closed: list[tuple[float, float]] = []
+        floors: list[float] = []
+        for _ in range(ROUNDS):
+            full.append(saturated(security, FILLING[security]))
+            floors.append(floor(security))
+            closed.append(saturated(security, "closed:think=0s"))
+        for kind, runs in (("open", full), ("closed", closed)):
+            costs = [cost for _, cost in runs]
+            print(
+                f"saturated, {name}, {kind}: {1000 / statistics.median(costs):.0f} msg per CPU second, reached "
+                f"{max(rate for rate, _ in runs):.0f}/s beside the server; CPU s per 1000 {median(costs)}, "
+                f"bare echo {median(floors)}, ratio {statistics.median(costs) / statistics.median(floors):.2f}",
+                flush=True,
+            )
+        print(f"memory, {name}: {memory(security):.1f} KiB a user", flush=True)
+    print(crowd("direct"), flush=True)
+
+
+if __name__ == "__main__":
+    main()
