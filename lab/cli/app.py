@@ -11,16 +11,19 @@ from typing import Annotated
 import typer
 
 from lab.cli.check import check
+from lab.cli.compare import compare
 from lab.cli.doctor import doctor
 from lab.cli.down import down
 from lab.cli.edge import Settings
 from lab.cli.exec_ import exec_
 from lab.cli.graph import graph
+from lab.cli.load import load
 from lab.cli.logs import logs
 from lab.cli.report import report
 from lab.cli.run import run
 from lab.cli.scenarios import scenarios
 from lab.cli.status import status
+from lab.cli.study import study
 from lab.cli.sweep import sweep
 from lab.cli.topologies import topologies
 from lab.cli.up import up
@@ -41,6 +44,9 @@ VERBS: dict[str, Callable[..., None]] = {
     "run": run,
     "check": check,
     "report": report,
+    "load": load,
+    "study": study,
+    "compare": compare,
     "up": up,
     "status": status,
     "logs": logs,

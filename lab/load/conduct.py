@@ -20,9 +20,11 @@ from lab.load import preparing
 from lab.load.conductor import Conductor, Orders, Outcome
 from lab.load.crew import Crew
 from lab.load.job import Job
-from lab.load.keeping import Keeper
+from lab.load.keeping import Keeper, read
 from lab.load.pinning import Pins, split
+from lab.load.telling import report
 from lab.load.watching import Watch
+from lab.runner.folders import REPORT, write
 from lab.runtime.handle import Lab
 from lab.runtime.protocol import Pipes
 
@@ -116,6 +118,8 @@ async def main() -> int:
         listening = asyncio.create_task(listen(reader, orders, tell))
         try:
             tell(keeper.finish(await conduct(job, orders, tell)))
+            if job.folder is not None:
+                write(job.folder / REPORT, report(read(job.folder)))
         except LabError as error:
             tell(_failure(error))
             return 1

@@ -49,12 +49,17 @@ def endpoints(plan: Plan) -> tuple[Endpoint, ...]:
 def load_on(lab: Lab, asked: Mapping[str, Any]) -> Load:
     """The whole load of a job's "load". Raises UserError for what makes no sense."""
     from lab.load.arrivals import parse as parse_arrivals
+    from lab.load.profiles import MIXES, apply
     from lab.load.traffic import parse as parse_traffic
 
     given: dict[str, Any] = {"users": 2 * len(lab.plan.servers), **asked}
     load = Load(endpoints=endpoints(lab.plan), password=lab.password, authority=lab.authority, **given)
-    parse_arrivals(load.arrivals)
+    if load.traffic in MIXES and "arrivals" not in asked:
+        load = apply(load.traffic, load)
     parse_traffic(load.traffic)
+    if load.arrivals.startswith("replay:") and lab.runtime.name == "containers":
+        raise UserError("workers in containers see no file of yours, and a replay needs one: use --runtime processes")
+    parse_arrivals(load.arrivals)
     return load
 
 

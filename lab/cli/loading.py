@@ -1,0 +1,195 @@
+"""What `xmpplab load` does: everything is checked, then there is a lab, then the load runs as a child, then it is told.
+
+A lab is made for the load, since its links are direct and its servers silent, and ends with the command; with a name
+the load runs on that lab as it is.
+"""
+
+from __future__ import annotations
+
+import json as json_
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lab.errors import NotReady, UserError
+from lab.runner import exits, folders
+
+if TYPE_CHECKING:
+    from lab.load.choosing import Test
+    from lab.load.keeping import Kept
+    from lab.runtime.handle import Lab
+    from lab.topology.spec import Topology
+
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is asked for, read and checked as far as it can be without a lab."""
+
+    test: Test
+    topology: Topology | None
+    load: Mapping[str, Any]  # as a job has it
+    rate: str | None  # for Locust, which knows the file's model
+    workers: int
+    pin: bool
+    bounds: Mapping[str, float]
+    find_limit: str | None
+    runtime: str
+    lab: str | None
+    runs: Path
+    json: bool
+
+    @classmethod
+    def of(
+        cls, *, test: str, topology: str | None, users: int, rate: str | None, length: str, warmup: str, workers: int,
+        arrivals: str | None, body: int | None, seed: int, pin: bool, bounds: str | None, find_limit: str | None,
+        runtime: str, lab: str | None, runs: Path, json: bool, software: str | None = None,
+    ) -> Request:  # fmt: skip
+        """From the command line. Raises UserError or MissingError for all that is wrong with it."""
+        from lab.load import bounds as limits
+        from lab.load import choosing
+        from lab.load.pinning import split
+        from lab.load.preparing import for_load
+        from lab.topology.files import load as load_topology
+        from lab.topology.units import seconds
+
+        if (topology is None) == (lab is None):
+            raise UserError("say where: -t TOPOLOGY makes a lab for the load, --name LAB takes one that is up")
+        found = choosing.find(test)
+        asked: dict[str, Any] = {"users": users, "seconds": seconds(length), "warmup": seconds(warmup), "seed": seed}
+        asked |= {} if found.file is not None else {"traffic": found.name}
+        asked |= {} if body is None else {"body": body}
+        written = choosing.arrivals(rate, arrivals)
+        only_rate = found.file is not None and arrivals is None
+        if written is not None and not only_rate:
+            asked["arrivals"] = written
+        where = for_load(_with(load_topology(topology), software)) if topology is not None else None
+        if where is not None:
+            choosing.check(where, {**asked, **({"arrivals": written} if written else {})}, workers)
+        if pin:
+            split(workers)
+        if find_limit is not None:
+            from lab.cli.limit_search import bounds_of, model_of
+
+            bounds_of(find_limit, model_of(written)[1])
+        folders.check(runs)
+        return cls(
+            found, where, asked, rate if only_rate else None, workers, pin,
+            limits.parse(bounds or limits.DEFAULT), find_limit, runtime, lab, runs, json,
+        )  # fmt: skip
+
+
+def _with(topology: Topology, software: str | None) -> Topology:
+    """The topology with that software on every server that the lab has accounts on. Raises UserError."""
+    from dataclasses import replace
+
+    from lab.topology.software import KNOWN, parse
+
+    if software is None:
+        return topology
+    chosen = parse(software)
+    if chosen.software not in KNOWN:
+        raise UserError(f"--software {software}: a load needs accounts; take one of {', '.join(KNOWN)}")
+    servers = (
+        replace(one, software=chosen.software, version=chosen.version) if one.software in KNOWN else one
+        for one in topology.servers
+    )
+    return replace(topology, servers=tuple(servers))
+
+
+async def perform(request: Request, progress: Progress) -> int:
+    """All of it; the exit code."""
+    try:
+        async with a_lab(request.topology, request.lab, request.runtime, progress) as lab:
+            if request.find_limit is not None:
+                from lab.cli.limit_search import search
+
+                return await search(request, lab, progress)
+            return await _once(request, lab, progress)
+    except NotReady as error:
+        from lab.cli.edge import say
+
+        say(f"it was never ready: {error}")
+        return exits.NOT_READY
+
+
+@asynccontextmanager
+async def a_lab(topology: Topology | None, name: str | None, runtime: str, progress: Progress) -> AsyncIterator[Lab]:
+    """A lab of our own for the length of the block, or the one of that name."""
+    from lab.cli.labs import the_lab
+    from lab.runtime import lab as labs
+
+    if topology is None:
+        yield await the_lab(name)
+        return
+    lab = await labs.up(topology, runtime=runtime, owned=True, progress=progress)
+    try:
+        yield lab
+    finally:
+        await lab.down()
+
+
+async def measured(request: Request, lab: Lab, folder: Path, load: Mapping[str, Any], progress: Progress) -> Kept:
+    """One load in that folder, which holds the topology and the plan as well."""
+    from lab.load.child import carry
+    from lab.load.following import Follower
+    from lab.load.job import Job
+    from lab.plan import files
+
+    folders.write(folder / folders.PLAN, files.dump(lab.plan))
+    job = Job(lab.name, load, request.workers, folder.absolute(), request.pin)
+    more = ["--rate", request.rate] if request.rate is not None and "arrivals" not in load else []
+    return await carry(job, request.test, Follower(progress), more)
+
+
+async def _once(request: Request, lab: Lab, progress: Progress) -> int:
+    from lab.load.keeping import RESULT, read
+
+    folder = folders.make(request.runs, request.test.name, lab.plan.topology.name)
+    try:
+        kept = await measured(request, lab, folder, request.load, progress)
+    except BaseException:
+        if (folder / RESULT).is_file():  # it was interrupted, and still says what it has
+            _tell(request, read(folder), [])
+        raise
+    missed = _misses(request, kept)
+    _tell(request, kept, missed)
+    if not kept.measured:
+        return exits.UNKNOWN
+    return exits.FAILED if missed else exits.VALID
+
+
+def _misses(request: Request, kept: Kept) -> list[str]:
+    from lab.load.bounds import misses
+
+    return misses(kept.result, request.bounds) if kept.measured else []
+
+
+def _tell(request: Request, kept: Kept, missed: list[str]) -> None:
+    from lab.load.tables import by_route
+    from lab.load.telling import report
+
+    if request.json:
+        result = kept.result
+        data = {
+            "folder": str(kept.folder),
+            "interrupted": kept.interrupted,
+            "measured": kept.measured,
+            "settled": kept.settled,
+            "routes": by_route(result) if kept.measured else [],
+            "cores": result.cores(),
+            "cpu_per_1000": result.cost(),
+            "links": result.links,
+            "limits": list(kept.limits),
+            "remarks": list(kept.remarks),
+            "misses": missed,
+        }
+        print(json_.dumps(data, indent=2))
+        return
+    print(report(kept), end="")
+    for text in missed:
+        print(f"Beyond its bound: {text}.")
+    print(kept.folder, flush=True)

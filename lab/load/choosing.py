@@ -1,0 +1,99 @@
+"""What a load test is asked for by: a Locust file by name or path, or a traffic, which the engine carries by itself.
+
+Everything that can be known to be wrong before a lab is up is said here, with what would work.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib.util
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lab import packaged
+from lab.errors import MissingError, UserError
+from lab.load import capacity
+from lab.load.arrivals import parse as parse_arrivals
+from lab.load.profiles import MIXES
+from lab.load.spec import Endpoint, Load, Share
+from lab.load.traffic import FORMS
+from lab.load.traffic import parse as parse_traffic
+from lab.topology.software import KNOWN
+from lab.topology.spec import Topology
+
+#: Messages per second that a worker writes at most, whatever it is given: the best that was measured is 25,000.
+WORKERS_MOST = 20_000
+#: Arrivals that have but a rate, which may be given apart.
+MODELS = ("constant", "poisson")
+
+
+@dataclass(frozen=True)
+class Test:
+    """A load test: either a file, which runs in Locust, or a traffic."""
+
+    name: str
+    file: Path | None = None
+
+
+def find(text: str) -> Test:
+    """A file's path, the name of one that ships, or a traffic. Raises UserError with the nearest, MissingError."""
+    if text.endswith(".py"):
+        if not Path(text).is_file():
+            raise UserError(f"{text}: there is no such file: give the path of a Locust file")
+        return _with_locust(Test(Path(text).stem, Path(text).absolute()))
+    known = packaged.names("loadtests", ".py")
+    if (file := packaged.find("loadtests", text, ".py")) is not None:
+        return _with_locust(Test(file.stem.replace("_", "-"), file))
+    kinds = [form.partition(":")[0] for form in (*FORMS, *MIXES)]
+    word = text.partition(":")[0]
+    if word in kinds or "*" in text or "+" in text:
+        parse_traffic(text)
+        return Test(text)
+    near = difflib.get_close_matches(word.replace("_", "-"), (*known, *kinds), n=1)
+    hint = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(known)}."
+    raise UserError(f"no load test {text!r}: {hint} Also a file ending in .py, or a traffic: {', '.join(kinds)}")
+
+
+def _with_locust(test: Test) -> Test:
+    if importlib.util.find_spec("locust") is None:
+        raise MissingError(
+            "load tests run in Locust, which is not installed: pip install 'xmpplab[load]'; "
+            f"or give a traffic instead of {test.name}, which needs none: neighbours, local, social, …"
+        )
+    return test
+
+
+def arrivals(rate: str | None, model: str | None) -> str | None:
+    """`--rate` and `--arrivals` as one text; None if neither is given. Raises UserError."""
+    if rate is None:
+        if model in MODELS:
+            raise UserError(f"--arrivals {model} needs a --rate, such as 100/s")
+        text = model
+    elif model is None or model in MODELS:
+        text = f"{model or MODELS[0]}:{rate}"
+    else:
+        raise UserError(
+            f"--arrivals {model} has its rates already: leave --rate out, or say one of {', '.join(MODELS)}"
+        )
+    if text is not None:
+        parse_arrivals(text)
+    return text
+
+
+def check(topology: Topology, asked: Mapping[str, Any], workers: int) -> None:
+    """Whether this machine and the generator can do it. Raises UserError or MissingError with the number that works."""
+    houses = [server.name for server in topology.servers if server.software in KNOWN]
+    load = Load(
+        endpoints=tuple(Endpoint(name, name, name) for name in houses), password="", authority="", **asked
+    )  # hosts differ as their addresses will
+    if load.users < workers:
+        raise UserError(f"{load.users} users for {workers} workers: take at most {max(1, load.users)} workers")
+    capacity.check(load, Share(0, workers))
+    wanted, most = parse_arrivals(load.arrivals).peak(load.seconds), workers * WORKERS_MOST
+    if wanted > most:
+        raise UserError(
+            f"{wanted:.0f} messages per second are more than {workers} workers can write ({most}/s): "
+            f"take --workers {-(-int(wanted) // WORKERS_MOST)} on as many cores, or at most {most}/s"
+        )

@@ -1,0 +1,124 @@
+"""`xmpplab load` on real servers: measured over both runtimes, interrupted, refused; nothing is left but the run."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from lab.load.keeping import read
+from lab.plan.layout import home
+
+pytestmark = pytest.mark.live
+
+XMPPLAB = [sys.executable, "-m", "lab.cli"]
+DEADLINE = 200  # seconds: the first use on a machine fetches what servers and workers need
+QUICK = ["-t", "pair", "--users", "20", "--rate", "50/s", "--for", "3s", "--warmup", "0s"]
+
+
+def _load(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([*XMPPLAB, "load", *arguments], cwd=folder, capture_output=True, text=True, timeout=DEADLINE)
+
+
+def _labs() -> set[str]:
+    folder = home() / "labs"
+    return {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+
+
+@pytest.mark.parametrize("runtime", ["processes", pytest.param("containers", marks=pytest.mark.containers)])
+def test_all_that_is_written_comes(tmp_path: Path, runtime: str) -> None:
+    done = _load(tmp_path, "neighbours", *QUICK, "--workers", "2", "--runtime", runtime, "-f", "json")
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    by_route = {row["route"]: row for row in told["routes"]}
+    assert set(by_route) == {"a->b", "b->a", "all"}
+    assert by_route["all"]["sent"] == by_route["all"]["received"] == 150  # 3 s at 50/s, to the message
+    assert by_route["all"]["lost"] == by_route["all"]["duplicates"] == 0
+    assert 0 < by_route["all"]["p50_ms"] < 1000
+    assert set(told["cores"]) == {"a", "b", "worker 0", "worker 1"}
+    assert told["settled"] and told["measured"] and not told["interrupted"] and not told["misses"]
+    kept = read(tmp_path / told["folder"])
+    assert all(reading.rss > 1 << 20 for readings in kept.result.usage.values() for reading in readings)
+    assert set(kept.generators) == {"worker 0", "worker 1"}
+    assert (kept.folder / "report.txt").stat().st_mode & 0o777 == 0o600
+
+
+def test_links_with_conditions_are_counted_and_slow(tmp_path: Path) -> None:
+    topology = tmp_path / "slow.yaml"
+    topology.write_text(
+        "name: slow\nteaches: A link that takes its time.\nservers: {a: {}, b: {software: ejabberd}}\n"
+        "links: [{between: [a, b], latency: 50ms}]\n"
+    )
+    done = _load(
+        tmp_path, "neighbours", "-t", str(topology), "-u", "10", "-r", "40/s", "--for", "2s", "--warmup", "1s",
+        "--runtime", "processes", "--bounds", "p50=20ms,loss=0",
+    )  # fmt: skip
+    assert done.returncode == 1, done.stderr
+    assert "Beyond its bound: p50 was" in done.stdout
+    assert "relayed links: a - b; none is direct" in done.stdout
+    kept = read(tmp_path / "runs" / "latest")
+    assert kept.result.total.intended.percentile(50) > 0.05
+    assert all(count > 5_000 for count in kept.result.links.values()) and len(kept.result.links) == 2
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_an_interrupted_load_writes_its_report_and_leaves_nothing(tmp_path: Path, number: signal.Signals) -> None:
+    before = _labs()
+    words = [*XMPPLAB, "load", "neighbours", *QUICK[:-3], "60s", "--warmup", "0s", "--runtime", "processes", "-w", "2"]
+    with subprocess.Popen(words, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        for line in process.stderr:
+            if line.startswith("3 of 60 s"):
+                break
+        process.send_signal(number)
+        told, _ = process.communicate(timeout=60)
+    result = tmp_path / "runs" / "latest" / "report.txt"
+    _until(result.is_file)
+    _until(lambda: not _labs() - before)
+    kept = read(tmp_path / "runs" / "latest")
+    assert kept.interrupted
+    assert kept.result.total.received >= 100
+    if number != signal.SIGKILL:
+        assert process.returncode == 128 + number
+        assert "Interrupted: " in told
+        assert kept.result.total.sent == kept.result.total.received, "it was ended, and not drained"
+    _until(lambda: not _left(tmp_path))
+
+
+def _until(condition: object, within: float = 40.0) -> None:
+    deadline = time.monotonic() + within
+    while not condition():
+        assert time.monotonic() < deadline, "it did not come true in time"
+        time.sleep(0.05)
+
+
+def _left(folder: Path) -> list[str]:
+    """Processes that were started in that folder."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*/cwd"):
+        with contextlib.suppress(OSError):  # gone, or somebody else's
+            if entry.readlink() == folder:
+                found.append(entry.parent.name)
+    return found
+
+
+def test_the_limit_of_a_slow_link_is_found(tmp_path: Path) -> None:
+    topology = tmp_path / "narrow.yaml"
+    topology.write_text(
+        "name: narrow\nteaches: A link that carries little.\nservers: {a: {}, b: {}}\n"
+        "links: [{between: [a, b], rate: 160kbit/s}]\n"
+    )
+    done = _load(
+        tmp_path, "neighbours", "-t", str(topology), "-u", "4", "-r", "50/s", "--for", "2s", "--warmup", "0s",
+        "--runtime", "processes", "--find-limit", "p99=200ms,loss=0", "-f", "json",
+    )  # fmt: skip
+    told = json.loads(done.stdout)
+    assert done.returncode == 0, done.stderr
+    assert 0 < told["rate"] < 500
+    assert told["part"].startswith("link ") or told["part"] == "unknown", told
+    assert len(list((tmp_path / told["folder"]).glob("*/result.json"))) == len(told["trials"])

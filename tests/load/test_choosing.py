@@ -1,0 +1,88 @@
+"""What is asked of a load: tests by name, rates, bounds, and what cannot be, with what would work."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+import pytest
+
+from lab.errors import MissingError, UserError
+from lab.load import bounds, capacity, choosing
+from lab.topology.spec import Link, Server, Topology
+from tests.load.synthetic import result
+
+PAIR = Topology("pair", "", tuple(Server(n, f"{n}.test", "prosody", "13.0") for n in "ab"), (Link("a", "b"),))
+
+
+@pytest.fixture
+def _locust(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: object())
+
+
+@pytest.mark.usefixtures("_locust")
+def test_a_load_test_is_found_by_name_path_or_as_a_traffic(tmp_path: Path) -> None:
+    assert choosing.find("federation").file is not None
+    assert choosing.find("neighbours") == choosing.Test("neighbours")
+    assert choosing.find("6*local+1*logins").file is None
+    mine = tmp_path / "mine.py"
+    mine.touch()
+    assert choosing.find(str(mine)) == choosing.Test("mine", mine)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("federatoin", "did you mean 'federation'"),
+        ("neighbors", "did you mean 'neighbours'"),
+        ("zzz", "there are: .*federation"),
+        ("social:degre=3", "the option degree"),
+        ("nowhere.py", "no such file"),
+    ],
+)
+def test_what_there_is_not_is_refused_with_the_nearest(text: str, said: str) -> None:
+    with pytest.raises(UserError, match=said):
+        choosing.find(text)
+
+
+def test_without_locust_a_load_test_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(MissingError, match=r"pip install 'xmpplab\[load\]'"):
+        choosing.find("federation")
+    assert choosing.find("neighbours").file is None
+
+
+def test_a_rate_and_its_model_become_one_text() -> None:
+    assert choosing.arrivals(None, None) is None
+    assert choosing.arrivals("100/s", None) == "constant:100/s"
+    assert choosing.arrivals("100/s", "poisson") == "poisson:100/s"
+    assert choosing.arrivals(None, "closed:think=1s") == "closed:think=1s"
+    for rate, model in (("0/s", None), ("100", None), (None, "poisson"), ("1/s", "ramp:1/s..2/s,over=1s")):
+        with pytest.raises(UserError):
+            choosing.arrivals(rate, model)
+
+
+def test_what_the_machine_cannot_do_is_said_with_the_number_that_works() -> None:
+    asked = {"users": 4, "seconds": 1.0, "warmup": 0.0, "arrivals": "constant:40001/s"}
+    with pytest.raises(UserError, match=r"take --workers 3 .* or at most 40000/s"):
+        choosing.check(PAIR, asked, 2)
+    choosing.check(PAIR, asked, 3)
+    with pytest.raises(UserError, match="at most 4 workers"):
+        choosing.check(PAIR, asked, 5)
+    with pytest.raises(UserError, match=f"use at most {2 * capacity.ports()} users"):
+        choosing.check(PAIR, {**asked, "users": 4 * capacity.ports()}, 3)
+
+
+def test_bounds_are_read_and_kept_or_not() -> None:
+    assert bounds.parse("p99=200ms, loss=0.1%,duplicates=0") == {"p99": 0.2, "loss": 0.001, "duplicates": 0.0}
+    assert bounds.misses(result(100, 0.05), bounds.parse(f"{bounds.DEFAULT},p99=200ms")) == []
+    (late,) = bounds.misses(result(100, 0.3), bounds.parse("p99=200ms,p50=200ms"))
+    assert late.startswith("p99 was 300") and late.endswith("at most 200 ms may be")
+    (lost,) = bounds.misses(result(100, 0.05, lost=4), bounds.parse("loss=0.5%,bounced=0,failed=1%"))
+    assert lost == "loss was 0.9901%, at most 0.5000% may be"
+
+
+@pytest.mark.parametrize("text", ["", "p99", "p99=5", "loss=1", "loss=2%x", "speed=3", "p99=1s,p99=2s"])
+def test_bounds_that_are_none_are_refused(text: str) -> None:
+    with pytest.raises(UserError):
+        bounds.parse(text)

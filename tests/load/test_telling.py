@@ -1,0 +1,77 @@
+"""Reports and comparisons of folders: what was kept is told, and what a reader must know first."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from lab.errors import UserError
+from lab.load.comparing import differences, rows
+from lab.load.conductor import Outcome
+from lab.load.job import Job
+from lab.load.keeping import Keeper, Kept, read
+from lab.load.results import Result, Usage
+from lab.load.telling import report
+from lab.topology.spec import Topology
+from tests.load.synthetic import result
+
+ONE = Topology("one", "", (), ())
+
+
+def kept(folder: Path, outcome: Outcome, **load: object) -> Kept:
+    folder.mkdir()
+    with Keeper(Job("lab", load, folder=folder)) as keeper:
+        keeper.take("{}", {"event": "note", "text": "links are direct"})
+        keeper.finish(outcome)
+    return read(folder)
+
+
+def test_a_report_has_routes_machines_links_and_sentences(tmp_path: Path) -> None:
+    measured = result(100, 0.05, lost=2, cores={"a": 0.5}, link=1000)
+    generators = {"worker 0": [Usage(0.0, 0.0, 7 << 20)]}
+    told = report(kept(tmp_path / "x", Outcome(measured, settled=True, generators=generators), users=5))
+    lines = told.splitlines()
+    assert lines[0] == "lab: 5 users, 4 s after 0 s of warm-up, 1 worker"
+    (route,) = [line.split() for line in lines if line.startswith("a->b ") and " 402 " in line]
+    assert route[1:6] == ["402", "400", "2", "0", "0"]
+    (server,) = [line.split() for line in lines if line.startswith("a  ")]
+    assert server == ["a", "0.50", "5.000", "0", "MiB"]
+    assert any(line.split() == ["worker", "0", "0.30", "3.000", "7", "MiB"] for line in lines)
+    assert any(line.split() == ["a->b", "4000", "1.0", "10"] for line in lines)
+    assert "2 lost" in told
+    assert "Note: links are direct." in told
+    assert "generator was the limit" not in told and "not known" not in told
+
+
+def test_a_report_says_when_the_generator_was_the_limit_and_when_it_was_interrupted(tmp_path: Path) -> None:
+    told = report(kept(tmp_path / "x", Outcome(result(100, 0.05, worker=0.95), "ended by SIGINT")))
+    assert "The generator was the limit: worker 0 kept 0.95 of its core busy" in told
+    assert "Interrupted: ended by SIGINT." in told
+    assert "What was lost is not known" in told
+
+
+def test_a_load_that_measured_nothing_says_so(tmp_path: Path) -> None:
+    empty = kept(tmp_path / "x", Outcome(Result(), "enough"))
+    assert not empty.measured
+    assert "Nothing was measured" in report(empty)
+
+
+def test_only_a_loads_folder_is_read(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="not the folder of a load"):
+        read(tmp_path)
+
+
+def test_two_loads_are_set_side_by_side(tmp_path: Path) -> None:
+    first = kept(tmp_path / "1", Outcome(result(100, 0.05, cores={"a": 0.5})), users=5, body=64)
+    second = kept(tmp_path / "2", Outcome(result(100, 0.1, worker=0.95, cores={"a": 0.25})), users=6, body=64)
+    found = {row["figure"]: row for row in rows(first, second)}
+    assert found["received per s"]["change_percent"] == 0.0
+    assert found["p99 ms"]["change_percent"] == pytest.approx(100, abs=1)
+    assert found["a: CPU s per 1000"]["change_percent"] == -50.0
+    assert found["lost %"]["change_percent"] is None
+    said = differences(first, second, (ONE, ONE))
+    assert said[0] == "users: 5 and 6"
+    assert said[1].startswith("in the second the generator was the limit")
+    assert len(said) == 2
+    assert differences(first, first, (ONE, ONE)) == []
