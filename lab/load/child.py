@@ -52,6 +52,10 @@ async def carry(job: Job, test: Test, follow: Follow, more: Sequence[str] = ()) 
     if failed is not None:
         raise failed
     if not (job.folder / RESULT).is_file():
+        if process.returncode == 0 and not (job.folder / SAMPLES).is_file():
+            raise UserError(
+                f"{test.file}: has tasks of its own and no traffic: give it to `locust -f`, with this lab up"
+            )
         raise PeerError(f"{test.name} ended ({process.returncode}) without a result:\n{_last(job.folder / LOG)}")
     return read(job.folder)
 

@@ -90,7 +90,7 @@ class Engine:
             gc.freeze()  # thousands of sessions that live to the end: no collection need look at them again
             self._emit("connected", users=len(self._acts.sessions))
             start = await go() if go is not None else perf_counter_ns()
-            keepers = [asyncio.create_task(self._sampling()), asyncio.create_task(self._asking())]
+            keepers = [asyncio.create_task(self._sampling(start)), asyncio.create_task(self._asking())]
             await self._carry(start)
             drained = await self._drain()
             self._settle(drained)
@@ -158,9 +158,12 @@ class Engine:
         for at in schedule.due((until - start) / NS):
             perform(start + int(at * NS))
 
-    async def _sampling(self) -> None:
+    async def _sampling(self, start: int) -> None:
+        """At whole seconds of the load: a sample that lay across two of them would count as all of one."""
+        due = start
         while True:
-            await asyncio.sleep(SAMPLE)
+            due += int(SAMPLE * NS)
+            await asyncio.sleep((due - perf_counter_ns()) / NS)
             self._sample()
 
     def _sample(self) -> None:

@@ -122,3 +122,35 @@ def test_the_limit_of_a_slow_link_is_found(tmp_path: Path) -> None:
     assert 0 < told["rate"] < 500
     assert told["part"].startswith("link ") or told["part"] == "unknown", told
     assert len(list((tmp_path / told["folder"]).glob("*/result.json"))) == len(told["trials"])
+
+
+def test_a_load_test_runs_in_locust_and_leaves_the_same_folder(tmp_path: Path) -> None:
+    pytest.importorskip("locust", reason="the extra `load` is not installed", exc_type=ImportError)
+    done = _load(tmp_path, "federation", *QUICK, "--runtime", "processes")
+    assert done.returncode == 0, done.stderr
+    kept = read(tmp_path / "runs" / "latest")
+    assert kept.settled
+    assert kept.result.total.sent == kept.result.total.received == 150
+    assert "Aggregated" in (kept.folder / "output.log").read_text()
+
+
+def test_a_study_has_a_row_for_each_topology_and_its_runs_can_be_compared(tmp_path: Path) -> None:
+    words = ["study", "-t", "pair", "-t", "line:3", "--seeds", "1", "-u", "6", "-r", "40/s", "--for", "1s"]
+    done = subprocess.run(
+        [*XMPPLAB, *words, "--warmup", "0s", "--runtime", "processes", "-f", "json"],
+        cwd=tmp_path, capture_output=True, text=True, timeout=DEADLINE,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    assert {(row["topology"], row["diameter"], row["loss"]) for row in told["table"]} == {
+        ("pair", 1, 0),
+        ("line:3", 2, 0),
+    }
+    first, second = sorted((tmp_path / told["folder"]).glob("0*"))
+    compared = subprocess.run(
+        [*XMPPLAB, "compare", str(first), str(second), "-f", "json"], capture_output=True, text=True, timeout=30
+    )
+    assert compared.returncode == 0, compared.stderr
+    data = json.loads(compared.stdout)
+    assert {row["figure"]: row["first"] for row in data["figures"]}["sent"] == 40
+    assert any(text.startswith("topology: ") for text in data["differences"])
