@@ -18,8 +18,8 @@ test: $(VENV)/.dev
 	@$(BIN)/python -m pytest $(PYTEST)
 
 lint: $(VENV)/.dev
-	@$(BIN)/ruff check lab scenarios tests $(wildcard benchmarks)
-	@$(BIN)/ruff format --check lab scenarios tests $(wildcard benchmarks)
+	@$(BIN)/ruff check lab scenarios loadtests tests $(wildcard benchmarks)
+	@$(BIN)/ruff format --check lab scenarios loadtests tests $(wildcard benchmarks)
 	@$(BIN)/mypy
 
 bench: $(VENV)/.dev
@@ -39,7 +39,7 @@ lock: $(VENV)/.runtime
 
 clean:
 	@rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
-	@find lab scenarios tests -name __pycache__ -type d -prune -exec rm -rf {} +
+	@find lab scenarios loadtests tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # $(call install,LOCK): the locked packages, then the project itself, which adds nothing to them. Quiet, but for what went wrong.
 define install

@@ -34,6 +34,7 @@ class Load:
     warmup: float = 5.0
     tick: float = 0.005  # seconds between two looks at what is due
     body: int = 64  # bytes of a message's body
+    encryption: str = "plain"  # or "omemo", see lab.load.encrypted
     security: str = "starttls"  # "starttls", "direct" (XEP-0368), "none" (only against the null server)
     resumption: bool = True  # XEP-0198
     login_rate: float = 200.0  # logins a second and worker while the users come up

@@ -82,9 +82,8 @@ class Orders:
 
 async def work(reader: asyncio.StreamReader, emit: Callable[[dict[str, Any]], None]) -> None:
     """Read the first line, carry the load out, emit."""
-    from lab.load.engine import run
-
     load, share = decode((await reader.readline()).decode())
+    run = _engine(load)
     orders = Orders()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -93,6 +92,19 @@ async def work(reader: asyncio.StreamReader, emit: Callable[[dict[str, Any]], No
         listening = group.create_task(orders.listen(reader))
         await run(load, share, emit, go=orders.go, stop=orders.stop, drained=orders.drained)
         listening.cancel()
+
+
+def _engine(load: Load) -> Any:
+    """What carries a load; imported only when asked for. Raises UserError for an encryption that there is not."""
+    if load.encryption == "omemo":
+        from lab.load.encrypted import run as run_encrypted
+
+        return run_encrypted
+    if load.encryption != "plain":
+        raise UserError(f"encryption {load.encryption!r} of a load: there are plain and omemo")
+    from lab.load.engine import run
+
+    return run
 
 
 async def _main() -> int:

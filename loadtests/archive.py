@@ -1,0 +1,8 @@
+"""Archive: people open conversations, which asks for a page of the archive, while messages are being archived."""
+
+from lab.locust import XmppUser
+
+
+class Archive(XmppUser):
+    traffic = "4*archive+1*social:degree=8"
+    arrivals = "poisson:50/s"

@@ -1,0 +1,9 @@
+"""OMEMO: messages across the links that no server can read; keys and sessions are made before the clock starts."""
+
+from lab.locust import XmppUser
+
+
+class Omemo(XmppUser):
+    traffic = "neighbours"
+    encryption = "omemo"
+    arrivals = "5/s"
