@@ -1,6 +1,6 @@
 """Mixed: what people do while they are online, all at once: messages, rooms, presence, rosters and archive.
 
-No logins: who logs out misses the answers that are on their way and what is said in the room, which would count as lost.
+No logins: who logs out misses answers that are on their way and what is said in the room, which would count as lost.
 """
 
 from lab.locust import XmppUser

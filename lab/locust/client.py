@@ -25,6 +25,7 @@ from locust.env import Environment
 
 from lab.errors import LabError, PeerError, TimedOut, UserError
 from lab.locust import options
+from lab.locust.conductor import environment as environment_of_children
 from lab.locust.statistics import Bounced, Lost, kind
 
 Json = dict[str, Any]
@@ -51,6 +52,7 @@ class Bridge:
             [sys.executable, "-m", "lab.load.bridge"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
+            env=environment_of_children(),
             start_new_session=True,
         )
         assert self._process.stdin is not None

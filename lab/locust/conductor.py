@@ -7,6 +7,7 @@ ends, so that it never outlives us, whatever ends us.
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -25,6 +26,11 @@ LAST = ("result", "failed")
 PARTING = 15.0
 
 
+def environment() -> dict[str, str]:
+    """Of our child processes: a load file in the current folder, such as omemo.py, must not stand for a package."""
+    return {**os.environ, "PYTHONSAFEPATH": "1"}
+
+
 class Conductor:
     """One load. `handle` is called with each event; the last one is "result" or "failed", whatever happens."""
 
@@ -36,6 +42,7 @@ class Conductor:
             [sys.executable, "-m", "lab.load.conduct"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
+            env=environment(),
             start_new_session=True,  # Ctrl-C is Locust's to handle: it asks us to stop
         )
         assert self._process.stdin is not None

@@ -60,17 +60,16 @@ async def lab() -> AsyncIterator[labs.Lab]:
 
 
 def agents(lab: labs.Lab) -> list[int]:
-    """Processes of the lab that a load started: they are not below the lab's service, which is a session's leader."""
-    service = {os.getsid(pid) for pid in marked().get(str(lab.layout.root), []) if b"service" in command(pid)}
-    return [pid for pid in marked().get(str(lab.layout.root), []) if os.getsid(pid) not in service and is_load(pid)]
-
-
-def command(pid: int) -> bytes:
-    return Path(f"/proc/{pid}/cmdline").read_bytes()
+    """Processes of the lab that a load started."""
+    return [pid for pid in marked().get(str(lab.layout.root), []) if is_load(pid)]
 
 
 def is_load(pid: int) -> bool:
-    return b"lab.load" in command(pid) or b"lab.clients.agent" in command(pid)
+    try:
+        command = Path(f"/proc/{pid}/cmdline").read_bytes()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return b"lab.load" in command or b"lab.clients.agent" in command
 
 
 def argv(lab: labs.Lab, file: Path, *more: str) -> list[str]:
@@ -79,7 +78,9 @@ def argv(lab: labs.Lab, file: Path, *more: str) -> list[str]:
 
 def locust(lab: labs.Lab, file: str | Path, *more: str, **environment: str) -> subprocess.CompletedProcess[str]:
     command = argv(lab, LOADTESTS / f"{file}.py" if isinstance(file, str) else file, "--headless", *more)
-    return subprocess.run(command, capture_output=True, text=True, timeout=DEADLINE, env={**os.environ, **environment})
+    # Among files of which one is called as a package that an encrypted load needs.
+    whole = {**os.environ, **environment}
+    return subprocess.run(command, cwd=LOADTESTS, capture_output=True, text=True, timeout=DEADLINE, env=whole)
 
 
 def counts(file: Path) -> dict[str, int]:
