@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import queue
 import statistics
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -49,7 +51,7 @@ def median(values: list[float]) -> str:
 class Worker:
     """A load worker of ours as a process; it ends with the block."""
 
-    def __init__(self, load: Load) -> None:
+    def __init__(self, load: Load, share: Share | None = None) -> None:
         self.process = subprocess.Popen(
             [sys.executable, "-m", "lab.load.worker"],
             stdin=subprocess.PIPE,
@@ -58,7 +60,11 @@ class Worker:
             cwd=ROOT,
         )
         self.events: list[dict] = []
-        self._write(encode(load, Share()))
+        self._lines: queue.SimpleQueue[str] = queue.SimpleQueue()
+        # A thread reads: a worker whose output nobody takes stands still in the middle of its load.
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+        self._write(encode(load, share or Share()))
 
     @property
     def pid(self) -> int:
@@ -69,6 +75,11 @@ class Worker:
         self.process.stdin.write(line)
         self.process.stdin.flush()
 
+    def _read(self) -> None:
+        for line in self.process.stdout:
+            self._lines.put(line)
+        self._lines.put("")  # the end
+
     def go(self) -> None:
         """Start the clock; returns once it runs."""
         self._write('{"go": null}\n')
@@ -76,7 +87,7 @@ class Worker:
 
     def until(self, kind: str) -> dict:
         """The next event of that kind. Ends the benchmark if the worker failed."""
-        for line in self.process.stdout:
+        while line := self._lines.get():
             self.events.append(json.loads(line))
             if self.events[-1]["event"] == kind:
                 return self.events[-1]
@@ -86,8 +97,11 @@ class Worker:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.process.stdin.close()
         try:
-            self.process.communicate(timeout=20)  # to its end: it still reports
+            self.process.wait(20)  # it still reports
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
+        self._reader.join()
+        self.process.stdout.close()

@@ -7,7 +7,8 @@
     out     {"event": ..., "worker": ...}       see lab.load.engine; last one is "ended", or
             {"event": "failed", "kind": "UserError", "message": ...}
 
-Ctrl-C and SIGTERM stop early as well. Exit status 0 after "ended", 1 after "failed".
+Whoever starts it reads what it tells: where nobody does, it stands still once the pipe is full. Ctrl-C and SIGTERM
+stop early as well. Exit status 0 after "ended", 1 after "failed".
 """
 
 from __future__ import annotations
