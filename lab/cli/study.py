@@ -42,6 +42,7 @@ def study(
     from lab.cli.loading import Request
     from lab.cli.studying import Study, perform
 
+    kinds: list[str | None] = [*software] if software else [None]
     requests = {
         (name, kind): Request.of(
             test=test, topology=name, software=kind, users=users, rate=rate, length=length, warmup=warmup,
@@ -49,7 +50,7 @@ def study(
             runtime=runtime.value, lab=None, runs=runs, json=False,
         )
         for name in topologies
-        for kind in (software or [None])
+        for kind in kinds
     }  # fmt: skip
     with live_progress() as progress:
         code = work(perform(Study(requests, seeds, runs, output is Format.JSON), progress))
