@@ -5,7 +5,8 @@
 Saturated means: an open loop at a rate that fills the core, and the closed model with one message a user on its way.
 The latter waits for the null server, which has the other core, and wakes up more often for it. The floor is a bare
 echo: as many connections of uvloop with its own TLS, 200 bytes written, as many come back, nothing is parsed, marked
-or counted. Budgets over TLS: 15,000 messages a second and core, 1.5 times the CPU of the floor, 60 KiB a user.
+or counted; once at the engine's rate and ticks, once as fast as it goes. Budgets over TLS: 15,000 messages a second
+and core, 1.5 times the CPU of the floor at equal rate, 60 KiB a user.
 """
 
 from __future__ import annotations
@@ -32,6 +33,8 @@ ROUNDS, SECONDS = (1, 3.0) if QUICK else (3, 6.0)
 USERS = 2_000 if QUICK else 20_000
 CONNECTIONS = 500  # saturated: each has one message on its way
 FILLING = {"none": "35000/s", "direct": "25000/s"}  # a little less than a core can
+TICK = 0.005  # seconds
+EQUAL = 15_000  # messages a second at which engine and echo are put side by side
 STANZA = b"<message>" + b"x" * 182 + b"</message>"
 
 
@@ -79,27 +82,53 @@ def _serve(pipe: Connection, certificate: str) -> None:
     uvloop.run(main())
 
 
-def _write(pipe: Connection, port: int, authority: str) -> None:
+class Answered(Echo):
+    """The paced writer's end: counts, writes nothing back."""
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """A message has come back."""
+        Echo.count += nbytes // len(STANZA)
+
+
+async def _pace(peers: list[asyncio.Transport], rate: int) -> None:
+    """Write at a rate, in ticks as the engine's, each time to another connection."""
+    began, sent = time.monotonic(), 0
+    while True:
+        due = int((time.monotonic() - began) * rate)
+        for number in range(sent, due):
+            peers[number * 7919 % len(peers)].write(STANZA)
+        sent = due
+        await asyncio.sleep(TICK)
+
+
+def _write(pipe: Connection, port: int, authority: str, rate: int) -> None:
     async def main() -> None:
         loop = asyncio.get_running_loop()
         context = client_context(authority) if authority else None
         name = "a.example" if authority else None
         peers = [
-            (await loop.create_connection(Echo, "127.0.0.1", port, ssl=context, server_hostname=name))[0]
+            (
+                await loop.create_connection(
+                    Answered if rate else Echo, "127.0.0.1", port, ssl=context, server_hostname=name
+                )
+            )[0]
             for _ in range(CONNECTIONS)
         ]
-        for transport in peers:
+        for transport in peers if not rate else ():
             transport.write(STANZA)
+        pacing = asyncio.ensure_future(_pace(peers, rate)) if rate else None
         await asyncio.sleep(1)
         began, used = Echo.count, time.process_time()
         await asyncio.sleep(SECONDS)
         pipe.send((Echo.count - began, time.process_time() - used))
+        if pacing is not None:
+            pacing.cancel()
 
     uvloop.run(main())
 
 
-def floor(security: str) -> float:
-    """CPU seconds per 1000 echoes at one end."""
+def floor(security: str, rate: int = 0) -> float:
+    """CPU seconds per 1000 echoes at one end, at a rate; without one each connection has one on its way."""
     context = multiprocessing.get_context("spawn")
     with null_server(security) as null:  # for its certificate
         options = json.loads(null.process.args[-1])
@@ -108,7 +137,7 @@ def floor(security: str) -> float:
         server = context.Process(target=_serve, args=(theirs, certificate))
         server.start()
         try:
-            client = context.Process(target=_write, args=(theirs, ours.recv(), null.authority))
+            client = context.Process(target=_write, args=(theirs, ours.recv(), null.authority, rate))
             client.start()
             count, used = ours.recv()
             client.join(10)
@@ -157,11 +186,20 @@ def main() -> None:
     for security, name in (("none", "plain"), ("direct", "TLS")):
         full: list[tuple[float, float]] = []
         closed: list[tuple[float, float]] = []
+        equal: list[float] = []
+        paced: list[float] = []
         floors: list[float] = []
         for _ in range(ROUNDS):
             full.append(saturated(security, FILLING[security]))
             floors.append(floor(security))
+            equal.append(saturated(security, f"{EQUAL}/s")[1])
+            paced.append(floor(security, EQUAL))
             closed.append(saturated(security, "closed:think=0s"))
+        print(
+            f"at {EQUAL}/s, {name}: CPU s per 1000: engine {median(equal)}, bare echo {median(paced)}, "
+            f"ratio {statistics.median(equal) / statistics.median(paced):.2f}",
+            flush=True,
+        )
         for kind, runs in (("open", full), ("closed", closed)):
             costs = [cost for _, cost in runs]
             print(

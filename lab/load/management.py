@@ -12,7 +12,7 @@ MODULO = 2**32
 
 #: Stanzas until we ask how many have come. A client that asks after each doubles the stanzas; one that never does
 #: keeps all it ever wrote. What is left is asked for by time, see lab.load.session.
-ASK_EVERY = 16
+ASK_EVERY = 32
 
 
 class Management:

@@ -3,12 +3,18 @@
 Of a message only the attributes are kept: its mark (see lab.load.stanzas) is in the id. Everything else, errors
 included, becomes a small tree. A message is handed on at its end, when a client could show it.
 
+Expat costs most of it: each stream has a parser of its own, which is never in the processor's cache. So a message that
+comes whole and in the plain form in which servers write those of the engine is recognised by a pattern; all else, and
+whatever follows it up to the end of its piece, is expat's. Nothing is ever guessed: the pattern holds no entities, no
+nested elements of one name, nothing but printable ASCII, and is only asked between two stanzas.
+
 One parser reads one stream; after STARTTLS and after SASL a new stream begins (RFC 6120 section 4.3.3).
 Names keep their prefixes ("stream:features"): every server in use writes them so.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from xml.parsers import expat
 
@@ -16,6 +22,26 @@ from lab.errors import PeerError
 
 #: Elements inside each other: a stanza deeper than this is an attack or a mistake.
 DEEPEST = 64
+
+
+#: Printable ASCII without "&" and "<", in either kind of quotes.
+_VALUE = rb"""(?:'[ -%(-;=-~]*'|"[ !#-%'-;=-~]*")"""
+_TEXT = rb"[ -%'-;=-~]*"
+#: Elements without elements in them, as a body and the identifiers of an archive are.
+_CHILD = rb"<([a-z-]+)(?: [a-z:]+=" + _VALUE + rb")*(?:/>|>" + _TEXT + rb"</\2>)"
+#: A message that is no error; its first group is its id with the quotes, the second a child's name.
+_PLAIN = re.compile(
+    rb"<message(?: (?:id=("
+    + _VALUE
+    + rb")|(?!id=|type=.error)[a-z:]+="
+    + _VALUE
+    + rb"))*>(?:"
+    + _CHILD
+    + rb")*</message>"
+)
+#: Bytes after which a stream is between two stanzas, if no stanza is open: "<" stands in no value and in no text.
+_ENDS = (b"</message>", b"</presence>", b"</iq>", b"<r xmlns='urn:xmpp:sm:3'/>")
+_LONGEST_END = max(map(len, _ENDS))
 
 
 class Element:
@@ -50,7 +76,7 @@ class Parser:
     `on_element` gets all that is no message: negotiation, presence, iq, errors.
     """
 
-    __slots__ = ("_depth", "_expat", "_message", "_on_close", "_on_element", "_on_message", "_stack")
+    __slots__ = ("_between", "_depth", "_expat", "_message", "_on_close", "_on_element", "_on_message", "_stack")
 
     def __init__(
         self,
@@ -60,21 +86,32 @@ class Parser:
     ) -> None:
         self._on_message, self._on_element, self._on_close = on_message, on_element, on_close
         self._depth = 0
+        self._between = False  # two stanzas, for certain
         self._message: dict[str, str] | None = None
         self._stack: list[Element] = []
         parser = self._expat = expat.ParserCreate("utf-8")
         parser.StartElementHandler = self._start
         parser.EndElementHandler = self._end
-        parser.StartDoctypeDeclHandler = _refused
+        parser.StartDoctypeDeclHandler = parser.CommentHandler = parser.ProcessingInstructionHandler = _refused
         if defer := getattr(parser, "SetReparseDeferralEnabled", None):
             defer(False)  # expat 2.6 would hold back a stanza whose tag came in two parts until more arrives
 
     def feed(self, data: bytes | memoryview) -> None:
         """Take what has arrived. Raises PeerError for what is not a stream of XML."""
+        at = 0
+        while self._between and (plain := _PLAIN.match(data, at)):
+            at = plain.end()
+            identity = plain[1]
+            self._on_message({"id": identity[1:-1].decode()} if identity else {})
+        if at == len(data):
+            return
+        data = data[at:]
         try:
             self._expat.Parse(data, False)
         except expat.ExpatError as error:
             raise PeerError(f"not XML: {error}: {bytes(data[:200])!r}") from error
+        open_stanza = self._depth != 1 or self._message is not None or self._stack
+        self._between = not open_stanza and bytes(data[-_LONGEST_END:]).endswith(_ENDS)
 
     def redirect(self, on_message: Callable[[dict[str, str]], None], on_element: Callable[[Element], None]) -> None:
         """Negotiation is over: hand on to these."""
@@ -82,9 +119,10 @@ class Parser:
 
     def close(self) -> None:
         """Let go of everything; nothing is handed on any more, not even of the bytes being read."""
+        self._on_message = self._on_element = _nothing
         parser = self._expat
         parser.StartElementHandler = parser.EndElementHandler = parser.CharacterDataHandler = None
-        parser.StartDoctypeDeclHandler = None
+        parser.StartDoctypeDeclHandler = parser.CommentHandler = parser.ProcessingInstructionHandler = None
 
     def _start(self, name: str, attributes: dict[str, str]) -> None:
         depth = self._depth
@@ -121,5 +159,9 @@ class Parser:
         self._stack[-1].text += data
 
 
+def _nothing(_: object) -> None:
+    """For what comes after the end."""
+
+
 def _refused(*_: object) -> None:
-    raise PeerError("the server sends a document type, which RFC 6120 section 11.1 forbids")
+    raise PeerError("the server sends a comment, an instruction or a document type: RFC 6120 section 11.1 forbids it")

@@ -71,7 +71,7 @@ class Tls:
         try:
             while count := cast(int, read(len(_BUFFER), _BUFFER)):  # with a buffer it gives a count
                 deliver(_VIEW[:count])
-                if not incoming.pending and not self._ssl.pending():
+                if not incoming.pending:  # nor is there a rest in OpenSSL: a read takes a record whole
                     break
         except (ssl.SSLWantReadError, ssl.SSLZeroReturnError):
             pass

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from itertools import pairwise
 
 import pytest
@@ -9,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lab.errors import PeerError
+from lab.load import parser as parsing
 from lab.load.parser import DEEPEST, Element, Parser
 
 OPEN = b"<?xml version='1.0'?><stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams'>"
@@ -63,8 +65,16 @@ def test_texts_are_kept_of_all_but_messages() -> None:
 
 @pytest.mark.parametrize(
     "bad",
-    [b"<a></b>", b"<a b=1/>", b"\xff\xfe<", b"<!DOCTYPE x [<!ENTITY a 'a'>]>", b"<a>" * (DEEPEST + 2)],
-    ids=["crossed", "unquoted", "bytes", "doctype", "deep"],
+    [
+        b"<a></b>",
+        b"<a b=1/>",
+        b"\xff\xfe<",
+        b"<!-- -->",
+        b"<?x y?>",
+        b"<!DOCTYPE x [<!ENTITY a 'a'>]>",
+        b"<a>" * (DEEPEST + 2),
+    ],
+    ids=["crossed", "unquoted", "bytes", "comment", "instruction", "doctype", "deep"],
 )
 def test_what_is_no_stream_is_a_peer_error(bad: bytes) -> None:
     with pytest.raises(PeerError):
@@ -90,3 +100,69 @@ def test_any_bytes_are_stanzas_or_a_peer_error(data: bytes) -> None:
 def test_any_pieces_are_the_same_stanzas(cuts: list[int]) -> None:
     whole, edges = OPEN + STANZAS, [0, *sorted(cuts), len(OPEN + STANZAS)]
     assert parsed(*(whole[a:b] for a, b in pairwise(edges))) == EXPECTED
+
+
+PLAIN_FORMS = (
+    b"<message from='a@b/c' to='d@e' type='chat' id='%d'><body>text</body></message>",
+    b"<message from=\"a@b/c\" id=\"%d\" xml:lang='en'><stanza-id by='x' id='inner'/><body>a > b</body></message>",
+    b"<message id='%d'><body>a &lt; b</body></message>",
+    b"<message id='%d' type='error'><error type='cancel'><gone/></error></message>",
+    b"<message from='room/nick id=\"7\"' id='%d'></message>",
+    b"<message to='a>b' id='%d'><x><message id='inner'/></x></message>",
+    b"<message id='%d'><body>\xc3\xa4<![CDATA[</message>]]></body></message>",
+    b"<message id='%d'/>",
+    b"<presence id='%d'/>",
+    b"<iq id='%d'><query>text</query></iq>",
+    b"<r xmlns='urn:xmpp:sm:3'/> ",
+)
+
+
+def ids(pieces: list[bytes]) -> list[tuple[str, str | None]]:
+    seen: list[tuple[str, str | None]] = []
+    parser = Parser(
+        lambda attributes: seen.append(("message", attributes.get("id"))),
+        lambda one: seen.append((f"{one.name} {one.attributes.get('type')}", one.attributes.get("id"))),
+        lambda: seen.append(("end", None)),
+    )
+    try:
+        for piece in pieces:
+            parser.feed(memoryview(piece))
+    except PeerError:
+        seen.append(("not XML", None))
+    return seen
+
+
+@given(st.lists(st.sampled_from(PLAIN_FORMS), max_size=12), st.lists(st.integers(0, 1200), max_size=6), st.booleans())
+def test_the_pattern_sees_what_expat_sees(forms: list[bytes], cuts: list[int], whole: bool) -> None:
+    """With and without the pattern, whatever the pieces: the same stanzas in the same order."""
+    stanzas = [form % number if b"%d" in form else form for number, form in enumerate(forms)]
+    if whole:  # pieces as a network usually has them: stanza by stanza
+        pieces = [OPEN + b"<presence></presence>", *stanzas]
+    else:
+        data = OPEN + b"<presence></presence>" + b"".join(stanzas)
+        edges = [0, *sorted(min(cut, len(data)) for cut in cuts), len(data)]
+        pieces = [data[a:b] for a, b in pairwise(edges)]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(parsing, "_PLAIN", re.compile(b"(?!)"))
+        expected = ids(pieces)
+    assert ids(pieces) == expected
+    assert len(expected) == 1 + len(forms)
+
+
+def test_the_pattern_is_used_for_what_servers_write() -> None:
+    """Else the test above would compare expat with itself."""
+    for form in (PLAIN_FORMS[0], PLAIN_FORMS[1], PLAIN_FORMS[4]):
+        assert parsing._PLAIN.fullmatch(form % 1), form
+    for form in (PLAIN_FORMS[2], PLAIN_FORMS[3], *PLAIN_FORMS[5:]):
+        assert not parsing._PLAIN.match(form % 1 if b"%d" in form else form), form
+
+
+@pytest.mark.parametrize("head", [b"<message to='a", b"<iq><x to='</iq>", b"<message to='<r xmlns='", b"<!-- "])
+def test_the_pattern_is_not_asked_inside_of_anything(head: bytes) -> None:
+    """A piece that only looks as if it ended a stanza leaves the next one to expat."""
+    pieces = [OPEN + head + b"</message>", PLAIN_FORMS[0] % 1]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(parsing, "_PLAIN", re.compile(b"(?!)"))
+        expected = ids(pieces)
+    if head != b"<!-- ":  # which RFC 6120 section 11.1 forbids
+        assert ids(pieces) == expected
