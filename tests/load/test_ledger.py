@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lab.errors import PeerError
 from lab.load.ledger import LATE, NEW, TWICE, Ledger, Missing, settle
-from lab.load.management import MODULO, Management
+from lab.load.management import ASK_EVERY, MODULO, Management
 
 
 def nobody(room: int) -> tuple[int, ...]:
@@ -68,13 +70,17 @@ def test_any_loss_is_found_over_any_number_of_workers(
 
 def test_management_keeps_what_is_not_acknowledged() -> None:
     management = Management("id")
-    asked = [management.sent(b"%d" % number) for number in range(20)]
-    assert asked.index(True) == 15
-    assert asked.count(True) == 1
-    management.acknowledge("16")
-    assert management.again() == b"16171819"
-    management.acknowledge("16")
-    assert management.unacknowledged == [b"16", b"17", b"18", b"19"]
+    asked = [management.sent(b"%d" % number) for number in range(ASK_EVERY + 4)]
+    assert [number for number, yes in enumerate(asked) if yes] == [ASK_EVERY - 1]
+    rest = [b"%d" % number for number in range(ASK_EVERY, ASK_EVERY + 4)]
+    for _ in range(2):
+        management.acknowledge(str(ASK_EVERY))
+        assert management.unacknowledged == rest
+    assert management.again() == b"".join(rest)
+    with pytest.raises(PeerError, match="5 stanzas of 4"):
+        management.acknowledge(str(ASK_EVERY + 5))
+    with pytest.raises(PeerError, match="'x'"):
+        management.acknowledge("x")
 
 
 def test_management_counts_around_the_end_of_its_numbers() -> None:
