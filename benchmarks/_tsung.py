@@ -93,6 +93,14 @@ class Tsung:
         self.__exit__()
         raise SystemExit(f"tsung never reached {rate:g} messages a second")
 
+    def _end_daemon(self) -> None:
+        """End the epmd that Erlang started in a session of its own: the one whose home is our folder."""
+        home = f"HOME={self.folder}".encode()
+        for process in Path("/proc").glob("[0-9]*"):
+            with contextlib.suppress(OSError):
+                if home in (process / "environ").read_bytes().split(b"\0"):
+                    os.kill(int(process.name), signal.SIGKILL)
+
     def __enter__(self) -> Tsung:
         return self
 
@@ -100,7 +108,5 @@ class Tsung:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
-        epmd = shutil.which("epmd")
-        if epmd:
-            subprocess.run([epmd, "-kill"], env=self.environment, capture_output=True, check=False)
+        self._end_daemon()
         shutil.rmtree(self.folder, ignore_errors=True)
