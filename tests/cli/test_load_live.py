@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import json
 import signal
 import subprocess
@@ -73,7 +74,8 @@ def test_an_interrupted_load_writes_its_report_and_leaves_nothing(tmp_path: Path
     words = [*XMPPLAB, "load", "neighbours", *QUICK[:-3], "60s", "--warmup", "0s", "--runtime", "processes", "-w", "2"]
     with subprocess.Popen(words, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         for line in process.stderr:
-            if line.startswith("3 of 60 s"):
+            second, _, rest = line.partition(" of 60 s")
+            if rest and int(second) >= 3:  # on a busy machine a line may be left out
                 break
         process.send_signal(number)
         told, _ = process.communicate(timeout=60)
@@ -125,7 +127,8 @@ def test_the_limit_of_a_slow_link_is_found(tmp_path: Path) -> None:
 
 
 def test_a_load_test_runs_in_locust_and_leaves_the_same_folder(tmp_path: Path) -> None:
-    pytest.importorskip("locust", reason="the extra `load` is not installed", exc_type=ImportError)
+    if importlib.util.find_spec("locust") is None:  # never imported here: it would patch this very process
+        pytest.skip("the extra `load` is not installed")
     done = _load(tmp_path, "federation", *QUICK, "--runtime", "processes")
     assert done.returncode == 0, done.stderr
     kept = read(tmp_path / "runs" / "latest")
