@@ -1,0 +1,54 @@
+"""Decryption: what a device reads of a message that was sent encrypted."""
+
+import pytest
+
+from lab.checks import Value
+from lab.history.events import Connected, Decrypted, NotDecrypted, RouteSettled
+from tests.checks.told import change, judged, only, two
+
+
+def encrypted(**values):
+    told, alice, bob = two(encryption="omemo", **values)
+    told.say(alice, bob, encryption="omemo")
+    return told, alice, bob
+
+
+def test_what_is_decrypted_as_it_was_sent_is_valid():
+    told, _, _ = encrypted()
+    assert judged(told.finish()).value is Value.VALID
+
+
+@pytest.mark.parametrize(("matches", "value"), [(False, Value.FAILED), (None, Value.UNKNOWN)])
+def test_another_text_fails_and_an_unknown_one_is_unknown(matches, value):
+    told, _, _ = encrypted()
+    change(told, told.index(Decrypted), matches=matches)
+    assert only(judged(told.finish()), value).message == "m1"
+
+
+def test_a_device_that_cannot_decrypt_says_why():
+    told, _, bob = encrypted()
+    told.drop(Decrypted)
+    told.add(NotDecrypted, message="m1", device=bob, encryption="omemo", reason="no session")
+    assert only(judged(told.finish())).cause == "no session"
+
+
+def test_an_archived_copy_need_not_be_decrypted_again():
+    told, _, bob = encrypted()
+    told.add(NotDecrypted, message="m1", device=bob, encryption="omemo", reason="duplicate")
+    assert judged(told.finish()).value is Value.VALID
+
+
+def test_a_device_that_says_nothing_fails_only_behind_a_marker():
+    told, _, _ = encrypted()
+    told.drop(Decrypted)
+    assert only(judged(told.finish())).message == "m1"
+    told.drop(RouteSettled)
+    assert judged(told).value is Value.UNKNOWN
+
+
+@pytest.mark.parametrize(("encryption", "value"), [("plain", Value.VALID), ("", Value.UNKNOWN)])
+def test_a_device_without_encryption_need_not_decrypt(encryption, value):
+    told, _, bob = encrypted()
+    told.drop(Decrypted)
+    change(told, told.index(Connected, device=bob), encryption=encryption)
+    assert judged(told.finish()).value is value
