@@ -82,8 +82,13 @@ def check_limits(servers: int, relays: int) -> None:
 
 def service_alive(layout: Layout) -> bool:
     """True while a lab's service runs: it holds a lock that ends with it, however it ends."""
+    return locked(layout.service_lock)
+
+
+def locked(path: Path) -> bool:
+    """True if some process holds this file locked for itself (flock); False without a file."""
     try:
-        descriptor = os.open(layout.service_lock, os.O_RDONLY | os.O_CLOEXEC)
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:
         return False
     try:

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lab.errors import TimedOut
+from lab.network.process import locked
 from lab.runtime.protocol import Progress
 from lab.runtime.state import make_home
 
@@ -52,19 +53,7 @@ class Store:
 
     def is_free(self) -> bool:
         """True if this user may fill it and nobody fills it at the moment."""
-        if not os.access(self.folder, os.W_OK):
-            return False
-        try:
-            descriptor = os.open(self.folder / "lock", os.O_RDWR | os.O_CLOEXEC)
-        except FileNotFoundError:
-            return True
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-        finally:
-            os.close(descriptor)
-        return True
+        return os.access(self.folder, os.W_OK) and not locked(self.folder / "lock")
 
     def _sweep(self) -> None:
         for path in self.half_made():

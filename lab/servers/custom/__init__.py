@@ -19,43 +19,19 @@ from collections.abc import Sequence
 from pathlib import PurePosixPath
 
 from lab.errors import UserError
-from lab.servers.common import USUAL_SUBDOMAINS, hint, with_subdomains
-from lab.servers.software import Blueprint, File, Operation, Refusal, Rendered, ScramKeys, WriteFiles
-from lab.topology.spec import Custom, Unlinked
+from lab.servers.common import hint
+from lab.servers.software import Blueprint, File, Operation, Rendered, ScramKeys, WriteFiles
+from lab.servers.unknown import UnknownSoftware
+from lab.topology.spec import Custom
 
 USERS = "users.json"
 
-#: What a sender may get on a server that nobody measured: any error that says "not reached", within the longest
-#: time that a server waits by default (Prosody gives up after 90 s).
-UNKNOWN_REFUSAL = Refusal(
-    (
-        "remote-server-not-found", "remote-server-timeout", "not-allowed", "forbidden", "service-unavailable",
-        "policy-violation", "recipient-unavailable", "not-authorized",
-    ),
-    100.0,
-)  # fmt: skip
 
-
-class CustomServer:
+class CustomServer(UnknownSoftware):
     """`software: ./mine.yaml`."""
 
     name = "custom"
-    versions: tuple[str, ...] = ("",)
     memory = 64 << 20
-    instrumented = False
-    socket = ""
-
-    def suite(self, version: str) -> str:
-        """No release: the user brings the software."""
-        return ""
-
-    def packages(self, version: str) -> tuple[str, ...]:
-        """No packages."""
-        return ()
-
-    def hosts(self, domain: str) -> tuple[str, ...]:
-        """The domain and the usual names below it."""
-        return with_subdomains(domain, *USUAL_SUBDOMAINS)
 
     def render(self, blueprint: Blueprint) -> Rendered:
         """The user's command with the environment above. Raises UserError if there is nothing to start."""
@@ -72,10 +48,6 @@ class CustomServer:
             command = tuple(_resolved(custom, word) for word in custom.command)
         return Rendered((), command, _environment(blueprint))
 
-    def build(self, prefix: str, libraries: str, source: str, target: str) -> tuple[str, ...] | None:
-        """No modules."""
-        return None
-
     def accounts(self, domain: str, users: Sequence[str], keys: ScramKeys) -> tuple[Operation, ...]:
         """One file users/<user>.json each, in the form of users.json: software that watches the folder follows."""
         return (WriteFiles(tuple(_users_file(f"users/{user}.json", [user], keys) for user in users)),)
@@ -83,14 +55,6 @@ class CustomServer:
     def initial_accounts(self, domain: str, users: Sequence[str], keys: ScramKeys) -> tuple[File, ...]:
         """users.json."""
         return (_users_file(USERS, users, keys),)
-
-    def flush(self) -> tuple[Operation, ...]:
-        """Nothing is known of how it keeps things."""
-        return ()
-
-    def refusal(self, version: str, kind: Unlinked) -> Refusal:
-        """Any error will do."""
-        return UNKNOWN_REFUSAL
 
     def startup_hint(self, log: Sequence[str]) -> str | None:
         """What every program says when it cannot start."""
