@@ -14,7 +14,9 @@ Labs that are up, and labs that somebody is at, are never touched. A claim on ad
 
 from __future__ import annotations
 
+import asyncio
 import os
+import time
 from pathlib import Path
 
 from lab.errors import LabError, MissingError, TimedOut, UserError
@@ -24,6 +26,9 @@ from lab.plan.layout import Layout
 from lab.runtime import state, trees
 from lab.runtime.proc import command, end_marked, marked
 from lab.runtime.protocol import Progress, Runtime
+
+_MOMENT = 2.0  # seconds: between fork and exec lie milliseconds, on a starved machine more
+_LOOK_AGAIN = 0.01  # seconds between two tries for the lock
 
 
 async def sweep(progress: Progress = lambda text: None, *, containers: bool = True) -> list[str]:
@@ -54,7 +59,7 @@ async def sweep(progress: Progress = lambda text: None, *, containers: bool = Tr
 
 async def _sweep_folder(layout: Layout) -> str | None:
     try:
-        lock = labfolder.try_lock(layout)
+        lock = await _lock(layout)
     except FileNotFoundError:  # ended meanwhile
         return None
     if lock is None:  # somebody is at it
@@ -71,6 +76,21 @@ async def _sweep_folder(layout: Layout) -> str | None:
     finally:
         os.close(lock)
     return f"the lab {layout.name} ({'no record' if record is None else record.phase})"
+
+
+async def _lock(layout: Layout) -> int | None:
+    """The lab's lock, or None if somebody is at it. Raises FileNotFoundError without a folder.
+
+    A process that was killed while it started another leaves the lock for a moment with the child, which lets go of it
+    by becoming another program: where whoever began the lab is dead, that moment is waited for.
+    """
+    deadline = time.monotonic() + _MOMENT
+    while (lock := labfolder.try_lock(layout)) is None and time.monotonic() < deadline:
+        record = state.Record.read(layout)
+        if record is None or record.owner.alive:
+            return None
+        await asyncio.sleep(_LOOK_AGAIN)
+    return lock
 
 
 def _lives(layout: Layout, record: state.Record) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import json
 import os
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from lab.network import labfolder
 from lab.plan.layout import Layout
 from lab.runtime import lab as labs
 from lab.runtime import state
@@ -72,6 +74,21 @@ async def test_a_lab_that_somebody_is_at_stays() -> None:
     async with state.locked(layout):
         assert await sweep(containers=False) == []
     assert layout.root.exists()
+
+
+async def test_a_dead_owners_child_lets_go_of_the_lock_in_a_moment() -> None:
+    """Killed between fork and exec: the child still has the lock, and nobody is at the lab."""
+    layout = left_over("forked")
+    record = json.loads(layout.state.read_text())
+    record["owner"]["started"] += 1  # another process, which has ended
+    layout.state.write_text(json.dumps(record))
+    owner = state.Record.read(layout)
+    assert owner is not None and not owner.owner.alive, record
+    lock = labfolder.try_lock(layout)
+    assert lock is not None
+    asyncio.get_running_loop().call_later(0.1, os.close, lock)
+    assert await sweep(containers=False) == ["the lab forked (starting)"]
+    assert not layout.root.exists()
 
 
 async def test_a_full_disk_keeps_no_lab_from_ending(monkeypatch: pytest.MonkeyPatch) -> None:
