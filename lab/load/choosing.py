@@ -6,14 +6,13 @@ Everything that can be known to be wrong before a lab is up is said here, with w
 from __future__ import annotations
 
 import difflib
-import importlib.util
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from lab import packaged
-from lab.errors import MissingError, UserError
+from lab.errors import UserError
 from lab.load import capacity
 from lab.load.arrivals import parse as parse_arrivals
 from lab.load.profiles import MIXES
@@ -38,14 +37,14 @@ class Test:
 
 
 def find(text: str) -> Test:
-    """A file's path, the name of one that ships, or a traffic. Raises UserError with the nearest, MissingError."""
+    """A file's path, the name of one that ships, or a traffic. Raises UserError with the nearest."""
     if text.endswith(".py"):
         if not Path(text).is_file():
             raise UserError(f"{text}: there is no such file: give the path of a Locust file")
-        return _with_locust(Test(Path(text).stem, Path(text).absolute()))
+        return Test(Path(text).stem, Path(text).absolute())
     known = packaged.names("loadtests", ".py")
     if (file := packaged.find("loadtests", text, ".py")) is not None:
-        return _with_locust(Test(file.stem.replace("_", "-"), file))
+        return Test(file.stem.replace("_", "-"), file)
     kinds = [form.partition(":")[0] for form in (*FORMS, *MIXES)]
     word = text.partition(":")[0]
     if word in kinds or "*" in text or "+" in text:
@@ -54,15 +53,6 @@ def find(text: str) -> Test:
     near = difflib.get_close_matches(word.replace("_", "-"), (*known, *kinds), n=1)
     hint = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(known)}."
     raise UserError(f"no load test {text!r}: {hint} Also a file ending in .py, or a traffic: {', '.join(kinds)}")
-
-
-def _with_locust(test: Test) -> Test:
-    if importlib.util.find_spec("locust") is None:
-        raise MissingError(
-            "load tests run in Locust, which is not installed: pip install 'xmpplab[load]'; "
-            f"or give a traffic instead of {test.name}, which needs none: neighbours, local, social, …"
-        )
-    return test
 
 
 def arrivals(rate: str | None, model: str | None) -> str | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import json
 import signal
 import subprocess
@@ -127,8 +126,6 @@ def test_the_limit_of_a_slow_link_is_found(tmp_path: Path) -> None:
 
 
 def test_a_load_test_runs_in_locust_and_leaves_the_same_folder(tmp_path: Path) -> None:
-    if importlib.util.find_spec("locust") is None:  # never imported here: it would patch this very process
-        pytest.skip("the extra `load` is not installed")
     done = _load(tmp_path, "federation", *QUICK, "--runtime", "processes")
     assert done.returncode == 0, done.stderr
     kept = read(tmp_path / "runs" / "latest")

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import importlib.util
 from pathlib import Path
 
 import pytest
 
-from lab.errors import MissingError, UserError
+from lab.errors import UserError
 from lab.load import bounds, capacity, choosing
 from lab.topology.spec import Link, Server, Topology
 from tests.load.synthetic import result
@@ -15,12 +14,6 @@ from tests.load.synthetic import result
 PAIR = Topology("pair", "", tuple(Server(n, f"{n}.test", "prosody", "13.0") for n in "ab"), (Link("a", "b"),))
 
 
-@pytest.fixture
-def _locust(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: object())
-
-
-@pytest.mark.usefixtures("_locust")
 def test_a_load_test_is_found_by_name_path_or_as_a_traffic(tmp_path: Path) -> None:
     assert choosing.find("federation").file is not None
     assert choosing.find("neighbours") == choosing.Test("neighbours")
@@ -43,13 +36,6 @@ def test_a_load_test_is_found_by_name_path_or_as_a_traffic(tmp_path: Path) -> No
 def test_what_there_is_not_is_refused_with_the_nearest(text: str, said: str) -> None:
     with pytest.raises(UserError, match=said):
         choosing.find(text)
-
-
-def test_without_locust_a_load_test_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(MissingError, match=r"pip install 'xmpplab\[load\]'"):
-        choosing.find("federation")
-    assert choosing.find("neighbours").file is None
 
 
 def test_a_rate_and_its_model_become_one_text() -> None:
