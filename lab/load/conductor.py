@@ -24,6 +24,7 @@ from lab.errors import PeerError
 from lab.load.crew import Crew, Event, Start, Worker
 from lab.load.deliveries import routes
 from lab.load.engine import DRAIN, TOLD
+from lab.load.job import LOAD_FIELDS
 from lab.load.ledger import settle
 from lab.load.results import Result, Usage, merge
 from lab.load.spec import Load, Share
@@ -172,7 +173,8 @@ class Conductor:
         at = time.time() + LEAD + LEAD_EACH * len(crew.workers) if asked is None else asked
         crew.order({"go": at})
         load = self._load
-        self._tell({"event": "started", "at": at, "seconds": load.seconds, "warmup": load.warmup})
+        given = {name: getattr(load, name) for name in LOAD_FIELDS}
+        self._tell({"event": "started", "at": at, "seconds": load.seconds, "warmup": load.warmup, "load": given})
         return time.perf_counter() + at - time.time()
 
     async def _carried(self, crew: Crew, start: float) -> None:

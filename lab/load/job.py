@@ -7,7 +7,9 @@
      "folder": "/home/me/runs/…",             where the run is kept, or null
      "pin": false,                            servers and generator on cores of their own
      "part": {"index": 0, "of": 1},           this conductor's share of a load that several conduct together
-     "hold": false}                           wait for {"go": …} when all users are online
+     "hold": false,                           wait for {"go": …} when all users are online
+     "name": "federation",                    what the load is called, for its report
+     "bounds": {"p99": 0.2, "loss": 0.0}}     what must hold (lab.load.bounds), for its report
 
 "load" has fields of `lab.load.spec.Load`; what is left out has its default there. Endpoints, password and authority are
 the lab's own and never in a job: a job holds no secret. Only "lab" and "load" must be there.
@@ -51,6 +53,8 @@ class Job:
     pin: bool = False
     part: Share = field(default_factory=Share)
     hold: bool = False
+    name: str = ""
+    bounds: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Raises UserError."""
@@ -70,7 +74,9 @@ class Job:
         """As one line of JSON."""
         data = asdict(self)
         folder = None if self.folder is None else str(self.folder)
-        return json.dumps({"version": VERSION, **data, "load": dict(self.load), "folder": folder})
+        return json.dumps(
+            {"version": VERSION, **data, "load": dict(self.load), "bounds": dict(self.bounds), "folder": folder}
+        )
 
     @classmethod
     def decode(cls, text: str) -> Job:
