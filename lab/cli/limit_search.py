@@ -36,11 +36,13 @@ def bounds_of(text: str, start: float | None) -> Bounds:
 async def search(request: Request, lab: Lab, progress: Progress) -> int:
     """Search, tell, keep; 0 if a rate was found that held again."""
     from lab.cli.loading import measured
+    from lab.load.bounds import parse
     from lab.load.limits import find_limit
 
     model, start = model_of(request.load.get("arrivals") or (f"constant:{request.rate}" if request.rate else None))
     bounds = bounds_of(request.find_limit or "", start)
     folder = folders.make(request.runs, f"limit-{request.test.name}", lab.plan.topology.name)
+    asked = parse(request.find_limit or "")
     count = 0
 
     async def measure(rate: float) -> Result:
@@ -50,7 +52,8 @@ async def search(request: Request, lab: Lab, progress: Progress) -> int:
         trial.mkdir(mode=0o700)
         progress(f"trial {count}: {rate:.0f}/s")
         load = {**request.load, "arrivals": f"{model}:{rate:.3f}/s"}
-        return (await measured(request, lab, trial, load, lambda text: progress(f"{rate:.0f}/s: {text}"))).result
+        kept = await measured(request, lab, trial, load, lambda text: progress(f"{rate:.0f}/s: {text}"), asked)
+        return kept.result
 
     limit = await find_limit(measure, bounds, surroundings(lab.plan))
     data = _data(limit)

@@ -132,51 +132,58 @@ async def a_lab(topology: Topology | None, name: str | None, runtime: str, progr
         await lab.down()
 
 
-async def measured(request: Request, lab: Lab, folder: Path, load: Mapping[str, Any], progress: Progress) -> Kept:
-    """One load in that folder, which holds the topology and the plan as well."""
+async def measured(
+    request: Request,
+    lab: Lab,
+    folder: Path,
+    load: Mapping[str, Any],
+    progress: Progress,
+    bounds: Mapping[str, float] | None = None,
+) -> Kept:
+    """One load in that folder, which holds the plan as well; `bounds` are the request's unless others are given."""
     from lab.load.child import carry
     from lab.load.following import Follower
     from lab.load.job import Job
     from lab.plan import files
 
     folders.write(folder / folders.PLAN, files.dump(lab.plan))
-    job = Job(lab.name, load, request.workers, folder.absolute(), request.pin)
+    job = Job(
+        lab.name, load, request.workers, folder.absolute(), request.pin,
+        name=request.test.name, bounds=request.bounds if bounds is None else bounds,
+    )  # fmt: skip
     more = ["--rate", request.rate] if request.rate is not None and "arrivals" not in load else []
     return await carry(job, request.test, Follower(progress), more)
 
 
 async def _once(request: Request, lab: Lab, progress: Progress) -> int:
     from lab.load.keeping import RESULT, read
+    from lab.load.verdict import verdict
 
     folder = folders.make(request.runs, request.test.name, lab.plan.topology.name)
     try:
         kept = await measured(request, lab, folder, request.load, progress)
     except BaseException:
         if (folder / RESULT).is_file():  # it was interrupted, and still says what it has
-            _tell(request, read(folder), [])
+            tell(read(folder), json=request.json)
         raise
-    missed = _misses(request, kept)
-    _tell(request, kept, missed)
-    if not kept.measured:
-        return exits.UNKNOWN
-    return exits.FAILED if missed else exits.VALID
+    tell(kept, json=request.json)
+    return verdict(kept).exit_code
 
 
-def _misses(request: Request, kept: Kept) -> list[str]:
-    from lab.load.bounds import misses
-
-    return misses(kept.result, request.bounds) if kept.measured else []
-
-
-def _tell(request: Request, kept: Kept, missed: list[str]) -> None:
+def tell(kept: Kept, *, json: bool) -> None:
+    """Print what a load came to, for people or for programs; its folder and its page last."""
     from lab.load.tables import by_route
     from lab.load.telling import report
+    from lab.load.verdict import verdict
 
-    if request.json:
+    judged = verdict(kept)
+    if json:
         result = kept.result
         data = {
             "folder": str(kept.folder),
             "interrupted": kept.interrupted,
+            "verdict": judged.value,
+            "sentence": judged.sentence,
             "measured": kept.measured,
             "settled": kept.settled,
             "routes": by_route(result) if kept.measured else [],
@@ -185,11 +192,8 @@ def _tell(request: Request, kept: Kept, missed: list[str]) -> None:
             "links": result.links,
             "limits": list(kept.limits),
             "remarks": list(kept.remarks),
-            "misses": missed,
+            "misses": list(judged.misses),
         }
         print(json_.dumps(data, indent=2))
         return
-    print(report(kept), end="")
-    for text in missed:
-        print(f"Beyond its bound: {text}.")
-    print(kept.folder, flush=True)
+    print(f"{report(kept)}{kept.folder}", flush=True)

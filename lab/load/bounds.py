@@ -17,6 +17,8 @@ from lab.topology.units import seconds
 DEFAULT = "loss=0,bounced=0,duplicates=0"
 DELAYS = ("p50", "p90", "p95", "p99", "p99.9", "max")
 SHARES = ("loss", "bounced", "failed", "duplicates")
+#: One of what a share counts, for sentences.
+_SINGULAR = {"failed": "failure", "bounced": "bounce", "duplicates": "duplicate"}
 _NUMBER = re.compile(r"([0-9]+(?:\.[0-9]+)?)(%?)")
 
 
@@ -52,6 +54,21 @@ def misses(result: Result, bounds: Mapping[str, float]) -> list[str]:
         if delay > most:
             found.append(f"{name} was {1000 * delay:.1f} ms, at most {1000 * most:g} ms may be")
     return found
+
+
+def words(bounds: Mapping[str, float]) -> str:
+    """Bounds as people say them: "no loss or bounce, p99 at most 200 ms"."""
+    none = [name for name in SHARES if bounds.get(name) == 0]
+    said = [f"no {_several(none)}"] if none else []
+    for name, most in bounds.items():
+        if name not in none:
+            said.append(f"{name} at most {1000 * most:g} ms" if name in DELAYS else f"{name} at most {100 * most:g} %")
+    return ", ".join(said)
+
+
+def _several(names: list[str]) -> str:
+    plain = [_SINGULAR.get(name, name) for name in names]
+    return plain[0] if len(plain) == 1 else f"{', '.join(plain[:-1])} or {plain[-1]}"
 
 
 def _share(name: str, text: str) -> float:

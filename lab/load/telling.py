@@ -1,4 +1,7 @@
-"""A load's report: tables of routes, of what servers and generators used, of links; then what to think of it."""
+"""A load's report: tables of routes, of what servers and generators used, of links; then what to think of it.
+
+The last line is the verdict.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ from collections.abc import Sequence
 from lab.load.keeping import Kept
 from lab.load.results import Result, Usage
 from lab.load.tally import Tally
+from lab.load.verdict import verdict
 
 #: Routes with a line of their own; of more the slowest.
 LINES = 16
@@ -21,7 +25,7 @@ def report(kept: Kept) -> str:
         parts += [_routes(kept.result), _machines(kept)]
         if kept.result.links:
             parts.append(_links(kept.result))
-    parts.append("\n".join(sentences(kept)))
+    parts.append("\n".join([*sentences(kept), str(verdict(kept))]))
     return "\n\n".join(parts) + "\n"
 
 

@@ -1,0 +1,50 @@
+"""What a load comes to: valid if every bound was kept, failed if one was not, unknown if nobody can say.
+
+Unknown is a load that measured nothing, that ended early, or of which it is not known what was lost. A bound that was
+certainly missed fails it all the same. Whether the generator was the limit changes no verdict, but what it is about.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from lab.load import bounds
+from lab.load.keeping import Kept
+from lab.runner import exits
+
+_CODES = {"valid": exits.VALID, "failed": exits.FAILED, "unknown": exits.UNKNOWN}
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What is to be thought of a load."""
+
+    value: str  # "valid", "failed", "unknown"
+    sentence: str
+    misses: tuple[str, ...] = ()  # bounds that were not kept, a sentence each
+
+    @property
+    def exit_code(self) -> int:
+        """As docs/exit-codes.md has it."""
+        return _CODES[self.value]
+
+    def __str__(self) -> str:
+        return f"{self.value.upper()}: {self.sentence}"
+
+
+def verdict(kept: Kept) -> Verdict:
+    """The verdict of a folder, from it alone."""
+    name = kept.job.name or str(kept.job.load.get("traffic", "the load"))
+    asked, total = kept.job.bounds, kept.result.total
+    if kept.result.length and (misses := tuple(bounds.misses(kept.result, asked))):
+        return Verdict("failed", f"{name} went beyond its bounds: {'; '.join(misses)}.", misses)
+    if not kept.measured:
+        why = f"it was interrupted: {kept.interrupted}" if kept.interrupted else "nothing came in the steady state"
+        return Verdict("unknown", f"{name} measured nothing: {why}.")
+    held = f"kept its bounds ({bounds.words(asked)})" if asked else "had no bounds to keep"
+    if kept.interrupted:
+        return Verdict("unknown", f"{name} {held} until it was interrupted: {kept.interrupted}.")
+    if not kept.settled:
+        return Verdict("unknown", f"{name}: what was lost is not known, for not everybody has told what came.")
+    p99 = 1000 * total.intended.percentile(99)
+    return Verdict("valid", f"{name} {held}: {total.received} of {total.deliveries} came, p99 {p99:.1f} ms.")
