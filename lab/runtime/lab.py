@@ -13,10 +13,13 @@ Rules:
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import secrets
 import time
+from collections.abc import AsyncIterator, Coroutine
+from typing import Any
 
 from lab.errors import LabError, UserError
 from lab.network import labfolder
@@ -30,7 +33,7 @@ from lab.runtime.differences import differences
 from lab.runtime.handle import Lab
 from lab.runtime.memory import check_memory, needed
 from lab.runtime.proc import Identity
-from lab.runtime.protocol import Progress, Runtime
+from lab.runtime.protocol import Claim, Progress, Runtime
 from lab.runtime.status import Status, status
 from lab.topology.spec import Topology
 
@@ -72,7 +75,10 @@ async def up(
                 raise UserError(f"a lab {layout.name} is up with another plan:\n{listed}\nuse --recreate, or --name")
             check_memory(topology, freed=needed(found.plan.topology))
             progress(f"ending {layout.name} first")
-        await _end(layout, found.runtime if found else _runtime_of(layout, chosen))
+        if layout.state.exists():
+            await _end(layout, found.runtime if found else _runtime_of(layout, chosen))
+        else:  # a new folder, and of an older one of this name the sweep has left nothing
+            labfolder.empty(layout)
         return await _bring_up(layout, topology, chosen, owned, progress, patience)
 
 
@@ -165,29 +171,42 @@ async def _bring_up(
     me = Identity.of(os.getpid())
     assert me is not None
     record = state.Record(layout.name, topology.name, runtime.name, state.STARTING, owned, me, time.time())
-    claim = None
     try:
         record.write(layout)
         check_memory(topology)
-        await runtime.prepare(topology.servers, progress)
-        claim = await runtime.claim(layout, topology.servers, owned=owned)
-        plan = build(topology, claim.ground)
-        write_private(layout.plan, files.dump(plan))
-        password, keys = folders.draw_secret(layout)
-        folders.write_servers(layout, plan, keys)
-        progress(f"starting {len(plan.servers)} servers ({runtime.name})")
-        await runtime.start(layout, plan, claim, owned=owned, progress=progress)
-        await ready.wait_ready(layout, plan, runtime, progress, patience or ready.usual_patience(plan))
+        async with _claiming(runtime.claim(layout, topology.servers, owned=owned)) as claiming:
+            await runtime.prepare(topology.servers, progress)
+            claim = await claiming
+            plan = build(topology, claim.ground)
+            write_private(layout.plan, files.dump(plan))
+            password, keys = folders.draw_secret(layout)
+            folders.write_servers(layout, plan, keys)
+            progress(f"starting {len(plan.servers)} servers ({runtime.name})")
+            await runtime.start(layout, plan, claim, owned=owned, progress=progress)
+            await ready.wait_ready(layout, plan, runtime, progress, patience or ready.usual_patience(plan))
         unknown = ready.unknown_edges(plan)
         record.at(state.READY, ready=time.time(), unknown=unknown).write(layout)
     except BaseException:  # also a cancelled task: nothing that was begun stays
         await _end(layout, runtime)
         labfolder.remove(layout)
         raise
-    finally:
-        if claim is not None:
-            claim.release()
     return Lab(layout, plan, runtime, password, keys, owned, unknown)
+
+
+@contextlib.asynccontextmanager
+async def _claiming(claim: Coroutine[Any, Any, Claim]) -> AsyncIterator[asyncio.Task[Claim]]:
+    """A claim that is being made while something else is done: an engine takes its time to make a network.
+
+    At the end it is there or not, and not on its way any more; and it is given back.
+    """
+    task = asyncio.create_task(claim)
+    try:
+        yield task
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
+        if not task.cancelled() and task.exception() is None:
+            task.result().release()
 
 
 async def _end(layout: Layout, runtime: Runtime) -> None:

@@ -8,6 +8,7 @@ mounted read-only.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import re
 import shutil
@@ -36,8 +37,12 @@ _MACHINES = {"amd64": "x86_64", "arm64": "aarch64"}  # as the engine and as whee
 
 def site_folder(machine: str) -> Path:
     """Where the libraries lie, or will; `machine` as the engine calls its architecture ("amd64")."""
-    digest = hashlib.sha256("\n".join([PYTHON, machine, *_requirements()]).encode()).hexdigest()
-    return cache() / f"site-{digest[:12]}"
+    return cache() / f"site-{_digest(machine)}"
+
+
+@functools.cache  # it takes 20 ms, and what is installed beside a process does not change while it runs
+def _digest(machine: str) -> str:
+    return hashlib.sha256("\n".join([PYTHON, machine, *_requirements()]).encode()).hexdigest()[:12]
 
 
 async def fetch_site(machine: str, target: Path, progress: Progress) -> Path:
