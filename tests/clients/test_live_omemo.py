@@ -250,3 +250,19 @@ async def test_many_messages_at_once_are_opened_in_order(ground):
         await asyncio.gather(*(cast.send("pc", bob, f"text {n}", f"m{n}") for n in range(30)))
         await cast.hears("decrypted", "phone", message="m29")
         assert opened(cast, "phone") == [(f"m{n}", f"text {n}") for n in range(30)]
+
+
+@pytest.mark.parametrize(("here", "there"), BOTH)
+async def test_first_messages_that_cross_and_all_that_follow_are_read(ground, here, there):
+    alice, bob = await ground.accounts(here, there)
+    async with inline(ground) as cast:
+        await omemo(cast, "pc", alice)
+        await omemo(cast, "phone", bob)
+        for turn in range(4):
+            await asyncio.gather(
+                cast.send("pc", bob, f"hers {turn}", f"h{turn}"), cast.send("phone", alice, f"his {turn}", f"b{turn}")
+            )
+            await cast.hears("decrypted", "phone", message=f"h{turn}", body=f"hers {turn}")
+            await cast.hears("decrypted", "pc", message=f"b{turn}", body=f"his {turn}")
+        assert not cast.said("not-decrypted")
+        assert not cast.said("trouble")

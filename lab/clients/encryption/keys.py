@@ -25,7 +25,7 @@ class KeyStore(Storage):
     def __init__(self, account: str, folder: Path | None, memory: dict[str, Any]) -> None:
         """Raises UserError where the file is not one of ours, or another account's."""
         super().__init__(disable_cache=True)
-        self._account = account
+        self.account = account
         self._path = None if folder is None else folder / FILE
         self._values: dict[str, JSONType] = memory if self._path is None else _read(self._path, account)
         self._changed = False
@@ -33,7 +33,7 @@ class KeyStore(Storage):
     def commit(self) -> None:
         """Write what has changed since the last time."""
         if self._changed and self._path is not None:
-            _write(self._path, {"account": self._account, "values": self._values})
+            _write(self._path, {"account": self.account, "values": self._values})
         self._changed = False
 
     async def _load(self, key: str) -> Maybe[JSONType]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from xml.etree import ElementTree as ET
 
-import oldmemo
 import oldmemo.etree
 import omemo
 from oldmemo.oldmemo import NAMESPACE, BundleImpl
@@ -19,6 +18,7 @@ from xmlschema import XMLSchemaValidationError
 
 from lab.clients.encryption import pep
 from lab.clients.encryption.keys import KeyStore
+from lab.clients.encryption.sessions import Sessions
 from lab.clients.stream import Stream
 from lab.errors import LabError
 
@@ -36,14 +36,14 @@ def fingerprint(identity_key: bytes) -> str:
 
 
 async def create(
-    stream: Stream, store: KeyStore, blind: bool, send_empty: Callable[[ET.Element, str], None]
+    stream: Stream, store: KeyStore, sessions: Sessions, blind: bool, send_empty: Callable[[ET.Element, str], None]
 ) -> omemo.SessionManager:
     """The session manager of this stream's account; keys are made and published if there are none yet.
 
     Raises omemo.OMEMOException where publishing or fetching fails: nothing of it is remembered, try again.
     """
     manager: omemo.SessionManager = await _manager_class(stream, store, blind, send_empty).create(
-        [oldmemo.Oldmemo(store)], store, stream.boundjid.bare, None, TrustLevel.UNDECIDED.name
+        [sessions], store, stream.boundjid.bare, None, TrustLevel.UNDECIDED.name
     )
     store.commit()
     return manager

@@ -5,6 +5,7 @@
 - Nothing is ever sent in the clear: without devices, without a decision on a key, without a fetched list, `seal`
   raises PeerError.
 - omemo:2 is neither announced nor published.
+- Sessions that another one replaced are kept (lab.clients.encryption.sessions): first messages may cross.
 - All state changes are made under one lock and committed before anything leaves.
 """
 
@@ -33,6 +34,7 @@ from lab.clients.encryption import Key, NotForUs, Opened, Settings, pep
 from lab.clients.encryption.keys import KeyStore
 from lab.clients.encryption.manager import BUNDLE, DEVICE_LIST, UndecidedKeys, create, device_list, read_device_list
 from lab.clients.encryption.manager import fingerprint as fingerprint_of
+from lab.clients.encryption.sessions import Sessions
 from lab.clients.stanzas import CARBONS, CLIENT, EME, Incoming
 from lab.clients.stream import Stream
 from lab.errors import PeerError, UserError
@@ -74,6 +76,7 @@ class Strategy:
         self._tasks: set[asyncio.Task[None]] = set()
         self._stream: Stream
         self._store: KeyStore
+        self._sessions: Sessions
         self._manager: omemo.SessionManager
 
     # The life of a stream
@@ -82,6 +85,7 @@ class Strategy:
         """Announce that device lists are wanted (XEP-0163 section 4), and listen for them."""
         self._stream = stream
         self._store = KeyStore(stream.boundjid.bare, self._settings.folder, self._settings.memory)
+        self._sessions = Sessions(self._store)
         stream.register_plugin("xep_0115")
         stream.plugin["xep_0030"].add_feature(f"{DEVICE_LIST}+notify")
         pushed = MatchXPath(f"{{{CLIENT}}}message/{{{EVENT}}}event")
@@ -91,7 +95,8 @@ class Strategy:
         """Make or load keys, publish bundle and device list."""
         async with self._told():
             known = (await self._store.load("/own_device_id")).is_just
-            self._manager = await create(self._stream, self._store, self._settings.trust == "blind", self._send_empty)
+            blind = self._settings.trust == "blind"
+            self._manager = await create(self._stream, self._store, self._sessions, blind, self._send_empty)
             if known:  # a start that broke off, or a server that lost its store, is put right here
                 await self._manager.ensure_data_consistency()
             own, _ = await self._manager.get_own_device_information()
@@ -156,7 +161,7 @@ class Strategy:
             raise PeerError(f"the room does not show who {incoming.sender} is")
         async with self._told():
             parsed = await oldmemo.etree.parse_message(element, sender, self._stream.boundjid.bare, self._manager)
-            plaintext, device, _ = await self._manager.decrypt(parsed)
+            plaintext, device, _ = await self._sessions.decrypt(self._manager, parsed)
             trust = await self._first_seen(device)
         body = None if plaintext is None else plaintext.decode("utf-8", "replace")
         return Opened(body, fingerprint_of(device.identity_key), _TRUST[trust])

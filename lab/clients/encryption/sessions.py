@@ -1,0 +1,132 @@
+"""OMEMO 0.3 with several sessions per device, of which one is sent with.
+
+When two people write first at the same time, each builds a session from the other's bundle, and each gets the other's
+key exchange. python-omemo 2.1 keeps one session per device: a key exchange replaces it (`SessionManager.decrypt`). Both
+then hold the session that the other has just thrown away, neither sends a key exchange any more, and nothing can be
+decrypted until somebody builds a new one. Signal's rule, which OMEMO 0.3 takes over with its sessions, is to keep what
+is replaced: a message that the session in use cannot decrypt is tried with the older ones, and the one that can is the
+one in use from then on (the Sesame algorithm, revision 2; libsignal's archived states). So no message is lost, and as
+soon as two messages do not cross, both use the same session.
+
+Rules:
+- a replaced session is archived, the newest first, MOST of them per device;
+- a key exchange that an archived session was built from brings that session back, it does not build a second one;
+- a message that no session can decrypt changes nothing, and none is built anew in answer to it: a lab shows failures.
+"""
+
+from __future__ import annotations
+
+from base64 import urlsafe_b64encode
+from collections.abc import Sequence
+from typing import Any
+
+import oldmemo
+import omemo
+from oldmemo.oldmemo import NAMESPACE, KeyExchangeImpl, SessionImpl
+from omemo.message import PlainKeyMaterial
+from omemo.session import Initiation, Session
+from omemo.types import DeviceInformation
+
+from lab.clients.encryption.keys import KeyStore
+
+#: Sessions of one device that are kept beside the one in use. Two people who write at once make one or two; libsignal
+#: keeps 40, for devices that are given a new key now and then.
+MOST = 5
+
+#: What python-oldmemo stores of a session, each under a name of its own (`Oldmemo.store_session`).
+_FIELDS = (
+    "initiation", "key_exchange/identity_key", "key_exchange/ephemeral_key", "key_exchange/signed_pre_key",
+    "key_exchange/signed_pre_key_id", "key_exchange/pre_key", "key_exchange/pre_key_id", "associated_data",
+    "double_ratchet", "confirmed",
+)  # fmt: skip
+#: No two sessions have the same.
+_EPHEMERAL = "key_exchange/ephemeral_key"
+_ARCHIVE = "archived"
+
+Fields = dict[str, Any]
+Decrypted = tuple[bytes | None, DeviceInformation, PlainKeyMaterial]
+
+
+class Sessions(oldmemo.Oldmemo):
+    """python-oldmemo's cryptography, with an archive of sessions in the same store."""
+
+    def __init__(self, store: KeyStore) -> None:
+        super().__init__(store)
+        self._store = store
+
+    async def store_session(self, session: Session) -> None:
+        """As the library's; another session that was there is archived."""
+        assert isinstance(session, SessionImpl)
+        jid, device = session.bare_jid, session.device_id
+        before = (await self._store.load(_name(jid, device, _EPHEMERAL))).maybe(None)
+        if before is not None and before != _text(session.key_exchange.header.ephemeral_key):
+            await self._put_archive(jid, device, [await self._in_use(jid, device), *await self._archived(jid, device)])
+        await super().store_session(session)
+
+    async def decrypt(self, manager: omemo.SessionManager, message: omemo.Message) -> Decrypted:
+        """As the manager's, with every session that there is. Raises what it raises for the one in use."""
+        archived = await self._archived(message.bare_jid, message.device_id)
+        if archived and (exchange := await self._exchange(message)) is not None:
+            key = _text(exchange.header.ephemeral_key)
+            built = [one for one in archived if one["initiation"] == Initiation.PASSIVE.name and one[_EPHEMERAL] == key]
+            if built:
+                return await self._with(built, archived, manager, message)
+            archived = []  # what none was built from builds a new one
+        try:
+            return await manager.decrypt(message)
+        except omemo.DecryptionFailed:
+            if not archived:
+                raise
+            return await self._with(archived, archived, manager, message)
+
+    async def _with(
+        self, some: Sequence[Fields], archived: Sequence[Fields], manager: omemo.SessionManager, message: omemo.Message
+    ) -> Decrypted:
+        """With some of the archived sessions in turn: the one that can is in use then, or all is as it was."""
+        jid, device = message.bare_jid, message.device_id
+        in_use, failed = await self._in_use(jid, device), None
+        for one in some:
+            await self._put(jid, device, one)
+            await self._put_archive(jid, device, [in_use, *(other for other in archived if other is not one)])
+            try:
+                return await manager.decrypt(message)
+            except omemo.DecryptionFailed as error:
+                failed = error
+        await self._put(jid, device, in_use)
+        await self._put_archive(jid, device, archived)
+        assert failed is not None
+        raise failed
+
+    async def _exchange(self, message: omemo.Message) -> KeyExchangeImpl | None:
+        """The key exchange for this device in a message."""
+        own = (await self._store.load("/own_device_id")).from_just()
+        for material, exchange in message.keys:
+            if material.bare_jid == self._store.account and material.device_id == own:
+                assert isinstance(exchange, KeyExchangeImpl | None)
+                return exchange
+        return None
+
+    # Whole sessions, as the library stores them
+
+    async def _in_use(self, jid: str, device: int) -> Fields:
+        return {name: (await self._store.load(_name(jid, device, name))).from_just() for name in _FIELDS}
+
+    async def _put(self, jid: str, device: int, fields: Fields) -> None:
+        for name, value in fields.items():
+            await self._store.store(_name(jid, device, name), value)
+
+    async def _archived(self, jid: str, device: int) -> list[Fields]:
+        found: Any = (await self._store.load(_name(jid, device, _ARCHIVE))).maybe([])
+        return list(found)
+
+    async def _put_archive(self, jid: str, device: int, sessions: Sequence[Fields]) -> None:
+        await self._store.store(_name(jid, device, _ARCHIVE), [*sessions[:MOST]])
+
+
+def _name(jid: str, device: int, what: str) -> str:
+    return f"/{NAMESPACE}/{jid}/{device}/{what}"
+
+
+def _text(key: bytes) -> str:
+    """As the store has it."""
+    return urlsafe_b64encode(key).decode("ascii")
