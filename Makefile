@@ -45,10 +45,12 @@ clean:
 	@rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	@find lab scenarios loadtests tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
-# $(call install,LOCK): the locked packages, then the project itself, which adds nothing to them. Quiet, but for what went wrong.
+# $(call install,LOCK): the locked packages, then the project itself, which adds nothing to them, compiled as pip compiles
+# what it does not leave in place. Quiet, but for what went wrong.
 define install
 $(BIN)/python -m pip -qq install --disable-pip-version-check --require-hashes -r $(1) \
   && $(BIN)/python -m pip -qq install --disable-pip-version-check --no-deps --no-build-isolation --editable . \
+  && $(BIN)/python -m compileall -q lab \
   || { echo "xmpplab: pip could not install $(1) (its reason is above). It needs a package index: see 'pip config list'" \
        "for the one that is set, HTTPS_PROXY for a proxy, or PIP_FIND_LINKS for a folder of wheels; then run make again." >&2; exit 69; }
 endef

@@ -105,7 +105,7 @@ def hand(servers: int, *, tuned: bool = False) -> Cost:
     claim = asyncio.run(labs.choose("processes").claim(layout, load(f"ring:{servers}").servers))
     try:
         plan = bare(build(load(f"ring:{servers}"), claim.ground), tuned)
-        folders.write_servers(layout, plan, folders.draw_secret(layout)[1])
+        folders.write_servers(layout, plan, folders.draw_secret(layout)[1], folders.draw_authority(layout))
         start, before = time.monotonic(), time.process_time()
         for server in plan.servers:
             processes.append(begin(layout, server.spec.name, plan))

@@ -12,6 +12,7 @@ import hmac
 import os
 import secrets
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from lab.errors import UserError
 from lab.plan.layout import Layout
@@ -19,6 +20,9 @@ from lab.plan.model import Plan, ServerPlan
 from lab.runtime.protocol import SERVER_UID
 from lab.servers import software
 from lab.servers.software import File, ScramKeys
+
+if TYPE_CHECKING:
+    from lab.network.authority import Authority
 
 ITERATIONS = 4096  # the minimum of RFC 7677 section 4, and what the servers use by default
 _SALT_BYTES = 16
@@ -59,11 +63,15 @@ def user_names(count: int) -> list[str]:
     return [f"user{number}" for number in range(1, count + 1)]
 
 
-def write_servers(layout: Layout, plan: Plan, keys: ScramKeys) -> None:
-    """Write every server's folder: configuration, certificates, first accounts."""
+def draw_authority(layout: Layout) -> Authority:
+    """Draw the lab's certificate authority and keep it in the lab's folder."""
     from lab.network.authority import Authority
 
-    authority = Authority.create(layout.authority)
+    return Authority.create(layout.authority)
+
+
+def write_servers(layout: Layout, plan: Plan, keys: ScramKeys, authority: Authority) -> None:
+    """Write every server's folder: configuration, certificates, first accounts."""
     servers = layout.root / "servers"
     servers.mkdir(mode=0o711 if os.geteuid() == 0 else 0o700, exist_ok=True)
     owner = server_owner()

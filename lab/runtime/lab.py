@@ -176,11 +176,11 @@ async def _bring_up(
         check_memory(topology)
         async with _claiming(runtime.claim(layout, topology.servers, owned=owned)) as claiming:
             await runtime.prepare(topology.servers, progress)
+            (password, keys), authority = folders.draw_secret(layout), folders.draw_authority(layout)
             claim = await claiming
             plan = build(topology, claim.ground)
             write_private(layout.plan, files.dump(plan))
-            password, keys = folders.draw_secret(layout)
-            folders.write_servers(layout, plan, keys)
+            folders.write_servers(layout, plan, keys, authority)
             progress(f"starting {len(plan.servers)} servers ({runtime.name})")
             await runtime.start(layout, plan, claim, owned=owned, progress=progress)
             await ready.wait_ready(layout, plan, runtime, progress, patience or ready.usual_patience(plan))

@@ -93,6 +93,7 @@ class Engine:
         self._workers = workers
         self._client: DockerClient | None = None
         self._pool: ThreadPoolExecutor | None = None
+        self._machine = ""
 
     @property
     def client(self) -> DockerClient:
@@ -118,7 +119,9 @@ class Engine:
 
     async def machine(self) -> str:
         """The engine's architecture as it calls it: "amd64"."""
-        return str((await self.call(self.client.version))["Arch"])
+        if not self._machine:
+            self._machine = str((await self.call(self.client.version))["Arch"])
+        return self._machine
 
     async def each(self, function: Callable[[Any], T], items: Iterable[Any]) -> list[T]:
         """Run a blocking call for each item, as many at once as there are workers; results in order.

@@ -34,7 +34,7 @@ TO_FILE = ("/bin/sh", "-c", _LIMITS + _RUN)
 #: The same, once this file is in its folder: the lab's names can be asked for. So the engine, which takes its time,
 #: need not wait for them; and a server never asks too early, which it would remember.
 GATE = "names-answer"
-_GATED = ("/bin/sh", "-c", f"{_LIMITS}until [ -e {GATE} ]; do sleep 0.05; done; {_RUN}")
+_GATED = ("/bin/sh", "-c", f"{_LIMITS}until [ -e {GATE} ]; do sleep 0.1; done; {_RUN}")
 
 
 @dataclass(frozen=True)
