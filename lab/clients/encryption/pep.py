@@ -1,4 +1,11 @@
-"""Publishing and fetching single items (XEP-0163, XEP-0060), as OMEMO needs them."""
+"""Publishing and fetching single items (XEP-0163, XEP-0060), as OMEMO needs them.
+
+ejabberd 24.12 refuses a first item (item-not-found) now and then while others publish their first ones. To make a node
+it takes the next number from one record of its database (`pubsub_index:new/1`). Where two do so at once the database
+(mnesia) ends one of the two transactions in order to begin it again (`cyclic`), but `mod_pubsub:do_transaction/4`
+catches that and gives up. Nothing has been changed then, and asking again is all that is needed: a publication makes
+its node by itself (XEP-0060 section 7.1.4), so nothing else is meant by item-not-found.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +17,8 @@ PUBSUB = "http://jabber.org/protocol/pubsub"
 OWNER = "http://jabber.org/protocol/pubsub#owner"
 ERRORS = "http://jabber.org/protocol/pubsub#errors"
 DATA = "jabber:x:data"
+#: Publications of one item. Of those who make nodes at the same moment one gets through each time.
+TRIES = 50
 _FORM = "http://jabber.org/protocol/pubsub#{}"
 
 #: Everybody may read, the item outlives the session, there is one (XEP-0384 0.3 section 4.3).
@@ -33,15 +42,21 @@ async def fetch(stream: Stream, of: str, node: str) -> ET.Element | None:
 async def publish(stream: Stream, node: str, payload: ET.Element) -> None:
     """Publish as the node's only item, readable for everybody. Raises Refused.
 
-    A node that is configured otherwise is configured anew first (precondition-not-met, XEP-0060 section 7.1.5).
+    A node that is configured otherwise is configured anew first (precondition-not-met, XEP-0060 section 7.1.5); one
+    that the server failed to make is asked for again, see the module.
     """
-    try:
-        await stream.ask("set", _publication(node, payload))
-    except Refused as error:
-        if error.xml.find(f".//{{{ERRORS}}}precondition-not-met") is None:
-            raise
-        await stream.ask("set", _configuration(node))
-        await stream.ask("set", _publication(node, payload))
+    configured = False
+    for left in reversed(range(TRIES)):
+        try:
+            await stream.ask("set", _publication(node, payload))
+        except Refused as error:
+            if not configured and error.xml.find(f".//{{{ERRORS}}}precondition-not-met") is not None:
+                await stream.ask("set", _configuration(node))
+                configured = True
+            elif not left or error.condition != "item-not-found":
+                raise
+        else:
+            return
 
 
 async def delete(stream: Stream, node: str) -> None:
