@@ -19,7 +19,7 @@ from lab.load.spec import Load, Share  # noqa: E402
 from lab.load.worker import encode  # noqa: E402
 from tests.load.null import Null, null_server  # noqa: E402
 
-__all__ = ["ROOT", "Null", "Worker", "cpu", "median", "null_server", "rss", "window"]
+__all__ = ["ROOT", "Aims", "Null", "Worker", "cpu", "median", "null_server", "rss", "window"]
 
 _TICKS = os.sysconf("SC_CLK_TCK")
 
@@ -46,6 +46,25 @@ def window(null: Null, pid: int, seconds: float) -> tuple[float, float]:
 def median(values: list[float]) -> str:
     """The median with what it was taken from."""
     return f"{statistics.median(values):.4f} ({', '.join(f'{value:.4f}' for value in values)})"
+
+
+class Aims:
+    """Figures beside what they should be; the exit code of a benchmark."""
+
+    def __init__(self) -> None:
+        self.missed = 0
+
+    def at_most(self, what: str, figure: float, aim: float) -> None:
+        """A figure that should not be above its aim."""
+        self._say(what, figure, "at most", aim, figure <= aim)
+
+    def at_least(self, what: str, figure: float, aim: float) -> None:
+        """A figure that should not be below its aim."""
+        self._say(what, figure, "at least", aim, figure >= aim)
+
+    def _say(self, what: str, figure: float, words: str, aim: float, kept: bool) -> None:
+        self.missed += not kept
+        print(f"{'kept  ' if kept else 'MISSED'} {what}: {figure:.6g} ({words} {aim:g})", flush=True)
 
 
 class Worker:
@@ -82,7 +101,7 @@ class Worker:
 
     def go(self) -> None:
         """Start the clock; returns once it runs."""
-        self._write('{"go": null}\n')
+        self._write('{"go_ns": null}\n')
         self.until("started")
 
     def until(self, kind: str) -> dict:
