@@ -6,10 +6,11 @@ import asyncio
 from collections.abc import Callable
 
 from lab.load import stanzas
+from lab.load.audience import Audience
 from lab.load.deliveries import Deliveries
 from lab.load.drawing import Kind
 from lab.load.entering import Entering
-from lab.load.ledger import Missing
+from lab.load.filling import Filling
 from lab.load.parser import Element
 from lab.load.people import People
 from lab.load.recorder import Recorder
@@ -17,6 +18,7 @@ from lab.load.requests import Requests, condition
 from lab.load.rooms import Room
 from lab.load.seeds import chance
 from lab.load.session import Common, Session
+from lab.load.settling import Settlement, closed
 from lab.load.spec import Load, Share
 from lab.load.traffic import parse
 from lab.load.turns import Turns
@@ -31,15 +33,17 @@ class Acts:
 
     def __init__(self, load: Load, share: Share, recorder: Recorder, on_gone: Callable[[str, str], None]) -> None:
         self.load, self.share, self.people = load, share, People(load)
+        self.audience = Audience(load)
         traffic = parse(load.traffic)
-        self.rooms: tuple[Room, ...] = traffic.rooms(load, load.seed)
         self.picker = traffic.picker(load, share, load.seed)
-        self.deliveries = Deliveries(load, recorder, lambda room: len(self.rooms[room].members))
-        self.requests = Requests(recorder)
-        self._room_of = {user: self.room_address(room) for room in self.rooms for user in room.members}
+        self.deliveries = Deliveries(self.audience, recorder)
+        self.requests = Requests(recorder, self.deliveries.warms_up, self._contacts)
+        self.filling = Filling(Kind.ARCHIVE in traffic.kinds)
+        self._room_of = {user: self.room_address(room) for room in self.audience.rooms for user in room.members}
         self.entering = Entering(self._room_of.get)
         self._recorder, self._on_gone = recorder, on_gone
         self._turns: Turns | None = None
+        self._away: set[int] = set()
         common = Common(
             load, self._message, self._stanza, self._returned, self._gone, chance(load.seed, "return", share.index)
         )
@@ -50,7 +54,7 @@ class Acts:
         }
         # Byte templates: what stands before an id, by receiver, and what stands after it.
         self._to = [stanzas.message_to(self.address(user)) for user in range(load.users)]
-        self._to_room = [stanzas.message_to(self.room_address(room), "groupchat") for room in self.rooms]
+        self._to_room = [stanzas.message_to(self.room_address(room), "groupchat") for room in self.audience.rooms]
         self._rest = stanzas.message_rest(load.body)
 
     def address(self, user: int) -> str:
@@ -60,6 +64,17 @@ class Acts:
     def room_address(self, room: Room) -> str:
         """A room's address."""
         return f"{room.name}@conference.{self.load.endpoints[room.server].domain}"
+
+    def _contacts(self, user: int) -> list[str]:
+        """The addresses in a user's roster."""
+        return [self.address(other) for other in self.audience.contacts[user]]
+
+    async def enter(self) -> None:
+        """Everybody who is online gets ready: in their room, and with something in their archive. Raises TimedOut."""
+        for session in self.sessions.values():
+            self.entering.enter(session)
+        await self.entering.all_in()
+        await self.filling.fill({self.address(user): session for user, session in self.sessions.items()})
 
     def start(self, at: int, steady: int) -> None:
         """The clock starts: `at` and `steady` in ns of `perf_counter_ns`."""
@@ -79,7 +94,16 @@ class Acts:
             identity = self.deliveries.write(sender, receiver, intended, room=True)
             session.send(self._to_room[receiver] + identity + self._rest)
             return (sender, intended)
+        if kind is Kind.PRESENCE:
+            return self._change(session, intended)
         return self.requests.ask(kind, session, intended, size)
+
+    def _change(self, session: Session, intended: int) -> str:
+        """Away, or back: told to all contacts, and by the own server to the user too, which ends the act."""
+        identity = self.deliveries.write_presence(session.number, intended)
+        self._away ^= {session.number}
+        session.send(stanzas.presence(identity, away=session.number in self._away))
+        return self.requests.begun("presence", session.number, intended, identity.decode())
 
     def begin_turns(self, think: float) -> None:
         """The closed model: as many turns as users begin now."""
@@ -98,7 +122,9 @@ class Acts:
         identity = attributes.get("id")
         if identity is not None:
             fields = self.deliveries.come(session.number, identity)
-            if fields is not None and self._turns is not None:
+            if fields is None:
+                self.filling.came(session, identity)
+            elif self._turns is not None:
                 self._turn_ended(self._turns, session, fields)
 
     def _turn_ended(self, turns: Turns, session: Session, fields: stanzas.Fields) -> None:
@@ -116,12 +142,24 @@ class Acts:
             fields = self.deliveries.come_back(session.number, element.attributes.get("id", ""), condition(element))
             if fields is not None and self._turns is not None:
                 self._turns.ended((fields[1], fields[4]))
-        elif element.name != "presence" or not self.entering.presence(session, element):
-            self.requests.answered(element)
+        elif element.name == "iq":
+            self.requests.answered(session, element)
+        elif not self.entering.presence(session, element):
+            self._presence(session, element)
+
+    def _presence(self, session: Session, element: Element) -> None:
+        """Of a contact, or the own one's way back from the server."""
+        kind, identity = element.attributes.get("type"), element.attributes.get("id", "")
+        if kind == "error":
+            by = self.people.number(element.attributes.get("from", ""))
+            self.deliveries.come_back(session.number, identity, condition(element), by)
+        elif kind is None and not self.requests.ended(session.number, identity):
+            self.deliveries.come(session.number, identity)
 
     def _returned(self, session: Session, resumed: bool) -> None:
         self._recorder.reconnect()
         if not resumed:
+            self.requests.forget(session.number)
             self.entering.enter(session)
 
     def _gone(self, session: Session, reason: str) -> None:
@@ -145,12 +183,9 @@ class Acts:
             "online": sum(session.online for session in self.sessions.values()),
         }
 
-    def lost(self) -> list[Missing]:
-        """What never came, counted as lost; for a worker that is alone."""
-        missing = list(self.deliveries.books[0].missing(lambda room: self.rooms[room].members))
-        for one in missing:
-            self._recorder.lost(self.deliveries.route(one.sender, None if one.room is not None else one.receiver))
-        return missing
+    def settlement(self) -> Settlement:
+        """What never came; for a worker that is alone."""
+        return closed(self.deliveries.ledger, self.audience)
 
     async def leave(self) -> None:
         """Everybody logs out; returns once the connections are closed, or after LEAVING seconds."""

@@ -8,6 +8,8 @@
     replay:FILE                              times in seconds, one a line, or the first column of a CSV file
     closed:think=1s                          each user waits for the delivery, thinks, writes again
 
+A worker may be where that file is not: it is given the times themselves (`replay-times:…`, see `portable`).
+
 `poisson:` goes before ramp, step and spike as well: `poisson:ramp:…`. Rates are per s, min or h.
 
 Rules: evenly spaced arrivals come when the expected count passes a whole number, those of Poisson when it passes
@@ -23,9 +25,12 @@ from __future__ import annotations
 
 import math
 import re
+import zlib
+from base64 import b64decode, b64encode
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import accumulate, pairwise
 from pathlib import Path
 from random import Random
 
@@ -44,6 +49,9 @@ FORMS = (
     "replay:FILE",
     "closed:think=1s",
 )
+#: Times of a replay: they travel to each worker in one line, a few bytes each.
+MOST_TIMES = 1_000_000
+_TIMES = "replay-times"
 _RATE = re.compile(r"([0-9]+(?:\.[0-9]+)?)/(s|min|h)")
 _PER = {"s": 1.0, "min": 60.0, "h": 3600.0}
 
@@ -80,6 +88,16 @@ class Arrivals:
     rates: Rates | None = None  # even and poisson
     times: tuple[float, ...] = ()  # replay, ascending
     think: float = 0.0  # closed: seconds between a delivery and the user's next message
+
+    @property
+    def portable(self) -> str:
+        """The same as a text that needs no file: times in whole µs, each from the one before, deflated and base64."""
+        if self.model != "replay":
+            return self.text
+        whole = [round(at * 1e6) for at in self.times]
+        steps = (after - before for before, after in pairwise([0, *whole]))
+        packed = zlib.compress(b" ".join(b"%d" % step for step in steps))
+        return f"{_TIMES}:{b64encode(packed).decode()}"
 
     @property
     def open(self) -> bool:
@@ -150,6 +168,8 @@ def parse(text: str) -> Arrivals:
             return Arrivals(text, "poisson", rates)
         if kind == "replay":
             return Arrivals(text, "replay", times=_read(Path(rest)))
+        if kind == _TIMES:
+            return Arrivals(text, "replay", times=_unpacked(rest))
         if kind == "closed":
             return Arrivals(text, "closed", think=_options(rest, "think")["think"])
         return Arrivals(text, "even", _rates(kind, rest))
@@ -217,6 +237,15 @@ def _options(text: str, *names: str) -> dict[str, float]:
     return {name: seconds(value) for name, value in given.items()}
 
 
+def _unpacked(text: str) -> tuple[float, ...]:
+    """Times as `Arrivals.portable` writes them."""
+    try:
+        steps = zlib.decompress(b64decode(text, validate=True)).split()
+        return tuple(at / 1e6 for at in accumulate(map(int, steps)))
+    except (ValueError, zlib.error) as error:
+        raise UserError(f"these are no packed times: {error}") from error
+
+
 def _read(path: Path) -> tuple[float, ...]:
     """Times of a file, sorted. A first line that is no number is a heading."""
     try:
@@ -239,4 +268,6 @@ def _read(path: Path) -> tuple[float, ...]:
         times.append(at)
     if not times:
         raise UserError(f"{str(path)!r} holds no times")
+    if len(times) > MOST_TIMES:
+        raise UserError(f"{str(path)!r} holds {len(times)} times, and at most {MOST_TIMES} are replayed: cut it")
     return tuple(sorted(times))

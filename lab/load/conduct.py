@@ -12,10 +12,12 @@ import contextlib
 import json
 import signal
 import sys
+import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
-from lab.errors import LabError, UserError
+from lab.errors import LabError, PeerError, UserError
 from lab.load import preparing
 from lab.load.conductor import Conductor, Orders, Outcome
 from lab.load.crew import Crew
@@ -37,6 +39,8 @@ async def conduct(job: Job, orders: Orders, tell: Tell) -> Outcome:
     """Carry a job out. Raises UserError for what cannot be, MissingError, PeerError."""
     from lab.runtime.lab import attach
 
+    if job.pin and job.part.of > 1:
+        raise UserError("several conductors would pin to the same cores: pin with one of them only")
     cores = split(job.workers) if job.pin else None
     lab = await attach(job.lab)
     load = preparing.load_on(lab, job.load)
@@ -44,6 +48,7 @@ async def conduct(job: Job, orders: Orders, tell: Tell) -> Outcome:
         tell({"event": "note", "text": text})
     tell({"event": "progress", "text": f"making accounts for {load.users} users"})
     await preparing.make_accounts(lab, load)
+    await preparing.make_rosters(lab, load)
     pins = Pins()
     servers = {name: one.pid for name, one in (await lab.states()).items() if one.pid is not None}
 
@@ -57,9 +62,18 @@ async def conduct(job: Job, orders: Orders, tell: Tell) -> Outcome:
 
     tell({"event": "progress", "text": f"starting {job.workers} workers"})
     try:
-        return await Conductor(load, job.shares(), lambda: _worker(lab), tell, orders, watch).run()
+        outcome = await Conductor(load, job.shares(), lambda: _worker(lab), tell, orders, watch).run()
+    except PeerError as error:
+        if not preparing.is_down(lab):
+            raise
+        raise PeerError(f"{_taken_down(lab)}: {error}") from error
     finally:
         pins.free()
+    return replace(outcome, interrupted=_taken_down(lab)) if outcome.interrupted and preparing.is_down(lab) else outcome
+
+
+def _taken_down(lab: Lab) -> str:
+    return f"the lab {lab.name} went down"
 
 
 async def _worker(lab: Lab) -> Pipes:
@@ -73,24 +87,42 @@ def _pin(pins: Pins, cores: tuple[list[int], list[int]], servers: dict[str, int]
         pins.put(pid, [core])
 
 
-async def listen(reader: asyncio.StreamReader, orders: Orders, tell: Tell) -> None:
-    """Obey orders until the end of input, which means stop."""
+async def listen(reader: asyncio.StreamReader, orders: Orders, tell: Tell, *, shared: bool = False) -> None:
+    """Obey orders until the end of input, which means stop; at once where others have parts of the load (`shared`)."""
     while line := await reader.readline():
         try:
             order: dict[str, Any] = json.loads(line)
-            at = order.get("go")
-            if not isinstance(at, int | float | None):
-                raise TypeError("go needs a time")  # noqa: TRY301
+            at = _start(order)
         except (ValueError, TypeError, AttributeError) as error:
             tell({"event": "note", "text": f"not an order: {line[:200].decode(errors='replace')!r}: {error}"})
             continue
-        if "go" in order and not orders.go.done():
+        if {"go", "go_ns"} & {*order} and not orders.go.done():
             orders.go.set_result(at)
         if order.get("drained"):
             orders.drained.set()
         if order.get("stop"):
             orders.stop("it was told to stop")
     orders.stop("whoever asked for it has gone")
+    if shared:
+        orders.drained.set()  # nobody is left who could say it
+
+
+def _start(order: dict[str, Any]) -> int | None:
+    """The moment of an order to go, in ns of CLOCK_MONOTONIC; None for at once. Raises TypeError."""
+    precise, epoch = order.get("go_ns"), order.get("go")
+    if not isinstance(precise, int | None) or not isinstance(epoch, int | float | None):
+        raise TypeError("go needs a time")
+    if precise is None and epoch is not None:
+        precise = time.perf_counter_ns() + int((epoch - time.time()) * 1e9)
+    return precise
+
+
+def finish(keeper: Keeper, job: Job, outcome: Outcome) -> dict[str, Any]:
+    """Keep what came of a load, with its report; the "result" event."""
+    event = keeper.finish(outcome)
+    if job.folder is not None:
+        write(job.folder / REPORT, report(read(job.folder)))
+    return event
 
 
 async def main() -> int:
@@ -115,11 +147,9 @@ async def main() -> int:
         orders = Orders(job.hold)
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             loop.add_signal_handler(number, orders.stop, f"ended by {number.name}")
-        listening = asyncio.create_task(listen(reader, orders, tell))
+        listening = asyncio.create_task(listen(reader, orders, tell, shared=job.part.of > 1))
         try:
-            tell(keeper.finish(await conduct(job, orders, tell)))
-            if job.folder is not None:
-                write(job.folder / REPORT, report(read(job.folder)))
+            tell(finish(keeper, job, await conduct(job, orders, tell)))
         except LabError as error:
             tell(_failure(error))
             return 1

@@ -1,7 +1,7 @@
 """Conducting a load: workers start together, are told when all has come, and their samples become one result.
 
     gather     the workers start, everybody logs in
-    go         one moment on the wall clock, a little ahead, for all of them
+    go         one moment of CLOCK_MONOTONIC, a little ahead, for all of them
     watch      servers, generators and links are metered (lab.load.watching)
     drain      when the workers' users together have what was written, all are told; else each waits its time
     settle     several workers' ledgers are put together: what nobody got is lost, message by message
@@ -15,21 +15,17 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from lab.errors import PeerError
 from lab.load.crew import Crew, Event, Start, Worker
-from lab.load.deliveries import routes
 from lab.load.engine import DRAIN, TOLD
 from lab.load.job import LOAD_FIELDS
-from lab.load.ledger import settle
 from lab.load.results import Result, Usage, merge
+from lab.load.settling import settle_into
 from lab.load.spec import Load, Share
-from lab.load.tally import Tally
-from lab.load.traffic import parse
 from lab.load.watching import Watch
 
 Tell = Callable[[Event], None]
@@ -53,7 +49,7 @@ class Orders:
     def __init__(self, hold: bool = False) -> None:
         self.stopped, self.drained = asyncio.Event(), asyncio.Event()
         self.why = ""  # it was stopped
-        self.go: asyncio.Future[float | None] = asyncio.get_running_loop().create_future()
+        self.go: asyncio.Future[int | None] = asyncio.get_running_loop().create_future()
         if not hold:
             self.go.set_result(None)
 
@@ -71,6 +67,7 @@ class Outcome:
     interrupted: str = ""  # why it ended early
     drained: bool = False  # nothing was outstanding at its end
     settled: bool = False  # it is known what was lost
+    whole: bool = False  # every worker of this conductor has told what was sent and came
     missing: Sequence[Mapping[str, Any]] = ()  # up to TOLD of what was lost
     gone: Sequence[tuple[str, str]] = ()  # users who could not return, and why
     generators: Mapping[str, list[Usage]] = field(default_factory=dict)
@@ -169,13 +166,15 @@ class Conductor:
 
     def _go(self, crew: Crew) -> float:
         """Order the start; its time on `time.perf_counter`."""
-        asked = self._orders.go.result()
-        at = time.time() + LEAD + LEAD_EACH * len(crew.workers) if asked is None else asked
-        crew.order({"go": at})
+        asked, lead = self._orders.go.result(), LEAD + LEAD_EACH * len(crew.workers)
+        now = time.perf_counter_ns()
+        at = now + int(lead * 1e9) if asked is None else asked
+        crew.order({"go_ns": at})
         load = self._load
         given = {name: getattr(load, name) for name in LOAD_FIELDS}
-        self._tell({"event": "started", "at": at, "seconds": load.seconds, "warmup": load.warmup, "load": given})
-        return time.perf_counter() + at - time.time()
+        epoch = time.time() + (at - now) / 1e9
+        self._tell({"event": "started", "at": epoch, "seconds": load.seconds, "warmup": load.warmup, "load": given})
+        return at / 1e9
 
     async def _carried(self, crew: Crew, start: float) -> None:
         """Returns once all workers have ended, or are given up."""
@@ -212,6 +211,7 @@ class Conductor:
             self._orders.why,
             drained=whole and all(worker.drained for worker in crew.workers),
             settled=whole and self._alone,
+            whole=whole,
             missing=self._missing[:TOLD],
             gone=self._gone,
             generators=watch.usage("generators"),
@@ -219,13 +219,6 @@ class Conductor:
 
     def _add_lost(self, result: Result) -> None:
         """What no worker's user got is counted, and told: no sample has it."""
-        load = self._load
-        rooms = parse(load.traffic).rooms(load, load.seed)
-        names, servers, lost = routes(load), len(load.endpoints), Counter[str]()
-        for one in settle(self._entries).missing(lambda room: rooms[room].members):
-            lost["room" if one.room is not None else names[one.sender % servers][one.receiver % servers]] += 1
-            if len(self._missing) < TOLD:
-                self._missing.append(one.__dict__)
-        for route, count in lost.items():
-            result.routes.setdefault(route, Tally()).lost += count
-        self._tell({"event": "lost", "routes": dict(lost), "missing": self._missing})
+        routes, missing = settle_into(result, self._load, self._entries)
+        self._missing += missing
+        self._tell({"event": "lost", "routes": routes, "missing": self._missing})

@@ -2,126 +2,144 @@
 
 A message is outstanding from its writing until it came to all its receivers of this worker or bounced. With several
 workers only all of them together know: each tells its totals, and somebody adds them up.
+
+A presence goes the same way as a message to a room: one stanza, a receipt for each who is subscribed. A second copy of
+it is none of its faults: servers answer who comes online with the newest presence of each contact (RFC 6121 section
+4.3.2), id and all.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections import Counter
 from time import perf_counter_ns
 from typing import Protocol
 
 from lab.load import ledger, stanzas
+from lab.load.audience import Audience
 from lab.load.ledger import Ledger
-from lab.load.spec import Load
+from lab.load.stanzas import PRESENCES, ROOM, WARMUP
 
 _SECOND = 1e-9  # in ns
-#: ns by which workers may differ on the start, at which the first message is due: each takes it from the wall clock.
-START_SLACK = 100_000_000
 _MICROSECOND = 1e-6
+_SEVERAL = ROOM | PRESENCES
+_PAIR = _SEVERAL | WARMUP  # flags that tell pairs apart
 
 
 class Records(Protocol):
-    """What counts; lab.load.recorder.Recorder."""
+    """What counts; lab.load.recorder.Recorder. `warmup` says to which phase a message belongs."""
 
-    def sent(self, route: str, intended: float, actual: float) -> None:
-        """A message was written."""
+    def sent(self, route: str, warmup: bool, receipts: int = 1) -> None:
+        """A message was written that so many should get."""
 
-    def received(self, route: str, delay_intended: float, delay_actual: float) -> None:
+    def received(self, route: str, warmup: bool, delay_intended: float, delay_actual: float) -> None:
         """A message came."""
 
-    def lost(self, route: str, age: float = 0.0) -> None:
-        """A message never came."""
+    def lost(self, route: str, warmup: bool, count: int = 1) -> None:
+        """Messages never came."""
 
-    def bounced(self, route: str, condition: str, age: float = 0.0) -> None:
-        """A message came back."""
+    def bounced(self, route: str, warmup: bool, condition: str, count: int = 1) -> None:
+        """A message came back, which so many should have got."""
 
-    def duplicate(self, route: str, age: float = 0.0) -> None:
+    def duplicate(self, route: str, warmup: bool) -> None:
         """A message came once more."""
 
-    def out_of_order(self, route: str, age: float = 0.0) -> None:
+    def out_of_order(self, route: str, warmup: bool) -> None:
         """A message came behind a later one."""
 
 
-def routes(load: Load) -> list[list[str]]:
-    """The route from each endpoint's users to each endpoint's: "local" or "a->b"."""
-    names = [endpoint.server for endpoint in load.endpoints]
-    return [["local" if a == b else f"{a}->{b}" for b in names] for a in names]
-
-
 class Deliveries:
-    """Of one worker. Times are in ns of `perf_counter_ns`; `size(room)` is how many get a room's message."""
+    """Of one worker. Times are in ns of `perf_counter_ns`."""
 
-    def __init__(self, load: Load, records: Records, size: Callable[[int], int]) -> None:
-        self._records, self._size = records, size
-        self._routes, self._servers = routes(load), len(load.endpoints)
-        self._books = (Ledger(), Ledger())  # steady state, warm-up
-        self._begin = self._steady = 0
+    def __init__(self, audience: Audience, records: Records) -> None:
+        self._audience, self._records = audience, records
+        self._route = audience.route
+        self.ledger = Ledger()
+        self._begin, self._steady = perf_counter_ns(), 0  # what comes with the logins is another load's
+        self._told: dict[int, Counter[str]] = {}  # by user: the routes of their presences
         self.expected = self.delivered = self.bounced = 0  # receipts, both phases
 
     def start(self, at: int, steady: int) -> None:
-        """The warm-up begins at `at`, the steady state at `steady`: what is older is another load's."""
-        self._begin, self._steady = at - START_SLACK, steady
+        """The warm-up begins at `at`, the steady state at `steady`: what was due before is another load's."""
+        self._begin, self._steady = at, steady
+
+    def warms_up(self, intended: int) -> bool:
+        """Whether what was due then belongs to the warm-up."""
+        return intended < self._steady
 
     def write(self, sender: int, target: int, intended: int, room: bool = False) -> bytes:
         """The id of a message that is written now, counted."""
         now = perf_counter_ns()
-        warmup = intended < self._steady
-        number = self._books[warmup].send(sender, target, room)
-        self.expected += self._size(target) if room else 1
-        self._records.sent(self.route(sender, None if room else target), intended * _SECOND, now * _SECOND)
-        flags = (stanzas.WARMUP if warmup else 0) | (stanzas.ROOM if room else 0)
+        flags = (WARMUP if intended < self._steady else 0) | (ROOM if room else 0)
+        number = self.ledger.send(flags, sender, target)
+        receipts = self._audience.size(flags, target) if room else 1
+        self.expected += receipts
+        self._records.sent(self._route(flags, sender, target), bool(flags & WARMUP), receipts)
         return stanzas.mark(flags, sender, target, number, intended, now)
 
+    def write_presence(self, sender: int, intended: int) -> bytes:
+        """The id of a presence that is written now, counted once on each route to those who should get it."""
+        now = perf_counter_ns()
+        flags = PRESENCES | (WARMUP if intended < self._steady else 0)
+        number = self.ledger.send(flags, sender, sender)
+        if sender not in self._told:
+            receivers = self._audience.receivers(flags, sender)
+            self._told[sender] = Counter(self._route(flags, sender, receiver) for receiver in receivers)
+        for route, receipts in self._told[sender].items():
+            self.expected += receipts
+            self._records.sent(route, bool(flags & WARMUP), receipts)
+        return stanzas.mark(flags, sender, sender, number, intended, now)
+
     def come(self, receiver: int, identity: str) -> stanzas.Fields | None:
-        """A message came to a user; the fields of its mark if it is new and of this load."""
+        """A message or presence came to a user; the fields of its mark if it is new and of this load."""
         fields = stanzas.read_mark(identity)
         if fields is None:
             return None
         flags, sender, target, number, intended, late = fields
-        room = flags & stanzas.ROOM
         if flags & stanzas.ANSWER:
             return fields if sender == receiver else None
-        if intended < self._begin or (not room and target != receiver):
+        if intended < self._begin or not self._is_for(receiver, flags, sender, target):
             return None
         age = (perf_counter_ns() - intended) * _SECOND
-        book = self._books[flags & stanzas.WARMUP]
-        what = book.come(sender, target, number, receiver if room else None)
-        route = "room" if room else self._routes[sender % self._servers][receiver % self._servers]
+        who = receiver if flags & _SEVERAL else None
+        what = self.ledger.come(flags, sender, target, number, who)
+        route, warmup = self._route(flags, sender, receiver), bool(flags & WARMUP)
         if what == ledger.TWICE:
-            self._records.duplicate(route, age)
+            if not flags & PRESENCES:
+                self._records.duplicate(route, warmup)
             return None
-        self.delivered += 1
-        self._records.received(route, age, age - late * _MICROSECOND)
+        if not self.ledger.bounced or not self.ledger.has_bounced(flags, sender, target, number, who):
+            self.delivered += 1
+        self._records.received(route, warmup, age, age - late * _MICROSECOND)
         if what == ledger.LATE:
-            self._records.out_of_order(route, age)
+            self._records.out_of_order(route, warmup)
         return fields
 
-    def come_back(self, sender: int, identity: str, condition: str) -> stanzas.Fields | None:
-        """A message came back to its sender as an error; the fields of its mark if that is news."""
+    def come_back(self, sender: int, identity: str, condition: str, by: int | None = None) -> stanzas.Fields | None:
+        """A message came back to its sender as an error, a presence from `by`; the mark's fields if that is news."""
         fields = stanzas.read_mark(identity)
         if fields is None or fields[1] != sender or fields[4] < self._begin:
             return None
-        flags, _, target, number, intended, _ = fields
-        room = bool(flags & stanzas.ROOM)
-        if self._books[flags & stanzas.WARMUP].bounce(sender, target, number, room):
-            self.bounced += self._size(target) if room else 1
-            age = (perf_counter_ns() - intended) * _SECOND
-            self._records.bounced(self.route(sender, None if room else target), condition, age)
-            return fields
-        return None
+        flags, _, target, number, _, _ = fields
+        if flags & PRESENCES and (by is None or by not in self._audience.told[sender]):
+            return None
+        if not self.ledger.bounce(flags & _PAIR, sender, target, number, by if flags & PRESENCES else None):
+            return None
+        receivers = [by] if by is not None and flags & PRESENCES else [*self._audience.receivers(flags, target)]
+        came = sum(
+            self.ledger.has_come(flags, sender, target, number, who if flags & _SEVERAL else None) for who in receivers
+        )
+        self.bounced += len(receivers) - came
+        route = self._route(flags, sender, receivers[0] if receivers else sender)
+        self._records.bounced(route, bool(flags & WARMUP), condition, len(receivers))
+        return fields
 
-    def route(self, sender: int, receiver: int | None) -> str:
-        """The route between two users, or to a room."""
-        if receiver is None:
-            return "room"
-        return self._routes[sender % self._servers][receiver % self._servers]
+    def _is_for(self, receiver: int, flags: int, sender: int, target: int) -> bool:
+        if flags & PRESENCES:
+            told = self._audience.told
+            return sender < len(told) and receiver in told[sender]
+        return bool(flags & ROOM) or target == receiver
 
     @property
     def outstanding(self) -> int:
         """Receipts that are still to come, if all receivers are this worker's."""
         return self.expected - self.delivered - self.bounced
-
-    @property
-    def books(self) -> Sequence[Ledger]:
-        """The ledger of the steady state, and that of the warm-up."""
-        return self._books

@@ -51,8 +51,10 @@ class Part:
 class Place:
     """What a kind draws from: the worker's people and its own chance."""
 
-    def __init__(self, people: People, owned: range, drawn: Random, seed: int) -> None:
-        self.people, self.owned, self.seed = people, owned, seed
+    def __init__(
+        self, people: People, owned: range, drawn: Random, seed: int, goers: frozenset[int] = frozenset()
+    ) -> None:
+        self.people, self.owned, self.seed, self.goers = people, owned, seed, goers
         self.random = drawn.random
 
     def senders(self, part: Part, able: Callable[[int], object]) -> Sequence[int]:
@@ -60,9 +62,9 @@ class Place:
         found = [user for user in self.owned if able(user)]
         if not found:
             raise UserError(
-                f"traffic {part.name!r}: of this worker's {len(self.owned)} users nobody has anybody to write to; take "
-                f"more users, other links, or a number of workers without a factor in common with the number of "
-                f"servers ({self.people.servers})"
+                f"traffic {part.name!r}: of this worker's {len(self.owned)} users nobody has anybody to write to, or "
+                f"all of them have another part in the mix; take more users, other links, or a number of workers "
+                f"without a factor in common with the number of servers ({self.people.servers})"
             )
         return self.owned if len(found) == len(self.owned) else found
 
@@ -118,11 +120,13 @@ def social(place: Place, part: Part) -> Draw:
 
 def room(place: Place, part: Part) -> Draw:
     """Messages to the sender's room."""
-    of = {user: room.number for room in rooms(place.people, part.number, place.seed) for user in room.members}
-    owned, many, random = place.owned, len(place.owned), place.random
+    dealt = rooms(place.people, part.number, place.seed, without=place.goers)
+    of = {user: room.number for room in dealt for user in room.members}
+    senders, random = place.senders(part, of.__contains__), place.random
+    many = len(senders)
 
     def draw() -> Act:
-        sender = owned[int(random() * many)]
+        sender = senders[int(random() * many)]
         return Act(Kind.ROOM, sender, of[sender])
 
     return draw
@@ -133,15 +137,23 @@ def alone(kind: Kind) -> Callable[[Place, Part], Draw]:
 
     def build(place: Place, part: Part) -> Draw:
         size = part.number if kind is Kind.UPLOAD else 0
-        owned, many, random = place.owned, len(place.owned), place.random
+        senders, random = place.senders(part, lambda user: _able(kind, user, place.goers)), place.random
+        many = len(senders)
 
         def draw() -> Act:
-            sender = owned[int(random() * many)]
+            sender = senders[int(random() * many)]
             return Act(kind, sender, sender, size)
 
         return draw
 
     return build
+
+
+def _able(kind: Kind, user: int, goers: frozenset[int]) -> bool:
+    """Whether somebody may do such an act; `goers` are those who alone log out and in, nobody where all may."""
+    if not goers or kind not in (Kind.LOGIN, Kind.PRESENCE):
+        return True
+    return (user in goers) is (kind is Kind.LOGIN)
 
 
 def mixed(draws: list[Draw], weights: list[float], drawn: Random) -> Draw:

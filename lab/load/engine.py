@@ -27,6 +27,7 @@ from lab.load.arrivals import Schedule, parse
 from lab.load.coming import all_online
 from lab.load.recorder import Recorder
 from lab.load.session import Session
+from lab.load.settling import TOLD as TOLD
 from lab.load.spec import Load, Share
 
 Emit = Callable[[dict[str, Any]], None]
@@ -38,8 +39,6 @@ DRAIN = 15.0
 ASK = 30.0
 POLL = 0.02  # seconds between two looks whether all has come, while draining
 NS = 1_000_000_000
-#: Missing messages that are told one by one, as evidence; all are counted.
-TOLD = 100
 
 
 async def run(
@@ -111,9 +110,8 @@ class Engine:
         await all_online(
             sessions, self._load.login_rate, lambda online: self._emit("progress", online=online), self._stop
         )
-        for session in sessions:
-            self._acts.entering.enter(session)
-        await self._acts.entering.all_in()
+        if not self._stop.is_set():
+            await self._acts.enter()
 
     # -- warm-up and steady state
 
@@ -127,7 +125,9 @@ class Engine:
         self._emit("started", users=len(self._acts.sessions))
         arrivals = parse(load.arrivals)
         schedule = arrivals.schedule(load.seed, self._share, load.warmup) if arrivals.open else None
-        if schedule is not None:
+        if self._stop.is_set():  # before anything was written
+            pass
+        elif schedule is not None:
             self._look(schedule, start)
         else:
             self._acts.begin_turns(arrivals.think)
@@ -136,6 +136,8 @@ class Engine:
             await asyncio.wait_for(self._stop.wait(), max(0.0, left))
         if schedule is not None and not self._stop.is_set():
             self._perform(schedule, self._end - 1)  # due since the last tick
+        if self._stop.is_set():
+            self._recorder.end()
         self._stop.set()
         self._acts.stop_turns()
 
@@ -193,10 +195,12 @@ class Engine:
         acts.requests.close()
         missing = []
         if self._share.of == 1:
-            missing = acts.lost()
+            settlement = acts.settlement()
+            missing = settlement.told()
+            for warmup in (False, True):
+                self._recorder.add(settlement.tallies(warmup=warmup), warmup=warmup)
         else:
-            for entry in acts.deliveries.books[0].entries():
+            for entry in acts.deliveries.ledger.entries():
                 self._emit("ledger", **entry)
         self._sample()
-        told = [m.__dict__ for m in missing[:TOLD]]
-        self._emit("ended", drained=drained, missing=told, **acts.totals())
+        self._emit("ended", drained=drained, missing=missing, **acts.totals())

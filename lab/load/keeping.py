@@ -58,11 +58,14 @@ class Keeper:
     def finish(self, outcome: Outcome) -> dict[str, Any]:
         """Write what came of it; the "result" event."""
         result = outcome.result
+        unaccounted = result.unaccounted()
         data = {
             "version": VERSION,
             "interrupted": outcome.interrupted,
             "drained": outcome.drained,
-            "settled": outcome.settled,
+            "settled": outcome.settled and not unaccounted,
+            "unaccounted": unaccounted,
+            "whole": outcome.whole,
             "missing": list(outcome.missing),
             "gone": [{"user": user, "reason": reason} for user, reason in outcome.gone],
             "generators": {name: [list(one) for one in readings] for name, readings in outcome.generators.items()},
@@ -86,6 +89,7 @@ class Kept:
     result: Result
     interrupted: str
     settled: bool
+    unaccounted: dict[str, int]  # receipts by route of which it is not known what became, see Result.unaccounted
     missing: tuple[dict[str, Any], ...]
     gone: tuple[dict[str, str], ...]
     generators: dict[str, list[Usage]]
@@ -115,6 +119,7 @@ def read(folder: Path) -> Kept:
         Result.from_json(data["result"]),
         data["interrupted"],
         data["settled"],
+        data["unaccounted"],
         tuple(data["missing"]),
         tuple(data["gone"]),
         {name: [Usage(*one) for one in readings] for name, readings in data["generators"].items()},

@@ -18,6 +18,7 @@ class People:
         self.users = load.users
         self.servers = len(load.endpoints)
         self._names = [endpoint.server for endpoint in load.endpoints]
+        self._domains = {endpoint.domain: index for index, endpoint in enumerate(load.endpoints)}
         number = {name: index for index, name in enumerate(self._names)}
         #: Linked servers that have users, by number, for each server.
         self.neighbours = [
@@ -32,6 +33,15 @@ class People:
     def name(self, user: int) -> str:
         """The user's name on their server (the local part of the address)."""
         return f"load{user // self.servers + 1}"
+
+    def number(self, address: str) -> int | None:
+        """The user who has that address, with or without a resource; None if it is nobody of the load."""
+        local, _, domain = address.partition("/")[0].partition("@")
+        place = local.removeprefix("load")
+        if domain not in self._domains or local == place or not place.isdecimal():
+            return None
+        user = (int(place) - 1) * self.servers + self._domains[domain]
+        return user if 0 <= user < self.users else None
 
     def count(self, server: int) -> int:
         """How many users live on a server."""

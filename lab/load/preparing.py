@@ -10,13 +10,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from dataclasses import replace
+from itertools import islice
 from typing import Any
 
 from lab.errors import UserError
+from lab.load.audience import Audience
 from lab.load.people import People
 from lab.load.spec import Endpoint, Load
 from lab.plan.layout import C2S_PORT
 from lab.plan.model import Plan
+from lab.runtime import state
 from lab.runtime.handle import Lab
 from lab.topology.software import KNOWN
 from lab.topology.spec import Feed, Topology
@@ -57,10 +60,8 @@ def load_on(lab: Lab, asked: Mapping[str, Any]) -> Load:
     if load.traffic in MIXES and "arrivals" not in asked:
         load = apply(load.traffic, load)
     parse_traffic(load.traffic)
-    if load.arrivals.startswith("replay:") and lab.runtime.name == "containers":
-        raise UserError("workers in containers see no file of yours, and a replay needs one: use --runtime processes")
-    parse_arrivals(load.arrivals)
-    return load
+    # Workers may be where no file of ours is: they get its times.
+    return replace(load, arrivals=parse_arrivals(load.arrivals).portable)
 
 
 async def make_accounts(lab: Lab, load: Load) -> None:
@@ -75,6 +76,37 @@ async def make_accounts(lab: Lab, load: Load) -> None:
     async with asyncio.TaskGroup() as group:
         for number, endpoint in enumerate(load.endpoints):
             group.create_task(on(number, endpoint.server))
+
+
+def is_down(lab: Lab) -> bool:
+    """Whether somebody ended it meanwhile: then that is the reason, and all else follows from it."""
+    record = state.Record.read(lab.layout)
+    return record is None or record.phase != state.READY
+
+
+def rosters(load: Load) -> dict[str, dict[str, list[str]]]:
+    """The contacts that a load's people need, addresses by address and server; {} where nobody needs any."""
+    people, known = People(load), Audience(load).contacts
+    domains = [endpoint.domain for endpoint in load.endpoints]
+    addresses = [f"{people.name(user)}@{domains[people.server_of(user)]}" for user in range(len(known))]
+    found: dict[str, dict[str, list[str]]] = {}
+    for user, others in enumerate(known):
+        of = found.setdefault(load.endpoints[people.server_of(user)].server, {})
+        of[addresses[user]] = [addresses[other] for other in others]
+    return found
+
+
+async def make_rosters(lab: Lab, load: Load) -> None:
+    """Subscribe people to each other; they see each other once they log in. Raises PeerError."""
+
+    async def on(server: str, of: dict[str, list[str]]) -> None:
+        names = {address.partition("@")[0]: contacts for address, contacts in of.items()}
+        for at in range(0, len(names), AT_ONCE):
+            await lab.rosters(server, dict(islice(names.items(), at, at + AT_ONCE)))
+
+    async with asyncio.TaskGroup() as group:
+        for server, of in rosters(load).items():
+            group.create_task(on(server, of))
 
 
 def remarks(plan: Plan) -> list[str]:

@@ -2,7 +2,7 @@
 
 A route is a string: "local", "a->b" for a link from server a to b, "room", or the kind of an act that is no message
 ("login", "archive", ...), whose delay is the time until its answer. A message belongs to the warm-up or to the steady
-state by the time at which it was due, wherever it is counted.
+state by the time at which it was due, wherever it is counted: who tells of it knows which.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import time
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from lab.load.arrivals import parse
@@ -36,8 +36,8 @@ class Recorder:
             "expected": arrivals.expected(0.0, load.seconds) if arrivals.open else None,
         }
         self._worker, self._clock = share.index, clock
-        self._began, self._length = math.inf, load.warmup
-        self._steady_from = math.inf  # on the clock
+        self._began = self._end = math.inf  # on the clock
+        self._warmup_length, self._length = load.warmup, load.warmup + load.seconds
         self._taken = clock()
         self._cpu = time.process_time()
         self._clear()
@@ -49,23 +49,25 @@ class Recorder:
         self._reconnects = 0
 
     def start(self, at: float | None = None) -> None:
-        """The warm-up begins: `at` on the clock (now) is time 0. What was counted before is warm-up too."""
+        """The warm-up begins: `at` on the clock (now) is time 0."""
         self._began = self._clock() if at is None else at
-        self._steady_from = self._began + self._length
+        self._end = self._began + self._length
         self._taken = self._began
         self._cpu = time.process_time()
 
-    def _tally(self, route: str, age: float) -> Tally:
-        """Where to count a message of that route that was due `age` seconds ago."""
-        return (self._steady if self._clock() - age >= self._steady_from else self._warmup)[route]
+    def end(self, at: float | None = None) -> None:
+        """Nothing is written from `at` on the clock (now) on: no later second is one of the steady state."""
+        self._end = min(self._end, self._clock() if at is None else at)
 
-    def sent(self, route: str, intended: float, actual: float) -> None:
-        """A message was written just now: due at `intended`, written at `actual` (seconds, any common zero)."""
-        self._tally(route, actual - intended).sent += 1
+    def sent(self, route: str, warmup: bool, receipts: int = 1) -> None:
+        """A message was written just now that so many should get."""
+        tally = (self._warmup if warmup else self._steady)[route]
+        tally.sent += 1
+        tally.expected += receipts
 
-    def received(self, route: str, delay_intended: float, delay_actual: float) -> None:
+    def received(self, route: str, warmup: bool, delay_intended: float, delay_actual: float) -> None:
         """A message came just now, so long after it was due and after it was written."""
-        tally = (self._steady if self._clock() - delay_intended >= self._steady_from else self._warmup)[route]
+        tally = (self._warmup if warmup else self._steady)[route]
         tally.received += 1
         # Histogram.record twice, without the calls: this is done for every message.
         for histogram, delay in ((tally.intended, delay_intended), (tally.actual, delay_actual)):
@@ -76,21 +78,26 @@ class Recorder:
             else:
                 histogram.record(delay)
 
-    def lost(self, route: str, age: float = 0.0) -> None:
-        """A message that was due `age` seconds ago never came."""
-        self._tally(route, age).lost += 1
+    def lost(self, route: str, warmup: bool, count: int = 1) -> None:
+        """Messages never came."""
+        (self._warmup if warmup else self._steady)[route].lost += count
 
-    def bounced(self, route: str, condition: str, age: float = 0.0) -> None:
-        """A message came back as an error; `condition` is its name, such as "remote-server-timeout"."""
-        self._tally(route, age).bounced[condition] += 1
+    def bounced(self, route: str, warmup: bool, condition: str, count: int = 1) -> None:
+        """A message came back as an error, its `condition` such as "remote-server-timeout"; so many do not get it."""
+        (self._warmup if warmup else self._steady)[route].bounced[condition] += count
 
-    def duplicate(self, route: str, age: float = 0.0) -> None:
+    def duplicate(self, route: str, warmup: bool) -> None:
         """A message came once more."""
-        self._tally(route, age).duplicates += 1
+        (self._warmup if warmup else self._steady)[route].duplicates += 1
 
-    def out_of_order(self, route: str, age: float = 0.0) -> None:
+    def out_of_order(self, route: str, warmup: bool) -> None:
         """A message came behind a later one of the same two people."""
-        self._tally(route, age).out_of_order += 1
+        (self._warmup if warmup else self._steady)[route].out_of_order += 1
+
+    def add(self, routes: Mapping[str, Tally], *, warmup: bool) -> None:
+        """Count all of these as well."""
+        for route, more in routes.items():
+            (self._warmup if warmup else self._steady)[route].add(more)
 
     def reconnect(self) -> None:
         """A connection broke and was made again."""
@@ -109,6 +116,7 @@ class Recorder:
             "worker": self._worker,
             "from": max(0.0, self._taken - began) if self._began < math.inf else 0.0,
             "to": now - began,
+            "judged": self._judged(now),
             "cpu": cpu - self._cpu,
             "steady": {route: tally.sample() for route, tally in self._steady.items()},
             "warmup": {route: tally.sample() for route, tally in self._warmup.items()},
@@ -118,3 +126,9 @@ class Recorder:
         self._taken, self._cpu = now, cpu
         self._clear()
         return sample
+
+    def _judged(self, now: float) -> float:
+        """Seconds of the steady state since the last take."""
+        if self._began == math.inf:
+            return 0.0
+        return max(0.0, min(now, self._end) - max(self._taken, self._began + self._warmup_length))

@@ -1,8 +1,11 @@
 """What a load showed: samples of all workers merged, in the steady state and apart from it the warm-up.
 
 `merge` does not care for the order or the grouping of samples: merging parts and adding them up is the same. Rates
-are counts over the seconds that the workers covered. What the machine spent is added by whoever metered it
-(`usage`, `links`): this module only keeps it and relates it.
+are counts over the seconds of the steady state that the workers covered: where it was cut short, up to there, for
+nothing is written while a load drains. What the machine spent is added by whoever metered it (`usage`, `links`):
+this module only keeps it and relates it.
+
+In the end the books must balance: what was expected was received, lost or bounced, and nothing else (`unaccounted`).
 """
 
 from __future__ import annotations
@@ -12,11 +15,12 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from lab.errors import UserError
+from lab.load.audience import PRESENCE
 from lab.load.histogram import Histogram
 from lab.load.recorder import Recorder as Recorder
 from lab.load.tally import Tally, together
 
-VERSION = 1  # of the JSON below
+VERSION = 2  # of the JSON below
 
 
 class Usage(NamedTuple):
@@ -33,6 +37,7 @@ class Second:
     """What all workers counted while one second of the load passed, warm-up or not."""
 
     covered: float = 0.0  # seconds, summed over workers
+    judged: float = 0.0  # of these, seconds of the steady state
     tally: Tally = field(default_factory=Tally)
     lag: Histogram = field(default_factory=Histogram)
     reconnects: int = 0
@@ -41,6 +46,7 @@ class Second:
     def add(self, other: Second) -> None:
         """Count all of another one's as well."""
         self.covered += other.covered
+        self.judged += other.judged
         self.tally.add(other.tally)
         self.lag.add(other.lag)
         self.reconnects += other.reconnects
@@ -80,16 +86,28 @@ class Result:
         return together(self.routes.values())
 
     @property
+    def acts(self) -> int:
+        """What was done in the steady state: of a presence the act, not its ways to all who are told."""
+        return sum(tally.sent for route, tally in self.routes.items() if not route.startswith(PRESENCE))
+
+    @property
     def steady(self) -> dict[int, Second]:
-        """The seconds of the steady state, in order."""
-        start, end = self.plan.get("warmup", 0.0), self.plan.get("warmup", 0.0) + self.plan.get("seconds", 0.0)
-        return {number: self.seconds[number] for number in sorted(self.seconds) if start <= number + 0.5 < end}
+        """The seconds that lie in the steady state, in part at least, in order."""
+        return {number: self.seconds[number] for number in sorted(self.seconds) if self.seconds[number].judged > 0}
 
     @property
     def length(self) -> float:
         """Seconds of the steady state that were covered: less than planned if the load was interrupted."""
         workers: int = self.plan.get("workers", 1)
-        return sum(second.covered for second in self.steady.values()) / workers
+        return sum(second.judged for second in self.seconds.values()) / workers
+
+    def unaccounted(self) -> dict[str, int]:
+        """Receipts by route of which nobody knows what became, below 0 those counted too often; {} if all add up.
+
+        Asked at the end: while a load runs some are on their way. Routes of the warm-up have "warm-up " before them.
+        """
+        phases = (("", self.routes), ("warm-up ", self.warmup))
+        return {f"{name}{route}": tally.pending for name, of in phases for route, tally in of.items() if tally.pending}
 
     @property
     def rate(self) -> float:
@@ -113,8 +131,9 @@ class Result:
         """CPU seconds spent in the steady state, by server and worker."""
         found: dict[str, float] = {}
         for second in self.steady.values():
+            share = second.judged / second.covered  # 1 but for a second in which the steady state begins or ends
             for name, spent in second.cpu.items():
-                found[name] = found.get(name, 0.0) + spent
+                found[name] = found.get(name, 0.0) + spent * share
         for name, readings in self.usage.items():
             inside = self._inside(readings)
             if len(inside) > 1:
@@ -134,7 +153,7 @@ class Result:
 
     def _inside(self, readings: list[Usage]) -> list[Usage]:
         start = self.plan.get("warmup", 0.0)
-        return [one for one in readings if start <= one.at <= start + self.plan.get("seconds", 0.0)]
+        return [one for one in readings if start <= one.at <= start + self.length]
 
     def to_json(self) -> dict[str, Any]:
         """As JSON to be kept; `from_json` reads it."""
@@ -178,6 +197,7 @@ def _one(sample: dict[str, Any]) -> Result:
     start, end = sample["from"], sample["to"]
     second = Second(
         end - start,
+        sample["judged"],
         together((*steady.values(), *warmup.values())),
         Histogram(sample["lag"]),
         sample["reconnects"],
@@ -190,6 +210,7 @@ def _one(sample: dict[str, Any]) -> Result:
 def _second_json(second: Second) -> dict[str, Any]:
     return {
         "covered": second.covered,
+        "judged": second.judged,
         "tally": second.tally.to_json(),
         "lag": second.lag.encode(),
         "reconnects": second.reconnects,
@@ -199,4 +220,4 @@ def _second_json(second: Second) -> dict[str, Any]:
 
 def _second(data: dict[str, Any]) -> Second:
     tally, lag = Tally.from_json(data["tally"]), Histogram.decode(data["lag"])
-    return Second(data["covered"], tally, lag, data["reconnects"], dict(data["cpu"]))
+    return Second(data["covered"], data["judged"], tally, lag, data["reconnects"], dict(data["cpu"]))

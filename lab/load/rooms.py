@@ -1,4 +1,4 @@
-"""Rooms of a load: everybody is in one, on their own server or on a linked one."""
+"""Rooms of a load: everybody is in one, on their own server or on a linked one, except who goes and comes."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Room:
         return f"loadroom{self.number + 1}"
 
 
-def rooms(people: People, size: int, seed: int) -> tuple[Room, ...]:
+def rooms(people: People, size: int, seed: int, without: frozenset[int] = frozenset()) -> tuple[Room, ...]:
     """Deal all users into rooms of `size`; the last room of a server has what is left. Raises UserError below 2."""
     if size < 2:
         raise UserError(f"size={size}: a room needs two people or more")
@@ -33,6 +33,8 @@ def rooms(people: People, size: int, seed: int) -> tuple[Room, ...]:
     waiting: list[list[int]] = [[] for _ in range(people.servers)]
     full: list[tuple[int, list[int]]] = []
     for user in order:
+        if user in without:
+            continue
         home = people.server_of(user)
         host = drawn.choice([home, *people.neighbours[home]])
         waiting[host].append(user)

@@ -1,13 +1,14 @@
 """One user's session, over all the connections that carry it.
 
-    offline --connect--> online --connection lost--> returning --resumed, or anew--> online --leave--> offline
+    offline --connect--> online --connection lost--> returning --resumed, or anew--> online --leave, retire--> offline
 
 Rules:
 - what is sent while no connection stands is kept and sent upon return;
 - a resumed session sends again what the server does not have, and nothing else (XEP-0198 section 5);
 - where the server resumes nothing, the user logs in anew and sends again what was never acknowledged: whether it
   had come the server alone knows, and the judge counts it if it comes twice;
-- one who cannot return within PATIENCE is gone, which is told once.
+- one who cannot return within PATIENCE is gone, which is told once;
+- one who retires leaves nothing behind that would come twice or never, `leave` is for the end of all.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ LOGIN_PATIENCE = 30.0  # seconds for one login: a server that makes accounts or 
 FIRST_DELAY = 0.1  # seconds before the first attempt to return; doubled each time, and dealt out by chance
 LONGEST_DELAY = 5.0
 PATIENCE = 60.0  # seconds of attempts until a user is given up
+POLL = 0.01  # seconds between two looks
 
 
 @dataclass
@@ -50,7 +52,9 @@ class Common:
 class Session:
     """A user; `number` is the one in the load, of all workers."""
 
-    __slots__ = ("_common", "_kept", "_management", "_ready", "_returning", "_wire", "endpoint", "number", "user")
+    __slots__ = (
+        "_common", "_kept", "_management", "_ready", "_retiring", "_returning", "_wire", "endpoint", "number", "user"
+    )  # fmt: skip
 
     def __init__(self, common: Common, number: int, user: str, endpoint: Endpoint) -> None:
         self.number, self.user, self.endpoint = number, user, endpoint
@@ -60,11 +64,20 @@ class Session:
         self._kept: list[bytes] = []  # sent while there was neither connection nor management
         self._ready: asyncio.Future[None] | None = None
         self._returning: asyncio.Task[None] | None = None
+        self._retiring = False
 
     @property
     def online(self) -> bool:
         """Whether what is sent now goes out now."""
-        return self._wire is not None
+        return self._wire is not None and not self._retiring
+
+    async def is_online(self) -> None:
+        """Return once the session is online. Raises PeerError if that takes too long."""
+        deadline = asyncio.get_running_loop().time() + PATIENCE
+        while not self.online:
+            if asyncio.get_running_loop().time() > deadline:
+                raise PeerError("not-online")
+            await asyncio.sleep(POLL)
 
     @property
     def context(self) -> ssl.SSLContext | None:
@@ -76,10 +89,17 @@ class Session:
 
         Raises PeerError, OSError, TimeoutError.
         """
-        await self._login()
+        if await self._login():  # a logout that broke off was resumed: it had gone as far as unavailable
+            await self._told(stanzas.PRESENCE)
 
     def send(self, stanza: bytes) -> None:
         """Send a stanza, or keep it until the session is online again."""
+        if self._retiring:
+            self._kept.append(stanza)
+        else:
+            self._put(stanza)
+
+    def _put(self, stanza: bytes) -> None:
         wire, management = self._wire, self._management
         if management is not None:
             if management.sent(stanza) and wire is not None:
@@ -109,6 +129,38 @@ class Session:
             wire.write(stanzas.CLOSE)
             wire.close()
         return wire
+
+    async def retire(self) -> None:
+        """Log out so that all the server had for the user has come; what is sent meanwhile is kept for the return.
+
+        Unavailable first: what comes later is kept for the next session (RFC 6121 section 8.5.2.2.1). The server's word
+        that it has that comes behind everything that it sent before. Then our word that we have all of it (XEP-0198
+        section 4), or it would come once more. Where the connection breaks meanwhile, `connect` resumes it.
+        """
+        wire = self._wire
+        if wire is None:
+            return
+        self._retiring = True
+        try:
+            async with asyncio.timeout(LOGIN_PATIENCE):
+                await self._told(stanzas.UNAVAILABLE)
+                if self._management is not None:
+                    wire.write(stanzas.answer(self._management.handled % MODULO))
+                wire.write(stanzas.CLOSE)
+                while not wire.closed:  # noqa: ASYNC110 - what comes until then counts
+                    await asyncio.sleep(POLL)
+        except PeerError:  # it broke: what was on its way is the resumed session's
+            return
+        finally:
+            self._wire, self._retiring = None, False
+            wire.abort("logged out")
+        if self._management is not None:
+            self._kept = self._management.unacknowledged + self._kept
+            self._management = None
+
+    def come_back(self, reason: str) -> None:
+        """Log in again by itself, as after a connection that was lost."""
+        self._returning = asyncio.get_running_loop().create_task(self._return(reason))
 
     # -- login
 
@@ -157,7 +209,7 @@ class Session:
         self._kept = before + self._kept
         self._wire = wire
         wire.serve(self._message, self._element, self._lost)
-        await self._available(wire)
+        await self._told(stanzas.PRESENCE)
         kept, self._kept = self._kept, []
         for stanza in kept:
             self.send(stanza)
@@ -171,15 +223,17 @@ class Session:
         resumes = enabled.attributes.get("resume") in ("true", "1")
         return Management(enabled.attributes.get("id", "") if resumes else "")
 
-    async def _available(self, wire: Wire) -> None:
-        """Send presence; with management returns once the server has it."""
-        self.send(stanzas.PRESENCE)
-        if self._management is None or not self._management.ask():
+    async def _told(self, presence: bytes) -> None:
+        """Send presence; with management returns once the server has it. Raises PeerError if the connection breaks."""
+        self._put(presence)
+        if self._wire is None or self._management is None or not self._management.ask():
             return
         self._ready = asyncio.get_running_loop().create_future()
-        wire.write(stanzas.REQUEST)
-        await self._ready
-        self._ready = None
+        self._wire.write(stanzas.REQUEST)
+        try:
+            await self._ready
+        finally:
+            self._ready = None
 
     # -- what comes
 
@@ -193,8 +247,9 @@ class Session:
         if name in ("iq", "presence", "message"):
             if management is not None:
                 management.handled += 1
-            if name == "iq" and element.attributes.get("type") in ("get", "set"):
-                self.send(stanzas.refusal(element.attributes))
+            asked = element.attributes.get("type")
+            if name == "iq" and asked in ("get", "set") and not (asked == "set" and _is_push(element)):
+                self._put(stanzas.refusal(element.attributes))
             else:
                 self._common.on_stanza(self, element)
         elif name == "r" and management is not None and self._wire is not None:
@@ -212,11 +267,11 @@ class Session:
         if self._wire is None:
             return
         self._wire = None
-        if self._ready is not None:  # the login under way tells of it
+        if self._ready is not None:  # the login or logout under way tells of it
             if not self._ready.done():
                 self._ready.set_exception(PeerError(reason))
-            return
-        self._returning = asyncio.get_running_loop().create_task(self._return(reason))
+        elif not self._retiring:
+            self.come_back(reason)
 
     async def _return(self, reason: str) -> None:
         loop, common = asyncio.get_running_loop(), self._common
@@ -233,6 +288,12 @@ class Session:
             else:
                 common.on_return(self, resumed)
                 return
+
+
+def _is_push(element: Element) -> bool:
+    """Whether a server's request says what is new in the roster (RFC 6121 section 2.1.6)."""
+    query = element.find("query")
+    return query is not None and query.attributes.get("xmlns") == "jabber:iq:roster"
 
 
 def _unheard(_: object) -> None:

@@ -25,6 +25,7 @@ LATEST = 0xFFFFFFFF
 WARMUP = 1  # due before the steady state: delivered, not judged
 ROOM = 2  # the target is a room's number, not a user's
 ANSWER = 4  # closed model: the receiver's word to a sender of another worker that the message came
+PRESENCES = 8  # a presence, for everybody who is subscribed to the sender; the target is the sender
 
 STREAMS = "http://etherx.jabber.org/streams"
 MANAGEMENT = "urn:xmpp:sm:3"  # XEP-0198
@@ -35,6 +36,7 @@ UPLOAD = "urn:xmpp:http:upload:0"  # XEP-0363
 
 STARTTLS = f"<starttls xmlns='{TLS}'/>".encode()
 PRESENCE = b"<presence/>"
+UNAVAILABLE = b"<presence type='unavailable'/>"
 CLOSE = b"</stream:stream>"
 ENABLE = f"<enable xmlns='{MANAGEMENT}' resume='true'/>".encode()
 REQUEST = f"<r xmlns='{MANAGEMENT}'/>".encode()
@@ -117,9 +119,9 @@ def message_rest(size: int) -> bytes:
     return b"'><body>" + b"x" * size + b"</body></message>" if size else b"'><body/></message>"
 
 
-def presence(identity: bytes) -> bytes:
-    """Available presence with an id: the server sends it to the user's own resource too (RFC 6121 section 4.4.2)."""
-    return b"<presence id='" + identity + b"'/>"
+def presence(identity: bytes, away: bool = False) -> bytes:
+    """Presence with an id, to all who are subscribed and to the user's own resource (RFC 6121 section 4.4.2)."""
+    return b"<presence id='%b'>%b</presence>" % (identity, b"<show>away</show>" if away else b"")
 
 
 def join(room: str, nick: str) -> bytes:
@@ -133,6 +135,18 @@ def join(room: str, nick: str) -> bytes:
 def roster(identity: bytes) -> bytes:
     """A request for the roster (RFC 6121 section 2.1.3)."""
     return b"<iq type='get' id='" + identity + b"'><query xmlns='jabber:iq:roster'/></iq>"
+
+
+def roster_name(identity: bytes, jid: str, name: str) -> bytes:
+    """A contact gets a name (RFC 6121 section 2.4)."""
+    item = f"<item jid={quoted(jid)} name={quoted(name)}/>".encode()
+    return b"<iq type='set' id='" + identity + b"'><query xmlns='jabber:iq:roster'>" + item + b"</query></iq>"
+
+
+def accepted(request: dict[str, str]) -> bytes:
+    """The answer to a request that is granted, such as a roster push."""
+    to = f" to={quoted(request['from'])}" if "from" in request else ""
+    return f"<iq type='result' id={quoted(request.get('id', ''))}{to}/>".encode()
 
 
 def archive(identity: bytes, page: int) -> bytes:

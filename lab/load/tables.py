@@ -24,9 +24,11 @@ def counts(tally: Tally) -> dict[str, Any]:
     """What was counted, bounces by their sum."""
     return {
         "sent": tally.sent,
+        "expected": tally.expected,
         "received": tally.received,
         "lost": tally.lost,
         "bounced": tally.bounced.total(),
+        "both": tally.both,
         "duplicates": tally.duplicates,
         "out_of_order": tally.out_of_order,
     }

@@ -9,20 +9,23 @@ from typing import Any
 from lab.load.histogram import Histogram
 
 #: Counted figures, by the name that they have in JSON and CSV.
-COUNTS = ("sent", "received", "lost", "duplicates", "out_of_order")
+COUNTS = ("sent", "expected", "received", "lost", "both", "duplicates", "out_of_order")
 
 
 class Tally:
     """One route: how many were sent and received, what went wrong, how long it took to the receiver's hands.
 
-    `lost` never came although the engine waited for it; `bounced` came back as an error, by its condition
-    (RFC 6120 section 8.3.3). A message to a room is received by each of its people, so there `received` exceeds `sent`.
+    `sent` were written, which `expected` receivers should get: a room's message or a presence has several. Of these
+    receipts `lost` never came although the engine waited for it; `bounced` came back as an error, by its condition (RFC
+    6120 section 8.3.3), all of a room's together; `both` came although they bounced. In the end nothing is `pending`.
     """
 
-    __slots__ = ("actual", "bounced", "duplicates", "intended", "lost", "out_of_order", "received", "sent")
+    __slots__ = (
+        "actual", "both", "bounced", "duplicates", "expected", "intended", "lost", "out_of_order", "received", "sent"
+    )  # fmt: skip
 
     def __init__(self) -> None:
-        self.sent = self.received = self.lost = self.duplicates = self.out_of_order = 0
+        self.sent = self.expected = self.received = self.lost = self.both = self.duplicates = self.out_of_order = 0
         self.bounced: Counter[str] = Counter()
         self.intended = Histogram()  # from the time when it was due
         self.actual = Histogram()  # from the time when it was written
@@ -42,8 +45,13 @@ class Tally:
 
     @property
     def deliveries(self) -> int:
-        """Receipts that were to be expected: received, lost or bounced."""
-        return self.received + self.lost + self.bounced.total()
+        """Receipts of which it is known what became: received, lost or bounced."""
+        return self.received + self.lost + self.bounced.total() - self.both
+
+    @property
+    def pending(self) -> int:
+        """Receipts of which it is not known what became; below 0 something was counted too often."""
+        return self.expected - self.deliveries
 
     @property
     def loss(self) -> float:

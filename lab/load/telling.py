@@ -38,14 +38,20 @@ def sentences(kept: Kept) -> list[str]:
         return [*said, "Nothing was measured: the steady state was not reached, or nothing was received."]
     total = result.total
     said.append(
-        f"{result.length:.1f} s of steady state: {total.sent} sent, {total.received} received ({result.rate:.0f}/s), "
+        f"{result.length:.1f} s of steady state: {result.acts} sent, {total.received} received ({result.rate:.0f}/s), "
         f"{total.lost} lost, {total.bounced.total()} bounced, {total.duplicates} came twice, "
         f"{total.out_of_order} out of order."
     )
     if total.bounced:
         said.append("Bounced: " + ", ".join(f"{count} {name}" for name, count in total.bounced.most_common()) + ".")
-    if not kept.settled:
+    said += [
+        f"What became of {count} on {route} is not known." for route, count in kept.unaccounted.items() if count > 0
+    ]
+    said += [f"{-count} on {route} were counted twice." for route, count in kept.unaccounted.items() if count < 0]
+    if not kept.settled and not kept.unaccounted:
         said.append("What was lost is not known: not everybody who carried the load has told what came.")
+    if total.both:
+        said.append(f"{total.both} came although they had bounced.")
     if result.reconnects:
         said.append(f"{result.reconnects} connections broke and were made again.")
     if kept.gone:
@@ -65,7 +71,7 @@ def _head(kept: Kept) -> str:
 
 def _routes(result: Result) -> str:
     """Delays in ms from the intended time, and from the time when a message was written."""
-    head = ["route", "sent", "received", "lost", "bounced", "twice", "per s", "p50", "p95", "p99", "max"]
+    head = ["route", "sent", "expected", "received", "lost", "bounced", "twice", "per s", "p50", "p95", "p99", "max"]
     head += ["written p50", "p95", "p99", "max"]
     slowest = sorted(result.routes, key=lambda name: -result.routes[name].intended.percentile(99))
     shown = sorted(slowest[:LINES])
@@ -76,7 +82,7 @@ def _routes(result: Result) -> str:
 
 
 def _route(name: str, tally: Tally, length: float) -> Row:
-    counts = [tally.sent, tally.received, tally.lost, tally.bounced.total(), tally.duplicates]
+    counts = [tally.sent, tally.expected, tally.received, tally.lost, tally.bounced.total(), tally.duplicates]
     delays = [
         f"{1000 * value:.1f}"
         for histogram in (tally.intended, tally.actual)

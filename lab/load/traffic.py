@@ -6,13 +6,15 @@
     room:size=50          a message to one's room (see lab.load.rooms)
     presence:degree=8     away and back, told to those one knows: in a spike of arrivals a presence storm
     logins                leave and come back
-    roster                ask for one's roster
+    roster                ask for one's roster, or change a name in it
     archive               ask for the last page of one's archive
     upload:size=100KB     upload a file
 
 A mix names its parts with weights: `6*social:degree=8+1*logins+1*archive`. `realistic` and `saturate` are mixes of
 lab.load.profiles. Whoever acts is drawn evenly from the worker's users who can: in `local` everybody who is not alone
-on their server, in `neighbours` everybody whose server is linked to one with users.
+on their server, in `neighbours` everybody whose server is linked to one with users. Where logins are mixed with rooms
+or presences every fourth person goes and comes, and the others are in rooms and change their presence: what is said in
+a room, or a presence, is kept for nobody who is away, as a message is.
 """
 
 from __future__ import annotations
@@ -54,23 +56,45 @@ class Traffic:
     def rooms(self, load: Load, seed: int) -> tuple[Room, ...]:
         """The rooms that must be there and joined; () without room traffic. Takes a look at each user."""
         sizes = [part.number for part in self.parts if part.name == "room"]
-        return rooms(People(load), sizes[0], seed) if sizes else ()
+        return rooms(People(load), sizes[0], seed, without=self.goers(load, seed)) if sizes else ()
+
+    @property
+    def presences(self) -> bool:
+        """Whether presences are drawn, which go to everybody's contacts."""
+        return Kind.PRESENCE in self.kinds
 
     def contacts(self, load: Load, seed: int) -> list[list[int]]:
-        """Who must be subscribed to whom, by user; [] without presence traffic. Draws the whole graph."""
-        degrees = [part.number for part in self.parts if part.name == "presence"]
-        return contacts(People(load), degrees[0], seed) if degrees else []
+        """Who must be subscribed to whom, by user; [] where nobody's roster is needed. Draws the whole graph."""
+        if not self.kinds & {Kind.PRESENCE, Kind.ROSTER}:
+            return []
+        named = {part.name: part.number for part in self.parts if part.name in ("presence", "social")}
+        return contacts(People(load), named.get("presence", named.get("social", _DEGREE)), seed)
+
+    def goers(self, load: Load, seed: int) -> frozenset[int]:
+        """Who logs out and in while others must not, one of four; nobody where it makes no difference."""
+        if Kind.LOGIN not in self.kinds or not self.kinds & {Kind.ROOM, Kind.PRESENCE}:
+            return frozenset()
+        drawn = chance(seed, "goers")
+        firsts = range(0, load.users, _GOERS)
+        return frozenset(first + drawn.randrange(min(_GOERS, load.users - first)) for first in firsts)
 
     def picker(self, load: Load, share: Share, seed: int) -> Picker:
         """A worker's acts. Raises UserError if nobody of that worker could do one of the parts."""
-        people = People(load)
+        people, goers = People(load), self.goers(load, seed)
         draws = []
         for number, part in enumerate(self.parts):
-            place = Place(people, people.owned(share), chance(seed, "traffic", share.index, share.of, number), seed)
+            drawn = chance(seed, "traffic", share.index, share.of, number)
+            place = Place(people, people.owned(share), drawn, seed, goers)
             draws.append(_KINDS[part.name].build(place, part))
         if len(draws) == 1:
             return Picker(draws[0])
         return Picker(mixed(draws, [part.weight for part in self.parts], chance(seed, "mix", share.index, share.of)))
+
+
+#: Contacts of a person on average where only rosters need any.
+_DEGREE = 8
+#: One of so many goes and comes.
+_GOERS = 4
 
 
 @dataclass(frozen=True)

@@ -44,6 +44,9 @@ def verdict(kept: Kept) -> Verdict:
     held = f"kept its bounds ({bounds.words(asked)})" if asked else "had no bounds to keep"
     if kept.interrupted:
         return Verdict("unknown", f"{name} {held} until it was interrupted: {kept.interrupted}.")
+    if kept.unaccounted:
+        several = ", ".join(f"{count:+d} on {route}" for route, count in kept.unaccounted.items())
+        return Verdict("unknown", f"{name}: the counts do not add up ({several}).")
     if not kept.settled:
         return Verdict("unknown", f"{name}: what was lost is not known, for not everybody has told what came.")
     p99 = 1000 * total.intended.percentile(99)

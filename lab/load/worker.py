@@ -1,7 +1,7 @@
 """A load worker: `python -m lab.load.worker`. JSON Lines on standard input and output, a process per core.
 
     in      {"load": {...}, "share": {...}}     first line: lab.load.spec as JSON
-            {"go": null} or {"go": EPOCH}       start at once, or at that moment on the wall clock
+            {"go_ns": N} or {"go_ns": null}     start at that moment of CLOCK_MONOTONIC (clock_gettime(2)), or at once
             {"drained": true}                   all workers' users together have got what was written
             end of input                        stop early; the report still comes
     out     {"event": ..., "worker": ...}       see lab.load.engine; last one is "ended", or
@@ -24,6 +24,9 @@ from typing import Any
 
 from lab.errors import LabError, UserError
 from lab.load.spec import Endpoint, Load, Share
+
+#: Bytes of the first line: the arrivals of a replay are in it.
+LONGEST_LINE = 16 << 20
 
 
 def encode(load: Load, share: Share) -> str:
@@ -48,28 +51,31 @@ class Orders:
 
     def __init__(self) -> None:
         self.stop, self.drained = asyncio.Event(), asyncio.Event()
-        self._go: asyncio.Future[float | None] = asyncio.get_running_loop().create_future()
+        self._go: asyncio.Future[int | None] = asyncio.get_running_loop().create_future()
 
     async def go(self) -> int:
-        """The start, in ns of `perf_counter_ns`; at once when the load was stopped before."""
+        """The start, in ns of `perf_counter_ns`; at once when the load was stopped before.
+
+        That clock is CLOCK_MONOTONIC, the same for all processes and containers of a machine: workers that are given
+        one moment start at one moment, whatever becomes of the wall clock, and one that hears of it late is late.
+        """
         stopped = asyncio.ensure_future(self.stop.wait())
         either: set[asyncio.Future[Any]] = {stopped, self._go}
         await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
         stopped.cancel()
         at = self._go.result() if self._go.done() else None
-        wait = max(0.0, at - time.time()) if at is not None else 0.0
-        return time.perf_counter_ns() + int(wait * 1e9)
+        return time.perf_counter_ns() if at is None else at
 
     def take(self, line: str) -> None:
         """Obey a line. Raises UserError for one that is no order."""
         try:
             order: dict[str, Any] = json.loads(line)
-            at = order.get("go")
-            if not isinstance(at, int | float | None):
-                raise TypeError("go needs a time")  # noqa: TRY301
+            at = order.get("go_ns")
+            if not isinstance(at, int | None):
+                raise TypeError("go_ns needs a time in ns")  # noqa: TRY301
         except (ValueError, TypeError, AttributeError) as error:
             raise UserError(f"a worker does not understand {line[:200]!r}: {error}") from error
-        if "go" in order and not self._go.done():
+        if "go_ns" in order and not self._go.done():
             self._go.set_result(at)
         if order.get("drained"):
             self.drained.set()
@@ -110,7 +116,7 @@ def _engine(load: Load) -> Any:
 
 async def _main() -> int:
     loop = asyncio.get_running_loop()
-    reader = asyncio.StreamReader(limit=1024 * 1024)
+    reader = asyncio.StreamReader(limit=LONGEST_LINE)
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
     failed: LabError | None = None
     try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from lab.plan.layout import Layout
@@ -52,6 +52,16 @@ class Lab:
 
         spec = self.plan.server(server).spec
         await self.operate(server, software(spec.software).accounts(spec.domain, users, self.keys))
+
+    async def rosters(self, server: str, rosters: Mapping[str, Sequence[str]]) -> None:
+        """Give people of a server who are not online these rosters, whole: addresses of contacts by user name.
+
+        Each is subscribed both ways, see `Software.rosters`. Raises PeerError if the server refuses.
+        """
+        from lab.servers import software
+
+        spec = self.plan.server(server).spec
+        await self.operate(server, software(spec.software).rosters(spec.domain, rosters))
 
     async def operate(self, server: str, operations: Sequence[Operation]) -> None:
         """Carry operations out on a running server. Raises PeerError if it refuses."""

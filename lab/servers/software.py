@@ -6,7 +6,7 @@ server is data: an `Operation` that either runtime can carry out.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -124,6 +124,13 @@ class Software(Protocol):
 
     def initial_accounts(self, domain: str, users: Sequence[str], keys: ScramKeys) -> tuple[File, ...]:
         """Files that give a server these accounts when written before its first start."""
+        ...
+
+    def rosters(self, domain: str, rosters: Mapping[str, Sequence[str]]) -> tuple[Operation, ...]:
+        """Operations that give people who are not online these rosters, whole: addresses of contacts by user name.
+
+        Each is subscribed both ways (RFC 6121 section 3); the contact's own roster must say so, too.
+        """
         ...
 
     def flush(self) -> tuple[Operation, ...]:

@@ -5,6 +5,8 @@ None of the lab's modules is in it, so that its feed, its probes and its policy 
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 from lab.servers.common import USUAL_SUBDOMAINS, with_subdomains
 from lab.servers.software import Operation, Refusal
 from lab.topology.spec import Unlinked
@@ -42,6 +44,10 @@ class UnknownSoftware:
     def build(self, prefix: str, libraries: str, source: str, target: str) -> tuple[str, ...] | None:
         """No modules."""
         return None
+
+    def rosters(self, domain: str, rosters: Mapping[str, Sequence[str]]) -> tuple[Operation, ...]:
+        """Nothing is known of how it keeps things."""
+        return ()
 
     def flush(self) -> tuple[Operation, ...]:
         """Nothing is known of how it keeps things."""

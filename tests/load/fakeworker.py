@@ -23,7 +23,7 @@ def main(script: list[Any]) -> None:
 
     def listen() -> None:
         for line in sys.stdin:
-            heard.put(next(iter(json.loads(line))))
+            heard.put(next(iter(json.loads(line))).removesuffix("_ns"))
         os._exit(0)
 
     threading.Thread(target=listen, daemon=True).start()
@@ -52,13 +52,15 @@ def _event(step: Any, index: int) -> dict[str, Any]:
 
 def sample(index: int, until: float = 9.0) -> dict[str, Any]:
     """Of the first second, in which one message was sent and came."""
-    tally = {"sent": 1, "received": 1, "lost": 0, "duplicates": 0, "out_of_order": 0, "bounced": {}}
+    counts = {"sent": 1, "expected": 1, "received": 1, "lost": 0, "both": 0, "duplicates": 0, "out_of_order": 0}
+    tally = {**counts, "bounced": {}}
     return {
         "event": "sample",
         "worker": index,
         "plan": {"workers": 2, "warmup": 0.0, "seconds": 5.0, "tick": 0.005, "expected": None},
         "from": 0.0,
         "to": until,
+        "judged": min(until, 5.0),
         "cpu": 0.1,
         "steady": {"a->b": {**tally, "intended": [1000, 1], "actual": [900, 1]}},
         "warmup": {},

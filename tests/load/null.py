@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from lab.load import preparing
 from lab.load.spec import Endpoint, Load
 from lab.network.authority import Authority
 from lab.plan.model import CertificateRequest
@@ -60,6 +61,18 @@ class Null:
         )
         settings = {"users": 10, "traffic": "local" if len(servers) == 1 else "neighbours", **more}
         return Load(endpoints, password=PASSWORD, authority=self.authority, security=self.security, **settings)
+
+    def rosters(self, load: Load) -> None:
+        """Subscribe the load's people to each other, as a lab's servers are told to."""
+        self.obey(f"rosters {json.dumps(rosters(load))}")
+
+
+def rosters(load: Load) -> dict[str, list[str]]:
+    """Who is subscribed to whom, by address."""
+    found: dict[str, list[str]] = {}
+    for of in preparing.rosters(load).values():
+        found |= of
+    return found
 
 
 @contextlib.contextmanager

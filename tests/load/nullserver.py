@@ -1,13 +1,18 @@
 """A server that does nothing but route, so that a generator's own limit shows: `python -m tests.load.nullserver`.
 
 It speaks as much as a client needs (STARTTLS or direct TLS or neither, PLAIN and SCRAM-SHA-1, bind, stream management
-with resumption) and trusts everybody with PASSWORD. Arguments: JSON {"host", "port", "security", "certificate", "key"}.
+with resumption), keeps messages for who is away, shows presences to contacts, answers for rosters and archives, and
+trusts everybody with PASSWORD. Arguments: JSON {"host", "port", "security", "certificate", "key"}.
 It says "ready PORT" on standard output and obeys lines on standard input, answering each with "done":
 
     stall SECONDS     stand still, connections open
     cut               break all connections; sessions may be resumed
     forget            break all connections, and no session can be resumed
     swallow N / double N    drop, or deliver twice, the next N messages
+    ignore N                show the next N presences to no contact
+    late N                  deliver the next N messages, and say that they cannot be
+    away                    keep nothing for who is away any more
+    rosters JSON            who is subscribed to whom: {"load1@a.example": ["load2@a.example"], ...}
     cpu               answers "cpu SECONDS" of this process
     routed            answers "routed N", messages since the start
 """
@@ -58,6 +63,7 @@ class Account:
         self.handled = self.acknowledged = self.since_asked = 0
         self.out: list[bytes] = []
         self.peer: Peer | None = None
+        self.available = False
 
 
 class World:
@@ -66,8 +72,11 @@ class World:
         self.accounts: dict[bytes, Account] = {}
         self.sessions: dict[bytes, Account] = {}
         self.peers: set[Peer] = set()
-        self.swallow = self.double = 0
+        self.swallow = self.double = self.ignore = self.late = 0
         self.routed = 0
+        self.rosters: dict[bytes, list[bytes]] = {}
+        self.archived: set[bytes] = set()
+        self.offline: dict[bytes, list[bytes]] | None = {}  # None: nothing is kept
 
 
 class Peer(asyncio.BufferedProtocol):
@@ -241,11 +250,18 @@ class Peer(asyncio.BufferedProtocol):
         if world.swallow:
             world.swallow -= 1
             return
-        if account is None:
+        if account is None or world.late:
             identity = re.search(rb"id='([^']*)", stanza)[1]
             error = b"<error type='cancel'><item-not-found xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error>"
             back = b"<message type='error' from='%b' to='%b' id='%b'>%b</message>"
             send(self.account, back % (bare, self.account.jid, identity, error))
+            world.late = max(0, world.late - 1)
+            if account is None:
+                return
+        world.archived.add(bare)
+        if not account.available:
+            if world.offline is not None:
+                world.offline.setdefault(bare, []).append(stanza)
             return
         if world.double:
             world.double -= 1
@@ -265,14 +281,42 @@ class Peer(asyncio.BufferedProtocol):
             self.write(b"<enabled xmlns='urn:xmpp:sm:3' id='%b' resume='true'/>" % account.identity)
         elif element.startswith(b"<iq"):
             account.handled += 1
-            send(account, b"<iq type='result' id='%b'/>" % _ID.match(element)[1])
+            self.asked(element, _ID.match(element)[1])
         elif element.startswith(b"<presence"):
             account.handled += 1
-            send(account, b"<presence from='%b' to='%b'%b" % (account.jid, account.jid, element[9:]))
+            self.presence(element)
         elif element.startswith(b"</stream"):
+            account.available = False
             world.sessions.pop(account.identity, None)
             self.write(b"</stream:stream>")
             self.transport.close()
+
+    def asked(self, element: bytes, identity: bytes) -> None:
+        account, world = self.account, self.world
+        bare, inside = account.jid.partition(b"/")[0], b""
+        if b"jabber:iq:roster" in element and b"type='set'" in element:
+            push = element[element.index(b"<query") : element.index(b"</iq>")]
+            send(account, b"<iq type='set' id='push'>%b</iq>" % push)
+        elif b"jabber:iq:roster" in element:
+            items = (b"<item jid='%b' subscription='both'/>" % one for one in world.rosters.get(bare, []))
+            inside = b"<query xmlns='jabber:iq:roster'>%b</query>" % b"".join(items)
+        elif b"urn:xmpp:mam:2" in element and bare in world.archived:
+            inside = b"<fin xmlns='urn:xmpp:mam:2'><set><first>1</first></set></fin>"
+        send(account, b"<iq type='result' id='%b'>%b</iq>" % (identity, inside))
+
+    def presence(self, element: bytes) -> None:
+        account, world = self.account, self.world
+        bare = account.jid.partition(b"/")[0]
+        account.available = b"type='unavailable'" not in element
+        for other in world.rosters.get(bare, []) if not world.ignore else ():
+            contact = world.accounts.get(other)
+            if contact is not None and contact.available:
+                send(contact, b"<presence from='%b' to='%b'%b" % (account.jid, other, element[9:]))
+        world.ignore = max(0, world.ignore - 1)
+        send(account, b"<presence from='%b' to='%b'%b" % (account.jid, account.jid, element[9:]))
+        if account.available and world.offline:
+            for stanza in world.offline.pop(bare, []):
+                send(account, stanza)
 
     def acknowledge(self, element: bytes) -> None:
         account = self.account
@@ -301,8 +345,12 @@ def obey(world: World, line: str) -> str:
             world.sessions.clear()
         for peer in list(world.peers):
             peer.transport.abort()
-    elif word in ("swallow", "double"):
+    elif word in ("swallow", "double", "ignore", "late"):
         setattr(world, word, int(value))
+    elif word == "away":
+        world.offline = None
+    elif word == "rosters":
+        world.rosters = {one.encode(): [b.encode() for b in others] for one, others in json.loads(value).items()}
     elif word == "cpu":
         return f"cpu {time.process_time()}"
     elif word == "routed":

@@ -33,6 +33,7 @@ class Worker:
 
     def __init__(self, index: int = 0, of: int = 1, load: Load = LOAD) -> None:
         self.clock = Clock()
+        self.warmup = load.warmup
         self.recorder = Recorder(load, Share(index, of), clock=self.clock)
         self.recorder.start()
 
@@ -43,8 +44,9 @@ class Worker:
 
     def message(self, elapsed: float, delay: float = 0.01, route: str = "a->b") -> None:
         """A message due, sent 1 ms later, and received `delay` after it was due."""
-        self.at(elapsed + 0.001).sent(route, elapsed, elapsed + 0.001)
-        self.at(elapsed + delay).received(route, delay, delay - 0.001)
+        warmup = elapsed < self.warmup
+        self.at(elapsed + 0.001).sent(route, warmup)
+        self.at(elapsed + delay).received(route, warmup, delay, delay - 0.001)
 
     def take(self, elapsed: float) -> dict[str, Any]:
         """A sample at a time of the load; CPU of this process is none of the test's business."""

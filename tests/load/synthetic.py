@@ -22,13 +22,14 @@ def result(
     """A load of four seconds without warm-up in which all but the last hundredth took a tenth of p99."""
     received = max(1, int(rate * SECONDS))
     tally = Tally()
-    tally.sent, tally.received, tally.lost = received + lost, received, lost
+    tally.sent = tally.expected = received + lost
+    tally.received, tally.lost = received, lost
     for number in range(200):
         delay = p99 if number >= 196 else p99 / 10
         tally.intended.record(delay)
         tally.actual.record(delay)
     plan = {"workers": 1, "warmup": 0.0, "seconds": float(SECONDS), "tick": 0.005, "expected": rate * SECONDS}
-    seconds = {n: Second(1.0, Tally(), cpu={"worker 0": worker}) for n in range(SECONDS)}
+    seconds = {n: Second(1.0, 1.0, Tally(), cpu={"worker 0": worker}) for n in range(SECONDS)}
     usage = {
         name: [Usage(0.0, 0.0, 1), Usage(float(SECONDS), used * SECONDS, 1)] for name, used in (cores or {}).items()
     }

@@ -210,17 +210,81 @@ async def test_stopped_early_it_still_reports(null: Null) -> None:
     assert time.monotonic() - began < 5
     assert told.ended["drained"]
     assert 0 < told.result.total.received < 400
+    assert told.result.unaccounted() == {}
 
 
-@pytest.mark.parametrize("traffic", ["presence", "roster", "archive", "logins"])
-async def test_requests_are_timed_until_their_answer(null: Null, traffic: str) -> None:
-    load = null.load(**{**QUICK, "traffic": traffic, "arrivals": "50/s"})
-    told = await driven(load)
-    (tally,) = told.result.routes.values()
-    assert tally.sent == 25
-    assert tally.received + tally.bounced.total() == 25
-    assert tally.received > 15  # a user who is just logging in again cannot do so once more
-    assert told.ended["drained"]
+async def test_a_drain_that_takes_long_is_no_steady_state(null: Null, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stopped after a second, drained for 1.5 s because something is missing: the rate is that of the first second."""
+    monkeypatch.setattr(engine, "DRAIN", 1.5)
+    stop = asyncio.Event()
+
+    async def interrupt() -> None:
+        await asyncio.sleep(0.4)
+        null.obey("swallow 3")
+        await asyncio.sleep(0.8)
+        stop.set()
+
+    told = await driven(null.load(**{**QUICK, "seconds": 60.0}), interrupt, stop=stop)
+    result = told.result
+    assert (told.ended["drained"], result.total.lost) == (False, 3)
+    assert result.length == pytest.approx(1.0, abs=0.1)
+    assert result.total.sent / result.length == pytest.approx(400, rel=0.05)
+    assert result.unaccounted() == {}
+
+
+async def test_stopped_before_the_steady_state_all_is_of_the_warm_up(
+    null: Null, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "DRAIN", 0.3)
+    stop = asyncio.Event()
+
+    async def interrupt() -> None:
+        null.obey("swallow 4")
+        await asyncio.sleep(0.4)
+        stop.set()
+
+    told = await driven(null.load(**{**QUICK, "warmup": 30.0}), interrupt, stop=stop)
+    result = told.result
+    assert (result.length, result.routes) == (0.0, {})
+    assert result.warmup["local"].lost == 4
+    assert result.unaccounted() == {}
+
+
+async def test_what_the_warm_up_loses_is_no_loss_of_the_steady_state(
+    null: Null, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "DRAIN", 0.3)
+
+    async def swallow() -> None:
+        null.obey("swallow 5")
+
+    result = (await driven(null.load(**{**QUICK, "warmup": 1.0}), swallow)).result
+    assert (result.total.sent, result.total.received, result.total.lost) == (200, 200, 0)
+    assert result.warmup["local"].lost == 5
+    assert result.unaccounted() == {}
+
+
+@pytest.mark.parametrize("arrivals", ["400/s", "closed:think=0s"])
+async def test_stopped_before_the_start_nothing_is_written(null: Null, arrivals: str) -> None:
+    stop = asyncio.Event()
+
+    async def go() -> int:
+        stop.set()
+        return time.perf_counter_ns()
+
+    told = await driven(null.load(**{**QUICK, "arrivals": arrivals}), stop=stop, go=go)
+    assert told.ended["expected"] == 0
+
+
+async def test_what_came_although_it_bounced_is_said(null: Null) -> None:
+    async def late() -> None:
+        await asyncio.sleep(0.4)
+        null.obey("late 6")
+
+    told = await driven(null.load(**QUICK), late)
+    total = told.result.total
+    assert (total.received, total.bounced, total.both) == (total.sent, {"item-not-found": 6}, 6)
+    assert told.result.unaccounted() == {}
 
 
 async def test_ports_are_counted_before(null: Null) -> None:

@@ -11,61 +11,101 @@ from hypothesis import strategies as st
 from lab.errors import PeerError
 from lab.load.ledger import LATE, NEW, TWICE, Ledger, Missing, settle
 from lab.load.management import ASK_EVERY, MODULO, Management
+from lab.load.stanzas import PRESENCES, ROOM, WARMUP
 
 
-def nobody(room: int) -> tuple[int, ...]:
-    raise AssertionError(f"room {room}")
+def nobody(flags: int, target: int) -> tuple[int, ...]:
+    raise AssertionError((flags, target))
 
 
 def test_order_and_duplicates() -> None:
     ledger = Ledger()
-    assert [ledger.send(1, 2) for _ in range(5)] == [0, 1, 2, 3, 4]
-    assert [ledger.come(1, 2, n) for n in (0, 2, 1, 1, 2, 4)] == [NEW, NEW, LATE, TWICE, TWICE, NEW]
+    assert [ledger.send(0, 1, 2) for _ in range(5)] == [0, 1, 2, 3, 4]
+    assert [ledger.come(0, 1, 2, n) for n in (0, 2, 1, 1, 2, 4)] == [NEW, NEW, LATE, TWICE, TWICE, NEW]
     assert list(ledger.missing(nobody)) == [Missing(1, 2, None, 3)]
 
 
 def test_pairs_are_apart() -> None:
     ledger = Ledger()
     for sender, target in ((1, 2), (2, 1), (1, 3)):
-        ledger.send(sender, target)
-    assert ledger.come(1, 2, 0) == NEW
+        ledger.send(0, sender, target)
+    assert ledger.come(0, 1, 2, 0) == NEW
     assert {(one.sender, one.receiver) for one in ledger.missing(nobody)} == {(2, 1), (1, 3)}
+
+
+def test_the_warm_up_is_apart() -> None:
+    ledger = Ledger()
+    assert ledger.send(0, 1, 2) == ledger.send(WARMUP, 1, 2) == 0
+    assert ledger.come(0, 1, 2, 0) == NEW
+    assert list(ledger.missing(nobody)) == [Missing(1, 2, None, 0, warmup=True)]
 
 
 def test_a_room_is_not_the_user_of_that_number_and_each_receiver_counts() -> None:
     ledger = Ledger()
-    assert ledger.send(1, 2) == ledger.send(1, 2, room=True) == 0
-    assert ledger.come(1, 2, 0) == NEW
-    assert [ledger.come(1, 2, 0, room_receiver=user) for user in (0, 1, 0)] == [NEW, NEW, TWICE]
-    assert list(ledger.missing(lambda room: (0, 1, 5))) == [Missing(1, 5, 2, 0)]
+    assert ledger.send(0, 1, 2) == ledger.send(ROOM, 1, 2) == ledger.send(PRESENCES, 1, 2) == 0
+    assert ledger.come(0, 1, 2, 0) == NEW
+    for flags in (ROOM, PRESENCES):
+        assert [ledger.come(flags, 1, 2, 0, receiver=user) for user in (0, 1, 0)] == [NEW, NEW, TWICE]
+    assert list(ledger.missing(lambda flags, target: (0, 1, 5))) == [
+        Missing(1, 5, 2, 0), Missing(1, 5, None, 0, presence=True)
+    ]  # fmt: skip
 
 
 def test_what_bounced_is_not_missing() -> None:
     ledger = Ledger()
     for _ in range(3):
-        ledger.send(1, 2)
-    assert ledger.bounce(1, 2, 1)
-    assert not ledger.bounce(1, 2, 1)
-    ledger.come(1, 2, 2)
+        ledger.send(0, 1, 2)
+    assert ledger.bounce(0, 1, 2, 1)
+    assert not ledger.bounce(0, 1, 2, 1)
+    ledger.come(0, 1, 2, 2)
     assert [one.sequence for one in ledger.missing(nobody)] == [0]
+    assert list(ledger.both(nobody)) == []
 
 
-MESSAGES = st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5)), max_size=60)
+def test_a_presence_that_one_server_returns_is_missing_nowhere_else() -> None:
+    ledger = Ledger()
+    ledger.send(PRESENCES, 1, 1)
+    ledger.bounce(PRESENCES, 1, 1, 0, receiver=5)
+    assert [one.receiver for one in ledger.missing(lambda flags, target: (5, 6))] == [6]
+
+
+def test_what_came_and_bounced_is_known_from_all_books_together() -> None:
+    sender, receiver = Ledger(), Ledger()
+    for number in range(4):
+        sender.send(0, 1, 2)
+        receiver.come(0, 1, 2, number)
+    sender.bounce(0, 1, 2, 1)
+    sender.bounce(0, 1, 2, 3)
+    receiver.gaps[1 << 32 | 2] = {3}
+    assert list(sender.both(nobody)) == []
+    whole = settle([*sender.entries(), *receiver.entries()])
+    assert list(whole.both(nobody)) == [Missing(1, 2, None, 1)]
+    assert list(whole.missing(nobody)) == []
+
+
+MESSAGES = st.lists(st.tuples(st.sampled_from([0, WARMUP]), st.integers(0, 5), st.integers(0, 5)), max_size=60)
 
 
 @given(MESSAGES, st.data(), st.integers(1, 3))
-def test_any_loss_is_found_over_any_number_of_workers(
-    messages: list[tuple[int, int]], data: st.DataObject, workers: int
+def test_the_books_balance_whatever_is_lost_doubled_or_returned(
+    messages: list[tuple[int, int, int]], data: st.DataObject, workers: int
 ) -> None:
     ledgers = [Ledger() for _ in range(workers)]
-    sent = [(sender, target, ledgers[sender % workers].send(sender, target)) for sender, target in messages]
+    sent = [(flags, a, b, ledgers[a % workers].send(flags, a, b)) for flags, a, b in messages]
     came = data.draw(st.permutations(sent)) if sent else []
     kept = came[: data.draw(st.integers(0, len(came)))]
-    for sender, target, number in [*kept, *kept[:3]]:
-        ledgers[target % workers].come(sender, target, number)
+    back = data.draw(st.lists(st.sampled_from(sent), unique=True)) if sent else []
+    for flags, a, b, number in [*kept, *kept[:3]]:
+        ledgers[b % workers].come(flags, a, b, number)
+    for flags, a, b, number in back:
+        ledgers[a % workers].bounce(flags, a, b, number)
     entries = [json.loads(json.dumps(entry)) for ledger in ledgers for entry in ledger.entries()]
-    found = {(one.sender, one.receiver, one.sequence) for one in settle(entries).missing(nobody)}
-    assert found == {*sent} - {*kept}
+    whole = settle(entries)
+    missing = {(WARMUP * one.warmup, one.sender, one.receiver, one.sequence) for one in whole.missing(nobody)}
+    both = {(WARMUP * one.warmup, one.sender, one.receiver, one.sequence) for one in whole.both(nobody)}
+    assert missing == {*sent} - {*kept} - {*back}
+    assert both == {*kept} & {*back}
+    assert len(sent) + len(both) == len(kept) + len(back) + len(missing)
 
 
 def test_management_keeps_what_is_not_acknowledged() -> None:

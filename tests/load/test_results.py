@@ -4,16 +4,24 @@ import csv
 import io
 import json
 import random
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from lab.errors import UserError
+from lab.load.conductor import Outcome
+from lab.load.job import Job
 from lab.load.judging import verdict_of_limits
-from lab.load.results import Result, Usage, merge
+from lab.load.keeping import Keeper, read
+from lab.load.results import Recorder, Result, Usage, merge
+from lab.load.spec import Share
 from lab.load.tables import by_route, by_second, to_csv
-from load.samples import Worker, steady_run
+from lab.load.telling import sentences
+from lab.load.verdict import verdict
+from load.samples import LOAD, Clock, Worker, steady_run
 
 SAMPLES = steady_run(0, 2) + steady_run(1, 2, delay=0.03)
 
@@ -30,13 +38,13 @@ def test_the_steady_state_is_apart_from_the_warm_up() -> None:
 
 def test_a_message_belongs_where_it_was_due() -> None:
     one = Worker()
-    one.at(1.9).sent("local", 1.9, 1.9)
-    one.at(3.5).received("local", 1.6, 1.6)  # due in the warm-up, received in the steady state
-    one.at(5.0).lost("local", age=3.5)
-    one.at(5.0).lost("local", age=2.5)
-    one.at(5.0).bounced("local", "remote-server-timeout", age=3.1)
-    one.at(5.0).duplicate("local")
-    one.at(5.0).out_of_order("local")
+    one.at(1.9).sent("local", True)
+    one.at(3.5).received("local", True, 1.6, 1.6)  # due in the warm-up, received in the steady state
+    one.at(5.0).lost("local", True)
+    one.at(5.0).lost("local", False)
+    one.at(5.0).bounced("local", True, "remote-server-timeout")
+    one.at(5.0).duplicate("local", False)
+    one.at(5.0).out_of_order("local", False)
     one.recorder.reconnect()
     result = merge([one.take(5.0)])
     warm, steady = result.warmup["local"], result.routes["local"]
@@ -45,15 +53,73 @@ def test_a_message_belongs_where_it_was_due() -> None:
     assert (steady.duplicates, steady.out_of_order, result.reconnects) == (1, 1, 1)
 
 
-def test_before_the_start_everything_is_warm_up() -> None:
-    from lab.load.results import Recorder
-    from lab.load.spec import Share
-    from load.samples import LOAD, Clock
-
+def test_before_the_start_no_second_is_judged() -> None:
     recorder = Recorder(LOAD, Share(), clock=Clock())
-    recorder.sent("login", 5.0, 5.0)
+    recorder.sent("login", True)
     sample = recorder.take()
     assert (sample["from"], sample["to"], list(sample["warmup"]), sample["steady"]) == (0, 0, ["login"], {})
+    assert sample["judged"] == 0
+
+
+def test_seconds_in_which_nothing_is_written_any_more_are_not_the_steady_state() -> None:
+    """Stopped at second 3.5 of 6, drained until 9: the rate is what was received in 1.5 s, the CPU that of 1.5 s."""
+    one, samples = Worker(), []
+    for second in range(9):
+        for number in range(100):
+            if second + number / 100 < 3.5:
+                one.message(second + number / 100)
+        if second == 3:
+            one.at(3.5).end()
+        samples.append(one.take(second + 1.0))
+    result = merge(samples)
+    assert result.length == pytest.approx(1.5)
+    assert result.rate == pytest.approx(100.0)
+    assert [*result.steady] == [2, 3]
+    assert result.cores() == pytest.approx({"worker 0": 0.25})
+    result.usage["a"] = [Usage(float(at), min(at, 3.5) * 1.5, 1) for at in range(9)]
+    assert result.cores()["a"] == pytest.approx(1.5)
+    assert [row["phase"] for row in by_second(result)] == ["warmup"] * 2 + ["steady"] * 2 + ["after"] * 5
+
+
+def test_parts_of_a_second_count_as_parts() -> None:
+    one = Worker(load=replace(LOAD, warmup=0.5, seconds=1.2))
+    one.message(0.7)
+    result = merge([one.take(1.0), one.take(2.0)])
+    assert result.length == pytest.approx(1.2)
+    assert result.used() == pytest.approx({"worker 0": 0.25 * 1.2})
+
+
+def test_the_books_must_balance() -> None:
+    one = Worker()
+    one.at(3.0).sent("room", False, 5)
+    one.recorder.sent("local", True)
+    for _ in range(3):
+        one.recorder.received("room", False, 0.01, 0.01)
+    assert merge([one.take(3.5)]).unaccounted() == {"room": 2, "warm-up local": 1}
+    one = Worker()
+    one.at(3.0).sent("room", False, 5)
+    for _ in range(3):
+        one.recorder.received("room", False, 0.01, 0.01)
+    one.recorder.bounced("room", False, "not-acceptable", 2)
+    result = merge([one.take(3.5)])
+    assert result.unaccounted() == {}
+    result.routes["room"].received += 1
+    assert result.unaccounted() == {"room": -1}
+    result.routes["room"].both += 1
+    assert result.unaccounted() == {}
+
+
+def test_what_does_not_add_up_makes_a_load_unknown(tmp_path: Path) -> None:
+    job = Job("x", {}, folder=tmp_path)
+    good, wrong = merge(steady_run()), merge(steady_run())
+    wrong.routes["a->b"].received -= 3
+    for result, settled, verdict_is in ((good, True, "valid"), (wrong, False, "unknown")):
+        with Keeper(job) as keeper:
+            keeper.finish(Outcome(result, drained=True, settled=True))
+        kept = read(tmp_path)
+        assert (kept.settled, verdict(kept).value) == (settled, verdict_is)
+    assert kept.unaccounted == {"a->b": 3}
+    assert "What became of 3 on a->b is not known." in sentences(kept)
 
 
 def test_a_take_starts_anew() -> None:
@@ -67,9 +133,8 @@ def test_shares_of_what_was_expected() -> None:
     one = Worker()
     for _ in range(97):
         one.message(3.0)
-    one.at(4.0).lost("a->b", 1.0)
-    one.recorder.lost("a->b", 1.0)
-    one.recorder.bounced("a->b", "resource-constraint", 1.0)
+    one.at(4.0).lost("a->b", False, 2)
+    one.recorder.bounced("a->b", False, "resource-constraint")
     total = merge([one.take(4.0)]).total
     assert (total.deliveries, total.loss, total.failed) == (100, 0.02, 0.03)
 
@@ -107,8 +172,8 @@ def test_json_and_back() -> None:
     again = Result.from_json(json.loads(text))
     assert again == result
     assert json.dumps(again.to_json()) == text
-    with pytest.raises(UserError, match="version 1"):
-        Result.from_json({**result.to_json(), "version": 2})
+    with pytest.raises(UserError, match="version 2"):
+        Result.from_json({**result.to_json(), "version": 1})
 
 
 def test_what_it_cost() -> None:

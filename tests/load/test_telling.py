@@ -34,7 +34,7 @@ def test_a_report_has_routes_machines_links_and_sentences(tmp_path: Path) -> Non
     lines = told.splitlines()
     assert lines[0] == "lab: 5 users, 4 s after 0 s of warm-up, 1 worker"
     (route,) = [line.split() for line in lines if line.startswith("a->b ") and " 402 " in line]
-    assert route[1:6] == ["402", "400", "2", "0", "0"]
+    assert route[1:7] == ["402", "402", "400", "2", "0", "0"]
     (server,) = [line.split() for line in lines if line.startswith("a  ")]
     assert server == ["a", "0.50", "5.000", "0", "MiB"]
     assert any(line.split() == ["worker", "0", "0.30", "3.000", "7", "MiB"] for line in lines)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from lab.servers.common import hint, with_subdomains
 from lab.servers.conventions import FEED, OUTPUT
 from lab.servers.ejabberd.accounts import INITIAL, accounts_json
 from lab.servers.ejabberd.config import SOCKET, configuration, inetrc, messages
 from lab.servers.ejabberd.launch import command, compile_command, environment
+from lab.servers.ejabberd.rosters import rosters_json
 from lab.servers.software import Blueprint, File, HttpCall, Operation, Refusal, Rendered, ScramKeys
 from lab.topology.spec import Unlinked
 
@@ -67,6 +68,10 @@ class Ejabberd:
     def initial_accounts(self, domain: str, users: Sequence[str], keys: ScramKeys) -> tuple[File, ...]:
         """A file that the lab's module reads before it says that the server has started."""
         return (File(INITIAL, accounts_json(users, keys)),)
+
+    def rosters(self, domain: str, rosters: Mapping[str, Sequence[str]]) -> tuple[Operation, ...]:
+        """One call to the lab's module."""
+        return (HttpCall(SOCKET, "/rosters", rosters_json(rosters)),)
 
     def flush(self) -> tuple[Operation, ...]:
         """One call to the lab's module: mnesia by itself writes seconds later."""

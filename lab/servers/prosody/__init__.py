@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from lab.servers.common import hint, with_subdomains
 from lab.servers.conventions import FEED, LOG, OUTPUT
 from lab.servers.prosody.accounts import account_files
 from lab.servers.prosody.config import SOCKET, configuration
 from lab.servers.prosody.launch import command, environment
+from lab.servers.prosody.rosters import roster_files
 from lab.servers.software import Blueprint, File, Operation, Refusal, Rendered, ScramKeys, WriteFiles
 from lab.topology.spec import Unlinked
 
@@ -65,6 +66,10 @@ class Prosody:
     def initial_accounts(self, domain: str, users: Sequence[str], keys: ScramKeys) -> tuple[File, ...]:
         """The same files."""
         return account_files(domain, users, keys)
+
+    def rosters(self, domain: str, rosters: Mapping[str, Sequence[str]]) -> tuple[Operation, ...]:
+        """Files of its internal storage, and a stamp that makes it forget those in its memory."""
+        return (WriteFiles(roster_files(domain, rosters)),)
 
     def flush(self) -> tuple[Operation, ...]:
         """Prosody writes an archive as it goes, before the next stanza."""

@@ -16,6 +16,8 @@ from lab.topology.spec import Authentication, Feed, Tls
 
 CONFIGURATION = "prosody.cfg.lua"
 SOCKET = "admin.sock"
+#: Its text changes when rosters were written: mod_lab_rosters reads it before each look at what is kept in memory.
+STAMP = "rosters.stamp"
 
 _MODULES = (
     "roster", "saslauth", "tls", "disco", "pep", "ping", "carbons", "smacks", "blocklist", "vcard4", "vcard_legacy",
@@ -129,7 +131,8 @@ def _policy_options(blueprint: Blueprint) -> dict[str, Value]:
 
 def _host(blueprint: Blueprint) -> dict[str, Value]:
     return {
-        "modules_enabled": ["lab_probe"],
+        "modules_enabled": ["lab_probe", "lab_rosters"],
+        "lab_rosters_stamp": f"{blueprint.folder}/{STAMP}",
         "lab_probes": list(blueprint.probes),
         "lab_ready_file": f"{blueprint.folder}/{READY}",
     }

@@ -1,9 +1,10 @@
-%% Accounts in bulk, written as records that ejabberd itself would write for them (SCRAM, no password known here).
+%% Accounts and rosters in bulk, as records that ejabberd itself would write (SCRAM, no password known here).
 %%
 %% Options: initial_file (read before the server says that it has started; may be missing), socket (a Unix socket,
 %% 0600, that takes POST /accounts over HTTP; POST /flush writes down what mnesia keeps in memory). Both are JSON:
 %%   {"iterations": 4096, "salt": base64, "stored_key": base64, "server_key": base64, "users": ["user1", ...]}
-%% with the keys of SCRAM-SHA-1, one set for all. ejabberd's own listener is not used: it gives a Unix socket its
+%% with the keys of SCRAM-SHA-1, one set for all. POST /rosters takes {"user1": ["user2@b.test", ...], ...}: whole
+%% rosters of people who are not online, each contact subscribed both ways (RFC 6121 section 3). ejabberd's own listener is not used: it gives a Unix socket its
 %% name only after five seconds.
 -module(mod_lab_accounts).
 -behaviour(gen_mod).
@@ -11,6 +12,7 @@
 -export([started/0]).
 -include_lib("xmpp/include/scram.hrl").
 -include_lib("ejabberd/include/ejabberd_auth.hrl").
+-include_lib("ejabberd/include/mod_roster.hrl").
 -include_lib("ejabberd/include/logger.hrl").
 
 -define(BEFORE_PROBE, 50).
@@ -43,6 +45,21 @@ store(Host, Text) ->
         lists:foreach(fun(User) -> mnesia:write(#passwd{us = {jid:nodeprep(User), Host}, password = Keys}) end, Users)
     end),
     ok.
+
+rosters(Host, Text) ->
+    {atomic, ok} = mnesia:transaction(fun() ->
+        maps:foreach(fun(User, Contacts) -> roster({jid:nodeprep(User), Host}, Contacts) end, json:decode(Text))
+    end),
+    [ets_cache:clear(Cache) || Cache <- [roster_cache, roster_item_cache, roster_version_cache],
+                               ets:whereis(Cache) =/= undefined],
+    ok.
+
+roster({User, Host} = Us, Contacts) ->
+    [mnesia:delete_object(Item) || Item <- mnesia:index_read(roster, Us, #roster.us)],
+    lists:foreach(fun(Contact) ->
+        Jid = jid:tolower(jid:remove_resource(jid:decode(Contact))),
+        mnesia:write(#roster{usj = {User, Host, Jid}, us = Us, jid = Jid, subscription = both, ask = none})
+    end, Contacts).
 
 listen(Host, Path) ->
     Self = self(),
@@ -86,8 +103,9 @@ content_length(Socket, Length) ->
     end.
 
 answer(Host, {'POST', <<"/accounts">>, Body}) -> ok = store(Host, Body), {<<"200 OK">>, <<"ok\n">>};
+answer(Host, {'POST', <<"/rosters">>, Body}) -> ok = rosters(Host, Body), {<<"200 OK">>, <<"ok\n">>};
 answer(_Host, {'POST', <<"/flush">>, _}) -> flush(), {<<"200 OK">>, <<"ok\n">>};
-answer(_Host, _) -> {<<"404 Not Found">>, <<"POST /accounts or /flush\n">>}.
+answer(_Host, _) -> {<<"404 Not Found">>, <<"POST /accounts, /rosters or /flush\n">>}.
 
 %% The log into the tables, then the tables (archives are dets files, which wait three seconds) into their files.
 flush() ->
