@@ -90,6 +90,11 @@ class Agent:
         ok: Json = result["ok"]
         return ok
 
+    @property
+    def gone(self) -> str | None:
+        """Why nobody answers any more; None while somebody does."""
+        return self._gone
+
     async def close(self) -> None:
         """Disconnect all devices and end the agent; returns once it is gone."""
         await self._line.close()

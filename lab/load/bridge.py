@@ -15,11 +15,12 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+from collections.abc import Coroutine
 from typing import Any
 
 from lab.clients.remote import Agent
 from lab.errors import LabError, PeerError, TimedOut, UserError
-from lab.load.preparing import endpoints
+from lab.load.preparing import endpoints, is_down
 from lab.load.spec import Endpoint
 from lab.runtime.handle import Lab
 
@@ -85,12 +86,18 @@ async def serve(reader: asyncio.StreamReader) -> None:
     running: set[asyncio.Task[None]] = set()
     try:
         bridge = Bridge(lab, agent)
+        broken: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
         _tell({"event": "ready"})
 
         async def one(request: Json) -> None:
-            _tell(await bridge.answer(request))
+            answer = await bridge.answer(request)
+            if agent.gone is None:
+                _tell(answer)
+            elif not broken.done():
+                why = f"the lab {lab.name} went down" if is_down(lab) else agent.gone
+                broken.set_exception(PeerError(why))
 
-        while line := await reader.readline():
+        while line := await _either(reader.readline(), broken):
             task = asyncio.create_task(one(json.loads(line)))
             running.add(task)
             task.add_done_callback(running.discard)
@@ -100,6 +107,16 @@ async def serve(reader: asyncio.StreamReader) -> None:
         for task in running:
             task.cancel()
         await agent.close()
+
+
+async def _either(line: Coroutine[Any, Any, bytes], broken: asyncio.Future[bytes]) -> bytes:
+    """The line; raises what broke before there was one."""
+    reading = asyncio.ensure_future(line)
+    await asyncio.wait({reading, broken}, return_when=asyncio.FIRST_COMPLETED)
+    if broken.done():
+        reading.cancel()
+        return broken.result()
+    return reading.result()
 
 
 def _tell(message: Json) -> None:

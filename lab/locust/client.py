@@ -10,6 +10,7 @@ was encrypted). It costs about a millisecond of processor time, plain: for what 
 
 from __future__ import annotations
 
+import functools
 import itertools
 import json
 import random
@@ -19,7 +20,7 @@ import time
 from typing import Any
 
 import gevent
-from gevent import subprocess
+from gevent import GreenletExit, subprocess
 from gevent.event import AsyncResult, Event
 from locust.env import Environment
 
@@ -27,6 +28,7 @@ from lab.errors import LabError, PeerError, TimedOut, UserError
 from lab.locust import options
 from lab.locust.conductor import environment as environment_of_children
 from lab.locust.statistics import Bounced, Lost, kind
+from lab.locust.together import give_up
 
 Json = dict[str, Any]
 
@@ -58,14 +60,15 @@ class Bridge:
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._in, self._out = self._process.stdin, self._process.stdout
+        self._closing = False
         self._say({"lab": lab})
         gevent.spawn(self._read)
 
     def call(self, op: str, device: str | None = None, **fields: Any) -> Json:
-        """Ask, and wait for the answer. Raises UserError, TimedOut, PeerError."""
+        """Ask, and wait for the answer. Raises UserError, TimedOut, PeerError; GreenletExit with nobody left to ask."""
         self._ready.wait()
         if self._trouble:
-            raise PeerError(self._trouble)
+            raise GreenletExit
         number = next(self._numbers)
         answer: AsyncResult[Json] = AsyncResult()
         self._answers[number] = answer
@@ -76,6 +79,8 @@ class Bridge:
             raise TimedOut(f"no answer to {op} within {PATIENCE:g} s") from None
         finally:
             del self._answers[number]
+        if self._trouble:
+            raise GreenletExit
         if (error := result.get("error")) is not None:
             raise _ERRORS.get(error["kind"], PeerError)(error["message"])
         ok: Json = result["ok"]
@@ -83,6 +88,7 @@ class Bridge:
 
     def close(self) -> None:
         """Everybody logs out; returns once the process is gone."""
+        self._closing = True
         self._in.close()
         self._process.wait()
 
@@ -100,17 +106,24 @@ class Bridge:
                 self._hear(message)
             elif (waiting := self._answers.get(message["id"])) is not None:
                 waiting.set(message)
-        self._trouble = self._trouble or "the agent of this load's people has ended"
+        self._give_up("PeerError", "the agent of this load's people has ended")
+
+    def _give_up(self, kind: str, why: str) -> None:
+        """Nobody can be asked any more: that is said once, and the load ends; whoever waits is told to stop."""
+        if not self._trouble:
+            self._trouble = why
+            if not self._closing:
+                give_up(self.environment, kind, why)
         self._ready.set()
         for waiting in self._answers.values():
-            waiting.set({"error": {"kind": "peer", "message": self._trouble}})
+            waiting.set({})
 
     def _hear(self, event: Json) -> None:
         name, sent = event["event"], self.sent.get(event.get("message", ""))
         if name == "ready":
             self._ready.set()
         elif name == "failed":
-            self._trouble = event["message"]
+            self._give_up(event["kind"], event["message"])
         elif sent is None:
             return
         elif name == "decrypted" or (name == "delivered" and event["encrypted"] is None):
@@ -128,10 +141,10 @@ class Sent:
         self.id = f"locust-{random.getrandbits(64):016x}"
         self._bridge, self._route = bridge, route
         self._began, self._took = time.perf_counter(), 0.0
-        self._settled: AsyncResult[PeerError | None] = AsyncResult()
+        self._settled: AsyncResult[LabError | None] = AsyncResult()
         bridge.sent[self.id] = self
 
-    def settle(self, error: PeerError | None) -> None:
+    def settle(self, error: LabError | None) -> None:
         """It has come, or come back; the first counts."""
         if not self._settled.ready():
             self._took = time.perf_counter() - self._began
@@ -194,11 +207,13 @@ class Client:
         return one is not self and self.encryption in ("plain", one.encryption)
 
     def send(self, to: Client, text: str) -> Sent:
-        """Send a message; returns once it is handed to the stream. Raises PeerError, which counts nothing."""
+        """Send a message; returns once it is handed to the stream, or cannot be: that is its outcome then."""
         sent = Sent(self._bridge, "local" if self.server == to.server else f"{self.server}->{to.server}")
         try:
             self._bridge.call("send", self.jid, to=to.jid, body=text, message=sent.id)
-        except LabError:
+        except LabError as error:
+            sent.settle(error)
+        except BaseException:
             self._bridge.sent.pop(sent.id, None)
             raise
         return sent
@@ -210,7 +225,12 @@ class Client:
 
 _shared: list[Bridge] = []
 _count = itertools.count()
-_token = secrets.token_hex(3)  # people of this process are nobody else's, and nobody's of an earlier load
+
+
+@functools.cache
+def _token() -> str:
+    """People of this process are nobody else's, and nobody's of an earlier load. Drawn late: Locust forks."""
+    return secrets.token_hex(3)
 
 
 def new_client(environment: Environment, encryption: str) -> Client:
@@ -219,7 +239,7 @@ def new_client(environment: Environment, encryption: str) -> Client:
         _shared.append(Bridge(environment, options.lab_of(environment.parsed_options)))
     number = next(_count)
     first = max(0, getattr(environment.runner, "worker_index", 0))
-    return Client(_shared[0], f"locust-{_token}-{number}", first + number, encryption)
+    return Client(_shared[0], f"locust-{_token()}-{number}", first + number, encryption)
 
 
 def close(**_: Any) -> None:

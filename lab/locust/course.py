@@ -27,6 +27,9 @@ log = logging.getLogger("xmpplab")
 #: Seconds from a stop to the result: what is under way drains, users log out, connections close.
 PATIENCE = DRAIN + 30.0
 
+#: Users who cannot return that are named one by one.
+NAMED = 3
+
 #: Exit statuses of Locust for a load that failed, as of `xmpplab`; 1 for what is not listed.
 STATUS = {"UserError": 64, "MissingError": 69}
 
@@ -38,6 +41,8 @@ class Course:
         self.environment = environment
         self.statistics = Statistics(environment)
         self.ended = Event()
+        self.asked = False  # to stop early
+        self._gone = 0  # users who cannot return
 
     @abstractmethod
     def start(self, job: Job) -> None:
@@ -50,6 +55,7 @@ class Course:
     def stop(self) -> None:
         """Stop early if it still runs; returns once all is counted."""
         if not self.ended.is_set():
+            self.asked = True
             self.ask_to_stop()
             if not self.ended.wait(PATIENCE):
                 self.failed("PeerError", f"the load did not end within {PATIENCE:g} s")
@@ -64,7 +70,13 @@ class Course:
             case "failed":
                 self.failed(event["kind"], event["message"])
             case "result":
+                if event["interrupted"] and not self.asked:
+                    complain(self.environment, "PeerError", f"the load ended early: {event['interrupted']}")
                 self.end()
+            case "gone":
+                self._gone += 1
+                if self._gone <= NAMED:
+                    log.warning("%s is gone: %s", event["user"], event["reason"])
             case "started":
                 self.statistics.begin(event["at"] + event["warmup"])
                 tell(event)
@@ -104,9 +116,11 @@ class Alone(Course):
 
 
 def complain(environment: Environment, kind: str, message: str) -> None:
-    """Log an error; Locust's exit status will say so, too."""
+    """Log an error, which Locust's page shows as well; Locust's exit status will say so, too."""
     log.error("%s", message)
     environment.process_exit_code = STATUS.get(kind, 1)
+    if environment.runner is not None and environment.web_ui is not None:
+        environment.runner.log_exception("xmpplab", message, message)
 
 
 def leave(environment: Environment) -> None:
@@ -131,5 +145,3 @@ def tell(event: dict[str, Any]) -> None:
             log.info("%s users are online", users)
         case {"event": "started", "seconds": seconds, "warmup": warmup}:
             log.info("the load runs: %g s of warm-up, then %g s", warmup, seconds)
-        case {"event": "gone", "user": user, "reason": reason}:
-            log.warning("%s is gone: %s", user, reason)

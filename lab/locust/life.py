@@ -1,16 +1,18 @@
 """When what happens in a Locust process: hooks on Locust's events, the same alone, on a master and on a worker.
 
-    init            the hooks are set; headless, `-t` becomes the length of the steady state: Locust's own clock would
-                    start before anybody is online
+    init            what cannot be is said, and Locust ends; the hooks are set; headless, `-t` becomes the length of the
+                    steady state: Locust's own clock would start before anybody is online
     test_start      the job is made of the file and the options, and begun
     test_stopping   the load is stopped if it still runs, and Locust waits until all is counted
+    quitting        on a worker, which tells its master that it goes when this has happened
 
-Nothing is started on import.
+Nothing is started on import. Ctrl-C comes here, see lab.locust.ending.
 """
 
 from __future__ import annotations
 
 import logging
+import sys
 from typing import Any
 
 import gevent
@@ -20,9 +22,9 @@ from locust.runners import MasterRunner, WorkerRunner
 
 from lab.errors import LabError
 from lab.load.job import Job
-from lab.locust import client, options
-from lab.locust.course import Alone, Course, complain, leave
-from lab.locust.together import EVENT, JOB, ORDER, Master, Worker
+from lab.locust import client, ending, options
+from lab.locust.course import STATUS, Alone, Course
+from lab.locust.together import END, EVENT, JOB, ORDER, Master, Worker, give_up
 
 log = logging.getLogger("xmpplab")
 
@@ -36,24 +38,42 @@ class Life:
         self._run_time: int | None = None
 
     def hook(self) -> None:
-        """Listen."""
+        """Listen. Ends this process where nothing could come of it."""
         runner, given = self._environment.runner, self._environment.parsed_options
         hooks = self._environment.events
+        ending.prepare(self._environment)
+        if not isinstance(runner, WorkerRunner):  # which hears all of it from its master
+            self._check()
         hooks.test_stopping.add_listener(self.stopping)
         hooks.test_stop.add_listener(client.close)
         if isinstance(runner, WorkerRunner):
             runner.register_message(JOB, self.begin_part)
             runner.register_message(ORDER, self.obey)
             hooks.report_to_master.add_listener(self.report)
+            hooks.quitting.add_listener(self.stopping)  # before Locust's own listener: these are called in reverse
             return
         hooks.test_start.add_listener(self.begin)
         if isinstance(runner, MasterRunner):
             runner.register_message(EVENT, self.take)
+            runner.register_message(END, self.give_up)
         if given is not None and given.spawn_rate is None:
             given.spawn_rate = options.LOGINS
-        if given is not None and given.headless and self._ours():
+        if given is not None and given.headless and options.the_class(self._environment.user_classes) is not None:
             self._run_time, given.run_time = given.run_time, None
             log.info("the steady state lasts %s", f"{self._run_time} s" if self._run_time else "until it is stopped")
+
+    def _check(self) -> None:
+        """What is wrong is said before anything happens, and without a page all of it."""
+        given, classes = self._environment.parsed_options, self._environment.user_classes
+        try:
+            user = options.the_class(classes)
+            options.lab_of(given)
+            if user is not None and given is not None and given.headless:
+                parts = given.expect_workers if given.master else 1
+                options.check(options.job(user, given, given.num_users or 1), parts)
+        except LabError as error:
+            log.error("%s", error)  # noqa: TRY400 - one sentence, and where it was raised is nobody's business
+            sys.exit(STATUS.get(type(error).__name__, 1))
 
     def begin(self, **_: Any) -> None:
         """A test starts: begin the load, if the file has one."""
@@ -68,9 +88,10 @@ class Life:
                 return
             given = type(given)(**{**vars(given), "run_time": given.run_time or self._run_time})
             job = options.job(user, given, runner.target_user_count)
+            options.check(job, getattr(runner, "worker_count", 1))
+            job = options.with_folder(job, given)
         except LabError as error:
-            complain(environment, type(error).__name__, str(error))
-            gevent.spawn(leave, environment)
+            give_up(environment, type(error).__name__, str(error))
             return
         course = Master(environment, runner) if isinstance(runner, MasterRunner) else Alone(environment)
         self._course = course
@@ -98,6 +119,10 @@ class Life:
         if isinstance(self._course, Master):
             self._course.take(msg.node_id, msg.data)
 
+    def give_up(self, msg: Any, **_: Any) -> None:
+        """Of a worker, whose people cannot go on."""
+        give_up(self._environment, msg.data["kind"], msg.data["message"])
+
     def stopping(self, **_: Any) -> None:
         """Locust is about to stop its users."""
         if self._course is None:
@@ -106,12 +131,6 @@ class Life:
         given = self._environment.parsed_options
         if given is not None and given.csv_prefix:
             gevent.sleep(stats.CSV_STATS_INTERVAL_SEC + 0.1)  # Locust's files have the last seconds only then
-
-    def _ours(self) -> bool:
-        try:
-            return options.the_class(self._environment.user_classes) is not None
-        except LabError:  # told when the test starts
-            return False
 
 
 def prepare(environment: Environment, **_: Any) -> None:

@@ -20,7 +20,7 @@ from locust import stats as locust_stats
 from locust.env import Environment
 from locust.stats import RequestStats, StatsEntry
 
-from lab.errors import PeerError
+from lab.errors import LabError, PeerError
 from lab.load.histogram import BITS
 from lab.load.tally import Tally
 
@@ -70,15 +70,20 @@ class Statistics:
     def failed(self, route: str, error: PeerError, count: int = 1) -> None:
         """Fire that many failures."""
         for _ in range(count):
-            self._environment.events.request.fire(
-                request_type=kind(route), name=route, response_time=None, response_length=0, exception=error, context={}
-            )
+            failed(self._environment, route, error)
 
     def _merge(self, route: str, tally: Tally, now: float) -> None:
         stats = self._environment.stats
         batch = entry(stats, route, tally, now)
         stats.get(route, batch.method).extend(batch)
         stats.total.extend(batch)
+
+
+def failed(environment: Environment, route: str, error: LabError) -> None:
+    """Fire a failure: there is no delay to it."""
+    environment.events.request.fire(
+        request_type=kind(route), name=route, response_time=None, response_length=0, exception=error, context={}
+    )
 
 
 def kind(route: str) -> str:

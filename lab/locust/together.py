@@ -1,18 +1,20 @@
-"""One load over several Locust workers: each carries a part, the master gives the start and settles what was lost.
+"""One load over several Locust workers: each carries a part, the master starts them and puts together what they tell.
 
-    master -> worker    job      the part, as JSON; order: {"go": EPOCH}, {"drained": true}, {"stop": true}
-    worker -> master    event    what its conductor tells, of a sample only what the others must know
+    master -> worker    job      the part, as JSON; order: {"go_ns": NS}, {"drained": true}, {"stop": true}
+    worker -> master    event    what its conductor tells; with {"event": "stopping"} it asks for the end of all
+                        end      people with tasks of their own cannot go on, and why: {"kind", "message"}
 
 They go as Locust's own messages, so that workers are what Locust takes for workers (`--processes`, `--worker`). All
-of them must run on the lab's machine: it is reached from there only.
+of them must run on the lab's machine: it is reached from there only. The run's folder is the master's alone, and holds
+what one conductor would have left.
 """
 
 from __future__ import annotations
 
+import json
 import math
+import os
 import time
-from collections import Counter
-from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -20,27 +22,27 @@ import gevent
 from locust.env import Environment
 from locust.runners import STATE_MISSING, MasterRunner, WorkerRunner
 
-from lab.load import ledger
-from lab.load.deliveries import routes
+from lab.errors import LabError
+from lab.load.conduct import finish
 from lab.load.job import Job
+from lab.load.keeping import Keeper
+from lab.load.parts import LAST, Parts
 from lab.load.preparing import endpoints
 from lab.load.spec import Load, Share
-from lab.load.traffic import parse
-from lab.locust.conductor import LAST, Conductor
-from lab.locust.course import Course, complain, tell
-from lab.plan import files
-from lab.plan.layout import Layout
+from lab.locust.conductor import Conductor
+from lab.locust.course import Course, complain, leave, log
+from lab.locust.options import plan_of
 
-JOB, ORDER, EVENT = "xmpplab-job", "xmpplab-order", "xmpplab-event"
+JOB, ORDER, EVENT, END = "xmpplab-job", "xmpplab-order", "xmpplab-event", "xmpplab-end"
 
 #: Seconds from the moment when all are online to the common start: time for the order to arrive.
 AHEAD = 0.5
 #: Seconds after the end, or after an order to stop, until samples hold all that was written.
 BEHIND, HEARD = 0.1, 1.0
-#: Seconds between two looks whether workers are still there.
+#: Seconds between two looks whether the others are still there.
 LOOK = 1.0
-#: What a ledger's entries hold.
-LEDGER = ("sent", "came", "gaps", "bounced")
+#: Seconds without a word after which a worker takes the master for gone; it says something each second.
+SILENCE = 10.0
 
 
 class Worker(Course):
@@ -50,6 +52,7 @@ class Worker(Course):
         super().__init__(environment)
         self._runner = runner
         self._conductor: Conductor | None = None
+        self._parent = os.getppid()
 
     def report(self, data: dict[str, Any]) -> None:
         """Locust reports to the master."""
@@ -58,6 +61,7 @@ class Worker(Course):
     def start(self, job: Job) -> None:
         """Start the conductor of this part."""
         self._conductor = Conductor(job, self.handle)
+        gevent.spawn(self._watch)
 
     def order(self, order: dict[str, Any]) -> None:
         """The master's, passed on."""
@@ -65,26 +69,38 @@ class Worker(Course):
             self._conductor.order(**order)
 
     def ask_to_stop(self) -> None:
-        """Also where the master is gone."""
+        """All stop, so that what is under way to and from our people is counted; we do so where the master is gone."""
+        self._send({"event": "stopping"})
         if self._conductor is not None:
             self._conductor.stop()
 
     def handle(self, event: dict[str, Any]) -> None:
-        """Count samples here, where Locust expects a worker's statistics; tell the master what it must know."""
+        """Count samples here, where Locust expects a worker's statistics, and tell the master everything."""
         if event["event"] == "sample":
             self.statistics.take(event)
-            event = {name: event[name] for name in ("event", "worker", "to", "totals")}
-        elif event["event"] == "result":
-            event = {"event": "result"}
         elif event["event"] == "started":
             self.statistics.begin(event["at"] + event["warmup"])
-        elif event["event"] == "usage":
-            return
+        elif event["event"] == "result":
+            metered = {name: event["result"][name] for name in ("usage", "links")}  # it has the samples
+            event = {**event, "result": metered}
         if event["event"] in LAST:
             self._runner._send_stats()  # else the master has the last three seconds when it has written its files
-        self._runner.send_message(EVENT, event)
+        self._send(event)
         if event["event"] in LAST:
             self.ended.set()
+
+    def _send(self, event: dict[str, Any]) -> None:
+        self._runner.send_message(EVENT, event)
+
+    def _watch(self) -> None:
+        """Without the master nobody could say that all has come: then this part ends at once."""
+        while not self.ended.wait(LOOK):
+            heard = self._runner.last_heartbeat_timestamp
+            if os.getppid() != self._parent or (heard is not None and time.time() - heard > SILENCE):
+                log.error("the Locust master is gone: this part of the load ends, and nobody counts it")
+                self.order({"stop": True})
+                self.order({"drained": True})
+                return
 
 
 class Master(Course):
@@ -93,23 +109,30 @@ class Master(Course):
     def __init__(self, environment: Environment, runner: MasterRunner) -> None:
         super().__init__(environment)
         self._runner = runner
-        self._parts: dict[str, int] = {}  # Locust's name of a worker -> its part
-        self._connected: set[str] = set()
-        self._over: set[str] = set()
-        self._told: dict[int, tuple[float, dict[str, int]]] = {}  # by number of the generator's worker: time, totals
-        self._entries: list[dict[str, Any]] = []
+        self._number: dict[str, int] = {}  # Locust's name of a worker -> its part
         self._began = self._until = math.inf  # EPOCH of the start; seconds after it when nothing is written any more
         self._drained = False
 
     def start(self, job: Job) -> None:
-        """Hand out a part to each worker that is there."""
-        clients = self._runner.clients
-        self._parts = {one.id: part for part, one in enumerate(clients.ready + clients.running + clients.spawning)}
+        """Hand out a part to each worker that is there, in the order of Locust's own numbers."""
+        try:
+            self._load = the_load(job)
+        except LabError as error:
+            self.handle({"event": "failed", "kind": type(error).__name__, "message": str(error)})
+            return
+        if job.folder is not None and not job.folder.is_dir():
+            message = f"{job.folder}: the folder of the run is not there"
+            self.handle({"event": "failed", "kind": "UserError", "message": message})
+            return
+        there = self._runner.clients.ready + self._runner.clients.running + self._runner.clients.spawning
+        names = sorted((one.id for one in there), key=self._runner.get_worker_index)
+        self._number = {name: part for part, name in enumerate(names)}
         self._job = job
-        self._load = the_load(job)
-        for client, part in self._parts.items():
-            folder = None if job.folder is None else job.folder / f"part-{part + 1}"
-            own = replace(job, hold=True, part=Share(part, len(self._parts)), folder=folder)
+        self._keeper = Keeper(job)
+        self._keeper.__enter__()
+        self._parts = Parts(self._load, len(names), job.workers, self._tell)
+        for client, part in self._number.items():
+            own = replace(job, hold=True, part=Share(part, len(names)), folder=None)
             self._runner.send_message(JOB, {"job": own.encode()}, client)
         gevent.spawn(self._watch)
 
@@ -120,83 +143,79 @@ class Master(Course):
 
     def take(self, client: str, event: dict[str, Any]) -> None:
         """What a worker tells."""
-        match event["event"]:
-            case "connected":
-                self._connected.add(client)
-                if self._connected == {*self._parts}:
-                    self._go()
-            case "sample":
-                self._told[event["worker"]] = (event["to"], event["totals"])
-                if not self._drained and self._all_has_come():
-                    self._drained = True
-                    self._order(drained=True)
-            case "ledger":
-                self._entries.append({name: event[name] for name in LEDGER if name in event})
-            case "failed":
-                complain(self.environment, event["kind"], event["message"])
-                self._is_over(client)
-                self._order(stop=True)
-            case "result":
-                self._is_over(client)
-            case "started" | "lost":  # the master starts them, and knows better what is lost
-                pass
-            case "note" | "progress" if self._parts.get(client):  # all say the same
-                pass
-            case _:
-                tell(event)
+        if self.ended.is_set() or client not in self._number:
+            return  # of a load that was given up
+        if event["event"] == "stopping":
+            self.asked = True
+            self.ask_to_stop()
+            return
+        self._parts.take(self._number[client], event)
+        if event["event"] == "failed" or event.get("interrupted"):
+            self._stop_the_others()
+        if self._parts.connected and self._began == math.inf:
+            self._go()
+        if not self._drained and self._parts.all_has_come(self._until):
+            self._drained = True
+            self._order(drained=True)
+        self._end_if_over()
 
     def _go(self) -> None:
         """All users of all parts are online: one start for all."""
         self._began = time.time() + AHEAD
-        self._until = self._load.warmup + self._load.seconds + BEHIND
-        self._order(go=self._began)
-        tell({"event": "connected", "users": self._load.users})
-        tell({"event": "started", "warmup": self._load.warmup, "seconds": self._load.seconds})
-        self.statistics.begin(self._began + self._load.warmup)
+        self._until = min(self._until, self._load.warmup + self._load.seconds + BEHIND)
+        self._order(go_ns=time.perf_counter_ns() + int(AHEAD * 1e9))  # to the ns the same for all
 
-    def _all_has_come(self) -> bool:
-        """Nothing is written any more, and what was has come."""
-        expected = self._job.workers * len(self._parts)
-        if len(self._told) < expected or any(to < self._until for to, _ in self._told.values()):
-            return False
-        every = [totals for _, totals in self._told.values()]
-        return sum(one["expected"] - one["delivered"] - one["bounced"] + one["requests"] for one in every) <= 0
+    def _end_if_over(self) -> None:
+        parts = self._parts
+        if not parts.over or self.ended.is_set():
+            return
+        if parts.failure is not None and not parts.started:
+            kind, message = parts.failure
+            self._tell({"event": "failed", "kind": kind, "message": message})
+        else:
+            self._tell(finish(self._keeper, self._job, parts.outcome()))
+        self._keeper.__exit__()
 
-    def _is_over(self, client: str) -> None:
-        self._over.add(client)
-        if self._over >= {*self._parts} and not self.ended.is_set():
-            self.lost(lost_routes(self._load, self._entries))
-            self.end()
+    def _tell(self, event: dict[str, Any]) -> None:
+        """Keep it as one conductor would have; what Locust itself is to know of it, samples come by its reports."""
+        self._keeper.take(json.dumps(event, separators=(",", ":")), event)
+        if event["event"] != "sample":
+            self.handle(event)
 
     def _watch(self) -> None:
         """A worker that is gone tells nothing any more: the others must not wait for it."""
-        while not self.ended.is_set():
-            gevent.sleep(LOOK)
+        while not self.ended.wait(LOOK):
             clients = self._runner.clients
-            for client in self._parts.keys() - self._over:
+            for client, part in self._number.items():
+                if self._parts.over_of(part):
+                    continue
                 if client not in clients or clients[client].state == STATE_MISSING:
-                    complain(self.environment, "PeerError", f"the Locust worker {client} is gone, its part is lost")
-                    self._order(stop=True)
-                    self._is_over(client)
+                    self._parts.lose(part, f"a Locust worker is gone, and with it part {part + 1} of the load")
+                    self._stop_the_others()
+                    self._end_if_over()
+
+    def _stop_the_others(self) -> None:
+        """A part has ended before its time."""
+        self.ask_to_stop()
+        if self._parts.broken:  # nobody can say any more whether all has come
+            self._order(drained=True)
 
     def _order(self, **order: Any) -> None:
         clients = self._runner.clients
-        for client in self._parts.keys() - self._over:
-            if client in clients:
+        for client, part in self._number.items():
+            if client in clients and not self._parts.over_of(part):
                 self._runner.send_message(ORDER, order, client)
 
 
+def give_up(environment: Environment, kind: str, message: str) -> None:
+    """Nothing can go on in this process: that is said once, where Locust's exit status is made, and Locust ends."""
+    if isinstance(environment.runner, WorkerRunner):
+        environment.runner.send_message(END, {"kind": kind, "message": message})
+    elif environment.process_exit_code is None:
+        complain(environment, kind, message)
+        gevent.spawn(leave, environment)
+
+
 def the_load(job: Job) -> Load:
-    """The load of a job as far as its lab's plan tells: without secrets, so for planning only."""
-    plan = files.load(Layout.of(job.lab).plan.read_text(encoding="utf-8"))
-    return Load(endpoints=endpoints(plan), password="", authority="", **job.load)
-
-
-def lost_routes(load: Load, entries: Iterable[dict[str, Any]]) -> dict[str, int]:
-    """How many of each route never came, from the halves that all workers told."""
-    rooms = parse(load.traffic).rooms(load, load.seed)
-    names, servers = routes(load), len(load.endpoints)
-    found: Counter[str] = Counter()
-    for one in ledger.settle(entries).missing(lambda room: rooms[room].members):
-        found["room" if one.room is not None else names[one.sender % servers][one.receiver % servers]] += 1
-    return dict(found)
+    """The load of a job as far as its lab's plan tells: without secrets, so for planning only. Raises UserError."""
+    return Load(endpoints=endpoints(plan_of(job.lab)), password="", authority="", **job.load)

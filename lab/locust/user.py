@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
+from gevent import GreenletExit
 from locust import User, constant
 
+from lab.errors import LabError
 from lab.locust.client import Client, new_client
 from lab.locust.options import ENDLESS
+from lab.locust.statistics import failed
 
 
 def carried_by_the_engine(user: XmppUser) -> None:
@@ -61,9 +65,14 @@ class XmppUser(User):
         """Without traffic: log in; call it if you have your own."""
         if self.traffic is None:
             self.client = new_client(self.environment, self.encryption or "plain")
-            self.client.connect()
+            try:
+                self.client.connect()
+            except LabError as error:  # a failure like any other, and not this file's
+                failed(self.environment, "login", error)
+                raise GreenletExit from error  # Locust would log a trace of anything else
 
     def on_stop(self) -> None:
         """Without traffic: log out; call it if you have your own."""
         if self.traffic is None and hasattr(self, "client"):
-            self.client.disconnect()
+            with contextlib.suppress(LabError, GreenletExit):  # the server has gone before us
+                self.client.disconnect()

@@ -7,12 +7,13 @@ from argparse import Namespace
 from pathlib import Path
 
 import pytest
-from locust import User, task
+from locust import User, constant, task
+from locust.argument_parser import get_parser
 
 from lab.errors import UserError
 from lab.load.job import VARIABLE
 from lab.locust import XmppUser
-from lab.locust.options import job, the_class
+from lab.locust.options import check_names, job, lab_of, the_class
 
 
 class Chat(XmppUser):
@@ -100,6 +101,8 @@ def test_without_a_lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XMPPLAB_HOME", str(tmp_path))
     with pytest.raises(UserError, match="no lab is up"):
         job(Chat, given(lab=None), 1)
+    with pytest.raises(UserError, match="no lab mine is up"):
+        lab_of(given())
 
 
 def test_one_class_has_the_traffic() -> None:
@@ -132,3 +135,59 @@ def test_traffic_and_tasks_do_not_go_together() -> None:
 
     with pytest.raises(UserError, match="a class of their own"):
         the_class([Both])
+
+
+def parsed(*words: str) -> Namespace:
+    return get_parser(default_config_files=[]).parse_args(list(words))
+
+
+def test_nobody_elses_machine_is_listened_to() -> None:
+    found = parsed()
+    assert (found.web_host, found.master_bind_host) == ("127.0.0.1", "127.0.0.1")
+
+
+def test_unless_somebody_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = parsed("--web-host", "0.0.0.0", "--master-bind-host", "*")
+    assert (found.web_host, found.master_bind_host) == ("0.0.0.0", "*")
+    monkeypatch.setenv("LOCUST_WEB_HOST", "*")
+    assert parsed().web_host == "*"
+
+
+def test_options_may_stand_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LOCUST_LAB", "theirs")
+    monkeypatch.setenv("LOCUST_BODY", "12")
+    found = parsed()
+    assert (found.lab, found.body) == ("theirs", 12)
+
+
+@pytest.mark.parametrize(
+    ("attributes", "says"),
+    [
+        ({"trafic": "local"}, "Slip has no use for 'trafic': did you mean 'traffic'"),
+        ({"traffic": "local", "arival": "1/s"}, "did you mean 'arrivals'"),
+        ({"traffic": "local", "rate": "1/s"}, "has no use for 'rate': there are traffic, arrivals"),
+        ({}, "Slip has nothing to do: say its traffic"),
+    ],
+)
+def test_a_slip_in_a_name_is_said(attributes: dict[str, object], says: str) -> None:
+    with pytest.raises(UserError, match=says):
+        check_names(type("Slip", (XmppUser,), attributes))
+
+
+def test_tasks_may_have_names_of_their_own() -> None:
+    class Mine(Own):
+        wait_time = constant(1)
+        words = ("one", "two")
+
+    check_names(Mine)
+    check_names(Chat)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "says"),
+    [("body", "x", "body of a load must be int"), ("generators", "2", "generators of Slip must be int")],
+)
+def test_an_attribute_of_the_wrong_kind_is_said(name: str, value: object, says: str) -> None:
+    slip = type("Slip", (XmppUser,), {"traffic": "local", name: value})
+    with pytest.raises(UserError, match=says):
+        job(slip, given(), 4)
