@@ -176,11 +176,12 @@ def tell(kept: Kept, *, json: bool) -> None:
     from lab.load.telling import report
     from lab.load.verdict import verdict
 
-    judged = verdict(kept)
+    judged, page = verdict(kept), (kept.folder / folders.PAGE).absolute()
     if json:
         result = kept.result
         data = {
             "folder": str(kept.folder),
+            "page": str(page),
             "interrupted": kept.interrupted,
             "verdict": judged.value,
             "sentence": judged.sentence,
@@ -196,4 +197,4 @@ def tell(kept: Kept, *, json: bool) -> None:
         }
         print(json_.dumps(data, indent=2))
         return
-    print(f"{report(kept)}{kept.folder}", flush=True)
+    print(f"{report(kept)}{kept.folder}\n{page.as_uri()}", flush=True)

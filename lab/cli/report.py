@@ -1,13 +1,16 @@
-"""`xmpplab report`: print what a run came to, from its folder alone."""
+"""`xmpplab report`: print what a run, a load or a study came to, from its folder alone; pages are drawn again."""
 
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from lab.cli.check import RunArgument
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 class ReportFormat(StrEnum):
@@ -23,16 +26,53 @@ def report(
         ReportFormat, typer.Option("--format", "-f", help="For people, or for programs.")
     ] = ReportFormat.TEXT,
 ) -> None:
-    """Print the summary of a run. Verdict, findings, steps, messages by route."""
+    """Print the summary of a run. Verdict, findings, steps, messages by route.
+
+    Of a load or a study its tables and sentences; its page is drawn again.
+    """
+    from lab.load.job import FILE as LOAD
+    from lab.load.studied import STUDY
+    from lab.runner import folders
+
+    folder = folders.find(run, (folders.HISTORY, LOAD, STUDY))
+    as_json = output is ReportFormat.JSON
+    if (folder / LOAD).is_file():
+        _load(folder, as_json)
+    elif (folder / STUDY).is_file():
+        _study(folder, as_json)
+    else:
+        _run(folder, as_json)
+
+
+def _run(folder: Path, as_json: bool) -> None:
     import json
 
     from lab.checks import judge
     from lab.report import load, summary, to_json
-    from lab.runner import folders
 
-    record = load(folders.find(run))
+    record = load(folder)
     judgement = judge(record)
-    if output is ReportFormat.JSON:
+    if as_json:
         print(json.dumps(to_json(record, judgement), indent=2))
     else:
         print(summary(record, judgement), end="")
+
+
+def _load(folder: Path, as_json: bool) -> None:
+    from lab.cli.loading import tell
+    from lab.load.keeping import read
+    from lab.load.page.run import write_page
+
+    kept = read(folder)
+    write_page(folder)
+    tell(kept, json=as_json)
+
+
+def _study(folder: Path, as_json: bool) -> None:
+    from lab.cli.studying import tell
+    from lab.load.page.study import write_page
+    from lab.load.studied import read
+
+    data = read(folder)
+    write_page(folder)
+    tell(folder, data, json_only=as_json)

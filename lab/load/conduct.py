@@ -23,6 +23,7 @@ from lab.load.conductor import Conductor, Orders, Outcome
 from lab.load.crew import Crew
 from lab.load.job import Job
 from lab.load.keeping import Keeper, read
+from lab.load.page.run import write_page
 from lab.load.pinning import Pins, split
 from lab.load.telling import report
 from lab.load.watching import Watch
@@ -118,10 +119,11 @@ def _start(order: dict[str, Any]) -> int | None:
 
 
 def finish(keeper: Keeper, job: Job, outcome: Outcome) -> dict[str, Any]:
-    """Keep what came of a load, with its report; the "result" event."""
+    """Keep what came of a load, with its report and its page; the "result" event."""
     event = keeper.finish(outcome)
     if job.folder is not None:
         write(job.folder / REPORT, report(read(job.folder)))
+        write_page(job.folder)
     return event
 
 

@@ -25,6 +25,7 @@ TOPOLOGY = "topology.json"
 PLAN = "plan.json"
 VERDICT = "verdict.json"
 REPORT = "report.txt"
+PAGE = "page.html"  # of a load or a study
 LOGS = "logs"
 
 # Of a log, the end is what explains a failure; a server in trouble can write gigabytes.
@@ -59,16 +60,22 @@ def make(runs: Path, scenario: str, topology: str) -> Path:
     raise UserError(f"{runs / name}: a thousand runs in one second: choose another folder for runs")
 
 
-def find(run: Path | None, runs: Path = RUNS) -> Path:
-    """The folder of a run: `run` itself, one of that name below `runs`, or the latest. Raises UserError."""
+def find(run: Path | None, marks: Iterable[str] = (HISTORY,), runs: Path = RUNS) -> Path:
+    """The folder of a run: `run` itself, one of that name below `runs`, or the latest. Raises UserError.
+
+    It has one of the files `marks`: a run its history, a load or a study others.
+    """
     if run is None:
         if not (runs / LATEST).exists():
             raise UserError(f"{runs.absolute()}: no run yet: xmpplab run SCENARIO -t TOPOLOGY makes one")
-        return (runs / LATEST).resolve()
-    for folder in (run, runs / run):
-        if (folder / HISTORY).is_file():
+        places = [(runs / LATEST).resolve()]
+    else:
+        places = [run, runs / run]
+    for folder in places:
+        if any((folder / mark).is_file() for mark in marks):
             return folder
-    raise UserError(f"{run}: not the folder of a run: it has no {HISTORY}")
+    hint = "" if len([*marks]) > 1 else ". Of a load or a study, `xmpplab report` tells"
+    raise UserError(f"{places[0]}: not the folder of a run: it has no {' or '.join(marks)}{hint}")
 
 
 def write(path: Path, text: str) -> None:

@@ -27,6 +27,7 @@ ROOMS = {
     "pydantic": ("lab/topology", "lab/plan"),
     "ruamel": ("lab/topology",),
     "dns": ("lab/network",),
+    "vl_convert": ("lab/load/page",),
     "uvloop": ("lab/network", "lab/clients", "lab/load", "benchmarks"),
     "typer": ("lab/cli",),
     "pytest": ("lab/testing",),
@@ -42,7 +43,19 @@ IMPURE = ("socket", "ssl", "subprocess", "asyncio", "multiprocessing", "http", "
 SERVES_PAGES = ("lab/report/live",)
 
 #: What the command's help must not load: each costs more time than help may take, or patches the interpreter.
-HEAVY = ("docker", "slixmpp", "locust", "gevent", "networkx", "pydantic", "ruamel", "cryptography", "aiohttp", "pytest")
+HEAVY = (
+    "docker",
+    "slixmpp",
+    "locust",
+    "gevent",
+    "networkx",
+    "pydantic",
+    "ruamel",
+    "cryptography",
+    "aiohttp",
+    "pytest",
+    "vl_convert",
+)
 
 FILES = python_files("lab")
 

@@ -1,0 +1,111 @@
+"""A study's folder: what was asked, each run and where it lies, the table; kept, read again, told.
+
+study.json   {"version", "asked": {...}, "planned": number of runs,
+              "runs": [{"folder", "topology", "seed", "measured", "limited"}],
+              "table": [a row for each topology and software], "correlations": {metric: {figure: Spearman's}}}
+study.csv    the table
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from lab.errors import UserError
+from lab.load.keeping import Kept
+from lab.load.study import Cell, against, rank_correlation, table
+from lab.load.tables import to_csv
+from lab.load.telling import table as columns
+from lab.runner.folders import write
+
+STUDY, CSV = "study.json", "study.csv"
+VERSION = 1
+#: What the table for people has of a graph, and of a load.
+METRICS = ("diameter", "mean_degree", "centralisation")
+SHOWN = ("p50_ms", "p99_ms", "loss", "cpu_per_1000", "busiest_share")
+
+Data = dict[str, Any]
+
+
+def run_of(kept: Kept, topology: str, seed: int) -> Data:
+    """One run of a study, as study.json has it."""
+    return {
+        "folder": kept.folder.name,
+        "topology": topology,
+        "seed": seed,
+        "measured": kept.measured,
+        "limited": bool(kept.limits),
+    }
+
+
+def contents(asked: Mapping[str, Any], planned: int, runs: Sequence[Data], cells: Sequence[Cell]) -> Data:
+    """All of study.json; `cells` may be fewer than were planned, or none."""
+    made = table(cells)
+    return {
+        "version": VERSION,
+        "asked": dict(asked),
+        "planned": planned,
+        "runs": list(runs),
+        "table": made,
+        "correlations": _correlations(made),
+    }
+
+
+def keep(folder: Path, data: Data) -> None:
+    """Write it into the study's folder."""
+    write(folder / STUDY, json.dumps(data, indent=2) + "\n")
+    write(folder / CSV, to_csv(data["table"]))
+
+
+def read(folder: Path) -> Data:
+    """study.json of a folder. Raises UserError if it is not a study's, or of another version."""
+    try:
+        found: Data = json.loads((folder / STUDY).read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise UserError(f"{folder}: not the folder of a study: it has no {STUDY}") from error
+    except ValueError as error:
+        raise UserError(f"{folder / STUDY}: is damaged: {error}") from error
+    if found.get("version") != VERSION:
+        raise UserError(f"{folder}: of version {found.get('version')!r}; this lab reads version {VERSION}")
+    return found
+
+
+def text(data: Data) -> str:
+    """The table and what to know before believing it, for people."""
+    rows = [
+        [row["topology"], row["software"], row["runs"], *(row[name] for name in METRICS)]
+        + [_with(row, name) for name in SHOWN]
+        for row in data["table"]
+    ]
+    lines = [columns(["topology", "software", "runs", *METRICS, *SHOWN], rows)]
+    for metric, found in data["correlations"].items():
+        known = [f"{name} {value:+.2f}" for name, value in found.items() if value is not None]
+        if known:
+            lines.append(f"rank correlation with {metric}: {', '.join(known)}")
+    return "\n".join([*lines, *remarks(data)]) + "\n"
+
+
+def remarks(data: Data) -> list[str]:
+    """What a reader has to know, a sentence each."""
+    measured, limited = (sum(run[name] for run in data["runs"]) for name in ("measured", "limited"))
+    said = [] if measured == data["planned"] else [f"{measured} of {data['planned']} runs were measured."]
+    if limited:
+        said.append(f"In {limited} of {len(data['runs'])} runs the generator was the limit: their figures are its own.")
+    return said
+
+
+def _correlations(made: list[Data]) -> dict[str, dict[str, float | None]]:
+    """Spearman's, of each figure with each metric, over the rows; {} of fewer than three."""
+    if len(made) < 3:
+        return {}
+    return {metric: {shown: rank_correlation(against(made, metric, shown)) for shown in SHOWN} for metric in METRICS}
+
+
+def _with(row: Mapping[str, Any], name: str) -> str:
+    """A mean with the half of its interval."""
+    if name not in row:
+        return "-"
+    high = row[f"{name}_high"]
+    return f"{row[name]:.3g}" if high is None else f"{row[name]:.3g} ± {high - row[name]:.2g}"

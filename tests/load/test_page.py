@@ -1,0 +1,222 @@
+"""A load's page: whole, true to the result, offline, and deaf to whatever a name says."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from collections import Counter
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lab.load import tables
+from lab.load.conductor import Outcome
+from lab.load.job import Job
+from lab.load.keeping import Keeper, read
+from lab.load.page import document, drawings
+from lab.load.page.run import page, write_page
+from lab.load.page.story import Story, read_story
+from lab.load.results import Result, Usage, merge
+from lab.load.verdict import verdict
+from lab.topology.spec import Link, Server, Topology
+from tests.load.samples import steady_run
+
+EVIL = '"><script>alert(1)</script><img src=x onerror=alert(2)>&amp;'
+HEADINGS = [
+    "What was asked", "Heat on the graph", "Throughput", "Delay over time", "Percentiles by route", "Processors",
+    "Memory", "Bounced and lost", "Bytes on links", "Figures",
+]  # fmt: skip
+#: All that a page may be made of: nothing that runs, fetches, embeds or submits.
+HARMLESS = {
+    "html", "head", "meta", "title", "style", "body", "h1", "h2", "p", "strong", "ul", "li", "b", "dl", "dt", "dd",
+    "figure", "figcaption", "svg", "g", "path", "line", "text", "rect", "defs", "lineargradient", "stop", "clippath",
+    "div", "table", "caption", "thead", "tbody", "tr", "th", "td", "details", "summary", "a", "ol",
+}  # fmt: skip
+
+
+class Parsed(HTMLParser):
+    """A page's elements, headings, tables and text, as a browser would have them."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.tags: Counter[str] = Counter()
+        self.attributes: list[tuple[str, str, str]] = []  # element, name, value
+        self.texts: dict[str, list[str]] = {}  # by element
+        self.tables: dict[str, list[list[str]]] = {}  # by caption, the head first
+        self._open: list[str] = []
+        self._rows: list[list[str]] = []
+        self._caption = ""
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags[tag] += 1
+        self.attributes += [(tag, name, value or "") for name, value in attrs]
+        self.texts.setdefault(tag, []).append("")
+        self._open.append(tag)
+        if tag == "table":
+            self._rows = []
+        elif tag == "tr":
+            self._rows.append([])
+        elif tag in ("td", "th"):
+            self._rows[-1].append("")
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags[tag] += 1
+        self.attributes += [(tag, name, value or "") for name, value in attrs]
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag == "table":
+            self.tables[self.texts["caption"][-1]] = self._rows
+        while self._open and self._open.pop() != tag:
+            pass
+
+    def handle_data(self, data: str) -> None:
+        for tag in set(self._open):
+            self.texts[tag][-1] += data
+        if {"td", "th"} & {*self._open}:
+            self._rows[-1][-1] += data
+
+
+def outcome(**more: Any) -> Outcome:
+    """Six seconds, two of them warm-up, at 100/s, with a bounce; one server, one worker."""
+    result = merge(steady_run())
+    result.routes["a->b"].bounced["remote-server-timeout"] += 3
+    result.routes["a->b"].expected += 3
+    result.usage["a"] = [Usage(float(at), 0.25 * at, 50 << 20) for at in range(7)]
+    result.links["a->b"] = 123_456
+    generators = {"worker 0": [Usage(float(at), 0.25 * at, 7 << 20) for at in range(7)]}
+    return Outcome(**{"result": result, "settled": True, "generators": generators, **more})
+
+
+def told(folder: Path, of: Outcome, name: str = "federation", lab: str = "pair") -> Story:
+    job = Job(lab, {"users": 10, "seconds": 4.0}, folder=folder, name=name, bounds={"loss": 0.0})
+    asked = {"users": 10, "traffic": "neighbours", "arrivals": "100/s", "seconds": 4.0, "warmup": 2.0, "tick": 0.005}
+    with Keeper(job) as keeper:
+        keeper.take("{}", {"event": "note", "text": f"relayed links: a - b {name}"})
+        keeper.finish(of)
+    kept = read(folder)
+    servers = tuple(Server(one, f"{one}.test", "prosody", "13.0") for one in ("a", "b"))
+    return Story(kept, verdict(kept), Topology("pair", "", servers, (Link("a", "b"),)), asked, 1_800_000_000.0)
+
+
+@pytest.fixture
+def story(tmp_path: Path) -> Story:
+    return told(tmp_path, outcome())
+
+
+def test_the_page_is_whole_and_leads_nowhere(story: Story) -> None:
+    html = page(story)
+    parsed = Parsed(html)
+    assert parsed.texts["h1"] == ["federation on pair"]
+    assert parsed.texts["h2"] == HEADINGS
+    assert parsed.texts["p"][0].startswith("VALID federation kept its bounds (no loss): 400 of 403 came")
+    assert "relayed links: a - b" in html and "The generator was not the limit" in html
+    assert set(parsed.tags) <= HARMLESS
+    assert not [one for one in parsed.attributes if one[1] in ("src", "style", "srcset") or one[1].startswith("on")]
+    assert {v for _, name, v in parsed.attributes if name == "href"} <= {
+        path.name for path in story.kept.folder.iterdir()
+    }
+    assert not re.search(r"https?:|//|@import|url\((?!#)", html.replace("<!doctype html>", ""))
+    (policy,) = [
+        value for tag, name, value in parsed.attributes if (tag, name) == ("meta", "content") and "-src" in value
+    ]
+    digest = base64.b64encode(hashlib.sha256(parsed.texts["style"][0].encode()).digest()).decode()
+    assert policy.startswith(f"default-src 'none'; style-src 'sha256-{digest}';")
+
+
+def test_drawings_keep_to_themselves(story: Story) -> None:
+    """What one refers to is its own: gradients and clips of several would else be mixed up."""
+    html = page(story)
+    ids = re.findall(r' id="([^"]+)"', html)
+    assert ids and len(ids) == len(set(ids))
+    assert set(re.findall(r"url\(#([^)]+)\)", html)) <= set(ids)
+
+
+def test_the_figures_are_those_of_the_result(story: Story) -> None:
+    parsed = Parsed(page(story))
+    (head, *rows) = next(rows for caption, rows in parsed.tables.items() if caption.startswith("Routes"))
+    expected = tables.by_route(story.kept.result)
+    assert [row[0] for row in rows] == ["a->b", "all"]
+    for row, data in zip(rows, expected, strict=True):
+        assert [float(row[head.index(name)]) for name in ("sent", "expected", "received", "lost", "p50", "p99.9")] == [
+            data[name] for name in ("sent", "expected", "received", "lost", "p50_ms", "p99.9_ms")
+        ]
+    (_, *seconds) = next(rows for caption, rows in parsed.tables.items() if caption.startswith("Delays"))
+    assert [row[:5] for row in seconds] == [
+        [f"{n}–{n + 1} s", "warm-up" if n < 2 else "steady", "100.0", "100.0", "100.0"] for n in range(6)
+    ]
+    assert parsed.tables["Processes"][1:] == [["a", "0.250", "2.500", "50"], ["worker 0", "0.250", "2.500", "7"]]
+    assert parsed.tables["Bounced, by route and condition"][1:] == [["a->b", "remote-server-timeout", "3"]]
+    assert parsed.tables["Links with a relay"][1:] == [["a->b", "123456", "30.9", "309"]]
+
+
+def test_tooltips_have_the_values(story: Story) -> None:
+    titles = Parsed(page(story)).texts["title"]
+    assert "2.5 s: 100.0 per s intended" in titles
+    assert "2.5 s: p99: 10.0 ms" in titles
+    assert "a->b: 99 % within 10.0 ms" in titles
+    assert "a (prosody): 0.25 cores" in titles
+    assert any(one.startswith("a->b: 100.0 per s, 400 sent, 400 received, 0 lost, 3 bounced") for one in titles)
+    assert "b->a: nothing was sent" in titles
+
+
+def test_a_name_cannot_break_out(tmp_path: Path) -> None:
+    hostile = outcome(interrupted=EVIL, gone=[(EVIL, EVIL)], missing=[{"sender": EVIL}])
+    result = hostile.result
+    result.routes[f"{EVIL}->b"] = result.routes["a->b"]
+    result.routes["a->b"].bounced[EVIL] += 1
+    result.usage[EVIL] = result.usage.pop("a")
+    result.links[f"{EVIL}->b"] = 1
+    story = told(tmp_path, hostile, EVIL, EVIL)
+    servers = tuple(Server(one, f"{one}.test", EVIL, EVIL) for one in (EVIL, "b"))
+    evil = Topology(EVIL, EVIL, servers, (Link(EVIL, "b"),))
+    parsed = Parsed(page(Story(story.kept, story.verdict, evil, {**story.asked, "traffic": EVIL, "body": EVIL}, 0.0)))
+    assert set(parsed.tags) <= HARMLESS
+    assert not [one for one in parsed.attributes if one[1].startswith("on") or one[1] == "src"]
+    assert parsed.texts["h1"] == [f"{EVIL} on {EVIL}"]
+    assert any(EVIL[:20] in one for one in parsed.texts["text"]), "the drawings have it, as it is"
+
+
+def test_that_test_would_see_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(document, "escape", str)
+    assert "script" in Parsed(page(told(tmp_path, outcome(), EVIL))).tags
+
+
+@pytest.mark.parametrize("reason", ["", "ended by SIGINT"])
+def test_a_load_that_measured_nothing_says_so(tmp_path: Path, reason: str) -> None:
+    parsed = Parsed(page(told(tmp_path, Outcome(Result(), reason))))
+    assert parsed.texts["p"][0].startswith("UNKNOWN federation measured nothing")
+    assert "Nothing was measured: there is nothing to draw." in parsed.texts["p"]
+    assert "svg" not in parsed.tags
+
+
+def test_a_load_that_was_interrupted_in_its_warm_up_shows_what_there_is(tmp_path: Path) -> None:
+    parsed = Parsed(page(told(tmp_path, outcome(result=merge(steady_run()[:1]), interrupted="ended by SIGINT"))))
+    assert "UNKNOWN" in parsed.texts["p"][0] and "ended by SIGINT" in parsed.texts["p"][0]
+    assert "Nothing was received in the steady state." in parsed.texts["figcaption"]
+    assert parsed.tags["svg"] >= 2
+
+
+def test_what_cannot_be_drawn_says_why(story: Story) -> None:
+    bare = Story(story.kept, story.verdict, None, {"arrivals": "replay:/gone.csv"}, None)
+    story.kept.result.links.clear()
+    story.kept.result.routes["a->b"].bounced.clear()
+    captions = "\n".join(Parsed(page(bare)).texts["figcaption"])
+    for said in ("has no plan", "What was due is not known", "direct links have none", "nothing was lost"):
+        assert said in captions
+    assert "intended" not in {
+        row["series"] for row in drawings.series.throughput(bare, drawings.series.intervals(bare.kept.result))
+    }
+
+
+def test_a_page_is_written_from_the_folder_alone_and_is_its_owners(tmp_path: Path) -> None:
+    told(tmp_path, outcome())
+    started = '{"event":"started","at":1800000000.0,"seconds":4.0,"warmup":2.0,"load":{"arrivals":"100/s","body":64}}\n'
+    (tmp_path / "samples.jsonl").write_text('{"event":"note"}\n' + started)
+    assert read_story(tmp_path).asked["body"] == 64
+    path = write_page(tmp_path)
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert "began</dt><dd>2027-01-15 08:00:00 UTC" in path.read_text()
