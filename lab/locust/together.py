@@ -42,7 +42,7 @@ BEHIND, HEARD = 0.1, 1.0
 #: Seconds between two looks whether the others are still there.
 LOOK = 1.0
 #: Seconds without a word after which a worker takes the master for gone; it says something each second.
-SILENCE = 10.0
+SILENCE = 6.0
 
 
 class Worker(Course):
