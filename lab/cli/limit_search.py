@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from typing import TYPE_CHECKING, Any
 
 from lab.errors import UserError
@@ -13,9 +12,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from lab.cli.loading import Progress, Request
-    from lab.load.limits import Bounds, Limit, Surroundings
-    from lab.load.results import Result
-    from lab.plan.model import Plan
+    from lab.load.limits import Bounds, Limit, Trial
     from lab.runtime.handle import Lab
 
 FILE = "limit.json"
@@ -35,27 +32,17 @@ def bounds_of(text: str, start: float | None) -> Bounds:
 
 async def search(request: Request, lab: Lab, progress: Progress) -> int:
     """Search, tell, keep; 0 if a rate was found that held again."""
-    from lab.cli.loading import measured
     from lab.load.bounds import parse
-    from lab.load.limits import find_limit
+    from lab.load.searching import find_limit_on
 
     model, start = model_of(request.load.get("arrivals") or (f"constant:{request.rate}" if request.rate else None))
-    bounds = bounds_of(request.find_limit or "", start)
+    asked = request.find_limit or ""
     folder = folders.make(request.runs, f"limit-{request.test.name}", lab.plan.topology.name)
-    asked = parse(request.find_limit or "")
-    count = 0
-
-    async def measure(rate: float) -> Result:
-        nonlocal count
-        count += 1
-        trial = folder / f"{count:02}-{rate:.0f}"
-        trial.mkdir(mode=0o700)
-        progress(f"trial {count}: {rate:.0f}/s")
-        load = {**request.load, "arrivals": f"{model}:{rate:.3f}/s"}
-        kept = await measured(request, lab, trial, load, lambda text: progress(f"{rate:.0f}/s: {text}"), asked)
-        return kept.result
-
-    limit = await find_limit(measure, bounds, surroundings(lab.plan))
+    limit = await find_limit_on(
+        lab, {name: value for name, value in request.load.items() if name != "arrivals"}, bounds_of(asked, start),
+        folder=folder, model=model, workers=request.workers, pin=request.pin, test=request.test, judged=parse(asked),
+        progress=progress,
+    )  # fmt: skip
     data = _data(limit)
     folders.write(folder / FILE, json.dumps(data, indent=2) + "\n")
     print(json.dumps({"folder": str(folder), **data}, indent=2) if request.json else _text(limit, folder), flush=True)
@@ -74,15 +61,6 @@ def model_of(text: str | None) -> tuple[str, float | None]:
     return model, parse(text).peak(0.0)
 
 
-def surroundings(plan: Plan) -> Surroundings:
-    """What the parts can do at most: the machine's cores, links that have a rate."""
-    from lab.load.limits import Surroundings
-
-    links = {f"{one.source}->{one.target}": one.conditions.rate for one in plan.relays}
-    rates = {route: rate for route, rate in links.items() if rate is not None}
-    return Surroundings(cores=len(os.sched_getaffinity(0)), links=rates)
-
-
 def _data(limit: Limit) -> dict[str, Any]:
     return {
         "rate": limit.rate,
@@ -97,7 +75,8 @@ def _data(limit: Limit) -> dict[str, Any]:
                 "p99_ms": round(1000 * trial.result.total.intended.percentile(99), 3),
                 "failed": trial.result.total.failed,
                 "received_per_second": round(trial.result.rate, 1),
-                "cores": trial.result.cores(),
+                "cores": {**trial.result.cores(), **trial.around},
+                "backlog": trial.backlog,
             }
             for trial in limit.trials
         ],
@@ -109,10 +88,16 @@ def _text(limit: Limit, folder: Path) -> str:
 
     rows = [
         [f"{trial.rate:.0f}/s", "yes" if trial.holds else "no", f"{trial.result.rate:.0f}/s",
-         f"{1000 * trial.result.total.intended.percentile(99):.1f}", "; ".join(trial.misses)]
+         f"{1000 * trial.result.total.intended.percentile(99):.1f}", "; ".join([*trial.misses, *_began(trial)])]
         for trial in limit.trials
     ]  # fmt: skip
     found = f"The highest rate that holds is {limit.rate:.0f}/s" if limit.rate else "No rate holds"
     again = ", and it held once more" if limit.confirmed else ", but it did not hold once more" if limit.rate else ""
+    if limit.rate and limit.part == "backlog":
+        again = ", as far as the search came"
     said = f"{found}{again}. What was the limit: {limit.part}: {limit.why}."
     return f"{table(['rate', 'holds', 'received', 'p99 ms', 'misses'], rows)}\n\n{said}\n{folder}"
+
+
+def _began(trial: Trial) -> list[str]:
+    return [f"it began with a backlog: {trial.backlog}"] if trial.backlog else []

@@ -5,7 +5,11 @@ their ratio; at the end the rate found has to hold again. Single runs are noisy 
 bounds by little is tried again, and the majority of three decides; a wide miss counts at once. A run in which the
 generator was the limit says nothing about the servers and does not hold.
 
-Nothing is measured here: `measure` does that, and must leave the federation without a backlog before it returns.
+A rate must not be judged on the backlog of the one before: before each run `settle` is awaited, which returns once the
+federation is idle, or says why it is not. A run that began with a backlog and holds, holds: it had more to carry. One
+that began so and misses proves nothing and is made again, up to TRIES times; then the search ends with what it has.
+
+Nothing is measured here: `measure` does that (lab.load.searching has one for a lab).
 """
 
 from __future__ import annotations
@@ -16,12 +20,21 @@ from dataclasses import dataclass, field
 
 from lab.errors import UserError
 from lab.load.judging import verdict_of_limits
+from lab.load.limiting import Surroundings, limiting_part
 from lab.load.results import Result
 
-Measure = Callable[[float], Awaitable[Result]]
 
-#: A part at this share of what it can do is the limit: the rest is lost in the unevenness of arrivals.
-FULL = 0.9
+@dataclass(frozen=True)
+class Measured:
+    """What a run showed, and what else was busy: cores by "machine" (all of it) and "services" (names and relays)."""
+
+    result: Result
+    around: Mapping[str, float] = field(default_factory=dict)
+
+
+Measure = Callable[[float], Awaitable[Measured]]
+Settle = Callable[[], Awaitable[str]]  # "" once the federation is idle, else what is not
+
 #: A miss by this factor is no noise, and not tried again.
 WIDE = 4.0
 #: Runs a rate gets at most; the majority decides.
@@ -52,15 +65,6 @@ class Bounds:
 
 
 @dataclass(frozen=True)
-class Surroundings:
-    """What the parts can do at most."""
-
-    cores: int = 1  # of the machine
-    server_cores: Mapping[str, float] = field(default_factory=dict)  # what a server can use, 1.0 where not named
-    links: Mapping[str, int] = field(default_factory=dict)  # bytes per second by route, of links that have a rate
-
-
-@dataclass(frozen=True)
 class Trial:
     """One run."""
 
@@ -68,6 +72,8 @@ class Trial:
     misses: tuple[str, ...]  # bounds that did not hold, a sentence each
     wide: bool  # a miss was beyond noise
     result: Result
+    backlog: str = ""  # what was not idle when it began
+    around: Mapping[str, float] = field(default_factory=dict)  # see `Measured`
 
     @property
     def holds(self) -> bool:
@@ -77,7 +83,11 @@ class Trial:
 
 @dataclass(frozen=True)
 class Limit:
-    """What was found. `part` is "server NAME", "link A->B", "machine", "generator", "unknown" or "none"."""
+    """What was found.
+
+    `part` is "server NAME", "servers" (together, on the cores that they are pinned to), "link A->B", "services" (the
+    lab's relays), "machine", "generator", "backlog" (it never became idle), "unknown" or "none" (every rate held).
+    """
 
     rate: float  # the highest that held, 0.0 if none did
     confirmed: bool  # it held once more at the end
@@ -86,25 +96,37 @@ class Limit:
     trials: tuple[Trial, ...]
 
 
-async def find_limit(measure: Measure, bounds: Bounds, surroundings: Surroundings | None = None) -> Limit:
-    """Search. `measure(rate)` runs a load at that rate; it is called about ten to twenty-five times."""
-    search = _Search(measure, bounds)
-    low, high = await search.bracket()
-    while low and high / low > 1 + bounds.precision and high < math.inf:
-        middle = math.sqrt(low * high)
-        low, high = (middle, high) if await search.holds(middle) else (low, middle)
-    confirmed = False
-    for _ in range(CONFIRMATIONS):
-        if not low or (confirmed := await search.holds(low)):
-            break
-        low = low / (1 + bounds.precision) if low / (1 + bounds.precision) >= bounds.lowest else 0.0
-    part, why = _part(search.trials, low, surroundings or Surroundings())
+async def find_limit(
+    measure: Measure, bounds: Bounds, surroundings: Surroundings | None = None, settle: Settle | None = None
+) -> Limit:
+    """Search. `measure(rate)` runs a load at that rate; it is called about ten to twenty-five times.
+
+    `settle` is awaited before each of them; without one `measure` must leave the federation idle.
+    """
+    search, low, confirmed = _Search(measure, bounds, settle), 0.0, False
+    try:
+        low, high = await search.bracket()
+        while low and high / low > 1 + bounds.precision and high < math.inf:
+            middle = math.sqrt(low * high)
+            low, high = (middle, high) if await search.holds(middle) else (low, middle)
+        for _ in range(CONFIRMATIONS):
+            if not low or (confirmed := await search.holds(low)):
+                break
+            low = low / (1 + bounds.precision) if low / (1 + bounds.precision) >= bounds.lowest else 0.0
+    except _NeverIdle as error:
+        held = [trial.rate for trial in search.trials if trial.holds]
+        return Limit(max(held, default=0.0), False, "backlog", str(error), tuple(search.trials))
+    part, why = _part(search.trials, low, surroundings or Surroundings(), bounds)
     return Limit(low, confirmed, part, why, tuple(search.trials))
 
 
+class _NeverIdle(Exception):
+    """The federation still had a backlog each time that a rate was tried."""
+
+
 class _Search:
-    def __init__(self, measure: Measure, bounds: Bounds) -> None:
-        self._measure, self._bounds = measure, bounds
+    def __init__(self, measure: Measure, bounds: Bounds, settle: Settle | None) -> None:
+        self._measure, self._bounds, self._settle = measure, bounds, settle
         self.trials: list[Trial] = []
 
     async def bracket(self) -> tuple[float, float]:
@@ -126,19 +148,28 @@ class _Search:
 
     async def holds(self, rate: float) -> bool:
         """Whether the bounds hold at a rate: at once for a run that keeps them or misses widely, else the majority."""
-        trial = await self._try(rate)
+        trial = await self._clean(rate)
         if trial.holds or trial.wide:
             return trial.holds
         kept, missed, few = 0, 1, TRIES // 2
         while kept <= few and missed <= few:
-            again = await self._try(rate)
+            again = await self._clean(rate)
             kept, missed = kept + again.holds, missed + (not again.holds)
         return kept > few
 
+    async def _clean(self, rate: float) -> Trial:
+        """A run that says something: it began idle, or holds all the same. Raises _NeverIdle."""
+        for _ in range(TRIES):
+            trial = await self._try(rate)
+            if trial.holds or not trial.backlog:
+                return trial
+        raise _NeverIdle(f"{TRIES} runs at {rate:.0f}/s began with a backlog and say nothing: {trial.backlog}")
+
     async def _try(self, rate: float) -> Trial:
-        result = await self._measure(rate)
-        misses, wide = _misses(result, self._bounds)
-        self.trials.append(Trial(rate, misses, wide, result))
+        backlog = await self._settle() if self._settle is not None else ""
+        measured = await self._measure(rate)
+        misses, wide = _misses(measured.result, self._bounds)
+        self.trials.append(Trial(rate, misses, wide, measured.result, backlog, measured.around))
         return self.trials[-1]
 
 
@@ -158,29 +189,18 @@ def _misses(result: Result, bounds: Bounds) -> tuple[tuple[str, ...], bool]:
     return tuple(misses), wide
 
 
-def _part(trials: list[Trial], rate: float, surroundings: Surroundings) -> tuple[str, str]:
+def _part(trials: list[Trial], rate: float, surroundings: Surroundings, bounds: Bounds) -> tuple[str, str]:
     """What was full in the run that failed next above the rate found."""
-    failed = [trial for trial in trials if not trial.holds and trial.rate > rate]
+    failed = [trial for trial in trials if not trial.holds and not trial.backlog and trial.rate > rate]
     if not failed:
         return "none", "every rate that was tried held: allow a higher one"
-    trial = min(failed, key=lambda trial: trial.rate)
-    part, why = limiting_part(trial.result, surroundings)
-    return part, f"at {trial.rate:.0f}/s {why}"
-
-
-def limiting_part(result: Result, surroundings: Surroundings) -> tuple[str, str]:
-    """The part that was full in a run, and the sentence that says so. The generator goes first: it hides the rest."""
-    if reasons := verdict_of_limits(result):
-        return "generator", reasons[0]
-    cores = result.cores()
-    shares = {name: cores[name] / surroundings.server_cores.get(name, 1.0) for name in result.usage if name in cores}
-    if shares and max(shares.values()) >= FULL:
-        name = max(shares, key=shares.__getitem__)
-        return f"server {name}", f"server {name} used {cores[name]:.2f} cores, {shares[name]:.0%} of what it can use"
-    for route, most in surroundings.links.items():
-        carried = result.links.get(route, 0) / result.length if result.length else 0.0
-        if carried >= FULL * most:
-            return f"link {route}", f"link {route} carried {carried / 1000:.1f} of its {most / 1000:.1f} KB/s"
-    if sum(cores.values()) >= FULL * surroundings.cores:
-        return "machine", f"all together used {sum(cores.values()):.2f} of the machine's {surroundings.cores} cores"
-    return "unknown", "no server, link or worker was at its limit: look at what the servers wait for"
+    lowest = min(trial.rate for trial in failed)
+    used = next(trial.result.routes for trial in failed if trial.rate == lowest)
+    slow = {route: delay for route, delay in surroundings.delays.items() if route in used and delay >= bounds.p99}
+    if slow and not rate:
+        route = max(slow, key=slow.__getitem__)
+        return f"link {route}", f"link {route} alone takes {1000 * slow[route]:g} ms: no rate keeps a p99 below that"
+    named = [limiting_part(one.result, surroundings, one.around) for one in failed if one.rate == lowest]
+    # Of several runs at that rate one that says something.
+    part, why = next((one for one in named if one[0] != "unknown"), named[0])
+    return part, f"at {lowest:.0f}/s {why}"

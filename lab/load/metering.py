@@ -63,10 +63,13 @@ class _Process:
 class Meter:
     """Reads what named groups of processes use; each group is its pids with all their descendants."""
 
-    def __init__(self, processes: Mapping[str, Iterable[int]], *, pss: bool = False) -> None:
-        """Raises MissingError if a pid cannot be seen: without the machine's /proc nothing can be metered."""
+    def __init__(self, processes: Mapping[str, Iterable[int]], *, pss: bool = False, alone: Iterable[str] = ()) -> None:
+        """Of a group in `alone` descendants are somebody else's, and do not count.
+
+        Raises MissingError if a pid cannot be seen: without the machine's /proc nothing can be metered.
+        """
         self._roots = {name: set(pids) for name, pids in processes.items()}
-        self._pss = pss
+        self._pss, self._alone = pss, frozenset(alone)
         self._living: dict[str, dict[int, _Process]] = {name: {} for name in self._roots}
         self._ended = dict.fromkeys(self._roots, 0.0)  # CPU seconds of processes that are gone
         self._looked = 0.0
@@ -115,7 +118,8 @@ class Meter:
         children = _children()
         for name, roots in self._roots.items():
             known = self._living[name]
-            for pid in _below(roots | known.keys(), children) - known.keys():
+            below = _below(roots | known.keys(), {} if name in self._alone else children)
+            for pid in below - known.keys():
                 try:
                     known[pid] = _Process(pid)
                 except (ProcessLookupError, FileNotFoundError):
@@ -138,6 +142,18 @@ class Metering:
         for name, reading in found.items():
             self.usage.setdefault(name, []).append(reading)
         return found
+
+
+def machine() -> float:
+    """CPU seconds that the cores which we may use have spent so far, on whatever it was.
+
+    Time that a hypervisor gave to others (steal, proc_stat(5)) counts: nobody here could have it.
+    """
+    ours = {b"cpu%d" % core for core in os.sched_getaffinity(0)}
+    lines = (line.split() for line in Path("/proc/stat").read_bytes().splitlines())
+    # user nice system idle iowait irq softirq steal
+    ticks = (sum(map(int, (*line[1:4], *line[6:9]))) for line in lines if line and line[0] in ours)
+    return sum(ticks) / _TICKS
 
 
 async def link_bytes(control: Control) -> dict[str, int]:

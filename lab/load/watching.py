@@ -1,4 +1,7 @@
-"""What a load costs while it runs: servers and generators each second, bytes of links over the steady state."""
+"""What a load costs while it runs: servers and generators each second, bytes of links over the steady state.
+
+And what else is busy (`around`): the lab's own services, if there are relays, and the machine as a whole.
+"""
 
 from __future__ import annotations
 
@@ -9,12 +12,14 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from lab.errors import LabError, MissingError
-from lab.load.metering import Meter, Metering, grown, link_bytes
+from lab.load.metering import Meter, Metering, grown, link_bytes, machine
 from lab.load.results import Usage
 from lab.network.control import Control
 from lab.runtime.handle import Lab
 
 EVERY = 1.0  # seconds
+#: Of what is around: the process of the lab's names and relays, and all processes of the machine.
+SERVICES, MACHINE = "services", "machine"
 
 
 class Watch:
@@ -24,17 +29,18 @@ class Watch:
         self, lab: Lab | None, servers: Mapping[str, int], generators: Mapping[str, int], note: Callable[[str], None]
     ) -> None:
         self._lab, self._note = lab, note
-        self._pids = {"servers": servers, "generators": generators}
+        self._pids: dict[str, Mapping[str, int]] = {"servers": servers, "generators": generators}
         self._meterings: dict[str, Metering] = {}
         self.links: dict[str, int] = {}
 
     async def run(self, start: float, warmup: float, seconds: float, tell: Callable[[dict[str, Any]], None]) -> None:
         """Until cancelled. `start` is time 0 on `time.perf_counter`, and may lie ahead."""
         with contextlib.ExitStack() as open_files:
+            self._pids["around"] = await self._services()
             for name, pids in self._pids.items():
                 if pids:
                     try:
-                        meter = Meter({who: [pid] for who, pid in pids.items()})
+                        meter = Meter({who: [pid] for who, pid in pids.items()}, alone=pids if name == "around" else ())
                     except MissingError as error:
                         self._note(f"{name} are not metered: {error}")
                     else:
@@ -53,8 +59,17 @@ class Watch:
         while self._meterings:
             await asyncio.sleep(max(0.0, due - time.perf_counter()))
             readings = {name: metering.take() for name, metering in self._meterings.items()}
-            tell({"event": "usage", "servers": {}, "generators": {}, **readings})
+            whole = Usage(time.perf_counter() - start, machine(), 0)
+            around = {**readings.pop("around", {}), MACHINE: whole}
+            tell({"event": "usage", "servers": {}, "generators": {}, **readings, "around": around})
             due = max(due + EVERY, time.perf_counter())
+
+    async def _services(self) -> dict[str, int]:
+        """The process of the lab's relays, {} without any. A server is its child where servers are processes."""
+        if self._lab is None or not self._lab.plan.relays or not self._pids["servers"]:
+            return {}
+        pid = await self._lab.runtime.services(self._lab.layout)
+        return {} if pid is None else {SERVICES: pid}
 
     async def _links(self, start: float, end: float) -> None:
         if self._lab is None or not self._lab.plan.relays:

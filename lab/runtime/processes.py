@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import os
 import sys
 import time
@@ -27,7 +28,7 @@ from lab.plan.model import Ground, Plan
 from lab.runtime import claims, packages, service, tools, trees
 from lab.runtime.operations import carry_out
 from lab.runtime.pipes import spawn_agent
-from lab.runtime.proc import command, die_with_parent, end_marked
+from lab.runtime.proc import Identity, command, die_with_parent, end_marked
 from lab.runtime.protocol import AGENT, Claim, Finding, Pipes, Progress, ServerState
 from lab.servers import software
 from lab.servers.software import Operation
@@ -139,6 +140,11 @@ class Processes:
             )
         await _gone(layout)  # a process that ends forgets its mark a moment before it closes its files
         service.let_go(layout)
+
+    async def services(self, layout: Layout) -> int | None:
+        """The lab's service, whose children the servers are."""
+        found = Identity.from_json(json.loads(layout.service.read_text())) if layout.service.is_file() else None
+        return found.pid if found is not None and found.alive else None
 
     def alive(self, layout: Layout) -> bool:
         """True while the lab's service lives."""

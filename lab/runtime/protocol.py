@@ -118,6 +118,10 @@ class Runtime(Protocol):
         """Run a command beside a server with this terminal's input and output; its exit code."""
         ...
 
+    async def services(self, layout: Layout) -> int | None:
+        """The process of the lab's names and relays, as the host sees it; None where it does not run."""
+        ...
+
     def alive(self, layout: Layout) -> bool:
         """True while the lab's service lives; a lab whose service is gone is a leftover."""
         ...

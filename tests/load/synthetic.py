@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 
+from lab.load.limits import Measured
 from lab.load.results import Result, Second, Usage
 from lab.load.tally import Tally
 
@@ -44,11 +45,12 @@ class Federation:
         self.random = random.Random(seed)
         self.rates: list[float] = []
 
-    async def measure(self, rate: float) -> Result:
+    async def measure(self, rate: float) -> Measured:
         """p99 is 4.6 ms by the idle server, 100 ms at 95.4 % of its capacity, and 5 s beyond it."""
         self.rates.append(rate)
         load = rate / self.capacity
         p99 = 0.0046 / (1 - load) if load < 0.999 else 5.0
         p99 *= self.random.lognormvariate(0, self.noise)
         lost = int((load - 1) * rate) if load > 1 else 0
-        return result(min(rate, self.capacity), p99, lost=lost, cores={"hub": min(1.0, load), "leaf": 0.2 * load})
+        cores = {"hub": min(1.0, load), "leaf": 0.2 * load}
+        return Measured(result(min(rate, self.capacity), p99, lost=lost, cores=cores))

@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lab.errors import UserError
-from lab.load.limits import Bounds, Surroundings, find_limit, limiting_part
-from lab.load.results import Result
+from lab.load.limiting import Surroundings, limiting_part
+from lab.load.limits import Bounds, Measured, find_limit
 from load.synthetic import Federation, result
 
 BOUNDS = Bounds(p99=0.1, failed=0.001, start=100.0, lowest=1.0, highest=100_000.0, precision=0.05)
@@ -37,10 +37,10 @@ async def test_noise_moves_it_little(seed: int) -> None:
 async def test_one_bad_run_does_not_decide() -> None:
     federation, bad = Federation(100_000), [True]
 
-    async def measure(rate: float) -> Result:
+    async def measure(rate: float) -> Measured:
         if rate == 800 and bad:
             bad.pop()
-            return result(rate, 0.12)
+            return Measured(result(rate, 0.12))
         return await federation.measure(rate)
 
     limit = await find_limit(measure, Bounds(highest=3200))
@@ -51,7 +51,7 @@ async def test_one_bad_run_does_not_decide() -> None:
 async def test_what_does_not_hold_again_is_lowered() -> None:
     federation, runs = Federation(1000), 0
 
-    async def measure(rate: float) -> Result:
+    async def measure(rate: float) -> Measured:
         nonlocal runs
         runs += 1
         if runs == len(usual.trials):  # from the confirmation on the machine is slower
@@ -71,8 +71,8 @@ async def test_nothing_holds() -> None:
 
 
 async def test_a_slow_generator_is_the_limit() -> None:
-    async def measure(rate: float) -> Result:
-        return result(rate, 0.01, worker=min(1.0, rate / 1000))
+    async def measure(rate: float) -> Measured:
+        return Measured(result(rate, 0.01, worker=min(1.0, rate / 1000)))
 
     limit = await find_limit(measure, BOUNDS)
     assert limit.part == "generator"
@@ -80,13 +80,88 @@ async def test_a_slow_generator_is_the_limit() -> None:
     assert "worker 0 kept 0." in limit.why
 
 
-def test_the_part_that_was_full() -> None:
-    around = Surroundings(cores=2, server_cores={"big": 4.0}, links={"a->b": 1000})
-    assert limiting_part(result(100, 0.5, cores={"big": 1.0, "small": 0.95}), around)[0] == "server small"
-    assert limiting_part(result(100, 0.5, cores={"big": 1.0}, link=950), around)[0] == "link a->b"
-    assert limiting_part(result(100, 0.5, cores={"x": 0.8, "y": 0.8}), around)[0] == "machine"
-    assert limiting_part(result(100, 0.5, cores={"x": 0.8}), around)[0] == "unknown"
-    assert limiting_part(result(100, 0.5, cores={"x": 1.0}, worker=1.0), around)[0] == "generator"
+AROUND = Surroundings(cores=2, server_cores={"big": 4.0}, links={"a->b": 1000})
+
+
+@pytest.mark.parametrize(
+    ("cores", "more", "around", "part"),
+    [
+        ({"big": 1.0, "small": 0.95}, {}, {}, "server small"),
+        ({"big": 1.0}, {"link": 950}, {}, "link a->b"),
+        ({"x": 0.8, "y": 0.8}, {}, {}, "machine"),
+        ({"x": 0.8}, {}, {"machine": 1.9}, "machine"),  # others' processes
+        ({"x": 0.8}, {}, {"services": 0.95}, "services"),
+        ({"x": 0.8}, {}, {"machine": 1.5}, "unknown"),
+        ({"x": 1.0}, {"worker": 1.0}, {"machine": 2.0}, "generator"),
+        ({"x": 0.5}, {"late": 0.1}, {"machine": 1.2}, "generator"),  # it had time, and was late by itself
+        ({"x": 0.5}, {"late": 0.1}, {"machine": 1.95}, "machine"),  # others had its core
+        ({"x": 1.0}, {"late": 0.1}, {"machine": 1.95}, "server x"),
+        ({"x": 0.5}, {"short": 0.5}, {}, "generator"),
+    ],
+)
+def test_the_part_that_was_full(
+    cores: dict[str, float], more: dict[str, float], around: dict[str, float], part: str
+) -> None:
+    given = {name: value for name, value in more.items() if name in ("link", "worker")}
+    made = result(100, 0.5, cores=cores, **given)
+    if "late" in more:
+        for second in made.seconds.values():
+            second.lag.record(more["late"])
+    if "short" in more:
+        made.plan["expected"] /= more["short"]
+    found, why = limiting_part(made, AROUND, around)
+    assert found == part
+    assert part.split()[-1] in why or part in ("generator", "unknown", "services")
+
+
+def test_servers_that_share_pinned_cores_are_full_together() -> None:
+    """Two servers on one core: neither fills a core, and the machine has another one for the generator."""
+    made = result(100, 0.5, cores={"a": 0.5, "b": 0.48})
+    assert limiting_part(made, Surroundings(cores=2, together=1))[0] == "servers"
+    assert limiting_part(made, Surroundings(cores=2))[0] == "unknown"
+
+
+class Backlogged:
+    """Carries 1000/s, and what is more than that of two seconds stays; to settle takes it away."""
+
+    def __init__(self, settles: bool = True) -> None:
+        self.left, self.settles = 0.0, settles
+
+    async def measure(self, rate: float) -> Measured:
+        late = self.left / 1000
+        self.left += max(0.0, 2 * (rate - 1000))
+        return Measured(result(rate, 5.0 if rate > 1000 else 0.01 + late, cores={"hub": min(1.0, rate / 1000)}))
+
+    async def settle(self) -> str:
+        if self.settles:
+            self.left = 0.0
+        return "a message took 3000 ms" if self.left else ""
+
+
+async def test_no_rate_is_judged_on_the_backlog_of_another() -> None:
+    federation = Backlogged()
+    limit = await find_limit(federation.measure, BOUNDS, settle=federation.settle)
+    assert limit.confirmed
+    assert 950 <= limit.rate <= 1000
+    unsettled = await find_limit(Backlogged().measure, BOUNDS)
+    assert unsettled.rate < 900, "the backlog made no difference: the test shows nothing"
+
+
+async def test_a_federation_that_never_gets_idle_is_said() -> None:
+    federation = Backlogged(settles=False)
+    limit = await find_limit(federation.measure, BOUNDS, settle=federation.settle)
+    assert (limit.rate, limit.confirmed, limit.part) == (800, False, "backlog")
+    assert "3 runs at 1131/s began with a backlog and say nothing: a message took 3000 ms" in limit.why
+    assert [trial.backlog != "" for trial in limit.trials[-3:]] == [True] * 3
+
+
+async def test_a_link_that_takes_longer_than_may_be_is_named() -> None:
+    async def measure(rate: float) -> Measured:
+        return Measured(result(rate, 0.3))
+
+    limit = await find_limit(measure, BOUNDS, Surroundings(delays={"a->b": 0.25, "b->c": 2.0}))
+    assert (limit.rate, limit.part) == (0.0, "link a->b")
+    assert "alone takes 250 ms" in limit.why
 
 
 @pytest.mark.parametrize(

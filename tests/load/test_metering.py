@@ -13,7 +13,7 @@ import pytest
 
 from lab.errors import MissingError
 from lab.load import metering
-from lab.load.metering import Meter, Metering, grown, link_bytes
+from lab.load.metering import Meter, Metering, grown, link_bytes, machine
 from lab.network.control import Control, ControlServer
 
 #: Uses so many CPU seconds, says how many it used, and waits for its standard input to close.
@@ -129,3 +129,20 @@ async def test_bytes_of_links(tmp_path: Path) -> None:
         await server.close()
     assert found == {"a->b": 103, "b->a": 17}, "answers belong to whom they come from"
     assert grown({"a->b": 3}, found) == {"a->b": 100, "b->a": 17}
+
+
+def test_the_machine_spends_what_we_spend() -> None:
+    before, own = machine(), time.process_time()
+    while time.process_time() - own < 0.2:
+        pass
+    assert machine() - before >= 0.15  # both count in hundredths
+
+
+def test_of_a_group_alone_children_do_not_count() -> None:
+    burn = "import time\nwhile time.process_time() < 0.3: pass\nprint(1, flush=True)\ntime.sleep(60)"
+    with subprocess.Popen([sys.executable, "-c", burn], stdout=subprocess.PIPE) as child:
+        child.stdout.readline()
+        both = {"we": [os.getpid()]}
+        with Meter(both) as meter, Meter(both, alone=("we",)) as alone:
+            assert meter.read()["we"][0] - alone.read()["we"][0] >= 0.25
+        child.kill()

@@ -74,6 +74,10 @@ class Containers:
         inside = [one.spec.name for one in plan.servers if one.spec.software not in provision.ELSEWHERE]
         return {name: found.get(name, gone) for name in inside}
 
+    async def services(self, layout: Layout) -> int | None:
+        """The main process of the services' container."""
+        return await self._engine.call(states.services_pid, self._engine.client, layout)
+
     def alive(self, layout: Layout) -> bool:
         """Whether the lab's services run."""
         return states.services_run(self._engine.client, layout)

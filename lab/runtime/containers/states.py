@@ -50,6 +50,14 @@ def _last_words(client: DockerClient, container: dict[str, Any]) -> str:
     return "; ".join(part for part in parts if part)
 
 
+def services_pid(client: DockerClient, layout: Layout) -> int | None:
+    """The main process of the container with the lab's DNS and relays, as the host sees it; None if it is gone."""
+    for one in containers(client, layout):
+        if one["Labels"].get(eng.ROLE) == "services" and one["State"] == "running":
+            return client.api.inspect_container(one["Id"])["State"]["Pid"] or None
+    return None
+
+
 def services_run(client: DockerClient, layout: Layout) -> bool:
     """Whether the lab's DNS and relays are there."""
     return any(
