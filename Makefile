@@ -10,9 +10,9 @@ LAUNCHER = $(BIN)/xmpplab
 .PHONY: demo test lint bench bench-load lock clean
 .DELETE_ON_ERROR:
 
-# The main job: who can write to whom, then first contact with encryption across servers.
+# The main job: who can write to whom, first contact with encryption across servers, ten seconds of load and its page.
 demo: $(VENV)/.runtime
-	@$(LAUNCHER) run everyone_writes omemo_first_contact -t hidden_island
+	@$(LAUNCHER) demo
 
 test: $(VENV)/.dev
 	@$(BIN)/python -m pytest $(PYTEST)

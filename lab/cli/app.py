@@ -12,6 +12,7 @@ import typer
 
 from lab.cli.check import check
 from lab.cli.compare import compare
+from lab.cli.demo import demo
 from lab.cli.doctor import doctor
 from lab.cli.down import down
 from lab.cli.edge import Settings
@@ -41,6 +42,7 @@ app = typer.Typer(
 
 #: In the order of --help: what is looked for first stands first.
 VERBS: dict[str, Callable[..., None]] = {
+    "demo": demo,
     "run": run,
     "check": check,
     "report": report,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json as json_
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -84,8 +84,6 @@ class Request:
 
 def _with(topology: Topology, software: str | None) -> Topology:
     """The topology with that software on every server that the lab has accounts on. Raises UserError."""
-    from dataclasses import replace
-
     from lab.topology.software import KNOWN, parse
 
     if software is None:
@@ -108,7 +106,9 @@ async def perform(request: Request, progress: Progress) -> int:
                 from lab.cli.limit_search import search
 
                 return await search(request, lab, progress)
-            return await _once(request, lab, progress)
+            from lab.load.verdict import verdict
+
+            return verdict(await once(request, lab, progress, lambda kept: tell(kept, json=request.json))).exit_code
     except NotReady as error:
         from lab.cli.edge import say
 
@@ -152,22 +152,23 @@ async def measured(
         name=request.test.name, bounds=request.bounds if bounds is None else bounds,
     )  # fmt: skip
     more = ["--rate", request.rate] if request.rate is not None and "arrivals" not in load else []
-    return await carry(job, request.test, Follower(progress), more)
+    kept = await carry(job, request.test, Follower(progress), more)
+    return replace(kept, folder=folder)  # as it was asked for, not as the child needs it
 
 
-async def _once(request: Request, lab: Lab, progress: Progress) -> int:
+async def once(request: Request, lab: Lab, progress: Progress, tell: Callable[[Kept], None]) -> Kept:
+    """One load on that lab, in a folder of its own, and told, also where it was interrupted."""
     from lab.load.keeping import RESULT, read
-    from lab.load.verdict import verdict
 
     folder = folders.make(request.runs, request.test.name, lab.plan.topology.name)
     try:
         kept = await measured(request, lab, folder, request.load, progress)
     except BaseException:
         if (folder / RESULT).is_file():  # it was interrupted, and still says what it has
-            tell(read(folder), json=request.json)
+            tell(read(folder))
         raise
-    tell(kept, json=request.json)
-    return verdict(kept).exit_code
+    tell(kept)
+    return kept
 
 
 def tell(kept: Kept, *, json: bool) -> None:

@@ -119,16 +119,23 @@ async def _a_lab(
 
 
 async def _all_on(lab: Lab, infos: list[ScenarioInfo], request: Request, progress: Progress) -> list[Outcome]:
-    return [await _one(lab, info, request, progress) for info in infos]
+    return [
+        await one_on(lab, info, progress, runs=request.runs, within=request.within, inline=request.inline)
+        for info in infos
+    ]
 
 
-async def _one(lab: Lab, info: ScenarioInfo, request: Request, progress: Progress) -> Outcome:
+async def one_on(
+    lab: Lab, info: ScenarioInfo, progress: Progress, *, runs: Path, within: float | None = None, inline: bool = False
+) -> Outcome:
+    """Run a scenario on a lab that is up, and tell of it."""
     from lab.judged import run_scenario
+    from lab.runner.run import SCENARIO_DEADLINE
 
     topology = lab.plan.topology.name
     progress(f"running {info.name} on {topology}: {info.title}")
     started = time.monotonic()
-    result = await run_scenario(info, lab, runs=request.runs, within=request.within, inline=request.inline)
+    result = await run_scenario(info, lab, runs=runs, within=within or SCENARIO_DEADLINE, inline=inline)
     took = time.monotonic() - started
     print(f"{result.value.upper()}: {info.name} on {topology}: {result.sentence}\n{result.folder}", flush=True)
     return Outcome(info.name, topology, result.value, result.exit_code, took, result.folder, result.skipped)

@@ -1,0 +1,114 @@
+"""`xmpplab demo`: two scenarios, a load, a page; interrupted, it leaves what was measured and nothing else."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from lab.cli import demo as verb
+from lab.cli.edge import run
+from lab.cli.performance import Outcome
+from lab.load.keeping import read
+from lab.plan.layout import home
+
+#: The verb with a load of another length: ten seconds are for people.
+DEMO = "import sys; from lab.cli import demo; demo.LENGTH = sys.argv.pop(1); from lab.cli import main; sys.exit(main())"
+RUNTIMES = ["processes", pytest.param("containers", marks=pytest.mark.containers)]
+
+
+def _words(length: str, *arguments: str) -> list[str]:
+    return [sys.executable, "-c", DEMO, length, "demo", *arguments]
+
+
+def _labs() -> set[str]:
+    """Of this topology: others may have labs of their own meanwhile."""
+    return {path.name for path in (home() / "labs").glob("hidden-island*")}
+
+
+@pytest.mark.live
+@pytest.mark.parametrize("runtime", RUNTIMES)
+def test_a_demo_ends_with_three_verdicts_and_the_page(tmp_path: Path, runtime: str) -> None:
+    before = _labs()
+    words = _words("2s", "--runtime", runtime)
+    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, timeout=200)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert re.findall(r"^(\w+): (\w+)", done.stdout, re.M)[:3] == [
+        ("VALID", "everyone_writes"),
+        ("VALID", "omemo_first_contact"),
+        ("VALID", "neighbours"),
+    ]
+    assert "Note: island, home, public tell what they see (feed)" in done.stdout
+    *_, sentence, page = done.stdout.splitlines()
+    assert sentence == "3 of 3 runs are valid."
+    kept = read(tmp_path / "runs" / "latest")
+    assert page == f"The load's page: {(kept.folder.resolve() / 'page.html').as_uri()}"
+    assert (kept.folder / "page.html").read_text().count("<svg") == 7  # nothing bounced
+    assert kept.result.total.sent == kept.result.total.received == 100
+    assert len([path for path in (tmp_path / "runs").iterdir() if path.name != "latest"]) == 3
+    assert not _labs() - before
+
+
+@pytest.mark.live
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_demo_has_a_page_of_what_was_measured(tmp_path: Path, number: signal.Signals) -> None:
+    before = _labs()
+    words = _words("60s", "--runtime", "processes")
+    with subprocess.Popen(words, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        for line in process.stderr:
+            second = re.match(r"(\d+) of 61 s", line)
+            if second and int(second[1]) >= 3:
+                break
+        process.send_signal(number)
+        told, _ = process.communicate(timeout=60)
+    assert process.returncode == 128 + number
+    assert "UNKNOWN: neighbours kept its bounds" in told and "until it was interrupted" in told
+    page = tmp_path / told.splitlines()[-1]
+    assert "UNKNOWN" in page.read_text() and page.read_text().count("<svg") == 7
+    assert not _labs() - before
+    deadline = time.monotonic() + 20
+    while _left(tmp_path):
+        assert time.monotonic() < deadline, f"still there: {_left(tmp_path)}"
+        time.sleep(0.05)
+
+
+def _left(folder: Path) -> list[str]:
+    """Processes that were started in that folder."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*/cwd"):
+        with contextlib.suppress(OSError):  # gone, or somebody else's
+            if entry.readlink() == folder:
+                found.append(entry.parent.name)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("codes", "expected"), [((0, 0, 0), 0), ((0, 0, 1), 1), ((2, 0, 0), 2), ((2, 1, 0), 1), ((3,), 3)]
+)
+def test_the_gravest_verdict_counts(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], codes: tuple[int, ...], expected: int
+) -> None:
+    async def performed(*_: object) -> tuple[list[Outcome], Path | None]:
+        return [Outcome("one", "pair", "?", code, 1.0, None) for code in codes], None
+
+    monkeypatch.setattr(verb, "_perform", performed)
+    from lab.cli.app import app
+
+    assert run(app, ["demo"]) == expected
+    assert f"{sum(not code for code in codes)} of {len(codes)} runs are valid." in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("arguments", "said"), [(["-t", "scripted_peer"], "users"), (["-t", "nowher"], "nowher")])
+def test_what_cannot_be_is_refused_before_anything_starts(
+    capsys: pytest.CaptureFixture[str], arguments: list[str], said: str
+) -> None:
+    from lab.cli.app import app
+
+    code = run(app, ["demo", *arguments])
+    assert (code, said in capsys.readouterr().err) == (64, True)
