@@ -55,15 +55,26 @@ class Interrupt:
 
 def prepare(environment: Environment) -> None:
     """Once Locust is set up in this process."""
+    global _forks
+    _forks = False
     if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:  # as a shell has it for what runs in the background
         gevent.signal_handler(signal.SIGINT, Interrupt(environment))
-    options = environment.parsed_options
-    if options is not None and options.processes and options.worker:
-        _end_with_parent()
+
+
+#: Whether what is forked now is one of Locust's processes: until it is set up, it starts nothing else.
+_forks = True
+_parent = os.getpid()
 
 
 def _end_with_parent() -> None:
-    """Locust's forks outlive a parent that is killed, for a minute and with their part of the load."""
-    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() == 1:
-        sys.exit(1)
+    """In a process that was forked: end when the parent does, however that ends.
+
+    Locust's own would go on for minutes: with their part of the load, or looking for a master that never was there.
+    """
+    if _forks:
+        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != _parent:
+            os._exit(1)
+
+
+os.register_at_fork(after_in_child=_end_with_parent)

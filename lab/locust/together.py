@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import time
 from dataclasses import replace
 from typing import Any
@@ -52,7 +51,6 @@ class Worker(Course):
         super().__init__(environment)
         self._runner = runner
         self._conductor: Conductor | None = None
-        self._parent = os.getppid()
 
     def report(self, data: dict[str, Any]) -> None:
         """Locust reports to the master."""
@@ -96,7 +94,7 @@ class Worker(Course):
         """Without the master nobody could say that all has come: then this part ends at once."""
         while not self.ended.wait(LOOK):
             heard = self._runner.last_heartbeat_timestamp
-            if os.getppid() != self._parent or (heard is not None and time.time() - heard > SILENCE):
+            if heard is not None and time.time() - heard > SILENCE:
                 log.error("the Locust master is gone: this part of the load ends, and nobody counts it")
                 self.order({"stop": True})
                 self.order({"drained": True})
@@ -218,4 +216,5 @@ def give_up(environment: Environment, kind: str, message: str) -> None:
 
 def the_load(job: Job) -> Load:
     """The load of a job as far as its lab's plan tells: without secrets, so for planning only. Raises UserError."""
-    return Load(endpoints=endpoints(plan_of(job.lab)), password="", authority="", **job.load)
+    where = endpoints(plan_of(job.lab), job.load.get("security", "starttls"))
+    return Load(endpoints=where, password="", authority="", **job.load)
