@@ -72,11 +72,14 @@ async def _perform(
 
 
 def _asked(name: str, topology: Topology, runtime: str, runs: Path) -> Request:
-    """The load: along the links where there are any. Raises UserError where nobody can have an account."""
+    """The load: along the links where there are any between people. Raises UserError where nobody can live."""
     from lab.cli.loading import Request
+    from lab.topology.software import KNOWN
 
+    houses = {server.name for server in topology.servers if server.software in KNOWN}
+    linked = any({link.a, link.b} <= houses for link in topology.links)
     return Request.of(
-        test="neighbours" if topology.links else "local", topology=name, users=USERS, rate=RATE, length=LENGTH,
+        test="neighbours" if linked else "local", topology=name, users=USERS, rate=RATE, length=LENGTH,
         warmup=WARMUP, workers=1, arrivals=None, body=None, seed=0, pin=False, bounds=None, find_limit=None,
         runtime=runtime, lab=None, runs=runs, json=False,
     )  # fmt: skip

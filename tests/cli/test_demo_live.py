@@ -17,6 +17,7 @@ from lab.cli.edge import run
 from lab.cli.performance import Outcome
 from lab.load.keeping import read
 from lab.plan.layout import home
+from lab.topology.files import load
 
 #: The verb with a load of another length: ten seconds are for people.
 DEMO = "import sys; from lab.cli import demo; demo.LENGTH = sys.argv.pop(1); from lab.cli import main; sys.exit(main())"
@@ -104,11 +105,20 @@ def test_the_gravest_verdict_counts(
     assert f"{sum(not code for code in codes)} of {len(codes)} runs are valid." in capsys.readouterr().out
 
 
-@pytest.mark.parametrize(("arguments", "said"), [(["-t", "scripted_peer"], "users"), (["-t", "nowher"], "nowher")])
+@pytest.mark.parametrize(("servers", "said"), [("a: {software: scripted}", "needs a server"), ("a: [", "mine.yaml:")])
 def test_what_cannot_be_is_refused_before_anything_starts(
-    capsys: pytest.CaptureFixture[str], arguments: list[str], said: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], servers: str, said: str
 ) -> None:
     from lab.cli.app import app
 
-    code = run(app, ["demo", *arguments])
-    assert (code, said in capsys.readouterr().err) == (64, True)
+    monkeypatch.chdir(tmp_path)
+    Path("mine.yaml").write_text(f"name: mine\nteaches: Nobody lives here.\nservers: {{{servers}}}\n")
+    assert run(app, ["demo", "-t", "mine.yaml"]) == 64
+    assert said in capsys.readouterr().err
+    assert not Path("runs").exists()
+
+
+@pytest.mark.parametrize(("topology", "traffic"), [("pair", "neighbours"), ("scripted_peer", "local")])
+def test_the_load_goes_along_links_where_people_are_at_both_ends(topology: str, traffic: str) -> None:
+    found = verb._asked(topology, load(topology), "processes", Path("runs"))
+    assert found.load["traffic"] == traffic
