@@ -1,4 +1,4 @@
-"""tsung on the null server, for comparison: as in its own examples, its delay measurement (`bidi`, `stamped`) on."""
+"""tsung, for comparison: as in its own examples, its delay measurement (`bidi`, `stamped`) on."""
 
 from __future__ import annotations
 
@@ -9,10 +9,12 @@ import signal
 import subprocess
 import tempfile
 import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
-from _load import Null
-
+#: A line of tsung.log tells of ten seconds: a count, a mean and more of each thing measured.
+INTERVAL = 10
 _CONFIGURATION = """<?xml version="1.0"?>
 <!DOCTYPE tsung SYSTEM "/usr/share/tsung/tsung-1.0.dtd">
 <tsung loglevel="error" version="1.0">
@@ -23,12 +25,12 @@ _CONFIGURATION = """<?xml version="1.0"?>
   </arrivalphase></load>
   <options>
     <option type="ts_jabber" name="userid_max" value="{users}"/>
-    <option type="ts_jabber" name="domain" value="a.example"/>
+    <option type="ts_jabber" name="domain" value="{domain}"/>
     <option type="ts_jabber" name="username" value="load"/>
     <option type="ts_jabber" name="passwd" value="{password}"/>
   </options>
   <sessions><session bidi="true" probability="100" name="chat" type="ts_jabber">
-    <request><jabber type="connect" ack="local"/></request>
+    <request><jabber type="connect" ack="local"/></request>{secured}
     <request><jabber type="auth_sasl" ack="local"/></request>
     <request><jabber type="connect" ack="local"/></request>
     <request><jabber type="auth_sasl_bind" ack="local"/></request>
@@ -43,10 +45,29 @@ _CONFIGURATION = """<?xml version="1.0"?>
 """
 
 
+#: In place of direct TLS. A server's features may come after its header: not waited for, they are taken for the answer.
+_STARTTLS = """
+    <thinktime value="1"/>
+    <request><jabber type="starttls" ack="bidi_ack"/></request>
+    <request><jabber type="connect" ack="local"/></request>
+    <thinktime value="1"/>"""
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where users log in. `security` is as in lab.load.spec: none, direct, starttls."""
+
+    host: str
+    port: int
+    security: str
+    domain: str = "a.example"
+    password: str = ""
+
+
 class Tsung:
     """A run that sends users / think messages a second; it ends with the block, and nothing of it is left."""
 
-    def __init__(self, null: Null, users: int, rate: float, password: str, *, stamped: bool = True) -> None:
+    def __init__(self, target: Target, users: int, rate: float) -> None:
         self.folder = Path(tempfile.mkdtemp())
         # A node of its own, on loopback only: its epmd too, which is ours to end.
         port = str(40000 + os.getpid() % 10000)
@@ -57,15 +78,15 @@ class Tsung:
         configuration = self.folder / "chat.xml"
         configuration.write_text(
             _CONFIGURATION.format(
-                host=null.host, port=null.port, type="tcp" if null.security == "none" else "ssl", users=users,
-                password=password, think=f"{users / rate:.3f}", stamped=str(stamped).lower(),
+                host=target.host, port=target.port, type="ssl" if target.security == "direct" else "tcp", users=users,
+                domain=target.domain, password=target.password, think=f"{users / rate:.3f}", stamped="true",
+                secured=_STARTTLS if target.security == "starttls" else "",
             )
         )  # fmt: skip
         self.process = subprocess.Popen(
             ["tsung", "-n", "-f", str(configuration), "-l", str(self.folder), "start"], env=self.environment,
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
         )  # fmt: skip
-        self._until_all_write(null, rate)
 
     @staticmethod
     def available() -> bool:
@@ -83,15 +104,21 @@ class Tsung:
                 continue
         raise SystemExit("tsung does not run: is it Debian's, version 1.7?")
 
-    def _until_all_write(self, null: Null, rate: float) -> None:
+    def until_all_write(self, routed: Callable[[], int], rate: float) -> None:
+        """Wait until the null server routes at that rate."""
         deadline = time.monotonic() + 60
         while time.monotonic() < deadline:
-            before = null.routed
+            before = routed()
             time.sleep(1)
-            if null.routed - before > 0.9 * rate:
+            if routed() - before > 0.9 * rate:
                 return
-        self.__exit__()
         raise SystemExit(f"tsung never reached {rate:g} messages a second")
+
+    def delays(self) -> list[tuple[float, float]]:
+        """For each INTERVAL that is over: messages that came per second, and their mean delay in seconds."""
+        lines = [line for log in self.folder.glob("*/tsung.log") for line in log.read_text().splitlines()]
+        found = [line.split() for line in lines if line.startswith("stats: xmpp_msg_latency ")]
+        return [(int(words[2]) / INTERVAL, float(words[3]) / 1000) for words in found]
 
     def _end_daemon(self) -> None:
         """End the epmd that Erlang started in a session of its own: the one whose home is our folder."""

@@ -14,7 +14,7 @@ import statistics
 import sys
 
 from _load import Aims, Worker, median, null_server, window
-from _tsung import Tsung
+from _tsung import Target, Tsung
 
 from tests.load.nullserver import PASSWORD
 
@@ -40,7 +40,11 @@ def ours(security: str, rate: int, users: int) -> tuple[float, float]:
 
 def theirs(security: str, rate: int, users: int) -> tuple[float, float]:
     """Rate and cost of tsung."""
-    with null_server(security) as null, Tsung(null, users, rate, PASSWORD) as tsung:
+    with (
+        null_server(security) as null,
+        Tsung(Target(null.host, null.port, security, password=PASSWORD), users, rate) as tsung,
+    ):
+        tsung.until_all_write(lambda: null.routed, rate)
         return window(null, tsung.pid, SECONDS)
 
 

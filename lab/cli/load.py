@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -9,6 +10,13 @@ import typer
 
 from lab.cli.options import RuntimeChoice, RuntimeOption
 from lab.cli.show import Format, live_progress
+
+
+class Security(StrEnum):
+    """How users' connections are encrypted."""
+
+    STARTTLS = "starttls"
+    DIRECT = "direct"
 
 
 def load(
@@ -32,6 +40,9 @@ def load(
         typer.Option("--arrivals", metavar="TEXT", help="constant or poisson with --rate, or ramp:…, spike:…"),
     ] = None,
     body: Annotated[int | None, typer.Option("--body", min=0, metavar="BYTES", help="Of a message's body.")] = None,
+    security: Annotated[
+        Security, typer.Option("--security", help="STARTTLS on port 5222, or direct TLS on 5223.")
+    ] = Security.STARTTLS,
     seed: Annotated[int, typer.Option("--seed", help="Of who writes to whom, and when.")] = 0,
     pin: Annotated[bool, typer.Option("--pin", help="Servers and generator on cores of their own.")] = False,
     bounds: Annotated[
@@ -56,8 +67,8 @@ def load(
     with live_progress() as progress:
         request = Request.of(
             test=test, topology=topology, users=users, rate=rate, length=length, warmup=warmup, workers=workers,
-            arrivals=arrivals, body=body, seed=seed, pin=pin, bounds=bounds, find_limit=find_limit,
-            runtime=runtime.value, lab=name, runs=runs, json=output is Format.JSON,
+            arrivals=arrivals, body=body, security=security.value, seed=seed, pin=pin, bounds=bounds,
+            find_limit=find_limit, runtime=runtime.value, lab=name, runs=runs, json=output is Format.JSON,
         )  # fmt: skip
         code = work(perform(request, progress))
     raise typer.Exit(code)

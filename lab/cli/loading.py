@@ -46,7 +46,7 @@ class Request:
     def of(
         cls, *, test: str, topology: str | None, users: int, rate: str | None, length: str, warmup: str, workers: int,
         arrivals: str | None, body: int | None, seed: int, pin: bool, bounds: str | None, find_limit: str | None,
-        runtime: str, lab: str | None, runs: Path, json: bool, software: str | None = None,
+        runtime: str, lab: str | None, runs: Path, json: bool, software: str | None = None, security: str = "starttls",
     ) -> Request:  # fmt: skip
         """From the command line. Raises UserError or MissingError for all that is wrong with it."""
         from lab.load import bounds as limits
@@ -62,6 +62,7 @@ class Request:
         asked: dict[str, Any] = {"users": users, "seconds": seconds(length), "warmup": seconds(warmup), "seed": seed}
         asked |= {} if found.file is not None else {"traffic": found.name}
         asked |= {} if body is None else {"body": body}
+        asked |= {} if security == "starttls" else {"security": security}
         written = choosing.arrivals(rate, arrivals)
         only_rate = found.file is not None and arrivals is None
         if written is not None and not only_rate:

@@ -17,7 +17,7 @@ from lab.errors import UserError
 from lab.load.audience import Audience
 from lab.load.people import People
 from lab.load.spec import Endpoint, Load
-from lab.plan.layout import C2S_PORT
+from lab.plan.layout import C2S_PORT, C2S_TLS_PORT
 from lab.plan.model import Plan
 from lab.runtime import state
 from lab.runtime.handle import Lab
@@ -37,10 +37,11 @@ def for_load(topology: Topology) -> Topology:
     return replace(topology, servers=tuple(servers), links=tuple(links))
 
 
-def endpoints(plan: Plan) -> tuple[Endpoint, ...]:
+def endpoints(plan: Plan, security: str = "starttls") -> tuple[Endpoint, ...]:
     """Where users log in, in the topology's order. Raises UserError if no server can have any."""
+    port = C2S_TLS_PORT if security == "direct" else C2S_PORT
     found = tuple(
-        Endpoint(one.spec.name, one.spec.domain, one.address, C2S_PORT, plan.topology.neighbours(one.spec.name))
+        Endpoint(one.spec.name, one.spec.domain, one.address, port, plan.topology.neighbours(one.spec.name))
         for one in plan.servers
         if one.spec.software in KNOWN
     )
@@ -56,7 +57,8 @@ def load_on(lab: Lab, asked: Mapping[str, Any]) -> Load:
     from lab.load.traffic import parse as parse_traffic
 
     given: dict[str, Any] = {"users": 2 * len(lab.plan.servers), **asked}
-    load = Load(endpoints=endpoints(lab.plan), password=lab.password, authority=lab.authority, **given)
+    where = endpoints(lab.plan, given.get("security", "starttls"))
+    load = Load(endpoints=where, password=lab.password, authority=lab.authority, **given)
     if load.traffic in MIXES and "arrivals" not in asked:
         load = apply(load.traffic, load)
     parse_traffic(load.traffic)

@@ -22,6 +22,7 @@ from pathlib import Path
 
 from lab.errors import UserError
 from lab.servers.conventions import C2S_PORT as C2S_PORT
+from lab.servers.conventions import C2S_TLS_PORT as C2S_TLS_PORT
 from lab.servers.conventions import FEED as FEED
 from lab.servers.conventions import HTTPS_PORT as HTTPS_PORT
 from lab.servers.conventions import LOG as LOG

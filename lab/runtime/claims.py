@@ -13,10 +13,10 @@ from collections.abc import Iterator
 
 from lab.errors import MissingError
 from lab.plan.build import SERVERS, SERVICES, offset
-from lab.plan.layout import C2S_PORT, HTTPS_PORT, S2S_PORT
+from lab.plan.layout import C2S_PORT, C2S_TLS_PORT, HTTPS_PORT, S2S_PORT
 
 FIRST, LAST = 80, 119  # second octet of the slots: 127.0 and 127.53 (a resolver's) are in use elsewhere
-_PORTS = (C2S_PORT, S2S_PORT, HTTPS_PORT)
+_PORTS = (C2S_PORT, C2S_TLS_PORT, S2S_PORT, HTTPS_PORT)
 _NOBODYS = "127.255.255.254"  # an address at which nobody listens but who listens at every address
 CLAIM_PORT = 5399  # on the services' address, below the ports of its DNS
 

@@ -8,5 +8,6 @@ LOG = "server.log"
 OUTPUT = "output.log"  # standard output and error of its process
 
 C2S_PORT = 5222
+C2S_TLS_PORT = 5223  # direct TLS (XEP-0368), for those who name it: no SRV record announces it
 S2S_PORT = 5269
 HTTPS_PORT = 5281

@@ -16,7 +16,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 
-from lab.servers.conventions import C2S_PORT, FEED, HTTPS_PORT, READY, S2S_PORT
+from lab.servers.conventions import C2S_PORT, C2S_TLS_PORT, FEED, HTTPS_PORT, READY, S2S_PORT
 from lab.servers.ejabberd.accounts import INITIAL
 from lab.servers.software import Blueprint, File
 from lab.topology.spec import Authentication, Feed, Tls
@@ -101,6 +101,7 @@ def _listen(blueprint: Blueprint) -> list[Value]:
 
     return [
         listener(C2S_PORT, "ejabberd_c2s", starttls=True, starttls_required=True),
+        listener(C2S_TLS_PORT, "ejabberd_c2s", tls=True),
         listener(S2S_PORT, "ejabberd_s2s_in"),
         listener(HTTPS_PORT, "ejabberd_http", tls=True, request_handlers={"/upload": "mod_http_upload"}),
     ]

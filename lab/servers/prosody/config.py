@@ -10,7 +10,7 @@ Names in the tables below are Prosody's; see its documentation of each module fo
 
 from __future__ import annotations
 
-from lab.servers.conventions import FEED, HTTPS_PORT, LOG, READY
+from lab.servers.conventions import C2S_TLS_PORT, FEED, HTTPS_PORT, LOG, READY
 from lab.servers.software import Blueprint, File
 from lab.topology.spec import Authentication, Feed, Tls
 
@@ -49,7 +49,7 @@ def _network(blueprint: Blueprint) -> dict[str, Value]:
     return {
         "interfaces": [blueprint.address],
         "use_ipv6": False,
-        "c2s_direct_tls_ports": [],
+        "c2s_direct_tls_ports": [str(C2S_TLS_PORT)],
         "s2s_direct_tls_ports": [],
         "http_ports": [],
         "https_ports": [str(HTTPS_PORT)],
