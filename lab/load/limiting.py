@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from lab.load.judging import BUSY, verdict_of_limits
 from lab.load.results import Result
@@ -15,6 +16,8 @@ from lab.load.watching import MACHINE, SERVICES
 
 #: A part at this share of what it can do is the limit: the rest is lost in the unevenness of arrivals.
 FULL = 0.9
+#: From this share on messages wait for each other often enough to be what a bound was missed for.
+HALF = 0.5
 
 
 @dataclass(frozen=True)
@@ -28,53 +31,73 @@ class Surroundings:
     delays: Mapping[str, float] = field(default_factory=dict)  # seconds of latency by route, of links that have any
 
 
+class Part(NamedTuple):
+    """A part of what carried a run, and how full it was."""
+
+    share: float  # of what it can do
+    name: str
+    why: str
+
+
 def limiting_part(
     result: Result, surroundings: Surroundings, around: Mapping[str, float] | None = None
 ) -> tuple[str, str]:
     """The part that was full in a run, and the sentence that says so.
 
     A worker without time to spare goes first: it hides the rest. A generator that was late, or sent too little, though
-    it had time, was kept from its core: where the machine was full, by what filled it.
+    it had time, was kept from its core: where the machine was full, by what filled it. Where nothing was full the part
+    that came nearest is named if it was half full at least: what comes unevenly waits there.
     """
     around, cores, reasons = around or {}, result.cores(), verdict_of_limits(result)
+    every = max(around.get(MACHINE, 0.0), sum(cores.values()))
     worker = max((used for name, used in cores.items() if name not in result.usage), default=0.0)
-    if reasons and worker >= BUSY:
+    if reasons and (worker >= BUSY or every < FULL * surroundings.cores):
         return "generator", reasons[0]
-    every, most = max(around.get(MACHINE, 0.0), sum(cores.values())), surroundings.cores
-    if reasons and every < FULL * most:
-        return "generator", reasons[0]
-    if found := _full_server(result, cores, surroundings) or _full_link(result, surroundings):
-        return found
-    if around.get(SERVICES, 0.0) >= FULL:
-        return "services", f"the lab's relays used {around['services']:.2f} cores, and have one: make links direct"
-    if every >= FULL * most:
-        return "machine", _machine(every, cores, surroundings)
+    parts = [*_servers(result, cores, surroundings), *_links(result, surroundings), *_around(around)]
+    parts.append(Part(every / surroundings.cores, "machine", _machine(every, cores, surroundings)))
+    full = next((part for part in parts if part.share >= FULL), None)
+    if full is not None:
+        return full.name, full.why
     if reasons:
         return "generator", reasons[0]
-    return "unknown", "no server, link or worker was at its limit: look at what the servers wait for"
+    fullest = max([*parts, Part(worker, "generator", f"a worker used {worker:.2f} of its core")])
+    if fullest.share >= HALF:
+        return fullest.name, f"{fullest.why}, and came nearest to its limit: what comes unevenly waits there"
+    return "unknown", f"nothing was at its limit, and nearest came this: {fullest.why}; see what the servers wait for"
 
 
-def _full_server(result: Result, cores: Mapping[str, float], surroundings: Surroundings) -> tuple[str, str] | None:
+def _servers(result: Result, cores: Mapping[str, float], surroundings: Surroundings) -> list[Part]:
+    """Each, the fullest first; then all of them on the cores that they share."""
     used = {name: cores[name] for name in result.usage if name in cores}
-    shares = {name: spent / surroundings.server_cores.get(name, 1.0) for name, spent in used.items()}
-    if shares and max(shares.values()) >= FULL:
-        name = max(shares, key=shares.__getitem__)
-        return f"server {name}", f"server {name} used {cores[name]:.2f} cores, {shares[name]:.0%} of what it can use"
-    most = surroundings.together
-    if most is not None and sum(used.values()) >= FULL * most:
-        return "servers", f"servers used {sum(used.values()):.2f} of the {most:g} cores that they are pinned to"
-    return None
+    parts = []
+    for name, spent in used.items():
+        share = spent / surroundings.server_cores.get(name, 1.0)
+        why = f"server {name} used {spent:.2f} cores, {share:.0%} of what it can use"
+        parts.append(Part(share, f"server {name}", why))
+    parts.sort(reverse=True)
+    if (most := surroundings.together) is not None:
+        whole = sum(used.values())
+        parts.append(
+            Part(whole / most, "servers", f"servers used {whole:.2f} of the {most:g} cores they are pinned to")
+        )
+    return parts
 
 
-def _full_link(result: Result, surroundings: Surroundings) -> tuple[str, str] | None:
+def _links(result: Result, surroundings: Surroundings) -> list[Part]:
+    """The fullest first."""
+    parts = []
     for route, most in surroundings.links.items():
         carried = result.links.get(route, 0) / result.length if result.length else 0.0
-        if carried >= FULL * most:
-            return f"link {route}", f"link {route} carried {carried / 1000:.1f} of its {most / 1000:.1f} KB/s"
-    return None
+        why = f"link {route} carried {carried / 1000:.1f} of its {most / 1000:.1f} KB/s"
+        parts.append(Part(carried / most, f"link {route}", why))
+    return sorted(parts, reverse=True)
+
+
+def _around(around: Mapping[str, float]) -> list[Part]:
+    used = around.get(SERVICES, 0.0)
+    return [Part(used, "services", f"the lab's relays used {used:.2f} of the one core that they can use")]
 
 
 def _machine(every: float, cores: Mapping[str, float], surroundings: Surroundings) -> str:
-    own = sum(cores.values())
     said = f"all together used {every:.2f} of the machine's {surroundings.cores} cores"
-    return f"{said}, servers and workers {own:.2f} of them"
+    return f"{said} (servers and workers {sum(cores.values()):.2f})"

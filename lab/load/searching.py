@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from lab.errors import UserError
+from lab.load import allowance
 from lab.load.child import carry
 from lab.load.choosing import MODELS, WORKERS_MOST, Test
 from lab.load.following import Follower
@@ -62,11 +63,11 @@ async def find_limit_on(
     if model not in MODELS or "arrivals" in load:
         raise UserError(f"a search chooses the rate of {' or '.join(MODELS)} arrivals: leave others out")
     bounds = replace(bounds, highest=min(bounds.highest, _most(bounds, workers)))
-    around = surroundings(lab.plan, len(split(workers)[0]) if pin else None)
+    around = replace(surroundings(lab.plan, len(split(workers)[0]) if pin else None), server_cores=await _allowed(lab))
     length = float(load.get("seconds", 30.0)) + float(load.get("warmup", 5.0))
     check(lab.plan, bounds, str(load.get("traffic", test.name if test.file is None else "")))
     own = {"p99": bounds.p99, "failed": bounds.failed} if judged is None else dict(judged)
-    trials = _Trials(lab, Job(lab.name, load, workers, None, pin, name=test.name, bounds=own), test, folder, progress)
+    trials = Trials(lab, Job(lab.name, load, workers, None, pin, name=test.name, bounds=own), test, folder, progress)
     progress("waiting for the idle lab's own delays")
     async with LabQuiet(lab) as quiet:
 
@@ -83,6 +84,13 @@ def surroundings(plan: Plan, together: int | None = None) -> Surroundings:
     rates = {route: one.rate for route, one in conditions.items() if one.rate is not None}
     delays = {route: one.latency for route, one in conditions.items() if one.latency}
     return Surroundings(cores=len(os.sched_getaffinity(0)), together=together, links=rates, delays=delays)
+
+
+async def _allowed(lab: Lab) -> dict[str, float]:
+    """Cores that servers may use, of those who may not use one: a server is one thread, so one is all it can use."""
+    pids = {name: one.pid for name, one in (await lab.states()).items() if one.pid is not None}
+    found = {name: allowance.cores(pid) for name, pid in pids.items()}
+    return {name: cores for name, cores in found.items() if cores is not None and cores < 1}
 
 
 def check(plan: Plan, bounds: Bounds, traffic: str) -> None:
@@ -106,7 +114,9 @@ def _most(bounds: Bounds, workers: int) -> float:
     return most
 
 
-class _Trials:
+class Trials:
+    """Loads on a lab, one after the other, each in a folder below `folder`; `job` says all but rate and folder."""
+
     def __init__(self, lab: Lab, job: Job, test: Test, folder: Path, progress: Progress) -> None:
         self._lab, self._job, self._test, self._folder, self._progress = lab, job, test, folder, progress
         self._count = 0

@@ -91,7 +91,9 @@ AROUND = Surroundings(cores=2, server_cores={"big": 4.0}, links={"a->b": 1000})
         ({"x": 0.8, "y": 0.8}, {}, {}, "machine"),
         ({"x": 0.8}, {}, {"machine": 1.9}, "machine"),  # others' processes
         ({"x": 0.8}, {}, {"services": 0.95}, "services"),
-        ({"x": 0.8}, {}, {"machine": 1.5}, "unknown"),
+        ({"x": 0.8}, {}, {"machine": 1.5}, "server x"),  # nearest
+        ({"x": 0.4}, {"link": 660}, {"machine": 1.2}, "link a->b"),  # nearest
+        ({"x": 0.4}, {"link": 400}, {"machine": 0.9}, "unknown"),
         ({"x": 1.0}, {"worker": 1.0}, {"machine": 2.0}, "generator"),
         ({"x": 0.5}, {"late": 0.1}, {"machine": 1.2}, "generator"),  # it had time, and was late by itself
         ({"x": 0.5}, {"late": 0.1}, {"machine": 1.95}, "machine"),  # others had its core
@@ -118,7 +120,7 @@ def test_servers_that_share_pinned_cores_are_full_together() -> None:
     """Two servers on one core: neither fills a core, and the machine has another one for the generator."""
     made = result(100, 0.5, cores={"a": 0.5, "b": 0.48})
     assert limiting_part(made, Surroundings(cores=2, together=1))[0] == "servers"
-    assert limiting_part(made, Surroundings(cores=2))[0] == "unknown"
+    assert limiting_part(made, Surroundings(cores=3))[0] == "server a", "it came nearest"
 
 
 class Backlogged:

@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
 from lab.errors import UserError
+from lab.load.conductor import Conductor, Orders
+from lab.load.crew import Crew
+from lab.load.judging import BUSY
+from lab.load.limiting import Surroundings, limiting_part
 from lab.load.limits import Bounds
 from lab.load.searching import Around, check, find_limit_on, surroundings
+from lab.load.spec import Share
+from lab.load.watching import Watch
 from lab.plan.model import RelayPlan
+from lab.runtime.pipes import spawn_agent
+from lab.runtime.protocol import Pipes
 from lab.topology.spec import Conditions, Link, Server, Topology
+from tests.load.null import ROOT, null_server
 
 
 def _plan(*conditions: Conditions) -> SimpleNamespace:
@@ -54,3 +65,25 @@ def test_what_was_busy_around_counts_in_the_steady_state_only() -> None:
         around.take({"event": "usage", "around": {"machine": [at, spent, 0, None]}})
     around.take({"event": "sample"})
     assert around.cores() == {"machine": 1.5}
+
+
+async def test_a_generator_that_is_asked_for_more_than_it_can_is_named() -> None:
+    """A real worker before a server that does nothing: what it cannot write is not the server's fault."""
+    told, around = [], Around()
+    with null_server() as null:
+        load = null.load("a", users=40, arrivals="60000/s", seconds=2.0, warmup=0.0, login_rate=1000.0)
+
+        async def start() -> Pipes:
+            return await spawn_agent([sys.executable, "-m", "lab.load.worker"], {"PYTHONPATH": str(ROOT)})
+
+        async def watch(crew: Crew) -> Watch:
+            return Watch(None, {}, {worker.name: worker.pid for worker in crew.workers}, told.append)
+
+        outcome = await Conductor(load, [Share()], start, around.take, Orders(), watch).run()
+    cores = len(os.sched_getaffinity(0))
+    part, why = limiting_part(outcome.result, Surroundings(cores=cores), around.cores())
+    if outcome.result.cores()["worker 0"] < BUSY:  # others kept it from its core, and that is the limit then
+        assert part == "machine", why
+        pytest.skip("the machine is busy with other things")
+    assert part == "generator", why
+    assert "take more workers, or a lower rate" in why
