@@ -47,6 +47,7 @@ def test_all_that_is_written_comes(tmp_path: Path, runtime: str) -> None:
     assert all(reading.rss > 1 << 20 for readings in kept.result.usage.values() for reading in readings)
     assert set(kept.generators) == {"worker 0", "worker 1"}
     assert (kept.folder / "report.txt").stat().st_mode & 0o777 == 0o600
+    assert Path(told["page"]).read_text().count("<svg") == 6  # direct links carry no counter, nothing bounced
 
 
 def test_links_with_conditions_are_counted_and_slow(tmp_path: Path) -> None:
@@ -78,11 +79,11 @@ def test_an_interrupted_load_writes_its_report_and_leaves_nothing(tmp_path: Path
                 break
         process.send_signal(number)
         told, _ = process.communicate(timeout=60)
-    result = tmp_path / "runs" / "latest" / "report.txt"
-    _until(result.is_file)
+    _until((tmp_path / "runs" / "latest" / "page.html").is_file)
     _until(lambda: not _labs() - before)
     kept = read(tmp_path / "runs" / "latest")
     assert kept.interrupted
+    assert "until it was interrupted" in (kept.folder / "page.html").read_text()
     assert kept.result.total.received >= 100
     if number != signal.SIGKILL:
         assert process.returncode == 128 + number
@@ -147,6 +148,13 @@ def test_a_study_has_a_row_for_each_topology_and_its_runs_can_be_compared(tmp_pa
         ("line:3", 2, 0),
     }
     first, second = sorted((tmp_path / told["folder"]).glob("0*"))
+    page = Path(told["page"]).read_text()
+    assert f'href="{first.name}/page.html"' in page and (first / "page.html").is_file()
+    again = subprocess.run(
+        [*XMPPLAB, "report", told["folder"]], cwd=tmp_path, capture_output=True, text=True, timeout=60
+    )
+    assert again.stdout.splitlines()[-1] == Path(told["page"]).as_uri()
+    assert "line:3" in again.stdout
     compared = subprocess.run(
         [*XMPPLAB, "compare", str(first), str(second), "-f", "json"], capture_output=True, text=True, timeout=30
     )

@@ -57,6 +57,8 @@ def _throughput(story: Story, found: list[series.Interval], course: timeline.Cou
         )
     if any(route.startswith(PRESENCE) for route in story.kept.result.routes):
         caption += " A presence counts for each of those who are told."
+    if "room" in story.kept.result.routes:
+        caption += " A message to a room is received by everybody in it."
     return _drawn("Throughput", caption, "throughput", timeline.throughput(series.throughput(story, found), course))
 
 
