@@ -24,7 +24,7 @@ from lab.load.crew import Crew
 from lab.load.job import Job
 from lab.load.keeping import Keeper, read
 from lab.load.page.run import write_page
-from lab.load.pinning import Pins, split
+from lab.load.pinning import Pins, split, words
 from lab.load.telling import report
 from lab.load.watching import Watch
 from lab.runner.folders import REPORT, write
@@ -56,7 +56,9 @@ async def conduct(job: Job, orders: Orders, tell: Tell) -> Outcome:
     async def watch(crew: Crew) -> Watch:
         generators = {worker.name: worker.pid for worker in crew.workers if worker.pid is not None}
         if cores is not None:
-            _pin(pins, cores, servers, generators)
+            services = await lab.runtime.services(lab.layout)
+            _pin(pins, cores, [*servers.values(), *([] if services is None else [services])], generators)
+            tell({"event": "note", "text": words(servers, cores)})
         metered = servers if job.part.index == 0 else {}  # the first of several conductors meters for all
         note: Callable[[str], None] = lambda text: tell({"event": "note", "text": text})  # noqa: E731
         return Watch(lab, metered, generators, note)
@@ -81,8 +83,8 @@ async def _worker(lab: Lab) -> Pipes:
     return await lab.agent(module=WORKER)
 
 
-def _pin(pins: Pins, cores: tuple[list[int], list[int]], servers: dict[str, int], generators: dict[str, int]) -> None:
-    for pid in servers.values():
+def _pin(pins: Pins, cores: tuple[list[int], list[int]], servers: list[int], generators: dict[str, int]) -> None:
+    for pid in servers:
         pins.put(pid, cores[0])
     for pid, core in zip(generators.values(), cores[1], strict=True):
         pins.put(pid, [core])

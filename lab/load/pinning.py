@@ -1,7 +1,8 @@
 """Servers and generator on processor cores of their own, so that neither takes time from the other.
 
-The generator's workers get the machine's last cores, one each, servers share the others. A process is moved with the
-children and threads that it has; `free` gives back what they had. Needs the right to: one's own processes, or root.
+The generator's workers get the machine's last cores, one each; servers share the others with the lab's relays and
+names. A process is moved with the children and threads that it has; `free` gives back what they had. Needs the right
+to: one's own processes, or root.
 """
 
 from __future__ import annotations
@@ -22,16 +23,21 @@ class Pins:
 
     def put(self, pid: int, cores: Iterable[int]) -> None:
         """Move a process with its children and all threads. Raises MissingError if it is somebody else's."""
-        wanted = set(cores)
-        for entry in list(_threads(pid)):
-            try:
-                before = os.sched_getaffinity(entry)
-                os.sched_setaffinity(entry, wanted)
-            except ProcessLookupError:  # a thread that has ended
-                continue
-            except PermissionError as error:
-                raise MissingError(f"process {pid} is another user's and cannot be pinned: run as root") from error
-            self._before.setdefault(entry, before)
+        wanted, moved = set(cores), True
+        while moved:  # a thread that was not moved yet may have started another meanwhile
+            moved = False
+            for entry in list(_threads(pid)):
+                try:
+                    before = os.sched_getaffinity(entry)
+                    if before == wanted:
+                        continue
+                    os.sched_setaffinity(entry, wanted)
+                except ProcessLookupError:  # a thread that has ended
+                    continue
+                except PermissionError as error:
+                    raise MissingError(f"process {pid} is another user's and cannot be pinned: run as root") from error
+                self._before.setdefault(entry, before)
+                moved = True
 
     def free(self) -> None:
         """Give every thread that still lives what it had."""
@@ -51,6 +57,17 @@ def split(workers: int, cores: Iterable[int] | None = None) -> tuple[list[int], 
             + (f"take at most {most} worker{'s' * (most > 1)}" if most else "leave --pin out")
         )
     return had[: len(had) - workers], had[len(had) - workers :]
+
+
+def words(servers: Iterable[str], cores: tuple[list[int], list[int]]) -> str:
+    """What was pinned, for a report; `cores` as `split` gives them."""
+    shared, own = cores
+    several = "cores" if len(shared) > 1 else "core"
+    workers = ", ".join(f"worker {number} has core {core}" for number, core in enumerate(own))
+    return (
+        f"pinned: {', '.join(servers)} and the lab's relays and names share {several} "
+        f"{', '.join(map(str, shared))}; {workers}; whoever conducts the load is not pinned"
+    )
 
 
 def _threads(pid: int) -> Iterator[int]:
