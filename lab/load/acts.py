@@ -25,6 +25,8 @@ from lab.load.turns import Turns
 
 #: Seconds that logging out may take, all users together.
 LEAVING = 5.0
+#: Logins at a time of those who look what was kept for them.
+COLLECTING = 16
 POLL = 0.02  # seconds between two looks
 
 
@@ -182,6 +184,16 @@ class Acts:
             "requests": self.requests.outstanding,
             "online": sum(session.online for session in self.sessions.values()),
         }
+
+    async def collect(self) -> None:
+        """Who logged out and in during the load does so once more, for what a server may still keep for them."""
+        free = asyncio.Semaphore(COLLECTING)
+
+        async def one(session: Session) -> None:
+            async with free:
+                await self.requests.anew(session)
+
+        await asyncio.gather(*(one(self.sessions[user]) for user in self.requests.went), return_exceptions=True)
 
     def settlement(self) -> Settlement:
         """What never came; for a worker that is alone."""

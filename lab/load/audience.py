@@ -1,9 +1,7 @@
 """Who should get what is written: a user, everybody in a room, everybody who is subscribed to a presence.
 
-Also who goes and comes. In a mix of logins with rooms or presences every fourth person logs out and in, and they
-alone: they are in no room and nobody counts what presences they get, for neither is kept for those who are away.
-Messages are (XEP-0160, RFC 6121 section 8.5.2.2.1): everybody is written to, and what was written to somebody between
-two sessions has to come with the next one.
+Also who goes and comes: in a mix of logins with something else every fourth person, who is in no room, whom nobody
+writes to, and whose sight of presences nobody counts (lab.load.traffic says why, and how to have it otherwise).
 """
 
 from __future__ import annotations

@@ -56,6 +56,11 @@ class Place:
     ) -> None:
         self.people, self.owned, self.seed, self.goers = people, owned, seed, goers
         self.random = drawn.random
+        everybody = [range(server, people.users, people.servers) for server in range(people.servers)]
+        #: By server, who may be written to.
+        self.there: list[Sequence[int]] = [
+            [user for user in users if user not in goers] if goers else users for users in everybody
+        ]
 
     def senders(self, part: Part, able: Callable[[int], object]) -> Sequence[int]:
         """The owned users who are able. Raises UserError if nobody is."""
@@ -71,35 +76,35 @@ class Place:
 
 def local(place: Place, part: Part) -> Draw:
     """Messages to somebody else on the sender's own server."""
-    people, random = place.people, place.random
-    servers = people.servers
-    counts = [people.count(server) for server in range(servers)]
-    senders = place.senders(part, lambda user: counts[user % servers] > 1)
+    there, random = place.there, place.random
+    servers = place.people.servers
+    senders = place.senders(part, lambda user: user not in place.goers and len(there[user % servers]) > 1)
     many = len(senders)
 
     def draw() -> Act:
         sender = senders[int(random() * many)]
-        server = sender % servers
-        # One of the others: from the sender's own place on, everybody moves up by one.
-        other = int(random() * (counts[server] - 1))
-        return Act(Kind.MESSAGE, sender, server + servers * (other + (other >= sender // servers)))
+        others = there[sender % servers]
+        receiver = sender
+        while receiver == sender:
+            receiver = others[int(random() * len(others))]
+        return Act(Kind.MESSAGE, sender, receiver)
 
     return draw
 
 
 def neighbours(place: Place, part: Part) -> Draw:
     """Messages to somebody on a linked server."""
-    people, random = place.people, place.random
-    servers, linked = people.servers, people.neighbours
-    counts = [people.count(server) for server in range(servers)]
-    senders = place.senders(part, lambda user: linked[user % servers])
+    there, random = place.there, place.random
+    servers = place.people.servers
+    linked = [[server for server in others if there[server]] for others in place.people.neighbours]
+    senders = place.senders(part, lambda user: user not in place.goers and linked[user % servers])
     many = len(senders)
 
     def draw() -> Act:
         sender = senders[int(random() * many)]
         others = linked[sender % servers]
-        server = others[int(random() * len(others))]
-        return Act(Kind.MESSAGE, sender, server + servers * int(random() * counts[server]))
+        receivers = there[others[int(random() * len(others))]]
+        return Act(Kind.MESSAGE, sender, receivers[int(random() * len(receivers))])
 
     return draw
 
@@ -107,7 +112,9 @@ def neighbours(place: Place, part: Part) -> Draw:
 def social(place: Place, part: Part) -> Draw:
     """Messages to somebody the sender knows."""
     known, random = contacts(place.people, part.number, place.seed), place.random
-    senders = place.senders(part, known.__getitem__)
+    if place.goers:
+        known = [[other for other in others if other not in place.goers] for others in known]
+    senders = place.senders(part, lambda user: user not in place.goers and known[user])
     many = len(senders)
 
     def draw() -> Act:

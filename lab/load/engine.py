@@ -4,7 +4,8 @@
     start      the clock starts, for several workers at the same moment
     warm-up, steady state    each tick looks at what is due and does it, whatever has come back (open loop);
                in the closed model each of as many tokens as users waits for the delivery, thinks, and goes on
-    drain      nothing is written any more; ends when nothing is outstanding, or at its deadline
+    drain      nothing is written any more; ends when nothing is outstanding, or at its deadline; after a while who went
+               and came does so once more: a server may have put a message away while they logged in, for next time
     end        what is missing now is lost, message by message; users log out
 
 Events, given to `emit` as JSON-able dicts with "event" and "worker": progress (users online so far), connected,
@@ -35,6 +36,8 @@ Emit = Callable[[dict[str, Any]], None]
 SAMPLE = 1.0  # seconds
 #: Seconds until what has not come is lost. A link that was cut needs its servers' back-off to come back.
 DRAIN = 15.0
+#: Seconds of it until people log in once more.
+COLLECT = 3.0
 #: Seconds between two questions to each server for what it has, where traffic is too thin to ask by count.
 ASK = 30.0
 POLL = 0.02  # seconds between two looks whether all has come, while draining
@@ -182,13 +185,20 @@ class Engine:
     async def _drain(self) -> bool:
         """Wait until nothing is outstanding; False at the deadline."""
         loop = asyncio.get_running_loop()
-        deadline = loop.time() + DRAIN
+        began, collecting = loop.time(), None
         alone = self._share.of == 1
-        while loop.time() < deadline:
-            if (alone and not self._acts.outstanding) or (self._drained is not None and self._drained.is_set()):
-                return True
-            await asyncio.sleep(POLL)
-        return False
+        try:
+            while loop.time() < began + DRAIN:
+                if (alone and not self._acts.outstanding) or (self._drained is not None and self._drained.is_set()):
+                    return True
+                if collecting is None and loop.time() > began + COLLECT:
+                    collecting = asyncio.create_task(self._acts.collect())
+                await asyncio.sleep(POLL)
+            return False
+        finally:
+            if collecting is not None:
+                collecting.cancel()
+                await asyncio.gather(collecting, return_exceptions=True)
 
     def _settle(self, drained: bool) -> None:
         acts = self._acts

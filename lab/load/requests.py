@@ -62,6 +62,7 @@ class Requests:
         self._busy: Counter[int] = Counter()  # by user: requests that a logout must wait for
         self._idle: dict[int, asyncio.Event] = {}
         self._logins: dict[int, asyncio.Lock] = {}
+        self.went: set[int] = set()  # who has logged out and in
         self._looks: Counter[int] = Counter()  # by user: at the roster
         self._tasks: set[asyncio.Task[None]] = set()
         self._count = 0
@@ -181,14 +182,19 @@ class Requests:
             if self._busy[session.number]:
                 with contextlib.suppress(TimeoutError):  # what has no answer by then will have none
                     await asyncio.wait_for(self._idle.setdefault(session.number, asyncio.Event()).wait(), PATIENCE)
-            await session.retire()
-            self.forget(session.number)
-            try:
-                await session.connect()
-            except (PeerError, OSError, TimeoutError) as error:
-                session.come_back(str(error))
-                raise
+            self.went.add(session.number)
+            await self.anew(session)
             self.ended(session.number, identity)
+
+    async def anew(self, session: Session) -> None:
+        """Out and in. Raises PeerError, OSError, TimeoutError; the session then goes on trying."""
+        await session.retire()
+        self.forget(session.number)
+        try:
+            await session.connect()
+        except (PeerError, OSError, TimeoutError) as error:
+            session.come_back(str(error))
+            raise
 
     async def _uploaded(self, session: Session, identity: str, size: int) -> None:
         slot = self._slots[identity] = asyncio.get_running_loop().create_future()

@@ -85,7 +85,7 @@ class Session:
         return self._common.context
 
     async def connect(self) -> None:
-        """Log in; returns once the server has taken note that the user is available, where it can say so.
+        """Log in; returns once the server has taken note that the user is available.
 
         Raises PeerError, OSError, TimeoutError.
         """
@@ -219,21 +219,36 @@ class Session:
         if not self._common.load.resumption or ("sm", stanzas.MANAGEMENT) not in offered:
             return None
         wire.write(stanzas.ENABLE)
-        enabled = await login.expected(wire, "enabled")
+        # What somebody sends to the resource at once, a room that still has it for one, may come before the answer.
+        while (enabled := await wire.read()).name in ("message", "presence", "iq"):
+            if enabled.name == "message" and enabled.attributes.get("type") != "error":
+                self._message(enabled.attributes)
+            else:
+                self._element(enabled)
+        if enabled.name != "enabled":
+            raise PeerError(f"the server answers {enabled!r} where 'enabled' was due")
         resumes = enabled.attributes.get("resume") in ("true", "1")
         return Management(enabled.attributes.get("id", "") if resumes else "")
 
     async def _told(self, presence: bytes) -> None:
-        """Send presence; with management returns once the server has it. Raises PeerError if the connection breaks."""
+        """Send presence; returns once the server has it. Raises PeerError if the connection breaks.
+
+        Its word for it is an acknowledgement, or without management the answer to a ping that came behind it.
+        """
         self._put(presence)
-        if self._wire is None or self._management is None or not self._management.ask():
+        wire, management = self._wire, self._management
+        if wire is None or (management is not None and not management.ask()):
             return
         self._ready = asyncio.get_running_loop().create_future()
-        self._wire.write(stanzas.REQUEST)
+        wire.write(stanzas.REQUEST if management is not None else stanzas.PING)
         try:
             await self._ready
         finally:
             self._ready = None
+
+    def _word(self) -> None:
+        if self._ready is not None and not self._ready.done():
+            self._ready.set_result(None)
 
     # -- what comes
 
@@ -250,14 +265,15 @@ class Session:
             asked = element.attributes.get("type")
             if name == "iq" and asked in ("get", "set") and not (asked == "set" and _is_push(element)):
                 self._put(stanzas.refusal(element.attributes))
+            elif element.attributes.get("id") == stanzas.PING_ID:
+                self._word()
             else:
                 self._common.on_stanza(self, element)
         elif name == "r" and management is not None and self._wire is not None:
             self._wire.write(stanzas.answer(management.handled % MODULO))
         elif name == "a" and management is not None:
             management.acknowledge(element.attributes.get("h"))
-            if self._ready is not None and not self._ready.done():
-                self._ready.set_result(None)
+            self._word()
         elif name == "stream:error" and self._wire is not None:
             self._wire.abort(f"the server ends the stream: {[child.name for child in element.children]}")
 

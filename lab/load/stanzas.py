@@ -36,6 +36,9 @@ UPLOAD = "urn:xmpp:http:upload:0"  # XEP-0363
 
 STARTTLS = f"<starttls xmlns='{TLS}'/>".encode()
 PRESENCE = b"<presence/>"
+PING_ID = "word"
+#: To the user's own server (XEP-0199 section 4.2): any answer says that it has what was written before.
+PING = f"<iq type='get' id='{PING_ID}'><ping xmlns='urn:xmpp:ping'/></iq>".encode()
 UNAVAILABLE = b"<presence type='unavailable'/>"
 CLOSE = b"</stream:stream>"
 ENABLE = f"<enable xmlns='{MANAGEMENT}' resume='true'/>".encode()

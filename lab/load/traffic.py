@@ -5,16 +5,17 @@
     social:degree=8       a message to somebody one knows (see lab.load.social)
     room:size=50          a message to one's room (see lab.load.rooms)
     presence:degree=8     away and back, told to those one knows: in a spike of arrivals a presence storm
-    logins                leave and come back
+    logins                leave and come back; logins:written=1 people who are written to meanwhile
     roster                ask for one's roster, or change a name in it
     archive               ask for the last page of one's archive
     upload:size=100KB     upload a file
 
 A mix names its parts with weights: `6*social:degree=8+1*logins+1*archive`. `realistic` and `saturate` are mixes of
 lab.load.profiles. Whoever acts is drawn evenly from the worker's users who can: in `local` everybody who is not alone
-on their server, in `neighbours` everybody whose server is linked to one with users. Where logins are mixed with rooms
-or presences every fourth person goes and comes, and the others are in rooms and change their presence: what is said in
-a room, or a presence, is kept for nobody who is away, as a message is.
+on their server, in `neighbours` everybody whose server is linked to one with users. Where logins are mixed with
+messages, rooms or presences every fourth person goes and comes, and is in no room, and nobody writes to them: what is
+said in a room, or a presence, is kept for nobody who is away, and a server may lose a message that comes while its
+receiver logs in (ejabberd 24.12 does). To count that, `logins:written=1` lets everybody go and come who is written to.
 """
 
 from __future__ import annotations
@@ -71,8 +72,10 @@ class Traffic:
         return contacts(People(load), named.get("presence", named.get("social", _DEGREE)), seed)
 
     def goers(self, load: Load, seed: int) -> frozenset[int]:
-        """Who logs out and in while others must not, one of four; nobody where it makes no difference."""
-        if Kind.LOGIN not in self.kinds or not self.kinds & {Kind.ROOM, Kind.PRESENCE}:
+        """Who logs out and in, one of four, and is left alone by all others; nobody where everybody may."""
+        logins = [part for part in self.parts if part.name == "logins"]
+        others = self.kinds - {Kind.LOGIN, Kind.ROSTER, Kind.ARCHIVE, Kind.UPLOAD}
+        if not logins or not others or any(part.number for part in logins):
             return frozenset()
         drawn = chance(seed, "goers")
         firsts = range(0, load.users, _GOERS)
@@ -113,13 +116,13 @@ _KINDS = {
     "social": _Form(Kind.MESSAGE, social, "degree", 8),
     "room": _Form(Kind.ROOM, room, "size", 50),
     "presence": _Form(Kind.PRESENCE, alone(Kind.PRESENCE), "degree", 8),
-    "logins": _Form(Kind.LOGIN, alone(Kind.LOGIN)),
+    "logins": _Form(Kind.LOGIN, alone(Kind.LOGIN), "written", 0),
     "roster": _Form(Kind.ROSTER, alone(Kind.ROSTER)),
     "archive": _Form(Kind.ARCHIVE, alone(Kind.ARCHIVE)),
     "upload": _Form(Kind.UPLOAD, alone(Kind.UPLOAD), "size", 100_000),
 }
 FORMS = tuple(
-    f"{name}:{form.option}={'100KB' if name == 'upload' else form.number}" if form.option else name
+    f"{name}:{form.option}={'100KB' if name == 'upload' else form.number}" if form.option and form.number else name
     for name, form in _KINDS.items()
 )
 _PART = re.compile(r"(?:([0-9]+(?:\.[0-9]+)?)\*)?([a-z]+)(?::([a-z]+)=([0-9]+[A-Za-z]*))?")
@@ -140,9 +143,11 @@ def parse(text: str) -> Traffic:
 
 def _parts(text: str) -> tuple[Part, ...]:
     parts = tuple(_part(one.strip()) for one in text.split("+"))
-    for name in ("room", "presence"):
+    for name in ("room", "presence", "logins"):
         if sum(part.name == name for part in parts) > 1:
             raise UserError(f"{name} stands in it twice, and can have one size only")
+    if any(part.name == "logins" and part.number for part in parts) and {"room", "presence"} & {p.name for p in parts}:
+        raise UserError("logins:written=1 goes with messages only: no room and no presence waits for who is away")
     return parts
 
 

@@ -11,6 +11,7 @@ It says "ready PORT" on standard output and obeys lines on standard input, answe
     swallow N / double N    drop, or deliver twice, the next N messages
     ignore N                show the next N presences to no contact
     late N                  deliver the next N messages, and say that they cannot be
+    keep N                  put the next N messages away until the receiver comes online, though they are
     away                    keep nothing for who is away any more
     rosters JSON            who is subscribed to whom: {"load1@a.example": ["load2@a.example"], ...}
     cpu               answers "cpu SECONDS" of this process
@@ -72,7 +73,7 @@ class World:
         self.accounts: dict[bytes, Account] = {}
         self.sessions: dict[bytes, Account] = {}
         self.peers: set[Peer] = set()
-        self.swallow = self.double = self.ignore = self.late = 0
+        self.swallow = self.double = self.ignore = self.late = self.keep = 0
         self.routed = 0
         self.rosters: dict[bytes, list[bytes]] = {}
         self.archived: set[bytes] = set()
@@ -259,7 +260,8 @@ class Peer(asyncio.BufferedProtocol):
             if account is None:
                 return
         world.archived.add(bare)
-        if not account.available:
+        if not account.available or world.keep:
+            world.keep = max(0, world.keep - account.available)
             if world.offline is not None:
                 world.offline.setdefault(bare, []).append(stanza)
             return
@@ -345,7 +347,7 @@ def obey(world: World, line: str) -> str:
             world.sessions.clear()
         for peer in list(world.peers):
             peer.transport.abort()
-    elif word in ("swallow", "double", "ignore", "late"):
+    elif word in ("swallow", "double", "ignore", "late", "keep"):
         setattr(world, word, int(value))
     elif word == "away":
         world.offline = None

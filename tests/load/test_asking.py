@@ -50,7 +50,7 @@ async def test_requests_are_timed_until_their_answer(
 
 
 @pytest.mark.parametrize("resumption", [True, False])
-@pytest.mark.parametrize("traffic", ["4*neighbours+1*logins", "realistic"])
+@pytest.mark.parametrize("traffic", ["4*neighbours+1*logins:written=1", "2*social+2*local+1*logins:written=1"])
 async def test_who_comes_back_gets_what_was_written_meanwhile(null: Null, traffic: str, resumption: bool) -> None:
     """40 to 100 logins a second among 24 people who are written to all the time: nothing is lost or comes twice."""
     told = await _carried(null, traffic=traffic, arrivals="400/s", resumption=resumption)
@@ -62,11 +62,28 @@ async def test_who_comes_back_gets_what_was_written_meanwhile(null: Null, traffi
     assert result.reconnects == 0, "who logs out and in has lost no connection"
 
 
+async def test_what_a_server_put_away_during_a_login_comes_with_the_next(
+    null: Null, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "COLLECT", 0.3)
+    load = null.load("a", "b", **{**QUICK, "traffic": "4*neighbours+4*logins:written=1", "arrivals": "400/s"})
+
+    async def keep() -> None:
+        await asyncio.sleep(1.2)  # everybody has been away by now, and few of them will go once more
+        null.obey("keep 5")
+
+    told = await driven(load, keep)
+    assert told.ended["drained"], str(told.ended["missing"])
+    assert told.result.total.lost == 0
+    assert told.result.total.intended.max > 0.3
+    assert told.result.unaccounted() == {}
+
+
 async def test_a_server_that_keeps_nothing_for_who_is_away_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engine, "DRAIN", 1.0)
     with null_server() as null:
         null.obey("away")
-        told = await _carried(null, traffic="4*neighbours+4*logins", arrivals="800/s", seconds=1.5)
+        told = await _carried(null, traffic="4*neighbours+4*logins:written=1", arrivals="800/s", seconds=1.5)
     assert told.result.total.lost > 0
     assert {*told.result.routes} >= {"a->b", "login"}
     assert told.result.unaccounted() == {}
@@ -96,21 +113,49 @@ async def test_an_answer_with_nothing_in_it_is_no_success(null: Null) -> None:
     assert (tally.received, tally.bounced["wrong-roster"]) == (0, tally.sent)
 
 
-def test_who_goes_and_comes_is_in_no_room_and_hears_no_presence(null: Null) -> None:
-    load = null.load("a", "b", users=40, traffic="1*logins+1*room:size=5+1*presence:degree=4")
+@pytest.mark.parametrize("traffic", ["realistic", "6*social+2*presence:degree=4+2*logins+1*roster+1*archive"])
+async def test_who_goes_and_comes_is_left_alone_and_nothing_is_lost(null: Null, traffic: str) -> None:
+    null.obey("away")  # nothing is kept for anybody: it need not be
+    told = await _carried(null, traffic=traffic, arrivals="400/s")
+    total = told.result.total
+    assert told.ended["drained"], str(told.ended["missing"])
+    assert (total.lost, total.bounced, total.duplicates) == (0, {}, 0)
+    assert told.result.routes["login"].received > 20
+    assert told.result.unaccounted() == {}
+
+
+async def test_what_a_server_drops_is_lost_all_the_same(null: Null, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine, "DRAIN", 0.5)
+    load = null.load("a", "b", **{**QUICK, "traffic": "realistic", "arrivals": "400/s"})
+    null.rosters(load)
+
+    async def swallow() -> None:
+        await asyncio.sleep(0.5)
+        null.obey("swallow 5")
+
+    told = await driven(load, swallow)
+    assert told.result.total.lost == 5
+    assert told.result.unaccounted() == {}
+
+
+@pytest.mark.parametrize("rest", ["room:size=5", "presence:degree=4", "social", "local", "neighbours"])
+def test_who_goes_and_comes_is_left_alone(null: Null, rest: str) -> None:
+    load = null.load("a", "b", users=40, traffic=f"1*logins+1*{rest}")
     audience = Audience(load)
     assert len(audience.goers) == 10
     assert not audience.goers & {user for room in audience.rooms for user in room.members}
     assert not any(audience.goers & told for told in audience.told)
-    assert any(audience.goers & {*others} for others in audience.contacts), "they have contacts as everybody has"
     picker = _picker(load)
     acts = [picker.next() for _ in range(2000)]
     assert {act.sender for act in acts if act.kind == "login"} == audience.goers
-    assert {act.sender for act in acts if act.kind != "login"} == {*range(40)} - audience.goers
+    others = [act for act in acts if act.kind != "login"]
+    assert {act.sender for act in others} == {*range(40)} - audience.goers
+    assert not audience.goers & {act.receiver for act in others if act.kind == "message"}
 
 
-def test_where_nothing_is_missed_everybody_goes_and_comes(null: Null) -> None:
-    load = null.load("a", "b", users=40, traffic="1*logins+1*neighbours")
+@pytest.mark.parametrize("traffic", ["1*logins+1*neighbours", "1*logins+1*roster", "logins"])
+def test_where_nothing_is_missed_or_it_is_asked_for_everybody_goes_and_comes(null: Null, traffic: str) -> None:
+    load = null.load("a", "b", users=40, traffic=traffic.replace("logins+1*n", "logins:written=1+1*n"))
     assert Audience(load).goers == frozenset()
     picker = _picker(load)
     assert len({act.sender for act in (picker.next() for _ in range(2000)) if act.kind == "login"}) == 40

@@ -9,37 +9,40 @@ from dataclasses import replace
 import pytest
 
 from lab.load.engine import Engine
-from lab.load.spec import Endpoint, Load, Share
-from lab.plan.layout import C2S_PORT
+from lab.load.preparing import endpoints, make_accounts, make_rosters
+from lab.load.spec import Load, Share
+from lab.plan.layout import C2S_TLS_PORT
 from lab.runtime import lab as labs
+from lab.runtime.handle import Lab
 from lab.topology.spec import Link, Topology
 from tests.load.driving import Told, driven
 from tests.runtime.helpers import pair
 
 pytestmark = pytest.mark.live
 
-USERS = 8
+USERS = 16
 
 
 @pytest.fixture(scope="module")
-async def load() -> AsyncIterator[Load]:
-    """Two servers with a direct link, and a load on them that tests change."""
+async def lab() -> AsyncIterator[Lab]:
+    """Two servers with a direct link."""
     topology: Topology = replace(pair("prosody", "ejabberd"), links=(Link("a", "b", direct=True),))
     lab = await labs.up(topology, runtime="processes", owned=True)
     try:
-        for server in ("a", "b"):
-            await lab.accounts(server, [f"load{number + 1}" for number in range(USERS // 2)])
-        endpoints = tuple(
-            Endpoint(
-                plan.spec.name, plan.spec.domain, plan.address, C2S_PORT, ("b",) if plan.spec.name == "a" else ("a",)
-            )
-            for plan in lab.plan.servers
-        )
-        yield Load(
-            endpoints, USERS, lab.password, lab.authority, arrivals="100/s", seconds=2.0, warmup=0.5, login_rate=100.0
-        )
+        yield lab
     finally:
         await lab.down()
+
+
+@pytest.fixture(scope="module")
+async def load(lab: Lab) -> Load:
+    """A load on them that tests change."""
+    found = Load(
+        endpoints(lab.plan), USERS, lab.password, lab.authority,
+        arrivals="100/s", seconds=2.0, warmup=0.5, login_rate=100.0,
+    )  # fmt: skip
+    await make_accounts(lab, found)
+    return found
 
 
 @pytest.mark.parametrize("resumption", [True, False])
@@ -53,6 +56,13 @@ async def test_all_that_crosses_the_link_comes(load: Load, resumption: bool) -> 
     assert 0 < total.intended.percentile(50) < 1
 
 
+async def test_direct_tls_carries_as_much_as_starttls(load: Load, lab: Lab) -> None:
+    direct = replace(load, security="direct", endpoints=endpoints(lab.plan, "direct"), traffic="neighbours")
+    assert {one.port for one in direct.endpoints} == {C2S_TLS_PORT}
+    total = (await driven(direct)).result.total
+    assert (total.sent, total.received, total.lost) == (200, 200, 0)
+
+
 async def test_rooms_reach_everybody_in_them(load: Load) -> None:
     told = await driven(replace(load, traffic="room:size=4", arrivals="20/s"))
     assert told.ended["drained"], told.ended
@@ -61,14 +71,38 @@ async def test_rooms_reach_everybody_in_them(load: Load) -> None:
     assert 2 * room.sent <= room.received <= 4 * room.sent
 
 
-@pytest.mark.parametrize("traffic", ["presence:degree=2", "roster", "archive", "logins", "upload:size=20KB"])
-async def test_requests_are_answered(load: Load, traffic: str) -> None:
-    told = await driven(replace(load, traffic=traffic, arrivals="10/s", seconds=1.0))
+@pytest.mark.parametrize(
+    ("traffic", "routes"),
+    [
+        ("presence:degree=4", {"presence", "presence local", "presence a->b", "presence b->a"}),
+        ("roster", {"roster", "roster-set"}),
+        ("archive", {"archive"}),
+        ("logins", {"login"}),
+        ("upload:size=20KB", {"upload"}),
+    ],
+)
+async def test_requests_are_answered(load: Load, lab: Lab, traffic: str, routes: set[str]) -> None:
+    asked = replace(load, traffic=traffic, arrivals="40/s", seconds=1.0)
+    await make_rosters(lab, asked)
+    told = await driven(asked)
     assert told.ended["drained"], told.ended
-    (tally,) = told.result.routes.values()
-    assert tally.sent == 10
-    assert tally.received + tally.bounced["not-online"] == 10, tally.bounced
-    assert tally.received >= 5
+    result = told.result
+    assert {*result.routes} == routes
+    assert (result.acts, result.total.bounced, result.total.lost) == (40, {}, 0)
+    assert result.unaccounted() == {}
+
+
+@pytest.mark.parametrize("resumption", [True, False])
+@pytest.mark.parametrize("traffic", ["realistic", "2*social+1*room:size=4+1*presence:degree=4+1*logins"])
+async def test_people_come_and_go_and_nothing_is_lost(load: Load, lab: Lab, traffic: str, resumption: bool) -> None:
+    asked = replace(load, traffic=traffic, arrivals="poisson:60/s", seconds=4.0, resumption=resumption)
+    await make_rosters(lab, asked)
+    told = await driven(asked)
+    total = told.result.total
+    assert told.ended["drained"], str(told.ended["missing"])
+    assert (total.lost, total.bounced, total.duplicates) == (0, {}, 0), told.ended["missing"]
+    assert told.result.routes["login"].received > 10
+    assert told.result.unaccounted() == {}
 
 
 async def test_broken_connections_are_resumed_and_nothing_is_lost(load: Load) -> None:
@@ -78,7 +112,7 @@ async def test_broken_connections_are_resumed_and_nothing_is_lost(load: Load) ->
     running = asyncio.create_task(engine.run(None))
     await told.started.wait()
     for session in (*engine.sessions.values(), *engine.sessions.values()):
-        await asyncio.sleep(0.1)
+        await asyncio.sleep(0.05)
         session.drop()
     await running
     total = told.result.total
