@@ -1,0 +1,55 @@
+"""Entering rooms: who is turned away, or hears nothing, asks again; who never gets in is named."""
+
+from __future__ import annotations
+
+import asyncio
+from types import SimpleNamespace
+
+import pytest
+
+from lab.errors import TimedOut
+from lab.load import entering
+from lab.load.entering import Entering
+from lab.load.parser import Element
+
+ROOM = "loadroom1@conference.a.example"
+
+
+def _session(number: int) -> SimpleNamespace:
+    sent: list[bytes] = []
+    return SimpleNamespace(number=number, sent=sent, send=sent.append)
+
+
+def _inside() -> Element:
+    presence = Element("presence", {"from": f"{ROOM}/load0"})
+    status = Element("status", {"code": entering.ONESELF})
+    presence.children.append(status)
+    return presence
+
+
+async def test_who_hears_nothing_asks_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(entering, "UNANSWERED", 0.05)
+    room, session = Entering(lambda user: ROOM), _session(0)
+    room.enter(session)
+    waiting = asyncio.create_task(room.all_in())
+    async with asyncio.timeout(5):
+        while len(session.sent) < 2:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+        assert room.presence(session, _inside())
+        await waiting
+
+
+async def test_who_never_gets_in_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(entering, "PATIENCE", 0.1)
+    room = Entering(lambda user: ROOM)
+    room.enter(_session(0))
+    with pytest.raises(TimedOut, match=r"1 users do not get into their rooms") as caught:
+        await room.all_in()
+    assert f"{ROOM}/load0: no answer" in str(caught.value)
+
+
+async def test_who_has_no_room_waits_for_nothing() -> None:
+    room, session = Entering(lambda user: None), _session(0)
+    room.enter(session)
+    await room.all_in()
+    assert session.sent == []
