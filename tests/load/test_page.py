@@ -191,6 +191,7 @@ def test_a_load_that_measured_nothing_says_so(tmp_path: Path, reason: str) -> No
     assert parsed.texts["p"][0].startswith("UNKNOWN federation measured nothing")
     assert "Nothing was measured: there is nothing to draw." in parsed.texts["p"]
     assert "svg" not in parsed.tags
+    assert ("ul", "class", "tiles") not in parsed.attributes, "figures of nothing"
 
 
 def test_a_load_that_was_interrupted_in_its_warm_up_shows_what_there_is(tmp_path: Path) -> None:

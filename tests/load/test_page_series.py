@@ -45,7 +45,7 @@ def test_an_interval_that_was_hardly_covered_has_no_rate() -> None:
     assert [(one.start, one.end) for one in series.intervals(merge(samples))] == [(0, 1)]
 
 
-def test_long_loads_are_put_together_and_percentiles_stay_exact() -> None:
+def test_long_loads_are_put_together_and_rates_and_percentiles_stay_exact(tmp_path: Path) -> None:
     result = merge(steady_run(delay=0.01))
     one = result.seconds[3]
     result.seconds = dict.fromkeys(range(3 * series.MOST), one)
@@ -55,6 +55,8 @@ def test_long_loads_are_put_together_and_percentiles_stay_exact() -> None:
     assert {interval.length for interval in found} == {3.0}
     assert found[0].second.tally.received == 300
     assert found[0].second.tally.intended.percentile(99) == one.tally.intended.percentile(99)
+    rows = series.throughput(asked("closed:think=1s", tmp_path), found)
+    assert {(row["series"], row["v"]) for row in rows} == {("sent", 100.0), ("received", 100.0)}
 
 
 def test_cores_are_the_growth_of_processor_time() -> None:
@@ -81,6 +83,10 @@ def test_a_curve_has_the_percentiles_and_ends_at_the_slowest() -> None:
     assert found[100] == pytest.approx(990, rel=2e-3)
     assert max(found) == 1000 and found[1000] == pytest.approx(1000, rel=2e-3)
     assert rows[-1]["tip"].startswith("a->b: all within")
+    few = Tally()
+    for number in range(1, 11):
+        few.intended.record(number / 1000)
+    assert curves.percentile_rows({"a": few}, few)[1][-1]["v"] == pytest.approx(10, rel=2e-3), "not the ninth of ten"
 
 
 def test_of_many_routes_the_slowest_have_curves() -> None:
