@@ -15,7 +15,7 @@ from typing import Any
 
 from lab.errors import UserError
 from lab.load.keeping import Kept
-from lab.load.study import Cell, against, rank_correlation, table
+from lab.load.study import FEW, Cell, against, rank_correlation, table
 from lab.load.tables import to_csv
 from lab.load.telling import table as columns
 from lab.runner.folders import write
@@ -23,8 +23,11 @@ from lab.runner.folders import write
 STUDY, CSV = "study.json", "study.csv"
 VERSION = 1
 #: What the table for people has of a graph, and of a load.
-METRICS = ("diameter", "mean_degree", "centralisation")
+METRICS = ("diameter", "mean_distance", "max_degree", "betweenness", "linked_pairs")
 SHOWN = ("p50_ms", "p99_ms", "loss", "cpu_per_1000", "busiest_share")
+
+#: Rows from which on figures are correlated with metrics: of fewer, chance alone often puts all in one order.
+ROWS = 5
 
 Data = dict[str, Any]
 
@@ -76,7 +79,7 @@ def text(data: Data) -> str:
     """The table and what to know before believing it, for people."""
     rows = [
         [row["topology"], row["software"], row["runs"], *(row[name] for name in METRICS)]
-        + [_with(row, name) for name in SHOWN]
+        + [spread(row, name) for name in SHOWN]
         for row in data["table"]
     ]
     lines = [columns(["topology", "software", "runs", *METRICS, *SHOWN], rows)]
@@ -84,6 +87,8 @@ def text(data: Data) -> str:
         known = [f"{name} {value:+.2f}" for name, value in found.items() if value is not None]
         if known:
             lines.append(f"rank correlation with {metric}: {', '.join(known)}")
+    if sure := how_sure(data["table"]):
+        lines.append(sure)
     return "\n".join([*lines, *remarks(data)]) + "\n"
 
 
@@ -96,16 +101,38 @@ def remarks(data: Data) -> list[str]:
     return said
 
 
+def how_sure(made: Sequence[Mapping[str, Any]]) -> str:
+    """What stands behind the means, as a sentence; "" where there is none."""
+    counts = {row["runs"] for row in made if row["runs"]}
+    if not counts:
+        return ""
+    if max(counts) == 1:
+        return "One run each says nothing of how much runs vary: take more seeds."
+    said = []
+    if min(counts) < FEW:
+        said.append(f"of fewer than {FEW} runs the least and the greatest")
+    if max(counts) >= FEW:
+        said.append(f"of {FEW} runs or more the 95 % interval of the mean over the seeds (Student's t)")
+    return f"Behind means: {', '.join(said)}."
+
+
 def _correlations(made: list[Data]) -> dict[str, dict[str, float | None]]:
-    """Spearman's, of each figure with each metric, over the rows; {} of fewer than three."""
-    if len(made) < 3:
+    """Spearman's, of each figure with each metric, over the rows; {} of too few."""
+    if len(made) < ROWS:
         return {}
     return {metric: {shown: rank_correlation(against(made, metric, shown)) for shown in SHOWN} for metric in METRICS}
 
 
-def _with(row: Mapping[str, Any], name: str) -> str:
-    """A mean with the half of its interval."""
+def spread(row: Mapping[str, Any], name: str, scale: float = 1.0) -> str:
+    """A mean with its interval: "20 ± 3" of five runs or more, "20 (18 to 23)", least to greatest, of fewer."""
     if name not in row:
         return "-"
-    high = row[f"{name}_high"]
-    return f"{row[name]:.3g}" if high is None else f"{row[name]:.3g} ± {high - row[name]:.2g}"
+    mean, low, high = (None if value is None else value * scale for value in (row[name + end] for end in _ENDS))
+    if high is None:
+        return f"{mean:.3g}"
+    if row["runs"] < FEW:
+        return f"{mean:.3g} ({low:.3g} to {high:.3g})"
+    return f"{mean:.3g} ± {high - mean:.2g}"
+
+
+_ENDS = ("", "_low", "_high")

@@ -1,8 +1,12 @@
 """Comparing topologies: the same load on each, repeated with seeds, and what it did against what the graph is like.
 
 Repetitions go in rounds: each round has every topology once, in a drawn order, so that a machine that grows warm or
-busy does not favour one. Intervals are Student's t at 95 % over the seeds' results: they say how sure the mean is,
-not how far single messages spread. With one seed there is none.
+busy does not favour one.
+
+Intervals are over the seeds' results: they say how sure the mean is, not how far single messages spread. From FEW runs
+on they are Student's t at 95 %, cut off at 0, below which no figure lies. Of fewer it is the range, the least and the
+greatest: t of two runs is 12.7 times their deviation and says nothing but that they are two. (A bootstrap over so few
+is narrower than the truth.) With one run there is none.
 """
 
 from __future__ import annotations
@@ -15,11 +19,13 @@ from typing import Any
 
 from lab.load.results import Result
 from lab.load.seeds import chance
-from lab.topology.facts import Facts, facts
+from lab.topology.facts import facts
 from lab.topology.spec import Topology
 
 Measure = Callable[[Topology, int], Awaitable[Result]]
 
+#: Runs from which on an interval is Student's t.
+FEW = 5
 #: Student's t, 97.5 %, for 1 to 30 degrees of freedom.
 _T = (
     12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.160, 2.145, 2.131,
@@ -34,13 +40,13 @@ class Cell:
     topology: str  # as it was asked for, "ring:8"
     software: str  # "prosody", or several with "+" between them
     seed: int
-    facts: Facts
+    graph: Mapping[str, float]  # `metrics`
     result: Result
 
 
 @dataclass(frozen=True)
 class Interval:
-    """A mean over runs; `low` and `high` are None with a single run."""
+    """A mean over runs; `low` and `high` are a range below FEW runs, and None with a single one."""
 
     mean: float
     low: float | None
@@ -56,19 +62,40 @@ async def repeat(measure: Measure, topologies: Mapping[str, Topology], seeds: Se
         for name in order:
             topology = topologies[name]
             software = "+".join(sorted({server.software for server in topology.servers}))
-            yield Cell(name, software, seed, facts(topology), await measure(topology, seed))
+            yield Cell(name, software, seed, metrics(topology), await measure(topology, seed))
 
 
-def metrics(of: Facts) -> dict[str, float]:
-    """What a graph is like, as the table has it."""
+def metrics(topology: Topology) -> dict[str, float]:
+    """What a graph is like, as the table has it. Distances are counted in links; no message goes further than one.
+
+    `linked_pairs` is the share of all pairs of servers that can talk at all. Centralisations are Freeman's, of degree
+    and of betweenness: 0 where all servers are alike, 1 for a star.
+    """
+    of = facts(topology)
+    pairs = of.servers * (of.servers - 1) / 2
     return {
         "servers": of.servers,
         "links": of.links,
         "diameter": of.diameter,
         "mean_distance": round(of.mean_distance, 3),
         "mean_degree": round(of.mean_degree, 3),
+        "max_degree": max(of.degrees, default=0),
         "centralisation": round(of.centralisation, 3),
+        "betweenness": round(_betweenness(topology), 3),
+        "linked_pairs": round(of.links / pairs, 3) if pairs else 0.0,
     }
+
+
+def _betweenness(topology: Topology) -> float:
+    """Freeman's centralisation of betweenness: how much more lies between others for one server than for the rest."""
+    import networkx
+
+    graph: networkx.Graph = networkx.Graph([(link.a, link.b) for link in topology.links])
+    graph.add_nodes_from(server.name for server in topology.servers)
+    if len(graph) < 3:
+        return 0.0
+    each = networkx.betweenness_centrality(graph).values()
+    return float(sum(max(each) - one for one in each) / (len(graph) - 1))
 
 
 def measures(result: Result) -> dict[str, float]:
@@ -92,27 +119,30 @@ def measures(result: Result) -> dict[str, float]:
 
 
 def interval(values: Sequence[float]) -> Interval:
-    """Mean and 95 % interval of at least one value."""
+    """Mean and interval of at least one value, none of them below 0."""
     mean, runs = fmean(values), len(values)
-    if runs < 2:
-        return Interval(mean, None, None, runs)
+    if runs < FEW:
+        return Interval(mean, None, None, 1) if runs < 2 else Interval(mean, min(values), max(values), runs)
     # Beyond the table the error of this is below 0.002.
     quantile = _T[runs - 2] if runs - 2 < len(_T) else 1.96 + 2.45 / (runs - 1)
     half = quantile * stdev(values) / math.sqrt(runs)
-    return Interval(mean, mean - half, mean + half, runs)
+    return Interval(mean, max(0.0, mean - half), mean + half, runs)
 
 
 def table(cells: Iterable[Cell]) -> list[dict[str, Any]]:
-    """A row per topology and software: its metrics, then each measure as mean, `_low` and `_high`."""
+    """A row per topology and software: its metrics, then each measure as mean, `_low` and `_high` (see `interval`).
+
+    Runs in which nothing was received have no part in it: a delay of nothing is none.
+    """
     groups: dict[tuple[str, str], list[Cell]] = {}
     for cell in cells:
         groups.setdefault((cell.topology, cell.software), []).append(cell)
     rows = []
     for (topology, software), group in groups.items():
-        row: dict[str, Any] = {"topology": topology, "software": software, "runs": len(group)}
-        row |= metrics(group[0].facts)
-        several = [measures(cell.result) for cell in group]
-        for name in several[0]:
+        several = [measures(cell.result) for cell in group if cell.result.total.received]
+        row: dict[str, Any] = {"topology": topology, "software": software, "runs": len(several)}
+        row |= group[0].graph
+        for name in dict.fromkeys(name for one in several for name in one):
             found = interval([one[name] for one in several if name in one])
             row |= {name: found.mean, f"{name}_low": found.low, f"{name}_high": found.high}
         rows.append(row)

@@ -68,10 +68,12 @@ def by_second(result: Result) -> list[dict[str, Any]]:
 
 
 def to_csv(rows: list[dict[str, Any]]) -> str:
-    """Rows with the same columns as CSV with a heading; "" for what was not measured."""
+    """Rows as CSV with a heading that has every row's columns; "" for what was not measured."""
     text = io.StringIO()
     if rows:
-        writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
+        writer = csv.DictWriter(
+            text, fieldnames=list(dict.fromkeys(name for row in rows for name in row)), lineterminator="\n"
+        )
         writer.writeheader()
         writer.writerows(rows)
     return text.getvalue()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from lab.cli.edge import run
 from lab.errors import UserError
 from lab.load import studied
 from lab.load.page.study import page, write_page
-from lab.load.study import Cell
+from lab.load.study import Cell, metrics
 from lab.topology.facts import facts
 from lab.topology.files import load
 from tests.load.synthetic import result
@@ -21,14 +22,17 @@ from tests.load.test_page import EVIL, HARMLESS, Parsed, outcome, told
 TOPOLOGIES = ("ring:4", "star:4", "full-mesh:4")
 
 
-def study(lost: int = 0, *, limited: bool = False, planned: int = 6) -> studied.Data:
+MORE = (*TOPOLOGIES, "line:4", "line:5")
+
+
+def study(lost: int = 0, *, limited: bool = False, planned: int = 6, names: Sequence[str] = TOPOLOGIES) -> studied.Data:
     """Each topology with two seeds; delays of 10 and 12 ms times the diameter."""
     cells, runs = [], []
     for seed, p99 in enumerate((0.010, 0.012)):
-        for name in TOPOLOGIES:
+        for name in names:
             of = facts(load(name))
             measured = result(100, p99 * of.diameter, lost=lost, cores={"s1": 0.2, "s2": 0.1})
-            cells.append(Cell(name, "prosody", seed, of, measured))
+            cells.append(Cell(name, "prosody", seed, metrics(load(name)), measured))
             folder = f"{len(cells):03}-{name.replace(':', '-')}-{seed}"
             one = {"folder": folder, "topology": name, "seed": seed, "measured": True}
             runs.append({**one, "limited": limited and not seed})
@@ -41,21 +45,37 @@ def test_the_page_has_table_drawings_and_a_link_to_each_run() -> None:
     assert parsed.texts["p"][0] == "VALID All 6 runs were measured."
     assert parsed.texts["h2"] == ["Delay, p50", "Delay, p99", "Lost or bounced", "Cost", "Runs"]
     assert parsed.tags["svg"] == 3 and "It was 0 in every run." in parsed.texts["figcaption"]
-    head, *rows = parsed.tables["Means over the seeds, with the half of their 95 % intervals"]
+    head, *rows = parsed.tables["Means over the seeds. Behind means: of fewer than 5 runs the least and the greatest."]
     assert [(row[0], row[head.index("diameter")]) for row in rows] == [
         ("ring:4", "2"),
         ("star:4", "2"),
         ("full-mesh:4", "1"),
     ]
     means = [row[head.index("p99 ms")] for row in rows]
-    assert means == [f"{one['p99_ms']:.3g} ± {one['p99_ms_high'] - one['p99_ms']:.2g}" for one in data["table"]]
+    assert means == ["22 (20 to 24)", "22 (20 to 24)", "11 (10 to 12)"]
     assert [value for tag, name, value in parsed.attributes if (tag, name) == ("a", "href")][:6] == [
         f"{one['folder']}/page.html" for one in data["runs"]
     ]
-    assert "full-mesh:4 (prosody): 11 ± 13 at diameter 1" in parsed.texts["title"]
+    assert "full-mesh:4 (prosody): 11 (10 to 12) at diameter 1" in parsed.texts["title"]
+    assert not any(name.startswith("Rank correlation") for name in parsed.tables), "three rows prove nothing"
+    assert set(parsed.tags) <= HARMLESS
+
+
+def test_from_five_rows_on_figures_are_correlated_with_metrics() -> None:
+    parsed = Parsed(page(study(planned=10, names=MORE)))
     (_, first, *_) = parsed.tables["Rank correlation (Spearman) of the rows above: +1 rises with it, −1 falls"]
     assert first[:3] == ["diameter", "+1.00", "+1.00"]
-    assert set(parsed.tags) <= HARMLESS
+
+
+def test_a_row_of_which_nothing_was_measured_has_its_place_in_table_and_csv(tmp_path: Path) -> None:
+    data = study()
+    bare = {name: data["table"][0][name] for name in ("topology", "software", "servers", "links", *studied.METRICS)}
+    data["table"].insert(0, {**bare, "runs": 0})
+    studied.keep(tmp_path, data)
+    head, first, *_ = (tmp_path / "study.csv").read_text().splitlines()
+    assert "p99_ms" in head.split(",") and first.endswith(",,")
+    assert studied.text(data).splitlines()[1].endswith("-")
+    assert Parsed(page(data)).tags["svg"] == 3
 
 
 def test_what_was_not_measured_or_the_generators_is_said() -> None:
@@ -63,8 +83,8 @@ def test_what_was_not_measured_or_the_generators_is_said() -> None:
     said = parsed.texts["p"][0]
     assert said.startswith("UNKNOWN 6 of 9 runs were measured. In 3 of 6 runs the generator was the limit")
     assert parsed.tags["svg"] == 4
-    head, *rows = parsed.tables["Means over the seeds, with the half of their 95 % intervals"]
-    assert [row[head.index("lost or bounced %")] for row in rows] == ["0.99 ± 0"] * 3
+    head, *rows = parsed.tables["Means over the seeds. Behind means: of fewer than 5 runs the least and the greatest."]
+    assert [row[head.index("lost or bounced %")] for row in rows] == ["0.99 (0.99 to 0.99)"] * 3
     empty = Parsed(page(studied.contents({}, 4, [], [])))
     assert "Nothing was measured: there is nothing to draw." in empty.texts["p"] and "svg" not in empty.tags
 
@@ -94,7 +114,7 @@ def test_report_tells_loads_and_studies_and_draws_their_pages_again(
     for name in ("load", "study"):
         Path(name).mkdir()
     told(tmp_path / "load", outcome())
-    studied.keep(tmp_path / "study", study())
+    studied.keep(tmp_path / "study", study(names=MORE))
     for name, said in (
         ("load", "VALID: federation kept its bounds (no loss)"),
         ("study", "rank correlation with diameter"),

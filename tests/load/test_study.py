@@ -5,7 +5,7 @@ import random
 import pytest
 
 from lab.load.results import Result
-from lab.load.study import Cell, against, interval, measures, rank_correlation, repeat, table
+from lab.load.study import Cell, against, interval, measures, metrics, rank_correlation, repeat, table
 from lab.topology.facts import facts
 from lab.topology.spec import Link, Server, Topology
 from load.synthetic import result
@@ -41,9 +41,13 @@ async def test_rounds_hold_each_topology_once_in_changing_order() -> None:
 
 async def test_the_table() -> None:
     rows = {row["topology"]: row for row in table(await _cells(range(5)))}
-    star = rows["star:4"]
+    star, path, mesh = (rows[name] for name in ("star:4", "path:4", "mesh:4"))
     assert (star["software"], rows["mesh:4"]["software"], star["runs"]) == ("prosody", "ejabberd", 5)
     assert (star["diameter"], star["mean_degree"], star["centralisation"]) == (2, 1.5, 1.0)
+    assert (star["max_degree"], star["betweenness"], star["linked_pairs"]) == (3, 1.0, 0.5)
+    assert (mesh["betweenness"], mesh["linked_pairs"], path["linked_pairs"]) == (0.0, 1.0, 0.5)
+    # Of a path of four each inner one lies between two of three pairs: ((2/3 - 0) * 2) / 3.
+    assert path["betweenness"] == pytest.approx(0.444, abs=1e-3)
     assert star["p99_ms_low"] < 20 < star["p99_ms_high"]
     assert star["cpu_per_1000"] == pytest.approx(4.0)
     assert star["busiest_share"] == pytest.approx(0.75)
@@ -61,12 +65,30 @@ def test_what_was_not_metered_is_not_in_it() -> None:
 
 def test_intervals() -> None:
     assert interval([3.0]).low is None
-    found = interval([1.0, 2.0, 3.0])
-    # 4.303 * 1 / sqrt(3)
-    assert (found.mean, found.low, found.high) == pytest.approx((2.0, 2.0 - 2.4843, 2.0 + 2.4843), abs=1e-3)
+    found = interval([1.0, 2.0, 3.0, 4.0, 5.0])
+    # 2.776 * 1.5811 / sqrt(5)
+    assert (found.mean, found.low, found.high) == pytest.approx((3.0, 3.0 - 1.963, 3.0 + 1.963), abs=1e-3)
+    assert interval([0.0, 0.0, 0.0, 0.0, 1.0]).low == 0.0, "no figure of a load is below 0"
 
 
-@pytest.mark.parametrize("runs", [3, 5, 40])
+def test_of_few_runs_it_is_the_range() -> None:
+    found = interval([1.0, 2.0, 6.0, 3.0])
+    assert (found.mean, found.low, found.high) == (3.0, 1.0, 6.0)
+
+
+async def test_a_run_without_a_delivery_is_no_part_of_a_mean() -> None:
+    cells = await _cells(range(2))
+    nothing = result(100, 0.01, lost=5)
+    nothing.routes["a->b"].received = 0
+    cells.append(Cell("star:4", "prosody", 3, metrics(STAR), nothing))
+    row = next(row for row in table(cells) if row["topology"] == "star:4")
+    assert row["runs"] == 2
+    assert row["p99_ms_low"] > 15
+    (empty,) = table([cells[-1]])
+    assert (empty["runs"], empty["links"], "p99_ms" in empty) == (0, 3, False)
+
+
+@pytest.mark.parametrize("runs", [5, 8, 40])
 def test_intervals_hold_the_truth_in_95_of_100_studies(runs: int) -> None:
     drawn = random.Random(runs)
     inside = 0

@@ -1,4 +1,4 @@
-"""A figure of a study against diameter, degree and centralisation: points with intervals, side by side."""
+"""A figure of a study against diameter, degree and betweenness: points with intervals, side by side."""
 
 from __future__ import annotations
 
@@ -43,11 +43,12 @@ def _keys(every: Sequence[Mapping[str, Any]]) -> Spec:
 
 def _against(metric: str, points: Sequence[Mapping[str, Any]], title: str | None, top: float, keys: Spec) -> Spec:
     values = [one["x"] for one in points]
+    whole = {"tickMinStep": 1, "format": "d"} if metric in ("diameter", "max_degree") else {}
     room = (max(values) - min(values)) * 0.16 or 0.5
     x = {
         "field": "x", "type": "quantitative", "title": metric.replace("_", " "),
         "scale": {"domain": [min(values) - room, max(values) + room], "nice": False, "zero": False},
-        "axis": {"grid": False, "tickCount": 4, **({"tickMinStep": 1, "format": "d"} if metric == "diameter" else {})},
+        "axis": {"grid": False, "tickCount": 4, **whole},
     }  # fmt: skip
     y = {
         "field": "y", "type": "quantitative", "title": title, "scale": {"domain": [0, 1.08 * top], "nice": False},
@@ -85,5 +86,5 @@ def _beside(values: Sequence[float], apart: float) -> list[float]:
 
 
 def _tip(metric: str, one: Mapping[str, Any]) -> str:
-    spread = "" if one["high"] is None else f" ± {one['high'] - one['y']:.2g}"
+    spread = "" if one["high"] is None else f" ({one['low']:.3g} to {one['high']:.3g})"
     return f"{one['topology']} ({one['software']}): {one['y']:.3g}{spread} at {metric.replace('_', ' ')} {one['x']:g}"

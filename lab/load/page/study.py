@@ -9,7 +9,7 @@ from typing import Any
 from lab.load.page import document as html
 from lab.load.page import scatter
 from lab.load.page.render import svg
-from lab.load.studied import CSV, METRICS, STUDY, Data, read, remarks
+from lab.load.studied import CSV, METRICS, STUDY, Data, how_sure, read, remarks, spread
 from lab.load.study import against
 from lab.runner.folders import PAGE, write
 
@@ -20,18 +20,18 @@ FIGURES = {
     "failed": ("Lost or bounced", "% of the messages", "What never came, or came back as an error."),
     "cpu_per_1000": ("Cost", "CPU s per 1000 messages", "Of all servers together, without relays and generator."),
 }
-_BARS = (
-    " Bars are 95 % intervals of the mean over the seeds, cut off at 0; what would lie on each other stands a little "
-    "beside its place."
-)
+_BARS = " Bars are the intervals of the table; what would lie on each other stands a little beside its place."
 _HEAD = {
     "p50_ms": "p50 ms", "p99_ms": "p99 ms", "loss": "lost %", "failed": "lost or bounced %", "per_second": "per s",
     "cpu_per_1000": "CPU s per 1000", "busiest_share": "busiest server's share", "link_bytes": "bytes a message",
 }  # fmt: skip
+#: Metrics that figures are drawn against.
+DRAWN = ("diameter", "max_degree", "betweenness")
 _PERCENT = ("loss", "failed")
 _LIMITS = (
-    "Bars are intervals of the mean at 95 % (Student's t) over the seeds: they hold what varies between runs on this "
-    "machine, not other machines, versions or settings. A handful of topologies shows a relation and proves none. "
+    "Intervals hold what varies between runs on this machine, not other machines, versions or settings. A handful of "
+    "topologies shows a relation and proves none. People write along links only: a pair of servers without one is no "
+    "part of any delay. "
     "Servers and generator share one machine, so more servers are also more work for it."
 )
 
@@ -72,15 +72,13 @@ def _table(rows: Sequence[Mapping[str, Any]]) -> str:
     ]
     metrics = [name.replace("_", " ") for name in METRICS]
     head = ["topology", "software", "runs", "servers", "links", *metrics, *(_HEAD[name] for name in names)]
-    return html.table("Means over the seeds, with the half of their 95 % intervals", head, lines)
+    return html.table(f"Means over the seeds. {how_sure(rows)}".rstrip(), head, lines)
 
 
 def _mean(row: Mapping[str, Any], name: str) -> str | None:
     if name not in row:
         return None
-    scale = 100 if name in _PERCENT else 1
-    mean, high = row[name] * scale, row[f"{name}_high"]
-    return f"{mean:.3g}" if high is None else f"{mean:.3g} ± {high * scale - mean:.2g}"
+    return spread(row, name, 100 if name in _PERCENT else 1)
 
 
 def _figures(rows: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -91,7 +89,7 @@ def _figures(rows: Sequence[Mapping[str, Any]]) -> list[str]:
             why = "It was 0 in every run." if shown else "It was not measured."
             found.append(html.figure(title, why, ""))
             continue
-        points = {metric: _scaled(against(shown, metric, name), name) for metric in METRICS}
+        points = {metric: _scaled(against(shown, metric, name), name) for metric in DRAWN}
         drawing = svg(scatter.against_each(points, unit), name, f"{title}. {caption}")
         found.append(html.figure(title, caption + _BARS, drawing))
     return found
@@ -105,6 +103,8 @@ def _scaled(points: Sequence[Mapping[str, Any]], name: str) -> list[dict[str, An
 
 
 def _correlations(found: Mapping[str, Mapping[str, float | None]]) -> str:
+    if not found:
+        return ""
     names = list(next(iter(found.values()), {}))
     lines = [
         [metric.replace("_", " "), *(None if of[name] is None else f"{of[name]:+.2f}" for name in names)]
