@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
@@ -61,6 +62,9 @@ def test_killed_it_leaves_nothing(lab: Lab, tmp_path: Path, forked: bool) -> Non
         process.wait()
         until(lambda: not agents(lab))
         until(lambda: not _group(process.pid))
+    if not forked:
+        until((runs / "latest" / "report.txt").is_file)
+        assert read(runs / "latest").interrupted == "whoever asked for it has gone"
 
 
 def test_a_worker_that_is_interrupted_ends_the_load_for_all_and_everything_is_counted(lab: Lab, tmp_path: Path) -> None:
@@ -98,20 +102,36 @@ def test_workers_end_their_part_when_the_master_is_killed(lab: Lab, tmp_path: Pa
         until(lambda: not agents(lab))
 
 
-def test_interrupted_while_it_waits_for_workers_it_goes(lab: Lab) -> None:
-    port = str(free_port())
-    command = argv(
-        lab, "federation", "--headless", *LOAD, "--master", "--expect-workers", "2", "--master-bind-port", port
-    )
-    with running([word for word in command if word != "--skip-log-setup"], stderr=subprocess.PIPE) as process:
-        assert process.stderr is not None
-        for line in process.stderr:
-            if b"the steady state lasts" in line:
-                break
+def test_interrupted_twice_it_does_not_wait(lab: Lab, tmp_path: Path) -> None:
+    runs = tmp_path / "runs"
+    with loudly(started(lab, runs)) as process:
+        under_way(runs)
+        process.send_signal(signal.SIGINT)
+        heard(process, b"the load stops")
         process.send_signal(signal.SIGINT)
         _, told = process.communicate(timeout=DEADLINE)
-    assert process.returncode == 128 + signal.SIGINT
-    assert b"Traceback" not in told, told.decode()
+        assert process.returncode == 128 + signal.SIGINT and b"Traceback" not in told, told.decode()
+        until(lambda: not agents(lab))
+
+
+def test_interrupted_while_it_waits_for_workers_it_goes(lab: Lab, tmp_path: Path) -> None:
+    port = str(free_port())
+    with loudly(started(lab, tmp_path, "--master", "--expect-workers", "2", "--master-bind-port", port)) as process:
+        heard(process, b"the steady state lasts")
+        process.send_signal(signal.SIGINT)
+        _, told = process.communicate(timeout=DEADLINE)
+    assert process.returncode == 128 + signal.SIGINT and b"Traceback" not in told, told.decode()
+
+
+def loudly(command: list[str]) -> AbstractContextManager[subprocess.Popen[bytes]]:
+    """Running, with its log to be read."""
+    return running([word for word in command if word != "--skip-log-setup"], stderr=subprocess.PIPE)
+
+
+def heard(process: subprocess.Popen[bytes], text: bytes) -> None:
+    """Return once it has logged that."""
+    assert process.stderr is not None
+    assert any(text in line for line in process.stderr), "it ended without having said so"
 
 
 def _group(leader: int) -> list[int]:
