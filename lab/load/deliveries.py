@@ -31,6 +31,9 @@ class Records(Protocol):
     def sent(self, route: str, warmup: bool, receipts: int = 1) -> None:
         """A message was written that so many should get."""
 
+    def expect(self, route: str, warmup: bool, receipts: int) -> None:
+        """What was written, and counted as sent elsewhere, should come to so many."""
+
     def received(self, route: str, warmup: bool, delay_intended: float, delay_actual: float) -> None:
         """A message came."""
 
@@ -77,7 +80,7 @@ class Deliveries:
         return stanzas.mark(flags, sender, target, number, intended, now)
 
     def write_presence(self, sender: int, intended: int) -> bytes:
-        """The id of a presence that is written now, counted once on each route to those who should get it."""
+        """The id of a presence that is written now, expected on each route to those who should get it."""
         now = perf_counter_ns()
         flags = PRESENCES | (WARMUP if intended < self._steady else 0)
         number = self.ledger.send(flags, sender, sender)
@@ -86,7 +89,7 @@ class Deliveries:
             self._told[sender] = Counter(self._route(flags, sender, receiver) for receiver in receivers)
         for route, receipts in self._told[sender].items():
             self.expected += receipts
-            self._records.sent(route, bool(flags & WARMUP), receipts)
+            self._records.expect(route, bool(flags & WARMUP), receipts)
         return stanzas.mark(flags, sender, sender, number, intended, now)
 
     def come(self, receiver: int, identity: str) -> stanzas.Fields | None:

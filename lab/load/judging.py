@@ -29,7 +29,7 @@ def verdict_of_limits(result: Result) -> tuple[str, ...]:
             f"the generator was {late * 1000:.1f} ms late in 1 % of its ticks of {tick * 1000:g} ms, and delays from "
             "the intended time hold that: take more workers or a lower rate, or leave it a core of its own"
         )
-    expected, sent = result.plan["expected"], result.acts
+    expected, sent = result.plan["expected"], result.total.sent
     complete = result.length >= SENT * result.plan["seconds"]
     if expected and complete and sent < SENT * expected - ROOTS * math.sqrt(expected):
         reasons.append(f"{sent} of {expected:.0f} messages asked for were sent: take more workers, or a lower rate")

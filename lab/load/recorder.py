@@ -65,6 +65,10 @@ class Recorder:
         tally.sent += 1
         tally.expected += receipts
 
+    def expect(self, route: str, warmup: bool, receipts: int) -> None:
+        """What was written just now, and counted as sent elsewhere, should come to so many on this route."""
+        (self._warmup if warmup else self._steady)[route].expected += receipts
+
     def received(self, route: str, warmup: bool, delay_intended: float, delay_actual: float) -> None:
         """A message came just now, so long after it was due and after it was written."""
         tally = (self._warmup if warmup else self._steady)[route]

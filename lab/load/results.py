@@ -15,7 +15,6 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from lab.errors import UserError
-from lab.load.audience import PRESENCE
 from lab.load.histogram import Histogram
 from lab.load.recorder import Recorder as Recorder
 from lab.load.tally import Tally, together
@@ -84,11 +83,6 @@ class Result:
     def total(self) -> Tally:
         """All routes of the steady state together."""
         return together(self.routes.values())
-
-    @property
-    def acts(self) -> int:
-        """What was done in the steady state: of a presence the act, not its ways to all who are told."""
-        return sum(tally.sent for route, tally in self.routes.items() if not route.startswith(PRESENCE))
 
     @property
     def steady(self) -> dict[int, Second]:

@@ -15,9 +15,10 @@ COUNTS = ("sent", "expected", "received", "lost", "both", "duplicates", "out_of_
 class Tally:
     """One route: how many were sent and received, what went wrong, how long it took to the receiver's hands.
 
-    `sent` were written, which `expected` receivers should get: a room's message or a presence has several. Of these
-    receipts `lost` never came although the engine waited for it; `bounced` came back as an error, by its condition (RFC
-    6120 section 8.3.3), all of a room's together; `both` came although they bounced. In the end nothing is `pending`.
+    `sent` were written, which `expected` receivers should get: a room's message has several, and a presence is sent on
+    the route of its act alone and expected on those to its contacts. Of these receipts `lost` never came although the
+    engine waited for them; `bounced` came back as an error, by its condition (RFC 6120 section 8.3.3), all of a room's
+    together; `both` came although they bounced. In the end nothing is `pending`.
     """
 
     __slots__ = (

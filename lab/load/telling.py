@@ -38,7 +38,7 @@ def sentences(kept: Kept) -> list[str]:
         return [*said, "Nothing was measured: the steady state was not reached, or nothing was received."]
     total = result.total
     said.append(
-        f"{result.length:.1f} s of steady state: {result.acts} sent, {total.received} received ({result.rate:.0f}/s), "
+        f"{result.length:.1f} s of steady state: {total.sent} sent, {total.received} received ({result.rate:.0f}/s), "
         f"{total.lost} lost, {total.bounced.total()} bounced, {total.duplicates} came twice, "
         f"{total.out_of_order} out of order."
     )

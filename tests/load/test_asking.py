@@ -45,7 +45,7 @@ async def test_requests_are_timed_until_their_answer(
     result = told.result
     assert told.ended["drained"]
     assert {*result.routes} == routes
-    assert (result.acts, result.total.bounced, result.total.lost) == (50, {}, 0)
+    assert (result.total.sent, result.total.bounced, result.total.lost) == (50, {}, 0)
     assert result.unaccounted() == {}
 
 

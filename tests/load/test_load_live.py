@@ -15,6 +15,7 @@ from lab.plan.layout import C2S_TLS_PORT
 from lab.runtime import lab as labs
 from lab.runtime.handle import Lab
 from lab.topology.spec import Link, Topology
+from tests.integration.sabotaged import Tampered, load_module
 from tests.load.driving import Told, driven
 from tests.runtime.helpers import pair
 
@@ -88,7 +89,7 @@ async def test_requests_are_answered(load: Load, lab: Lab, traffic: str, routes:
     assert told.ended["drained"], told.ended
     result = told.result
     assert {*result.routes} == routes
-    assert (result.acts, result.total.bounced, result.total.lost) == (40, {}, 0)
+    assert (result.total.sent, result.total.bounced, result.total.lost) == (40, {}, 0)
     assert result.unaccounted() == {}
 
 
@@ -122,3 +123,21 @@ async def test_broken_connections_are_resumed_and_nothing_is_lost(load: Load) ->
     # ejabberd 24.12 now and then delivers one stanza, written once, twice to a user who resumed.
     assert told.result.routes["b->a"].duplicates == 0
     assert told.result.routes["a->b"].duplicates <= 4
+
+
+async def test_a_server_that_drops_one_message_is_found_out() -> None:
+    """People go and come, and nothing of theirs is lost: what a server swallows still shows."""
+    topology: Topology = replace(pair("prosody", "prosody"), links=(Link("a", "b", direct=True),))
+    lab = await labs.up(topology, runtime=Tampered(labs.choose("processes"), load_module("drop")), owned=True)
+    try:
+        asked = Load(
+            endpoints(lab.plan), USERS, lab.password, lab.authority,
+            traffic="realistic", arrivals="80/s", seconds=2.0, warmup=0.0, login_rate=100.0,
+        )  # fmt: skip
+        await make_accounts(lab, asked)
+        await make_rosters(lab, asked)
+        told = await driven(asked)
+    finally:
+        await lab.down()
+    assert (told.result.total.lost, told.result.routes["a->b"].lost) == (1, 1)
+    assert told.result.unaccounted() == {}

@@ -77,6 +77,23 @@ def test_ejabberd_takes_accounts_over_its_socket():
     assert b64decode(body["stored_key"]) == b"\x01" * 20
 
 
+def test_prosody_rosters_are_files_it_would_write_and_a_stamp_that_is_new_each_time():
+    kind = software("prosody")
+    ((first,), (again,)) = (kind.rosters("a.test", {"load1": ["load2@b.test", "x'y@c.test"]}) for _ in range(2))
+    roster, stamp = first.files
+    assert roster.path == "data/a%2etest/roster/load1.dat"
+    assert '["load2@b.test"] = { ["subscription"] = "both"; ["groups"] = {}; };' in roster.text
+    assert stamp.path == "rosters.stamp"
+    assert stamp.text != again.files[1].text
+
+
+def test_ejabberd_takes_rosters_over_its_socket():
+    (call,) = software("ejabberd").rosters("a.test", {"load1": ["load2@b.test"], "load2": []})
+    assert (call.socket, call.path, json.loads(call.body)) == (
+        "api.sock", "/rosters", {"load1": ["load2@b.test"], "load2": []}
+    )  # fmt: skip
+
+
 def test_modules_that_must_be_compiled_name_their_compiler():
     assert software("prosody").build("", "", "/from", "/to") is None
     installed = software("ejabberd").build("", "", "/from", "/to")

@@ -47,7 +47,8 @@ store(Host, Text) ->
     ok.
 
 rosters(Host, Text) ->
-    {atomic, ok} = mnesia:transaction(fun() ->
+    %% Dirty: nobody reads them yet, and one transaction of thousands of records takes minutes.
+    ok = mnesia:async_dirty(fun() ->
         maps:foreach(fun(User, Contacts) -> roster({jid:nodeprep(User), Host}, Contacts) end, json:decode(Text))
     end),
     [ets_cache:clear(Cache) || Cache <- [roster_cache, roster_item_cache, roster_version_cache],
