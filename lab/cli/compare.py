@@ -40,14 +40,19 @@ def compare(
 
 
 def _read(folder: Path) -> tuple[Kept, Topology]:
-    from lab.errors import UserError
     from lab.load.keeping import read
+
+    return read(folder), topology_of(folder)
+
+
+def topology_of(folder: Path) -> Topology:
+    """The topology that a load's folder says it ran on. Raises UserError."""
+    from lab.errors import UserError
     from lab.plan import files
     from lab.runner.folders import PLAN
 
-    kept = read(folder)
     try:
-        return kept, files.load((folder / PLAN).read_text(encoding="utf-8")).topology
+        return files.load((folder / PLAN).read_text(encoding="utf-8")).topology
     except FileNotFoundError:
         raise UserError(f"{folder / PLAN}: is missing: give the folder of a load as `xmpplab load` leaves it") from None
 

@@ -9,18 +9,22 @@ import typer
 
 from lab.cli.options import RuntimeChoice, RuntimeOption
 from lab.cli.show import Format, live_progress
+from lab.errors import UserError
 
 
 def study(
     topologies: Annotated[
-        list[str], typer.Option("--topology", "-t", metavar="TOPOLOGY", help="A name, file or shape; several times.")
-    ],
+        list[str] | None,
+        typer.Option("--topology", "-t", metavar="TOPOLOGY", help="A name, file or shape; several times."),
+    ] = None,
     test: Annotated[str, typer.Option("--load", metavar="NAME", help="A load test, file or traffic.")] = "neighbours",
     software: Annotated[
         list[str] | None,
         typer.Option("--software", metavar="SOFTWARE", help="For all servers, as in ejabberd; several times."),
     ] = None,
-    seeds: Annotated[int, typer.Option("--seeds", min=1, help="How often each is repeated.")] = 3,
+    seeds: Annotated[
+        int | None, typer.Option("--seeds", min=1, help="How often each is repeated, 3 times unless said.")
+    ] = None,
     users: Annotated[int, typer.Option("--users", "-u", min=1, help="People online, over all servers.")] = 100,
     rate: Annotated[str, typer.Option("--rate", "-r", metavar="RATE", help="Messages per time.")] = "100/s",
     arrivals: Annotated[str | None, typer.Option("--arrivals", metavar="TEXT", help="constant or poisson.")] = None,
@@ -32,6 +36,9 @@ def study(
     runs: Annotated[Path, typer.Option("--runs", metavar="FOLDER", help="Where the study's folder goes.")] = Path(
         "runs"
     ),
+    resume: Annotated[
+        Path | None, typer.Option("--resume", metavar="FOLDER", help="Go on with the study of that folder.")
+    ] = None,
     output: Annotated[Format, typer.Option("--format", "-f", help="For people, or for programs.")] = Format.TABLE,
 ) -> None:
     """Repeat a load over topologies and softwares.
@@ -39,19 +46,19 @@ def study(
     Delay, loss and cost are set against diameter, degree and centralisation of the graphs.
     """
     from lab.cli.edge import work
-    from lab.cli.loading import Request
     from lab.cli.studying import Study, perform
 
-    kinds: list[str | None] = [*software] if software else [None]
-    requests = {
-        (name, kind): Request.of(
-            test=test, topology=name, software=kind, users=users, rate=rate, length=length, warmup=warmup,
-            workers=workers, arrivals=arrivals, body=None, seed=0, pin=pin, bounds=None, find_limit=None,
-            runtime=runtime.value, lab=None, runs=runs, json=False,
-        )
-        for name in topologies
-        for kind in kinds
-    }  # fmt: skip
+    if resume is not None:
+        if topologies:
+            raise UserError("--resume goes on with what its folder says: leave -t out, more --seeds make it longer")
+        study = Study.resumed(resume, seeds, output is Format.JSON)
+    else:
+        arguments = {
+            "topologies": topologies or [], "software": software or [], "seeds": seeds or 3, "test": test,
+            "users": users, "rate": rate, "length": length, "warmup": warmup, "workers": workers,
+            "arrivals": arrivals, "pin": pin, "runtime": runtime.value,
+        }  # fmt: skip
+        study = Study.of(arguments, output is Format.JSON, runs)
     with live_progress() as progress:
-        code = work(perform(Study(requests, seeds, runs, output is Format.JSON), progress))
+        code = work(perform(study, progress))
     raise typer.Exit(code)

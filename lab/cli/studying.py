@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,7 @@ from lab.errors import NotReady, UserError
 from lab.runner import exits, folders
 
 if TYPE_CHECKING:
+    from lab.load.keeping import Kept
     from lab.load.results import Result
     from lab.load.study import Cell
     from lab.topology.spec import Topology
@@ -20,58 +21,113 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Study:
-    """What is asked for; requests by topology and software as they were written."""
+    """What is asked for: `arguments` as they were given (see `of`), a request for each topology and software."""
 
-    requests: Mapping[tuple[str, str | None], Request]
-    seeds: int
-    runs: Path
+    arguments: Mapping[str, Any]
+    requests: Mapping[str, Request]
     json: bool
+    folder: Path | None = None  # of an earlier study that is gone on with
+    done: Mapping[tuple[str, int], Path] = field(default_factory=dict)  # its runs, by topology and seed
+
+    @classmethod
+    def of(cls, arguments: Mapping[str, Any], json: bool, runs: Path) -> Study:
+        """A study of its own. `arguments` are topologies, software, seeds, and what every request has.
+
+        Raises UserError or MissingError for all that is wrong with it.
+        """
+        given = {name: value for name, value in arguments.items() if name not in ("topologies", "software", "seeds")}
+        requests: dict[str, Request] = {}
+        for name in arguments["topologies"]:
+            for kind in arguments["software"] or [None]:
+                title = name if kind is None else f"{name} {kind}"
+                if title in requests:
+                    raise UserError(f"{title} stands twice in the study: give each topology once")
+                requests[title] = Request.of(
+                    **given, topology=name, software=kind, body=None, seed=0, bounds=None, find_limit=None, lab=None,
+                    runs=runs, json=False,
+                )  # fmt: skip
+        if not requests:
+            raise UserError("a study needs topologies: -t ring:8 -t star:8")
+        return cls(arguments, requests, json)
+
+    @classmethod
+    def resumed(cls, folder: Path, seeds: int | None, json: bool) -> Study:
+        """An earlier study, with what it still lacks; with more `seeds` it is made longer. Raises UserError."""
+        from lab.cli.compare import topology_of
+        from lab.load.studied import whole_runs
+
+        arguments, done = whole_runs(folder)
+        study = cls.of({**arguments, "seeds": max(seeds or 0, arguments["seeds"])}, json, folder.parent)
+        for (name, _), run in done.items():
+            if topology_of(run) != study.requests[name].topology:
+                raise UserError(f"{name} is not what it was in {run}: begin the study anew, or take its change back")
+        return replace(study, folder=folder, done=done)
+
+    @property
+    def planned(self) -> int:
+        """Runs in all."""
+        return len(self.requests) * int(self.arguments["seeds"])
 
 
 async def perform(study: Study, progress: Progress) -> int:
-    """All of it; 0 if every run was measured, 2 if not."""
+    """All of it; 0 if every run was measured, 2 if not. What was measured is kept after each run."""
     from lab.load import studied
+    from lab.load.keeping import read
     from lab.load.study import repeat
 
-    by_name = {_name(key): request for key, request in study.requests.items()}
-    if len(by_name) < len(study.requests):
-        raise UserError("a topology stands twice in the study: give each once")
-    folder = folders.make(study.runs, "study", f"{len(by_name)}-topologies")
-    whole = len(by_name) * study.seeds
+    folder = study.folder or folders.make(
+        next(iter(study.requests.values())).runs, "study", f"{len(study.requests)}-topologies"
+    )
     runs: list[dict[str, Any]] = []
+    cells: list[Cell] = []
 
     async def measure(topology: Topology, seed: int) -> Result:
-        name, request = next((name, one) for name, one in by_name.items() if one.topology is topology)
-        run = folder / f"{len(runs) + 1:03}-{name.translate(_PLAIN)}-{seed}"
-        run.mkdir(mode=0o700)
-        here = f"run {len(runs) + 1} of {whole}: {name}, seed {seed}"
-        progress(here)
-        async with a_lab(topology, None, request.runtime, lambda text: progress(f"{here}: {text}")) as lab:
-            load = {**request.load, "seed": seed}
-            kept = await measured(request, lab, run, load, lambda text: progress(f"{here}: {text}"))
+        name, request = next((name, one) for name, one in study.requests.items() if one.topology is topology)
+        if (name, seed) in study.done:
+            kept = read(study.done[name, seed])
+        else:
+            here = f"run {len(runs) + 1} of {study.planned}: {name}, seed {seed}"
+            run = _folder(folder, f"{len(runs) + 1:03}-{name.translate(_PLAIN)}-{seed}")
+            kept = await _one(request, run, seed, lambda text: progress(f"{here}: {text}" if text else here))
         runs.append(studied.run_of(kept, name, seed))
         return kept.result
 
-    topologies = {name: one.topology for name, one in by_name.items() if one.topology is not None}
-    cells: list[Cell] = []
+    def contents() -> dict[str, Any]:
+        return studied.contents(_asked(study), study.planned, runs, cells, study.arguments)
+
+    topologies = {name: one.topology for name, one in study.requests.items() if one.topology is not None}
+    studied.keep(folder, contents())
     try:
-        async for cell in repeat(measure, topologies, range(study.seeds)):
+        async for cell in repeat(measure, topologies, range(study.arguments["seeds"])):
             cells.append(cell)
+            studied.keep(folder, contents())
     except NotReady as error:
         from lab.cli.edge import say
 
         say(f"a lab was never ready: {error}")
         return exits.NOT_READY
     finally:  # also of what was measured until it was interrupted
-        _conclude(folder, studied.contents(_asked(study), whole, runs, cells), json_only=study.json)
+        _conclude(folder, contents(), json_only=study.json)
     return exits.VALID if all(run["measured"] for run in runs) else exits.UNKNOWN
 
 
+async def _one(request: Request, run: Path, seed: int, progress: Progress) -> Kept:
+    """A lab, and the load on it."""
+    progress("")
+    async with a_lab(request.topology, None, request.runtime, progress) as lab:
+        return await measured(request, lab, run, {**request.load, "seed": seed}, progress)
+
+
+def _folder(study: Path, name: str) -> Path:
+    """A run's folder; beside one of that name that an interrupted study left."""
+    number = 1
+    while (study / (found := name if number == 1 else f"{name}-again{number}")).exists():
+        number += 1
+    (study / found).mkdir(mode=0o700)
+    return study / found
+
+
 _PLAIN = str.maketrans(dict.fromkeys(":,=@/+ ", "-"))
-
-
-def _name(key: tuple[str, str | None]) -> str:
-    return key[0] if key[1] is None else f"{key[0]} {key[1]}"
 
 
 def _asked(study: Study) -> dict[str, Any]:
@@ -79,7 +135,7 @@ def _asked(study: Study) -> dict[str, Any]:
     one = next(iter(study.requests.values()))
     rate = {"rate": one.rate} if one.rate is not None else {}
     given = {name: value for name, value in one.load.items() if name != "seed"}
-    own = {"workers": one.workers, "seeds": study.seeds, "pin": one.pin, "runtime": one.runtime}
+    own = {"workers": one.workers, "seeds": study.arguments["seeds"], "pin": one.pin, "runtime": one.runtime}
     return {"load": one.test.name, **rate, **given, **own}
 
 

@@ -1,6 +1,6 @@
 """A study's folder: what was asked, each run and where it lies, the table; kept, read again, told.
 
-study.json   {"version", "asked": {...}, "planned": number of runs,
+study.json   {"version", "asked": {...}, "arguments": {...} with which it is gone on with, "planned": number of runs,
               "runs": [{"folder", "topology", "seed", "measured", "limited"}],
               "table": [a row for each topology and software], "correlations": {metric: {figure: Spearman's}}}
 study.csv    the table
@@ -15,6 +15,7 @@ from typing import Any
 
 from lab.errors import UserError
 from lab.load.keeping import Kept
+from lab.load.keeping import read as read_load
 from lab.load.study import FEW, Cell, against, rank_correlation, table
 from lab.load.tables import to_csv
 from lab.load.telling import table as columns
@@ -28,6 +29,9 @@ SHOWN = ("p50_ms", "p99_ms", "loss", "cpu_per_1000", "busiest_share")
 
 #: Rows from which on figures are correlated with metrics: of fewer, chance alone often puts all in one order.
 ROWS = 5
+
+#: What to do about a study that lacks runs.
+ON = "Go on with `xmpplab study --resume` and its folder."
 
 Data = dict[str, Any]
 
@@ -43,12 +47,19 @@ def run_of(kept: Kept, topology: str, seed: int) -> Data:
     }
 
 
-def contents(asked: Mapping[str, Any], planned: int, runs: Sequence[Data], cells: Sequence[Cell]) -> Data:
+def contents(
+    asked: Mapping[str, Any],
+    planned: int,
+    runs: Sequence[Data],
+    cells: Sequence[Cell],
+    arguments: Mapping[str, Any] | None = None,
+) -> Data:
     """All of study.json; `cells` may be fewer than were planned, or none."""
     made = table(cells)
     return {
         "version": VERSION,
         "asked": dict(asked),
+        "arguments": dict(arguments or {}),
         "planned": planned,
         "runs": list(runs),
         "table": made,
@@ -75,6 +86,22 @@ def read(folder: Path) -> Data:
     return found
 
 
+def whole_runs(folder: Path) -> tuple[Data, dict[tuple[str, int], Path]]:
+    """With what a study is gone on with: its arguments, and the folders of its whole runs by topology and seed.
+
+    Raises UserError if it is no study's folder.
+    """
+    data = read(folder)
+    if not data["arguments"]:
+        raise UserError(f"{folder}: does not say what was asked for: begin the study anew")
+    done = {}
+    for run in data["runs"]:
+        kept = read_load(folder / run["folder"])
+        if kept.measured and not kept.interrupted:
+            done[run["topology"], run["seed"]] = kept.folder
+    return data["arguments"], done
+
+
 def text(data: Data) -> str:
     """The table and what to know before believing it, for people."""
     rows = [
@@ -98,6 +125,8 @@ def remarks(data: Data) -> list[str]:
     said = [] if measured == data["planned"] else [f"{measured} of {data['planned']} runs were measured."]
     if limited:
         said.append(f"In {limited} of {len(data['runs'])} runs the generator was the limit: their figures are its own.")
+    if measured != data["planned"]:
+        said.append(ON)
     return said
 
 

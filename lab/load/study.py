@@ -90,7 +90,7 @@ def _betweenness(topology: Topology) -> float:
     """Freeman's centralisation of betweenness: how much more lies between others for one server than for the rest."""
     import networkx
 
-    graph: networkx.Graph = networkx.Graph([(link.a, link.b) for link in topology.links])
+    graph: networkx.Graph[str] = networkx.Graph([(link.a, link.b) for link in topology.links])
     graph.add_nodes_from(server.name for server in topology.servers)
     if len(graph) < 3:
         return 0.0

@@ -1,9 +1,15 @@
 """Studies: every topology in each round, means with honest intervals, the graph's metrics beside them."""
 
 import random
+from pathlib import Path
 
 import pytest
 
+from lab.errors import UserError
+from lab.load import studied
+from lab.load.conductor import Outcome
+from lab.load.job import Job
+from lab.load.keeping import Keeper
 from lab.load.results import Result
 from lab.load.study import Cell, against, interval, measures, metrics, rank_correlation, repeat, table
 from lab.topology.facts import facts
@@ -106,3 +112,22 @@ def test_ranks() -> None:
     assert rank_correlation(points((1, 1), (2, 3), (3, 2), (4, 4))) == pytest.approx(0.8)
     assert rank_correlation(points((1, 1), (1, 3))) is None
     assert rank_correlation([]) is None
+
+
+def test_only_whole_runs_are_kept_for_a_study_that_is_gone_on_with(tmp_path: Path) -> None:
+    outcomes = {
+        "001-whole": Outcome(result(100, 0.01), settled=True),
+        "002-interrupted": Outcome(result(100, 0.01), "ended by SIGINT"),
+        "003-nothing": Outcome(Result()),
+    }
+    runs = []
+    for seed, (name, outcome) in enumerate(outcomes.items()):
+        (tmp_path / name).mkdir()
+        with Keeper(Job("lab", {}, folder=tmp_path / name)) as keeper:
+            keeper.finish(outcome)
+        runs.append({"folder": name, "topology": "pair", "seed": seed, "measured": True, "limited": False})
+    studied.keep(tmp_path, studied.contents({}, 3, runs, [], {"seeds": 3}))
+    assert studied.whole_runs(tmp_path) == ({"seeds": 3}, {("pair", 0): tmp_path / "001-whole"})
+    studied.keep(tmp_path, studied.contents({}, 3, runs, []))
+    with pytest.raises(UserError, match="begin the study anew"):
+        studied.whole_runs(tmp_path)

@@ -1,0 +1,73 @@
+"""`xmpplab study` on real servers: gone on with where it was left, longer than it was, refused where it cannot be."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.live
+
+DEADLINE = 200  # seconds: the first use on a machine fetches what servers need
+FIRST = [
+    "-t", "mine.yaml", "-t", "line:3", "--seeds", "1", "-u", "6", "-r", "40/s", "--for", "1s", "--warmup", "0s",
+    "--runtime", "processes",
+]  # fmt: skip
+MINE = "name: mine\nteaches: Two servers.\nservers: {a: {}, b: {}}\nlinks: [{between: [a, b]}]\n"
+
+
+def _study(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "lab.cli", "study", *words, "-f", "json"]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=DEADLINE)
+
+
+def test_a_study_is_gone_on_with_and_keeps_what_it_has(tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text(MINE)
+    words = [sys.executable, "-m", "lab.cli", "study", *FIRST]
+    with subprocess.Popen(words, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        for line in process.stderr:
+            if line.startswith("run 2 of 2") and "starting" in line:
+                process.send_signal(signal.SIGINT)
+                break
+        told, _ = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "1 of 2 runs were measured." in told and "xmpplab study --resume" in told
+    folder = next((tmp_path / "runs").glob("*-study-*"))
+    (kept,) = folder.glob("*/result.json")
+    before = kept.stat().st_mtime_ns
+
+    done = _study(tmp_path, "--resume", str(folder), "--seeds", "2")
+    assert done.returncode == 0, done.stderr
+    assert {(row["topology"], row["runs"]) for row in json.loads(done.stdout)["table"]} == {
+        ("mine.yaml", 2),
+        ("line:3", 2),
+    }
+    assert len(json.loads((folder / "study.json").read_text())["runs"]) == 4
+    assert kept.stat().st_mtime_ns == before, "a whole run was made again"
+
+    (tmp_path / "mine.yaml").write_text(MINE.replace("a: {}", "a: {software: ejabberd}"))
+    changed = _study(tmp_path, "--resume", str(folder))
+    assert changed.returncode == 64
+    assert "mine.yaml is not what it was" in changed.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ([], "a study needs topologies"),
+        (["-t", "pair", "-t", "pair"], "pair stands twice"),
+        (["--resume", "."], "not the folder of a study"),
+        (["--resume", ".", "-t", "pair"], "leave -t out"),
+        (["-t", "pair", "-r", "50000/s"], "take --workers 3 on as many cores, or at most 20000/s"),
+        (["-t", "ring:4", "-u", "2", "-w", "3"], "take at most 2 workers"),
+    ],
+)
+def test_what_cannot_be_is_refused_at_once(tmp_path: Path, words: list[str], said: str) -> None:
+    done = _study(tmp_path, *words)
+    assert done.returncode == 64
+    assert said in done.stderr
+    assert not (tmp_path / "runs").exists()
