@@ -24,13 +24,15 @@ _CONFIGURATION = """<?xml version="1.0"?>
     <users maxnumber="{users}" arrivalrate="100" unit="second"/>
   </arrivalphase></load>
   <options>
-    <option type="ts_jabber" name="userid_max" value="{users}"/>
+    <option type="ts_jabber" name="userid_max" value="0"/>
     <option type="ts_jabber" name="domain" value="{domain}"/>
-    <option type="ts_jabber" name="username" value="load"/>
-    <option type="ts_jabber" name="passwd" value="{password}"/>
+    <option name="file_server" id="people" value="{people}"/>
   </options>
   <sessions><session bidi="true" probability="100" name="chat" type="ts_jabber">
-    <request><jabber type="connect" ack="local"/></request>{secured}
+    <setdynvars sourcetype="file" fileid="people" delimiter=";" order="iter">
+      <var name="user"/><var name="word"/></setdynvars>
+    <request subst="true"><jabber type="connect" ack="local">
+      <xmpp_authenticate username="%%_user%%" passwd="%%_word%%"/></jabber></request>
     <request><jabber type="auth_sasl" ack="local"/></request>
     <request><jabber type="connect" ack="local"/></request>
     <request><jabber type="auth_sasl_bind" ack="local"/></request>
@@ -45,17 +47,9 @@ _CONFIGURATION = """<?xml version="1.0"?>
 """
 
 
-#: In place of direct TLS. A server's features may come after its header: not waited for, they are taken for the answer.
-_STARTTLS = """
-    <thinktime value="1"/>
-    <request><jabber type="starttls" ack="bidi_ack"/></request>
-    <request><jabber type="connect" ack="local"/></request>
-    <thinktime value="1"/>"""
-
-
 @dataclass(frozen=True)
 class Target:
-    """Where users log in. `security` is as in lab.load.spec: none, direct, starttls."""
+    """Where users log in. `security` is "none" or "direct": what 1.7 does for STARTTLS no server understood."""
 
     host: str
     port: int
@@ -68,19 +62,23 @@ class Tsung:
     """A run that sends users / think messages a second; it ends with the block, and nothing of it is left."""
 
     def __init__(self, target: Target, users: int, rate: float) -> None:
-        self.folder = Path(tempfile.mkdtemp())
+        self.folder, self.users = Path(tempfile.mkdtemp()), users
         # A node of its own, on loopback only: its epmd too, which is ours to end.
         port = str(40000 + os.getpid() % 10000)
         self.environment = {
             **os.environ, "HOME": str(self.folder), "ERL_EPMD_PORT": port, "ERL_EPMD_ADDRESS": "127.0.0.1",
-            "ERL_AFLAGS": "-kernel inet_dist_use_interface {127,0,0,1}",
+            "ERL_AFLAGS": "-kernel inet_dist_use_interface {127,0,0,1}", "ERL_INETRC": str(self.folder / "inetrc"),
         }  # fmt: skip
+        # In TLS it asks for the host by the name it connects to, and servers refuse a name that is not theirs.
+        address = ",".join(target.host.split("."))
+        (self.folder / "inetrc").write_text(f'{{host,{{{address}}},["{target.domain}"]}}.\n{{lookup,[file,native]}}.\n')
+        people = self.folder / "people.csv"  # its own way of making names puts a number behind the password as well
+        people.write_text("".join(f"load{user};{target.password}\n" for user in range(1, users + 1)))
         configuration = self.folder / "chat.xml"
         configuration.write_text(
             _CONFIGURATION.format(
-                host=target.host, port=target.port, type="ssl" if target.security == "direct" else "tcp", users=users,
-                domain=target.domain, password=target.password, think=f"{users / rate:.3f}", stamped="true",
-                secured=_STARTTLS if target.security == "starttls" else "",
+                host=target.domain, port=target.port, type="ssl" if target.security == "direct" else "tcp", users=users,
+                domain=target.domain, people=people, think=f"{users / rate:.3f}", stamped="true",
             )
         )  # fmt: skip
         self.process = subprocess.Popen(
@@ -114,11 +112,18 @@ class Tsung:
                 return
         raise SystemExit(f"tsung never reached {rate:g} messages a second")
 
-    def delays(self) -> list[tuple[float, float]]:
-        """For each INTERVAL that is over: messages that came per second, and their mean delay in seconds."""
-        lines = [line for log in self.folder.glob("*/tsung.log") for line in log.read_text().splitlines()]
-        found = [line.split() for line in lines if line.startswith("stats: xmpp_msg_latency ")]
-        return [(int(words[2]) / INTERVAL, float(words[3]) / 1000) for words in found]
+    def intervals(self) -> list[tuple[float, float]]:
+        """Messages that came per second and their mean delay in seconds, of each INTERVAL in which all users wrote."""
+        dumps = [dump for log in self.folder.glob("*/tsung.log") for dump in log.read_text().split("# stats: dump")[1:]]
+        found, all_write = [], False
+        for dump in dumps:
+            lines = (line.split() for line in dump.splitlines() if line.startswith("stats: "))
+            told = {words[1]: words[2:] for words in lines}
+            if all_write:
+                count, mean = told.get("xmpp_msg_latency", ["0", "inf"])[:2]
+                found.append((int(count) / INTERVAL, float(mean) / 1000))
+            all_write = "connected" in told and int(told["connected"][1]) >= self.users
+        return found
 
     def _end_daemon(self) -> None:
         """End the epmd that Erlang started in a session of its own: the one whose home is our folder."""

@@ -1,0 +1,132 @@
+"""What the engine gets out of a real server, beside tsung on the same one: Prosody, then ejabberd.
+
+    python benchmarks/load_servers.py [--quick]
+
+One server alone as a process, people who write to each other over direct TLS. First the highest rate at which the
+engine loses nothing and 99 of 100 messages come within BOUND, as `xmpplab load --find-limit` searches it. Then rungs
+around that rate, the engine and tsung in turn, each once the server is idle again: what came per second, at the
+receivers. tsung tells means of ten seconds and no percentiles, so its rungs count where the *mean* is within BOUND.
+At last a crowd: CROWD people online, and whether everything came.
+
+Ends with 1 if tsung got more out of a server than the rate that was found, if the crowd missed a message, or if there
+is no tsung to compare with.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from _load import Aims
+from _tsung import INTERVAL, Target, Tsung
+
+from lab.load.child import carry
+from lab.load.choosing import Test
+from lab.load.following import Follower
+from lab.load.job import Job
+from lab.load.limits import Bounds
+from lab.load.preparing import endpoints, for_load
+from lab.load.quiet import LabQuiet
+from lab.load.results import Result
+from lab.load.searching import find_limit_on
+from lab.runtime import lab as labs
+from lab.runtime.handle import Lab
+from lab.topology.software import parse
+from lab.topology.spec import Server, Topology
+
+QUICK = "--quick" in sys.argv
+USERS, CROWD = 200, 500 if QUICK else 5000
+SECONDS = 4.0 if QUICK else 10.0
+BOUND = 1.0  # seconds
+START = 1000.0  # messages a second
+RUNGS = (1.0,) if QUICK else (0.9, 1.0, 1.1, 1.25)
+ROUNDS = 1 if QUICK else 2
+IDLE = 120.0  # seconds until a server must be idle again
+JUDGED = 1 if QUICK else 2  # of tsung's intervals in which all write
+LOAD = {"users": USERS, "traffic": "local", "security": "direct", "warmup": 3.0, "seconds": SECONDS}
+
+
+def quietly(_: str) -> None:
+    """Progress is nobody's here."""
+
+
+async def ours(lab: Lab, folder: Path, **more: object) -> Result:
+    """A load on the lab."""
+    test = Test("local")
+    where = Path(tempfile.mkdtemp(dir=folder))
+    return (await carry(Job(lab.name, LOAD | more, folder=where), test, Follower(quietly), [])).result
+
+
+def theirs(lab: Lab, rate: float) -> tuple[float, float]:
+    """Messages a second that came to tsung's users, and their mean delay in seconds."""
+    (there,) = endpoints(lab.plan, "direct")
+    with Tsung(Target(there.host, there.port, "direct", there.domain, lab.password), USERS, rate) as tsung:
+        deadline = time.monotonic() + 20 + USERS / 50 + INTERVAL * (JUDGED + 2)
+        while len(found := tsung.intervals()) < JUDGED:
+            if time.monotonic() > deadline:
+                raise SystemExit(f"tsung has not come to {rate:.0f} messages a second: {found}")
+            time.sleep(0.5)
+    return sum(count for count, _ in found) / len(found), max(delay for _, delay in found)
+
+
+async def rung(lab: Lab, folder: Path, quiet: LabQuiet, rate: float) -> tuple[float, float]:
+    """The engine, then tsung at a rate; what the latter got within the bound."""
+    await quiet.wait(IDLE)
+    mine = await ours(lab, folder, arrivals=f"constant:{rate:.0f}/s")
+    await quiet.wait(IDLE)
+    its, mean = await asyncio.to_thread(theirs, lab, rate)
+    total = mine.total
+    print(
+        f"  {rate:6.0f}/s: engine {mine.rate:.0f}/s, mean {total.intended.mean * 1000:.0f} ms, "
+        f"p99 {total.intended.percentile(99) * 1000:.0f} ms, lost {total.lost}; "
+        f"tsung {its:.0f}/s, mean {mean * 1000:.0f} ms",
+        flush=True,
+    )
+    return mine.rate, its if mean <= BOUND else 0.0
+
+
+async def measure(software: str, aims: Aims) -> None:
+    """Everything on one software."""
+    chosen = parse(software)
+    server = Server("a", "a.test", chosen.software, chosen.version)
+    topology = for_load(Topology(software, "One server alone.", (server,), ()))
+    lab = await labs.up(topology, runtime="processes", owned=True)
+    try:
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name)
+            found = await find_limit_on(
+                lab, LOAD, Bounds(p99=BOUND, start=START), folder=folder, test=Test("local"), progress=quietly
+            )
+            print(
+                f"{software}: {found.rate:.0f}/s within p99 {BOUND:g} s, nothing lost; limit: {found.why}", flush=True
+            )
+            best = 0.0
+            if Tsung.available():
+                async with LabQuiet(lab) as quiet:
+                    for _ in range(ROUNDS):
+                        for factor in RUNGS:
+                            best = max(best, (await rung(lab, folder, quiet, factor * found.rate))[1])
+                aims.at_least(f"{software}: rate found, over tsung's best", found.rate / best if best else 0.0, 1.0)
+            crowd = await ours(lab, folder, users=CROWD, arrivals="constant:300/s", login_rate=100.0)
+            total = crowd.total
+            print(f"  {CROWD} people online, 300/s: p99 {total.intended.percentile(99) * 1000:.0f} ms, {crowd.cores()}")
+            aims.at_least(f"{software}: share delivered, {CROWD} people", total.received / max(1, total.expected), 1.0)
+    finally:
+        await lab.down()
+
+
+def main() -> int:
+    """Both servers; the exit code."""
+    aims = Aims()
+    if not Tsung.available():
+        print("tsung is not installed (Debian: apt-get install tsung): nothing is compared")
+    for software in ("prosody", "ejabberd"):
+        asyncio.run(measure(software, aims))
+    return int(aims.missed > 0 or not Tsung.available())
+
+
+if __name__ == "__main__":
+    sys.exit(main())
