@@ -64,6 +64,7 @@ def prepare(environment: Environment) -> None:
 #: Whether what is forked now is one of Locust's processes: until it is set up, it starts nothing else.
 _forks = True
 _parent = os.getpid()
+_libc = ctypes.CDLL(None)  # loaded before there are forks
 
 
 def _end_with_parent() -> None:
@@ -72,7 +73,7 @@ def _end_with_parent() -> None:
     Locust's own would go on for minutes: with their part of the load, or looking for a master that never was there.
     """
     if _forks:
-        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() != _parent:
             os._exit(1)
 

@@ -69,9 +69,12 @@ def test_links_with_conditions_are_counted_and_slow(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
-def test_an_interrupted_load_writes_its_report_and_leaves_nothing(tmp_path: Path, number: signal.Signals) -> None:
+@pytest.mark.parametrize("test", ["neighbours", "federation"], ids=["engine", "locust"])
+def test_an_interrupted_load_writes_its_report_and_leaves_nothing(
+    tmp_path: Path, test: str, number: signal.Signals
+) -> None:
     before = _labs()
-    words = [*XMPPLAB, "load", "neighbours", *QUICK[:-3], "60s", "--warmup", "0s", "--runtime", "processes", "-w", "2"]
+    words = [*XMPPLAB, "load", test, *QUICK[:-3], "60s", "--warmup", "0s", "--runtime", "processes", "-w", "2"]
     with subprocess.Popen(words, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         for line in process.stderr:
             second, _, rest = line.partition(" of 60 s")
