@@ -127,6 +127,8 @@ class Conductor:
             self._entries.append({name: event[name] for name in event if name not in ("event", "worker")})
             if not self._alone:
                 self._tell(event)
+        elif kind == "stopping":  # if that was not us, all have to: others still write to its users
+            self._orders.stop(f"{worker.name} was stopped")
         elif kind == "ended":
             self._missing += event["missing"]
         self._news.set()

@@ -11,6 +11,7 @@ import contextlib
 import json
 import os
 import signal
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
@@ -22,6 +23,8 @@ from lab.runtime.protocol import Pipes
 Event = dict[str, Any]
 Start = Callable[[], Awaitable[Pipes]]
 
+#: ns that a worker's word may be on its way at most; another clock would be hours or days apart.
+CLOCK_APART = 60_000_000_000
 _KINDS: dict[str, type[LabError]] = {kind.__name__: kind for kind in (UserError, MissingError, PeerError)}
 
 
@@ -79,12 +82,18 @@ class Worker:
         kind = event["event"]
         if kind == "connected":
             self.connected, self.users = True, event["users"]
+            self._check_clock(event.get("at_ns"))
         elif kind == "sample":
             self.totals, self.told_until = event["totals"], event["to"]
         elif kind == "ended":
             self.ended, self.drained = True, event["drained"]
         elif kind == "failed":
             self.error = _KINDS.get(event["kind"], PeerError)(event["message"])
+
+    def _check_clock(self, at: int | None) -> None:
+        """Delays are differences of two processes' clocks: it must be one, as it is without a time namespace."""
+        if at is not None and not 0 <= time.perf_counter_ns() - at < CLOCK_APART:
+            self.error = PeerError(f"{self.name} has another clock than we: it must run in our time namespace")
 
     async def close(self) -> None:
         """Return once its process is gone."""

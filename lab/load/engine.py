@@ -9,8 +9,8 @@
     end        what is missing now is lost, message by message; users log out
 
 Events, given to `emit` as JSON-able dicts with "event" and "worker": progress (users online so far), connected,
-started, sample (a `Recorder.take()` a second, with totals), gone (a user who cannot return), ledger (several workers:
-see lab.load.ledger), ended.
+started, sample (a `Recorder.take()` a second, with totals), gone (a user who cannot return), stopping (before its end),
+ledger (several workers: see lab.load.ledger), ended.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ class Engine:
             await self._come()
             gc.collect()
             gc.freeze()  # thousands of sessions that live to the end: no collection need look at them again
-            self._emit("connected", users=len(self._acts.sessions))
+            self._emit("connected", users=len(self._acts.sessions), at_ns=perf_counter_ns())
             start = await go() if go is not None else perf_counter_ns()
             keepers = [asyncio.create_task(self._sampling(start)), asyncio.create_task(self._asking())]
             await self._carry(start)
@@ -141,6 +141,7 @@ class Engine:
             self._perform(schedule, self._end - 1)  # due since the last tick
         if self._stop.is_set():
             self._recorder.end()
+            self._emit("stopping")
         self._stop.set()
         self._acts.stop_turns()
 

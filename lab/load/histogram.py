@@ -9,6 +9,7 @@ that hundreds of routes cost what they measured, a record about 0.2 µs, and an 
 from __future__ import annotations
 
 import base64
+import math
 import struct
 import zlib
 from collections import defaultdict
@@ -131,7 +132,8 @@ def _upper(value: int) -> float:
 
 
 def _ceil(number: float) -> int:
-    return -int(-number // 1)
+    """Up to a whole number, where 99.9 of 41,000 is 40,959 and not a hair more."""
+    return math.ceil(round(number, 6))
 
 
 def _index(value: int) -> int:

@@ -2,6 +2,7 @@
 
 import itertools
 import math
+import random
 from pathlib import Path
 
 import pytest
@@ -9,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lab.errors import UserError
-from lab.load.arrivals import FORMS, Schedule, parse
+from lab.load.arrivals import FORMS, MOST_TIMES, Arrivals, Schedule, parse
 from lab.load.spec import Share
+from lab.load.worker import LONGEST_LINE
 
 RATES = [
     "constant:100/s",
@@ -109,6 +111,32 @@ def test_replay(tmp_path: Path) -> None:
     assert (arrivals.rate_at(0.2), arrivals.peak(60), arrivals.expected(0, 1)) == (2, 2, 2)
 
 
+@given(st.lists(st.integers(0, 10**10), min_size=1).map(sorted))
+def test_a_replay_travels_without_its_file(whole: list[int]) -> None:
+    times = tuple(at / 1e6 for at in whole)
+    there = parse(Arrivals("replay:gone", "replay", times=times).portable)
+    assert there.model == "replay"
+    assert there.times == pytest.approx(times, abs=1e-9)
+    for share in (Share(), Share(1, 2)):
+        assert there.schedule(0, share, 1.0).due(1e6) == pytest.approx(
+            [at + 1.0 for at in times[share.index :: share.of]]
+        )
+
+
+def test_a_replay_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lab.load.arrivals.MOST_TIMES", 3)
+    file = tmp_path / "times.csv"
+    file.write_text("1\n2\n3\n4\n")
+    with pytest.raises(UserError, match="holds 4 times, and at most 3 are replayed"):
+        parse(f"replay:{file}")
+
+
+def test_a_replay_of_many_fits_a_workers_first_line() -> None:
+    drawn = random.Random(1)
+    times = tuple(sorted(drawn.uniform(0, 1000) for _ in range(MOST_TIMES)))
+    assert len(Arrivals("replay:x", "replay", times=times).portable) < LONGEST_LINE // 2
+
+
 def test_the_closed_model_is_named() -> None:
     arrivals = parse("closed:think=500ms")
     assert (arrivals.open, arrivals.think, arrivals.rate_at(1), arrivals.peak(9)) == (False, 0.5, 0, 0)
@@ -131,6 +159,8 @@ def test_the_closed_model_is_named() -> None:
         ("spike:1/s..2/s,at=1s", "needs at=…,for=…"),
         ("closed:", "needs think=…"),
         ("replay:nowhere.csv", "nowhere.csv"),
+        ("replay-times:nonsense!", "no packed times"),
+        ("replay-times:bm9uc2Vuc2U=", "no packed times"),
         ("poisson:replay:x", "there is no kind 'replay'"),
     ],
 )

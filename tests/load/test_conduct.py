@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import signal
 import sys
 import time
 from collections.abc import Iterator
@@ -135,6 +137,12 @@ async def test_what_a_worker_fails_with_is_raised() -> None:
         await Band(NOBODYS, [ALL, ["failed"]]).play()
 
 
+async def test_a_worker_with_another_clock_is_refused() -> None:
+    ahead = {"event": "connected", "users": 1, "at_ns": time.perf_counter_ns() + 3_600_000_000_000}
+    with pytest.raises(PeerError, match=r"worker 1 has another clock"):
+        await Band(NOBODYS, [ALL, [ahead, {"wait": "go"}]]).play()
+
+
 async def test_a_worker_that_dies_before_the_start_is_named() -> None:
     with pytest.raises(PeerError, match=r"worker [01] ended without a word"):
         await Band(NOBODYS, [[{"die": True}], ALL]).play()
@@ -160,6 +168,20 @@ async def test_a_stop_ends_it_with_what_was_measured(null: Null) -> None:
     assert (outcome.interrupted, outcome.drained, outcome.settled) == ("enough", True, True)
     total = outcome.result.total
     assert 0 < total.sent == total.received < 60 * 400
+    assert total.sent / outcome.result.length == pytest.approx(400, rel=0.1)
+    assert outcome.result.unaccounted() == {}
+
+
+async def test_a_worker_that_somebody_stops_ends_the_load_for_all(null: Null) -> None:
+    async def meanwhile(band: Band, orders: Orders) -> None:
+        await band.heard("sample", 4)
+        os.kill(band.pids[1], signal.SIGTERM)
+
+    band = Band(null.load("a", "b", **{**QUICK, "seconds": 60.0}))
+    outcome = await band.play(meanwhile)
+    assert (outcome.interrupted, outcome.settled) == ("worker 1 was stopped", True)
+    assert outcome.result.total.lost == 0
+    assert outcome.result.unaccounted() == {}
 
 
 async def test_a_stop_before_the_start_leaves_nothing_measured(null: Null) -> None:

@@ -33,6 +33,15 @@ def test_percentiles_are_exact_to_three_digits(values: list[float], percent: flo
     assert exact - 1e-6 <= found <= exact * (1 + 1 / 1024) + 1e-6
 
 
+@pytest.mark.parametrize("total", [41_000, 82_000, 164_000])
+def test_a_percentile_is_of_the_right_rank_though_99_9_is_no_binary_number(total: int) -> None:
+    histogram = Histogram()
+    histogram.counts[1000] = total * 999 // 1000
+    histogram.counts[1_000_000 >> 9 << 9] = total // 1000
+    assert histogram.total == total
+    assert histogram.percentile(99.9) == pytest.approx(0.001)
+
+
 def test_mean_and_maximum() -> None:
     drawn = random.Random(1)
     values = [drawn.lognormvariate(-5, 1) for _ in range(20_000)]

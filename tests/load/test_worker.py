@@ -18,7 +18,7 @@ from lab.errors import UserError
 from lab.load.ledger import settle
 from lab.load.results import merge
 from lab.load.spec import Load, Share
-from lab.load.worker import decode, encode
+from lab.load.worker import Orders, decode, encode
 from tests.load.null import Null, null_server
 
 QUICK = {"users": 12, "arrivals": "400/s", "seconds": 0.5, "warmup": 0.2, "login_rate": 1000.0}
@@ -112,21 +112,45 @@ async def test_two_workers_start_together_and_together_know_what_came(null: Null
     assert list(whole.missing(lambda room: ())) == []
 
 
-@pytest.mark.parametrize("how", ["end of input", "SIGINT"])
+@pytest.mark.parametrize("how", ["end of input", "SIGINT", "SIGTERM"])
 async def test_interrupted_it_still_reports(null: Null, how: str) -> None:
     load = null.load(**{**QUICK, "seconds": 60.0})
     async with working(encode(load, Share())) as (worker,):
         await worker.until("connected")
         worker.tell('{"go_ns": null}\n')
         await worker.until("sample")
-        if how == "SIGINT":
-            worker.process.send_signal(signal.SIGINT)
+        if how.startswith("SIG"):
+            worker.process.send_signal(signal.Signals[how])
         else:
             worker.process.stdin.close()
         ended = await worker.until("ended")
         assert await worker.process.wait() == 0
     assert ended["drained"]
-    assert merge(event for event in worker.events if event["event"] == "sample").total.received > 50
+    result = merge(event for event in worker.events if event["event"] == "sample")
+    assert result.total.received > 50
+    assert result.total.sent / result.length == pytest.approx(400, rel=0.1)
+    assert result.unaccounted() == {}
+
+
+async def test_a_start_is_a_moment_of_the_monotonic_clock_and_late_is_late(null: Null) -> None:
+    """An order that comes a second after its time: what was due meanwhile is sent at once, and its delay tells."""
+    load = null.load(**{**QUICK, "warmup": 0.0, "seconds": 1.5})
+    async with working(encode(load, Share())) as (worker,):
+        connected = await worker.until("connected")
+        assert 0 < time.perf_counter_ns() - connected["at_ns"] < 30e9, "one clock for all"
+        worker.tell(json.dumps({"go_ns": time.perf_counter_ns() - 1_000_000_000}) + "\n")
+        await worker.until("ended")
+        assert await worker.process.wait() == 0
+    total = merge(event for event in worker.events if event["event"] == "sample").total
+    assert total.sent == total.received == 600
+    assert 0.9 < total.intended.max < 1.3
+    assert total.intended.percentile(60) > 0.1 > total.actual.percentile(60)
+
+
+@pytest.mark.parametrize("order", ['{"go_ns": 1.5}', '{"go_ns": "soon"}', "now"])
+async def test_an_order_that_is_none_is_refused(order: str) -> None:
+    with pytest.raises(UserError, match="does not understand"):
+        Orders().take(order)
 
 
 @pytest.mark.parametrize(
