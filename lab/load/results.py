@@ -147,7 +147,8 @@ class Result:
 
     def _inside(self, readings: list[Usage]) -> list[Usage]:
         start = self.plan.get("warmup", 0.0)
-        return [one for one in readings if start <= one.at <= start + self.length]
+        end = start + self.length  # once: it looks at every second
+        return [one for one in readings if start <= one.at <= end]
 
     def to_json(self) -> dict[str, Any]:
         """As JSON to be kept; `from_json` reads it."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from bisect import bisect_left, bisect_right
 from typing import Any
 
 from lab.load.histogram import Histogram
@@ -99,12 +100,13 @@ def _cores(second: Second, worker: str) -> float | None:
 
 def _rate(readings: list[Usage], second: int) -> float | None:
     """Cores between the last reading before this second's end and the one before that."""
-    until = [reading for reading in readings if reading.at <= second + 1][-2:]
-    if len(until) < 2 or until[1].at < second:
+    last = bisect_right(readings, second + 1.0, key=lambda one: one.at) - 1
+    if last < 1 or readings[last].at < second:
         return None
-    return round((until[1].cpu - until[0].cpu) / (until[1].at - until[0].at), 3)
+    before, after = readings[last - 1], readings[last]
+    return round((after.cpu - before.cpu) / (after.at - before.at), 3)
 
 
 def _rss(readings: list[Usage], second: int) -> int | None:
-    inside = [reading.rss for reading in readings if second <= reading.at < second + 1]
-    return inside[-1] if inside else None
+    last = bisect_left(readings, second + 1.0, key=lambda one: one.at) - 1
+    return readings[last].rss if last >= 0 and readings[last].at >= second else None
