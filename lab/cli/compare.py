@@ -11,8 +11,8 @@ from lab.cli.show import Format, table
 from lab.runner import exits
 
 if TYPE_CHECKING:
-    from lab.load.keeping import Kept
-    from lab.topology.spec import Topology
+    from lab.load.comparing import Comparison
+    from lab.plan.model import Plan
 
 
 def compare(
@@ -22,42 +22,55 @@ def compare(
 ) -> None:
     """Compare two loads, figure by figure.
 
-    Says what was not the same for both, so that nobody takes another rate for another server.
+    Says what a change may be noise, and whether the two can be compared at all.
     """
     import json
+    from dataclasses import asdict
 
-    from lab.load.comparing import differences, rows
-
-    (one, its), (other, others) = _read(first), _read(second)
-    found, said = rows(one, other), differences(one, other, (its, others))
-    if output is Format.JSON:
-        print(json.dumps({"figures": found, "differences": said}, indent=2))
-    else:
-        print(f"first   {one.folder}\nsecond  {other.folder}\n")
-        print(table(("figure", "first", "second", "change"), [_cells(row) for row in found]) + "\n")
-        print("\n".join(f"Not the same: {text}." for text in said) or "Nothing else differs: the same load, twice.")
-    raise typer.Exit(exits.VALID if one.measured and other.measured else exits.UNKNOWN)
-
-
-def _read(folder: Path) -> tuple[Kept, Topology]:
+    from lab.load.comparing import compare as compared
     from lab.load.keeping import read
 
-    return read(folder), topology_of(folder)
+    one, other = read(first), read(second)
+    found = compared(one, other, (plan_of(first), plan_of(second)))
+    if output is Format.JSON:
+        print(json.dumps({"comparable": found.comparable, **asdict(found)}, indent=2))
+    else:
+        print(f"first   {one.folder}\nsecond  {other.folder}\n")
+        print(
+            table(
+                ("figure", "first", "second", "change", "95 %", "beyond noise"), [_cells(row) for row in found.figures]
+            )
+        )
+        print("\n" + "\n".join(_sentences(found)))
+    raise typer.Exit(exits.VALID if found.comparable else exits.UNKNOWN)
 
 
-def topology_of(folder: Path) -> Topology:
-    """The topology that a load's folder says it ran on. Raises UserError."""
+def _sentences(found: Comparison) -> list[str]:
+    said = [f"Not the same load: {text}." for text in found.load]
+    said += [f"Not the same: {text}." for text in found.setting]
+    said += [f"Note: {text}." for text in found.remarks]
+    if found.against:
+        return [*said, f"They cannot be compared: {'; '.join(found.against)}."]
+    what = f"what differs is the {found.setting[0]}" if found.setting else "the same load on the same setting, twice"
+    return [*said, f"They can be compared: {what}."]
+
+
+def plan_of(folder: Path) -> Plan:
+    """The plan of the lab that a load's folder says it ran on. Raises UserError."""
     from lab.errors import UserError
     from lab.plan import files
     from lab.runner.folders import PLAN
 
     try:
-        return files.load((folder / PLAN).read_text(encoding="utf-8")).topology
+        return files.load((folder / PLAN).read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UserError(f"{folder / PLAN}: is missing: give the folder of a load as `xmpplab load` leaves it") from None
 
 
 def _cells(row: dict[str, object]) -> list[object]:
-    change = row["change_percent"]
+    change, low, high, beyond = (
+        row[name] for name in ("change_percent", "low_percent", "high_percent", "beyond_noise")
+    )
     cells = [row["figure"], *("-" if row[name] is None else f"{row[name]:g}" for name in ("first", "second"))]
-    return [*cells, "-" if change is None else f"{change:+g} %"]
+    cells += ["-" if change is None else f"{change:+g} %", "-" if low is None else f"{low:+g} to {high:+g} %"]
+    return [*cells, "-" if beyond is None else "yes" if beyond else "no"]

@@ -53,13 +53,13 @@ class Study:
     @classmethod
     def resumed(cls, folder: Path, seeds: int | None, json: bool) -> Study:
         """An earlier study, with what it still lacks; with more `seeds` it is made longer. Raises UserError."""
-        from lab.cli.compare import topology_of
+        from lab.cli.compare import plan_of
         from lab.load.studied import whole_runs
 
         arguments, done = whole_runs(folder)
         study = cls.of({**arguments, "seeds": max(seeds or 0, arguments["seeds"])}, json, folder.parent)
         for (name, _), run in done.items():
-            if topology_of(run) != study.requests[name].topology:
+            if plan_of(run).topology != study.requests[name].topology:
                 raise UserError(f"{name} is not what it was in {run}: begin the study anew, or take its change back")
         return replace(study, folder=folder, done=done)
 

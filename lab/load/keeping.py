@@ -18,6 +18,7 @@ from lab.errors import UserError
 from lab.load.conductor import Outcome
 from lab.load.job import FILE, Job
 from lab.load.judging import verdict_of_limits
+from lab.load.machine import machine
 from lab.load.results import Result, Usage
 from lab.load.tables import by_route, by_second, to_csv
 from lab.runner.folders import write
@@ -71,6 +72,7 @@ class Keeper:
             "generators": {name: [list(one) for one in readings] for name, readings in outcome.generators.items()},
             "limits": list(verdict_of_limits(result)) if result.plan else [],
             "remarks": self._remarks,
+            "machine": machine(),
             "result": result.to_json(),
         }
         if self._folder is not None:
@@ -95,6 +97,7 @@ class Kept:
     generators: dict[str, list[Usage]]
     limits: tuple[str, ...]
     remarks: tuple[str, ...]
+    machine: dict[str, Any]  # see lab.load.machine
 
     @property
     def measured(self) -> bool:
@@ -125,4 +128,5 @@ def read(folder: Path) -> Kept:
         {name: [Usage(*one) for one in readings] for name, readings in data["generators"].items()},
         tuple(data["limits"]),
         tuple(data["remarks"]),
+        data.get("machine", {}),
     )

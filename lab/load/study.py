@@ -123,10 +123,14 @@ def interval(values: Sequence[float]) -> Interval:
     mean, runs = fmean(values), len(values)
     if runs < FEW:
         return Interval(mean, None, None, 1) if runs < 2 else Interval(mean, min(values), max(values), runs)
-    # Beyond the table the error of this is below 0.002.
-    quantile = _T[runs - 2] if runs - 2 < len(_T) else 1.96 + 2.45 / (runs - 1)
-    half = quantile * stdev(values) / math.sqrt(runs)
+    half = student(runs - 1) * stdev(values) / math.sqrt(runs)
     return Interval(mean, max(0.0, mean - half), mean + half, runs)
+
+
+def student(freedom: int) -> float:
+    """Student's t, 97.5 %, for that many degrees of freedom, at least 1."""
+    # Beyond the table the error of this is below 0.002.
+    return _T[freedom - 1] if freedom <= len(_T) else 1.96 + 2.45 / freedom
 
 
 def table(cells: Iterable[Cell]) -> list[dict[str, Any]]:

@@ -1,0 +1,172 @@
+"""Two loads side by side: what is noise, what is not, and which two cannot be compared."""
+
+from __future__ import annotations
+
+import json
+import random
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lab.cli.app import app
+from lab.cli.edge import run
+from lab.load import noise
+from lab.load.comparing import Comparison, compare, rows
+from lab.load.conductor import Outcome
+from lab.load.job import Job
+from lab.load.keeping import Keeper, Kept, read
+from lab.load.preparing import for_load
+from lab.load.results import Result, Second, Usage
+from lab.load.tally import Tally, together
+from lab.plan import files
+from lab.plan.build import build
+from lab.plan.model import Ground, Plan
+from lab.topology.files import load as topology
+
+LOAD = {"users": 10, "traffic": "neighbours", "arrivals": "constant:50/s", "seconds": 20.0, "warmup": 0.0}
+
+
+def noisy(seed: int, times: float = 1.0, *, seconds: int = 20, cpu: float = 0.1) -> Result:
+    """50 messages a second, delays around 10 ms that swing from second to second, all of them `times` as long."""
+    drawn, each, used, readings = random.Random(f"noisy/{seed}"), {}, 0.0, [Usage(0.0, 0.0, 1)]
+    for number in range(seconds):
+        tally, swing = Tally(), drawn.lognormvariate(0, 0.2)
+        tally.sent = tally.expected = tally.received = 50
+        for _ in range(50):
+            tally.intended.record(0.010 * times * swing * drawn.lognormvariate(0, 0.4))
+        each[number] = Second(1.0, 1.0, tally, cpu={"worker 0": 0.1 * drawn.uniform(0.9, 1.1)})
+        used += cpu * times * drawn.uniform(0.8, 1.2)
+        readings.append(Usage(number + 1.0, used, 1))
+    plan = {"workers": 1, "warmup": 0.0, "seconds": float(seconds), "tick": 0.005, "expected": 50.0 * seconds}
+    return Result(plan, {"a->b": together(one.tally for one in each.values())}, {}, each, {"a": readings}, {})
+
+
+def by_name(first: Result, second: Result) -> dict[str, dict[str, Any]]:
+    return {row["figure"]: row for row in rows(first, second)}
+
+
+def test_what_only_varies_is_mostly_told_to_be_noise() -> None:
+    """Of a hundred pairs alike about five lie outside of a 95 % interval."""
+    told = [noise.changes(noisy(2 * n), noisy(2 * n + 1)) for n in range(25)]
+    for name in ("p50 ms", "p99 ms", "a: CPU s per 1000"):
+        beyond = sum(not low <= 0 <= high for low, high in (one[name] for one in told))
+        assert beyond <= 4, (name, beyond)
+
+
+def test_what_has_changed_is_beyond_noise() -> None:
+    found = by_name(noisy(1), noisy(2, times=1.6))
+    for name in ("p50 ms", "p95 ms", "a: CPU s per 1000"):
+        assert found[name]["beyond_noise"] is True, found[name]
+        assert found[name]["low_percent"] <= 60 <= found[name]["high_percent"], found[name]
+    assert found["worker 0: CPU s per 1000"]["beyond_noise"] is False
+    assert found["received per s"]["change_percent"] == 0
+    assert found["lost %"]["beyond_noise"] is None
+
+
+def test_of_a_few_seconds_nothing_is_known_of_noise() -> None:
+    assert noise.changes(noisy(1, seconds=noise.LEAST - 1), noisy(2)) == {}
+    assert by_name(noisy(1, seconds=4), noisy(2))["p50 ms"]["beyond_noise"] is None
+
+
+def test_a_long_load_has_longer_pieces() -> None:
+    several = noise.pieces(noisy(1, seconds=3 * noise.MOST))
+    assert len(several) == noise.MOST
+    assert {piece.length for piece in several} == {3.0}
+    assert sum(piece.received for piece in several) == 3 * noise.MOST * 50
+    # The first and last seconds' readings are there, so that nothing a server used is left out.
+    whole = noisy(1, seconds=3 * noise.MOST).usage["a"][-1].cpu
+    assert sum(piece.cpu["a"] for piece in several) == pytest.approx(whole)
+
+
+def plan(shape: str = "pair", runtime: str = "processes") -> Plan:
+    ground = Ground(runtime, "127.91.0.0/16", "/lab")
+    return build(for_load(topology(shape)), ground)
+
+
+def kept(folder: Path, job: Job | None = None, result: Result | None = None, **outcome: Any) -> Kept:
+    folder.mkdir(parents=True)
+    job = replace(job or Job("lab", LOAD, name="neighbours"), folder=folder)
+    with Keeper(job) as keeper:
+        keeper.finish(Outcome(result or noisy(1), settled=True, **outcome))
+    (folder / "plan.json").write_text(files.dump(plan()))
+    return read(folder)
+
+
+def compared(tmp_path: Path, second: Kept, plans: tuple[Plan, Plan] | None = None) -> Comparison:
+    return compare(kept(tmp_path / "first"), second, plans or (plan(), plan()))
+
+
+def test_the_same_load_twice_can_be_compared(tmp_path: Path) -> None:
+    found = compared(
+        tmp_path, kept(tmp_path / "b", Job("other", {**LOAD, "seed": 7, "tick": 0.005}, name="neighbours"))
+    )
+    assert (found.comparable, found.load, found.setting) == (True, (), ())
+    assert any(text.startswith("seeds differ (0 and 7)") for text in found.remarks)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("users", 20, "users: 10 and 20"),
+        ("arrivals", "constant:60/s", "arrivals: constant:50/s and constant:60/s"),
+        ("traffic", "local", "traffic: neighbours and local"),
+        ("body", 1000, "body: 64 and 1000"),
+        ("encryption", "omemo", "encryption: plain and omemo"),
+    ],
+)
+def test_another_load_cannot(tmp_path: Path, name: str, value: object, said: str) -> None:
+    found = compared(tmp_path, kept(tmp_path / "b", Job("lab", {**LOAD, name: value}, name="neighbours")))
+    assert not found.comparable
+    assert found.load == (said,)
+    assert "it was not the same load" in found.against[0]
+
+
+def test_one_thing_of_the_setting_is_what_a_comparison_is_about_two_are_too_many(tmp_path: Path) -> None:
+    same, pinned = kept(tmp_path / "b"), kept(tmp_path / "c", Job("lab", LOAD, pin=True, name="neighbours"))
+    for plans, said in (
+        ((plan(), plan("line:3")), "topology: pair and line-3"),
+        ((plan("ring:4"), plan("ring:4,software=ejabberd")), "software: prosody 13.0 and ejabberd 24.12"),
+        ((plan(), plan(runtime="containers")), "runtime: processes and containers"),
+    ):
+        found = compare(same, same, plans)
+        assert (found.comparable, found.setting) == (True, (said,))
+        both = compare(same, pinned, plans)
+        assert not both.comparable
+        assert both.against == ("2 things of the setting differ, and a change can come from each of them",)
+    elsewhere = replace(same, machine={**same.machine, "cores": 64})
+    assert compare(same, elsewhere, (plan(), plan())).setting[0].endswith("and 64")
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ({"interrupted": "ended by SIGINT"}, "the second was interrupted: ended by SIGINT"),
+        ({"result": Result()}, "the second measured nothing"),
+        ({"result": replace(noisy(1), seconds={
+            number: replace(second, cpu={"worker 0": 0.99}) for number, second in noisy(1).seconds.items()
+        })}, "in the second the generator was the limit"),
+    ],
+)  # fmt: skip
+def test_what_was_not_measured_whole_cannot(tmp_path: Path, more: dict[str, Any], said: str) -> None:
+    found = compared(tmp_path, kept(tmp_path / "b", **more))
+    assert not found.comparable
+    assert said in found.against[0]
+
+
+def test_the_verb_says_so_and_ends_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    kept(tmp_path / "a")
+    kept(tmp_path / "b", result=noisy(2, times=1.6))
+    kept(tmp_path / "c", Job("lab", {**LOAD, "users": 20}, name="neighbours"))
+    a, b, c = (str(tmp_path / name) for name in "abc")
+    assert run(app, ["compare", a, b]) == 0
+    text = capsys.readouterr().out
+    assert "They can be compared: the same load on the same setting, twice." in text
+    (line,) = (line for line in text.splitlines() if line.startswith("p50 ms"))
+    assert line.endswith("yes")
+    assert run(app, ["compare", a, c, "-f", "json"]) == 2
+    data = json.loads(capsys.readouterr().out)
+    assert (data["comparable"], data["load"]) == (False, ["users: 10 and 20"])
+    assert run(app, ["compare", a, str(tmp_path)]) == 64
+    assert "not the folder of a load" in capsys.readouterr().err
