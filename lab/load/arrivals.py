@@ -100,6 +100,11 @@ class Arrivals:
         return f"{_TIMES}:{b64encode(packed).decode()}"
 
     @property
+    def shown(self) -> str:
+        """For people: what was written, but of packed times how many there are."""
+        return f"replay:{len(self.times)} times" if self.text.startswith(f"{_TIMES}:") else self.text
+
+    @property
     def open(self) -> bool:
         """False for the closed model: its rate follows from the answers."""
         return self.model != "closed"

@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from lab.errors import PeerError
+from lab.load.arrivals import parse as parse_arrivals
 from lab.load.crew import Crew, Event, Start, Worker
 from lab.load.engine import DRAIN, TOLD
 from lab.load.job import LOAD_FIELDS
@@ -173,7 +174,7 @@ class Conductor:
         at = now + int(lead * 1e9) if asked is None else asked
         crew.order({"go_ns": at})
         load = self._load
-        given = {name: getattr(load, name) for name in LOAD_FIELDS}
+        given = {name: getattr(load, name) for name in LOAD_FIELDS} | {"arrivals": parse_arrivals(load.arrivals).shown}
         epoch = time.time() + (at - now) / 1e9
         self._tell({"event": "started", "at": epoch, "seconds": load.seconds, "warmup": load.warmup, "load": given})
         return at / 1e9

@@ -115,7 +115,7 @@ def test_replay(tmp_path: Path) -> None:
 def test_a_replay_travels_without_its_file(whole: list[int]) -> None:
     times = tuple(at / 1e6 for at in whole)
     there = parse(Arrivals("replay:gone", "replay", times=times).portable)
-    assert there.model == "replay"
+    assert (there.model, there.shown) == ("replay", f"replay:{len(times)} times")
     assert there.times == pytest.approx(times, abs=1e-9)
     for share in (Share(), Share(1, 2)):
         assert there.schedule(0, share, 1.0).due(1e6) == pytest.approx(
