@@ -6,6 +6,7 @@ import csv
 import json
 import signal
 import socket
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -139,12 +140,16 @@ def test_the_page_shows_what_is_wrong(lab: Lab) -> None:
 def test_tasks_of_ones_own(lab: Lab, tmp_path: Path, forked: bool) -> None:
     file = tmp_path / "own.py"
     file.write_text(OWN)
-    more = processes() if forked else ()
-    done = locust(lab, file, "-u", "6", "-t", "4s", "--json-file", f"{tmp_path}/o", *more)
-    assert done.returncode == 0, done.stdout + done.stderr
+    more = ("--csv", f"{tmp_path}/o", "--json-file", f"{tmp_path}/o", *(processes() if forked else ()))
+    stats = tmp_path / "o_stats.csv"
+    with running(argv(lab, file, "--headless", "-u", "6", *more), stderr=subprocess.PIPE) as process:
+        until(lambda: counts(stats).get("Aggregated", 0) > 20, stats.exists)
+        process.send_signal(signal.SIGINT)
+        _, told = process.communicate(timeout=DEADLINE)
+    assert process.returncode == 0, told.decode()
     found = requests(tmp_path / "o.json")
     assert sum(found.values()) > 20 and {*found} <= {*ROUTES, "local"}
-    assert "Traceback" not in done.stderr
+    assert agents(lab) == []
 
 
 def test_a_job_that_was_handed_on_is_kept_in_its_folder(lab: Lab, tmp_path: Path) -> None:

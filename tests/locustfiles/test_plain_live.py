@@ -151,7 +151,7 @@ def examples() -> list[str]:
 def test_what_the_documentation_shows_runs(one_lab: dict[str, str], tmp_path: Path, example: str) -> None:
     file = tmp_path / "example.py"
     file.write_text(example)
-    done = plain(one_lab, file, "--headless", "-u", "6", "-t", "3s", "--csv", f"{tmp_path}/e", "--warmup", "0")
+    done = plain(one_lab, file, "--headless", "-u", "6", "-t", "5s", "--csv", f"{tmp_path}/e", "--warmup", "0")
     assert done.returncode == 0, done.stdout + done.stderr
     assert not errors(done.stderr)
     assert int((tmp_path / "e_stats.csv").read_text().splitlines()[-1].split(",")[2]) > 3
@@ -174,4 +174,4 @@ def test_a_lab_that_goes_down_ends_the_load_with_a_sentence(tmp_path: Path, fork
     assert process.returncode == 1, told
     assert [text for text in errors(told) if "the lab pair went down" in text], told
     if not forked:  # then Locust itself may trip over the closed file of its table
-        assert "Traceback" not in told, told
+        assert not re.findall(r'File ".*/(?:locust|gevent)/', told), told
