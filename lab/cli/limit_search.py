@@ -33,19 +33,31 @@ def bounds_of(text: str, start: float | None) -> Bounds:
 async def search(request: Request, lab: Lab, progress: Progress) -> int:
     """Search, tell, keep; 0 if a rate was found that held again."""
     from lab.load.bounds import parse
+    from lab.load.limits import so_far
     from lab.load.searching import find_limit_on
 
     model, start = model_of(request.load.get("arrivals") or (f"constant:{request.rate}" if request.rate else None))
     asked = request.find_limit or ""
     folder = folders.make(request.runs, f"limit-{request.test.name}", lab.plan.topology.name)
-    limit = await find_limit_on(
-        lab, {name: value for name, value in request.load.items() if name != "arrivals"}, bounds_of(asked, start),
-        folder=folder, model=model, workers=request.workers, pin=request.pin, test=request.test, judged=parse(asked),
-        progress=progress,
-    )  # fmt: skip
-    data = _data(limit)
-    folders.write(folder / FILE, json.dumps(data, indent=2) + "\n")
-    print(json.dumps({"folder": str(folder), **data}, indent=2) if request.json else _text(limit, folder), flush=True)
+    trials: list[Trial] = []
+
+    def tell(limit: Limit) -> None:
+        data = _data(limit)
+        folders.write(folder / FILE, json.dumps(data, indent=2) + "\n")
+        text = json.dumps({"folder": str(folder), **data}, indent=2) if request.json else _text(limit, folder)
+        print(text, flush=True)
+
+    try:
+        limit = await find_limit_on(
+            lab, {name: value for name, value in request.load.items() if name != "arrivals"}, bounds_of(asked, start),
+            folder=folder, model=model, workers=request.workers, pin=request.pin, test=request.test,
+            judged=parse(asked), progress=progress, told=trials.append,
+        )  # fmt: skip
+    except BaseException:
+        if trials:  # it was interrupted, or the lab went down, and still says what it has
+            tell(so_far(trials, "interrupted", "the search did not come to its end"))
+        raise
+    tell(limit)
     return exits.VALID if limit.confirmed else exits.UNKNOWN
 
 
@@ -93,7 +105,7 @@ def _text(limit: Limit, folder: Path) -> str:
     ]  # fmt: skip
     found = f"The highest rate that holds is {limit.rate:.0f}/s" if limit.rate else "No rate holds"
     again = ", and it held once more" if limit.confirmed else ", but it did not hold once more" if limit.rate else ""
-    if limit.rate and limit.part == "backlog":
+    if limit.rate and limit.part in ("backlog", "interrupted"):
         again = ", as far as the search came"
     said = f"{found}{again}. What was the limit: {limit.part}: {limit.why}."
     return f"{table(['rate', 'holds', 'received', 'p99 ms', 'misses'], rows)}\n\n{said}\n{folder}"

@@ -74,8 +74,13 @@ class Request:
             split(workers)
         if find_limit is not None:
             from lab.cli.limit_search import bounds_of, model_of
+            from lab.load.searching import check
 
-            bounds_of(find_limit, model_of(written)[1])
+            if bounds is not None:
+                raise UserError("--find-limit has the bounds: leave --bounds out")
+            within = bounds_of(find_limit, model_of(written)[1])
+            if where is not None:
+                check(where, within, str(asked.get("traffic", "")))
         folders.check(runs)
         return cls(
             found, where, asked, rate if only_rate else None, workers, pin,

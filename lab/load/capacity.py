@@ -26,8 +26,12 @@ def check(load: Load, share: Share) -> None:
     """
     if not load.endpoints or load.users < 1:
         raise UserError(f"a load needs a server and a user: has {len(load.endpoints)} and {load.users}")
-    if min(load.tick, load.login_rate, load.seconds) <= 0 or min(load.body, load.warmup) < 0:
-        raise UserError("tick, login rate and seconds of a load must be above 0, body and warm-up not below")
+    for name in ("seconds", "tick", "login_rate"):
+        if getattr(load, name) <= 0:
+            raise UserError(f"{name} of a load must be above 0, not {getattr(load, name):g}")
+    for name in ("body", "warmup"):
+        if getattr(load, name) < 0:
+            raise UserError(f"{name} of a load must be 0 or more, not {getattr(load, name):g}")
     _check_ports(load)
     _check_files(load, share)
 

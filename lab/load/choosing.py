@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,10 @@ from lab.topology.spec import Topology
 
 #: Messages per second that a worker writes at most, whatever it is given: the best that was measured is 25,000.
 WORKERS_MOST = 20_000
+#: Users up to whom each is looked at whether they have somebody to write to: of more, some have.
+_FEW = 200
+#: Numbers of users that are tried for one that would do.
+_TRIED = 50
 #: Arrivals that have but a rate, which may be given apart.
 MODELS = ("constant", "poisson")
 
@@ -75,15 +79,36 @@ def arrivals(rate: str | None, model: str | None) -> str | None:
 def check(topology: Topology, asked: Mapping[str, Any], workers: int) -> None:
     """Whether this machine and the generator can do it. Raises UserError or MissingError with the number that works."""
     houses = [server.name for server in topology.servers if server.software in KNOWN]
-    load = Load(
-        endpoints=tuple(Endpoint(name, name, name) for name in houses), password="", authority="", **asked
-    )  # hosts differ as their addresses will
+    endpoints = tuple(Endpoint(name, name, name, neighbours=topology.neighbours(name)) for name in houses)
+    load = Load(endpoints=endpoints, password="", authority="", **asked)  # hosts differ as their addresses will
     if load.users < workers:
         raise UserError(f"{load.users} users for {workers} workers: take at most {max(1, load.users)} workers")
     capacity.check(load, Share(0, workers))
+    if "traffic" in asked and load.users <= _FEW:
+        _check_partners(load, workers)
     wanted, most = parse_arrivals(load.arrivals).peak(load.seconds), workers * WORKERS_MOST
     if wanted > most:
         raise UserError(
             f"{wanted:.0f} messages per second are more than {workers} workers can write ({most}/s): "
             f"take --workers {-(-int(wanted) // WORKERS_MOST)} on as many cores, or at most {most}/s"
         )
+
+
+def _check_partners(load: Load, workers: int) -> None:
+    """Whether each worker's users have somebody to write to; the engine says so only where the lab is up already."""
+    reason = _nobody(load, workers)
+    if reason is None:
+        return
+    for more in range(load.users + 1, load.users + _TRIED):
+        if _nobody(replace(load, users=more), workers) is None:
+            raise UserError(f"{reason}; --users {more} would do")
+    raise UserError(reason)
+
+
+def _nobody(load: Load, workers: int) -> str | None:
+    try:
+        for number in range(workers):
+            parse_traffic(load.traffic).picker(load, Share(number, workers), load.seed)
+    except UserError as error:
+        return str(error)
+    return None

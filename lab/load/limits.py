@@ -15,7 +15,7 @@ Nothing is measured here: `measure` does that (lab.load.searching has one for a 
 from __future__ import annotations
 
 import math
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from lab.errors import UserError
@@ -56,6 +56,8 @@ class Bounds:
 
     def __post_init__(self) -> None:
         lowest, start, highest = self.lowest, self.start, self.highest
+        if 0 < start < lowest:
+            raise UserError(f"a search begins at {lowest:g}/s or more, not at {start:g}/s")
         if not 0 < lowest <= start <= highest:
             raise UserError(f"rates must rise from above 0: lowest {lowest:g}, start {start:g}, highest {highest:g}")
         if self.p99 <= 0 or not 0 <= self.failed < 1:
@@ -86,7 +88,8 @@ class Limit:
     """What was found.
 
     `part` is "server NAME", "servers" (together, on the cores that they are pinned to), "link A->B", "services" (the
-    lab's relays), "machine", "generator", "backlog" (it never became idle), "unknown" or "none" (every rate held).
+    lab's relays), "machine", "generator", "backlog" (it never became idle), "interrupted", "unknown" or "none" (every
+    rate held).
     """
 
     rate: float  # the highest that held, 0.0 if none did
@@ -97,13 +100,18 @@ class Limit:
 
 
 async def find_limit(
-    measure: Measure, bounds: Bounds, surroundings: Surroundings | None = None, settle: Settle | None = None
+    measure: Measure,
+    bounds: Bounds,
+    surroundings: Surroundings | None = None,
+    settle: Settle | None = None,
+    told: Callable[[Trial], None] = lambda trial: None,
 ) -> Limit:
     """Search. `measure(rate)` runs a load at that rate; it is called about ten to twenty-five times.
 
-    `settle` is awaited before each of them; without one `measure` must leave the federation idle.
+    `settle` is awaited before each of them; without one `measure` must leave the federation idle. `told` is called
+    with each trial once it is over: it has what there is of a search that is interrupted (see `so_far`).
     """
-    search, low, confirmed = _Search(measure, bounds, settle), 0.0, False
+    search, low, confirmed = _Search(measure, bounds, settle, told), 0.0, False
     try:
         low, high = await search.bracket()
         while low and high / low > 1 + bounds.precision and high < math.inf:
@@ -114,10 +122,15 @@ async def find_limit(
                 break
             low = low / (1 + bounds.precision) if low / (1 + bounds.precision) >= bounds.lowest else 0.0
     except _NeverIdle as error:
-        held = [trial.rate for trial in search.trials if trial.holds]
-        return Limit(max(held, default=0.0), False, "backlog", str(error), tuple(search.trials))
+        return so_far(search.trials, "backlog", str(error))
     part, why = _part(search.trials, low, surroundings or Surroundings(), bounds)
     return Limit(low, confirmed, part, why, tuple(search.trials))
+
+
+def so_far(trials: Sequence[Trial], part: str, why: str) -> Limit:
+    """What a search found that did not come to its end."""
+    held = [trial.rate for trial in trials if trial.holds]
+    return Limit(max(held, default=0.0), False, part, why, tuple(trials))
 
 
 class _NeverIdle(Exception):
@@ -125,8 +138,8 @@ class _NeverIdle(Exception):
 
 
 class _Search:
-    def __init__(self, measure: Measure, bounds: Bounds, settle: Settle | None) -> None:
-        self._measure, self._bounds, self._settle = measure, bounds, settle
+    def __init__(self, measure: Measure, bounds: Bounds, settle: Settle | None, told: Callable[[Trial], None]) -> None:
+        self._measure, self._bounds, self._settle, self._told = measure, bounds, settle, told
         self.trials: list[Trial] = []
 
     async def bracket(self) -> tuple[float, float]:
@@ -169,8 +182,10 @@ class _Search:
         backlog = await self._settle() if self._settle is not None else ""
         measured = await self._measure(rate)
         misses, wide = _misses(measured.result, self._bounds)
-        self.trials.append(Trial(rate, misses, wide, measured.result, backlog, measured.around))
-        return self.trials[-1]
+        trial = Trial(rate, misses, wide, measured.result, backlog, measured.around)
+        self.trials.append(trial)
+        self._told(trial)
+        return trial
 
 
 def _misses(result: Result, bounds: Bounds) -> tuple[tuple[str, ...], bool]:

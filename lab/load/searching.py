@@ -23,7 +23,7 @@ from lab.load.choosing import MODELS, WORKERS_MOST, Test
 from lab.load.following import Follower
 from lab.load.job import Job
 from lab.load.limiting import Surroundings
-from lab.load.limits import Bounds, Limit, Measured, find_limit
+from lab.load.limits import Bounds, Limit, Measured, Trial, find_limit
 from lab.load.pinning import split
 from lab.load.quiet import LabQuiet
 from lab.load.results import Usage
@@ -31,6 +31,7 @@ from lab.plan import files
 from lab.plan.model import Plan
 from lab.runner.folders import PLAN, write
 from lab.runtime.handle import Lab
+from lab.topology.spec import Topology
 from lab.topology.units import duration_text
 
 #: Seconds until the lab must be idle again, at least; a long overload may leave more than it lasted.
@@ -51,12 +52,13 @@ async def find_limit_on(
     test: Test = _ENGINE,
     judged: Mapping[str, float] | None = None,
     progress: Progress = lambda text: None,
+    told: Callable[[Trial], None] = lambda trial: None,
 ) -> Limit:
     """Search on a lab that is up. `load` has fields of `lab.load.spec.Load` but for arrivals, which are the search's.
 
     `model` is "constant" or "poisson"; `test` a Locust file, or the traffic that stands in `load` too; `judged` what a
-    trial's own report is judged by (lab.load.bounds), the search's bounds unless given. Below `folder`, which must be
-    there, each trial has a folder as `xmpplab load` leaves it.
+    trial's own report is judged by (lab.load.bounds), the search's bounds unless given. `told` gets each trial once it
+    is over. Below `folder`, which must be there, each trial has a folder as `xmpplab load` leaves it.
 
     Raises UserError for what cannot be, with what would work; MissingError, PeerError, TimedOut.
     """
@@ -65,7 +67,7 @@ async def find_limit_on(
     bounds = replace(bounds, highest=min(bounds.highest, _most(bounds, workers)))
     around = replace(surroundings(lab.plan, len(split(workers)[0]) if pin else None), server_cores=await _allowed(lab))
     length = float(load.get("seconds", 30.0)) + float(load.get("warmup", 5.0))
-    check(lab.plan, bounds, str(load.get("traffic", test.name if test.file is None else "")))
+    check(lab.plan.topology, bounds, str(load.get("traffic", test.name if test.file is None else "")))
     own = {"p99": bounds.p99, "failed": bounds.failed} if judged is None else dict(judged)
     trials = Trials(lab, Job(lab.name, load, workers, None, pin, name=test.name, bounds=own), test, folder, progress)
     progress("waiting for the idle lab's own delays")
@@ -75,7 +77,7 @@ async def find_limit_on(
             progress("waiting until nothing of the last load is left")
             return await quiet.wait(max(SETTLE, 4 * length))
 
-        return await find_limit(lambda rate: trials.measure(rate, model), bounds, around, settle)
+        return await find_limit(lambda rate: trials.measure(rate, model), bounds, around, settle, told)
 
 
 def surroundings(plan: Plan, together: int | None = None) -> Surroundings:
@@ -93,14 +95,13 @@ async def _allowed(lab: Lab) -> dict[str, float]:
     return {name: cores for name, cores in found.items() if cores is not None and cores < 1}
 
 
-def check(plan: Plan, bounds: Bounds, traffic: str) -> None:
+def check(topology: Topology, bounds: Bounds, traffic: str) -> None:
     """Raises UserError, with the p99 that would work, where all goes over links that alone take longer than p99 may."""
-    delays = surroundings(plan).delays
-    if traffic == "neighbours" and len(delays) == 2 * len(plan.topology.links) and min(delays.values()) >= bounds.p99:
-        most = max(delays.values())
+    delays = [one.latency for link in topology.links if not link.direct for one in (link.forward, link.backward)]
+    if traffic == "neighbours" and len(delays) == 2 * len(topology.links) and min(delays, default=0.0) >= bounds.p99:
         raise UserError(
-            f"no rate keeps p99 within {duration_text(bounds.p99)}: links alone take up to {duration_text(most)}; "
-            f"ask for p99={duration_text(round(2 * most, 3))} or so"
+            f"no rate keeps p99 within {duration_text(bounds.p99)}: links alone take up to "
+            f"{duration_text(max(delays))}; ask for p99={duration_text(round(2 * max(delays), 3))} or so"
         )
 
 

@@ -72,3 +72,11 @@ def test_bounds_are_read_and_kept_or_not() -> None:
 def test_bounds_that_are_none_are_refused(text: str) -> None:
     with pytest.raises(UserError):
         bounds.parse(text)
+
+
+def test_users_with_nobody_to_write_to_are_refused_with_a_number_that_works() -> None:
+    with pytest.raises(UserError, match=r"nobody has anybody to write to.*; --users 2 would do"):
+        choosing.check(PAIR, {"users": 1, "traffic": "neighbours"}, 1)
+    with pytest.raises(UserError, match=r"--users 3 would do"):
+        choosing.check(PAIR, {"users": 2, "traffic": "local"}, 1)
+    choosing.check(PAIR, {"users": 1}, 1)  # a Locust file says itself what its people do

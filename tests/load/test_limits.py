@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from lab.errors import UserError
 from lab.load.limiting import Surroundings, limiting_part
-from lab.load.limits import Bounds, Measured, find_limit
+from lab.load.limits import Bounds, Measured, find_limit, so_far
 from load.synthetic import Federation, result
 
 BOUNDS = Bounds(p99=0.1, failed=0.001, start=100.0, lowest=1.0, highest=100_000.0, precision=0.05)
@@ -157,6 +157,21 @@ async def test_a_federation_that_never_gets_idle_is_said() -> None:
     assert [trial.backlog != "" for trial in limit.trials[-3:]] == [True] * 3
 
 
+async def test_what_an_interrupted_search_found_is_told() -> None:
+    federation, trials = Federation(1000), []
+
+    async def measure(rate: float) -> Measured:
+        if len(federation.rates) == 4:
+            raise KeyboardInterrupt
+        return await federation.measure(rate)
+
+    with pytest.raises(KeyboardInterrupt):
+        await find_limit(measure, BOUNDS, told=trials.append)
+    found = so_far(trials, "interrupted", "by hand")
+    assert (found.rate, found.confirmed, found.part) == (800, False, "interrupted")
+    assert [trial.rate for trial in found.trials] == [100, 200, 400, 800]
+
+
 async def test_a_link_that_takes_longer_than_may_be_is_named() -> None:
     async def measure(rate: float) -> Measured:
         return Measured(result(rate, 0.3))
@@ -170,6 +185,7 @@ async def test_a_link_that_takes_longer_than_may_be_is_named() -> None:
     ("wrong", "told"),
     [
         ({"lowest": 0}, "rates must rise"),
+        ({"start": 0.1}, "a search begins at 1/s or more, not at 0.1/s"),
         ({"start": 5, "highest": 2}, "rates must rise"),
         ({"p99": 0}, "p99 must be above 0"),
         ({"failed": 1}, "a share below 1"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -42,12 +43,15 @@ def test_links_with_conditions_are_known() -> None:
 
 
 def test_a_p99_below_the_links_latency_is_refused_with_one_that_works() -> None:
-    slow = _plan(Conditions(latency=0.15), Conditions(latency=0.2))
+    slow, plain = (
+        replace(_plan().topology, links=(Link("a", "b", *conditions),))
+        for conditions in ((Conditions(latency=0.15), Conditions(latency=0.2)), ())
+    )
     with pytest.raises(UserError, match=r"links alone take up to 200ms; ask for p99=400ms"):
         check(slow, Bounds(p99=0.1), "neighbours")
     check(slow, Bounds(p99=0.4), "neighbours")
     check(slow, Bounds(p99=0.1), "local")  # nothing goes over a link
-    check(_plan(), Bounds(p99=0.001), "neighbours")
+    check(plain, Bounds(p99=0.001), "neighbours")
 
 
 async def test_a_start_beyond_the_generator_is_refused_with_one_that_works(tmp_path: Path) -> None:
