@@ -15,15 +15,13 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from random import Random
 
 from lab.errors import PeerError
 from lab.load import login, stanzas
+from lab.load.common import Common
 from lab.load.management import MODULO, Management
 from lab.load.parser import Element
-from lab.load.spec import Endpoint, Load
+from lab.load.spec import Endpoint
 from lab.load.wire import Wire
 
 LOGIN_PATIENCE = 30.0  # seconds for one login: a server that makes accounts or keys meanwhile may take ten
@@ -31,22 +29,6 @@ FIRST_DELAY = 0.1  # seconds before the first attempt to return; doubled each ti
 LONGEST_DELAY = 5.0
 PATIENCE = 60.0  # seconds of attempts until a user is given up
 POLL = 0.01  # seconds between two looks
-
-
-@dataclass
-class Common:
-    """What all sessions of a worker share."""
-
-    load: Load
-    on_message: Callable[[Session, dict[str, str]], None]  # attributes
-    on_stanza: Callable[[Session, Element], None]  # presence, results, errors
-    on_return: Callable[[Session, bool], None]  # whether it was resumed
-    on_gone: Callable[[Session, str], None]
-    chance: Random
-    context: ssl.SSLContext | None = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.context = login.context_for(self.load.security, self.load.authority)
 
 
 class Session:
@@ -120,12 +102,17 @@ class Session:
             self._wire.abort(reason)
 
     def leave(self) -> Wire | None:
-        """Log out; what is unacknowledged by now stays so. Returns what closes by itself then."""
+        """Log out; what is unacknowledged by now stays so. Returns what closes by itself then.
+
+        The server is told what has come: else it takes that for lost, keeps it, and hands it to the next load's user.
+        """
         if self._returning is not None:
             self._returning.cancel()
-        wire, self._wire, self._management = self._wire, None, None
+        wire, self._wire, management, self._management = self._wire, None, self._management, None
         if wire is not None:
             wire.serve(_unheard, _unheard, _unheard)
+            if management is not None:
+                wire.write(stanzas.answer(management.handled % MODULO))
             wire.write(stanzas.CLOSE)
             wire.close()
         return wire
