@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from lab.load import stanzas
 from lab.load.audience import Audience
+from lab.load.common import Common
 from lab.load.deliveries import Deliveries
 from lab.load.drawing import Kind
 from lab.load.entering import Entering
@@ -17,7 +18,7 @@ from lab.load.recorder import Recorder
 from lab.load.requests import Requests, condition
 from lab.load.rooms import Room
 from lab.load.seeds import chance
-from lab.load.session import Common, Session
+from lab.load.session import Session
 from lab.load.settling import Settlement, closed
 from lab.load.spec import Load, Share
 from lab.load.traffic import parse

@@ -25,9 +25,10 @@ from typing import Any
 from lab.errors import LabError, PeerError
 from lab.load import stanzas
 from lab.load.coming import all_online
+from lab.load.common import Common
 from lab.load.parser import Element
 from lab.load.seeds import chance
-from lab.load.session import Common, Session
+from lab.load.session import Session
 from lab.load.spec import Load
 from lab.load.worker import LONGEST_LINE, decode
 

@@ -21,6 +21,7 @@ from locust.env import Environment
 from locust.stats import RequestStats, StatsEntry
 
 from lab.errors import LabError, PeerError
+from lab.load.audience import PRESENCE
 from lab.load.histogram import BITS
 from lab.load.tally import Tally
 
@@ -87,7 +88,9 @@ def failed(environment: Environment, route: str, error: LabError) -> None:
 
 
 def kind(route: str) -> str:
-    """What stands in Locust's column of methods: "message" for a route of messages, else "request"."""
+    """In Locust's column of methods: "message", "presence" for what contacts are shown, "request" for all else."""
+    if route.startswith(PRESENCE):
+        return PRESENCE.strip()
     return MESSAGE if route in ("local", "room") or "->" in route else REQUEST
 
 
