@@ -188,9 +188,9 @@ class Requests:
 
     async def anew(self, session: Session) -> None:
         """Out and in. Raises PeerError, OSError, TimeoutError; the session then goes on trying."""
-        await session.retire()
-        self.forget(session.number)
         try:
+            await session.retire()
+            self.forget(session.number)
             await session.connect()
         except (PeerError, OSError, TimeoutError) as error:
             session.come_back(str(error))

@@ -138,6 +138,13 @@ async def test_what_a_server_drops_is_lost_all_the_same(null: Null, monkeypatch:
     assert told.result.unaccounted() == {}
 
 
+async def test_an_archive_with_nothing_in_it_is_no_success(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lab.load.filling.EACH", 0)
+    with null_server() as null:
+        tally = (await _carried(null, traffic="archive", arrivals="50/s")).result.routes["archive"]
+    assert (tally.received, tally.bounced["nothing-found"]) == (0, tally.sent)
+
+
 @pytest.mark.parametrize("rest", ["room:size=5", "presence:degree=4", "social", "local", "neighbours"])
 def test_who_goes_and_comes_is_left_alone(null: Null, rest: str) -> None:
     load = null.load("a", "b", users=40, traffic=f"1*logins+1*{rest}")
