@@ -4,7 +4,7 @@
 
 Two Prosody with a direct link as processes, messages across it, with one worker and with two. The unit is CPU seconds
 per 1000 messages delivered, of all workers together: encrypting, decrypting and the questions for device lists are the
-generator's, since people are. Servers are told apart; they carry the questions and eight times the bytes. Compare at
+generator's, since people are. Servers are told apart; they carry the questions and five times the bytes. Compare at
 equal rates only. Ends with 1 if a message was not decrypted.
 """
 

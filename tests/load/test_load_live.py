@@ -120,9 +120,9 @@ async def test_broken_connections_are_resumed_and_nothing_is_lost(load: Load) ->
     assert told.ended["drained"], told.ended
     assert told.result.reconnects == 2 * USERS
     assert (total.sent, total.received, total.lost) == (400, 400, 0)
-    # ejabberd 24.12 now and then delivers one stanza, written once, twice to a user who resumed.
-    assert told.result.routes["b->a"].duplicates == 0
-    assert told.result.routes["a->b"].duplicates <= 4
+    # An ejabberd that is behind takes what its users had written twice when they resume: see docs/servers.md.
+    assert told.result.routes["a->b"].duplicates == 0
+    assert told.result.routes["b->a"].duplicates <= 20
 
 
 async def test_a_server_that_drops_one_message_is_found_out() -> None:
