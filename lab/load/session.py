@@ -102,16 +102,13 @@ class Session:
             self._wire.abort(reason)
 
     def leave(self) -> Wire | None:
-        """Log out; what is unacknowledged by now stays so. Returns what closes by itself then.
-
-        The server is told what has come: else it takes that for lost, keeps it, and hands it to the next load's user.
-        """
+        """Log out; what is unacknowledged by now stays so. Returns what closes by itself then."""
         if self._returning is not None:
             self._returning.cancel()
         wire, self._wire, management, self._management = self._wire, None, self._management, None
         if wire is not None:
             wire.serve(_unheard, _unheard, _unheard)
-            if management is not None:
+            if management is not None:  # or the server keeps what has come, for the next load's user
                 wire.write(stanzas.answer(management.handled % MODULO))
             wire.write(stanzas.CLOSE)
             wire.close()
