@@ -121,6 +121,34 @@ async def test_people_of_two_workers_read_each_other_both_ways(lab: Lab, load: L
         assert outcome.result.total.sent == 40
 
 
+@pytest.mark.containers
+async def test_people_of_two_workers_in_containers_read_each_other() -> None:
+    topology = replace(pair("ejabberd", "prosody"), links=(Link("a", "b", direct=True),))
+    lab = await labs.up(topology, runtime="containers", owned=True)
+    try:
+        async with asyncio.timeout(90):
+            outcome = await conduct(Job(lab.name, ASKED, workers=2), Orders(), lambda _: None)
+    finally:
+        await lab.down()
+    total = outcome.result.total
+    assert outcome.settled and outcome.drained, outcome
+    assert (total.sent, total.received, total.bounced.total()) == (20, 20, 0)
+
+
+@pytest.mark.live
+async def test_a_load_that_is_stopped_while_people_meet_ends_soon(load: Load) -> None:
+    stop, told = asyncio.Event(), Told()
+
+    def tell(event: dict[str, Any]) -> None:
+        told(event)
+        if event["event"] == "progress":
+            stop.set()
+
+    async with asyncio.timeout(15):
+        await run(load, Share(0, 2), tell, stop=stop, drained=stop)
+    assert told.ended["expected"] == 0
+
+
 @pytest.mark.live
 async def test_what_was_tampered_with_is_not_decrypted_and_not_lost(
     load: Load, monkeypatch: pytest.MonkeyPatch
