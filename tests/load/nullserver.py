@@ -13,6 +13,7 @@ It says "ready PORT" on standard output and obeys lines on standard input, answe
     late N                  deliver the next N messages, and say that they cannot be
     keep N                  put the next N messages away until the receiver comes online, though they are
     away                    keep nothing for who is away any more
+    linger                  take 50 ms to answer requests and to end a session, to which messages still go until then
     rosters JSON            who is subscribed to whom: {"load1@a.example": ["load2@a.example"], ...}
     cpu               answers "cpu SECONDS" of this process
     routed            answers "routed N", messages since the start
@@ -65,6 +66,7 @@ class Account:
         self.out: list[bytes] = []
         self.peer: Peer | None = None
         self.available = False
+        self.ending = False  # what comes goes to a session that is about to end
 
 
 class World:
@@ -75,6 +77,7 @@ class World:
         self.peers: set[Peer] = set()
         self.swallow = self.double = self.ignore = self.late = self.keep = 0
         self.routed = 0
+        self.linger = 0.0
         self.rosters: dict[bytes, list[bytes]] = {}
         self.archived: set[bytes] = set()
         self.offline: dict[bytes, list[bytes]] | None = {}  # None: nothing is kept
@@ -260,7 +263,7 @@ class Peer(asyncio.BufferedProtocol):
             if account is None:
                 return
         world.archived.add(bare)
-        if not account.available or world.keep:
+        if (not account.available and not account.ending) or world.keep:
             world.keep = max(0, world.keep - account.available)
             if world.offline is not None:
                 world.offline.setdefault(bare, []).append(stanza)
@@ -288,8 +291,13 @@ class Peer(asyncio.BufferedProtocol):
             account.handled += 1
             self.presence(element)
         elif element.startswith(b"</stream"):
-            account.available = False
-            world.sessions.pop(account.identity, None)
+            account.available, account.ending = False, bool(world.linger)
+            asyncio.get_running_loop().call_later(world.linger, self.end, account)
+
+    def end(self, account: Account) -> None:
+        account.ending = False
+        self.world.sessions.pop(account.identity, None)
+        if not self.transport.is_closing():
             self.write(b"</stream:stream>")
             self.transport.close()
 
@@ -304,7 +312,11 @@ class Peer(asyncio.BufferedProtocol):
             inside = b"<query xmlns='jabber:iq:roster'>%b</query>" % b"".join(items)
         elif b"urn:xmpp:mam:2" in element and bare in world.archived:
             inside = b"<fin xmlns='urn:xmpp:mam:2'><set><first>1</first></set></fin>"
-        send(account, b"<iq type='result' id='%b'>%b</iq>" % (identity, inside))
+        answer = b"<iq type='result' id='%b'>%b</iq>" % (identity, inside)
+        if world.linger:
+            asyncio.get_running_loop().call_later(world.linger, send, account, answer)
+        else:
+            send(account, answer)
 
     def presence(self, element: bytes) -> None:
         account, world = self.account, self.world
@@ -351,6 +363,8 @@ def obey(world: World, line: str) -> str:
         setattr(world, word, int(value))
     elif word == "away":
         world.offline = None
+    elif word == "linger":
+        world.linger = 0.05
     elif word == "rosters":
         world.rosters = {one.encode(): [b.encode() for b in others] for one, others in json.loads(value).items()}
     elif word == "cpu":

@@ -62,6 +62,17 @@ async def test_who_comes_back_gets_what_was_written_meanwhile(null: Null, traffi
     assert result.reconnects == 0, "who logs out and in has lost no connection"
 
 
+@pytest.mark.parametrize("traffic", ["4*neighbours+1*logins:written=1", "4*archive+1*logins"])
+async def test_who_logs_out_waits_for_answers_and_until_the_server_has_ended_the_session(traffic: str) -> None:
+    with null_server() as null:
+        null.obey("linger")
+        told = await _carried(null, traffic=traffic, arrivals="400/s")
+    assert told.ended["drained"], str(told.ended["missing"])
+    total = told.result.total
+    assert (total.lost, total.bounced, total.duplicates) == (0, {}, 0)
+    assert told.result.routes["login"].received > 20
+
+
 async def test_what_a_server_put_away_during_a_login_comes_with_the_next(
     null: Null, monkeypatch: pytest.MonkeyPatch
 ) -> None:
