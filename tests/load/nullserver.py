@@ -13,7 +13,7 @@ It says "ready PORT" on standard output and obeys lines on standard input, answe
     late N                  deliver the next N messages, and say that they cannot be
     keep N                  put the next N messages away until the receiver comes online, though they are
     away                    keep nothing for who is away any more
-    linger                  take 50 ms to answer requests and to end a session, to which messages still go until then
+    linger                  take 150 ms for an answer and 50 to end a session, to which messages still go until then
     rosters JSON            who is subscribed to whom: {"load1@a.example": ["load2@a.example"], ...}
     cpu               answers "cpu SECONDS" of this process
     routed            answers "routed N", messages since the start
@@ -314,7 +314,7 @@ class Peer(asyncio.BufferedProtocol):
             inside = b"<fin xmlns='urn:xmpp:mam:2'><set><first>1</first></set></fin>"
         answer = b"<iq type='result' id='%b'>%b</iq>" % (identity, inside)
         if world.linger:
-            asyncio.get_running_loop().call_later(world.linger, send, account, answer)
+            asyncio.get_running_loop().call_later(3 * world.linger, send, account, answer)
         else:
             send(account, answer)
 
