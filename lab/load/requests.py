@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Coroutine
 from time import perf_counter_ns
 from typing import Any, NamedTuple
@@ -26,7 +26,8 @@ from lab.errors import PeerError
 from lab.load import stanzas
 from lab.load.deliveries import Records
 from lab.load.parser import Element
-from lab.load.session import Session
+from lab.load.session import PATIENCE as RETURNING
+from lab.load.session import POLL, Session
 from lab.load.upload import put
 
 _SECOND = 1e-9  # in ns
@@ -59,8 +60,8 @@ class Requests:
         self._open: dict[str, _Open] = {}
         self._slots: dict[str, asyncio.Future[Element]] = {}
         self._pushes: dict[str, str] = {}  # of a roster's changes: the name to be pushed -> the request
-        self._busy: Counter[int] = Counter()  # by user: requests that a logout must wait for
-        self._idle: dict[int, asyncio.Event] = {}
+        self._asked: defaultdict[int, set[str]] = defaultdict(set)  # by user: what is open, but for logins
+        self._leaving: dict[int, tuple[set[str], asyncio.Event]] = {}  # by user: what a logout waits for
         self._logins: dict[int, asyncio.Lock] = {}
         self.went: set[int] = set()  # who has logged out and in
         self._looks: Counter[int] = Counter()  # by user: at the roster
@@ -90,7 +91,7 @@ class Requests:
         identity = identity or f"{_PREFIX}{self._count:x}-{now:x}"
         self._open[identity] = _Open(kind, user, intended, now)
         if kind != "login":
-            self._busy[user] += 1
+            self._asked[user].add(identity)
         self._records.sent(kind, self._warms_up(intended))
         return identity
 
@@ -105,10 +106,12 @@ class Requests:
             self._records.bounced(one.kind, warmup, condition)
         else:
             self._records.received(one.kind, warmup, (now - one.intended) * _SECOND, (now - one.actual) * _SECOND)
-        if one.kind != "login":
-            self._busy[user] -= 1
-            if not self._busy[user] and user in self._idle:
-                self._idle.pop(user).set()
+        self._asked[user].discard(identity)
+        if user in self._leaving:
+            left, answered = self._leaving[user]
+            left.discard(identity)
+            if not left:
+                answered.set()
         if self.on_done is not None:
             self.on_done(identity)
         return True
@@ -178,13 +181,23 @@ class Requests:
     async def _again(self, session: Session, identity: str) -> None:
         """Log out once all that the user asked for is answered, and back in; one after the other for a user."""
         async with self._logins.setdefault(session.number, asyncio.Lock()):
-            await session.is_online()
-            if self._busy[session.number]:
-                with contextlib.suppress(TimeoutError):  # what has no answer by then will have none
-                    await asyncio.wait_for(self._idle.setdefault(session.number, asyncio.Event()).wait(), PATIENCE)
+            await _online(session)
+            session.pause()
+            await self._answered(session.number)
             self.went.add(session.number)
             await self.anew(session)
             self.ended(session.number, identity)
+
+    async def _answered(self, user: int) -> None:
+        """Return once all that a user has asked for is answered, or will not be."""
+        left, answered = {*self._asked[user]}, asyncio.Event()
+        if left:
+            self._leaving[user] = (left, answered)
+            try:
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(answered.wait(), PATIENCE)
+            finally:
+                del self._leaving[user]
 
     async def anew(self, session: Session) -> None:
         """Out and in. Raises PeerError, OSError, TimeoutError; the session then goes on trying."""
@@ -246,6 +259,15 @@ class Requests:
             self.ended(session.number, identity, "timeout")
         except (PeerError, OSError) as error:
             self.ended(session.number, identity, str(error)[:80])
+
+
+async def _online(session: Session) -> None:
+    """Return once a session whose connection broke is back. Raises PeerError if that takes too long."""
+    deadline = asyncio.get_running_loop().time() + RETURNING
+    while not session.online:
+        if asyncio.get_running_loop().time() > deadline:
+            raise PeerError("not-online")
+        await asyncio.sleep(POLL)
 
 
 def condition(element: Element) -> str:

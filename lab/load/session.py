@@ -53,14 +53,6 @@ class Session:
         """Whether what is sent now goes out now."""
         return self._wire is not None and not self._retiring
 
-    async def is_online(self) -> None:
-        """Return once the session is online. Raises PeerError if that takes too long."""
-        deadline = asyncio.get_running_loop().time() + PATIENCE
-        while not self.online:
-            if asyncio.get_running_loop().time() > deadline:
-                raise PeerError("not-online")
-            await asyncio.sleep(POLL)
-
     @property
     def context(self) -> ssl.SSLContext | None:
         """What TLS connections to the server are made with."""
@@ -114,6 +106,10 @@ class Session:
             wire.close()
         return wire
 
+    def pause(self) -> None:
+        """From now on keep what is sent: the user is about to retire."""
+        self._retiring = True
+
     async def retire(self) -> None:
         """Log out so that all the server had for the user has come; what is sent meanwhile is kept for the return.
 
@@ -121,10 +117,10 @@ class Session:
         that it has that comes behind everything that it sent before. Then our word that we have all of it (XEP-0198
         section 4), or it would come once more. Where the connection breaks meanwhile, `connect` resumes it.
         """
-        wire = self._wire
+        self._retiring, wire = True, self._wire
         if wire is None:
+            self._retiring = False
             return
-        self._retiring = True
         try:
             async with asyncio.timeout(LOGIN_PATIENCE):
                 await self._told(stanzas.UNAVAILABLE)
