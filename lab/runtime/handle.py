@@ -41,7 +41,7 @@ class Lab:
 
     async def states(self) -> dict[str, ServerState]:
         """Each server's process, by server name."""
-        return await self.runtime.states(self.layout, self.plan)
+        return await self.runtime.states(self.layout, self.plan, pids=True)
 
     async def accounts(self, server: str, users: Sequence[str]) -> None:
         """Make accounts on a server, with the lab's password; they can log in once this returns.

@@ -76,7 +76,7 @@ class Processes:
         """Start the service, which starts every server; returns once each has been started."""
         await service.start(layout, claim.descriptors, owned=owned)
 
-    async def states(self, layout: Layout, plan: Plan) -> dict[str, ServerState]:
+    async def states(self, layout: Layout, plan: Plan, *, pids: bool = False) -> dict[str, ServerState]:
         """Each server's process, by name. Raises PeerError if the lab's service is gone."""
         status = await self.status(layout)
         return {name: ServerState(**state) for name, state in status["servers"].items()}

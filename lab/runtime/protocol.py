@@ -90,8 +90,8 @@ class Runtime(Protocol):
         """
         ...
 
-    async def states(self, layout: Layout, plan: Plan) -> dict[str, ServerState]:
-        """Each server's process, by server name."""
+    async def states(self, layout: Layout, plan: Plan, *, pids: bool = False) -> dict[str, ServerState]:
+        """Each server's process, by server name. Its pid is only there with `pids`: an engine is asked for each."""
         ...
 
     async def operate(self, layout: Layout, plan: Plan, server: str, operations: Sequence[Operation]) -> None:

@@ -43,7 +43,7 @@ async def _status(layout: Layout, record: state.Record) -> Status:
     if phase == state.READY:
         plan = files.load(layout.plan.read_text())
         try:
-            states = await named(record.runtime).states(layout, plan)
+            states = await named(record.runtime).states(layout, plan, pids=True)
         except LabError:
             phase = "broken"
     return Status(

@@ -79,6 +79,11 @@ def _knock(host: str, timeout: float) -> None:
 
 def answering() -> str:
     """The version of the engine that answers. Raises MissingError if none does."""
+    return _version(os.environ.get("DOCKER_HOST") or LOCAL)
+
+
+@functools.cache  # one that goes away later is found out by whoever asks it for something
+def _version(host: str) -> str:
     client = connect(_PROBE_TIMEOUT)
     try:
         return str(client.version()["Version"])

@@ -67,9 +67,9 @@ class Containers:
         """Services answer, every server has been started. Raises NotReady."""
         await starting.start(self._engine, layout, plan, progress)
 
-    async def states(self, layout: Layout, plan: Plan) -> dict[str, ServerState]:
+    async def states(self, layout: Layout, plan: Plan, *, pids: bool = False) -> dict[str, ServerState]:
         """Each server's container; one that is gone does not run."""
-        found = await self._engine.call(states.server_states, self._engine.client, layout)
+        found = await self._engine.call(states.server_states, self._engine.client, layout, pids=pids)
         gone = ServerState(running=False, detail="its container is gone")
         inside = [one.spec.name for one in plan.servers if one.spec.software not in provision.ELSEWHERE]
         return {name: found.get(name, gone) for name in inside}

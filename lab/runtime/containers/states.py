@@ -22,19 +22,19 @@ def containers(client: DockerClient, layout: Layout) -> list[dict[str, Any]]:
     return found
 
 
-def server_states(client: DockerClient, layout: Layout) -> dict[str, ServerState]:
-    """Each server's container by the server's name. One question to the engine, and one more for each that runs."""
+def server_states(client: DockerClient, layout: Layout, *, pids: bool = False) -> dict[str, ServerState]:
+    """Each server's container by the server's name. One question to the engine; with `pids` one more for each."""
     states = {}
     for container in containers(client, layout):
         if server := container["Labels"].get(eng.SERVER):
-            states[server] = _state(client, container)
+            states[server] = _state(client, container, pids)
     return states
 
 
-def _state(client: DockerClient, container: dict[str, Any]) -> ServerState:
+def _state(client: DockerClient, container: dict[str, Any], pids: bool) -> ServerState:
     status = str(container["Status"])
     if container["State"] in ("running", "paused", "restarting"):
-        pid = client.api.inspect_container(container["Id"])["State"]["Pid"]
+        pid = client.api.inspect_container(container["Id"])["State"]["Pid"] if pids else None
         return ServerState(running=True, pid=pid or None, detail=status)
     exited = _EXITED.match(status)
     code = int(exited[1]) if exited else None
