@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from lab.errors import UserError
-from lab.load import allowance
+from lab.load import allowance, preparing
 from lab.load.child import carry
 from lab.load.choosing import MODELS, WORKERS_MOST, Test
 from lab.load.following import Follower
@@ -70,11 +70,13 @@ async def find_limit_on(
     check(lab.plan.topology, bounds, str(load.get("traffic", test.name if test.file is None else "")))
     own = {"p99": bounds.p99, "failed": bounds.failed} if judged is None else dict(judged)
     trials = Trials(lab, Job(lab.name, load, workers, None, pin, name=test.name, bounds=own), test, folder, progress)
+    people = preparing.load_on(lab, load)
     progress("waiting for the idle lab's own delays")
     async with LabQuiet(lab) as quiet:
 
         async def settle() -> str:
             progress("waiting until nothing of the last load is left")
+            await preparing.forget(lab, people)
             return await quiet.wait(max(SETTLE, 4 * length))
 
         return await find_limit(lambda rate: trials.measure(rate, model), bounds, around, settle, told)

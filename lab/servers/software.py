@@ -133,6 +133,10 @@ class Software(Protocol):
         """
         ...
 
+    def forget(self, users: Sequence[str]) -> tuple[Operation, ...]:
+        """Operations that empty these people's archives, where a message costs the more the more there are in one."""
+        ...
+
     def flush(self) -> tuple[Operation, ...]:
         """Operations after which the server's files hold all that it has been given to keep."""
         ...

@@ -49,6 +49,10 @@ class UnknownSoftware:
         """Nothing is known of how it keeps things."""
         return ()
 
+    def forget(self, users: Sequence[str]) -> tuple[Operation, ...]:
+        """Nothing is known of how it keeps things."""
+        return ()
+
     def flush(self) -> tuple[Operation, ...]:
         """Nothing is known of how it keeps things."""
         return ()

@@ -96,3 +96,18 @@ async def test_nothing_and_the_machine_are_named(tmp_path: Path) -> None:
             busy = await trials.measure(20, "constant")
     assert busy.around["machine"] >= 0.9 * len(os.sched_getaffinity(0))
     assert limiting_part(busy.result, surroundings(lab.plan), busy.around)[0] == "machine"
+
+
+async def test_what_ejabberd_has_archived_is_forgotten_between_trials(tmp_path: Path) -> None:
+    """It reads a person's archive for each message to them: the same load costs more each time, until it is emptied."""
+    async with up(pair("ejabberd", "ejabberd"), "processes") as lab:
+        asked = {**LOAD, "seconds": 3.0, "warmup": 0.0}
+        trials = Trials(lab, Job(lab.name, asked, 1, None), LoadTest("neighbours"), tmp_path, lambda text: None)
+        spent = []
+        for trial in range(3):
+            if trial == 2:
+                await preparing.forget(lab, preparing.load_on(lab, asked))
+            used = (await trials.measure(250, "constant")).result.used()
+            spent.append(used["a"] + used["b"])
+    assert spent[1] > 1.2 * spent[0], "archives made no difference: the test shows nothing"
+    assert spent[2] < 0.8 * spent[1], spent

@@ -146,3 +146,9 @@ def test_places_find_each_store_once(tmp_path: Path):
         assert found["archive"] == archives
         assert not found["archive"] & found["store"]
         assert any("offline" in each for each in found["store"])
+
+
+def test_archives_are_emptied_where_they_make_a_server_slow():
+    (call,) = software("ejabberd").forget(["load1", "load2"])
+    assert (call.socket, call.path, json.loads(call.body)) == ("api.sock", "/forget", ["load1", "load2"])
+    assert software("prosody").forget(["load1"]) == ()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 
 from lab.servers.common import hint, with_subdomains
@@ -72,6 +73,10 @@ class Ejabberd:
     def rosters(self, domain: str, rosters: Mapping[str, Sequence[str]]) -> tuple[Operation, ...]:
         """One call to the lab's module."""
         return (HttpCall(SOCKET, "/rosters", rosters_json(rosters)),)
+
+    def forget(self, users: Sequence[str]) -> tuple[Operation, ...]:
+        """One call to the lab's module. A person's archive is a bag in dets, which is read whole for each message."""
+        return (HttpCall(SOCKET, "/forget", json.dumps(list(users))),)
 
     def flush(self) -> tuple[Operation, ...]:
         """One call to the lab's module: mnesia by itself writes seconds later."""

@@ -4,7 +4,8 @@
 %% 0600, that takes POST /accounts over HTTP; POST /flush writes down what mnesia keeps in memory). Both are JSON:
 %%   {"iterations": 4096, "salt": base64, "stored_key": base64, "server_key": base64, "users": ["user1", ...]}
 %% with the keys of SCRAM-SHA-1, one set for all. POST /rosters takes {"user1": ["user2@b.test", ...], ...}: whole
-%% rosters of people who are not online, each contact subscribed both ways (RFC 6121 section 3). ejabberd's own listener is not used: it gives a Unix socket its
+%% rosters of people who are not online, each contact subscribed both ways (RFC 6121 section 3). POST /forget takes
+%% ["user1", ...] and empties their archives. ejabberd's own listener is not used: it gives a Unix socket its
 %% name only after five seconds.
 -module(mod_lab_accounts).
 -behaviour(gen_mod).
@@ -62,6 +63,9 @@ roster({User, Host} = Us, Contacts) ->
         mnesia:write(#roster{usj = {User, Host, Jid}, us = Us, jid = Jid, subscription = both, ask = none})
     end, Contacts).
 
+forget(Host, Text) ->
+    lists:foreach(fun(User) -> ok = mnesia:dirty_delete(archive_msg, {jid:nodeprep(User), Host}) end, json:decode(Text)).
+
 listen(Host, Path) ->
     Self = self(),
     {Pid, Watch} = spawn_monitor(fun() ->
@@ -105,8 +109,9 @@ content_length(Socket, Length) ->
 
 answer(Host, {'POST', <<"/accounts">>, Body}) -> ok = store(Host, Body), {<<"200 OK">>, <<"ok\n">>};
 answer(Host, {'POST', <<"/rosters">>, Body}) -> ok = rosters(Host, Body), {<<"200 OK">>, <<"ok\n">>};
+answer(Host, {'POST', <<"/forget">>, Body}) -> ok = forget(Host, Body), {<<"200 OK">>, <<"ok\n">>};
 answer(_Host, {'POST', <<"/flush">>, _}) -> flush(), {<<"200 OK">>, <<"ok\n">>};
-answer(_Host, _) -> {<<"404 Not Found">>, <<"POST /accounts, /rosters or /flush\n">>}.
+answer(_Host, _) -> {<<"404 Not Found">>, <<"POST /accounts, /rosters, /forget or /flush\n">>}.
 
 %% The log into the tables, then the tables (archives are dets files, which wait three seconds) into their files.
 flush() ->
