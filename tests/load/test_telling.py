@@ -1,4 +1,4 @@
-"""Reports and comparisons of folders: what was kept is told, and what a reader must know first."""
+"""Reports of folders: what was kept is told, and what a reader must know first."""
 
 from __future__ import annotations
 
@@ -7,16 +7,12 @@ from pathlib import Path
 import pytest
 
 from lab.errors import UserError
-from lab.load.comparing import differences, rows
 from lab.load.conductor import Outcome
 from lab.load.job import Job
 from lab.load.keeping import Keeper, Kept, read
 from lab.load.results import Result, Usage
 from lab.load.telling import report
-from lab.topology.spec import Topology
 from tests.load.synthetic import result
-
-ONE = Topology("one", "", (), ())
 
 
 def kept(folder: Path, outcome: Outcome, **load: object) -> Kept:
@@ -60,18 +56,3 @@ def test_a_load_that_measured_nothing_says_so(tmp_path: Path) -> None:
 def test_only_a_loads_folder_is_read(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="not the folder of a load"):
         read(tmp_path)
-
-
-def test_two_loads_are_set_side_by_side(tmp_path: Path) -> None:
-    first = kept(tmp_path / "1", Outcome(result(100, 0.05, cores={"a": 0.5})), users=5, body=64)
-    second = kept(tmp_path / "2", Outcome(result(100, 0.1, worker=0.95, cores={"a": 0.25})), users=6, body=64)
-    found = {row["figure"]: row for row in rows(first, second)}
-    assert found["received per s"]["change_percent"] == 0.0
-    assert found["p99 ms"]["change_percent"] == pytest.approx(100, abs=1)
-    assert found["a: CPU s per 1000"]["change_percent"] == -50.0
-    assert found["lost %"]["change_percent"] is None
-    said = differences(first, second, (ONE, ONE))
-    assert said[0] == "users: 5 and 6"
-    assert said[1].startswith("in the second the generator was the limit")
-    assert len(said) == 2
-    assert differences(first, first, (ONE, ONE)) == []
