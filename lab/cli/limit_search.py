@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING, Any
 
 from lab.errors import UserError
@@ -100,7 +101,7 @@ def _text(limit: Limit, folder: Path) -> str:
 
     rows = [
         [f"{trial.rate:.0f}/s", "yes" if trial.holds else "no", f"{trial.result.rate:.0f}/s",
-         f"{1000 * trial.result.total.intended.percentile(99):.1f}", "; ".join([*trial.misses, *_began(trial)])]
+         f"{1000 * trial.result.total.intended.percentile(99):.1f}", _misses(trial)]
         for trial in limit.trials
     ]  # fmt: skip
     found = f"The highest rate that holds is {limit.rate:.0f}/s" if limit.rate else "No rate holds"
@@ -111,5 +112,7 @@ def _text(limit: Limit, folder: Path) -> str:
     return f"{table(['rate', 'holds', 'received', 'p99 ms', 'misses'], rows)}\n\n{said}\n{folder}"
 
 
-def _began(trial: Trial) -> list[str]:
-    return [f"it began with a backlog: {trial.backlog}"] if trial.backlog else []
+def _misses(trial: Trial) -> str:
+    """In short; limit.json has the whole sentences."""
+    said = [re.split("[,:]", miss)[0] for miss in trial.misses]
+    return "; ".join([*said, *(["it began with a backlog"] if trial.backlog else [])])

@@ -10,12 +10,13 @@ from types import SimpleNamespace
 
 import pytest
 
+from lab.cli.limit_search import _data, _text
 from lab.errors import UserError
 from lab.load.conductor import Conductor, Orders
 from lab.load.crew import Crew
 from lab.load.judging import BUSY
 from lab.load.limiting import Surroundings, limiting_part
-from lab.load.limits import Bounds
+from lab.load.limits import Bounds, Trial, so_far
 from lab.load.searching import Around, check, find_limit_on, surroundings
 from lab.load.spec import Share
 from lab.load.watching import Watch
@@ -24,6 +25,7 @@ from lab.runtime.pipes import spawn_agent
 from lab.runtime.protocol import Pipes
 from lab.topology.spec import Conditions, Link, Server, Topology
 from tests.load.null import ROOT, null_server
+from tests.load.synthetic import result
 
 
 def _plan(*conditions: Conditions) -> SimpleNamespace:
@@ -91,3 +93,26 @@ async def test_a_generator_that_is_asked_for_more_than_it_can_is_named() -> None
         pytest.skip("the machine is busy with other things")
     assert part == "generator", why
     assert "take more workers, or a lower rate" in why
+
+
+def test_what_a_search_found_is_told_in_short_and_kept_whole(tmp_path: Path) -> None:
+    slow = Trial(200, ("p99 was 771.1 ms, at most 200 ms are asked for",), True, result(200, 0.771))
+    late = Trial(
+        150,
+        ("the generator was 24.1 ms late in 1 % of its ticks of 5 ms, and delays hold that",),
+        False,
+        result(150, 0.1),
+    )
+    behind = Trial(120, (), False, result(120, 0.1), backlog="after 60 s of waiting a message over a->b took 3 s")
+    limit = so_far([slow, late, behind], "backlog", "3 runs at 150/s began with a backlog")
+    lines = _text(limit, tmp_path).splitlines()
+    assert lines[1].endswith("  p99 was 771.1 ms")
+    assert lines[2].endswith("the generator was 24.1 ms late in 1 % of its ticks of 5 ms")
+    assert lines[3].endswith("it began with a backlog")
+    assert (
+        "The highest rate that holds is 120/s, as far as the search came. What was the limit: backlog: 3 runs"
+        in lines[5]
+    )
+    (_, second, third) = _data(limit)["trials"]
+    assert second["misses"] == list(late.misses)
+    assert third["backlog"] == behind.backlog
