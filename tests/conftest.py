@@ -1,8 +1,16 @@
-"""What every test shares: where the engine is missing, container tests are counted skips, and in CI failures."""
+"""What every test shares.
 
+Where the engine is missing, container tests are counted skips, and in CI failures. Where several processes run tests
+side by side (pytest-xdist), one that is marked `alone` has the machine to itself.
+"""
+
+import contextlib
+import fcntl
 import functools
 import os
 import signal
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -29,3 +37,21 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         if os.environ.get("CI"):
             pytest.fail(f"CI without a container engine judges nothing: {problem}", pytrace=False)
         pytest.skip(f"no container engine: {problem}")
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    """Outside of everything, timeouts too: a test that waits for its turn does nothing yet."""
+    with _turn(alone=item.get_closest_marker("alone") is not None):
+        return (yield)
+
+
+@contextlib.contextmanager
+def _turn(*, alone: bool) -> Iterator[None]:
+    """Held by many, or by one; who waits to be alone keeps others from beginning anew. Two files serve as the locks."""
+    here = Path(__file__)
+    with here.open() as door, (here.parent.parent / "pyproject.toml").open() as room:
+        fcntl.flock(door, fcntl.LOCK_EX)
+        fcntl.flock(room, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
+        fcntl.flock(door, fcntl.LOCK_UN)
+        yield

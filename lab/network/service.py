@@ -28,6 +28,7 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import uvloop
@@ -72,7 +73,7 @@ class Service:
             (relay.source, relay.target): Wire(relay.conditions, f"{relay.source} {relay.target}")
             for relay in plan.relays
         }
-        targets = {relay.to: Target(relay.to) for relay in plan.relays}
+        targets = {relay.to: Target(relay.to, self._there(relay.target)) for relay in plan.relays}
         self.relays = {
             (relay.source, relay.target): Relay(
                 relay,
@@ -86,6 +87,13 @@ class Service:
         self.unreachable = Ear(plan.services, UNREACHABLE_PORT, asyncio.Protocol, "the port that never answers")
         self.children = Children(layout, plan.servers if plan.ground.runtime == "processes" else ())
         self.control = ControlServer(layout.control, Operations(self, self.stopping.set).handlers())
+
+    def _there(self, server: str) -> Callable[[], bool]:
+        """Whether a server has its address: on loopback always, in a container of the lab's own from its start on."""
+        elsewhere = self.plan.server(server).spec.software in ("external", "scripted")
+        if self.plan.ground.runtime == "processes" or elsewhere:
+            return lambda: True
+        return (self.layout.started / server).exists
 
     async def start(self) -> None:
         """Return once names and links work, control answers and every server has been started.

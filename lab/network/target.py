@@ -3,6 +3,9 @@
 Servers start at the same time and find each other before all of them listen. A caller that met a refusal then
 would wait through its own retry, so a relay holds the caller instead. Once a server has been reached, nothing
 is softened any more: what does not answer in DIAL_LIMIT seconds, or refuses, is a failure that the caller sees.
+
+An address that nobody has yet is not dialled: the kernel asks the network for its owner once a second and no more often
+(RFC 1122 section 2.3.2.1), so one try too early holds up the first connection for the rest of that second.
 """
 
 from __future__ import annotations
@@ -23,8 +26,9 @@ P = TypeVar("P", bound=asyncio.BaseProtocol)
 class Target:
     """One server's federation port, shared by every relay that leads there."""
 
-    def __init__(self, address: tuple[str, int]) -> None:
-        self.address = address
+    def __init__(self, address: tuple[str, int], there: Callable[[], bool] = lambda: True) -> None:
+        """`there` tells whether somebody has the address already."""
+        self.address, self._there = address, there
         self.reached = False  # it has accepted a connection at least once
         self._search: asyncio.Task[None] | None = None
         self._waiting = 0
@@ -59,7 +63,7 @@ class Target:
 
     async def _look(self) -> None:
         while not self.reached:
-            self._first = await self._connected()
+            self._first = await self._connected() if self._there() else None
             self.reached = self._first is not None
             if not self.reached:
                 await asyncio.sleep(FIRST_DIAL_PAUSE)

@@ -117,6 +117,11 @@ class Layout:
         """The folder of the lab's certificate authority."""
         return self.root / "authority"
 
+    @property
+    def started(self) -> Path:
+        """In what the services see of a lab of containers: a file for each server that has got its address."""
+        return self.root / "started"
+
     def server(self, name: str) -> Path:
         """A server's folder, as the host sees it."""
         return self.root / "servers" / name

@@ -11,7 +11,7 @@ from lab.judged import run_scenario
 from lab.report import load as read_record
 from lab.runner.scenarios import info_of
 
-pytestmark = pytest.mark.live
+pytestmark = [pytest.mark.live, pytest.mark.alone]
 
 MESSAGES = 40
 ASKED = 0.050  # seconds

@@ -22,7 +22,7 @@ from lab.runtime.handle import Lab
 from lab.topology import files
 from tests.runtime.helpers import pair
 
-pytestmark = pytest.mark.live
+pytestmark = [pytest.mark.live, pytest.mark.alone]
 
 #: Bytes a second and direction: about 140 messages.
 NARROW = """

@@ -71,6 +71,7 @@ def test_what_was_busy_around_counts_in_the_steady_state_only() -> None:
     assert around.cores() == {"machine": 1.5}
 
 
+@pytest.mark.alone
 async def test_a_generator_that_is_asked_for_more_than_it_can_is_named() -> None:
     """A real worker before a server that does nothing: what it cannot write is not the server's fault."""
     told, around = [], Around()

@@ -51,6 +51,7 @@ async def start(engine: Engine, layout: Layout, plan: Plan, progress: Progress) 
 
     def run(spec: Spec) -> None:
         client.api.start(create(client, spec, network))
+        (_seen_by_services(layout).started / spec.labels[eng.SERVER]).touch()
         told()
 
     services = services_spec(layout, plan, python_recipe().tag, libraries)
@@ -84,16 +85,22 @@ def write_shared(layout: Layout, plan: Plan) -> None:
     resolver = layout.root / RESOLV
     resolver.write_text(_RESOLVER.format(plan.services))
     resolver.chmod(0o644)
-    services = layout.root / SERVICES
+    services, started = layout.root / SERVICES, _seen_by_services(layout).started
     services.mkdir(mode=0o700)
+    started.mkdir(mode=0o700)
     (services / layout.plan.name).write_bytes(layout.plan.read_bytes())
     for path in (layout.control, layout.service_log, layout.service, layout.service_lock):
         path.symlink_to(Path(SERVICES) / path.name)
     people = layout.root / "people"
     people.mkdir(mode=0o700, exist_ok=True)
     if os.geteuid() == 0:
-        for folder in (services, services / layout.plan.name, people):
+        for folder in (services, services / layout.plan.name, started, people):
             os.chown(folder, SERVER_UID, SERVER_UID)
+
+
+def _seen_by_services(layout: Layout) -> Layout:
+    """The lab's folder as its services have it."""
+    return Layout(layout.root / SERVICES)
 
 
 async def _start_services(engine: Engine, layout: Layout, spec: Spec, network: str) -> None:
