@@ -31,6 +31,9 @@ COLLECTING = 16
 POLL = 0.02  # seconds between two looks
 
 
+_MESSAGE = Kind.MESSAGE  # looked up once: asking the class for it costs as much as a call
+
+
 class Acts:
     """Of one worker; `on_gone` gets the address of a user who cannot come back, and why."""
 
@@ -89,7 +92,7 @@ class Acts:
         """Do one act that was due at `intended`; what its end will be known by, see lab.load.turns."""
         kind, sender, receiver, size = self.picker.next()
         session = self.sessions[sender]
-        if kind is Kind.MESSAGE:
+        if kind is _MESSAGE:
             identity = self.deliveries.write(sender, receiver, intended)
             session.send(self._to[receiver] + identity + self._rest)
             return (sender, intended)

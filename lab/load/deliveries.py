@@ -100,7 +100,9 @@ class Deliveries:
         flags, sender, target, number, intended, late = fields
         if flags & stanzas.ANSWER:
             return fields if sender == receiver else None
-        if intended < self._begin or not self._is_for(receiver, flags, sender, target):
+        if intended < self._begin:
+            return None
+        if (target != receiver or flags & PRESENCES) and not self._is_for(receiver, flags, sender, target):
             return None
         age = (perf_counter_ns() - intended) * _SECOND
         who = receiver if flags & _SEVERAL else None

@@ -98,13 +98,13 @@ class Parser:
 
     def feed(self, data: bytes | memoryview) -> None:
         """Take what has arrived. Raises PeerError for what is not a stream of XML."""
-        at = 0
+        at, size = 0, len(data)
         while self._between and (plain := _PLAIN.match(data, at)):
             at = plain.end()
             identity = plain[1]
             self._on_message({"id": identity[1:-1].decode()} if identity else {})
-        if at == len(data):
-            return
+            if at == size:
+                return
         data = data[at:]
         try:
             self._expat.Parse(data, False)

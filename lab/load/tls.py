@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Callable
-from typing import cast
 
 #: Larger than a TLS record (16 KiB, RFC 8446 section 5.1): one read takes several small ones.
 _BUFFER = bytearray(64 * 1024)
 _VIEW = memoryview(_BUFFER)
+_SIZE = len(_BUFFER)
 
 
 def client_context(authority: str) -> ssl.SSLContext:
@@ -69,13 +69,14 @@ class Tls:
             if not self.established or not incoming.pending:
                 return
         try:
-            while count := cast(int, read(len(_BUFFER), _BUFFER)):  # with a buffer it gives a count
-                deliver(_VIEW[:count])
+            while count := read(_SIZE, _BUFFER):  # with a buffer it gives a count
+                deliver(_VIEW[:count])  # type: ignore[index]
                 if not incoming.pending:  # nor is there a rest in OpenSSL: a read takes a record whole
                     break
         except (ssl.SSLWantReadError, ssl.SSLZeroReturnError):
             pass
-        self._flush()
+        if self._outgoing.pending:
+            self._flush()
 
     def send(self, data: bytes) -> None:
         """Encrypt plain text."""

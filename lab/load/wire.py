@@ -23,11 +23,12 @@ _VIEW = memoryview(_BUFFER)
 class Wire(asyncio.BufferedProtocol):
     """A TCP connection that carries one XML stream after the other."""
 
-    __slots__ = ("_elements", "_lost", "_parser", "_tls", "_transport", "_waiter", "closed", "reason")
+    __slots__ = ("_deliver", "_elements", "_lost", "_parser", "_tls", "_transport", "_waiter", "closed", "reason")
 
     def __init__(self) -> None:
         self._transport: asyncio.Transport | None = None
         self._parser: Parser | None = None
+        self._deliver: Callable[[memoryview], None] = _dropped
         self._tls: Tls | None = None
         self._waiter: asyncio.Future[None] | None = None
         self._elements: deque[Element] | None = deque()
@@ -40,7 +41,7 @@ class Wire(asyncio.BufferedProtocol):
     async def secure(self, context: ssl.SSLContext, name: str) -> None:
         """Shake hands; returns once what is written is encrypted. Raises PeerError."""
         assert self._transport is not None
-        self._parser = None
+        self._parser, self._deliver = None, _dropped
         self._tls = tls = Tls(context, self._transport.write, server_name=name)
         tls.shake()
         while not tls.established:
@@ -49,6 +50,7 @@ class Wire(asyncio.BufferedProtocol):
     def open(self, header: bytes) -> None:
         """Begin a new stream."""
         self._parser = Parser(self._message, self._element, self._end)
+        self._deliver = self._parser.feed  # the wire's own bound method: a lookup and a call less for each piece
         self._elements = deque()
         self.write(header)
 
@@ -84,8 +86,12 @@ class Wire(asyncio.BufferedProtocol):
 
     def write(self, data: bytes) -> None:
         """Send; what is written after the end is dropped (stream management knows it)."""
-        if not self.closed:
-            (self._transport.write if self._tls is None else self._tls.send)(data)  # type: ignore[union-attr]
+        if self.closed:
+            return
+        if self._tls is not None:
+            self._tls.send(data)
+        else:
+            self._transport.write(data)  # type: ignore[union-attr]
 
     def close(self) -> None:
         """End the connection once all is written; nothing comes from it any more."""
@@ -112,14 +118,15 @@ class Wire(asyncio.BufferedProtocol):
         """Called by the loop: `nbytes` have come."""
         try:
             if self._tls is None:
-                self._feed(_VIEW[:nbytes])
+                self._deliver(_VIEW[:nbytes])
             else:
-                self._tls.receive(_VIEW[:nbytes], self._feed)
+                self._tls.receive(_VIEW[:nbytes], self._deliver)
         except PeerError as error:
             self.abort(str(error))
         except ssl.SSLError as error:
             self.abort(f"TLS: {error.reason or error}")
-        self._wake()
+        if self._waiter is not None:
+            self._wake()
 
     def eof_received(self) -> None:
         """Called by the loop: the server closed; so do we."""
@@ -136,10 +143,6 @@ class Wire(asyncio.BufferedProtocol):
             self._lost(self.reason)
 
     # -- inside
-
-    def _feed(self, data: memoryview) -> None:
-        if self._parser is not None:
-            self._parser.feed(data)
 
     def _element(self, element: Element) -> None:
         if self._elements is not None:
@@ -163,6 +166,10 @@ class Wire(asyncio.BufferedProtocol):
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
+
+
+def _dropped(_: memoryview) -> None:
+    """Bytes that come while no stream is open."""
 
 
 def _condition(error: Element) -> str:
