@@ -61,7 +61,7 @@ async def ours(lab: Lab, folder: Path, **more: object) -> Result:
 
 
 def theirs(lab: Lab, rate: float) -> tuple[float, float]:
-    """Messages a second that came to tsung's users, and their mean delay in seconds; none where not all came to write."""
+    """Messages a second that came to tsung's users, and their mean delay in seconds; none if not all write."""
     (there,) = endpoints(lab.plan, "direct")
     with Tsung(Target(there.host, there.port, "direct", there.domain, lab.password), USERS, rate) as tsung:
         deadline = time.monotonic() + 20 + USERS / 50 + INTERVAL * (JUDGED + 2)
