@@ -6,6 +6,7 @@ ends, so that it never outlives us, whatever ends us.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import sys
@@ -67,6 +68,9 @@ class Conductor:
             self._in.flush()
         except (BrokenPipeError, ValueError):  # it has ended: its last event, or the lack of it, tells why
             return
+        except OSError as error:  # the same, told by gevent's files once they are closed
+            if error.errno != errno.EBADF:
+                raise
 
     def _read(self) -> None:
         last = None
