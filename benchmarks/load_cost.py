@@ -16,7 +16,7 @@ import sys
 from _load import Aims, Worker, median, null_server, window
 from _tsung import Target, Tsung
 
-from tests.load.nullserver import PASSWORD
+from tests.load.nullstream import PASSWORD
 
 QUICK = "--quick" in sys.argv
 ROUNDS, SECONDS = (1, 3.0) if QUICK else (3, 8.0)

@@ -70,7 +70,10 @@ class Session:
         """Send a stanza, or keep it until the session is online again."""
         if self._retiring:
             self._kept.append(stanza)
-            return
+        else:
+            self._put(stanza)
+
+    def _put(self, stanza: bytes) -> None:
         wire, management = self._wire, self._management
         if management is not None:
             if management.sent(stanza) and wire is not None:
@@ -79,12 +82,6 @@ class Session:
             self._kept.append(stanza)
         if wire is not None:
             wire.write(stanza)
-
-    def _put(self, stanza: bytes) -> None:
-        """Send also while retiring."""
-        retiring, self._retiring = self._retiring, False
-        self.send(stanza)
-        self._retiring = retiring
 
     def ask(self) -> None:
         """Ask the server what it has, if something is unacknowledged. To be called now and then."""

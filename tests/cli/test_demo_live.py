@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import re
 import signal
 import subprocess
@@ -18,6 +17,7 @@ from lab.cli.performance import Outcome
 from lab.load.keeping import read
 from lab.plan.layout import home
 from lab.topology.files import load
+from tests.cli.leftovers import left
 
 #: The verb with a load of another length: ten seconds are for people.
 DEMO = "import sys; from lab.cli import demo; demo.LENGTH = sys.argv.pop(1); from lab.cli import main; sys.exit(main())"
@@ -74,19 +74,9 @@ def test_an_interrupted_demo_has_a_page_of_what_was_measured(tmp_path: Path, num
     assert "UNKNOWN" in page.read_text() and page.read_text().count("<svg") == 7
     assert not _labs() - before
     deadline = time.monotonic() + 20
-    while _left(tmp_path):
-        assert time.monotonic() < deadline, f"still there: {_left(tmp_path)}"
+    while left(tmp_path):
+        assert time.monotonic() < deadline, f"still there: {left(tmp_path)}"
         time.sleep(0.05)
-
-
-def _left(folder: Path) -> list[str]:
-    """Processes that were started in that folder."""
-    found = []
-    for entry in Path("/proc").glob("[0-9]*/cwd"):
-        with contextlib.suppress(OSError):  # gone, or somebody else's
-            if entry.readlink() == folder:
-                found.append(entry.parent.name)
-    return found
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import signal
 import subprocess
@@ -14,6 +13,7 @@ import pytest
 
 from lab.load.keeping import read
 from lab.plan.layout import home
+from tests.cli.leftovers import left
 
 pytestmark = pytest.mark.live
 
@@ -91,7 +91,7 @@ def test_an_interrupted_load_writes_its_report_and_leaves_nothing(
         assert process.returncode == 128 + number
         assert "Interrupted: " in told
         assert kept.result.total.sent == kept.result.total.received, "it was ended, and not drained"
-    _until(lambda: not _left(tmp_path))
+    _until(lambda: not left(tmp_path))
 
 
 def _until(condition: object, within: float = 40.0) -> None:
@@ -99,16 +99,6 @@ def _until(condition: object, within: float = 40.0) -> None:
     while not condition():
         assert time.monotonic() < deadline, "it did not come true in time"
         time.sleep(0.05)
-
-
-def _left(folder: Path) -> list[str]:
-    """Processes that were started in that folder."""
-    found = []
-    for entry in Path("/proc").glob("[0-9]*/cwd"):
-        with contextlib.suppress(OSError):  # gone, or somebody else's
-            if entry.readlink() == folder:
-                found.append(entry.parent.name)
-    return found
 
 
 @pytest.mark.alone

@@ -16,7 +16,7 @@ from lab.load.spec import Endpoint, Load
 from lab.network.authority import Authority
 from lab.plan.model import CertificateRequest
 from lab.topology.spec import Certificate
-from tests.load.nullserver import PASSWORD
+from tests.load.nullstream import PASSWORD
 
 ROOT = Path(__file__).resolve().parents[2]
 HOST = "127.0.0.1"

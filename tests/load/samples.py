@@ -17,6 +17,16 @@ LOAD = Load(
     warmup=2.0,
 )
 
+#: Of one person on each of two servers that nobody runs: for workers that are played.
+NOBODYS = Load(
+    (Endpoint("a", "a.lab", "127.0.0.1", neighbours=("b",)), Endpoint("b", "b.lab", "127.0.0.2", neighbours=("a",))),
+    users=2,
+    password="x",
+    authority="",
+    seconds=5.0,
+    warmup=0.0,
+)
+
 
 class Clock:
     """Stands still unless moved."""

@@ -22,21 +22,14 @@ from lab.load.conductor import Conductor, Orders, Outcome
 from lab.load.crew import Crew
 from lab.load.deliveries import Deliveries
 from lab.load.results import merge
-from lab.load.spec import Endpoint, Load, Share
+from lab.load.spec import Load, Share
 from lab.load.watching import Watch
 from lab.runtime.pipes import spawn_agent
 from lab.runtime.protocol import Pipes
 from tests.load.null import ROOT, Null, null_server
+from tests.load.samples import NOBODYS
 
 QUICK = {"users": 12, "arrivals": "400/s", "seconds": 0.6, "warmup": 0.2, "login_rate": 1000.0}
-NOBODYS = Load(
-    (Endpoint("a", "a.lab", "127.0.0.1", neighbours=("b",)), Endpoint("b", "b.lab", "127.0.0.2", neighbours=("a",))),
-    users=2,
-    password="x",
-    authority="",
-    seconds=5.0,
-    warmup=0.0,
-)
 ALL = ["connected", {"wait": "go"}, "sample", {"wait": "drained"}, "ended"]
 
 

@@ -16,23 +16,16 @@ from lab.load.crew import Crew
 from lab.load.job import Job
 from lab.load.keeping import Keeper
 from lab.load.parts import LAST, Parts
-from lab.load.spec import Endpoint, Load, Share
+from lab.load.spec import Share
 from lab.load.tally import Tally
 from lab.load.watching import Watch
 from lab.runtime.pipes import spawn_agent
 from lab.runtime.protocol import Pipes
 from tests.load import fakeworker
 from tests.load.null import ROOT, Null, null_server
+from tests.load.samples import NOBODYS
 
 QUICK = {"users": 13, "arrivals": "400/s", "seconds": 0.6, "warmup": 0.2, "login_rate": 1000.0}
-NOBODYS = Load(
-    (Endpoint("a", "a.lab", "127.0.0.1", neighbours=("b",)), Endpoint("b", "b.lab", "127.0.0.2", neighbours=("a",))),
-    users=2,
-    password="x",
-    authority="",
-    seconds=5.0,
-    warmup=0.0,
-)
 PAIR = "1"  # of user 0, who is part 0's, and user 1, who is part 1's: flags and sender 0, target 1
 RESULT = {"event": "result", "interrupted": "", "drained": True, "whole": True, "missing": [], "generators": {}}
 
