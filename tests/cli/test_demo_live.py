@@ -34,6 +34,7 @@ def _labs() -> set[str]:
 
 
 @pytest.mark.live
+@pytest.mark.alone
 @pytest.mark.parametrize("runtime", RUNTIMES)
 def test_a_demo_ends_with_three_verdicts_and_the_page(tmp_path: Path, runtime: str) -> None:
     before = _labs()
@@ -57,6 +58,7 @@ def test_a_demo_ends_with_three_verdicts_and_the_page(tmp_path: Path, runtime: s
 
 
 @pytest.mark.live
+@pytest.mark.alone
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_demo_has_a_page_of_what_was_measured(tmp_path: Path, number: signal.Signals) -> None:
     before = _labs()
