@@ -102,9 +102,11 @@ def hand(servers: int, *, tuned: bool = False) -> Cost:
     layout = Layout.of(f"bench-hand-{os.getpid()}")
     state.make_root(layout)
     processes: list[subprocess.Popen[bytes]] = []
-    claim = asyncio.run(labs.choose("processes").claim(layout, load(f"ring:{servers}").servers))
+    runtime, topology = labs.choose("processes"), load(f"ring:{servers}")
+    claim = asyncio.run(runtime.claim(layout, topology.servers))
     try:
-        plan = bare(build(load(f"ring:{servers}"), claim.ground), tuned)
+        ground = asyncio.run(runtime.ground(layout, topology.servers, claim))
+        plan = bare(build(topology, ground), tuned)
         folders.write_servers(layout, plan, folders.draw_secret(layout)[1], folders.draw_authority(layout))
         start, before = time.monotonic(), time.process_time()
         for server in plan.servers:

@@ -178,7 +178,7 @@ async def _bring_up(
             await runtime.prepare(topology.servers, progress)
             (password, keys), authority = folders.draw_secret(layout), folders.draw_authority(layout)
             claim = await claiming
-            plan = build(topology, claim.ground)
+            plan = build(topology, await runtime.ground(layout, topology.servers, claim))
             write_private(layout.plan, files.dump(plan))
             folders.write_servers(layout, plan, keys, authority)
             progress(f"starting {len(plan.servers)} servers ({runtime.name})")

@@ -60,17 +60,20 @@ class Processes:
 
     async def claim(self, layout: Layout, servers: Sequence[Server], *, owned: bool = False) -> Claim:
         """Take a 127.S.0.0/16, which ends with us unless a service gets it. Raises MissingError if there is none."""
-        made = {release: trees.tree_path(release, await packages.architecture()) for release in _releases(servers)}
         network, holder = claims.claim_network(len(servers))
-        ground = Ground(
+        return Claim(network, (holder.fileno(),), holder.close)
+
+    async def ground(self, layout: Layout, servers: Sequence[Server], claim: Claim) -> Ground:
+        """Programs lie in the cache's trees. Raises MissingError where they do not."""
+        made = {release: trees.tree_path(release, await packages.architecture()) for release in _releases(servers)}
+        return Ground(
             runtime=self.name,
-            network=network,
+            network=claim.network,
             folders=str(layout.root / "servers" / "{server}"),
             prefixes=tuple(sorted(_prefixes(servers, made).items())),
             modules=str(trees.modules_folder(made) / "{software}"),
             libraries=packages.triplet(next(iter(made.values()))) if made else "",
         )
-        return Claim(ground, (holder.fileno(),), holder.close)
 
     async def start(self, layout: Layout, plan: Plan, claim: Claim, *, owned: bool, progress: Progress) -> None:
         """Start the service, which starts every server; returns once each has been started."""

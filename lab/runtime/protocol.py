@@ -48,7 +48,7 @@ class Finding:
 class Claim:
     """Addresses held for one lab until it is started or given back: no other lab can take them meanwhile."""
 
-    ground: Ground
+    network: str  # CIDR
     descriptors: tuple[int, ...] = ()  # open files that hold the claim, inherited by the service
     release: Callable[[], None] = field(default=lambda: None)
 
@@ -79,8 +79,12 @@ class Runtime(Protocol):
     async def claim(self, layout: Layout, servers: Sequence[Server], *, owned: bool = False) -> Claim:
         """Take addresses that no other lab on this machine uses; with `owned` they, too, end with this process.
 
-        Raises MissingError if there are none.
+        The servers' software need not be there yet. Raises MissingError if there are none.
         """
+        ...
+
+    async def ground(self, layout: Layout, servers: Sequence[Server], claim: Claim) -> Ground:
+        """What a plan stands on, once the software is there (`prepare`) and addresses are taken (`claim`)."""
         ...
 
     async def start(self, layout: Layout, plan: Plan, claim: Claim, *, owned: bool, progress: Progress) -> None:

@@ -19,12 +19,12 @@ import pytest
 from lab.federation import Federation, Person
 from lab.federation.people import Device
 from lab.history.recorder import Recorder
-from lab.plan.layout import Layout
-from lab.runtime.lab import choose, up
+from lab.runtime.lab import up
 from lab.runtime.protocol import SERVER_UID
 from lab.servers.prosody.launch import command, environment
 from lab.servers.software import Blueprint
 from lab.topology.spec import Link, Server, Topology
+from tests.runtime.helpers import ground_of
 
 pytestmark = pytest.mark.live
 
@@ -57,11 +57,7 @@ def free_port() -> int:
 
 async def blueprint() -> Blueprint:
     """Where Prosody lies on this machine."""
-    runtime = choose("processes")
-    await runtime.prepare([HOME], lambda text: None)
-    claim = await runtime.claim(Layout.of("unused"), [HOME])
-    claim.release()
-    ground = claim.ground
+    ground = await ground_of(HOME)
     return Blueprint(
         spec=HOME, address="", folder=".", prefix=dict(ground.prefixes)["prosody@13.0"],
         modules=ground.modules.format(software="prosody"), dns=("", 0), allow=None, probes=(),

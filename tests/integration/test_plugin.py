@@ -6,12 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from lab.plan.layout import Layout
-from lab.plan.model import Ground
-from lab.runtime.lab import choose
 from lab.servers.prosody.launch import command, environment
 from lab.servers.software import Blueprint
 from lab.topology.spec import Server
+from tests.runtime.helpers import ground_of
 
 pytestmark = pytest.mark.live
 
@@ -47,9 +45,10 @@ VirtualHost "$XMPPLAB_DOMAIN"
 
 async def description() -> str:
     """mine.yaml: a shell script that writes its configuration and accounts from what the lab gives it."""
-    ground = await a_ground()
+    server = Server("mine", "mine.test", "prosody", "13.0")
+    ground = await ground_of(server)
     blueprint = Blueprint(
-        spec=Server("mine", "mine.test", "prosody", "13.0"),
+        spec=server,
         address="",
         folder=".",
         prefix=dict(ground.prefixes)["prosody@13.0"],
@@ -74,15 +73,6 @@ END
         exec {shlex.join(command(blueprint))}
     """
     return json.dumps({"name": "mine", "command": ["/bin/sh", "-c", script]})
-
-
-async def a_ground() -> Ground:
-    """Where the processes runtime has its software."""
-    runtime, servers = choose("processes"), [Server("a", "a.test", "prosody", "13.0")]
-    await runtime.prepare(servers, lambda text: None)
-    claim = await runtime.claim(Layout.of("unused"), servers)
-    claim.release()
-    return claim.ground
 
 
 async def test_a_file_and_a_description_are_enough(pytester: pytest.Pytester) -> None:

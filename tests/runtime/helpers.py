@@ -8,6 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from lab.plan.layout import Layout
+from lab.plan.model import Ground
+from lab.runtime.choice import choose
 from lab.runtime.proc import marked
 from lab.topology.spec import Link, Server, Topology
 
@@ -26,6 +28,15 @@ def pair(first: str = "prosody", second: str = "prosody", users: int = 0) -> Top
         for name, kind in (("a", first), ("b", second))
     )
     return Topology("pair", "", servers, (Link("a", "b"),))
+
+
+async def ground_of(*servers: Server) -> Ground:
+    """Where the runtime `processes` has the software of these servers, which is there afterwards."""
+    runtime, layout = choose("processes"), Layout.of("unused")
+    await runtime.prepare(servers, lambda text: None)
+    claim = await runtime.claim(layout, servers)
+    claim.release()
+    return await runtime.ground(layout, servers, claim)
 
 
 def left_of(name: str) -> list[str]:

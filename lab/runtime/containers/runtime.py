@@ -61,7 +61,11 @@ class Containers:
         if owned:  # before there is anything in the engine that could stay behind
             _leashes[layout.root] = Leash(layout)
         network = await self._engine.call(claim_network, self._engine.client, layout)
-        return Claim(Ground(runtime=self.name, network=network, folders="/lab"))
+        return Claim(network)
+
+    async def ground(self, layout: Layout, servers: Sequence[Server], claim: Claim) -> Ground:
+        """The same in each container, whatever the host has."""
+        return Ground(runtime=self.name, network=claim.network, folders="/lab")
 
     async def start(self, layout: Layout, plan: Plan, claim: Claim, *, owned: bool, progress: Progress) -> None:
         """Services answer, every server has been started. Raises NotReady."""

@@ -1,0 +1,41 @@
+"""A lab comes up where nothing has been fetched yet: what somebody who has just cloned the project meets first."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from lab.runtime import lab as labs
+from lab.runtime import trees
+from lab.runtime.choice import choose
+from tests.runtime.helpers import left_of, pair, unique
+
+
+@pytest.fixture
+def cache(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """An empty one that everybody may enter: servers that root starts run as somebody else."""
+    path = Path(tempfile.mkdtemp(prefix="xl-"))
+    path.chmod(0o755)
+    monkeypatch.setenv(trees.VARIABLE, str(path))
+    yield path
+    shutil.rmtree(path)
+
+
+@pytest.mark.live
+async def test_with_an_empty_cache(cache: Path) -> None:
+    name, said = unique("first"), list[str]()
+    lab = await labs.up(pair(), runtime="processes", name=name, progress=said.append)
+    assert trees.is_whole(next((cache / "trees").iterdir())), said
+    await lab.down()
+    assert left_of(name) == []
+
+
+async def test_addresses_are_taken_before_there_is_software(cache: Path) -> None:
+    """Both are begun at once; none waits for the other."""
+    claim = await choose("processes").claim(labs.Layout.of(unique("claim")), pair().servers)
+    claim.release()
+    assert list(cache.iterdir()) == []
