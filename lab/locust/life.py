@@ -4,6 +4,7 @@
                     steady state: Locust's own clock would start before anybody is online
     test_start      the job is made of the file and the options, and begun
     test_stopping   the load is stopped if it still runs, and Locust waits until all is counted
+    test_stop       on a master, which waits until its workers can be given another load
     quitting        on a worker, which tells its master that it goes when this has happened
 
 Nothing is started on import. Ctrl-C comes here, see lab.locust.ending.
@@ -56,6 +57,7 @@ class Life:
         if isinstance(runner, MasterRunner):
             runner.register_message(EVENT, self.take)
             runner.register_message(END, self.give_up)
+            hooks.test_stop.add_listener(self.stopped)
         if given is not None and given.spawn_rate is None:
             given.spawn_rate = options.LOGINS
         if given is not None and given.headless and options.the_class(self._environment.user_classes) is not None:
@@ -122,6 +124,11 @@ class Life:
     def give_up(self, msg: Any, **_: Any) -> None:
         """Of a worker, whose people cannot go on."""
         give_up(self._environment, msg.data["kind"], msg.data["message"])
+
+    def stopped(self, **_: Any) -> None:
+        """This master's users have stopped."""
+        if isinstance(self._course, Master):
+            self._course.regain()
 
     def stopping(self, **_: Any) -> None:
         """Locust is about to stop its users."""

@@ -19,7 +19,7 @@ from typing import Any
 
 import gevent
 from locust.env import Environment
-from locust.runners import STATE_MISSING, MasterRunner, WorkerRunner
+from locust.runners import STATE_INIT, STATE_MISSING, MasterRunner, WorkerRunner
 
 from lab.errors import LabError
 from lab.load.conduct import finish
@@ -40,6 +40,8 @@ AHEAD = 0.5
 BEHIND, HEARD = 0.1, 1.0
 #: Seconds between two looks whether the others are still there.
 LOOK = 1.0
+#: Seconds that workers have to be ready again, once they were told to stop, and between two looks whether they are.
+BACK, GLANCE = 5.0, 0.05
 #: Seconds without a word after which a worker takes the master for gone; it says something each second.
 SILENCE = 6.0
 
@@ -138,6 +140,24 @@ class Master(Course):
         """Every part stops, and nothing is written from about now on."""
         self._until = min(self._until, time.time() - self._began + HEARD)
         self._order(stop=True)
+
+    def regain(self) -> None:
+        """Once they have stopped: returns when all are ready for another load, or are gone.
+
+        A worker first says that it has stopped, and then is none of Locust's; a load that was started before it says
+        that it is ready would do without it, and one without any is, to Locust, a line in the log.
+        """
+        with gevent.Timeout(BACK, False):
+            while not all(self._is_back(client) for client in self._number):
+                gevent.sleep(GLANCE)
+
+    def _is_back(self, client: str) -> bool:
+        clients = self._runner.clients
+        if client not in clients:
+            return False
+        there = clients[client]
+        never_told = there.user_count > 0  # Locust quits
+        return never_told or there.state in (STATE_INIT, STATE_MISSING)
 
     def take(self, client: str, event: dict[str, Any]) -> None:
         """What a worker tells."""

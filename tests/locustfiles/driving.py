@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.parse
 import urllib.request
@@ -16,7 +17,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from house.tree import ROOT
 
@@ -29,6 +30,7 @@ from tests.runtime.helpers import pair
 LOADTESTS = ROOT / "loadtests"
 ROUTES = {"a->b", "b->a"}
 DEADLINE = 60  # seconds
+LINES = 40  # that are shown of what a process said
 LOAD = ("-u", "6", "-t", "2s", "--warmup", "0.5", "--rate", "100/s")
 
 
@@ -61,7 +63,7 @@ def is_load(pid: int) -> bool:
 
 def argv(lab: labs.Lab, file: str | Path, *more: str) -> list[str]:
     path = LOADTESTS / f"{file}.py" if isinstance(file, str) else file
-    return [sys.executable, "-m", "locust", "-f", str(path), "--lab", lab.name, "--skip-log-setup", *more]
+    return [sys.executable, "-m", "locust", "-f", str(path), "--lab", lab.name, *more]
 
 
 def locust(lab: labs.Lab, file: str | Path, *more: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -118,21 +120,34 @@ def ask(port: int, path: str, **form: str) -> bytes:
 
 
 def until(*conditions: Callable[[], bool]) -> None:
-    """Return once all hold; the last is looked at first."""
+    """Return once all hold; the last is looked at first. What Locust said meanwhile is the evidence."""
     deadline = time.monotonic() + DEADLINE
     while not all(condition() for condition in reversed(conditions)):
-        assert time.monotonic() < deadline, "it did not come true in time"
+        assert time.monotonic() < deadline, "it did not come true in time:\n" + "\n".join(map(tail, _said))
         time.sleep(0.05)
+
+
+def tail(file: IO[bytes]) -> str:
+    """The last lines of what a process has written to this file so far."""
+    return "\n".join(Path(f"/proc/self/fd/{file.fileno()}").read_text(errors="replace").splitlines()[-LINES:])
+
+
+_said: list[IO[bytes]] = []  # what each process that runs beside the test writes
 
 
 @contextmanager
 def running(command: list[str], **more: Any) -> Iterator[subprocess.Popen[bytes]]:
     """Locust beside the test, in a process group of its own; it is gone afterwards."""
-    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, process_group=0, **{**quiet, **more})
+    said = tempfile.TemporaryFile()  # noqa: SIM115 - closed below
+    process = subprocess.Popen(
+        command, stdin=subprocess.DEVNULL, process_group=0, **{"stdout": said, "stderr": said, **more}
+    )
+    _said.append(said)
     try:
         yield process
     finally:
+        _said.remove(said)
+        said.close()
         process.terminate()
         try:
             process.wait(DEADLINE)

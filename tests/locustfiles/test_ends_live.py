@@ -125,7 +125,7 @@ def test_interrupted_while_it_waits_for_workers_it_goes(lab: Lab, tmp_path: Path
 
 def loudly(command: list[str]) -> AbstractContextManager[subprocess.Popen[bytes]]:
     """Running, with its log to be read."""
-    return running([word for word in command if word != "--skip-log-setup"], stderr=subprocess.PIPE)
+    return running(command, stderr=subprocess.PIPE)
 
 
 def heard(process: subprocess.Popen[bytes], text: bytes) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import signal
 import socket
 import subprocess
@@ -105,7 +106,10 @@ def test_master_and_two_workers(lab: Lab, tmp_path: Path) -> None:
 def test_the_page_starts_and_stops_a_load_and_starts_another(lab: Lab, tmp_path: Path, forked: bool) -> None:
     port, runs = free_port(), tmp_path / "runs"
     more = processes() if forked else ()
-    with running(argv(lab, "federation", "--web-port", str(port), "--warmup", "0", "--runs", str(runs), *more)) as page:
+    command = argv(lab, "federation", "--web-port", str(port), "--warmup", "0", "--runs", str(runs), *more)
+    # Locust's own variable: workers that have stopped are ready for another load only after so many seconds.
+    late = {**os.environ, "LOCUST_WORKER_ADDITIONAL_WAIT_BEFORE_READY_AFTER_STOP": "1"}
+    with running(command, env=late) as page:
         until(lambda: b"arrivals" in ask(port, "/"), lambda: is_open(port))
         with socket.socket() as elsewhere:
             assert elsewhere.connect_ex(("127.0.0.2", port)) != 0, "it listens beyond 127.0.0.1"
