@@ -147,9 +147,9 @@ class Master(Course):
         A worker first says that it has stopped, and then is none of Locust's; a load that was started before it says
         that it is ready would do without it, and one without any is, to Locust, a line in the log.
         """
-        with gevent.Timeout(BACK, False):
-            while not all(self._is_back(client) for client in self._number):
-                gevent.sleep(GLANCE)
+        deadline = time.monotonic() + BACK
+        while not all(map(self._is_back, self._number)) and time.monotonic() < deadline:
+            gevent.sleep(GLANCE)
 
     def _is_back(self, client: str) -> bool:
         clients = self._runner.clients
