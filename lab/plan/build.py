@@ -177,9 +177,10 @@ def _allow(topology: Topology, server: Server) -> tuple[str, ...]:
 
 
 def _probes(topology: Topology, server: Server) -> tuple[str, ...]:
-    """Names of the neighbours that it pings: those behind it in topology order, or unable to ping themselves.
+    """Names of the neighbours that it pings: those before it in topology order, or unable to ping themselves.
 
-    Never a scripted one: nobody listens there until a script does.
+    Servers are started in that order: the later one asks, because a neighbour that does not listen yet costs both a
+    stream. Never a scripted one: nobody listens there until a script does.
     """
     if not software(server.software).instrumented:
         return ()
@@ -187,7 +188,7 @@ def _probes(topology: Topology, server: Server) -> tuple[str, ...]:
 
     def mine(other: str) -> bool:
         kind = topology.server(other).software
-        return kind != "scripted" and (not software(kind).instrumented or order[server.name] < order[other])
+        return kind != "scripted" and (not software(kind).instrumented or order[other] < order[server.name])
 
     return tuple(filter(mine, topology.neighbours(server.name)))
 

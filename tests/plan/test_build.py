@@ -81,7 +81,7 @@ def test_a_direct_link_has_no_relay_and_keeps_the_others_ports():
 def test_one_end_of_each_link_probes():
     plan = build(island(), PROCESSES)
     assert {each.spec.name: each.probes for each in plan.servers} == {
-        "island": ("home",), "home": ("public", "outside"), "public": (), "outside": (),
+        "island": (), "home": ("island", "outside"), "public": ("home",), "outside": (),
     }  # fmt: skip
 
 

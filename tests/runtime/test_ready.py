@@ -52,15 +52,15 @@ async def wait(layout: Layout, runtime: Processes | None = None, patience: float
 
 
 async def test_ready_once_all_are_up_and_have_answers(layout: Layout) -> None:
-    says(layout, "a", '{"started": true, "at": 1}', '{"probed": "b.test", "at": 2}')
-    says(layout, "b", '{"started": true, "at": 1}')
+    says(layout, "a", '{"started": true, "at": 1}')
+    says(layout, "b", '{"started": true, "at": 1}', '{"probed": "a.test", "at": 2}')
     assert await wait(layout) == ["2 of 2 servers up, 1 of 1 edges"]
 
 
 async def test_half_a_line_is_not_read(layout: Layout) -> None:
-    (layout.server("a") / READY).write_text('{"started": true, "at": 1}\n{"probed": "b.te')
-    says(layout, "b", '{"started": true, "at": 1}')
-    with pytest.raises(NotReady, match="no answer over: a to b"):
+    (layout.server("b") / READY).write_text('{"started": true, "at": 1}\n{"probed": "a.te')
+    says(layout, "a", '{"started": true, "at": 1}')
+    with pytest.raises(NotReady, match="no answer over: b to a"):
         await wait(layout)
 
 

@@ -122,6 +122,10 @@ class Engine:
                 await asyncio.gather(future, return_exceptions=True)  # its own error is nobody's any more
             raise
 
+    async def ask(self, function: Callable[..., T], *args: Any) -> T:
+        """Run a blocking call that changes nothing, at once: calls that take long are not waited for."""
+        return await asyncio.to_thread(_answered, functools.partial(function, *args))
+
     async def machine(self) -> str:
         """The engine's architecture as it calls it: "amd64"."""
         if not self._machine:

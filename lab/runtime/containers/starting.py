@@ -114,7 +114,7 @@ async def _start_services(engine: Engine, layout: Layout, spec: Spec, network: s
     look = time.monotonic() + _LOOK
     while not await _answers(layout):
         if time.monotonic() > look:
-            state = (await engine.call(engine.client.api.inspect_container, container))["State"]
+            state = (await engine.ask(engine.client.api.inspect_container, container))["State"]
             if not state["Running"]:
                 raise NotReady(f"the lab's services ended with exit code {state['ExitCode']}", log_lines(layout))
             look = time.monotonic() + _LOOK

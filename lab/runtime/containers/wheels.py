@@ -90,11 +90,11 @@ def _installed(name: str, extra: str) -> tuple[str, list[Requirement]]:
 
     environment = {"python_version": PYTHON, "python_full_version": f"{PYTHON}.0", "extra": extra}
     try:
-        distribution = metadata.distribution(name)
+        described = metadata.metadata(name)  # once: it is parsed anew each time
     except metadata.PackageNotFoundError as error:
         raise MissingError(f"{name} is not installed beside xmpplab: install xmpplab again") from error
-    needs = [Requirement(text) for text in distribution.requires or ()]
-    return distribution.version, [one for one in needs if one.marker is None or one.marker.evaluate(environment)]
+    needs = [Requirement(text) for text in described.get_all("Requires-Dist") or ()]
+    return described["Version"], [one for one in needs if one.marker is None or one.marker.evaluate(environment)]
 
 
 def with_hashes(pinned: dict[str, str], lock: str) -> list[str]:
