@@ -10,9 +10,10 @@ from lab.errors import PeerError
 
 MODULO = 2**32
 
-#: Stanzas until we ask how many have come. A client that asks after each doubles the stanzas; one that never does
-#: keeps all it ever wrote. What is left is asked for by time, see lab.load.session.
-ASK_EVERY = 32
+#: Stanzas until we ask how many have come. A client that asks after each doubles the stanzas, and pays a twentieth of a
+#: message at each 32nd; one that never does keeps all it ever wrote. What is left is asked for by time, see
+#: lab.load.engine.
+ASK_EVERY = 100
 
 
 class Management:

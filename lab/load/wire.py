@@ -159,7 +159,10 @@ class Wire(asyncio.BufferedProtocol):
         if self.closed:
             raise PeerError(self.reason)
         self._waiter = asyncio.get_running_loop().create_future()
-        await self._waiter
+        try:
+            await self._waiter
+        finally:
+            self._waiter = None  # nobody waits: a look less for each piece that comes
         if self.closed and not self._elements:
             raise PeerError(self.reason)
 
