@@ -55,9 +55,9 @@ def test_ready_is_told_in_order(lab):
 
 
 def test_a_probe_is_seen_in_both_feeds(lab):
-    ping = lab.feed("a", direction="out", stream="s2s", name="iq", to="b.test", type="get")[0]
-    assert lab.feed("b", direction="in", stream="s2s", id=ping["id"], type="get")
-    assert lab.feed("a", direction="in", stream="s2s", id=ping["id"], type="result")
+    ping = lab.feed("b", direction="out", stream="s2s", name="iq", to="a.test", type="get")[0]
+    assert lab.feed("a", direction="in", stream="s2s", id=ping["id"], type="get")
+    assert lab.feed("b", direction="in", stream="s2s", id=ping["id"], type="result")
     assert "urn:xmpp:ping" in ping["stanza"]
     assert ping["size"] >= len("<iq/>")
 
@@ -183,7 +183,7 @@ async def test_a_bad_certificate_is_refused_where_certificates_count(tree, modul
     servers = (server("a", PROSODY), server("b", PROSODY, certificate=Certificate.EXPIRED), server("c", EJABBERD))
     plan = planned(Topology("line", "", servers, direct("ab", "bc", "ac")), tree, root, modules)
     async with running(plan, root) as lab:
-        await lab.until("a and c have met", lambda: {"c.test"} == {x.get("probed") for x in lab.lines("a", READY)[1:]})
+        await lab.until("a and c have met", lambda: {"a.test"} == {x.get("probed") for x in lab.lines("c", READY)[1:]})
         async with Client(lab, "a") as a, Client(lab, "c") as c:
             for client in (a, c):
                 answer = await client.receive(client.send("user1@b.test"), 5)
