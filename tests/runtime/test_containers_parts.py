@@ -231,3 +231,16 @@ async def test_an_engine_that_goes_away_is_told_in_one_sentence():
     with pytest.raises(MissingError, match=r"does not answer any more \(Connection aborted.\): when it does"):
         await own.call(call)
     own.close()
+
+
+async def test_a_question_does_not_wait_for_what_takes_long() -> None:
+    own, done = engine.Engine(workers=1), threading.Event()
+    starting = asyncio.ensure_future(own.call(done.wait, 10))
+    await asyncio.sleep(0)  # it has the only worker
+    try:
+        assert await own.ask(lambda: "answered") == "answered"
+        assert not starting.done()
+    finally:
+        done.set()
+        await starting
+        own.close()

@@ -29,8 +29,10 @@ def cache(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 async def test_with_an_empty_cache(cache: Path) -> None:
     name, said = unique("first"), list[str]()
     lab = await labs.up(pair(), runtime="processes", name=name, progress=said.append)
-    assert trees.is_whole(next((cache / "trees").iterdir())), said
-    await lab.down()
+    try:
+        assert trees.is_whole(next((cache / "trees").iterdir())), said
+    finally:
+        await lab.down()
     assert left_of(name) == []
 
 
