@@ -3,7 +3,8 @@
 Rules:
 - as root, files are written with the server's own identity (setfsuid(2), for this thread alone): what a server may
   have put into its folder, a link to somebody else's file say, gets nobody more than the server has;
-- each file is whole or not there: it is written beside its place and moved;
+- each file is whole or not there: it is written beside its place, under a name of its own, and moved. Several may
+  write the same one at once: the parts of a load each see to the accounts of all;
 - calls go over the server's unix socket; nothing listens on TCP.
 """
 
@@ -13,6 +14,7 @@ import asyncio
 import contextlib
 import ctypes
 import os
+import secrets
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePath
 
@@ -57,13 +59,17 @@ def _write(root: int, file: File) -> None:
     for folder in reversed(path.parents[:-1]):
         with contextlib.suppress(FileExistsError):
             os.mkdir(folder, 0o700, dir_fd=root)
-    temporary = path.with_name(f".{path.name}.lab")
-    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     descriptor = os.open(temporary, flags, file.mode, dir_fd=root)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as out:
-        os.fchmod(descriptor, file.mode)
-        out.write(file.text)
-    os.replace(temporary, path, src_dir_fd=root, dst_dir_fd=root)
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as out:
+            os.fchmod(descriptor, file.mode)
+            out.write(file.text)
+        os.replace(temporary, path, src_dir_fd=root, dst_dir_fd=root)
+    except BaseException:
+        os.unlink(temporary, dir_fd=root)
+        raise
 
 
 async def post(path: Path, call: HttpCall) -> None:

@@ -1,0 +1,47 @@
+"""Files written into a running server's folder: whole or not there, whoever else writes the same one."""
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from lab.errors import UserError
+from lab.runtime import operations
+from lab.runtime.protocol import SERVER_UID
+from lab.servers.software import File
+
+NAME = "data/a%2etest/accounts/load1.dat"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A server's folder: the server's own, as far as we may give it away."""
+    made = tmp_path / "server"
+    made.mkdir(0o700)
+    if os.geteuid() == 0:
+        os.chown(made, SERVER_UID, SERVER_UID)
+    return made
+
+
+def test_several_may_write_the_same_file_at_once_and_nothing_else_is_left(folder: Path) -> None:
+    texts = [str(number) * 10_000 for number in range(4)]
+    with ThreadPoolExecutor(len(texts)) as pool:
+        for _ in range(50):
+            list(pool.map(lambda text: operations.write_files(folder, [File(NAME, text)]), texts))
+            assert (folder / NAME).read_text() in texts
+    assert list((folder / NAME).parent.iterdir()) == [folder / NAME]
+
+
+def test_a_file_that_cannot_be_moved_to_its_place_leaves_nothing_beside_it(folder: Path) -> None:
+    operations.write_files(folder, [File(f"{NAME}/inner", "")])  # now a folder is there
+    with pytest.raises(IsADirectoryError):
+        operations.write_files(folder, [File(NAME, "text")])
+    assert list((folder / NAME).parent.iterdir()) == [folder / NAME]
+
+
+def test_a_file_must_lie_in_the_servers_folder(folder: Path) -> None:
+    for path in ("../x", "/etc/x", "a/../../x"):
+        with pytest.raises(UserError, match="its own folder"):
+            operations.write_files(folder, [File(path, "")])
+    assert list(folder.iterdir()) == []
