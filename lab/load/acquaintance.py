@@ -47,9 +47,9 @@ _WORDS = "hello"
 def pairs(load: Load, of: int) -> list[tuple[int, int]]:
     """Who will write to each other, lower number first, as far as it can be known. Raises UserError for too many."""
     found = dict.fromkeys(
-        (min(act.sender, act.receiver), max(act.sender, act.receiver))
+        (min(sender, receiver), max(sender, receiver))
         for index in range(of)
-        for act in _upcoming(load, Share(index, of))
+        for _, sender, receiver, _ in _upcoming(load, Share(index, of))
     )
     if len(found) > PAIRS * of:
         raise UserError(

@@ -124,14 +124,12 @@ class Acts:
 
     # -- what comes back
 
-    def _message(self, session: Session, attributes: dict[str, str]) -> None:
-        identity = attributes.get("id")
-        if identity is not None:
-            fields = self.deliveries.come(session.number, identity)
-            if fields is None:
-                self.filling.came(session, identity)
-            elif self._turns is not None:
-                self._turn_ended(self._turns, session, fields)
+    def _message(self, session: Session, identity: str) -> None:
+        fields = self.deliveries.come(session.number, identity)
+        if fields is None:
+            self.filling.came(session, identity)
+        elif self._turns is not None:
+            self._turn_ended(self._turns, session, fields)
 
     def _turn_ended(self, turns: Turns, session: Session, fields: stanzas.Fields) -> None:
         """Closed model: the sender is told; one of another worker by a message, one to a room by its own reflection."""

@@ -21,7 +21,7 @@ class Common:
     """Of one worker. Raises UserError for a security there is not, or an authority that is none."""
 
     load: Load
-    on_message: Callable[[Session, dict[str, str]], None]  # attributes
+    on_message: Callable[[Session, str], None]  # its id, "" if it has none
     on_stanza: Callable[[Session, Element], None]  # presence, results, errors
     on_return: Callable[[Session, bool], None]  # whether it was resumed
     on_gone: Callable[[Session, str], None]

@@ -19,8 +19,7 @@ from lab.load.audience import Audience
 from lab.load.ledger import Ledger
 from lab.load.stanzas import PRESENCES, ROOM, WARMUP
 
-_SECOND = 1e-9  # in ns
-_MICROSECOND = 1e-6
+_ANSWER = stanzas.ANSWER
 _SEVERAL = ROOM | PRESENCES
 _PAIR = _SEVERAL | WARMUP  # flags that tell pairs apart
 
@@ -34,8 +33,8 @@ class Records(Protocol):
     def expect(self, route: str, warmup: bool, receipts: int) -> None:
         """What was written, and counted as sent elsewhere, should come to so many."""
 
-    def received(self, route: str, warmup: bool, delay_intended: float, delay_actual: float) -> None:
-        """A message came."""
+    def received(self, route: str, warmup: bool, delay_intended: int, delay_actual: int) -> None:
+        """A message came so many µs after it was due and written."""
 
     def lost(self, route: str, warmup: bool, count: int = 1) -> None:
         """Messages never came."""
@@ -55,7 +54,7 @@ class Deliveries:
 
     def __init__(self, audience: Audience, records: Records) -> None:
         self._audience, self._records = audience, records
-        self._route = audience.route
+        self._route, self._between, self._servers = audience.route, audience.between, len(audience.between)
         self.ledger = Ledger()
         self._begin, self._steady = perf_counter_ns(), 0  # what comes with the logins is another load's
         self._told: dict[int, Counter[str]] = {}  # by user: the routes of their presences
@@ -72,11 +71,16 @@ class Deliveries:
     def write(self, sender: int, target: int, intended: int, room: bool = False) -> bytes:
         """The id of a message that is written now, counted."""
         now = perf_counter_ns()
-        flags = (WARMUP if intended < self._steady else 0) | (ROOM if room else 0)
+        warmup = intended < self._steady
+        flags = WARMUP if warmup else 0
+        if room:
+            flags |= ROOM
+            receipts, route = self._audience.size(flags, target), self._route(flags, sender, target)
+        else:
+            receipts, route = 1, self._between[sender % self._servers][target % self._servers]
         number = self.ledger.send(flags, sender, target)
-        receipts = self._audience.size(flags, target) if room else 1
         self.expected += receipts
-        self._records.sent(self._route(flags, sender, target), bool(flags & WARMUP), receipts)
+        self._records.sent(route, warmup, receipts)
         return stanzas.mark(flags, sender, target, number, intended, now)
 
     def write_presence(self, sender: int, intended: int) -> bytes:
@@ -97,24 +101,28 @@ class Deliveries:
         fields = stanzas.read_mark(identity)
         if fields is None:
             return None
-        flags, sender, target, number, intended, late = fields
-        if flags & stanzas.ANSWER:
+        flags, sender, target, number, intended, actual = fields
+        if flags & _ANSWER:
             return fields if sender == receiver else None
         if intended < self._begin:
             return None
-        if (target != receiver or flags & PRESENCES) and not self._is_for(receiver, flags, sender, target):
+        if flags & _SEVERAL:
+            if not self._is_for(receiver, flags, sender):
+                return None
+            who, route = receiver, self._route(flags, sender, receiver)
+        elif target == receiver:  # most of them, so without a call
+            who, route = None, self._between[sender % self._servers][receiver % self._servers]
+        else:
             return None
-        age = (perf_counter_ns() - intended) * _SECOND
-        who = receiver if flags & _SEVERAL else None
+        now, warmup = perf_counter_ns(), flags & WARMUP != 0
         what = self.ledger.come(flags, sender, target, number, who)
-        route, warmup = self._route(flags, sender, receiver), bool(flags & WARMUP)
         if what == ledger.TWICE:
             if not flags & PRESENCES:
                 self._records.duplicate(route, warmup)
             return None
         if not self.ledger.bounced or not self.ledger.has_bounced(flags, sender, target, number, who):
             self.delivered += 1
-        self._records.received(route, warmup, age, age - late * _MICROSECOND)
+        self._records.received(route, warmup, (now - intended) // 1000, (now - actual) // 1000)
         if what == ledger.LATE:
             self._records.out_of_order(route, warmup)
         return fields
@@ -138,11 +146,10 @@ class Deliveries:
         self._records.bounced(route, bool(flags & WARMUP), condition, len(receivers))
         return fields
 
-    def _is_for(self, receiver: int, flags: int, sender: int, target: int) -> bool:
-        if flags & PRESENCES:
-            told = self._audience.told
-            return sender < len(told) and receiver in told[sender]
-        return bool(flags & ROOM) or target == receiver
+    def _is_for(self, receiver: int, flags: int, sender: int) -> bool:
+        """Of what goes to several: a server gives what is said in a room to who is in it only."""
+        told = self._audience.told
+        return not flags & PRESENCES or (sender < len(told) and receiver in told[sender])
 
     @property
     def outstanding(self) -> int:

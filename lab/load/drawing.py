@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from enum import StrEnum
 from itertools import accumulate
 from random import Random
-from typing import NamedTuple
 
 from lab.errors import UserError
 from lab.load.people import People
@@ -30,15 +29,9 @@ class Kind(StrEnum):
 _MESSAGE = Kind.MESSAGE  # asking the class for a member takes longer than all else of a draw
 
 
-class Act(NamedTuple):
-    """One thing to do. `receiver` is a user, for a room its number, and for all that has none the sender."""
-
-    kind: Kind
-    sender: int
-    receiver: int
-    size: int = 0  # bytes, of an upload only
-
-
+#: One thing to do: its kind, the sender, the receiver (a user, for a room its number, where there is none the sender),
+#: and bytes, of an upload only. A plain tuple: one per message.
+Act = tuple[Kind, int, int, int]
 Draw = Callable[[], Act]
 
 
@@ -90,7 +83,7 @@ def local(place: Place, part: Part) -> Draw:
         receiver = sender
         while receiver == sender:
             receiver = others[int(random() * len(others))]
-        return Act(_MESSAGE, sender, receiver)
+        return _MESSAGE, sender, receiver, 0
 
     return draw
 
@@ -107,7 +100,7 @@ def neighbours(place: Place, part: Part) -> Draw:
         sender = senders[int(random() * many)]
         others = linked[sender % servers]
         receivers = there[others[int(random() * len(others))]]
-        return Act(_MESSAGE, sender, receivers[int(random() * len(receivers))])
+        return _MESSAGE, sender, receivers[int(random() * len(receivers))], 0
 
     return draw
 
@@ -123,7 +116,7 @@ def social(place: Place, part: Part) -> Draw:
     def draw() -> Act:
         sender = senders[int(random() * many)]
         others = known[sender]
-        return Act(_MESSAGE, sender, others[int(random() * len(others))])
+        return _MESSAGE, sender, others[int(random() * len(others))], 0
 
     return draw
 
@@ -137,7 +130,7 @@ def room(place: Place, part: Part) -> Draw:
 
     def draw() -> Act:
         sender = senders[int(random() * many)]
-        return Act(Kind.ROOM, sender, of[sender])
+        return Kind.ROOM, sender, of[sender], 0
 
     return draw
 
@@ -152,7 +145,7 @@ def alone(kind: Kind) -> Callable[[Place, Part], Draw]:
 
         def draw() -> Act:
             sender = senders[int(random() * many)]
-            return Act(kind, sender, sender, size)
+            return kind, sender, sender, size
 
         return draw
 

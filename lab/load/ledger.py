@@ -41,7 +41,7 @@ class Missing:
     warmup: bool = False
 
 
-@dataclass
+@dataclass(slots=True)
 class Ledger:
     """Of one worker, or of all. `flags` are those of a mark: of them PRESENCES, ROOM and WARMUP tell pairs apart."""
 

@@ -1,7 +1,7 @@
 """Streams of XML, cut into stanzas, at the least cost per message.
 
-Of a message only the attributes are kept: its mark (see lab.load.stanzas) is in the id. Everything else, errors
-included, becomes a small tree. A message is handed on at its end, when a client could show it.
+Of a message only the id is kept, which holds its mark (see lab.load.stanzas). Everything else, errors included,
+becomes a small tree. A message is handed on at its end, when a client could show it.
 
 Expat costs most of it: each stream has a parser of its own, which is never in the processor's cache. So a message that
 comes whole and in the plain form in which servers write those of the engine is recognised by a pattern; all else, and
@@ -24,20 +24,22 @@ from lab.errors import PeerError
 DEEPEST = 64
 
 
-#: Printable ASCII without "&" and "<", in either kind of quotes.
-_VALUE = rb"""(?:'[ -%(-;=-~]*'|"[ !#-%'-;=-~]*")"""
-_TEXT = rb"[ -%'-;=-~]*"
+#: Printable ASCII without "&" and "<", in either kind of quotes. What can end in one way only is never tried again
+#: ("*+", "++"), which saves a fifth of the time.
+_VALUE = rb"""(?:'[ -%(-;=-~]*+'|"[ !#-%'-;=-~]*+")"""
+_IDENTITY = rb"""(?:'([ -%(-;=-~]*+)'|"([ !#-%'-;=-~]*+)")"""
+_TEXT = rb"[ -%'-;=-~]*+"
 #: Elements without elements in them, as a body and the identifiers of an archive are.
-_CHILD = rb"<([a-z-]+)(?: [a-z:]+=" + _VALUE + rb")*(?:/>|>" + _TEXT + rb"</\2>)"
-#: A message that is no error; its first group is its id with the quotes, the second a child's name.
+_CHILD = rb"<([a-z-]++)(?: [a-z:]++=" + _VALUE + rb")*+(?:/>|>" + _TEXT + rb"</\3>)"
+#: A message that is no error; its first or second group is its id, the third a child's name.
 _PLAIN = re.compile(
-    rb"<message(?: (?:id=("
+    rb"<message(?: (?:id="
+    + _IDENTITY
+    + rb"|(?!id=|type=.error)[a-z:]++="
     + _VALUE
-    + rb")|(?!id=|type=.error)[a-z:]+="
-    + _VALUE
-    + rb"))*>(?:"
+    + rb"))*+>(?:"
     + _CHILD
-    + rb")*</message>"
+    + rb")*+</message>"
 )
 #: Bytes after which a stream is between two stanzas, if no stanza is open: "<" stands in no value and in no text.
 _ENDS = (b"</message>", b"</presence>", b"</iq>", b"<r xmlns='urn:xmpp:sm:3'/>")
@@ -71,23 +73,23 @@ class Element:
 
 
 class Parser:
-    """Feeds on bytes as they come; calls `on_message(attributes)`, `on_element(element)`, at the end `on_close`.
+    """Feeds on bytes as they come; calls `on_message(id)`, `on_element(element)`, at the end `on_close`.
 
-    `on_element` gets all that is no message: negotiation, presence, iq, errors.
+    A message without an id has "". `on_element` gets all that is no message: negotiation, presence, iq, errors.
     """
 
     __slots__ = ("_between", "_depth", "_expat", "_message", "_on_close", "_on_element", "_on_message", "_stack")
 
     def __init__(
         self,
-        on_message: Callable[[dict[str, str]], None],
+        on_message: Callable[[str], None],
         on_element: Callable[[Element], None],
         on_close: Callable[[], None],
     ) -> None:
         self._on_message, self._on_element, self._on_close = on_message, on_element, on_close
         self._depth = 0
         self._between = False  # two stanzas, for certain
-        self._message: dict[str, str] | None = None
+        self._message: str | None = None  # the id of the one that is open
         self._stack: list[Element] = []
         parser = self._expat = expat.ParserCreate("utf-8")
         parser.StartElementHandler = self._start
@@ -101,8 +103,8 @@ class Parser:
         at, size = 0, len(data)
         while self._between and (plain := _PLAIN.match(data, at)):
             at = plain.end()
-            identity = plain[1]
-            self._on_message({"id": identity[1:-1].decode()} if identity else {})
+            identity = plain[1] or plain[2]
+            self._on_message(identity.decode() if identity else "")
             if at == size:
                 return
         data = data[at:]
@@ -113,7 +115,7 @@ class Parser:
         open_stanza = self._depth != 1 or self._message is not None or self._stack
         self._between = not open_stanza and bytes(data[-_LONGEST_END:]).endswith(_ENDS)
 
-    def redirect(self, on_message: Callable[[dict[str, str]], None], on_element: Callable[[Element], None]) -> None:
+    def redirect(self, on_message: Callable[[str], None], on_element: Callable[[Element], None]) -> None:
         """Negotiation is over: hand on to these."""
         self._on_message, self._on_element = on_message, on_element
 
@@ -129,7 +131,7 @@ class Parser:
         self._depth = depth + 1
         if depth == 1:
             if name == "message" and attributes.get("type") != "error":
-                self._message = attributes
+                self._message = attributes.get("id", "")
             else:
                 self._stack.append(Element(name, attributes))
                 self._expat.CharacterDataHandler = self._text  # only here: one call less per message

@@ -74,8 +74,8 @@ class Probe:
                 raise PeerError(self._lost)
         return {"delays": self._delays, "missing": sorted(self._sent), "bounced": self._bounced}
 
-    def _message(self, session: Session, attributes: dict[str, str]) -> None:
-        self._came(attributes.get("id", ""))
+    def _message(self, session: Session, identity: str) -> None:
+        self._came(identity)
 
     def _stanza(self, session: Session, element: Element) -> None:
         route = element.attributes.get("id", "")

@@ -33,6 +33,11 @@ class Rates:
         for piece, after in zip(self.pieces, self.pieces[1:], strict=False):
             self._counts.append(self._counts[-1] + _area(piece, after.start - piece.start))
 
+    @property
+    def _level(self) -> bool:
+        """Whether the rate never changes."""
+        return len(self.pieces) == 1 and not self.pieces[0].slope
+
     def peak(self, until: float) -> float:
         """The highest rate up to a time: it lies at the start or the end of a piece."""
         starts = [start for start in self._starts if start <= until]
@@ -54,6 +59,8 @@ class Rates:
         """A function from a count to the time when it has passed, infinity if it never does; for rising counts."""
         index, counts, pieces = 0, self._counts, self.pieces
         last = len(pieces) - 1
+        if self._level and (rate := pieces[0].rate):  # most loads, so without a look for the piece
+            return lambda count: count / rate
 
         def when(count: float) -> float:
             nonlocal index
@@ -72,7 +79,7 @@ class Rates:
 
     def after(self, delay: float) -> Rates:
         """The same, `delay` seconds later; until then its first rate."""
-        if not delay:
+        if not delay or self._level:
             return self
         moved = [Piece(piece.start + delay, piece.rate, piece.slope) for piece in self.pieces]
         return Rates([Piece(0.0, self.pieces[0].rate), *moved])

@@ -30,8 +30,6 @@ from lab.load.session import PATIENCE as RETURNING
 from lab.load.session import POLL, Session
 from lab.load.upload import put
 
-_SECOND = 1e-9  # in ns
-
 #: Messages of one page of an archive: what clients ask for when they open a conversation.
 PAGE = 20
 
@@ -105,7 +103,7 @@ class Requests:
         if condition:
             self._records.bounced(one.kind, warmup, condition)
         else:
-            self._records.received(one.kind, warmup, (now - one.intended) * _SECOND, (now - one.actual) * _SECOND)
+            self._records.received(one.kind, warmup, (now - one.intended) // 1000, (now - one.actual) // 1000)
         self._asked[user].discard(identity)
         if user in self._leaving:
             left, answered = self._leaving[user]

@@ -66,14 +66,11 @@ class Session:
         if await self._login():  # a logout that broke off was resumed: it had gone as far as unavailable
             await self._told(stanzas.PRESENCE)
 
-    def send(self, stanza: bytes) -> None:
-        """Send a stanza, or keep it until the session is online again."""
-        if self._retiring:
+    def send(self, stanza: bytes, *, even_now: bool = False) -> None:
+        """Send a stanza, or keep it until the session is online again; `even_now`: also while it is about to retire."""
+        if self._retiring and not even_now:
             self._kept.append(stanza)
-        else:
-            self._put(stanza)
-
-    def _put(self, stanza: bytes) -> None:
+            return
         wire, management = self._wire, self._management
         if management is not None:
             if management.sent(stanza) and wire is not None:
@@ -202,7 +199,7 @@ class Session:
         # What somebody sends to the resource at once, a room that still has it for one, may come before the answer.
         while (enabled := await wire.read()).name in ("message", "presence", "iq"):
             if enabled.name == "message" and enabled.attributes.get("type") != "error":
-                self._message(enabled.attributes)
+                self._message(enabled.attributes["id"])
             else:
                 self._element(enabled)
         if enabled.name != "enabled":
@@ -215,7 +212,7 @@ class Session:
 
         Its word for it is an acknowledgement, or without management the answer to a ping that came behind it.
         """
-        self._put(presence)
+        self.send(presence, even_now=True)
         wire, management = self._wire, self._management
         if wire is None or (management is not None and not management.ask()):
             return
@@ -232,10 +229,10 @@ class Session:
 
     # -- what comes
 
-    def _message(self, attributes: dict[str, str]) -> None:
+    def _message(self, identity: str) -> None:
         if self._management is not None:
             self._management.handled += 1
-        self._common.on_message(self, attributes)
+        self._common.on_message(self, identity)
 
     def _element(self, element: Element) -> None:
         name, management = element.name, self._management
@@ -244,7 +241,7 @@ class Session:
                 management.handled += 1
             asked = element.attributes.get("type")
             if name == "iq" and asked in ("get", "set") and not (asked == "set" and _is_push(element)):
-                self._put(stanzas.refusal(element.attributes))
+                self.send(stanzas.refusal(element.attributes), even_now=True)
             elif element.attributes.get("id") == stanzas.PING_ID:
                 self._word()
             else:

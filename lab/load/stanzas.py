@@ -1,7 +1,7 @@
 """What the engine puts on the wire, as byte templates, and the mark in each message's id.
 
 A mark says all that is needed to judge a delivery: who wrote (which also names the worker), to whom, the how
-manieth between the two, when the message was due and how much later it was really handed over. Servers carry ids
+manieth between the two, when the message was due and when it was really handed over. Servers carry ids
 unchanged between them and through rooms (XEP-0045 section 7.4 asks for it), so that delay, loss, duplicates and
 order come from the id alone, whichever process receives it. Times are CLOCK_MONOTONIC (clock_gettime(2)), which all
 processes of one machine share.
@@ -15,11 +15,9 @@ from struct import Struct
 from struct import error as struct_error
 from xml.sax.saxutils import escape
 
-_LAYOUT = Struct(">BIIIQI")
+_LAYOUT = Struct(">BIIIQQ")
 #: Characters of a mark; ids of any other length are somebody else's.
 MARK_LENGTH = 2 * _LAYOUT.size
-#: Lateness is kept in microseconds in 32 bits: what is later than 71 minutes says 71 minutes.
-LATEST = 0xFFFFFFFF
 
 # Flags of a mark.
 WARMUP = 1  # due before the steady state: delivered, not judged
@@ -48,7 +46,8 @@ REQUEST = f"<r xmlns='{MANAGEMENT}'/>".encode()
 RESOURCE = "load"
 
 
-#: A mark's fields: flags, sender, target, sequence, intended (ns), lateness (µs). A plain tuple: one per message.
+#: A mark's fields: flags, sender, target, sequence, intended, actual (ns of CLOCK_MONOTONIC). A plain tuple: one per
+#: message.
 Fields = tuple[int, int, int, int, int, int]
 
 _packed = _LAYOUT.pack
@@ -57,12 +56,7 @@ _unpacked = _LAYOUT.unpack
 
 def mark(flags: int, sender: int, target: int, sequence: int, intended: int, actual: int) -> bytes:
     """An id: due at `intended`, handed over at `actual`, both in ns of CLOCK_MONOTONIC."""
-    late = (actual - intended) // 1000
-    return hexlify(_packed(flags, sender, target, sequence, intended, late if 0 <= late <= LATEST else _bounded(late)))
-
-
-def _bounded(late: int) -> int:
-    return 0 if late < 0 else LATEST
+    return hexlify(_packed(flags, sender, target, sequence, intended, actual))
 
 
 def read_mark(text: str) -> Fields | None:

@@ -44,7 +44,8 @@ class Tls:
     ) -> None:
         self._incoming, self._outgoing, self._network = ssl.MemoryBIO(), ssl.MemoryBIO(), network
         self._ssl = context.wrap_bio(self._incoming, self._outgoing, server_side=server, server_hostname=server_name)
-        self._read, self._write = self._ssl.read, self._ssl.write
+        inner = getattr(self._ssl, "_sslobj", self._ssl)  # what Python wraps, if it does: a call less for each record
+        self._read, self._write = inner.read, inner.write
         self.established = False
 
     def shake(self) -> None:
@@ -62,21 +63,20 @@ class Tls:
 
         Raises ssl.SSLError (a certificate that is not trusted, bytes that are no TLS). The other's end is not told.
         """
-        incoming, read = self._incoming, self._read
+        incoming = self._incoming
         incoming.write(data)
         if not self.established:
             self.shake()
             if not self.established or not incoming.pending:
                 return
         try:
-            while count := read(_SIZE, _BUFFER):  # with a buffer it gives a count
+            while count := self._read(_SIZE, _BUFFER):  # with a buffer it gives a count
                 deliver(_VIEW[:count])  # type: ignore[index]
                 if not incoming.pending:  # nor is there a rest in OpenSSL: a read takes a record whole
-                    break
+                    return  # an answer of TLS's own goes with what is sent next (RFC 8446 section 4.6.3)
         except (ssl.SSLWantReadError, ssl.SSLZeroReturnError):
             pass
-        if self._outgoing.pending:
-            self._flush()
+        self._flush()
 
     def send(self, data: bytes) -> None:
         """Encrypt plain text."""

@@ -21,9 +21,15 @@ _VIEW = memoryview(_BUFFER)
 
 
 class Wire(asyncio.BufferedProtocol):
-    """A TCP connection that carries one XML stream after the other."""
+    """A TCP connection that carries one XML stream after the other.
 
-    __slots__ = ("_deliver", "_elements", "_lost", "_parser", "_tls", "_transport", "_waiter", "closed", "reason")
+    `write` sends bytes. It is whoever takes them, a call less for each stanza; what is written after the end is
+    dropped (stream management knows it).
+    """
+
+    __slots__ = (
+        "_deliver", "_elements", "_lost", "_parser", "_tls", "_transport", "_waiter", "closed", "reason", "write"
+    )  # fmt: skip
 
     def __init__(self) -> None:
         self._transport: asyncio.Transport | None = None
@@ -33,6 +39,7 @@ class Wire(asyncio.BufferedProtocol):
         self._waiter: asyncio.Future[None] | None = None
         self._elements: deque[Element] | None = deque()
         self._lost: Callable[[str], None] | None = None
+        self.write: Callable[[bytes], object] = _dropped
         self.closed = False
         self.reason = ""  # why it ended, if that was not ours to decide
 
@@ -43,6 +50,7 @@ class Wire(asyncio.BufferedProtocol):
         assert self._transport is not None
         self._parser, self._deliver = None, _dropped
         self._tls = tls = Tls(context, self._transport.write, server_name=name)
+        self.write = tls.send
         tls.shake()
         while not tls.established:
             await self._wait()
@@ -66,32 +74,23 @@ class Wire(asyncio.BufferedProtocol):
 
     def serve(
         self,
-        on_message: Callable[[dict[str, str]], None],
+        on_message: Callable[[str], None],
         on_element: Callable[[Element], None],
         on_lost: Callable[[str], None],
     ) -> None:
-        """Negotiation is over: stanzas go to these, and the connection's end goes to `on_lost` with its reason."""
+        """Negotiation is over: messages' ids, other stanzas, and why the connection ended go to these."""
         assert self._parser is not None
         waiting, self._elements, self._lost = self._elements, None, on_lost
         self._parser.redirect(on_message, on_element)
         for element in waiting or ():  # stanzas that came in one piece with `resumed`
             if element.name == "message" and element.attributes.get("type") != "error":
-                on_message(element.attributes)
+                on_message(element.attributes["id"])
             else:
                 on_element(element)
         if self.closed:
             asyncio.get_running_loop().call_soon(on_lost, self.reason)
 
     # -- both
-
-    def write(self, data: bytes) -> None:
-        """Send; what is written after the end is dropped (stream management knows it)."""
-        if self.closed:
-            return
-        if self._tls is not None:
-            self._tls.send(data)
-        else:
-            self._transport.write(data)  # type: ignore[union-attr]
 
     def close(self) -> None:
         """End the connection once all is written; nothing comes from it any more."""
@@ -109,6 +108,7 @@ class Wire(asyncio.BufferedProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Called by the loop."""
         self._transport = cast(asyncio.Transport, transport)  # uvloop's is none by inheritance
+        self.write = self._transport.write
 
     def get_buffer(self, sizehint: int) -> bytearray:
         """Called by the loop."""
@@ -138,6 +138,7 @@ class Wire(asyncio.BufferedProtocol):
         if self._parser is not None:
             self._parser.close()
         self._transport = self._tls = None
+        self.write = _dropped
         self._wake()
         if self._lost is not None:
             self._lost(self.reason)
@@ -148,8 +149,8 @@ class Wire(asyncio.BufferedProtocol):
         if self._elements is not None:
             self._elements.append(element)
 
-    def _message(self, attributes: dict[str, str]) -> None:
-        self._element(Element("message", attributes))
+    def _message(self, identity: str) -> None:
+        self._element(Element("message", {"id": identity}))
 
     def _end(self) -> None:
         self.reason = self.reason or "the server closed the stream"
@@ -171,8 +172,8 @@ class Wire(asyncio.BufferedProtocol):
             self._waiter.set_result(None)
 
 
-def _dropped(_: memoryview) -> None:
-    """Bytes that come while no stream is open."""
+def _dropped(_: bytes | memoryview) -> None:
+    """Bytes that come while no stream is open, or are written after the end."""
 
 
 def _condition(error: Element) -> str:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
+from lab.load.drawing import Kind
 from lab.load.results import Recorder
 from lab.load.spec import Endpoint, Load, Share
 
@@ -26,6 +27,15 @@ NOBODYS = Load(
     seconds=5.0,
     warmup=0.0,
 )
+
+
+class Act(NamedTuple):
+    """What a picker draws, with names."""
+
+    kind: Kind
+    sender: int
+    receiver: int
+    size: int
 
 
 class Clock:
@@ -56,7 +66,7 @@ class Worker:
         """A message due, sent 1 ms later, and received `delay` after it was due."""
         warmup = elapsed < self.warmup
         self.at(elapsed + 0.001).sent(route, warmup)
-        self.at(elapsed + delay).received(route, warmup, delay, delay - 0.001)
+        self.at(elapsed + delay).received(route, warmup, round(1e6 * delay), round(1e6 * (delay - 0.001)))
 
     def take(self, elapsed: float) -> dict[str, Any]:
         """A sample at a time of the load; CPU of this process is none of the test's business."""

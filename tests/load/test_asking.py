@@ -12,6 +12,7 @@ from lab.load.audience import Audience
 from lab.load.spec import Load
 from tests.load.driving import Told, driven
 from tests.load.null import Null, null_server
+from tests.load.samples import Act
 
 QUICK = {"users": 24, "arrivals": "200/s", "seconds": 1.0, "warmup": 0.3, "login_rate": 1000.0}
 
@@ -164,7 +165,7 @@ def test_who_goes_and_comes_is_left_alone(null: Null, rest: str) -> None:
     assert not audience.goers & {user for room in audience.rooms for user in room.members}
     assert not any(audience.goers & told for told in audience.told)
     picker = _picker(load)
-    acts = [picker.next() for _ in range(2000)]
+    acts = [Act(*picker.next()) for _ in range(2000)]
     assert {act.sender for act in acts if act.kind == "login"} == audience.goers
     others = [act for act in acts if act.kind != "login"]
     assert {act.sender for act in others} == {*range(40)} - audience.goers
@@ -176,7 +177,7 @@ def test_where_nothing_is_missed_or_it_is_asked_for_everybody_goes_and_comes(nul
     load = null.load("a", "b", users=40, traffic=traffic.replace("logins+1*n", "logins:written=1+1*n"))
     assert Audience(load).goers == frozenset()
     picker = _picker(load)
-    assert len({act.sender for act in (picker.next() for _ in range(2000)) if act.kind == "login"}) == 40
+    assert len({act.sender for act in (Act(*picker.next()) for _ in range(2000)) if act.kind == "login"}) == 40
 
 
 def _picker(load: Load):

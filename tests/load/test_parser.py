@@ -31,7 +31,7 @@ def parsed(*pieces: bytes) -> list[str]:
         else:
             seen.append(f"{one.name.rpartition(':')[2]} {''.join(e.text for e in one.walk())}")
 
-    parser = Parser(lambda attributes: seen.append(f"message {attributes['id']}"), element, lambda: seen.append("end"))
+    parser = Parser(lambda identity: seen.append(f"message {identity}"), element, lambda: seen.append("end"))
     for piece in pieces:
         parser.feed(memoryview(piece))
     return seen
@@ -120,7 +120,7 @@ PLAIN_FORMS = (
 def ids(pieces: list[bytes]) -> list[tuple[str, str | None]]:
     seen: list[tuple[str, str | None]] = []
     parser = Parser(
-        lambda attributes: seen.append(("message", attributes.get("id"))),
+        lambda identity: seen.append(("message", identity)),
         lambda one: seen.append((f"{one.name} {one.attributes.get('type')}", one.attributes.get("id"))),
         lambda: seen.append(("end", None)),
     )

@@ -39,7 +39,7 @@ def test_the_steady_state_is_apart_from_the_warm_up() -> None:
 def test_a_message_belongs_where_it_was_due() -> None:
     one = Worker()
     one.at(1.9).sent("local", True)
-    one.at(3.5).received("local", True, 1.6, 1.6)  # due in the warm-up, received in the steady state
+    one.at(3.5).received("local", True, 1_600_000, 1_600_000)  # due in the warm-up, received in the steady state
     one.at(5.0).lost("local", True)
     one.at(5.0).lost("local", False)
     one.at(5.0).bounced("local", True, "remote-server-timeout")
@@ -94,12 +94,12 @@ def test_the_books_must_balance() -> None:
     one.at(3.0).sent("room", False, 5)
     one.recorder.sent("local", True)
     for _ in range(3):
-        one.recorder.received("room", False, 0.01, 0.01)
+        one.recorder.received("room", False, 10_000, 10_000)
     assert merge([one.take(3.5)]).unaccounted() == {"room": 2, "warm-up local": 1}
     one = Worker()
     one.at(3.0).sent("room", False, 5)
     for _ in range(3):
-        one.recorder.received("room", False, 0.01, 0.01)
+        one.recorder.received("room", False, 10_000, 10_000)
     one.recorder.bounced("room", False, "not-acceptable", 2)
     result = merge([one.take(3.5)])
     assert result.unaccounted() == {}
