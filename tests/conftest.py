@@ -1,7 +1,8 @@
 """What every test shares.
 
 Where the engine is missing, container tests are counted skips, and in CI failures. Where several processes run tests
-side by side (pytest-xdist), one that is marked `alone` has the machine to itself.
+side by side (pytest-xdist), one that is marked `alone` has the machine to itself. Files whose tests take long come
+first: what is short fills up the end, when some have nothing left to do.
 """
 
 import contextlib
@@ -30,6 +31,17 @@ def engine_problem() -> str | None:
 
     bad = [finding for finding in Containers().findings() if not finding.good]
     return "; ".join(f"{one.what}: {one.found} ({one.remedy})" for one in bad) or None
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """By file: those in which something has the machine to itself, those that start servers, all others."""
+    order = ("alone", "live", "containers")
+    first = {item.path: len(order) for item in items}
+    for item in items:
+        marks = [place for place, name in enumerate(order) if item.get_closest_marker(name)]
+        first[item.path] = min(first[item.path], *marks, len(order))
+    items.sort(key=lambda item: first[item.path])
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

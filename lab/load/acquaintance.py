@@ -3,7 +3,8 @@
 Which pairs these are each worker finds by itself: it draws the acts of all workers, as they will. The worker of the one
 with the lower number begins:
 
-    ask    "may I?", in plain; a server keeps it for one who is not online yet
+    ask    "may I?", in plain; a server keeps it for one who is not online yet, and may lose it while they log in
+           (ejabberd 24.12 does, once in a while), so who gets no answer asks again
     here   the answer, in plain, once the other's bundle can be fetched, and to one at a time
     hello  a first message, encrypted: the bundle is fetched from the other's server, and a session built
     back   the answer, encrypted: both can read each other now
@@ -39,6 +40,8 @@ PAIRS = 1000
 _DRAWN, _DRAWN_CLOSED = 100 * PAIRS, PAIRS // 2
 #: Seconds until somebody of another worker has to be online: that worker's logins take their time.
 ARRIVING = 300.0
+#: Seconds until somebody who does not answer is asked again; doubled each time.
+AGAIN = 2.0
 
 _ASK, _HERE, _HELLO, _BACK = "ask", "here", "hello", "back"
 _WORDS = "hello"
@@ -100,6 +103,7 @@ class Acquaintance:
         self._people, self._address, self._spawn = people, address, spawn
         self._token = secrets.token_hex(6)
         self._waiting: dict[str, asyncio.Future[None]] = {}  # for what was said, by its id
+        self._asked: set[str] = set()  # questions under way: one that was asked again is answered once
         self._free: defaultdict[int, asyncio.Lock] = defaultdict(asyncio.Lock)  # by person who is asked
 
     def begun(self, pairs: Iterable[tuple[int, int]]) -> list[Coroutine[Any, Any, None]]:
@@ -112,12 +116,15 @@ class Acquaintance:
         await self._said(person, word._replace(kind=_HELLO), _BACK, PATIENCE, "has not answered what is encrypted")
 
     async def _said(self, person: Person, word: _Word, answer: str, patience: float, not_so: str) -> None:
-        """Say it and wait for the answer."""
-        to = self._address(word.other)
+        """Say it, a question again and again, and wait for the answer."""
+        to, pause = self._address(word.other), AGAIN if word.kind == _ASK else patience
         try:
             async with asyncio.timeout(patience):
                 with self._heard(word._replace(kind=answer)) as heard:
-                    await person.send(to, _WORDS, word.text, encryption=_encryption(word.kind))
+                    while not heard.done():
+                        await person.send(to, _WORDS, word.text, encryption=_encryption(word.kind))
+                        await asyncio.wait([heard], timeout=pause)
+                        pause *= 2
                     await heard
         except TimeoutError as error:
             raise PeerError(f"{to} {not_so} for {person.jid} after {patience:g} s") from error
@@ -138,7 +145,9 @@ class Acquaintance:
         if word is None:
             return False
         if word.kind == _ASK and word.other == person.number:
-            self._spawn(self._receive(person, word))
+            if word.text not in self._asked:
+                self._asked.add(word.text)
+                self._spawn(self._receive(person, word))
         elif word.kind in (_HELLO, _BACK) and not encrypted:
             self._fail(word, f"{self._address(word.one)} and {self._address(word.other)} cannot read each other")
         elif word.kind == _HERE and identity not in self._waiting:  # asked by a load that was killed
@@ -176,6 +185,8 @@ class Acquaintance:
             except (TimeoutError, LabError) as error:
                 self._fail(back, f"{person.jid}: {error or 'nothing came in time'}")
                 await self._give_up(person, to, back)
+            finally:
+                self._asked.discard(word.text)
 
     async def _decline(self, person: Person, word: _Word) -> None:
         await person.ready.wait()

@@ -33,6 +33,7 @@ class World:
     def __init__(self, people: int, workers: int) -> None:
         self.said: list[tuple[int, int, str, bool]] = []
         self.unreadable: set[str] = set()
+        self.lost = 0  # so many of what is said first never come
         self.held = False
         self.people = [Person(number, self._post) for number in range(people)]
         self.workers = [
@@ -49,7 +50,8 @@ class World:
     def _post(self, one: int, other: int, identity: str, encrypted: bool) -> None:
         kind = identity.partition(".")[0]
         self.said.append((one, other, kind, encrypted))
-        asyncio.get_running_loop().call_soon(self.deliver, other, identity, encrypted)
+        if len(self.said) > self.lost:
+            asyncio.get_running_loop().call_soon(self.deliver, other, identity, encrypted)
 
     def deliver(self, to: int, identity: str, encrypted: bool) -> None:
         worker, person = self.workers[to % len(self.workers)], self.people[to]
@@ -102,6 +104,25 @@ async def test_a_first_message_that_cannot_be_read_is_told_at_once(world: World)
 async def test_the_question_of_a_load_that_was_killed_holds_nobody_up(world: World) -> None:
     world.deliver(1, "ask.0123456789ab.0.1", False)
     await world.meet((2, 1))
+
+
+async def test_a_question_that_is_lost_is_asked_again(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(acquaintance, "AGAIN", 0.01)
+    world.lost = 2
+    await world.meet((0, 1))
+    assert [kind for *_, kind, _ in world.said] == ["ask", "ask", "ask", "here", "hello", "back"]
+
+
+async def test_who_is_asked_again_answers_once(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(acquaintance, "AGAIN", 0.01)
+    late = world.people[1]
+    late.ready.clear()
+    meeting = asyncio.ensure_future(world.meet((0, 1)))
+    while len(world.said) < 3:  # noqa: ASYNC110 - a test waits for what its world was told
+        await asyncio.sleep(0.01)
+    late.ready.set()
+    await meeting
+    assert [kind for *_, kind, _ in world.said if kind != "ask"] == ["here", "hello", "back"]
 
 
 async def test_nobody_answers_in_time(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

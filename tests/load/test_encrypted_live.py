@@ -14,7 +14,7 @@ import pytest
 from lab.clients.encryption import omemo as strategy
 from lab.errors import UserError
 from lab.load.conduct import conduct
-from lab.load.conductor import Orders
+from lab.load.conductor import Orders, Outcome
 from lab.load.encrypted import run
 from lab.load.job import Job
 from lab.load.preparing import load_on, make_accounts
@@ -104,14 +104,21 @@ async def test_one_worker_decrypts_every_message(load: Load) -> None:
         assert 0.001 < total.intended.percentile(50) < 1
 
 
+async def conducted(job: Job) -> Outcome:
+    """The outcome, or what was told until it was late."""
+    told: list[dict[str, Any]] = []
+    try:
+        async with asyncio.timeout(90):
+            return await conduct(job, Orders(), told.append)
+    except TimeoutError:
+        pytest.fail("it takes too long; told so far:\n" + "\n".join(str(event)[:300] for event in told[-30:]))
+
+
 @pytest.mark.live
 @pytest.mark.parametrize("arrivals", ["20/s", "closed:think=200ms"])
 async def test_people_of_two_workers_read_each_other_both_ways(lab: Lab, load: Load, arrivals: str) -> None:
     """Processes of their own, conducted: what crosses the link crosses from worker to worker as well."""
-    told: list[dict[str, Any]] = []
-    job = Job(lab.name, {**ASKED, "users": 6, "arrivals": arrivals}, workers=2)
-    async with asyncio.timeout(90):
-        outcome = await conduct(job, Orders(), told.append)
+    outcome = await conducted(Job(lab.name, {**ASKED, "users": 6, "arrivals": arrivals}, workers=2))
     assert outcome.settled and outcome.drained and not outcome.missing, outcome
     assert set(outcome.result.routes) == {"a->b", "b->a"}
     for tally in outcome.result.routes.values():
@@ -126,8 +133,7 @@ async def test_people_of_two_workers_in_containers_read_each_other() -> None:
     topology = replace(pair("ejabberd", "prosody"), links=(Link("a", "b", direct=True),))
     lab = await labs.up(topology, runtime="containers", owned=True)
     try:
-        async with asyncio.timeout(90):
-            outcome = await conduct(Job(lab.name, ASKED, workers=2), Orders(), lambda _: None)
+        outcome = await conducted(Job(lab.name, ASKED, workers=2))
     finally:
         await lab.down()
     total = outcome.result.total
