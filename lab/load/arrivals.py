@@ -30,7 +30,7 @@ from base64 import b64decode, b64encode
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from itertools import accumulate, pairwise
+from itertools import accumulate, count, pairwise, takewhile
 from pathlib import Path
 from random import Random
 
@@ -144,10 +144,7 @@ class Arrivals:
 
 
 def _even(rates: Rates, share: Share) -> Iterator[float]:
-    number, inverse = share.index, rates.inverse()
-    while (at := inverse(number)) < math.inf:
-        yield at
-        number += share.of
+    return takewhile(math.inf.__gt__, map(rates.inverse(), count(share.index, share.of)))
 
 
 def _poisson(rates: Rates, gaps: Random, owners: Random, share: Share) -> Iterator[float]:

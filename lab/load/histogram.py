@@ -13,7 +13,7 @@ import base64
 import math
 import struct
 import zlib
-from collections import defaultdict
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from itertools import chain
 
@@ -40,8 +40,7 @@ class Histogram:
     def __init__(self, pairs: Iterable[int] = ()) -> None:
         """Also from `flat()`."""
         numbers = iter(pairs)
-        self._cells: defaultdict[int, int] = defaultdict(int)
-        self._cells.update(zip(numbers, numbers, strict=True))
+        self._cells = Counter(dict(zip(numbers, numbers, strict=True)))
         self.fresh: list[int] = []
 
     def record(self, seconds: float) -> None:
@@ -49,7 +48,7 @@ class Histogram:
         self.fresh.append(int(seconds * _MICROSECOND))
 
     @property
-    def counts(self) -> defaultdict[int, int]:
+    def counts(self) -> Counter[int]:
         """From the lowest value of a cell, in µs, to how many delays fell into it."""
         if self.fresh:
             self._sort()
@@ -57,20 +56,16 @@ class Histogram:
 
     def _sort(self) -> None:
         """Every fresh delay into its cell. Clocks may be a hair apart: below 0 counts as 0."""
-        cells = self._cells
-        for value in self.fresh:
-            if value < 0:
-                value = 0
-            elif value > HIGHEST:
-                value = HIGHEST
-            shift = value.bit_length() - BITS
-            cells[value >> shift << shift if shift > 0 else value] += 1
-        self.fresh.clear()
+        fresh, self.fresh = self.fresh, []
+        if min(fresh) < 0 or max(fresh) > HIGHEST:
+            fresh = [min(max(0, value), HIGHEST) for value in fresh]
+        self._cells.update(
+            value >> shift << shift if (shift := value.bit_length() - BITS) > 0 else value for value in fresh
+        )
 
     def add(self, other: Histogram) -> None:
         """Count all of another one's delays as well."""
-        for value, count in other.counts.items():
-            self.counts[value] += count
+        self.counts.update(other.counts)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Histogram) and self.counts == other.counts
