@@ -15,7 +15,7 @@ demo: $(VENV)/.runtime
 	@$(LAUNCHER) demo
 
 test: $(VENV)/.dev
-	@$(BIN)/python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder $(PYTEST)
+	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder $(PYTEST)
 
 lint: $(VENV)/.dev
 	@$(BIN)/ruff check lab scenarios loadtests tests $(wildcard benchmarks)

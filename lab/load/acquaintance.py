@@ -103,7 +103,7 @@ class Acquaintance:
         self._people, self._address, self._spawn = people, address, spawn
         self._token = secrets.token_hex(6)
         self._waiting: dict[str, asyncio.Future[None]] = {}  # for what was said, by its id
-        self._asked: set[str] = set()  # questions under way: one that was asked again is answered once
+        self._asked: set[str] = set()  # questions that were, or are being, answered: once, however often they come
         self._free: defaultdict[int, asyncio.Lock] = defaultdict(asyncio.Lock)  # by person who is asked
 
     def begun(self, pairs: Iterable[tuple[int, int]]) -> list[Coroutine[Any, Any, None]]:
@@ -185,7 +185,6 @@ class Acquaintance:
             except (TimeoutError, LabError) as error:
                 self._fail(back, f"{person.jid}: {error or 'nothing came in time'}")
                 await self._give_up(person, to, back)
-            finally:
                 self._asked.discard(word.text)
 
     async def _decline(self, person: Person, word: _Word) -> None:

@@ -34,6 +34,7 @@ from lab.load.spec import Load, Share
 Emit = Callable[[dict[str, Any]], None]
 
 SAMPLE = 1.0  # seconds
+SORT = 0.1  # seconds of delays that are counted in one go: a second's would hold messages up for milliseconds
 #: Seconds until what has not come is lost. A link that was cut needs its servers' back-off to come back.
 DRAIN = 15.0
 #: Seconds of it until people log in once more.
@@ -92,7 +93,7 @@ class Engine:
             gc.freeze()  # thousands of sessions that live to the end: no collection need look at them again
             self._emit("connected", users=len(self._acts.sessions), at_ns=perf_counter_ns())
             start = await go() if go is not None else perf_counter_ns()
-            keepers = [asyncio.create_task(self._sampling(start)), asyncio.create_task(self._asking())]
+            keepers = [asyncio.create_task(one) for one in (self._sampling(start), self._sorting(), self._asking())]
             await self._carry(start)
             drained = await self._drain()
             self._settle(drained)
@@ -162,7 +163,7 @@ class Engine:
     def _perform(self, schedule: Schedule, until: int) -> None:
         start, perform = self._start, self._acts.perform
         for at in schedule.due((until - start) / NS):
-            perform(start + int(at * NS))
+            perform(start + round(at * NS))  # not down: what is due when the steady state begins is its first
 
     async def _sampling(self, start: int) -> None:
         """At whole seconds of the load: a sample that lay across two of them would count as all of one."""
@@ -174,6 +175,11 @@ class Engine:
 
     def _sample(self) -> None:
         self._emit("sample", **{**self._recorder.take(), "totals": self._acts.totals()})
+
+    async def _sorting(self) -> None:
+        while True:
+            await asyncio.sleep(SORT)
+            self._recorder.sort()
 
     async def _asking(self) -> None:
         while True:

@@ -2,8 +2,8 @@
 
 The cells are those of HdrHistogram with 2,048 sub-buckets: values below 2,048 µs have a cell each, above them a cell
 spans 1/1024 of a power of two. Only cells that were hit are kept (a dict from a cell's lowest value to its count), so
-that hundreds of routes cost what they measured. A delay is put into its cell when somebody asks: while a load runs it
-is written down and no more, and a second's delays together take half the time that they would take one by one.
+that hundreds of routes cost what they measured. A delay is put into its cell when somebody asks: when a message comes
+it is written down and no more, and many together take half the time that they would take one by one.
 `encode` writes HdrHistogram's own V2 format (compressed, base64), which its tools and libraries read.
 """
 
@@ -50,14 +50,13 @@ class Histogram:
     @property
     def counts(self) -> Counter[int]:
         """From the lowest value of a cell, in µs, to how many delays fell into it."""
-        if self.fresh:
-            self._sort()
+        self.sort()
         return self._cells
 
-    def _sort(self) -> None:
+    def sort(self) -> None:
         """Every fresh delay into its cell. Clocks may be a hair apart: below 0 counts as 0."""
         fresh, self.fresh = self.fresh, []
-        if min(fresh) < 0 or max(fresh) > HIGHEST:
+        if fresh and (min(fresh) < 0 or max(fresh) > HIGHEST):
             fresh = [min(max(0, value), HIGHEST) for value in fresh]
         self._cells.update(
             value >> shift << shift if (shift := value.bit_length() - BITS) > 0 else value for value in fresh

@@ -72,7 +72,8 @@ def _servers(result: Result, cores: Mapping[str, float], surroundings: Surroundi
     parts = []
     for name, spent in used.items():
         share = spent / surroundings.server_cores.get(name, 1.0)
-        why = f"server {name} used {spent:.2f} cores, {share:.0%} of what it can use"
+        part = "all" if share >= 1 else f"{share:.0%}"  # ejabberd has threads beside the one that can be full
+        why = f"server {name} used {spent:.2f} cores, {part} of what it can use"
         parts.append(Part(share, f"server {name}", why))
     parts.sort(reverse=True)
     if (most := surroundings.together) is not None:

@@ -97,6 +97,12 @@ class Recorder:
         """A connection broke and was made again."""
         self._reconnects += 1
 
+    def sort(self) -> None:
+        """Count the delays that were only written down; to be called now and then while a load runs."""
+        for tally in (*self._steady.values(), *self._warmup.values()):
+            tally.intended.sort()
+            tally.actual.sort()
+
     def lag(self, seconds: float) -> None:
         """The engine looked at what is due so much later than it meant to."""
         self._lag.record(seconds)

@@ -52,6 +52,7 @@ class Life:
             runner.register_message(ORDER, self.obey)
             hooks.report_to_master.add_listener(self.report)
             hooks.quitting.add_listener(self.stopping)  # before Locust's own listener: these are called in reverse
+            hooks.quitting.add_listener(self.leave_files_alone)
             return
         hooks.test_start.add_listener(self.begin)
         if isinstance(runner, MasterRunner):
@@ -105,6 +106,11 @@ class Life:
         assert isinstance(runner, WorkerRunner)
         course = self._course = Worker(self._environment, runner)
         course.start(Job.decode(msg.data["job"]))
+
+    def leave_files_alone(self, **_: Any) -> None:
+        """The master writes the file of statistics; Locust's workers would write theirs, which are empty, over it."""
+        if (given := self._environment.parsed_options) is not None:
+            given.json_file = None
 
     def obey(self, msg: Any, **_: Any) -> None:
         """An order of the master."""

@@ -93,13 +93,14 @@ def test_the_run_is_kept_and_locust_counts_the_same(lab: Lab, tmp_path: Path, op
 
 def test_master_and_two_workers(lab: Lab, tmp_path: Path) -> None:
     port = str(free_port())
-    worker = argv(lab, "federation", "--worker", "--master-port", port)
+    worker = argv(lab, "federation", "--worker", "--master-port", port, "--json-file", f"{tmp_path}/w")
     with running(worker) as first, running(worker) as second:
         done = locust(lab, "federation", *LOAD, "--master", "--expect-workers", "2", "--master-bind-port", port,
                       "--runs", f"{tmp_path}/runs", "--json-file", f"{tmp_path}/m")  # fmt: skip
         assert first.wait(DEADLINE) == second.wait(DEADLINE) == 0, "told to quit, they do"
     assert done.returncode == 0, done.stdout + done.stderr
     assert whole(tmp_path / "runs", requests(tmp_path / "m.json")).result.total.received == 200
+    assert not (tmp_path / "w.json").exists(), "with --processes it is the master's own file"
 
 
 @pytest.mark.parametrize("forked", [False, True], ids=["one", "processes"])
