@@ -24,8 +24,8 @@ from lab.errors import PeerError
 DEEPEST = 64
 
 
-#: Printable ASCII without "&" and "<", in either kind of quotes. A run of characters that can end in one way only is not
-#: tried again ("*+", "++"); for single characters only, since Python 3.11.4 and older match such groups wrongly.
+#: Printable ASCII without "&" and "<", in either kind of quotes. A run of characters that can end in one way only is
+#: never tried again ("*+", "++"); no group is repeated so, since Python 3.11.4 and older match those wrongly.
 _VALUE = rb"""(?:'[ -%(-;=-~]*+'|"[ !#-%'-;=-~]*+")"""
 _IDENTITY = rb"""(?:'([ -%(-;=-~]*+)'|"([ !#-%'-;=-~]*+)")"""
 _TEXT = rb"[ -%'-;=-~]*+"
