@@ -35,13 +35,12 @@ def engine_problem() -> str | None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """By file: those in which something has the machine to itself, those that start servers, all others."""
-    order = ("alone", "live", "containers")
-    first = {item.path: len(order) for item in items}
-    for item in items:
-        marks = [place for place, name in enumerate(order) if item.get_closest_marker(name)]
-        first[item.path] = min(first[item.path], *marks, len(order))
-    items.sort(key=lambda item: first[item.path])
+    """By file: those that start servers, those in which something has the machine to itself, all others."""
+    live, alone = (
+        {item.path for item in items if any(item.get_closest_marker(name) for name in names)}
+        for names in (("live", "containers"), ("alone",))
+    )
+    items.sort(key=lambda item: 2 - (item.path in live) * (2 - (item.path in alone)))
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

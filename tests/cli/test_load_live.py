@@ -109,7 +109,7 @@ def test_the_limit_of_a_slow_link_is_found(tmp_path: Path) -> None:
         "links: [{between: [a, b], rate: 160kbit/s}]\n"
     )
     done = _load(
-        tmp_path, "neighbours", "-t", str(topology), "-u", "4", "-r", "50/s", "--for", "1s", "--warmup", "0s",
+        tmp_path, "neighbours", "-t", str(topology), "-u", "4", "-r", "100/s", "--for", "1s", "--warmup", "0s",
         "--runtime", "processes", "--find-limit", "p99=200ms,loss=0", "-f", "json",
     )  # fmt: skip
     told = json.loads(done.stdout)

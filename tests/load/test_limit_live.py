@@ -58,16 +58,16 @@ async def test_a_narrow_link_is_named(tmp_path: Path, runtime: str) -> None:
 
 
 @pytest.mark.containers
-async def test_a_server_with_a_tenth_of_a_core_is_named(tmp_path: Path) -> None:
+async def test_a_server_with_a_twentieth_of_a_core_is_named(tmp_path: Path) -> None:
     import docker
 
     from lab.runtime.containers import engine as eng
 
     async with up(pair("prosody", "prosody"), "containers") as lab:
         client = docker.from_env()
-        client.containers.get(eng.name(lab.layout, "a")).update(cpu_period=100_000, cpu_quota=10_000)
+        client.containers.get(eng.name(lab.layout, "a")).update(cpu_period=100_000, cpu_quota=5_000)
         client.close()
-        bounds = Bounds(p99=0.5, start=400, lowest=100, precision=0.99)
+        bounds = Bounds(p99=0.5, start=200, lowest=200)
         limit = await find_limit_on(lab, {**LOAD, "seconds": 3.0}, bounds, folder=tmp_path)
     assert limit.part == "server a", (limit.part, limit.why)
     assert "of what it can use" in limit.why
