@@ -14,8 +14,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 pytest_plugins = ["pytester"]
+
+# A busy machine is slow now and then: how long one example takes says nothing about the code.
+settings.register_profile("xmpplab", deadline=None, max_examples=50)
+settings.load_profile("xmpplab")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -40,7 +45,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         {item.path for item in items if any(item.get_closest_marker(name) for name in names)}
         for names in (("live", "containers"), ("alone",))
     )
-    items.sort(key=lambda item: 2 - (item.path in live) * (2 - (item.path in alone)))
+    items.sort(key=lambda item: 1 if item.path in alone else 0 if item.path in live else 2)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

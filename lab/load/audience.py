@@ -28,7 +28,7 @@ class Audience:
         self.goers = traffic.goers(load, load.seed)
         told = self.contacts if traffic.presences else []
         self.told = [frozenset(others) - self.goers for others in told]  # by user: who counts their presence
-        self.between, self._servers = routes(load), len(load.endpoints)  # between two people, by their servers' numbers
+        self.server_routes, self._servers = routes(load), len(load.endpoints)
 
     def receivers(self, flags: int, target: int) -> Iterable[int]:
         """Who should get what has that target, by the flags of its mark."""
@@ -48,7 +48,7 @@ class Audience:
         """The route between two people: "room", "local", "a->b", or one of the last two with "presence "."""
         if flags & ROOM:
             return "room"
-        name = self.between[sender % self._servers][receiver % self._servers]
+        name = self.server_routes[sender % self._servers][receiver % self._servers]
         return PRESENCE + name if flags & PRESENCES else name
 
     def route_of(self, missing: Missing) -> str:

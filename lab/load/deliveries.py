@@ -17,9 +17,8 @@ from typing import Protocol
 from lab.load import ledger, stanzas
 from lab.load.audience import Audience
 from lab.load.ledger import Ledger
-from lab.load.stanzas import PRESENCES, ROOM, WARMUP
+from lab.load.stanzas import ANSWER, PRESENCES, ROOM, WARMUP
 
-_ANSWER = stanzas.ANSWER
 _SEVERAL = ROOM | PRESENCES
 _PAIR = _SEVERAL | WARMUP  # flags that tell pairs apart
 
@@ -54,7 +53,8 @@ class Deliveries:
 
     def __init__(self, audience: Audience, records: Records) -> None:
         self._audience, self._records = audience, records
-        self._route, self._between, self._servers = audience.route, audience.between, len(audience.between)
+        self._route, self._server_routes = audience.route, audience.server_routes
+        self._servers = len(self._server_routes)
         self.ledger = Ledger()
         self._begin, self._steady = perf_counter_ns(), 0  # what comes with the logins is another load's
         self._told: dict[int, Counter[str]] = {}  # by user: the routes of their presences
@@ -77,7 +77,7 @@ class Deliveries:
             flags |= ROOM
             receipts, route = self._audience.size(flags, target), self._route(flags, sender, target)
         else:
-            receipts, route = 1, self._between[sender % self._servers][target % self._servers]
+            receipts, route = 1, self._server_routes[sender % self._servers][target % self._servers]
         number = self.ledger.send(flags, sender, target)
         self.expected += receipts
         self._records.sent(route, warmup, receipts)
@@ -102,7 +102,7 @@ class Deliveries:
         if fields is None:
             return None
         flags, sender, target, number, intended, actual = fields
-        if flags & _ANSWER:
+        if flags & ANSWER:
             return fields if sender == receiver else None
         if intended < self._begin:
             return None
@@ -111,7 +111,7 @@ class Deliveries:
                 return None
             who, route = receiver, self._route(flags, sender, receiver)
         elif target == receiver:  # most of them, so without a call
-            who, route = None, self._between[sender % self._servers][receiver % self._servers]
+            who, route = None, self._server_routes[sender % self._servers][receiver % self._servers]
         else:
             return None
         now, warmup = perf_counter_ns(), flags & WARMUP != 0
