@@ -2,12 +2,13 @@
 
     python benchmarks/start_containers.py [SERVERS] [ROUNDS]
 
-By hand: one network, then `docker run -d` of the same image, as many at once as the lab starts, each with a Prosody in
-it that has five lines of configuration and federates nothing; done when the last command has returned. Idle: the same
-with `sleep` in place of a server, which is what the engine alone costs. The lab: a ring through relays, from the
-command's start until every edge has carried a stanza both ways, which is one container more than it has servers. All
-alternate within one run, each once the machine has come to rest: what an engine still clears away after one is not the
-next one's. Ends with 1 if the aim, beside servers by hand, is missed.
+By hand: one network, then `docker run -d` of as many containers, as many at once as the lab starts: the same servers,
+with the same configuration files but for what is the lab's own, written before the clock runs, and one in which nothing
+runs; done when the last command has returned, whatever the servers have come to by then. Idle: nothing runs in any of
+them, which is what the engine alone costs. The lab: a ring through relays, from the command's start until every edge
+has carried a stanza both ways, which is one container more than it has servers. All alternate within one run, each once
+the machine has come to rest: what an engine still clears away after one is not the next one's. Ends with 1 if the aim,
+beside servers by hand, is missed.
 """
 
 from __future__ import annotations
@@ -22,12 +23,16 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from lab.network.labfolder import remove, try_lock
+from _start import written
+
+from lab.network.labfolder import try_lock
+from lab.plan.build import build
 from lab.plan.layout import Layout
+from lab.plan.model import Ground, ServerPlan
 from lab.runtime import lab as labs
 from lab.runtime import state
 from lab.runtime.containers import Containers
-from lab.runtime.containers.engine import WORKERS, connect, labels, user
+from lab.runtime.containers.engine import WORKERS, connect, labels, name, of_lab, user
 from lab.runtime.containers.recipes import server_recipe
 from lab.runtime.containers.runtime import claim_network
 from lab.topology.files import load
@@ -37,14 +42,6 @@ REST, PATIENCE = 0.1, 30.0  # cores in use at most, and seconds until then at mo
 AIM = 1.3  # at most so many times the wall time of the bare containers
 
 IDLE = ("sleep", "600")
-CONFIGURATION = """
-data_path = "/tmp/data" pidfile = "/tmp/prosody.pid" log = { info = "*console" }
-interfaces = { "*" } c2s_direct_tls_ports = {} s2s_direct_tls_ports = {} http_ports = {} https_ports = {}
-modules_enabled = { "roster"; "saslauth"; "tls"; "disco"; "pep"; "carbons"; "smacks"; "mam"; "blocklist"; "ping" }
-authentication = "internal_hashed"
-VirtualHost "a.test"
-"""
-SERVER = ("sh", "-c", 'printf %s "$0" > /tmp/by-hand.lua && exec prosody -F --config /tmp/by-hand.lua', CONFIGURATION)
 
 _UP = """
 import asyncio, sys
@@ -60,13 +57,13 @@ def main(servers: int = SERVERS, rounds: int = ROUNDS) -> int:
     asyncio.run(Containers().prepare(topology.servers, lambda text: print(text, file=sys.stderr)))
     ratios, beside_idle = [], []
     for _ in range(rounds):
-        by_hand, idle, lab = bare(servers + 1, SERVER), bare(servers + 1, IDLE), ours(servers)
+        by_hand, idle, lab = bare(servers), bare(servers, idle=True), ours(servers)
         ratios.append(lab / by_hand)
         beside_idle.append(lab / idle)
         print(f"  by hand {by_hand:6.2f} s   idle {idle:6.2f} s   lab {lab:6.2f} s", flush=True)
     ratio = statistics.median(ratios)
     print(f"ring of {servers} Prosody in containers, every edge probed: {ratio:.2f} times the wall time", end=" ")
-    print(f"of `docker run -d` of {servers + 1} Prosody (aim {AIM}), {WORKERS} at once; median of {rounds}")
+    print(f"of `docker run -d` of as many containers (aim {AIM}), {WORKERS} at once; median of {rounds}")
     print(f"beside containers in which nothing runs: {statistics.median(beside_idle):.2f} times")
     return 0 if ratio <= AIM else 1
 
@@ -90,19 +87,19 @@ def busy() -> float:
 
 def ours(servers: int) -> float:
     """Seconds of a lab, from the command's start until it is ready."""
-    name = f"bench-{os.getpid()}"
+    lab = f"bench-{os.getpid()}"
     rest()
     start = time.monotonic()
     try:
-        subprocess.run([sys.executable, "-c", _UP, f"ring:{servers}", name], check=True)
+        subprocess.run([sys.executable, "-c", _UP, f"ring:{servers}", lab], check=True)
         return time.monotonic() - start
     finally:
-        if Layout.of(name).root.exists():
-            asyncio.run(labs.down(name))
+        if Layout.of(lab).root.exists():
+            asyncio.run(labs.down(lab))
 
 
-def bare(count: int, command: tuple[str, ...]) -> float:
-    """Seconds until `docker run` of as many containers of the same image, with this command, has returned."""
+def bare(servers: int, *, idle: bool = False) -> float:
+    """Seconds until `docker run` of as many containers as the lab has, of the same image, has returned."""
     program = shutil.which("docker")
     if program is None:
         raise SystemExit("the docker command is what is compared with: install it (Debian: docker.io or docker-cli)")
@@ -112,26 +109,34 @@ def bare(count: int, command: tuple[str, ...]) -> float:
     lock = try_lock(layout)
     assert lock is not None, "nobody else has this name"
 
-    marks = [word for key, value in labels(layout).items() for word in ("--label", f"{key}={value}")]
+    words = [program, "run", "--detach", "--network", name(layout), "--user", user()]
+    words += [word for key, value in labels(layout).items() for word in ("--label", f"{key}={value}")]
 
-    def run(number: int) -> None:
-        subprocess.run(
-            [program, "run", "--detach", "--network", network, "--user", user(), *marks, image, *command],
-            check=True,
-            stdout=subprocess.DEVNULL,
-        )
+    def run(server: ServerPlan | None) -> None:
+        if idle or server is None:
+            command = [*words, image, *IDLE]
+        else:
+            mount = f"{layout.server(server.spec.name)}:{server.folder}"
+            command = [*words, "--ip", server.address, "--volume", mount, image, *server.command]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
 
     with ThreadPoolExecutor(WORKERS) as pool:
         try:
             rest()
             start = time.monotonic()
-            claim_network(client, layout)
-            network = client.networks.list(filters={"label": f"xmpplab.lab={layout.root}"})[0].id
-            list(pool.map(run, range(count)))
-            return time.monotonic() - start
+            ground = Ground(runtime="containers", network=claim_network(client, layout), folders="/lab")
+            made = time.monotonic() - start
+            plan = written(layout, build(load(f"ring:{servers}"), ground))
+            start = time.monotonic()
+            list(pool.map(run, [None, *plan.servers]))
+            passed = made + time.monotonic() - start
+            rest()  # whoever cannot run has ended by then
+            if (running := len(client.containers.list(filters=of_lab(layout)))) != servers + 1:
+                raise SystemExit(f"of the containers by hand {running} run, not {servers + 1}")
+            return passed
         finally:
             asyncio.run(Containers().stop(layout))
-            remove(layout)
+            shutil.rmtree(layout.root)
             os.close(lock)
             client.close()
 

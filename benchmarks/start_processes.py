@@ -13,24 +13,24 @@ from __future__ import annotations
 
 import asyncio
 import os
-import re
 import shutil
 import socket
 import statistics
 import subprocess
 import sys
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
+
+from _start import written
 
 from lab.network.process import SERVER_UID
 from lab.plan.build import build
 from lab.plan.layout import S2S_PORT, Layout
 from lab.plan.model import Plan
-from lab.runtime import folders, state
 from lab.runtime import lab as labs
+from lab.runtime import state
 from lab.runtime.proc import marked
-from lab.servers.software import File
 from lab.topology.files import load
 
 SERVERS, ROUNDS = 50, 3
@@ -38,8 +38,6 @@ CPU_AIM, WALL_AIM = 1.4, 1.3  # at most so many times the cost by hand
 PATIENCE = 300.0  # seconds
 _POLL = 0.02  # seconds between two tries of a port
 _TICKS = os.sysconf("SC_CLK_TCK")
-_MODULES = re.compile(r'"lab_\w+"; ')
-_PACE = re.compile(r"^gc = .*\n", re.MULTILINE)
 
 _UP = """
 import asyncio, sys
@@ -106,8 +104,7 @@ def hand(servers: int, *, tuned: bool = False) -> Cost:
     claim = asyncio.run(runtime.claim(layout, topology.servers))
     try:
         ground = asyncio.run(runtime.ground(layout, topology.servers, claim))
-        plan = bare(build(topology, ground), tuned)
-        folders.write_servers(layout, plan, folders.draw_secret(layout)[1], folders.draw_authority(layout))
+        plan = written(layout, build(topology, ground), tuned=tuned)
         start, before = time.monotonic(), time.process_time()
         for server in plan.servers:
             processes.append(begin(layout, server.spec.name, plan))
@@ -121,16 +118,6 @@ def hand(servers: int, *, tuned: bool = False) -> Cost:
             process.wait()
         claim.release()
         shutil.rmtree(layout.root)
-
-
-def bare(plan: Plan, tuned: bool) -> Plan:
-    """The plan without what is the lab's own in the servers' configuration."""
-
-    def stripped(file: File) -> File:
-        text = _MODULES.sub("", file.text)
-        return replace(file, text=text if tuned else _PACE.sub("", text))
-
-    return replace(plan, servers=tuple(replace(one, files=tuple(map(stripped, one.files))) for one in plan.servers))
 
 
 def begin(layout: Layout, name: str, plan: Plan) -> subprocess.Popen[bytes]:

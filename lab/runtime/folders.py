@@ -1,4 +1,4 @@
-"""A lab's folder: drawn secrets, the servers' files, certificates and first accounts, written before anything starts.
+"""A lab's folder: drawn secrets, the servers' files, certificates and first accounts, written before any server runs.
 
 As root a server's folder belongs to SERVER_UID, and the server runs as that: it reads nothing of the lab's
 but what is its own. As an ordinary user everything belongs to that user. Nothing is synced to disk: a lab
@@ -7,12 +7,12 @@ that a power failure interrupts is swept, never continued.
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import hmac
 import os
 import secrets
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from lab.errors import UserError
 from lab.plan.layout import Layout
@@ -20,9 +20,6 @@ from lab.plan.model import Plan, ServerPlan
 from lab.runtime.protocol import SERVER_UID
 from lab.servers import software
 from lab.servers.software import File, ScramKeys
-
-if TYPE_CHECKING:
-    from lab.network.authority import Authority
 
 ITERATIONS = 4096  # the minimum of RFC 7677 section 4, and what the servers use by default
 _SALT_BYTES = 16
@@ -63,21 +60,25 @@ def user_names(count: int) -> list[str]:
     return [f"user{number}" for number in range(1, count + 1)]
 
 
-def draw_authority(layout: Layout) -> Authority:
-    """Draw the lab's certificate authority and keep it in the lab's folder."""
-    from lab.network.authority import Authority
-
-    return Authority.create(layout.authority)
-
-
-def write_servers(layout: Layout, plan: Plan, keys: ScramKeys, authority: Authority) -> None:
-    """Write every server's folder: configuration, certificates, first accounts."""
+def make_servers(layout: Layout, plan: Plan) -> None:
+    """Make every server's folder, empty."""
     servers = layout.root / "servers"
     servers.mkdir(mode=0o711 if os.geteuid() == 0 else 0o700, exist_ok=True)
-    owner = server_owner()
     for server in plan.servers:
+        layout.server(server.spec.name).mkdir(mode=0o700)
+
+
+async def write_servers(layout: Layout, plan: Plan, keys: ScramKeys) -> None:
+    """Draw the lab's certificate authority; write into every server's folder: configuration, certificates, accounts.
+
+    A coroutine: a container engine makes what will use them meanwhile. A folder is its server's once all is in it.
+    """
+    from lab.network.authority import Authority
+
+    authority, owner = Authority.create(layout.authority), server_owner()
+    for server in plan.servers:
+        await asyncio.sleep(0)
         folder = layout.server(server.spec.name)
-        folder.mkdir(mode=0o700)
         _write_server(folder, server, keys)
         authority.issue(server.certificate, folder)
         if owner is not None:

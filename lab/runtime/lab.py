@@ -19,7 +19,7 @@ import os
 import secrets
 import time
 from collections.abc import AsyncIterator, Coroutine
-from typing import Any
+from typing import Any, TypeVar
 
 from lab.errors import LabError, UserError
 from lab.network import labfolder
@@ -36,6 +36,8 @@ from lab.runtime.proc import Identity
 from lab.runtime.protocol import Claim, Progress, Runtime
 from lab.runtime.status import Status, status
 from lab.topology.spec import Topology
+
+T = TypeVar("T")
 
 __all__ = ["Lab", "Status", "attach", "choose", "down", "down_all", "find", "named", "status", "take_down", "up"]
 
@@ -176,13 +178,14 @@ async def _bring_up(
         check_memory(topology)
         async with _claiming(runtime.claim(layout, topology.servers, owned=owned)) as claiming:
             await runtime.prepare(topology.servers, progress)
-            (password, keys), authority = folders.draw_secret(layout), folders.draw_authority(layout)
+            password, keys = folders.draw_secret(layout)
             claim = await claiming
             plan = build(topology, await runtime.ground(layout, topology.servers, claim))
             write_private(layout.plan, files.dump(plan))
-            folders.write_servers(layout, plan, keys, authority)
+            folders.make_servers(layout, plan)
             progress(f"starting {len(plan.servers)} servers ({runtime.name})")
-            await runtime.start(layout, plan, claim, owned=owned, progress=progress)
+            async with _beside(folders.write_servers(layout, plan, keys)) as written:
+                await runtime.start(layout, plan, claim, written=written, owned=owned, progress=progress)
             await ready.wait_ready(layout, plan, runtime, progress, patience or ready.usual_patience(plan))
         unknown = ready.unknown_edges(plan)
         record.at(state.READY, ready=time.time(), unknown=unknown).write(layout)
@@ -197,16 +200,27 @@ async def _bring_up(
 async def _claiming(claim: Coroutine[Any, Any, Claim]) -> AsyncIterator[asyncio.Task[Claim]]:
     """A claim that is being made while something else is done: an engine takes its time to make a network.
 
-    At the end it is there or not, and not on its way any more; and it is given back.
+    At the end it is given back.
     """
-    task = asyncio.create_task(claim)
+    try:
+        async with _beside(claim) as task:
+            yield task
+    finally:
+        if not task.cancelled() and task.exception() is None:
+            task.result().release()
+
+
+@contextlib.asynccontextmanager
+async def _beside(work: Coroutine[Any, Any, T]) -> AsyncIterator[asyncio.Task[T]]:
+    """Work that goes on while something else is done, which awaits it. At the end it is not on its way any more."""
+    task = asyncio.create_task(work)
     try:
         yield task
     finally:
         task.cancel()
         await asyncio.wait([task])
-        if not task.cancelled() and task.exception() is None:
-            task.result().release()
+        if not task.cancelled():
+            task.exception()  # looked at: whoever awaited it has raised it, else something went wrong before
 
 
 async def _end(layout: Layout, runtime: Runtime) -> None:

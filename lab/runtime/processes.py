@@ -29,7 +29,7 @@ from lab.runtime import claims, packages, service, tools, trees
 from lab.runtime.operations import carry_out
 from lab.runtime.pipes import spawn_agent
 from lab.runtime.proc import Identity, command, die_with_parent, end_marked
-from lab.runtime.protocol import AGENT, Claim, Finding, Pipes, Progress, ServerState
+from lab.runtime.protocol import AGENT, Claim, Finding, Pipes, Progress, ServerState, Written
 from lab.servers import software
 from lab.servers.software import Operation
 from lab.topology.spec import Server
@@ -75,8 +75,11 @@ class Processes:
             libraries=packages.triplet(next(iter(made.values()))) if made else "",
         )
 
-    async def start(self, layout: Layout, plan: Plan, claim: Claim, *, owned: bool, progress: Progress) -> None:
+    async def start(
+        self, layout: Layout, plan: Plan, claim: Claim, *, written: Written, owned: bool, progress: Progress
+    ) -> None:
         """Start the service, which starts every server; returns once each has been started."""
+        await written
         await service.start(layout, claim.descriptors, owned=owned)
 
     async def states(self, layout: Layout, plan: Plan, *, pids: bool = False) -> dict[str, ServerState]:

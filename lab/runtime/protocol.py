@@ -6,7 +6,7 @@ A runtime starts and never renders. Public coroutines say what is true once they
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -16,11 +16,12 @@ from lab.plan.model import Ground, Plan
 from lab.servers.software import Operation
 from lab.topology.spec import Server
 
-__all__ = ["SERVER_UID", "Claim", "Finding", "Pipes", "Progress", "Runtime", "ServerState"]
+__all__ = ["SERVER_UID", "Claim", "Finding", "Pipes", "Progress", "Runtime", "ServerState", "Written"]
 
 #: The module that is an agent, unless another one is asked for.
 AGENT = "lab.clients.agent"
 
+Written = Awaitable[None]  # done once all files are where a server will look for them; may be awaited by several
 Progress = Callable[[str], None]  # told a short sentence whenever something is under way
 
 
@@ -87,10 +88,13 @@ class Runtime(Protocol):
         """What a plan stands on, once the software is there (`prepare`) and addresses are taken (`claim`)."""
         ...
 
-    async def start(self, layout: Layout, plan: Plan, claim: Claim, *, owned: bool, progress: Progress) -> None:
+    async def start(
+        self, layout: Layout, plan: Plan, claim: Claim, *, written: Written, owned: bool, progress: Progress
+    ) -> None:
         """Start the service and every server; returns once each has been started (not: is ready).
 
-        With `owned` the lab ends, and its folder is deleted, when this process ends, however it ends.
+        The servers' folders are there; no server runs before `written` is done, which fills them. With `owned` the lab
+        ends, and its folder is deleted, when this process ends, however it ends.
         """
         ...
 

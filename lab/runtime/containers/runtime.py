@@ -19,7 +19,7 @@ from lab.runtime import operations as ops
 from lab.runtime.containers import agents, ending, provision, starting, states, subnets, terminal
 from lab.runtime.containers import engine as eng
 from lab.runtime.containers.engine import Engine
-from lab.runtime.protocol import AGENT, Claim, Finding, Pipes, Progress, ServerState
+from lab.runtime.protocol import AGENT, Claim, Finding, Pipes, Progress, ServerState, Written
 from lab.runtime.reaper import Leash
 from lab.servers.software import Operation
 from lab.topology.spec import Server
@@ -67,9 +67,11 @@ class Containers:
         """The same in each container, whatever the host has."""
         return Ground(runtime=self.name, network=claim.network, folders="/lab")
 
-    async def start(self, layout: Layout, plan: Plan, claim: Claim, *, owned: bool, progress: Progress) -> None:
+    async def start(
+        self, layout: Layout, plan: Plan, claim: Claim, *, written: Written, owned: bool, progress: Progress
+    ) -> None:
         """Services answer, every server has been started. Raises NotReady."""
-        await starting.start(self._engine, layout, plan, progress)
+        await starting.start(self._engine, layout, plan, written, progress)
 
     async def states(self, layout: Layout, plan: Plan, *, pids: bool = False) -> dict[str, ServerState]:
         """Each server's container; one that is gone does not run."""
@@ -107,8 +109,9 @@ class Containers:
 
     async def execute(self, layout: Layout, plan: Plan, server: str, argv: Sequence[str]) -> int:
         """Runs in the server's container, as the server's user. Raises PeerError if that does not run."""
-        plan.server(server)
-        return terminal.run(self._engine.client, eng.name(layout, server), argv, eng.user())
+        there = plan.server(server)
+        folder = "/" if there.spec.software in provision.ELSEWHERE else there.folder
+        return terminal.run(self._engine.client, eng.name(layout, server), argv, eng.user(), folder)
 
     async def stop(self, layout: Layout) -> None:
         """Nothing with the lab's label is left in the engine. Raises TimedOut."""

@@ -31,10 +31,12 @@ _LIMITS = 'umask 077; [ "$(ulimit -n)" -le 65536 ] || ulimit -n 65536; '
 _RUN = 'exec "$@" >>"$0" 2>&1'
 TO_FILE = ("/bin/sh", "-c", _LIMITS + _RUN)
 
-#: The same, once this file is in its folder: the lab's names can be asked for. So the engine, which takes its time,
-#: need not wait for them; and a server never asks too early, which it would remember.
+#: The same in the folder named first, once that is the user's own and this file is in it: all is written, and the lab's
+#: names can be asked for. So the engine, which takes its time, need not wait for either; and a server never asks too
+#: early, which it would remember.
 GATE = "names-answer"
-_GATED = ("/bin/sh", "-c", f"{_LIMITS}until [ -e {GATE} ]; do sleep 0.1; done; {_RUN}")
+_OPEN = f'until cd "$0" 2>/dev/null && [ -e {GATE} ]; do sleep 0.1; done; '
+_GATED = ("/bin/sh", "-c", f'{_LIMITS}{_OPEN}exec "$@" >>{OUTPUT} 2>&1')
 
 
 @dataclass(frozen=True)
@@ -102,7 +104,7 @@ class Spec:
 def server_spec(layout: Layout, plan: Plan, server: ServerPlan, image: str) -> Spec:
     """A server: its own folder at /lab, the lab's DNS, its own address."""
     name = server.spec.name
-    gated = (*_GATED, f"{server.folder}/{OUTPUT}", *server.command) if server.command else ()
+    gated = (*_GATED, server.folder, *server.command) if server.command else ()
     return Spec(
         name=engine.name(layout, name),
         image=image,
@@ -115,7 +117,7 @@ def server_spec(layout: Layout, plan: Plan, server: ServerPlan, image: str) -> S
             Mount(layout.root / RESOLV, "/etc/resolv.conf"),
         ),
         environment=(("HOME", server.folder), *server.environment),
-        folder=server.folder,
+        folder="/" if gated else server.folder,
         dns=plan.services,
         keeps_log=not gated,
     )

@@ -1,8 +1,8 @@
 """Starting a lab's containers: the services first, servers right behind them.
 
 The engine takes its time for a start (0.5 s alone, and it does little at once), so the servers' containers are not held
-up until names can be asked for: a server waits for that in its own container (specs.GATE). An image that is started by
-its own command cannot wait, and is started last.
+up until their folders are written and names can be asked for: a server waits for that in its own container
+(specs.GATE). An image that is started by its own command cannot wait, and is started last.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from lab.runtime.containers.provision import ELSEWHERE, image_of, site
 from lab.runtime.containers.recipes import python_recipe
 from lab.runtime.containers.specs import GATE, RESOLV, SERVICES, Spec, server_spec, services_spec
 from lab.runtime.operations import write_files
-from lab.runtime.protocol import SERVER_UID, Progress
+from lab.runtime.protocol import SERVER_UID, Progress, Written
 from lab.servers.software import File
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ _EVIDENCE = 12  # last lines quoted of their log
 _RESOLVER = "nameserver {}\noptions timeout:1 attempts:2\n"
 
 
-async def start(engine: Engine, layout: Layout, plan: Plan, progress: Progress) -> None:
+async def start(engine: Engine, layout: Layout, plan: Plan, written: Written, progress: Progress) -> None:
     """Return once the services answer and every server has been started. Raises NotReady."""
     libraries = site(await engine.machine())
     write_shared(layout, plan)
@@ -60,6 +60,7 @@ async def start(engine: Engine, layout: Layout, plan: Plan, progress: Progress) 
             names = group.create_task(_start_services(engine, layout, services, network))
             await asyncio.sleep(0)  # so that the services are the first in the engine's queue
             group.create_task(engine.each(run, [spec for spec in servers if not spec.keeps_log]))
+            await written
             await names
             await asyncio.to_thread(_open_gates, layout, [server.spec.name for server in plan.servers])
             await engine.each(run, [spec for spec in servers if spec.keeps_log])

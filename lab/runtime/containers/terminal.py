@@ -27,15 +27,17 @@ if TYPE_CHECKING:
 _CHUNK = 65536
 
 
-def run(client: DockerClient, container: str, argv: Sequence[str], user: str) -> int:
-    """Run a command there with this process's standard input and output; its exit code. Blocks; main thread only.
+def run(client: DockerClient, container: str, argv: Sequence[str], user: str, folder: str) -> int:
+    """Run a command there, in that folder, with this process's standard input and output; its exit code.
 
-    Raises UserError if there is no such command: the engine's own words would come as the command's output.
+    Blocks; main thread only. Raises UserError if there is no such command: the engine's own words would come as the
+    command's output.
     """
-    if client.containers.get(container).exec_run(["sh", "-c", 'command -v "$1"', "sh", argv[0]], user=user).exit_code:
+    known = ["sh", "-c", 'command -v "$1"', "sh", argv[0]]
+    if client.containers.get(container).exec_run(known, user=user, workdir=folder).exit_code:
         raise UserError(f"{argv[0]}: not found in the container {container}")
     terminal = os.isatty(0) and os.isatty(1)
-    made = client.api.exec_create(container, list(argv), stdin=True, tty=terminal, user=user)["Id"]
+    made = client.api.exec_create(container, list(argv), stdin=True, tty=terminal, user=user, workdir=folder)["Id"]
     connection = own_socket(client.api.exec_start(made, tty=terminal, socket=True))
     with connection, _raw(client, made) if terminal else contextlib.nullcontext():
         _pump(connection, terminal)
