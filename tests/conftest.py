@@ -1,8 +1,8 @@
 """What every test shares.
 
 Where the engine is missing, container tests are counted skips, and in CI failures. Where several processes run tests
-side by side (pytest-xdist), one that is marked `alone` has the machine to itself. Files whose tests take long come
-first: what is short fills up the end, when some have nothing left to do.
+side by side (pytest-xdist), one that is marked `alone` has the machine to itself; files of such tests come last, where
+nobody else is kept waiting. Those that start servers come first: what is short fills up the rest.
 """
 
 import contextlib
@@ -40,12 +40,12 @@ def engine_problem() -> str | None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """By file: those that start servers, those in which something has the machine to itself, all others."""
+    """By file: those that start servers, all others, those in which something has the machine to itself."""
     live, alone = (
         {item.path for item in items if any(item.get_closest_marker(name) for name in names)}
         for names in (("live", "containers"), ("alone",))
     )
-    items.sort(key=lambda item: 1 if item.path in alone else 0 if item.path in live else 2)
+    items.sort(key=lambda item: 2 if item.path in alone else 0 if item.path in live else 1)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

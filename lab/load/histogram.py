@@ -50,7 +50,8 @@ class Histogram:
     @property
     def counts(self) -> Counter[int]:
         """From the lowest value of a cell, in µs, to how many delays fell into it."""
-        self.sort()
+        if self.fresh:
+            self.sort()
         return self._cells
 
     def sort(self) -> None:
@@ -74,7 +75,7 @@ class Histogram:
     @property
     def total(self) -> int:
         """How many delays were counted."""
-        return sum(self.counts.values())
+        return self.counts.total()
 
     @property
     def mean(self) -> float:
@@ -90,9 +91,10 @@ class Histogram:
 
     def percentile(self, percent: float) -> float:
         """Seconds that `percent` of the delays did not exceed: a cell's upper end, as HdrHistogram has it."""
-        left = max(1, _ceil(self.total * percent / 100))
-        for value in sorted(self.counts):
-            left -= self.counts[value]
+        counts = self.counts
+        left = max(1, _ceil(counts.total() * percent / 100))
+        for value in sorted(counts):
+            left -= counts[value]
             if left <= 0:
                 return _upper(value)
         return 0.0

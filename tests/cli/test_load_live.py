@@ -68,8 +68,15 @@ def test_links_with_conditions_are_counted_and_slow(tmp_path: Path) -> None:
     assert all(count > 5_000 for count in kept.result.links.values()) and len(kept.result.links) == 2
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
-@pytest.mark.parametrize("test", ["neighbours", "federation"], ids=["engine", "locust"])
+@pytest.mark.parametrize(
+    ("test", "number"),
+    [
+        ("neighbours", signal.SIGINT),
+        ("neighbours", signal.SIGKILL),
+        ("federation", signal.SIGTERM),
+        ("federation", signal.SIGKILL),
+    ],
+)
 def test_an_interrupted_load_writes_its_report_and_leaves_nothing(
     tmp_path: Path, test: str, number: signal.Signals
 ) -> None:
@@ -99,25 +106,6 @@ def _until(condition: object, within: float = 40.0) -> None:
     while not condition():
         assert time.monotonic() < deadline, "it did not come true in time"
         time.sleep(0.05)
-
-
-@pytest.mark.alone
-def test_the_limit_of_a_slow_link_is_found(tmp_path: Path) -> None:
-    topology = tmp_path / "narrow.yaml"
-    topology.write_text(
-        "name: narrow\nteaches: A link that carries little.\nservers: {a: {}, b: {}}\n"
-        "links: [{between: [a, b], rate: 160kbit/s}]\n"
-    )
-    done = _load(
-        tmp_path, "neighbours", "-t", str(topology), "-u", "4", "-r", "100/s", "--for", "1s", "--warmup", "0s",
-        "--runtime", "processes", "--find-limit", "p99=200ms,loss=0", "-f", "json",
-    )  # fmt: skip
-    told = json.loads(done.stdout)
-    assert done.returncode == 0, done.stderr
-    assert 0 < told["rate"] < 500
-    assert told["part"] in ("link a->b", "link b->a"), told
-    assert not any(trial["backlog"] for trial in told["trials"]), told
-    assert len(list((tmp_path / told["folder"]).glob("*/result.json"))) == len(told["trials"])
 
 
 def test_a_load_test_runs_in_locust_and_leaves_the_same_folder(tmp_path: Path) -> None:

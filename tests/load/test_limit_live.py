@@ -1,8 +1,9 @@
-"""What a search names on real servers where something is made the limit: a link, a server, the machine; or nothing."""
+"""What a search names where something is made the limit: a link, a server, the machine, the generator; or nothing."""
 
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import subprocess
 import sys
@@ -12,14 +13,21 @@ from pathlib import Path
 import pytest
 
 from lab.load import preparing
+from lab.load.conductor import Conductor, Orders
+from lab.load.crew import Crew
 from lab.load.job import Job
-from lab.load.limiting import limiting_part
+from lab.load.limiting import Surroundings, limiting_part
 from lab.load.limits import Bounds
+from lab.load.searching import Around, Trials, find_limit_on, surroundings
 from lab.load.searching import Test as LoadTest
-from lab.load.searching import Trials, find_limit_on, surroundings
+from lab.load.spec import Share
+from lab.load.watching import Watch
 from lab.runtime import lab as labs
 from lab.runtime.handle import Lab
+from lab.runtime.pipes import spawn_agent
+from lab.runtime.protocol import Pipes
 from lab.topology import files
+from tests.load.null import ROOT, null_server
 from tests.runtime.helpers import pair
 
 pytestmark = [pytest.mark.live, pytest.mark.alone]
@@ -34,7 +42,6 @@ links: [{between: [a, b], rate: 160kbit/s}]
 LOAD = {"users": 4, "traffic": "neighbours", "seconds": 2.0, "warmup": 0.5}
 #: Three runs: one that holds, one that misses by far, and the first once more.
 QUICK = Bounds(p99=0.1, start=100, highest=190, precision=0.99)
-CONTAINERS = pytest.param("containers", marks=pytest.mark.containers)
 
 
 @contextlib.asynccontextmanager
@@ -46,15 +53,30 @@ async def up(topology: object, runtime: str) -> AsyncIterator[Lab]:
         await lab.down()
 
 
-@pytest.mark.parametrize("runtime", ["processes", CONTAINERS])
-async def test_a_narrow_link_is_named(tmp_path: Path, runtime: str) -> None:
+@pytest.mark.containers
+async def test_a_narrow_link_is_named(tmp_path: Path) -> None:
     (tmp_path / "narrow.yaml").write_text(NARROW)
-    async with up(files.load(tmp_path / "narrow.yaml"), runtime) as lab:
+    async with up(files.load(tmp_path / "narrow.yaml"), "containers") as lab:
         limit = await find_limit_on(lab, LOAD, QUICK, folder=tmp_path)
     assert limit.part in ("link a->b", "link b->a"), (limit.part, limit.why)
     assert (limit.rate, limit.confirmed) == (100, True)
     assert not any(trial.backlog for trial in limit.trials)
     assert len(list(tmp_path.glob("*/result.json"))) == len(limit.trials)
+
+
+def test_the_verb_finds_the_limit_of_a_narrow_link(tmp_path: Path) -> None:
+    (tmp_path / "narrow.yaml").write_text(NARROW)
+    words = ["load", "neighbours", "-t", "narrow.yaml", "-u", "4", "-r", "100/s", "--for", "1s", "--warmup", "0s"]
+    words += ["--runtime", "processes", "--find-limit", "p99=200ms,loss=0", "-f", "json"]
+    done = subprocess.run(
+        [sys.executable, "-m", "lab.cli", *words], cwd=tmp_path, capture_output=True, text=True, timeout=200
+    )
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    assert 0 < told["rate"] < 500
+    assert told["part"] in ("link a->b", "link b->a"), told
+    assert not any(trial["backlog"] for trial in told["trials"]), told
+    assert len(list((tmp_path / told["folder"]).glob("*/result.json"))) == len(told["trials"])
 
 
 @pytest.mark.containers
@@ -112,3 +134,22 @@ async def test_what_ejabberd_has_archived_is_forgotten_between_trials(tmp_path: 
             spent.append(used["a"] + used["b"])
     assert spent[1] > 1.2 * spent[0], "archives made no difference: the test shows nothing"
     assert spent[2] < 0.8 * spent[1], spent
+
+
+async def test_a_generator_that_is_asked_for_more_than_it_can_is_named() -> None:
+    """A real worker before a server that does nothing: what it cannot write is not the server's fault."""
+    told, around = [], Around()
+    with null_server() as null:
+        load = null.load("a", users=40, arrivals="120000/s", seconds=1.5, warmup=0.0, login_rate=1000.0)
+
+        async def start() -> Pipes:
+            return await spawn_agent([sys.executable, "-m", "lab.load.worker"], {"PYTHONPATH": str(ROOT)})
+
+        async def watch(crew: Crew) -> Watch:
+            return Watch(None, {}, {worker.name: worker.pid for worker in crew.workers}, told.append)
+
+        outcome = await Conductor(load, [Share()], start, around.take, Orders(), watch).run()
+    # On two cores worker and server fill the machine; on one with room it is the worker alone that is late.
+    part, why = limiting_part(outcome.result, Surroundings(cores=64), around.cores())
+    assert part == "generator", why
+    assert "take more workers" in why

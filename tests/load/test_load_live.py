@@ -93,8 +93,10 @@ async def test_requests_are_answered(load: Load, lab: Lab, traffic: str, routes:
     assert result.unaccounted() == {}
 
 
-@pytest.mark.parametrize("resumption", [True, False])
-@pytest.mark.parametrize("traffic", ["realistic", "2*social+1*room:size=4+1*presence:degree=4+1*logins"])
+@pytest.mark.parametrize(
+    ("traffic", "resumption"),
+    [("realistic", True), ("2*social+1*room:size=4+1*presence:degree=4+1*logins", False)],
+)
 async def test_people_come_and_go_and_nothing_is_lost(load: Load, lab: Lab, traffic: str, resumption: bool) -> None:
     asked = replace(load, traffic=traffic, arrivals="poisson:60/s", seconds=4.0, resumption=resumption)
     await make_rosters(lab, asked)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,18 +10,10 @@ import pytest
 
 from lab.cli.limit_search import _data, _text
 from lab.errors import UserError
-from lab.load.conductor import Conductor, Orders
-from lab.load.crew import Crew
-from lab.load.limiting import Surroundings, limiting_part
 from lab.load.limits import Bounds, Trial, so_far
 from lab.load.searching import Around, check, find_limit_on, surroundings
-from lab.load.spec import Share
-from lab.load.watching import Watch
 from lab.plan.model import RelayPlan
-from lab.runtime.pipes import spawn_agent
-from lab.runtime.protocol import Pipes
 from lab.topology.spec import Conditions, Link, Server, Topology
-from tests.load.null import ROOT, null_server
 from tests.load.synthetic import result
 
 
@@ -69,26 +60,6 @@ def test_what_was_busy_around_counts_in_the_steady_state_only() -> None:
         around.take({"event": "usage", "around": {"machine": [at, spent, 0, None]}})
     around.take({"event": "sample"})
     assert around.cores() == {"machine": 1.5}
-
-
-@pytest.mark.alone
-async def test_a_generator_that_is_asked_for_more_than_it_can_is_named() -> None:
-    """A real worker before a server that does nothing: what it cannot write is not the server's fault."""
-    told, around = [], Around()
-    with null_server() as null:
-        load = null.load("a", users=40, arrivals="120000/s", seconds=1.5, warmup=0.0, login_rate=1000.0)
-
-        async def start() -> Pipes:
-            return await spawn_agent([sys.executable, "-m", "lab.load.worker"], {"PYTHONPATH": str(ROOT)})
-
-        async def watch(crew: Crew) -> Watch:
-            return Watch(None, {}, {worker.name: worker.pid for worker in crew.workers}, told.append)
-
-        outcome = await Conductor(load, [Share()], start, around.take, Orders(), watch).run()
-    # On two cores worker and server fill the machine; on one with room it is the worker alone that is late.
-    part, why = limiting_part(outcome.result, Surroundings(cores=64), around.cores())
-    assert part == "generator", why
-    assert "take more workers" in why
 
 
 def test_what_a_search_found_is_told_in_short_and_kept_whole(tmp_path: Path) -> None:

@@ -30,14 +30,13 @@ def under_way(runs: Path, samples: int = 3) -> None:
     until(lambda: file.read_text().count('"sample"') >= samples, file.exists)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize(
-    ("forked", "everybody"),
-    [(False, False), (True, False), (True, True)],
+    ("number", "forked", "everybody"),
+    [(signal.SIGINT, False, False), (signal.SIGTERM, True, False), (signal.SIGINT, True, True)],
     ids=["one", "processes-one", "processes-all"],
 )
 def test_a_signal_ends_it_with_all_that_was_measured(
-    lab: Lab, tmp_path: Path, number: signal.Signals, everybody: bool, forked: bool
+    lab: Lab, tmp_path: Path, number: signal.Signals, forked: bool, everybody: bool
 ) -> None:
     runs = tmp_path / "runs"
     more = processes() if forked else ()

@@ -162,8 +162,7 @@ def test_what_the_documentation_shows_runs(one_lab: dict[str, str], tmp_path: Pa
     assert not errors(told.decode())
 
 
-@pytest.mark.parametrize("forked", [False, True], ids=["one", "processes"])
-@pytest.mark.parametrize("own", [False, True], ids=["traffic", "tasks"])
+@pytest.mark.parametrize(("forked", "own"), [(False, True), (True, False)], ids=["one-tasks", "processes-traffic"])
 def test_a_lab_that_goes_down_ends_the_load_with_a_sentence(tmp_path: Path, forked: bool, own: bool) -> None:
     file = tmp_path / "own.py" if own else LOADTESTS / "chat.py"
     if own:
