@@ -6,12 +6,15 @@ The same configuration files without what is the lab's own: its modules, its pac
 from __future__ import annotations
 
 import asyncio
+import os
 import re
+import time
 from dataclasses import replace
 
 from lab.plan.layout import Layout
 from lab.plan.model import Plan
-from lab.runtime import folders
+from lab.runtime import folders, state
+from lab.runtime.proc import Identity
 from lab.servers.software import File
 
 _MODULES = re.compile(r'"lab_\w+"; ')
@@ -20,6 +23,10 @@ _PACE = re.compile(r"^gc = .*\n", re.MULTILINE)
 
 def written(layout: Layout, plan: Plan, *, tuned: bool = False) -> Plan:
     """Write the servers' folders, and return what is in them; `tuned` keeps the pace."""
+    me = Identity.of(os.getpid())
+    assert me is not None
+    record = state.Record(layout.name, plan.topology.name, plan.ground.runtime, state.STARTING, True, me, time.time())
+    record.write(layout)  # so that `sweep` finds what a killed benchmark leaves
     bare = _bare(plan, tuned)
     folders.make_servers(layout, bare)
     asyncio.run(folders.write_servers(layout, bare, folders.draw_secret(layout)[1]))

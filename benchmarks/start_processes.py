@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import shutil
 import socket
 import statistics
 import subprocess
@@ -24,6 +23,7 @@ from pathlib import Path
 
 from _start import written
 
+from lab.network.labfolder import remove
 from lab.network.process import SERVER_UID
 from lab.plan.build import build
 from lab.plan.layout import S2S_PORT, Layout
@@ -117,7 +117,7 @@ def hand(servers: int, *, tuned: bool = False) -> Cost:
             process.kill()
             process.wait()
         claim.release()
-        shutil.rmtree(layout.root)
+        remove(layout)
 
 
 def begin(layout: Layout, name: str, plan: Plan) -> subprocess.Popen[bytes]:

@@ -1,6 +1,7 @@
 """The edge of the command line: where errors and signals become one line for people and an exit code.
 
-This is the one place of the command line that catches everything. The table is docs/exit-codes.md:
+This is where the command line catches everything (and lab.cli.performance, between two topologies). The table is
+docs/exit-codes.md:
 
     UserError, bad arguments  64      MissingError  69      NotReady  3      anything else  70
     SIGINT  130               SIGTERM  143          SIGHUP  129              output closed  141

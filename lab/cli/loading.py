@@ -68,8 +68,6 @@ class Request:
         if written is not None and not only_rate:
             asked["arrivals"] = written
         where = for_load(_with(load_topology(topology), software)) if topology is not None else None
-        if where is not None:
-            choosing.check(where, {**asked, **({"arrivals": written} if written else {})}, workers)
         if pin:
             split(workers)
         if find_limit is not None:
@@ -82,10 +80,20 @@ class Request:
             if where is not None:
                 check(where, within, str(asked.get("traffic", "")))
         folders.check(runs)
-        return cls(
+        request = cls(
             found, where, asked, rate if only_rate else None, workers, pin,
             limits.parse(bounds or limits.DEFAULT), find_limit, runtime, lab, runs, json,
         )  # fmt: skip
+        if where is not None:
+            request.check(where)
+        return request
+
+    def check(self, topology: Topology) -> None:
+        """Whether it can be done with these servers, before any has accounts. Raises UserError or MissingError."""
+        from lab.load import choosing
+
+        arrivals = {} if self.rate is None else {"arrivals": choosing.arrivals(self.rate, None)}
+        choosing.check(topology, {**self.load, **arrivals}, self.workers)
 
 
 def _with(topology: Topology, software: str | None) -> Topology:
@@ -108,6 +116,8 @@ async def perform(request: Request, progress: Progress) -> int:
     """All of it; the exit code."""
     try:
         async with a_lab(request.topology, request.lab, request.runtime, progress) as lab:
+            if request.topology is None:
+                request.check(lab.plan.topology)
             if request.find_limit is not None:
                 from lab.cli.limit_search import search
 
@@ -186,6 +196,7 @@ def tell(kept: Kept, *, json: bool) -> None:
     judged, page = verdict(kept), (kept.folder / folders.PAGE).absolute()
     if json:
         result = kept.result
+        readings = {**result.usage, **kept.generators}
         data = {
             "folder": str(kept.folder),
             "page": str(page),
@@ -197,7 +208,12 @@ def tell(kept: Kept, *, json: bool) -> None:
             "routes": by_route(result) if kept.measured else [],
             "cores": result.cores(),
             "cpu_per_1000": result.cost(),
+            "memory": {name: max(one.rss for one in found) for name, found in readings.items() if found},
             "links": result.links,
+            "bounced": dict(result.total.bounced),
+            "reconnects": result.reconnects,
+            "plan": result.plan,
+            "lag": {f"p{percent}": result.lag.percentile(percent) for percent in (50, 99)},
             "limits": list(kept.limits),
             "remarks": list(kept.remarks),
             "misses": list(judged.misses),

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lab.cli.edge import say
-from lab.errors import NotReady, UserError
+from lab.cli.edge import explain, say
+from lab.errors import MissingError, NotReady, UserError
 from lab.runner import exits, folders
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ class Outcome:
 
     scenario: str
     topology: str
-    value: str  # "valid", "failed", "unknown", "skipped", "never ready"
+    value: str  # "valid", "failed", "unknown", "skipped", "never ready", "broken"
     exit_code: int
     seconds: float
     folder: Path | None
@@ -69,7 +69,7 @@ async def perform(request: Request, progress: Progress) -> list[Outcome]:
         lab = await the_lab(request.lab)
         if request.inline and lab.runtime.name != "processes":
             raise UserError(f"--inline needs a lab of processes, and {lab.name} is in containers")
-        return await _all_on(lab, infos, request, progress)
+        return [await _one_on(lab, info, request, progress) for info in infos]
     outcomes: list[Outcome] = []
     for topology in load_all(request.topologies):
         outcomes += await _on_topology(topology, infos, request, progress)
@@ -84,12 +84,24 @@ async def _on_topology(
     try:
         async with _a_lab(topology, request, outcomes, progress) as lab:
             progress(f"{topology.name} is up ({lab.runtime.name}) after {time.monotonic() - started:.1f} s")
-            outcomes += await _all_on(lab, infos, request, progress)
+            for info in infos:
+                outcomes.append(await _one_on(lab, info, request, progress))
     except NotReady as error:
         say(f"{topology.name} was never ready: {error}")
-        took = time.monotonic() - started
-        outcomes += [Outcome(one.name, topology.name, "never ready", exits.NOT_READY, took, None) for one in infos]
-    return outcomes
+        came_to, code = "never ready", exits.NOT_READY
+    except (
+        UserError,
+        MissingError,
+        OSError,
+    ):  # of the machine, or of what was asked for: no topology is any better off
+        raise
+    except Exception as error:  # noqa: BLE001 - the other topologies are run all the same
+        came_to, code = "broken", explain(error)
+    else:
+        return outcomes
+    took = time.monotonic() - started
+    names = [one.name for one in infos[len(outcomes) :]] or ["(its end)"]
+    return [*outcomes, *(Outcome(name, topology.name, came_to, code, took, None) for name in names)]
 
 
 @asynccontextmanager
@@ -118,11 +130,8 @@ async def _a_lab(
         print(f"End it with: xmpplab down {name}")
 
 
-async def _all_on(lab: Lab, infos: list[ScenarioInfo], request: Request, progress: Progress) -> list[Outcome]:
-    return [
-        await one_on(lab, info, progress, runs=request.runs, within=request.within, inline=request.inline)
-        for info in infos
-    ]
+async def _one_on(lab: Lab, info: ScenarioInfo, request: Request, progress: Progress) -> Outcome:
+    return await one_on(lab, info, progress, runs=request.runs, within=request.within, inline=request.inline)
 
 
 async def one_on(

@@ -6,6 +6,7 @@ Everything that can be known to be wrong before a lab is up is said here, with w
 from __future__ import annotations
 
 import difflib
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -86,12 +87,14 @@ def check(topology: Topology, asked: Mapping[str, Any], workers: int) -> None:
     capacity.check(load, Share(0, workers))
     if "traffic" in asked and load.users <= _FEW:
         _check_partners(load, workers)
-    wanted, most = parse_arrivals(load.arrivals).peak(load.seconds), workers * WORKERS_MOST
+    cores = len(os.sched_getaffinity(0))
+    wanted, most = parse_arrivals(load.arrivals).peak(load.seconds), min(workers, cores) * WORKERS_MOST
     if wanted > most:
-        raise UserError(
-            f"{wanted:.0f} messages per second are more than {workers} workers can write ({most}/s): "
-            f"take --workers {-(-int(wanted) // WORKERS_MOST)} on as many cores, or at most {most}/s"
-        )
+        needed = -(-int(wanted) // WORKERS_MOST)
+        way = f"this machine's {cores} cores write at most {cores * WORKERS_MOST}/s"
+        if needed <= cores:
+            way = f"take --workers {needed} on as many cores, or at most {most}/s"
+        raise UserError(f"{wanted:.0f} messages per second are more than {workers} workers can write ({most}/s): {way}")
 
 
 def _check_partners(load: Load, workers: int) -> None:

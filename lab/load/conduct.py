@@ -23,7 +23,6 @@ from lab.load.conductor import Conductor, Orders, Outcome
 from lab.load.crew import Crew
 from lab.load.job import Job
 from lab.load.keeping import Keeper, read
-from lab.load.page.run import write_page
 from lab.load.pinning import Pins, split, words
 from lab.load.telling import report
 from lab.load.watching import Watch
@@ -59,9 +58,8 @@ async def conduct(job: Job, orders: Orders, tell: Tell) -> Outcome:
             services = await lab.runtime.services(lab.layout)
             _pin(pins, cores, [*servers.values(), *([] if services is None else [services])], generators)
             tell({"event": "note", "text": words(servers, cores)})
-        metered = servers if job.part.index == 0 else {}  # the first of several conductors meters for all
         note: Callable[[str], None] = lambda text: tell({"event": "note", "text": text})  # noqa: E731
-        return Watch(lab, metered, generators, note)
+        return watch_of(job, lab, servers, generators, note)
 
     tell({"event": "progress", "text": f"starting {job.workers} workers"})
     try:
@@ -73,6 +71,14 @@ async def conduct(job: Job, orders: Orders, tell: Tell) -> Outcome:
     finally:
         pins.free()
     return replace(outcome, interrupted=_taken_down(lab)) if outcome.interrupted and preparing.is_down(lab) else outcome
+
+
+def watch_of(
+    job: Job, lab: Lab, servers: dict[str, int], generators: dict[str, int], note: Callable[[str], None]
+) -> Watch:
+    """What a conductor meters: its own generators, and the first of several for all what all of them use."""
+    first = job.part.index == 0
+    return Watch(lab if first else None, servers if first else {}, generators, note)
 
 
 def _taken_down(lab: Lab) -> str:
@@ -121,11 +127,14 @@ def _start(order: dict[str, Any]) -> int | None:
 
 
 def finish(keeper: Keeper, job: Job, outcome: Outcome) -> dict[str, Any]:
-    """Keep what came of a load, with its report and its page; the "result" event."""
+    """Keep what came of a load, with its report, and its page if the job asks for one; the "result" event."""
     event = keeper.finish(outcome)
     if job.folder is not None:
         write(job.folder / REPORT, report(read(job.folder)))
-        write_page(job.folder)
+        if job.page:
+            from lab.load.page.run import write_page
+
+            write_page(job.folder)
     return event
 
 

@@ -20,6 +20,7 @@ from lab.errors import LabError, UserError
 from lab.load import capacity, stanzas
 from lab.load.acquaintance import Acquaintance, pairs
 from lab.load.acts import LEAVING, Acts
+from lab.load.arrivals import parse as parse_arrivals
 from lab.load.drawing import Kind
 from lab.load.engine import Emit, Engine
 from lab.load.person import Person
@@ -29,6 +30,8 @@ from lab.load.traffic import parse
 
 #: Logins and first messages under way at a time: each keeps the processor busy.
 AT_ONCE = 8
+#: Messages a second that no worker can write and read: one costs it 4 ms.
+MOST = 400
 
 
 class EncryptedActs(Acts):
@@ -177,6 +180,14 @@ async def run(
     if kinds := parse(load.traffic).kinds - {Kind.MESSAGE}:
         raise UserError(
             f"an encrypted load is messages between two people: {load.traffic!r} has {', '.join(sorted(kinds))}"
+        )
+    if load.security != "starttls":
+        raise UserError(f"clients of an encrypted load know STARTTLS only, not {load.security!r}: leave --security out")
+    wanted, most = parse_arrivals(load.arrivals).peak(load.seconds), share.of * MOST
+    if wanted > most:
+        raise UserError(
+            f"{wanted:.0f} encrypted messages per second are more than {share.of} workers can write ({most}/s): "
+            f"take {-(-int(wanted) // MOST)} workers on as many cores, or at most {most}/s"
         )
     capacity.check(load, share)
     await EncryptedEngine(load, share, emit, stop or asyncio.Event(), drained).run(go)

@@ -121,7 +121,7 @@ class Engine:
 
     async def _carry(self, start: int) -> None:
         load = self._load
-        await asyncio.sleep(max(0, start - perf_counter_ns()) / NS)
+        await until(start)
         self._start = start
         self._end = start + int((load.warmup + load.seconds) * NS)
         self._acts.start(start, start + int(load.warmup * NS))
@@ -221,3 +221,9 @@ class Engine:
                 self._emit("ledger", **entry)
         self._sample()
         self._emit("ended", drained=drained, missing=missing, **acts.totals())
+
+
+async def until(moment: int) -> None:
+    """Return at a time of `perf_counter_ns`, never before: uvloop's timers have whole milliseconds, rounded."""
+    while (left := moment - perf_counter_ns()) > 0:  # noqa: ASYNC110 - it waits for a clock
+        await asyncio.sleep(left / NS)

@@ -9,7 +9,8 @@
      "part": {"index": 0, "of": 1},           this conductor's share of a load that several conduct together
      "hold": false,                           wait for {"go": …} when all users are online
      "name": "federation",                    what the load is called, for its report
-     "bounds": {"p99": 0.2, "loss": 0.0}}     what must hold (lab.load.bounds), for its report
+     "bounds": {"p99": 0.2, "loss": 0.0},     what must hold (lab.load.bounds), for its report
+     "page": true}                            whether its page is drawn, too, which takes 1.5 s
 
 "load" has fields of `lab.load.spec.Load`; what is left out has its default there. Endpoints, password and authority are
 the lab's own and never in a job: a job holds no secret. Only "lab" and "load" must be there.
@@ -55,6 +56,7 @@ class Job:
     hold: bool = False
     name: str = ""
     bounds: Mapping[str, float] = field(default_factory=dict)
+    page: bool = True
 
     def __post_init__(self) -> None:
         """Raises UserError."""

@@ -2,7 +2,7 @@
 
 Conductor k of n has every n-th worker, and with it every n-th user (lab.load.spec), so nobody is in two parts. What
 none of them can say alone is said here: that all are online, that all has come, and, from the books of all, what was
-lost. In the steady state of every route but `room` then sent = received + lost + bounced.
+lost. On every route then expected = received + lost + bounced.
 
 No input or output and no clock: whoever holds the conductors hands their events over and gives them their orders.
 Events are those of docs/load-conductor.md; what is told here is what one conductor of all of it would have told.

@@ -25,6 +25,8 @@ class Recorder:
     def __init__(self, load: Load, share: Share, clock: Callable[[], float] = time.perf_counter) -> None:
         arrivals = parse(load.arrivals)
         self._plan = {
+            "traffic": load.traffic,
+            "arrivals": load.arrivals,
             "workers": share.of,
             "warmup": load.warmup,
             "seconds": load.seconds,

@@ -139,7 +139,8 @@ class Trials:
             events.take(event)
 
         load = {**self._job.load, "arrivals": f"{model}:{rate:.3f}/s"}
-        kept = await carry(replace(self._job, load=load, folder=folder.absolute()), self._test, follow)
+        job = replace(self._job, load=load, folder=folder.absolute(), page=False)  # `xmpplab report` draws it if wanted
+        kept = await carry(job, self._test, follow)
         return Measured(kept.result, events.cores())
 
 

@@ -62,7 +62,7 @@ def sentences(kept: Kept) -> list[str]:
 
 def _head(kept: Kept) -> str:
     load, plan = kept.job.load, kept.result.plan
-    asked = ", ".join(str(load[name]) for name in ("traffic", "arrivals") if name in load)
+    asked = ", ".join(str(one[name]) for name in ("traffic", "arrivals") if name in (one := {**load, **plan}))
     users = f"{load['users']} users" if "users" in load else "users as the lab has servers"
     length = f", {plan['seconds']:g} s after {plan['warmup']:g} s of warm-up" if plan else ""
     workers = plan.get("workers", kept.job.workers)
@@ -101,7 +101,9 @@ def _machines(kept: Kept) -> str:
         if name in cores
     ]
     text = table(["process", "cores", "CPU s per 1000", "memory"], rows)
-    return f"{text}\nsend lag of the generator: p50 {_ms(result, 50)} ms, p99 {_ms(result, 99)} ms"
+    tick = f"{1000 * result.plan['tick']:g} ms"
+    lag = f"p50 {_ms(result, 50)} ms, p99 {_ms(result, 99)} ms"
+    return f"{text}\nsend lag of the generator, which looks at what is due each {tick}: {lag}"
 
 
 def _memory(readings: Sequence[Usage]) -> str:

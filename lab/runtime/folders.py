@@ -73,6 +73,7 @@ async def write_servers(layout: Layout, plan: Plan, keys: ScramKeys) -> None:
 
     A coroutine: a container engine makes what will use them meanwhile. A folder is its server's once all is in it.
     """
+    await asyncio.sleep(0)  # whoever waits for an engine asks it first: the import takes its time
     from lab.network.authority import Authority
 
     authority, owner = Authority.create(layout.authority), server_owner()
@@ -103,10 +104,10 @@ def write_files(root: Path, files: tuple[File, ...]) -> None:
 
 def give(root: Path, owner: int) -> None:
     """Give a folder and all in it to `owner`, links themselves and not what they lead to."""
-    os.chown(root, owner, owner)
     for folder, folders, files in os.walk(root):
         for name in (*folders, *files):
             os.chown(os.path.join(folder, name), owner, owner, follow_symlinks=False)  # noqa: PTH118 - 3 times as fast
+    os.chown(root, owner, owner)  # last: until then nobody else can put a link in the way
 
 
 def authority_certificate(layout: Layout) -> str:

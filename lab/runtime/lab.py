@@ -33,7 +33,7 @@ from lab.runtime.differences import differences
 from lab.runtime.handle import Lab
 from lab.runtime.memory import check_memory, needed
 from lab.runtime.proc import Identity
-from lab.runtime.protocol import Claim, Progress, Runtime
+from lab.runtime.protocol import Claim, Progress, Runtime, ServerState
 from lab.runtime.status import Status, status
 from lab.topology.spec import Topology
 
@@ -66,15 +66,16 @@ async def up(
     layout = Layout.of(lab_name(topology, name, owned))
     await sweep(progress, containers=chosen.name == "containers")
     async with state.locked(layout, make=True):
-        found = await _attached(layout)
+        found, ended = await _found(layout)
         if found is not None:
             changes = _changes(found, topology, chosen)
-            if not changes:
+            if not changes and not ended:
                 progress(f"{layout.name} is up already, with the same plan: nothing to do")
                 return found
             if not recreate:
-                listed = "\n".join(f"  {change}" for change in changes)
-                raise UserError(f"a lab {layout.name} is up with another plan:\n{listed}\nuse --recreate, or --name")
+                listed = "\n".join(f"  {change}" for change in [*ended, *changes])
+                how = "with another plan" if changes else "and not all of it runs"
+                raise UserError(f"a lab {layout.name} is up {how}:\n{listed}\nuse --recreate, or --name")
             check_memory(topology, freed=needed(found.plan.topology))
             progress(f"ending {layout.name} first")
         if layout.state.exists():
@@ -88,12 +89,16 @@ async def attach(name: str | None = None) -> Lab:
     """The lab of that name, or the only one, which is up. Raises UserError if there is none, or it is not up."""
     name = _only() if name is None else name
     layout = Layout.of(name)
-    lab = await _attached(layout)
+    lab, ended = await _found(layout)
     if lab is None:
         record = state.Record.read(layout)
         if record is None:
             raise UserError(f"there is no lab {name}{_others()}")
         raise UserError(f"the lab {name} is not up (phase {record.phase}); see `xmpplab down {name}`, `xmpplab sweep`")
+    if ended:
+        raise UserError(
+            f"of the lab {name} not all runs: {', '.join(ended)}; see `xmpplab logs`, then end it with `down`"
+        )
     return lab
 
 
@@ -104,8 +109,8 @@ async def find(topology: Topology, runtime: Runtime | str = "auto") -> Lab | Non
         record = state.Record.read(layout)
         if record is None or record.owned or record.runtime != chosen.name or record.topology != topology.name:
             continue
-        lab = await _attached(layout)
-        if lab is not None and not _changes(lab, topology, chosen):
+        lab, ended = await _found(layout)
+        if lab is not None and not ended and not _changes(lab, topology, chosen):
             return lab
     return None
 
@@ -206,7 +211,7 @@ async def _claiming(claim: Coroutine[Any, Any, Claim]) -> AsyncIterator[asyncio.
         async with _beside(claim) as task:
             yield task
     finally:
-        if not task.cancelled() and task.exception() is None:
+        if task.done() and not task.cancelled() and task.exception() is None:
             task.result().release()
 
 
@@ -233,21 +238,24 @@ async def _end(layout: Layout, runtime: Runtime) -> None:
     labfolder.empty(layout)
 
 
-async def _attached(layout: Layout) -> Lab | None:
-    """The lab in this folder if it is up: ready once, and every server runs."""
+async def _found(layout: Layout) -> tuple[Lab | None, list[str]]:
+    """The lab in this folder, if it was ready once and its services live; a sentence for each server that has ended."""
     record = state.Record.read(layout)
     if record is None or record.phase != state.READY:
-        return None
+        return None, []
     runtime = named(record.runtime)
     plan = files.load(layout.plan.read_text())
     try:
         states = await runtime.states(layout, plan)
     except LabError:  # its service is gone
-        return None
-    if not all(one.running for one in states.values()):
-        return None
+        return None, []
     password, keys = folders.read_secret(layout)
-    return Lab(layout, plan, runtime, password, keys, record.owned, record.unknown)
+    lab = Lab(layout, plan, runtime, password, keys, record.owned, record.unknown)
+    return lab, [f"server {name} has ended ({_why(one)})" for name, one in states.items() if not one.running]
+
+
+def _why(ended: ServerState) -> str:
+    return ended.detail if ended.exit_code is None else f"exit code {ended.exit_code}"
 
 
 def _changes(lab: Lab, topology: Topology, runtime: Runtime) -> list[str]:

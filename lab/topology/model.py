@@ -149,7 +149,7 @@ class Settings(Strict):
     """Accounts made before the server is ready: user1, user2, … (default 0; 8 on a server described by a file of
     yours)."""
     tls: Tls | None = None
-    """TLS with clients and servers (default required)."""
+    """TLS with other servers; clients must use it in any case (default required)."""
     authentication: Authentication | None = None
     """How servers prove who they are: by certificate (external), by dialback, or either (default external; dialback
     where TLS is off)."""

@@ -86,6 +86,25 @@ def test_run_uses_the_lab_again_and_leaves_it_up(folder: Path, name: str) -> Non
     assert name in _xmpplab(folder, "status").stdout
 
 
+def test_what_a_load_cannot_reach_is_refused_on_a_lab_that_is_up(folder: Path, name: str) -> None:
+    done = _xmpplab(folder, "load", "neighbours", "--name", name, "-u", "6", "-r", "90000/s", "--for", "1s")
+    assert done.returncode == 64 and "90000 messages per second are more than 1 workers can write" in done.stderr
+    assert not list((folder / "runs").glob("*load*"))
+
+
+def test_after_a_failure_the_lab_can_be_kept(folder: Path) -> None:
+    script = folder / "fails.py"
+    script.write_text(
+        'import lab\n@lab.scenario()\nasync def fails(federation):\n    """It does."""\n    lab.expect(1, 2)\n'
+    )
+    done = _xmpplab(folder, "run", "fails.py", "-t", "pair", "--runtime", "processes", "--keep")
+    assert done.returncode == 1, done.stdout + done.stderr
+    (kept,) = re.findall(r"^End it with: xmpplab down (\S+)$", done.stdout, re.M)
+    (row,) = [one for one in json.loads(_xmpplab(folder, "status", "-f", "json").stdout) if one["lab"] == kept]
+    assert (row["phase"], row["servers"], row["ends_with"]) == ("ready", "2 of 2 running", None)
+    assert _xmpplab(folder, "down", kept).returncode == 0
+
+
 def test_over_several_topologies_the_gravest_counts(folder: Path) -> None:
     script = folder / "never.py"
     script.write_text(

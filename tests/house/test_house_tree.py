@@ -23,6 +23,7 @@ _FORBIDDEN = {
 EDGES = {
     "lab/checks/judge.py": "a check that crashes is unknown, and the others still judge",
     "lab/cli/edge.py": "the command's own edge: everything becomes an exit code",
+    "lab/cli/performance.py": "what goes wrong on one topology is told, and the others are run all the same",
     "lab/clients/host.py": "an agent answers each request, with the error if need be",
     "lab/clients/inbox.py": "a stanza that breaks its handler is told as trouble, and the stream goes on",
     "lab/network/control.py": "the service answers each request, with the error if need be",

@@ -48,8 +48,12 @@ def test_a_rate_and_its_model_become_one_text() -> None:
             choosing.arrivals(rate, model)
 
 
-def test_what_the_machine_cannot_do_is_said_with_the_number_that_works() -> None:
+def test_what_the_machine_cannot_do_is_said_with_the_number_that_works(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = {"users": 4, "seconds": 1.0, "warmup": 0.0, "arrivals": "constant:40001/s"}
+    monkeypatch.setattr(choosing.os, "sched_getaffinity", lambda _: range(2))
+    with pytest.raises(UserError, match="this machine's 2 cores write at most 40000/s"):
+        choosing.check(PAIR, asked, 3)
+    monkeypatch.setattr(choosing.os, "sched_getaffinity", lambda _: range(8))
     with pytest.raises(UserError, match=r"take --workers 3 .* or at most 40000/s"):
         choosing.check(PAIR, asked, 2)
     choosing.check(PAIR, asked, 3)

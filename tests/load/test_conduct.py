@@ -18,9 +18,11 @@ import pytest
 from lab.errors import PeerError, UserError
 from lab.load import conductor
 from lab.load.audience import Audience
+from lab.load.conduct import watch_of
 from lab.load.conductor import Conductor, Orders, Outcome
 from lab.load.crew import Crew
 from lab.load.deliveries import Deliveries
+from lab.load.job import Job
 from lab.load.results import merge
 from lab.load.spec import Load, Share
 from lab.load.watching import Watch
@@ -77,6 +79,16 @@ class Band:
         async with asyncio.timeout(20):
             while len(self.of(kind)) < count:  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
+
+
+def test_what_all_conductors_use_is_metered_by_the_first() -> None:
+    """Or the bytes of a link would count once for each."""
+    lab, servers, generators = Mock(), {"a": 1}, {"worker 0": 2}
+    first, second = (
+        watch_of(Job("lab", part=Share(number, 2)), lab, servers, generators, lambda text: None) for number in (0, 1)
+    )
+    assert (first._lab, first._pids) == (lab, {"servers": servers, "generators": generators})
+    assert (second._lab, second._pids) == (None, {"servers": {}, "generators": generators})
 
 
 @pytest.mark.parametrize("workers", [1, 2, 3])

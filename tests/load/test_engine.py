@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
+import uvloop
 
 from lab.errors import PeerError, UserError
 from lab.load import engine, turns
@@ -300,3 +301,17 @@ async def test_a_load_that_makes_no_sense_is_refused(null: Null) -> None:
         await driven(replace(null.load(**QUICK), security="tls"))
     with pytest.raises(UserError, match="authority"):
         await driven(replace(null.load(**QUICK), security="starttls"))
+
+
+def test_nothing_begins_before_its_time() -> None:
+    """What was due before the start is another load's: a message of the closed model would be lost so."""
+
+    async def early() -> int:
+        found = 0
+        for tenths in range(1, 40):
+            moment = time.perf_counter_ns() + tenths * 100_000
+            await engine.until(moment)
+            found += time.perf_counter_ns() < moment
+        return found
+
+    assert uvloop.run(early()) == 0

@@ -29,6 +29,7 @@ def test_a_report_has_routes_machines_links_and_sentences(tmp_path: Path) -> Non
     told = report(kept(tmp_path / "x", Outcome(measured, settled=True, generators=generators), users=5))
     lines = told.splitlines()
     assert lines[0] == "lab: 5 users, 4 s after 0 s of warm-up, 1 worker"
+    assert "looks at what is due each 5 ms: p50 " in told
     (route,) = [line.split() for line in lines if line.startswith("a->b ") and " 402 " in line]
     assert route[1:7] == ["402", "402", "400", "2", "0", "0"]
     (server,) = [line.split() for line in lines if line.startswith("a  ")]
@@ -38,6 +39,13 @@ def test_a_report_has_routes_machines_links_and_sentences(tmp_path: Path) -> Non
     assert "2 lost" in told
     assert "Note: links are direct." in told
     assert "generator was the limit" not in told and "not known" not in told
+
+
+def test_a_report_says_what_was_carried_where_the_job_left_it_open(tmp_path: Path) -> None:
+    measured = result(100, 0.05)
+    measured.plan |= {"traffic": "local", "arrivals": "closed:think=1s"}
+    told = report(kept(tmp_path / "x", Outcome(measured, settled=True), users=5))
+    assert told.startswith("lab: local, closed:think=1s, 5 users")
 
 
 def test_a_report_says_when_the_generator_was_the_limit_and_when_it_was_interrupted(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import errno
 import itertools
 import os
 import signal
@@ -15,6 +16,7 @@ import pytest
 
 from lab.errors import NotReady, UserError
 from lab.plan.layout import Layout, home
+from lab.runtime import folders
 from lab.runtime import lab as labs
 from lab.runtime.containers import agents, engine
 from lab.runtime.containers.recipes import server_recipe
@@ -88,6 +90,38 @@ async def until(what, patience: float = PATIENCE) -> None:
     while not await asyncio.to_thread(what):
         assert time.monotonic() < deadline, "it did not come true"
         await asyncio.sleep(0.05)
+
+
+async def test_no_server_runs_before_its_folder_is_written(own_home, client, monkeypatch):
+    """The engine has started it by then, and it waits."""
+    write, seen = folders.write_servers, []
+
+    async def late(layout: Layout, *rest) -> None:
+        container = engine.name(layout, "s0")
+        await until(lambda: (Layout(layout.root / "services").started / "s0").exists())
+        seen.extend(command for *_, command in client.api.top(container, ps_args="-eo pid,args")["Processes"])
+        assert not list(layout.server("s0").iterdir())
+        await write(layout, *rest)
+
+    monkeypatch.setattr(folders, "write_servers", late)
+    made = await labs.up(federation("prosody", name="gated"), runtime="containers")
+    try:
+        assert seen and not any(command.startswith(("prosody", "lua")) for command in seen), seen
+        assert (await made.states())["s0"].running
+    finally:
+        await made.down()
+
+
+async def test_files_that_cannot_be_written_leave_nothing(own_home, monkeypatch):
+    async def full(*_) -> None:
+        await asyncio.sleep(0.2)  # some containers are there by now
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(folders, "write_servers", full)
+    with pytest.raises(OSError, match="No space left"):
+        await labs.up(federation("prosody", "prosody", name="full"), runtime="containers")
+    assert not Layout.of("full").root.exists()
+    assert not [one for one in left(own_home) if one.endswith("/full")]
 
 
 async def test_states_tell_of_each_server(pair):

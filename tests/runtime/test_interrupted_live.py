@@ -104,13 +104,14 @@ async def test_killed_service_makes_a_leftover() -> None:
         process.kill()
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT])
-def test_interrupted_it_cleans_up_itself(number: signal.Signals) -> None:
-    name = unique("ctrl-c")
-    with begun(name) as process:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_interrupted_the_command_cleans_up_itself(number: signal.Signals) -> None:
+    name = unique("ended")
+    words = [sys.executable, "-m", "lab.cli", "up", "pair", "--name", name, "--runtime", "processes"]
+    with subprocess.Popen(words, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
         until(lambda: PHASES["service started"](Layout.of(name)))
-        process.send_signal(signal.SIGINT)
-        process.wait(20)
+        process.send_signal(number)
+        assert process.wait(20) == 128 + number
     assert left_of(name) == []
 
 

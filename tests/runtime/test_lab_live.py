@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
+import signal
 from collections.abc import AsyncIterator
 from dataclasses import replace
 
@@ -103,6 +105,23 @@ async def test_recreate_ends_the_old_one() -> None:
         second = await labs.up(other, runtime="processes", name=first.name, recreate=True)
         assert second.plan.topology == other
         assert second.password != first.password
+
+
+async def test_a_lab_of_which_a_server_has_ended_is_not_thrown_away() -> None:
+    async with running(pair(), "maimed") as lab:
+        os.kill((await lab.states())["b"].pid or 0, signal.SIGKILL)
+        async with asyncio.timeout(10):
+            while (await lab.states())["b"].running:  # noqa: ASYNC110
+                await asyncio.sleep(0.02)
+        other = replace(lab.plan.topology, links=())
+        for wanted in (lab.plan.topology, other):
+            with pytest.raises(UserError, match=r"(?s)server b has ended \(.*--recreate"):
+                await labs.up(wanted, runtime="processes", name=lab.name)
+        with pytest.raises(UserError, match="server b has ended"):
+            await labs.attach(lab.name)
+        assert (await lab.states())["a"].running
+        again = await labs.up(lab.plan.topology, runtime="processes", name=lab.name, recreate=True)
+        assert (await again.states())["b"].running
 
 
 async def test_two_labs_at_once_have_their_own_addresses() -> None:

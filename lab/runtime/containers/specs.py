@@ -31,7 +31,7 @@ _LIMITS = 'umask 077; [ "$(ulimit -n)" -le 65536 ] || ulimit -n 65536; '
 _RUN = 'exec "$@" >>"$0" 2>&1'
 TO_FILE = ("/bin/sh", "-c", _LIMITS + _RUN)
 
-#: The same in the folder named first, once that is the user's own and this file is in it: all is written, and the lab's
+#: The same in the folder named first, once it can be entered and this file is in it: all is written, and the lab's
 #: names can be asked for. So the engine, which takes its time, need not wait for either; and a server never asks too
 #: early, which it would remember.
 GATE = "names-answer"

@@ -2,7 +2,8 @@
 
 The engine takes its time for a start (0.5 s alone, and it does little at once), so the servers' containers are not held
 up until their folders are written and names can be asked for: a server waits for that in its own container
-(specs.GATE). An image that is started by its own command cannot wait, and is started last.
+(specs.GATE). An image of the user's own is started last: its command cannot wait, and nothing is known of its shell,
+which must not be there while its folder is being written.
 """
 
 from __future__ import annotations
@@ -42,12 +43,12 @@ async def start(engine: Engine, layout: Layout, plan: Plan, written: Written, pr
     libraries = site(await engine.machine())
     write_shared(layout, plan)
     network, client = eng.name(layout), engine.client
-    servers = [
-        server_spec(layout, plan, server, image_of(server.spec))
-        for server in plan.servers
-        if server.spec.software not in ELSEWHERE
-    ]
-    told = _counter(progress, len(servers))
+    inside = [server for server in plan.servers if server.spec.software not in ELSEWHERE]
+    ours, others = (
+        [server_spec(layout, plan, one, image_of(one.spec)) for one in inside if (one.spec.custom is None) is known]
+        for known in (True, False)
+    )
+    told = _counter(progress, len(inside))
 
     def run(spec: Spec) -> None:
         client.api.start(create(client, spec, network))
@@ -59,11 +60,11 @@ async def start(engine: Engine, layout: Layout, plan: Plan, written: Written, pr
         async with asyncio.TaskGroup() as group:
             names = group.create_task(_start_services(engine, layout, services, network))
             await asyncio.sleep(0)  # so that the services are the first in the engine's queue
-            group.create_task(engine.each(run, [spec for spec in servers if not spec.keeps_log]))
+            group.create_task(engine.each(run, ours))
             await written
             await names
             await asyncio.to_thread(_open_gates, layout, [server.spec.name for server in plan.servers])
-            await engine.each(run, [spec for spec in servers if spec.keeps_log])
+            await engine.each(run, others)
 
 
 def _open_gates(layout: Layout, servers: Sequence[str]) -> None:

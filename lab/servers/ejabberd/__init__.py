@@ -97,7 +97,7 @@ class Ejabberd:
             "feed": (FEED,),
             "log": ("*.log", OUTPUT),
             "archive": ("data/archive_*",),
-            "store": ("data/[!a]*", "data/upload/**/*"),
+            "store": ("data/[!a]*", "data/a[!r]*", "data/upload/**/*"),
         }
 
 

@@ -94,8 +94,13 @@ class Prosody:
             "feed": (FEED,),
             "log": (LOG, OUTPUT),
             "archive": ("data/*/archive/*", "data/*/muc_log/*"),
-            "store": ("data/*/*.*", "data/*/[!am]*/*"),
+            "store": ("data/*/*.*", *(f"data/*/{name}/*" for name in _OTHERS)),
         }
 
+
+#: Names of stores, none of which is "accounts", "archive" or "muc_log".
+_OTHERS = (
+    "[!am]*", "a[!cr]*", "ac[!c]*", "account_*", "archive_*", "m[!u]*", "mu[!c]*", "muc[!_]*", "muc_[!l]*"
+)  # fmt: skip
 
 PROSODY = Prosody()

@@ -1,0 +1,72 @@
+"""What becomes of several topologies where something goes wrong on one of them."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from lab.cli import performance
+from lab.cli.edge import run
+from lab.cli.performance import Outcome
+from lab.errors import MissingError, NotReady, PeerError
+
+#: What the lab of each topology does: raised at its start, after its story, or nothing.
+Wrong = dict[str, tuple[Exception | None, Exception | None]]
+
+
+@pytest.fixture(autouse=True)
+def _home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XMPPLAB_HOME", str(tmp_path / "home"))
+    monkeypatch.chdir(tmp_path)
+
+
+def _staged(monkeypatch: pytest.MonkeyPatch, wrong: Wrong) -> None:
+    @contextlib.asynccontextmanager
+    async def a_lab(topology: object, *_: object) -> AsyncIterator[SimpleNamespace]:
+        before, after = wrong.get(topology.name, (None, None))
+        if before is not None:
+            raise before
+        yield SimpleNamespace(runtime=SimpleNamespace(name="processes"), topology=topology.name)
+        if after is not None:
+            raise after
+
+    async def one_on(lab: SimpleNamespace, info: object, *_: object, **__: object) -> Outcome:
+        return Outcome(info.name, lab.topology, "valid", 0, 0.1, None)
+
+    monkeypatch.setattr(performance, "_a_lab", a_lab)
+    monkeypatch.setattr(performance, "one_on", one_on)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "code"),
+    [
+        ((None, None), 0),
+        ((PeerError("it said no"), None), 70),
+        ((ZeroDivisionError("ours"), None), 70),
+        ((None, PeerError("it does not end")), 70),
+        ((NotReady("it did not come up", ()), None), 3),
+    ],
+)
+def test_the_others_are_run_all_the_same(
+    wrong: tuple[Exception | None, Exception | None], code: int, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    from lab.cli.app import app
+
+    _staged(monkeypatch, {"pair": wrong})
+    assert run(app, ["run", "everyone_writes", "-t", "pair", "-t", "line:3"]) == code
+    told = capsys.readouterr()
+    assert "everyone_writes  line" in told.out
+    assert str(wrong[0] or wrong[1] or "") in told.err
+
+
+def test_what_the_machine_lacks_ends_all(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    from lab.cli.app import app
+
+    _staged(monkeypatch, {"pair": (MissingError("no memory"), None)})
+    assert run(app, ["run", "everyone_writes", "-t", "pair", "-t", "line:3"]) == 69
+    assert "line" not in capsys.readouterr().out

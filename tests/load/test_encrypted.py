@@ -1,0 +1,24 @@
+"""What cannot be carried encrypted is refused before anybody logs in."""
+
+from __future__ import annotations
+
+import pytest
+
+from lab.errors import UserError
+from lab.load.encrypted import MOST, run
+from lab.load.spec import Endpoint, Load, Share
+
+LOAD = {"endpoints": (Endpoint("a", "a.test", "127.0.0.1"),), "users": 4, "password": "", "authority": ""}
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ({"traffic": "2*local+1*logins"}, "messages between two people: .* has login"),
+        ({"security": "direct"}, "know STARTTLS only"),
+        ({"arrivals": f"{2 * MOST + 1}/s"}, f"take 3 workers on as many cores, or at most {2 * MOST}/s"),
+    ],
+)
+async def test_what_cannot_be_is_refused(asked: dict[str, str], said: str) -> None:
+    with pytest.raises(UserError, match=said):
+        await run(Load(**{**LOAD, **asked}, encryption="omemo"), Share(0, 2), print)
