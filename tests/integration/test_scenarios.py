@@ -5,20 +5,23 @@ from pathlib import Path
 import pytest
 
 from lab.checks.judge import judge
-from lab.history.events import RouteSettled, Searched
+from lab.history.events import Bounced, RouteSettled, Searched
 from lab.history.reader import read
 from lab.judged import run_scenario
 from lab.report import load as read_record
 from lab.runner import load
 from lab.runner.scenarios import info_of
+from lab.testing.labs import Labs
 
 from . import stories
 
 pytestmark = pytest.mark.live
 
-# Both directions of a mixed link; a graph with a missing edge; every way of promising that edge.
+# Both directions of a mixed link; a graph with a missing edge; the ways of promising that edge that are told at once.
 CASES = [
     ("everyone_writes", "hidden_island"),
+    ("everyone_writes", "line:3,software=prosody+ejabberd"),
+    ("everyone_writes", "nowhere_refused"),
     ("omemo_first_contact", "pair,software=prosody+ejabberd"),
     ("omemo_first_contact", "pair,software=ejabberd+prosody"),
     ("omemo_two_devices", "pair,software=prosody+ejabberd"),
@@ -34,6 +37,18 @@ async def test_a_run_is_valid(scenario, topology, lab_on, tmp_path: Path) -> Non
     assert result.exit_code == 0, (result.folder / "report.txt").read_text()
     again = judge(read_record(result.folder))
     assert again.value == result.value == "valid"
+
+
+async def test_a_missing_edge_that_never_answers(tmp_path: Path) -> None:
+    """On one runtime: it is told after 20 seconds."""
+    labs = Labs("processes")
+    try:
+        (info,) = load("everyone_writes")
+        result = await run_scenario(info, await labs.get("nowhere_unreachable"), runs=tmp_path)
+    finally:
+        await labs.close()
+    assert result.exit_code == 0, (result.folder / "report.txt").read_text()
+    assert any(one.condition for one in read(result.folder / "history.jsonl") if isinstance(one, Bounced))
 
 
 @pytest.mark.parametrize("topology", ["pair,software=prosody+ejabberd", "pair,software=ejabberd+prosody"])
