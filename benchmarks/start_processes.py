@@ -23,7 +23,7 @@ from pathlib import Path
 
 from _start import written
 
-from lab.network.labfolder import remove
+from lab.network.labfolder import remove, try_lock
 from lab.network.process import SERVER_UID
 from lab.plan.build import build
 from lab.plan.layout import S2S_PORT, Layout
@@ -99,6 +99,8 @@ def hand(servers: int, *, tuned: bool = False) -> Cost:
     """The servers alone, until each accepts; files are written before the clock runs."""
     layout = Layout.of(f"bench-hand-{os.getpid()}")
     state.make_root(layout)
+    lock = try_lock(layout)
+    assert lock is not None, "nobody else has this name"
     processes: list[subprocess.Popen[bytes]] = []
     runtime, topology = labs.choose("processes"), load(f"ring:{servers}")
     claim = asyncio.run(runtime.claim(layout, topology.servers))
@@ -118,6 +120,7 @@ def hand(servers: int, *, tuned: bool = False) -> Cost:
             process.wait()
         claim.release()
         remove(layout)
+        os.close(lock)
 
 
 def begin(layout: Layout, name: str, plan: Plan) -> subprocess.Popen[bytes]:
