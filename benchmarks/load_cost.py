@@ -10,6 +10,7 @@ there is no tsung to compare with.
 
 from __future__ import annotations
 
+import platform
 import statistics
 import sys
 
@@ -51,6 +52,7 @@ def theirs(security: str, rate: int, users: int) -> tuple[float, float]:
 def main() -> int:
     """Print each case, and whether its aim is kept."""
     have, aims = Tsung.available(), Aims()
+    print(f"the engine runs on Python {platform.python_version()} of {sys.base_prefix}")
     if not have:
         print("tsung is not installed (Debian: apt-get install tsung): the engine alone, nothing is compared")
     for security in ("none", "direct"):
