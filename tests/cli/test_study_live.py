@@ -62,7 +62,7 @@ def test_a_study_is_gone_on_with_and_keeps_what_it_has(tmp_path: Path) -> None:
         (["-t", "pair", "-t", "pair"], "pair stands twice"),
         (["--resume", "."], "not the folder of a study"),
         (["--resume", ".", "-t", "pair"], "leave -t out"),
-        (["-t", "pair", "-r", "50000/s"], "take --workers 3 on as many cores, or at most 20000/s"),
+        (["-t", "pair", "-r", "50000/s"], "50000 messages per second are more than 1 workers can write (20000/s)"),
         (["-t", "ring:4", "-u", "2", "-w", "3"], "take at most 2 workers"),
     ],
 )

@@ -199,7 +199,7 @@ async def test_a_device_that_a_killed_load_left_behind_is_not_encrypted_to(load:
 @pytest.mark.live
 async def test_too_many_pairs_are_refused_before_the_first_session(load: Load) -> None:
     with pytest.raises(UserError, match=r"at most 1000 sessions for each worker.*take 3 workers"):
-        await run(replace(load, users=400, arrivals="1000/s", seconds=2.0), Share(), print)
+        await run(replace(load, users=400, arrivals="400/s", seconds=6.0), Share(), print)
 
 
 async def test_what_cannot_be_encrypted_is_refused() -> None:
