@@ -33,7 +33,7 @@ from lab.load.spec import Share
 from lab.load.tls import client_context
 
 QUICK = "--quick" in sys.argv
-ROUNDS, SECONDS = (1, 3.0) if QUICK else (3, 6.0)
+ROUNDS, SECONDS = (1, 3.0) if QUICK else (5, 6.0)
 USERS = 2_000 if QUICK else 20_000
 CONNECTIONS = 500  # saturated: each has one message on its way
 FILLING = {"none": 35_000, "direct": 25_000}  # messages a second: about what a core can
