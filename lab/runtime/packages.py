@@ -2,7 +2,8 @@
 
 apt runs with folders of its own, an empty list of installed packages and none of the machine's hooks; of the
 machine's settings it gets those for fetching (proxies, TLS, time-outs). It verifies the archive's signatures
-itself. What it downloaded is unpacked, never installed: no maintainer script runs.
+itself, also where the machine's apt may take what has none. What it downloaded is unpacked, never installed: no
+maintainer script runs.
 
 Relocation: programs that are started without the tree's own loader in front (Erlang starts its own) get the
 tree's loader and libraries written into them with patchelf. A tree therefore works where it was made for.
@@ -152,11 +153,11 @@ async def _configure(sources: Sequence[Source], folder: Path) -> Path:
 
 
 async def _fetching() -> list[str]:
-    """The machine's apt settings for fetching: proxies, TLS, time-outs. No hook is among them."""
+    """The machine's apt settings for fetching: proxies, TLS, time-outs; no hook, and no leave to skip a signature."""
     code, output = await run(["apt-config", "dump"])
     if code:
         raise MissingError(f"apt's configuration cannot be read: {_tail(output)}")
-    plain = re.compile(r'Acquire::(?!Languages|IndexTargets)[^"]* "[^"\n]*";')
+    plain = re.compile(r'Acquire::(?!Languages|IndexTargets|Allow)[^"]* "[^"\n]*";')
     return [line for line in output.splitlines() if plain.fullmatch(line)]
 
 
