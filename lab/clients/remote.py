@@ -65,6 +65,7 @@ class Agent:
         self._numbers = itertools.count(1)
         self._pending: dict[int, asyncio.Future[Json]] = {}
         self._gone: str | None = None
+        self.on_ended: Callable[[str], None] | None = None  # told why, once, when nobody answers any more
 
     async def call(self, op: str, device: str | None = None, /, **fields: Any) -> Json:
         """Ask and await the answer. Raises UserError, TimedOut, PeerError; see the head of this file."""
@@ -123,6 +124,8 @@ class Agent:
         """Fail whoever waits; nobody will answer any more."""
         if self._gone is None:
             self._gone = reason
+            if self.on_ended is not None:
+                self.on_ended(reason)
         for waiting in self._pending.values():
             if not waiting.done():
                 waiting.set_exception(PeerError(reason))

@@ -86,18 +86,18 @@ async def serve(reader: asyncio.StreamReader) -> None:
     running: set[asyncio.Task[None]] = set()
     try:
         bridge = Bridge(lab, agent)
-        broken: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+        broken: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        agent.on_ended = broken.set_result  # at once: whoever waits for a message to come asks nothing meanwhile
+        if agent.gone is not None:
+            broken.set_result(agent.gone)
         _tell({"event": "ready"})
 
         async def one(request: Json) -> None:
             answer = await bridge.answer(request)
-            if agent.gone is None:
+            if agent.gone is None:  # or all are told, by the end
                 _tell(answer)
-            elif not broken.done():
-                why = f"the lab {lab.name} went down" if is_down(lab) else agent.gone
-                broken.set_exception(PeerError(why))
 
-        while line := await _either(reader.readline(), broken):
+        while line := await _either(reader.readline(), broken, lab):
             task = asyncio.create_task(one(json.loads(line)))
             running.add(task)
             task.add_done_callback(running.discard)
@@ -109,13 +109,14 @@ async def serve(reader: asyncio.StreamReader) -> None:
         await agent.close()
 
 
-async def _either(line: Coroutine[Any, Any, bytes], broken: asyncio.Future[bytes]) -> bytes:
-    """The line; raises what broke before there was one."""
+async def _either(line: Coroutine[Any, Any, bytes], broken: asyncio.Future[str], lab: Lab) -> bytes:
+    """The line. Raises PeerError if the agent has ended before there was one."""
     reading = asyncio.ensure_future(line)
-    await asyncio.wait({reading, broken}, return_when=asyncio.FIRST_COMPLETED)
+    either: set[asyncio.Future[Any]] = {reading, broken}
+    await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
     if broken.done():
         reading.cancel()
-        return broken.result()
+        raise PeerError(f"the lab {lab.name} went down" if is_down(lab) else broken.result())
     return reading.result()
 
 

@@ -24,6 +24,7 @@ pytestmark = pytest.mark.live
 
 ENVIRONMENT = {"XMPPLAB_CACHE": os.environ.get("XMPPLAB_CACHE") or str(home() / "cache")}
 QUICK = 10.0  # seconds: Locust's own start takes one
+SOON = 20.0  # seconds: a task waits 30 for a message of which nothing is heard
 
 OWN = """
 from locust import task
@@ -33,6 +34,12 @@ class Own(XmppUser):
     @task
     def write(self):
         self.client.send(self.client.somebody(), "hello").outcome()
+"""
+
+#: Goes on so: everybody waits for what was never written, and asks for nothing meanwhile.
+WAITING = """
+        from lab.locust.client import Sent
+        Sent(self.client._bridge, "a->b").outcome()
 """
 
 
@@ -166,7 +173,7 @@ def test_what_the_documentation_shows_runs(one_lab: dict[str, str], tmp_path: Pa
 def test_a_lab_that_goes_down_ends_the_load_with_a_sentence(tmp_path: Path, forked: bool, own: bool) -> None:
     file = tmp_path / "own.py" if own else LOADTESTS / "chat.py"
     if own:
-        file.write_text(OWN)
+        file.write_text(OWN + WAITING)
     command = [sys.executable, "-m", "locust", "-f", str(file), "--headless", "-u", "6", "--csv", str(tmp_path / "c"),
                "--warmup", "0", *(processes() if forked else ())]  # fmt: skip
     stats = tmp_path / "c_stats.csv"
@@ -174,7 +181,7 @@ def test_a_lab_that_goes_down_ends_the_load_with_a_sentence(tmp_path: Path, fork
     with a_lab() as environment, running(command, **pipes, text=True, env={**os.environ, **environment}) as process:
         until(lambda: counts(stats).get("Aggregated", 0) > 0, stats.exists)
         xmpplab(environment, "down", "pair")
-        told, _ = process.communicate(timeout=DEADLINE)
+        told, _ = process.communicate(timeout=SOON)
     assert process.returncode == 1, told
     assert [text for text in errors(told) if "the lab pair went down" in text], told
     if not forked:  # then Locust itself may trip over the closed file of its table
