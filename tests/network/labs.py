@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import itertools
 import json
 import os
 import random
@@ -41,9 +42,20 @@ PYTHON = sys.executable if os.geteuid() else shutil.which("python3", path="/usr/
 ECHOING = (PYTHON, "-S", "-E", "-c", ECHO)
 
 
+def _networks() -> Iterator[int]:
+    """Second numbers, each in turn; those of the processes that share a run's tests (pytest-xdist) differ."""
+    mine = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    among = list(range(120, 250))[mine :: int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))]
+    random.SystemRandom().shuffle(among)  # nor are two runs likely to meet
+    return itertools.cycle(among)
+
+
+_NEXT = _networks()
+
+
 def loopback() -> str:
-    """The first two numbers of a loopback network that no other test is likely to use: "127.143"."""
-    return f"127.{random.SystemRandom().randrange(120, 200)}"
+    """The first two numbers of a loopback network that no other test uses: "127.143"."""
+    return f"127.{next(_NEXT)}"
 
 
 def plan(
