@@ -65,7 +65,7 @@ class Agent:
         self._numbers = itertools.count(1)
         self._pending: dict[int, asyncio.Future[Json]] = {}
         self._gone: str | None = None
-        self.on_ended: Callable[[str], None] | None = None  # told why, once, when nobody answers any more
+        self._end = asyncio.Event()
 
     async def call(self, op: str, device: str | None = None, /, **fields: Any) -> Json:
         """Ask and await the answer. Raises UserError, TimedOut, PeerError; see the head of this file."""
@@ -96,6 +96,12 @@ class Agent:
         """Why nobody answers any more; None while somebody does."""
         return self._gone
 
+    async def until_gone(self) -> str:
+        """Wait until nobody answers any more; why."""
+        await self._end.wait()
+        assert self._gone is not None
+        return self._gone
+
     async def close(self) -> None:
         """Disconnect all devices and end the agent; returns once it is gone."""
         await self._line.close()
@@ -124,8 +130,7 @@ class Agent:
         """Fail whoever waits; nobody will answer any more."""
         if self._gone is None:
             self._gone = reason
-            if self.on_ended is not None:
-                self.on_ended(reason)
+            self._end.set()
         for waiting in self._pending.values():
             if not waiting.done():
                 waiting.set_exception(PeerError(reason))

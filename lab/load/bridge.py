@@ -83,13 +83,10 @@ async def serve(reader: asyncio.StreamReader) -> None:
         raise UserError(f"the first line must name the lab: {error!r}") from error
     pipes = await lab.agent()
     agent = Agent(pipes.reader, pipes.writer, close=pipes.close, on_event=_tell)
+    gone = asyncio.create_task(agent.until_gone())  # whoever waits for a message to come asks nothing meanwhile
     running: set[asyncio.Task[None]] = set()
     try:
         bridge = Bridge(lab, agent)
-        broken: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-        agent.on_ended = broken.set_result  # at once: whoever waits for a message to come asks nothing meanwhile
-        if agent.gone is not None:
-            broken.set_result(agent.gone)
         _tell({"event": "ready"})
 
         async def one(request: Json) -> None:
@@ -97,26 +94,27 @@ async def serve(reader: asyncio.StreamReader) -> None:
             if agent.gone is None:  # or all are told, by the end
                 _tell(answer)
 
-        while line := await _either(reader.readline(), broken, lab):
+        while line := await _either(reader.readline(), gone, lab):
             task = asyncio.create_task(one(json.loads(line)))
             running.add(task)
             task.add_done_callback(running.discard)
     except ValueError as error:
         raise PeerError(f"a request is a line of JSON: {error}") from error
     finally:
+        gone.cancel()
         for task in running:
             task.cancel()
         await agent.close()
 
 
-async def _either(line: Coroutine[Any, Any, bytes], broken: asyncio.Future[str], lab: Lab) -> bytes:
+async def _either(line: Coroutine[Any, Any, bytes], gone: asyncio.Task[str], lab: Lab) -> bytes:
     """The line. Raises PeerError if the agent has ended before there was one."""
-    reading = asyncio.ensure_future(line)
-    either: set[asyncio.Future[Any]] = {reading, broken}
+    reading = asyncio.create_task(line)
+    either: set[asyncio.Task[Any]] = {reading, gone}
     await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
-    if broken.done():
+    if gone.done():
         reading.cancel()
-        raise PeerError(f"the lab {lab.name} went down" if is_down(lab) else broken.result())
+        raise PeerError(f"the lab {lab.name} went down" if is_down(lab) else gone.result())
     return reading.result()
 
 

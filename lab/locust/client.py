@@ -114,8 +114,6 @@ class Bridge:
             self._trouble = why
             if not self._closing:
                 give_up(self.environment, kind, why)
-                for sent in self.sent.values():
-                    sent.settle(Lost(f"never came: {why}"))
         self._ready.set()
         for waiting in self._answers.values():
             waiting.set({})

@@ -181,7 +181,7 @@ def test_a_lab_that_goes_down_ends_the_load_with_a_sentence(tmp_path: Path, fork
     with a_lab() as environment, running(command, **pipes, text=True, env={**os.environ, **environment}) as process:
         until(lambda: counts(stats).get("Aggregated", 0) > 0, stats.exists)
         xmpplab(environment, "down", "pair")
-        told, _ = process.communicate(timeout=SOON)
+        told, _ = process.communicate(timeout=SOON if own else DEADLINE)
     assert process.returncode == 1, told
     assert [text for text in errors(told) if "the lab pair went down" in text], told
     if not forked:  # then Locust itself may trip over the closed file of its table

@@ -50,12 +50,12 @@ def _networks() -> Iterator[int]:
     return itertools.cycle(among)
 
 
-_NEXT = _networks()
+_DEALT = _networks()
 
 
 def loopback() -> str:
     """The first two numbers of a loopback network that no other test uses: "127.143"."""
-    return f"127.{next(_NEXT)}"
+    return f"127.{next(_DEALT)}"
 
 
 def plan(
