@@ -10,9 +10,11 @@ from pathlib import Path
 from lab.plan.layout import Layout
 from lab.plan.model import Ground
 from lab.runtime.choice import choose
+from lab.runtime.claims import is_held
 from lab.runtime.proc import marked
 from lab.topology.spec import Link, Server, Topology
 
+FREED = 60.0  # seconds: tests in another process keep a lab up no longer
 VERSIONS = {"prosody": "13.0", "ejabberd": "24.12"}
 
 
@@ -56,3 +58,13 @@ def until(condition: Callable[[], object], within: float = 30.0) -> None:
 def text_of(path: Path) -> str:
     """A file's text, "" if it is not there."""
     return path.read_text() if path.exists() else ""
+
+
+def is_freed(network: str) -> bool:
+    """Whether nobody holds a network, at once or when the lab of another test that took it then has ended."""
+    deadline = time.monotonic() + FREED
+    while is_held(network):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.1)
+    return True

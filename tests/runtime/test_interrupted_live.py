@@ -16,10 +16,10 @@ import pytest
 from lab.network.process import service_alive
 from lab.plan.layout import READY, Layout
 from lab.runtime import lab as labs
-from lab.runtime.claims import is_held, slots
+from lab.runtime.claims import slots
 from lab.runtime.proc import MARK
 from lab.runtime.sweep import sweep
-from tests.runtime.helpers import left_of, pair, text_of, unique, until
+from tests.runtime.helpers import is_freed, left_of, pair, text_of, unique, until
 
 pytestmark = pytest.mark.live
 
@@ -100,7 +100,7 @@ async def test_killed_service_makes_a_leftover() -> None:
         assert found.phase == "broken"
         await sweep(containers=False)
         assert left_of(name) == []
-        assert not is_held(lab.plan.ground.network)
+        assert is_freed(lab.plan.ground.network)
         process.kill()
 
 

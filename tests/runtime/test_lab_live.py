@@ -15,10 +15,9 @@ from lab.errors import NotReady, PeerError, UserError
 from lab.plan import build as planning
 from lab.plan.layout import FEED
 from lab.runtime import lab as labs
-from lab.runtime.claims import is_held
 from lab.servers.software import File, WriteFiles
 from lab.topology.spec import Link, Server, Topology
-from tests.runtime.helpers import left_of, pair, unique
+from tests.runtime.helpers import is_freed, left_of, pair, unique
 
 pytestmark = pytest.mark.live
 
@@ -32,7 +31,7 @@ async def running(topology: Topology, what: str, **options: object) -> AsyncIter
     finally:
         await lab.down()
         assert left_of(name) == []
-        assert not is_held(lab.plan.ground.network)
+        assert is_freed(lab.plan.ground.network)
 
 
 @pytest.fixture(scope="module")
