@@ -19,8 +19,12 @@ def result(
     cores: dict[str, float] | None = None,
     worker: float = 0.3,
     link: int = 0,
+    actual: float | None = None,
 ) -> Result:
-    """A load of four seconds without warm-up in which all but the last hundredth took a tenth of p99."""
+    """A load of four seconds without warm-up in which all but the last hundredth took a tenth of p99.
+
+    Delays from the actual send are those from the intended time, or all of them `actual`.
+    """
     received = max(1, int(rate * SECONDS))
     tally = Tally()
     tally.sent = tally.expected = received + lost
@@ -28,7 +32,7 @@ def result(
     for number in range(200):
         delay = p99 if number >= 196 else p99 / 10
         tally.intended.record(delay)
-        tally.actual.record(delay)
+        tally.actual.record(delay if actual is None else actual)
     plan = {"workers": 1, "warmup": 0.0, "seconds": float(SECONDS), "tick": 0.005, "expected": rate * SECONDS}
     seconds = {n: Second(1.0, 1.0, Tally(), cpu={"worker 0": worker}) for n in range(SECONDS)}
     usage = {

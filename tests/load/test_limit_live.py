@@ -39,9 +39,10 @@ teaches: A link that carries little.
 servers: {a: {}, b: {software: ejabberd}}
 links: [{between: [a, b], rate: 160kbit/s}]
 """
-LOAD = {"users": 4, "traffic": "neighbours", "seconds": 2.0, "warmup": 0.5}
+#: A tick of 20 ms: a busy machine may hold the generator up by 80 ms before it counts as the limit.
+LOAD = {"users": 4, "traffic": "neighbours", "seconds": 2.0, "warmup": 0.5, "tick": 0.02}
 #: Three runs: one that holds, one that misses by far, and the first once more.
-QUICK = Bounds(p99=0.1, start=100, highest=190, precision=0.99)
+QUICK = Bounds(p99=0.15, start=100, highest=190, precision=0.99)
 
 
 @contextlib.asynccontextmanager

@@ -98,13 +98,15 @@ AROUND = Surroundings(cores=2, server_cores={"big": 4.0}, links={"a->b": 1000})
         ({"x": 0.5}, {"late": 0.1}, {"machine": 1.2}, "generator"),  # it had time, and was late by itself
         ({"x": 0.5}, {"late": 0.1}, {"machine": 1.95}, "machine"),  # others had its core
         ({"x": 1.0}, {"late": 0.1}, {"machine": 1.95}, "server x"),
+        ({"x": 0.5}, {"late": 0.1, "link": 950}, {"machine": 1.2}, "link a->b"),  # delays arose behind the generator
+        ({"x": 0.5}, {"late": 0.1, "link": 950, "actual": 0.1}, {"machine": 1.2}, "generator"),  # and here in it
         ({"x": 0.5}, {"short": 0.5}, {}, "generator"),
     ],
 )
 def test_the_part_that_was_full(
     cores: dict[str, float], more: dict[str, float], around: dict[str, float], part: str
 ) -> None:
-    given = {name: value for name, value in more.items() if name in ("link", "worker")}
+    given = {name: value for name, value in more.items() if name in ("link", "worker", "actual")}
     made = result(100, 0.5, cores=cores, **given)
     if "late" in more:
         for second in made.seconds.values():
