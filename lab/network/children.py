@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lab.errors import PeerError, UserError
-from lab.network.process import MARK, SERVER_UID, kill_marked, marked
+from lab.network.process import MARK, SERVER_UID, kill_marked, members
 from lab.plan.layout import OUTPUT, Layout
 from lab.plan.model import ServerPlan
 
@@ -126,7 +126,7 @@ class Children:
         deadline = time.monotonic() + KILL_PATIENCE
         while kill_marked(self._layout.root) and time.monotonic() < deadline:  # noqa: ASYNC110 - no event tells of these
             await asyncio.sleep(POLL)
-        if left := marked(self._layout.root):
+        if left := members(self._layout.root):
             log.error("these processes of the lab cannot be ended: %s", left)
 
     async def _terminate(self) -> None:

@@ -35,14 +35,25 @@ def identity(pid: int) -> dict[str, int | str] | None:
     return {"pid": pid, "started": int(fields[19]), "boot": Path("/proc/sys/kernel/random/boot_id").read_text().strip()}
 
 
-def marked(folder: Path) -> list[int]:
-    """Living processes of the lab in `folder` but for the one that asks, as far as this user may see them."""
-    line = f"{MARK}={folder}".encode()
-    found = []
+def marked() -> dict[str, list[int]]:
+    """Living processes that carry the mark, by lab folder: our own, or everybody's as root.
+
+    Only those to which the folder's name means what it means to us: in a container or a chroot it is another's.
+    """
+    found: dict[str, list[int]] = {}
+    prefix, here = f"{MARK}=".encode(), _view(os.getpid())
     for entry in os.scandir("/proc"):
-        if entry.name.isdigit() and int(entry.name) != os.getpid() and line in _environment(entry.path):
-            found.append(int(entry.name))
+        if not entry.name.isdigit():
+            continue
+        for line in _environment(entry.path):
+            if line.startswith(prefix) and _view(int(entry.name)) == here:
+                found.setdefault(os.fsdecode(line[len(prefix) :]), []).append(int(entry.name))
     return found
+
+
+def members(folder: Path) -> list[int]:
+    """Living processes of the lab in `folder` but for the one that asks, as far as this user may see them."""
+    return [pid for pid in marked().get(str(folder), []) if pid != os.getpid()]
 
 
 def _environment(process: str) -> list[bytes]:
@@ -52,9 +63,18 @@ def _environment(process: str) -> list[bytes]:
         return []
 
 
+def _view(pid: int) -> tuple[Path, int, int] | None:
+    """Which files a process sees: those of its mount namespace, below its root folder (a chroot has another)."""
+    try:
+        root = Path(f"/proc/{pid}/root").stat()
+        return Path(f"/proc/{pid}/ns/mnt").readlink(), root.st_dev, root.st_ino
+    except OSError:  # gone, or somebody else's
+        return None
+
+
 def kill_marked(folder: Path) -> int:
     """Send SIGKILL to every process of a lab but the caller; how many there were."""
-    pids = marked(folder)
+    pids = members(folder)
     for pid in pids:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.kill(pid, signal.SIGKILL)

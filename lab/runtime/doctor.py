@@ -49,11 +49,11 @@ def _software() -> list[Finding]:
 def _tools() -> Finding:
     what = "tools to unpack servers"
     try:
-        packages.require_tools()
+        tools = packages.require_tools()
         packages.patchelf()
     except LabError as error:
         return Finding(what, False, "incomplete", str(error))
-    return Finding(what, True, f"{', '.join(packages.TOOLS)}, patchelf")
+    return Finding(what, True, f"{', '.join(tools)}, patchelf")
 
 
 def _archive() -> Finding:

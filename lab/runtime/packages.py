@@ -24,7 +24,8 @@ from lab.runtime.archive import VARIABLE, Source
 from lab.runtime.commands import run, search_path
 from lab.runtime.protocol import Progress
 
-TOOLS = ("apt-get", "apt-config", "dpkg", "dpkg-deb", "gpgv")
+TOOLS = ("apt-get", "apt-config", "dpkg", "dpkg-deb")
+VERIFIERS = ("sqv", "gpgv")  # one of them: what apt verifies signatures with; from Debian trixie on it brings sqv
 BASE = ("libc6",)  # every tree brings its own loader and C library
 
 _WORKERS = max(2, os.cpu_count() or 2)  # unpacking is decompressing: one a core
@@ -95,13 +96,20 @@ def loader_name(tree: Path) -> str:
     raise MissingError(f"{tree} has no dynamic loader: delete it, and it is made again")
 
 
-def require_tools() -> None:
-    """Raises MissingError if one of the programs needed is not on this machine."""
-    if lacking := [tool for tool in TOOLS if shutil.which(tool, path=search_path()) is None]:
+def require_tools() -> tuple[str, ...]:
+    """The programs that are needed. Raises MissingError if one of them is not on this machine."""
+    verifier = next(filter(_is_here, VERIFIERS), " or ".join(VERIFIERS))
+    needed = (*TOOLS, verifier)
+    if lacking := [tool for tool in needed if not _is_here(tool)]:
         raise MissingError(
             f"to get servers without a container engine, {', '.join(lacking)} is needed: "
-            "use Debian or Ubuntu (packages apt, dpkg, gpgv), or a container engine"
+            "use Debian or Ubuntu (packages apt, dpkg, sqv or gpgv), or a container engine"
         )
+    return needed
+
+
+def _is_here(tool: str) -> bool:
+    return shutil.which(tool, path=search_path()) is not None
 
 
 def patchelf() -> str:

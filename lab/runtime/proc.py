@@ -12,12 +12,12 @@ import ctypes
 import os
 import signal
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from lab.network.process import MARK
+from lab.network.process import MARK, marked, members
 
 __all__ = ["MARK", "Identity", "command", "die_with_parent", "end_marked", "marked"]
 
@@ -71,23 +71,6 @@ def die_with_parent(number: int = signal.SIGKILL) -> Callable[[], None]:
     return prepare
 
 
-def marked() -> dict[str, list[int]]:
-    """Living processes that carry the mark, by lab folder: our own, or everybody's as root."""
-    found: dict[str, list[int]] = {}
-    prefix = f"{MARK}=".encode()
-    for entry in os.scandir("/proc"):
-        if not entry.name.isdigit():
-            continue
-        try:
-            environment = Path(entry.path, "environ").read_bytes()
-        except OSError:  # gone, or somebody else's
-            continue
-        for line in environment.split(b"\0"):
-            if line.startswith(prefix):
-                found.setdefault(os.fsdecode(line[len(prefix) :]), []).append(int(entry.name))
-    return found
-
-
 def command(pid: int) -> str:
     """The command line of a process, "" if it is gone."""
     try:
@@ -96,15 +79,14 @@ def command(pid: int) -> str:
         return ""
 
 
-async def end_marked(folder: Path, *, spare: Iterable[int] = (), within: float = 10.0) -> list[int]:
+async def end_marked(folder: Path, *, within: float = 10.0) -> list[int]:
     """Kill every process marked with this lab folder; returns the pids that still live after `within` seconds.
 
     Looks again until none is left: what is killed may have been about to fork.
     """
-    kept = {os.getpid(), *spare}
     deadline = time.monotonic() + within
     while True:
-        pids = [pid for pid in marked().get(str(folder), []) if pid not in kept and Identity.of(pid)]
+        pids = [pid for pid in members(folder) if Identity.of(pid)]
         if not pids or time.monotonic() > deadline:
             return pids
         for pid in pids:

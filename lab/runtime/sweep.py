@@ -3,8 +3,8 @@
 A leftover is
 - a lab folder whose lock is free and which is not ready (its `up` or `down` was killed), or was ready and whose
   service is gone, or whose owner is gone;
-- a process marked with a lab folder that does not exist any more, in our own mount namespace (what is in a
-  container of somebody else's has folders that we cannot see);
+- a process marked with a lab folder that does not exist any more (`marked` leaves out what is in a container or a
+  chroot, and has folders that we cannot see);
 - a folder in the cache that somebody began to fill, while nobody fills it;
 - containers and networks labelled with a folder that is a leftover or does not exist, if they were made where the
   same folders are seen: whoever uses this engine from a container of their own has others.
@@ -106,16 +106,15 @@ def _runtime(record: state.Record | None) -> Runtime:
 
 
 async def _sweep_processes() -> list[str]:
-    here = Path("/proc/self/ns/mnt").readlink()
     found = []
     for folder, pids in marked().items():
         if not _is_gone(folder):
             continue
-        strays = [pid for pid in pids if pid != os.getpid() and _namespace(pid) == here]
+        strays = [pid for pid in pids if pid != os.getpid()]
         if not strays:
             continue
         names = [f"process {pid} ({command(pid)[:60]}) of the lab {Path(folder).name}" for pid in strays]
-        if left := await end_marked(Path(folder), spare=set(pids) - set(strays)):
+        if left := await end_marked(Path(folder)):
             raise TimedOut(f"processes of {folder} cannot be ended", tuple(f"{pid} {command(pid)}" for pid in left))
         found += names
     return found
@@ -130,13 +129,6 @@ def _is_gone(folder: str) -> bool:
     except OSError:
         return False
     return False
-
-
-def _namespace(pid: int) -> Path | None:
-    try:
-        return Path(f"/proc/{pid}/ns/mnt").readlink()
-    except OSError:  # gone, or not ours to see
-        return None
 
 
 async def _sweep_cache() -> list[str]:

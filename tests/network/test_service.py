@@ -22,7 +22,7 @@ import pytest
 from lab.errors import MissingError, PeerError, UserError
 from lab.network.control import Control
 from lab.network.operations import Operations
-from lab.network.process import MARK, SERVER_UID, check_limits, identity, marked, service_alive
+from lab.network.process import MARK, SERVER_UID, check_limits, identity, members, service_alive
 from lab.plan.layout import OUTPUT, REFUSED_PORT, UNREACHABLE_PORT, Layout
 from lab.topology.spec import Conditions, Unlinked
 from network import labs
@@ -61,7 +61,7 @@ async def test_it_starts_servers_names_and_links_and_says_so(tmp_path: Path) -> 
     assert not service_alive(layout)
     assert not layout.control.exists()
     assert not layout.service.exists()
-    assert marked(layout.root) == []
+    assert members(layout.root) == []
 
 
 async def test_a_server_gets_little_of_our_world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -224,10 +224,10 @@ HELPED = ("sh", "-c", "setsid sleep 50 & exec sleep 50")
 def test_signals_end_it_in_order_helpers_included(tmp_path: Path, number: int) -> None:
     layout = labs.folder(tmp_path / "lab", labs.plan(command=HELPED))
     with labs.service(layout) as process:
-        until(lambda: len(marked(layout.root)) == 5)  # the service, two servers, two helpers
+        until(lambda: len(members(layout.root)) == 5)  # the service, two servers, two helpers
         process.send_signal(number)
         assert process.wait(10) == 0
-        assert marked(layout.root) == []
+        assert members(layout.root) == []
 
 
 def test_killed_it_takes_its_servers_with_it(tmp_path: Path) -> None:
@@ -235,7 +235,7 @@ def test_killed_it_takes_its_servers_with_it(tmp_path: Path) -> None:
     with labs.service(layout) as process:
         process.kill()
         process.wait(5)
-        until(lambda: marked(layout.root) == [])
+        until(lambda: members(layout.root) == [])
         assert not service_alive(layout)
         assert layout.service.exists()  # stale, and known to be
 
@@ -250,7 +250,7 @@ def test_at_its_owners_end_the_lab_is_gone(tmp_path: Path) -> None:
         assert process.poll() is None
         os.close(writing)
         assert process.wait(10) == 0
-    assert marked(layout.root) == []
+    assert members(layout.root) == []
     assert not layout.root.exists()
 
 
@@ -271,12 +271,12 @@ def test_an_owner_killed_outright_leaves_nothing(tmp_path: Path) -> None:
     owner = subprocess.Popen([sys.executable, "-c", OWNER, str(layout.root)], env=environment)
     try:
         until(layout.control.exists, 20)
-        until(lambda: len(marked(layout.root)) == 6)  # owner, service, two servers, two helpers
+        until(lambda: len(members(layout.root)) == 6)  # owner, service, two servers, two helpers
     finally:
         owner.kill()
         owner.wait(5)
     until(lambda: not layout.root.exists())
-    until(lambda: marked(layout.root) == [])
+    until(lambda: members(layout.root) == [])
 
 
 def test_a_folder_that_is_no_labs_is_not_deleted(tmp_path: Path) -> None:
@@ -334,7 +334,7 @@ def test_an_address_that_is_taken_ends_it_with_what_to_do(tmp_path: Path) -> Non
     process.stderr.close()
     assert answer["error"]["kind"] == "missing"
     assert f"the relay from a to b cannot listen on {plan.services} port 20000" in answer["error"]["message"]
-    assert marked(layout.root) == []
+    assert members(layout.root) == []
 
 
 def test_asking_whether_it_lives_does_not_stop_it_from_starting(tmp_path: Path) -> None:

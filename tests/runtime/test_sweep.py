@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import json
 import os
+import signal
+import subprocess
+import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from lab.network import labfolder
+from lab.network.process import MARK, kill_marked
 from lab.plan.layout import Layout
 from lab.runtime import lab as labs
 from lab.runtime import state
 from lab.runtime.containers import ending, engine
 from lab.runtime.containers.images import store
-from lab.runtime.proc import Identity
+from lab.runtime.proc import Identity, end_marked
 from lab.runtime.sweep import _is_gone, sweep
 
 
@@ -143,3 +149,30 @@ def test_only_labs_made_where_the_same_folders_are_seen_are_asked_for() -> None:
     assert len(asked) == 2
     assert all(f"{engine.PLACE}={engine.place()}" in one["label"] for one in asked)
     assert engine.labels(Layout.of("x"))[engine.PLACE] == engine.place()
+
+
+@contextlib.contextmanager
+def process_of(folder: Path, root: Path) -> Iterator[subprocess.Popen[str]]:
+    """A process that carries the mark of a lab in `folder` and sees the files below `root` alone."""
+    code = f"import os, time; os.chroot({str(root)!r}); print('here', flush=True); time.sleep(60)"
+    marks = {**os.environ, MARK: str(folder)}
+    with subprocess.Popen([sys.executable, "-c", code], env=marks, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout and process.stdout.readline() == "here\n"
+            yield process
+        finally:
+            process.kill()
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="to change the root folder takes root")
+async def test_processes_below_another_root_are_others_though_the_folder_has_the_same_name(home: Path) -> None:
+    """A lab in a chroot: its folder's name says nothing here, neither to a sweep nor where our own lab ends."""
+    folder = home / "labs" / "pair"
+    with process_of(folder, home) as theirs, process_of(folder, Path("/")) as ours:
+        (swept,) = await sweep(containers=False)
+        assert str(ours.pid) in swept
+        assert ours.wait() == -signal.SIGKILL
+        assert theirs.poll() is None
+        assert await end_marked(folder) == []
+        assert kill_marked(folder) == 0
+        assert theirs.poll() is None
