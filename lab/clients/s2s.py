@@ -22,6 +22,8 @@ from typing import Any
 from xml.etree import ElementTree as ET
 from xml.sax.saxutils import escape, quoteattr
 
+from lab.clients.pulling import PromptParser
+
 SERVER = "jabber:server"
 STREAMS = "http://etherx.jabber.org/streams"
 ERRORS = "urn:ietf:params:xml:ns:xmpp-streams"
@@ -113,7 +115,7 @@ class Session:
         return self._fail(condition, "asked to") if condition else self._close("asked to")
 
     def _restart(self) -> None:
-        self._parser: Any = ET.XMLPullParser(("start", "end"))  # its events are pairs, whatever its stub says
+        self._parser: Any = PromptParser()  # its events are pairs, whatever its stub says
         self._depth = 0
 
     def _started(self, element: ET.Element) -> list[Command]:

@@ -23,6 +23,7 @@ from slixmpp.exceptions import IqError
 from slixmpp.stanza import Iq
 
 from lab.clients import scram  # noqa: F401 - registers the mechanism
+from lab.clients.pulling import PromptParser
 from lab.errors import PeerError, UserError
 
 #: How long a server may take to close its side after we closed ours, in seconds.
@@ -71,6 +72,11 @@ class Stream(ClientXMPP):
             self.add_event_handler(event, functools.partial(self._reach, step))
 
         self.add_event_handler("stream_error", self._told_off)
+
+    def init_parser(self) -> None:
+        """slixmpp calls this for each new stream."""
+        super().init_parser()
+        self.parser = PromptParser()
 
     def _told_off(self, error: Any) -> None:
         self.refusal = f"stream error {error['condition']}"

@@ -141,7 +141,7 @@ async def test_a_generator_that_is_asked_for_more_than_it_can_is_named() -> None
     """A real worker before a server that does nothing: what it cannot write is not the server's fault."""
     told, around = [], Around()
     with null_server() as null:
-        load = null.load("a", users=40, arrivals="120000/s", seconds=1.5, warmup=0.0, login_rate=1000.0)
+        load = null.load("a", users=40, arrivals="400000/s", seconds=0.5, warmup=0.0, login_rate=1000.0)
 
         async def start() -> Pipes:
             return await spawn_agent([sys.executable, "-m", "lab.load.worker"], {"PYTHONPATH": str(ROOT)})

@@ -1,0 +1,27 @@
+"""A pull parser that gives an element as soon as its last byte is there.
+
+From expat 2.6 on a parser that was handed a part of a tag and nothing else waits until as much again has come (reparse
+deferral, a guard against slow parsing of long tokens). On an XML stream nothing more may come: a stanza of one tag
+that came in two pieces would wait for the next one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+from xml.etree import ElementTree as ET
+
+
+class PromptParser(ET.XMLPullParser):  # type: ignore[type-arg]  # generic in its stub alone
+    """Feed it pieces of a stream, and read pairs of "start" or "end" and an element after each."""
+
+    def __init__(self) -> None:
+        super().__init__(("start", "end"))
+        # Python has it where its expat defers: from 3.13 on, and in later releases of those before.
+        self._prompt: Any = getattr(self, "flush", lambda: None)
+
+    def read_events(self) -> Iterator[Any]:
+        """What has come since the last time. Raises ElementTree.ParseError where it ceases to be XML."""
+        yield from super().read_events()
+        self._prompt()
+        yield from super().read_events()
