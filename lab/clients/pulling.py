@@ -17,11 +17,10 @@ class PromptParser(ET.XMLPullParser):  # type: ignore[type-arg]  # generic in it
 
     def __init__(self) -> None:
         super().__init__(("start", "end"))
-        # Python has it where its expat defers: from 3.13 on, and in later releases of those before.
-        self._prompt: Any = getattr(self, "flush", lambda: None)
 
     def read_events(self) -> Iterator[Any]:
         """What has come since the last time. Raises ElementTree.ParseError where it ceases to be XML."""
         yield from super().read_events()
-        self._prompt()
+        if flush := getattr(self, "flush", None):  # Python has it where its expat defers
+            flush()
         yield from super().read_events()

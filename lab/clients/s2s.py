@@ -18,7 +18,6 @@ import binascii
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 from xml.etree import ElementTree as ET
 from xml.sax.saxutils import escape, quoteattr
 
@@ -115,7 +114,7 @@ class Session:
         return self._fail(condition, "asked to") if condition else self._close("asked to")
 
     def _restart(self) -> None:
-        self._parser: Any = PromptParser()  # its events are pairs, whatever its stub says
+        self._parser = PromptParser()
         self._depth = 0
 
     def _started(self, element: ET.Element) -> list[Command]:

@@ -45,17 +45,15 @@ def limiting_part(
     """The part that was full in a run, and the sentence that says so.
 
     A worker without time to spare goes first: it hides the rest. A generator that was late, or sent too little, though
-    it had time, was kept from its core: where the machine was full, by what filled it. Where delays arose behind it
-    for the most part, a part that was full goes before it: a tick missed by 20 ms is not why messages took a second.
-    Where nothing was full the part that came nearest is named if it was half full at least: what comes unevenly waits
-    there.
+    it had time, was kept from its core: where the machine was full, by what filled it. A part that was full goes before
+    it where delays arose behind it: a tick missed by 20 ms is not why messages took a second. Where nothing was full
+    the part that came nearest is named if it was half full at least: what comes unevenly waits there.
     """
     around, cores, reasons = around or {}, result.cores(), verdict_of_limits(result)
     every = max(around.get(MACHINE, 0.0), sum(cores.values()))
     worker = max((used for name, used in cores.items() if name not in result.usage), default=0.0)
-    total = result.total
-    behind = total.actual.percentile(99) >= HALF * total.intended.percentile(99)
-    if reasons and (worker >= BUSY or (every < FULL * surroundings.cores and not behind)):
+    idle = every < FULL * surroundings.cores
+    if reasons and (worker >= BUSY or (idle and not _delayed_behind_it(result))):
         return "generator", reasons[0]
     parts = [*_servers(result, cores, surroundings), *_links(result, surroundings), *_around(around)]
     parts.append(Part(every / surroundings.cores, "machine", _machine(every, cores, surroundings)))
@@ -68,6 +66,12 @@ def limiting_part(
     if fullest.share >= HALF:
         return fullest.name, f"{fullest.why}, and came nearest to its limit: what comes unevenly waits there"
     return "unknown", f"nothing was at its limit, and nearest came this: {fullest.why}; see what the servers wait for"
+
+
+def _delayed_behind_it(result: Result) -> bool:
+    """True if delays arose behind the generator for the most part: from the actual send they are nearly as long."""
+    total = result.total
+    return total.actual.percentile(99) >= HALF * total.intended.percentile(99)
 
 
 def _servers(result: Result, cores: Mapping[str, float], surroundings: Surroundings) -> list[Part]:

@@ -38,15 +38,15 @@ def identity(pid: int) -> dict[str, int | str] | None:
 def marked() -> dict[str, list[int]]:
     """Living processes that carry the mark, by lab folder: our own, or everybody's as root.
 
-    Only those to which the folder's name means what it means to us: in a container or a chroot it is another's.
+    Only those to which the folder's name means what it means to us, see `place`.
     """
     found: dict[str, list[int]] = {}
-    prefix, here = f"{MARK}=".encode(), _view(os.getpid())
+    prefix, here = f"{MARK}=".encode(), place()
     for entry in os.scandir("/proc"):
         if not entry.name.isdigit():
             continue
         for line in _environment(entry.path):
-            if line.startswith(prefix) and _view(int(entry.name)) == here:
+            if line.startswith(prefix) and place(entry.name) == here:
                 found.setdefault(os.fsdecode(line[len(prefix) :]), []).append(int(entry.name))
     return found
 
@@ -63,13 +63,16 @@ def _environment(process: str) -> list[bytes]:
         return []
 
 
-def _view(pid: int) -> tuple[Path, int, int] | None:
-    """Which files a process sees: those of its mount namespace, below its root folder (a chroot has another)."""
+def place(process: int | str = "self") -> str:
+    """Which folders a process sees: those of its mount namespace, below its root folder (a chroot has another).
+
+    Processes of one place mean the same by a folder's name. "" where that cannot be seen.
+    """
     try:
-        root = Path(f"/proc/{pid}/root").stat()
-        return Path(f"/proc/{pid}/ns/mnt").readlink(), root.st_dev, root.st_ino
-    except OSError:  # gone, or somebody else's
-        return None
+        root = Path(f"/proc/{process}/root").stat()
+        return f"{Path(f'/proc/{process}/ns/mnt').readlink()}@{root.st_dev}:{root.st_ino}"
+    except OSError:  # gone, somebody else's, or another system
+        return ""
 
 
 def kill_marked(folder: Path) -> int:

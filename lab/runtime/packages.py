@@ -98,14 +98,14 @@ def loader_name(tree: Path) -> str:
 
 def require_tools() -> tuple[str, ...]:
     """The programs that are needed. Raises MissingError if one of them is not on this machine."""
-    verifier = next(filter(_is_here, VERIFIERS), " or ".join(VERIFIERS))
-    needed = (*TOOLS, verifier)
-    if lacking := [tool for tool in needed if not _is_here(tool)]:
+    verifiers = [tool for tool in VERIFIERS if _is_here(tool)]
+    lacking = [tool for tool in TOOLS if not _is_here(tool)] + ([] if verifiers else [" or ".join(VERIFIERS)])
+    if lacking:
         raise MissingError(
             f"to get servers without a container engine, {', '.join(lacking)} is needed: "
             "use Debian or Ubuntu (packages apt, dpkg, sqv or gpgv), or a container engine"
         )
-    return needed
+    return (*TOOLS, verifiers[0])
 
 
 def _is_here(tool: str) -> bool:

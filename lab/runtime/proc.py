@@ -1,8 +1,7 @@
-"""What the kernel says of processes on this machine: who lives since when, who belongs to a lab, ending them.
+"""What the kernel says of processes on this machine: who lives since when; ending a lab's.
 
 A pid alone is not an identity: it is used again. An `Identity` is a pid with the time of its start since the
-machine's boot, and the boot's own id. Every process of a lab carries XMPPLAB_LAB=<lab folder> in its
-environment; process groups would miss ejabberd's helpers, which make sessions of their own.
+machine's boot, and the boot's own id. Which processes are a lab's says lab.network.process.
 """
 
 from __future__ import annotations
@@ -17,9 +16,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from lab.network.process import MARK, marked, members
+from lab.network.process import members
 
-__all__ = ["MARK", "Identity", "command", "die_with_parent", "end_marked", "marked"]
+__all__ = ["Identity", "command", "die_with_parent", "end_marked"]
 
 _PR_SET_PDEATHSIG = 1
 _POLL = 0.02  # seconds between two looks at /proc while processes end: they need 5-50 ms

@@ -21,10 +21,10 @@ from pathlib import Path
 
 from lab.errors import LabError, MissingError, TimedOut, UserError
 from lab.network import labfolder
-from lab.network.process import service_alive
+from lab.network.process import marked, service_alive
 from lab.plan.layout import Layout
 from lab.runtime import state, trees
-from lab.runtime.proc import command, end_marked, marked
+from lab.runtime.proc import command, end_marked
 from lab.runtime.protocol import Progress, Runtime
 
 _MOMENT = 2.0  # seconds: between fork and exec lie milliseconds, on a starved machine more

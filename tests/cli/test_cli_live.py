@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from lab.runtime.proc import marked
+from lab.network.process import marked
 
 pytestmark = pytest.mark.live
 

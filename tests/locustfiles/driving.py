@@ -22,8 +22,8 @@ from typing import IO, Any
 from house.tree import ROOT
 
 from lab.load.keeping import Kept, read
+from lab.network.process import marked
 from lab.runtime import lab as labs
-from lab.runtime.proc import marked
 from lab.topology.spec import Feed, Link
 from tests.runtime.helpers import pair
 

@@ -13,11 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from lab.network.process import service_alive
+from lab.network.process import MARK, service_alive
 from lab.plan.layout import READY, Layout
 from lab.runtime import lab as labs
 from lab.runtime.claims import slots
-from lab.runtime.proc import MARK
 from lab.runtime.sweep import sweep
 from tests.runtime.helpers import is_freed, left_of, pair, text_of, unique, until
 

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from lab.network import labfolder
-from lab.network.process import MARK, kill_marked
+from lab.network.process import MARK, kill_marked, place
 from lab.plan.layout import Layout
 from lab.runtime import lab as labs
 from lab.runtime import state
@@ -147,8 +147,8 @@ def test_only_labs_made_where_the_same_folders_are_seen_are_asked_for() -> None:
 
     assert ending.leftovers(Client()) == {}  # type: ignore[arg-type]
     assert len(asked) == 2
-    assert all(f"{engine.PLACE}={engine.place()}" in one["label"] for one in asked)
-    assert engine.labels(Layout.of("x"))[engine.PLACE] == engine.place()
+    assert all(f"{engine.PLACE}={place()}" in one["label"] for one in asked)
+    assert engine.labels(Layout.of("x"))[engine.PLACE] == place()
 
 
 @contextlib.contextmanager

@@ -24,7 +24,7 @@ NOBODY = 65534
 SCRIPT = """
 import asyncio, os, sys
 from lab.runtime import lab as labs
-from lab.runtime.proc import marked
+from lab.network.process import marked
 from tests.runtime.helpers import left_of, pair
 
 async def main(name):

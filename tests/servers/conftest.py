@@ -1,8 +1,7 @@
-"""The tree of unpacked packages and the compiled modules that live tests of lab/servers start servers from."""
+"""The tree of unpacked packages and the modules that live tests of lab/servers start servers from."""
 
 import os
 import shutil
-import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,10 +10,7 @@ import pytest
 import pytest_asyncio
 
 from lab.errors import MissingError
-from lab.runtime.trees import ensure_tree
-from lab.servers import software
-
-SERVERS = Path(__file__).parents[2] / "lab" / "servers"
+from lab.runtime.trees import ensure_modules, ensure_tree
 
 
 @pytest_asyncio.fixture(scope="session")
@@ -49,16 +45,7 @@ def root(new_folder: Callable[[], Path]) -> Path:
     return new_folder()
 
 
-@pytest.fixture(scope="session")
-def modules(tree: Path, new_folder: Callable[[], Path]) -> Path:
-    """A folder with the modules of each software, compiled where that is needed."""
-    folder = new_folder()
-    for name in ("prosody", "ejabberd"):
-        source = SERVERS / name / "modules"
-        command = software(name).build(str(tree), "x86_64-linux-gnu", str(source), str(folder / name))
-        if command is None:
-            # A copy: servers that root starts run as nobody's uid, to which a checkout in root's home is closed.
-            shutil.copytree(source, folder / name, copy_function=shutil.copyfile)
-        else:
-            subprocess.run(command, check=True, timeout=60)
-    return folder
+@pytest_asyncio.fixture(scope="session")
+async def modules(tree: Path) -> Path:
+    """The folder with the modules of each software, as the runtime `processes` keeps it in its cache."""
+    return await ensure_modules({"trixie": tree}, print)

@@ -7,6 +7,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from lab.errors import TimedOut
+from lab.network.process import place
 from lab.plan.layout import Layout
 from lab.runtime.containers import engine as eng
 from lab.runtime.containers.engine import Engine
@@ -43,7 +44,7 @@ def leftovers(client: DockerClient) -> dict[str, list[str]]:
     Of labs that were made where other folders are seen than here nothing is told: nobody can say whether they live.
     """
     found: dict[str, list[str]] = {}
-    filters = {"label": [eng.LAB, f"{eng.PLACE}={eng.place()}"]}
+    filters = {"label": [eng.LAB, f"{eng.PLACE}={place()}"]}
     for one in client.api.containers(all=True, filters=filters):
         found.setdefault(one["Labels"][eng.LAB], []).append(f"container {one['Names'][0].lstrip('/')}")
     for one in _networks(client, filters):

@@ -17,10 +17,10 @@ import os
 import socket
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from lab.errors import MissingError
+from lab.network.process import place
 from lab.runtime.protocol import SERVER_UID
 
 if TYPE_CHECKING:
@@ -190,14 +190,6 @@ def labels(layout: Layout, **more: str) -> dict[str, str]:
         PLACE: place(),
         **{f"xmpplab.{key}": value for key, value in more.items()},
     }
-
-
-def place() -> str:
-    """The mount namespace of this process: processes in the same one see the same folders; "" on other systems."""
-    try:
-        return str(Path("/proc/self/ns/mnt").readlink())
-    except OSError:
-        return ""
 
 
 def of_lab(layout: Layout) -> dict[str, list[str]]:
