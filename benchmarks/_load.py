@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))  # the null server lies beside the tests
@@ -78,7 +79,9 @@ class Worker:
             text=True,
             cwd=ROOT,
         )
-        self.events: list[dict] = []
+        assert self.process.stdin and self.process.stdout
+        self._input, self._output = self.process.stdin, self.process.stdout
+        self.events: list[dict[str, Any]] = []
         self._lines: queue.SimpleQueue[str] = queue.SimpleQueue()
         # A thread reads: a worker whose output nobody takes stands still in the middle of its load.
         self._reader = threading.Thread(target=self._read, daemon=True)
@@ -91,11 +94,11 @@ class Worker:
         return self.process.pid
 
     def _write(self, line: str) -> None:
-        self.process.stdin.write(line)
-        self.process.stdin.flush()
+        self._input.write(line)
+        self._input.flush()
 
     def _read(self) -> None:
-        for line in self.process.stdout:
+        for line in self._output:
             self._lines.put(line)
         self._lines.put("")  # the end
 
@@ -104,7 +107,7 @@ class Worker:
         self._write('{"go_ns": null}\n')
         self.until("started")
 
-    def until(self, kind: str) -> dict:
+    def until(self, kind: str) -> dict[str, Any]:
         """The next event of that kind. Ends the benchmark if the worker failed."""
         while line := self._lines.get():
             self.events.append(json.loads(line))
@@ -116,11 +119,11 @@ class Worker:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.process.stdin.close()
+        self._input.close()
         try:
             self.process.wait(20)  # it still reports
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
         self._reader.join()
-        self.process.stdout.close()
+        self._output.close()

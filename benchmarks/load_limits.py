@@ -24,6 +24,7 @@ import sys
 import time
 from dataclasses import replace
 from multiprocessing.connection import Connection
+from typing import cast
 
 import uvloop
 from _load import Aims, Worker, median, null_server, rss, window
@@ -61,7 +62,7 @@ class Echo(asyncio.BufferedProtocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Kept."""
-        self.transport = transport
+        self.transport = cast(asyncio.Transport, transport)
 
     def get_buffer(self, sizehint: int) -> bytearray:
         """The one of all."""
@@ -135,7 +136,7 @@ def floor(security: str, rate: int = 0) -> float:
     """CPU seconds per 1000 echoes at one end, at a rate; without one each connection has one on its way."""
     context = multiprocessing.get_context("spawn")
     with null_server(security) as null:  # for its certificate
-        options = json.loads(null.process.args[-1])
+        options = json.loads(cast(list[str], null.process.args)[-1])
         certificate = "\n".join((options["certificate"], options["key"])) if security != "none" else ""
         ours, theirs = context.Pipe()
         server = context.Process(target=_serve, args=(theirs, certificate))
@@ -143,11 +144,12 @@ def floor(security: str, rate: int = 0) -> float:
         try:
             client = context.Process(target=_write, args=(theirs, ours.recv(), null.authority, rate))
             client.start()
-            count, used = ours.recv()
+            received: tuple[int, float] = ours.recv()
             client.join(10)
         finally:
             server.kill()
             server.join()
+    count, used = received
     return 1000 * used / count
 
 

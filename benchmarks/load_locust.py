@@ -14,6 +14,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 from lab.load.job import VARIABLE, Job
 from lab.load.preparing import for_load
@@ -38,7 +39,7 @@ def child_of(pid: int) -> int:
     return int(Path(f"/proc/{pid}/task/{pid}/children").read_text().split()[0])
 
 
-def samples(file: Path) -> list[dict]:
+def samples(file: Path) -> list[dict[str, Any]]:
     """The workers' samples so far that are of the steady state."""
     lines = file.read_text().split("\n")[:-1] if file.exists() else []
     return [event for event in map(json.loads, lines) if event["event"] == "sample" and event["from"] >= WARMUP]

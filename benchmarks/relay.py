@@ -14,7 +14,7 @@ import os
 import resource
 import socket
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 import uvloop
@@ -115,7 +115,7 @@ def forward(setup: Setup) -> tuple[int, int]:
     os._exit(0)
 
 
-def cost(setup: Setup, work: Callable[[], Awaitable[None]]) -> float:
+def cost(setup: Setup, work: Callable[[], Coroutine[Any, Any, None]]) -> float:
     """CPU seconds of a forwarder while `work` goes through it."""
     pid, pipe = forward(setup)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:

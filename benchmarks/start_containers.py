@@ -132,7 +132,7 @@ def bare(servers: int, *, tuned: bool = False, idle: bool = False) -> float:
             list(pool.map(run, [None, *plan.servers]))
             passed = made + time.monotonic() - start
             rest()  # whoever cannot run has ended by then
-            if (running := len(client.containers.list(filters=of_lab(layout)))) != servers + 1:
+            if (running := len(client.containers.list(filters={**of_lab(layout)}))) != servers + 1:
                 raise SystemExit(f"of the containers by hand {running} run, not {servers + 1}")
             return passed
         finally:

@@ -24,13 +24,12 @@ from pathlib import Path
 from _start import written
 
 from lab.network.labfolder import remove, try_lock
-from lab.network.process import SERVER_UID
+from lab.network.process import SERVER_UID, marked
 from lab.plan.build import build
 from lab.plan.layout import S2S_PORT, Layout
 from lab.plan.model import Plan
 from lab.runtime import lab as labs
 from lab.runtime import state
-from lab.runtime.proc import marked
 from lab.topology.files import load
 
 SERVERS, ROUNDS = 50, 3
