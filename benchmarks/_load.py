@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))  # the null server lies beside the tests
 
 from lab.load.spec import Load, Share  # noqa: E402
-from lab.load.worker import encode  # noqa: E402
+from lab.load.worker.process import encode  # noqa: E402
 from tests.load.null import Null, null_server  # noqa: E402
 
 __all__ = ["ROOT", "Aims", "Null", "Worker", "cpu", "median", "null_server", "rss", "window"]
@@ -73,7 +73,7 @@ class Worker:
 
     def __init__(self, load: Load, share: Share | None = None) -> None:
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "lab.load.worker"],
+            [sys.executable, "-m", "lab.load.worker.process"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

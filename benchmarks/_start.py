@@ -13,9 +13,10 @@ from dataclasses import replace
 
 from lab.plan.layout import Layout
 from lab.plan.model import Plan
-from lab.runtime import folders, state
-from lab.runtime.proc import Identity
+from lab.runtime import record as state
+from lab.runtime import server_files as folders
 from lab.servers.software import File
+from lab.system.proc import Identity
 
 _MODULES = re.compile(r'"lab_\w+"; ')
 _PACE = re.compile(r"^gc = .*\n", re.MULTILINE)

@@ -29,9 +29,9 @@ from typing import cast
 import uvloop
 from _load import Aims, Worker, median, null_server, rss, window
 
-from lab.load.results import merge
+from lab.load.client.tls import client_context
+from lab.load.metrics.result import merge
 from lab.load.spec import Share
-from lab.load.tls import client_context
 
 QUICK = "--quick" in sys.argv
 ROUNDS, SECONDS = (1, 3.0) if QUICK else (5, 6.0)

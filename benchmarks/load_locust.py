@@ -16,9 +16,9 @@ import time
 from pathlib import Path
 from typing import Any
 
+from lab.lifecycle import up as labs
+from lab.load.coordinator.provisioning import for_load
 from lab.load.job import VARIABLE, Job
-from lab.load.preparing import for_load
-from lab.runtime import lab as labs
 from lab.topology.files import load as topology
 
 AIM = 0.10

@@ -14,12 +14,12 @@ import asyncio
 import statistics
 import sys
 
-from lab.load.conduct import conduct
-from lab.load.conductor import Orders
+from lab.lifecycle import up as labs
+from lab.load.coordinator.coordinator import Orders
+from lab.load.coordinator.provisioning import for_load
 from lab.load.job import Job
-from lab.load.preparing import for_load
-from lab.load.results import Result
-from lab.runtime import lab as labs
+from lab.load.main import conduct
+from lab.load.metrics.result import Result
 from lab.topology.files import load as topology
 
 USERS, WARMUP = 20, 4.0

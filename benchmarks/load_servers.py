@@ -25,17 +25,17 @@ from pathlib import Path
 from _load import Aims
 from _tsung import INTERVAL, Target, Tsung
 
-from lab.load.child import carry
-from lab.load.choosing import Test
-from lab.load.following import Follower
+from lab.lifecycle import up as labs
+from lab.lifecycle.lab import Lab
+from lab.load.capacity.idle import LabQuiet
+from lab.load.capacity.search import Bounds
+from lab.load.capacity.trials import find_limit_on
+from lab.load.coordinator.provisioning import endpoints, for_load, forget, load_on
 from lab.load.job import Job
-from lab.load.limits import Bounds
-from lab.load.preparing import endpoints, for_load, forget, load_on
-from lab.load.quiet import LabQuiet
-from lab.load.results import Result
-from lab.load.searching import find_limit_on
-from lab.runtime import lab as labs
-from lab.runtime.handle import Lab
+from lab.load.launch import carry
+from lab.load.metrics.result import Result
+from lab.load.preflight import Test
+from lab.load.report.progress import Follower
 from lab.topology.software import parse
 from lab.topology.spec import Server, Topology
 

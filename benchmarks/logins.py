@@ -15,9 +15,9 @@ import sys
 import time
 
 from lab.clients.remote import Agent
+from lab.lifecycle import up as labs
+from lab.lifecycle.lab import Lab
 from lab.plan.layout import C2S_PORT
-from lab.runtime import lab as labs
-from lab.runtime.handle import Lab
 from lab.topology.files import load
 
 LOGINS, ROUNDS = 200, 3

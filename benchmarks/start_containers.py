@@ -26,15 +26,15 @@ from pathlib import Path
 
 from _start import written
 
+from lab.lifecycle import up as labs
 from lab.network.labfolder import remove, try_lock
 from lab.plan.build import build
 from lab.plan.layout import Layout
 from lab.plan.model import Ground, ServerPlan
-from lab.runtime import lab as labs
-from lab.runtime import state
+from lab.runtime import record as state
 from lab.runtime.containers import Containers
 from lab.runtime.containers.engine import WORKERS, connect, labels, name, of_lab, user
-from lab.runtime.containers.recipes import server_recipe
+from lab.runtime.containers.image_specs import server_recipe
 from lab.runtime.containers.runtime import claim_network
 from lab.topology.files import load
 
@@ -46,7 +46,7 @@ IDLE = ("sleep", "600")
 
 _UP = """
 import asyncio, sys
-from lab.runtime import lab
+from lab.lifecycle import up as lab
 from lab.topology.files import load
 asyncio.run(lab.up(load(sys.argv[1]), runtime="containers", name=sys.argv[2]))
 """

@@ -23,13 +23,13 @@ from pathlib import Path
 
 from _start import written
 
+from lab.lifecycle import up as labs
 from lab.network.labfolder import remove, try_lock
-from lab.network.process import SERVER_UID, marked
 from lab.plan.build import build
 from lab.plan.layout import S2S_PORT, Layout
 from lab.plan.model import Plan
-from lab.runtime import lab as labs
-from lab.runtime import state
+from lab.runtime import record as state
+from lab.system.processes import SERVER_UID, marked
 from lab.topology.files import load
 
 SERVERS, ROUNDS = 50, 3
@@ -40,7 +40,7 @@ _TICKS = os.sysconf("SC_CLK_TCK")
 
 _UP = """
 import asyncio, sys
-from lab.runtime import lab
+from lab.lifecycle import up as lab
 from lab.topology.files import load
 asyncio.run(lab.up(load(sys.argv[1]), runtime="processes", name=sys.argv[2], patience=float(sys.argv[3])))
 """

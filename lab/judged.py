@@ -6,11 +6,11 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from lab.federation import Federation
+from lab.lifecycle.lab import Lab
 from lab.plan.layout import LOG, OUTPUT
 from lab.report import conclude
 from lab.runner.run import SCENARIO_DEADLINE, RunResult, run
 from lab.runner.scenarios import ScenarioInfo
-from lab.runtime.handle import Lab
 
 
 async def run_scenario(

@@ -15,10 +15,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from lab import exit_codes
 from lab.checks import delivery, expectations, reachability, secrecy
 from lab.checks.record import Record
 from lab.checks.verdict import Finding, Value, Verdict
-from lab.runner import exits
 
 Check = Callable[[Record], Verdict]
 
@@ -30,7 +30,7 @@ CHECKS: dict[str, Check] = {
 }
 
 SKIPPED = "skipped"
-_CODES = {Value.VALID: exits.VALID, Value.FAILED: exits.FAILED, Value.UNKNOWN: exits.UNKNOWN}
+_CODES = {Value.VALID: exit_codes.VALID, Value.FAILED: exit_codes.FAILED, Value.UNKNOWN: exit_codes.UNKNOWN}
 _BROKE_OFF = {
     "lab-error": "The lab failed",
     "script-error": "The scenario broke off",
@@ -50,7 +50,7 @@ class Judgement:
     @property
     def exit_code(self) -> int:
         """0 valid, 1 failed, 2 unknown; a skip alone has judged nothing: 2."""
-        return exits.UNKNOWN if self.value == SKIPPED else _CODES[Value(self.value)]
+        return exit_codes.UNKNOWN if self.value == SKIPPED else _CODES[Value(self.value)]
 
     def to_json(self) -> dict[str, Any]:
         """The judgement as a JSON object, as in verdict.json."""

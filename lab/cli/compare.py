@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from lab import exit_codes
 from lab.cli.show import Format, table
-from lab.runner import exits
 
 if TYPE_CHECKING:
-    from lab.load.comparing import Comparison
+    from lab.load.analysis.comparison import Comparison
     from lab.plan.model import Plan
 
 
@@ -27,8 +27,8 @@ def compare(
     import json
     from dataclasses import asdict
 
-    from lab.load.comparing import compare as compared
-    from lab.load.keeping import read
+    from lab.load.analysis.comparison import compare as compared
+    from lab.load.run_folder import read
 
     one, other = read(first), read(second)
     found = compared(one, other, (plan_of(first), plan_of(second)))
@@ -42,7 +42,7 @@ def compare(
             )
         )
         print("\n" + "\n".join(_sentences(found)))
-    raise typer.Exit(exits.VALID if found.comparable else exits.UNKNOWN)
+    raise typer.Exit(exit_codes.VALID if found.comparable else exit_codes.UNKNOWN)
 
 
 def _sentences(found: Comparison) -> list[str]:

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from lab import exit_codes
 from lab.cli.options import RuntimeChoice, RuntimeOption
 from lab.cli.show import live_progress, plain_progress
-from lab.runner import exits
 
 if TYPE_CHECKING:
     from lab.cli.loading import Request
     from lab.cli.performance import Outcome
-    from lab.load.keeping import Kept
-    from lab.runtime.handle import Lab
+    from lab.lifecycle.lab import Lab
+    from lab.load.run_folder import Kept
     from lab.topology.spec import Topology
 
 #: Who can write to whom; first contact with encryption across servers.
@@ -44,7 +44,7 @@ def demo(
     print(f"\n{summary(outcomes)}")
     if page is not None:
         print(f"The load's page: {page.absolute().as_uri()}", flush=True)
-    raise typer.Exit(exits.merge(one.exit_code for one in outcomes if not one.skipped))
+    raise typer.Exit(exit_codes.merge(one.exit_code for one in outcomes if not one.skipped))
 
 
 async def _perform(
@@ -68,7 +68,9 @@ async def _perform(
             return [*outcomes, outcome], page
     except NotReady as error:
         say(f"{topology.name} was never ready: {error}")
-        return [Outcome("demo", topology.name, "never ready", exits.NOT_READY, time.monotonic() - started, None)], None
+        return [
+            Outcome("demo", topology.name, "never ready", exit_codes.NOT_READY, time.monotonic() - started, None)
+        ], None
 
 
 def _asked(name: str, topology: Topology, runtime: str, runs: Path) -> Request:
@@ -97,7 +99,7 @@ async def _load(lab: Lab, asked: Request, progress: Callable[[str], None]) -> tu
     """On the lab as it is: its servers tell what they see, for the scenarios need that, and the load says so."""
     from lab.cli.loading import once
     from lab.cli.performance import Outcome
-    from lab.load.verdict import verdict
+    from lab.load.analysis.verdict import verdict
     from lab.runner.folders import PAGE
 
     topology = lab.plan.topology.name
@@ -113,8 +115,8 @@ async def _load(lab: Lab, asked: Request, progress: Callable[[str], None]) -> tu
 
 def _tell(kept: Kept) -> None:
     """A load's few lines. The page is named at the very end, which an interrupted demo does not come to."""
-    from lab.load.telling import sentences
-    from lab.load.verdict import verdict
+    from lab.load.analysis.verdict import verdict
+    from lab.load.report.text import sentences
     from lab.runner.folders import PAGE
 
     lines = [str(verdict(kept)), *sentences(kept), str(kept.folder)]

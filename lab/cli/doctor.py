@@ -23,9 +23,9 @@ def doctor(output: FormatOption = Format.TABLE) -> None:
 
     And how to get what it lacks. Ends with 69 if no runtime can work.
     """
-    from lab.runner import exits
+    from lab import exit_codes
     from lab.runtime.containers import Containers
-    from lab.runtime.processes import Processes
+    from lab.runtime.processes.runtime import Processes
 
     by_runtime = {runtime.name: runtime.findings() for runtime in (Containers(), Processes())}
     found = [("python", _python()), *((name, one) for name, all_ in by_runtime.items() for one in all_)]
@@ -35,7 +35,7 @@ def doctor(output: FormatOption = Format.TABLE) -> None:
     else:
         print("\n".join((_table(found), *_lacking(found), "", _verdict(usable))))
     if not usable:
-        raise typer.Exit(exits.MISSING)
+        raise typer.Exit(exit_codes.MISSING)
 
 
 def _table(found: Sequence[tuple[str, Finding]]) -> str:

@@ -33,7 +33,7 @@ def down(
 async def _end(name: str | None, every: bool, progress: Callable[[str], None]) -> list[str]:
     from lab.cli.labs import only_name
     from lab.errors import UserError
-    from lab.runtime import lab as labs
+    from lab.lifecycle import up as labs
 
     if every:
         return await labs.down_all(progress=progress)

@@ -26,8 +26,8 @@ from typing import Any, TypeVar
 
 import typer
 
+from lab import exit_codes
 from lab.errors import LabError, MissingError, NotReady, UserError
-from lab.runner import exits
 
 T = TypeVar("T")
 
@@ -38,9 +38,9 @@ ENDING = (signal.SIGTERM, signal.SIGHUP)
 KEPT_TRACEBACKS = 20
 
 _CODES: tuple[tuple[type[LabError], int], ...] = (
-    (UserError, exits.USAGE),
-    (MissingError, exits.MISSING),
-    (NotReady, exits.NOT_READY),
+    (UserError, exit_codes.USAGE),
+    (MissingError, exit_codes.MISSING),
+    (NotReady, exit_codes.NOT_READY),
 )
 _TELLING = frozenset(code for _, code in _CODES)  # the message alone says what to do
 
@@ -84,17 +84,17 @@ def run(app: typer.Typer, arguments: Sequence[str]) -> int:
     except typer.TyperException as error:
         return _usage(error)
     except typer.Abort:
-        return exits.SIGNAL + signal.SIGINT
+        return exit_codes.SIGNAL + signal.SIGINT
     except SystemExit:  # typer's answer to EPIPE, and nothing else's here: verbs end with typer.Exit
-        return exits.SIGNAL + signal.SIGPIPE
+        return exit_codes.SIGNAL + signal.SIGPIPE
     except Terminated as ended:
         say(f"ended by {signal.Signals(ended.number).name}")
-        return exits.SIGNAL + ended.number
+        return exit_codes.SIGNAL + ended.number
     except KeyboardInterrupt:
-        return exits.SIGNAL + signal.SIGINT
+        return exit_codes.SIGNAL + signal.SIGINT
     except Exception as error:  # noqa: BLE001 - the edge
         return explain(error)
-    return code if isinstance(code, int) else exits.VALID
+    return code if isinstance(code, int) else exit_codes.VALID
 
 
 def work(coroutine: Coroutine[Any, Any, T]) -> T:
@@ -124,7 +124,7 @@ def explain(error: Exception) -> int:
     """Tell of an error in one line (and its evidence, and where the traceback is); its exit code."""
     if isinstance(error, OSError) and error.errno in _MACHINE:
         error = _of_machine(error)
-    code = next((code for kind, code in _CODES if isinstance(error, kind)), exits.INTERNAL)
+    code = next((code for kind, code in _CODES if isinstance(error, kind)), exit_codes.INTERNAL)
     text = str(error) if isinstance(error, LabError) else f"internal error: {type(error).__name__}: {error}"
     if Settings.debug:
         traceback.print_exception(error, file=sys.stderr)
@@ -152,16 +152,16 @@ def _usage(error: typer.TyperException) -> int:
     message = error.format_message()
     if message.startswith("Usage:"):  # no verb at all: the message is the help
         print(message, file=sys.stderr)
-        return exits.USAGE
+        return exit_codes.USAGE
     hint = f"\nSee '{context.command_path} --help'." if context else ""
     say(f"{message}{hint}")
-    return exits.USAGE
+    return exit_codes.USAGE
 
 
 def _keep(error: Exception) -> str:
     """Write the traceback to a file of its own and say which."""
-    from lab.network.files import write_private
     from lab.plan.layout import home
+    from lab.system.files import write_private
 
     text = "".join(traceback.format_exception(error))
     path = home() / "errors" / f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}.txt"

@@ -8,12 +8,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from lab.runtime.handle import Lab
+    from lab.lifecycle.lab import Lab
 
 
 async def the_lab(name: str | None) -> Lab:
     """The lab of that name, or the only one that is up. Raises UserError if that is not one lab."""
-    from lab.runtime import lab as labs
+    from lab.lifecycle import up as labs
 
     return await labs.attach(name or await only_name())
 
@@ -21,7 +21,7 @@ async def the_lab(name: str | None) -> Lab:
 async def only_name() -> str:
     """The name of the only lab there is, those that end with a process aside. Raises UserError if that is not one."""
     from lab.errors import UserError
-    from lab.runtime import lab as labs
+    from lab.lifecycle import up as labs
 
     up = await labs.status()
     names = [one.name for one in up if not one.owned] or [one.name for one in up]

@@ -6,23 +6,24 @@ import json
 import re
 from typing import TYPE_CHECKING, Any
 
+from lab import exit_codes
 from lab.errors import UserError
-from lab.runner import exits, folders
+from lab.runner import folders
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from lab.cli.loading import Progress, Request
-    from lab.load.limits import Bounds, Limit, Trial
-    from lab.runtime.handle import Lab
+    from lab.lifecycle.lab import Lab
+    from lab.load.capacity.search import Bounds, Limit, Trial
 
 FILE = "limit.json"
 
 
 def bounds_of(text: str, start: float | None) -> Bounds:
     """The search's bounds from "p99=200ms,loss=0". Raises UserError."""
-    from lab.load.bounds import parse
-    from lab.load.limits import Bounds
+    from lab.load.analysis.thresholds import parse
+    from lab.load.capacity.search import Bounds
 
     given = parse(text)
     if left := sorted(set(given) - {"p99", "loss", "failed"}):
@@ -33,9 +34,9 @@ def bounds_of(text: str, start: float | None) -> Bounds:
 
 async def search(request: Request, lab: Lab, progress: Progress) -> int:
     """Search, tell, keep; 0 if a rate was found that held again."""
-    from lab.load.bounds import parse
-    from lab.load.limits import so_far
-    from lab.load.searching import find_limit_on
+    from lab.load.analysis.thresholds import parse
+    from lab.load.capacity.search import so_far
+    from lab.load.capacity.trials import find_limit_on
 
     model, start = model_of(request.load.get("arrivals") or (f"constant:{request.rate}" if request.rate else None))
     asked = request.find_limit or ""
@@ -59,12 +60,12 @@ async def search(request: Request, lab: Lab, progress: Progress) -> int:
             tell(so_far(trials, "interrupted", "the search did not come to its end"))
         raise
     tell(limit)
-    return exits.VALID if limit.confirmed else exits.UNKNOWN
+    return exit_codes.VALID if limit.confirmed else exit_codes.UNKNOWN
 
 
 def model_of(text: str | None) -> tuple[str, float | None]:
     """How a trial's messages arrive, and the rate to begin with. Raises UserError for more than a rate."""
-    from lab.load.arrivals import parse
+    from lab.load.workload.arrivals import parse
 
     if text is None:
         return "constant", None
@@ -97,7 +98,7 @@ def _data(limit: Limit) -> dict[str, Any]:
 
 
 def _text(limit: Limit, folder: Path) -> str:
-    from lab.load.telling import table
+    from lab.load.report.text import table
 
     rows = [
         [f"{trial.rate:.0f}/s", "yes" if trial.holds else "no", f"{trial.result.rate:.0f}/s",

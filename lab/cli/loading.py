@@ -13,13 +13,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lab import exit_codes
 from lab.errors import NotReady, UserError
-from lab.runner import exits, folders
+from lab.runner import folders
 
 if TYPE_CHECKING:
-    from lab.load.choosing import Test
-    from lab.load.keeping import Kept
-    from lab.runtime.handle import Lab
+    from lab.lifecycle.lab import Lab
+    from lab.load.preflight import Test
+    from lab.load.run_folder import Kept
     from lab.topology.spec import Topology
 
 Progress = Callable[[str], None]
@@ -49,10 +50,10 @@ class Request:
         runtime: str, lab: str | None, runs: Path, json: bool, software: str | None = None, security: str = "starttls",
     ) -> Request:  # fmt: skip
         """From the command line. Raises UserError or MissingError for all that is wrong with it."""
-        from lab.load import bounds as limits
-        from lab.load import choosing
-        from lab.load.pinning import split
-        from lab.load.preparing import for_load
+        from lab.load import preflight as choosing
+        from lab.load.analysis import thresholds as limits
+        from lab.load.coordinator.provisioning import for_load
+        from lab.load.metrics.cpu import split
         from lab.topology.files import load as load_topology
         from lab.topology.units import seconds
 
@@ -72,7 +73,7 @@ class Request:
             split(workers)
         if find_limit is not None:
             from lab.cli.limit_search import bounds_of, model_of
-            from lab.load.searching import check
+            from lab.load.capacity.trials import check
 
             if bounds is not None:
                 raise UserError("--find-limit has the bounds: leave --bounds out")
@@ -90,7 +91,7 @@ class Request:
 
     def check(self, topology: Topology) -> None:
         """Whether it can be done with these servers, before any has accounts. Raises UserError or MissingError."""
-        from lab.load import choosing
+        from lab.load import preflight as choosing
 
         arrivals = {} if self.rate is None else {"arrivals": choosing.arrivals(self.rate, None)}
         choosing.check(topology, {**self.load, **arrivals}, self.workers)
@@ -122,21 +123,21 @@ async def perform(request: Request, progress: Progress) -> int:
                 from lab.cli.limit_search import search
 
                 return await search(request, lab, progress)
-            from lab.load.verdict import verdict
+            from lab.load.analysis.verdict import verdict
 
             return verdict(await once(request, lab, progress, lambda kept: tell(kept, json=request.json))).exit_code
     except NotReady as error:
         from lab.cli.edge import say
 
         say(f"it was never ready: {error}")
-        return exits.NOT_READY
+        return exit_codes.NOT_READY
 
 
 @asynccontextmanager
 async def a_lab(topology: Topology | None, name: str | None, runtime: str, progress: Progress) -> AsyncIterator[Lab]:
     """A lab of our own for the length of the block, or the one of that name."""
     from lab.cli.labs import the_lab
-    from lab.runtime import lab as labs
+    from lab.lifecycle import up as labs
 
     if topology is None:
         yield await the_lab(name)
@@ -157,9 +158,9 @@ async def measured(
     bounds: Mapping[str, float] | None = None,
 ) -> Kept:
     """One load in that folder, which holds the plan as well; `bounds` are the request's unless others are given."""
-    from lab.load.child import carry
-    from lab.load.following import Follower
     from lab.load.job import Job
+    from lab.load.launch import carry
+    from lab.load.report.progress import Follower
     from lab.plan import files
 
     folders.write(folder / folders.PLAN, files.dump(lab.plan))
@@ -174,7 +175,7 @@ async def measured(
 
 async def once(request: Request, lab: Lab, progress: Progress, tell: Callable[[Kept], None]) -> Kept:
     """One load on that lab, in a folder of its own, and told, also where it was interrupted."""
-    from lab.load.keeping import RESULT, read
+    from lab.load.run_folder import RESULT, read
 
     folder = folders.make(request.runs, request.test.name, lab.plan.topology.name)
     try:
@@ -189,9 +190,9 @@ async def once(request: Request, lab: Lab, progress: Progress, tell: Callable[[K
 
 def tell(kept: Kept, *, json: bool) -> None:
     """Print what a load came to, for people or for programs; its folder and its page last."""
-    from lab.load.tables import by_route
-    from lab.load.telling import report
-    from lab.load.verdict import verdict
+    from lab.load.analysis.verdict import verdict
+    from lab.load.metrics.rows import by_route
+    from lab.load.report.text import report
 
     judged, page = verdict(kept), (kept.folder / folders.PAGE).absolute()
     if json:

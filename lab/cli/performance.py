@@ -13,13 +13,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lab import exit_codes
 from lab.cli.edge import explain, say
 from lab.errors import MissingError, NotReady, UserError
-from lab.runner import exits, folders
+from lab.runner import folders
 
 if TYPE_CHECKING:
+    from lab.lifecycle.lab import Lab
     from lab.runner.scenarios import ScenarioInfo
-    from lab.runtime.handle import Lab
     from lab.topology.spec import Topology
 
 Progress = Callable[[str], None]
@@ -88,7 +89,7 @@ async def _on_topology(
                 outcomes.append(await _one_on(lab, info, request, progress))
     except NotReady as error:
         say(f"{topology.name} was never ready: {error}")
-        came_to, code = "never ready", exits.NOT_READY
+        came_to, code = "never ready", exit_codes.NOT_READY
     except (
         UserError,
         MissingError,
@@ -109,7 +110,7 @@ async def _a_lab(
     topology: Topology, request: Request, outcomes: list[Outcome], progress: Progress
 ) -> AsyncIterator[Lab]:
     """A lab for this topology for the length of the block; `outcomes` decide whether `keep` keeps it."""
-    from lab.runtime import lab as labs
+    from lab.lifecycle import up as labs
 
     runtime = labs.choose(request.runtime)
     if (found := await labs.find(topology, runtime)) is not None:
@@ -121,7 +122,7 @@ async def _a_lab(
     kept = False
     try:
         yield lab
-        kept = request.keep and any(one.exit_code != exits.VALID and not one.skipped for one in outcomes)
+        kept = request.keep and any(one.exit_code != exit_codes.VALID and not one.skipped for one in outcomes)
     finally:
         if not kept:
             await lab.down()

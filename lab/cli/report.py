@@ -31,7 +31,7 @@ def report(
     Of a load or a study its tables and sentences; its page is drawn again.
     """
     from lab.load.job import FILE as LOAD
-    from lab.load.studied import STUDY
+    from lab.load.report.study import STUDY
     from lab.runner import folders
 
     folder = folders.find(run, (folders.HISTORY, LOAD, STUDY))
@@ -60,8 +60,8 @@ def _run(folder: Path, as_json: bool) -> None:
 
 def _load(folder: Path, as_json: bool) -> None:
     from lab.cli.loading import tell
-    from lab.load.keeping import read
-    from lab.load.page.run import write_page
+    from lab.load.report.html.load_page import write_page
+    from lab.load.run_folder import read
 
     kept = read(folder)
     write_page(folder)
@@ -70,8 +70,8 @@ def _load(folder: Path, as_json: bool) -> None:
 
 def _study(folder: Path, as_json: bool) -> None:
     from lab.cli.studying import tell
-    from lab.load.page.study import write_page
-    from lab.load.studied import read
+    from lab.load.report.html.study_page import write_page
+    from lab.load.report.study import read
 
     data = read(folder)
     write_page(folder)

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from lab import exit_codes
 from lab.cli.options import RuntimeChoice, RuntimeOption
 from lab.cli.show import plain_progress, table
-from lab.runner import exits
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -64,7 +64,7 @@ def run(
     outcomes = work(perform(request, plain_progress()))
     if len(outcomes) > 1:
         print("\n" + summary(outcomes))
-    raise typer.Exit(exits.merge(one.exit_code for one in outcomes if not one.skipped))
+    raise typer.Exit(exit_codes.merge(one.exit_code for one in outcomes if not one.skipped))
 
 
 def summary(outcomes: Sequence[Outcome]) -> str:
@@ -72,7 +72,7 @@ def summary(outcomes: Sequence[Outcome]) -> str:
     rows = [(one.scenario, one.topology, one.value, f"{one.seconds:.1f} s", one.folder or "-") for one in outcomes]
     text = table(("scenario", "topology", "verdict", "took", "folder"), rows)
     judged = [one for one in outcomes if not one.skipped]
-    valid = sum(one.exit_code == exits.VALID for one in judged)
+    valid = sum(one.exit_code == exit_codes.VALID for one in judged)
     sentence = f"{valid} of {len(judged)} runs are valid."
     if skipped := len(outcomes) - len(judged):
         sentence += f" {skipped} skipped: the topology cannot give what the scenario needs."

@@ -11,8 +11,8 @@ from lab.cli.options import FormatOption
 from lab.cli.show import Format, emit
 
 if TYPE_CHECKING:
+    from lab.lifecycle.up import Status
     from lab.plan.model import Plan, ServerPlan
-    from lab.runtime.lab import Status
 
 
 def status(
@@ -24,7 +24,7 @@ def status(
     """Show which labs are up. With a name: how its servers are."""
     from lab.cli.edge import work
     from lab.errors import UserError
-    from lab.runtime import lab as labs
+    from lab.lifecycle import up as labs
 
     found = work(labs.status())
     if name is None:

@@ -8,14 +8,15 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lab import exit_codes
 from lab.cli.loading import Progress, Request, a_lab, measured
 from lab.errors import NotReady, UserError
-from lab.runner import exits, folders
+from lab.runner import folders
 
 if TYPE_CHECKING:
-    from lab.load.keeping import Kept
-    from lab.load.results import Result
-    from lab.load.study import Cell
+    from lab.load.analysis.study import Cell
+    from lab.load.metrics.result import Result
+    from lab.load.run_folder import Kept
     from lab.topology.spec import Topology
 
 
@@ -54,7 +55,7 @@ class Study:
     def resumed(cls, folder: Path, seeds: int | None, json: bool) -> Study:
         """An earlier study, with what it still lacks; with more `seeds` it is made longer. Raises UserError."""
         from lab.cli.compare import plan_of
-        from lab.load.studied import whole_runs
+        from lab.load.report.study import whole_runs
 
         arguments, done = whole_runs(folder)
         study = cls.of({**arguments, "seeds": max(seeds or 0, arguments["seeds"])}, json, folder.parent)
@@ -71,9 +72,9 @@ class Study:
 
 async def perform(study: Study, progress: Progress) -> int:
     """All of it; 0 if every run was measured, 2 if not. What was measured is kept after each run."""
-    from lab.load import studied
-    from lab.load.keeping import read
-    from lab.load.study import repeat
+    from lab.load.analysis.study import repeat
+    from lab.load.report import study as studied
+    from lab.load.run_folder import read
 
     folder = study.folder or folders.make(
         next(iter(study.requests.values())).runs, "study", f"{len(study.requests)}-topologies"
@@ -105,10 +106,10 @@ async def perform(study: Study, progress: Progress) -> int:
         from lab.cli.edge import say
 
         say(f"a lab was never ready: {error}")
-        return exits.NOT_READY
+        return exit_codes.NOT_READY
     finally:  # also of what was measured until it was interrupted
         _conclude(folder, contents(), json_only=study.json)
-    return exits.VALID if all(run["measured"] for run in runs) else exits.UNKNOWN
+    return exit_codes.VALID if all(run["measured"] for run in runs) else exit_codes.UNKNOWN
 
 
 async def _one(request: Request, run: Path, seed: int, progress: Progress) -> Kept:
@@ -140,8 +141,8 @@ def _asked(study: Study) -> dict[str, Any]:
 
 
 def _conclude(folder: Path, data: dict[str, Any], *, json_only: bool) -> None:
-    from lab.load import studied
-    from lab.load.page.study import write_page
+    from lab.load.report import study as studied
+    from lab.load.report.html.study_page import write_page
 
     studied.keep(folder, data)
     write_page(folder)
@@ -150,7 +151,7 @@ def _conclude(folder: Path, data: dict[str, Any], *, json_only: bool) -> None:
 
 def tell(folder: Path, data: dict[str, Any], *, json_only: bool) -> None:
     """Print what a study came to, for people or for programs; its folder and its page last."""
-    from lab.load.studied import text
+    from lab.load.report.study import text
 
     page = (folder / folders.PAGE).absolute()
     if json_only:

@@ -10,7 +10,7 @@ from lab.cli.options import FormatOption, NameOption, RuntimeChoice, RuntimeOpti
 from lab.cli.show import Format, emit, live_progress
 
 if TYPE_CHECKING:
-    from lab.runtime.handle import Lab
+    from lab.lifecycle.lab import Lab
     from lab.topology.spec import Topology
 
 
@@ -41,7 +41,7 @@ def up(
 
 def _start(topology: Topology, name: str | None, runtime: RuntimeChoice, recreate: bool, output: Format) -> None:
     from lab.cli.edge import work
-    from lab.runtime import lab as labs
+    from lab.lifecycle import up as labs
 
     with live_progress() as progress:
         lab = work(
@@ -77,7 +77,7 @@ def _people(users: int) -> str:
 
 def next_steps(lab: Lab) -> str:
     """What to do with a lab that is up."""
-    from lab.runtime.ready import by_hand
+    from lab.lifecycle.readiness import by_hand
 
     edges = len(lab.plan.topology.links)
     probed = edges - len(lab.unknown)

@@ -19,7 +19,7 @@ def validate(
 
     An error is `file:line:column: path: what is wrong, what to change`. Exit code 0 if all are good, else 64.
     """
-    from lab.runner import exits
+    from lab import exit_codes
     from lab.topology.files import load
     from lab.topology.words import count
 
@@ -36,4 +36,4 @@ def validate(
     if wrong:
         # Plain lines, so that editors and terminals find the places in them.
         typer.echo("\n".join(wrong), err=True)
-        raise typer.Exit(exits.USAGE)
+        raise typer.Exit(exit_codes.USAGE)

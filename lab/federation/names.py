@@ -8,7 +8,7 @@ from pathlib import Path
 
 from lab.errors import UserError
 from lab.plan.layout import Layout
-from lab.runtime.folders import server_owner
+from lab.runtime.server_files import server_owner
 from lab.topology.spec import Server
 
 # The names that cryptographers and their readers know; enough for a story.

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from lab.clients.remote import Agent
     from lab.federation.peers import Peer
     from lab.history.recorder import Recorder
-    from lab.runtime.lab import Lab
+    from lab.lifecycle.up import Lab
 
 SEND_DEADLINE = 60.0
 

@@ -1,4 +1,4 @@
-"""A load to be conducted, as one JSON object: what `python -m lab.load.conduct` reads, and load.json of a run's folder.
+"""A load to be conducted, as one JSON object: what `python -m lab.load.main` reads, and load.json of a run's folder.
 
     {"version": 1,
      "lab": "pair-1a2b3c",                    the lab, which is up
@@ -9,7 +9,7 @@
      "part": {"index": 0, "of": 1},           this conductor's share of a load that several conduct together
      "hold": false,                           wait for {"go": …} when all users are online
      "name": "federation",                    what the load is called, for its report
-     "bounds": {"p99": 0.2, "loss": 0.0},     what must hold (lab.load.bounds), for its report
+     "bounds": {"p99": 0.2, "loss": 0.0},     what must hold (lab.load.analysis.thresholds), for its report
      "page": true}                            whether its page is drawn, too, which takes 1.5 s
 
 "load" has fields of `lab.load.spec.Load`; what is left out has its default there. Endpoints, password and authority are

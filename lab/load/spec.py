@@ -28,13 +28,15 @@ class Load:
     users: int  # in all, dealt round-robin over the endpoints
     password: str
     authority: str  # PEM of the certificate authority; "" with security "none"
-    traffic: str = "neighbours"  # kind and options, see lab.load.traffic: "local", "social:degree=8", "room:size=50"
-    arrivals: str = "constant:100/s"  # see lab.load.arrivals; "closed:think=1s" is the closed model
+    traffic: str = (
+        "neighbours"  # kind and options, see lab.load.workload.traffic_mix: "local", "social:degree=8", "room:size=50"
+    )
+    arrivals: str = "constant:100/s"  # see lab.load.workload.arrivals; "closed:think=1s" is the closed model
     seconds: float = 30.0  # steady state, after the warm-up
     warmup: float = 5.0
     tick: float = 0.005  # seconds between two looks at what is due
     body: int = 64  # bytes of a message's body
-    encryption: str = "plain"  # or "omemo", see lab.load.encrypted
+    encryption: str = "plain"  # or "omemo", see lab.load.worker.omemo_engine
     security: str = "starttls"  # "starttls", "direct" (XEP-0368), "none" (only against the null server)
     resumption: bool = True  # XEP-0198
     login_rate: float = 200.0  # logins a second and worker while the users come up

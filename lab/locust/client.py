@@ -41,7 +41,7 @@ _ERRORS: dict[str, type[LabError]] = {"usage": UserError, "timeout": TimedOut}
 
 
 class Bridge:
-    """The one child process of a Locust process that its clients share, see lab.load.bridge."""
+    """The one child process of a Locust process that its clients share, see lab.load.coordinator.locust_bridge."""
 
     def __init__(self, environment: Environment, lab: str) -> None:
         self.environment = environment
@@ -51,7 +51,7 @@ class Bridge:
         self._answers: dict[int, AsyncResult[Json]] = {}
         self._ready, self._trouble = Event(), ""
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "lab.load.bridge"],
+            [sys.executable, "-m", "lab.load.coordinator.locust_bridge"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env=environment_of_children(),

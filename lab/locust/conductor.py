@@ -40,7 +40,7 @@ class Conductor:
         self._stopped = False
         self.ended = Event()
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "lab.load.conduct"],
+            [sys.executable, "-m", "lab.load.main"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env=environment(),

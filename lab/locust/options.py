@@ -25,7 +25,7 @@ from lab.load.spec import Load
 from lab.plan import files
 from lab.plan.layout import Layout
 from lab.runner import folders
-from lab.runtime import state
+from lab.runtime import record as state
 
 if TYPE_CHECKING:
     from locust.argument_parser import LocustArgumentParser
@@ -90,8 +90,8 @@ def job(user: type[XmppUser], given: Namespace, users: int) -> Job:
 
 def check(job: Job, parts: int) -> None:
     """Whether it can be carried in so many parts, as far as is known beforehand. Raises UserError, MissingError."""
-    from lab.load import choosing
-    from lab.load.traffic import parse
+    from lab.load import preflight as choosing
+    from lab.load.workload.traffic_mix import parse
 
     load = {**job.load}
     if load.get("seconds") == ENDLESS:

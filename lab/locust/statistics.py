@@ -21,9 +21,9 @@ from locust.env import Environment
 from locust.stats import RequestStats, StatsEntry
 
 from lab.errors import LabError, PeerError
-from lab.load.audience import PRESENCE
-from lab.load.histogram import BITS
-from lab.load.tally import Tally
+from lab.load.metrics.counters import Tally
+from lab.load.metrics.histogram import BITS
+from lab.load.workload.recipients import PRESENCE
 
 MESSAGE = "message"
 REQUEST = "request"  # what waits for an answer: a login, a page of the archive, ...
@@ -57,7 +57,7 @@ class Statistics:
             one["start_time"] = max(one["start_time"], self._begun)
 
     def take(self, sample: Mapping[str, Any]) -> None:
-        """Add one sample of `lab.load.recorder.Recorder.take`."""
+        """Add one sample of `lab.load.worker.recorder.Recorder.take`."""
         # What came while the load drained was sent in the steady state: its rate must not be spread over the drain.
         now = min(time.time(), self._begun + sample["plan"]["seconds"])
         for route, data in sample["steady"].items():

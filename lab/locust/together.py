@@ -22,11 +22,11 @@ from locust.env import Environment
 from locust.runners import STATE_INIT, STATE_MISSING, MasterRunner, WorkerRunner
 
 from lab.errors import LabError
-from lab.load.conduct import finish
+from lab.load.coordinator.partition import LAST, Parts
+from lab.load.coordinator.provisioning import endpoints
 from lab.load.job import Job
-from lab.load.keeping import Keeper
-from lab.load.parts import LAST, Parts
-from lab.load.preparing import endpoints
+from lab.load.main import finish
+from lab.load.run_folder import Keeper
 from lab.load.spec import Load, Share
 from lab.locust.conductor import Conductor
 from lab.locust.course import Course, complain, leave, log

@@ -31,10 +31,12 @@ class XmppUser(User):
     abstract = True
 
     traffic: str | None = None
-    """Who does what, see lab.load.traffic: "local", "neighbours", "social:degree=8", "3*room:size=20+1*archive"."""
+    """Who does what, see lab.load.workload.traffic_mix: "local", "neighbours", "social:degree=8",
+    "3*room:size=20+1*archive"."""
 
     arrivals: str | None = None
-    """When, see lab.load.arrivals: "100/s", "poisson:1000/s", "step:100/s+100/s,each=10s", "closed:think=1s"."""
+    """When, see lab.load.workload.arrivals: "100/s", "poisson:1000/s", "step:100/s+100/s,each=10s",
+    "closed:think=1s"."""
 
     body: int | None = None
     """Bytes of a message's body."""

@@ -25,8 +25,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID, ObjectIdentifier
 
 from lab.errors import UserError
-from lab.network.files import private_folder, write_private
 from lab.plan.model import CertificateRequest
+from lab.system.files import private_folder, write_private
 from lab.topology.spec import Certificate
 
 CERTIFICATE = "authority.pem"

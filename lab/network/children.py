@@ -22,9 +22,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lab.errors import PeerError, UserError
-from lab.network.process import MARK, SERVER_UID, kill_marked, members
 from lab.plan.layout import OUTPUT, Layout
 from lab.plan.model import ServerPlan
+from lab.system.processes import MARK, SERVER_UID, kill_marked, members
 
 log = logging.getLogger(__name__)
 

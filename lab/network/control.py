@@ -18,7 +18,7 @@ from types import TracebackType
 from typing import Any
 
 from lab.errors import LabError, PeerError, TimedOut, UserError
-from lab.network.process import socket_address
+from lab.system.processes import socket_address
 
 log = logging.getLogger(__name__)
 

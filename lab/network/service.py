@@ -38,10 +38,8 @@ from lab.network.children import Children
 from lab.network.control import ControlServer
 from lab.network.dns import DnsServer, Resolver
 from lab.network.ear import Ear
-from lab.network.files import write_private
 from lab.network.labfolder import remove, try_lock
 from lab.network.operations import Operations
-from lab.network.process import check_limits, identity, raise_limits
 from lab.network.relay import Relay
 from lab.network.target import Target
 from lab.network.views import Views
@@ -50,6 +48,8 @@ from lab.plan.files import load
 from lab.plan.layout import UNREACHABLE_PORT, Layout
 from lab.plan.model import Plan
 from lab.plan.zones import Zones
+from lab.system.files import write_private
+from lab.system.processes import check_limits, identity, raise_limits
 from lab.topology.spec import Conditions, Unlinked
 
 log = logging.getLogger(__name__)

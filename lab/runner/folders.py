@@ -16,7 +16,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from lab.errors import UserError
-from lab.network.files import write_private
+from lab.system.files import write_private
 
 RUNS = Path("runs")
 LATEST = "latest"

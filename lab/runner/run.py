@@ -23,12 +23,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Protocol
 
+from lab import exit_codes
 from lab.errors import LabError, NotApplicable, UserError
 from lab.history.events import Expectation, RunEnded, RunStarted
 from lab.history.recorder import Recorder
 from lab.plan import files
 from lab.plan.model import Plan
-from lab.runner import exits, folders
+from lab.runner import folders
 from lab.runner.context import Run, active
 from lab.runner.expectations import ExpectationFailed
 from lab.runner.scenarios import ScenarioInfo
@@ -70,7 +71,7 @@ class Verdict(Protocol):
 
     @property
     def exit_code(self) -> int:
-        """As lab.runner.exits says."""
+        """As lab.exit_codes says."""
         ...
 
 
@@ -123,7 +124,7 @@ async def run(
                 recorder.record(RunEnded(at=recorder.now(), how=ended.how, detail=ended.detail))
     finally:
         verdict = conclude(folder)
-        if verdict.exit_code != exits.VALID and ended.how != NOT_APPLICABLE:
+        if verdict.exit_code != exit_codes.VALID and ended.how != NOT_APPLICABLE:
             folders.copy_logs(folder, logs or {})
     return RunResult(folder, ended.how, verdict.value, verdict.sentence, verdict.exit_code)
 

@@ -10,10 +10,10 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from lab.network.process import SERVER_UID
 from lab.plan.layout import Layout
 from lab.plan.model import Ground, Plan
 from lab.servers.software import Operation
+from lab.system.processes import SERVER_UID
 from lab.topology.spec import Server
 
 __all__ = ["SERVER_UID", "Claim", "Finding", "Pipes", "Progress", "Runtime", "ServerState", "Written"]

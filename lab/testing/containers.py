@@ -32,10 +32,10 @@ from lab.errors import NotReady
 from lab.network.authority import CERTIFICATE, Authority
 from lab.plan.layout import C2S_PORT, HTTPS_PORT, OUTPUT, READY, S2S_PORT
 from lab.plan.model import CertificateRequest
-from lab.runtime import folders
+from lab.runtime import server_files as folders
 from lab.runtime.containers import Containers, engine
-from lab.runtime.containers.provision import image_of
-from lab.runtime.containers.specs import TO_FILE
+from lab.runtime.containers.container_specs import TO_FILE
+from lab.runtime.containers.prepare import image_of
 from lab.servers import software
 from lab.servers.software import Blueprint
 from lab.topology.spec import Server

@@ -14,7 +14,7 @@ from lab.runner.scenarios import ScenarioInfo
 
 if TYPE_CHECKING:
     from lab.federation import Federation
-    from lab.runtime.handle import Lab
+    from lab.lifecycle.lab import Lab
 
 
 class Judged(Exception):

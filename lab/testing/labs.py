@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from lab.runtime.lab import Lab, find, up
+from lab.lifecycle.up import Lab, find, up
 from lab.topology.files import load
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from lab.network.process import marked
+from lab.system.processes import marked
 
 pytestmark = pytest.mark.live
 

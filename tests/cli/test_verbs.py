@@ -185,7 +185,7 @@ def test_doctor_says_what_to_do(
     good: bool, code: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from lab.runtime.containers import Containers
-    from lab.runtime.processes import Processes
+    from lab.runtime.processes.runtime import Processes
     from lab.runtime.protocol import Finding
 
     monkeypatch.setattr(Containers, "findings", lambda self: [Finding("engine", False, "none answers", "start one")])
@@ -267,11 +267,11 @@ def test_progress_outside_a_terminal_is_lines(capsys: pytest.CaptureFixture[str]
 
 
 def test_merged_exit_codes() -> None:
-    from lab.runner import exits
+    from lab import exit_codes
 
-    assert exits.merge([0, 2, 3, 1, 70]) == 70
-    assert exits.merge([0, 2, 3, 1]) == 1
-    assert exits.merge([0, 2, 3]) == 3
-    assert exits.merge([0, 2]) == 2
-    assert exits.merge([0, 0]) == 0
-    assert exits.merge([]) == 2
+    assert exit_codes.merge([0, 2, 3, 1, 70]) == 70
+    assert exit_codes.merge([0, 2, 3, 1]) == 1
+    assert exit_codes.merge([0, 2, 3]) == 3
+    assert exit_codes.merge([0, 2]) == 2
+    assert exit_codes.merge([0, 0]) == 0
+    assert exit_codes.merge([]) == 2

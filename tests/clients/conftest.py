@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest_asyncio
 
+from lab.lifecycle.up import Lab, up
 from lab.plan.layout import C2S_PORT
-from lab.runtime.lab import Lab, up
 from lab.topology.files import load
 
 TOPOLOGY = """

@@ -12,10 +12,10 @@ import typer
 import lab
 from house.docs import DOCS, README, Block, anchors, blocks, links, pages, text, words
 from house.tree import ROOT, python_files
+from lab import exit_codes
 from lab.cli.app import VERBS, app
 from lab.errors import UserError
 from lab.packaged import names
-from lab.runner import exits
 
 COMMAND = typer.main.get_command(app)
 
@@ -102,7 +102,9 @@ def test_every_export_is_documented() -> None:
 
 def test_every_exit_code_is_documented() -> None:
     page = text(DOCS / "exit-codes.md")
-    codes = {value for name, value in vars(exits).items() if name.isupper() and isinstance(value, int)} - {exits.SIGNAL}
+    codes = {value for name, value in vars(exit_codes).items() if name.isupper() and isinstance(value, int)} - {
+        exit_codes.SIGNAL
+    }
     codes |= {129, 130, 141, 143}
     _fail([f"docs/exit-codes.md: says nothing of {code}" for code in sorted(codes) if f"| {code} |" not in page])
 

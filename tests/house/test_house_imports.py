@@ -12,8 +12,8 @@ from house.tree import ROOT, Import, imports, python_files
 
 #: Each may import only what stands above it, and itself. `packaged` finds shipped files: it knows nobody.
 ORDER = (
-    "errors", "packaged", "history", "topology", "servers", "plan", "network", "clients", "runtime", "federation",
-    "faults", "runner", "checks", "report", "judged", "load", "locust", "testing", "cli",
+    "errors", "exit_codes", "packaged", "history", "topology", "servers", "plan", "checks", "system", "network", "clients",
+    "runtime", "lifecycle", "federation", "faults", "runner", "report", "judged", "load", "locust", "testing", "cli",
 )  # fmt: skip
 
 #: Where a package may be imported; nowhere else.
@@ -27,7 +27,7 @@ ROOMS = {
     "pydantic": ("lab/topology", "lab/plan"),
     "ruamel": ("lab/topology",),
     "dns": ("lab/network",),
-    "vl_convert": ("lab/load/page",),
+    "vl_convert": ("lab/load/report/html",),
     "uvloop": ("lab/network", "lab/clients", "lab/load", "benchmarks"),
     "typer": ("lab/cli",),
     "pytest": ("lab/testing",),

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 import pytest
 import pytest_asyncio
 
-from lab.runtime.handle import Lab
+from lab.lifecycle.lab import Lab
 from lab.testing.labs import Labs
 
 RUNTIMES = ["processes", pytest.param("containers", marks=pytest.mark.containers)]

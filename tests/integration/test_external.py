@@ -19,7 +19,7 @@ import pytest
 from lab.federation import Federation, Person
 from lab.federation.people import Device
 from lab.history.recorder import Recorder
-from lab.runtime.lab import up
+from lab.lifecycle.up import up
 from lab.runtime.protocol import SERVER_UID
 from lab.servers.prosody.launch import command, environment
 from lab.servers.software import Blueprint

@@ -8,9 +8,9 @@ from lab.checks.judge import judge
 from lab.clients.encryption import STRATEGIES
 from lab.history.events import Sent
 from lab.judged import run_scenario
+from lab.lifecycle.up import choose, up
 from lab.report import load as read_record
 from lab.runner.scenarios import info_of
-from lab.runtime.lab import choose, up
 from lab.topology.files import load
 
 from . import stories

@@ -11,7 +11,7 @@ from lab.errors import NotApplicable, PeerError, TimedOut, UserError
 from lab.federation import Federation
 from lab.history.events import Bounced, Delivered, Note, NotSent, Sent, ServerSaw
 from lab.history.recorder import Recorder
-from lab.runtime.lab import up
+from lab.lifecycle.up import up
 from lab.topology.files import load
 from lab.topology.spec import Certificate, Link, Server, Topology
 

@@ -7,9 +7,9 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from lab.load.engine import run
-from lab.load.results import Result, merge
+from lab.load.metrics.result import Result, merge
 from lab.load.spec import Load, Share
+from lab.load.worker.engine import run
 
 ALONE = Share()
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from lab.load import preparing
+from lab.load.coordinator import provisioning as preparing
 from lab.load.spec import Endpoint, Load
 from lab.network.authority import Authority
 from lab.plan.model import CertificateRequest

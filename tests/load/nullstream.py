@@ -13,7 +13,7 @@ import re
 import secrets
 import ssl
 
-from lab.load.tls import Tls
+from lab.load.client.tls import Tls
 
 PASSWORD = "null"
 SALT, ITERATIONS = b"xmpplab-null-salt", 4096

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from lab.load.drawing import Kind
-from lab.load.results import Recorder
+from lab.load.metrics.result import Recorder
 from lab.load.spec import Endpoint, Load, Share
+from lab.load.workload.traffic import Kind
 
 LOAD = Load(
     endpoints=(Endpoint("a", "a.lab", "127.0.0.1", neighbours=("b",)), Endpoint("b", "b.lab", "127.0.0.2")),

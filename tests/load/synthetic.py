@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import random
 
-from lab.load.limits import Measured
-from lab.load.results import Result, Second, Usage
-from lab.load.tally import Tally
+from lab.load.capacity.search import Measured
+from lab.load.metrics.counters import Tally
+from lab.load.metrics.result import Result, Second, Usage
 
 SECONDS = 4
 

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from lab.errors import PeerError, UserError
-from lab.load import acquaintance
-from lab.load.acquaintance import Acquaintance, pairs
+from lab.load.worker import omemo_sessions as acquaintance
+from lab.load.worker.omemo_sessions import Acquaintance, pairs
 from tests.load.samples import LOAD
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from lab.load.allowance import cores
+from lab.load.metrics.allowance import cores
 
 
 def _process(folder: Path, cgroup: str) -> Path:

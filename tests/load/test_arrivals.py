@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lab.errors import UserError
-from lab.load.arrivals import FORMS, MOST_TIMES, Arrivals, Schedule, parse
 from lab.load.spec import Share
-from lab.load.worker import LONGEST_LINE
+from lab.load.worker.process import LONGEST_LINE
+from lab.load.workload.arrivals import FORMS, MOST_TIMES, Arrivals, Schedule, parse
 
 RATES = [
     "constant:100/s",
@@ -124,7 +124,7 @@ def test_a_replay_travels_without_its_file(whole: list[int]) -> None:
 
 
 def test_a_replay_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lab.load.arrivals.MOST_TIMES", 3)
+    monkeypatch.setattr("lab.load.workload.arrivals.MOST_TIMES", 3)
     file = tmp_path / "times.csv"
     file.write_text("1\n2\n3\n4\n")
     with pytest.raises(UserError, match="holds 4 times, and at most 3 are replayed"):

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from lab.load import engine
-from lab.load.audience import Audience
 from lab.load.spec import Load
+from lab.load.worker import engine
+from lab.load.workload.recipients import Audience
 from tests.load.driving import Told, driven
 from tests.load.null import Null, null_server
 from tests.load.samples import Act
@@ -151,7 +151,7 @@ async def test_what_a_server_drops_is_lost_all_the_same(null: Null, monkeypatch:
 
 
 async def test_an_archive_with_nothing_in_it_is_no_success(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lab.load.filling.EACH", 0)
+    monkeypatch.setattr("lab.load.worker.filling.EACH", 0)
     with null_server() as null:
         tally = (await _carried(null, traffic="archive", arrivals="50/s")).result.routes["archive"]
     assert (tally.received, tally.bounced["nothing-found"]) == (0, tally.sent)
@@ -182,6 +182,6 @@ def test_where_nothing_is_missed_or_it_is_asked_for_everybody_goes_and_comes(nul
 
 def _picker(load: Load):
     from lab.load.spec import Share
-    from lab.load.traffic import parse
+    from lab.load.workload.traffic_mix import parse
 
     return parse(load.traffic).picker(load, Share(), load.seed)

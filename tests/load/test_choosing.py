@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 from lab.errors import UserError
-from lab.load import bounds, capacity, choosing
+from lab.load import machine_limits as capacity
+from lab.load import preflight as choosing
+from lab.load.analysis import thresholds as bounds
 from lab.topology.spec import Link, Server, Topology
 from tests.load.synthetic import result
 

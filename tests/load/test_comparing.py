@@ -12,14 +12,14 @@ import pytest
 
 from lab.cli.app import app
 from lab.cli.edge import run
-from lab.load import noise
-from lab.load.comparing import Comparison, compare, rows
-from lab.load.conductor import Outcome
+from lab.load.analysis import bootstrap as noise
+from lab.load.analysis.comparison import Comparison, compare, rows
+from lab.load.coordinator.coordinator import Outcome
+from lab.load.coordinator.provisioning import for_load
 from lab.load.job import Job
-from lab.load.keeping import Keeper, Kept, read
-from lab.load.preparing import for_load
-from lab.load.results import Result, Second, Usage
-from lab.load.tally import Tally, together
+from lab.load.metrics.counters import Tally, together
+from lab.load.metrics.result import Result, Second, Usage
+from lab.load.run_folder import Keeper, Kept, read
 from lab.plan import files
 from lab.plan.build import build
 from lab.plan.model import Ground, Plan

@@ -16,17 +16,17 @@ from unittest.mock import Mock
 import pytest
 
 from lab.errors import PeerError, UserError
-from lab.load import conductor
-from lab.load.audience import Audience
-from lab.load.conduct import watch_of
-from lab.load.conductor import Conductor, Orders, Outcome
-from lab.load.crew import Crew
-from lab.load.deliveries import Deliveries
+from lab.load.coordinator import coordinator as conductor
+from lab.load.coordinator.coordinator import Conductor, Orders, Outcome
+from lab.load.coordinator.workers import Crew
 from lab.load.job import Job
-from lab.load.results import merge
+from lab.load.main import watch_of
+from lab.load.metrics.result import merge
+from lab.load.metrics.watching import Watch
 from lab.load.spec import Load, Share
-from lab.load.watching import Watch
-from lab.runtime.pipes import spawn_agent
+from lab.load.worker.deliveries import Deliveries
+from lab.load.workload.recipients import Audience
+from lab.runtime.agent_process import spawn_agent
 from lab.runtime.protocol import Pipes
 from tests.load.null import ROOT, Null, null_server
 from tests.load.samples import NOBODYS
@@ -58,7 +58,7 @@ class Band:
         count = len(self.scripts) or self.workers
 
         async def start() -> Pipes:
-            words = ["tests.load.fakeworker", json.dumps(left.pop(0))] if self.scripts else ["lab.load.worker"]
+            words = ["tests.load.fakeworker", json.dumps(left.pop(0))] if self.scripts else ["lab.load.worker.process"]
             pipes = await spawn_agent([sys.executable, "-m", *words], {"PYTHONPATH": str(ROOT)})
             self.pids.append(pipes.pid)
             return pipes

@@ -2,9 +2,10 @@
 
 from house.docs import DOCS, text
 
-from lab.load import arrivals, traffic
-from lab.load.profiles import HOURLY, MIXES
-from lab.load.traffic import parse
+from lab.load.workload import arrivals
+from lab.load.workload import traffic_mix as traffic
+from lab.load.workload.profiles import HOURLY, MIXES
+from lab.load.workload.traffic_mix import parse
 
 PAGE = text(DOCS / "load-numbers.md")
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from lab.errors import UserError
-from lab.load.encrypted import MOST, run
 from lab.load.spec import Endpoint, Load, Share
+from lab.load.worker.omemo_engine import MOST, run
 
 LOAD = {"endpoints": (Endpoint("a", "a.test", "127.0.0.1"),), "users": 4, "password": "", "authority": ""}
 

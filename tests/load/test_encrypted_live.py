@@ -13,15 +13,15 @@ import pytest
 
 from lab.clients.encryption import omemo as strategy
 from lab.errors import UserError
-from lab.load.conduct import conduct
-from lab.load.conductor import Orders, Outcome
-from lab.load.encrypted import run
+from lab.lifecycle import up as labs
+from lab.lifecycle.lab import Lab
+from lab.load.coordinator.coordinator import Orders, Outcome
+from lab.load.coordinator.provisioning import load_on, make_accounts
 from lab.load.job import Job
-from lab.load.preparing import load_on, make_accounts
-from lab.load.results import Result, merge
+from lab.load.main import conduct
+from lab.load.metrics.result import Result, merge
 from lab.load.spec import Load, Share
-from lab.runtime import lab as labs
-from lab.runtime.handle import Lab
+from lab.load.worker.omemo_engine import run
 from lab.topology.spec import Link
 from tests.load.driving import Told
 from tests.load.samples import LOAD
@@ -185,7 +185,7 @@ async def test_what_was_tampered_with_is_not_decrypted_and_not_lost(
 @pytest.mark.live
 async def test_a_device_that_a_killed_load_left_behind_is_not_encrypted_to(load: Load) -> None:
     """It stands in the list of its account; what is encrypted to it as well would cost, and count for nothing."""
-    from lab.load.person import Person
+    from lab.load.worker.omemo_client import Person
 
     left = Person("load1", 0, load.endpoints[0], load, lambda *_: None)
     await left.connect()

@@ -11,8 +11,9 @@ import pytest
 import uvloop
 
 from lab.errors import PeerError, UserError
-from lab.load import engine, turns
 from lab.load.spec import Share
+from lab.load.worker import closed_loop as turns
+from lab.load.worker import engine
 from tests.load.driving import driven
 from tests.load.null import Null, null_server
 
@@ -131,7 +132,7 @@ async def test_where_nothing_can_be_resumed_users_log_in_anew(null: Null, monkey
 
 
 async def test_a_user_who_cannot_return_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lab.load.session.PATIENCE", 0.2)
+    monkeypatch.setattr("lab.load.client.session.PATIENCE", 0.2)
     monkeypatch.setattr(engine, "DRAIN", 0.5)
     with null_server() as server:
 

@@ -8,9 +8,9 @@ from types import SimpleNamespace
 import pytest
 
 from lab.errors import TimedOut
-from lab.load import entering
-from lab.load.entering import Entering
-from lab.load.parser import Element
+from lab.load.client.xml_stream import Element
+from lab.load.worker import ramp_up as entering
+from lab.load.worker.ramp_up import Entering
 
 ROOM = "loadroom1@conference.a.example"
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lab.errors import UserError
-from lab.load.histogram import HIGHEST, Histogram
+from lab.load.metrics.histogram import HIGHEST, Histogram
 
 #: What HdrHistogram's own Python library (0.10.8) writes for these values in µs; 1,000,000 twice.
 VALUES = (0, 1, 2047, 2048, 2049, 5000, 1_000_000, 1_000_000, 59_999_999, 3_600_000_000)

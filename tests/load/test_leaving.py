@@ -5,9 +5,9 @@ from __future__ import annotations
 from random import Random
 from unittest.mock import Mock
 
-from lab.load.common import Common
-from lab.load.management import MODULO, Management
-from lab.load.session import Session
+from lab.load.client.common import Common
+from lab.load.client.session import Session
+from lab.load.client.stream_management import MODULO, Management
 from lab.load.spec import Endpoint, Load
 
 

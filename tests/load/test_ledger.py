@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lab.errors import PeerError
-from lab.load.ledger import LATE, NEW, TWICE, Ledger, Missing, settle
-from lab.load.management import ASK_EVERY, MODULO, Management
-from lab.load.stanzas import PRESENCES, ROOM, WARMUP
+from lab.load.client.stanzas import PRESENCES, ROOM, WARMUP
+from lab.load.client.stream_management import ASK_EVERY, MODULO, Management
+from lab.load.metrics.ledger import LATE, NEW, TWICE, Ledger, Missing, settle
 
 
 def nobody(flags: int, target: int) -> tuple[int, ...]:

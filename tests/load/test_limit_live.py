@@ -12,19 +12,19 @@ from pathlib import Path
 
 import pytest
 
-from lab.load import preparing
-from lab.load.conductor import Conductor, Orders
-from lab.load.crew import Crew
+from lab.lifecycle import up as labs
+from lab.lifecycle.lab import Lab
+from lab.load.analysis.bottleneck import Surroundings, limiting_part
+from lab.load.capacity.search import Bounds
+from lab.load.capacity.trials import Around, Trials, find_limit_on, surroundings
+from lab.load.capacity.trials import Test as LoadTest
+from lab.load.coordinator import provisioning as preparing
+from lab.load.coordinator.coordinator import Conductor, Orders
+from lab.load.coordinator.workers import Crew
 from lab.load.job import Job
-from lab.load.limiting import Surroundings, limiting_part
-from lab.load.limits import Bounds
-from lab.load.searching import Around, Trials, find_limit_on, surroundings
-from lab.load.searching import Test as LoadTest
+from lab.load.metrics.watching import Watch
 from lab.load.spec import Share
-from lab.load.watching import Watch
-from lab.runtime import lab as labs
-from lab.runtime.handle import Lab
-from lab.runtime.pipes import spawn_agent
+from lab.runtime.agent_process import spawn_agent
 from lab.runtime.protocol import Pipes
 from lab.topology import files
 from tests.load.null import ROOT, null_server
@@ -144,7 +144,7 @@ async def test_a_generator_that_is_asked_for_more_than_it_can_is_named() -> None
         load = null.load("a", users=40, arrivals="400000/s", seconds=0.5, warmup=0.0, login_rate=1000.0)
 
         async def start() -> Pipes:
-            return await spawn_agent([sys.executable, "-m", "lab.load.worker"], {"PYTHONPATH": str(ROOT)})
+            return await spawn_agent([sys.executable, "-m", "lab.load.worker.process"], {"PYTHONPATH": str(ROOT)})
 
         async def watch(crew: Crew) -> Watch:
             return Watch(None, {}, {worker.name: worker.pid for worker in crew.workers}, told.append)

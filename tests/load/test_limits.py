@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lab.errors import UserError
-from lab.load.limiting import Surroundings, limiting_part
-from lab.load.limits import Bounds, Measured, find_limit, so_far
+from lab.load.analysis.bottleneck import Surroundings, limiting_part
+from lab.load.capacity.search import Bounds, Measured, find_limit, so_far
 from load.synthetic import Federation, result
 
 BOUNDS = Bounds(p99=0.1, failed=0.001, start=100.0, lowest=1.0, highest=100_000.0, precision=0.05)

@@ -8,12 +8,12 @@ from dataclasses import replace
 
 import pytest
 
-from lab.load.engine import Engine
-from lab.load.preparing import endpoints, make_accounts, make_rosters
+from lab.lifecycle import up as labs
+from lab.lifecycle.lab import Lab
+from lab.load.coordinator.provisioning import endpoints, make_accounts, make_rosters
 from lab.load.spec import Load, Share
+from lab.load.worker.engine import Engine
 from lab.plan.layout import C2S_TLS_PORT
-from lab.runtime import lab as labs
-from lab.runtime.handle import Lab
 from lab.topology.spec import Link, Topology
 from tests.integration.sabotaged import Tampered, load_module
 from tests.load.driving import Told, driven

@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from lab.errors import MissingError
-from lab.load import metering
-from lab.load.metering import Meter, Metering, grown, link_bytes, machine
+from lab.load.metrics import resources as metering
+from lab.load.metrics.resources import Meter, Metering, grown, link_bytes, machine
 from lab.network.control import Control, ControlServer
 
 #: Uses so many CPU seconds, says how many it used, and waits for its standard input to close.

@@ -12,15 +12,16 @@ from typing import Any
 
 import pytest
 
-from lab.load import tables
-from lab.load.conductor import Outcome
+from lab.load.analysis.verdict import verdict
+from lab.load.coordinator.coordinator import Outcome
 from lab.load.job import Job
-from lab.load.keeping import Keeper, read
-from lab.load.page import document, drawings
-from lab.load.page.run import page, write_page
-from lab.load.page.story import Story, read_story
-from lab.load.results import Result, Usage, merge
-from lab.load.verdict import verdict
+from lab.load.metrics import rows as tables
+from lab.load.metrics.result import Result, Usage, merge
+from lab.load.report.html import document
+from lab.load.report.html import load_charts as drawings
+from lab.load.report.html.load_page import page, write_page
+from lab.load.report.html.story import Story, read_story
+from lab.load.run_folder import Keeper, read
 from lab.topology.spec import Link, Server, Topology
 from tests.load.samples import steady_run
 

@@ -9,11 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lab.load.page import axes, curves, heat, scatter, series
-from lab.load.page.story import Story
-from lab.load.results import Result, Usage, merge
-from lab.load.tally import Tally
-from lab.load.verdict import Verdict
+from lab.load.analysis.verdict import Verdict
+from lab.load.metrics.counters import Tally
+from lab.load.metrics.result import Result, Usage, merge
+from lab.load.report.html import axes, curves, series
+from lab.load.report.html import charts as scatter
+from lab.load.report.html import topology_map as heat
+from lab.load.report.html.story import Story
 from lab.topology.files import load
 from tests.load.samples import Worker, steady_run
 from tests.load.test_page import outcome, told

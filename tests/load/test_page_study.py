@@ -11,9 +11,9 @@ import pytest
 from lab.cli.app import app
 from lab.cli.edge import run
 from lab.errors import UserError
-from lab.load import studied
-from lab.load.page.study import page, write_page
-from lab.load.study import Cell, metrics
+from lab.load.analysis.study import Cell, metrics
+from lab.load.report import study as studied
+from lab.load.report.html.study_page import page, write_page
 from lab.topology.facts import facts
 from lab.topology.files import load
 from tests.load.synthetic import result

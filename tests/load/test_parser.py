@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lab.errors import PeerError
-from lab.load import parser as parsing
-from lab.load.parser import DEEPEST, Element, Parser
+from lab.load.client import xml_stream as parsing
+from lab.load.client.xml_stream import DEEPEST, Element, Parser
 
 OPEN = b"<?xml version='1.0'?><stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams'>"
 STANZAS = (

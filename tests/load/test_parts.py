@@ -11,15 +11,15 @@ from typing import Any
 
 import pytest
 
-from lab.load.conductor import Conductor, Orders
-from lab.load.crew import Crew
+from lab.load.coordinator.coordinator import Conductor, Orders
+from lab.load.coordinator.partition import LAST, Parts
+from lab.load.coordinator.workers import Crew
 from lab.load.job import Job
-from lab.load.keeping import Keeper
-from lab.load.parts import LAST, Parts
+from lab.load.metrics.counters import Tally
+from lab.load.metrics.watching import Watch
+from lab.load.run_folder import Keeper
 from lab.load.spec import Share
-from lab.load.tally import Tally
-from lab.load.watching import Watch
-from lab.runtime.pipes import spawn_agent
+from lab.runtime.agent_process import spawn_agent
 from lab.runtime.protocol import Pipes
 from tests.load import fakeworker
 from tests.load.null import ROOT, Null, null_server
@@ -168,7 +168,7 @@ async def test_conductors_together_are_one_load(null: Null, count: int, workers:
                 one.drained.set()
 
     async def start() -> Pipes:
-        return await spawn_agent([sys.executable, "-m", "lab.load.worker"], {"PYTHONPATH": str(ROOT)})
+        return await spawn_agent([sys.executable, "-m", "lab.load.worker.process"], {"PYTHONPATH": str(ROOT)})
 
     async def watch(crew: Crew) -> Watch:
         return Watch(None, {}, {worker.name: worker.pid for worker in crew.workers}, lambda text: None)

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from lab.load import preparing
-from lab.load.child import carry
-from lab.load.choosing import Test as LoadTest
+from lab.lifecycle import up as labs
+from lab.load.coordinator import provisioning as preparing
 from lab.load.job import Job
-from lab.load.metering import _below, _children
-from lab.load.pinning import split
-from lab.runtime import lab as labs
+from lab.load.launch import carry
+from lab.load.metrics.cpu import split
+from lab.load.metrics.resources import _below, _children
+from lab.load.preflight import Test as LoadTest
 from tests.runtime.helpers import pair
 
 pytestmark = [
@@ -38,7 +38,7 @@ def _allowed(pid: int) -> set[str]:
 def _workers() -> list[int]:
     """Of this process's loads."""
     below = _below([os.getpid()], _children())
-    return [pid for pid in below if b"lab.load.worker" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+    return [pid for pid in below if b"lab.load.worker.process" in Path(f"/proc/{pid}/cmdline").read_bytes()]
 
 
 @pytest.mark.parametrize("runtime", ["processes", pytest.param("containers", marks=pytest.mark.containers)])

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from lab.errors import UserError
+from lab.load.coordinator.provisioning import endpoints, for_load, remarks
 from lab.load.job import Job
-from lab.load.pinning import Pins, split
-from lab.load.preparing import endpoints, for_load, remarks
+from lab.load.metrics.cpu import Pins, split
 from lab.load.spec import Share
 from lab.plan.build import build
 from lab.plan.model import Ground
@@ -106,7 +106,7 @@ def test_pinned_processes_get_back_what_they_had() -> None:
 def test_a_process_that_cannot_do_its_job_says_why(tmp_path: Path) -> None:
     for job, kind in (({"lab": "nobodys-lab"}, "no lab nobodys-lab"), ({"lab": "x", "folder": "/nowhere"}, "/nowhere")):
         done = subprocess.run(
-            [sys.executable, "-m", "lab.load.conduct"],
+            [sys.executable, "-m", "lab.load.main"],
             input=json.dumps(job),
             capture_output=True,
             text=True,

@@ -10,10 +10,11 @@ from dataclasses import dataclass, field, replace
 import pytest
 
 from lab.errors import TimedOut
-from lab.load import engine, quiet
-from lab.load.probe import Probe
-from lab.load.quiet import Answer, Quiet
+from lab.load.capacity import idle as quiet
+from lab.load.capacity.idle import Answer, Quiet
 from lab.load.spec import Load
+from lab.load.worker import engine
+from lab.load.worker.probe import Probe
 from tests.load.driving import driven
 from tests.load.null import null_server
 from tests.load.slowqueue import SlowQueue, slow_queue

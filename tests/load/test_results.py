@@ -12,15 +12,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lab.errors import UserError
-from lab.load.conductor import Outcome
+from lab.load.analysis.verdict import verdict
+from lab.load.coordinator.coordinator import Outcome
 from lab.load.job import Job
-from lab.load.judging import verdict_of_limits
-from lab.load.keeping import Keeper, read
-from lab.load.results import Recorder, Result, Usage, merge
+from lab.load.metrics.judging import verdict_of_limits
+from lab.load.metrics.result import Recorder, Result, Usage, merge
+from lab.load.metrics.rows import by_route, by_second, to_csv
+from lab.load.report.text import sentences
+from lab.load.run_folder import Keeper, read
 from lab.load.spec import Share
-from lab.load.tables import by_route, by_second, to_csv
-from lab.load.telling import sentences
-from lab.load.verdict import verdict
 from load.samples import LOAD, Clock, Worker, steady_run
 
 SAMPLES = steady_run(0, 2) + steady_run(1, 2, delay=0.03)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from lab.errors import PeerError
-from lab.load import sasl
+from lab.load.client import sasl
 
 EXAMPLES = {  # RFC 5802 section 5, RFC 7677 section 3
     "SCRAM-SHA-1": (

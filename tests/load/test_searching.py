@@ -10,8 +10,8 @@ import pytest
 
 from lab.cli.limit_search import _data, _text
 from lab.errors import UserError
-from lab.load.limits import Bounds, Trial, so_far
-from lab.load.searching import Around, check, find_limit_on, surroundings
+from lab.load.capacity.search import Bounds, Trial, so_far
+from lab.load.capacity.trials import Around, check, find_limit_on, surroundings
 from lab.plan.model import RelayPlan
 from lab.topology.spec import Conditions, Link, Server, Topology
 from tests.load.synthetic import result

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lab.load import stanzas
+from lab.load.client import stanzas
 
 NUMBER = st.integers(0, 2**32 - 1)
 

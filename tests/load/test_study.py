@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 
 from lab.errors import UserError
-from lab.load import studied
-from lab.load.conductor import Outcome
+from lab.load.analysis.study import Cell, against, interval, measures, metrics, rank_correlation, repeat, table
+from lab.load.coordinator.coordinator import Outcome
 from lab.load.job import Job
-from lab.load.keeping import Keeper
-from lab.load.results import Result
-from lab.load.study import Cell, against, interval, measures, metrics, rank_correlation, repeat, table
+from lab.load.metrics.result import Result
+from lab.load.report import study as studied
+from lab.load.run_folder import Keeper
 from lab.topology.facts import facts
 from lab.topology.spec import Link, Server, Topology
 from load.synthetic import result

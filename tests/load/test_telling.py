@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from lab.errors import UserError
-from lab.load.conductor import Outcome
+from lab.load.coordinator.coordinator import Outcome
 from lab.load.job import Job
-from lab.load.keeping import Keeper, Kept, read
-from lab.load.results import Result, Usage
-from lab.load.telling import report
+from lab.load.metrics.result import Result, Usage
+from lab.load.report.text import report
+from lab.load.run_folder import Keeper, Kept, read
 from tests.load.synthetic import result
 
 

@@ -12,13 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lab.errors import UserError
-from lab.load.arrivals import parse as parse_arrivals
-from lab.load.drawing import Kind
-from lab.load.people import People
-from lab.load.profiles import HOURLY, apply
-from lab.load.social import contacts
 from lab.load.spec import Endpoint, Load, Share
-from lab.load.traffic import parse
+from lab.load.workload.arrivals import parse as parse_arrivals
+from lab.load.workload.population import People
+from lab.load.workload.profiles import HOURLY, apply
+from lab.load.workload.social import contacts
+from lab.load.workload.traffic import Kind
+from lab.load.workload.traffic_mix import parse
 from tests.load.samples import Act
 
 STAR = {"hub": ("a", "b", "c"), "a": ("hub",), "b": ("hub",), "c": ("hub",), "island": ()}

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from lab.load import bounds
-from lab.load.conductor import Outcome
+from lab.load.analysis import thresholds as bounds
+from lab.load.analysis.verdict import Verdict, verdict
+from lab.load.coordinator.coordinator import Outcome
 from lab.load.job import Job
-from lab.load.keeping import Keeper, read
-from lab.load.results import Result
-from lab.load.verdict import Verdict, verdict
+from lab.load.metrics.result import Result
+from lab.load.run_folder import Keeper, read
 from tests.load.synthetic import result
 
 NO_LOSS = bounds.parse("loss=0,bounced=0")

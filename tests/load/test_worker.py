@@ -15,10 +15,10 @@ from typing import Any
 import pytest
 
 from lab.errors import UserError
-from lab.load.ledger import settle
-from lab.load.results import merge
+from lab.load.metrics.ledger import settle
+from lab.load.metrics.result import merge
 from lab.load.spec import Load, Share
-from lab.load.worker import Orders, decode, encode
+from lab.load.worker.process import Orders, decode, encode
 from tests.load.null import Null, null_server
 
 QUICK = {"users": 12, "arrivals": "400/s", "seconds": 0.5, "warmup": 0.2, "login_rate": 1000.0}
@@ -47,7 +47,11 @@ async def working(*first: str) -> AsyncIterator[list[Worker]]:
     workers = []
     for line in first:
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "lab.load.worker", stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
+            sys.executable,
+            "-m",
+            "lab.load.worker.process",
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
         )
         workers.append(Worker(process))
         workers[-1].tell(line)
@@ -172,7 +176,7 @@ async def test_files_are_counted_before() -> None:
         script = (
             "import resource, sys, runpy\nresource.setrlimit(resource.RLIMIT_NOFILE, (200, 200))\n"
             "resource.setrlimit = lambda *a: (_ for _ in ()).throw(ValueError('not allowed'))\n"
-            "sys.argv = ['worker']\nrunpy.run_module('lab.load.worker', run_name='__main__')"
+            "sys.argv = ['worker']\nrunpy.run_module('lab.load.worker.process', run_name='__main__')"
         )
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-c", script, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE

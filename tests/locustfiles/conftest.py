@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from lab.runtime.handle import Lab
+from lab.lifecycle.lab import Lab
 from tests.locustfiles.driving import a_pair
 
 

@@ -21,9 +21,9 @@ from typing import IO, Any
 
 from house.tree import ROOT
 
-from lab.load.keeping import Kept, read
-from lab.network.process import marked
-from lab.runtime import lab as labs
+from lab.lifecycle import up as labs
+from lab.load.run_folder import Kept, read
+from lab.system.processes import marked
 from lab.topology.spec import Feed, Link
 from tests.runtime.helpers import pair
 

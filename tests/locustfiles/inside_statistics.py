@@ -9,8 +9,8 @@ import pytest
 from locust.env import Environment
 from locust.stats import RequestStats
 
-from lab.load.histogram import Histogram
-from lab.load.tally import Tally
+from lab.load.metrics.counters import Tally
+from lab.load.metrics.histogram import Histogram
 from lab.locust.statistics import Statistics, entry, kind
 
 DELAYS = [random.Random(7).lognormvariate(-4, 1.5) for _ in range(5000)]

@@ -10,8 +10,8 @@ from pathlib import Path
 import docker
 import pytest
 
+from lab.lifecycle.lab import Lab
 from lab.runtime.containers import engine as eng
-from lab.runtime.handle import Lab
 from tests.locustfiles.driving import LOAD, a_pair, argv, counts, processes, requests, running, until, whole
 
 pytestmark = [pytest.mark.live, pytest.mark.containers]

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from lab.load.keeping import read
-from lab.runtime.handle import Lab
+from lab.lifecycle.lab import Lab
+from lab.load.run_folder import read
 from tests.locustfiles.driving import DEADLINE, agents, argv, free_port, processes, requests, running, until, whole
 
 pytestmark = pytest.mark.live

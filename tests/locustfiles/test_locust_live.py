@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from lab.lifecycle.lab import Lab
 from lab.load.job import VARIABLE
-from lab.load.keeping import read
-from lab.runtime.handle import Lab
+from lab.load.run_folder import read
 from tests.locustfiles.driving import (
     DEADLINE,
     LOAD,

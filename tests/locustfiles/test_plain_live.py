@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 from house.tree import ROOT
 
-from lab.load.keeping import read
+from lab.load.run_folder import read
 from lab.plan.layout import home
 from tests.locustfiles.driving import DEADLINE, LOADTESTS, counts, free_port, processes, running, until
 

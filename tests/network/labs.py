@@ -20,10 +20,10 @@ from typing import Any
 
 import uvloop
 
-from lab.network.process import MARK
 from lab.plan.files import dump
 from lab.plan.layout import DNS_BASE_PORT, RELAY_BASE_PORT, S2S_PORT, Layout
 from lab.plan.model import CertificateRequest, Ground, Plan, RelayPlan, ServerPlan
+from lab.system.processes import MARK
 from lab.topology.spec import Certificate, Conditions, Link, Server, Topology, Unlinked
 
 #: A program that accepts on its address's federation port and sends back what it gets.

@@ -22,8 +22,8 @@ import pytest
 from lab.errors import MissingError, PeerError, UserError
 from lab.network.control import Control
 from lab.network.operations import Operations
-from lab.network.process import MARK, SERVER_UID, check_limits, identity, members, service_alive
 from lab.plan.layout import OUTPUT, REFUSED_PORT, UNREACHABLE_PORT, Layout
+from lab.system.processes import MARK, SERVER_UID, check_limits, identity, members, service_alive
 from lab.topology.spec import Conditions, Unlinked
 from network import labs
 

@@ -7,11 +7,11 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from lab.network.process import marked
+from lab.lifecycle.registry import choose
 from lab.plan.layout import Layout
 from lab.plan.model import Ground
-from lab.runtime.choice import choose
-from lab.runtime.claims import is_held
+from lab.runtime.processes.loopback import is_held
+from lab.system.processes import marked
 from lab.topology.spec import Link, Server, Topology
 
 FREED = 60.0  # seconds: tests in another process keep a lab up no longer

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from lab.errors import MissingError, UserError
-from lab.runtime.archive import Source, from_variable, machine_sources, parse_deb822, parse_lines, sources_for
+from lab.runtime.debian.sources import Source, from_variable, machine_sources, parse_deb822, parse_lines, sources_for
 
 DEB822 = """\
 Types: deb deb-src

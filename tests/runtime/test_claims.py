@@ -10,8 +10,8 @@ import pytest
 from lab.errors import MissingError
 from lab.plan.build import SERVERS, offset
 from lab.plan.layout import S2S_PORT
-from lab.runtime import claims
-from lab.runtime.claims import claim_network, is_held
+from lab.runtime.processes import loopback as claims
+from lab.runtime.processes.loopback import claim_network, is_held
 
 
 def test_two_claims_differ_and_end_with_their_sockets() -> None:

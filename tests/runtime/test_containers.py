@@ -15,12 +15,12 @@ import docker
 import pytest
 
 from lab.errors import NotReady, UserError
+from lab.lifecycle import up as labs
+from lab.lifecycle.cleanup import sweep
 from lab.plan.layout import Layout, home
-from lab.runtime import folders
-from lab.runtime import lab as labs
+from lab.runtime import server_files as folders
 from lab.runtime.containers import agents, engine
-from lab.runtime.containers.recipes import server_recipe
-from lab.runtime.sweep import sweep
+from lab.runtime.containers.image_specs import server_recipe
 from lab.topology.spec import Custom, Link, Server, Topology
 
 pytestmark = [pytest.mark.containers, pytest.mark.live]
@@ -31,7 +31,7 @@ PATIENCE = 30.0  # seconds for something that takes 1
 #: Brings up a lab of N servers without links in a process of its own: `python -c OWNER N owned|kept`.
 OWNER = """
 import asyncio, sys
-from lab.runtime import lab
+from lab.lifecycle import up as lab
 from lab.topology.spec import Server, Topology
 servers = tuple(Server(f"s{i}", f"s{i}.lab.test", "prosody", "13.0") for i in range(int(sys.argv[1])))
 async def main():

@@ -18,8 +18,11 @@ from lab.errors import MissingError, UserError
 from lab.plan.build import build
 from lab.plan.layout import Layout
 from lab.plan.model import Ground
-from lab.runtime import reaper
-from lab.runtime.containers import engine, images, provision, recipes, specs, subnets, wheels
+from lab.runtime.containers import container_specs as specs
+from lab.runtime.containers import engine, images, reaper, subnets
+from lab.runtime.containers import image_specs as recipes
+from lab.runtime.containers import prepare as provision
+from lab.runtime.containers import python_libraries as wheels
 from lab.runtime.containers.frames import Frames
 from lab.topology.spec import Custom, Link, Server, Topology
 

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from lab.runtime import lab as labs
-from lab.runtime import trees
-from lab.runtime.choice import choose
+from lab.lifecycle import up as labs
+from lab.lifecycle.registry import choose
+from lab.runtime.debian import trees
 from tests.runtime.helpers import left_of, pair, unique
 
 

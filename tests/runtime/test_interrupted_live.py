@@ -13,11 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from lab.network.process import MARK, service_alive
+from lab.lifecycle import up as labs
+from lab.lifecycle.cleanup import sweep
 from lab.plan.layout import READY, Layout
-from lab.runtime import lab as labs
-from lab.runtime.claims import slots
-from lab.runtime.sweep import sweep
+from lab.runtime.processes.loopback import slots
+from lab.system.processes import MARK, service_alive
 from tests.runtime.helpers import is_freed, left_of, pair, text_of, unique, until
 
 pytestmark = pytest.mark.live

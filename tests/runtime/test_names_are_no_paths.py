@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from lab.errors import UserError
+from lab.lifecycle.up import attach, down, up
 from lab.network import labfolder
 from lab.plan.layout import Layout
-from lab.runtime.lab import attach, down, up
 from lab.topology.files import load
 
 NAMES = ["..", "../..", "../../x", "a/b", "/", ".", "", "A", "-a", "a-", "a" * 41, "a\n"]

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from lab.errors import UserError
-from lab.runtime import operations
+from lab.runtime import admin as operations
 from lab.runtime.protocol import SERVER_UID
 from lab.servers.software import File
 

@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from lab.errors import NotReady
+from lab.lifecycle.readiness import unknown_edges, wait_ready
 from lab.plan.build import build
 from lab.plan.layout import LOG, READY, Layout
 from lab.plan.model import Ground, Plan
-from lab.runtime.processes import Processes
+from lab.runtime.processes.runtime import Processes
 from lab.runtime.protocol import ServerState
-from lab.runtime.ready import unknown_edges, wait_ready
 from tests.runtime.helpers import pair
 
 

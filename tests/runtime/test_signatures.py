@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from lab.errors import MissingError
-from lab.runtime import packages
-from lab.runtime.archive import Source
+from lab.runtime.debian import apt as packages
+from lab.runtime.debian.sources import Source
 
 SIGNED = Path(__file__).parent / "signed"
 AMONG = "dists/trixie"

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from lab.errors import TimedOut, UserError
+from lab.lifecycle import up as labs
 from lab.network import labfolder
 from lab.plan.layout import Layout
-from lab.runtime import lab as labs
-from lab.runtime import state
-from lab.runtime.proc import Identity
+from lab.runtime import record as state
+from lab.system.proc import Identity
 
 
 @pytest.fixture

@@ -16,15 +16,16 @@ from pathlib import Path
 
 import pytest
 
+from lab.lifecycle import up as labs
+from lab.lifecycle.cleanup import _is_gone, sweep
 from lab.network import labfolder
-from lab.network.process import MARK, kill_marked, place
 from lab.plan.layout import Layout
-from lab.runtime import lab as labs
-from lab.runtime import state
-from lab.runtime.containers import ending, engine
+from lab.runtime import record as state
+from lab.runtime.containers import engine
+from lab.runtime.containers import stop as ending
 from lab.runtime.containers.images import store
-from lab.runtime.proc import Identity, end_marked
-from lab.runtime.sweep import _is_gone, sweep
+from lab.system.proc import Identity, end_marked
+from lab.system.processes import MARK, kill_marked, place
 
 
 @pytest.fixture(autouse=True)

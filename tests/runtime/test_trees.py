@@ -7,10 +7,12 @@ from pathlib import Path
 import pytest
 
 from lab.errors import MissingError, TimedOut
-from lab.runtime import commands, packages, trees
-from lab.runtime.differences import differences
+from lab.lifecycle.cleanup import sweep
+from lab.plan.diff import differences
+from lab.runtime.debian import apt as packages
+from lab.runtime.debian import trees
 from lab.runtime.memory import check_memory
-from lab.runtime.sweep import sweep
+from lab.system import subprocesses as commands
 from lab.topology.spec import Topology
 from tests.runtime.helpers import pair
 

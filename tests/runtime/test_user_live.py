@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from lab.runtime import trees
-from lab.runtime.choice import named
+from lab.lifecycle.registry import named
+from lab.runtime.debian import trees
 from tests.runtime.helpers import pair, unique
 
 pytestmark = [pytest.mark.live, pytest.mark.skipif(os.geteuid() != 0, reason="only root can be somebody else too")]
@@ -23,8 +23,8 @@ NOBODY = 65534
 
 SCRIPT = """
 import asyncio, os, sys
-from lab.runtime import lab as labs
-from lab.network.process import marked
+from lab.lifecycle import up as labs
+from lab.system.processes import marked
 from tests.runtime.helpers import left_of, pair
 
 async def main(name):
@@ -66,7 +66,7 @@ def interpreter(home: Path) -> str:
     """A Python that this user may start, and that has what the lab needs: ours may lie in root's home."""
     for candidate in (sys.executable, f"/usr/bin/python{sys.version_info.major}.{sys.version_info.minor}"):
         try:
-            if as_nobody(home, candidate, "-c", "import lab.runtime.lab, uvloop").returncode == 0:
+            if as_nobody(home, candidate, "-c", "import lab.lifecycle.up, uvloop").returncode == 0:
                 return candidate
         except OSError:
             continue

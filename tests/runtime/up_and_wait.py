@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 
-from lab.runtime import lab as labs
+from lab.lifecycle import up as labs
 from tests.runtime.helpers import pair
 
 

@@ -10,7 +10,7 @@ import pytest
 import pytest_asyncio
 
 from lab.errors import MissingError
-from lab.runtime.trees import ensure_modules, ensure_tree
+from lab.runtime.debian.trees import ensure_modules, ensure_tree
 
 
 @pytest_asyncio.fixture(scope="session")

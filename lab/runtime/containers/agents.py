@@ -13,18 +13,18 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from lab.network.process import MARK
 from lab.plan.layout import Layout
 from lab.plan.model import ServerPlan
+from lab.runtime.agent_process import CLOSE_PATIENCE, spawn_agent
 from lab.runtime.containers import engine as eng
-from lab.runtime.containers.attached import attach, streams
+from lab.runtime.containers.attach import attach, streams
+from lab.runtime.containers.container_specs import Spec, agent_spec
 from lab.runtime.containers.engine import Engine
-from lab.runtime.containers.provision import site
-from lab.runtime.containers.recipes import python_recipe
-from lab.runtime.containers.specs import Spec, agent_spec
-from lab.runtime.containers.starting import create
-from lab.runtime.pipes import CLOSE_PATIENCE, spawn_agent
+from lab.runtime.containers.image_specs import python_recipe
+from lab.runtime.containers.prepare import site
+from lab.runtime.containers.start import create
 from lab.runtime.protocol import Pipes
+from lab.system.processes import MARK
 
 if TYPE_CHECKING:
     from docker import DockerClient

@@ -20,8 +20,8 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from lab.errors import MissingError
-from lab.network.process import place
 from lab.runtime.protocol import SERVER_UID
+from lab.system.processes import place
 
 if TYPE_CHECKING:
     from docker import DockerClient

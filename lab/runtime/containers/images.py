@@ -15,12 +15,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lab.errors import MissingError
-from lab.runtime.archive import machine_sources, sources_for
-from lab.runtime.containers.base import ensure_base
+from lab.runtime.build_cache import Store
+from lab.runtime.containers.base_image import ensure_base
 from lab.runtime.containers.engine import OURS, OURS_VALUE, Engine
-from lab.runtime.containers.recipes import Recipe, cache
-from lab.runtime.filling import Store
-from lab.runtime.packages import download
+from lab.runtime.containers.image_specs import Recipe, cache
+from lab.runtime.debian.apt import download
+from lab.runtime.debian.sources import machine_sources, sources_for
 from lab.runtime.protocol import Progress
 
 if TYPE_CHECKING:

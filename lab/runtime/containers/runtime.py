@@ -15,12 +15,17 @@ from typing import TYPE_CHECKING
 from lab.errors import MissingError, UserError
 from lab.plan.layout import Layout
 from lab.plan.model import Ground, Plan
-from lab.runtime import operations as ops
-from lab.runtime.containers import agents, ending, provision, starting, states, subnets, terminal
+from lab.runtime import admin as ops
+from lab.runtime.containers import agents, subnets
 from lab.runtime.containers import engine as eng
+from lab.runtime.containers import exec_tty as terminal
+from lab.runtime.containers import inspect as states
+from lab.runtime.containers import prepare as provision
+from lab.runtime.containers import start as starting
+from lab.runtime.containers import stop as ending
 from lab.runtime.containers.engine import Engine
+from lab.runtime.containers.reaper import Leash
 from lab.runtime.protocol import AGENT, Claim, Finding, Pipes, Progress, ServerState, Written
-from lab.runtime.reaper import Leash
 from lab.servers.software import Operation
 from lab.topology.spec import Server
 

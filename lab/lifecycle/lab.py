@@ -1,0 +1,84 @@
+"""A lab that is up, as its user holds it: the plan, the runtime that carries it, the secret."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from lab.plan.layout import Layout
+from lab.plan.model import Plan
+from lab.runtime.protocol import AGENT, Pipes, Runtime, ServerState
+from lab.servers.software import Operation, ScramKeys
+
+
+@dataclass(frozen=True)
+class Lab:
+    """A running lab. Made by `lab.lifecycle.up.up`, `attach` or `find`."""
+
+    layout: Layout
+    plan: Plan
+    runtime: Runtime
+    password: str  # of every account
+    keys: ScramKeys  # what the servers store of it
+    owned: bool = False  # it ends with this process
+    unknown: tuple[tuple[str, str], ...] = ()  # edges that nothing of the lab's could probe
+
+    @property
+    def name(self) -> str:
+        """The lab's name."""
+        return self.layout.name
+
+    @property
+    def authority(self) -> str:
+        """The certificate of the lab's authority, PEM."""
+        from lab.runtime.server_files import authority_certificate
+
+        return authority_certificate(self.layout)
+
+    def agent_folder(self, server: str, user: str, resource: str) -> str:
+        """Where an agent keeps a device's keys and trust: the same path for it as for us."""
+        return str(self.layout.device(server, user, resource))
+
+    async def states(self) -> dict[str, ServerState]:
+        """Each server's process, by server name."""
+        return await self.runtime.states(self.layout, self.plan, pids=True)
+
+    async def accounts(self, server: str, users: Sequence[str]) -> None:
+        """Make accounts on a server, with the lab's password; they can log in once this returns.
+
+        Raises PeerError if the server refuses.
+        """
+        from lab.servers import software
+
+        spec = self.plan.server(server).spec
+        await self.operate(server, software(spec.software).accounts(spec.domain, users, self.keys))
+
+    async def rosters(self, server: str, rosters: Mapping[str, Sequence[str]]) -> None:
+        """Give people of a server who are not online these rosters, whole: addresses of contacts by user name.
+
+        Each is subscribed both ways, see `Software.rosters`. Raises PeerError if the server refuses.
+        """
+        from lab.servers import software
+
+        spec = self.plan.server(server).spec
+        await self.operate(server, software(spec.software).rosters(spec.domain, rosters))
+
+    async def operate(self, server: str, operations: Sequence[Operation]) -> None:
+        """Carry operations out on a running server. Raises PeerError if it refuses."""
+        await self.runtime.operate(self.layout, self.plan, server, operations)
+
+    async def agent(
+        self, argv: Sequence[str] | None = None, *, server: str | None = None, module: str = AGENT
+    ) -> Pipes:
+        """Start an agent on the lab's network: a module of the lab's, or the user's command; see `Runtime.agent`."""
+        return await self.runtime.agent(self.layout, self.plan, argv, server=server, module=module)
+
+    async def execute(self, server: str, argv: Sequence[str]) -> int:
+        """Run a command beside a server with this terminal's input and output; its exit code."""
+        return await self.runtime.execute(self.layout, self.plan, server, argv)
+
+    async def down(self) -> None:
+        """End the lab and delete its folder; returns once nothing of it is left."""
+        from lab.lifecycle.up import take_down
+
+        await take_down(self.layout, self.runtime)

@@ -1,0 +1,51 @@
+"""What is known of every lab that has a folder."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from lab.errors import LabError
+from lab.lifecycle.registry import named
+from lab.plan import files
+from lab.plan.layout import Layout
+from lab.plan.model import Plan
+from lab.runtime import record as state
+from lab.runtime.protocol import ServerState
+
+
+@dataclass(frozen=True)
+class Status:
+    """What is known of a lab that has a folder."""
+
+    name: str
+    runtime: str
+    phase: str  # "starting", "ready", "stopping", "broken": ready once, but its service is gone
+    owned: bool
+    owner: int  # pid of the process that started it
+    since: float  # seconds since the epoch
+    plan: Plan | None
+    states: dict[str, ServerState]
+    unknown: tuple[tuple[str, str], ...]
+
+
+async def status() -> list[Status]:
+    """Every lab that has a folder."""
+    found = []
+    for layout in state.layouts():
+        record = state.Record.read(layout)
+        if record is not None:
+            found.append(await _status(layout, record))
+    return found
+
+
+async def _status(layout: Layout, record: state.Record) -> Status:
+    plan, states, phase = None, {}, record.phase
+    if phase == state.READY:
+        plan = files.load(layout.plan.read_text())
+        try:
+            states = await named(record.runtime).states(layout, plan, pids=True)
+        except LabError:
+            phase = "broken"
+    return Status(
+        record.name, record.runtime, phase, record.owned, record.owner.pid, record.made, plan, states, record.unknown
+    )

@@ -1,0 +1,175 @@
+"""Two loads side by side, from their folders alone: figure by figure, with noise, and whether they can be compared.
+
+They can if they were the same load, both measured whole by a generator that was not the limit, and differ in one thing
+of their setting at most: which is what the comparison is about then. Of two things that differ nobody can say which of
+them a change comes from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+from lab.load.analysis import bootstrap as noise
+from lab.load.metrics.result import Result
+from lab.load.run_folder import Kept
+from lab.load.spec import Load
+from lab.plan.model import Plan
+from lab.topology.spec import Topology
+
+#: What is not of the load: who draws it, and how it is carried.
+_NO_LOAD = ("seed", "login_rate", "endpoints", "password", "authority")
+_DEFAULTS = {one.name: one.default for one in fields(Load) if one.name not in ("endpoints", "password", "authority")}
+#: Of what every worker was given, what a load test's own file may have said in place of the job.
+_PLAN = ("warmup", "seconds", "tick", "expected")
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What was found. `against` are reasons why the figures cannot be compared, a sentence each; () if they can."""
+
+    figures: list[dict[str, Any]]
+    load: tuple[str, ...]  # what was not the same load
+    setting: tuple[str, ...]  # what else was not the same
+    against: tuple[str, ...]
+    remarks: tuple[str, ...]
+
+    @property
+    def comparable(self) -> bool:
+        """Whether a difference of figures says something."""
+        return not self.against
+
+
+def compare(first: Kept, second: Kept, plans: tuple[Plan, Plan]) -> Comparison:
+    """All of it, from two folders and the plans in them."""
+    load, setting = _load(first, second), _setting(first, second, plans)
+    against = [f"it was not the same load ({'; '.join(load)})"] if load else []
+    if len(setting) > 1:
+        against.append(f"{len(setting)} things of the setting differ, and a change can come from each of them")
+    for which, kept in (("first", first), ("second", second)):
+        if not kept.measured:
+            against.append(f"the {which} measured nothing")
+        if kept.interrupted:
+            against.append(f"the {which} was interrupted: {kept.interrupted}")
+        if kept.limits:
+            against.append(f"in the {which} the generator was the limit: {kept.limits[0]}")
+    return Comparison(
+        rows(first.result, second.result), tuple(load), tuple(setting), tuple(against), _remarks(first, second)
+    )
+
+
+def figures(result: Result) -> dict[str, float]:
+    """What is compared: delays in ms, shares, rates, CPU seconds per 1000 messages of each server and worker."""
+    total = result.total
+    found = {
+        "sent": float(total.sent),
+        "received per s": result.rate,
+        **{f"p{percent} ms": 1000 * total.intended.percentile(percent) for percent in noise.PERCENTS},
+        "max ms": 1000 * total.intended.max,
+        "lost %": 100 * total.loss,
+        "bounced %": 100 * (total.failed - total.loss),
+        "duplicates": float(total.duplicates),
+        "send lag p99 ms": 1000 * result.lag.percentile(99),
+    }
+    found |= {f"{name}: CPU s per 1000": spent for name, spent in result.cost().items()}
+    return found
+
+
+def rows(first: Result, second: Result) -> list[dict[str, Any]]:
+    """A row for each figure: of the first, of the second, how much more or less the second is (None from 0).
+
+    `low_percent` and `high_percent` are the 95 % interval of that, `beyond_noise` whether 0 lies outside; None where
+    noise is not known.
+    """
+    a, b, sure = figures(first), figures(second), noise.changes(first, second)
+    found = []
+    for name in dict.fromkeys((*a, *b)):
+        low, high = sure.get(name, (None, None))
+        row = {
+            "figure": name,
+            "first": _rounded(a.get(name)),
+            "second": _rounded(b.get(name)),
+            "change_percent": round(100 * (b[name] / a[name] - 1), 1) if a.get(name) and name in b else None,
+            "low_percent": None if low is None else round(low, 1),
+            "high_percent": None if high is None else round(high, 1),
+            "beyond_noise": None if low is None or high is None else not low <= 0 <= high,
+        }
+        found.append(row)
+    return found
+
+
+def _load(first: Kept, second: Kept) -> list[str]:
+    """What was not the same load."""
+    said = ["another load test"] if first.job.name != second.job.name and _traffic(first) != _traffic(second) else []
+    a, b = ({**_DEFAULTS, **kept.job.load} for kept in (first, second))
+    for name in sorted(_DEFAULTS):
+        if name not in _NO_LOAD and a[name] != b[name]:
+            said.append(f"{name}: {a[name]} and {b[name]}")
+    named = {text.partition(":")[0] for text in said}
+    for name in _PLAN:
+        a_plan, b_plan = (kept.result.plan.get(name) for kept in (first, second))
+        if a_plan != b_plan and not named and None not in (a_plan, b_plan):
+            said.append(f"{name}: {a_plan:g} and {b_plan:g}")
+    return said
+
+
+def _traffic(kept: Kept) -> object:
+    return kept.job.load.get("traffic", kept.job.name)
+
+
+def _setting(first: Kept, second: Kept, plans: tuple[Plan, Plan]) -> list[str]:
+    """What else was not the same, a sentence each."""
+    said = []
+    one, other = (plan.topology for plan in plans)
+    if _graph(one) != _graph(other):
+        said.append(
+            f"topology: {one.name} and {other.name}" if one.name != other.name else "topology: of one name, not alike"
+        )
+    elif _software(one) != _software(other):
+        said.append(f"software: {_kinds(one)} and {_kinds(other)}")
+    if plans[0].ground.runtime != plans[1].ground.runtime:
+        said.append(f"runtime: {plans[0].ground.runtime} and {plans[1].ground.runtime}")
+    if first.job.pin != second.job.pin:
+        said.append("one of them had cores of its own (--pin)")
+    workers = [kept.result.plan.get("workers", kept.job.workers) for kept in (first, second)]
+    if workers[0] != workers[1]:
+        said.append(f"workers: {workers[0]} and {workers[1]}")
+    for name in sorted({*first.machine} | {*second.machine}):
+        a, b = (kept.machine.get(name, "not known") for kept in (first, second))
+        if a != b:
+            said.append(f"{_MACHINE.get(name, name)}: {a} and {b}")
+    return said
+
+
+_MACHINE = {"cores": "cores of the machine", "processor": "processor", "lab": "version of the lab"}
+
+
+def _graph(topology: Topology) -> object:
+    return (tuple(server.name for server in topology.servers), topology.links)
+
+
+def _software(topology: Topology) -> Mapping[str, tuple[str, str]]:
+    return {server.name: (server.software, server.version) for server in topology.servers}
+
+
+def _kinds(topology: Topology) -> str:
+    return "+".join(sorted({f"{server.software} {server.version}" for server in topology.servers}))
+
+
+def _remarks(first: Kept, second: Kept) -> tuple[str, ...]:
+    seeds = [kept.job.load.get("seed", 0) for kept in (first, second)]
+    said = (
+        [f"seeds differ ({seeds[0]} and {seeds[1]}): other pairs of people, of the same load"]
+        if len({*seeds}) > 1
+        else []
+    )
+    if not noise.pieces(first.result) or not noise.pieces(second.result):
+        said.append(f"noise is not known: it needs {noise.LEAST} whole seconds of steady state in both")
+    else:
+        said.append("noise is what varies within these runs; how much runs vary, repeated ones tell (xmpplab study)")
+    return tuple(said)
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 3)

@@ -1,0 +1,189 @@
+"""Comparing topologies: the same load on each, repeated with seeds, and what it did against what the graph is like.
+
+Repetitions go in rounds: each round has every topology once, in a drawn order, so that a machine that grows warm or
+busy does not favour one.
+
+Intervals are over the seeds' results: they say how sure the mean is, not how far single messages spread. From FEW runs
+on they are Student's t at 95 %, cut off at 0, below which no figure lies. Of fewer it is the range, the least and the
+greatest: t of two runs is 12.7 times their deviation and says nothing but that they are two. (A bootstrap over so few
+is narrower than the truth.) With one run there is none.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean, stdev
+from typing import Any
+
+from lab.load.metrics.result import Result
+from lab.load.seeds import chance
+from lab.topology.facts import facts
+from lab.topology.spec import Topology
+
+Measure = Callable[[Topology, int], Awaitable[Result]]
+
+#: Runs from which on an interval is Student's t.
+FEW = 5
+#: Student's t, 97.5 %, for 1 to 30 degrees of freedom.
+_T = (
+    12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.160, 2.145, 2.131,
+    2.120, 2.110, 2.101, 2.093, 2.086, 2.080, 2.074, 2.069, 2.064, 2.060, 2.056, 2.052, 2.048, 2.045, 2.042,
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One run of a study."""
+
+    topology: str  # as it was asked for, "ring:8"
+    software: str  # "prosody", or several with "+" between them
+    seed: int
+    graph: Mapping[str, float]  # `metrics`
+    result: Result
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A mean over runs; `low` and `high` are a range below FEW runs, and None with a single one."""
+
+    mean: float
+    low: float | None
+    high: float | None
+    runs: int
+
+
+async def repeat(measure: Measure, topologies: Mapping[str, Topology], seeds: Sequence[int]) -> AsyncIterator[Cell]:
+    """Measure every topology with every seed, and give each run as soon as it is there."""
+    for seed in seeds:
+        order = list(topologies)
+        chance(seed, "order").shuffle(order)
+        for name in order:
+            topology = topologies[name]
+            software = "+".join(sorted({server.software for server in topology.servers}))
+            yield Cell(name, software, seed, metrics(topology), await measure(topology, seed))
+
+
+def metrics(topology: Topology) -> dict[str, float]:
+    """What a graph is like, as the table has it. Distances are counted in links; no message goes further than one.
+
+    `linked_pairs` is the share of all pairs of servers that can talk at all. Centralisations are Freeman's, of degree
+    and of betweenness: 0 where all servers are alike, 1 for a star.
+    """
+    of = facts(topology)
+    pairs = of.servers * (of.servers - 1) / 2
+    return {
+        "servers": of.servers,
+        "links": of.links,
+        "diameter": of.diameter,
+        "mean_distance": round(of.mean_distance, 3),
+        "mean_degree": round(of.mean_degree, 3),
+        "max_degree": max(of.degrees, default=0),
+        "centralisation": round(of.centralisation, 3),
+        "betweenness": round(_betweenness(topology), 3),
+        "linked_pairs": round(of.links / pairs, 3) if pairs else 0.0,
+    }
+
+
+def _betweenness(topology: Topology) -> float:
+    """Freeman's centralisation of betweenness: how much more lies between others for one server than for the rest."""
+    import networkx
+
+    graph: networkx.Graph[str] = networkx.Graph([(link.a, link.b) for link in topology.links])
+    graph.add_nodes_from(server.name for server in topology.servers)
+    if len(graph) < 3:
+        return 0.0
+    each = networkx.betweenness_centrality(graph).values()
+    return float(sum(max(each) - one for one in each) / (len(graph) - 1))
+
+
+def measures(result: Result) -> dict[str, float]:
+    """What a load did: delays in ms, shares, CPU seconds of all servers and of the busiest, bytes on links."""
+    total, used = result.total, result.used()
+    servers = [used[name] for name in result.usage if name in used]
+    thousand = total.received / 1000
+    found = {
+        "p50_ms": 1000 * total.intended.percentile(50),
+        "p99_ms": 1000 * total.intended.percentile(99),
+        "loss": total.loss,
+        "failed": total.failed,
+        "per_second": result.rate,
+    }
+    if servers and thousand:
+        found["cpu_per_1000"] = sum(servers) / thousand
+        found["busiest_share"] = max(servers) / sum(servers) if sum(servers) else 0.0
+    if result.links and thousand:
+        found["link_bytes"] = sum(result.links.values()) / total.received
+    return found
+
+
+def interval(values: Sequence[float]) -> Interval:
+    """Mean and interval of at least one value, none of them below 0."""
+    mean, runs = fmean(values), len(values)
+    if runs < FEW:
+        return Interval(mean, None, None, 1) if runs < 2 else Interval(mean, min(values), max(values), runs)
+    half = student(runs - 1) * stdev(values) / math.sqrt(runs)
+    return Interval(mean, max(0.0, mean - half), mean + half, runs)
+
+
+def student(freedom: int) -> float:
+    """Student's t, 97.5 %, for that many degrees of freedom, at least 1."""
+    # Beyond the table the error of this is below 0.002.
+    return _T[freedom - 1] if freedom <= len(_T) else 1.96 + 2.45 / freedom
+
+
+def table(cells: Iterable[Cell]) -> list[dict[str, Any]]:
+    """A row per topology and software: its metrics, then each measure as mean, `_low` and `_high` (see `interval`).
+
+    Runs in which nothing was received have no part in it: a delay of nothing is none.
+    """
+    groups: dict[tuple[str, str], list[Cell]] = {}
+    for cell in cells:
+        groups.setdefault((cell.topology, cell.software), []).append(cell)
+    rows = []
+    for (topology, software), group in groups.items():
+        several = [measures(cell.result) for cell in group if cell.result.total.received]
+        row: dict[str, Any] = {"topology": topology, "software": software, "runs": len(several)}
+        row |= group[0].graph
+        for name in dict.fromkeys(name for one in several for name in one):
+            found = interval([one[name] for one in several if name in one])
+            row |= {name: found.mean, f"{name}_low": found.low, f"{name}_high": found.high}
+        rows.append(row)
+    return rows
+
+
+def against(rows: Sequence[Mapping[str, Any]], metric: str, measure: str) -> list[dict[str, Any]]:
+    """Points of a plot: a metric of the graph and a measure with its interval, by rising metric."""
+    points = [
+        {
+            "topology": row["topology"],
+            "software": row["software"],
+            "x": row[metric],
+            "y": row[measure],
+            "low": row[f"{measure}_low"],
+            "high": row[f"{measure}_high"],
+        }
+        for row in rows
+        if measure in row
+    ]
+    return sorted(points, key=lambda point: point["x"])
+
+
+def rank_correlation(points: Sequence[Mapping[str, Any]]) -> float | None:
+    """Spearman's: 1.0 if the measure rises with the metric, -1.0 if it falls; None where one of them never changes.
+
+    With the handful of topologies of a study it describes them; it proves nothing about others.
+    """
+    x, y = (_ranks([point[axis] for point in points]) for axis in ("x", "y"))
+    if len(set(x)) < 2 or len(set(y)) < 2:
+        return None
+    mean_x, mean_y = fmean(x), fmean(y)
+    both = sum((a - mean_x) * (b - mean_y) for a, b in zip(x, y, strict=True))
+    return both / math.sqrt(sum((a - mean_x) ** 2 for a in x) * sum((b - mean_y) ** 2 for b in y))
+
+
+def _ranks(values: Sequence[float]) -> list[float]:
+    """Ranks from 0 on; equal values share the mean of theirs."""
+    ordered = sorted(values)
+    return [ordered.index(value) + (ordered.count(value) - 1) / 2 for value in values]

@@ -1,0 +1,139 @@
+"""People of a lab for programs that cannot run asyncio, such as Locust's own tasks.
+
+Run as `python -m lab.load.coordinator.locust_bridge`.
+
+The agent protocol of lab/clients/protocol.py on standard input and output, with an agent that runs where the lab's
+network is, and one request more, which comes first for each person:
+
+    enter    {user, number, encryption} -> {jid, server, reaches: [servers]}: the account is made on server `number`
+             modulo the servers, a device of that name (its bare JID) is connected
+
+The first line of input is {"lab": NAME}; it is answered with {"event": "ready"}, or {"event": "failed", kind, message}
+and exit status 1. The end of input ends the agent and this process.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from collections.abc import Coroutine
+from typing import Any
+
+from lab.clients.remote import Agent
+from lab.errors import LabError, PeerError, TimedOut, UserError
+from lab.lifecycle.lab import Lab
+from lab.load.coordinator.provisioning import endpoints, is_down
+from lab.load.spec import Endpoint
+
+Json = dict[str, Any]
+
+#: A request is far shorter.
+LONGEST_LINE = 1 << 20
+#: Seconds for a login; publishing OMEMO keys on a busy server takes several.
+CONNECTING = 60.0
+
+_KINDS = ((UserError, "usage"), (TimedOut, "timeout"), (LabError, "peer"))
+
+
+class Bridge:
+    """Between whoever asks and the agent."""
+
+    def __init__(self, lab: Lab, agent: Agent) -> None:
+        self._lab, self._agent = lab, agent
+        self._endpoints = endpoints(lab.plan)
+
+    async def answer(self, request: Json) -> Json:
+        """The answer to a request; an error is one, too."""
+        identity, op, device = request.pop("id", None), request.pop("op", ""), request.pop("device", None)
+        try:
+            if op == "enter":
+                return {"id": identity, "ok": await self._enter(**request)}
+            return {"id": identity, "ok": await self._agent.call(op, device, **request)}
+        except TypeError as error:  # of the request's fields
+            return {"id": identity, "error": {"kind": "usage", "message": f"{op}: {error}"}}
+        except LabError as error:
+            kind = next(name for type_, name in _KINDS if isinstance(error, type_))
+            return {"id": identity, "error": {"kind": kind, "message": str(error)}}
+
+    async def _enter(self, user: str, number: int, encryption: str = "plain") -> Json:
+        home: Endpoint = self._endpoints[number % len(self._endpoints)]
+        await self._lab.accounts(home.server, [user])
+        jid = f"{user}@{home.domain}"
+        await self._agent.call(
+            "connect",
+            jid,
+            jid=jid,
+            password=self._lab.password,
+            resource="locust",
+            host=home.host,
+            port=home.port,
+            authority=self._lab.authority,
+            encryption=encryption,
+            timeout=CONNECTING,
+        )
+        return {"jid": jid, "server": home.server, "reaches": [home.server, *home.neighbours]}
+
+
+async def serve(reader: asyncio.StreamReader) -> None:
+    """Attach, start the agent, answer until the end of input."""
+    from lab.lifecycle.up import attach
+
+    try:
+        lab = await attach(json.loads(await reader.readline())["lab"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(f"the first line must name the lab: {error!r}") from error
+    pipes = await lab.agent()
+    agent = Agent(pipes.reader, pipes.writer, close=pipes.close, on_event=_tell)
+    gone = asyncio.create_task(agent.until_gone())  # whoever waits for a message to come asks nothing meanwhile
+    running: set[asyncio.Task[None]] = set()
+    try:
+        bridge = Bridge(lab, agent)
+        _tell({"event": "ready"})
+
+        async def one(request: Json) -> None:
+            answer = await bridge.answer(request)
+            if agent.gone is None:  # or all are told, by the end
+                _tell(answer)
+
+        while line := await _either(reader.readline(), gone, lab):
+            task = asyncio.create_task(one(json.loads(line)))
+            running.add(task)
+            task.add_done_callback(running.discard)
+    except ValueError as error:
+        raise PeerError(f"a request is a line of JSON: {error}") from error
+    finally:
+        gone.cancel()
+        for task in running:
+            task.cancel()
+        await agent.close()
+
+
+async def _either(line: Coroutine[Any, Any, bytes], gone: asyncio.Task[str], lab: Lab) -> bytes:
+    """The line. Raises PeerError if the agent has ended before there was one."""
+    reading = asyncio.create_task(line)
+    either: set[asyncio.Task[Any]] = {reading, gone}
+    await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+    if gone.done():
+        reading.cancel()
+        raise PeerError(f"the lab {lab.name} went down" if is_down(lab) else gone.result())
+    return reading.result()
+
+
+def _tell(message: Json) -> None:
+    print(json.dumps(message, ensure_ascii=False, separators=(",", ":")), flush=True)
+
+
+async def _main() -> int:
+    reader = asyncio.StreamReader(limit=LONGEST_LINE)
+    await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
+    try:
+        await serve(reader)
+    except LabError as error:
+        _tell({"event": "failed", "kind": type(error).__name__, "message": str(error)})
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(asyncio.run(_main()))

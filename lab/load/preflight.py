@@ -1,0 +1,117 @@
+"""What a load test is asked for by: a Locust file by name or path, or a traffic, which the engine carries by itself.
+
+Everything that can be known to be wrong before a lab is up is said here, with what would work.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from lab import packaged
+from lab.errors import UserError
+from lab.load import machine_limits as capacity
+from lab.load.spec import Endpoint, Load, Share
+from lab.load.workload.arrivals import parse as parse_arrivals
+from lab.load.workload.profiles import MIXES
+from lab.load.workload.traffic_mix import FORMS
+from lab.load.workload.traffic_mix import parse as parse_traffic
+from lab.topology.software import KNOWN
+from lab.topology.spec import Topology
+
+#: Messages per second that a worker writes at most, whatever it is given: the best that was measured is 25,000.
+WORKERS_MOST = 20_000
+#: Users up to whom each is looked at whether they have somebody to write to: of more, some have.
+_FEW = 200
+#: Numbers of users that are tried for one that would do.
+_TRIED = 50
+#: Arrivals that have but a rate, which may be given apart.
+MODELS = ("constant", "poisson")
+
+
+@dataclass(frozen=True)
+class Test:
+    """A load test: either a file, which runs in Locust, or a traffic."""
+
+    name: str
+    file: Path | None = None
+
+
+def find(text: str) -> Test:
+    """A file's path, the name of one that ships, or a traffic. Raises UserError with the nearest."""
+    if text.endswith(".py"):
+        if not Path(text).is_file():
+            raise UserError(f"{text}: there is no such file: give the path of a Locust file")
+        return Test(Path(text).stem, Path(text).absolute())
+    known = packaged.names("loadtests", ".py")
+    if (file := packaged.find("loadtests", text, ".py")) is not None:
+        return Test(file.stem.replace("_", "-"), file)
+    kinds = [form.partition(":")[0] for form in (*FORMS, *MIXES)]
+    word = text.partition(":")[0]
+    if word in kinds or "*" in text or "+" in text:
+        parse_traffic(text)
+        return Test(text)
+    near = difflib.get_close_matches(word.replace("_", "-"), (*known, *kinds), n=1)
+    hint = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(known)}."
+    raise UserError(f"no load test {text!r}: {hint} Also a file ending in .py, or a traffic: {', '.join(kinds)}")
+
+
+def arrivals(rate: str | None, model: str | None) -> str | None:
+    """`--rate` and `--arrivals` as one text; None if neither is given. Raises UserError."""
+    if rate is None:
+        if model in MODELS:
+            raise UserError(f"--arrivals {model} needs a --rate, such as 100/s")
+        text = model
+    elif model is None or model in MODELS:
+        text = f"{model or MODELS[0]}:{rate}"
+    else:
+        raise UserError(
+            f"--arrivals {model} has its rates already: leave --rate out, or say one of {', '.join(MODELS)}"
+        )
+    if text is not None:
+        parse_arrivals(text)
+    return text
+
+
+def check(topology: Topology, asked: Mapping[str, Any], workers: int) -> None:
+    """Whether this machine and the generator can do it. Raises UserError or MissingError with the number that works."""
+    houses = [server.name for server in topology.servers if server.software in KNOWN]
+    endpoints = tuple(Endpoint(name, name, name, neighbours=topology.neighbours(name)) for name in houses)
+    load = Load(endpoints=endpoints, password="", authority="", **asked)  # hosts differ as their addresses will
+    if load.users < workers:
+        raise UserError(f"{load.users} users for {workers} workers: take at most {max(1, load.users)} workers")
+    capacity.check(load, Share(0, workers))
+    if "traffic" in asked and load.users <= _FEW:
+        _check_partners(load, workers)
+    cores = len(os.sched_getaffinity(0))
+    wanted, most = parse_arrivals(load.arrivals).peak(load.seconds), min(workers, cores) * WORKERS_MOST
+    if wanted > most:
+        needed = -(-int(wanted) // WORKERS_MOST)
+        way = f"this machine's {cores} cores write at most {cores * WORKERS_MOST}/s"
+        if needed <= cores:
+            way = f"take --workers {needed} on as many cores, or at most {most}/s"
+        raise UserError(f"{wanted:.0f} messages per second are more than {workers} workers can write ({most}/s): {way}")
+
+
+def _check_partners(load: Load, workers: int) -> None:
+    """Whether each worker's users have somebody to write to; the engine says so only where the lab is up already."""
+    reason = _nobody(load, workers)
+    if reason is None:
+        return
+    for more in range(load.users + 1, load.users + _TRIED):
+        if _nobody(replace(load, users=more), workers) is None:
+            raise UserError(f"{reason}; --users {more} would do")
+    raise UserError(reason)
+
+
+def _nobody(load: Load, workers: int) -> str | None:
+    try:
+        for number in range(workers):
+            parse_traffic(load.traffic).picker(load, Share(number, workers), load.seed)
+    except UserError as error:
+        return str(error)
+    return None

@@ -1,0 +1,69 @@
+"""What the drawings share: sizes, logarithmic axes, points with a tooltip, keys of series."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from lab.load.report.html.vega import Spec
+
+WIDTH, HEIGHT = 660, 200  # pixels of a plot without axes and legend
+#: More points than this get no tooltips: the page would grow by 150 bytes each, and nobody could point at one.
+POINTS = 700
+_STEPS = (1.0, 2.0, 5.0, 10.0)
+
+
+def log_domain(low: float, high: float) -> list[float]:
+    """From a 1, 2 or 5 times a power of ten at or below to one at or above; never empty."""
+    start, stop = _rounded(low, up=False), _rounded(high, up=True)
+    return [start, stop if stop > start else _rounded(start * 1.5, up=True)]
+
+
+def log_ticks(low: float, high: float) -> list[float]:
+    """At 1, 2 and 5 of each power of ten in a domain; at the powers alone where it spans many."""
+    steps = (1, 2, 5) if high / low <= 2000 else (1,)
+    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    values = [float(f"{step}e{power}") for power in powers for step in steps]
+    return [value for value in values if low * 0.9999 <= value <= high * 1.0001]
+
+
+def logarithmic(field: str, title: str, low: float, high: float) -> Spec:
+    """A channel with a logarithmic axis for values from low to high, both above 0."""
+    domain = log_domain(low, high)
+    return {
+        "field": field, "type": "quantitative", "title": title,
+        "scale": {"type": "log", "domain": domain, "nice": False},
+        "axis": {"values": log_ticks(*domain), "format": "~r"},
+    }  # fmt: skip
+
+
+def from_zero(field: str, title: str, high: float) -> Spec:
+    """A channel with an axis from 0, with some room above."""
+    domain = [0, 1.12 * high if high > 0 else 1]
+    return {
+        "field": field, "type": "quantitative", "title": title,
+        "scale": {"domain": domain, "nice": False}, "axis": {"tickCount": 5},
+    }  # fmt: skip
+
+
+def key(names: Sequence[str], values: Mapping[str, Any], default: Any) -> Spec:
+    """A channel by which series are told apart, in this order."""
+    scale = {"type": "ordinal", "domain": list(names), "range": [values.get(name, default) for name in names]}
+    legend = {"symbolType": "stroke", "symbolSize": 250}
+    return {"field": "series", "type": "nominal", "title": None, "sort": None, "scale": scale, "legend": legend}
+
+
+def points(rows: Sequence[Mapping[str, Any]], encoding: Spec) -> list[Spec]:
+    """A layer of points for their tooltips ("tip" of a row); none if they are too many."""
+    if len(rows) > POINTS:
+        return []
+    mark = {"type": "circle", "size": 16, "opacity": 1, "aria": True}
+    return [{"mark": mark, "encoding": {**encoding, "description": {"field": "tip"}}}]
+
+
+def _rounded(value: float, *, up: bool) -> float:
+    power = math.floor(math.log10(value))
+    scaled = value / 10.0**power
+    fits = [step for step in _STEPS if (step >= scaled * 0.9999 if up else step <= scaled * 1.0001)]
+    return float(f"{min(fits) if up else max(fits):g}e{power}")

@@ -1,0 +1,101 @@
+"""The figures beneath a load's drawings, as tables: routes, processes, links, conditions, seconds, what was lost."""
+
+from __future__ import annotations
+
+from lab.load.metrics import rows as tables
+from lab.load.report.html import document as html
+from lab.load.report.html import series
+from lab.load.report.html.story import Story
+
+_MIB = 1 << 20
+_ROUTES = {
+    "route": "route", "sent": "sent", "expected": "expected", "received": "received", "lost": "lost",
+    "bounced": "bounced", "duplicates": "twice", "out_of_order": "out of order", "per_second": "per s",
+    "p50_ms": "p50", "p90_ms": "p90", "p99_ms": "p99", "p99.9_ms": "p99.9", "max_ms": "max",
+    "written_p50_ms": "written p50", "written_p99_ms": "p99",
+}  # fmt: skip
+
+
+def all_of(story: Story) -> list[str]:
+    """In the order of the page, as HTML; tables without a row are left out."""
+    return [_routes(story), _processes(story), _links(story), _conditions(story), *_folded(story)]
+
+
+def _routes(story: Story) -> str:
+    rows = [[row[name] for name in _ROUTES] for row in tables.by_route(story.kept.result)]
+    caption = (
+        "Routes in the steady state; delays in ms from the time when a message was due, then from when it was written"
+    )
+    return html.table(caption, list(_ROUTES.values()), rows)
+
+
+def _processes(story: Story) -> str:
+    result = story.kept.result
+    cores, cost = result.cores(), result.cost()
+    readings = {**result.usage, **story.kept.generators}
+    rows = [
+        [
+            name,
+            f"{cores[name]:.3f}",
+            f"{cost[name]:.3f}" if name in cost else None,
+            f"{max(one.rss for one in readings[name]) / _MIB:.0f}" if readings.get(name) else None,
+        ]
+        for name in (*result.usage, *sorted(set(cores) - set(result.usage)))
+        if name in cores
+    ]
+    return html.table("Processes", ["process", "cores", "CPU s per 1000 messages", "MiB at most"], rows)
+
+
+def _links(story: Story) -> str:
+    result = story.kept.result
+    received = {name: tally.received for name, tally in result.routes.items()}
+    rows = [
+        [name, count, f"{count / result.length / 1000:.1f}" if result.length else None,
+         f"{count / received[name]:.0f}" if received.get(name) else None]
+        for name, count in sorted(result.links.items())
+    ]  # fmt: skip
+    return html.table("Links with a relay", ["link", "bytes", "KB per s", "bytes per message"], rows)
+
+
+def _conditions(story: Story) -> str:
+    rows = [
+        [route, condition, count]
+        for route, tally in sorted(story.kept.result.routes.items())
+        for condition, count in tally.bounced.most_common()
+    ]
+    return html.table("Bounced, by route and condition", ["route", "condition", "messages"], rows)
+
+
+def _folded(story: Story) -> list[str]:
+    missing = [[one.get(name) for name in ("sender", "receiver", "room", "sequence")] for one in story.kept.missing]
+    gone = [[one["user"], one["reason"]] for one in story.kept.gone]
+    return [
+        html.folded("Every interval", _intervals(story)),
+        html.folded(
+            "Messages that never came, up to a hundred",
+            html.table("By number of the user", ["sender", "receiver", "room", "the pair's message"], missing),
+        ),
+        html.folded("People who could not return", html.table("Gone", ["user", "reason"], gone)),
+    ]
+
+
+def _intervals(story: Story) -> str:
+    rows = []
+    for one in series.intervals(story.kept.result):
+        tally, due = one.second.tally, story.intended(one.start, one.end)
+        delays = [1000 * tally.intended.percentile(percent) for percent in series.DELAYS.values()]
+        rows.append(
+            [
+                f"{one.start}–{one.end} s",
+                "warm-up" if one.end <= story.warmup else "drain" if one.start >= story.end else "steady",
+                None if due is None else f"{due / (one.end - one.start):.1f}",
+                f"{tally.sent / one.length:.1f}",
+                f"{tally.received / one.length:.1f}",
+                tally.bounced.total(),
+                *(f"{value:.1f}" if tally.intended.counts else None for value in delays),
+                f"{1000 * one.second.lag.percentile(99):.1f}",
+                one.second.reconnects,
+            ]
+        )
+    head = ["seconds", "phase", "due per s", "sent per s", "received per s", "bounced", *series.DELAYS]
+    return html.table("Delays in ms; times since the start of the load", [*head, "late p99", "reconnects"], rows)

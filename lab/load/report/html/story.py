@@ -1,0 +1,90 @@
+"""What a page tells, read from a load's folder: the job, the result, the plan, and what was really asked for."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lab.load.analysis.verdict import Verdict, verdict
+from lab.load.run_folder import SAMPLES, Kept, read
+from lab.load.workload.arrivals import Arrivals, parse
+from lab.plan import files
+from lab.runner.folders import PLAN
+from lab.topology.spec import Topology
+
+
+@dataclass(frozen=True)
+class Story:
+    """A load that has ended. `topology` is None where the folder has no plan: then no graph is drawn."""
+
+    kept: Kept
+    verdict: Verdict
+    topology: Topology | None
+    asked: Mapping[str, Any]  # fields of lab.load.spec.Load; without defaults if the load never started
+    at: float | None  # EPOCH of time 0, the warm-up's start; None if it never started
+
+    @property
+    def name(self) -> str:
+        """Of the load, as it was asked for."""
+        return self.kept.job.name or str(self.asked.get("traffic", "a load"))
+
+    @property
+    def place(self) -> str:
+        """The topology's name, or that of the lab."""
+        return self.topology.name if self.topology is not None else self.kept.job.lab
+
+    @property
+    def warmup(self) -> float:
+        """Seconds."""
+        return float(self.kept.result.plan.get("warmup", 0.0))
+
+    @property
+    def end(self) -> float:
+        """Seconds from the warm-up's start to the end of what was to be sent."""
+        return self.warmup + float(self.kept.result.plan.get("seconds", 0.0))
+
+    def intended(self, start: float, end: float) -> float | None:
+        """Messages due between two times; None where that does not follow from what is in the folder."""
+        model = self.arrivals
+        if model is None:
+            return None
+        warm = max(0.0, min(end, self.warmup) - start) * model.rate_at(0.0)
+        steady = [max(0.0, min(at, self.end) - self.warmup) for at in (start, end)]
+        return warm + model.expected(*steady)
+
+    @property
+    def arrivals(self) -> Arrivals | None:
+        """None for the closed model, for a replay (its file is elsewhere), and before the start."""
+        text = str(self.asked.get("arrivals", ""))
+        if not text or text.startswith("replay:"):
+            return None
+        model = parse(text)
+        return model if model.open else None
+
+
+def read_story(folder: Path) -> Story:
+    """Read a folder. Raises UserError if it is not a load's, or its load never ended."""
+    kept = read(folder)
+    started = _started(folder / SAMPLES)
+    plan = folder / PLAN
+    return Story(
+        kept,
+        verdict(kept),
+        files.load(plan.read_text(encoding="utf-8")).topology if plan.is_file() else None,
+        started.get("load", kept.job.load),
+        started.get("at"),
+    )
+
+
+def _started(samples: Path) -> dict[str, Any]:
+    """The event of the start; {} if there was none."""
+    if samples.is_file():
+        with samples.open(encoding="utf-8") as lines:
+            for line in lines:
+                if line.startswith('{"event":"started"'):
+                    found: dict[str, Any] = json.loads(line)
+                    return found
+    return {}

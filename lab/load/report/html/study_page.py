@@ -1,0 +1,123 @@
+"""The page of a study, from its folder alone: the table, and each figure drawn against what the graphs are like."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from lab.load.analysis.study import against
+from lab.load.report.html import charts as scatter
+from lab.load.report.html import document as html
+from lab.load.report.html.vega import svg
+from lab.load.report.study import CSV, METRICS, STUDY, Data, how_sure, read, remarks, spread
+from lab.runner.folders import PAGE, write
+
+#: Figures: column of the table, what it is called, its unit, what is to be known of it.
+FIGURES = {
+    "p50_ms": ("Delay, p50", "milliseconds", "Half of the messages were faster."),
+    "p99_ms": ("Delay, p99", "milliseconds", "One message in a hundred was slower."),
+    "failed": ("Lost or bounced", "% of the messages", "What never came, or came back as an error."),
+    "cpu_per_1000": ("Cost", "CPU s per 1000 messages", "Of all servers together, without relays and generator."),
+}
+_BARS = " Bars are the intervals of the table; what would lie on each other stands a little beside its place."
+_HEAD = {
+    "p50_ms": "p50 ms", "p99_ms": "p99 ms", "loss": "lost %", "failed": "lost or bounced %", "per_second": "per s",
+    "cpu_per_1000": "CPU s per 1000", "busiest_share": "busiest server's share", "link_bytes": "bytes a message",
+}  # fmt: skip
+#: Metrics that figures are drawn against.
+DRAWN = ("diameter", "max_degree", "betweenness")
+_PERCENT = ("loss", "failed")
+_LIMITS = (
+    "Intervals hold what varies between runs on this machine, not other machines, versions or settings. A handful of "
+    "topologies shows a relation and proves none. People write along links only: a pair of servers without one is no "
+    "part of any delay. "
+    "Servers and generator share one machine, so more servers are also more work for it."
+)
+
+
+def write_page(folder: Path) -> Path:
+    """Write the page of a study's folder; its path. Raises UserError if it is not one."""
+    path = folder / PAGE
+    write(path, page(read(folder)))
+    return path
+
+
+def page(study: Data) -> str:
+    """The whole file."""
+    rows = study["table"]
+    title = f"Study: {study['asked'].get('load', 'a load')} over topologies"
+    parts = [f"<h1>{html.text(title)}</h1>", _verdict(study), html.terms(study["asked"])]
+    if rows:
+        parts += [_table(rows), *_figures(rows), _correlations(study["correlations"]), _runs(study["runs"])]
+    else:
+        parts.append("<p>Nothing was measured: there is nothing to draw.</p>")
+    parts += [html.files({STUDY: "the table as JSON", CSV: "as CSV"}), f'<p class="quiet">{html.text(_LIMITS)}</p>']
+    return html.document(title, parts)
+
+
+def _verdict(study: Data) -> str:
+    measured, planned = sum(run["measured"] for run in study["runs"]), study["planned"]
+    whole = planned and measured == planned
+    said = remarks(study) if not whole else [f"All {planned} runs were measured.", *remarks(study)]
+    return html.verdict("valid" if whole else "unknown", " ".join(said))
+
+
+def _table(rows: Sequence[Mapping[str, Any]]) -> str:
+    names = [name for name in _HEAD if any(name in row for row in rows)]
+    lines = [
+        [row["topology"], row["software"], row["runs"], row["servers"], row["links"], *(row[name] for name in METRICS)]
+        + [_mean(row, name) for name in names]
+        for row in rows
+    ]
+    metrics = [name.replace("_", " ") for name in METRICS]
+    head = ["topology", "software", "runs", "servers", "links", *metrics, *(_HEAD[name] for name in names)]
+    return html.table(f"Means over the seeds. {how_sure(rows)}".rstrip(), head, lines)
+
+
+def _mean(row: Mapping[str, Any], name: str) -> str | None:
+    if name not in row:
+        return None
+    return spread(row, name, 100 if name in _PERCENT else 1)
+
+
+def _figures(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    found = []
+    for name, (title, unit, caption) in FIGURES.items():
+        shown = [row for row in rows if name in row]
+        if not any(row[name] for row in shown):
+            why = "It was 0 in every run." if shown else "It was not measured."
+            found.append(html.figure(title, why, ""))
+            continue
+        points = {metric: _scaled(against(shown, metric, name), name) for metric in DRAWN}
+        drawing = svg(scatter.against_each(points, unit), name, f"{title}. {caption}")
+        found.append(html.figure(title, caption + _BARS, drawing))
+    return found
+
+
+def _scaled(points: Sequence[Mapping[str, Any]], name: str) -> list[dict[str, Any]]:
+    scale = 100 if name in _PERCENT else 1
+    return [
+        {**one, **{key: one[key] * scale for key in ("y", "low", "high") if one[key] is not None}} for one in points
+    ]
+
+
+def _correlations(found: Mapping[str, Mapping[str, float | None]]) -> str:
+    if not found:
+        return ""
+    names = list(next(iter(found.values()), {}))
+    lines = [
+        [metric.replace("_", " "), *(None if of[name] is None else f"{of[name]:+.2f}" for name in names)]
+        for metric, of in found.items()
+    ]
+    caption = "Rank correlation (Spearman) of the rows above: +1 rises with it, −1 falls"
+    return html.table(caption, ["of the graph", *(_HEAD.get(name, name) for name in names)], lines)
+
+
+def _runs(runs: Sequence[Mapping[str, Any]]) -> str:
+    items = "".join(
+        f'<li><a href="{html.text(run["folder"])}/{PAGE}">{html.text(run["topology"])}, seed {run["seed"]:d}</a>'
+        f"{': the generator was the limit' if run['limited'] else ''}</li>"
+        for run in runs
+    )
+    return f"<h2>Runs</h2><ol>{items}</ol>" if items else ""

@@ -1,0 +1,140 @@
+"""A load's report: tables of routes, of what servers and generators used, of links; then what to think of it.
+
+The last line is the verdict.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from lab.load.analysis.verdict import verdict
+from lab.load.metrics.counters import Tally
+from lab.load.metrics.result import Result, Usage
+from lab.load.run_folder import Kept
+
+#: Routes with a line of their own; of more the slowest.
+LINES = 16
+_MIB = 1 << 20
+Row = Sequence[object]
+
+
+def report(kept: Kept) -> str:
+    """All of it, as text."""
+    parts = [_head(kept)]
+    if kept.measured:
+        parts += [_routes(kept.result), _machines(kept)]
+        if kept.result.links:
+            parts.append(_links(kept.result))
+    parts.append("\n".join([*sentences(kept), str(verdict(kept))]))
+    return "\n\n".join(parts) + "\n"
+
+
+def sentences(kept: Kept) -> list[str]:
+    """What a reader has to know before believing the tables."""
+    result, said = kept.result, []
+    if kept.interrupted:
+        said.append(f"Interrupted: {kept.interrupted}.")
+    if not kept.measured:
+        return [*said, "Nothing was measured: the steady state was not reached, or nothing was received."]
+    total = result.total
+    said.append(
+        f"{result.length:.1f} s of steady state: {total.sent} sent, {total.received} received ({result.rate:.0f}/s), "
+        f"{total.lost} lost, {total.bounced.total()} bounced, {total.duplicates} came twice, "
+        f"{total.out_of_order} out of order."
+    )
+    if total.bounced:
+        said.append("Bounced: " + ", ".join(f"{count} {name}" for name, count in total.bounced.most_common()) + ".")
+    said += [
+        f"What became of {count} on {route} is not known." for route, count in kept.unaccounted.items() if count > 0
+    ]
+    said += [f"{-count} on {route} were counted twice." for route, count in kept.unaccounted.items() if count < 0]
+    if not kept.settled and not kept.unaccounted:
+        said.append("What was lost is not known: not everybody who carried the load has told what came.")
+    if total.both:
+        said.append(f"{total.both} came although they had bounced.")
+    if result.reconnects:
+        said.append(f"{result.reconnects} connections broke and were made again.")
+    if kept.gone:
+        said.append(f"{len(kept.gone)} users could not return, the first: {kept.gone[0]['user']}.")
+    said += [f"The generator was the limit: {reason}." for reason in kept.limits]
+    return [*said, *(f"Note: {remark}." for remark in kept.remarks)]
+
+
+def _head(kept: Kept) -> str:
+    load, plan = kept.job.load, kept.result.plan
+    asked = ", ".join(str(one[name]) for name in ("traffic", "arrivals") if name in (one := {**load, **plan}))
+    users = f"{load['users']} users" if "users" in load else "users as the lab has servers"
+    length = f", {plan['seconds']:g} s after {plan['warmup']:g} s of warm-up" if plan else ""
+    workers = plan.get("workers", kept.job.workers)
+    return f"{kept.job.lab}: {asked}{', ' if asked else ''}{users}{length}, {workers} worker{'s' * (workers != 1)}"
+
+
+def _routes(result: Result) -> str:
+    """Delays in ms from the intended time, and from the time when a message was written."""
+    head = ["route", "sent", "expected", "received", "lost", "bounced", "twice", "per s", "p50", "p95", "p99", "max"]
+    head += ["written p50", "p95", "p99", "max"]
+    slowest = sorted(result.routes, key=lambda name: -result.routes[name].intended.percentile(99))
+    shown = sorted(slowest[:LINES])
+    rows = [_route(name, result.routes[name], result.length) for name in shown]
+    if len(slowest) > LINES:
+        rows.append([f"({len(slowest) - LINES} more)", *[""] * (len(head) - 1)])
+    return table(head, [*rows, _route("all", result.total, result.length)])
+
+
+def _route(name: str, tally: Tally, length: float) -> Row:
+    counts = [tally.sent, tally.expected, tally.received, tally.lost, tally.bounced.total(), tally.duplicates]
+    delays = [
+        f"{1000 * value:.1f}"
+        for histogram in (tally.intended, tally.actual)
+        for value in (*(histogram.percentile(percent) for percent in (50, 95, 99)), histogram.max)
+    ]
+    return [name, *counts, f"{tally.received / length:.0f}" if length else "-", *delays]
+
+
+def _machines(kept: Kept) -> str:
+    result = kept.result
+    cores, cost = result.cores(), result.cost()
+    readings = {**result.usage, **kept.generators}
+    rows = [
+        [name, f"{cores[name]:.2f}", f"{cost[name]:.3f}" if name in cost else "-", _memory(readings.get(name, []))]
+        for name in (*result.usage, *sorted(set(cores) - set(result.usage)))
+        if name in cores
+    ]
+    text = table(["process", "cores", "CPU s per 1000", "memory"], rows)
+    tick = f"{1000 * result.plan['tick']:g} ms"
+    lag = f"p50 {_ms(result, 50)} ms, p99 {_ms(result, 99)} ms"
+    return f"{text}\nsend lag of the generator, which looks at what is due each {tick}: {lag}"
+
+
+def _memory(readings: Sequence[Usage]) -> str:
+    return f"{max(one.rss for one in readings) / _MIB:.0f} MiB" if readings else "-"
+
+
+def _ms(result: Result, percent: float) -> str:
+    return f"{1000 * result.lag.percentile(percent):.1f}"
+
+
+def _links(result: Result) -> str:
+    received = {name: tally.received for name, tally in result.routes.items()}
+    rows = [
+        [
+            name,
+            count,
+            f"{count / result.length / 1000:.1f}",
+            f"{count / received[name]:.0f}" if received.get(name) else "-",
+        ]
+        for name, count in sorted(result.links.items())
+    ]
+    return table(["link", "bytes", "KB per s", "bytes per message"], rows)
+
+
+def table(head: Sequence[str], rows: Sequence[Row]) -> str:
+    """Columns as wide as they must be; figures to the right."""
+    lines = [[str(cell) for cell in row] for row in (head, *rows)]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(head))]
+    return "\n".join(
+        "  ".join(
+            cell.rjust(width) if column else cell.ljust(width) for column, (cell, width) in enumerate(pairs)
+        ).rstrip()
+        for pairs in ([*zip(line, widths, strict=True)] for line in lines)
+    )

@@ -1,0 +1,132 @@
+"""A load's folder: what was asked for, what was told, what came of it. Readable by the owner alone.
+
+load.json       the job (lab.load.job)
+samples.jsonl   every event as it came, while it runs
+result.json     {"version", "outcome": {...}, "result": lab.load.metrics.result, "limits": [...], "remarks": [...]}
+routes.csv      a row for each route of the steady state; intervals.csv a row for each second
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from lab.errors import UserError
+from lab.load.coordinator.coordinator import Outcome
+from lab.load.job import FILE, Job
+from lab.load.metrics.judging import verdict_of_limits
+from lab.load.metrics.machine import machine
+from lab.load.metrics.result import Result, Usage
+from lab.load.metrics.rows import by_route, by_second, to_csv
+from lab.runner.folders import write
+
+SAMPLES, RESULT, ROUTES, INTERVALS = "samples.jsonl", "result.json", "routes.csv", "intervals.csv"
+VERSION = 1
+
+
+class Keeper:
+    """Writes a folder while the load runs; without one it does nothing."""
+
+    def __init__(self, job: Job) -> None:
+        self._folder, self._job = job.folder, job
+        self._samples: IO[str] | None = None
+        self._remarks: list[str] = []
+
+    def __enter__(self) -> Keeper:
+        """The folder must be there. load.json is written unless it is there already."""
+        if self._folder is not None:
+            if not (self._folder / FILE).exists():
+                write(self._folder / FILE, self._job.encode() + "\n")
+            path = self._folder / SAMPLES
+            self._samples = os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._samples is not None:
+            self._samples.close()
+
+    def take(self, line: str, event: dict[str, Any]) -> None:
+        """Keep an event; `line` is it as JSON."""
+        if event["event"] == "note":
+            self._remarks.append(event["text"])
+        if self._samples is not None:
+            self._samples.write(line + "\n")
+            self._samples.flush()
+
+    def finish(self, outcome: Outcome) -> dict[str, Any]:
+        """Write what came of it; the "result" event."""
+        result = outcome.result
+        unaccounted = result.unaccounted()
+        data = {
+            "version": VERSION,
+            "interrupted": outcome.interrupted,
+            "drained": outcome.drained,
+            "settled": outcome.settled and not unaccounted,
+            "unaccounted": unaccounted,
+            "whole": outcome.whole,
+            "missing": list(outcome.missing),
+            "gone": [{"user": user, "reason": reason} for user, reason in outcome.gone],
+            "generators": {name: [list(one) for one in readings] for name, readings in outcome.generators.items()},
+            "limits": list(verdict_of_limits(result)) if result.plan else [],
+            "remarks": self._remarks,
+            "machine": machine(),
+            "result": result.to_json(),
+        }
+        if self._folder is not None:
+            write(self._folder / RESULT, json.dumps(data) + "\n")
+            write(self._folder / ROUTES, to_csv(by_route(result)))
+            write(self._folder / INTERVALS, to_csv(by_second(result)))
+        return {"event": "result", **data}
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A load's folder, read again."""
+
+    folder: Path
+    job: Job
+    result: Result
+    interrupted: str
+    settled: bool
+    unaccounted: dict[str, int]  # receipts by route of which it is not known what became, see Result.unaccounted
+    missing: tuple[dict[str, Any], ...]
+    gone: tuple[dict[str, str], ...]
+    generators: dict[str, list[Usage]]
+    limits: tuple[str, ...]
+    remarks: tuple[str, ...]
+    machine: dict[str, Any]  # see lab.load.metrics.machine
+
+    @property
+    def measured(self) -> bool:
+        """Whether there is something to be judged: the steady state was reached and something was received."""
+        return bool(self.result.length and self.result.total.received)
+
+
+def read(folder: Path) -> Kept:
+    """Read a folder. Raises UserError if it is not a load's, or its load never ended."""
+    try:
+        job = Job.decode((folder / FILE).read_text(encoding="utf-8"))
+        data = json.loads((folder / RESULT).read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise UserError(f"{folder}: not the folder of a load that has ended: it has no {error.filename}") from error
+    except ValueError as error:
+        raise UserError(f"{folder / RESULT}: is damaged: {error}") from error
+    if data.get("version") != VERSION:
+        raise UserError(f"{folder}: of version {data.get('version')!r}; this lab reads version {VERSION}")
+    return Kept(
+        folder,
+        job,
+        Result.from_json(data["result"]),
+        data["interrupted"],
+        data["settled"],
+        data["unaccounted"],
+        tuple(data["missing"]),
+        tuple(data["gone"]),
+        {name: [Usage(*one) for one in readings] for name, readings in data["generators"].items()},
+        tuple(data["limits"]),
+        tuple(data["remarks"]),
+        data.get("machine", {}),
+    )

@@ -1,0 +1,137 @@
+"""What a worker counts while it runs, and hands over as a sample each interval.
+
+A route is a string: "local", "a->b" for a link from server a to b, "room", or the kind of an act that is no message
+("login", "archive", ...), whose delay is the time until its answer. A message belongs to the warm-up or to the steady
+state by the time at which it was due, wherever it is counted: who tells of it knows which.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from lab.load.metrics.counters import Tally
+from lab.load.metrics.histogram import Histogram
+from lab.load.spec import Load, Share
+from lab.load.workload.arrivals import parse
+
+
+class Recorder:
+    """Counts in place. `clock` gives seconds; it must be the one the delays were taken from."""
+
+    def __init__(self, load: Load, share: Share, clock: Callable[[], float] = time.perf_counter) -> None:
+        arrivals = parse(load.arrivals)
+        self._plan = {
+            "traffic": load.traffic,
+            "arrivals": load.arrivals,
+            "workers": share.of,
+            "warmup": load.warmup,
+            "seconds": load.seconds,
+            "tick": load.tick,
+            "expected": arrivals.expected(0.0, load.seconds) if arrivals.open else None,
+        }
+        self._worker, self._clock = share.index, clock
+        self._began = self._end = math.inf  # on the clock
+        self._warmup_length, self._length = load.warmup, load.warmup + load.seconds
+        self._taken = clock()
+        self._cpu = time.process_time()
+        self._clear()
+
+    def _clear(self) -> None:
+        self._steady: defaultdict[str, Tally] = defaultdict(Tally)
+        self._warmup: defaultdict[str, Tally] = defaultdict(Tally)
+        self._lag = Histogram()
+        self._reconnects = 0
+
+    def start(self, at: float | None = None) -> None:
+        """The warm-up begins: `at` on the clock (now) is time 0."""
+        self._began = self._clock() if at is None else at
+        self._end = self._began + self._length
+        self._taken = self._began
+        self._cpu = time.process_time()
+
+    def end(self, at: float | None = None) -> None:
+        """Nothing is written from `at` on the clock (now) on: no later second is one of the steady state."""
+        self._end = min(self._end, self._clock() if at is None else at)
+
+    def sent(self, route: str, warmup: bool, receipts: int = 1) -> None:
+        """A message was written just now that so many should get."""
+        tally = (self._warmup if warmup else self._steady)[route]
+        tally.sent += 1
+        tally.expected += receipts
+
+    def expect(self, route: str, warmup: bool, receipts: int) -> None:
+        """What was written just now, and counted as sent elsewhere, should come to so many on this route."""
+        (self._warmup if warmup else self._steady)[route].expected += receipts
+
+    def received(self, route: str, warmup: bool, delay_intended: int, delay_actual: int) -> None:
+        """A message came just now, so many µs after it was due and after it was written."""
+        tally = (self._warmup if warmup else self._steady)[route]
+        tally.received += 1
+        tally.intended.fresh.append(delay_intended)
+        tally.actual.fresh.append(delay_actual)
+
+    def lost(self, route: str, warmup: bool, count: int = 1) -> None:
+        """Messages never came."""
+        (self._warmup if warmup else self._steady)[route].lost += count
+
+    def bounced(self, route: str, warmup: bool, condition: str, count: int = 1) -> None:
+        """A message came back as an error, its `condition` such as "remote-server-timeout"; so many do not get it."""
+        (self._warmup if warmup else self._steady)[route].bounced[condition] += count
+
+    def duplicate(self, route: str, warmup: bool) -> None:
+        """A message came once more."""
+        (self._warmup if warmup else self._steady)[route].duplicates += 1
+
+    def out_of_order(self, route: str, warmup: bool) -> None:
+        """A message came behind a later one of the same two people."""
+        (self._warmup if warmup else self._steady)[route].out_of_order += 1
+
+    def add(self, routes: Mapping[str, Tally], *, warmup: bool) -> None:
+        """Count all of these as well."""
+        for route, more in routes.items():
+            (self._warmup if warmup else self._steady)[route].add(more)
+
+    def reconnect(self) -> None:
+        """A connection broke and was made again."""
+        self._reconnects += 1
+
+    def sort(self) -> None:
+        """Count the delays that were only written down; to be called now and then while a load runs."""
+        for tally in (*self._steady.values(), *self._warmup.values()):
+            tally.intended.sort()
+            tally.actual.sort()
+
+    def lag(self, seconds: float) -> None:
+        """The engine looked at what is due so much later than it meant to."""
+        self._lag.record(seconds)
+
+    def take(self) -> dict[str, Any]:
+        """What was counted since the last take, as JSON-able data for `lab.load.metrics.result.merge`. About 1 s
+        apart."""
+        now, cpu = self._clock(), time.process_time()
+        began = min(self._began, now)  # not started: all at time 0
+        sample = {
+            "plan": self._plan,
+            "worker": self._worker,
+            "from": max(0.0, self._taken - began) if self._began < math.inf else 0.0,
+            "to": now - began,
+            "judged": self._judged(now),
+            "cpu": cpu - self._cpu,
+            "steady": {route: tally.sample() for route, tally in self._steady.items()},
+            "warmup": {route: tally.sample() for route, tally in self._warmup.items()},
+            "lag": self._lag.flat(),
+            "reconnects": self._reconnects,
+        }
+        self._taken, self._cpu = now, cpu
+        self._clear()
+        return sample
+
+    def _judged(self, now: float) -> float:
+        """Seconds of the steady state since the last take."""
+        if self._began == math.inf:
+            return 0.0
+        return max(0.0, min(now, self._end) - max(self._taken, self._began + self._warmup_length))

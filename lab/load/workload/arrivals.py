@@ -1,0 +1,275 @@
+"""When messages are due: open-loop arrivals, which do not wait for answers, and the closed model, which does.
+
+    constant:1000/s                          evenly spaced; "1000/s" alone means the same
+    poisson:1000/s                           memoryless, as many independent people are
+    ramp:100/s..1000/s,over=30s              grows evenly, then stays
+    step:100/s+100/s,each=10s                100/s for 10 s, 200/s for 10 s, and so on; to=1000/s ends it
+    spike:100/s..1000/s,at=10s,for=2s        a plateau above the ground
+    replay:FILE                              times in seconds, one a line, or the first column of a CSV file
+    closed:think=1s                          each user waits for the delivery, thinks, writes again
+
+A worker may be where that file is not: it is given the times themselves (`replay-times:…`, see `portable`).
+
+`poisson:` goes before ramp, step and spike as well: `poisson:ramp:…`. Rates are per s, min or h.
+
+Rules: evenly spaced arrivals come when the expected count passes a whole number, those of Poisson when it passes
+the sum of exponential gaps. Worker k of n draws the whole process from the same seed and keeps its part, so that the
+workers together send exactly what one would have sent: arrival i is that of worker i mod n where arrivals are spaced
+evenly, of a drawn one with Poisson (a thinned Poisson process is one again). Times are never moved: what is late is
+given late, with the time at which it was due (no coordinated omission).
+
+Limit: a worker draws n times what it sends, about 0.3 µs each.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import zlib
+from base64 import b64decode, b64encode
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import accumulate, count, pairwise, takewhile
+from pathlib import Path
+from random import Random
+
+from lab.errors import UserError
+from lab.load.seeds import chance
+from lab.load.spec import Share
+from lab.load.workload.rates import Rates, constant, ramp, spike, steps
+from lab.topology.units import seconds
+
+FORMS = (
+    "constant:1000/s",
+    "poisson:1000/s",
+    "ramp:100/s..1000/s,over=30s",
+    "step:100/s+100/s,each=10s",
+    "spike:100/s..1000/s,at=10s,for=2s",
+    "replay:FILE",
+    "closed:think=1s",
+)
+#: Times of a replay: they travel to each worker in one line, a few bytes each.
+MOST_TIMES = 1_000_000
+_TIMES = "replay-times"
+_RATE = re.compile(r"([0-9]+(?:\.[0-9]+)?)/(s|min|h)")
+_PER = {"s": 1.0, "min": 60.0, "h": 3600.0}
+
+
+class Schedule:
+    """Hands out the times that have come due, each once, in order."""
+
+    def __init__(self, times: Iterator[float]) -> None:
+        self._times = times
+        self._next = next(times, math.inf)
+
+    def due(self, elapsed: float) -> list[float]:
+        """Intended times up to `elapsed`, in seconds since the start, that were not given before."""
+        found: list[float] = []
+        at = self._next
+        while at <= elapsed:
+            found.append(at)
+            at = next(self._times, math.inf)
+        self._next = at
+        return found
+
+    @property
+    def next(self) -> float:
+        """The earliest time not given yet, infinity if there is none: an engine may sleep until then."""
+        return self._next
+
+
+@dataclass(frozen=True)
+class Arrivals:
+    """What `parse` understood."""
+
+    text: str  # as it was written
+    model: str  # "even", "poisson", "replay", "closed"
+    rates: Rates | None = None  # even and poisson
+    times: tuple[float, ...] = ()  # replay, ascending
+    think: float = 0.0  # closed: seconds between a delivery and the user's next message
+
+    @property
+    def portable(self) -> str:
+        """The same as a text that needs no file: times in whole µs, each from the one before, deflated and base64."""
+        if self.model != "replay":
+            return self.text
+        whole = [round(at * 1e6) for at in self.times]
+        steps = (after - before for before, after in pairwise([0, *whole]))
+        packed = zlib.compress(b" ".join(b"%d" % step for step in steps))
+        return f"{_TIMES}:{b64encode(packed).decode()}"
+
+    @property
+    def shown(self) -> str:
+        """For people: what was written, but of packed times how many there are."""
+        return f"replay:{len(self.times)} times" if self.text.startswith(f"{_TIMES}:") else self.text
+
+    @property
+    def open(self) -> bool:
+        """False for the closed model: its rate follows from the answers."""
+        return self.model != "closed"
+
+    def peak(self, until: float) -> float:
+        """The highest rate per second asked for up to a time (replay: in any one second); 0.0 for the closed model."""
+        if self.rates is not None:
+            return self.rates.peak(until)
+        counts = Counter(int(at) for at in self.times if at <= until)
+        return float(max(counts.values(), default=0))
+
+    def rate_at(self, elapsed: float) -> float:
+        """Messages per second asked for at a time of the steady state; 0.0 for the closed model."""
+        if self.rates is not None:
+            return self.rates.at(elapsed)
+        return float(sum(elapsed <= at < elapsed + 1 for at in self.times))
+
+    def expected(self, start: float, end: float) -> float:
+        """How many messages are asked for between two times of the steady state."""
+        if self.rates is not None:
+            return self.rates.passed(end) - self.rates.passed(start)
+        return float(sum(start <= at < end for at in self.times))
+
+    def schedule(self, seed: int, share: Share, warmup: float = 0.0) -> Schedule:
+        """A worker's part. A ramp, step, spike or replay begins after the warm-up, which has its first rate.
+
+        Raises ValueError for the closed model, which has no times.
+        """
+        if self.model == "closed":
+            raise ValueError("the closed model has no schedule: ask `open` first")
+        if self.rates is None:
+            return Schedule(at + warmup for at in self.times[share.index :: share.of])
+        rates = self.rates.after(warmup)
+        if self.model == "poisson":
+            return Schedule(_poisson(rates, chance(seed, "gaps"), chance(seed, "owners"), share))
+        return Schedule(_even(rates, share))
+
+
+def _even(rates: Rates, share: Share) -> Iterator[float]:
+    return takewhile(math.inf.__gt__, map(rates.inverse(), count(share.index, share.of)))
+
+
+def _poisson(rates: Rates, gaps: Random, owners: Random, share: Share) -> Iterator[float]:
+    passed, inverse = 0.0, rates.inverse()
+    gap, owner, log = gaps.random, owners.random, math.log
+    while True:
+        passed -= log(1.0 - gap())  # an exponential gap of mean 1; random() is never 1.0
+        if int(owner() * share.of) == share.index:
+            if (at := inverse(passed)) == math.inf:
+                return
+            yield at
+
+
+def parse(text: str) -> Arrivals:
+    """Read one of the forms above. Raises UserError with what is wrong and the forms that there are."""
+    kind, colon, rest = text.strip().partition(":")
+    if not colon:
+        kind, rest = "constant", kind
+    try:
+        if kind == "poisson":
+            inner, colon, options = rest.partition(":")
+            rates = _rates(inner, options) if colon else constant(_rate(rest))
+            return Arrivals(text, "poisson", rates)
+        if kind == "replay":
+            return Arrivals(text, "replay", times=_read(Path(rest)))
+        if kind == _TIMES:
+            return Arrivals(text, "replay", times=_unpacked(rest))
+        if kind == "closed":
+            return Arrivals(text, "closed", think=_options(rest, "think")["think"])
+        return Arrivals(text, "even", _rates(kind, rest))
+    except UserError as error:
+        raise UserError(f"arrivals {text!r}: {error}; there are {', '.join(FORMS)}") from error
+
+
+def _rates(kind: str, rest: str) -> Rates:
+    head, _, options = rest.partition(",")
+    readers: dict[str, Callable[[], Rates]] = {
+        "constant": lambda: constant(_rate(rest)),
+        "ramp": lambda: _ramp(*_two(head, ".."), options),
+        "step": lambda: _step(*_two(head, "+"), options),
+        "spike": lambda: _spike(*_two(head, ".."), **_options(options, "at", "for")),
+    }
+    if kind not in readers:
+        raise UserError(f"there is no kind {kind!r}")
+    return readers[kind]()
+
+
+def _ramp(start: float, end: float, options: str) -> Rates:
+    over = _options(options, "over")["over"]
+    if not over or not (start or end):
+        raise UserError("a ramp needs a rate and a time above 0")
+    return ramp(start, end, over=over)
+
+
+def _step(start: float, more: float, options: str) -> Rates:
+    names, _, last = options.partition(",to=")
+    each = _options(names, "each")["each"]
+    if not more or each < 1:
+        raise UserError("a step needs a rate above 0 and each=1s or more")
+    return steps(start, more, each=each, to=_rate(last) if last else None)
+
+
+def _spike(ground: float, top: float, **times: float) -> Rates:
+    if not times["for"] or not (ground or top):
+        raise UserError("a spike needs a rate and a time above 0")
+    return spike(ground, top, at=times["at"], length=times["for"])
+
+
+def _two(text: str, between: str) -> tuple[float, float]:
+    first, found, second = text.partition(between)
+    if not found:
+        raise UserError(f"{text!r} needs two rates with {between!r} between them")
+    return _rate(first, least=0.0), _rate(second, least=0.0)
+
+
+def _rate(text: str, least: float | None = None) -> float:
+    """A rate in messages per second; 0 only where `least` allows it."""
+    found = _RATE.fullmatch(text.strip())
+    if not found:
+        raise UserError(f"{text!r} is no rate such as 1000/s, 30/min or 10/h")
+    value = float(found[1]) / _PER[found[2]]
+    if value <= 0 and least is None:
+        raise UserError("a rate must be above 0")
+    return value
+
+
+def _options(text: str, *names: str) -> dict[str, float]:
+    """Durations by name, all of them required."""
+    given = dict(part.partition("=")[::2] for part in text.split(",") if part)
+    if {*given} != {*names}:
+        raise UserError(f"needs {','.join(f'{name}=…' for name in names)}, each once, and has {text!r}")
+    return {name: seconds(value) for name, value in given.items()}
+
+
+def _unpacked(text: str) -> tuple[float, ...]:
+    """Times as `Arrivals.portable` writes them."""
+    try:
+        steps = zlib.decompress(b64decode(text, validate=True)).split()
+        return tuple(at / 1e6 for at in accumulate(map(int, steps)))
+    except (ValueError, zlib.error) as error:
+        raise UserError(f"these are no packed times: {error}") from error
+
+
+def _read(path: Path) -> tuple[float, ...]:
+    """Times of a file, sorted. A first line that is no number is a heading."""
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"cannot read {str(path)!r}: {error}") from error
+    times = []
+    for number, line in enumerate(lines, 1):
+        first = line.partition(",")[0].strip()
+        if not first:
+            continue
+        try:
+            at = float(first)
+        except ValueError:
+            if number == 1:
+                continue
+            at = math.nan
+        if not 0 <= at < math.inf:
+            raise UserError(f"{path}:{number}: {first!r} is no time in seconds since the start, 0 or more")
+        times.append(at)
+    if not times:
+        raise UserError(f"{str(path)!r} holds no times")
+    if len(times) > MOST_TIMES:
+        raise UserError(f"{str(path)!r} holds {len(times)} times, and at most {MOST_TIMES} are replayed: cut it")
+    return tuple(sorted(times))

@@ -1,0 +1,118 @@
+"""Carrying operations out on a running server, through its folder: alike for both runtimes.
+
+Rules:
+- as root, files are written with the server's own identity (setfsuid(2), for this thread alone): what a server may
+  have put into its folder, a link to somebody else's file say, gets nobody more than the server has;
+- each file is whole or not there: it is written beside its place, under a name of its own, and moved. Several may
+  write the same one at once: the parts of a load each see to the accounts of all;
+- calls go over the server's unix socket; nothing listens on TCP.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ctypes
+import os
+import secrets
+from collections.abc import Iterator, Sequence
+from pathlib import Path, PurePath
+
+from lab.errors import PeerError, TimedOut, UserError
+from lab.runtime.protocol import SERVER_UID
+from lab.servers.software import File, HttpCall, Operation, WriteFiles
+from lab.system.processes import socket_address
+
+CALL_PATIENCE = 30.0  # seconds: an ejabberd makes 1000 accounts in 16 s when asked one by one
+_QUOTED = 500  # bytes of a refusal that are quoted
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+async def carry_out(folder: Path, operations: Sequence[Operation]) -> None:
+    """Carry operations out, in order, on the server whose folder this is.
+
+    Raises PeerError if it refuses, TimedOut if it does not answer, UserError for a path outside its folder.
+    """
+    for operation in operations:
+        if isinstance(operation, WriteFiles):
+            await asyncio.to_thread(write_files, folder, operation.files)
+        else:
+            await post(folder / operation.socket, operation)
+
+
+def write_files(folder: Path, files: Sequence[File]) -> None:
+    """Write files below a server's folder, as the server; folders that are not there are made, 0700."""
+    root = os.open(folder, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)  # the server need not reach it from the top
+    try:
+        with _as_server():
+            for file in files:
+                _write(root, file)
+    finally:
+        os.close(root)
+
+
+def _write(root: int, file: File) -> None:
+    path = PurePath(file.path)
+    if ".." in path.parts or path.is_absolute():
+        raise UserError(f"{file.path}: a server's file must lie in its own folder")
+    for folder in reversed(path.parents[:-1]):
+        with contextlib.suppress(FileExistsError):
+            os.mkdir(folder, 0o700, dir_fd=root)
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    descriptor = os.open(temporary, flags, file.mode, dir_fd=root)
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as out:
+            os.fchmod(descriptor, file.mode)
+            out.write(file.text)
+        os.replace(temporary, path, src_dir_fd=root, dst_dir_fd=root)
+    except BaseException:
+        os.unlink(temporary, dir_fd=root)
+        raise
+
+
+async def post(path: Path, call: HttpCall) -> None:
+    """POST over a unix socket; returns once the server has answered 200. Raises PeerError, TimedOut."""
+    body = call.body.encode()
+    head = (
+        f"POST {call.path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+        f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+    )
+    try:
+        async with asyncio.timeout(CALL_PATIENCE):
+            answer = await _exchange(path, head.encode() + body)
+    except TimeoutError as error:
+        raise TimedOut(f"{call.path}: no answer from the server within {CALL_PATIENCE:.0f} s") from error
+    except OSError as error:
+        raise PeerError(f"{call.path}: the server's socket {path.name} does not answer ({error})") from error
+    status = answer.split(b"\r\n", 1)[0].split(b" ")
+    if len(status) < 2 or status[1] != b"200":
+        raise PeerError(f"{call.path}: the server refuses: {answer[:_QUOTED].decode(errors='replace')}")
+
+
+async def _exchange(path: Path, request: bytes) -> bytes:
+    with socket_address(path) as address:
+        reader, writer = await asyncio.open_unix_connection(address)
+    try:
+        writer.write(request)
+        await writer.drain()
+        return await reader.read(-1)
+    finally:
+        writer.close()
+
+
+@contextlib.contextmanager
+def _as_server() -> Iterator[None]:
+    """As root: this thread's file access is the server's. setfsuid tells no error, so what it did is asked for."""
+    if os.geteuid() != 0:
+        yield
+        return
+    group, user = _libc.setfsgid(SERVER_UID), _libc.setfsuid(SERVER_UID)
+    try:
+        if _libc.setfsuid(-1) != SERVER_UID or _libc.setfsgid(-1) != SERVER_UID:
+            raise PermissionError("this process may not write files as the server's user")
+        yield
+    finally:
+        _libc.setfsuid(user)
+        _libc.setfsgid(group)

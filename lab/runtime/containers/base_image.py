@@ -1,0 +1,99 @@
+"""The Debian base of the lab's images: there already, pulled, or made from the archive that the machine's own apt uses.
+
+A registry is asked once and briefly. Where it does not answer, mmdebstrap makes the same thing in about 12 s; where
+mmdebstrap is not installed, the machine's apt fetches it into a temporary folder (it is one Perl script).
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+from lab.errors import MissingError, TimedOut
+from lab.runtime.containers.engine import OURS, OURS_VALUE, Engine, connect
+from lab.runtime.containers.image_specs import cache
+from lab.runtime.debian.sources import VARIABLE, machine_sources, sources_for
+from lab.runtime.protocol import Progress
+from lab.system.subprocesses import last_lines, run
+
+_PULL_PATIENCE = 15  # seconds without a byte from the engine while it pulls
+_MAKE_PATIENCE = 300  # seconds: 12 on a quick line
+_GRACE = 10.0  # seconds for mmdebstrap to delete what it has unpacked
+
+#: What Debian's own slim images leave out; copyright files stay.
+_SLIM = (
+    "path-exclude=/usr/share/doc/*",
+    "path-include=/usr/share/doc/*/copyright",
+    "path-exclude=/usr/share/locale/*",
+    "path-exclude=/usr/share/man/*",
+    "path-exclude=/usr/share/info/*",
+)
+
+
+async def ensure_base(engine: Engine, suite: str, progress: Progress) -> str:
+    """The tag of a base image of that release, made if there is none. Raises MissingError."""
+    own, public = f"xmpplab/base:{suite}", f"debian:{suite}-slim"
+    for tag in (own, public):
+        if await engine.call(engine.client.api.images, tag):
+            return tag
+    progress(f"getting the base image {public}")
+    if await engine.call(_pull, "debian", f"{suite}-slim"):
+        return public
+    progress(f"no registry answers: making a base image of {suite} from this machine's Debian archive")
+    await make_base(engine, suite, own)
+    return own
+
+
+def _pull(repository: str, tag: str) -> bool:
+    from docker.errors import DockerException
+    from requests.exceptions import RequestException
+
+    client = connect(_PULL_PATIENCE)
+    try:
+        client.images.pull(repository, tag)
+    except (DockerException, RequestException):  # no registry, no right, no answer: there is another way
+        return False
+    finally:
+        client.close()
+    return True
+
+
+async def make_base(engine: Engine, suite: str, tag: str) -> None:
+    """Make a base image under that tag, from the archive; call it while filling the cache. Raises MissingError."""
+    listed = sources_for(suite, machine_sources(), os.environ.get(VARIABLE))
+    with tempfile.TemporaryDirectory(prefix=".base-", dir=cache()) as name:
+        folder = Path(name)
+        archive = folder / "base.tar"
+        options = [f"--dpkgopt={line}" for line in _SLIM]
+        await _run(
+            [await _mmdebstrap(folder), "--variant=apt", "--format=tar", "--quiet", *options, suite, str(archive), "-"],
+            f"could not make a base image of Debian {suite}",
+            given="\n".join(source.text() for source in listed),
+        )
+        repository, _, version = tag.partition(":")
+        changes = ['CMD ["/bin/sh"]', f"LABEL {OURS}={OURS_VALUE}"]
+        api = engine.client.api
+        await engine.call(api.import_image_from_file, str(archive), repository=repository, tag=version, changes=changes)
+
+
+async def _mmdebstrap(folder: Path) -> str:
+    if found := shutil.which("mmdebstrap"):
+        return found
+    remedy = "install it (apt-get install mmdebstrap), or load an image debian:trixie-slim into the engine"
+    await _run(["apt-get", "download", "mmdebstrap"], f"mmdebstrap is not installed: {remedy}", folder=folder)
+    package = next(folder.glob("mmdebstrap_*.deb"))
+    await _run(["dpkg", "-x", str(package), str(folder / "tool")], f"cannot unpack mmdebstrap: {remedy}")
+    return str(folder / "tool/usr/bin/mmdebstrap")
+
+
+async def _run(command: list[str], trouble: str, *, given: str = "", folder: Path | None = None) -> None:
+    try:
+        code, output = await run(command, given=given, folder=folder, within=_MAKE_PATIENCE, grace=_GRACE)
+    except FileNotFoundError as error:
+        raise MissingError(f"{trouble} ({error.filename} is not there)") from error
+    except TimedOut as error:
+        raise MissingError(f"{trouble}: {error}") from error
+    if code:
+        raise MissingError(f"{trouble}: {Path(command[0]).name} said\n{last_lines(output)}")

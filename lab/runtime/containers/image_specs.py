@@ -1,0 +1,87 @@
+"""What each image is made of, as data. The digest of all its inputs is its tag: it is built only when they change.
+
+Pure but for reading the files that ship with the package.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+
+import lab
+from lab import packaged
+from lab.plan.layout import home
+from lab.runtime.debian.sources import VARIABLE
+from lab.servers import software
+
+PYTHON = "3.13"  # of Debian trixie: services and agents run on it
+PYTHON_SUITE = "trixie"
+_PYTHON_PACKAGES = ("python3-minimal", "python3", "libc6")
+_DIGEST = 12  # hex digits: 48 bits tell the few images of a machine apart
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """An image to be built."""
+
+    name: str  # "prosody", "ejabberd", "python"
+    version: str
+    suite: str  # Debian release of the base
+    packages: tuple[str, ...]
+    files: tuple[tuple[str, bytes], ...]  # build context by path: Dockerfile, modules/…
+    archive: str = ""  # another source of packages than the machine's own
+
+    @property
+    def tag(self) -> str:
+        """`xmpplab/prosody:13.0-<digest>`."""
+        digest = hashlib.sha256()
+        for part in (self.suite, *self.packages, self.archive):
+            digest.update(part.encode() + b"\0")
+        for path, content in self.files:
+            digest.update(f"{path}\0{len(content)}\0".encode() + content)
+        return f"xmpplab/{self.name}:{self.version}-{digest.hexdigest()[:_DIGEST]}"
+
+    @property
+    def packages_digest(self) -> str:
+        """Names the set of .deb files that it needs."""
+        return hashlib.sha256("\n".join((self.suite, *self.packages, self.archive)).encode()).hexdigest()[:_DIGEST]
+
+
+def cache() -> Path:
+    """The folder of what images and their mounts are made of; all of it can be had again.
+
+    What is half made there has a name that begins with a dot.
+    """
+    return home() / "cache" / "containers"
+
+
+def server_recipe(name: str, version: str) -> Recipe:
+    """The image of a server software that the lab knows."""
+    kind = software(name)
+    modules = Path(lab.__file__).parent / "servers" / name / "modules"
+    files = [("Dockerfile", _dockerfile(name))]
+    files += [(f"modules/{path.relative_to(modules)}", path.read_bytes()) for path in _sources(modules)]
+    if build := kind.build("", "", "/modules", f"/lab-modules/{name}"):
+        files.append(("modules.sh", (shlex.join(build) + "\n").encode()))
+    return Recipe(name, version, kind.suite(version), kind.packages(version), tuple(files), _archive())
+
+
+def python_recipe() -> Recipe:
+    """The image in which services and agents run."""
+    files = (("Dockerfile", _dockerfile("python")),)
+    return Recipe("python", PYTHON, PYTHON_SUITE, _PYTHON_PACKAGES, files, _archive())
+
+
+def _dockerfile(name: str) -> bytes:
+    return (packaged.folder("images") / name / "Dockerfile").read_bytes()
+
+
+def _sources(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts)
+
+
+def _archive() -> str:
+    return os.environ.get(VARIABLE, "")

@@ -1,0 +1,158 @@
+"""Starting a lab's containers: the services first, servers right behind them.
+
+The engine takes its time for a start (0.5 s alone, and it does little at once), so the servers' containers are not held
+up until their folders are written and names can be asked for: a server waits for that in its own container
+(specs.GATE). An image of the user's own is started last: its command cannot wait, and nothing is known of its shell,
+which must not be there while its folder is being written.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lab.errors import NotReady, PeerError
+from lab.network.control import Control
+from lab.plan.layout import Layout
+from lab.plan.model import Plan
+from lab.runtime.admin import write_files
+from lab.runtime.containers import engine as eng
+from lab.runtime.containers.container_specs import GATE, RESOLV, SERVICES, Spec, server_spec, services_spec
+from lab.runtime.containers.engine import Engine, lone_error
+from lab.runtime.containers.image_specs import python_recipe
+from lab.runtime.containers.prepare import ELSEWHERE, image_of, site
+from lab.runtime.protocol import SERVER_UID, Progress, Written
+from lab.servers.software import File
+
+if TYPE_CHECKING:
+    from docker import DockerClient
+
+_SERVICES_PATIENCE = 60.0  # seconds: 1 on an idle machine
+_POLL = 0.02  # seconds between two tries to reach the services' control socket
+_LOOK = 0.5  # seconds between two looks whether their container still runs
+_EVIDENCE = 12  # last lines quoted of their log
+_RESOLVER = "nameserver {}\noptions timeout:1 attempts:2\n"
+
+
+async def start(engine: Engine, layout: Layout, plan: Plan, written: Written, progress: Progress) -> None:
+    """Return once the services answer and every server has been started. Raises NotReady."""
+    libraries = site(await engine.machine())
+    write_shared(layout, plan)
+    network, client = eng.name(layout), engine.client
+    inside = [server for server in plan.servers if server.spec.software not in ELSEWHERE]
+    ours, others = (
+        [server_spec(layout, plan, one, image_of(one.spec)) for one in inside if (one.spec.custom is None) is known]
+        for known in (True, False)
+    )
+    told = _counter(progress, len(inside))
+
+    def run(spec: Spec) -> None:
+        client.api.start(create(client, spec, network))
+        (_seen_by_services(layout).started / spec.labels[eng.SERVER]).touch()
+        told()
+
+    services = services_spec(layout, plan, python_recipe().tag, libraries)
+    with lone_error():
+        async with asyncio.TaskGroup() as group:
+            names = group.create_task(_start_services(engine, layout, services, network))
+            await asyncio.sleep(0)  # so that the services are the first in the engine's queue
+            group.create_task(engine.each(run, ours))
+            await written
+            await names
+            await asyncio.to_thread(_open_gates, layout, [server.spec.name for server in plan.servers])
+            await engine.each(run, others)
+
+
+def _open_gates(layout: Layout, servers: Sequence[str]) -> None:
+    for name in servers:
+        write_files(layout.server(name), [File(GATE, "")])
+
+
+def create(client: DockerClient, spec: Spec, network: str | None) -> str:
+    """Create a container; its id. Raises PeerError with the engine's words."""
+    from docker.errors import APIError
+
+    try:
+        return str(client.api.create_container(**spec.arguments(client.api, network))["Id"])
+    except APIError as error:
+        raise PeerError(f"the engine does not create {spec.name or spec.image}: {error.explanation}") from error
+
+
+def write_shared(layout: Layout, plan: Plan) -> None:
+    """Write what containers share with the host: the servers' resolver, the services' folder, the people's folder."""
+    resolver = layout.root / RESOLV
+    resolver.write_text(_RESOLVER.format(plan.services))
+    resolver.chmod(0o644)
+    services, started = layout.root / SERVICES, _seen_by_services(layout).started
+    services.mkdir(mode=0o700)
+    started.mkdir(mode=0o700)
+    (services / layout.plan.name).write_bytes(layout.plan.read_bytes())
+    for path in (layout.control, layout.service_log, layout.service, layout.service_lock):
+        path.symlink_to(Path(SERVICES) / path.name)
+    people = layout.root / "people"
+    people.mkdir(mode=0o700, exist_ok=True)
+    if os.geteuid() == 0:
+        for folder in (services, services / layout.plan.name, started, people):
+            os.chown(folder, SERVER_UID, SERVER_UID)
+
+
+def _seen_by_services(layout: Layout) -> Layout:
+    """The lab's folder as its services have it."""
+    return Layout(layout.root / SERVICES)
+
+
+async def _start_services(engine: Engine, layout: Layout, spec: Spec, network: str) -> None:
+    def run() -> str:
+        container = create(engine.client, spec, network)
+        engine.client.api.start(container)
+        return container
+
+    container = await engine.call(run)
+    deadline = time.monotonic() + _SERVICES_PATIENCE
+    look = time.monotonic() + _LOOK
+    while not await _answers(layout):
+        if time.monotonic() > look:
+            state = (await engine.ask(engine.client.api.inspect_container, container))["State"]
+            if not state["Running"]:
+                raise NotReady(f"the lab's services ended with exit code {state['ExitCode']}", log_lines(layout))
+            look = time.monotonic() + _LOOK
+        if time.monotonic() > deadline:
+            raise NotReady(f"the lab's services do not answer after {_SERVICES_PATIENCE:.0f} s", log_lines(layout))
+        await asyncio.sleep(_POLL)
+
+
+async def _answers(layout: Layout) -> bool:
+    try:
+        async with Control(layout.control):
+            return True
+    except PeerError:
+        return False
+
+
+def log_lines(layout: Layout) -> tuple[str, ...]:
+    """The last lines of the services' log."""
+    try:
+        lines = layout.service_log.read_text(errors="replace").splitlines()
+    except FileNotFoundError:
+        return ("its log was never written",)
+    return tuple(lines[-_EVIDENCE:])
+
+
+def _counter(progress: Progress, total: int) -> Callable[[], None]:
+    """Tells how many servers have been started; called from several threads, told in the loop's own."""
+    loop = asyncio.get_running_loop()
+    count = 0
+
+    def one() -> None:
+        nonlocal count
+        count += 1
+        progress(f"{count} of {total} servers started")
+
+    def tell() -> None:
+        loop.call_soon_threadsafe(one)
+
+    return tell

@@ -1,0 +1,81 @@
+"""Ending labs by their label, and finding what is left of labs that nobody has any more."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING, Any
+
+from lab.errors import TimedOut
+from lab.plan.layout import Layout
+from lab.runtime.containers import engine as eng
+from lab.runtime.containers.engine import Engine
+from lab.runtime.containers.inspect import containers
+from lab.system.processes import place
+
+if TYPE_CHECKING:
+    from docker import DockerClient
+
+_PATIENCE = 120.0  # seconds: 50 containers end in 6
+_SETTLE = 0.2  # seconds between two looks: something may still have been on its way into the engine
+
+
+async def end(engine: Engine, layout: Layout) -> None:
+    """Remove containers, then networks of a lab, until there are none. Raises TimedOut with what is left."""
+    deadline = time.monotonic() + _PATIENCE
+    while True:
+        found = await engine.call(containers, engine.client, layout)
+        await engine.each(lambda one: _remove_container(engine.client, one["Id"]), found)
+        networks = await engine.call(_networks, engine.client, eng.of_lab(layout))
+        await engine.each(lambda one: _remove_network(engine.client, one["Id"]), networks)
+        if not found and not networks:
+            return
+        if time.monotonic() > deadline:
+            names = [name for one in found for name in one["Names"]] + [one["Name"] for one in networks]
+            raise TimedOut(f"the engine does not remove everything of the lab {layout.name}", tuple(names))
+        if found:  # look again at once: most often this was all
+            continue
+        await asyncio.sleep(_SETTLE)
+
+
+def leftovers(client: DockerClient) -> dict[str, list[str]]:
+    """Names of containers and networks with a lab's label, by the lab's folder; living labs are among them.
+
+    Of labs that were made where other folders are seen than here nothing is told: nobody can say whether they live.
+    """
+    found: dict[str, list[str]] = {}
+    filters = {"label": [eng.LAB, f"{eng.PLACE}={place()}"]}
+    for one in client.api.containers(all=True, filters=filters):
+        found.setdefault(one["Labels"][eng.LAB], []).append(f"container {one['Names'][0].lstrip('/')}")
+    for one in _networks(client, filters):
+        found.setdefault(one["Labels"][eng.LAB], []).append(f"network {one['Name']}")
+    return found
+
+
+def _networks(client: DockerClient, filters: dict[str, Any]) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = client.api.networks(filters=filters)
+    return found
+
+
+def _remove_container(client: DockerClient, container: str) -> None:
+    from docker.errors import APIError, NotFound
+
+    try:
+        client.api.remove_container(container, force=True, v=True)
+    except NotFound:
+        return
+    except APIError as error:
+        if error.status_code != 409:  # it is being removed already
+            raise
+
+
+def _remove_network(client: DockerClient, network: str) -> None:
+    from docker.errors import APIError, NotFound
+
+    try:
+        client.api.remove_network(network)
+    except NotFound:
+        return
+    except APIError as error:
+        if error.status_code not in (403, 409):  # a container that is on its way out still has an address there
+            raise

@@ -1,0 +1,214 @@
+"""The cache of the runtime `processes`: one tree of unpacked packages for each Debian release, one folder of modules.
+
+    cache/trees/<release>-<architecture>-<digest>/   the tree; the file `stamp` in it says that it is whole
+    cache/modules/<digest>/<software>/               the lab's own server modules, compiled where they must be
+    cache/lock                                       held while something is made
+
+Rules:
+- what is half made has a name that begins with a dot, and is renamed when it is whole: whoever holds the lock may
+  delete every such folder;
+- a tree works only where it was made for, so its stamp holds its path;
+- everything is readable by everybody: as root the servers run as somebody else;
+- with the stamp in place apt is not called at all: no network is needed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import shutil
+from collections.abc import Iterator
+from importlib.resources import files as package_files
+from pathlib import Path
+
+from lab.errors import MissingError
+from lab.plan.layout import home
+from lab.runtime.build_cache import Store
+from lab.runtime.debian import apt as packages
+from lab.runtime.debian import sources as archive
+from lab.runtime.debian.tools import write_tools
+from lab.runtime.protocol import Progress
+from lab.servers import names, software
+from lab.system.subprocesses import run
+
+FORMAT = 1  # of a tree: raise it when trees are made otherwise
+
+VARIABLE = "XMPPLAB_CACHE"
+STAMP = "stamp"
+SPACE = 400 << 20  # bytes: 60 MB downloaded, 170 MB unpacked, and room for both
+
+
+def cache() -> Path:
+    """The folder of everything that can be had again: XMPPLAB_CACHE, or `cache` below `home()`.
+
+    One that is complete may belong to somebody else and be read-only. Without symbolic links: what is unpacked
+    knows its own path, and by another path it would pass for a tree that was moved, and be made again.
+    """
+    chosen = os.environ.get(VARIABLE)
+    return (Path(chosen) if chosen else home() / "cache").resolve()
+
+
+def release_packages(release: str) -> list[str]:
+    """Every package that some software of this release needs: a release has one tree for all."""
+    found: set[str] = set()
+    for name in names():
+        kind = software(name)
+        for version in kind.versions:
+            if kind.suite(version) == release:
+                found.update(kind.packages(version))
+    return sorted(found)
+
+
+def tree_path(release: str, architecture: str) -> Path:
+    """Where the tree of a release lies, whether it is there or not."""
+    text = "\n".join([str(FORMAT), release, *packages.BASE, *release_packages(release)])
+    return cache() / "trees" / f"{release}-{architecture}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
+
+
+def whole_trees(release: str) -> list[Path]:
+    """Complete trees of a release as this version makes them, for any architecture."""
+    return [path for path in sorted((cache() / "trees").glob(tree_path(release, "*").name)) if is_whole(path)]
+
+
+def is_whole(tree: Path) -> bool:
+    """True if a tree is complete, and was made for where it lies."""
+    try:
+        return (tree / STAMP).read_text().strip() == str(tree)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+
+
+async def ensure_tree(release: str, progress: Progress) -> Path:
+    """The tree of a release, made if it is not there. Raises MissingError."""
+    tree = tree_path(release, await packages.architecture())
+    if is_whole(tree):
+        return tree
+    async with store().filling(progress):
+        if not is_whole(tree):  # another process may have made it meanwhile
+            await _make_tree(release, tree, progress)
+    return tree
+
+
+async def ensure_modules(trees: dict[str, Path], progress: Progress) -> Path:
+    """The folder of the lab's modules, by software; compiled with the tree of the software's release if need be.
+
+    `trees` are those of the releases in use; software of other releases is left out.
+    """
+    wanted = _by_software(trees)
+    target = modules_folder(trees)
+    if is_whole(target):
+        return target
+    async with store().filling(progress):
+        if not is_whole(target):
+            await _make_modules(wanted, target, progress)
+    return target
+
+
+def modules_folder(trees: dict[str, Path]) -> Path:
+    """Where the modules of the software of these releases, compiled with these trees, lie."""
+    digest = hashlib.sha256(str(FORMAT).encode())
+    for name, tree in sorted(_by_software(trees).items()):
+        digest.update(f"{name}\0{tree}\0".encode())
+        for path in sorted(_sources(name)):
+            digest.update(path.name.encode() + b"\0" + path.read_bytes())
+    return cache() / "modules" / digest.hexdigest()[:16]
+
+
+def store() -> Store:
+    """The cache as what is filled by one process at a time."""
+    return Store(cache(), ("trees", "modules"))
+
+
+async def _make_tree(release: str, tree: Path, progress: Progress) -> None:
+    _check_space()
+    packages.patchelf()  # said before 60 MB are downloaded
+    with _begun(tree) as begun:
+        sources = archive.sources_for(release, archive.machine_sources(), os.environ.get(archive.VARIABLE))
+        download = begun / "download"
+        found = await packages.download(
+            sources, release_packages(release), download, lambda text: progress(f"{release}: {text}")
+        )
+        unpacked = begun / "tree"
+        await packages.unpack(found, unpacked, progress)
+        await packages.relocate(unpacked, tree, progress)
+        libraries = tree / "usr" / "lib" / packages.triplet(unpacked)
+        write_tools(unpacked, tree, libraries, packages.loader_name(unpacked))
+        readable(unpacked)
+        _finish(unpacked, tree)
+
+
+async def _make_modules(trees: dict[str, Path], target: Path, progress: Progress) -> None:
+    with _begun(target) as begun:
+        whole = begun / "modules"
+        whole.mkdir()
+        for name, tree in trees.items():
+            source = begun / "source" / name
+            source.mkdir(parents=True)
+            for path in _sources(name):
+                (source / path.name).write_bytes(path.read_bytes())
+            command = software(name).build(str(tree), packages.triplet(tree), str(source), str(whole / name))
+            if command is None:
+                shutil.copytree(source, whole / name)
+                continue
+            (whole / name).mkdir()
+            progress(f"compiling the lab's modules for {name}")
+            code, output = await run(command, {"HOME": str(begun)})
+            if code:
+                raise MissingError(f"the lab's modules for {name} cannot be compiled:\n{output}")
+        readable(whole)
+        _finish(whole, target)
+
+
+@contextlib.contextmanager
+def _begun(target: Path) -> Iterator[Path]:
+    target.parent.mkdir(exist_ok=True)
+    target.parent.chmod(0o755)
+    begun = target.with_name(f".{target.name}")
+    begun.mkdir()
+    try:
+        yield begun
+    finally:
+        shutil.rmtree(begun)
+
+
+def _finish(made: Path, target: Path) -> None:
+    """Stamp it and give it its name; what lies there without a stamp is no use to anybody."""
+    (made / STAMP).write_text(f"{target}\n")
+    (made / STAMP).chmod(0o644)
+    if target.exists():
+        shutil.rmtree(target)
+    made.rename(target)
+
+
+def readable(root: Path) -> None:
+    """Let everybody read a folder and all in it, whatever the umask was; nobody else may write."""
+    for folder, _, files in os.walk(root):
+        os.chmod(folder, 0o755)  # noqa: PTH101, S103 - Debian's packages: no secrets
+        for name in files:
+            path = Path(folder, name)
+            if not path.is_symlink():
+                path.chmod(0o755 if path.stat().st_mode & 0o100 else 0o644)
+
+
+def _sources(name: str) -> list[Path]:
+    """Files of the lab's modules for a software."""
+    folder = Path(str(package_files("lab.servers") / name / "modules"))
+    return [path for path in folder.iterdir() if path.is_file()] if folder.is_dir() else []
+
+
+def _by_software(trees: dict[str, Path]) -> dict[str, Path]:
+    return {name: trees[suite] for name in names() if (suite := _suite(name)) in trees}
+
+
+def _suite(name: str) -> str:
+    kind = software(name)
+    return kind.suite(kind.versions[0])
+
+
+def _check_space() -> None:
+    free = shutil.disk_usage(cache()).free
+    if free < SPACE:
+        raise MissingError(
+            f"{cache()} has {free >> 20} MB left and the servers need {SPACE >> 20}: make room, or set XMPPLAB_HOME"
+        )

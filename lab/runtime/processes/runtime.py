@@ -1,0 +1,202 @@
+"""The runtime `processes`: servers as plain processes on loopback addresses; no root, no engine, nothing installed.
+
+The lab's service (`python -m lab.network.service`) is the parent of the servers and outlives us; it inherits the
+socket that claims the lab's addresses. With `owned` it also inherits one end of a pipe whose other end only we
+hold: when we end, however that happens, it reads the end of the file, ends the lab and deletes the folder.
+
+The service is asked over its control socket; when it is gone, what carries the lab's mark is ended without it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from lab.errors import LabError, MissingError, TimedOut, UserError
+from lab.network.children import PATH
+from lab.network.control import Control
+from lab.plan.layout import Layout
+from lab.plan.model import Ground, Plan
+from lab.runtime.admin import carry_out
+from lab.runtime.agent_process import spawn_agent
+from lab.runtime.debian import apt as packages
+from lab.runtime.debian import tools, trees
+from lab.runtime.processes import loopback as claims
+from lab.runtime.processes import supervisor as service
+from lab.runtime.protocol import AGENT, Claim, Finding, Pipes, Progress, ServerState, Written
+from lab.servers import software
+from lab.servers.software import Operation
+from lab.system.proc import Identity, command, die_with_parent, end_marked
+from lab.system.processes import MARK, SERVER_UID, service_alive
+from lab.topology.spec import Server
+
+STOP_PATIENCE = 10.0  # seconds for an orderly end: the service gives its servers 3, then kills them
+_POLL = 0.02  # seconds
+
+
+class Processes:
+    """Carries plans out with plain processes."""
+
+    name = "processes"
+
+    def findings(self) -> list[Finding]:
+        """Whether this runtime can work on this machine, and what to do where it cannot."""
+        from lab.runtime.processes.doctor import process_findings
+
+        return process_findings()
+
+    async def prepare(self, servers: Sequence[Server], progress: Progress) -> None:
+        """Make sure that trees and modules for these servers are in the cache. Raises MissingError."""
+        releases = _releases(servers)
+        if not releases:
+            return
+        made = {release: await trees.ensure_tree(release, progress) for release in releases}
+        await trees.ensure_modules(made, progress)
+        _check_reachable(next(iter(made.values())))
+
+    async def claim(self, layout: Layout, servers: Sequence[Server], *, owned: bool = False) -> Claim:
+        """Take a 127.S.0.0/16, which ends with us unless a service gets it. Raises MissingError if there is none."""
+        network, holder = claims.claim_network(len(servers))
+        return Claim(network, (holder.fileno(),), holder.close)
+
+    async def ground(self, layout: Layout, servers: Sequence[Server], claim: Claim) -> Ground:
+        """Programs lie in the cache's trees. Raises MissingError where they do not."""
+        made = {release: trees.tree_path(release, await packages.architecture()) for release in _releases(servers)}
+        return Ground(
+            runtime=self.name,
+            network=claim.network,
+            folders=str(layout.root / "servers" / "{server}"),
+            prefixes=tuple(sorted(_prefixes(servers, made).items())),
+            modules=str(trees.modules_folder(made) / "{software}"),
+            libraries=packages.triplet(next(iter(made.values()))) if made else "",
+        )
+
+    async def start(
+        self, layout: Layout, plan: Plan, claim: Claim, *, written: Written, owned: bool, progress: Progress
+    ) -> None:
+        """Start the service, which starts every server; returns once each has been started."""
+        await written
+        await service.start(layout, claim.descriptors, owned=owned)
+
+    async def states(self, layout: Layout, plan: Plan, *, pids: bool = False) -> dict[str, ServerState]:
+        """Each server's process, by name. Raises PeerError if the lab's service is gone."""
+        status = await self.status(layout)
+        return {name: ServerState(**state) for name, state in status["servers"].items()}
+
+    async def status(self, layout: Layout) -> dict[str, Any]:
+        """What the service tells of servers, relays and names."""
+        async with Control(layout.control) as control:
+            return await control.call("status")
+
+    async def operate(self, layout: Layout, plan: Plan, server: str, operations: Sequence[Operation]) -> None:
+        """Carry operations out on a running server. Raises PeerError if it refuses."""
+        await carry_out(layout.server(server), operations)
+
+    async def agent(
+        self,
+        layout: Layout,
+        plan: Plan,
+        argv: Sequence[str] | None = None,
+        *,
+        server: str | None = None,
+        module: str = AGENT,
+    ) -> Pipes:
+        """Start an agent as a child process: it ends with us, or when `close` has been awaited.
+
+        It can listen at any loopback address and reads what we can read: no `server` makes a difference.
+        """
+        words = list(argv) if argv else [sys.executable, "-m", module]
+        return await spawn_agent(words, {MARK: str(layout.root)})
+
+    async def execute(self, layout: Layout, plan: Plan, server: str, argv: Sequence[str]) -> int:
+        """Run a command in the server's folder, as the server's user, with this terminal; its exit code.
+
+        The administration tools of the server's own packages come first in its PATH (`prosodyctl`).
+        """
+        uid = SERVER_UID if os.geteuid() == 0 else None
+        environment = _exec_environment(layout, plan, server)
+        try:
+            process = await asyncio.create_subprocess_exec(
+                *argv,
+                cwd=layout.server(server),
+                env=environment,
+                user=uid,
+                group=uid,
+                extra_groups=None if uid is None else [],
+                preexec_fn=die_with_parent(),
+            )
+        except FileNotFoundError as error:
+            raise UserError(f"{argv[0]}: not found beside {server} (PATH is {environment['PATH']})") from error
+        return await process.wait()
+
+    async def stop(self, layout: Layout) -> None:
+        """End the service and every process of the lab. Raises TimedOut with what lives on."""
+        if service_alive(layout):
+            with contextlib.suppress(LabError):  # it may be ending, or hang: then what carries the mark is killed
+                async with Control(layout.control) as control:
+                    await control.call("shutdown")
+                await _gone(layout)
+        if left := await end_marked(layout.root):
+            raise TimedOut(
+                f"processes of the lab {layout.name} cannot be ended", tuple(f"{pid} {command(pid)}" for pid in left)
+            )
+        await _gone(layout)  # a process that ends forgets its mark a moment before it closes its files
+        service.let_go(layout)
+
+    async def services(self, layout: Layout) -> int | None:
+        """The lab's service, whose children the servers are."""
+        found = Identity.from_json(json.loads(layout.service.read_text())) if layout.service.is_file() else None
+        return found.pid if found is not None and found.alive else None
+
+    def alive(self, layout: Layout) -> bool:
+        """True while the lab's service lives."""
+        return service_alive(layout)
+
+
+async def _gone(layout: Layout) -> None:
+    deadline = time.monotonic() + STOP_PATIENCE
+    while service_alive(layout):
+        if time.monotonic() > deadline:
+            raise TimedOut(f"the service of {layout.name} does not end")
+        await asyncio.sleep(_POLL)
+
+
+def _releases(servers: Sequence[Server]) -> list[str]:
+    """Debian releases that these servers come from, each once."""
+    return sorted({suite for one in servers if (suite := software(one.software).suite(one.version))})
+
+
+def _prefixes(servers: Sequence[Server], made: dict[str, Path]) -> dict[str, str]:
+    found = {}
+    for one in servers:
+        if suite := software(one.software).suite(one.version):
+            found[f"{one.software}@{one.version}"] = str(made[suite])
+    return found
+
+
+def _exec_environment(layout: Layout, plan: Plan, server: str) -> dict[str, str]:
+    spec, folder = plan.server(server).spec, layout.server(server)
+    prefix = dict(plan.ground.prefixes).get(f"{spec.software}@{spec.version}")
+    path = f"{prefix}/{tools.FOLDER}:{PATH}" if prefix else PATH
+    kept = {name: os.environ[name] for name in ("TERM", "LANG", "COLUMNS", "LINES") if name in os.environ}
+    own = dict(plan.server(server).environment)
+    return {**kept, **own, "PATH": path, "HOME": str(folder), MARK: str(layout.root)}
+
+
+def _check_reachable(tree: Path) -> None:
+    """As root, servers run as somebody else: everybody must be able to walk to their programs and folders."""
+    if os.geteuid() != 0:
+        return
+    for folder in tree.parents:
+        if not folder.stat().st_mode & 0o001:
+            raise MissingError(
+                f"{folder} may only be entered by its owner, and servers started by root run as user {SERVER_UID}: "
+                f"`chmod o+x {folder}`, or set XMPPLAB_HOME to a folder that everybody may enter"
+            )

@@ -1,0 +1,131 @@
+"""A lab's own record (lab.json) and its lock.
+
+Whoever changes a lab holds its lock (flock, so that it ends with its holder, SIGKILL included). A lab in the
+phase `starting` or `stopping` whose lock is free has lost the one who was at it: it is a leftover.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import time
+from collections.abc import AsyncIterator
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from lab.errors import TimedOut, UserError
+from lab.network.labfolder import try_lock
+from lab.plan.layout import NAME, Layout, home
+from lab.system.files import write_private
+from lab.system.proc import Identity
+
+FORMAT = 1  # of lab.json
+
+STARTING = "starting"
+READY = "ready"
+STOPPING = "stopping"
+
+_LOCK_POLL = 0.05  # seconds between two tries for a lock that somebody else holds
+LOCK_PATIENCE = 60.0  # seconds: longer than a lab of 50 servers takes to come up or to end
+
+
+@dataclass(frozen=True)
+class Record:
+    """What lab.json says. `owner` is the process that started the lab, and with `owned` ends it by ending."""
+
+    name: str
+    topology: str
+    runtime: str
+    phase: str
+    owned: bool
+    owner: Identity
+    made: float  # seconds since the epoch
+    ready: float | None = None
+    unknown: tuple[tuple[str, str], ...] = field(default=())  # edges that nothing of the lab's could probe
+
+    def at(self, phase: str, **values: Any) -> Record:
+        """The record in another phase."""
+        return replace(self, phase=phase, **values)
+
+    def write(self, layout: Layout) -> None:
+        """Write lab.json, whole or not at all."""
+        write_private(layout.state, json.dumps({"format": FORMAT, **asdict(self)}, indent=1) + "\n")
+
+    @classmethod
+    def read(cls, layout: Layout) -> Record | None:
+        """The record of a lab; None if there is none, or one that this version cannot read."""
+        try:
+            data = json.loads(layout.state.read_text())
+            if data.pop("format") != FORMAT:
+                return None
+            data["owner"] = Identity.from_json(data["owner"])
+            data["unknown"] = tuple((a, b) for a, b in data["unknown"])
+            return cls(**data)
+        except (FileNotFoundError, ValueError, KeyError, TypeError):
+            return None
+
+
+def layouts() -> list[Layout]:
+    """Every lab folder below `home()`, by name; among them may be leftovers."""
+    folder = home() / "labs"
+    if not folder.is_dir():
+        return []
+    found = sorted(path for path in folder.iterdir() if NAME.fullmatch(path.name))
+    return [Layout(path) for path in found if path.is_dir() and not path.is_symlink()]
+
+
+@contextlib.asynccontextmanager
+async def locked(layout: Layout, *, patience: float = LOCK_PATIENCE, make: bool = False) -> AsyncIterator[None]:
+    """Hold a lab's lock. With `make` its folder is made. Raises TimedOut, FileNotFoundError without a folder."""
+    deadline = time.monotonic() + patience
+    while True:
+        if make:
+            make_root(layout)
+        try:
+            descriptor = try_lock(layout)
+        except FileNotFoundError:
+            if not make:
+                raise
+            continue
+        if descriptor is not None:
+            break
+        if time.monotonic() > deadline:
+            raise TimedOut(f"the lab {layout.name} is being changed by another process", _holder(layout))
+        await asyncio.sleep(_LOCK_POLL)
+    try:
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def make_root(layout: Layout) -> None:
+    """Make the lab's folder. As root the servers, who run as somebody else, may walk through it to their own.
+
+    Raises UserError where it cannot be made.
+    """
+    make_home()
+    for folder in (layout.root.parent, layout.root):
+        _make_folder(folder)
+
+
+def make_home() -> None:
+    """Make the folder of all labs and caches. Raises UserError where it cannot be made."""
+    _make_folder(home())
+
+
+def _make_folder(folder: Path) -> None:
+    if folder.is_dir():
+        return
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        folder.chmod(0o711 if os.geteuid() == 0 else 0o700)  # whatever the umask says
+    except OSError as error:
+        raise UserError(f"{folder} cannot be made ({error.strerror}): set XMPPLAB_HOME to a folder of yours") from error
+
+
+def _holder(layout: Layout) -> tuple[str, ...]:
+    record = Record.read(layout)
+    return (f"process {record.owner.pid}, phase {record.phase}",) if record else ()

@@ -1,0 +1,73 @@
+"""Other programs, run to their end. They end with us, however that happens, and when the waiting task is cancelled."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+from collections.abc import Sequence
+from pathlib import Path
+
+from lab.errors import TimedOut
+from lab.system.proc import die_with_parent
+
+_EVIDENCE = 8  # last lines quoted of one that does not end
+
+
+async def run(
+    argv: Sequence[str],
+    environment: dict[str, str] | None = None,
+    *,
+    given: str = "",
+    folder: Path | None = None,
+    within: float | None = None,
+    grace: float = 0.0,
+) -> tuple[int, str]:
+    """Run a command; its exit code and all that it wrote. `given` is its standard input, `folder` where it runs.
+
+    It is killed if it has to end early; one that would leave something behind gets SIGTERM first, and `grace` seconds.
+    Raises FileNotFoundError, and TimedOut after `within` seconds.
+    """
+    process = await asyncio.create_subprocess_exec(
+        *argv,
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+        cwd=folder,
+        env={**os.environ, "LC_ALL": "C.UTF-8", "PATH": search_path(), **(environment or {})},
+        preexec_fn=die_with_parent(signal.SIGTERM if grace else signal.SIGKILL),
+        start_new_session=bool(grace),  # one that cleans up may do so by a signal to its whole group: ours
+    )
+    try:
+        async with asyncio.timeout(within):
+            output, _ = await process.communicate(given.encode())
+    except BaseException as error:
+        await _end(process, grace)
+        if isinstance(error, TimeoutError):
+            raise TimedOut(f"{Path(argv[0]).name} did not end within {within:g} s") from None
+        raise
+    assert process.returncode is not None
+    return process.returncode, output.decode(errors="replace")
+
+
+async def _end(process: asyncio.subprocess.Process, grace: float) -> None:
+    if process.returncode is not None:
+        return
+    if grace:
+        process.terminate()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(process.wait(), grace)
+            return
+    process.kill()
+    await process.wait()
+
+
+def search_path() -> str:
+    """PATH, and where an ordinary user's does not lead though tools lie there."""
+    return os.environ.get("PATH", "") + ":/usr/sbin:/usr/bin:/sbin:/bin"
+
+
+def last_lines(output: str) -> str:
+    """The end of what a command wrote, as it is quoted in an error."""
+    return "\n".join(f"  | {line}" for line in output.splitlines()[-_EVIDENCE:])
