@@ -12,8 +12,9 @@ from house.tree import ROOT, Import, imports, python_files
 
 #: Each may import only what stands above it, and itself. `packaged` finds shipped files: it knows nobody.
 ORDER = (
-    "errors", "exit_codes", "packaged", "history", "topology", "servers", "plan", "checks", "system", "network", "clients",
-    "runtime", "lifecycle", "federation", "faults", "runner", "report", "judged", "load", "locust", "testing", "cli",
+    "errors", "exit_codes", "packaged", "declarations", "history", "topology", "servers", "plan", "metrics", "checks",
+    "system", "network", "clients", "runtime", "lifecycle", "federation", "faults", "runner", "report", "judged",
+    "load", "locust", "testing", "cli",
 )  # fmt: skip
 
 #: Where a package may be imported; nowhere else.
