@@ -46,3 +46,10 @@ class NotReady(TimedOut):
 
 class NotApplicable(LabError):
     """The topology cannot give the role that was asked for."""
+
+
+def describe(error: BaseException) -> str:
+    """What an error says: the message of one of the lab's own; with its type in front for any other."""
+    if isinstance(error, LabError):
+        return str(error)
+    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__

@@ -7,13 +7,13 @@ the run. What happens goes into the history as events of lab.history.events; not
 from __future__ import annotations
 
 import secrets
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from itertools import count
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar
 
-from lab.errors import LabError, NotApplicable, PeerError, UserError
+from lab.errors import LabError, NotApplicable, PeerError, UserError, describe
 from lab.federation.dispatch import Dispatch
 from lab.federation.messages import Message
 from lab.federation.names import claim_name
@@ -21,7 +21,7 @@ from lab.federation.outcomes import Delivers
 from lab.federation.people import Device, Person
 from lab.federation.rooms import Room
 from lab.federation.servers import LinkHandle, ServerHandle
-from lab.history.events import Disconnected, NotSent, Sent
+from lab.history.events import Disconnected, FaultApplied, FaultHealed, FieldValue, NotSent, Sent
 
 if TYPE_CHECKING:
     from lab.clients.remote import Agent
@@ -35,14 +35,32 @@ T_co = TypeVar("T_co", covariant=True)
 
 
 class Fault(Protocol[T_co]):
-    """A fault is a value: `apply` brings it about and returns what a script may ask of it, `heal` ends it."""
+    """A fault is a value: `apply` brings it about and returns what a script may ask of it, `heal` ends it.
+
+    A fault that holds servers, a name or fields is best a frozen dataclass. What it is goes into the history.
+    """
+
+    @property
+    def name(self) -> str:
+        """What the fault is called, such as "partition"."""
+        ...
+
+    @property
+    def servers(self) -> Sequence[ServerHandle]:
+        """The servers it acts on."""
+        ...
+
+    @property
+    def fields(self) -> Mapping[str, FieldValue]:
+        """What else describes it, by name: plain data for the history."""
+        ...
 
     async def apply(self, federation: Federation) -> T_co:
-        """Bring it about; true once this returns."""
+        """Apply it. It acts once this returns."""
         ...
 
     async def heal(self, federation: Federation) -> None:
-        """End it; true once this returns."""
+        """End it. It acts no longer once this returns. Called also where `apply` failed halfway, or was cancelled."""
         ...
 
 
@@ -62,6 +80,7 @@ class Federation:
         self._dispatch = Dispatch(self)
         self._tag = secrets.token_hex(3)  # message ids of two runs in one lab never meet
         self._numbers = count(1)
+        self._injections = count(1)
         # Markers carry this text unencrypted: a search that does not find it where it must stand searched nothing.
         self.control = f"control-{secrets.token_hex(12)}"
 
@@ -207,11 +226,53 @@ class Federation:
 
     @asynccontextmanager
     async def inject(self, fault: Fault[T_co]) -> AsyncIterator[T_co]:
-        """Apply a fault for the length of an `async with` block; it is healed however the block ends."""
+        """Apply a fault for the length of an `async with` block; the block gets what the fault's `apply` returns.
+
+        It is healed however the block ends, also where it could not be applied. Both are recorded, as FaultApplied and
+        FaultHealed. Raises what `apply` raises, or `heal` after a block without an error; an error of `heal` after
+        another error becomes a note of that one.
+        """
+        number = next(self._injections)
         try:
-            yield await fault.apply(self)
+            yield await self._apply(fault, number)
+        except BaseException as error:
+            try:
+                await self._heal(fault, number)
+            except Exception as second:  # noqa: BLE001 - the first error is the one to look at; the history has both
+                error.add_note(f"{fault.name} could not be healed either: {describe(second)}")
+            raise
+        await self._heal(fault, number)
+
+    async def _apply(self, fault: Fault[T_co], number: int) -> T_co:
+        began, failure = self.history.now(), ""
+        try:
+            return await fault.apply(self)
+        except BaseException as error:
+            failure = describe(error)
+            raise
         finally:
+            self.history.record(
+                FaultApplied(
+                    at=self.history.now(),
+                    number=number,
+                    fault=fault.name,
+                    began=began,
+                    servers=tuple(server.name for server in fault.servers),
+                    fields=tuple(fault.fields.items()),
+                    error=failure,
+                )
+            )
+
+    async def _heal(self, fault: Fault[Any], number: int) -> None:
+        began, failure = self.history.now(), ""
+        try:
             await fault.heal(self)
+        except BaseException as error:
+            failure = describe(error)
+            raise
+        finally:
+            at = self.history.now()
+            self.history.record(FaultHealed(at=at, number=number, fault=fault.name, began=began, error=failure))
 
     async def settle(self) -> None:
         """Send a marker on every route that was used and wait for it: what is missing behind it is lost."""

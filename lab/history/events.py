@@ -12,6 +12,9 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, fields
 from typing import Any, ClassVar
 
+# What describes a fault, as JSON has it.
+FieldValue = str | int | float | bool | None
+
 
 @dataclass(frozen=True, kw_only=True)
 class Event:
@@ -223,6 +226,30 @@ class RouteSettled(Event):
 
 
 @dataclass(frozen=True, kw_only=True)
+class FaultApplied(Event):
+    """A fault was applied to the running network, or could not be: then `error` says why."""
+
+    kind = "fault-applied"
+    number: int  # of the injection in this run, from 1; its `fault-healed` has the same
+    fault: str  # its name, "partition"
+    began: float  # seconds since the epoch, when applying began; `at` is when it ended
+    servers: tuple[str, ...] = ()  # names of the servers it acts on
+    fields: tuple[tuple[str, FieldValue], ...] = ()  # what else describes it
+    error: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FaultHealed(Event):
+    """A fault was healed, or could not be: then `error` says why, and what follows happened under the fault."""
+
+    kind = "fault-healed"
+    number: int
+    fault: str
+    began: float  # seconds since the epoch, when healing began; `at` is when it ended
+    error: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Note(Event):
     """Something worth knowing that no check judges."""
 
@@ -235,7 +262,8 @@ KINDS: dict[str, type[Event]] = {
     event.kind: event
     for event in (
         RunStarted, RunEnded, Connected, Disconnected, Sent, NotSent, Delivered, Bounced, Decrypted, NotDecrypted,
-        ServerSaw, Searched, CanaryFound, Step, Expectation, RouteSettled, Note,
+        ServerSaw, Searched, CanaryFound, Step, Expectation, RouteSettled, FaultApplied,
+        FaultHealed, Note,
     )
 }  # fmt: skip
 
