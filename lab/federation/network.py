@@ -230,7 +230,7 @@ class Federation:
 
         It is healed however the block ends, also where it could not be applied. Both are recorded, as FaultApplied and
         FaultHealed. Raises what `apply` raises, or `heal` after a block without an error; an error of `heal` after
-        another error becomes a note of that one.
+        another error becomes a note of that one, if it is a LabError.
         """
         number = next(self._injections)
         try:
@@ -238,7 +238,7 @@ class Federation:
         except BaseException as error:
             try:
                 await self._heal(fault, number)
-            except Exception as second:  # noqa: BLE001 - the first error is the one to look at; the history has both
+            except LabError as second:  # the first error is the one to look at; the history has both
                 error.add_note(f"{fault.name} could not be healed either: {describe(second)}")
             raise
         await self._heal(fault, number)
