@@ -8,7 +8,7 @@ from pathlib import Path
 from lab.federation import Federation
 from lab.lifecycle.lab import Lab
 from lab.plan.layout import LOG, OUTPUT
-from lab.report import conclude
+from lab.report.folder import conclude
 from lab.runner.run import SCENARIO_DEADLINE, RunResult, run
 from lab.runner.scenarios import ScenarioInfo
 

@@ -15,7 +15,7 @@ RunArgument = Annotated[
 
 def check(run: RunArgument = None) -> None:
     """Judge a run again, from its folder alone. Writes its verdict and ends with its exit code."""
-    from lab.report import conclude
+    from lab.report.folder import conclude
     from lab.runner import folders
 
     folder = folders.find(run)

@@ -10,9 +10,6 @@ import typer
 from lab.cli.options import TopologyArgument
 from lab.errors import UserError
 
-# What a file's name says about the drawing wanted.
-_SUFFIXES = {".svg": "svg", ".dot": "dot", ".gv": "dot", ".mmd": "mermaid", ".mermaid": "mermaid", ".txt": "terminal"}
-
 
 def graph(
     topology: TopologyArgument,
@@ -31,13 +28,13 @@ def graph(
 
     Without an option it is drawn for the terminal.
     """
-    from lab.report.graph import DRAWINGS
+    from lab.report.graph import GRAPH_FORMATS
     from lab.topology.files import load
 
     asked = [name for name, wanted in (("mermaid", mermaid), ("dot", dot), ("svg", svg)) if wanted]
     if len(asked) > 1:
         raise UserError(f"--{asked[0]} and --{asked[1]} are two drawings: ask for one")
-    text = DRAWINGS[asked[0] if asked else _by_suffix(output)](load(topology))
+    text = GRAPH_FORMATS[asked[0] if asked else _by_suffix(output)].draw(load(topology))
     if output is None:
         typer.echo(text, nl=False)
         return
@@ -48,10 +45,15 @@ def graph(
 
 
 def _by_suffix(output: Path | None) -> str:
-    """The drawing that a file's name asks for. Raises UserError where it asks for one that there is not."""
+    """The format that the suffix of a file's name asks for. Raises UserError if there is none of that suffix."""
+    from lab.report.graph import GRAPH_FORMATS
+
     suffix = output.suffix if output else ""
-    if suffix and suffix not in _SUFFIXES:
+    if not suffix:
+        return "terminal"
+    suffixes = {suffix: name for name, one in GRAPH_FORMATS.items() for suffix in one.suffixes}
+    if suffix not in suffixes:
         raise UserError(
-            f"{output}: there is no drawing for {suffix}: choose one of {', '.join(_SUFFIXES)}, or an option"
+            f"{output}: there is no drawing for {suffix}: choose one of {', '.join(suffixes)}, or an option"
         )
-    return _SUFFIXES.get(suffix, "terminal")
+    return suffixes[suffix]

@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from lab.cli.check import RunArgument
+from lab.report.formats import ReportFormat
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-
-class ReportFormat(StrEnum):
-    """For people, or for programs."""
-
-    TEXT = "text"
-    JSON = "json"
 
 
 def report(
@@ -41,21 +34,16 @@ def report(
     elif (folder / STUDY).is_file():
         _study(folder, as_json)
     else:
-        _run(folder, as_json)
+        _run(folder, output)
 
 
-def _run(folder: Path, as_json: bool) -> None:
-    import json
-
+def _run(folder: Path, chosen: ReportFormat) -> None:
     from lab.checks import judge
-    from lab.report import load, summary, to_json
+    from lab.report.folder import load
+    from lab.report.formats import render
 
     record = load(folder)
-    judgement = judge(record)
-    if as_json:
-        print(json.dumps(to_json(record, judgement), indent=2))
-    else:
-        print(summary(record, judgement), end="")
+    print(render(chosen, record, judge(record)), end="")
 
 
 def _load(folder: Path, as_json: bool) -> None:

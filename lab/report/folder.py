@@ -1,4 +1,4 @@
-"""From the folder of a run to its verdict, once the run is over or any time later. Starts and asks nothing."""
+"""From the folder of a run to its verdict: when the run has ended, or any time later. It starts nothing."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from lab.checks import Judgement, Record, judge
 from lab.errors import UserError
 from lab.history.reader import read
 from lab.plan import files
-from lab.report.summary import summary
+from lab.report.formats import ReportFormat, render
 from lab.runner import folders
 
 
@@ -28,5 +28,5 @@ def conclude(folder: Path) -> Judgement:
     record = load(folder)
     judgement = judge(record)
     folders.write(folder / folders.VERDICT, json.dumps(judgement.to_json(), indent=2) + "\n")
-    folders.write(folder / folders.REPORT, summary(record, judgement))
+    folders.write(folder / folders.REPORT, render(ReportFormat.TEXT, record, judgement))
     return judgement

@@ -12,7 +12,7 @@ from house.tree import ROOT, Import, imports, python_files
 
 #: Each may import only what stands above it, and itself. `packaged` finds shipped files: it knows nobody.
 ORDER = (
-    "errors", "exit_codes", "packaged", "declarations", "history", "topology", "servers", "plan", "metrics", "checks",
+    "errors", "exit_codes", "packaged", "declarations", "history", "topology", "servers", "plan", "checks", "metrics",
     "system", "network", "clients", "runtime", "lifecycle", "federation", "faults", "runner", "report", "judged",
     "load", "locust", "testing", "cli",
 )  # fmt: skip
@@ -39,7 +39,7 @@ ROOMS = {
 }
 
 #: Folders without network or process input and output, and what would be it. report/live serves pages.
-PURE = ("lab/history", "lab/topology", "lab/servers", "lab/plan", "lab/checks", "lab/report")
+PURE = ("lab/history", "lab/topology", "lab/servers", "lab/plan", "lab/checks", "lab/metrics", "lab/report")
 IMPURE = ("socket", "ssl", "subprocess", "asyncio", "multiprocessing", "http", "urllib.request", "aiohttp", "signal")
 SERVES_PAGES = ("lab/report/live",)
 

@@ -8,7 +8,7 @@ import pytest
 from lab import Federation, scenario
 from lab.history.events import Delivered, Sent
 from lab.judged import run_scenario
-from lab.report import load as read_record
+from lab.report.folder import load as read_record
 from lab.runner.scenarios import info_of
 
 pytestmark = [pytest.mark.live, pytest.mark.alone]

@@ -9,7 +9,7 @@ from lab.clients.encryption import STRATEGIES
 from lab.history.events import Sent
 from lab.judged import run_scenario
 from lab.lifecycle.up import choose, up
-from lab.report import load as read_record
+from lab.report.folder import load as read_record
 from lab.runner.scenarios import info_of
 from lab.topology.files import load
 

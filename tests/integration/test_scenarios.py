@@ -8,7 +8,7 @@ from lab.checks.judge import judge
 from lab.history.events import Bounced, RouteSettled, Searched
 from lab.history.reader import read
 from lab.judged import run_scenario
-from lab.report import load as read_record
+from lab.report.folder import load as read_record
 from lab.runner import load
 from lab.runner.scenarios import info_of
 from lab.testing.labs import Labs

@@ -9,9 +9,9 @@ from xml.etree import ElementTree
 import pytest
 from topology.golden import same
 
-from lab.report.graph import DRAWINGS
-from lab.report.graph_layout import layout
-from lab.report.graph_terminal import READABLE, terminal
+from lab.report.graph import GRAPH_FORMATS
+from lab.report.graph.layout import layout
+from lab.report.graph.terminal import READABLE, terminal
 from lab.topology.facts import neighbours
 from lab.topology.files import load
 
@@ -25,10 +25,10 @@ def _file(text: str, kind: str) -> Path:
     return GRAPHS / f"{re.sub(r'[^a-z0-9]+', '_', text)}.{SUFFIXES[kind]}"
 
 
-@pytest.mark.parametrize("kind", DRAWINGS)
+@pytest.mark.parametrize("kind", GRAPH_FORMATS)
 @pytest.mark.parametrize("text", DRAWN)
 def test_drawings(text: str, kind: str) -> None:
-    same(DRAWINGS[kind](load(text)), _file(text, kind))
+    same(GRAPH_FORMATS[kind].draw(load(text)), _file(text, kind))
 
 
 @pytest.mark.parametrize("text", BIG)
@@ -52,7 +52,7 @@ def test_a_tree_in_the_terminal_has_every_server_and_every_link_once(text: str) 
 )
 def test_boxes_of_an_svg_stand_clear_of_each_other(text: str) -> None:
     topology = load(text)
-    root = ElementTree.fromstring(DRAWINGS["svg"](topology))
+    root = ElementTree.fromstring(GRAPH_FORMATS["svg"].draw(topology))
     boxes = [
         tuple(float(box.get(key, "")) for key in ("x", "y", "width", "height"))
         for box in root.iter("{http://www.w3.org/2000/svg}rect")
@@ -78,4 +78,4 @@ def test_a_line_is_straight_and_a_ring_is_round() -> None:
 def test_what_people_name_cannot_break_a_drawing(tmp_path: Path) -> None:
     file = tmp_path / "odd.yaml"
     file.write_text("teaches: \"<script>alert('&')</script>\"\nservers: {a: {}, b: {}}\n")
-    ElementTree.fromstring(DRAWINGS["svg"](load(file)))
+    ElementTree.fromstring(GRAPH_FORMATS["svg"].draw(load(file)))

@@ -9,7 +9,9 @@ from lab.errors import UserError
 from lab.history.events import Delivered, Note, ServerSaw, Step
 from lab.history.recorder import Recorder
 from lab.plan import files
-from lab.report import conclude, load, summary, to_json
+from lab.report.folder import conclude, load
+from lab.report.formats.json import to_json
+from lab.report.formats.text import render
 from lab.runner import folders
 from tests.checks.stories import Story
 
@@ -44,7 +46,7 @@ def written(told, folder):
 
 def text_of(told):
     record = Record(tuple(told.events), told.plan)
-    return summary(record, judge(record))
+    return render(record, judge(record))
 
 
 def test_a_valid_run_says_so_first_and_counts():

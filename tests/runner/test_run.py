@@ -15,7 +15,7 @@ from lab.errors import NotApplicable, PeerError, TimedOut, UserError
 from lab.history.events import Delivered, RouteSettled, RunEnded, RunStarted, Sent
 from lab.history.reader import read
 from lab.plan import files
-from lab.report import conclude
+from lab.report.folder import conclude
 from lab.runner import expect, folders, scenario, step
 from lab.runner.run import run
 from lab.runner.scenarios import info_of

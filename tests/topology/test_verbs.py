@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 from lab.cli.graph import graph
 from lab.cli.validate import validate
 from lab.errors import UserError
-from lab.report.graph import DRAWINGS
+from lab.report.graph import GRAPH_FORMATS
 from lab.topology.files import load
 
 RUNNER = CliRunner()
@@ -41,12 +41,12 @@ def test_all_errors_of_all_topologies(tmp_path: Path) -> None:
     assert [line.split(": ")[0] for line in told] == [f"{bad}:1:15", f"{bad}:2:23", "'ring:2':6"]
 
 
-@pytest.mark.parametrize("kind", DRAWINGS)
+@pytest.mark.parametrize("kind", GRAPH_FORMATS)
 def test_graph_prints_each_drawing(kind: str) -> None:
     option = [] if kind == "terminal" else [f"--{kind}"]
     result = RUNNER.invoke(_app(), ["graph", "hidden-island", *option])
     assert result.exit_code == 0
-    assert result.stdout == DRAWINGS[kind](load("hidden-island"))
+    assert result.stdout == GRAPH_FORMATS[kind].draw(load("hidden-island"))
 
 
 @pytest.mark.parametrize(
@@ -55,7 +55,7 @@ def test_graph_prints_each_drawing(kind: str) -> None:
 def test_a_file_is_drawn_by_its_suffix(name: str, kind: str, tmp_path: Path) -> None:
     result = RUNNER.invoke(_app(), ["graph", "pair", "-o", str(tmp_path / name)])
     assert result.exit_code == 0 and result.stdout == ""
-    assert (tmp_path / name).read_text() == DRAWINGS[kind](load("pair"))
+    assert (tmp_path / name).read_text() == GRAPH_FORMATS[kind].draw(load("pair"))
 
 
 def test_an_option_goes_before_the_suffix(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from lab.load.metrics.result import Result
 from lab.load.report.html.axes import log_domain, log_ticks
 from lab.load.report.html.vega import INK, PAPER, Spec
 from lab.load.workload.recipients import PRESENCE
-from lab.report.graph_layout import Point, layout
+from lab.report.graph.layout import Point, layout
 from lab.topology.facts import neighbours
 from lab.topology.spec import Topology
 

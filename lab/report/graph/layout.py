@@ -1,8 +1,8 @@
-"""Where to draw the servers of a graph: positions in units of one link, the same for the same graph.
+"""Positions of the servers of a graph, in units of one link; equal graphs have equal positions.
 
-Each part is laid out by stress majorization (Gansner, Koren, North 2004): servers as far apart on paper as in the
-graph. It starts from two arrangements, a circle and classical scaling, and keeps the one with less stress. Parts are
-then set side by side. Large parts stay on a circle. No randomness, and no numpy.
+Each part is laid out by stress majorization (Gansner, Koren, North 2004): distances in the drawing approach the
+distances in the graph. It starts from two arrangements, a circle and classical scaling, and keeps the one with less
+stress. Parts are then placed side by side. Large parts stay on a circle. It uses no random numbers and no numpy.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from lab.topology.facts import Neighbours, components, distances
 
 Point = tuple[float, float]
 
-LARGE = 100  # servers; beyond, the quadratic cost is felt (a second) and nothing can be read anyway
-ROUNDS = 300  # of improvement at most
-STILL = 0.0005  # a round that moves no point farther than this was the last
+LARGE = 100  # servers; of more, the quadratic cost is noticeable (a second) and a drawing cannot be read
+ROUNDS = 300  # at most
+CONVERGED = 0.0005  # no further round once a round moves no point farther than this
 POWER_STEPS = 60
 GAP = 1.0  # between parts
-ISOTROPIC = 0.02  # a cloud this round has no long side to lay flat
+ISOTROPIC = 0.02  # points that spread equally in all directions are not rotated
 
 
 def layout(graph: Neighbours) -> dict[str, Point]:
@@ -44,14 +44,14 @@ def _part(graph: Neighbours, group: tuple[str, ...]) -> list[Point]:
         return [(0.0, 0.0)]
     circle = _circle(len(group))
     degrees = {len(graph[name]) for name in group}
-    # A full mesh has no better form than a circle.
+    # No form shows a full mesh better than a circle.
     if len(group) > LARGE or (len(group) > 3 and degrees == {len(group) - 1}):
-        return _corner(circle)
+        return _at_origin(circle)
     tables = [distances(graph, name) for name in group]
     far = [[float(table[other]) for other in group] for table in tables]
-    starts = [circle, _scaled(far)]
-    best = min((_relaxed(start, far) for start in starts), key=lambda points: round(_stress(points, far), 6))
-    return _corner(_laid_flat(best))
+    starts = [circle, _classical_scaling(far)]
+    best = min((_majorized(start, far) for start in starts), key=lambda points: round(_stress(points, far), 6))
+    return _at_origin(_rotated(best))
 
 
 def _circle(count: int) -> list[Point]:
@@ -60,7 +60,7 @@ def _circle(count: int) -> list[Point]:
     return [(radius * sin(2 * pi * i / count), -radius * cos(2 * pi * i / count)) for i in range(count)]
 
 
-def _scaled(far: list[list[float]]) -> list[Point]:
+def _classical_scaling(far: list[list[float]]) -> list[Point]:
     """Classical scaling: the two strongest eigenvectors of the centred squared distances, by power iteration."""
     count = len(far)
     squared = [[d * d for d in row] for row in far]
@@ -75,7 +75,7 @@ def _scaled(far: list[list[float]]) -> list[Point]:
 def _eigenvector(matrix: list[list[float]], before: list[list[float]]) -> list[float]:
     """Scaled by the root of its eigenvalue, orthogonal to those before."""
     count = len(matrix)
-    # Any start will do that no symmetry of the graph maps onto itself.
+    # Any start works that no symmetry of the graph maps onto itself.
     vector = [sin(1.0 + 3.7 * i * (1 + len(before))) for i in range(count)]
     length = 0.0
     for _ in range(POWER_STEPS):
@@ -91,8 +91,10 @@ def _eigenvector(matrix: list[list[float]], before: list[list[float]]) -> list[f
     return [v * sqrt(length) for v in vector]
 
 
-def _relaxed(points: list[Point], far: list[list[float]]) -> list[Point]:
-    """Each point in turn goes where its distances want it, weighted by the inverse square of the distance."""
+def _majorized(points: list[Point], far: list[list[float]]) -> list[Point]:
+    """Stress majorization: each point in turn moves to where its distances put it, weighted by their inverse
+    squares.
+    """
     points = list(points)
     for _ in range(ROUNDS):
         moved = 0.0
@@ -109,7 +111,7 @@ def _relaxed(points: list[Point], far: list[list[float]]) -> list[Point]:
                 weights += weight
             points[i] = (sum_x / weights, sum_y / weights)
             moved = max(moved, hypot(points[i][0] - x, points[i][1] - y))
-        if moved < STILL:
+        if moved < CONVERGED:
             break
     return points
 
@@ -121,8 +123,8 @@ def _stress(points: list[Point], far: list[list[float]]) -> float:
     )
 
 
-def _laid_flat(points: list[Point]) -> list[Point]:
-    """Turned so that the longest side is horizontal and the first server is on the left."""
+def _rotated(points: list[Point]) -> list[Point]:
+    """Rotated so that the longest side is horizontal and the first server is on the left."""
     count = len(points)
     middle_x, middle_y = sum(x for x, _ in points) / count, sum(y for _, y in points) / count
     moved = [(x - middle_x, y - middle_y) for x, y in points]
@@ -136,6 +138,6 @@ def _laid_flat(points: list[Point]) -> list[Point]:
     return [(x * flip_x, y * flip_y) for x, y in turned]
 
 
-def _corner(points: list[Point]) -> list[Point]:
+def _at_origin(points: list[Point]) -> list[Point]:
     left, top = min(x for x, _ in points), min(y for _, y in points)
     return [(x - left, y - top) for x, y in points]

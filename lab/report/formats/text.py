@@ -1,7 +1,7 @@
-"""The summary of a run as plain text: one sentence first, then what it rests on.
+"""The report of a run as plain text: the verdict in one sentence, then what it is based on.
 
-Where a run failed the sentence names the message, the link and the likely cause; the findings below quote the last
-stanzas that servers saw. All of it comes from the history and the plan.
+Where a run failed the sentence names the message, the link and the likely cause; the findings below it quote the last
+stanzas that servers reported. Everything comes from the history and the plan.
 """
 
 from __future__ import annotations
@@ -9,14 +9,15 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
-from typing import Any
 
 from lab.checks import Finding, Judgement, Record, Verdict
 from lab.checks.verdict import plural
-from lab.report import figures
+from lab.metrics.routes import routes
+from lab.metrics.stanzas import stanzas
+from lab.report import timeline
 
 WIDTH = 110
-# Past this a reader looks into verdict.json, which has them all.
+# verdict.json has all of them.
 FINDINGS_SHOWN = 5
 NOTES_SHOWN = 10
 ROUTES_SHOWN = 30
@@ -24,37 +25,14 @@ ROUTES_SHOWN = 30
 MARKS = {"valid": "ok", "failed": "FAILED", "unknown": "unknown", "done": "ok", "not ended": "not ended"}
 
 
-def summary(record: Record, judgement: Judgement) -> str:
-    """The whole summary, with an end of line."""
+def render(record: Record, judgement: Judgement) -> str:
+    """The whole report, with a newline at its end."""
     lines = [*_wrap(f"{judgement.value.upper()}: {judgement.sentence}"), "", *_head(record)]
     for part in (_checks(record, judgement), _findings(judgement), _steps(record), _routes(record), _notes(record)):
         block = list(part)
         if block:
             lines += ["", *block]
     return "\n".join(lines) + "\n"
-
-
-def to_json(record: Record, judgement: Judgement) -> dict[str, Any]:
-    """The same as a JSON object: run, verdict, steps, routes, notes."""
-    started = record.started
-    return {
-        "run": {
-            "scenario": started.scenario if started else None,
-            "title": started.title if started else None,
-            "spec": started.spec if started else None,
-            "topology": record.topology.name,
-            "runtime": record.plan.ground.runtime,
-            "started": started.at if started else None,
-            "seconds": round(figures.seconds(record), 3),
-            "expects": dict(started.expects) if started else {},
-            "ended": record.ended.how if record.ended else None,
-        },
-        "verdict": judgement.to_json(),
-        "steps": [vars(one) for one in figures.steps(record)],
-        "routes": [vars(one) for one in figures.routes(record)],
-        "stanzas": figures.stanzas(record),
-        "notes": [one.text for one in figures.notes(record)],
-    }
 
 
 def _head(record: Record) -> Iterator[str]:
@@ -65,8 +43,8 @@ def _head(record: Record) -> Iterator[str]:
     yield f"topology  {record.topology.name}: {plural(len(servers), 'server')}, {links}, {record.plan.ground.runtime}"
     if started:
         when = datetime.fromtimestamp(started.at, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
-        seen = plural(figures.stanzas(record), "stanza")
-        yield f"run       {when}, {figures.seconds(record):.1f} s, {seen} seen by servers"
+        seen = plural(stanzas(record), "stanza")
+        yield f"run       {when}, {timeline.length(record):.1f} s, {seen} seen by servers"
 
 
 def _checks(record: Record, judgement: Judgement) -> Iterator[str]:
@@ -101,7 +79,7 @@ def _some(verdict: Verdict) -> Sequence[Finding]:
 
 
 def _steps(record: Record) -> Iterator[str]:
-    steps = figures.steps(record)
+    steps = timeline.steps(record)
     if steps:
         yield "steps"
     for one in steps:
@@ -109,26 +87,26 @@ def _steps(record: Record) -> Iterator[str]:
 
 
 def _routes(record: Record) -> Iterator[str]:
-    routes = figures.routes(record)
-    if not routes:
+    found = routes(record)
+    if not found:
         return
     head = ("from", "to", "linked", "sent", "delivered", "bounced", "neither")
     rows = [
         (one.sender, one.receiver, "yes" if one.linked or one.sender == one.receiver else "no", one.sent, one.delivered,
          one.bounced, one.neither)
-        for one in routes[:ROUTES_SHOWN]
+        for one in found[:ROUTES_SHOWN]
     ]  # fmt: skip
     cells = [tuple(str(cell) for cell in row) for row in (head, *rows)]
     widths = [max(len(row[column]) for row in cells) for column in range(len(head))]
     yield "messages"
     for row in cells:
         yield "  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-    if len(routes) > ROUTES_SHOWN:
-        yield f"  and {len(routes) - ROUTES_SHOWN} more routes: xmpplab report --format json has them all"
+    if len(found) > ROUTES_SHOWN:
+        yield f"  and {len(found) - ROUTES_SHOWN} more routes: xmpplab report --format json has them all"
 
 
 def _notes(record: Record) -> Iterator[str]:
-    notes = list(figures.notes(record))
+    notes = list(timeline.notes(record))
     if notes:
         yield "notes"
     for one in notes[:NOTES_SHOWN]:

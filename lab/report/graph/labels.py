@@ -1,4 +1,4 @@
-"""What all drawings of a topology say about a server, a link, a whole: one wording."""
+"""The texts that all drawings of a topology use for a server, for a link and for the whole topology."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from lab.topology.spec import Authentication, Certificate, Conditions, Feed, Lin
 from lab.topology.units import duration_text, rate_text
 from lab.topology.words import count
 
-# Light fill and strong border by software, told apart by people who see no red and green.
+# Fill and border colour by software. People who cannot tell red from green can tell them apart.
 COLOURS = {
     "prosody": ("#dbe9fb", "#2f6fbf"),
     "ejabberd": ("#fdebd2", "#c9730a"),
@@ -46,7 +46,7 @@ def remarks(server: Server) -> list[str]:
 
 
 def conditions(value: Conditions) -> str:
-    """ "40ms ±5ms, 1Mbit/s"; "" if nothing is added."""
+    """ "40ms ±5ms, 1Mbit/s"; "" if the link is neutral."""
     time = duration_text(value.latency) if value.latency else ""
     spread = f" ±{duration_text(value.jitter)}" if value.jitter else ""
     rate = rate_text(value.rate) if value.rate is not None else ""
@@ -54,7 +54,9 @@ def conditions(value: Conditions) -> str:
 
 
 def link(value: Link, start: str | None = None) -> str:
-    """Its conditions, "" if there are none; where they differ by direction as seen from `start` (default: its `a`)."""
+    """Its conditions, "" if there are none. Where the directions differ, the one from `start` (default: `a`) comes
+    first.
+    """
     if value.direct:
         return "direct"
     out, back = conditions(value.forward), conditions(value.backward)
@@ -66,7 +68,7 @@ def link(value: Link, start: str | None = None) -> str:
 
 
 def totals(facts: Facts) -> str:
-    """The facts as one line."""
+    """The facts of the graph in one line."""
     least, most = min(facts.degrees), max(facts.degrees)
     parts = [
         f"{count(facts.servers, 'server')}, {count(facts.links, 'link')}",
@@ -80,8 +82,8 @@ def totals(facts: Facts) -> str:
     return " · ".join(parts)
 
 
-def promise(topology: Topology) -> str:
-    """What happens where there is no link, with the number of such pairs."""
+def unlinked(topology: Topology) -> str:
+    """What happens between servers without a link, with the number of such pairs, as a sentence."""
     pairs = len(topology.servers) * (len(topology.servers) - 1) // 2 - len(topology.links)
     if not pairs:
         return "Everyone is linked with everyone."

@@ -5,16 +5,16 @@ from __future__ import annotations
 from html import escape
 from itertools import combinations
 
-from lab.report import graph_words as words
-from lab.report.graph_layout import Point, layout
+from lab.report.graph import labels
+from lab.report.graph.layout import Point, layout
 from lab.topology.facts import facts, neighbours
 from lab.topology.spec import Link, Server, Topology
 
 UNIT = 170  # pixels of one link before boxes are spread
 MARGIN = 28
 LINE = 16  # pixels from one line of text to the next
-LETTER = 7.0  # mean width of a letter at 13 pixels, rather too wide than too narrow
-MOST_SPREAD = 5.0  # a crowded picture is drawn at most this much larger
+LETTER = 7.0  # mean width of a letter at 13 pixels, rather too large than too small
+MAX_SPREAD = 5.0  # the factor by which a drawing grows at most so that boxes do not overlap
 SMALL = 30  # more servers than this are drawn with their name only
 
 _STYLE = (
@@ -33,15 +33,15 @@ def svg(topology: Topology) -> str:
         name: (max(LETTER * len(line) for line in lines) + 24, LINE * len(lines) + 12.0)
         for name, lines in boxes.items()
     }
-    points, (width, height) = _placed(topology, sizes)
+    points, (width, height) = _box_positions(topology, sizes)
     top = MARGIN + 22 + (LINE + 6) * bool(topology.teaches)
-    notes = [words.totals(facts(topology)), words.promise(topology)]
+    notes = [labels.totals(facts(topology)), labels.unlinked(topology)]
     widest = max([width, *(6.4 * len(text) for text in (*notes, topology.teaches))]) + 2 * MARGIN
     shift = (widest - width) / 2
     points = {name: (x + shift, y + top) for name, (x, y) in points.items()}
     bottom = top + height + MARGIN
     parts = [_heading(topology), *(_line(link, points) for link in topology.links)]
-    parts += [_label(link, points) for link in topology.links if words.link(link)]
+    parts += [_label(link, points) for link in topology.links if labels.link(link)]
     parts += [_box(server, boxes[server.name], points[server.name], sizes[server.name]) for server in topology.servers]
     parts += _legend(topology, bottom)
     parts += [_text(MARGIN, bottom + 24 + LINE * (row + 1), "quiet", note) for row, note in enumerate(notes)]
@@ -57,15 +57,15 @@ def _lines(server: Server, count: int) -> list[str]:
     """The lines in a server's box: its name, its software, what is unusual."""
     if count > SMALL:
         return [server.name]
-    return [server.name, words.software(server), *words.remarks(server)]
+    return [server.name, labels.software(server), *labels.remarks(server)]
 
 
-def _placed(topology: Topology, sizes: dict[str, Point]) -> tuple[dict[str, Point], Point]:
-    """Middles of the boxes, spread until no two overlap, and the size of the whole."""
+def _box_positions(topology: Topology, sizes: dict[str, Point]) -> tuple[dict[str, Point], Point]:
+    """Centres of the boxes, spread until no two overlap, and the size of the drawing."""
     raw = {name: (x * UNIT, y * UNIT) for name, (x, y) in layout(neighbours(topology)).items()}
-    room = {link.pair: (_label_width(words.link(link)), 20.0) for link in topology.links if words.link(link)}
+    room = {link.pair: (_label_width(labels.link(link)), 20.0) for link in topology.links if labels.link(link)}
     pairs = [(a, b, room.get(frozenset((a, b)), (10.0, 10.0))) for a, b in combinations(raw, 2)]
-    spread = min(MOST_SPREAD, max([1.0, *(_apart(raw, sizes, a, b, between) for a, b, between in pairs)]))
+    spread = min(MAX_SPREAD, max([1.0, *(_spread_factor(raw, sizes, a, b, between) for a, b, between in pairs)]))
     points = {name: (x * spread, y * spread) for name, (x, y) in raw.items()}
     left = min(x - sizes[name][0] / 2 for name, (x, _) in points.items())
     top = min(y - sizes[name][1] / 2 for name, (_, y) in points.items())
@@ -74,8 +74,8 @@ def _placed(topology: Topology, sizes: dict[str, Point]) -> tuple[dict[str, Poin
     return moved, (right, max(y + sizes[name][1] / 2 for name, (_, y) in moved.items()))
 
 
-def _apart(points: dict[str, Point], sizes: dict[str, Point], a: str, b: str, between: Point) -> float:
-    """By how much the picture must grow so that two boxes stand clear of each other, with room between them."""
+def _spread_factor(points: dict[str, Point], sizes: dict[str, Point], a: str, b: str, between: Point) -> float:
+    """The factor by which the drawing must grow until two boxes do not overlap, with `between` pixels between them."""
     factors = []
     for axis in (0, 1):
         wanted = (sizes[a][axis] + sizes[b][axis]) / 2 + between[axis]
@@ -97,12 +97,14 @@ def _line(link: Link, points: dict[str, Point]) -> str:
 
 
 def _label(link: Link, points: dict[str, Point]) -> str:
-    """Conditions on paper-coloured ground in the middle of the line, arrows as they run on the page."""
+    """The link's conditions on a white background in the middle of its line; arrows point as the directions do."""
     (x1, y1), (x2, y2) = points[link.a], points[link.b]
-    text = words.link(link, link.a if x1 <= x2 else link.b)
+    text = labels.link(link, link.a if x1 <= x2 else link.b)
     x, y, width = (x1 + x2) / 2, (y1 + y2) / 2, _label_width(text)
-    ground = f'<rect x="{x - width / 2:.0f}" y="{y - 9:.0f}" width="{width:.0f}" height="18" rx="9" fill="#ffffff"/>'
-    return ground + _text(x, y + 4, "label", text)
+    background = (
+        f'<rect x="{x - width / 2:.0f}" y="{y - 9:.0f}" width="{width:.0f}" height="18" rx="9" fill="#ffffff"/>'
+    )
+    return background + _text(x, y + 4, "label", text)
 
 
 def _label_width(text: str) -> float:
@@ -111,7 +113,7 @@ def _label_width(text: str) -> float:
 
 def _box(server: Server, lines: list[str], point: Point, size: Point) -> str:
     (x, y), (width, height) = point, size
-    fill, stroke = words.COLOURS[server.software]
+    fill, stroke = labels.COLOURS[server.software]
     left, top = f"{x - width / 2:.0f}", f"{y - height / 2:.0f}"
     shape = f'<rect class="box" x="{left}" y="{top}" width="{width:.0f}" height="{height:.0f}" rx="9"'
     first = y - LINE * (len(lines) - 1) / 2 + 4.5
@@ -121,9 +123,9 @@ def _box(server: Server, lines: list[str], point: Point, size: Point) -> str:
 
 
 def _legend(topology: Topology, y: float) -> list[str]:
-    """A swatch for each software that occurs, and the dashes of direct links."""
+    """A coloured square for each software that occurs, and a dashed line where there are direct links."""
     parts, x = [], float(MARGIN)
-    seen = {words.software(server): words.COLOURS[server.software] for server in topology.servers}
+    seen = {labels.software(server): labels.COLOURS[server.software] for server in topology.servers}
     for name, (fill, stroke) in seen.items():
         parts.append(f'<rect x="{x:.0f}" y="{y:.0f}" width="12" height="12" rx="3" fill="{fill}" stroke="{stroke}"/>')
         parts.append(_text(x + 18, y + 10, "quiet", name))

@@ -1,20 +1,20 @@
 """A topology drawn for a terminal.
 
-Up to 30 servers are drawn one a line: as a tree from the most central server, where every link stands
+Up to 30 servers are drawn with one line each: as a tree from the most central server, where every link appears
 once (to the server above in the tree, or under "also"), or as a matrix where there are too many links for that.
-More servers are summed up.
+More servers are summarised.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 
-from lab.report import graph_words as words
+from lab.report.graph import labels
 from lab.topology.facts import Neighbours, components, distances, facts, neighbours
 from lab.topology.spec import Topology
 
 READABLE = 30  # servers that fit a screen
-DENSE = 4.0  # mean links per server above which a tree hides more than it shows
+DENSE = 4.0  # mean links per server above which a tree shows too few of the links
 BAR = 40  # characters of the longest bar
 TOP = 10  # best linked servers named in a summary
 
@@ -29,7 +29,7 @@ def terminal(topology: Topology) -> str:
     else:
         lines = _forest(topology)
     heading = [topology.name, *([topology.teaches] if topology.teaches else [])]
-    end = [words.totals(numbers), words.promise(topology)]
+    end = [labels.totals(numbers), labels.unlinked(topology)]
     return "\n".join([*heading, "", *lines, "", *end]) + "\n"
 
 
@@ -46,21 +46,27 @@ def _forest(topology: Topology) -> list[str]:
         also = [_to(topology, name, other) for other in graph[name] if other in shown and other != parent]
         facts_of = [f"{server.users} user{'s' * (server.users != 1)}"] if server.users else []
         link = topology.link(name, parent) if parent else None
-        remarks = [*facts_of, *words.remarks(server), *([words.link(link, name)] if link and words.link(link) else [])]
+        remarks = [
+            *facts_of,
+            *labels.remarks(server),
+            *([labels.link(link, name)] if link and labels.link(link) else []),
+        ]
         tail = ", ".join(remarks) + (f"{'; ' if remarks else ''}also {', '.join(also)}" if also else "")
-        table.append((branch + name, words.software(server), tail))
+        table.append((branch + name, labels.software(server), tail))
         shown.append(name)
     return _columns(table)
 
 
 def _to(topology: Topology, name: str, other: str) -> str:
     link = topology.link(name, other)
-    text = words.link(link, name) if link else ""
+    text = labels.link(link, name) if link else ""
     return f"{other} ({text})" if text else other
 
 
 def _tree(graph: Neighbours, root: str) -> list[tuple[str, str, str]]:
-    """Rows of the tree below `root`: every server hangs on the first of its neighbours that is nearer to the root."""
+    """Rows of the tree below `root`: the parent of a server is the first of its neighbours that is nearer to the
+    root.
+    """
     children: dict[str, list[str]] = {root: []}
     queue = [root]
     for name in queue:
@@ -71,13 +77,13 @@ def _tree(graph: Neighbours, root: str) -> list[tuple[str, str, str]]:
                 queue.append(other)
     rows = [("", root, "")]
 
-    def hang(name: str, indent: str) -> None:
+    def add_children(name: str, indent: str) -> None:
         for other in children[name]:
             last = other is children[name][-1]
             rows.append((indent + ("└── " if last else "├── "), other, name))
-            hang(other, indent + ("    " if last else "│   "))
+            add_children(other, indent + ("    " if last else "│   "))
 
-    hang(root, "")
+    add_children(root, "")
     return rows
 
 
@@ -89,22 +95,22 @@ def _matrix(topology: Topology) -> list[str]:
     for number, server in enumerate(topology.servers, start=1):
         cells = (_cell(topology, server.name, other) for other in names)
         rows.append(
-            (f"{number:>{widest}} {server.name}", words.software(server), " ".join(f"{c:>{widest}}" for c in cells))
+            (f"{number:>{widest}} {server.name}", labels.software(server), " ".join(f"{c:>{widest}}" for c in cells))
         )
-    kinds = Counter(words.link(link) for link in topology.links)
+    kinds = Counter(labels.link(link) for link in topology.links)
     legend = [f"   {count} × {text}" for text, count in kinds.items() if text]
     return [*_columns(rows), *(["", " ● a link   ◍ a link with conditions:", *legend] if legend else ["", " ● a link"])]
 
 
 def _cell(topology: Topology, a: str, b: str) -> str:
     link = topology.link(a, b)
-    return "\\" if a == b else "·" if link is None else "◍" if words.link(link) else "●"
+    return "\\" if a == b else "·" if link is None else "◍" if labels.link(link) else "●"
 
 
 def _summary(topology: Topology) -> list[str]:
     """Too many to draw: softwares, how links are spread, the best linked."""
     graph = neighbours(topology)
-    softwares = Counter(words.software(server) for server in topology.servers)
+    softwares = Counter(labels.software(server) for server in topology.servers)
     degrees = Counter(len(others) for others in graph.values())
     most = max(degrees.values())
     lines = ["servers by software: " + ", ".join(f"{count} {name}" for name, count in sorted(softwares.items())), ""]

@@ -1,0 +1,27 @@
+"""The formats in which a run is reported. A new one is one module here and one line in ReportFormat.
+
+The module of a format has its name and a function `render(record, judgement) -> str`. It is imported when the format
+is used: `xmpplab report --help` needs the names only.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from lab.checks import Judgement, Record
+
+
+class ReportFormat(StrEnum):
+    """For people, or for programs."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
+def render(chosen: ReportFormat, record: Record, judgement: Judgement) -> str:
+    """The report of a run in a format; it ends with a newline."""
+    text: str = import_module(f"{__name__}.{chosen}").render(record, judgement)
+    return text
