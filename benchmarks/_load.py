@@ -16,7 +16,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))  # the null server lies beside the tests
 
-from lab.load.spec import Load, Share  # noqa: E402
+from lab.load.model.spec import Load, Shard  # noqa: E402
 from lab.load.worker.process import encode  # noqa: E402
 from tests.load.null import Null, null_server  # noqa: E402
 
@@ -71,7 +71,7 @@ class Aims:
 class Worker:
     """A load worker of ours as a process; it ends with the block."""
 
-    def __init__(self, load: Load, share: Share | None = None) -> None:
+    def __init__(self, load: Load, shard: Shard | None = None) -> None:
         self.process = subprocess.Popen(
             [sys.executable, "-m", "lab.load.worker.process"],
             stdin=subprocess.PIPE,
@@ -86,7 +86,7 @@ class Worker:
         # A thread reads: a worker whose output nobody takes stands still in the middle of its load.
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
-        self._write(encode(load, share or Share()))
+        self._write(encode(load, shard or Shard()))
 
     @property
     def pid(self) -> int:

@@ -31,7 +31,7 @@ from _load import Aims, Worker, median, null_server, rss, window
 
 from lab.load.client.tls import client_context
 from lab.load.metrics.result import merge
-from lab.load.spec import Share
+from lab.load.model.spec import Shard
 
 QUICK = "--quick" in sys.argv
 ROUNDS, SECONDS = (1, 3.0) if QUICK else (5, 6.0)
@@ -173,7 +173,7 @@ def crowd(security: str) -> tuple[str, float]:
         there = replace(load.endpoints[1], port=second.port)
         load = replace(load, endpoints=(load.endpoints[0], there), authority=first.authority + second.authority)
         began = time.monotonic()
-        with Worker(load, Share(0, 2)) as one, Worker(load, Share(1, 2)) as other:
+        with Worker(load, Shard(0, 2)) as one, Worker(load, Shard(1, 2)) as other:
             for worker in (one, other):
                 worker.until("connected")
             took = time.monotonic() - began

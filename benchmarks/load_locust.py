@@ -18,7 +18,7 @@ from typing import Any
 
 from lab.lifecycle import up as labs
 from lab.load.coordinator.provisioning import for_load
-from lab.load.job import VARIABLE, Job
+from lab.load.model.job import VARIABLE, Job
 from lab.topology.files import load as topology
 
 AIM = 0.10

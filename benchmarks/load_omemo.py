@@ -17,9 +17,9 @@ import sys
 from lab.lifecycle import up as labs
 from lab.load.coordinator.coordinator import Orders
 from lab.load.coordinator.provisioning import for_load
-from lab.load.job import Job
 from lab.load.main import conduct
 from lab.load.metrics.result import Result
+from lab.load.model.job import Job
 from lab.topology.files import load as topology
 
 USERS, WARMUP = 20, 4.0

@@ -31,11 +31,11 @@ from lab.load.capacity.idle import LabQuiet
 from lab.load.capacity.search import Bounds
 from lab.load.capacity.trials import find_limit_on
 from lab.load.coordinator.provisioning import endpoints, for_load, forget, load_on
-from lab.load.job import Job
 from lab.load.launch import carry
 from lab.load.metrics.result import Result
-from lab.load.preflight import Test
+from lab.load.model.job import Job
 from lab.load.report.progress import Follower
+from lab.load.workload.preflight import LoadTest
 from lab.topology.software import parse
 from lab.topology.spec import Server, Topology
 
@@ -56,7 +56,7 @@ def quietly(_: str) -> None:
 
 async def ours(lab: Lab, folder: Path, **more: object) -> Result:
     """A load on the lab."""
-    test = Test("local")
+    test = LoadTest("local")
     where = Path(tempfile.mkdtemp(dir=folder))
     return (await carry(Job(lab.name, LOAD | more, folder=where), test, Follower(quietly), [])).result
 
@@ -105,7 +105,7 @@ async def measure(software: str, aims: Aims) -> None:
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
             found = await find_limit_on(
-                lab, LOAD, Bounds(p99=BOUND, start=START), folder=folder, test=Test("local"), progress=quietly
+                lab, LOAD, Bounds(p99=BOUND, start=START), folder=folder, test=LoadTest("local"), progress=quietly
             )
             print(
                 f"{software}: {found.rate:.0f}/s within p99 {BOUND:g} s, nothing lost; limit: {found.why}", flush=True

@@ -19,8 +19,8 @@ from lab.runner import folders
 
 if TYPE_CHECKING:
     from lab.lifecycle.lab import Lab
-    from lab.load.preflight import Test
     from lab.load.run_folder import Kept
+    from lab.load.workload.preflight import LoadTest
     from lab.topology.spec import Topology
 
 Progress = Callable[[str], None]
@@ -30,7 +30,7 @@ Progress = Callable[[str], None]
 class Request:
     """What is asked for, read and checked as far as it can be without a lab."""
 
-    test: Test
+    test: LoadTest
     topology: Topology | None
     load: Mapping[str, Any]  # as a job has it
     rate: str | None  # for Locust, which knows the file's model
@@ -50,21 +50,21 @@ class Request:
         runtime: str, lab: str | None, runs: Path, json: bool, software: str | None = None, security: str = "starttls",
     ) -> Request:  # fmt: skip
         """From the command line. Raises UserError or MissingError for all that is wrong with it."""
-        from lab.load import preflight as choosing
         from lab.load.analysis import thresholds as limits
         from lab.load.coordinator.provisioning import for_load
         from lab.load.metrics.cpu import split
+        from lab.load.workload import preflight
         from lab.topology.files import load as load_topology
         from lab.topology.units import seconds
 
         if (topology is None) == (lab is None):
             raise UserError("say where: -t TOPOLOGY makes a lab for the load, --name LAB takes one that is up")
-        found = choosing.find(test)
+        found = preflight.find_test(test)
         asked: dict[str, Any] = {"users": users, "seconds": seconds(length), "warmup": seconds(warmup), "seed": seed}
         asked |= {} if found.file is not None else {"traffic": found.name}
         asked |= {} if body is None else {"body": body}
         asked |= {} if security == "starttls" else {"security": security}
-        written = choosing.arrivals(rate, arrivals)
+        written = preflight.arrivals_text(rate, arrivals)
         only_rate = found.file is not None and arrivals is None
         if written is not None and not only_rate:
             asked["arrivals"] = written
@@ -91,10 +91,10 @@ class Request:
 
     def check(self, topology: Topology) -> None:
         """Whether it can be done with these servers, before any has accounts. Raises UserError or MissingError."""
-        from lab.load import preflight as choosing
+        from lab.load.workload import preflight
 
-        arrivals = {} if self.rate is None else {"arrivals": choosing.arrivals(self.rate, None)}
-        choosing.check(topology, {**self.load, **arrivals}, self.workers)
+        arrivals = {} if self.rate is None else {"arrivals": preflight.arrivals_text(self.rate, None)}
+        preflight.check_load(topology, {**self.load, **arrivals}, self.workers)
 
 
 def _with(topology: Topology, software: str | None) -> Topology:
@@ -158,8 +158,8 @@ async def measured(
     bounds: Mapping[str, float] | None = None,
 ) -> Kept:
     """One load in that folder, which holds the plan as well; `bounds` are the request's unless others are given."""
-    from lab.load.job import Job
     from lab.load.launch import carry
+    from lab.load.model.job import Job
     from lab.load.report.progress import Follower
     from lab.plan import files
 

@@ -23,7 +23,7 @@ def report(
 
     Of a load or a study its tables and sentences; its page is drawn again.
     """
-    from lab.load.job import FILE as LOAD
+    from lab.load.model.job import FILE as LOAD
     from lab.load.report.study import STUDY
     from lab.runner import folders
 

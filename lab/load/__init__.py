@@ -1,4 +1,5 @@
-"""The load engine: many users on few cores, arrivals that do not wait for answers, delays to the receiver's hands.
+"""The load engine: many users on few cores, open-loop arrivals, delays measured up to the receiving client.
 
-Nothing in here imports Locust: loadtests/ do.
+The modules of this folder start and run a load and stand above its subfolders, which import downwards only: report,
+capacity, analysis, coordinator, worker, workload, metrics, client, model. Only lab.locust imports Locust.
 """

@@ -18,10 +18,10 @@ from pathlib import Path
 from typing import IO, Any
 
 from lab.errors import LabError, MissingError, PeerError, TimedOut, UserError
-from lab.load.job import FILE, VARIABLE, Job
-from lab.load.preflight import Test
+from lab.load.model.job import FILE, VARIABLE, Job
 from lab.load.run_folder import RESULT, SAMPLES, Kept, read
 from lab.load.worker.engine import DRAIN
+from lab.load.workload.preflight import LoadTest
 from lab.runner.folders import write
 from lab.system.proc import die_with_parent
 
@@ -35,7 +35,7 @@ _KINDS: dict[str, type[LabError]] = {kind.__name__: kind for kind in (UserError,
 Follow = Callable[[dict[str, Any]], None]
 
 
-async def carry(job: Job, test: Test, follow: Follow, more: Sequence[str] = ()) -> Kept:
+async def carry(job: Job, test: LoadTest, follow: Follow, more: Sequence[str] = ()) -> Kept:
     """Carry a job out; what it left. `job.folder` must be there; `more` are arguments for Locust.
 
     Raises what the load failed with. Cancelled, it stops the load first, and its folder is whole then.
@@ -60,7 +60,7 @@ async def carry(job: Job, test: Test, follow: Follow, more: Sequence[str] = ()) 
     return read(job.folder)
 
 
-async def _start(job: Job, test: Test, log: IO[bytes], more: Sequence[str]) -> asyncio.subprocess.Process:
+async def _start(job: Job, test: LoadTest, log: IO[bytes], more: Sequence[str]) -> asyncio.subprocess.Process:
     assert job.folder is not None
     if test.file is None:
         words = [sys.executable, "-m", "lab.load.main"]

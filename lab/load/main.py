@@ -22,9 +22,9 @@ from lab.lifecycle.lab import Lab
 from lab.load.coordinator import provisioning as preparing
 from lab.load.coordinator.coordinator import Conductor, Orders, Outcome
 from lab.load.coordinator.workers import Crew
-from lab.load.job import Job
 from lab.load.metrics.cpu import Pins, split, words
 from lab.load.metrics.watching import Watch
+from lab.load.model.job import Job
 from lab.load.report.text import report
 from lab.load.run_folder import Keeper, read
 from lab.runner.folders import REPORT, write
@@ -63,7 +63,7 @@ async def conduct(job: Job, orders: Orders, tell: Tell) -> Outcome:
 
     tell({"event": "progress", "text": f"starting {job.workers} workers"})
     try:
-        outcome = await Conductor(load, job.shares(), lambda: _worker(lab), tell, orders, watch).run()
+        outcome = await Conductor(load, job.shards(), lambda: _worker(lab), tell, orders, watch).run()
     except PeerError as error:
         if not preparing.is_down(lab):
             raise

@@ -1,6 +1,6 @@
 """A load's folder: what was asked for, what was told, what came of it. Readable by the owner alone.
 
-load.json       the job (lab.load.job)
+load.json       the job (lab.load.model.job)
 samples.jsonl   every event as it came, while it runs
 result.json     {"version", "outcome": {...}, "result": lab.load.metrics.result, "limits": [...], "remarks": [...]}
 routes.csv      a row for each route of the steady state; intervals.csv a row for each second
@@ -16,11 +16,11 @@ from typing import IO, Any
 
 from lab.errors import UserError
 from lab.load.coordinator.coordinator import Outcome
-from lab.load.job import FILE, Job
 from lab.load.metrics.judging import verdict_of_limits
 from lab.load.metrics.machine import machine
 from lab.load.metrics.result import Result, Usage
 from lab.load.metrics.rows import by_route, by_second, to_csv
+from lab.load.model.job import FILE, Job
 from lab.runner.folders import write
 
 SAMPLES, RESULT, ROUTES, INTERVALS = "samples.jsonl", "result.json", "routes.csv", "intervals.csv"

@@ -17,7 +17,7 @@ import gevent
 from gevent import subprocess
 from gevent.event import Event
 
-from lab.load.job import Job
+from lab.load.model.job import Job
 
 Handler = Callable[[dict[str, Any]], None]
 

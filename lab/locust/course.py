@@ -17,7 +17,7 @@ import gevent
 from gevent.event import Event
 from locust.env import Environment
 
-from lab.load.job import Job
+from lab.load.model.job import Job
 from lab.load.worker.engine import DRAIN
 from lab.locust.conductor import Conductor
 from lab.locust.statistics import Lost, Statistics

@@ -22,7 +22,7 @@ from locust.env import Environment
 from locust.runners import MasterRunner, WorkerRunner
 
 from lab.errors import LabError
-from lab.load.job import Job
+from lab.load.model.job import Job
 from lab.locust import client, ending, options
 from lab.locust.course import STATUS, Alone, Course
 from lab.locust.together import END, EVENT, JOB, ORDER, Master, Worker, give_up

@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING, Any
 from locust import events
 
 from lab.errors import UserError
-from lab.load.job import VARIABLE, Job
-from lab.load.spec import Load
+from lab.load.model.job import VARIABLE, Job
+from lab.load.model.spec import Load
 from lab.plan import files
 from lab.plan.layout import Layout
 from lab.runner import folders
@@ -90,14 +90,14 @@ def job(user: type[XmppUser], given: Namespace, users: int) -> Job:
 
 def check(job: Job, parts: int) -> None:
     """Whether it can be carried in so many parts, as far as is known beforehand. Raises UserError, MissingError."""
-    from lab.load import preflight as choosing
+    from lab.load.workload import preflight
     from lab.load.workload.traffic_mix import parse
 
     load = {**job.load}
     if load.get("seconds") == ENDLESS:
         load["seconds"] = FORESEEN
     parse(load.get("traffic", Load.traffic))
-    choosing.check(plan_of(job.lab).topology, load, parts * job.workers)
+    preflight.check_load(plan_of(job.lab).topology, load, parts * job.workers)
 
 
 def with_folder(job: Job, given: Namespace) -> Job:

@@ -24,10 +24,10 @@ from locust.runners import STATE_INIT, STATE_MISSING, MasterRunner, WorkerRunner
 from lab.errors import LabError
 from lab.load.coordinator.partition import LAST, Parts
 from lab.load.coordinator.provisioning import endpoints
-from lab.load.job import Job
 from lab.load.main import finish
+from lab.load.model.job import Job
+from lab.load.model.spec import Load, Shard
 from lab.load.run_folder import Keeper
-from lab.load.spec import Load, Share
 from lab.locust.conductor import Conductor
 from lab.locust.course import Course, complain, leave, log
 from lab.locust.options import plan_of
@@ -132,7 +132,7 @@ class Master(Course):
         self._keeper.__enter__()
         self._parts = Parts(self._load, len(names), job.workers, self._tell)
         for client, part in self._number.items():
-            own = replace(job, hold=True, part=Share(part, len(names)), folder=None)
+            own = replace(job, hold=True, part=Shard(part, len(names)), folder=None)
             self._runner.send_message(JOB, {"job": own.encode()}, client)
         gevent.spawn(self._watch)
 

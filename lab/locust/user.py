@@ -25,7 +25,7 @@ class XmppUser(User):
     counts; the class then has no tasks. Without it the class's own tasks write with `self.client`, which is logged in
     when they start (see lab.locust.client): closed loop, and some hundred messages a second at most.
 
-    What is None is as the engine has it (`lab.load.spec.Load`). Options of Locust's command line come first.
+    What is None is as the engine has it (`lab.load.model.spec.Load`). Options of Locust's command line come first.
     """
 
     abstract = True

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from lab.load.metrics.result import Result, merge
-from lab.load.spec import Load, Share
+from lab.load.model.spec import Load, Shard
 from lab.load.worker.engine import run
 
-ALONE = Share()
+ALONE = Shard()
 
 
 @dataclass
@@ -40,7 +40,7 @@ class Told:
 
 
 async def driven(
-    load: Load, meanwhile: Callable[[], Awaitable[None]] | None = None, share: Share = ALONE, **more: Any
+    load: Load, meanwhile: Callable[[], Awaitable[None]] | None = None, shard: Shard = ALONE, **more: Any
 ) -> Told:
     """Carry a load out in this process; `meanwhile` runs from its start on."""
     told = Told()
@@ -52,7 +52,7 @@ async def driven(
 
     beside = asyncio.create_task(aside())
     try:
-        await run(load, share, told, **more)
+        await run(load, shard, told, **more)
         await beside
     finally:
         beside.cancel()

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lab.load.coordinator import provisioning as preparing
-from lab.load.spec import Endpoint, Load
+from lab.load.model.spec import Endpoint, Load
 from lab.network.authority import Authority
 from lab.plan.model import CertificateRequest
 from lab.topology.spec import Certificate

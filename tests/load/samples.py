@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from lab.load.metrics.result import Recorder
-from lab.load.spec import Endpoint, Load, Share
+from lab.load.model.spec import Endpoint, Load, Shard
 from lab.load.workload.traffic import Kind
 
 LOAD = Load(
@@ -54,7 +54,7 @@ class Worker:
     def __init__(self, index: int = 0, of: int = 1, load: Load = LOAD) -> None:
         self.clock = Clock()
         self.warmup = load.warmup
-        self.recorder = Recorder(load, Share(index, of), clock=self.clock)
+        self.recorder = Recorder(load, Shard(index, of), clock=self.clock)
         self.recorder.start()
 
     def at(self, elapsed: float) -> Recorder:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lab.errors import UserError
-from lab.load.spec import Share
+from lab.load.model.spec import Shard
 from lab.load.worker.process import LONGEST_LINE
 from lab.load.workload.arrivals import FORMS, MOST_TIMES, Arrivals, Schedule, parse
 
@@ -24,11 +24,11 @@ RATES = [
     "poisson:ramp:20/s..200/s,over=5s",
 ]
 
-ALONE = Share()
+ALONE = Shard()
 
 
-def _all(text: str, until: float = 10.0, share: Share = ALONE, seed: int = 1, warmup: float = 0.0) -> list[float]:
-    return parse(text).schedule(seed, share, warmup).due(until)
+def _all(text: str, until: float = 10.0, shard: Shard = ALONE, seed: int = 1, warmup: float = 0.0) -> list[float]:
+    return parse(text).schedule(seed, shard, warmup).due(until)
 
 
 def test_a_constant_rate_is_even() -> None:
@@ -39,7 +39,7 @@ def test_a_constant_rate_is_even() -> None:
 @pytest.mark.parametrize("text", RATES)
 @pytest.mark.parametrize("workers", [1, 2, 3, 7])
 def test_workers_together_send_what_one_would(text: str, workers: int) -> None:
-    parts = [_all(text, share=Share(index, workers)) for index in range(workers)]
+    parts = [_all(text, shard=Shard(index, workers)) for index in range(workers)]
     assert sorted(at for part in parts for at in part) == _all(text)
 
 
@@ -54,8 +54,8 @@ def test_as_many_come_as_are_expected(text: str) -> None:
 
 
 def test_poisson_gaps_are_exponential_also_in_one_workers_part() -> None:
-    for share, rate in [(Share(), 1000), (Share(1, 4), 250)]:
-        times = _all("poisson:1000/s", until=40, share=share)
+    for shard, rate in [(Shard(), 1000), (Shard(1, 4), 250)]:
+        times = _all("poisson:1000/s", until=40, shard=shard)
         gaps = sorted(b - a for a, b in itertools.pairwise(times))
         mean = sum(gaps) / len(gaps)
         assert mean == pytest.approx(1 / rate, rel=0.05)
@@ -88,13 +88,13 @@ def test_the_warm_up_has_the_first_rate() -> None:
 
 @given(st.lists(st.floats(0, 20), min_size=1, max_size=30), st.sampled_from(RATES))
 def test_each_time_is_given_once_and_when_due(looks: list[float], text: str) -> None:
-    schedule, given_so_far = parse(text).schedule(3, Share(1, 2)), []
+    schedule, given_so_far = parse(text).schedule(3, Shard(1, 2)), []
     for look in sorted(looks):
         due = schedule.due(look)
         assert all(at <= look for at in due)
         given_so_far += due
         assert schedule.next > look
-    assert given_so_far == _all(text, max(looks), Share(1, 2), seed=3)
+    assert given_so_far == _all(text, max(looks), Shard(1, 2), seed=3)
 
 
 def test_what_is_late_keeps_its_time() -> None:
@@ -107,7 +107,7 @@ def test_replay(tmp_path: Path) -> None:
     file.write_text("at,what\n0.5,x\n0.25,y\n\n1.75,z\n")
     arrivals = parse(f"replay:{file}")
     assert arrivals.times == (0.25, 0.5, 1.75)
-    assert arrivals.schedule(0, Share(1, 2), warmup=1).due(9) == [1.5]
+    assert arrivals.schedule(0, Shard(1, 2), warmup=1).due(9) == [1.5]
     assert (arrivals.rate_at(0.2), arrivals.peak(60), arrivals.expected(0, 1)) == (2, 2, 2)
 
 
@@ -117,9 +117,9 @@ def test_a_replay_travels_without_its_file(whole: list[int]) -> None:
     there = parse(Arrivals("replay:gone", "replay", times=times).portable)
     assert (there.model, there.shown) == ("replay", f"replay:{len(times)} times")
     assert there.times == pytest.approx(times, abs=1e-9)
-    for share in (Share(), Share(1, 2)):
-        assert there.schedule(0, share, 1.0).due(1e6) == pytest.approx(
-            [at + 1.0 for at in times[share.index :: share.of]]
+    for shard in (Shard(), Shard(1, 2)):
+        assert there.schedule(0, shard, 1.0).due(1e6) == pytest.approx(
+            [at + 1.0 for at in times[shard.index :: shard.of]]
         )
 
 
@@ -141,7 +141,7 @@ def test_the_closed_model_is_named() -> None:
     arrivals = parse("closed:think=500ms")
     assert (arrivals.open, arrivals.think, arrivals.rate_at(1), arrivals.peak(9)) == (False, 0.5, 0, 0)
     with pytest.raises(ValueError, match="closed"):
-        arrivals.schedule(0, Share())
+        arrivals.schedule(0, Shard())
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from lab.load.spec import Load
+from lab.load.model.spec import Load
 from lab.load.worker import engine
 from lab.load.workload.recipients import Audience
 from tests.load.driving import Told, driven
@@ -181,7 +181,7 @@ def test_where_nothing_is_missed_or_it_is_asked_for_everybody_goes_and_comes(nul
 
 
 def _picker(load: Load):
-    from lab.load.spec import Share
+    from lab.load.model.spec import Shard
     from lab.load.workload.traffic_mix import parse
 
-    return parse(load.traffic).picker(load, Share(), load.seed)
+    return parse(load.traffic).picker(load, Shard(), load.seed)

@@ -7,9 +7,8 @@ from pathlib import Path
 import pytest
 
 from lab.errors import UserError
-from lab.load import machine_limits as capacity
-from lab.load import preflight as choosing
 from lab.load.analysis import thresholds as bounds
+from lab.load.workload import machine_limits, preflight
 from lab.topology.spec import Link, Server, Topology
 from tests.load.synthetic import result
 
@@ -17,12 +16,12 @@ PAIR = Topology("pair", "", tuple(Server(n, f"{n}.test", "prosody", "13.0") for 
 
 
 def test_a_load_test_is_found_by_name_path_or_as_a_traffic(tmp_path: Path) -> None:
-    assert choosing.find("federation").file is not None
-    assert choosing.find("neighbours") == choosing.Test("neighbours")
-    assert choosing.find("6*local+1*logins").file is None
+    assert preflight.find_test("federation").file is not None
+    assert preflight.find_test("neighbours") == preflight.LoadTest("neighbours")
+    assert preflight.find_test("6*local+1*logins").file is None
     mine = tmp_path / "mine.py"
     mine.touch()
-    assert choosing.find(str(mine)) == choosing.Test("mine", mine)
+    assert preflight.find_test(str(mine)) == preflight.LoadTest("mine", mine)
 
 
 @pytest.mark.parametrize(
@@ -37,32 +36,32 @@ def test_a_load_test_is_found_by_name_path_or_as_a_traffic(tmp_path: Path) -> No
 )
 def test_what_there_is_not_is_refused_with_the_nearest(text: str, said: str) -> None:
     with pytest.raises(UserError, match=said):
-        choosing.find(text)
+        preflight.find_test(text)
 
 
 def test_a_rate_and_its_model_become_one_text() -> None:
-    assert choosing.arrivals(None, None) is None
-    assert choosing.arrivals("100/s", None) == "constant:100/s"
-    assert choosing.arrivals("100/s", "poisson") == "poisson:100/s"
-    assert choosing.arrivals(None, "closed:think=1s") == "closed:think=1s"
+    assert preflight.arrivals_text(None, None) is None
+    assert preflight.arrivals_text("100/s", None) == "constant:100/s"
+    assert preflight.arrivals_text("100/s", "poisson") == "poisson:100/s"
+    assert preflight.arrivals_text(None, "closed:think=1s") == "closed:think=1s"
     for rate, model in (("0/s", None), ("100", None), (None, "poisson"), ("1/s", "ramp:1/s..2/s,over=1s")):
         with pytest.raises(UserError):
-            choosing.arrivals(rate, model)
+            preflight.arrivals_text(rate, model)
 
 
 def test_what_the_machine_cannot_do_is_said_with_the_number_that_works(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = {"users": 4, "seconds": 1.0, "warmup": 0.0, "arrivals": "constant:40001/s"}
-    monkeypatch.setattr(choosing.os, "sched_getaffinity", lambda _: range(2))
+    monkeypatch.setattr(preflight.os, "sched_getaffinity", lambda _: range(2))
     with pytest.raises(UserError, match="this machine's 2 cores write at most 40000/s"):
-        choosing.check(PAIR, asked, 3)
-    monkeypatch.setattr(choosing.os, "sched_getaffinity", lambda _: range(8))
+        preflight.check_load(PAIR, asked, 3)
+    monkeypatch.setattr(preflight.os, "sched_getaffinity", lambda _: range(8))
     with pytest.raises(UserError, match=r"take --workers 3 .* or at most 40000/s"):
-        choosing.check(PAIR, asked, 2)
-    choosing.check(PAIR, asked, 3)
+        preflight.check_load(PAIR, asked, 2)
+    preflight.check_load(PAIR, asked, 3)
     with pytest.raises(UserError, match="at most 4 workers"):
-        choosing.check(PAIR, asked, 5)
-    with pytest.raises(UserError, match=f"use at most {2 * capacity.ports()} users"):
-        choosing.check(PAIR, {**asked, "users": 4 * capacity.ports()}, 3)
+        preflight.check_load(PAIR, asked, 5)
+    with pytest.raises(UserError, match=f"use at most {2 * machine_limits.available_ports()} users"):
+        preflight.check_load(PAIR, {**asked, "users": 4 * machine_limits.available_ports()}, 3)
 
 
 def test_bounds_are_read_and_kept_or_not() -> None:
@@ -82,7 +81,7 @@ def test_bounds_that_are_none_are_refused(text: str) -> None:
 
 def test_users_with_nobody_to_write_to_are_refused_with_a_number_that_works() -> None:
     with pytest.raises(UserError, match=r"nobody has anybody to write to.*; --users 2 would do"):
-        choosing.check(PAIR, {"users": 1, "traffic": "neighbours"}, 1)
+        preflight.check_load(PAIR, {"users": 1, "traffic": "neighbours"}, 1)
     with pytest.raises(UserError, match=r"--users 3 would do"):
-        choosing.check(PAIR, {"users": 2, "traffic": "local"}, 1)
-    choosing.check(PAIR, {"users": 1}, 1)  # a Locust file says itself what its people do
+        preflight.check_load(PAIR, {"users": 2, "traffic": "local"}, 1)
+    preflight.check_load(PAIR, {"users": 1}, 1)  # a Locust file says itself what its people do

@@ -16,9 +16,9 @@ from lab.load.analysis import bootstrap as noise
 from lab.load.analysis.comparison import Comparison, compare, rows
 from lab.load.coordinator.coordinator import Outcome
 from lab.load.coordinator.provisioning import for_load
-from lab.load.job import Job
 from lab.load.metrics.counters import Tally, together
 from lab.load.metrics.result import Result, Second, Usage
+from lab.load.model.job import Job
 from lab.load.run_folder import Keeper, Kept, read
 from lab.plan import files
 from lab.plan.build import build

@@ -19,11 +19,11 @@ from lab.errors import PeerError, UserError
 from lab.load.coordinator import coordinator as conductor
 from lab.load.coordinator.coordinator import Conductor, Orders, Outcome
 from lab.load.coordinator.workers import Crew
-from lab.load.job import Job
 from lab.load.main import watch_of
 from lab.load.metrics.result import merge
 from lab.load.metrics.watching import Watch
-from lab.load.spec import Load, Share
+from lab.load.model.job import Job
+from lab.load.model.spec import Load, Shard
 from lab.load.worker.deliveries import Deliveries
 from lab.load.workload.recipients import Audience
 from lab.runtime.agent_process import spawn_agent
@@ -66,8 +66,8 @@ class Band:
         async def watch(crew: Crew) -> Watch:
             return Watch(None, {}, {worker.name: worker.pid for worker in crew.workers}, lambda text: None)
 
-        shares = [Share(number, count * self.parts) for number in range(count)]
-        task = asyncio.create_task(Conductor(self.load, shares, start, self.told.append, orders, watch).run())
+        shards = [Shard(number, count * self.parts) for number in range(count)]
+        task = asyncio.create_task(Conductor(self.load, shards, start, self.told.append, orders, watch).run())
         if meanwhile is not None:
             await meanwhile(self, orders)
         return await task
@@ -85,7 +85,7 @@ def test_what_all_conductors_use_is_metered_by_the_first() -> None:
     """Or the bytes of a link would count once for each."""
     lab, servers, generators = Mock(), {"a": 1}, {"worker 0": 2}
     first, second = (
-        watch_of(Job("lab", part=Share(number, 2)), lab, servers, generators, lambda text: None) for number in (0, 1)
+        watch_of(Job("lab", part=Shard(number, 2)), lab, servers, generators, lambda text: None) for number in (0, 1)
     )
     assert (first._lab, first._pids) == (lab, {"servers": servers, "generators": generators})
     assert (second._lab, second._pids) == (None, {"servers": {}, "generators": generators})

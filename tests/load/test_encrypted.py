@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from lab.errors import UserError
-from lab.load.spec import Endpoint, Load, Share
+from lab.load.model.spec import Endpoint, Load, Shard
 from lab.load.worker.omemo_engine import MOST, run
 
 LOAD = {"endpoints": (Endpoint("a", "a.test", "127.0.0.1"),), "users": 4, "password": "", "authority": ""}
@@ -21,4 +21,4 @@ LOAD = {"endpoints": (Endpoint("a", "a.test", "127.0.0.1"),), "users": 4, "passw
 )
 async def test_what_cannot_be_is_refused(asked: dict[str, str], said: str) -> None:
     with pytest.raises(UserError, match=said):
-        await run(Load(**{**LOAD, **asked}, encryption="omemo"), Share(0, 2), print)
+        await run(Load(**{**LOAD, **asked}, encryption="omemo"), Shard(0, 2), print)

@@ -17,10 +17,10 @@ from lab.lifecycle import up as labs
 from lab.lifecycle.lab import Lab
 from lab.load.coordinator.coordinator import Orders, Outcome
 from lab.load.coordinator.provisioning import load_on, make_accounts
-from lab.load.job import Job
 from lab.load.main import conduct
 from lab.load.metrics.result import Result, merge
-from lab.load.spec import Load, Share
+from lab.load.model.job import Job
+from lab.load.model.spec import Load, Shard
 from lab.load.worker.omemo_engine import run
 from lab.topology.spec import Link
 from tests.load.driving import Told
@@ -77,7 +77,7 @@ class Together:
             async with asyncio.timeout(60):
                 await asyncio.gather(
                     *(
-                        run(self.load, Share(number, len(self.told)), told, go=self._go, drained=self._drained)
+                        run(self.load, Shard(number, len(self.told)), told, go=self._go, drained=self._drained)
                         for number, told in enumerate(self.told)
                     )
                 )
@@ -95,7 +95,7 @@ async def test_one_worker_decrypts_every_message(load: Load) -> None:
     for _ in range(2):  # again: the devices of the first time must not be encrypted to any more
         told = Told()
         async with asyncio.timeout(60):
-            await run(load, Share(), told)
+            await run(load, Shard(), told)
         kinds = [event["event"] for event in told.events]
         assert kinds.index("connected") < kinds.index("started") and kinds[-1] == "ended"
         assert told.ended["drained"] and not told.ended["missing"]
@@ -151,7 +151,7 @@ async def test_a_load_that_is_stopped_while_people_meet_ends_soon(load: Load) ->
             stop.set()
 
     async with asyncio.timeout(15):
-        await run(load, Share(0, 2), tell, stop=stop, drained=stop)
+        await run(load, Shard(0, 2), tell, stop=stop, drained=stop)
     assert told.ended["expected"] == 0
 
 
@@ -199,9 +199,9 @@ async def test_a_device_that_a_killed_load_left_behind_is_not_encrypted_to(load:
 @pytest.mark.live
 async def test_too_many_pairs_are_refused_before_the_first_session(load: Load) -> None:
     with pytest.raises(UserError, match=r"at most 1000 sessions for each worker.*take 3 workers"):
-        await run(replace(load, users=400, arrivals="400/s", seconds=6.0), Share(), print)
+        await run(replace(load, users=400, arrivals="400/s", seconds=6.0), Shard(), print)
 
 
 async def test_what_cannot_be_encrypted_is_refused() -> None:
     with pytest.raises(UserError, match="has archive"):
-        await run(replace(LOAD, encryption="omemo", traffic="archive"), Share(), print)
+        await run(replace(LOAD, encryption="omemo", traffic="archive"), Shard(), print)

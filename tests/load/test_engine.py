@@ -11,7 +11,7 @@ import pytest
 import uvloop
 
 from lab.errors import PeerError, UserError
-from lab.load.spec import Share
+from lab.load.model.spec import Shard
 from lab.load.worker import closed_loop as turns
 from lab.load.worker import engine
 from tests.load.driving import driven
@@ -94,7 +94,7 @@ async def test_bounces_are_told_by_their_condition(null: Null) -> None:
     only_a = replace(load, endpoints=endpoints, seconds=0.3)
     drained = asyncio.Event()
     drained.set()
-    told = await driven(only_a, share=Share(0, 2), drained=drained)
+    told = await driven(only_a, shard=Shard(0, 2), drained=drained)
     total = told.result.total
     assert total.sent > 0
     assert total.bounced == {"item-not-found": total.sent}

@@ -8,7 +8,7 @@ from unittest.mock import Mock
 from lab.load.client.common import Common
 from lab.load.client.session import Session
 from lab.load.client.stream_management import MODULO, Management
-from lab.load.spec import Endpoint, Load
+from lab.load.model.spec import Endpoint, Load
 
 
 def session() -> tuple[Session, Mock]:

@@ -17,13 +17,13 @@ from lab.lifecycle.lab import Lab
 from lab.load.analysis.bottleneck import Surroundings, limiting_part
 from lab.load.capacity.search import Bounds
 from lab.load.capacity.trials import Around, Trials, find_limit_on, surroundings
-from lab.load.capacity.trials import Test as LoadTest
 from lab.load.coordinator import provisioning as preparing
 from lab.load.coordinator.coordinator import Conductor, Orders
 from lab.load.coordinator.workers import Crew
-from lab.load.job import Job
 from lab.load.metrics.watching import Watch
-from lab.load.spec import Share
+from lab.load.model.job import Job
+from lab.load.model.spec import Shard
+from lab.load.workload.preflight import LoadTest
 from lab.runtime.agent_process import spawn_agent
 from lab.runtime.protocol import Pipes
 from lab.topology import files
@@ -149,7 +149,7 @@ async def test_a_generator_that_is_asked_for_more_than_it_can_is_named() -> None
         async def watch(crew: Crew) -> Watch:
             return Watch(None, {}, {worker.name: worker.pid for worker in crew.workers}, told.append)
 
-        outcome = await Conductor(load, [Share()], start, around.take, Orders(), watch).run()
+        outcome = await Conductor(load, [Shard()], start, around.take, Orders(), watch).run()
     # On two cores worker and server fill the machine; on one with room it is the worker alone that is late.
     part, why = limiting_part(outcome.result, Surroundings(cores=64), around.cores())
     assert part == "generator", why

@@ -14,9 +14,9 @@ import pytest
 
 from lab.load.analysis.verdict import verdict
 from lab.load.coordinator.coordinator import Outcome
-from lab.load.job import Job
 from lab.load.metrics import rows as tables
 from lab.load.metrics.result import Result, Usage, merge
+from lab.load.model.job import Job
 from lab.load.report.html import document
 from lab.load.report.html import load_charts as drawings
 from lab.load.report.html.load_page import page, write_page

@@ -14,11 +14,11 @@ import pytest
 from lab.load.coordinator.coordinator import Conductor, Orders
 from lab.load.coordinator.partition import LAST, Parts
 from lab.load.coordinator.workers import Crew
-from lab.load.job import Job
 from lab.load.metrics.counters import Tally
 from lab.load.metrics.watching import Watch
+from lab.load.model.job import Job
+from lab.load.model.spec import Shard
 from lab.load.run_folder import Keeper
-from lab.load.spec import Share
 from lab.runtime.agent_process import spawn_agent
 from lab.runtime.protocol import Pipes
 from tests.load import fakeworker
@@ -174,12 +174,12 @@ async def test_conductors_together_are_one_load(null: Null, count: int, workers:
         return Watch(None, {}, {worker.name: worker.pid for worker in crew.workers}, lambda text: None)
 
     async def conducted(part: int) -> None:
-        job = Job("nobody's", workers=workers, part=Share(part, count))
+        job = Job("nobody's", workers=workers, part=Shard(part, count))
 
         def tell(event: dict[str, Any]) -> None:
             hear(part, event)
 
-        outcome = await Conductor(load, job.shares(), start, tell, orders[part], watch).run()
+        outcome = await Conductor(load, job.shards(), start, tell, orders[part], watch).run()
         assert outcome.whole and not outcome.settled
         tell(Keeper(job).finish(outcome))
 

@@ -10,11 +10,11 @@ import pytest
 
 from lab.lifecycle import up as labs
 from lab.load.coordinator import provisioning as preparing
-from lab.load.job import Job
 from lab.load.launch import carry
 from lab.load.metrics.cpu import split
 from lab.load.metrics.resources import _below, _children
-from lab.load.preflight import Test as LoadTest
+from lab.load.model.job import Job
+from lab.load.workload.preflight import LoadTest
 from tests.runtime.helpers import pair
 
 pytestmark = [

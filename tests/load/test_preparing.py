@@ -13,9 +13,9 @@ import pytest
 
 from lab.errors import UserError
 from lab.load.coordinator.provisioning import endpoints, for_load, remarks
-from lab.load.job import Job
 from lab.load.metrics.cpu import Pins, split
-from lab.load.spec import Share
+from lab.load.model.job import Job
+from lab.load.model.spec import Shard
 from lab.plan.build import build
 from lab.plan.model import Ground
 from lab.topology.spec import Conditions, Feed, Link, Server, Topology
@@ -50,9 +50,9 @@ def test_users_live_where_accounts_can_be_made() -> None:
 
 
 def test_a_job_comes_back_as_it_was() -> None:
-    job = Job("pair", {"users": 5, "seconds": 2}, 3, Path("/runs/x"), True, Share(1, 2), True)
+    job = Job("pair", {"users": 5, "seconds": 2}, 3, Path("/runs/x"), True, Shard(1, 2), True)
     assert Job.decode(job.encode()) == job
-    assert job.shares() == [Share(3, 6), Share(4, 6), Share(5, 6)]
+    assert job.shards() == [Shard(3, 6), Shard(4, 6), Shard(5, 6)]
     assert Job.decode('{"lab": "pair"}') == Job("pair")
 
 

@@ -12,7 +12,7 @@ import pytest
 from lab.errors import TimedOut
 from lab.load.capacity import idle as quiet
 from lab.load.capacity.idle import Answer, Quiet
-from lab.load.spec import Load
+from lab.load.model.spec import Load
 from lab.load.worker import engine
 from lab.load.worker.probe import Probe
 from tests.load.driving import driven

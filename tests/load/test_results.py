@@ -14,13 +14,13 @@ from hypothesis import strategies as st
 from lab.errors import UserError
 from lab.load.analysis.verdict import verdict
 from lab.load.coordinator.coordinator import Outcome
-from lab.load.job import Job
 from lab.load.metrics.judging import verdict_of_limits
 from lab.load.metrics.result import Recorder, Result, Usage, merge
 from lab.load.metrics.rows import by_route, by_second, to_csv
+from lab.load.model.job import Job
+from lab.load.model.spec import Shard
 from lab.load.report.text import sentences
 from lab.load.run_folder import Keeper, read
-from lab.load.spec import Share
 from load.samples import LOAD, Clock, Worker, steady_run
 
 SAMPLES = steady_run(0, 2) + steady_run(1, 2, delay=0.03)
@@ -54,7 +54,7 @@ def test_a_message_belongs_where_it_was_due() -> None:
 
 
 def test_before_the_start_no_second_is_judged() -> None:
-    recorder = Recorder(LOAD, Share(), clock=Clock())
+    recorder = Recorder(LOAD, Shard(), clock=Clock())
     recorder.sent("login", True)
     sample = recorder.take()
     assert (sample["from"], sample["to"], list(sample["warmup"]), sample["steady"]) == (0, 0, ["login"], {})

@@ -8,8 +8,8 @@ import pytest
 from lab.errors import UserError
 from lab.load.analysis.study import Cell, against, interval, measures, metrics, rank_correlation, repeat, table
 from lab.load.coordinator.coordinator import Outcome
-from lab.load.job import Job
 from lab.load.metrics.result import Result
+from lab.load.model.job import Job
 from lab.load.report import study as studied
 from lab.load.run_folder import Keeper
 from lab.topology.facts import facts

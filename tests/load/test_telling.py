@@ -8,8 +8,8 @@ import pytest
 
 from lab.errors import UserError
 from lab.load.coordinator.coordinator import Outcome
-from lab.load.job import Job
 from lab.load.metrics.result import Result, Usage
+from lab.load.model.job import Job
 from lab.load.report.text import report
 from lab.load.run_folder import Keeper, Kept, read
 from tests.load.synthetic import result

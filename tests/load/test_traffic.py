@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lab.errors import UserError
-from lab.load.spec import Endpoint, Load, Share
+from lab.load.model.spec import Endpoint, Load, Shard
 from lab.load.workload.arrivals import parse as parse_arrivals
 from lab.load.workload.population import People
 from lab.load.workload.profiles import HOURLY, apply
@@ -29,8 +29,8 @@ def _load(links: dict[str, tuple[str, ...]] = STAR, users: int = 100) -> Load:
     return Load(endpoints, users, "x", "")
 
 
-def _acts(text: str, load: Load, share: Share, count: int = 500, seed: int = 1) -> list[Act]:
-    picker = parse(text).picker(load, share, seed)
+def _acts(text: str, load: Load, shard: Shard, count: int = 500, seed: int = 1) -> list[Act]:
+    picker = parse(text).picker(load, shard, seed)
     return [Act(*picker.next()) for _ in range(count)]
 
 
@@ -47,7 +47,7 @@ def _federations(draw: st.DrawFn) -> Load:
 def test_messages_obey_links(load: Load, workers: int, text: str) -> None:
     for index in range(workers):
         try:
-            acts = _acts(text, load, Share(index, workers), count=50)
+            acts = _acts(text, load, Shard(index, workers), count=50)
         except UserError:
             continue  # nobody there has anybody to write to, or there is nobody
         for act in acts:
@@ -68,7 +68,7 @@ def test_every_server_and_person_sends(text: str, servers: str, workers: int) ->
     senders: Counter[int] = Counter()
     for index in range(workers):
         try:
-            senders.update(act.sender for act in _acts(text, load, Share(index, workers), count=20_000 // workers))
+            senders.update(act.sender for act in _acts(text, load, Shard(index, workers), count=20_000 // workers))
         except UserError as error:
             assert (text, workers, index) == ("neighbours", 5, 4), "the worker that has the island's people only"
             assert "servers (5)" in str(error)
@@ -80,7 +80,7 @@ def test_every_server_and_person_sends(text: str, servers: str, workers: int) ->
 
 
 def test_receivers_are_drawn_evenly() -> None:
-    received = Counter(act.receiver for act in _acts("local", _load(), Share(), count=40_000))
+    received = Counter(act.receiver for act in _acts("local", _load(), Shard(), count=40_000))
     assert len(received) == 100
     assert max(abs(count - 400) for count in received.values()) < 6 * 400**0.5
 
@@ -88,8 +88,8 @@ def test_receivers_are_drawn_evenly() -> None:
 @pytest.mark.parametrize("text", ["local", "social:degree=4", "3*neighbours+1*logins", "realistic"])
 def test_the_seed_decides(text: str) -> None:
     load = _load()
-    assert _acts(text, load, Share(1, 2)) == _acts(text, load, Share(1, 2))
-    assert _acts(text, load, Share(1, 2)) != _acts(text, load, Share(1, 2), seed=2)
+    assert _acts(text, load, Shard(1, 2)) == _acts(text, load, Shard(1, 2))
+    assert _acts(text, load, Shard(1, 2)) != _acts(text, load, Shard(1, 2), seed=2)
 
 
 def test_names_and_servers() -> None:
@@ -122,7 +122,7 @@ def test_rooms_hold_everybody_once_and_can_be_reached() -> None:
     for room in found:
         host = load.endpoints[room.server]
         assert all(load.endpoints[user % 5].server in (host.server, *host.neighbours) for user in room.members)
-    for act in _acts("room:size=20", load, Share(1, 2), seed=3):
+    for act in _acts("room:size=20", load, Shard(1, 2), seed=3):
         assert act.sender in found[act.receiver].members
     assert parse("local").rooms(load, 3) == ()
 
@@ -130,7 +130,7 @@ def test_rooms_hold_everybody_once_and_can_be_reached() -> None:
 def test_a_mix_has_its_weights() -> None:
     traffic = parse("6*local+3*archive + 1*upload:size=2KB")
     assert traffic.kinds == {Kind.MESSAGE, Kind.ARCHIVE, Kind.UPLOAD}
-    picker = traffic.picker(_load(), Share(), 1)
+    picker = traffic.picker(_load(), Shard(), 1)
     kinds = Counter(picker.next()[0] for _ in range(10_000))
     for kind, share in [(Kind.MESSAGE, 0.6), (Kind.ARCHIVE, 0.3), (Kind.UPLOAD, 0.1)]:
         assert kinds[kind] / 10_000 == pytest.approx(share, abs=0.03)
@@ -154,7 +154,7 @@ def test_profiles() -> None:
 
 
 def test_a_pick_takes_as_many_steps_however_many_people_there_are() -> None:
-    few, many = (_lines(parse("neighbours").picker(_load(users=users), Share(), 1).next) for users in (100, 10_000))
+    few, many = (_lines(parse("neighbours").picker(_load(users=users), Shard(), 1).next) for users in (100, 10_000))
     assert 0 < many <= few
 
 
@@ -199,14 +199,14 @@ def test_what_is_wrong_is_said_with_what_there_is(text: str, told: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "users", "share", "told"),
+    ("text", "users", "shard", "told"),
     [
-        ("social:degree=3", 50, Share(), "an even number"),
-        ("room:size=1", 50, Share(), "two people or more"),
-        ("local", 5, Share(), "nobody has anybody to write to"),
-        ("local", 2, Share(2, 3), "2 users for 3 workers"),
+        ("social:degree=3", 50, Shard(), "an even number"),
+        ("room:size=1", 50, Shard(), "two people or more"),
+        ("local", 5, Shard(), "nobody has anybody to write to"),
+        ("local", 2, Shard(2, 3), "2 users for 3 workers"),
     ],
 )
-def test_what_cannot_be_done_is_said_before(text: str, users: int, share: Share, told: str) -> None:
+def test_what_cannot_be_done_is_said_before(text: str, users: int, shard: Shard, told: str) -> None:
     with pytest.raises(UserError, match=told):
-        parse(text).picker(replace(_load(), users=users), share, 1)
+        parse(text).picker(replace(_load(), users=users), shard, 1)

@@ -9,8 +9,8 @@ import pytest
 from lab.load.analysis import thresholds as bounds
 from lab.load.analysis.verdict import Verdict, verdict
 from lab.load.coordinator.coordinator import Outcome
-from lab.load.job import Job
 from lab.load.metrics.result import Result
+from lab.load.model.job import Job
 from lab.load.run_folder import Keeper, read
 from tests.load.synthetic import result
 

@@ -17,7 +17,7 @@ import pytest
 from lab.errors import UserError
 from lab.load.metrics.ledger import settle
 from lab.load.metrics.result import merge
-from lab.load.spec import Load, Share
+from lab.load.model.spec import Load, Shard
 from lab.load.worker.process import Orders, decode, encode
 from tests.load.null import Null, null_server
 
@@ -75,8 +75,8 @@ def null() -> Iterator[Null]:
 
 
 def test_a_load_travels_as_json(null: Null) -> None:
-    load, share = null.load("a", "b", **QUICK), Share(1, 3)
-    assert decode(encode(load, share)) == (load, share)
+    load, shard = null.load("a", "b", **QUICK), Shard(1, 3)
+    assert decode(encode(load, shard)) == (load, shard)
     for wrong in ("", "[]", "{}", '{"load": {"endpoints": []}, "share": {}}', '{"load": 1}'):
         with pytest.raises(UserError, match="first line"):
             decode(wrong)
@@ -85,7 +85,7 @@ def test_a_load_travels_as_json(null: Null) -> None:
 @pytest.mark.parametrize("arrivals", ["400/s", "closed:think=20ms"])
 async def test_two_workers_start_together_and_together_know_what_came(null: Null, arrivals: str) -> None:
     load = null.load("a", "b", **{**QUICK, "users": 14, "arrivals": arrivals, "traffic": "local+neighbours"})
-    async with working(*(encode(load, Share(index, 2)) for index in range(2))) as workers:
+    async with working(*(encode(load, Shard(index, 2)) for index in range(2))) as workers:
         for worker in workers:
             await worker.until("connected")
         at = time.perf_counter_ns() + 200_000_000
@@ -119,7 +119,7 @@ async def test_two_workers_start_together_and_together_know_what_came(null: Null
 @pytest.mark.parametrize("how", ["end of input", "SIGINT", "SIGTERM"])
 async def test_interrupted_it_still_reports(null: Null, how: str) -> None:
     load = null.load(**{**QUICK, "seconds": 60.0})
-    async with working(encode(load, Share())) as (worker,):
+    async with working(encode(load, Shard())) as (worker,):
         await worker.until("connected")
         worker.tell('{"go_ns": null}\n')
         await worker.until("sample")
@@ -139,7 +139,7 @@ async def test_interrupted_it_still_reports(null: Null, how: str) -> None:
 async def test_a_start_is_a_moment_of_the_monotonic_clock_and_late_is_late(null: Null) -> None:
     """An order that comes a second after its time: what was due meanwhile is sent at once, and its delay tells."""
     load = null.load(**{**QUICK, "warmup": 0.0, "seconds": 1.5})
-    async with working(encode(load, Share())) as (worker,):
+    async with working(encode(load, Shard())) as (worker,):
         connected = await worker.until("connected")
         assert 0 < time.perf_counter_ns() - connected["at_ns"] < 30e9, "one clock for all"
         worker.tell(json.dumps({"go_ns": time.perf_counter_ns() - 1_000_000_000}) + "\n")
@@ -162,7 +162,7 @@ async def test_an_order_that_is_none_is_refused(order: str) -> None:
 )
 async def test_what_fails_is_told(null: Null, change: dict[str, Any] | None, kind: str) -> None:
     load: Load = replace(null.load(**QUICK), **(change or {}))
-    async with working(encode(load, Share()) if change else "nonsense\n") as (worker,):
+    async with working(encode(load, Shard()) if change else "nonsense\n") as (worker,):
         failed = await worker.until("failed")
         assert await worker.process.wait() == 1
     assert failed["kind"] == kind
@@ -172,7 +172,7 @@ async def test_what_fails_is_told(null: Null, change: dict[str, Any] | None, kin
 async def test_files_are_counted_before() -> None:
     """An ordinary user may have so many open files: the message says how many users that is."""
     with null_server() as null:
-        line = encode(null.load(**{**QUICK, "users": 400}), Share())
+        line = encode(null.load(**{**QUICK, "users": 400}), Shard())
         script = (
             "import resource, sys, runpy\nresource.setrlimit(resource.RLIMIT_NOFILE, (200, 200))\n"
             "resource.setrlimit = lambda *a: (_ for _ in ()).throw(ValueError('not allowed'))\n"

@@ -11,7 +11,7 @@ from locust import User, constant, task
 from locust.argument_parser import get_parser
 
 from lab.errors import UserError
-from lab.load.job import VARIABLE
+from lab.load.model.job import VARIABLE
 from lab.locust import XmppUser
 from lab.locust.options import check_names, job, lab_of, the_class
 

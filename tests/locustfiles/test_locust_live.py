@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from lab.lifecycle.lab import Lab
-from lab.load.job import VARIABLE
+from lab.load.model.job import VARIABLE
 from lab.load.run_folder import read
 from tests.locustfiles.driving import (
     DEADLINE,

@@ -19,7 +19,7 @@ from random import Random
 from lab.load.analysis.study import student
 from lab.load.metrics.histogram import Histogram
 from lab.load.metrics.result import Result, Usage
-from lab.load.seeds import chance
+from lab.load.model.spec import seeded_rng
 
 #: Whole seconds of steady state from which on there is an interval.
 LEAST = 8
@@ -63,7 +63,7 @@ def changes(first: Result, second: Result) -> dict[str, tuple[float, float]]:
     a, b = pieces(first), pieces(second)
     if not a or not b:
         return {}
-    drawn, ratios = chance("noise"), dict[str, list[float]]()
+    drawn, ratios = seeded_rng("noise"), dict[str, list[float]]()
     for _ in range(DRAWS):
         of, others = figures(_drawn(a, drawn)), figures(_drawn(b, drawn))
         for name, value in others.items():

@@ -13,8 +13,8 @@ from typing import Any
 
 from lab.load.analysis import bootstrap as noise
 from lab.load.metrics.result import Result
+from lab.load.model.spec import Load
 from lab.load.run_folder import Kept
-from lab.load.spec import Load
 from lab.plan.model import Plan
 from lab.topology.spec import Topology
 

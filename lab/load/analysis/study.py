@@ -18,7 +18,7 @@ from statistics import fmean, stdev
 from typing import Any
 
 from lab.load.metrics.result import Result
-from lab.load.seeds import chance
+from lab.load.model.spec import seeded_rng
 from lab.topology.facts import facts
 from lab.topology.spec import Topology
 
@@ -58,7 +58,7 @@ async def repeat(measure: Measure, topologies: Mapping[str, Topology], seeds: Se
     """Measure every topology with every seed, and give each run as soon as it is there."""
     for seed in seeds:
         order = list(topologies)
-        chance(seed, "order").shuffle(order)
+        seeded_rng(seed, "order").shuffle(order)
         for name in order:
             topology = topologies[name]
             software = "+".join(sorted({server.software for server in topology.servers}))

@@ -22,7 +22,7 @@ from lab.errors import MissingError, PeerError, TimedOut
 from lab.lifecycle.lab import Lab
 from lab.load.coordinator import provisioning as preparing
 from lab.load.metrics.resources import Meter
-from lab.load.spec import Share
+from lab.load.model.spec import Shard
 from lab.load.worker import probe
 from lab.load.worker.process import encode
 
@@ -139,7 +139,7 @@ class LabQuiet:
                 group.create_task(lab.accounts(endpoint.server, [probe.USER]))
         self._pipes = await lab.agent(module="lab.load.worker.probe")
         self._stack.push_async_callback(self._close)
-        self._pipes.writer.write(encode(load, Share()).encode())
+        self._pipes.writer.write(encode(load, Shard()).encode())
         await self._heard("online", _LOGIN)
         quiet = Quiet(self._ask, await self._meter())
         await quiet.start()

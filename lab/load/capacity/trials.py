@@ -22,13 +22,13 @@ from lab.load.analysis.bottleneck import Surroundings
 from lab.load.capacity.idle import LabQuiet
 from lab.load.capacity.search import Bounds, Limit, Measured, Trial, find_limit
 from lab.load.coordinator import provisioning as preparing
-from lab.load.job import Job
 from lab.load.launch import carry
 from lab.load.metrics import allowance
 from lab.load.metrics.cpu import split
 from lab.load.metrics.result import Usage
-from lab.load.preflight import MODELS, WORKERS_MOST, Test
+from lab.load.model.job import Job
 from lab.load.report.progress import Follower
+from lab.load.workload.preflight import MODELS, WORKERS_MOST, LoadTest
 from lab.plan import files
 from lab.plan.model import Plan
 from lab.runner.folders import PLAN, write
@@ -37,7 +37,7 @@ from lab.topology.units import duration_text
 
 #: Seconds until the lab must be idle again, at least; a long overload may leave more than it lasted.
 SETTLE = 60.0
-_ENGINE = Test("neighbours")
+_ENGINE = LoadTest("neighbours")
 Progress = Callable[[str], None]
 
 
@@ -50,12 +50,12 @@ async def find_limit_on(
     model: str = MODELS[0],
     workers: int = 1,
     pin: bool = False,
-    test: Test = _ENGINE,
+    test: LoadTest = _ENGINE,
     judged: Mapping[str, float] | None = None,
     progress: Progress = lambda text: None,
     told: Callable[[Trial], None] = lambda trial: None,
 ) -> Limit:
-    """Search on a lab that is up. `load` has fields of `lab.load.spec.Load` but for arrivals, which are the search's.
+    """Search on a lab that is up. `load` has fields of `Load` except the arrivals, which the search sets.
 
     `model` is "constant" or "poisson"; `test` a Locust file, or the traffic that stands in `load` too; `judged` what a
     trial's own report is judged by (lab.load.analysis.thresholds), the search's bounds unless given. `told` gets
@@ -122,7 +122,7 @@ def _most(bounds: Bounds, workers: int) -> float:
 class Trials:
     """Loads on a lab, one after the other, each in a folder below `folder`; `job` says all but rate and folder."""
 
-    def __init__(self, lab: Lab, job: Job, test: Test, folder: Path, progress: Progress) -> None:
+    def __init__(self, lab: Lab, job: Job, test: LoadTest, folder: Path, progress: Progress) -> None:
         self._lab, self._job, self._test, self._folder, self._progress = lab, job, test, folder, progress
         self._count = 0
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from lab.load.client import negotiation as login
 from lab.load.client.xml_stream import Element
-from lab.load.spec import Load
+from lab.load.model.spec import Load
 
 if TYPE_CHECKING:
     from lab.load.client.session import Session
@@ -25,7 +25,7 @@ class Common:
     on_stanza: Callable[[Session, Element], None]  # presence, results, errors
     on_return: Callable[[Session, bool], None]  # whether it was resumed
     on_gone: Callable[[Session, str], None]
-    chance: Random
+    rng: Random
     context: ssl.SSLContext | None = field(init=False)
 
     def __post_init__(self) -> None:

@@ -10,7 +10,7 @@ from lab.errors import PeerError, UserError
 from lab.load.client import sasl, stanzas
 from lab.load.client.connection import Wire
 from lab.load.client.xml_stream import Element
-from lab.load.spec import Endpoint
+from lab.load.model.spec import Endpoint
 
 SECURITIES = ("starttls", "direct", "none")
 

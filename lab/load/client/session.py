@@ -23,7 +23,7 @@ from lab.load.client.common import Common
 from lab.load.client.connection import Wire
 from lab.load.client.stream_management import MODULO, Management
 from lab.load.client.xml_stream import Element
-from lab.load.spec import Endpoint
+from lab.load.model.spec import Endpoint
 
 LOGIN_PATIENCE = 30.0  # seconds for one login: a server that makes accounts or keys meanwhile may take ten
 FIRST_DELAY = 0.1  # seconds before the first attempt to return; doubled each time, and dealt out by chance
@@ -271,7 +271,7 @@ class Session:
         loop, common = asyncio.get_running_loop(), self._common
         deadline, delay = loop.time() + PATIENCE, FIRST_DELAY
         while True:
-            await asyncio.sleep(delay * common.chance.uniform(0.5, 1.0))
+            await asyncio.sleep(delay * common.rng.uniform(0.5, 1.0))
             try:
                 resumed = await self._login()
             except (PeerError, OSError, TimeoutError) as error:

@@ -21,10 +21,10 @@ from typing import Any
 
 from lab.errors import PeerError
 from lab.load.coordinator.workers import Crew, Event, Start, Worker
-from lab.load.job import LOAD_FIELDS
 from lab.load.metrics.result import Result, Usage, merge
 from lab.load.metrics.watching import Watch
-from lab.load.spec import Load, Share
+from lab.load.model.job import LOAD_FIELDS
+from lab.load.model.spec import Load, Shard
 from lab.load.worker.engine import DRAIN, TOLD
 from lab.load.worker.settlement import settle_into
 from lab.load.workload.arrivals import parse as parse_arrivals
@@ -80,15 +80,15 @@ class Conductor:
     def __init__(
         self,
         load: Load,
-        shares: Sequence[Share],
+        shards: Sequence[Shard],
         start: Start,
         tell: Tell,
         orders: Orders,
         watch: Callable[[Crew], Awaitable[Watch]],
     ) -> None:
-        self._load, self._shares, self._start_worker, self._tell = load, shares, start, tell
+        self._load, self._shards, self._start_worker, self._tell = load, shards, start, tell
         self._orders, self._make_watch = orders, watch
-        self._alone = len(shares) == shares[0].of  # nobody else has workers of this load
+        self._alone = len(shards) == shards[0].of  # nobody else has workers of this load
         self._samples: list[Event] = []
         self._entries: list[Event] = []
         self._missing: list[Mapping[str, Any]] = []
@@ -98,7 +98,7 @@ class Conductor:
 
     async def run(self) -> Outcome:
         """All of it. Raises what a worker failed with before the start; PeerError if it died without a word."""
-        async with Crew(self._load, self._shares, self._start_worker, self._take) as crew:
+        async with Crew(self._load, self._shards, self._start_worker, self._take) as crew:
             if not await self._gathered(crew):
                 return await self._nothing(crew)
             watch = await self._make_watch(crew)
@@ -119,7 +119,7 @@ class Conductor:
             self._samples.append({name: value for name, value in event.items() if name != "totals"})
             self._tell(event)
         elif kind == "progress":
-            self._online[worker.share.index] = event["online"]
+            self._online[worker.shard.index] = event["online"]
             self._tell({"event": "progress", "online": sum(self._online.values()), "users": self._load.users})
         elif kind == "gone":
             self._gone.append((event["user"], event["reason"]))

@@ -24,7 +24,7 @@ from lab.clients.remote import Agent
 from lab.errors import LabError, PeerError, TimedOut, UserError
 from lab.lifecycle.lab import Lab
 from lab.load.coordinator.provisioning import endpoints, is_down
-from lab.load.spec import Endpoint
+from lab.load.model.spec import Endpoint
 
 Json = dict[str, Any]
 

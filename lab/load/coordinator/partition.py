@@ -1,8 +1,8 @@
 """One load that several conductors carry, each a part of it: what they tell becomes one course and one result.
 
-Conductor k of n has every n-th worker, and with it every n-th user (lab.load.spec), so nobody is in two parts. What
-none of them can say alone is said here: that all are online, that all has come, and, from the books of all, what was
-lost. On every route then expected = received + lost + bounced.
+Conductor k of n has every n-th worker, and with it every n-th user (lab.load.model.spec), so nobody is in two parts.
+What none of them can say alone is said here: that all are online, that all has come, and, from the books of all, what
+was lost. On every route then expected = received + lost + bounced.
 
 No input or output and no clock: whoever holds the conductors hands their events over and gives them their orders.
 Events are those of docs/load-conductor.md; what is told here is what one conductor of all of it would have told.
@@ -15,7 +15,7 @@ from typing import Any
 
 from lab.load.coordinator.coordinator import Outcome
 from lab.load.metrics.result import Result, Usage, merge
-from lab.load.spec import Load
+from lab.load.model.spec import Load
 from lab.load.worker.engine import TOLD
 from lab.load.worker.settlement import settle_into
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from lab.errors import UserError
 from lab.lifecycle.lab import Lab
-from lab.load.spec import Endpoint, Load
+from lab.load.model.spec import Endpoint, Load
 from lab.load.workload.population import People
 from lab.load.workload.recipients import Audience
 from lab.plan.layout import C2S_PORT, C2S_TLS_PORT

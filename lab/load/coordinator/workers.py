@@ -16,7 +16,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from lab.errors import LabError, MissingError, PeerError, UserError
-from lab.load.spec import Load, Share
+from lab.load.model.spec import Load, Shard
 from lab.load.worker.process import encode
 from lab.runtime.protocol import Pipes
 
@@ -31,8 +31,8 @@ _KINDS: dict[str, type[LabError]] = {kind.__name__: kind for kind in (UserError,
 class Worker:
     """One worker, from the conductor's side."""
 
-    def __init__(self, share: Share, pipes: Pipes) -> None:
-        self.share, self.pid = share, pipes.pid
+    def __init__(self, shard: Shard, pipes: Pipes) -> None:
+        self.shard, self.pid = shard, pipes.pid
         self.connected = self.ended = self.gone = False
         self.drained = False  # it ended because nothing was outstanding
         self.error: LabError | None = None
@@ -44,7 +44,7 @@ class Worker:
     @property
     def name(self) -> str:
         """As results have it."""
-        return f"worker {self.share.index}"
+        return f"worker {self.shard.index}"
 
     def order(self, what: dict[str, Any]) -> None:
         """Send an order; one that is gone hears nothing."""
@@ -53,7 +53,7 @@ class Worker:
 
     def begin(self, load: Load) -> None:
         """Send what it is to do."""
-        self._pipes.writer.write(encode(load, self.share).encode())
+        self._pipes.writer.write(encode(load, self.shard).encode())
 
     def stop(self) -> None:
         """End the load early; it still drains and tells. The end of its input says so too, and then no order can."""
@@ -104,18 +104,18 @@ class Crew:
     """All of them. Use as a context: on leaving no worker is left."""
 
     def __init__(
-        self, load: Load, shares: Sequence[Share], start: Start, take: Callable[[Worker, Event], None]
+        self, load: Load, shards: Sequence[Shard], start: Start, take: Callable[[Worker, Event], None]
     ) -> None:
-        self._load, self._shares, self._start, self._take = load, shares, start, take
+        self._load, self._shards, self._start, self._take = load, shards, start, take
         self.workers: list[Worker] = []
         self._hearing: list[asyncio.Task[None]] = []
 
     async def __aenter__(self) -> Crew:
-        """Start them side by side, and send each its share."""
-        started = await asyncio.gather(*(self._start() for _ in self._shares), return_exceptions=True)
-        for share, pipes in zip(self._shares, started, strict=True):
+        """Start them side by side, and send each its shard."""
+        started = await asyncio.gather(*(self._start() for _ in self._shards), return_exceptions=True)
+        for shard, pipes in zip(self._shards, started, strict=True):
             if isinstance(pipes, Pipes):
-                self.workers.append(Worker(share, pipes))
+                self.workers.append(Worker(shard, pipes))
         wrong = next((one for one in started if isinstance(one, BaseException)), None)
         if wrong is not None:
             await self.__aexit__()

@@ -22,14 +22,14 @@ from collections.abc import Awaitable, Callable, Mapping
 from time import perf_counter_ns
 from typing import Any
 
-from lab.load import machine_limits as capacity
 from lab.load.client.session import Session
-from lab.load.spec import Load, Share
+from lab.load.model.spec import Load, Shard
 from lab.load.worker.coming import all_online
 from lab.load.worker.recorder import Recorder
 from lab.load.worker.settlement import TOLD as TOLD
 from lab.load.worker.users import Acts
 from lab.load.workload.arrivals import Schedule, parse
+from lab.load.workload.machine_limits import check_machine
 
 Emit = Callable[[dict[str, Any]], None]
 
@@ -47,36 +47,36 @@ NS = 1_000_000_000
 
 async def run(
     load: Load,
-    share: Share,
+    shard: Shard,
     emit: Emit,
     *,
     go: Callable[[], Awaitable[int]] | None = None,
     stop: asyncio.Event | None = None,
     drained: asyncio.Event | None = None,
 ) -> None:
-    """Carry a worker's share of a load.
+    """Carry a worker's shard of a load.
 
     `go` is awaited when all users are online and gives the start in ns of `perf_counter_ns`. `stop` ends the load
     early, with a drain and all events. With several workers none knows what the others' users have got: `drained` says
     that all has come, and without it the drain takes DRAIN seconds.
 
-    Raises UserError or MissingError before anybody logs in (see lab.load.machine_limits), PeerError if a user cannot
-    log in.
+    Raises UserError or MissingError before anybody logs in (see lab.load.workload.machine_limits), PeerError if a user
+    cannot log in.
     """
-    capacity.check(load, share)
-    await Engine(load, share, emit, stop or asyncio.Event(), drained).run(go)
+    check_machine(load, shard)
+    await Engine(load, shard, emit, stop or asyncio.Event(), drained).run(go)
 
 
 class Engine:
     """See the module."""
 
     def __init__(
-        self, load: Load, share: Share, emit: Emit, stop: asyncio.Event, drained: asyncio.Event | None
+        self, load: Load, shard: Shard, emit: Emit, stop: asyncio.Event, drained: asyncio.Event | None
     ) -> None:
-        self._load, self._share, self._stop, self._drained = load, share, stop, drained
+        self._load, self._shard, self._stop, self._drained = load, shard, stop, drained
         self._tell = emit
-        self._recorder = Recorder(load, share)
-        self._acts = Acts(load, share, self._recorder, lambda who, why: self._emit("gone", user=who, reason=why))
+        self._recorder = Recorder(load, shard)
+        self._acts = Acts(load, shard, self._recorder, lambda who, why: self._emit("gone", user=who, reason=why))
         self._start = self._end = 0
         self._tick_handle: asyncio.TimerHandle | None = None
 
@@ -107,7 +107,7 @@ class Engine:
             await self._acts.leave()
 
     def _emit(self, event: str, **more: object) -> None:
-        self._tell({"event": event, "worker": self._share.index, **more})
+        self._tell({"event": event, "worker": self._shard.index, **more})
 
     async def _come(self) -> None:
         """Everybody logs in, then enters their room."""
@@ -129,7 +129,7 @@ class Engine:
         self._recorder.start(start / NS)
         self._emit("started", users=len(self._acts.sessions))
         arrivals = parse(load.arrivals)
-        schedule = arrivals.schedule(load.seed, self._share, load.warmup) if arrivals.open else None
+        schedule = arrivals.schedule(load.seed, self._shard, load.warmup) if arrivals.open else None
         if self._stop.is_set():  # before anything was written
             pass
         elif schedule is not None:
@@ -194,7 +194,7 @@ class Engine:
         """Wait until nothing is outstanding; False at the deadline."""
         loop = asyncio.get_running_loop()
         began, collecting = loop.time(), None
-        alone = self._share.of == 1
+        alone = self._shard.of == 1
         try:
             while loop.time() < began + DRAIN:
                 if (alone and not self._acts.outstanding) or (self._drained is not None and self._drained.is_set()):
@@ -212,7 +212,7 @@ class Engine:
         acts = self._acts
         acts.requests.close()
         missing = []
-        if self._share.of == 1:
+        if self._shard.of == 1:
             settlement = acts.settlement()
             missing = settlement.told()
             for warmup in (False, True):

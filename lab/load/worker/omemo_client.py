@@ -13,7 +13,7 @@ from typing import Any
 
 from lab.clients.device import Device
 from lab.errors import LabError, PeerError
-from lab.load.spec import Endpoint, Load
+from lab.load.model.spec import Endpoint, Load
 
 #: Seconds for a login with its keys: a server that serves hundreds of others at that moment takes several.
 PATIENCE = 60.0

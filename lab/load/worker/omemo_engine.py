@@ -17,15 +17,15 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from typing import Any
 
 from lab.errors import LabError, UserError
-from lab.load import machine_limits as capacity
 from lab.load.client import stanzas
-from lab.load.spec import Load, Share
+from lab.load.model.spec import Load, Shard
 from lab.load.worker.engine import Emit, Engine
 from lab.load.worker.omemo_client import Person
 from lab.load.worker.omemo_sessions import Acquaintance, pairs
 from lab.load.worker.recorder import Recorder
 from lab.load.worker.users import LEAVING, Acts
 from lab.load.workload.arrivals import parse as parse_arrivals
+from lab.load.workload.machine_limits import check_machine
 from lab.load.workload.traffic import Kind
 from lab.load.workload.traffic_mix import parse
 
@@ -38,8 +38,8 @@ MOST = 400
 class EncryptedActs(Acts):
     """People with real clients in place of the engine's sessions."""
 
-    def __init__(self, load: Load, share: Share, recorder: Recorder, on_gone: Callable[[str, str], None]) -> None:
-        super().__init__(load, share, recorder, on_gone)
+    def __init__(self, load: Load, shard: Shard, recorder: Recorder, on_gone: Callable[[str, str], None]) -> None:
+        super().__init__(load, shard, recorder, on_gone)
         self.users = {
             user: Person(session.user, user, session.endpoint, load, self._heard)
             for user, session in self.sessions.items()
@@ -146,17 +146,17 @@ class EncryptedActs(Acts):
 class EncryptedEngine(Engine):
     """The engine with such people."""
 
-    def __init__(self, load: Load, share: Share, *more: Any) -> None:
-        super().__init__(load, share, *more)
+    def __init__(self, load: Load, shard: Shard, *more: Any) -> None:
+        super().__init__(load, shard, *more)
         self._people = EncryptedActs(
-            load, share, self._recorder, lambda who, why: self._emit("gone", user=who, reason=why)
+            load, shard, self._recorder, lambda who, why: self._emit("gone", user=who, reason=why)
         )
         self._acts = self._people
 
     async def _come(self) -> None:
         """Everybody logs in with keys, then all who will write to each other get a session."""
         people, online = self._people, 0
-        found = pairs(self._load, self._share.of)
+        found = pairs(self._load, self._shard.of)
 
         async def one(person: Person) -> None:
             nonlocal online
@@ -170,7 +170,7 @@ class EncryptedEngine(Engine):
 
 async def run(
     load: Load,
-    share: Share,
+    shard: Shard,
     emit: Emit,
     *,
     go: Callable[[], Awaitable[int]] | None = None,
@@ -184,14 +184,14 @@ async def run(
         )
     if load.security != "starttls":
         raise UserError(f"clients of an encrypted load know STARTTLS only, not {load.security!r}: leave --security out")
-    wanted, most = parse_arrivals(load.arrivals).peak(load.seconds), share.of * MOST
+    wanted, most = parse_arrivals(load.arrivals).peak(load.seconds), shard.of * MOST
     if wanted > most:
         raise UserError(
-            f"{wanted:.0f} encrypted messages per second are more than {share.of} workers can write ({most}/s): "
+            f"{wanted:.0f} encrypted messages per second are more than {shard.of} workers can write ({most}/s): "
             f"take {-(-int(wanted) // MOST)} workers on as many cores, or at most {most}/s"
         )
-    capacity.check(load, share)
-    await EncryptedEngine(load, share, emit, stop or asyncio.Event(), drained).run(go)
+    check_machine(load, shard)
+    await EncryptedEngine(load, shard, emit, stop or asyncio.Event(), drained).run(go)
 
 
 async def _each(work: Iterable[Coroutine[Any, Any, None]], stop: asyncio.Event) -> None:

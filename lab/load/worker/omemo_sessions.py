@@ -28,7 +28,7 @@ from itertools import islice
 from typing import Any, NamedTuple
 
 from lab.errors import LabError, PeerError, UserError
-from lab.load.spec import Load, Share
+from lab.load.model.spec import Load, Shard
 from lab.load.worker.omemo_client import PATIENCE, Person
 from lab.load.workload.arrivals import parse as parse_arrivals
 from lab.load.workload.traffic import Act
@@ -52,7 +52,7 @@ def pairs(load: Load, of: int) -> list[tuple[int, int]]:
     found = dict.fromkeys(
         (min(sender, receiver), max(sender, receiver))
         for index in range(of)
-        for _, sender, receiver, _ in _upcoming(load, Share(index, of))
+        for _, sender, receiver, _ in _upcoming(load, Shard(index, of))
     )
     if len(found) > PAIRS * of:
         raise UserError(
@@ -63,11 +63,11 @@ def pairs(load: Load, of: int) -> list[tuple[int, int]]:
     return list(found)
 
 
-def _upcoming(load: Load, share: Share) -> Iterator[Act]:
-    picker, arrivals = parse(load.traffic).picker(load, share, load.seed), parse_arrivals(load.arrivals)
+def _upcoming(load: Load, shard: Shard) -> Iterator[Act]:
+    picker, arrivals = parse(load.traffic).picker(load, shard, load.seed), parse_arrivals(load.arrivals)
     if not arrivals.open:
         return (picker.next() for _ in range(_DRAWN_CLOSED))
-    times = arrivals.schedule(load.seed, share, load.warmup).due(load.warmup + load.seconds)
+    times = arrivals.schedule(load.seed, shard, load.warmup).due(load.warmup + load.seconds)
     return (picker.next() for _ in islice(times, _DRAWN))
 
 

@@ -27,8 +27,7 @@ from lab.load.client import stanzas
 from lab.load.client.common import Common
 from lab.load.client.session import Session
 from lab.load.client.xml_stream import Element
-from lab.load.seeds import chance
-from lab.load.spec import Load
+from lab.load.model.spec import Load, seeded_rng
 from lab.load.worker.coming import all_online
 from lab.load.worker.process import LONGEST_LINE, decode
 
@@ -41,7 +40,7 @@ class Probe:
 
     def __init__(self, load: Load) -> None:
         common = Common(
-            load, self._message, self._stanza, lambda session, resumed: None, self._gone, chance(load.seed, "probe")
+            load, self._message, self._stanza, lambda session, resumed: None, self._gone, seeded_rng(load.seed, "probe")
         )
         self.sessions = [Session(common, number, USER, one) for number, one in enumerate(load.endpoints)]
         self._domains = {one.server: one.domain for one in load.endpoints}

@@ -1,6 +1,6 @@
 """A load worker: `python -m lab.load.worker.process`. JSON Lines on standard input and output, a process per core.
 
-    in      {"load": {...}, "share": {...}}     first line: lab.load.spec as JSON
+    in      {"load": {...}, "share": {...}}     first line: lab.load.model.spec as JSON
             {"go_ns": N} or {"go_ns": null}     start at that moment of CLOCK_MONOTONIC (clock_gettime(2)), or at once
             {"drained": true}                   all workers' users together have got what was written
             end of input                        stop early; the report still comes
@@ -23,27 +23,27 @@ from dataclasses import asdict
 from typing import Any
 
 from lab.errors import LabError, UserError
-from lab.load.spec import Endpoint, Load, Share
+from lab.load.model.spec import Endpoint, Load, Shard
 
 #: Bytes of the first line: the arrivals of a replay are in it.
 LONGEST_LINE = 16 << 20
 
 
-def encode(load: Load, share: Share) -> str:
+def encode(load: Load, shard: Shard) -> str:
     """The first line for a worker, with its end."""
-    return json.dumps({"load": asdict(load), "share": asdict(share)}) + "\n"
+    return json.dumps({"load": asdict(load), "share": asdict(shard)}) + "\n"
 
 
-def decode(line: str) -> tuple[Load, Share]:
+def decode(line: str) -> tuple[Load, Shard]:
     """The inverse. Raises UserError for a line that is none."""
     try:
         data = json.loads(line)
         endpoints = tuple(
             Endpoint(**{**one, "neighbours": tuple(one.get("neighbours", ()))}) for one in data["load"]["endpoints"]
         )
-        return Load(**{**data["load"], "endpoints": endpoints}), Share(**data["share"])
+        return Load(**{**data["load"], "endpoints": endpoints}), Shard(**data["share"])
     except (ValueError, TypeError, KeyError) as error:
-        raise UserError(f"a worker's first line must be its load and share as JSON: {error!r}") from error
+        raise UserError(f"a worker's first line must be its load and shard as JSON: {error!r}") from error
 
 
 class Orders:
@@ -89,7 +89,7 @@ class Orders:
 
 async def work(reader: asyncio.StreamReader, emit: Callable[[dict[str, Any]], None]) -> None:
     """Read the first line, carry the load out, emit."""
-    load, share = decode((await reader.readline()).decode())
+    load, shard = decode((await reader.readline()).decode())
     run = _engine(load)
     orders = Orders()
     loop = asyncio.get_running_loop()
@@ -97,7 +97,7 @@ async def work(reader: asyncio.StreamReader, emit: Callable[[dict[str, Any]], No
         loop.add_signal_handler(number, orders.stop.set)
     async with asyncio.TaskGroup() as group:
         listening = group.create_task(orders.listen(reader))
-        await run(load, share, emit, go=orders.go, stop=orders.stop, drained=orders.drained)
+        await run(load, shard, emit, go=orders.go, stop=orders.stop, drained=orders.drained)
         listening.cancel()
 
 

@@ -15,25 +15,25 @@ from typing import Any
 
 from lab.load.metrics.counters import Tally
 from lab.load.metrics.histogram import Histogram
-from lab.load.spec import Load, Share
+from lab.load.model.spec import Load, Shard
 from lab.load.workload.arrivals import parse
 
 
 class Recorder:
     """Counts in place. `clock` gives seconds; it must be the one the delays were taken from."""
 
-    def __init__(self, load: Load, share: Share, clock: Callable[[], float] = time.perf_counter) -> None:
+    def __init__(self, load: Load, shard: Shard, clock: Callable[[], float] = time.perf_counter) -> None:
         arrivals = parse(load.arrivals)
         self._plan = {
             "traffic": load.traffic,
             "arrivals": load.arrivals,
-            "workers": share.of,
+            "workers": shard.of,
             "warmup": load.warmup,
             "seconds": load.seconds,
             "tick": load.tick,
             "expected": arrivals.expected(0.0, load.seconds) if arrivals.open else None,
         }
-        self._worker, self._clock = share.index, clock
+        self._worker, self._clock = shard.index, clock
         self._began = self._end = math.inf  # on the clock
         self._warmup_length, self._length = load.warmup, load.warmup + load.seconds
         self._taken = clock()

@@ -9,7 +9,7 @@ from typing import Any
 from lab.load.metrics.counters import Tally
 from lab.load.metrics.ledger import Ledger, Missing, settle
 from lab.load.metrics.result import Result
-from lab.load.spec import Load
+from lab.load.model.spec import Load
 from lab.load.workload.recipients import Audience
 
 #: Missing messages that are told one by one, as evidence; all are counted.

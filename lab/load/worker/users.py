@@ -9,8 +9,7 @@ from lab.load.client import stanzas
 from lab.load.client.common import Common
 from lab.load.client.session import Session
 from lab.load.client.xml_stream import Element
-from lab.load.seeds import chance
-from lab.load.spec import Load, Share
+from lab.load.model.spec import Load, Shard, seeded_rng
 from lab.load.worker.closed_loop import Turns
 from lab.load.worker.deliveries import Deliveries
 from lab.load.worker.filling import Filling
@@ -37,11 +36,11 @@ _MESSAGE = Kind.MESSAGE  # looked up once: asking the class for it costs as much
 class Acts:
     """Of one worker; `on_gone` gets the address of a user who cannot come back, and why."""
 
-    def __init__(self, load: Load, share: Share, recorder: Recorder, on_gone: Callable[[str, str], None]) -> None:
-        self.load, self.share, self.people = load, share, People(load)
+    def __init__(self, load: Load, shard: Shard, recorder: Recorder, on_gone: Callable[[str, str], None]) -> None:
+        self.load, self.shard, self.people = load, shard, People(load)
         self.audience = Audience(load)
         traffic = parse(load.traffic)
-        self.picker = traffic.picker(load, share, load.seed)
+        self.picker = traffic.picker(load, shard, load.seed)
         self.deliveries = Deliveries(self.audience, recorder)
         self.requests = Requests(recorder, self.deliveries.warms_up, self._contacts)
         self.filling = Filling(Kind.ARCHIVE in traffic.kinds)
@@ -51,9 +50,9 @@ class Acts:
         self._turns: Turns | None = None
         self._away: set[int] = set()
         common = Common(
-            load, self._message, self._stanza, self._returned, self._gone, chance(load.seed, "return", share.index)
+            load, self._message, self._stanza, self._returned, self._gone, seeded_rng(load.seed, "return", shard.index)
         )
-        own = self.people.owned(share)
+        own = self.people.owned(shard)
         self.sessions = {
             user: Session(common, user, self.people.name(user), load.endpoints[self.people.server_of(user)])
             for user in own

@@ -35,8 +35,7 @@ from pathlib import Path
 from random import Random
 
 from lab.errors import UserError
-from lab.load.seeds import chance
-from lab.load.spec import Share
+from lab.load.model.spec import Shard, seeded_rng
 from lab.load.workload.rates import Rates, constant, ramp, spike, steps
 from lab.topology.units import seconds
 
@@ -128,7 +127,7 @@ class Arrivals:
             return self.rates.passed(end) - self.rates.passed(start)
         return float(sum(start <= at < end for at in self.times))
 
-    def schedule(self, seed: int, share: Share, warmup: float = 0.0) -> Schedule:
+    def schedule(self, seed: int, shard: Shard, warmup: float = 0.0) -> Schedule:
         """A worker's part. A ramp, step, spike or replay begins after the warm-up, which has its first rate.
 
         Raises ValueError for the closed model, which has no times.
@@ -136,23 +135,23 @@ class Arrivals:
         if self.model == "closed":
             raise ValueError("the closed model has no schedule: ask `open` first")
         if self.rates is None:
-            return Schedule(at + warmup for at in self.times[share.index :: share.of])
+            return Schedule(at + warmup for at in self.times[shard.index :: shard.of])
         rates = self.rates.after(warmup)
         if self.model == "poisson":
-            return Schedule(_poisson(rates, chance(seed, "gaps"), chance(seed, "owners"), share))
-        return Schedule(_even(rates, share))
+            return Schedule(_poisson(rates, seeded_rng(seed, "gaps"), seeded_rng(seed, "owners"), shard))
+        return Schedule(_even(rates, shard))
 
 
-def _even(rates: Rates, share: Share) -> Iterator[float]:
-    return takewhile(math.inf.__gt__, map(rates.inverse(), count(share.index, share.of)))
+def _even(rates: Rates, shard: Shard) -> Iterator[float]:
+    return takewhile(math.inf.__gt__, map(rates.inverse(), count(shard.index, shard.of)))
 
 
-def _poisson(rates: Rates, gaps: Random, owners: Random, share: Share) -> Iterator[float]:
+def _poisson(rates: Rates, gaps: Random, owners: Random, shard: Shard) -> Iterator[float]:
     passed, inverse = 0.0, rates.inverse()
     gap, owner, log = gaps.random, owners.random, math.log
     while True:
         passed -= log(1.0 - gap())  # an exponential gap of mean 1; random() is never 1.0
-        if int(owner() * share.of) == share.index:
+        if int(owner() * shard.of) == shard.index:
             if (at := inverse(passed)) == math.inf:
                 return
             yield at

@@ -8,7 +8,7 @@ have everybody. Each worker deals its n-th of the rate over those of its own use
 from __future__ import annotations
 
 from lab.errors import UserError
-from lab.load.spec import Load, Share
+from lab.load.model.spec import Load, Shard
 
 
 class People:
@@ -56,11 +56,11 @@ class People:
         """True if messages go between two servers: they are the same, or linked (a link has both directions)."""
         return a == b or b in self.neighbours[a]
 
-    def owned(self, share: Share) -> range:
+    def owned(self, shard: Shard) -> range:
         """A worker's users. Raises UserError if there are none."""
-        users = range(share.index, self.users, share.of)
+        users = range(shard.index, self.users, shard.of)
         if not users:
             raise UserError(
-                f"{self.users} users for {share.of} workers: take at least a user for each, or fewer workers"
+                f"{self.users} users for {shard.of} workers: take at least a user for each, or fewer workers"
             )
         return users

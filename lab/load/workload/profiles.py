@@ -13,7 +13,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from lab.errors import UserError
-from lab.load.spec import Load
+from lab.load.model.spec import Load
 
 #: Acts of a person per hour, by kind of traffic.
 HOURLY = {"social:degree=8": 6, "presence:degree=8": 2, "logins": 1, "roster": 1, "archive": 1}

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 
 from lab.load.client.stanzas import PRESENCES, ROOM
 from lab.load.metrics.ledger import Missing
-from lab.load.spec import Load
+from lab.load.model.spec import Load
 from lab.load.workload.rooms import Room
 from lab.load.workload.traffic_mix import parse
 

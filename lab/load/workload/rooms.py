@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from lab.errors import UserError
-from lab.load.seeds import chance
+from lab.load.model.spec import seeded_rng
 from lab.load.workload.population import People
 
 
@@ -27,7 +27,7 @@ def rooms(people: People, size: int, seed: int, without: frozenset[int] = frozen
     """Deal all users into rooms of `size`; the last room of a server has what is left. Raises UserError below 2."""
     if size < 2:
         raise UserError(f"size={size}: a room needs two people or more")
-    drawn = chance(seed, "rooms", size)
+    drawn = seeded_rng(seed, "rooms", size)
     order = list(range(people.users))
     drawn.shuffle(order)
     waiting: list[list[int]] = [[] for _ in range(people.servers)]

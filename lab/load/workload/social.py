@@ -8,7 +8,7 @@ keeps about as many contacts as they were dealt. The same seed gives the same gr
 from __future__ import annotations
 
 from lab.errors import UserError
-from lab.load.seeds import chance
+from lab.load.model.spec import seeded_rng
 from lab.load.workload.population import People
 
 #: How often a new acquaintance closes a triangle.
@@ -22,7 +22,7 @@ def contacts(people: People, degree: int, seed: int) -> list[list[int]]:
     if degree < 2 or degree % 2:
         raise UserError(f"degree={degree}: the mean number of contacts is an even number from 2 on")
     known: list[set[int]] = [set() for _ in range(people.users)]
-    drawn = chance(seed, "social", degree)
+    drawn = seeded_rng(seed, "social", degree)
     cut = []
     for a, b in _graph(people.users, degree, drawn.getrandbits(32)):
         if people.reaches(people.server_of(a), people.server_of(b)):
@@ -52,5 +52,5 @@ def _graph(users: int, degree: int, seed: int) -> list[tuple[int, int]]:
     else:
         graph = networkx.powerlaw_cluster_graph(users, degree // 2, TRIANGLES, seed=seed)
     order = list(range(users))
-    chance(seed, "order").shuffle(order)
+    seeded_rng(seed, "order").shuffle(order)
     return [(order[a], order[b]) for a, b in graph.edges]

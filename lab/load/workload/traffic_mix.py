@@ -26,8 +26,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from lab.errors import UserError
-from lab.load.seeds import chance
-from lab.load.spec import Load, Share
+from lab.load.model.spec import Load, Shard, seeded_rng
 from lab.load.workload.population import People
 from lab.load.workload.rooms import Room, rooms
 from lab.load.workload.social import contacts
@@ -78,21 +77,23 @@ class Traffic:
         others = self.kinds - {Kind.LOGIN, Kind.ROSTER, Kind.ARCHIVE, Kind.UPLOAD}
         if not logins or not others or any(part.number for part in logins):
             return frozenset()
-        drawn = chance(seed, "goers")
+        drawn = seeded_rng(seed, "goers")
         firsts = range(0, load.users, _GOERS)
         return frozenset(first + drawn.randrange(min(_GOERS, load.users - first)) for first in firsts)
 
-    def picker(self, load: Load, share: Share, seed: int) -> Picker:
+    def picker(self, load: Load, shard: Shard, seed: int) -> Picker:
         """A worker's acts. Raises UserError if nobody of that worker could do one of the parts."""
         people, goers = People(load), self.goers(load, seed)
         draws = []
         for number, part in enumerate(self.parts):
-            drawn = chance(seed, "traffic", share.index, share.of, number)
-            place = Place(people, people.owned(share), drawn, seed, goers)
+            drawn = seeded_rng(seed, "traffic", shard.index, shard.of, number)
+            place = Place(people, people.owned(shard), drawn, seed, goers)
             draws.append(_KINDS[part.name].build(place, part))
         if len(draws) == 1:
             return Picker(draws[0])
-        return Picker(mixed(draws, [part.weight for part in self.parts], chance(seed, "mix", share.index, share.of)))
+        return Picker(
+            mixed(draws, [part.weight for part in self.parts], seeded_rng(seed, "mix", shard.index, shard.of))
+        )
 
 
 #: Contacts of a person on average where only rosters need any.

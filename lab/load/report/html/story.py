@@ -23,7 +23,7 @@ class Story:
     kept: Kept
     verdict: Verdict
     topology: Topology | None
-    asked: Mapping[str, Any]  # fields of lab.load.spec.Load; without defaults if the load never started
+    asked: Mapping[str, Any]  # fields of lab.load.model.spec.Load; without defaults if the load never started
     at: float | None  # EPOCH of time 0, the warm-up's start; None if it never started
 
     @property

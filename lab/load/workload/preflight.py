@@ -14,9 +14,9 @@ from typing import Any
 
 from lab import packaged
 from lab.errors import UserError
-from lab.load import machine_limits as capacity
-from lab.load.spec import Endpoint, Load, Share
+from lab.load.model.spec import Endpoint, Load, Shard
 from lab.load.workload.arrivals import parse as parse_arrivals
+from lab.load.workload.machine_limits import check_machine
 from lab.load.workload.profiles import MIXES
 from lab.load.workload.traffic_mix import FORMS
 from lab.load.workload.traffic_mix import parse as parse_traffic
@@ -34,33 +34,33 @@ MODELS = ("constant", "poisson")
 
 
 @dataclass(frozen=True)
-class Test:
+class LoadTest:
     """A load test: either a file, which runs in Locust, or a traffic."""
 
     name: str
     file: Path | None = None
 
 
-def find(text: str) -> Test:
+def find_test(text: str) -> LoadTest:
     """A file's path, the name of one that ships, or a traffic. Raises UserError with the nearest."""
     if text.endswith(".py"):
         if not Path(text).is_file():
             raise UserError(f"{text}: there is no such file: give the path of a Locust file")
-        return Test(Path(text).stem, Path(text).absolute())
+        return LoadTest(Path(text).stem, Path(text).absolute())
     known = packaged.names("loadtests", ".py")
     if (file := packaged.find("loadtests", text, ".py")) is not None:
-        return Test(file.stem.replace("_", "-"), file)
+        return LoadTest(file.stem.replace("_", "-"), file)
     kinds = [form.partition(":")[0] for form in (*FORMS, *MIXES)]
     word = text.partition(":")[0]
     if word in kinds or "*" in text or "+" in text:
         parse_traffic(text)
-        return Test(text)
+        return LoadTest(text)
     near = difflib.get_close_matches(word.replace("_", "-"), (*known, *kinds), n=1)
     hint = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(known)}."
     raise UserError(f"no load test {text!r}: {hint} Also a file ending in .py, or a traffic: {', '.join(kinds)}")
 
 
-def arrivals(rate: str | None, model: str | None) -> str | None:
+def arrivals_text(rate: str | None, model: str | None) -> str | None:
     """`--rate` and `--arrivals` as one text; None if neither is given. Raises UserError."""
     if rate is None:
         if model in MODELS:
@@ -77,14 +77,14 @@ def arrivals(rate: str | None, model: str | None) -> str | None:
     return text
 
 
-def check(topology: Topology, asked: Mapping[str, Any], workers: int) -> None:
+def check_load(topology: Topology, asked: Mapping[str, Any], workers: int) -> None:
     """Whether this machine and the generator can do it. Raises UserError or MissingError with the number that works."""
     houses = [server.name for server in topology.servers if server.software in KNOWN]
     endpoints = tuple(Endpoint(name, name, name, neighbours=topology.neighbours(name)) for name in houses)
     load = Load(endpoints=endpoints, password="", authority="", **asked)  # hosts differ as their addresses will
     if load.users < workers:
         raise UserError(f"{load.users} users for {workers} workers: take at most {max(1, load.users)} workers")
-    capacity.check(load, Share(0, workers))
+    check_machine(load, Shard(0, workers))
     if "traffic" in asked and load.users <= _FEW:
         _check_partners(load, workers)
     cores = len(os.sched_getaffinity(0))
@@ -111,7 +111,7 @@ def _check_partners(load: Load, workers: int) -> None:
 def _nobody(load: Load, workers: int) -> str | None:
     try:
         for number in range(workers):
-            parse_traffic(load.traffic).picker(load, Share(number, workers), load.seed)
+            parse_traffic(load.traffic).picker(load, Shard(number, workers), load.seed)
     except UserError as error:
         return str(error)
     return None

@@ -1,17 +1,18 @@
-"""What a load is: who is connected, who writes to whom, when, for how long. Data only; JSON on its way to a worker.
+"""What a load is: who is connected, who writes to whom, when, and for how long. Data only, sent to workers as JSON.
 
-A load is carried by one or several workers (processes). Worker `index` of `of` has every user whose number is
-congruent to `index` modulo `of`, and its part of the rate; all of them derive the same plan from the same seed.
+One or several workers (processes) carry a load out. Worker `index` of `of` has the users whose number is congruent
+to `index` modulo `of`, and its part of the rate. All workers derive the same plan from the same seed.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from random import Random
 
 
 @dataclass(frozen=True)
 class Endpoint:
-    """Where users of one server log in."""
+    """Where the users of one server log in."""
 
     server: str  # name in the topology
     domain: str
@@ -22,10 +23,10 @@ class Endpoint:
 
 @dataclass(frozen=True)
 class Load:
-    """A load on a federation. Users of server s are named load1@s … loadN@s; they exist and share one password."""
+    """A load on a federation. The users of server s are load1@s … loadN@s; their accounts exist, with one password."""
 
     endpoints: tuple[Endpoint, ...]
-    users: int  # in all, dealt round-robin over the endpoints
+    users: int  # in all, distributed over the endpoints in turn
     password: str
     authority: str  # PEM of the certificate authority; "" with security "none"
     traffic: str = (
@@ -44,8 +45,16 @@ class Load:
 
 
 @dataclass(frozen=True)
-class Share:
-    """One worker's part."""
+class Shard:
+    """The part of a load that one worker carries out."""
 
     index: int = 0
     of: int = 1
+
+
+def seeded_rng(*seed: object) -> Random:
+    """A random number generator that depends on its arguments alone, so that it is the same in every worker.
+
+    Give it the seed of the load and the name of what it is for: one generator for each purpose.
+    """
+    return Random("/".join(map(str, seed)))  # noqa: S311 - no secret depends on it

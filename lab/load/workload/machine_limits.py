@@ -7,7 +7,7 @@ from collections import Counter
 from pathlib import Path
 
 from lab.errors import MissingError, UserError
-from lab.load.spec import Load, Share
+from lab.load.model.spec import Load, Shard
 from lab.load.workload.population import People
 
 #: Descriptors of a worker that are no user's: standard streams, the loop's, libraries, uploads under way.
@@ -19,7 +19,7 @@ PORT_RESERVE = 1000
 _PORTS = Path("/proc/sys/net/ipv4/ip_local_port_range")
 
 
-def check(load: Load, share: Share) -> None:
+def check_machine(load: Load, shard: Shard) -> None:
     """Raise the limit of open files as needed.
 
     Raises UserError for a load that makes no sense or does not fit the ports, MissingError where open files do not do.
@@ -33,10 +33,10 @@ def check(load: Load, share: Share) -> None:
         if getattr(load, name) < 0:
             raise UserError(f"{name} of a load must be 0 or more, not {getattr(load, name):g}")
     _check_ports(load)
-    _check_files(load, share)
+    _check_files(load, shard)
 
 
-def ports() -> int:
+def available_ports() -> int:
     """Connections that this machine can have to one address and port at a time."""
     low, high = map(int, _PORTS.read_text().split())
     return high - low + 1 - PORT_RESERVE
@@ -44,7 +44,7 @@ def ports() -> int:
 
 def _check_ports(load: Load) -> None:
     """Each connection to an address has a port of its own at our end (RFC 9293 section 3.3.1)."""
-    people, most = People(load), ports()
+    people, most = People(load), available_ports()
     users: Counter[tuple[str, int]] = Counter()
     for number, endpoint in enumerate(load.endpoints):
         users[endpoint.host, endpoint.port] += people.count(number)
@@ -56,8 +56,8 @@ def _check_ports(load: Load) -> None:
         )
 
 
-def _check_files(load: Load, share: Share) -> None:
-    users = len(People(load).owned(share))
+def _check_files(load: Load, shard: Shard) -> None:
+    users = len(People(load).owned(shard))
     needed = users + OWN_FILES
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft == resource.RLIM_INFINITY or soft >= needed:
@@ -69,5 +69,5 @@ def _check_files(load: Load, share: Share) -> None:
         each = max(1, most - OWN_FILES)
         raise MissingError(
             f"{users} users of one worker need {needed} open files, and {most} are allowed (ulimit -Hn):"
-            f" use at most {each * share.of} users, or {-(-load.users // each)} workers"
+            f" use at most {each * shard.of} users, or {-(-load.users // each)} workers"
         ) from error

@@ -1,22 +1,22 @@
-"""A load to be conducted, as one JSON object: what `python -m lab.load.main` reads, and load.json of a run's folder.
+"""A load to carry out, as one JSON object: the input of `python -m lab.load.main`, and load.json of a run's folder.
 
     {"version": 1,
-     "lab": "pair-1a2b3c",                    the lab, which is up
+     "lab": "pair-1a2b3c",                    the name of a lab that is up
      "load": {"users": 500, "seconds": 60.0, "arrivals": "constant:1000/s", ...},
-     "workers": 2,                            processes of the generator
-     "folder": "/home/me/runs/…",             where the run is kept, or null
-     "pin": false,                            servers and generator on cores of their own
-     "part": {"index": 0, "of": 1},           this conductor's share of a load that several conduct together
-     "hold": false,                           wait for {"go": …} when all users are online
-     "name": "federation",                    what the load is called, for its report
+     "workers": 2,                            worker processes
+     "folder": "/home/me/runs/…",             where the run is written, or null
+     "pin": false,                            whether servers and workers get processor cores of their own
+     "part": {"index": 0, "of": 1},           this coordinator's part of a load that several coordinators carry out
+     "hold": false,                           whether to wait for {"go": …} when all users are online
+     "name": "federation",                    the name of the load, for its report
      "bounds": {"p99": 0.2, "loss": 0.0},     what must hold (lab.load.analysis.thresholds), for its report
-     "page": true}                            whether its page is drawn, too, which takes 1.5 s
+     "page": true}                            whether the HTML page is written too, which takes 1.5 s
 
-"load" has fields of `lab.load.spec.Load`; what is left out has its default there. Endpoints, password and authority are
-the lab's own and never in a job: a job holds no secret. Only "lab" and "load" must be there.
+"load" has fields of `lab.load.model.spec.Load`; a field that is left out has its default there. Endpoints, password and
+authority come from the lab and are never in a job: a job contains no secret. Only "lab" and "load" are required.
 
-With several conductors the workers are numbered through: worker w of the one with part k has the share
-k × workers + w of `of` × workers. Each must have as many.
+With several coordinators the workers are numbered through: worker w of the coordinator with part k has the shard
+k × workers + w of `of` × workers. All coordinators must have the same number of workers.
 """
 
 from __future__ import annotations
@@ -28,17 +28,17 @@ from pathlib import Path
 from typing import Any
 
 from lab.errors import UserError
-from lab.load.spec import Load, Share
+from lab.load.model.spec import Load, Shard
 
 VERSION = 1
 
-#: The environment variable with which `xmpplab load` tells Locust where the job lies, and its name in a run's folder.
+#: The environment variable in which `xmpplab load` gives Locust the path of the job, and the file name in a run folder.
 VARIABLE = "XMPPLAB_LOAD"
 FILE = "load.json"
 
-#: What the lab gives.
+#: Fields of a load that the lab gives.
 _LABS_OWN = {"endpoints", "password", "authority"}
-#: What a job may say of its load, with the type of it.
+#: Fields of a load that a job may have, with their types.
 LOAD_FIELDS = {one.name: str(one.type) for one in fields(Load) if one.name not in _LABS_OWN}
 _TYPES: dict[str, tuple[type, ...]] = {"int": (int,), "float": (int, float), "str": (str,), "bool": (bool,)}
 
@@ -52,7 +52,7 @@ class Job:
     workers: int = 1
     folder: Path | None = None
     pin: bool = False
-    part: Share = field(default_factory=Share)
+    part: Shard = field(default_factory=Shard)
     hold: bool = False
     name: str = ""
     bounds: Mapping[str, float] = field(default_factory=dict)
@@ -67,10 +67,10 @@ class Job:
         for name, value in self.load.items():
             _check(name, value)
 
-    def shares(self) -> list[Share]:
-        """The shares of this conductor's workers."""
+    def shards(self) -> list[Shard]:
+        """The shards of this coordinator's workers."""
         first, of = self.part.index * self.workers, self.part.of * self.workers
-        return [Share(first + number, of) for number in range(self.workers)]
+        return [Shard(first + number, of) for number in range(self.workers)]
 
     def encode(self) -> str:
         """As one line of JSON."""
@@ -87,7 +87,7 @@ class Job:
             data: dict[str, Any] = json.loads(text)
             version = data.pop("version", VERSION)
             folder, part = data.pop("folder", None), data.pop("part", {})
-            job = cls(**data, folder=None if folder is None else Path(folder), part=Share(**part))
+            job = cls(**data, folder=None if folder is None else Path(folder), part=Shard(**part))
         except (ValueError, TypeError, AttributeError) as error:
             raise UserError(f"a job is one JSON object with lab and load: {error}") from error
         if version != VERSION:
