@@ -75,6 +75,6 @@ def _ways(plan: Plan, a: str, b: str) -> list[tuple[str, ...]]:
 
 
 def _conditions(conditions: Conditions) -> tuple[str, str, str]:
-    from lab.topology.units import duration_text, rate_text
+    from lab.declarations.units import duration_text, rate_text
 
     return duration_text(conditions.latency), duration_text(conditions.jitter), rate_text(conditions.rate)

@@ -50,12 +50,12 @@ class Request:
         runtime: str, lab: str | None, runs: Path, json: bool, software: str | None = None, security: str = "starttls",
     ) -> Request:  # fmt: skip
         """From the command line. Raises UserError or MissingError for all that is wrong with it."""
+        from lab.declarations.units import seconds
         from lab.load.analysis import thresholds as limits
         from lab.load.coordinator.provisioning import for_load
         from lab.load.metrics.cpu import split
         from lab.load.workload import preflight
         from lab.topology.files import load as load_topology
-        from lab.topology.units import seconds
 
         if (topology is None) == (lab is None):
             raise UserError("say where: -t TOPOLOGY makes a lab for the load, --name LAB takes one that is up")

@@ -46,8 +46,8 @@ def run(
     """
     from lab.cli.edge import work
     from lab.cli.performance import Request, perform
+    from lab.declarations.units import seconds
     from lab.errors import UserError
-    from lab.topology.units import seconds
 
     if inline and runtime is RuntimeChoice.CONTAINERS:
         raise UserError("--inline needs --runtime processes: devices in containers cannot be in this process")

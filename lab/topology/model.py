@@ -13,8 +13,9 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
+from lab.declarations import units
 from lab.errors import UserError
-from lab.topology import software, units
+from lab.topology import software
 from lab.topology.shape import MAX_SERVERS
 from lab.topology.shapes import KINDS, AnyShape
 from lab.topology.spec import Authentication, Certificate, Feed, Tls, Unlinked

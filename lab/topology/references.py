@@ -6,8 +6,8 @@ too broken to be understood here has a problem of its own already.
 
 from __future__ import annotations
 
+from lab.declarations import units
 from lab.errors import UserError
-from lab.topology import units
 from lab.topology.document import Document
 from lab.topology.words import suggestion
 

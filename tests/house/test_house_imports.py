@@ -39,7 +39,10 @@ ROOMS = {
 }
 
 #: Folders without network or process input and output, and what would be it. report/live serves pages.
-PURE = ("lab/history", "lab/topology", "lab/servers", "lab/plan", "lab/checks", "lab/metrics", "lab/report")
+PURE = (
+    "lab/declarations", "lab/history", "lab/topology", "lab/servers", "lab/plan", "lab/checks", "lab/metrics",
+    "lab/report",
+)  # fmt: skip
 IMPURE = ("socket", "ssl", "subprocess", "asyncio", "multiprocessing", "http", "urllib.request", "aiohttp", "signal")
 SERVES_PAGES = ("lab/report/live",)
 

@@ -4,8 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lab.errors import UserError
-from lab.topology.units import (
+from lab.declarations.units import (
     DURATION_PATTERN,
     DURATION_UNITS,
     RATE_PATTERN,
@@ -14,6 +13,7 @@ from lab.topology.units import (
     rate_text,
     seconds,
 )
+from lab.errors import UserError
 
 
 @pytest.mark.parametrize(

@@ -10,9 +10,9 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
+from lab.declarations.units import seconds
 from lab.errors import UserError
 from lab.load.metrics.result import Result
-from lab.topology.units import seconds
 
 DEFAULT = "loss=0,bounced=0,duplicates=0"
 DELAYS = ("p50", "p90", "p95", "p99", "p99.9", "max")

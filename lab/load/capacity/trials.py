@@ -16,6 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from lab.declarations.units import duration_text
 from lab.errors import UserError
 from lab.lifecycle.lab import Lab
 from lab.load.analysis.bottleneck import Surroundings
@@ -33,7 +34,6 @@ from lab.plan import files
 from lab.plan.model import Plan
 from lab.runner.folders import PLAN, write
 from lab.topology.spec import Topology
-from lab.topology.units import duration_text
 
 #: Seconds until the lab must be idle again, at least; a long overload may leave more than it lasted.
 SETTLE = 60.0

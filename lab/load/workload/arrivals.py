@@ -34,10 +34,10 @@ from itertools import accumulate, count, pairwise, takewhile
 from pathlib import Path
 from random import Random
 
+from lab.declarations.units import seconds
 from lab.errors import UserError
 from lab.load.model.spec import Shard, seeded_rng
 from lab.load.workload.rates import Rates, constant, ramp, spike, steps
-from lab.topology.units import seconds
 
 FORMS = (
     "constant:1000/s",

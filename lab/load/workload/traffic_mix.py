@@ -25,6 +25,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from lab.declarations.units import bytes_per_second
 from lab.errors import UserError
 from lab.load.model.spec import Load, Shard, seeded_rng
 from lab.load.workload.population import People
@@ -32,7 +33,6 @@ from lab.load.workload.rooms import Room, rooms
 from lab.load.workload.social import contacts
 from lab.load.workload.traffic import Act as Act
 from lab.load.workload.traffic import Draw, Kind, Part, Place, alone, local, mixed, neighbours, room, social
-from lab.topology.units import bytes_per_second
 
 
 class Picker:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from lab.declarations.units import duration_text, rate_text
 from lab.topology.facts import Facts
 from lab.topology.spec import Authentication, Certificate, Conditions, Feed, Link, Server, Tls, Topology, Unlinked
-from lab.topology.units import duration_text, rate_text
 from lab.topology.words import count
 
 # Fill and border colour by software. People who cannot tell red from green can tell them apart.
