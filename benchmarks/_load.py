@@ -18,7 +18,7 @@ sys.path.insert(0, str(ROOT))  # the null server lies beside the tests
 
 from lab.load.model.spec import Load, Shard  # noqa: E402
 from lab.load.worker.process import encode  # noqa: E402
-from tests.load.null import Null, null_server  # noqa: E402
+from tests.load.null_server.launch import Null, null_server  # noqa: E402
 
 __all__ = ["ROOT", "Aims", "Null", "Worker", "cpu", "median", "null_server", "rss", "window"]
 

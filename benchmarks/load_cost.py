@@ -17,7 +17,7 @@ import sys
 from _load import Aims, Worker, median, null_server, window
 from _tsung import Target, Tsung
 
-from tests.load.nullstream import PASSWORD
+from tests.load.null_server.stream import PASSWORD
 
 QUICK = "--quick" in sys.argv
 ROUNDS, SECONDS = (1, 3.0) if QUICK else (3, 8.0)

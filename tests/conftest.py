@@ -10,17 +10,38 @@ import fcntl
 import functools
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
 from hypothesis import settings
+
+from lab.lifecycle.lab import Lab
+from lab.testing.labs import Labs
 
 pytest_plugins = ["pytester"]
 
 # A busy machine is slow now and then: how long one example takes says nothing about the code.
 settings.register_profile("xmpplab", deadline=None, max_examples=50)
 settings.load_profile("xmpplab")
+
+
+RUNTIMES = ["processes", pytest.param("containers", marks=pytest.mark.containers)]
+
+
+@pytest.fixture(params=RUNTIMES, scope="session")
+def runtime(request: pytest.FixtureRequest) -> str:
+    """Every test that takes it runs over both."""
+    return str(request.param)
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def lab_on(runtime: str) -> AsyncIterator[Callable[[str], Awaitable[Lab]]]:
+    """`await lab_on("pair")` is a lab of that topology on this runtime, which ends with the session."""
+    labs = Labs(runtime)
+    yield labs.get
+    await labs.close()
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from house.tree import ROOT
+from tests.house.tree import ROOT
 
 DOCS = ROOT / "docs"
 README = ROOT / "README.md"

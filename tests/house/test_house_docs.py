@@ -10,12 +10,12 @@ import pytest
 import typer
 
 import lab
-from house.docs import DOCS, README, Block, anchors, blocks, links, pages, text, words
-from house.tree import ROOT, python_files
 from lab import exit_codes
 from lab.cli.app import VERBS, app
 from lab.errors import UserError
 from lab.packaged import names
+from tests.house.docs import DOCS, README, Block, anchors, blocks, links, pages, text, words
+from tests.house.tree import ROOT, python_files
 
 COMMAND = typer.main.get_command(app)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from house.tree import ROOT, Import, imports, python_files
+from tests.house.tree import ROOT, Import, imports, python_files
 
 #: Each may import only what stands above it, and itself. `packaged` finds shipped files: it knows nobody.
 ORDER = (

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from house.docs import DOCS, README, text
+from tests.house.docs import DOCS, README, text
 
 pytestmark = pytest.mark.live
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import re
 
-from house.tree import ROOT, parsed, python_files, tracked
+from tests.house.tree import ROOT, parsed, python_files, tracked
 
 #: Lines of a file in lab/: what is longer is two things.
 LONGEST = 600

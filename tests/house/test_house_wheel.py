@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from house.tree import ROOT
+from tests.house.tree import ROOT
 
 
 @pytest.fixture(scope="module")

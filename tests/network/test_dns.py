@@ -20,7 +20,7 @@ from lab.network.views import Views
 from lab.plan.model import Plan
 from lab.plan.zones import Answer, Record, Zones
 from lab.topology.spec import Unlinked
-from network import labs
+from tests.network import labs
 
 
 @dataclass

@@ -21,7 +21,7 @@ from lab.network.target import Target
 from lab.network.wire import Wire
 from lab.plan.model import RelayPlan
 from lab.topology.spec import Conditions
-from network.labs import loopback, on_uvloop
+from tests.network.labs import loopback, on_uvloop
 
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 PORT = 20000

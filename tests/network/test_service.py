@@ -25,7 +25,7 @@ from lab.network.operations import Operations
 from lab.plan.layout import OUTPUT, REFUSED_PORT, UNREACHABLE_PORT, Layout
 from lab.system.processes import MARK, SERVER_UID, check_limits, identity, members, service_alive
 from lab.topology.spec import Conditions, Unlinked
-from network import labs
+from tests.network import labs
 
 
 def until(condition: Callable[[], bool], patience: float = 5.0) -> None:

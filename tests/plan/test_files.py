@@ -9,7 +9,7 @@ from lab.errors import UserError
 from lab.plan.build import build
 from lab.plan.files import differences, dump, load
 from lab.topology.spec import Conditions, Custom, Link, Unlinked
-from plan.test_build import CONTAINERS, PROCESSES, island, server
+from tests.plan.test_build import CONTAINERS, PROCESSES, island, server
 
 
 @pytest.mark.parametrize("ground", [PROCESSES, CONTAINERS], ids=["processes", "containers"])

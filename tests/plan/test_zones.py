@@ -9,7 +9,7 @@ from lab.plan.build import build
 from lab.plan.layout import REFUSED_PORT, UNREACHABLE_PORT
 from lab.plan.zones import Zones, answer
 from lab.topology.spec import Link, Topology, Unlinked
-from plan.test_build import CONTAINERS, PROCESSES, island, server
+from tests.plan.test_build import CONTAINERS, PROCESSES, island, server
 
 
 def zones(unlinked: Unlinked = Unlinked.NOT_ALLOWED, **more) -> Zones:

@@ -7,13 +7,13 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
-from topology.golden import same
 
 from lab.report.graph import GRAPH_FORMATS
 from lab.report.graph.layout import layout
 from lab.report.graph.terminal import READABLE, terminal
 from lab.topology.facts import neighbours
 from lab.topology.files import load
+from tests.topology.golden import same
 
 GRAPHS = Path(__file__).parent / "graphs"
 SUFFIXES = {"terminal": "txt", "mermaid": "mmd", "dot": "dot", "svg": "svg"}

@@ -7,8 +7,7 @@ import pytest
 from lab.errors import UserError
 from lab.topology.files import load
 from lab.topology.shapes_drawn import SmallWorld
-
-from .golden import same
+from tests.topology.golden import same
 
 ERRORS = Path(__file__).parent / "errors"
 

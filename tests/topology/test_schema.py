@@ -8,8 +8,7 @@ import pytest
 from lab import packaged
 from lab.topology.document import read
 from lab.topology.schema import schema, text
-
-from .mini_schema import valid
+from tests.topology.mini_schema import valid
 
 COMMITTED = packaged.folder("schemas") / "topology.json"
 SCHEMA = schema()

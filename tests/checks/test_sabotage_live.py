@@ -1,0 +1,80 @@
+"""Break the network on purpose: each check sees it, on real servers, and names the message."""
+
+from pathlib import Path
+
+import pytest
+
+from lab.checks.judge import judge
+from lab.clients.encryption import STRATEGIES
+from lab.history.events import Sent
+from lab.judged import run_scenario
+from lab.lifecycle.up import choose, up
+from lab.report.folder import load as read_record
+from lab.runner.scenarios import info_of
+from lab.topology.files import load
+from tests.checks.sabotage import Tampered, load_module
+from tests.runner import small_scenarios
+
+pytestmark = pytest.mark.live
+
+
+def second_message(folder: Path) -> str:
+    sent = [event.message for event in read_record(folder).of(Sent) if not event.marker]
+    return sent[1]
+
+
+async def run_tampered(mode: str, runs: Path, runtime: str = "processes"):
+    tampered = Tampered(choose(runtime), load_module(mode))
+    lab = await up(load("pair"), runtime=tampered, owned=True)
+    try:
+        return await run_scenario(info_of(small_scenarios.three_in_a_row), lab, runs=runs)
+    finally:
+        await lab.down()
+
+
+@pytest.mark.parametrize(
+    ("mode", "says"),
+    [("drop", "lost"), ("repeat", "delivered 2 times"), ("reorder", "before")],
+)
+async def test_a_server_that_treats_messages_badly_is_found_out(mode, says, tmp_path: Path) -> None:
+    result = await run_tampered(mode, tmp_path)
+    assert result.value == "failed", result.sentence
+    assert result.exit_code == 1
+    assert second_message(result.folder) in result.sentence
+    assert says in result.sentence
+
+
+async def test_the_same_server_left_alone_is_valid(lab_on, tmp_path: Path) -> None:
+    """The sabotage tests judge the sabotage, not the story."""
+    result = await run_scenario(info_of(small_scenarios.three_in_a_row), await lab_on("pair"), runs=tmp_path)
+    assert result.value == "valid", result.sentence
+
+
+async def test_a_device_that_says_it_in_plain_beside_the_ciphertext(monkeypatch, tmp_path: Path) -> None:
+    monkeypatch.setitem(STRATEGIES, "leaky", f"{__package__}.sabotage.leaky")
+    lab = await up(load("pair"), runtime="processes", owned=True)
+    try:
+        result = await run_scenario(info_of(small_scenarios.one_secret), lab, runs=tmp_path, inline=True)
+    finally:
+        await lab.down()
+    (message,) = (event.message for event in read_record(result.folder).of(Sent) if not event.marker)
+    assert result.value == "failed", result.sentence
+    assert message in result.sentence
+    assert "beside the ciphertext" in result.sentence
+
+
+async def test_a_run_in_which_nothing_happened_is_unknown(lab_on, tmp_path: Path) -> None:
+    result = await run_scenario(info_of(small_scenarios.nobody_speaks), await lab_on("pair"), runs=tmp_path)
+    assert (result.value, result.exit_code) == ("unknown", 2)
+    assert "Nothing was judged" in result.sentence
+
+
+async def test_a_check_that_crashes_is_unknown_and_the_others_are_heard(lab_on, tmp_path: Path) -> None:
+    result = await run_scenario(info_of(small_scenarios.three_in_a_row), await lab_on("pair"), runs=tmp_path)
+
+    def crash(record):
+        raise RuntimeError("out of order")
+
+    judgement = judge(read_record(result.folder), {"crash": crash})
+    assert judgement.value == "unknown"
+    assert "crashed: RuntimeError: out of order" in judgement.sentence

@@ -1,0 +1,60 @@
+"""What a load comes to: bounds kept, missed, or nobody can say."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from lab.load.analysis import thresholds as bounds
+from lab.load.analysis.verdict import Verdict, verdict
+from lab.load.coordinator.coordinator import Outcome
+from lab.load.metrics.result import Result
+from lab.load.model.job import Job
+from lab.load.run_folder import Keeper, read
+from tests.load.synthetic_results import result
+
+NO_LOSS = bounds.parse("loss=0,bounced=0")
+
+
+def judged(folder: Path, outcome: Outcome, asked: dict[str, float]) -> Verdict:
+    with Keeper(Job("lab", {}, folder=folder, name="federation", bounds=asked)) as keeper:
+        keeper.finish(outcome)
+    return verdict(read(folder))
+
+
+def test_every_bound_kept_is_valid(tmp_path: Path) -> None:
+    found = judged(tmp_path, Outcome(result(100, 0.05), settled=True), {**NO_LOSS, "p99": 0.2})
+    assert (found.value, found.exit_code) == ("valid", 0)
+    assert str(found) == (
+        "VALID: federation kept its bounds (no loss or bounce, p99 at most 200 ms): 400 of 400 came, p99 50.0 ms."
+    )
+
+
+@pytest.mark.parametrize("interrupted", ["", "ended by SIGINT"])
+def test_a_bound_that_was_missed_fails_also_what_was_interrupted(tmp_path: Path, interrupted: str) -> None:
+    found = judged(tmp_path, Outcome(result(100, 0.05, lost=4), interrupted), NO_LOSS)
+    assert (found.value, found.exit_code) == ("failed", 1)
+    assert found.misses == ("loss was 0.9901%, at most 0.0000% may be",)
+
+
+def test_all_lost_is_failed_and_not_unknown(tmp_path: Path) -> None:
+    nothing = result(100, 0.05, lost=4)
+    tally = nothing.routes["a->b"]
+    tally.received = 0
+    assert judged(tmp_path, Outcome(nothing, settled=True), NO_LOSS).value == "failed"
+
+
+@pytest.mark.parametrize(
+    ("outcome", "said"),
+    [
+        (Outcome(Result(), "ended by SIGTERM"), "measured nothing: it was interrupted: ended by SIGTERM"),
+        (Outcome(Result()), "measured nothing: nothing came"),
+        (Outcome(result(100, 0.05), "worker 0 ended early", settled=True), "until it was interrupted: worker 0 ended"),
+        (Outcome(result(100, 0.05), settled=False), "what was lost is not known"),
+    ],
+)
+def test_what_nobody_can_say_is_unknown(tmp_path: Path, outcome: Outcome, said: str) -> None:
+    found = judged(tmp_path, outcome, NO_LOSS)
+    assert (found.value, found.exit_code) == ("unknown", 2)
+    assert said in found.sentence

@@ -1,0 +1,127 @@
+"""What is drawn: intervals, what was due, curves, axes, heat; each against what is known of it."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lab.load.analysis.verdict import Verdict
+from lab.load.metrics.counters import Tally
+from lab.load.metrics.result import Result, Usage, merge
+from lab.load.report.html import axes, curves, series
+from lab.load.report.html import charts as scatter
+from lab.load.report.html import topology_map as heat
+from lab.load.report.html.story import Story
+from lab.topology.files import load
+from tests.load.report.html.test_load_page import outcome, told
+from tests.load.samples import Worker, steady_run
+
+
+def asked(arrivals: str, tmp_path: Path) -> Story:
+    story = told(tmp_path, outcome())
+    return Story(story.kept, Verdict("valid", ""), None, {"arrivals": arrivals}, None)
+
+
+@pytest.mark.parametrize(
+    ("arrivals", "due"),
+    [
+        ("100/s", [100, 100, 100, 0]),
+        ("ramp:0/s..40/s,over=4s", [0, 5, 35, 0]),  # the warm-up has the first rate; 10 more each second
+        ("closed:think=1s", [None] * 4),
+        ("replay:/nowhere.csv", [None] * 4),
+    ],
+)
+def test_what_was_due_follows_from_the_arrivals(arrivals: str, due: list[float | None], tmp_path: Path) -> None:
+    story = asked(arrivals, tmp_path)  # 2 s of warm-up, then 4 s
+    assert [story.intended(*span) for span in ((0, 1), (2, 3), (5, 6), (6, 7))] == due
+
+
+def test_an_interval_that_was_hardly_covered_has_no_rate() -> None:
+    worker = Worker()
+    worker.message(0.5)
+    samples = [worker.take(1.0), worker.take(1.3)]
+    assert [(one.start, one.end) for one in series.intervals(merge(samples))] == [(0, 1)]
+
+
+def test_long_loads_are_put_together_and_rates_and_percentiles_stay_exact(tmp_path: Path) -> None:
+    result = merge(steady_run(delay=0.01))
+    one = result.seconds[3]
+    result.seconds = dict.fromkeys(range(3 * series.MOST), one)
+    found = series.intervals(result)
+    assert len(found) == series.MOST
+    assert {interval.end - interval.start for interval in found} == {3}
+    assert {interval.length for interval in found} == {3.0}
+    assert found[0].second.tally.received == 300
+    assert found[0].second.tally.intended.percentile(99) == one.tally.intended.percentile(99)
+    rows = series.throughput(asked("closed:think=1s", tmp_path), found)
+    assert {(row["series"], row["v"]) for row in rows} == {("sent", 100.0), ("received", 100.0)}
+
+
+def test_cores_are_the_growth_of_processor_time() -> None:
+    result = Result(usage={"a": [Usage(0.0, 5.0, 1), Usage(1.0, 5.5, 1), Usage(1.2, 5.6, 1), Usage(3.0, 5.9, 1)]})
+    rows = series.cores(result, [])
+    assert [(row["t"], row["v"]) for row in rows] == [(0.5, 0.5), (2.1, pytest.approx(0.1667, abs=1e-4))]
+
+
+def test_of_many_processes_the_busiest_are_shown() -> None:
+    rows = [{"series": f"s{number}", "v": number, "t": 0} for number in range(20)]
+    names, shown = series.largest(rows, 3)
+    assert names == ["s17", "s18", "s19"] and {row["series"] for row in shown} == set(names)
+
+
+def test_a_curve_has_the_percentiles_and_ends_at_the_slowest() -> None:
+    tally = Tally()
+    for number in range(1, 1001):
+        tally.intended.record(number / 1000)
+    names, rows = curves.percentile_rows({"a->b": tally}, tally)
+    assert names == ["a->b"]
+    found = {round(row["at"], 6): row["v"] for row in rows}
+    assert found[2] == pytest.approx(500, rel=2e-3)
+    assert found[10] == pytest.approx(900, rel=2e-3)
+    assert found[100] == pytest.approx(990, rel=2e-3)
+    assert max(found) == 1000 and found[1000] == pytest.approx(1000, rel=2e-3)
+    assert rows[-1]["tip"].startswith("a->b: all within")
+    few = Tally()
+    for number in range(1, 11):
+        few.intended.record(number / 1000)
+    assert curves.percentile_rows({"a": few}, few)[1][-1]["v"] == pytest.approx(10, rel=2e-3), "not the ninth of ten"
+
+
+def test_of_many_routes_the_slowest_have_curves() -> None:
+    routes = {}
+    for number in range(1, 30):
+        routes[f"r{number}"] = tally = Tally()
+        tally.intended.record(number / 1000)
+    names, _ = curves.percentile_rows(routes, Tally())
+    assert set(names) == {curves.ALL, *(f"r{number}" for number in range(22, 30))}
+
+
+@given(st.floats(1e-3, 1e6), st.floats(1.0, 1e4))
+def test_logarithmic_axes_hold_their_values_and_have_ticks(low: float, times: float) -> None:
+    start, stop = axes.log_domain(low, low * times)
+    assert start <= low * 1.001 and stop >= low * times * 0.999 and start < stop
+    ticks = axes.log_ticks(start, stop)
+    assert len(ticks) >= 2
+    assert all(math.isclose(tick, float(f"{tick:.0e}"), rel_tol=1e-9) for tick in ticks)
+
+
+def test_heat_has_a_server_each_and_an_arrow_for_each_direction() -> None:
+    topology = load("hidden-island")
+    result = merge(steady_run())
+    result.routes["island->home"] = result.routes.pop("a->b")
+    result.usage["home"] = [Usage(float(at), 0.5 * at, 1) for at in range(7)]
+    layers = heat.graph(topology, result)["layer"]
+    rows = [layer["data"]["values"] for layer in layers]
+    idle, used, servers = rows[0], rows[1], rows[-1]
+    assert [row["rate"] for row in used] == [100.0] and len(idle) == 3
+    assert [(row["name"], row["cores"]) for row in servers] == [("island", None), ("home", 0.5), ("public", None)]
+    places = {row["name"]: row["x"] for row in servers}
+    assert places["island"] < used[0]["x"] < used[0]["x2"] < places["home"]
+
+
+def test_points_that_have_one_place_stand_beside_each_other() -> None:
+    assert scatter._beside([1.0, 2.0, 1.0, 1.0], 0.1) == pytest.approx([0.9, 2.0, 1.0, 1.1])

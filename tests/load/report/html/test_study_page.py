@@ -1,0 +1,130 @@
+"""A study's folder and page: the table, its drawings, what was not measured; and `xmpplab report` on such folders."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from lab.cli.app import app
+from lab.cli.edge import run
+from lab.errors import UserError
+from lab.load.analysis.study import Cell, metrics
+from lab.load.report import study as studied
+from lab.load.report.html.study_page import page, write_page
+from lab.topology.facts import facts
+from lab.topology.files import load
+from tests.load.report.html.test_load_page import EVIL, HARMLESS, Parsed, outcome, told
+from tests.load.synthetic_results import result
+
+TOPOLOGIES = ("ring:4", "star:4", "full-mesh:4")
+
+
+MORE = (*TOPOLOGIES, "line:4", "line:5")
+
+
+def study(lost: int = 0, *, limited: bool = False, planned: int = 6, names: Sequence[str] = TOPOLOGIES) -> studied.Data:
+    """Each topology with two seeds; delays of 10 and 12 ms times the diameter."""
+    cells, runs = [], []
+    for seed, p99 in enumerate((0.010, 0.012)):
+        for name in names:
+            of = facts(load(name))
+            measured = result(100, p99 * of.diameter, lost=lost, cores={"s1": 0.2, "s2": 0.1})
+            cells.append(Cell(name, "prosody", seed, metrics(load(name)), measured))
+            folder = f"{len(cells):03}-{name.replace(':', '-')}-{seed}"
+            one = {"folder": folder, "topology": name, "seed": seed, "measured": True}
+            runs.append({**one, "limited": limited and not seed})
+    return studied.contents({"load": "neighbours", "users": 8}, planned, runs, cells)
+
+
+def test_the_page_has_table_drawings_and_a_link_to_each_run() -> None:
+    data = study()
+    parsed = Parsed(page(data))
+    assert parsed.texts["p"][0] == "VALID All 6 runs were measured."
+    assert parsed.texts["h2"] == ["Delay, p50", "Delay, p99", "Lost or bounced", "Cost", "Runs"]
+    assert parsed.tags["svg"] == 3 and "It was 0 in every run." in parsed.texts["figcaption"]
+    head, *rows = parsed.tables["Means over the seeds. Behind means: of fewer than 5 runs the least and the greatest."]
+    assert [(row[0], row[head.index("diameter")]) for row in rows] == [
+        ("ring:4", "2"),
+        ("star:4", "2"),
+        ("full-mesh:4", "1"),
+    ]
+    means = [row[head.index("p99 ms")] for row in rows]
+    assert means == ["22 (20 to 24)", "22 (20 to 24)", "11 (10 to 12)"]
+    assert [value for tag, name, value in parsed.attributes if (tag, name) == ("a", "href")][:6] == [
+        f"{one['folder']}/page.html" for one in data["runs"]
+    ]
+    assert "full-mesh:4 (prosody): 11 (10 to 12) at diameter 1" in parsed.texts["title"]
+    assert not any(name.startswith("Rank correlation") for name in parsed.tables), "three rows prove nothing"
+    assert set(parsed.tags) <= HARMLESS
+
+
+def test_from_five_rows_on_figures_are_correlated_with_metrics() -> None:
+    parsed = Parsed(page(study(planned=10, names=MORE)))
+    (_, first, *_) = parsed.tables["Rank correlation (Spearman) of the rows above: +1 rises with it, −1 falls"]
+    assert first[:3] == ["diameter", "+1.00", "+1.00"]
+
+
+def test_a_row_of_which_nothing_was_measured_has_its_place_in_table_and_csv(tmp_path: Path) -> None:
+    data = study()
+    bare = {name: data["table"][0][name] for name in ("topology", "software", "servers", "links", *studied.METRICS)}
+    data["table"].insert(0, {**bare, "runs": 0})
+    studied.keep(tmp_path, data)
+    head, first, *_ = (tmp_path / "study.csv").read_text().splitlines()
+    assert "p99_ms" in head.split(",") and first.endswith(",,")
+    assert studied.text(data).splitlines()[1].endswith("-")
+    assert Parsed(page(data)).tags["svg"] == 3
+
+
+def test_what_was_not_measured_or_the_generators_is_said() -> None:
+    parsed = Parsed(page(study(lost=4, limited=True, planned=9)))
+    said = parsed.texts["p"][0]
+    assert said.startswith("UNKNOWN 6 of 9 runs were measured. In 3 of 6 runs the generator was the limit")
+    assert parsed.tags["svg"] == 4
+    head, *rows = parsed.tables["Means over the seeds. Behind means: of fewer than 5 runs the least and the greatest."]
+    assert [row[head.index("lost or bounced %")] for row in rows] == ["0.99 (0.99 to 0.99)"] * 3
+    empty = Parsed(page(studied.contents({}, 4, [], [])))
+    assert "Nothing was measured: there is nothing to draw." in empty.texts["p"] and "svg" not in empty.tags
+
+
+def test_a_name_cannot_break_out_of_a_studys_page() -> None:
+    data = json.loads(json.dumps(study()).replace("ring:4", json.dumps(EVIL)[1:-1]).replace("neighbours", "<script>"))
+    parsed = Parsed(page(data))
+    assert set(parsed.tags) <= HARMLESS
+    assert EVIL in parsed.texts["th"]
+
+
+def test_a_study_is_kept_and_read_again(tmp_path: Path) -> None:
+    data = study(lost=1)
+    studied.keep(tmp_path, data)
+    assert studied.read(tmp_path) == data
+    assert (tmp_path / "study.csv").read_text().count("\n") == 4
+    assert write_page(tmp_path).stat().st_mode & 0o777 == 0o600
+    (tmp_path / "study.json").write_text('{"version": 0}')
+    with pytest.raises(UserError, match="version 0"):
+        studied.read(tmp_path)
+
+
+def test_report_tells_loads_and_studies_and_draws_their_pages_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("load", "study"):
+        Path(name).mkdir()
+    told(tmp_path / "load", outcome())
+    studied.keep(tmp_path / "study", study(names=MORE))
+    for name, said in (
+        ("load", "VALID: federation kept its bounds (no loss)"),
+        ("study", "rank correlation with diameter"),
+    ):
+        assert run(app, ["report", name]) == 0
+        text = capsys.readouterr().out
+        assert said in text
+        assert text.splitlines()[-1] == (tmp_path / name / "page.html").as_uri()
+        assert (tmp_path / name / "page.html").is_file()
+        assert run(app, ["report", name, "-f", "json"]) == 0
+        assert json.loads(capsys.readouterr().out)["page"] == str(tmp_path / name / "page.html")
+    assert run(app, ["check", "load"]) == 64
+    assert "`xmpplab report` tells" in capsys.readouterr().err

@@ -1,0 +1,66 @@
+"""Reports of folders: what was kept is told, and what a reader must know first."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from lab.errors import UserError
+from lab.load.coordinator.coordinator import Outcome
+from lab.load.metrics.result import Result, Usage
+from lab.load.model.job import Job
+from lab.load.report.text import report
+from lab.load.run_folder import Keeper, Kept, read
+from tests.load.synthetic_results import result
+
+
+def kept(folder: Path, outcome: Outcome, **load: object) -> Kept:
+    folder.mkdir()
+    with Keeper(Job("lab", load, folder=folder)) as keeper:
+        keeper.take("{}", {"event": "note", "text": "links are direct"})
+        keeper.finish(outcome)
+    return read(folder)
+
+
+def test_a_report_has_routes_machines_links_and_sentences(tmp_path: Path) -> None:
+    measured = result(100, 0.05, lost=2, cores={"a": 0.5}, link=1000)
+    generators = {"worker 0": [Usage(0.0, 0.0, 7 << 20)]}
+    told = report(kept(tmp_path / "x", Outcome(measured, settled=True, generators=generators), users=5))
+    lines = told.splitlines()
+    assert lines[0] == "lab: 5 users, 4 s after 0 s of warm-up, 1 worker"
+    assert "looks at what is due each 5 ms: p50 " in told
+    (route,) = [line.split() for line in lines if line.startswith("a->b ") and " 402 " in line]
+    assert route[1:7] == ["402", "402", "400", "2", "0", "0"]
+    (server,) = [line.split() for line in lines if line.startswith("a  ")]
+    assert server == ["a", "0.50", "5.000", "0", "MiB"]
+    assert any(line.split() == ["worker", "0", "0.30", "3.000", "7", "MiB"] for line in lines)
+    assert any(line.split() == ["a->b", "4000", "1.0", "10"] for line in lines)
+    assert "2 lost" in told
+    assert "Note: links are direct." in told
+    assert "generator was the limit" not in told and "not known" not in told
+
+
+def test_a_report_says_what_was_carried_where_the_job_left_it_open(tmp_path: Path) -> None:
+    measured = result(100, 0.05)
+    measured.plan |= {"traffic": "local", "arrivals": "closed:think=1s"}
+    told = report(kept(tmp_path / "x", Outcome(measured, settled=True), users=5))
+    assert told.startswith("lab: local, closed:think=1s, 5 users")
+
+
+def test_a_report_says_when_the_generator_was_the_limit_and_when_it_was_interrupted(tmp_path: Path) -> None:
+    told = report(kept(tmp_path / "x", Outcome(result(100, 0.05, worker=0.95), "ended by SIGINT")))
+    assert "The generator was the limit: worker 0 kept 0.95 of its core busy" in told
+    assert "Interrupted: ended by SIGINT." in told
+    assert "What was lost is not known" in told
+
+
+def test_a_load_that_measured_nothing_says_so(tmp_path: Path) -> None:
+    empty = kept(tmp_path / "x", Outcome(Result(), "enough"))
+    assert not empty.measured
+    assert "Nothing was measured" in report(empty)
+
+
+def test_only_a_loads_folder_is_read(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="not the folder of a load"):
+        read(tmp_path)

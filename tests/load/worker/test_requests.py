@@ -1,0 +1,187 @@
+"""What people do beside writing: logins, presences, rosters, archives; what counts as done, and what is never lost."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+
+import pytest
+
+from lab.load.model.spec import Load
+from lab.load.worker import engine
+from lab.load.workload.recipients import Audience
+from tests.load.engine_runs import Told, driven
+from tests.load.null_server.launch import Null, null_server
+from tests.load.samples import Act
+
+QUICK = {"users": 24, "arrivals": "200/s", "seconds": 1.0, "warmup": 0.3, "login_rate": 1000.0}
+
+
+@pytest.fixture(scope="module")
+def null() -> Iterator[Null]:
+    with null_server() as server:
+        yield server
+
+
+async def _carried(null: Null, **more: object) -> Told:
+    load = null.load("a", "b", **{**QUICK, **more})
+    null.rosters(load)
+    return await driven(load)
+
+
+@pytest.mark.parametrize(
+    ("traffic", "routes"),
+    [
+        ("presence:degree=4", {"presence", "presence local", "presence a->b", "presence b->a"}),
+        ("roster", {"roster", "roster-set"}),
+        ("archive", {"archive"}),
+        ("logins", {"login"}),
+    ],
+)
+@pytest.mark.parametrize("resumption", [True, False])
+async def test_requests_are_timed_until_their_answer(
+    null: Null, traffic: str, routes: set[str], resumption: bool
+) -> None:
+    told = await _carried(null, traffic=traffic, arrivals="50/s", resumption=resumption)
+    result = told.result
+    assert told.ended["drained"]
+    assert {*result.routes} == routes
+    assert (result.total.sent, result.total.bounced, result.total.lost) == (50, {}, 0)
+    assert result.unaccounted() == {}
+
+
+@pytest.mark.parametrize("resumption", [True, False])
+@pytest.mark.parametrize("traffic", ["4*neighbours+1*logins:written=1", "2*social+2*local+1*logins:written=1"])
+async def test_who_comes_back_gets_what_was_written_meanwhile(null: Null, traffic: str, resumption: bool) -> None:
+    """40 to 100 logins a second among 24 people who are written to all the time: nothing is lost or comes twice."""
+    told = await _carried(null, traffic=traffic, arrivals="400/s", resumption=resumption)
+    result, total = told.result, told.result.total
+    assert told.ended["drained"], told.ended
+    assert (total.lost, total.bounced, total.duplicates) == (0, {}, 0)
+    assert result.routes["login"].received > 20
+    assert result.unaccounted() == {}
+    assert result.reconnects == 0, "who logs out and in has lost no connection"
+
+
+@pytest.mark.parametrize("traffic", ["4*neighbours+1*logins:written=1", "4*archive+1*logins"])
+async def test_who_logs_out_waits_for_answers_and_until_the_server_has_ended_the_session(traffic: str) -> None:
+    with null_server() as null:
+        null.obey("linger")
+        told = await _carried(null, traffic=traffic, arrivals="400/s")
+    assert told.ended["drained"], str(told.ended["missing"])
+    total = told.result.total
+    assert (total.lost, total.bounced, total.duplicates) == (0, {}, 0)
+    assert told.result.routes["login"].received > 20
+
+
+async def test_what_a_server_put_away_during_a_login_comes_with_the_next(
+    null: Null, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "COLLECT", 0.3)
+    load = null.load("a", "b", **{**QUICK, "traffic": "4*neighbours+4*logins:written=1", "arrivals": "400/s"})
+
+    async def keep() -> None:
+        await asyncio.sleep(1.2)  # everybody has been away by now, and few of them will go once more
+        null.obey("keep 5")
+
+    told = await driven(load, keep)
+    assert told.ended["drained"], str(told.ended["missing"])
+    assert told.result.total.lost == 0
+    assert told.result.total.intended.max > 0.3
+    assert told.result.unaccounted() == {}
+
+
+async def test_a_server_that_keeps_nothing_for_who_is_away_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine, "DRAIN", 1.0)
+    with null_server() as null:
+        null.obey("away")
+        told = await _carried(null, traffic="4*neighbours+4*logins:written=1", arrivals="800/s", seconds=1.5)
+    assert told.result.total.lost > 0
+    assert {*told.result.routes} >= {"a->b", "login"}
+    assert told.result.unaccounted() == {}
+
+
+async def test_presences_that_do_not_reach_all_contacts_are_lost(null: Null, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine, "DRAIN", 0.5)
+    load = null.load("a", "b", **{**QUICK, "traffic": "presence:degree=4", "arrivals": "100/s"})
+    null.rosters(load)
+
+    async def ignore() -> None:
+        await asyncio.sleep(0.5)
+        null.obey("ignore 7")
+
+    told = await driven(load, ignore)
+    fans = {route: tally for route, tally in told.result.routes.items() if route.startswith("presence ")}
+    assert told.result.routes["presence"].received == 100, "their own server showed all of them"
+    assert 7 <= sum(tally.lost for tally in fans.values()) < 100
+    assert all(missing["presence"] for missing in told.ended["missing"])
+    assert told.result.unaccounted() == {}
+
+
+async def test_an_answer_with_nothing_in_it_is_no_success(null: Null) -> None:
+    null.obey("rosters {}")
+    load = null.load("a", "b", **{**QUICK, "traffic": "roster", "arrivals": "50/s"})
+    tally = (await driven(load)).result.routes["roster"]
+    assert (tally.received, tally.bounced["wrong-roster"]) == (0, tally.sent)
+
+
+@pytest.mark.parametrize("traffic", ["realistic", "6*social+2*presence:degree=4+2*logins+1*roster+1*archive"])
+async def test_who_goes_and_comes_is_left_alone_and_nothing_is_lost(null: Null, traffic: str) -> None:
+    null.obey("away")  # nothing is kept for anybody: it need not be
+    told = await _carried(null, traffic=traffic, arrivals="400/s")
+    total = told.result.total
+    assert told.ended["drained"], str(told.ended["missing"])
+    assert (total.lost, total.bounced, total.duplicates) == (0, {}, 0)
+    assert told.result.routes["login"].received > 20
+    assert told.result.unaccounted() == {}
+
+
+async def test_what_a_server_drops_is_lost_all_the_same(null: Null, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine, "DRAIN", 0.5)
+    load = null.load("a", "b", **{**QUICK, "traffic": "realistic", "arrivals": "400/s"})
+    null.rosters(load)
+
+    async def swallow() -> None:
+        await asyncio.sleep(0.5)
+        null.obey("swallow 5")
+
+    told = await driven(load, swallow)
+    assert told.result.total.lost == 5
+    assert told.result.unaccounted() == {}
+
+
+async def test_an_archive_with_nothing_in_it_is_no_success(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lab.load.worker.filling.EACH", 0)
+    with null_server() as null:
+        tally = (await _carried(null, traffic="archive", arrivals="50/s")).result.routes["archive"]
+    assert (tally.received, tally.bounced["nothing-found"]) == (0, tally.sent)
+
+
+@pytest.mark.parametrize("rest", ["room:size=5", "presence:degree=4", "social", "local", "neighbours"])
+def test_who_goes_and_comes_is_left_alone(null: Null, rest: str) -> None:
+    load = null.load("a", "b", users=40, traffic=f"1*logins+1*{rest}")
+    audience = Audience(load)
+    assert len(audience.goers) == 10
+    assert not audience.goers & {user for room in audience.rooms for user in room.members}
+    assert not any(audience.goers & told for told in audience.told)
+    picker = _picker(load)
+    acts = [Act(*picker.next()) for _ in range(2000)]
+    assert {act.sender for act in acts if act.kind == "login"} == audience.goers
+    others = [act for act in acts if act.kind != "login"]
+    assert {act.sender for act in others} == {*range(40)} - audience.goers
+    assert not audience.goers & {act.receiver for act in others if act.kind == "message"}
+
+
+@pytest.mark.parametrize("traffic", ["1*logins+1*neighbours", "1*logins+1*roster", "logins"])
+def test_where_nothing_is_missed_or_it_is_asked_for_everybody_goes_and_comes(null: Null, traffic: str) -> None:
+    load = null.load("a", "b", users=40, traffic=traffic.replace("logins+1*n", "logins:written=1+1*n"))
+    assert Audience(load).goers == frozenset()
+    picker = _picker(load)
+    assert len({act.sender for act in (Act(*picker.next()) for _ in range(2000)) if act.kind == "login"}) == 40
+
+
+def _picker(load: Load):
+    from lab.load.model.spec import Shard
+    from lab.load.workload.traffic_mix import parse
+
+    return parse(load.traffic).picker(load, Shard(), load.seed)

@@ -1,0 +1,66 @@
+"""The lab's own scenarios, on real servers of both kinds, over both runtimes: each run is valid."""
+
+from pathlib import Path
+
+import pytest
+
+from lab.checks.judge import judge
+from lab.history.events import Bounced, RouteSettled, Searched
+from lab.history.reader import read
+from lab.judged import run_scenario
+from lab.report.folder import load as read_record
+from lab.runner import load
+from lab.runner.scenarios import info_of
+from lab.testing.labs import Labs
+from tests.runner import small_scenarios
+
+pytestmark = pytest.mark.live
+
+# Both directions of a mixed link; a graph with a missing edge; the ways of promising that edge that are told at once.
+CASES = [
+    ("everyone_writes", "hidden_island"),
+    ("everyone_writes", "line:3,software=prosody+ejabberd"),
+    ("everyone_writes", "nowhere_refused"),
+    ("omemo_first_contact", "pair,software=prosody+ejabberd"),
+    ("omemo_first_contact", "pair,software=ejabberd+prosody"),
+    ("omemo_two_devices", "pair,software=prosody+ejabberd"),
+    ("plaintext_is_seen", "pair,software=prosody+ejabberd"),
+    ("scripted_peer", "scripted_peer"),
+]
+
+
+@pytest.mark.parametrize(("scenario", "topology"), CASES, ids=[" ".join(case) for case in CASES])
+async def test_a_run_is_valid(scenario, topology, lab_on, tmp_path: Path) -> None:
+    (info,) = load(scenario)
+    result = await run_scenario(info, await lab_on(topology), runs=tmp_path)
+    assert result.exit_code == 0, (result.folder / "report.txt").read_text()
+    again = judge(read_record(result.folder))
+    assert again.value == result.value == "valid"
+
+
+async def test_a_missing_edge_that_never_answers(tmp_path: Path) -> None:
+    """On one runtime: it is told after 20 seconds."""
+    labs = Labs("processes")
+    try:
+        (info,) = load("everyone_writes")
+        result = await run_scenario(info, await labs.get("nowhere_unreachable"), runs=tmp_path)
+    finally:
+        await labs.close()
+    assert result.exit_code == 0, (result.folder / "report.txt").read_text()
+    assert any(one.condition for one in read(result.folder / "history.jsonl") if isinstance(one, Bounced))
+
+
+@pytest.mark.parametrize("topology", ["pair,software=prosody+ejabberd", "pair,software=ejabberd+prosody"])
+async def test_a_room_across_servers(topology, lab_on, tmp_path: Path) -> None:
+    """The room's host is of either kind, and everybody else is on the other."""
+    result = await run_scenario(info_of(small_scenarios.a_room_of_all), await lab_on(topology), runs=tmp_path)
+    assert result.exit_code == 0, (result.folder / "report.txt").read_text()
+
+
+async def test_nobody_waits_for_ejabberd_to_write_its_archive(lab_on, tmp_path: Path) -> None:
+    """By itself it does so after three seconds, and a run on a lab that is up has two for all that is not its story."""
+    lab = await lab_on("pair,software=ejabberd+prosody")
+    events = read((await run_scenario(info_of(small_scenarios.one_way), lab, runs=tmp_path)).folder / "history.jsonl")
+    settled = max(one.at for one in events if isinstance(one, RouteSettled))
+    (searched,) = (one for one in events if isinstance(one, Searched) and (one.server, one.place) == ("a", "archive"))
+    assert searched.control and searched.at - settled < 2
