@@ -1,4 +1,4 @@
-"""Every error of the lab, under one root, by whose turn it is to act.
+"""Every error of the lab, under one root, by who has to act; and how processes tell each other of an error.
 
 LabError
  ├── UserError        you asked wrongly: the message says where and what to change   (exit 64)
@@ -7,9 +7,18 @@ LabError
  ├── TimedOut         it took too long: carries the evidence seen until then
  │    └── NotReady    the lab never became ready                                     (exit 3)
  └── NotApplicable    this topology cannot give the role asked for: a counted skip
+
+Processes exchange errors in two forms, both with `kind` and `message`: the answer to a request names the kind
+("usage"), an event that ends some work names the class ("UserError"). `decode_error` reads both. Exit codes are in
+lab/exit_codes.py.
 """
 
 from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+_QUOTE = "  | "  # before each line of evidence
 
 
 class LabError(Exception):
@@ -37,7 +46,7 @@ class TimedOut(LabError):
 
     def __str__(self) -> str:
         head = super().__str__()
-        return "\n".join([head, *(f"  | {line}" for line in self.evidence)])
+        return "\n".join([head, *(f"{_QUOTE}{line}" for line in self.evidence)])
 
 
 class NotReady(TimedOut):
@@ -53,3 +62,44 @@ def describe(error: BaseException) -> str:
     if isinstance(error, LabError):
         return str(error)
     return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+
+
+#: Each class and the kind by which answers name it. A subclass is written as the first of these that it belongs to.
+_KINDS: tuple[tuple[type[LabError], str], ...] = (
+    (UserError, "usage"),
+    (MissingError, "missing"),
+    (NotReady, "timeout"),
+    (TimedOut, "timeout"),
+    (PeerError, "peer"),
+    (LabError, "peer"),
+)
+_INTERNAL = "internal"  # kind of an error that nobody raised on purpose
+
+#: What a kind or a class's name is read as; of classes with the same kind the more general one but LabError.
+_CLASSES: dict[str, type[LabError]] = {
+    **{kind: cls for cls, kind in _KINDS if cls is not LabError},
+    **{cls.__name__: cls for cls, _ in _KINDS},
+}
+
+
+def encode_answer(error: Exception) -> dict[str, str]:
+    """An error as the answer to a request: kind (`usage`, `missing`, `timeout`, `peer`, `internal`) and message."""
+    if not isinstance(error, LabError):
+        return {"kind": _INTERNAL, "message": describe(error)}
+    return {"kind": next(kind for cls, kind in _KINDS if isinstance(error, cls)), "message": str(error)}
+
+
+def encode_event(error: LabError) -> dict[str, str]:
+    """An error as the event `failed`, which ends what a process was to do: kind (the class's name) and message."""
+    name = next(cls.__name__ for cls, _ in _KINDS if isinstance(error, cls))
+    return {"event": "failed", "kind": name, "message": str(error)}
+
+
+def decode_error(data: Mapping[str, Any]) -> LabError:
+    """The error in such an answer or event; PeerError for a kind that is not known, `internal` among them."""
+    cls, message = _CLASSES.get(str(data.get("kind")), PeerError), str(data.get("message", ""))
+    if issubclass(cls, TimedOut):
+        head, *rest = message.split("\n")
+        if all(line.startswith(_QUOTE) for line in rest):
+            return cls(head, tuple(line.removeprefix(_QUOTE) for line in rest))
+    return cls(message)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from lab.errors import MissingError, NotReady, UserError
+
 VALID = 0
 FAILED = 1
 UNKNOWN = 2  # or nothing was judged
@@ -14,6 +16,13 @@ INTERNAL = 70  # EX_SOFTWARE
 SIGNAL = 128  # plus the signal's number, as shells do: 130 SIGINT, 143 SIGTERM
 
 _WORST_FIRST = (INTERNAL, FAILED, NOT_READY, UNKNOWN, VALID)
+
+_OF_ERRORS = ((UserError, USAGE), (MissingError, MISSING), (NotReady, NOT_READY))
+
+
+def of_error(error: BaseException, otherwise: int = INTERNAL) -> int:
+    """The code of a process that ends with this error; `otherwise` for one whose message does not say what to do."""
+    return next((code for kind, code in _OF_ERRORS if isinstance(error, kind)), otherwise)
 
 
 def merge(codes: Iterable[int]) -> int:

@@ -27,7 +27,7 @@ from typing import Any, TypeVar
 import typer
 
 from lab import exit_codes
-from lab.errors import LabError, MissingError, NotReady, UserError
+from lab.errors import LabError, MissingError
 
 T = TypeVar("T")
 
@@ -36,14 +36,6 @@ ENDING = (signal.SIGTERM, signal.SIGHUP)
 
 #: Older ones are deleted: a test suite in a loop must not fill a disk.
 KEPT_TRACEBACKS = 20
-
-_CODES: tuple[tuple[type[LabError], int], ...] = (
-    (UserError, exit_codes.USAGE),
-    (MissingError, exit_codes.MISSING),
-    (NotReady, exit_codes.NOT_READY),
-)
-_TELLING = frozenset(code for _, code in _CODES)  # the message alone says what to do
-
 
 _ROOM = "Make room there, or set XMPPLAB_HOME (labs), XMPPLAB_CACHE (servers) or --runs to a folder on another disk"
 _RIGHT = "Take a folder that is yours to write to: XMPPLAB_HOME for labs, XMPPLAB_CACHE for servers, --runs for runs"
@@ -124,11 +116,11 @@ def explain(error: Exception) -> int:
     """Tell of an error in one line (and its evidence, and where the traceback is); its exit code."""
     if isinstance(error, OSError) and error.errno in _MACHINE:
         error = _of_machine(error)
-    code = next((code for kind, code in _CODES if isinstance(error, kind)), exit_codes.INTERNAL)
+    code = exit_codes.of_error(error)
     text = str(error) if isinstance(error, LabError) else f"internal error: {type(error).__name__}: {error}"
     if Settings.debug:
         traceback.print_exception(error, file=sys.stderr)
-    elif code not in _TELLING:
+    elif code == exit_codes.INTERNAL:  # else the message alone says what to do
         text += f"\n{_keep(error)}"
     say(text)
     return code

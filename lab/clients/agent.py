@@ -18,6 +18,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from lab.clients.host import Host
+from lab.errors import UserError, encode_answer
 
 #: A request longer than this is not one: the largest stanza servers take is 10 MiB, escaped at most six-fold.
 LONGEST_LINE = 64 * 1024 * 1024
@@ -120,7 +121,7 @@ def parsed(line: bytes) -> dict[str, Any]:
 
 
 def _unreadable(message: str) -> dict[str, Any]:
-    return {"id": None, "error": {"kind": "usage", "message": message}}
+    return {"id": None, "error": encode_answer(UserError(message))}
 
 
 async def lines() -> AsyncIterator[bytes]:

@@ -17,7 +17,7 @@ from typing import Any, get_args, get_origin
 
 from lab.clients.encryption import STRATEGIES
 from lab.clients.protocol import VERSION
-from lab.errors import LabError, PeerError, TimedOut, UserError
+from lab.errors import LabError, TimedOut, UserError, encode_answer
 
 if typing.TYPE_CHECKING:
     from lab.clients.device import Device
@@ -49,8 +49,6 @@ GOODBYE = 5.0
 #: Fields whose names Python (or the method itself) has taken.
 _RENAMED = {"with": "with_", "archive": "archive_"}
 
-_KINDS: tuple[tuple[type[LabError], str], ...] = ((UserError, "usage"), (TimedOut, "timeout"), (PeerError, "peer"))
-
 
 class Host:
     """The devices of one process."""
@@ -65,12 +63,10 @@ class Host:
         number = request.get("id")
         try:
             return {"id": number, "ok": await self._do(request)}
-        except LabError as error:
-            kind = next((kind for cls, kind in _KINDS if isinstance(error, cls)), "internal")
-            return {"id": number, "error": {"kind": kind, "message": str(error)}}
         except Exception as error:  # the edge of the process: told to the asker, and to people
-            log.exception("request %r failed", request.get("op"))
-            return {"id": number, "error": {"kind": "internal", "message": f"{type(error).__name__}: {error}"}}
+            if not isinstance(error, LabError):
+                log.exception("request %r failed", request.get("op"))
+            return {"id": number, "error": encode_answer(error)}
 
     async def close(self) -> None:
         """Disconnect every device, those that do not answer within GOODBYE seconds without goodbye."""

@@ -5,7 +5,7 @@ An agent is a process that hosts devices (XMPP clients). Requests come in, one J
     {"id": 1, "op": "connect", "device": "d1", ...}
 
 and each is answered once, in any order, with `{"id": 1, "ok": {...}}` or
-`{"id": 1, "error": {"kind": "peer|timeout|usage|internal", "message": "..."}}`. In between come events:
+`{"id": 1, "error": {"kind": "usage|missing|timeout|peer|internal", "message": "..."}}`. In between come events:
 `{"event": "delivered", "device": "d1", "at": 1700000000.0, ...}`. Standard input at its end means: disconnect
 everything and exit. Standard error is for people. `device` is a name the other side chooses.
 

@@ -4,8 +4,8 @@
     agent.on_event = history.take
     await agent.call("connect", "alice/laptop", jid="alice@a.lab.test", ...)
 
-A call raises what the agent answered: UserError for "usage", TimedOut for "timeout", PeerError for the rest. An agent
-that ends fails every call that waits for it, at once, with the last it said on standard error.
+A call raises the error that the agent answered with (`lab.errors.decode_error`). When an agent ends, every call that
+waits for it fails at once, with the last lines that the agent wrote to standard error.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from contextlib import suppress
 from typing import Any, Protocol
 
 from lab.clients.host import PATIENCE, Host
-from lab.errors import LabError, PeerError, TimedOut, UserError
+from lab.errors import PeerError, TimedOut, decode_error
 
 Json = dict[str, Any]
 
@@ -68,7 +68,7 @@ class Agent:
         self._end = asyncio.Event()
 
     async def call(self, op: str, device: str | None = None, /, **fields: Any) -> Json:
-        """Ask and await the answer. Raises UserError, TimedOut, PeerError; see the head of this file."""
+        """Ask and await the answer. Raises UserError, MissingError, TimedOut, PeerError; see the head of this file."""
         if self._gone is not None:
             raise PeerError(self._gone)
         number = next(self._numbers)
@@ -87,7 +87,7 @@ class Agent:
         finally:
             del self._pending[number]
         if (error := result.get("error")) is not None:
-            raise _error(error)
+            raise decode_error(error)
         ok: Json = result["ok"]
         return ok
 
@@ -216,13 +216,3 @@ class _Inline:
         for task in self._running:
             task.cancel()
         await asyncio.gather(*self._running, return_exceptions=True)
-
-
-def _error(error: Json) -> LabError:
-    kind, message = error.get("kind"), str(error.get("message", ""))
-    if kind == "usage":
-        return UserError(message)
-    if kind == "timeout":
-        head, *rest = message.split("\n")
-        return TimedOut(head, tuple(line.removeprefix("  | ") for line in rest))
-    return PeerError(message)

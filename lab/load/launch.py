@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any
 
-from lab.errors import LabError, MissingError, PeerError, TimedOut, UserError
+from lab.errors import LabError, PeerError, UserError, decode_error
 from lab.load.model.job import FILE, VARIABLE, Job
 from lab.load.run_folder import RESULT, SAMPLES, Kept, read
 from lab.load.worker.engine import DRAIN
@@ -30,7 +30,6 @@ LOG = "output.log"
 _POLL = 0.1  # seconds between two looks for events
 _STOPPING = DRAIN + 20.0  # seconds: the drain, logging out, the result
 _EVIDENCE = 12  # last lines quoted
-_KINDS: dict[str, type[LabError]] = {kind.__name__: kind for kind in (UserError, MissingError, PeerError, TimedOut)}
 
 Follow = Callable[[dict[str, Any]], None]
 
@@ -92,7 +91,7 @@ async def _followed(
         done, _ = await asyncio.wait([ending], timeout=_POLL)
         for event in events():
             if event["event"] == "failed":
-                failed = _KINDS.get(event["kind"], PeerError)(event["message"])
+                failed = decode_error(event)
             follow(event)
         if done:
             return failed

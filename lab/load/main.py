@@ -17,7 +17,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from lab.errors import LabError, PeerError, UserError
+from lab.errors import LabError, PeerError, UserError, encode_event
 from lab.lifecycle.lab import Lab
 from lab.load.coordinator import provisioning as preparing
 from lab.load.coordinator.coordinator import Conductor, Orders, Outcome
@@ -148,7 +148,7 @@ async def main() -> int:
         if job.folder is not None and not job.folder.is_dir():
             raise UserError(f"{job.folder}: the folder of the run is not there")
     except LabError as error:
-        _say(json.dumps(_failure(error)))
+        _say(json.dumps(encode_event(error)))
         return 1
     with Keeper(job) as keeper:
 
@@ -164,15 +164,11 @@ async def main() -> int:
         try:
             tell(finish(keeper, job, await conduct(job, orders, tell)))
         except LabError as error:
-            tell(_failure(error))
+            tell(encode_event(error))
             return 1
         finally:
             listening.cancel()
     return 0
-
-
-def _failure(error: LabError) -> dict[str, Any]:
-    return {"event": "failed", "kind": type(error).__name__, "message": str(error)}
 
 
 def _say(line: str) -> None:

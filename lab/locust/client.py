@@ -24,7 +24,7 @@ from gevent import GreenletExit, subprocess
 from gevent.event import AsyncResult, Event
 from locust.env import Environment
 
-from lab.errors import LabError, PeerError, TimedOut, UserError
+from lab.errors import LabError, PeerError, TimedOut, decode_error
 from lab.locust import options
 from lab.locust.conductor import environment as environment_of_children
 from lab.locust.statistics import Bounced, Lost, kind
@@ -36,8 +36,6 @@ Json = dict[str, Any]
 PATIENCE = 90.0
 #: Seconds until somebody else is online.
 COMPANY = 60.0
-
-_ERRORS: dict[str, type[LabError]] = {"usage": UserError, "timeout": TimedOut}
 
 
 class Bridge:
@@ -82,7 +80,7 @@ class Bridge:
         if self._trouble:
             raise GreenletExit
         if (error := result.get("error")) is not None:
-            raise _ERRORS.get(error["kind"], PeerError)(error["message"])
+            raise decode_error(error)
         ok: Json = result["ok"]
         return ok
 
@@ -106,14 +104,14 @@ class Bridge:
                 self._hear(message)
             elif (waiting := self._answers.get(message["id"])) is not None:
                 waiting.set(message)
-        self._give_up("PeerError", "the agent of this load's people has ended")
+        self._give_up(PeerError("the agent of this load's people has ended"))
 
-    def _give_up(self, kind: str, why: str) -> None:
+    def _give_up(self, why: LabError) -> None:
         """Nobody can be asked any more: that is said once, and the load ends; whoever waits is told to stop."""
         if not self._trouble:
-            self._trouble = why
+            self._trouble = str(why)
             if not self._closing:
-                give_up(self.environment, kind, why)
+                give_up(self.environment, why)
         self._ready.set()
         for waiting in self._answers.values():
             waiting.set({})
@@ -123,7 +121,7 @@ class Bridge:
         if name == "ready":
             self._ready.set()
         elif name == "failed":
-            self._give_up(event["kind"], event["message"])
+            self._give_up(decode_error(event))
         elif sent is None:
             return
         elif name == "decrypted" or (name == "delivered" and event["encrypted"] is None):

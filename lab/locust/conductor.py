@@ -17,6 +17,7 @@ import gevent
 from gevent import subprocess
 from gevent.event import Event
 
+from lab.errors import PeerError, encode_event
 from lab.load.model.job import Job
 
 Handler = Callable[[dict[str, Any]], None]
@@ -81,7 +82,7 @@ class Conductor:
         status = self._end()
         if last not in LAST:
             message = f"the load's conductor ended with status {status} and no result"
-            self._handle({"event": "failed", "kind": "PeerError", "message": message})
+            self._handle(encode_event(PeerError(message)))
         self.ended.set()
 
     def _end(self) -> int:

@@ -17,6 +17,8 @@ import gevent
 from gevent.event import Event
 from locust.env import Environment
 
+from lab import exit_codes
+from lab.errors import LabError, PeerError, decode_error
 from lab.load.model.job import Job
 from lab.load.worker.engine import DRAIN
 from lab.locust.conductor import Conductor
@@ -29,9 +31,6 @@ PATIENCE = DRAIN + 30.0
 
 #: Users who cannot return that are named one by one.
 NAMED = 3
-
-#: Exit statuses of Locust for a load that failed, as of `xmpplab`; 1 for what is not listed.
-STATUS = {"UserError": 64, "MissingError": 69}
 
 
 class Course:
@@ -58,7 +57,7 @@ class Course:
             self.asked = True
             self.ask_to_stop()
             if not self.ended.wait(PATIENCE):
-                self.failed("PeerError", f"the load did not end within {PATIENCE:g} s")
+                self.failed(PeerError(f"the load did not end within {PATIENCE:g} s"))
 
     def handle(self, event: dict[str, Any]) -> None:
         """What a conductor tells."""
@@ -68,10 +67,10 @@ class Course:
             case "lost":
                 self.lost(event["routes"])
             case "failed":
-                self.failed(event["kind"], event["message"])
+                self.failed(decode_error(event))
             case "result":
                 if event["interrupted"] and not self.asked:
-                    complain(self.environment, "PeerError", f"the load ended early: {event['interrupted']}")
+                    complain(self.environment, PeerError(f"the load ended early: {event['interrupted']}"))
                 self.end()
             case "gone":
                 self._gone += 1
@@ -88,9 +87,9 @@ class Course:
         for route, count in routes.items():
             self.statistics.failed(route, Lost("never came"), count)
 
-    def failed(self, kind: str, message: str) -> None:
+    def failed(self, error: LabError) -> None:
         """The load broke off."""
-        complain(self.environment, kind, message)
+        complain(self.environment, error)
         self.end()
 
     def end(self) -> None:
@@ -115,12 +114,17 @@ class Alone(Course):
             self._conductor.stop()
 
 
-def complain(environment: Environment, kind: str, message: str) -> None:
-    """Log an error, which Locust's page shows as well; Locust's exit status will say so, too."""
-    log.error("%s", message)
-    environment.process_exit_code = STATUS.get(kind, 1)
+def complain(environment: Environment, error: LabError) -> None:
+    """Log an error, which Locust's page shows as well; Locust's exit status is `exit_status` of it."""
+    log.error("%s", error)
+    environment.process_exit_code = exit_status(error)
     if environment.runner is not None and environment.web_ui is not None:
-        environment.runner.log_exception("xmpplab", message, message)
+        environment.runner.log_exception("xmpplab", str(error), str(error))
+
+
+def exit_status(error: LabError) -> int:
+    """Locust's exit status for a load that failed: as that of `xmpplab`, but 1 where that has none of its own."""
+    return exit_codes.of_error(error, exit_codes.FAILED)
 
 
 def leave(environment: Environment) -> None:

@@ -21,10 +21,10 @@ from locust import events, stats
 from locust.env import Environment
 from locust.runners import MasterRunner, WorkerRunner
 
-from lab.errors import LabError
+from lab.errors import LabError, decode_error
 from lab.load.model.job import Job
 from lab.locust import client, ending, options
-from lab.locust.course import STATUS, Alone, Course
+from lab.locust.course import Alone, Course, exit_status
 from lab.locust.together import END, EVENT, JOB, ORDER, Master, Worker, give_up
 
 log = logging.getLogger("xmpplab")
@@ -76,7 +76,7 @@ class Life:
                 options.check(options.job(user, given, given.num_users or 1), parts)
         except LabError as error:
             log.error("%s", error)  # noqa: TRY400 - one sentence, and where it was raised is nobody's business
-            sys.exit(STATUS.get(type(error).__name__, 1))
+            sys.exit(exit_status(error))
 
     def begin(self, **_: Any) -> None:
         """A test starts: begin the load, if the file has one."""
@@ -94,7 +94,7 @@ class Life:
             options.check(job, getattr(runner, "worker_count", 1))
             job = options.with_folder(job, given)
         except LabError as error:
-            give_up(environment, type(error).__name__, str(error))
+            give_up(environment, error)
             return
         course = Master(environment, runner) if isinstance(runner, MasterRunner) else Alone(environment)
         self._course = course
@@ -129,7 +129,7 @@ class Life:
 
     def give_up(self, msg: Any, **_: Any) -> None:
         """Of a worker, whose people cannot go on."""
-        give_up(self._environment, msg.data["kind"], msg.data["message"])
+        give_up(self._environment, decode_error(msg.data))
 
     def stopped(self, **_: Any) -> None:
         """This master's users have stopped."""

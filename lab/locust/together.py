@@ -2,7 +2,7 @@
 
     master -> worker    job      the part, as JSON; order: {"go_ns": NS}, {"drained": true}, {"stop": true}
     worker -> master    event    what its conductor tells; with {"event": "stopping"} it asks for the end of all
-                        end      people with tasks of their own cannot go on, and why: {"kind", "message"}
+                        end      people with tasks of their own cannot go on, and why: the event `failed`
 
 They go as Locust's own messages, so that workers are what Locust takes for workers (`--processes`, `--worker`). All
 of them must run on the lab's machine: it is reached from there only. The run's folder is the master's alone, and holds
@@ -21,7 +21,7 @@ import gevent
 from locust.env import Environment
 from locust.runners import STATE_INIT, STATE_MISSING, MasterRunner, WorkerRunner
 
-from lab.errors import LabError
+from lab.errors import LabError, UserError, encode_event
 from lab.load.coordinator.partition import LAST, Parts
 from lab.load.coordinator.provisioning import endpoints
 from lab.load.main import finish
@@ -118,11 +118,10 @@ class Master(Course):
         try:
             self._load = the_load(job)
         except LabError as error:
-            self.handle({"event": "failed", "kind": type(error).__name__, "message": str(error)})
+            self.handle(encode_event(error))
             return
         if job.folder is not None and not job.folder.is_dir():
-            message = f"{job.folder}: the folder of the run is not there"
-            self.handle({"event": "failed", "kind": "UserError", "message": message})
+            self.handle(encode_event(UserError(f"{job.folder}: the folder of the run is not there")))
             return
         there = self._runner.clients.ready + self._runner.clients.running + self._runner.clients.spawning
         names = sorted((one.id for one in there), key=self._runner.get_worker_index)
@@ -188,8 +187,7 @@ class Master(Course):
         if not parts.over or self.ended.is_set():
             return
         if parts.failure is not None and not parts.started:
-            kind, message = parts.failure
-            self._tell({"event": "failed", "kind": kind, "message": message})
+            self._tell(encode_event(parts.failure))
         else:
             self._tell(finish(self._keeper, self._job, parts.outcome()))
         self._keeper.__exit__()
@@ -225,12 +223,12 @@ class Master(Course):
                 self._runner.send_message(ORDER, order, client)
 
 
-def give_up(environment: Environment, kind: str, message: str) -> None:
+def give_up(environment: Environment, error: LabError) -> None:
     """Nothing can go on in this process: that is said once, where Locust's exit status is made, and Locust ends."""
     if isinstance(environment.runner, WorkerRunner):
-        environment.runner.send_message(END, {"kind": kind, "message": message})
+        environment.runner.send_message(END, encode_event(error))
     elif environment.process_exit_code is None:
-        complain(environment, kind, message)
+        complain(environment, error)
         gevent.spawn(leave, environment)
 
 

@@ -1,8 +1,8 @@
 """The control protocol of a lab's service: JSON Lines over the unix socket control.sock (0600).
 
 A request is one line, `{"id": 1, "op": "status", ...}`; its answer is one line, `{"id": 1, "ok": {...}}` or
-`{"id": 1, "error": {"kind": "usage|peer|internal", "message": "..."}}`. Requests of one connection are worked on
-in their order. docs/network.md lists the operations; lab/network/operations.py has them.
+`{"id": 1, "error": {"kind": "usage|missing|timeout|peer|internal", "message": "..."}}`. Requests of one connection
+are executed in their order. docs/network.md lists the operations; lab/network/operations.py has them.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from lab.errors import LabError, PeerError, TimedOut, UserError
+from lab.errors import LabError, PeerError, TimedOut, UserError, decode_error, encode_answer
 from lab.system.processes import socket_address
 
 log = logging.getLogger(__name__)
@@ -82,13 +82,10 @@ class ControlServer:
             if handler is None:
                 raise UserError(f"unknown op {operation!r}; there are {', '.join(sorted(self._handlers))}")  # noqa: TRY301
             return {"id": number, "ok": await handler(request)}
-        except UserError as error:
-            return _error(number, "usage", str(error))
-        except LabError as error:
-            return _error(number, "peer", str(error))
         except Exception as error:  # the edge of the service: one bad request must not end it
-            log.exception("op failed")
-            return _error(number, "internal", f"{type(error).__name__}: {error}")
+            if not isinstance(error, LabError):
+                log.exception("op failed")
+            return {"id": number, "error": encode_answer(error)}
 
 
 def _parse(line: bytes) -> dict[str, Any]:
@@ -99,10 +96,6 @@ def _parse(line: bytes) -> dict[str, Any]:
     if not isinstance(request, dict):
         raise UserError("a request is one JSON object a line")
     return request
-
-
-def _error(number: Any, kind: str, message: str) -> dict[str, Any]:
-    return {"id": number, "error": {"kind": kind, "message": message}}
 
 
 class Control:
@@ -130,8 +123,8 @@ class Control:
     async def call(self, op: str, /, *, patience: float = PATIENCE, **fields: Any) -> dict[str, Any]:
         """Ask for an operation and return its answer.
 
-        Raises UserError for a request that the service finds wrong, PeerError if the operation failed or the
-        service is gone, TimedOut after `patience` seconds.
+        Raises UserError for a request that the service finds wrong, MissingError or PeerError if the operation failed,
+        PeerError if the service is gone, TimedOut after `patience` seconds.
         """
         async with self._turn:
             self._number += 1
@@ -147,8 +140,7 @@ class Control:
         if "error" not in answer:
             ok: dict[str, Any] = answer["ok"]
             return ok
-        message = str(answer["error"]["message"])
-        raise UserError(message) if answer["error"]["kind"] == "usage" else PeerError(message)
+        raise decode_error(answer["error"])
 
     async def _exchange(self, request: dict[str, Any]) -> dict[str, Any]:
         self._writer.write(json.dumps(request).encode() + b"\n")

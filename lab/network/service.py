@@ -33,7 +33,8 @@ from pathlib import Path
 
 import uvloop
 
-from lab.errors import LabError, MissingError, UserError
+from lab import exit_codes
+from lab.errors import LabError, MissingError, UserError, encode_answer
 from lab.network.children import Children
 from lab.network.control import ControlServer
 from lab.network.dns import DnsServer, Resolver
@@ -57,7 +58,6 @@ log = logging.getLogger(__name__)
 LOCK_PATIENCE = 1.0  # seconds: who asks whether a service lives holds the lock for a moment
 LOCK_POLL = 0.01  # seconds
 DELETE_PATIENCE = 5.0  # seconds: who looks whether the lab is left over holds its lock for a moment
-EXIT_MISSING, EXIT_USAGE, EXIT_INTERNAL = 69, 64, 70  # as the command's own
 
 
 class Service:
@@ -232,27 +232,21 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(serve(layout, options.owner_fd, starter))
-    except LabError as error:
-        code, kind = (EXIT_MISSING, "missing") if isinstance(error, MissingError) else (EXIT_USAGE, "usage")
-        return _failed(starter, code, kind, str(error))
-    except OSError as error:
-        log.exception("the service failed")
-        few = error.errno in (errno.EMFILE, errno.ENFILE)
-        remedy = ": raise the limit of open files (ulimit -n), or take fewer servers" if few else ""
-        return _failed(
-            starter, EXIT_MISSING if few else EXIT_INTERNAL, "missing" if few else "internal", f"{error}{remedy}"
-        )
     except Exception as error:  # the edge of the process
-        log.exception("the service failed")
-        return _failed(starter, EXIT_INTERNAL, "internal", f"{type(error).__name__}: {error}")
-    return 0
+        if not isinstance(error, LabError):
+            log.exception("the service failed")
+        return _failed(starter, error)
+    return exit_codes.VALID
 
 
-def _failed(starter: Starter, code: int, kind: str, message: str) -> int:
-    log.error(message)
-    sys.stderr.write(message + "\n")
-    starter.tell({"error": {"kind": kind, "message": message}})
-    return code
+def _failed(starter: Starter, error: Exception) -> int:
+    if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
+        error = MissingError(f"{error}: raise the limit of open files (ulimit -n), or take fewer servers")
+    answer = encode_answer(error)
+    log.error(answer["message"])
+    sys.stderr.write(answer["message"] + "\n")
+    starter.tell({"error": answer})
+    return exit_codes.of_error(error)
 
 
 def _options(arguments: list[str] | None) -> argparse.Namespace:

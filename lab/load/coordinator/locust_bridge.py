@@ -21,7 +21,7 @@ from collections.abc import Coroutine
 from typing import Any
 
 from lab.clients.remote import Agent
-from lab.errors import LabError, PeerError, TimedOut, UserError
+from lab.errors import LabError, PeerError, UserError, encode_answer, encode_event
 from lab.lifecycle.lab import Lab
 from lab.load.coordinator.provisioning import endpoints, is_down
 from lab.load.model.spec import Endpoint
@@ -32,8 +32,6 @@ Json = dict[str, Any]
 LONGEST_LINE = 1 << 20
 #: Seconds for a login; publishing OMEMO keys on a busy server takes several.
 CONNECTING = 60.0
-
-_KINDS = ((UserError, "usage"), (TimedOut, "timeout"), (LabError, "peer"))
 
 
 class Bridge:
@@ -51,10 +49,9 @@ class Bridge:
                 return {"id": identity, "ok": await self._enter(**request)}
             return {"id": identity, "ok": await self._agent.call(op, device, **request)}
         except TypeError as error:  # of the request's fields
-            return {"id": identity, "error": {"kind": "usage", "message": f"{op}: {error}"}}
+            return {"id": identity, "error": encode_answer(UserError(f"{op}: {error}"))}
         except LabError as error:
-            kind = next(name for type_, name in _KINDS if isinstance(error, type_))
-            return {"id": identity, "error": {"kind": kind, "message": str(error)}}
+            return {"id": identity, "error": encode_answer(error)}
 
     async def _enter(self, user: str, number: int, encryption: str = "plain") -> Json:
         home: Endpoint = self._endpoints[number % len(self._endpoints)]
@@ -130,7 +127,7 @@ async def _main() -> int:
     try:
         await serve(reader)
     except LabError as error:
-        _tell({"event": "failed", "kind": type(error).__name__, "message": str(error)})
+        _tell(encode_event(error))
         return 1
     return 0
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from lab.errors import LabError, decode_error
 from lab.load.coordinator.coordinator import Outcome
 from lab.load.metrics.result import Result, Usage, merge
 from lab.load.model.spec import Load
@@ -45,7 +46,7 @@ class Parts:
         self._result = Result()
         self._why = ""
         self.started = False
-        self.failure: tuple[str, str] | None = None  # kind and message of the first that failed
+        self.failure: LabError | None = None  # of the first that failed
 
     def take(self, part: int, event: Event) -> None:
         """What a part told."""
@@ -64,7 +65,7 @@ class Parts:
         elif kind == "result":
             self._ended(part, event)
         elif kind == "failed":
-            self.failure = self.failure or (event["kind"], event["message"])
+            self.failure = self.failure or decode_error(event)
             self.lose(part, event["message"])
         elif kind == "usage":
             self._tell(event)

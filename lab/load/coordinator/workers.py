@@ -15,7 +15,7 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
-from lab.errors import LabError, MissingError, PeerError, UserError
+from lab.errors import LabError, PeerError, decode_error
 from lab.load.model.spec import Load, Shard
 from lab.load.worker.process import encode
 from lab.runtime.protocol import Pipes
@@ -25,7 +25,6 @@ Start = Callable[[], Awaitable[Pipes]]
 
 #: ns that a worker's word may be on its way at most; another clock would be hours or days apart.
 CLOCK_APART = 60_000_000_000
-_KINDS: dict[str, type[LabError]] = {kind.__name__: kind for kind in (UserError, MissingError, PeerError)}
 
 
 class Worker:
@@ -88,7 +87,7 @@ class Worker:
         elif kind == "ended":
             self.ended, self.drained = True, event["drained"]
         elif kind == "failed":
-            self.error = _KINDS.get(event["kind"], PeerError)(event["message"])
+            self.error = decode_error(event)
 
     def _check_clock(self, at: int | None) -> None:
         """Delays are differences of two processes' clocks: it must be one, as it is without a time namespace."""

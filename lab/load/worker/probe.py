@@ -22,7 +22,7 @@ import sys
 import time
 from typing import Any
 
-from lab.errors import LabError, PeerError
+from lab.errors import LabError, PeerError, encode_event
 from lab.load.client import stanzas
 from lab.load.client.common import Common
 from lab.load.client.session import Session
@@ -115,7 +115,7 @@ async def _main() -> int:
     try:
         await _serve(reader)
     except LabError as error:
-        _say({"event": "failed", "kind": type(error).__name__, "message": str(error)})
+        _say(encode_event(error))
         return 1
     return 0
 

@@ -22,7 +22,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
-from lab.errors import LabError, UserError
+from lab.errors import LabError, UserError, encode_event
 from lab.load.model.spec import Endpoint, Load, Shard
 
 #: Bytes of the first line: the arrivals of a replay are in it.
@@ -125,7 +125,7 @@ async def _main() -> int:
         failed = _first(errors)
     if failed is None:
         return 0
-    _emit({"event": "failed", "kind": type(failed).__name__, "message": str(failed)})
+    _emit(encode_event(failed))
     return 1
 
 

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from lab.errors import LabError, MissingError, NotReady, UserError
+from lab.errors import MissingError, NotReady, UserError, decode_error
 from lab.plan.layout import Layout
 from lab.system.processes import MARK
 
@@ -91,11 +91,10 @@ def _answered(layout: Layout, line: bytes) -> None:
     answer = json.loads(line)
     if "error" not in answer:
         return
-    kinds: dict[str, type[LabError]] = {"missing": MissingError, "usage": UserError}
-    kind, message = answer["error"]["kind"], answer["error"]["message"]
-    if kind in kinds:
-        raise kinds[kind](message)
-    raise NotReady(f"the service of {layout.name} did not start: {message}", _log(layout))
+    error = decode_error(answer["error"])
+    if isinstance(error, MissingError | UserError):
+        raise error
+    raise NotReady(f"the service of {layout.name} did not start: {error}", _log(layout))
 
 
 def _log(layout: Layout) -> tuple[str, ...]:
