@@ -15,11 +15,13 @@ RunArgument = Annotated[
 
 def check(run: RunArgument = None) -> None:
     """Judge a run again, from its folder alone. Writes its verdict and ends with its exit code."""
-    from lab.report.folder import conclude
+    from lab.report.folder import write_report
     from lab.runner import folders
+    from lab.runner.judgement import judge_folder
 
     folder = folders.find(run)
-    judgement = conclude(folder)
+    record, judgement = judge_folder(folder)
+    write_report(folder, record, judgement)
     print(f"{judgement.value.upper()}: {judgement.sentence}")
     print(folder / folders.VERDICT)
     raise typer.Exit(judgement.exit_code)

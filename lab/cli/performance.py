@@ -139,13 +139,15 @@ async def one_on(
     lab: Lab, info: ScenarioInfo, progress: Progress, *, runs: Path, within: float | None = None, inline: bool = False
 ) -> Outcome:
     """Run a scenario on a lab that is up, and tell of it."""
-    from lab.judged import run_scenario
-    from lab.runner.run import SCENARIO_DEADLINE
+    from lab.report.folder import write_report
+    from lab.runner.run import SCENARIO_DEADLINE, run_scenario
 
     topology = lab.plan.topology.name
     progress(f"running {info.name} on {topology}: {info.title}")
     started = time.monotonic()
-    result = await run_scenario(info, lab, runs=runs, within=within or SCENARIO_DEADLINE, inline=inline)
+    result = await run_scenario(
+        info, lab, report=write_report, runs=runs, within=within or SCENARIO_DEADLINE, inline=inline
+    )
     took = time.monotonic() - started
     print(f"{result.value.upper()}: {info.name} on {topology}: {result.sentence}\n{result.folder}", flush=True)
     return Outcome(info.name, topology, result.value, result.exit_code, took, result.folder, result.skipped)

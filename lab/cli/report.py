@@ -39,10 +39,10 @@ def report(
 
 def _run(folder: Path, chosen: ReportFormat) -> None:
     from lab.checks import judge
-    from lab.report.folder import load
     from lab.report.formats import render
+    from lab.runner.judgement import load_record
 
-    record = load(folder)
+    record = load_record(folder)
     print(render(chosen, record, judge(record)), end="")
 
 

@@ -9,7 +9,7 @@ This is the edge where a scenario's errors end, each once, as what they mean:
     the deadline                                script-error     the scenario broke off: unknown
     cancelled (Ctrl-C, SIGTERM)                 interrupted      what is there is written, then it goes on upwards
 
-The verdict comes from outside (`conclude`): the runner makes histories and does not judge them.
+Whatever the end, the history is then judged, and the caller's `report` is called.
 """
 
 from __future__ import annotations
@@ -17,21 +17,24 @@ from __future__ import annotations
 import asyncio
 import json
 import traceback
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import AbstractAsyncContextManager
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Protocol
 
 from lab import exit_codes
+from lab.checks import Judgement, Record
 from lab.errors import LabError, NotApplicable, UserError
+from lab.federation import Federation
 from lab.history.events import Expectation, RunEnded, RunStarted
 from lab.history.recorder import Recorder
+from lab.lifecycle.lab import Lab
 from lab.plan import files
+from lab.plan.layout import LOG, OUTPUT
 from lab.plan.model import Plan
 from lab.runner import folders
 from lab.runner.context import Run, active
 from lab.runner.expectations import ExpectationFailed
+from lab.runner.judgement import judge_folder
 from lab.runner.scenarios import ScenarioInfo
 
 # A story is over in seconds; past this one hangs, and its history so far tells more than waiting on.
@@ -44,40 +47,8 @@ LAB_ERROR, SCRIPT_ERROR = "lab-error", "script-error"
 NOT_APPLICABLE, INTERRUPTED = "not-applicable", "interrupted"
 
 
-class Running(Protocol):
-    """What the runner needs of a federation, beside what the scenario does with it."""
-
-    async def settle(self) -> None:
-        """Put a marker on every route that was used."""
-        ...
-
-    async def collect(self) -> None:
-        """Take what servers saw and kept into the history."""
-        ...
-
-
-class Verdict(Protocol):
-    """What came of judging a run."""
-
-    @property
-    def value(self) -> str:
-        """ "valid", "failed", "unknown" or "skipped"."""
-        ...
-
-    @property
-    def sentence(self) -> str:
-        """The verdict in one sentence."""
-        ...
-
-    @property
-    def exit_code(self) -> int:
-        """As lab.exit_codes says."""
-        ...
-
-
-Opener = Callable[[Recorder], AbstractAsyncContextManager[Running]]
-Conclude = Callable[[Path], Verdict]
-Logs = Mapping[str, Iterable[Path]]  # server name -> log files
+# Called once a run has been judged: writes what is made of record and judgement into the run's folder.
+Report = Callable[[Path, Record, Judgement], None]
 
 
 @dataclass(frozen=True)
@@ -96,21 +67,22 @@ class RunResult:
         return self.how == NOT_APPLICABLE
 
 
-async def run(
+async def run_scenario(
     info: ScenarioInfo,
-    open_federation: Opener,
+    lab: Lab,
     *,
-    plan: Plan,
-    conclude: Conclude,
-    logs: Logs | None = None,
+    report: Report | None = None,
     runs: Path = folders.RUNS,
     within: float = SCENARIO_DEADLINE,
+    inline: bool = False,
 ) -> RunResult:
-    """Run a scenario on a federation that is up and judge it; returns once the run's folder is complete.
+    """Run a scenario on a lab that is up, with fresh people, and judge it; returns once the run's folder is complete.
 
-    `open_federation(recorder)` gives the federation for the length of an `async with`; `logs` are copied unless the
-    run is valid. Raises CancelledError when cancelled, UserError if the folder cannot be made; all else is a result.
+    `within` is the longest that the scenario may take, in seconds. With `inline` the people's devices live in this
+    process, where breakpoints reach them (runtime `processes` only). The servers' logs are copied unless the run is
+    valid. Raises CancelledError when cancelled, UserError if the folder cannot be made; all else is a result.
     """
+    plan = lab.plan
     folder = folders.make(runs, info.name, plan.topology.name)
     folders.write(folder / folders.TOPOLOGY, json.dumps(asdict(plan.topology), indent=2) + "\n")
     folders.write(folder / folders.PLAN, files.dump(plan))
@@ -119,14 +91,16 @@ async def run(
         with Recorder(folder / folders.HISTORY) as recorder:
             recorder.record(_started(info, plan, recorder))
             try:
-                ended = await _perform(info, open_federation, recorder, within)
+                ended = await _perform(info, lab, recorder, within, inline=inline)
             finally:
                 recorder.record(RunEnded(at=recorder.now(), how=ended.how, detail=ended.detail))
     finally:
-        verdict = conclude(folder)
-        if verdict.exit_code != exit_codes.VALID and ended.how != NOT_APPLICABLE:
-            folders.copy_logs(folder, logs or {})
-    return RunResult(folder, ended.how, verdict.value, verdict.sentence, verdict.exit_code)
+        record, judgement = judge_folder(folder)
+        if report is not None:
+            report(folder, record, judgement)
+        if judgement.exit_code != exit_codes.VALID and ended.how != NOT_APPLICABLE:
+            folders.copy_logs(folder, _logs_of(lab))
+    return RunResult(folder, ended.how, judgement.value, judgement.sentence, judgement.exit_code)
 
 
 def _started(info: ScenarioInfo, plan: Plan, recorder: Recorder) -> RunStarted:
@@ -141,12 +115,21 @@ def _started(info: ScenarioInfo, plan: Plan, recorder: Recorder) -> RunStarted:
     )
 
 
-async def _perform(info: ScenarioInfo, open_federation: Opener, recorder: Recorder, within: float) -> RunEnded:
-    """Scenario, settling, collecting; each error becomes how the run ended."""
+def _logs_of(lab: Lab) -> dict[str, tuple[Path, ...]]:
+    """The log files of each server by its name, and of the lab's service."""
+    servers = {
+        server.spec.name: (lab.layout.server(server.spec.name) / LOG, lab.layout.server(server.spec.name) / OUTPUT)
+        for server in lab.plan.servers
+    }
+    return {**servers, "service": (lab.layout.service_log,)}
+
+
+async def _perform(info: ScenarioInfo, lab: Lab, recorder: Recorder, within: float, *, inline: bool) -> RunEnded:
+    """The scenario, then markers and what the servers saw; each error becomes how the run ended."""
     ended: RunEnded | None = None
     try:
-        async with open_federation(recorder) as federation:
-            ended = await _tell(info, federation, recorder, within)
+        async with Federation(lab, recorder, inline=inline) as federation:
+            ended = await _run_function(info, federation, recorder, within)
             if ended.how == NOT_APPLICABLE:
                 return ended
             async with asyncio.timeout(SETTLE_DEADLINE):
@@ -158,7 +141,7 @@ async def _perform(info: ScenarioInfo, open_federation: Opener, recorder: Record
     return ended
 
 
-async def _tell(info: ScenarioInfo, federation: Running, recorder: Recorder, within: float) -> RunEnded:
+async def _run_function(info: ScenarioInfo, federation: Federation, recorder: Recorder, within: float) -> RunEnded:
     """The scenario itself."""
     with active(recorder) as run:
         limit = asyncio.timeout(within)

@@ -8,8 +8,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lab.judged import run_scenario
-from lab.runner.run import FINISHED, RunResult
+from lab.report.folder import write_report
+from lab.runner.run import FINISHED, RunResult, run_scenario
 from lab.runner.scenarios import ScenarioInfo
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ async def judged(
     info = ScenarioInfo(
         name=test, title=test, spec="", expects=tuple(expects.items()), function=body, file=file, line=1
     )
-    running = asyncio.create_task(run_scenario(info, lab, runs=runs))
+    running = asyncio.create_task(run_scenario(info, lab, report=write_report, runs=runs))
     await asyncio.wait((ready, running), return_when=asyncio.FIRST_COMPLETED)
     if not ready.done():
         raise Judged((await running).sentence)

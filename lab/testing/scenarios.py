@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from lab.errors import LabError
-from lab.judged import run_scenario
+from lab.report.folder import write_report
 from lab.runner import ScenarioInfo, load
-from lab.runner.run import RunResult
+from lab.runner.run import RunResult, run_scenario
 from lab.testing.plugin import session_labs, topologies
 
 
@@ -72,7 +72,8 @@ class ScenarioItem(pytest.Item):
 
     async def _run(self) -> RunResult:
         lab = await session_labs(self.config).get(self.source)
-        return await run_scenario(self.info, lab, runs=Path(self.config.getoption("--xmpplab-runs")))
+        runs = Path(self.config.getoption("--xmpplab-runs"))
+        return await run_scenario(self.info, lab, report=write_report, runs=runs)
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: object = None) -> str:
         """The report instead of a traceback; an error of the lab in its own words."""

@@ -7,9 +7,9 @@ import pytest
 from lab.checks.judge import judge
 from lab.clients.encryption import STRATEGIES
 from lab.history.events import Sent
-from lab.judged import run_scenario
 from lab.lifecycle.up import choose, up
-from lab.report.folder import load as read_record
+from lab.runner.judgement import load_record
+from lab.runner.run import run_scenario
 from lab.runner.scenarios import info_of
 from lab.topology.files import load
 from tests.checks.sabotage import Tampered, load_module
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.live
 
 
 def second_message(folder: Path) -> str:
-    sent = [event.message for event in read_record(folder).of(Sent) if not event.marker]
+    sent = [event.message for event in load_record(folder).of(Sent) if not event.marker]
     return sent[1]
 
 
@@ -57,7 +57,7 @@ async def test_a_device_that_says_it_in_plain_beside_the_ciphertext(monkeypatch,
         result = await run_scenario(info_of(small_scenarios.one_secret), lab, runs=tmp_path, inline=True)
     finally:
         await lab.down()
-    (message,) = (event.message for event in read_record(result.folder).of(Sent) if not event.marker)
+    (message,) = (event.message for event in load_record(result.folder).of(Sent) if not event.marker)
     assert result.value == "failed", result.sentence
     assert message in result.sentence
     assert "beside the ciphertext" in result.sentence
@@ -75,6 +75,6 @@ async def test_a_check_that_crashes_is_unknown_and_the_others_are_heard(lab_on, 
     def crash(record):
         raise RuntimeError("out of order")
 
-    judgement = judge(read_record(result.folder), {"crash": crash})
+    judgement = judge(load_record(result.folder), {"crash": crash})
     assert judgement.value == "unknown"
     assert "crashed: RuntimeError: out of order" in judgement.sentence

@@ -7,8 +7,8 @@ import pytest
 
 from lab import Federation, scenario
 from lab.history.events import Delivered, Sent
-from lab.judged import run_scenario
-from lab.report.folder import load as read_record
+from lab.runner.judgement import load_record
+from lab.runner.run import run_scenario
 from lab.runner.scenarios import info_of
 
 pytestmark = [pytest.mark.live, pytest.mark.alone]
@@ -31,7 +31,7 @@ async def delays(lab_on, topology: str, runs: Path) -> tuple[float, float]:
     """Median seconds from sending to delivery, there and back."""
     result = await run_scenario(info_of(one_by_one), await lab_on(topology), runs=runs)
     assert result.value == "valid", result.sentence
-    record = read_record(result.folder)
+    record = load_record(result.folder)
     sent = {event.message: event for event in record.of(Sent) if not event.marker}
     there = {key for key, event in sent.items() if event.sender.startswith("alice")}
     took = {event.message: event.at - sent[event.message].at for event in record.of(Delivered) if event.message in sent}

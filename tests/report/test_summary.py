@@ -9,10 +9,11 @@ from lab.errors import UserError
 from lab.history.events import Delivered, Note, ServerSaw, Step
 from lab.history.recorder import Recorder
 from lab.plan import files
-from lab.report.folder import conclude, load
+from lab.report.folder import write_report
 from lab.report.formats.json import to_json
 from lab.report.formats.text import render
 from lab.runner import folders
+from lab.runner.judgement import judge_folder, load_record
 from tests.checks.stories import Story
 
 
@@ -123,12 +124,14 @@ def test_json_has_the_run_the_verdict_and_the_routes():
 
 def test_a_run_is_judged_from_its_folder_alone(tmp_path):
     folder = written(lost(), tmp_path)
-    assert load(folder).events
-    assert conclude(folder).exit_code == 1
+    assert load_record(folder).events
+    record, judgement = judge_folder(folder)
+    write_report(folder, record, judgement)
+    assert judgement.exit_code == 1
     assert json.loads((folder / "verdict.json").read_text())["value"] == "failed"
     assert (folder / "report.txt").read_text().startswith("FAILED: Message m1")
     assert stat.S_IMODE((folder / "report.txt").stat().st_mode) == 0o600
-    assert conclude(folder).exit_code == 1  # and again
+    assert judge_folder(folder)[1] == judgement  # and again
 
 
 @pytest.mark.parametrize("missing", [folders.PLAN, folders.HISTORY])
@@ -136,11 +139,12 @@ def test_a_folder_that_is_no_run_says_what_is_missing(missing, tmp_path):
     folder = written(story(), tmp_path)
     (folder / missing).unlink()
     with pytest.raises(UserError, match=missing):
-        load(folder)
+        load_record(folder)
 
 
 def test_an_empty_history_is_reported_as_unknown(tmp_path):
     told = Story()
     told.events.clear()
-    assert conclude(written(told, tmp_path)).exit_code == 2
-    assert (tmp_path / "report.txt").read_text().startswith("UNKNOWN: ")
+    record, judgement = judge_folder(written(told, tmp_path))
+    assert judgement.exit_code == 2
+    assert render(record, judgement).startswith("UNKNOWN: ")

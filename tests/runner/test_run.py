@@ -8,6 +8,7 @@ import stat
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -15,9 +16,10 @@ from lab.errors import NotApplicable, PeerError, TimedOut, UserError
 from lab.history.events import Delivered, RouteSettled, RunEnded, RunStarted, Sent
 from lab.history.reader import read
 from lab.plan import files
-from lab.report.folder import conclude
+from lab.plan.layout import OUTPUT, Layout
+from lab.report.folder import write_report
 from lab.runner import expect, folders, scenario, step
-from lab.runner.run import run
+from lab.runner.run import run_scenario
 from lab.runner.scenarios import info_of
 from tests.checks.stories import plan
 
@@ -73,12 +75,15 @@ class Fake:
 async def perform(tmp_path, story, *, breaks=None, **values):
     made = []
 
-    def open_federation(recorder):
+    def opened(lab, recorder, *, inline):
         made.append(Fake(recorder, breaks=breaks or {}))
         return made[0]
 
     info = info_of(scenario(spec="RFC 6120 10.4", expects=values.pop("expects", None))(story))
-    result = await run(info, open_federation, plan=plan(), conclude=conclude, runs=tmp_path / "runs", **values)
+    lab = SimpleNamespace(plan=plan(), layout=Layout(tmp_path / "lab"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("lab.runner.run.Federation", opened)
+        result = await run_scenario(info, lab, report=write_report, runs=tmp_path / "runs", **values)
     return result, made[0]
 
 
@@ -244,14 +249,15 @@ async def test_a_check_that_must_fail_and_does_not_makes_the_run_fail(tmp_path):
 
 @pytest.mark.parametrize(("story", "copied"), [(good, False), (failing, True), (not_for_this, False)])
 async def test_logs_are_copied_where_something_is_wrong(story, copied, tmp_path):
-    log = tmp_path / "server.log"
+    log = Layout(tmp_path / "lab").server("home") / OUTPUT
+    log.parent.mkdir(parents=True)
     log.write_bytes(b"x" * 100 + b"\xff the end\n")
-    result, _ = await perform(tmp_path, story, logs={"home": [log, tmp_path / "none.log"]})
-    target = result.folder / "logs" / "home" / "server.log"
+    result, _ = await perform(tmp_path, story)
+    target = result.folder / "logs" / "home" / OUTPUT
     assert target.exists() == copied
     if copied:
         assert target.read_text().endswith("the end\n")
-        assert [path.name for path in target.parent.iterdir()] == ["server.log"]
+        assert [path.name for path in target.parent.iterdir()] == [OUTPUT]
 
 
 # -- folders ----------------------------------------------------------------------------------------------------

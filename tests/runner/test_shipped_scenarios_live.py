@@ -7,9 +7,9 @@ import pytest
 from lab.checks.judge import judge
 from lab.history.events import Bounced, RouteSettled, Searched
 from lab.history.reader import read
-from lab.judged import run_scenario
-from lab.report.folder import load as read_record
 from lab.runner import load
+from lab.runner.judgement import load_record
+from lab.runner.run import run_scenario
 from lab.runner.scenarios import info_of
 from lab.testing.labs import Labs
 from tests.runner import small_scenarios
@@ -34,7 +34,7 @@ async def test_a_run_is_valid(scenario, topology, lab_on, tmp_path: Path) -> Non
     (info,) = load(scenario)
     result = await run_scenario(info, await lab_on(topology), runs=tmp_path)
     assert result.exit_code == 0, (result.folder / "report.txt").read_text()
-    again = judge(read_record(result.folder))
+    again = judge(load_record(result.folder))
     assert again.value == result.value == "valid"
 
 

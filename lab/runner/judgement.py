@@ -1,0 +1,30 @@
+"""The judgement of a run's folder: when the run has ended, or at any later time. It starts nothing and asks nobody."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from lab.checks import Judgement, Record, judge
+from lab.errors import UserError
+from lab.history.reader import read
+from lab.plan import files
+from lab.runner import folders
+
+
+def load_record(folder: Path) -> Record:
+    """The record of a run, from its history and its plan. Raises UserError if one is missing or damaged."""
+    path = folder / folders.PLAN
+    try:
+        plan = files.load(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
+        raise UserError(f"{path}: there is no plan: give the folder of a run") from None
+    return Record(read(folder / folders.HISTORY), plan)
+
+
+def judge_folder(folder: Path) -> tuple[Record, Judgement]:
+    """Judge the run in a folder and write its verdict.json. Raises UserError as `load_record` does."""
+    record = load_record(folder)
+    judgement = judge(record)
+    folders.write(folder / folders.VERDICT, json.dumps(judgement.to_json(), indent=2) + "\n")
+    return record, judgement
