@@ -1,4 +1,4 @@
-"""Imports go one way through the house, and third parties stay in their rooms."""
+"""Packages import in one direction only, and each third-party package has folders that may import it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ import pytest
 
 from tests.house.tree import ROOT, Import, imports, python_files
 
-#: Each may import only what stands above it, and itself. `packaged` finds shipped files: it knows nobody.
+#: The packages of lab/, lowest first: each may import itself and those named before it, inside functions and for type
+#: checkers as well. `packaged` finds the files that ship, and imports none.
 ORDER = (
     "errors", "exit_codes", "packaged", "declarations", "history", "topology", "servers", "plan", "checks", "metrics",
     "system", "network", "clients", "runtime", "lifecycle", "federation", "faults", "runner", "report", "judged",
@@ -18,7 +19,7 @@ ORDER = (
 )  # fmt: skip
 
 #: Where a package may be imported; nowhere else.
-ROOMS = {
+MAY_IMPORT = {
     "docker": ("lab/runtime/containers", "lab/testing"),
     "slixmpp": ("lab/clients",),
     "slixmpp_omemo": ("lab/clients",),
@@ -64,8 +65,8 @@ HEAVY = (
 FILES = python_files("lab")
 
 
-def _stage(name: str) -> str | None:
-    """The stage that an import of `lab...` asks for; None for the package's own names."""
+def _package(name: str) -> str | None:
+    """The package of lab/ that an import names; None for the public names, `lab.Federation` and others."""
     parts = name.split(".")
     return parts[1] if parts[0] == "lab" and len(parts) > 1 and parts[1] in ORDER else None
 
@@ -79,43 +80,45 @@ def _report(wrong: list[str]) -> None:
     assert not wrong, "\n" + "\n".join(sorted(set(wrong)))
 
 
-def test_every_stage_has_its_place_in_the_order() -> None:
-    stages = {path.relative_to(ROOT / "lab").parts[0].removesuffix(".py") for path in FILES} - {"__init__", "data"}
-    _report([f"lab/{stage}: not in ORDER of {Path(__file__).name}: say what it may use" for stage in stages - {*ORDER}])
+def test_every_package_has_its_place_in_the_order() -> None:
+    packages = {path.relative_to(ROOT / "lab").parts[0].removesuffix(".py") for path in FILES} - {"__init__", "data"}
+    _report(
+        [f"lab/{name}: not in ORDER of {Path(__file__).name}: say what it may import" for name in packages - {*ORDER}]
+    )
 
 
-def test_imports_go_upwards_only() -> None:
+def test_a_package_imports_only_lower_ones() -> None:
     wrong = []
     for path in FILES:
         own = path.relative_to(ROOT / "lab").parts[0].removesuffix(".py")
         if own not in ORDER:
             continue
         for one in imports(path):
-            stage = _stage(one.name)
-            if stage and ORDER.index(stage) > ORDER.index(own):
-                wrong.append(f"{one}, but {own} stands above {stage}: move what is needed up, or the user of it down")
+            package = _package(one.name)
+            if package and ORDER.index(package) > ORDER.index(own):
+                wrong.append(f"{one}, but {own} is below {package}: move what is needed to a lower package")
             if one.name in ("lab.Federation", "lab.expect", "lab.step", "lab.scenario"):
-                wrong.append(f"{one}: inside the house import from where it lies, not from the front door")
+                wrong.append(f"{one}: modules of lab/ import from the module that defines it, not the public name")
     _report(wrong)
 
 
-def test_third_parties_stay_in_their_rooms() -> None:
+def test_third_party_packages_are_imported_in_their_folders_only() -> None:
     wrong = []
     for path in (*FILES, *(one for name in ("scenarios", "loadtests", "benchmarks") for one in python_files(name))):
         for one in imports(path):
-            rooms = ROOMS.get(one.name.split(".")[0])
-            if rooms and not _below(path, rooms):
-                wrong.append(f"{one}, which belongs in {', '.join(rooms)} only")
+            folders = MAY_IMPORT.get(one.name.split(".")[0])
+            if folders and not _below(path, folders):
+                wrong.append(f"{one}, which only {', '.join(folders)} may import")
     _report(wrong)
 
 
-def test_pure_stages_do_no_network_and_start_no_processes() -> None:
+def test_pure_packages_do_no_network_and_start_no_processes() -> None:
     def impure(one: Import) -> bool:
         return any(one.name == name or one.name.startswith(f"{name}.") for name in IMPURE)
 
     files = [path for path in FILES if _below(path, PURE) and not _below(path, SERVES_PAGES)]
     _report(
-        [f"{one}, but this stage is pure: give it the data instead" for p in files for one in imports(p) if impure(one)]
+        [f"{one}, but this package is pure: pass it data instead" for p in files for one in imports(p) if impure(one)]
     )
 
 

@@ -53,24 +53,13 @@ def parsed(path: Path) -> ast.Module:
 
 
 def imports(path: Path) -> Iterator[Import]:
-    """Every import of a file, those inside functions included, but not those for type checkers only."""
-    skipped = {id(node) for block in _type_checking(parsed(path)) for node in ast.walk(block)}
+    """Every import of a file, those inside functions and those for type checkers included; of a `from` each name."""
     for node in ast.walk(parsed(path)):
-        if id(node) in skipped:
-            continue
         if isinstance(node, ast.Import):
             yield from (Import(path, node.lineno, alias.name) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             base = _absolute(path, node)
-            yield Import(path, node.lineno, base)
-            for alias in node.names:
-                yield Import(path, node.lineno, f"{base}.{alias.name}")
-
-
-def _type_checking(tree: ast.Module) -> Iterator[ast.stmt]:
-    for node in ast.walk(tree):
-        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
-            yield from node.body
+            yield from (Import(path, node.lineno, f"{base}.{alias.name}") for alias in node.names)
 
 
 def _absolute(path: Path, node: ast.ImportFrom) -> str:
