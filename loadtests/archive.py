@@ -1,4 +1,4 @@
-"""Archive: people open conversations, which asks for a page of the archive, while messages are being archived."""
+"""Archive: users query a page of their archive (XEP-0313) while messages are being archived."""
 
 from lab.locust import XmppUser
 

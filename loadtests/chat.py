@@ -1,4 +1,4 @@
-"""Chat: people write to those they know, on their own server and along the links, at random times."""
+"""Chat: users write to their contacts, on their own server and on linked ones, at random times."""
 
 from lab.locust import XmppUser
 

@@ -1,4 +1,4 @@
-"""Federation: every message crosses a link, evenly spaced: what servers do for each other, and nothing else."""
+"""Federation: every message crosses a link, at even intervals: the servers' federation and nothing else."""
 
 from lab.locust import XmppUser
 

@@ -1,4 +1,4 @@
-"""Logins: people leave and come back: TLS, SASL, binding, roster and presence, ever faster."""
+"""Logins: users log out and in, faster and faster: TLS, SASL, resource binding, roster and presence."""
 
 from lab.locust import XmppUser
 

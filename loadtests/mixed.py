@@ -1,6 +1,7 @@
-"""Mixed: what people do, all at once: messages, rooms, presence, logins, rosters and archive.
+"""Mixed: messages, rooms, presence, logins, rosters and archive at the same time.
 
-Every fourth person goes and comes, and is left alone by the others: who is away hears nothing of rooms and presences.
+Every fourth user logs out and in, and takes no part in the rest: who is offline receives neither messages of rooms nor
+presences.
 """
 
 from lab.locust import XmppUser

@@ -1,4 +1,4 @@
-"""OMEMO: messages across the links that no server can read; keys and sessions are made before the clock starts."""
+"""OMEMO: encrypted messages across the links (XEP-0384); keys and sessions are made before the clock starts."""
 
 from lab.locust import XmppUser
 

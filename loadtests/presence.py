@@ -1,4 +1,4 @@
-"""Presence: storms of people who go away and come back, told to those who know them on their own and linked servers."""
+"""Presence: bursts of presence changes, sent to the contacts on the user's own server and on linked ones."""
 
 from lab.locust import XmppUser
 

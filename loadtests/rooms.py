@@ -1,4 +1,4 @@
-"""Rooms: groups of twenty people from all servers; each message comes to everybody in the room."""
+"""Rooms: groups of twenty users from all servers (XEP-0045); each message goes to everybody in the room."""
 
 from lab.locust import XmppUser
 

@@ -1,6 +1,6 @@
 """A load on a lab that is up, conducted by a process of its own: `python -m lab.load.main`.
 
-A job and orders come in as JSON Lines, events go out; docs/load-conductor.md has both. It is a process of its own so
+A job and orders come in as JSON Lines, events go out; docs/load-coordinator.md has both. It is a process of its own so
 that Locust's gevent never meets asyncio, and so that the result is written whoever is killed around it: when the input
 ends or a signal comes, the load stops early and what was measured is told and kept.
 """

@@ -10,71 +10,80 @@ from locust import User, constant
 
 from lab.errors import LabError
 from lab.locust.client import Client, new_client
-from lab.locust.options import ENDLESS
-from lab.locust.statistics import failed
+from lab.locust.statistics import fire_failure
+
+#: Seconds of a load without an end: it runs until it is stopped.
+ENDLESS = 86_400.0
 
 
-def carried_by_the_engine(user: XmppUser) -> None:
-    """The task of people with traffic: there is nothing to do for Locust."""
+def idle_task(user: XmppUser) -> None:
+    """The task of users with traffic, which the engine carries: Locust has nothing to do."""
 
 
 class XmppUser(User):
-    """People of a federation, as many as Locust has users.
+    """Users of a federation, as many as Locust has users, dealt round-robin over the lab's servers.
 
-    With `traffic` the lab's engine carries all of them in processes of its own, open loop, and Locust shows what it
-    counts; the class then has no tasks. Without it the class's own tasks write with `self.client`, which is logged in
-    when they start (see lab.locust.client): closed loop, and some hundred messages a second at most.
+    With `traffic` the lab's engine carries all of them in processes of its own (open loop: messages are sent when they
+    are due, whatever was answered), and Locust shows what it counts; the class then has no tasks. Without `traffic` the
+    class's own tasks send with `self.client`, which is logged in when they start (see lab.locust.client): closed loop,
+    and at most some hundred messages per second.
 
-    What is None is as the engine has it (`lab.load.model.spec.Load`). Options of Locust's command line come first.
+    An attribute that is None has the engine's default (`lab.load.model.spec.Load`). Options of Locust's command line
+    come before attributes. Values that make no sense end Locust with exit status 64 and one sentence before any login.
     """
 
     abstract = True
 
     traffic: str | None = None
-    """Who does what, see lab.load.workload.traffic_mix: "local", "neighbours", "social:degree=8",
-    "3*room:size=20+1*archive"."""
+    """Who does what: a kind of traffic or a mix of several, such as "local", "neighbours", "social:degree=8" or
+    "3*room:size=20+1*archive" (lab.load.workload.traffic_mix; rooms are XEP-0045, archives XEP-0313)."""
 
     arrivals: str | None = None
-    """When, see lab.load.workload.arrivals: "100/s", "poisson:1000/s", "step:100/s+100/s,each=10s",
-    "closed:think=1s"."""
+    """When actions are due, with rates per second of all users together: "100/s", "poisson:1000/s",
+    "step:100/s+100/s,each=10s", or "closed:think=1s" for the closed model (lab.load.workload.arrivals)."""
 
     body: int | None = None
-    """Bytes of a message's body."""
+    """Length of a message's body in bytes."""
 
     encryption: str | None = None
-    """"plain" or "omemo" (OMEMO 0.3): keys and sessions are made before the clock starts."""
+    """"plain" or "omemo" (XEP-0384 version 0.3): keys and sessions are made before the clock starts."""
 
     warmup: float | None = None
-    """Seconds before the steady state. Locust's statistics leave them out."""
+    """Seconds of load before the steady state. Locust's statistics leave them out."""
 
     seed: int | None = None
-    """Of who writes to whom, and of drawn arrivals: the same seed, the same plan."""
+    """Seed of who writes to whom, and of random arrivals: the same seed gives the same plan."""
 
     generators: int = 1
-    """Processes of the engine for each Locust process; each keeps one core."""
+    """Processes of the engine for each Locust process; each keeps one core busy."""
 
     def __init_subclass__(cls, **more: Any) -> None:
-        """With traffic Locust is given something to do that does nothing, and leaves at once when it is told to."""
+        """With traffic: give Locust a task that does nothing and ends at once when it is told to stop."""
         super().__init_subclass__(**more)
         if cls.traffic is not None and not cls.tasks:
-            cls.tasks = [carried_by_the_engine]
+            cls.tasks = [idle_task]
             cls.wait_time = constant(ENDLESS)
 
     client: Client
-    """Without traffic: this person's client, logged in when the tasks start."""
+    """Without traffic: this user's client, logged in when the tasks start."""
 
     def on_start(self) -> None:
-        """Without traffic: log in; call it if you have your own."""
+        """Without traffic: log in; returns once `self.client` is online. An `on_start` of your own must call it.
+
+        A login that fails is counted by Locust as a failure of "login", and ends this user: raises GreenletExit.
+        """
         if self.traffic is None:
             self.client = new_client(self.environment, self.encryption or "plain")
             try:
                 self.client.connect()
-            except LabError as error:  # a failure like any other, and not this file's
-                failed(self.environment, "login", error)
-                raise GreenletExit from error  # Locust would log a trace of anything else
+            except LabError as error:  # counted like other failures: it is no error of this file
+                fire_failure(self.environment, "login", error)
+                raise GreenletExit from error  # Locust would log a trace of any other exception
 
     def on_stop(self) -> None:
-        """Without traffic: log out; call it if you have your own."""
+        """Without traffic: log out; returns once the server has closed the stream. An `on_stop` of your own must call
+        it. Raises nothing if the server is gone already.
+        """
         if self.traffic is None and hasattr(self, "client"):
-            with contextlib.suppress(LabError, GreenletExit):  # the server has gone before us
+            with contextlib.suppress(LabError, GreenletExit):  # the server may be gone
                 self.client.disconnect()

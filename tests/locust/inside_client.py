@@ -10,7 +10,7 @@ from locust.env import Environment
 
 from lab.errors import PeerError
 from lab.locust import client
-from lab.locust.client import Client, Sent
+from lab.locust.client import Client, PendingMessage
 
 
 class Agent:
@@ -19,7 +19,7 @@ class Agent:
     def __init__(self, answer: BaseException | None = None) -> None:
         self.environment = Environment()
         self.environment.create_local_runner()
-        self.sent: dict[str, Sent] = {}
+        self.pending: dict[str, PendingMessage] = {}
         self.online: dict[str, Client] = {}
         self.answer = answer
 
@@ -43,7 +43,7 @@ def test_what_cannot_be_sent_is_a_failure_that_is_counted_once() -> None:
     route = agent.environment.stats.get("a->b", "message")
     assert (route.num_requests, route.num_failures) == (1, 1)
     assert [str(one.error) for one in agent.environment.stats.errors.values()] == ["it is not connected"]
-    assert not agent.sent
+    assert not agent.pending
 
 
 def test_whoever_is_ended_while_sending_leaves_nothing_under_way() -> None:
@@ -51,7 +51,7 @@ def test_whoever_is_ended_while_sending_leaves_nothing_under_way() -> None:
     one, other = two(agent)
     with pytest.raises(GreenletExit):
         one.send(other, "hello")
-    assert not agent.sent and not agent.environment.stats.errors
+    assert not agent.pending and not agent.environment.stats.errors
 
 
 def test_processes_that_locust_forks_have_people_of_their_own() -> None:

@@ -13,7 +13,8 @@ from locust.argument_parser import get_parser
 from lab.errors import UserError
 from lab.load.model.job import VARIABLE
 from lab.locust import XmppUser
-from lab.locust.options import check_names, job, lab_of, the_class
+from lab.locust.load_job import check_attributes, class_with_traffic, make_job
+from lab.locust.options import selected_lab
 
 
 class Chat(XmppUser):
@@ -38,7 +39,7 @@ def nothing_handed_on(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_file_says_what_no_option_does() -> None:
-    found = job(Chat, given(run_time=20, spawn_rate=50.0), 30)
+    found = make_job(Chat, given(run_time=20, spawn_rate=50.0), 30)
     assert found.lab == "mine" and found.workers == 1
     assert found.load == {
         "users": 30,
@@ -51,17 +52,17 @@ def test_the_file_says_what_no_option_does() -> None:
 
 
 def test_options_come_before_the_file() -> None:
-    found = job(Chat, given(arrivals="step:1/s+1/s,each=2s", body=10, warmup=0.0, seed=3, generators=2), 4)
+    found = make_job(Chat, given(arrivals="step:1/s+1/s,each=2s", body=10, warmup=0.0, seed=3, generators=2), 4)
     assert found.workers == 2
     said = {name: found.load[name] for name in ("arrivals", "body", "warmup", "seed")}
     assert said == {"arrivals": "step:1/s+1/s,each=2s", "body": 10, "warmup": 0.0, "seed": 3}
 
 
 def test_fields_of_the_page_are_text_and_may_be_empty() -> None:
-    found = job(Chat, given(arrivals="", body="12", warmup="0.5"), 4)
+    found = make_job(Chat, given(arrivals="", body="12", warmup="0.5"), 4)
     assert (found.load["arrivals"], found.load["body"], found.load["warmup"]) == ("poisson:10/s", 12, 0.5)
     with pytest.raises(UserError, match="'many' is no number"):
-        job(Chat, given(body="many"), 4)
+        make_job(Chat, given(body="many"), 4)
 
 
 @pytest.mark.parametrize(
@@ -71,7 +72,7 @@ def test_a_rate_keeps_the_files_model(of_file: str | None, expected: str) -> Non
     class Other(XmppUser):
         traffic, arrivals = "local", of_file
 
-    assert job(Other, given(rate="99/s"), 4).load["arrivals"] == expected
+    assert make_job(Other, given(rate="99/s"), 4).load["arrivals"] == expected
 
 
 def test_a_rate_is_no_ramp() -> None:
@@ -79,9 +80,9 @@ def test_a_rate_is_no_ramp() -> None:
         traffic, arrivals = "local", "ramp:1/s..9/s,over=9s"
 
     with pytest.raises(UserError, match="more than a rate: use --arrivals"):
-        job(Ramp, given(rate="99/s"), 4)
+        make_job(Ramp, given(rate="99/s"), 4)
     with pytest.raises(UserError, match="give one of them"):
-        job(Chat, given(rate="99/s", arrivals="9/s"), 4)
+        make_job(Chat, given(rate="99/s", arrivals="9/s"), 4)
 
 
 def test_a_job_that_was_handed_on_comes_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -89,20 +90,20 @@ def test_a_job_that_was_handed_on_comes_first(tmp_path: Path, monkeypatch: pytes
     data = {"lab": "theirs", "load": {"users": 7, "arrivals": "1/s"}, "workers": 3, "folder": str(tmp_path)}
     file.write_text(json.dumps(data))
     monkeypatch.setenv(VARIABLE, str(file))
-    found = job(Chat, given(arrivals="50/s", run_time=9), 30)
+    found = make_job(Chat, given(arrivals="50/s", run_time=9), 30)
     assert (found.lab, found.workers, found.folder) == ("theirs", 3, tmp_path)
     assert (found.load["users"], found.load["arrivals"], found.load["traffic"]) == (7, "1/s", "local")
     monkeypatch.setenv(VARIABLE, str(tmp_path / "nowhere"))
     with pytest.raises(UserError, match="must name a job"):
-        job(Chat, given(), 1)
+        make_job(Chat, given(), 1)
 
 
 def test_without_a_lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XMPPLAB_HOME", str(tmp_path))
     with pytest.raises(UserError, match="no lab is up"):
-        job(Chat, given(lab=None), 1)
+        make_job(Chat, given(lab=None), 1)
     with pytest.raises(UserError, match="no lab mine is up"):
-        lab_of(given())
+        selected_lab(given())
 
 
 def test_one_class_has_the_traffic() -> None:
@@ -115,14 +116,14 @@ def test_one_class_has_the_traffic() -> None:
     class Fixed(XmppUser):
         traffic, fixed_count = "local", 5
 
-    assert the_class([Chat]) is Chat
-    assert the_class([Own, Plain]) is None
-    assert the_class([Own, Fixed]) is Fixed
-    assert job(Fixed, given(), 30).load["users"] == 5
+    assert class_with_traffic([Chat]) is Chat
+    assert class_with_traffic([Own, Plain]) is None
+    assert class_with_traffic([Own, Fixed]) is Fixed
+    assert make_job(Fixed, given(), 30).load["users"] == 5
     with pytest.raises(UserError, match="here are Chat, Second"):
-        the_class([Chat, Second])
+        class_with_traffic([Chat, Second])
     with pytest.raises(UserError, match="fixed_count"):
-        the_class([Chat, Own])
+        class_with_traffic([Chat, Own])
 
 
 def test_traffic_and_tasks_do_not_go_together() -> None:
@@ -134,7 +135,7 @@ def test_traffic_and_tasks_do_not_go_together() -> None:
             pass
 
     with pytest.raises(UserError, match="a class of their own"):
-        the_class([Both])
+        class_with_traffic([Both])
 
 
 def parsed(*words: str) -> Namespace:
@@ -163,15 +164,15 @@ def test_options_may_stand_in_the_environment(monkeypatch: pytest.MonkeyPatch) -
 @pytest.mark.parametrize(
     ("attributes", "says"),
     [
-        ({"trafic": "local"}, "Slip has no use for 'trafic': did you mean 'traffic'"),
+        ({"trafic": "local"}, "Slip has no attribute 'trafic': did you mean 'traffic'"),
         ({"traffic": "local", "arival": "1/s"}, "did you mean 'arrivals'"),
-        ({"traffic": "local", "rate": "1/s"}, "has no use for 'rate': there are traffic, arrivals"),
-        ({}, "Slip has nothing to do: say its traffic"),
+        ({"traffic": "local", "rate": "1/s"}, "has no attribute 'rate': there are traffic, arrivals"),
+        ({}, "Slip has nothing to do: set its traffic"),
     ],
 )
 def test_a_slip_in_a_name_is_said(attributes: dict[str, object], says: str) -> None:
     with pytest.raises(UserError, match=says):
-        check_names(type("Slip", (XmppUser,), attributes))
+        check_attributes(type("Slip", (XmppUser,), attributes))
 
 
 def test_tasks_may_have_names_of_their_own() -> None:
@@ -179,8 +180,8 @@ def test_tasks_may_have_names_of_their_own() -> None:
         wait_time = constant(1)
         words = ("one", "two")
 
-    check_names(Mine)
-    check_names(Chat)
+    check_attributes(Mine)
+    check_attributes(Chat)
 
 
 @pytest.mark.parametrize(
@@ -190,4 +191,4 @@ def test_tasks_may_have_names_of_their_own() -> None:
 def test_an_attribute_of_the_wrong_kind_is_said(name: str, value: object, says: str) -> None:
     slip = type("Slip", (XmppUser,), {"traffic": "local", name: value})
     with pytest.raises(UserError, match=says):
-        job(slip, given(), 4)
+        make_job(slip, given(), 4)

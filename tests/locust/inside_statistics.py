@@ -11,7 +11,7 @@ from locust.stats import RequestStats
 
 from lab.load.metrics.counters import Tally
 from lab.load.metrics.histogram import Histogram
-from lab.locust.statistics import Statistics, entry, kind
+from lab.locust.statistics import Statistics, request_type, stats_entry
 
 DELAYS = [random.Random(7).lognormvariate(-4, 1.5) for _ in range(5000)]
 
@@ -50,7 +50,7 @@ def test_percentiles_are_those_of_single_deliveries() -> None:
         one_by_one.log_request("message", "a->b", 1000 * delay, 0)
     stats = RequestStats()
     for part in (DELAYS[:2000], DELAYS[2000:2001], DELAYS[2001:]):
-        batch = entry(stats, "a->b", tally(part), now=1000.0)
+        batch = stats_entry(stats, "a->b", tally(part), now=1000.0)
         stats.get("a->b", "message").extend(batch)
         stats.total.extend(batch)
     mine, theirs = stats.get("a->b", "message"), one_by_one.get("a->b", "message")
@@ -66,10 +66,10 @@ def test_percentiles_are_those_of_single_deliveries() -> None:
 
 def test_routes_add_up_to_the_total_and_the_warmup_stays_out(environment: Environment) -> None:
     statistics = Statistics(environment)
-    statistics.take(sample({}, {"a->b": tally([0.1] * 50)}, at=2.0))
+    statistics.add_sample(sample({}, {"a->b": tally([0.1] * 50)}, at=2.0))
     assert environment.stats.total.num_requests == 0
-    statistics.take(sample({"a->b": tally([0.002] * 30), "room": tally([0.004] * 5)}, {"a->b": tally([0.1])}))
-    statistics.take(sample({"a->b": tally([0.006] * 10), "login": tally([0.05])}, at=8.0))
+    statistics.add_sample(sample({"a->b": tally([0.002] * 30), "room": tally([0.004] * 5)}, {"a->b": tally([0.1])}))
+    statistics.add_sample(sample({"a->b": tally([0.006] * 10), "login": tally([0.05])}, at=8.0))
     counts = {(e.method, e.name): e.num_requests for e in environment.stats.entries.values()}
     assert counts == {("message", "a->b"): 40, ("message", "room"): 5, ("request", "login"): 1}
     assert environment.stats.total.num_requests == 46
@@ -85,8 +85,8 @@ def test_failures_are_fired_one_by_one(environment: Environment) -> None:
 
     bad = tally([0.001] * 3, lost=2)
     bad.bounced["remote-server-timeout"] += 3
-    Statistics(environment).take(sample({"a->b": bad}))
-    assert sorted(heard) == [("a->b", "never came")] * 2 + [("a->b", "remote-server-timeout")] * 3
+    Statistics(environment).add_sample(sample({"a->b": bad}))
+    assert sorted(heard) == [("a->b", "never received")] * 2 + [("a->b", "remote-server-timeout")] * 3
     route = environment.stats.get("a->b", "message")
     assert (route.num_requests, route.num_failures) == (8, 5)
     assert sorted(error.occurrences for error in environment.stats.errors.values()) == [2, 3]
@@ -94,29 +94,29 @@ def test_failures_are_fired_one_by_one(environment: Environment) -> None:
 
 
 def test_a_delay_of_nothing_is_no_error() -> None:
-    assert entry(RequestStats(), "local", tally([0.0]), now=1.0).min_response_time == 0
+    assert stats_entry(RequestStats(), "local", tally([0.0]), now=1.0).min_response_time == 0
     assert Histogram().total == 0
 
 
 def test_rates_count_from_the_steady_state_on(environment: Environment) -> None:
     statistics, stats = Statistics(environment), environment.stats
     early = {"stats": [], "stats_total": stats.total.get_stripped_report()}
-    statistics.report(early)
+    statistics.adjust_report(early)
     begun = time.time() - 10
     statistics.begin(begun)
-    statistics.take(sample({"a->b": tally([0.001] * 100)}))
+    statistics.add_sample(sample({"a->b": tally([0.001] * 100)}))
     assert stats.total.start_time == stats.get("a->b", "message").start_time == begun
     assert stats.total.total_rps == pytest.approx(10, rel=0.05)
     late = {"stats": stats.serialize_stats(), "stats_total": stats.total.get_stripped_report()}
     late["stats_total"]["start_time"] -= 5  # cleared at Locust's last report, which was before the start
-    statistics.report(late)
+    statistics.adjust_report(late)
     assert min(one["start_time"] for one in (early["stats_total"], late["stats_total"], *late["stats"])) == begun
 
 
 @pytest.mark.parametrize("route", ["local", "a->b", "room"])
 def test_messages(route: str) -> None:
-    assert kind(route) == "message"
+    assert request_type(route) == "message"
 
 
 def test_requests() -> None:
-    assert kind("login") == "request"
+    assert request_type("login") == "request"

@@ -38,8 +38,8 @@ class Own(XmppUser):
 
 #: Goes on so: everybody waits for what was never written, and asks for nothing meanwhile.
 WAITING = """
-        from lab.locust.client import Sent
-        Sent(self.client._bridge, "a->b").outcome()
+        from lab.locust.client import PendingMessage
+        PendingMessage(self.client._bridge, "a->b").outcome()
 """
 
 

@@ -154,7 +154,7 @@ class Around:
         self._readings: dict[str, list[Usage]] = {}
 
     def take(self, event: Mapping[str, Any]) -> None:
-        """Take an event of docs/load-conductor.md."""
+        """Take an event of docs/load-coordinator.md."""
         if event["event"] == "started":
             self._span = (event["warmup"], event["warmup"] + event["seconds"])
         for name, reading in event.get("around", {}).items():

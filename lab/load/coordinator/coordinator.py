@@ -7,7 +7,7 @@
     settle     several workers' ledgers are put together: what nobody got is lost, message by message
 
 Rules: whatever ends a load early (an order, a signal, a worker or a lab that is gone) ends it with a result of what was
-measured until then, and says why. Events are those of docs/load-conductor.md.
+measured until then, and says why. Events are those of docs/load-coordinator.md.
 """
 
 from __future__ import annotations

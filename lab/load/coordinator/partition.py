@@ -5,7 +5,7 @@ What none of them can say alone is said here: that all are online, that all has 
 was lost. On every route then expected = received + lost + bounced.
 
 No input or output and no clock: whoever holds the conductors hands their events over and gives them their orders.
-Events are those of docs/load-conductor.md; what is told here is what one conductor of all of it would have told.
+Events are those of docs/load-coordinator.md; what is told here is what one conductor of all of it would have told.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ class Follower:
         self._length = 0.0
 
     def __call__(self, event: dict[str, Any]) -> None:
-        """Take an event of docs/load-conductor.md."""
+        """Take an event of docs/load-coordinator.md."""
         kind = event["event"]
         if kind == "progress":
             self._progress(event.get("text") or f"{event['online']} of {event['users']} people are online")
