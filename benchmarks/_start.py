@@ -26,7 +26,7 @@ def written(layout: Layout, plan: Plan, *, tuned: bool = False) -> Plan:
     """Write the servers' folders, and return what is in them; `tuned` keeps the pace."""
     me = Identity.of(os.getpid())
     assert me is not None
-    record = state.Record(layout.name, plan.topology.name, plan.ground.runtime, state.STARTING, True, me, time.time())
+    record = state.LabRecord(layout.name, plan.topology.name, plan.facts.runtime, state.STARTING, True, me, time.time())
     record.write(layout)  # so that `sweep` finds what a killed benchmark leaves
     bare = _bare(plan, tuned)
     folders.make_servers(layout, bare)

@@ -19,9 +19,9 @@ from typing import Any
 
 import uvloop
 
+from lab.network.link_shaper import LinkShaper
 from lab.network.relay import Relay
 from lab.network.target import Target
-from lab.network.wire import Wire
 from lab.plan.model import RelayPlan
 from lab.topology.spec import Conditions
 
@@ -84,7 +84,11 @@ def relay(conditions: Conditions) -> Setup:
 
     async def listen() -> object:
         made = Relay(
-            RelayPlan("a", "b", PORT, TARGET, conditions), ADDRESS, Target(TARGET), Wire(conditions), Wire(Conditions())
+            RelayPlan("a", "b", PORT, TARGET, conditions),
+            ADDRESS,
+            Target(TARGET),
+            LinkShaper(conditions),
+            LinkShaper(Conditions()),
         )
         await made.listen()
         return made

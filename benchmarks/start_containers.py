@@ -27,15 +27,15 @@ from pathlib import Path
 from _start import written
 
 from lab.lifecycle import up as labs
-from lab.network.labfolder import remove, try_lock
+from lab.network.lab_folder import remove, try_lock
 from lab.plan.build import build
 from lab.plan.layout import Layout
-from lab.plan.model import Ground, ServerPlan
+from lab.plan.model import RuntimeFacts, ServerPlan
 from lab.runtime import record as state
 from lab.runtime.containers import Containers
 from lab.runtime.containers.engine import WORKERS, connect, labels, name, of_lab, user
 from lab.runtime.containers.image_specs import server_recipe
-from lab.runtime.containers.runtime import claim_network
+from lab.runtime.containers.runtime import reserve_network
 from lab.topology.files import load
 
 SERVERS, ROUNDS = 20, 3
@@ -125,9 +125,9 @@ def bare(servers: int, *, tuned: bool = False, idle: bool = False) -> float:
         try:
             rest()
             start = time.monotonic()
-            ground = Ground(runtime="containers", network=claim_network(client, layout), folders="/lab")
+            facts = RuntimeFacts(runtime="containers", network=reserve_network(client, layout), folders="/lab")
             made = time.monotonic() - start
-            plan = written(layout, build(load(f"ring:{servers}"), ground), tuned=tuned)
+            plan = written(layout, build(load(f"ring:{servers}"), facts), tuned=tuned)
             start = time.monotonic()
             list(pool.map(run, [None, *plan.servers]))
             passed = made + time.monotonic() - start

@@ -24,7 +24,7 @@ from pathlib import Path
 from _start import written
 
 from lab.lifecycle import up as labs
-from lab.network.labfolder import remove, try_lock
+from lab.network.lab_folder import remove, try_lock
 from lab.plan.build import build
 from lab.plan.layout import S2S_PORT, Layout
 from lab.plan.model import Plan
@@ -102,10 +102,10 @@ def hand(servers: int, *, tuned: bool = False) -> Cost:
     assert lock is not None, "nobody else has this name"
     processes: list[subprocess.Popen[bytes]] = []
     runtime, topology = labs.choose("processes"), load(f"ring:{servers}")
-    claim = asyncio.run(runtime.claim(layout, topology.servers))
+    reservation = asyncio.run(runtime.reserve(layout, topology.servers))
     try:
-        ground = asyncio.run(runtime.ground(layout, topology.servers, claim))
-        plan = written(layout, build(topology, ground), tuned=tuned)
+        facts = asyncio.run(runtime.facts(layout, topology.servers, reservation))
+        plan = written(layout, build(topology, facts), tuned=tuned)
         start, before = time.monotonic(), time.process_time()
         for server in plan.servers:
             processes.append(begin(layout, server.spec.name, plan))
@@ -117,7 +117,7 @@ def hand(servers: int, *, tuned: bool = False) -> Cost:
         for process in processes:
             process.kill()
             process.wait()
-        claim.release()
+        reservation.release()
         remove(layout)
         os.close(lock)
 

@@ -55,7 +55,7 @@ def engine_problem() -> str | None:
     """Why containers cannot be had here, None if they can."""
     from lab.runtime.containers import Containers
 
-    bad = [finding for finding in Containers().findings() if not finding.good]
+    bad = [one for one in Containers().prerequisites() if not one.good]
     return "; ".join(f"{one.what}: {one.found} ({one.remedy})" for one in bad) or None
 
 

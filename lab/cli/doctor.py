@@ -13,7 +13,7 @@ from lab.cli.options import FormatOption
 from lab.cli.show import Format, emit, table
 
 if TYPE_CHECKING:
-    from lab.runtime.protocol import Finding
+    from lab.runtime.protocol import Prerequisite
 
 WIDTH = 110  # of what is told in sentences, as in a run's report
 
@@ -27,9 +27,9 @@ def doctor(output: FormatOption = Format.TABLE) -> None:
     from lab.runtime.containers import Containers
     from lab.runtime.processes.runtime import Processes
 
-    by_runtime = {runtime.name: runtime.findings() for runtime in (Containers(), Processes())}
+    by_runtime = {runtime.name: runtime.prerequisites() for runtime in (Containers(), Processes())}
     found = [("python", _python()), *((name, one) for name, all_ in by_runtime.items() for one in all_)]
-    usable = [name for name, findings in by_runtime.items() if all(one.good for one in findings)]
+    usable = [name for name, prerequisites in by_runtime.items() if all(one.good for one in prerequisites)]
     if output is Format.JSON:
         emit(output, [_row(name, one) for name, one in found])
     else:
@@ -38,14 +38,14 @@ def doctor(output: FormatOption = Format.TABLE) -> None:
         raise typer.Exit(exit_codes.MISSING)
 
 
-def _table(found: Sequence[tuple[str, Finding]]) -> str:
+def _table(found: Sequence[tuple[str, Prerequisite]]) -> str:
     rows = [
         (name, one.what, "yes" if one.good else "no", one.found if one.good else "see below") for name, one in found
     ]
     return table(("part", "what", "good", "found"), rows)
 
 
-def _lacking(found: Sequence[tuple[str, Finding]]) -> Iterator[str]:
+def _lacking(found: Sequence[tuple[str, Prerequisite]]) -> Iterator[str]:
     """What is not good, each with what to do: sentences are too wide for a table."""
     for name, one in found:
         if not one.good:
@@ -60,17 +60,17 @@ def _verdict(usable: list[str]) -> str:
     return f"Labs can run here with: {', '.join(usable)}. `--runtime auto` takes {usable[0]}."
 
 
-def _python() -> Finding:
-    from lab.runtime.protocol import Finding
+def _python() -> Prerequisite:
+    from lab.runtime.protocol import Prerequisite
 
-    return Finding("Python 3.11 or later", True, sys.version.split()[0])  # or this line would not run
+    return Prerequisite("Python 3.11 or later", True, sys.version.split()[0])  # or this line would not run
 
 
-def _row(part: str, finding: Finding) -> dict[str, object]:
+def _row(part: str, one: Prerequisite) -> dict[str, object]:
     return {
         "part": part,
-        "what": finding.what,
-        "good": finding.good,
-        "found": finding.found,
-        "what_to_do": finding.remedy or None,
+        "what": one.what,
+        "good": one.good,
+        "found": one.found,
+        "what_to_do": one.remedy or None,
     }

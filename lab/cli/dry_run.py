@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from lab.cli.show import Format, table
 
 if TYPE_CHECKING:
-    from lab.plan.model import Ground, Plan
+    from lab.plan.model import Plan, RuntimeFacts
     from lab.topology.spec import Conditions, Topology
 
 #: Addresses of a real lab are claimed when it starts; these stand for them.
@@ -15,7 +15,7 @@ PLACEHOLDER_NETWORK = "127.80.0.0/16"
 
 
 def show_plan(topology: Topology, output: Format) -> None:
-    """Print the plan of a topology on placeholder ground."""
+    """Print the plan of a topology with placeholders for the facts of a runtime."""
     from lab.plan.build import build
     from lab.plan.files import dump
 
@@ -23,11 +23,11 @@ def show_plan(topology: Topology, output: Format) -> None:
     print(dump(plan).rstrip() if output is Format.JSON else plan_text(plan))
 
 
-def placeholder() -> Ground:
-    """Ground for a plan that nobody carries out: what `processes` would give on a machine without any lab."""
-    from lab.plan.model import Ground
+def placeholder() -> RuntimeFacts:
+    """Facts for a plan that nobody carries out: what `processes` would give on a machine without any lab."""
+    from lab.plan.model import RuntimeFacts
 
-    return Ground(
+    return RuntimeFacts(
         runtime="processes",
         network=PLACEHOLDER_NETWORK,
         folders="/lab/servers/{server}",

@@ -19,7 +19,7 @@ from xml.etree import ElementTree as ET
 from lab.clients import s2s
 from lab.clients.line import Line
 from lab.errors import LabError, PeerError, UserError
-from lab.network.locate import located
+from lab.network.srv import located
 
 PING = "urn:xmpp:ping"
 WAYS = ("answer", "silent", "refuse")

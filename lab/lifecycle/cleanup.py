@@ -9,7 +9,7 @@ A leftover is
 - containers and networks labelled with a folder that is a leftover or does not exist, if they were made where the
   same folders are seen: whoever uses this engine from a container of their own has others.
 
-Labs that are up, and labs that somebody is at, are never touched. A claim on addresses needs no sweeping.
+Labs that are up, and labs that somebody is at, are never touched. A reservation on addresses needs no sweeping.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import time
 from pathlib import Path
 
 from lab.errors import LabError, MissingError, TimedOut, UserError
-from lab.network import labfolder
+from lab.network import lab_folder
 from lab.plan.layout import Layout
 from lab.runtime import record as state
 from lab.runtime.debian import trees
@@ -66,14 +66,14 @@ async def _sweep_folder(layout: Layout) -> str | None:
     if lock is None:  # somebody is at it
         return None
     try:
-        record = state.Record.read(layout)
+        record = state.LabRecord.read(layout)
         if record is not None and _lives(layout, record):
             return None
         if record is None and layout.state.exists():
             raise UserError("another version of xmpplab made it, or its lab.json is damaged: `xmpplab down` ends it")
-        labfolder.check(layout)
+        lab_folder.check(layout)
         await _runtime(record).stop(layout)
-        labfolder.remove(layout)
+        lab_folder.remove(layout)
     finally:
         os.close(lock)
     return f"the lab {layout.name} ({'no record' if record is None else record.phase})"
@@ -86,21 +86,21 @@ async def _lock(layout: Layout) -> int | None:
     by becoming another program: where whoever began the lab is dead, that moment is waited for.
     """
     deadline = time.monotonic() + _MOMENT
-    while (lock := labfolder.try_lock(layout)) is None and time.monotonic() < deadline:
-        record = state.Record.read(layout)
+    while (lock := lab_folder.try_lock(layout)) is None and time.monotonic() < deadline:
+        record = state.LabRecord.read(layout)
         if record is None or record.owner.alive:
             return None
         await asyncio.sleep(_LOOK_AGAIN)
     return lock
 
 
-def _lives(layout: Layout, record: state.Record) -> bool:
+def _lives(layout: Layout, record: state.LabRecord) -> bool:
     if record.phase != state.READY or (record.owned and not record.owner.alive):
         return False
     return service_alive(layout) if record.runtime == "processes" else _runtime(record).alive(layout)
 
 
-def _runtime(record: state.Record | None) -> Runtime:
+def _runtime(record: state.LabRecord | None) -> Runtime:
     from lab.lifecycle.registry import named
 
     return named(record.runtime if record else "processes")
@@ -148,7 +148,7 @@ async def _sweep_containers(progress: Progress) -> list[str]:
     from lab.runtime.containers import Containers
 
     runtime = Containers()
-    if any(not finding.good for finding in runtime.findings()):
+    if any(not one.good for one in runtime.prerequisites()):
         return []
     swept = []
     try:

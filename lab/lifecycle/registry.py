@@ -16,7 +16,7 @@ def choose(name: str = "auto") -> Runtime:
     if name not in ("auto", "containers"):
         raise UserError(f"there is no runtime {name!r}; choose one of auto, containers, processes")
     containers = named("containers")
-    lacking = [finding for finding in containers.findings() if not finding.good]
+    lacking = [one for one in containers.prerequisites() if not one.good]
     if not lacking:
         return containers
     if name == "auto":

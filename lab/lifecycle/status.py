@@ -32,13 +32,13 @@ async def status() -> list[Status]:
     """Every lab that has a folder."""
     found = []
     for layout in state.layouts():
-        record = state.Record.read(layout)
+        record = state.LabRecord.read(layout)
         if record is not None:
             found.append(await _status(layout, record))
     return found
 
 
-async def _status(layout: Layout, record: state.Record) -> Status:
+async def _status(layout: Layout, record: state.LabRecord) -> Status:
     plan, states, phase = None, {}, record.phase
     if phase == state.READY:
         plan = files.load(layout.plan.read_text())

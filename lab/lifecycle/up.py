@@ -7,8 +7,8 @@ Rules:
 - while a lab is brought up its lock is held; an error, Ctrl-C or a cancelled task takes down what was begun and
   deletes the folder before the error goes on. A killed `up` leaves a folder whose lock is free: see `sweep`;
 - a lab that is up with an equal plan is used as it is; with another plan nothing is touched without `recreate`;
-- `plan` is a pure function of topology and ground: whether a lab fits a topology is found out by planning the
-  topology again on the lab's own ground.
+- `plan` is a pure function of topology and runtime facts: whether a lab fits a topology is found out by planning the
+  topology again with the lab's own facts.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from lab.lifecycle import readiness as ready
 from lab.lifecycle.lab import Lab
 from lab.lifecycle.registry import choose, named
 from lab.lifecycle.status import Status, status
-from lab.network import labfolder
+from lab.network import lab_folder
 from lab.plan import files
 from lab.plan.build import build
 from lab.plan.diff import differences
@@ -34,7 +34,7 @@ from lab.plan.layout import Layout
 from lab.runtime import record as state
 from lab.runtime import server_files as folders
 from lab.runtime.memory import check_memory, needed
-from lab.runtime.protocol import Claim, Progress, Runtime, ServerState
+from lab.runtime.protocol import AddressReservation, Progress, Runtime, ServerState
 from lab.system.files import write_private
 from lab.system.proc import Identity
 from lab.topology.spec import Topology
@@ -83,7 +83,7 @@ async def up(
         if layout.state.exists():
             await _end(layout, found.runtime if found else _runtime_of(layout, chosen))
         else:  # a new folder, and of an older one of this name the sweep has left nothing
-            labfolder.empty(layout)
+            lab_folder.empty(layout)
         return await _bring_up(layout, topology, chosen, owned, progress, patience)
 
 
@@ -93,7 +93,7 @@ async def attach(name: str | None = None) -> Lab:
     layout = Layout.of(name)
     lab, ended = await _found(layout)
     if lab is None:
-        record = state.Record.read(layout)
+        record = state.LabRecord.read(layout)
         if record is None:
             raise UserError(f"there is no lab {name}{_others()}")
         raise UserError(f"the lab {name} is not up (phase {record.phase}); see `xmpplab down {name}`, `xmpplab sweep`")
@@ -108,7 +108,7 @@ async def find(topology: Topology, runtime: Runtime | str = "auto") -> Lab | Non
     """A lab that is up, is nobody's own, and whose plan is what this topology means; None if there is none."""
     chosen = choose(runtime) if isinstance(runtime, str) else runtime
     for layout in state.layouts():
-        record = state.Record.read(layout)
+        record = state.LabRecord.read(layout)
         if record is None or record.owned or record.runtime != chosen.name or record.topology != topology.name:
             continue
         lab, ended = await _found(layout)
@@ -144,7 +144,7 @@ async def down_all(*, progress: Progress = lambda text: None) -> list[str]:
     await sweep(progress, containers=False)
     ended = []
     for layout in state.layouts():
-        record = state.Record.read(layout)
+        record = state.LabRecord.read(layout)
         if record is not None and record.owned and record.owner.alive:
             continue
         progress(f"ending {layout.name}")
@@ -162,7 +162,7 @@ async def take_down(layout: Layout, runtime: Runtime) -> None:
     try:
         async with state.locked(layout):
             await _end(layout, runtime)
-            labfolder.remove(layout)
+            lab_folder.remove(layout)
     except FileNotFoundError:  # somebody else was faster
         return
 
@@ -179,38 +179,40 @@ async def _bring_up(
 ) -> Lab:
     me = Identity.of(os.getpid())
     assert me is not None
-    record = state.Record(layout.name, topology.name, runtime.name, state.STARTING, owned, me, time.time())
+    record = state.LabRecord(layout.name, topology.name, runtime.name, state.STARTING, owned, me, time.time())
     try:
         record.write(layout)
         check_memory(topology)
-        async with _claiming(runtime.claim(layout, topology.servers, owned=owned)) as claiming:
+        async with _reserved(runtime.reserve(layout, topology.servers, owned=owned)) as reserved:
             await runtime.prepare(topology.servers, progress)
             password, keys = folders.draw_secret(layout)
-            claim = await claiming
-            plan = build(topology, await runtime.ground(layout, topology.servers, claim))
+            reservation = await reserved
+            plan = build(topology, await runtime.facts(layout, topology.servers, reservation))
             write_private(layout.plan, files.dump(plan))
             folders.make_servers(layout, plan)
             progress(f"starting {len(plan.servers)} servers ({runtime.name})")
             async with _beside(folders.write_servers(layout, plan, keys)) as written:
-                await runtime.start(layout, plan, claim, written=written, owned=owned, progress=progress)
+                await runtime.start(layout, plan, reservation, written=written, owned=owned, progress=progress)
             await ready.wait_ready(layout, plan, runtime, progress, patience or ready.usual_patience(plan))
         unknown = ready.unknown_edges(plan)
         record.at(state.READY, ready=time.time(), unknown=unknown).write(layout)
     except BaseException:  # also a cancelled task: nothing that was begun stays
         await _end(layout, runtime)
-        labfolder.remove(layout)
+        lab_folder.remove(layout)
         raise
     return Lab(layout, plan, runtime, password, keys, owned, unknown)
 
 
 @contextlib.asynccontextmanager
-async def _claiming(claim: Coroutine[Any, Any, Claim]) -> AsyncIterator[asyncio.Task[Claim]]:
-    """A claim that is being made while something else is done: an engine takes its time to make a network.
+async def _reserved(
+    request: Coroutine[Any, Any, AddressReservation],
+) -> AsyncIterator[asyncio.Task[AddressReservation]]:
+    """Addresses that are reserved while something else is done (an engine needs a while to make a network).
 
-    At the end it is given back.
+    They are released at the end.
     """
     try:
-        async with _beside(claim) as task:
+        async with _beside(request) as task:
             yield task
     finally:
         if task.done() and not task.cancelled() and task.exception() is None:
@@ -232,17 +234,17 @@ async def _beside(work: Coroutine[Any, Any, T]) -> AsyncIterator[asyncio.Task[T]
 
 async def _end(layout: Layout, runtime: Runtime) -> None:
     """End whatever runs of a lab, and delete all but its lock."""
-    record = state.Record.read(layout)
+    record = state.LabRecord.read(layout)
     if record is not None:
         with contextlib.suppress(OSError):  # the disk may be full: ending the lab is what helps then
             record.at(state.STOPPING).write(layout)
     await runtime.stop(layout)
-    labfolder.empty(layout)
+    lab_folder.empty(layout)
 
 
 async def _found(layout: Layout) -> tuple[Lab | None, list[str]]:
     """The lab in this folder, if it was ready once and its services live; a sentence for each server that has ended."""
-    record = state.Record.read(layout)
+    record = state.LabRecord.read(layout)
     if record is None or record.phase != state.READY:
         return None, []
     runtime = named(record.runtime)
@@ -263,11 +265,11 @@ def _why(ended: ServerState) -> str:
 def _changes(lab: Lab, topology: Topology, runtime: Runtime) -> list[str]:
     if lab.runtime.name != runtime.name:
         return [f"runtime: {lab.runtime.name} now, {runtime.name} wanted"]
-    return differences(lab.plan, build(topology, lab.plan.ground))
+    return differences(lab.plan, build(topology, lab.plan.facts))
 
 
 def _names() -> list[str]:
-    return [layout.name for layout in state.layouts() if state.Record.read(layout)]
+    return [layout.name for layout in state.layouts() if state.LabRecord.read(layout)]
 
 
 def _only() -> str:
@@ -284,7 +286,7 @@ def _others() -> str:
 
 
 def _runtime_of(layout: Layout, default: Runtime | None = None) -> Runtime:
-    record = state.Record.read(layout)
+    record = state.LabRecord.read(layout)
     if record is not None:
         return named(record.runtime)
     return default or named("processes")

@@ -101,7 +101,7 @@ def only_lab() -> str:
 
 def _ready_labs(*, owned: bool = False) -> list[str]:
     """The names of labs that are up; with `owned` also of those that end with a process."""
-    found = [(layout.name, state.Record.read(layout)) for layout in state.layouts()]
+    found = [(layout.name, state.LabRecord.read(layout)) for layout in state.layouts()]
     return [
         name
         for name, record in found

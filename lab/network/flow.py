@@ -1,7 +1,7 @@
-"""One way through one connection of a relay: takes bytes in, hands them out when the wire says so.
+"""One way through one connection of a relay: takes bytes in, writes them when the shaper says so.
 
-A neutral wire costs nothing: bytes go straight from the read to the write. Otherwise they wait in a queue with
-the time of their arrival. The queue is bounded: beyond `Wire.queue` the source is not read from, so its own
+A neutral shaper costs nothing: bytes go straight from the read to the write. Otherwise they wait in a queue with
+the time of their arrival. The queue is bounded: beyond `LinkShaper.queue` the source is not read from, so its own
 TCP holds it back, as a real path does. How the source ended (its last byte, or a reset) travels in the queue
 behind its bytes.
 """
@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 
-from lab.network.wire import Wire
+from lab.network.link_shaper import LinkShaper
 
 EARLY = 0.0005  # seconds: half the resolution of the loop's timers; what is due by then goes with the rest
 
@@ -41,8 +41,8 @@ class Flow:
     read after that call.
     """
 
-    def __init__(self, wire: Wire, count: Count, on_end: Callable[[Ending], None]) -> None:
-        self._wire, self._count, self._on_end = wire, count, on_end
+    def __init__(self, shaper: LinkShaper, count: Count, on_end: Callable[[Ending], None]) -> None:
+        self._shaper, self._count, self._on_end = shaper, count, on_end
         self._queue: deque[tuple[float, bytes | memoryview | Ending]] = deque()
         self._queued = 0  # bytes
         self._last = 0.0  # arrival of the last thing queued
@@ -62,23 +62,23 @@ class Flow:
 
     @property
     def neutral(self) -> bool:
-        """True if the wire changes nothing."""
-        return self._wire.conditions.neutral
+        """True if the shaper changes nothing."""
+        return self._shaper.conditions.neutral
 
     def feed(self, data: bytes) -> None:
         """Take bytes from the source."""
         if self._dropped:
             return  # the source learns of it by the other way
         self._count.bytes += len(data)
-        if not self._queue and not self._full and self._wire.conditions.neutral:
+        if not self._queue and not self._full and self._shaper.conditions.neutral:
             self._sink.write(data)
             return
         now = time.monotonic()
-        for piece in self._wire.pieces(data):
-            self._last = self._wire.arrival(now, len(piece), self._last)
+        for piece in self._shaper.pieces(data):
+            self._last = self._shaper.arrival(now, len(piece), self._last)
             self._queue.append((self._last, piece))
         self._queued += len(data)
-        if self._queued > self._wire.queue and not self._held_back and self._connected:
+        if self._queued > self._shaper.queue and not self._held_back and self._connected:
             self._held_back = True
             self._source.pause_reading()
         self._schedule(now)
@@ -89,14 +89,14 @@ class Flow:
             return
         self._ended = ending
         now = time.monotonic()
-        self._last = self._wire.arrival(now, 0, self._last)
+        self._last = self._shaper.arrival(now, 0, self._last)
         self._queue.append((self._last, ending))
         self._schedule(now)
 
     def block(self) -> None:
         """The sink takes no more for now."""
         self._full = True
-        if self._wire.conditions.neutral and not self._held_back and not self._ended:
+        if self._shaper.conditions.neutral and not self._held_back and not self._ended:
             self._held_back = True
             self._source.pause_reading()
 
@@ -139,7 +139,7 @@ class Flow:
         if ending is not None:
             self._on_end(ending)
             return
-        if self._held_back and not self._full and self._queued <= self._wire.queue // 2:
+        if self._held_back and not self._full and self._queued <= self._shaper.queue // 2:
             self._held_back = False
             if not self._ended:
                 self._source.resume_reading()

@@ -43,7 +43,7 @@ class Operations:
         service = self._service
         return {
             "lab": str(service.layout.root),
-            "runtime": service.plan.ground.runtime,
+            "runtime": service.plan.facts.runtime,
             "servers": service.children.states(),
             "relays": [relay.state() for relay in service.relays.values()],
             "dns": dict(service.resolver.totals),
@@ -60,17 +60,17 @@ class Operations:
     async def set_link(self, request: dict[str, Any]) -> dict[str, Any]:
         """Change `latency`, `jitter` (s) or `rate` (bytes/s, null: none) from `source` to `target`; others stay."""
         source, target = _text(request, "source"), _text(request, "target")
-        wire = self._service.wires.get((source, target))
-        if wire is None:
+        shaper = self._service.shapers.get((source, target))
+        if shaper is None:
             raise UserError(f"there is no relay from {source!r} to {target!r}: no link, or a direct one")
-        now = wire.conditions
+        now = shaper.conditions
         rate = request.get("rate", now.rate)
-        wire.conditions = Conditions(
+        shaper.conditions = Conditions(
             latency=_number(request, "latency", now.latency),
             jitter=_number(request, "jitter", now.jitter),
             rate=None if rate is None else int(_number(request, "rate", rate, least=1.0)),
         )
-        return asdict(wire.conditions)
+        return asdict(shaper.conditions)
 
     async def spawn(self, request: dict[str, Any]) -> dict[str, Any]:
         """Start `server` again."""

@@ -2,12 +2,12 @@
 
 The SRV records that server `a` sees for `b` name this port, so every stream that `a` opens to `b` comes through
 here. What `a` sends has the conditions of a to b; what `b` answers on the same connection (TLS, SASL, stream
-management) has those of b to a: each is a `Wire`, shared with the relay of the opposite direction. Setting
+management) has those of b to a: each is a `LinkShaper`, shared with the relay of the opposite direction. Setting
 a connection up is not delayed, only bytes are.
 
 A relay acts as the server behind it does: it holds callers while that starts (lab/network/target.py), resets
-them if it cannot be reached, passes ends and resets on. Cutting a path is a matter of its `Ear` (listen, close,
-deafen) and of its open connections (`reset_all`).
+them if it cannot be reached, passes ends and resets on. Cutting a path is a matter of its `Listener` (listen, close,
+ignore) and of its open connections (`reset_all`).
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ import socket
 import struct
 from typing import Any
 
-from lab.network.ear import Ear
 from lab.network.flow import Count, Ending, Flow
+from lab.network.link_shaper import LinkShaper
+from lab.network.listener import Listener
 from lab.network.target import Target
-from lab.network.wire import Wire
 from lab.plan.model import RelayPlan
 
 log = logging.getLogger(__name__)
@@ -32,18 +32,18 @@ RESET = struct.pack("ii", 1, 0)  # SO_LINGER on, 0 s: close sends RST (socket(7)
 class Relay:
     """Carries the connections of one direction of a link, and counts what it carries."""
 
-    def __init__(self, plan: RelayPlan, address: str, target: Target, out: Wire, back: Wire) -> None:
+    def __init__(self, plan: RelayPlan, address: str, target: Target, out: LinkShaper, back: LinkShaper) -> None:
         self.plan, self.target, self.out, self.back = plan, target, out, back
         self.connections = 0  # accepted so far
         self.failures = 0  # accepted, but the target could not be reached
         self.sent, self.answered = Count(), Count()
-        self.open: set[Connection] = set()
+        self.open: set[RelayedConnection] = set()
         purpose = f"the relay from {plan.source} to {plan.target}"
-        self.ear = Ear(address, plan.port, lambda: Connection(self).near, purpose)
+        self.listener = Listener(address, plan.port, lambda: RelayedConnection(self).near, purpose)
 
     async def listen(self) -> None:
         """Take connections. Raises MissingError if the port cannot be had."""
-        await self.ear.listen()
+        await self.listener.listen()
 
     def reset_all(self) -> None:
         """Reset every open connection at both ends."""
@@ -52,7 +52,7 @@ class Relay:
 
     def close(self) -> None:
         """Take no more connections and reset those that are open."""
-        self.ear.close()
+        self.listener.close()
         self.reset_all()
 
     def state(self) -> dict[str, Any]:
@@ -73,7 +73,7 @@ class Relay:
         }
 
 
-class Connection:
+class RelayedConnection:
     """A caller (near), the server it reached (far), and the two flows between them."""
 
     def __init__(self, relay: Relay) -> None:
@@ -142,7 +142,7 @@ class End(asyncio.Protocol):
 
     transport: Any  # asyncio.Transport once `alive` has been true
 
-    def __init__(self, connection: Connection, *, gives: Flow, takes: Flow) -> None:
+    def __init__(self, connection: RelayedConnection, *, gives: Flow, takes: Flow) -> None:
         self._connection, self.gives, self.takes = connection, gives, takes
         self.alive = False
 

@@ -1,6 +1,6 @@
 """The one service process of a lab: names, links, the control socket, and with `processes` the servers' parent.
 
-    python -m lab.network.service LABFOLDER [--owner-fd N] [--claim-fd N ...] [--ready-fd N]
+    python -m lab.network.service LABFOLDER [--owner-fd N] [--reservation-fd N ...] [--ready-fd N]
 
 It reads plan.json and everything else of the lab from its folder. A lock on service.lock, which ends with it,
 says that it lives; service.json names it. It ends in order at SIGTERM, SIGINT or the control operation
@@ -8,7 +8,7 @@ says that it lives; service.json names it. It ends in order at SIGTERM, SIGINT o
 
 --owner-fd  the reading end of a pipe. When its last writer is gone (SIGKILL included) the lab ends at once: servers are
             killed, and with `processes` the lab's folder is deleted
---claim-fd  an open file that holds the lab's addresses: it only stays open
+--reservation-fd  an open file that holds the lab's addresses: it only stays open
 --ready-fd  told one JSON line when all is up, {"ok": {"pid": N}}, or why not, {"error": {"kind": ..., "message": ...}}
 
 Start it with a session of its own, XMPPLAB_LAB=LABFOLDER in its environment and nothing but /dev/null to read.
@@ -38,13 +38,13 @@ from lab.errors import LabError, MissingError, UserError, encode_answer
 from lab.network.children import Children
 from lab.network.control import ControlServer
 from lab.network.dns import DnsServer, Resolver
-from lab.network.ear import Ear
-from lab.network.labfolder import remove, try_lock
+from lab.network.lab_folder import remove, try_lock
+from lab.network.link_shaper import LinkShaper
+from lab.network.listener import Listener
 from lab.network.operations import Operations
 from lab.network.relay import Relay
 from lab.network.target import Target
 from lab.network.views import Views
-from lab.network.wire import Wire
 from lab.plan.files import load
 from lab.plan.layout import UNREACHABLE_PORT, Layout
 from lab.plan.model import Plan
@@ -69,8 +69,8 @@ class Service:
         zones = Zones(plan)
         self.resolver = Resolver(zones)
         self.dns = DnsServer(self.resolver, Views(plan, zones).of)
-        self.wires = {
-            (relay.source, relay.target): Wire(relay.conditions, f"{relay.source} {relay.target}")
+        self.shapers = {
+            (relay.source, relay.target): LinkShaper(relay.conditions, f"{relay.source} {relay.target}")
             for relay in plan.relays
         }
         targets = {relay.to: Target(relay.to, self._there(relay.target)) for relay in plan.relays}
@@ -79,19 +79,19 @@ class Service:
                 relay,
                 plan.services,
                 targets[relay.to],
-                out=self.wires[relay.source, relay.target],
-                back=self.wires.get((relay.target, relay.source), Wire(Conditions())),
+                out=self.shapers[relay.source, relay.target],
+                back=self.shapers.get((relay.target, relay.source), LinkShaper(Conditions())),
             )
             for relay in plan.relays
         }
-        self.unreachable = Ear(plan.services, UNREACHABLE_PORT, asyncio.Protocol, "the port that never answers")
-        self.children = Children(layout, plan.servers if plan.ground.runtime == "processes" else ())
+        self.unreachable = Listener(plan.services, UNREACHABLE_PORT, asyncio.Protocol, "the port that never answers")
+        self.children = Children(layout, plan.servers if plan.facts.runtime == "processes" else ())
         self.control = ControlServer(layout.control, Operations(self, self.stopping.set).handlers())
 
     def _there(self, server: str) -> Callable[[], bool]:
         """Whether a server has its address: on loopback always, in a container of the lab's own from its start on."""
         elsewhere = self.plan.server(server).spec.software in ("external", "scripted")
-        if self.plan.ground.runtime == "processes" or elsewhere:
+        if self.plan.facts.runtime == "processes" or elsewhere:
             return lambda: True
         return (self.layout.started / server).exists
 
@@ -106,7 +106,7 @@ class Service:
         for relay in self.relays.values():
             await relay.listen()
         if self.plan.topology.unlinked is Unlinked.UNREACHABLE:
-            self.unreachable.deafen()
+            self.unreachable.ignore()
         await self.control.listen()
         await self.children.spawn_all()
 
@@ -135,7 +135,7 @@ async def serve(layout: Layout, owner: int | None, starter: Starter) -> None:
         finally:
             await service.end(at_once=orphaned.is_set())
             layout.service.unlink(missing_ok=True)
-        if orphaned.is_set() and service.plan.ground.runtime == "processes":
+        if orphaned.is_set() and service.plan.facts.runtime == "processes":
             await _delete(layout)
     finally:
         os.close(lock)
@@ -226,7 +226,7 @@ def main(arguments: list[str] | None = None) -> int:
     if layout.root.is_dir():
         logging.basicConfig(filename=layout.service_log, level=logging.INFO, format="%(asctime)s %(message)s")
     raise_limits()
-    for descriptor in (*options.claim_fd, *([options.ready_fd] if options.ready_fd is not None else [])):
+    for descriptor in (*options.reservation_fd, *([options.ready_fd] if options.ready_fd is not None else [])):
         os.set_inheritable(descriptor, False)  # ours, not the servers'
     starter = Starter(options.ready_fd)
     try:
@@ -253,7 +253,9 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m lab.network.service", description="The service of one lab.")
     parser.add_argument("folder", type=Path, help="the lab's folder")
     parser.add_argument("--owner-fd", type=int, help="pipe: at its end the lab ends and its folder is deleted")
-    parser.add_argument("--claim-fd", type=int, action="append", default=[], help="open file that holds addresses")
+    parser.add_argument(
+        "--reservation-fd", type=int, action="append", default=[], help="open file that reserves addresses"
+    )
     parser.add_argument("--ready-fd", type=int, help="pipe: told one JSON line once all is up, or why not")
     return parser.parse_args(arguments)
 

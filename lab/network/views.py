@@ -13,7 +13,7 @@ class Views:
 
     def __init__(self, plan: Plan, zones: Zones) -> None:
         self._zones = zones
-        self._network = ip_network(plan.ground.network)
+        self._network = ip_network(plan.facts.network)
 
     def of(self, address: str, port: int) -> str | None:
         """The server that asks, by its address or the port it asked; "" for others of the lab, None for a stranger."""

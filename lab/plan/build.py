@@ -1,4 +1,4 @@
-"""From a topology and the ground it is to stand on to the plan: a pure function, the same for both runtimes.
+"""From a topology and the facts of a runtime to the plan: a pure function, the same for both runtimes.
 
 Addresses are counted from the network's first: services +2, the i-th server (topology order, from 0) +256+i, agents
 from +3072 on. A link has two relays, one a direction, on consecutive ports of the services' address; a direct link
@@ -12,7 +12,7 @@ import ipaddress
 
 from lab.errors import UserError
 from lab.plan.layout import DNS_BASE_PORT, DNS_PORT, RELAY_BASE_PORT, S2S_PORT
-from lab.plan.model import CertificateRequest, Ground, Plan, RelayPlan, ServerPlan
+from lab.plan.model import CertificateRequest, Plan, RelayPlan, RuntimeFacts, ServerPlan
 from lab.servers import software
 from lab.servers.software import Blueprint
 from lab.topology.spec import Authentication, Server, Tls, Topology, Unlinked
@@ -27,17 +27,17 @@ LONGEST_SOCKET_PATH = 107
 HIGHEST_PORT = 65535
 
 
-def build(topology: Topology, ground: Ground) -> Plan:
+def build(topology: Topology, facts: RuntimeFacts) -> Plan:
     """The whole plan. Raises UserError for what cannot be planned, all reasons at once."""
-    problems = _problems(topology, ground)
+    problems = _problems(topology, facts)
     if problems:
         raise UserError("\n".join(problems))
-    addresses = {server.name: _server_address(ground, i, server) for i, server in enumerate(topology.servers)}
+    addresses = {server.name: _server_address(facts, i, server) for i, server in enumerate(topology.servers)}
     return Plan(
         topology=topology,
-        ground=ground,
-        services=offset(ground.network, SERVICES),
-        servers=tuple(_server(topology, ground, i, addresses) for i in range(len(topology.servers))),
+        facts=facts,
+        services=offset(facts.network, SERVICES),
+        servers=tuple(_server(topology, facts, i, addresses) for i in range(len(topology.servers))),
         relays=_relays(topology, addresses),
     )
 
@@ -47,18 +47,18 @@ def offset(network: str, count: int) -> str:
     return str(ipaddress.ip_network(network).network_address + count)
 
 
-def agent_address(ground: Ground, index: int) -> str:
+def agent_address(facts: RuntimeFacts, index: int) -> str:
     """The address of the lab's agent number `index`, from 0."""
-    return offset(ground.network, AGENTS + index)
+    return offset(facts.network, AGENTS + index)
 
 
-def _problems(topology: Topology, ground: Ground) -> list[str]:
-    return [*_size_problems(topology, ground), *_server_problems(topology, ground)]
+def _problems(topology: Topology, facts: RuntimeFacts) -> list[str]:
+    return [*_size_problems(topology, facts), *_server_problems(topology, facts)]
 
 
-def _size_problems(topology: Topology, ground: Ground) -> list[str]:
+def _size_problems(topology: Topology, facts: RuntimeFacts) -> list[str]:
     problems = []
-    room = min(AGENTS, ipaddress.ip_network(ground.network).num_addresses - 1) - SERVERS
+    room = min(AGENTS, ipaddress.ip_network(facts.network).num_addresses - 1) - SERVERS
     if len(topology.servers) > room:
         problems.append(f"{len(topology.servers)} servers, but a lab has addresses for {max(room, 0)}: use fewer")
     links = (HIGHEST_PORT - RELAY_BASE_PORT + 1) // 2
@@ -67,7 +67,7 @@ def _size_problems(topology: Topology, ground: Ground) -> list[str]:
     return problems
 
 
-def _server_problems(topology: Topology, ground: Ground) -> list[str]:
+def _server_problems(topology: Topology, facts: RuntimeFacts) -> list[str]:
     problems = []
     for server in topology.servers:
         where = f"server {server.name}: "
@@ -79,7 +79,7 @@ def _server_problems(topology: Topology, ground: Ground) -> list[str]:
         if server.version not in kind.versions:
             known = ", ".join(f"{kind.name}@{version}" for version in kind.versions)
             problems.append(f"{where}{kind.name} {server.version!r} is not known, use one of {known}")
-        path = f"{folder(ground, server.name)}/{kind.socket}"
+        path = f"{folder(facts, server.name)}/{kind.socket}"
         if kind.socket and len(path.encode()) > LONGEST_SOCKET_PATH:
             problems.append(
                 f"{where}the path of its socket, {path}, has {len(path.encode())} bytes and no socket can have more "
@@ -88,11 +88,11 @@ def _server_problems(topology: Topology, ground: Ground) -> list[str]:
         if server.tls is Tls.OFF and server.authentication is Authentication.EXTERNAL:
             problems.append(f"{where}with `tls: off` there is no certificate to check: set `authentication: dialback`")
         if server.software == "external":
-            problems += [where + problem for problem in _address_problems(server, ground)]
+            problems += [where + problem for problem in _address_problems(server, facts)]
     return problems
 
 
-def _address_problems(server: Server, ground: Ground) -> list[str]:
+def _address_problems(server: Server, facts: RuntimeFacts) -> list[str]:
     """A lab is closed: what a person runs is on this machine's loopback, and not where the lab's own servers are."""
     endpoint = _endpoint(server)
     if endpoint is None:
@@ -100,8 +100,8 @@ def _address_problems(server: Server, ground: Ground) -> list[str]:
     address = ipaddress.ip_address(endpoint[0])
     if address.version != 4 or not address.is_loopback:
         return [f"{address} is not on this machine's loopback, and a lab stays inside: use one of 127.0.0.0/8"]
-    if address in ipaddress.ip_network(ground.network):
-        return [f"{address} lies in the lab's own network, {ground.network}: use another, such as 127.0.0.1"]
+    if address in ipaddress.ip_network(facts.network):
+        return [f"{address} lies in the lab's own network, {facts.network}: use another, such as 127.0.0.1"]
     return []
 
 
@@ -115,9 +115,9 @@ def _endpoint(server: Server) -> tuple[str, int] | None:
     return (str(address), int(port)) if port.isdecimal() and 0 < int(port) <= HIGHEST_PORT else None
 
 
-def _server_address(ground: Ground, index: int, server: Server) -> str:
+def _server_address(facts: RuntimeFacts, index: int, server: Server) -> str:
     endpoint = _endpoint(server) if server.software == "external" else None
-    return endpoint[0] if endpoint else offset(ground.network, SERVERS + index)
+    return endpoint[0] if endpoint else offset(facts.network, SERVERS + index)
 
 
 def s2s_endpoint(server: Server, address: str) -> tuple[str, int]:
@@ -126,27 +126,27 @@ def s2s_endpoint(server: Server, address: str) -> tuple[str, int]:
     return endpoint or (address, S2S_PORT)
 
 
-def folder(ground: Ground, name: str) -> str:
+def folder(facts: RuntimeFacts, name: str) -> str:
     """A server's folder, as it sees it."""
-    return ground.folders.format(server=name)
+    return facts.folders.format(server=name)
 
 
-def _server(topology: Topology, ground: Ground, index: int, addresses: dict[str, str]) -> ServerPlan:
+def _server(topology: Topology, facts: RuntimeFacts, index: int, addresses: dict[str, str]) -> ServerPlan:
     server = topology.servers[index]
     kind = software(server.software)
     hosts, probes = kind.hosts(server.domain), _probes(topology, server)
     blueprint = Blueprint(
         spec=server,
         address=addresses[server.name],
-        folder=folder(ground, server.name),
-        prefix=dict(ground.prefixes).get(f"{server.software}@{server.version}", ""),
-        modules=ground.modules.format(software=server.software),
-        dns=_dns(ground, index),
+        folder=folder(facts, server.name),
+        prefix=dict(facts.prefixes).get(f"{server.software}@{server.version}", ""),
+        modules=facts.modules.format(software=server.software),
+        dns=_dns(facts, index),
         allow=_allow(topology, server),
         probes=tuple(topology.server(name).domain for name in probes),
-        libraries=ground.libraries,
+        libraries=facts.libraries,
         outbound=topology.unlinked is Unlinked.NOT_ALLOWED,
-        runtime=ground.runtime,
+        runtime=facts.runtime,
     )
     rendered = kind.render(blueprint)
     return ServerPlan(
@@ -164,10 +164,10 @@ def _server(topology: Topology, ground: Ground, index: int, addresses: dict[str,
     )
 
 
-def _dns(ground: Ground, index: int) -> tuple[str, int]:
+def _dns(facts: RuntimeFacts, index: int) -> tuple[str, int]:
     """Askers are told apart by their own address where they have one each, else by the port that they ask."""
-    port = DNS_PORT if ground.runtime == "containers" else DNS_BASE_PORT + index
-    return (offset(ground.network, SERVICES), port)
+    port = DNS_PORT if facts.runtime == "containers" else DNS_BASE_PORT + index
+    return (offset(facts.network, SERVICES), port)
 
 
 def _allow(topology: Topology, server: Server) -> tuple[str, ...]:

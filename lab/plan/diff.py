@@ -13,7 +13,7 @@ LIMIT = 12
 
 
 def differences(now: Plan, wanted: Plan) -> list[str]:
-    """What `wanted`, planned for the ground of `now`, has otherwise; empty if the plans are equal."""
+    """What `wanted`, planned with the runtime facts of `now`, has otherwise; empty if the plans are equal."""
     if now == wanted:
         return []
     found = asked_differences(now, wanted) or _rendered(now, wanted)

@@ -12,7 +12,7 @@ from lab.topology.spec import Conditions, Link, Server, Topology
 
 def dump(plan: Plan) -> str:
     """The plan as JSON text with an end of line; the inverse of `load`."""
-    return f"{_adapter().dump_json(plan, indent=1).decode()}\n"
+    return f"{_adapter().dump_json(plan, indent=1, by_alias=True).decode()}\n"
 
 
 def load(text: str) -> Plan:

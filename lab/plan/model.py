@@ -1,20 +1,21 @@
 """The plan: what a topology means exactly, as data without secrets.
 
-The same plan feeds both runtimes. Where they differ, the difference is the `Ground` it was made for:
+The same plan feeds both runtimes. Where they differ, the difference is the `RuntimeFacts` it was made for:
 which addresses there are, how a server sees its own folder, where its software lies.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from lab.servers.software import File
 from lab.topology.spec import Certificate, Conditions, Server, Topology
 
 
 @dataclass(frozen=True)
-class Ground:
-    """What a runtime gives a lab to stand on."""
+class RuntimeFacts:
+    """What a plan needs to know of the runtime that will carry it out."""
 
     runtime: str  # "containers", "processes"
     network: str  # "127.91.0.0/16" or "198.18.16.0/20"
@@ -65,8 +66,11 @@ class RelayPlan:
 class Plan:
     """A federation to be carried out."""
 
+    #: The name of `facts` in plan.json.
+    __pydantic_config__: ClassVar = {"alias_generator": lambda name: "ground" if name == "facts" else name}
+
     topology: Topology
-    ground: Ground
+    facts: RuntimeFacts
     services: str  # IP address of DNS, relays and refusing ports
     servers: tuple[ServerPlan, ...]
     relays: tuple[RelayPlan, ...]

@@ -62,7 +62,7 @@ class Zones:
         self._askers = {server.spec.name for server in plan.servers}
         self._by_address = {server.address: server.spec.name for server in plan.servers}
         self._by_port = {server.dns[1]: server.spec.name for server in plan.servers}
-        self._ports_tell = len(self._by_port) == len(plan.servers) and plan.ground.runtime != "containers"
+        self._ports_tell = len(self._by_port) == len(plan.servers) and plan.facts.runtime != "containers"
 
     def asker(self, address: str, port: int) -> str:
         """The server that asks: by the port it asked where each has its own, else by its address; "" if none."""

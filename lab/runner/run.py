@@ -109,7 +109,7 @@ def _started(info: ScenarioInfo, plan: Plan, recorder: Recorder) -> RunStarted:
         scenario=info.name,
         title=info.title,
         topology=plan.topology.name,
-        runtime=plan.ground.runtime,
+        runtime=plan.facts.runtime,
         spec=info.spec,
         expects=info.expects,
     )

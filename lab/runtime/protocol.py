@@ -11,12 +11,12 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from lab.plan.layout import Layout
-from lab.plan.model import Ground, Plan
+from lab.plan.model import Plan, RuntimeFacts
 from lab.servers.software import Operation
 from lab.system.processes import SERVER_UID
 from lab.topology.spec import Server
 
-__all__ = ["SERVER_UID", "Claim", "Finding", "Pipes", "Progress", "Runtime", "ServerState", "Written"]
+__all__ = ["SERVER_UID", "AddressReservation", "Pipes", "Prerequisite", "Progress", "Runtime", "ServerState", "Written"]
 
 #: The module that is an agent, unless another one is asked for.
 AGENT = "lab.clients.agent"
@@ -36,7 +36,7 @@ class ServerState:
 
 
 @dataclass(frozen=True)
-class Finding:
+class Prerequisite:
     """One line of `xmpplab doctor`."""
 
     what: str
@@ -46,11 +46,11 @@ class Finding:
 
 
 @dataclass
-class Claim:
+class AddressReservation:
     """Addresses held for one lab until it is started or given back: no other lab can take them meanwhile."""
 
     network: str  # CIDR
-    descriptors: tuple[int, ...] = ()  # open files that hold the claim, inherited by the service
+    descriptors: tuple[int, ...] = ()  # open files that hold the reservation, inherited by the service
     release: Callable[[], None] = field(default=lambda: None)
 
 
@@ -69,7 +69,7 @@ class Runtime(Protocol):
 
     name: str
 
-    def findings(self) -> list[Finding]:
+    def prerequisites(self) -> list[Prerequisite]:
         """Whether this runtime can work on this machine, and what to do where it cannot."""
         ...
 
@@ -77,19 +77,26 @@ class Runtime(Protocol):
         """Make sure the servers' software is there (packages unpacked, images built). Raises MissingError."""
         ...
 
-    async def claim(self, layout: Layout, servers: Sequence[Server], *, owned: bool = False) -> Claim:
+    async def reserve(self, layout: Layout, servers: Sequence[Server], *, owned: bool = False) -> AddressReservation:
         """Take addresses that no other lab on this machine uses; with `owned` they, too, end with this process.
 
         The servers' software need not be there yet. Raises MissingError if there are none.
         """
         ...
 
-    async def ground(self, layout: Layout, servers: Sequence[Server], claim: Claim) -> Ground:
-        """What a plan stands on, once the software is there (`prepare`) and addresses are taken (`claim`)."""
+    async def facts(self, layout: Layout, servers: Sequence[Server], reservation: AddressReservation) -> RuntimeFacts:
+        """What a plan stands on, once the software is there (`prepare`) and addresses are taken (`reserve`)."""
         ...
 
     async def start(
-        self, layout: Layout, plan: Plan, claim: Claim, *, written: Written, owned: bool, progress: Progress
+        self,
+        layout: Layout,
+        plan: Plan,
+        reservation: AddressReservation,
+        *,
+        written: Written,
+        owned: bool,
+        progress: Progress,
     ) -> None:
         """Start the service and every server; returns once each has been started (not: is ready).
 

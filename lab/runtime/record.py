@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from lab.errors import TimedOut, UserError
-from lab.network.labfolder import try_lock
+from lab.network.lab_folder import try_lock
 from lab.plan.layout import NAME, Layout, home
 from lab.system.files import write_private
 from lab.system.proc import Identity
@@ -33,7 +33,7 @@ LOCK_PATIENCE = 60.0  # seconds: longer than a lab of 50 servers takes to come u
 
 
 @dataclass(frozen=True)
-class Record:
+class LabRecord:
     """What lab.json says. `owner` is the process that started the lab, and with `owned` ends it by ending."""
 
     name: str
@@ -46,7 +46,7 @@ class Record:
     ready: float | None = None
     unknown: tuple[tuple[str, str], ...] = field(default=())  # edges that nothing of the lab's could probe
 
-    def at(self, phase: str, **values: Any) -> Record:
+    def at(self, phase: str, **values: Any) -> LabRecord:
         """The record in another phase."""
         return replace(self, phase=phase, **values)
 
@@ -55,7 +55,7 @@ class Record:
         write_private(layout.state, json.dumps({"format": FORMAT, **asdict(self)}, indent=1) + "\n")
 
     @classmethod
-    def read(cls, layout: Layout) -> Record | None:
+    def read(cls, layout: Layout) -> LabRecord | None:
         """The record of a lab; None if there is none, or one that this version cannot read."""
         try:
             data = json.loads(layout.state.read_text())
@@ -127,5 +127,5 @@ def _make_folder(folder: Path) -> None:
 
 
 def _holder(layout: Layout) -> tuple[str, ...]:
-    record = Record.read(layout)
+    record = LabRecord.read(layout)
     return (f"process {record.owner.pid}, phase {record.phase}",) if record else ()

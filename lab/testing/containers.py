@@ -180,7 +180,7 @@ def _provide(spec: Server) -> None:
     """Build the image if it is not there; in a thread of its own, since the caller may be in an event loop."""
 
     def work() -> None:
-        runtime = Containers(engine.Engine())
+        runtime = Containers(engine.DockerEngine())
         try:
             asyncio.run(runtime.prepare([spec], lambda text: None))
         finally:

@@ -18,7 +18,7 @@ from lab.history.events import (
     Sent,
     ServerSaw,
 )
-from lab.plan.model import CertificateRequest, Ground, Plan, ServerPlan
+from lab.plan.model import CertificateRequest, Plan, RuntimeFacts, ServerPlan
 from lab.servers import software
 from lab.topology.spec import Certificate, Feed, Link, Server, Topology, Unlinked
 
@@ -49,7 +49,7 @@ def plan(servers=None, links=(("island", "home"), ("home", "public")), unlinked=
         for number, server in enumerate(servers)
     )
     topology = Topology("three", "", tuple(servers), tuple(Link(a, b) for a, b in links), unlinked)
-    return Plan(topology, Ground("processes", "127.80.0.0/16", "/lab"), "127.80.0.2", plans, ())
+    return Plan(topology, RuntimeFacts("processes", "127.80.0.0/16", "/lab"), "127.80.0.2", plans, ())
 
 
 class Story:

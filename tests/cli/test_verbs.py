@@ -186,11 +186,13 @@ def test_doctor_says_what_to_do(
 ) -> None:
     from lab.runtime.containers import Containers
     from lab.runtime.processes.runtime import Processes
-    from lab.runtime.protocol import Finding
+    from lab.runtime.protocol import Prerequisite
 
-    monkeypatch.setattr(Containers, "findings", lambda self: [Finding("engine", False, "none answers", "start one")])
     monkeypatch.setattr(
-        Processes, "findings", lambda self: [Finding("memory", good, "7 MB", "" if good else "buy some")]
+        Containers, "prerequisites", lambda self: [Prerequisite("engine", False, "none answers", "start one")]
+    )
+    monkeypatch.setattr(
+        Processes, "prerequisites", lambda self: [Prerequisite("memory", good, "7 MB", "" if good else "buy some")]
     )
     assert run(app, ["doctor"]) == code
     told = capsys.readouterr().out

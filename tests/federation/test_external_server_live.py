@@ -24,7 +24,7 @@ from lab.runtime.protocol import SERVER_UID
 from lab.servers.prosody.launch import command, environment
 from lab.servers.software import Blueprint
 from lab.topology.spec import Link, Server, Topology
-from tests.runtime.helpers import ground_of
+from tests.runtime.helpers import facts_of
 
 pytestmark = pytest.mark.live
 
@@ -57,11 +57,11 @@ def free_port() -> int:
 
 async def blueprint() -> Blueprint:
     """Where Prosody lies on this machine."""
-    ground = await ground_of(HOME)
+    facts = await facts_of(HOME)
     return Blueprint(
-        spec=HOME, address="", folder=".", prefix=dict(ground.prefixes)["prosody@13.0"],
-        modules=ground.modules.format(software="prosody"), dns=("", 0), allow=None, probes=(),
-        libraries=ground.libraries,
+        spec=HOME, address="", folder=".", prefix=dict(facts.prefixes)["prosody@13.0"],
+        modules=facts.modules.format(software="prosody"), dns=("", 0), allow=None, probes=(),
+        libraries=facts.libraries,
     )  # fmt: skip
 
 

@@ -38,8 +38,6 @@ REMAINING: tuple[str, ...] = (
             "Connection",
             "Course",
             "Device",
-            "Engine",
-            "Finding",
             "Interval",
             "Line",
             "Orders",
@@ -58,7 +56,6 @@ REMAINING: tuple[str, ...] = (
             "Strategy",
             "Tls",
             "Verdict",
-            "Wire",
             "Worker",
         ]
     ),
@@ -80,8 +77,6 @@ REMAINING: tuple[str, ...] = (
             "locust/ending",
             "locust/life",
             "locust/together",
-            "network/ear",
-            "network/wire",
         ]
     ),
     "lab/clients/encryption/manager.py:",

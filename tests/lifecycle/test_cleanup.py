@@ -18,7 +18,7 @@ import pytest
 
 from lab.lifecycle import up as labs
 from lab.lifecycle.cleanup import _is_gone, sweep
-from lab.network import labfolder
+from lab.network import lab_folder
 from lab.plan.layout import Layout
 from lab.runtime import record as state
 from lab.runtime.containers import engine
@@ -41,7 +41,7 @@ def left_over(name: str) -> Layout:
     state.make_root(layout)
     me = Identity.of(os.getpid())
     assert me is not None
-    state.Record(name, "pair", "processes", state.STARTING, False, me, time.time()).write(layout)
+    state.LabRecord(name, "pair", "processes", state.STARTING, False, me, time.time()).write(layout)
     (layout.root / "servers").mkdir()
     layout.lock.touch()
     return layout
@@ -89,9 +89,9 @@ async def test_a_dead_owners_child_lets_go_of_the_lock_in_a_moment() -> None:
     record = json.loads(layout.state.read_text())
     record["owner"]["started"] += 1  # another process, which has ended
     layout.state.write_text(json.dumps(record))
-    owner = state.Record.read(layout)
+    owner = state.LabRecord.read(layout)
     assert owner is not None and not owner.owner.alive, record
-    lock = labfolder.try_lock(layout)
+    lock = lab_folder.try_lock(layout)
     assert lock is not None
     asyncio.get_running_loop().call_later(0.1, os.close, lock)
     assert await sweep(containers=False) == ["the lab forked (starting)"]

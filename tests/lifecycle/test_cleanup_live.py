@@ -99,7 +99,7 @@ async def test_killed_service_makes_a_leftover() -> None:
         assert found.phase == "broken"
         await sweep(containers=False)
         assert left_of(name) == []
-        assert is_freed(lab.plan.ground.network)
+        assert is_freed(lab.plan.facts.network)
         process.kill()
 
 

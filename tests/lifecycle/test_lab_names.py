@@ -6,7 +6,7 @@ import pytest
 
 from lab.errors import UserError
 from lab.lifecycle.up import attach, down, up
-from lab.network import labfolder
+from lab.network import lab_folder
 from lab.plan.layout import Layout
 from lab.topology.files import load
 
@@ -34,5 +34,5 @@ async def test_no_verb_takes_a_path_for_a_name(name: str, elsewhere: Path) -> No
 @pytest.mark.parametrize("path", ["precious", "home", "home/labs"])
 def test_only_a_labs_folder_is_ever_emptied(path: str, elsewhere: Path) -> None:
     with pytest.raises(UserError, match="no lab's folder"):
-        labfolder.remove(Layout(elsewhere / path))
+        lab_folder.remove(Layout(elsewhere / path))
     assert (elsewhere / path).is_dir()

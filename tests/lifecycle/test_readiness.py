@@ -11,7 +11,7 @@ from lab.errors import NotReady
 from lab.lifecycle.readiness import unknown_edges, wait_ready
 from lab.plan.build import build
 from lab.plan.layout import LOG, READY, Layout
-from lab.plan.model import Ground, Plan
+from lab.plan.model import Plan, RuntimeFacts
 from lab.runtime.processes.runtime import Processes
 from lab.runtime.protocol import ServerState
 from tests.runtime.helpers import pair
@@ -38,7 +38,7 @@ def layout(tmp_path: Path) -> Layout:
 
 
 def plan_of(layout: Layout) -> Plan:
-    return build(pair(), Ground("processes", "127.80.0.0/16", f"{layout.root}/servers/{{server}}"))
+    return build(pair(), RuntimeFacts("processes", "127.80.0.0/16", f"{layout.root}/servers/{{server}}"))
 
 
 def says(layout: Layout, server: str, *lines: str) -> None:

@@ -31,7 +31,7 @@ async def running(topology: Topology, what: str, **options: object) -> AsyncIter
     finally:
         await lab.down()
         assert left_of(name) == []
-        assert is_freed(lab.plan.ground.network)
+        assert is_freed(lab.plan.facts.network)
 
 
 @pytest.fixture(scope="module")
@@ -128,7 +128,7 @@ async def test_two_labs_at_once_have_their_own_addresses() -> None:
         tasks = [group.create_task(labs.up(pair(), runtime="processes", name=unique("two"))) for _ in range(2)]
     first, second = (task.result() for task in tasks)
     try:
-        assert first.plan.ground.network != second.plan.ground.network
+        assert first.plan.facts.network != second.plan.facts.network
         await first.down()
         assert all(state.running for state in (await second.states()).values())
     finally:

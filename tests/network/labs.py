@@ -22,7 +22,7 @@ import uvloop
 
 from lab.plan.files import dump
 from lab.plan.layout import DNS_BASE_PORT, RELAY_BASE_PORT, S2S_PORT, Layout
-from lab.plan.model import CertificateRequest, Ground, Plan, RelayPlan, ServerPlan
+from lab.plan.model import CertificateRequest, Plan, RelayPlan, RuntimeFacts, ServerPlan
 from lab.system.processes import MARK
 from lab.topology.spec import Certificate, Conditions, Link, Server, Topology, Unlinked
 
@@ -76,7 +76,7 @@ def plan(
     directions = [pair for a, b in links for pair in ((a, b), (b, a))]
     return Plan(
         topology=Topology("test", "", specs, edges, unlinked),
-        ground=Ground("processes", f"{base}.0.0/16", "/nowhere/{server}"),
+        facts=RuntimeFacts("processes", f"{base}.0.0/16", "/nowhere/{server}"),
         services=f"{base}.0.2",
         servers=tuple(
             ServerPlan(

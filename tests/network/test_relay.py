@@ -15,10 +15,10 @@ import pytest
 
 from lab.errors import MissingError
 from lab.network import target as target_module
-from lab.network.ear import Ear
+from lab.network.link_shaper import LinkShaper
+from lab.network.listener import Listener
 from lab.network.relay import RESET, Relay
 from lab.network.target import Target
-from lab.network.wire import Wire
 from lab.plan.model import RelayPlan
 from lab.topology.spec import Conditions
 from tests.network.labs import loopback, on_uvloop
@@ -32,8 +32,8 @@ class Path:
     """A relay, and where its server is or would be."""
 
     relay: Relay
-    out: Wire
-    back: Wire
+    out: LinkShaper
+    back: LinkShaper
     at: tuple[str, int]
     to: tuple[str, int]
 
@@ -53,12 +53,12 @@ async def path(
     """A relay to a server that handles each connection with `serve`; None: nobody listens."""
     base = loopback()
     to = (f"{base}.1.0", 5269)
-    out_wire, back_wire = Wire(there or Conditions()), Wire(back or Conditions())
-    plan = RelayPlan("a", "b", PORT, to, out_wire.conditions)
-    relay = Relay(plan, f"{base}.0.2", Target(to), out_wire, back_wire)
+    out_shaper, back_shaper = LinkShaper(there or Conditions()), LinkShaper(back or Conditions())
+    plan = RelayPlan("a", "b", PORT, to, out_shaper.conditions)
+    relay = Relay(plan, f"{base}.0.2", Target(to), out_shaper, back_shaper)
     await relay.listen()
     server = await asyncio.start_server(serve, *to) if serve else None
-    made = Path(relay, out_wire, back_wire, (f"{base}.0.2", PORT), to)
+    made = Path(relay, out_shaper, back_shaper, (f"{base}.0.2", PORT), to)
     try:
         yield made
     finally:
@@ -251,8 +251,8 @@ async def test_a_server_that_does_not_answer_is_given_up(monkeypatch: pytest.Mon
     monkeypatch.setattr(target_module, "DIAL_LIMIT", 0.3)
     async with path(None) as stuck:
         stuck.relay.target.reached = True
-        deaf = Ear(*stuck.to, asyncio.Protocol, "a server without ears")
-        deaf.deafen()
+        deaf = Listener(*stuck.to, asyncio.Protocol, "a server without ears")
+        deaf.ignore()
         reader, _ = await stuck.call()
         with pytest.raises(ConnectionResetError):
             await asyncio.wait_for(reader.read(), 5)
@@ -322,7 +322,7 @@ async def test_reset_all_resets_both_ends() -> None:
 @on_uvloop
 async def test_an_ear_listens_refuses_and_goes_deaf_in_any_order() -> None:
     address = f"{loopback()}.0.2"
-    ear = Ear(address, PORT, asyncio.Protocol, "an ear")
+    listener = Listener(address, PORT, asyncio.Protocol, "a listener")
 
     async def outcome() -> str:
         try:
@@ -336,24 +336,24 @@ async def test_an_ear_listens_refuses_and_goes_deaf_in_any_order() -> None:
 
     try:
         for _ in range(2):
-            await ear.listen()
+            await listener.listen()
             assert await outcome() == "accepted"
-            ear.deafen()
+            listener.ignore()
             assert [await outcome(), await outcome()] == ["silence", "silence"]
-            ear.close()
+            listener.close()
             assert await outcome() == "refused"
-        ear.deafen()
-        await ear.listen()
+        listener.ignore()
+        await listener.listen()
         assert await outcome() == "accepted"
     finally:
-        ear.close()
+        listener.close()
 
 
 @on_uvloop
 async def test_a_port_that_is_taken_is_named() -> None:
     address = f"{loopback()}.0.2"
     with socket.create_server((address, PORT)), pytest.raises(MissingError) as caught:
-        await Ear(address, PORT, asyncio.Protocol, "the relay from a to b").listen()
+        await Listener(address, PORT, asyncio.Protocol, "the relay from a to b").listen()
     assert str(caught.value) == (
         f"the relay from a to b cannot listen on {address} port 20000: Address already in use; "
         "end what listens there, or give the lab another network"

@@ -293,11 +293,11 @@ def test_a_folder_that_is_no_labs_is_not_deleted(tmp_path: Path) -> None:
 
 def test_claims_stay_open_as_long_as_it_lives(tmp_path: Path) -> None:
     layout = labs.folder(tmp_path / "lab", labs.plan())
-    claim = socket.socket()
-    claim.bind((f"{labs.loopback()}.0.1", 0))
-    address = claim.getsockname()
-    with labs.service(layout, "--claim-fd", str(claim.fileno()), keep=(claim.fileno(),)):
-        claim.close()
+    reservation = socket.socket()
+    reservation.bind((f"{labs.loopback()}.0.1", 0))
+    address = reservation.getsockname()
+    with labs.service(layout, "--reservation-fd", str(reservation.fileno()), keep=(reservation.fileno(),)):
+        reservation.close()
         with socket.socket() as rival, pytest.raises(OSError, match="in use"):
             rival.bind(address)
     with socket.socket() as rival:

@@ -6,10 +6,10 @@ import pytest
 
 from lab.errors import UserError
 from lab.plan.build import agent_address, build
-from lab.plan.model import Ground
+from lab.plan.model import RuntimeFacts
 from lab.topology.spec import Authentication, Conditions, Link, Server, Tls, Topology, Unlinked
 
-PROCESSES = Ground(
+PROCESSES = RuntimeFacts(
     "processes",
     "127.91.0.0/16",
     "/labs/x/servers/{server}",
@@ -17,7 +17,7 @@ PROCESSES = Ground(
     "/cache/modules/{software}",
     "x86_64-linux-gnu",
 )
-CONTAINERS = Ground("containers", "198.18.16.0/20", "/lab")
+CONTAINERS = RuntimeFacts("containers", "198.18.16.0/20", "/lab")
 
 
 def server(name: str, kind: str = "prosody", **more) -> Server:
@@ -146,10 +146,10 @@ BAD = [
 ]
 
 
-@pytest.mark.parametrize(("topology", "ground", "reason"), BAD, ids=[reason for *_, reason in BAD])
-def test_what_cannot_be_planned_is_refused(topology, ground, reason):
+@pytest.mark.parametrize(("topology", "facts", "reason"), BAD, ids=[reason for *_, reason in BAD])
+def test_what_cannot_be_planned_is_refused(topology, facts, reason):
     with pytest.raises(UserError, match=reason):
-        build(topology, ground)
+        build(topology, facts)
 
 
 def test_all_reasons_come_at_once():

@@ -12,10 +12,10 @@ from lab.topology.spec import Conditions, Custom, Link, Unlinked
 from tests.plan.test_build import CONTAINERS, PROCESSES, island, server
 
 
-@pytest.mark.parametrize("ground", [PROCESSES, CONTAINERS], ids=["processes", "containers"])
-def test_a_plan_survives_as_text(ground):
+@pytest.mark.parametrize("facts", [PROCESSES, CONTAINERS], ids=["processes", "containers"])
+def test_a_plan_survives_as_text(facts):
     servers = (*island().servers, server("mine", "custom", custom=Custom("mine.yaml", ("./x",), "x:1", "/y")))
-    plan = build(island(servers=servers), ground)
+    plan = build(island(servers=servers), facts)
     assert load(dump(plan)) == plan
     assert json.loads(dump(plan))["services"] == plan.services
 

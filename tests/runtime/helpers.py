@@ -9,7 +9,7 @@ from pathlib import Path
 
 from lab.lifecycle.registry import choose
 from lab.plan.layout import Layout
-from lab.plan.model import Ground
+from lab.plan.model import RuntimeFacts
 from lab.runtime.processes.loopback import is_held
 from lab.system.processes import marked
 from lab.topology.spec import Link, Server, Topology
@@ -32,13 +32,13 @@ def pair(first: str = "prosody", second: str = "prosody", users: int = 0) -> Top
     return Topology("pair", "", servers, (Link("a", "b"),))
 
 
-async def ground_of(*servers: Server) -> Ground:
+async def facts_of(*servers: Server) -> RuntimeFacts:
     """Where the runtime `processes` has the software of these servers, which is there afterwards."""
     runtime, layout = choose("processes"), Layout.of("unused")
     await runtime.prepare(servers, lambda text: None)
-    claim = await runtime.claim(layout, servers)
-    claim.release()
-    return await runtime.ground(layout, servers, claim)
+    reservation = await runtime.reserve(layout, servers)
+    reservation.release()
+    return await runtime.facts(layout, servers, reservation)
 
 
 def left_of(name: str) -> list[str]:

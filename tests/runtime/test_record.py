@@ -8,7 +8,7 @@ import pytest
 
 from lab.errors import TimedOut, UserError
 from lab.lifecycle import up as labs
-from lab.network import labfolder
+from lab.network import lab_folder
 from lab.plan.layout import Layout
 from lab.runtime import record as state
 from lab.system.proc import Identity
@@ -22,24 +22,24 @@ def layout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Layout:
     return made
 
 
-def record(**values: object) -> state.Record:
+def record(**values: object) -> state.LabRecord:
     me = Identity.of(os.getpid())
     assert me is not None
     fields = {"name": "one", "topology": "pair", "runtime": "processes", "phase": state.STARTING, "owned": False}
-    return state.Record(**{**fields, "owner": me, "made": 1.0, **values})
+    return state.LabRecord(**{**fields, "owner": me, "made": 1.0, **values})
 
 
 def test_a_record_is_read_as_it_was_written(layout: Layout) -> None:
     written = record(phase=state.READY, ready=2.0, unknown=(("a", "b"),))
     written.write(layout)
-    assert state.Record.read(layout) == written
+    assert state.LabRecord.read(layout) == written
     assert layout.state.stat().st_mode & 0o777 == 0o600
 
 
 @pytest.mark.parametrize("text", ["", "{}", '{"format": 99}', '{"format": 1, "name": "one"}'])
 def test_an_unreadable_record_is_none(layout: Layout, text: str) -> None:
     layout.state.write_text(text)
-    assert state.Record.read(layout) is None
+    assert state.LabRecord.read(layout) is None
 
 
 def test_an_identity_is_more_than_a_pid() -> None:
@@ -67,7 +67,7 @@ async def test_who_waits_for_a_lab_that_ends_finds_none(layout: Layout) -> None:
     async with state.locked(layout):
         waiting = asyncio.create_task(wait())
         await asyncio.sleep(0.1)
-        labfolder.remove(layout)
+        lab_folder.remove(layout)
     with pytest.raises(FileNotFoundError):
         await waiting
 
@@ -83,7 +83,7 @@ async def test_who_makes_a_lab_anew_waits_for_the_old_one(layout: Layout) -> Non
         making = asyncio.create_task(make())
         await asyncio.sleep(0.1)
         assert not making.done()
-        labfolder.remove(layout)
+        lab_folder.remove(layout)
     assert await making != inode or inode is None
     assert layout.root.is_dir()
 

@@ -27,7 +27,7 @@ import dns.rrset
 
 from lab.network.authority import Authority
 from lab.plan.layout import C2S_PORT, FEED, LOG, OUTPUT, READY
-from lab.plan.model import Ground, Plan
+from lab.plan.model import Plan, RuntimeFacts
 from lab.plan.zones import TTL, Zones
 from lab.servers import software
 from lab.servers.software import HttpCall, ScramKeys, WriteFiles
@@ -162,9 +162,9 @@ class Lab:
         return [line for line in self.lines(server, FEED) if all(line[key] == value for key, value in wanted.items())]
 
 
-def ground(tree: Path, root: Path, modules: Path, block: int) -> Ground:
+def ground(tree: Path, root: Path, modules: Path, block: int) -> RuntimeFacts:
     prefixes = tuple((name, str(tree)) for name in ("prosody@13.0", "ejabberd@24.12"))
-    return Ground(
+    return RuntimeFacts(
         runtime="processes",
         network=f"127.{block}.0.0/16",
         folders=f"{root}/{{server}}",

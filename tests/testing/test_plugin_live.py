@@ -9,7 +9,7 @@ import pytest
 from lab.servers.prosody.launch import command, environment
 from lab.servers.software import Blueprint
 from lab.topology.spec import Server
-from tests.runtime.helpers import ground_of
+from tests.runtime.helpers import facts_of
 
 pytestmark = pytest.mark.live
 
@@ -46,17 +46,17 @@ VirtualHost "$XMPPLAB_DOMAIN"
 async def description() -> str:
     """mine.yaml: a shell script that writes its configuration and accounts from what the lab gives it."""
     server = Server("mine", "mine.test", "prosody", "13.0")
-    ground = await ground_of(server)
+    facts = await facts_of(server)
     blueprint = Blueprint(
         spec=server,
         address="",
         folder=".",
-        prefix=dict(ground.prefixes)["prosody@13.0"],
-        modules=ground.modules.format(software="prosody"),
+        prefix=dict(facts.prefixes)["prosody@13.0"],
+        modules=facts.modules.format(software="prosody"),
         dns=("", 0),
         allow=None,
         probes=(),
-        libraries=ground.libraries,
+        libraries=facts.libraries,
     )
     variables = " ".join(f"{name}={shlex.quote(value)}" for name, value in environment(blueprint))
     script = f"""

@@ -128,8 +128,8 @@ def _setting(first: Kept, second: Kept, plans: tuple[Plan, Plan]) -> list[str]:
         )
     elif _software(one) != _software(other):
         said.append(f"software: {_kinds(one)} and {_kinds(other)}")
-    if plans[0].ground.runtime != plans[1].ground.runtime:
-        said.append(f"runtime: {plans[0].ground.runtime} and {plans[1].ground.runtime}")
+    if plans[0].facts.runtime != plans[1].facts.runtime:
+        said.append(f"runtime: {plans[0].facts.runtime} and {plans[1].facts.runtime}")
     if first.job.pin != second.job.pin:
         said.append("one of them had cores of its own (--pin)")
     workers = [kept.result.plan.get("workers", kept.job.workers) for kept in (first, second)]

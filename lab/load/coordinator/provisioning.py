@@ -96,7 +96,7 @@ async def forget(lab: Lab, load: Load) -> None:
 
 def is_down(lab: Lab) -> bool:
     """Whether somebody ended it meanwhile: then that is the reason, and all else follows from it."""
-    record = state.Record.read(lab.layout)
+    record = state.LabRecord.read(lab.layout)
     return record is None or record.phase != state.READY
 
 

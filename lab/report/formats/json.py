@@ -25,7 +25,7 @@ def to_json(record: Record, judgement: Judgement) -> dict[str, Any]:
             "title": started.title if started else None,
             "spec": started.spec if started else None,
             "topology": record.topology.name,
-            "runtime": record.plan.ground.runtime,
+            "runtime": record.plan.facts.runtime,
             "started": started.at if started else None,
             "seconds": round(timeline.length(record), 3),
             "expects": dict(started.expects) if started else {},

@@ -40,7 +40,7 @@ def _head(record: Record) -> Iterator[str]:
     if started:
         yield f"scenario  {started.scenario}: {started.title}" + (f" [{started.spec}]" if started.spec else "")
     links = plural(len(record.topology.links), "link")
-    yield f"topology  {record.topology.name}: {plural(len(servers), 'server')}, {links}, {record.plan.ground.runtime}"
+    yield f"topology  {record.topology.name}: {plural(len(servers), 'server')}, {links}, {record.plan.facts.runtime}"
     if started:
         when = datetime.fromtimestamp(started.at, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
         seen = plural(stanzas(record), "stanza")

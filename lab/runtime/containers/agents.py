@@ -19,7 +19,7 @@ from lab.runtime.agent_process import CLOSE_PATIENCE, spawn_agent
 from lab.runtime.containers import engine as eng
 from lab.runtime.containers.attach import attach, streams
 from lab.runtime.containers.container_specs import Spec, agent_spec
-from lab.runtime.containers.engine import Engine
+from lab.runtime.containers.engine import DockerEngine
 from lab.runtime.containers.image_specs import python_recipe
 from lab.runtime.containers.prepare import site
 from lab.runtime.containers.start import create
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 
 async def in_container(
-    engine: Engine, layout: Layout, command: Sequence[str], *, place: ServerPlan | None = None
+    engine: DockerEngine, layout: Layout, command: Sequence[str], *, place: ServerPlan | None = None
 ) -> Pipes:
     """An agent in a container on the lab's network, in the place of a scripted server; its standard error is ours."""
     spec = agent_spec(layout, command, python_recipe().tag, site(await engine.machine()), place)

@@ -12,7 +12,7 @@ import tempfile
 from pathlib import Path
 
 from lab.errors import MissingError, TimedOut
-from lab.runtime.containers.engine import OURS, OURS_VALUE, Engine, connect
+from lab.runtime.containers.engine import OURS, OURS_VALUE, DockerEngine, connect
 from lab.runtime.containers.image_specs import cache
 from lab.runtime.debian.sources import VARIABLE, machine_sources, sources_for
 from lab.runtime.protocol import Progress
@@ -32,7 +32,7 @@ _SLIM = (
 )
 
 
-async def ensure_base(engine: Engine, suite: str, progress: Progress) -> str:
+async def ensure_base(engine: DockerEngine, suite: str, progress: Progress) -> str:
     """The tag of a base image of that release, made if there is none. Raises MissingError."""
     own, public = f"xmpplab/base:{suite}", f"debian:{suite}-slim"
     for tag in (own, public):
@@ -60,7 +60,7 @@ def _pull(repository: str, tag: str) -> bool:
     return True
 
 
-async def make_base(engine: Engine, suite: str, tag: str) -> None:
+async def make_base(engine: DockerEngine, suite: str, tag: str) -> None:
     """Make a base image under that tag, from the archive; call it while filling the cache. Raises MissingError."""
     listed = sources_for(suite, machine_sources(), os.environ.get(VARIABLE))
     with tempfile.TemporaryDirectory(prefix=".base-", dir=cache()) as name:

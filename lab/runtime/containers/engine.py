@@ -91,7 +91,7 @@ def _version(host: str) -> str:
         client.close()
 
 
-class Engine:
+class DockerEngine:
     """One client and its threads, made at the first call."""
 
     def __init__(self, workers: int = WORKERS) -> None:
@@ -163,9 +163,9 @@ def _answered(function: Callable[[], T]) -> T:
 
 
 @functools.cache
-def shared() -> Engine:
+def shared() -> DockerEngine:
     """The engine of this process: however many labs it holds, one client and one set of threads."""
-    engine = Engine()
+    engine = DockerEngine()
     atexit.register(engine.close)
     return engine
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from lab.errors import MissingError
 from lab.runtime.build_cache import Store
 from lab.runtime.containers.base_image import ensure_base
-from lab.runtime.containers.engine import OURS, OURS_VALUE, Engine
+from lab.runtime.containers.engine import OURS, OURS_VALUE, DockerEngine
 from lab.runtime.containers.image_specs import Recipe, cache
 from lab.runtime.debian.apt import download
 from lab.runtime.debian.sources import machine_sources, sources_for
@@ -35,13 +35,13 @@ def present(client: DockerClient) -> set[str]:
     return {tag for image in images for tag in image.get("RepoTags") or ()}
 
 
-async def missing(engine: Engine, recipes: Sequence[Recipe]) -> list[Recipe]:
+async def missing(engine: DockerEngine, recipes: Sequence[Recipe]) -> list[Recipe]:
     """Those whose image the engine does not have."""
     there = await engine.call(present, engine.client)
     return [recipe for recipe in recipes if recipe.tag not in there]
 
 
-async def build_images(engine: Engine, recipes: Sequence[Recipe], progress: Progress) -> None:
+async def build_images(engine: DockerEngine, recipes: Sequence[Recipe], progress: Progress) -> None:
     """Build these, side by side; call it while filling the `store`.
 
     Raises MissingError with the last lines of what failed.
@@ -75,7 +75,7 @@ def context(recipe: Recipe, packages: list[Path]) -> bytes:
     return buffer.getvalue()
 
 
-async def _make(engine: Engine, recipe: Recipe, base: asyncio.Task[str], progress: Progress) -> None:
+async def _make(engine: DockerEngine, recipe: Recipe, base: asyncio.Task[str], progress: Progress) -> None:
     packages = await _packages(recipe, progress)
     tag = await base
     progress(f"building the image {recipe.tag}")

@@ -15,7 +15,7 @@ from lab.errors import MissingError, UserError
 from lab.plan.layout import Layout
 from lab.runtime.containers import engine as eng
 from lab.runtime.containers.container_specs import TO_FILE, Mount, Spec
-from lab.runtime.containers.engine import Engine, lone_error
+from lab.runtime.containers.engine import DockerEngine, lone_error
 from lab.runtime.containers.image_specs import Recipe, python_recipe, server_recipe
 from lab.runtime.containers.images import build_images, missing, store
 from lab.runtime.containers.python_libraries import fetch_site, site_folder
@@ -44,7 +44,7 @@ def image_of(server: Server) -> str:
     return server.custom.image
 
 
-async def provide(engine: Engine, servers: Sequence[Server], progress: Progress) -> None:
+async def provide(engine: DockerEngine, servers: Sequence[Server], progress: Progress) -> None:
     """Return once every image and library is there. Raises MissingError, UserError."""
     inside = [server for server in servers if server.software not in ELSEWHERE]
     recipes: dict[str, Recipe] = {python_recipe().tag: python_recipe()}
@@ -59,7 +59,7 @@ async def provide(engine: Engine, servers: Sequence[Server], progress: Progress)
             await engine.call(_ensure_custom, engine.client, image, progress)
 
 
-async def _provide_own(engine: Engine, recipes: list[Recipe], progress: Progress) -> None:
+async def _provide_own(engine: DockerEngine, recipes: list[Recipe], progress: Progress) -> None:
     """Images of ours, and the libraries."""
     target = site_folder(await engine.machine())
     if target.is_dir() and not await missing(engine, recipes):
@@ -82,7 +82,7 @@ def site(machine: str) -> Path:
     return folder
 
 
-async def _provide_site(engine: Engine, target: Path, images: asyncio.Task[None], progress: Progress) -> None:
+async def _provide_site(engine: DockerEngine, target: Path, images: asyncio.Task[None], progress: Progress) -> None:
     fetched = await fetch_site(await engine.machine(), target, progress)
     try:
         await images

@@ -29,7 +29,7 @@ _FILE = "reaper"  # in the lab's folder: the token of the reaper in charge
 _PATIENCE = 5.0  # seconds that reapers of labs that are gone may take to see it
 
 
-class Leash:
+class Lease:
     """The owner's end: holding it keeps the lab, letting go (or dying) ends it."""
 
     def __init__(self, layout: Layout) -> None:
@@ -78,7 +78,7 @@ def in_charge(layout: Layout, token: str) -> bool:
 
 
 async def _reap(layout: Layout, token: str) -> None:
-    from lab.network import labfolder
+    from lab.network import lab_folder
     from lab.runtime import record as state
     from lab.runtime.containers import Containers
 
@@ -86,7 +86,7 @@ async def _reap(layout: Layout, token: str) -> None:
         async with state.locked(layout):  # a sweep may be at it
             if in_charge(layout, token):
                 await Containers().stop(layout)
-                labfolder.remove(layout)
+                lab_folder.remove(layout)
     except FileNotFoundError:  # and was faster
         return
 

@@ -1,7 +1,7 @@
 """The runtime `containers`: one container a server, one for the services, on an internal network of the lab's own.
 
 Rules:
-- a network that could be created is the claim on its addresses;
+- a network that could be created is the reservation on its addresses;
 - everything of a lab carries its label, and a lab is ended by label: containers first, then the network;
 - no server runs before names can be asked for, or its first question would fail and be remembered.
 """
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from lab.errors import MissingError, UserError
 from lab.plan.layout import Layout
-from lab.plan.model import Ground, Plan
+from lab.plan.model import Plan, RuntimeFacts
 from lab.runtime import admin as ops
 from lab.runtime.containers import agents, subnets
 from lab.runtime.containers import engine as eng
@@ -23,9 +23,9 @@ from lab.runtime.containers import inspect as states
 from lab.runtime.containers import prepare as provision
 from lab.runtime.containers import start as starting
 from lab.runtime.containers import stop as ending
-from lab.runtime.containers.engine import Engine
-from lab.runtime.containers.reaper import Leash
-from lab.runtime.protocol import AGENT, Claim, Finding, Pipes, Progress, ServerState, Written
+from lab.runtime.containers.engine import DockerEngine
+from lab.runtime.containers.reaper import Lease
+from lab.runtime.protocol import AGENT, AddressReservation, Pipes, Prerequisite, Progress, ServerState, Written
 from lab.servers.software import Operation
 from lab.topology.spec import Server
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from docker import DockerClient
 
 _ROUTES = Path("/proc/net/route")
-_leashes: dict[Path, Leash] = {}  # of this process's owned labs, by folder: they outlive a Containers object
+_leases: dict[Path, Lease] = {}  # of this process's owned labs, by folder: they outlive a Containers object
 
 
 class Containers:
@@ -41,16 +41,16 @@ class Containers:
 
     name = "containers"
 
-    def __init__(self, engine: Engine | None = None) -> None:
+    def __init__(self, engine: DockerEngine | None = None) -> None:
         self._engine = engine or eng.shared()
 
-    def findings(self) -> list[Finding]:
+    def prerequisites(self) -> list[Prerequisite]:
         """Whether an engine answers."""
         try:
             version = eng.answering()
         except MissingError as error:
-            return [Finding("container engine", False, str(error).partition(": start one")[0], eng.HOW_TO)]
-        return [Finding("container engine", True, f"version {version}")]
+            return [Prerequisite("container engine", False, str(error).partition(": start one")[0], eng.HOW_TO)]
+        return [Prerequisite("container engine", True, f"version {version}")]
 
     async def prepare(self, servers: Sequence[Server], progress: Progress) -> None:
         """Images are built, libraries fetched. Raises MissingError, UserError for what cannot be in a container."""
@@ -61,19 +61,26 @@ class Containers:
             )
         await provision.provide(self._engine, servers, progress)
 
-    async def claim(self, layout: Layout, servers: Sequence[Server], *, owned: bool = False) -> Claim:
+    async def reserve(self, layout: Layout, servers: Sequence[Server], *, owned: bool = False) -> AddressReservation:
         """The lab's network has been created. Raises MissingError if every subnet is taken."""
         if owned:  # before there is anything in the engine that could stay behind
-            _leashes[layout.root] = Leash(layout)
-        network = await self._engine.call(claim_network, self._engine.client, layout)
-        return Claim(network)
+            _leases[layout.root] = Lease(layout)
+        network = await self._engine.call(reserve_network, self._engine.client, layout)
+        return AddressReservation(network)
 
-    async def ground(self, layout: Layout, servers: Sequence[Server], claim: Claim) -> Ground:
+    async def facts(self, layout: Layout, servers: Sequence[Server], reservation: AddressReservation) -> RuntimeFacts:
         """The same in each container, whatever the host has."""
-        return Ground(runtime=self.name, network=claim.network, folders="/lab")
+        return RuntimeFacts(runtime=self.name, network=reservation.network, folders="/lab")
 
     async def start(
-        self, layout: Layout, plan: Plan, claim: Claim, *, written: Written, owned: bool, progress: Progress
+        self,
+        layout: Layout,
+        plan: Plan,
+        reservation: AddressReservation,
+        *,
+        written: Written,
+        owned: bool,
+        progress: Progress,
     ) -> None:
         """Services answer, every server has been started. Raises NotReady."""
         await starting.start(self._engine, layout, plan, written, progress)
@@ -120,8 +127,8 @@ class Containers:
 
     async def stop(self, layout: Layout) -> None:
         """Nothing with the lab's label is left in the engine. Raises TimedOut."""
-        if leash := _leashes.pop(layout.root, None):
-            leash.drop()
+        if lease := _leases.pop(layout.root, None):
+            lease.drop()
         await ending.end(self._engine, layout)
 
     async def leftovers(self) -> dict[str, list[str]]:
@@ -134,7 +141,7 @@ class Containers:
             self._engine.close()
 
 
-def claim_network(client: DockerClient, layout: Layout) -> str:
+def reserve_network(client: DockerClient, layout: Layout) -> str:
     """Create the lab's network on a subnet that nobody uses; the subnet. Raises MissingError."""
     from docker.errors import APIError
     from docker.types import IPAMConfig, IPAMPool

@@ -22,7 +22,7 @@ from lab.plan.model import Plan
 from lab.runtime.admin import write_files
 from lab.runtime.containers import engine as eng
 from lab.runtime.containers.container_specs import GATE, RESOLV, SERVICES, Spec, server_spec, services_spec
-from lab.runtime.containers.engine import Engine, lone_error
+from lab.runtime.containers.engine import DockerEngine, lone_error
 from lab.runtime.containers.image_specs import python_recipe
 from lab.runtime.containers.prepare import ELSEWHERE, image_of, site
 from lab.runtime.protocol import SERVER_UID, Progress, Written
@@ -38,7 +38,7 @@ _EVIDENCE = 12  # last lines quoted of their log
 _RESOLVER = "nameserver {}\noptions timeout:1 attempts:2\n"
 
 
-async def start(engine: Engine, layout: Layout, plan: Plan, written: Written, progress: Progress) -> None:
+async def start(engine: DockerEngine, layout: Layout, plan: Plan, written: Written, progress: Progress) -> None:
     """Return once the services answer and every server has been started. Raises NotReady."""
     libraries = site(await engine.machine())
     write_shared(layout, plan)
@@ -105,7 +105,7 @@ def _seen_by_services(layout: Layout) -> Layout:
     return Layout(layout.root / SERVICES)
 
 
-async def _start_services(engine: Engine, layout: Layout, spec: Spec, network: str) -> None:
+async def _start_services(engine: DockerEngine, layout: Layout, spec: Spec, network: str) -> None:
     def run() -> str:
         container = create(engine.client, spec, network)
         engine.client.api.start(container)

@@ -1,4 +1,4 @@
-"""Ending labs by their label, and finding what is left of labs that nobody has any more."""
+"""Ends labs by their label, and finds what is left of labs that nobody has any more."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from lab.errors import TimedOut
 from lab.plan.layout import Layout
 from lab.runtime.containers import engine as eng
-from lab.runtime.containers.engine import Engine
+from lab.runtime.containers.engine import DockerEngine
 from lab.runtime.containers.inspect import containers
 from lab.system.processes import place
 
@@ -20,7 +20,7 @@ _PATIENCE = 120.0  # seconds: 50 containers end in 6
 _SETTLE = 0.2  # seconds between two looks: something may still have been on its way into the engine
 
 
-async def end(engine: Engine, layout: Layout) -> None:
+async def end(engine: DockerEngine, layout: Layout) -> None:
     """Remove containers, then networks of a lab, until there are none. Raises TimedOut with what is left."""
     deadline = time.monotonic() + _PATIENCE
     while True:

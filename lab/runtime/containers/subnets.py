@@ -1,7 +1,7 @@
 """Which addresses a lab gets: one /20 of 198.18.0.0/15, the range set aside for benchmarks (RFC 2544, RFC 6890).
 
 That range is nobody's real network, so a lab never shadows one. 32 labs fit. Pure: reading what is taken and
-claiming what was chosen is the runtime's work (a network that could be created is the claim).
+reserving what was chosen is the runtime's work (a network that could be created is the reservation).
 """
 
 from __future__ import annotations

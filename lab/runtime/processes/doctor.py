@@ -14,8 +14,8 @@ from lab.runtime import memory
 from lab.runtime.debian import apt as packages
 from lab.runtime.debian import sources as archive
 from lab.runtime.debian import trees
-from lab.runtime.processes import loopback as claims
-from lab.runtime.protocol import Finding
+from lab.runtime.processes import loopback
+from lab.runtime.protocol import Prerequisite
 
 RELEASE = "trixie"  # whose servers the lab takes unless a topology says otherwise
 _DESCRIPTORS = 4096  # open files that a lab of 100 servers needs in its service
@@ -23,82 +23,84 @@ _MEBIBYTE = 1 << 20
 _COMFORT = 1024 * _MEBIBYTE  # bytes of memory: two ejabberd, a few Prosody and the agents
 
 
-def process_findings() -> list[Finding]:
-    """A finding for each thing that plain processes need; the runtime works if all are good."""
+def process_prerequisites() -> list[Prerequisite]:
+    """One for each thing that plain processes need; the runtime works if all are good."""
     return [_system(), _loopback(), *_software(), _memory(), _descriptors(), _folder()]
 
 
-def _system() -> Finding:
+def _system() -> Prerequisite:
     linux = sys.platform == "linux"
-    return Finding("Linux", linux, sys.platform, "" if linux else "use --runtime containers on this system")
+    return Prerequisite("Linux", linux, sys.platform, "" if linux else "use --runtime containers on this system")
 
 
-def _loopback() -> Finding:
+def _loopback() -> Prerequisite:
     what = "loopback addresses"
     try:
-        network, holder = claims.claim_network()
+        network, holder = loopback.reserve_network()
     except LabError as error:
-        return Finding(what, False, "not usable", str(error))
+        return Prerequisite(what, False, "not usable", str(error))
     holder.close()
-    return Finding(what, True, f"{network} is free")
+    return Prerequisite(what, True, f"{network} is free")
 
 
-def _software() -> list[Finding]:
+def _software() -> list[Prerequisite]:
     """The servers in the cache, or what it takes to get them."""
     if whole := trees.whole_trees(RELEASE):
-        return [Finding("servers", True, f"unpacked in {whole[0]}")]
+        return [Prerequisite("servers", True, f"unpacked in {whole[0]}")]
     return [_tools(), _archive(), _space()]
 
 
-def _tools() -> Finding:
+def _tools() -> Prerequisite:
     what = "tools to unpack servers"
     try:
         tools = packages.require_tools()
         packages.patchelf()
     except LabError as error:
-        return Finding(what, False, "incomplete", str(error))
-    return Finding(what, True, f"{', '.join(tools)}, patchelf")
+        return Prerequisite(what, False, "incomplete", str(error))
+    return Prerequisite(what, True, f"{', '.join(tools)}, patchelf")
 
 
-def _archive() -> Finding:
+def _archive() -> Prerequisite:
     what = f"archive with Debian {RELEASE}"
     chosen = os.environ.get(archive.VARIABLE)
     try:
         sources = archive.sources_for(RELEASE, archive.machine_sources(), chosen)
     except LabError as error:
-        return Finding(what, False, "none", str(error))
+        return Prerequisite(what, False, "none", str(error))
     origin = archive.VARIABLE if chosen else "this machine's apt"
-    return Finding(what, True, f"{len(sources)} from {origin}; fetched at the first `up`")
+    return Prerequisite(what, True, f"{len(sources)} from {origin}; fetched at the first `up`")
 
 
-def _space() -> Finding:
+def _space() -> Prerequisite:
     folder = home()
     while not folder.exists():
         folder = folder.parent
     free = shutil.disk_usage(folder).free
     remedy = f"make room, or set XMPPLAB_HOME: the servers need {trees.SPACE // _MEBIBYTE} MB once"
     good = free >= trees.SPACE
-    return Finding("disk", good, f"{free // _MEBIBYTE} MB free in {folder}", "" if good else remedy)
+    return Prerequisite("disk", good, f"{free // _MEBIBYTE} MB free in {folder}", "" if good else remedy)
 
 
-def _memory() -> Finding:
+def _memory() -> Prerequisite:
     free = memory.available()
     good = free >= _COMFORT
     remedy = "small labs of Prosody (25 MB each) will do; an ejabberd needs 110 MB"
-    return Finding("memory", good, f"{free // _MEBIBYTE} MB available", "" if good else remedy)
+    return Prerequisite("memory", good, f"{free // _MEBIBYTE} MB available", "" if good else remedy)
 
 
-def _descriptors() -> Finding:
+def _descriptors() -> Prerequisite:
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     good = hard == resource.RLIM_INFINITY or hard >= _DESCRIPTORS
     found = "unlimited" if hard == resource.RLIM_INFINITY else str(hard)
-    return Finding("open files", good, found, "" if good else f"raise the hard limit (ulimit -Hn) to {_DESCRIPTORS}")
+    return Prerequisite(
+        "open files", good, found, "" if good else f"raise the hard limit (ulimit -Hn) to {_DESCRIPTORS}"
+    )
 
 
-def _folder() -> Finding:
+def _folder() -> Prerequisite:
     """Sockets in a lab's folder have paths of at most 107 bytes."""
     folder = home()
     longest = len(os.fsencode(folder)) + len("/labs//servers//admin.sock") + 2 * 16
     good = longest <= 107 and hasattr(socket, "AF_UNIX")
     remedy = "" if good else "set XMPPLAB_HOME to a folder with a shorter path: sockets lie below it"
-    return Finding("folder of labs", good, str(folder), remedy)
+    return Prerequisite("folder of labs", good, str(folder), remedy)

@@ -1,8 +1,8 @@
 """Addresses for labs of plain processes: each takes one 127.S.0.0/16 of the loopback network for itself.
 
-A claim is a TCP socket bound (never listening) to the slot's services address: the kernel lets nobody else bind
+A reservation is a TCP socket bound (never listening) to the slot's services address: the kernel lets nobody else bind
 it, whoever they are, and gives it back when the last descriptor closes. The service inherits the descriptor, so
-a claim lives exactly as long as its lab, SIGKILL included; there is nothing to sweep.
+a reservation lives exactly as long as its lab, SIGKILL included; there is nothing to sweep.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from lab.plan.layout import C2S_PORT, C2S_TLS_PORT, HTTPS_PORT, S2S_PORT
 FIRST, LAST = 80, 119  # second octet of the slots: 127.0 and 127.53 (a resolver's) are in use elsewhere
 _PORTS = (C2S_PORT, C2S_TLS_PORT, S2S_PORT, HTTPS_PORT)
 _NOBODYS = "127.255.255.254"  # an address at which nobody listens but who listens at every address
-CLAIM_PORT = 5399  # on the services' address, below the ports of its DNS
+RESERVATION_PORT = 5399  # on the services' address, below the ports of its DNS
 
 
-def claim_network(servers: int = 1) -> tuple[str, socket.socket]:
+def reserve_network(servers: int = 1) -> tuple[str, socket.socket]:
     """A network such as "127.80.0.0/16" in which the ports of so many servers are free, and the socket that holds it.
 
     Raises MissingError.
@@ -58,7 +58,7 @@ def is_held(network: str) -> bool:
 def _hold(network: str) -> socket.socket | None:
     holder = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     try:
-        holder.bind((offset(network, SERVICES), CLAIM_PORT))
+        holder.bind((offset(network, SERVICES), RESERVATION_PORT))
     except OSError as error:
         holder.close()
         if error.errno == errno.EADDRINUSE:

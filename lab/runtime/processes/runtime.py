@@ -1,7 +1,7 @@
 """The runtime `processes`: servers as plain processes on loopback addresses; no root, no engine, nothing installed.
 
 The lab's service (`python -m lab.network.service`) is the parent of the servers and outlives us; it inherits the
-socket that claims the lab's addresses. With `owned` it also inherits one end of a pipe whose other end only we
+socket that reserves the lab's addresses. With `owned` it also inherits one end of a pipe whose other end only we
 hold: when we end, however that happens, it reads the end of the file, ends the lab and deletes the folder.
 
 The service is asked over its control socket; when it is gone, what carries the lab's mark is ended without it.
@@ -23,14 +23,14 @@ from lab.errors import LabError, MissingError, TimedOut, UserError
 from lab.network.children import PATH
 from lab.network.control import Control
 from lab.plan.layout import Layout
-from lab.plan.model import Ground, Plan
+from lab.plan.model import Plan, RuntimeFacts
 from lab.runtime.admin import carry_out
 from lab.runtime.agent_process import spawn_agent
 from lab.runtime.debian import apt as packages
 from lab.runtime.debian import tools, trees
-from lab.runtime.processes import loopback as claims
+from lab.runtime.processes import loopback
 from lab.runtime.processes import supervisor as service
-from lab.runtime.protocol import AGENT, Claim, Finding, Pipes, Progress, ServerState, Written
+from lab.runtime.protocol import AGENT, AddressReservation, Pipes, Prerequisite, Progress, ServerState, Written
 from lab.servers import software
 from lab.servers.software import Operation
 from lab.system.proc import Identity, command, die_with_parent, end_marked
@@ -46,11 +46,11 @@ class Processes:
 
     name = "processes"
 
-    def findings(self) -> list[Finding]:
+    def prerequisites(self) -> list[Prerequisite]:
         """Whether this runtime can work on this machine, and what to do where it cannot."""
-        from lab.runtime.processes.doctor import process_findings
+        from lab.runtime.processes.doctor import process_prerequisites
 
-        return process_findings()
+        return process_prerequisites()
 
     async def prepare(self, servers: Sequence[Server], progress: Progress) -> None:
         """Make sure that trees and modules for these servers are in the cache. Raises MissingError."""
@@ -61,17 +61,17 @@ class Processes:
         await trees.ensure_modules(made, progress)
         _check_reachable(next(iter(made.values())))
 
-    async def claim(self, layout: Layout, servers: Sequence[Server], *, owned: bool = False) -> Claim:
+    async def reserve(self, layout: Layout, servers: Sequence[Server], *, owned: bool = False) -> AddressReservation:
         """Take a 127.S.0.0/16, which ends with us unless a service gets it. Raises MissingError if there is none."""
-        network, holder = claims.claim_network(len(servers))
-        return Claim(network, (holder.fileno(),), holder.close)
+        network, holder = loopback.reserve_network(len(servers))
+        return AddressReservation(network, (holder.fileno(),), holder.close)
 
-    async def ground(self, layout: Layout, servers: Sequence[Server], claim: Claim) -> Ground:
+    async def facts(self, layout: Layout, servers: Sequence[Server], reservation: AddressReservation) -> RuntimeFacts:
         """Programs lie in the cache's trees. Raises MissingError where they do not."""
         made = {release: trees.tree_path(release, await packages.architecture()) for release in _releases(servers)}
-        return Ground(
+        return RuntimeFacts(
             runtime=self.name,
-            network=claim.network,
+            network=reservation.network,
             folders=str(layout.root / "servers" / "{server}"),
             prefixes=tuple(sorted(_prefixes(servers, made).items())),
             modules=str(trees.modules_folder(made) / "{software}"),
@@ -79,11 +79,18 @@ class Processes:
         )
 
     async def start(
-        self, layout: Layout, plan: Plan, claim: Claim, *, written: Written, owned: bool, progress: Progress
+        self,
+        layout: Layout,
+        plan: Plan,
+        reservation: AddressReservation,
+        *,
+        written: Written,
+        owned: bool,
+        progress: Progress,
     ) -> None:
         """Start the service, which starts every server; returns once each has been started."""
         await written
-        await service.start(layout, claim.descriptors, owned=owned)
+        await service.start(layout, reservation.descriptors, owned=owned)
 
     async def states(self, layout: Layout, plan: Plan, *, pids: bool = False) -> dict[str, ServerState]:
         """Each server's process, by name. Raises PeerError if the lab's service is gone."""
@@ -183,7 +190,7 @@ def _prefixes(servers: Sequence[Server], made: dict[str, Path]) -> dict[str, str
 
 def _exec_environment(layout: Layout, plan: Plan, server: str) -> dict[str, str]:
     spec, folder = plan.server(server).spec, layout.server(server)
-    prefix = dict(plan.ground.prefixes).get(f"{spec.software}@{spec.version}")
+    prefix = dict(plan.facts.prefixes).get(f"{spec.software}@{spec.version}")
     path = f"{prefix}/{tools.FOLDER}:{PATH}" if prefix else PATH
     kept = {name: os.environ[name] for name in ("TERM", "LANG", "COLUMNS", "LINES") if name in os.environ}
     own = dict(plan.server(server).environment)

@@ -23,28 +23,28 @@ class _Started:
     """A service that this process started; it is our child until one of us ends."""
 
     process: subprocess.Popen[bytes]
-    leash: int | None  # writing end of its owner's pipe: the kernel closes it with us, SIGKILL included
+    lease: int | None  # writing end of its owner's pipe: the kernel closes it with us, SIGKILL included
 
 
 _started: dict[str, _Started] = {}  # by the lab's folder
 
 
-async def start(layout: Layout, claims: Sequence[int], *, owned: bool) -> None:
+async def start(layout: Layout, reservations: Sequence[int], *, owned: bool) -> None:
     """Return once names, links and control answer and every server has been started.
 
     Raises MissingError, UserError or NotReady with what the service says.
     """
     ready, told = os.pipe()
-    held, leash = os.pipe() if owned else (None, None)
+    held, lease = os.pipe() if owned else (None, None)
     words = [sys.executable, "-m", "lab.network.service", str(layout.root), "--ready-fd", str(told)]
-    for descriptor in claims:
-        words += ["--claim-fd", str(descriptor)]
+    for descriptor in reservations:
+        words += ["--reservation-fd", str(descriptor)]
     if held is not None:
         words += ["--owner-fd", str(held)]
     try:
         process = subprocess.Popen(  # noqa: ASYNC220 - returns at once
             words,
-            pass_fds=[told, *claims, *([] if held is None else [held])],
+            pass_fds=[told, *reservations, *([] if held is None else [held])],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -56,7 +56,7 @@ async def start(layout: Layout, claims: Sequence[int], *, owned: bool) -> None:
         os.close(told)
         if held is not None:
             os.close(held)
-    _started[str(layout.root)] = _Started(process, leash)
+    _started[str(layout.root)] = _Started(process, lease)
     _answered(layout, await _line(ready, layout))
 
 
@@ -65,8 +65,8 @@ def let_go(layout: Layout) -> None:
     started = _started.pop(str(layout.root), None)
     if started is None:
         return
-    if started.leash is not None:
-        os.close(started.leash)
+    if started.lease is not None:
+        os.close(started.lease)
     started.process.wait()
 
 

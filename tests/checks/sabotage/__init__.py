@@ -6,7 +6,7 @@ from typing import Any
 
 from lab.plan.layout import Layout
 from lab.plan.model import Plan
-from lab.runtime.protocol import Claim, Progress, Runtime, Written
+from lab.runtime.protocol import AddressReservation, Progress, Runtime, Written
 
 MODULE = Path(__file__).parent / "mod_sabotage.lua"
 
@@ -22,11 +22,18 @@ class Tampered:
         return getattr(self._inner, name)
 
     async def start(
-        self, layout: Layout, plan: Plan, claim: Claim, *, written: Written, owned: bool, progress: Progress
+        self,
+        layout: Layout,
+        plan: Plan,
+        reservation: AddressReservation,
+        *,
+        written: Written,
+        owned: bool,
+        progress: Progress,
     ) -> None:
         await written
         self._tamper(layout, plan)
-        await self._inner.start(layout, plan, claim, written=written, owned=owned, progress=progress)
+        await self._inner.start(layout, plan, reservation, written=written, owned=owned, progress=progress)
 
 
 def load_module(mode: str, *, server: str = "a") -> Callable[[Layout, Plan], None]:

@@ -22,7 +22,7 @@ from lab.load.model.job import Job
 from lab.load.run_folder import Keeper, Kept, read
 from lab.plan import files
 from lab.plan.build import build
-from lab.plan.model import Ground, Plan
+from lab.plan.model import Plan, RuntimeFacts
 from lab.topology.files import load as topology
 
 LOAD = {"users": 10, "traffic": "neighbours", "arrivals": "constant:50/s", "seconds": 20.0, "warmup": 0.0}
@@ -81,8 +81,8 @@ def test_a_long_load_has_longer_pieces() -> None:
 
 
 def plan(shape: str = "pair", runtime: str = "processes") -> Plan:
-    ground = Ground(runtime, "127.91.0.0/16", "/lab")
-    return build(for_load(topology(shape)), ground)
+    facts = RuntimeFacts(runtime, "127.91.0.0/16", "/lab")
+    return build(for_load(topology(shape)), facts)
 
 
 def kept(folder: Path, job: Job | None = None, result: Result | None = None, **outcome: Any) -> Kept:

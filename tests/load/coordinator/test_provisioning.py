@@ -17,10 +17,10 @@ from lab.load.metrics.cpu import Pins, split
 from lab.load.model.job import Job
 from lab.load.model.spec import Shard
 from lab.plan.build import build
-from lab.plan.model import Ground
+from lab.plan.model import RuntimeFacts
 from lab.topology.spec import Conditions, Feed, Link, Server, Topology
 
-GROUND = Ground(runtime="processes", network="127.91.0.0/16", folders="/x/{server}")
+FACTS = RuntimeFacts(runtime="processes", network="127.91.0.0/16", folders="/x/{server}")
 SERVERS = tuple(Server(name, f"{name}.test", "prosody", "13.0") for name in "abc")
 SLOW = Link("b", "c", forward=Conditions(latency=0.02))
 LINE = Topology("line", "", SERVERS, (Link("a", "b"), SLOW))
@@ -30,23 +30,23 @@ def test_links_without_conditions_are_direct_and_servers_silent() -> None:
     made = for_load(LINE)
     assert [link.direct for link in made.links] == [True, False]
     assert {server.feed for server in made.servers} == {Feed.OFF}
-    assert remarks(build(made, GROUND)) == ["relayed links: b - c; 1 are direct"]
+    assert remarks(build(made, FACTS)) == ["relayed links: b - c; 1 are direct"]
 
 
 def test_a_lab_that_was_not_made_for_a_load_says_so() -> None:
-    said = remarks(build(LINE, GROUND))
+    said = remarks(build(LINE, FACTS))
     assert said[0] == "relayed links: a - b, b - c; none is direct"
     assert said[1].startswith("a, b, c tell what they see (feed)")
 
 
 def test_users_live_where_accounts_can_be_made() -> None:
     topology = replace(LINE, servers=(*SERVERS[:2], Server("c", "c.test", "scripted", "")))
-    plan = build(topology, GROUND)
+    plan = build(topology, FACTS)
     assert [(one.server, one.neighbours) for one in endpoints(plan)] == [("a", ("b",)), ("b", ("a", "c"))]
     assert any("nobody lives on c" in text for text in remarks(plan))
     alone = Topology("x", "", (topology.servers[2],), ())
     with pytest.raises(UserError, match="no server can have users"):
-        endpoints(build(alone, GROUND))
+        endpoints(build(alone, FACTS))
 
 
 def test_a_job_comes_back_as_it_was() -> None:

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from lab.errors import MissingError, UserError
 from lab.plan.build import build
 from lab.plan.layout import Layout
-from lab.plan.model import Ground
+from lab.plan.model import RuntimeFacts
 from lab.runtime.containers import container_specs as specs
 from lab.runtime.containers import engine, images, reaper, subnets
 from lab.runtime.containers import image_specs as recipes
@@ -32,7 +32,7 @@ PAIR = Topology(
     (Server("a", "a.test", "prosody", "13.0"), Server("b", "b.test", "ejabberd", "24.12")),
     (Link("a", "b"),),
 )
-GROUND = Ground("containers", "198.18.16.0/20", "/lab")
+FACTS = RuntimeFacts("containers", "198.18.16.0/20", "/lab")
 ROUTES = """Iface Destination Gateway Flags RefCnt Use Metric Mask MTU Window IRTT
 eth0 00000000 0101A8C0 0003 0 0 0 00000000 0 0 0
 tun0 000012C6 00000000 0001 0 0 0 0000FEFF 0 0 0
@@ -120,7 +120,7 @@ def test_hashes_come_from_the_lock_for_all_or_for_none():
 
 
 def test_every_container_is_closed_and_a_server_sees_its_own_folder_only(tmp_path):
-    layout, plan = Layout(tmp_path / "labs" / "x"), build(PAIR, GROUND)
+    layout, plan = Layout(tmp_path / "labs" / "x"), build(PAIR, FACTS)
     made = [specs.server_spec(layout, plan, server, "image") for server in plan.servers]
     made.append(specs.services_spec(layout, plan, "image", tmp_path))
     made.append(specs.agent_spec(layout, ("true",), "image", tmp_path))
@@ -139,7 +139,7 @@ def test_every_container_is_closed_and_a_server_sees_its_own_folder_only(tmp_pat
 
 
 def test_an_agent_in_a_servers_place_has_its_address_and_reads_its_certificates_only(tmp_path):
-    layout, plan = Layout(tmp_path / "labs" / "x"), build(PAIR, GROUND)
+    layout, plan = Layout(tmp_path / "labs" / "x"), build(PAIR, FACTS)
     spec = specs.agent_spec(layout, ("true",), "image", tmp_path, plan.server("b"))
     assert spec.address == plan.server("b").address
     assert spec.name == engine.name(layout, "b")
@@ -159,7 +159,7 @@ def test_a_server_described_without_an_image_cannot_be_a_container():
 
 
 async def test_a_cancelled_call_that_has_begun_is_waited_for_and_one_that_has_not_is_dropped():
-    runs = engine.Engine(workers=1)
+    runs = engine.DockerEngine(workers=1)
     begun, done, never = threading.Event(), threading.Event(), threading.Event()
 
     def slow():
@@ -180,7 +180,7 @@ async def test_a_cancelled_call_that_has_begun_is_waited_for_and_one_that_has_no
 
 
 async def test_after_the_first_error_nothing_more_is_begun():
-    runs, seen = engine.Engine(workers=1), []
+    runs, seen = engine.DockerEngine(workers=1), []
 
     def one(number):
         seen.append(number)
@@ -222,14 +222,14 @@ async def test_an_engine_that_goes_away_is_told_in_one_sentence():
     def call() -> None:
         raise requests.exceptions.ConnectionError("Connection aborted.")
 
-    own = engine.Engine()
+    own = engine.DockerEngine()
     with pytest.raises(MissingError, match=r"does not answer any more \(Connection aborted.\): when it does"):
         await own.call(call)
     own.close()
 
 
 async def test_a_question_does_not_wait_for_what_takes_long() -> None:
-    own, done = engine.Engine(workers=1), threading.Event()
+    own, done = engine.DockerEngine(workers=1), threading.Event()
     starting = asyncio.ensure_future(own.call(done.wait, 10))
     await asyncio.sleep(0)  # it has the only worker
     try:

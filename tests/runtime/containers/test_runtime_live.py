@@ -208,7 +208,7 @@ async def test_an_agent_of_the_users_own_reaches_a_server(pair):
 async def test_two_labs_at_once_and_ending_one_leaves_the_other(pair):
     other = await labs.up(federation("prosody", "ejabberd", name="other", users=1), runtime="containers")
     try:
-        assert other.plan.ground.network != pair.plan.ground.network
+        assert other.plan.facts.network != pair.plan.facts.network
         await other.accounts("s1", ["late"])  # through ejabberd's own interface
     finally:
         await other.down()

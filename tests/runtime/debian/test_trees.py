@@ -89,13 +89,13 @@ def test_too_little_memory_is_said_in_figures(monkeypatch: pytest.MonkeyPatch) -
 
 def test_many_differences_are_cut_short() -> None:
     from lab.plan.build import build
-    from lab.plan.model import Ground
+    from lab.plan.model import RuntimeFacts
     from lab.topology.files import load
 
-    ground = Ground("processes", "127.80.0.0/16", "/x/{server}")
+    facts = RuntimeFacts("processes", "127.80.0.0/16", "/x/{server}")
 
     def differ(a: Topology, b: Topology) -> list[str]:
-        return differences(build(a, ground), build(b, ground))
+        return differences(build(a, facts), build(b, facts))
 
     assert differ(pair(), pair()) == []
     assert differ(pair(), load("ring:20"))[-1].endswith("more differences")

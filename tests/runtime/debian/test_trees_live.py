@@ -38,6 +38,6 @@ async def test_with_an_empty_cache(cache: Path) -> None:
 
 async def test_addresses_are_taken_before_there_is_software(cache: Path) -> None:
     """Both are begun at once; none waits for the other."""
-    claim = await choose("processes").claim(labs.Layout.of(unique("claim")), pair().servers)
-    claim.release()
+    reservation = await choose("processes").reserve(labs.Layout.of(unique("claim")), pair().servers)
+    reservation.release()
     assert list(cache.iterdir()) == []

@@ -10,13 +10,13 @@ import pytest
 from lab.errors import MissingError
 from lab.plan.build import SERVERS, offset
 from lab.plan.layout import S2S_PORT
-from lab.runtime.processes import loopback as claims
-from lab.runtime.processes.loopback import claim_network, is_held
+from lab.runtime.processes import loopback
+from lab.runtime.processes.loopback import is_held, reserve_network
 
 
 def test_two_claims_differ_and_end_with_their_sockets() -> None:
-    first, holder = claim_network()
-    second, other = claim_network()
+    first, holder = reserve_network()
+    second, other = reserve_network()
     assert first != second
     assert is_held(first)
     holder.close()
@@ -25,7 +25,7 @@ def test_two_claims_differ_and_end_with_their_sockets() -> None:
 
 
 def test_a_child_keeps_the_claim_until_it_ends() -> None:
-    network, holder = claim_network()
+    network, holder = reserve_network()
     child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE, pass_fds=[holder.fileno()])
     holder.close()
     assert is_held(network)
@@ -35,29 +35,29 @@ def test_a_child_keeps_the_claim_until_it_ends() -> None:
 
 
 def test_the_descriptor_is_not_inherited_by_accident() -> None:
-    _, holder = claim_network()
+    _, holder = reserve_network()
     with holder:
         assert not os.get_inheritable(holder.fileno())
 
 
 def test_a_network_where_a_stranger_listens_is_passed_over() -> None:
-    free, holder = claim_network(servers=3)
+    free, holder = reserve_network(servers=3)
     holder.close()
     with socket.socket() as stranger:
         stranger.bind((offset(free, SERVERS + 2), S2S_PORT))
         stranger.listen()
-        taken, holder = claim_network(servers=3)
+        taken, holder = reserve_network(servers=3)
         holder.close()
         assert taken != free
-        same, holder = claim_network(servers=2)  # none of its servers would be at that address
+        same, holder = reserve_network(servers=2)  # none of its servers would be at that address
         holder.close()
         assert same == free
 
 
 def test_a_stranger_at_every_address_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(claims, "_NOBODYS", "127.79.0.9")  # a real one would be in the way of every lab here
+    monkeypatch.setattr(loopback, "_NOBODYS", "127.79.0.9")  # a real one would be in the way of every lab here
     with socket.socket() as stranger:
         stranger.bind(("127.79.0.9", S2S_PORT))
         stranger.listen()
         with pytest.raises(MissingError, match=f"port {S2S_PORT} is taken on every address"):
-            claim_network()
+            reserve_network()

@@ -17,8 +17,8 @@ BACKLOG = 256  # connections that may wait until the loop comes round
 FILL_PATIENCE = 1.0  # seconds for a connection to ourselves over loopback or our own address
 
 
-class Ear:
-    """One address and port; `listen`, `close` and `deafen` may follow each other in any order."""
+class Listener:
+    """One address and port; `listen`, `close` and `ignore` may follow each other in any order."""
 
     def __init__(self, address: str, port: int, factory: Callable[[], asyncio.BaseProtocol], purpose: str) -> None:
         self._address, self._port = address, port
@@ -40,7 +40,7 @@ class Ear:
         while self._sockets:
             self._sockets.pop().close()
 
-    def deafen(self) -> None:
+    def ignore(self) -> None:
         """Leave connections unanswered. Raises MissingError if the address or port cannot be had."""
         self.close()
         listener = self._bind()

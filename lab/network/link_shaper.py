@@ -1,9 +1,10 @@
-"""What one direction of a path does to bytes, in time. Pure: it is told the time and says when bytes arrive.
+"""What the conditions of one direction of a path do to bytes. Pure: the caller gives the time, the shaper says when
+bytes arrive.
 
-A wire takes bytes at its rate, one after the other, whoever sends them: all streams that go the same way
-between two servers share it. Each byte then travels for the latency, more or less by the jitter. Order within
-a stream is kept whatever the jitter says, as TCP keeps it: a byte that was fast waits for the slow one before
-it. So with dense traffic the median delay lies above the latency by up to about the jitter.
+A shaper sends bytes at its rate, one after the other: all streams of one direction between two servers share it. Each
+byte then travels for the latency, more or less by the jitter. The order within a stream is kept whatever the jitter
+is, as TCP keeps it: a byte that was fast waits for the slow one before it. So with dense traffic the median delay lies
+above the latency by up to about the jitter.
 """
 
 from __future__ import annotations
@@ -13,14 +14,14 @@ from collections.abc import Iterator
 
 from lab.topology.spec import Conditions
 
-PIECE_TIME = 0.01  # seconds of a limited wire that one piece takes: what flows looks even to a reader
+PIECE_TIME = 0.01  # seconds that sending one piece takes at a limited rate: a reader then sees an even flow
 SMALLEST_PIECE = 256  # bytes
-QUEUE_TIME = 0.5  # seconds of a limited wire that may wait in front of it, before the sender is held back
+QUEUE_TIME = 0.5  # seconds that bytes may wait to be sent at a limited rate, before the sender is paused
 SMALLEST_QUEUE = 16 * 1024  # bytes: a few stanzas always fit
 LARGEST_QUEUE = 4 * 1024 * 1024  # bytes per stream: 25,000 stanzas/s of 300 bytes at half a second of latency
 
 
-class Wire:
+class LinkShaper:
     """One direction between two servers. `conditions` may be changed while bytes flow."""
 
     def __init__(self, conditions: Conditions, seed: str = "") -> None:
@@ -38,7 +39,7 @@ class Wire:
         return min(max(fitting, SMALLEST_QUEUE), LARGEST_QUEUE)
 
     def pieces(self, data: bytes) -> Iterator[bytes | memoryview]:
-        """The bytes as they are put onto the wire one after the other: whole unless the rate is limited."""
+        """The bytes in pieces that are sent one after the other: one piece unless the rate is limited."""
         rate = self.conditions.rate
         size = len(data) if rate is None else max(SMALLEST_PIECE, int(rate * PIECE_TIME))
         if len(data) <= size:
