@@ -15,9 +15,9 @@ import sys
 import time
 
 from lab.clients.remote import Agent
+from lab.declarations.manifest import PORTS
 from lab.lifecycle import up as labs
 from lab.lifecycle.lab import Lab
-from lab.plan.layout import C2S_PORT
 from lab.topology.files import load
 
 LOGINS, ROUNDS = 200, 3
@@ -71,7 +71,7 @@ async def login(agent: Agent, lab: Lab, user: str, resource: str) -> None:
         password=lab.password,
         resource=resource,
         host=server.address,
-        port=C2S_PORT,
+        port=PORTS.client,
         authority=lab.authority,
         encryption="plain",
         trust="blind",

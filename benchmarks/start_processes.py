@@ -23,10 +23,11 @@ from pathlib import Path
 
 from _start import written
 
+from lab.declarations.manifest import PORTS
 from lab.lifecycle import up as labs
 from lab.network.lab_folder import remove, try_lock
 from lab.plan.build import build
-from lab.plan.layout import S2S_PORT, Layout
+from lab.plan.layout import Layout
 from lab.plan.model import Plan
 from lab.runtime import record as state
 from lab.system.processes import SERVER_UID, marked
@@ -142,7 +143,7 @@ def accepts(address: str, deadline: float) -> None:
     """Return once a server accepts connections on its server-to-server port."""
     while True:
         try:
-            socket.create_connection((address, S2S_PORT), 1).close()
+            socket.create_connection((address, PORTS.server), 1).close()
         except OSError:
             if time.monotonic() > deadline:
                 raise

@@ -127,9 +127,8 @@ def _blind(record: Record, server: Server, after: int) -> Iterator[Finding]:
 
 
 def _blind_spots(record: Record, server: Server, after: int) -> Iterator[str]:
-    known = software(server.software)
-    places = tuple(known.places)
-    if not known.instrumented or not places:
+    places = tuple(software(server.software).places)
+    if not server.manifest.instrumented or not places:
         yield f"the lab cannot look into {server.software} servers"
         return
     if server.feed is not Feed.FULL:

@@ -76,9 +76,9 @@ async def _perform(
 def _asked(name: str, topology: Topology, runtime: str, runs: Path) -> Request:
     """The load: along the links where there are any between people. Raises UserError where nobody can live."""
     from lab.cli.loading import Request
-    from lab.topology.software import KNOWN
+    from lab.declarations.manifest import Accounts
 
-    houses = {server.name for server in topology.servers if server.software in KNOWN}
+    houses = {server.name for server in topology.servers if server.manifest.accounts is Accounts.CREATED}
     linked = any({link.a, link.b} <= houses for link in topology.links)
     return Request.of(
         test="neighbours" if linked else "local", topology=name, users=USERS, rate=RATE, length=LENGTH,

@@ -99,15 +99,19 @@ class Request:
 
 def _with(topology: Topology, software: str | None) -> Topology:
     """The topology with that software on every server that the lab has accounts on. Raises UserError."""
-    from lab.topology.software import KNOWN, parse
+    from lab.declarations.manifest import Accounts
+    from lab.declarations.servers import INSTALLED, manifest
+    from lab.topology.software import parse
 
     if software is None:
         return topology
     chosen = parse(software)
-    if chosen.software not in KNOWN:
-        raise UserError(f"--software {software}: a load needs accounts; take one of {', '.join(KNOWN)}")
+    if manifest(chosen.software).accounts is not Accounts.CREATED:
+        raise UserError(f"--software {software}: a load needs accounts; take one of {', '.join(INSTALLED)}")
     servers = (
-        replace(one, software=chosen.software, version=chosen.version) if one.software in KNOWN else one
+        replace(one, software=chosen.software, version=chosen.version)
+        if one.manifest.accounts is Accounts.CREATED
+        else one
         for one in topology.servers
     )
     return replace(topology, servers=tuple(servers))

@@ -45,7 +45,8 @@ async def _show(server: str | None, name: str | None, lines: int, follow: bool) 
 def log_files(root: Path, servers: Sequence[str], only: str | None) -> list[tuple[str, Path]]:
     """Label and path of every log file of a lab, or of one server. Raises UserError for an unknown server."""
     from lab.errors import UserError
-    from lab.plan.layout import LOG, OUTPUT, Layout
+    from lab.plan.layout import Layout
+    from lab.servers.conventions import LOG, OUTPUT
 
     layout = Layout(root)
     places = {each: [layout.server(each) / LOG, layout.server(each) / OUTPUT] for each in servers}

@@ -51,9 +51,9 @@ def _lab_row(lab: Status) -> dict[str, Any]:
 
 def _ours(plan: Plan) -> list[ServerPlan]:
     """Servers that the lab runs: not those of a person or a script."""
-    from lab.topology.software import SPECIAL
+    from lab.declarations.manifest import StartedBy
 
-    return [server for server in plan.servers if server.spec.software not in SPECIAL]
+    return [server for server in plan.servers if server.spec.manifest.started_by is StartedBy.LAB]
 
 
 def server_rows(lab: Status) -> list[dict[str, Any]]:

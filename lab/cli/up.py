@@ -11,7 +11,7 @@ from lab.cli.show import Format, emit, live_progress
 
 if TYPE_CHECKING:
     from lab.lifecycle.lab import Lab
-    from lab.topology.spec import Topology
+    from lab.topology.spec import Server, Topology
 
 
 def up(
@@ -54,8 +54,6 @@ def _start(topology: Topology, name: str | None, runtime: RuntimeChoice, recreat
 
 def addresses(lab: Lab) -> list[dict[str, object]]:
     """A row for each server: where it listens and who may log in."""
-    from lab.plan.layout import C2S_PORT, HTTPS_PORT
-    from lab.topology.software import SPECIAL
 
     return [
         {
@@ -63,12 +61,19 @@ def addresses(lab: Lab) -> list[dict[str, object]]:
             "domain": server.spec.domain,
             "software": f"{server.spec.software}@{server.spec.version}".rstrip("@"),
             "address": server.spec.address or server.address,
-            "client_port": None if server.spec.software in SPECIAL else C2S_PORT,
-            "https_port": None if server.spec.software in SPECIAL else HTTPS_PORT,
+            **_ports(server.spec),
             "users": _people(server.spec.users),
         }
         for server in lab.plan.servers
     ]
+
+
+def _ports(server: Server) -> dict[str, int | None]:
+    """Where users of a server connect, as far as the lab starts it."""
+    from lab.declarations.manifest import StartedBy
+
+    ports = server.manifest.ports if server.manifest.started_by is StartedBy.LAB else None
+    return {"client_port": ports.client if ports else None, "https_port": ports.https if ports else None}
 
 
 def _people(users: int) -> str:
@@ -77,13 +82,14 @@ def _people(users: int) -> str:
 
 def next_steps(lab: Lab) -> str:
     """What to do with a lab that is up."""
+    from lab.declarations.manifest import StartedBy
     from lab.lifecycle.readiness import by_hand
 
     edges = len(lab.plan.topology.links)
     probed = edges - len(lab.unknown)
     lines = [f"{lab.name} is up ({lab.runtime.name}): {probed} of {edges} links have carried a stanza both ways."]
     lines += [f"  nothing of the lab's can probe {a} - {b}" for a, b in lab.unknown]
-    yours = [server for server in lab.plan.servers if server.spec.software == "external"]
+    yours = [server for server in lab.plan.servers if server.spec.manifest.started_by is StartedBy.PERSON]
     lines += [f"  {by_hand(lab.layout, server)}" for server in yours]
     if any(server.spec.users for server in lab.plan.servers):
         lines.append(f"  log in     user1@<domain> at its address; the password is in {lab.layout.secret}")

@@ -17,8 +17,8 @@ from lab.errors import PeerError, TimedOut
 from lab.history.canaries import find_all
 from lab.history.events import CanaryFound, Note, Searched
 from lab.network.feeds import read
-from lab.plan.layout import FEED
 from lab.servers import software
+from lab.servers.conventions import FEED
 from lab.topology.spec import Feed
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ async def collect(federation: Federation, offsets: dict[str, int]) -> None:
 async def _read_feed(federation: Federation, name: str, offset: int) -> None:
     spec = federation.server(name).spec
     path = federation.lab.layout.server(name) / FEED
-    if spec.feed is Feed.OFF or spec.software in ("custom", "external", "scripted"):
+    if spec.feed is Feed.OFF or not spec.manifest.instrumented:
         return
     if not path.exists():
         federation.history.record(_note(federation, f"server {name} has written no feed"))
@@ -76,7 +76,7 @@ def _handled_marker(federation: Federation) -> set[str]:
 
 async def _search(federation: Federation, name: str, controlled: bool) -> None:
     spec = federation.server(name).spec
-    if spec.software in ("external", "scripted", "custom"):
+    if not spec.manifest.instrumented:
         federation.history.record(_note(federation, f"server {name} is not the lab's: its files were not searched"))
         return
     folder = federation.lab.layout.server(name)

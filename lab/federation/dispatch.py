@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from lab.federation.outcomes import Bounce, Delivery
 from lab.history.events import Bounced, Connected, Decrypted, Delivered, Disconnected, NotDecrypted, Note
-from lab.plan.layout import FEED
+from lab.servers.conventions import FEED
 
 if TYPE_CHECKING:
     from lab.federation.network import Federation

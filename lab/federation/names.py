@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from lab.declarations.manifest import Accounts
 from lab.errors import UserError
 from lab.plan.layout import Layout
 from lab.runtime.server_files import server_owner
@@ -48,7 +49,7 @@ def _give(folder: Path) -> None:
 
 
 def _candidates(server: Server, wanted: str | None, known: frozenset[str]) -> Iterator[str]:
-    if server.software == "custom":
+    if server.manifest.accounts is Accounts.LISTED:
         yield from (f"user{number}" for number in range(1, server.users + 1))
         return
     names = (wanted,) if wanted else CAST

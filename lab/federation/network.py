@@ -13,6 +13,7 @@ from itertools import count
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar
 
+from lab.declarations.manifest import Accounts, StartedBy
 from lab.errors import LabError, NotApplicable, PeerError, UserError, describe
 from lab.federation.dispatch import Dispatch
 from lab.federation.messages import Message
@@ -137,7 +138,7 @@ class Federation:
     def peer(self) -> Peer:
         """The first scripted server of the topology, to be entered with `async with`. Raises NotApplicable."""
         for server in self.servers:
-            if server.spec.software == "scripted":
+            if server.spec.manifest.started_by is StartedBy.SCRIPT:
                 return server.peer()
         raise NotApplicable("no server of this topology has `software: scripted`")
 
@@ -145,7 +146,7 @@ class Federation:
 
     async def people(self, *, encryption: str = "plain", trust: str = "blind") -> list[Person]:
         """Somebody new on each server that can have people, online, in the topology's order."""
-        hosts = [server for server in self.servers if server.spec.software not in ("external", "scripted")]
+        hosts = [server for server in self.servers if server.spec.manifest.accounts is not Accounts.NONE]
         return [await server.person(encryption=encryption, trust=trust) for server in hosts]
 
     async def make_person(
@@ -155,7 +156,7 @@ class Federation:
         if devices < 1:
             raise UserError(f"a person needs at least one device, not {devices}")
         user = claim_name(self.lab.layout, server.spec, name, frozenset(one.name for one in self.population))
-        if server.spec.software != "custom":
+        if server.spec.manifest.accounts is Accounts.CREATED:
             await self.lab.accounts(server.name, [user])
         person = Person(self, server, user, encryption, trust)
         for _ in range(devices):

@@ -26,7 +26,6 @@ from lab.federation.people import Person
 from lab.federation.rooms import seconds
 from lab.federation.stanzas import Stanza, bounced, read, saw, sent
 from lab.history.events import Delivered, Event, Note, NotSent
-from lab.plan.layout import S2S_PORT
 from lab.topology.spec import Feed
 
 if TYPE_CHECKING:
@@ -64,7 +63,7 @@ class Peer:
                 "peer_listen",
                 domain=self.domain,
                 host=self.server.address,
-                port=S2S_PORT,
+                port=self.server.spec.manifest.ports.server,
                 certificate=str(certs / f"{self.domain}.crt"),
                 key=str(certs / f"{self.domain}.key"),
                 authority=str(certs / "authority.pem"),

@@ -6,13 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from lab.declarations.manifest import Accounts, StartedBy
 from lab.errors import NotApplicable
 from lab.federation.outcomes import Delivers, Promise, Refuses
 from lab.federation.people import Person
 from lab.federation.rooms import Room
-from lab.plan.layout import C2S_PORT
 from lab.servers import software
-from lab.topology.software import SPECIAL
 
 if TYPE_CHECKING:
     from lab.federation.network import Federation
@@ -29,7 +28,7 @@ class ServerHandle:
         self.name = name
         self.domain = self.spec.domain
         self.address = self._plan.address
-        self.c2s_port = C2S_PORT
+        self.c2s_port = self.spec.manifest.ports.client
 
     @property
     def neighbours(self) -> tuple[ServerHandle, ...]:
@@ -52,7 +51,7 @@ class ServerHandle:
 
         Raises NotApplicable on a server where the lab makes no accounts.
         """
-        if self.spec.software in SPECIAL:
+        if self.spec.manifest.accounts is Accounts.NONE:
             raise NotApplicable(f"the lab makes no accounts on {self.name}, which is {self.spec.software}")
         return await self._federation.make_person(self, name, encryption=encryption, trust=trust, devices=devices)
 
@@ -66,7 +65,7 @@ class ServerHandle:
         """This server, if it is scripted, to be entered with `async with`: it then listens. Raises NotApplicable."""
         from lab.federation.peers import Peer
 
-        if self.spec.software != "scripted":
+        if self.spec.manifest.started_by is not StartedBy.SCRIPT:
             raise NotApplicable(f"{self.name} is {self.spec.software}: give it `software: scripted` to hold it by hand")
         return Peer(self._federation, self)
 

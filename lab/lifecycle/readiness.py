@@ -19,11 +19,13 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from lab.declarations.manifest import StartedBy
 from lab.errors import NotReady
-from lab.plan.layout import LOG, OUTPUT, READY, S2S_PORT, Layout
+from lab.plan.layout import Layout
 from lab.plan.model import Plan, ServerPlan
 from lab.runtime.protocol import Progress, Runtime, ServerState
 from lab.servers import software
+from lab.servers.conventions import LOG, OUTPUT, READY
 
 POLL = 0.03  # seconds between two looks at the files: a stat a server costs 2 microseconds
 WATCH = 0.5  # seconds between two looks at the processes
@@ -122,7 +124,7 @@ async def _look(layout: Layout, plan: Plan, runtime: Runtime, silent: list[_Watc
         why = sorted({_why(states[server.spec.name]) for server in ended if server.spec.name in states})
         raise NotReady(f"{names}: ended before being ready ({'; '.join(why)})", _evidence(layout, ended))
     for one in silent:
-        if not software(one.plan.spec.software).instrumented:
+        if not one.plan.spec.manifest.instrumented:
             one.started = await _accepts(one.plan)
 
 
@@ -132,12 +134,12 @@ def _runs(server: ServerPlan, state: ServerState | None) -> bool:
 
 def _external(server: ServerPlan) -> bool:
     """A person runs it."""
-    return server.spec.software == "external"
+    return server.spec.manifest.started_by is StartedBy.PERSON
 
 
 def _scripted(server: ServerPlan) -> bool:
     """Nothing of it runs until a script wants it."""
-    return server.spec.software == "scripted"
+    return server.spec.manifest.started_by is StartedBy.SCRIPT
 
 
 def _why(state: ServerState) -> str:
@@ -146,7 +148,7 @@ def _why(state: ServerState) -> str:
 
 
 async def _accepts(server: ServerPlan) -> bool:
-    host, port = server.address, S2S_PORT
+    host, port = server.address, server.spec.manifest.ports.server
     if server.spec.address:
         host, _, text = server.spec.address.rpartition(":")
         port = int(text)

@@ -22,8 +22,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lab.errors import PeerError, UserError
-from lab.plan.layout import OUTPUT, Layout
+from lab.plan.layout import Layout
 from lab.plan.model import ServerPlan
+from lab.servers.conventions import OUTPUT
 from lab.system.processes import MARK, SERVER_UID, kill_marked, members
 
 log = logging.getLogger(__name__)

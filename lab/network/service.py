@@ -34,6 +34,7 @@ from pathlib import Path
 import uvloop
 
 from lab import exit_codes
+from lab.declarations.manifest import StartedBy
 from lab.errors import LabError, MissingError, UserError, encode_answer
 from lab.network.children import Children
 from lab.network.control import ControlServer
@@ -90,7 +91,7 @@ class Service:
 
     def _there(self, server: str) -> Callable[[], bool]:
         """Whether a server has its address: on loopback always, in a container of the lab's own from its start on."""
-        elsewhere = self.plan.server(server).spec.software in ("external", "scripted")
+        elsewhere = self.plan.server(server).spec.manifest.started_by is not StartedBy.LAB
         if self.plan.facts.runtime == "processes" or elsewhere:
             return lambda: True
         return (self.layout.started / server).exists

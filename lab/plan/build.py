@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import ipaddress
 
+from lab.declarations.manifest import StartedBy
 from lab.errors import UserError
-from lab.plan.layout import DNS_BASE_PORT, DNS_PORT, RELAY_BASE_PORT, S2S_PORT
+from lab.plan.layout import DNS_BASE_PORT, DNS_PORT, RELAY_BASE_PORT
 from lab.plan.model import CertificateRequest, Plan, RelayPlan, RuntimeFacts, ServerPlan
 from lab.servers import software
 from lab.servers.software import Blueprint
@@ -72,13 +73,11 @@ def _server_problems(topology: Topology, facts: RuntimeFacts) -> list[str]:
     for server in topology.servers:
         where = f"server {server.name}: "
         try:
-            kind = software(server.software)
+            kind = server.manifest
+            kind.version(server.version)
         except UserError as error:
             problems.append(where + str(error))
             continue
-        if server.version not in kind.versions:
-            known = ", ".join(f"{kind.name}@{version}" for version in kind.versions)
-            problems.append(f"{where}{kind.name} {server.version!r} is not known, use one of {known}")
         path = f"{folder(facts, server.name)}/{kind.socket}"
         if kind.socket and len(path.encode()) > LONGEST_SOCKET_PATH:
             problems.append(
@@ -87,7 +86,7 @@ def _server_problems(topology: Topology, facts: RuntimeFacts) -> list[str]:
             )
         if server.tls is Tls.OFF and server.authentication is Authentication.EXTERNAL:
             problems.append(f"{where}with `tls: off` there is no certificate to check: set `authentication: dialback`")
-        if server.software == "external":
+        if server.manifest.started_by is StartedBy.PERSON:
             problems += [where + problem for problem in _address_problems(server, facts)]
     return problems
 
@@ -116,14 +115,14 @@ def _endpoint(server: Server) -> tuple[str, int] | None:
 
 
 def _server_address(facts: RuntimeFacts, index: int, server: Server) -> str:
-    endpoint = _endpoint(server) if server.software == "external" else None
+    endpoint = _endpoint(server) if server.manifest.started_by is StartedBy.PERSON else None
     return endpoint[0] if endpoint else offset(facts.network, SERVERS + index)
 
 
 def s2s_endpoint(server: Server, address: str) -> tuple[str, int]:
     """Where other servers reach it without a relay."""
-    endpoint = _endpoint(server) if server.software == "external" else None
-    return endpoint or (address, S2S_PORT)
+    endpoint = _endpoint(server) if server.manifest.started_by is StartedBy.PERSON else None
+    return endpoint or (address, server.manifest.ports.server)
 
 
 def folder(facts: RuntimeFacts, name: str) -> str:
@@ -133,8 +132,7 @@ def folder(facts: RuntimeFacts, name: str) -> str:
 
 def _server(topology: Topology, facts: RuntimeFacts, index: int, addresses: dict[str, str]) -> ServerPlan:
     server = topology.servers[index]
-    kind = software(server.software)
-    hosts, probes = kind.hosts(server.domain), _probes(topology, server)
+    hosts, probes = server.manifest.hosts(server.domain), _probes(topology, server)
     blueprint = Blueprint(
         spec=server,
         address=addresses[server.name],
@@ -148,7 +146,7 @@ def _server(topology: Topology, facts: RuntimeFacts, index: int, addresses: dict
         outbound=topology.unlinked is Unlinked.NOT_ALLOWED,
         runtime=facts.runtime,
     )
-    rendered = kind.render(blueprint)
+    rendered = software(server.software).render(blueprint)
     return ServerPlan(
         spec=server,
         address=blueprint.address,
@@ -160,7 +158,7 @@ def _server(topology: Topology, facts: RuntimeFacts, index: int, addresses: dict
         environment=rendered.environment,
         dns=blueprint.dns,
         probes=probes,
-        memory=kind.memory,
+        memory=server.manifest.memory,
     )
 
 
@@ -173,7 +171,7 @@ def _dns(facts: RuntimeFacts, index: int) -> tuple[str, int]:
 def _allow(topology: Topology, server: Server) -> tuple[str, ...]:
     """Every host name of every neighbour."""
     neighbours = (topology.server(name) for name in topology.neighbours(server.name))
-    return tuple(host for each in neighbours for host in software(each.software).hosts(each.domain))
+    return tuple(host for each in neighbours for host in each.manifest.hosts(each.domain))
 
 
 def _probes(topology: Topology, server: Server) -> tuple[str, ...]:
@@ -182,13 +180,14 @@ def _probes(topology: Topology, server: Server) -> tuple[str, ...]:
     Servers are started in that order: the later one asks, because a neighbour that does not listen yet costs both a
     stream. Never a scripted one: nobody listens there until a script does.
     """
-    if not software(server.software).instrumented:
+    if not server.manifest.instrumented:
         return ()
     order = {each.name: i for i, each in enumerate(topology.servers)}
 
     def mine(other: str) -> bool:
-        kind = topology.server(other).software
-        return kind != "scripted" and (not software(kind).instrumented or order[other] < order[server.name])
+        kind = topology.server(other).manifest
+        later = not kind.instrumented or order[other] < order[server.name]
+        return later and kind.started_by is not StartedBy.SCRIPT
 
     return tuple(filter(mine, topology.neighbours(server.name)))
 

@@ -21,14 +21,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lab.errors import UserError
-from lab.servers.conventions import C2S_PORT as C2S_PORT
-from lab.servers.conventions import C2S_TLS_PORT as C2S_TLS_PORT
-from lab.servers.conventions import FEED as FEED
-from lab.servers.conventions import HTTPS_PORT as HTTPS_PORT
-from lab.servers.conventions import LOG as LOG
-from lab.servers.conventions import OUTPUT as OUTPUT
-from lab.servers.conventions import READY as READY
-from lab.servers.conventions import S2S_PORT as S2S_PORT
 
 # Ports on the address of the lab's services.
 DNS_PORT = 53  # containers: one port, the view is chosen by the asker's address

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from lab.plan.build import s2s_endpoint
-from lab.plan.layout import C2S_PORT, REFUSED_PORT, UNREACHABLE_PORT
+from lab.plan.layout import REFUSED_PORT, UNREACHABLE_PORT
 from lab.plan.model import Plan, ServerPlan
 from lab.topology.spec import Unlinked
 
@@ -96,7 +96,7 @@ class Zones:
 
     def _client_records(self, asker: str, owner: ServerPlan) -> Record | None:
         if owner.address and not (asker and self._hidden(asker, owner)):
-            return _srv(owner.address, C2S_PORT)
+            return _srv(owner.address, owner.spec.manifest.ports.client)
         return None
 
     def _server_records(self, asker: str, owner: ServerPlan) -> Record | None:

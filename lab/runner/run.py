@@ -29,13 +29,13 @@ from lab.history.events import Expectation, RunEnded, RunStarted
 from lab.history.recorder import Recorder
 from lab.lifecycle.lab import Lab
 from lab.plan import files
-from lab.plan.layout import LOG, OUTPUT
 from lab.plan.model import Plan
 from lab.runner import folders
 from lab.runner.context import Run, active
 from lab.runner.expectations import ExpectationFailed
 from lab.runner.judgement import judge_folder
 from lab.runner.scenarios import ScenarioInfo
+from lab.servers.conventions import LOG, OUTPUT
 
 # A story is over in seconds; past this one hangs, and its history so far tells more than waiting on.
 SCENARIO_DEADLINE = 600.0

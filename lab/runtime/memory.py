@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from lab.declarations.servers import INSTALLED, MANIFESTS
 from lab.errors import MissingError
-from lab.servers import software
 from lab.topology.spec import Topology
 
 #: Kept free beside the servers: the service, agents and what else runs.
@@ -22,7 +22,7 @@ def available() -> int:
 
 def needed(topology: Topology) -> int:
     """Bytes that the servers of a topology need, idle."""
-    return sum(software(server.software).memory for server in topology.servers)
+    return sum(server.manifest.memory for server in topology.servers)
 
 
 def check_memory(topology: Topology, freed: int = 0) -> None:
@@ -31,8 +31,21 @@ def check_memory(topology: Topology, freed: int = 0) -> None:
     if want > have:
         raise MissingError(
             f"{topology.name}: its {len(topology.servers)} servers need about {want // _MEBIBYTE} MB of memory, and "
-            f"{have // _MEBIBYTE} MB are available. Take fewer servers, or prosody instead of ejabberd."
+            f"{have // _MEBIBYTE} MB are available. Take fewer servers{_lighter(topology)}."
         )
+
+
+def needs_each() -> str:
+    """What one server of each installed software needs, the least first: "24 MB (prosody), 120 MB (ejabberd)"."""
+    by_need = sorted((MANIFESTS[name] for name in INSTALLED), key=lambda manifest: manifest.memory)
+    return ", ".join(f"{manifest.memory // _MEBIBYTE} MB ({manifest.name})" for manifest in by_need)
+
+
+def _lighter(topology: Topology) -> str:
+    """Which software would need less, where there is one."""
+    least = min((MANIFESTS[name] for name in INSTALLED), key=lambda manifest: manifest.memory)
+    heavy = {one.software for one in topology.servers if one.manifest.installed and one.manifest.memory > least.memory}
+    return f", or {least.name} instead of {' and '.join(sorted(heavy))}" if heavy else ""
 
 
 def _group_left() -> list[int]:

@@ -1,12 +1,9 @@
-"""What several kinds of server software share: names below a domain, hints in logs, writing accounts."""
+"""What several kinds of server software share: how they are started, and what their logs show."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-
-#: Host names that a server may answer for beside its domain, where the lab cannot know which.
-USUAL_SUBDOMAINS = ("conference", "upload", "pubsub")
 
 #: Runs what follows it so that all files it makes are its owner's alone. Servers do not see to that themselves:
 #: Prosody 13.0 in the foreground ignores its `umask`, ejabberd has no such option.
@@ -22,11 +19,6 @@ _HINTS = (
     (r"permission denied|eacces", "it may not read or write one of its files, or not use a port below 1024"),
     (r"error while loading shared libraries|no such file.*ld-linux", "its unpacked packages are incomplete"),
 )
-
-
-def with_subdomains(domain: str, *names: str) -> tuple[str, ...]:
-    """The domain, then each name below it."""
-    return (domain, *(f"{name}.{domain}" for name in names))
 
 
 def hint(log: Sequence[str], special: Sequence[tuple[str, str]] = ()) -> str | None:

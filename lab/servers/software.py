@@ -6,10 +6,11 @@ server is data: an `Operation` that either runtime can carry out.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
 
+from lab.servers.common import hint
 from lab.topology.spec import Server, Unlinked
 
 
@@ -27,7 +28,7 @@ class Blueprint:
     """All that a rendering may depend on. Paths are as the server itself sees them."""
 
     spec: Server
-    address: str  # the server's own IP address: 5222, 5269, 5281 are its ports there
+    address: str  # the server's own IP address; its ports there are in the manifest
     folder: str  # its own folder; certificates are certs/<domain>.crt and .key, certs/authority.pem
     prefix: str  # root of the unpacked packages, "" where they are installed
     modules: str  # folder with the lab's own server modules (files of lab/servers/<software>/modules)
@@ -86,70 +87,74 @@ class Refusal:
     within: float  # seconds
 
 
-class Software(Protocol):
-    """One kind of server. Each lies in a folder of its own and is registered by name in lab/servers."""
+@dataclass(frozen=True)
+class UnpackedTree:
+    """Where unpacked packages lie, for programs that are started in them. Absolute paths."""
 
-    name: str
-    versions: tuple[str, ...]  # the first is the default
-    memory: int  # bytes that one idle server needs, roughly
-    instrumented: bool  # whether it carries the lab's modules: feed, probe, policy
-    socket: str  # name of its administration socket in its folder, "" if it has none
+    prefix: str  # its root
+    libraries: str  # folder of its shared libraries
+    loader: str  # its dynamic loader
+    tools: str  # folder of administration commands, first in PATH of `xmpplab exec`
 
-    def suite(self, version: str) -> str:
-        """The Debian release that carries this version: "trixie"."""
-        ...
 
-    def packages(self, version: str) -> tuple[str, ...]:
-        """Debian packages to install or unpack."""
-        ...
+class Software(ABC):
+    """One kind of server: lab/servers/<name>/ has a value SOFTWARE of such a class.
 
-    def hosts(self, domain: str) -> tuple[str, ...]:
-        """Every host name the server answers for, its domain first, then rooms, upload, pubsub."""
-        ...
+    What is known of it without any of this is declared in lab/declarations/servers/<name>.py.
+    """
 
+    name: str  # as in its manifest
+
+    @abstractmethod
     def render(self, blueprint: Blueprint) -> Rendered:
         """Configuration files, command and environment."""
-        ...
+
+    @abstractmethod
+    def accounts(self, domain: str, users: Sequence[str], keys: ScramKeys) -> tuple[Operation, ...]:
+        """Operations that make accounts on a running server, in bulk."""
+
+    @abstractmethod
+    def initial_accounts(self, domain: str, users: Sequence[str], keys: ScramKeys) -> tuple[File, ...]:
+        """Files that give a server these accounts when written before its first start."""
+
+    @abstractmethod
+    def refusal(self, version: str, kind: Unlinked) -> Refusal:
+        """What a sender here gets when the receiver has no link, by the kind of the topology's promise."""
+
+    @property
+    @abstractmethod
+    def places(self) -> dict[str, tuple[str, ...]]:
+        """Globs in the server's folder by place: "feed", "log", "store", "archive"."""
 
     def build(self, prefix: str, libraries: str, source: str, target: str) -> tuple[str, ...] | None:
         """Command that compiles the lab's modules from folder `source` into folder `target`; None: used as they are.
 
         `prefix` and `libraries` as in `Blueprint`. Where something is compiled, `Blueprint.modules` is `target`.
         """
-        ...
+        return None
 
-    def accounts(self, domain: str, users: Sequence[str], keys: ScramKeys) -> tuple[Operation, ...]:
-        """Operations that make accounts on a running server, in bulk."""
-        ...
+    def tools(self, tree: UnpackedTree) -> tuple[File, ...]:
+        """Administration commands that need more than the tree's loader: files for the tree's folder of tools.
 
-    def initial_accounts(self, domain: str, users: Sequence[str], keys: ScramKeys) -> tuple[File, ...]:
-        """Files that give a server these accounts when written before its first start."""
-        ...
+        Programs that need the loader only are in the manifest.
+        """
+        return ()
 
     def rosters(self, domain: str, rosters: Mapping[str, Sequence[str]]) -> tuple[Operation, ...]:
         """Operations that give people who are not online these rosters, whole: addresses of contacts by user name.
 
         Each is subscribed both ways (RFC 6121 section 3); the contact's own roster must say so, too.
         """
-        ...
+        return ()
 
     def forget(self, users: Sequence[str]) -> tuple[Operation, ...]:
         """Operations that empty these people's archives, where a message costs the more the more there are in one."""
-        ...
+        return ()
 
     def flush(self) -> tuple[Operation, ...]:
-        """Operations after which the server's files hold all that it has been given to keep."""
-        ...
-
-    def refusal(self, version: str, kind: Unlinked) -> Refusal:
-        """What a sender here gets when the receiver has no link, by the kind of the topology's promise."""
-        ...
+        """Operations after which the server's files hold all that it has been given to store."""
+        return ()
 
     def startup_hint(self, log: Sequence[str]) -> str | None:
         """The likely cause in plain words if these last log lines show why it does not start, else None."""
-        ...
-
-    @property
-    def places(self) -> dict[str, tuple[str, ...]]:
-        """Globs in the server's folder by place: "feed", "log", "store", "archive"."""
-        ...
+        return hint(log)

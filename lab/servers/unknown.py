@@ -5,10 +5,7 @@ None of the lab's modules is in it, so that its feed, its probes and its policy 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-
-from lab.servers.common import USUAL_SUBDOMAINS, with_subdomains
-from lab.servers.software import Operation, Refusal
+from lab.servers.software import Refusal, Software
 from lab.topology.spec import Unlinked
 
 #: What a sender may get on a server that nobody measured: any error that says "not reached", within the longest
@@ -22,40 +19,8 @@ UNKNOWN_REFUSAL = Refusal(
 )  # fmt: skip
 
 
-class UnknownSoftware:
+class UnknownSoftware(Software):
     """The part of `Software` that is alike for all of them."""
-
-    versions: tuple[str, ...] = ("",)
-    instrumented = False
-    socket = ""
-
-    def suite(self, version: str) -> str:
-        """No release: nothing is installed."""
-        return ""
-
-    def packages(self, version: str) -> tuple[str, ...]:
-        """No packages."""
-        return ()
-
-    def hosts(self, domain: str) -> tuple[str, ...]:
-        """The domain and the usual names below it."""
-        return with_subdomains(domain, *USUAL_SUBDOMAINS)
-
-    def build(self, prefix: str, libraries: str, source: str, target: str) -> tuple[str, ...] | None:
-        """No modules."""
-        return None
-
-    def rosters(self, domain: str, rosters: Mapping[str, Sequence[str]]) -> tuple[Operation, ...]:
-        """Nothing is known of how it keeps things."""
-        return ()
-
-    def forget(self, users: Sequence[str]) -> tuple[Operation, ...]:
-        """Nothing is known of how it keeps things."""
-        return ()
-
-    def flush(self) -> tuple[Operation, ...]:
-        """Nothing is known of how it keeps things."""
-        return ()
 
     def refusal(self, version: str, kind: Unlinked) -> Refusal:
         """Any error will do."""

@@ -30,13 +30,13 @@ from testcontainers.core.container import DockerContainer
 
 from lab.errors import NotReady
 from lab.network.authority import CERTIFICATE, Authority
-from lab.plan.layout import C2S_PORT, HTTPS_PORT, OUTPUT, READY, S2S_PORT
 from lab.plan.model import CertificateRequest
 from lab.runtime import server_files as folders
 from lab.runtime.containers import Containers, engine
 from lab.runtime.containers.container_specs import TO_FILE
 from lab.runtime.containers.prepare import image_of
 from lab.servers import software
+from lab.servers.conventions import OUTPUT, READY
 from lab.servers.software import Blueprint
 from lab.topology.spec import Server
 
@@ -71,7 +71,7 @@ class ServerContainer(DockerContainer):
     @property
     def port(self) -> int:
         """The port for clients (STARTTLS)."""
-        return int(self.get_docker_client().port(self.get_container_id(), C2S_PORT))
+        return int(self.get_docker_client().port(self.get_container_id(), self._spec.manifest.ports.client))
 
     @property
     def authority(self) -> Path:
@@ -119,7 +119,7 @@ class ServerContainer(DockerContainer):
         keys = folders.scram_keys(self.password, secrets.token_bytes(16))
         folders.write_files(folder, rendered.files)
         folders.write_files(folder, kind.initial_accounts(self.domain, self.users, keys))
-        names = kind.hosts(self.domain)
+        names = self._spec.manifest.hosts(self.domain)
         Authority.create(root / "authority").issue(
             CertificateRequest(self.domain, names, self._spec.certificate), folder
         )
@@ -133,7 +133,8 @@ class ServerContainer(DockerContainer):
         self.with_volume_mapping(folder, "/lab", "rw")
         self.with_tmpfs_mount("/tmp", "size=64m")  # noqa: S108 - inside the container
         published: dict[str, Any] = self.ports  # testcontainers knows no address, the SDK below it does
-        for port in (C2S_PORT, S2S_PORT, HTTPS_PORT):
+        own = self._spec.manifest.ports
+        for port in (own.client, own.server, own.https):
             published[f"{port}/tcp"] = ("127.0.0.1",)
         self.with_kwargs(
             user=engine.user(),

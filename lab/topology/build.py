@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from itertools import cycle
 
+from lab.declarations.manifest import Accounts
+from lab.declarations.servers import manifest
 from lab.topology import software, spec
 from lab.topology.model import MAX_LINKS, Conditions, Defaults, LinkSettings, ServerSettings, TopologyFile
 from lab.topology.shape import Misfit
@@ -13,7 +15,7 @@ from lab.topology.shape import Misfit
 UNLIMITED = -1  # how the model tells "unlimited" (which overrides a default) from "not given"
 
 
-CUSTOM_USERS = 8  # enough for the people of a story
+LISTED_USERS = 8  # enough for the people of a story
 
 
 def build(file: TopologyFile, name: str, customs: Mapping[str, spec.Custom]) -> spec.Topology:
@@ -22,7 +24,7 @@ def build(file: TopologyFile, name: str, customs: Mapping[str, spec.Custom]) -> 
     Raises Misfit if its shape cannot be drawn with the given parameters.
     """
     settings, links = _parts(file)
-    dealt = cycle(file.defaults.software or (software.parse(software.DEFAULT),))
+    dealt = cycle(file.defaults.software or (software.DEFAULT,))
     servers = []
     for server, own in settings.items():
         choice = own.software or next(dealt)
@@ -57,14 +59,15 @@ def _server(
     # EXTERNAL is the certificate shown in TLS: without TLS only dialback is left.
     usual = spec.Authentication.DIALBACK if tls is spec.Tls.OFF else spec.Authentication.EXTERNAL
     given = own.users if own.users is not None else defaults.users
-    # The lab makes further accounts as people need them, but not on a server it knows nothing of.
-    usual_users = CUSTOM_USERS if choice.software == software.CUSTOM else 0
+    # The lab creates further accounts as people need them, but not where a server reads a list of them.
+    accounts = manifest(choice.software).accounts
+    usual_users = LISTED_USERS if accounts is Accounts.LISTED else 0
     return spec.Server(
         name=name,
         domain=own.domain or f"{name}.test",
         software=choice.software,
         version=choice.version,
-        users=0 if choice.software in software.SPECIAL else given if given is not None else usual_users,
+        users=0 if accounts is Accounts.NONE else given if given is not None else usual_users,
         tls=tls,
         authentication=own.authentication or defaults.authentication or usual,
         certificate=own.certificate or defaults.certificate or spec.Certificate.VALID,

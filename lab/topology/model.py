@@ -113,9 +113,9 @@ def _text_schema(pattern: str, *examples: str, **more: Any) -> WithJsonSchema:
     return WithJsonSchema({"type": "string", "pattern": pattern, "examples": list(examples), **more})
 
 
-_KNOWN = [*software.KNOWN, *(f"{name}@{v}" for name, vs in software.KNOWN.items() for v in vs), *software.SPECIAL]
-_ONE_SOFTWARE = {"anyOf": [{"enum": _KNOWN}, {"type": "string", "pattern": r"(/|\.ya?ml$)"}]}
+_ONE_SOFTWARE = {"anyOf": [{"enum": software.spellings()}, {"type": "string", "pattern": r"(/|\.ya?ml$)"}]}
 _DURATION = {"anyOf": [{"type": "string", "pattern": units.DURATION_PATTERN}, {"const": 0}], "examples": ["40ms"]}
+_SOFTWARE = Field(description=software.explanation())
 
 Name = Annotated[str, AfterValidator(_label), _text_schema(LABEL_PATTERN, "island")]
 Domain = Annotated[str, AfterValidator(_domain), _text_schema(DOMAIN_PATTERN, "island.test")]
@@ -174,9 +174,7 @@ class Conditions(Strict):
 class ServerSettings(Settings):
     """One server."""
 
-    software: Software | None = None
-    """prosody, ejabberd, with a version as in prosody@13.0; a file such as ./mine.yaml; external; scripted (default
-    prosody)."""
+    software: Annotated[Software | None, _SOFTWARE] = None
     domain: Domain | None = None
     """The part behind the @ of its users' addresses (default <name>.test)."""
     address: Address | None = None

@@ -7,6 +7,8 @@ too broken to be understood here has a problem of its own already.
 from __future__ import annotations
 
 from lab.declarations import units
+from lab.declarations.manifest import Accounts, StartedBy
+from lab.declarations.servers import MANIFESTS
 from lab.errors import UserError
 from lab.topology.document import Document
 from lab.topology.words import suggestion
@@ -98,18 +100,24 @@ def _server(document: Document, path: tuple[str, ...], settings: Data, defaults:
         message = f"authentication by certificate ({authentication}) needs TLS: use `authentication: dialback`"
         document.add((*path, given), f"{message}, or another `tls`")
     software, address = settings.get("software"), settings.get("address")
-    if software == "external" and path != ("defaults",) and address is None:
-        document.add((*path, "software"), "an external server needs its `address`: add `address: 127.0.0.1:5269`")
-    if address is not None and software != "external" and path != ("defaults",):
+    manifest = MANIFESTS.get(software) if isinstance(software, str) else None
+    addressed = manifest is not None and manifest.started_by is StartedBy.PERSON
+    if addressed and path != ("defaults",) and address is None:
+        document.add((*path, "software"), f"an {software} server needs its `address`: add `address: 127.0.0.1:5269`")
+    if address is not None and not addressed and path != ("defaults",):
         document.add(
             (*path, "address"),
-            "only a server with `software: external` has an address: the lab gives the others theirs",
+            f"only a server with {_addressed()} has an address: the lab gives the others theirs",
             key=True,
         )
-    if software in ("external", "scripted") and settings.get("users"):
+    if manifest is not None and manifest.accounts is Accounts.NONE and settings.get("users"):
         document.add(
             (*path, "users"), f"the lab makes no accounts on a server that is {software}: remove `users`", key=True
         )
+
+
+def _addressed() -> str:
+    return " or ".join(f"`software: {name}`" for name, one in MANIFESTS.items() if one.started_by is StartedBy.PERSON)
 
 
 def _direct(document: Document) -> None:

@@ -1,29 +1,21 @@
 """What can stand behind `software:` in a topology: `prosody`, `prosody@13.0`, `./mine.yaml`, `external`, `scripted`.
 
-The topology is above the server softwares in the import order, so what they are called and which versions they have
-stands here once more; a test of the registry in lab/servers holds both tables equal.
+Which software there is, and in which versions, is read from the manifests in lab/declarations/servers.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+from lab.declarations.manifest import ServerManifest
+from lab.declarations.servers import INSTALLED, MANIFESTS
 from lab.errors import UserError
 from lab.topology.words import choices, suggestion
-
-# Versions per software the lab can start by itself; the first is the default.
-KNOWN: dict[str, tuple[str, ...]] = {"prosody": ("13.0",), "ejabberd": ("24.12",)}
-
-DEFAULT = "prosody"
-EXTERNAL = "external"  # a server that the person runs, given by its address
-SCRIPTED = "scripted"  # a raw server-to-server peer in Python
-CUSTOM = "custom"  # described by a file of the person
-SPECIAL = (EXTERNAL, SCRIPTED)
 
 
 @dataclass(frozen=True)
 class Choice:
-    """A parsed `software:`; `file` is the path of a description for "custom", else None."""
+    """A parsed `software:`; `file` is the path of a description for software of the user's own, else None."""
 
     software: str
     version: str = ""
@@ -33,31 +25,61 @@ class Choice:
         return self.file or (f"{self.software}@{self.version}" if self.version else self.software)
 
 
+#: The software that files describe.
+_DESCRIBED = next(name for name, manifest in MANIFESTS.items() if manifest.described)
+
+#: Names without a version: servers that somebody else starts.
+_UNVERSIONED = tuple(name for name, one in MANIFESTS.items() if not one.installed and not one.described)
+
+DEFAULT = Choice(INSTALLED[0], MANIFESTS[INSTALLED[0]].default_version)
+
+
+def spellings() -> list[str]:
+    """Every text that names a software, but for paths of files."""
+    return [*INSTALLED, *_with_versions(), *_UNVERSIONED]
+
+
+def explanation() -> str:
+    """What may stand behind `software:`, in a sentence for editors."""
+    known = "; ".join(
+        [f"{', '.join(INSTALLED)}, with a version as in {DEFAULT}", "a file such as ./mine.yaml", *_UNVERSIONED]
+    )
+    return f"{known} (default {DEFAULT.software})."
+
+
 def parse(text: object) -> Choice:
     """Read one `software:` value. Raises UserError that names what is known."""
     if not isinstance(text, str):
         raise UserError(f"must be text such as prosody or prosody@13.0, not {text!r}")
     if "/" in text or text.endswith((".yaml", ".yml")):
-        return Choice(CUSTOM, file=text)
+        return Choice(_DESCRIBED, file=text)
     name, at, version = text.partition("@")
-    if name in SPECIAL:
+    if name in _UNVERSIONED:
         if at:
             raise UserError(f"'{name}' has no versions: write {name}")
         return Choice(name)
-    if name not in KNOWN:
+    if name not in INSTALLED:
         raise UserError(_unknown(name))
+    manifest = MANIFESTS[name]
     if not at:
-        return Choice(name, KNOWN[name][0])
-    if version not in KNOWN[name]:
-        raise UserError(f"no version '{version}' of {name}{suggestion(version, KNOWN[name])}")
+        return Choice(name, manifest.default_version)
+    if version not in _numbers(manifest):
+        raise UserError(f"no version '{version}' of {name}{suggestion(version, _numbers(manifest))}")
     return Choice(name, version)
+
+
+def _numbers(manifest: ServerManifest) -> list[str]:
+    return [version.number for version in manifest.versions]
+
+
+def _with_versions() -> list[str]:
+    return [f"{name}@{number}" for name in INSTALLED for number in _numbers(MANIFESTS[name])]
 
 
 def _unknown(name: str) -> str:
     if "+" in name:
         return f"'{name}' is several: one server has one software (`defaults` may name several, dealt in turn)"
-    near = suggestion(name, [*KNOWN, *SPECIAL], otherwise="")
-    known = choices([f"{software}@{version}" for software, versions in KNOWN.items() for version in versions])
-    if near:
+    if near := suggestion(name, [*INSTALLED, *_UNVERSIONED], otherwise=""):
         return f"unknown software '{name}'{near}"
-    return f"unknown software '{name}': known are {known}, {', '.join(SPECIAL)}, or the path of a file of yours"
+    known = choices(_with_versions())
+    return f"unknown software '{name}': known are {known}, {', '.join(_UNVERSIONED)}, or the path of a file of yours"

@@ -9,6 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from lab.declarations.manifest import ServerManifest
+from lab.declarations.servers import manifest
+
 
 class Unlinked(StrEnum):
     """What happens between two servers without a link."""
@@ -89,7 +92,7 @@ class Server:
 
     name: str
     domain: str
-    software: str  # "prosody", "ejabberd", "custom", "external", "scripted"
+    software: str  # the name of a manifest: "prosody", "custom"
     version: str  # "13.0"; "" where it has no meaning
     users: int = 0  # accounts made before it is ready: user1 .. userN
     tls: Tls = Tls.REQUIRED
@@ -97,7 +100,12 @@ class Server:
     certificate: Certificate = Certificate.VALID
     feed: Feed = Feed.FULL
     custom: Custom | None = None
-    address: str | None = None  # software "external" only: "host:port" of its server-to-server port
+    address: str | None = None  # of a server that a person starts: "host:port" of its server-to-server port
+
+    @property
+    def manifest(self) -> ServerManifest:
+        """What is declared of its software. Raises UserError if there is no such software."""
+        return manifest(self.software)
 
 
 @dataclass(frozen=True)

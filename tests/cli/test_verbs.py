@@ -214,7 +214,8 @@ def test_lists_carry_a_sentence_each(verb: str, capsys: pytest.CaptureFixture[st
 def test_logs_of_a_lab(tmp_path: Path) -> None:
     from lab.cli.logs import last_lines, log_files
     from lab.errors import UserError
-    from lab.plan.layout import LOG, Layout
+    from lab.plan.layout import Layout
+    from lab.servers.conventions import LOG
 
     file = Layout(tmp_path).server("a") / LOG
     file.parent.mkdir(parents=True)

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest_asyncio
 
+from lab.declarations.manifest import PORTS
 from lab.lifecycle.up import Lab, up
-from lab.plan.layout import C2S_PORT
 from lab.topology.files import load
 
 TOPOLOGY = """
@@ -46,7 +46,7 @@ class Ground:
         """The fields of `connect` that say where and as whom."""
         domain = jid.partition("@")[2]
         server = next(server for server in self.lab.plan.servers if server.spec.domain == domain)
-        return {"jid": jid, "password": self.lab.password, "host": server.address, "port": C2S_PORT,
+        return {"jid": jid, "password": self.lab.password, "host": server.address, "port": PORTS.client,
                 "authority": self.lab.authority}  # fmt: skip
 
 

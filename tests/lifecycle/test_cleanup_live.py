@@ -15,8 +15,9 @@ import pytest
 
 from lab.lifecycle import up as labs
 from lab.lifecycle.cleanup import sweep
-from lab.plan.layout import READY, Layout
+from lab.plan.layout import Layout
 from lab.runtime.processes.loopback import slots
+from lab.servers.conventions import READY
 from lab.system.processes import MARK, service_alive
 from tests.runtime.helpers import is_freed, left_of, pair, text_of, unique, until
 

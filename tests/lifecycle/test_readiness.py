@@ -10,10 +10,11 @@ import pytest
 from lab.errors import NotReady
 from lab.lifecycle.readiness import unknown_edges, wait_ready
 from lab.plan.build import build
-from lab.plan.layout import LOG, READY, Layout
+from lab.plan.layout import Layout
 from lab.plan.model import Plan, RuntimeFacts
 from lab.runtime.processes.runtime import Processes
 from lab.runtime.protocol import ServerState
+from lab.servers.conventions import LOG, READY
 from tests.runtime.helpers import pair
 
 

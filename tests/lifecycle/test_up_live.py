@@ -14,7 +14,7 @@ import pytest
 from lab.errors import NotReady, PeerError, UserError
 from lab.lifecycle import up as labs
 from lab.plan import build as planning
-from lab.plan.layout import FEED
+from lab.servers.conventions import FEED
 from lab.servers.software import File, WriteFiles
 from lab.topology.spec import Link, Server, Topology
 from tests.runtime.helpers import is_freed, left_of, pair, unique

@@ -20,8 +20,9 @@ from typing import Any
 
 import uvloop
 
+from lab.declarations.manifest import PORTS
 from lab.plan.files import dump
-from lab.plan.layout import DNS_BASE_PORT, RELAY_BASE_PORT, S2S_PORT, Layout
+from lab.plan.layout import DNS_BASE_PORT, RELAY_BASE_PORT, Layout
 from lab.plan.model import CertificateRequest, Plan, RelayPlan, RuntimeFacts, ServerPlan
 from lab.system.processes import MARK
 from lab.topology.spec import Certificate, Conditions, Link, Server, Topology, Unlinked
@@ -89,7 +90,7 @@ def plan(
             for index, spec in enumerate(specs)
         ),
         relays=tuple(
-            RelayPlan(source, target, RELAY_BASE_PORT + k, (addresses[target], S2S_PORT), there)
+            RelayPlan(source, target, RELAY_BASE_PORT + k, (addresses[target], PORTS.server), there)
             for k, (source, target) in enumerate(directions)
         ),
     )  # fmt: skip

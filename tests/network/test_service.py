@@ -22,7 +22,8 @@ import pytest
 from lab.errors import MissingError, PeerError, UserError
 from lab.network.control import Control
 from lab.network.operations import Operations
-from lab.plan.layout import OUTPUT, REFUSED_PORT, UNREACHABLE_PORT, Layout
+from lab.plan.layout import REFUSED_PORT, UNREACHABLE_PORT, Layout
+from lab.servers.conventions import OUTPUT
 from lab.system.processes import MARK, SERVER_UID, check_limits, identity, members, service_alive
 from lab.topology.spec import Conditions, Unlinked
 from tests.network import labs

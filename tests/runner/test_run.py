@@ -16,11 +16,12 @@ from lab.errors import NotApplicable, PeerError, TimedOut, UserError
 from lab.history.events import Delivered, RouteSettled, RunEnded, RunStarted, Sent
 from lab.history.reader import read
 from lab.plan import files
-from lab.plan.layout import OUTPUT, Layout
+from lab.plan.layout import Layout
 from lab.report.folder import write_report
 from lab.runner import expect, folders, scenario, step
 from lab.runner.run import run_scenario
 from lab.runner.scenarios import info_of
+from lab.servers.conventions import OUTPUT
 from tests.checks.stories import plan
 
 ALICE, BOB = "alice@island.test/phone", "bob@home.test/phone"

@@ -25,11 +25,12 @@ import dns.rdataclass
 import dns.rdatatype
 import dns.rrset
 
+from lab.declarations.manifest import PORTS
 from lab.network.authority import Authority
-from lab.plan.layout import C2S_PORT, FEED, LOG, OUTPUT, READY
 from lab.plan.model import Plan, RuntimeFacts
 from lab.plan.zones import TTL, Zones
 from lab.servers import software
+from lab.servers.conventions import FEED, LOG, OUTPUT, READY
 from lab.servers.software import HttpCall, ScramKeys, WriteFiles
 
 NOBODY = 61747
@@ -232,7 +233,7 @@ class Client:
         self.online.set_result(None)
 
     async def __aenter__(self) -> Client:
-        self.xmpp.connect(self.address, C2S_PORT)
+        self.xmpp.connect(self.address, PORTS.client)
         await asyncio.wait_for(self.online, 10)
         return self
 

@@ -10,9 +10,9 @@ import pytest
 import pytest_asyncio
 
 from lab.plan.build import build
-from lab.plan.layout import FEED, READY
 from lab.plan.zones import Zones
 from lab.servers import software
+from lab.servers.conventions import FEED, READY
 from lab.topology.spec import Authentication, Certificate, Link, Server, Tls, Topology, Unlinked
 from tests.servers.harness import Client, ground, running
 
@@ -64,7 +64,7 @@ def test_a_probe_is_seen_in_both_feeds(lab):
 
 def test_what_a_server_writes_is_its_owners_alone(lab):
     for name in "abcd":
-        socket = software(lab.plan.server(name).spec.software).socket
+        socket = lab.plan.server(name).spec.manifest.socket
         own = [path for path in lab.path(name).glob("data/*") if path.is_file()]
         for path in (lab.path(name, FEED), lab.path(name, READY), lab.path(name, socket), *own):
             assert path.stat().st_mode & 0o077 == 0, path

@@ -6,27 +6,26 @@ from pathlib import Path
 
 import pytest
 
+from lab.declarations.servers import MANIFESTS
 from lab.errors import UserError
-from lab.servers import names, software
+from lab.servers import software
 from lab.servers.prosody.accounts import store_name
 from lab.servers.software import Blueprint, HttpCall, ScramKeys, WriteFiles
-from lab.topology.software import CUSTOM, KNOWN, SPECIAL
+from lab.topology.software import DEFAULT
 from lab.topology.spec import Custom, Server, Unlinked
 
 KEYS = ScramKeys(b'sa"lt\\\n\xff', 4096, (b"\x01" * 20, b"\x02" * 20), (b"\x03" * 32, b"\x04" * 32), "the password")
 
 
 def test_every_software_is_known_by_its_name():
-    assert names() == ("prosody", "ejabberd", "custom", "external", "scripted")
-    for name in names():
-        assert software(name).name == name
-        assert software(name).hosts("x.test")[0] == "x.test"
+    assert tuple(MANIFESTS) == ("prosody", "ejabberd", "custom", "external", "scripted")
+    for name, manifest in MANIFESTS.items():
+        assert software(name).name == manifest.name == name
+        assert manifest.hosts("x.test")[0] == "x.test"
 
 
-def test_topologies_know_the_same_software_and_versions():
-    startable = {name: software(name).versions for name in names() if name not in (*SPECIAL, CUSTOM)}
-    assert startable == KNOWN
-    assert set(names()) == {*KNOWN, *SPECIAL, CUSTOM}
+def test_one_software_is_the_default():
+    assert [name for name, manifest in MANIFESTS.items() if manifest.default] == [DEFAULT.software]
 
 
 def test_an_unknown_software_is_answered_with_the_known_ones():
@@ -34,10 +33,10 @@ def test_an_unknown_software_is_answered_with_the_known_ones():
         software("openfire")
 
 
-@pytest.mark.parametrize("name", names())
+@pytest.mark.parametrize("name", MANIFESTS)
 @pytest.mark.parametrize("kind", Unlinked)
 def test_every_promise_has_a_refusal(name, kind):
-    refusal = software(name).refusal(software(name).versions[0], kind)
+    refusal = software(name).refusal(MANIFESTS[name].default_version, kind)
     assert refusal.conditions and 0 < refusal.within <= 120
 
 

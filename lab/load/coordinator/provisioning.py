@@ -2,7 +2,7 @@
 
 Rules: a link without conditions is direct, for a relay would be a part of what is measured; servers tell nothing of
 what they see, which costs them about as much as the messages. What a lab that is up has otherwise stays as it is, and
-is said. Users live on servers that the lab can make accounts on: Prosody and ejabberd.
+is said. Users live on servers that the lab can create accounts on.
 """
 
 from __future__ import annotations
@@ -13,17 +13,17 @@ from dataclasses import replace
 from itertools import islice
 from typing import Any
 
+from lab.declarations.manifest import Accounts
+from lab.declarations.servers import INSTALLED
 from lab.errors import UserError
 from lab.lifecycle.lab import Lab
 from lab.load.model.spec import Endpoint, Load
 from lab.load.workload.population import People
 from lab.load.workload.recipients import Audience
-from lab.plan.layout import C2S_PORT, C2S_TLS_PORT
 from lab.plan.model import Plan
 from lab.runtime import record as state
 from lab.servers import software
-from lab.topology.software import KNOWN
-from lab.topology.spec import Feed, Topology
+from lab.topology.spec import Feed, Server, Topology
 
 #: Accounts in one request to a server.
 AT_ONCE = 1000
@@ -40,15 +40,19 @@ def for_load(topology: Topology) -> Topology:
 
 def endpoints(plan: Plan, security: str = "starttls") -> tuple[Endpoint, ...]:
     """Where users log in, in the topology's order. Raises UserError if no server can have any."""
-    port = C2S_TLS_PORT if security == "direct" else C2S_PORT
     found = tuple(
-        Endpoint(one.spec.name, one.spec.domain, one.address, port, plan.topology.neighbours(one.spec.name))
+        Endpoint(spec.name, spec.domain, one.address, _port(spec, security), plan.topology.neighbours(spec.name))
         for one in plan.servers
-        if one.spec.software in KNOWN
+        if (spec := one.spec).manifest.accounts is Accounts.CREATED
     )
     if not found:
-        raise UserError(f"{plan.topology.name}: no server can have users: a load needs one of {', '.join(KNOWN)}")
+        raise UserError(f"{plan.topology.name}: no server can have users: a load needs one of {', '.join(INSTALLED)}")
     return found
+
+
+def _port(server: Server, security: str) -> int:
+    ports = server.manifest.ports
+    return ports.client_tls if security == "direct" else ports.client
 
 
 def load_on(lab: Lab, asked: Mapping[str, Any]) -> Load:
@@ -129,10 +133,10 @@ def remarks(plan: Plan) -> list[str]:
     """What a run has to say of the lab it ran on, a sentence each."""
     topology = plan.topology
     said = [_links(topology)] if topology.links else []
-    loud = [server.name for server in topology.servers if server.feed is not Feed.OFF and server.software in KNOWN]
+    loud = [server.name for server in topology.servers if server.feed is not Feed.OFF and server.manifest.instrumented]
     if loud:
         said.append(f"{_some(loud)} tell what they see (feed), which costs them time: this is no figure of the servers")
-    empty = [server.name for server in topology.servers if server.software not in KNOWN]
+    empty = [server.name for server in topology.servers if server.manifest.accounts is not Accounts.CREATED]
     if empty:
         said.append(f"nobody lives on {_some(empty)}: the lab makes no accounts there")
     return said

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from lab import packaged
+from lab.declarations.manifest import Accounts
 from lab.errors import UserError
 from lab.load.model.spec import Endpoint, Load, Shard
 from lab.load.workload.arrivals import parse as parse_arrivals
@@ -20,7 +21,6 @@ from lab.load.workload.machine_limits import check_machine
 from lab.load.workload.profiles import MIXES
 from lab.load.workload.traffic_mix import FORMS
 from lab.load.workload.traffic_mix import parse as parse_traffic
-from lab.topology.software import KNOWN
 from lab.topology.spec import Topology
 
 #: Messages per second that a worker writes at most, whatever it is given: the best that was measured is 25,000.
@@ -79,7 +79,7 @@ def arrivals_text(rate: str | None, model: str | None) -> str | None:
 
 def check_load(topology: Topology, asked: Mapping[str, Any], workers: int) -> None:
     """Whether this machine and the generator can do it. Raises UserError or MissingError with the number that works."""
-    houses = [server.name for server in topology.servers if server.software in KNOWN]
+    houses = [server.name for server in topology.servers if server.manifest.accounts is Accounts.CREATED]
     endpoints = tuple(Endpoint(name, name, name, neighbours=topology.neighbours(name)) for name in houses)
     load = Load(endpoints=endpoints, password="", authority="", **asked)  # hosts differ as their addresses will
     if load.users < workers:

@@ -11,7 +11,7 @@ def dot(topology: Topology) -> str:
     lines = [f'graph "{topology.name}" {{', "  layout=neato; overlap=false; splines=true"]
     lines.append('  node [shape=box, style="rounded,filled", fontname="sans-serif"]')
     for server in topology.servers:
-        fill, stroke = labels.COLOURS[server.software]
+        fill, stroke = server.manifest.colours
         label = "\\n".join([server.name, labels.software(server), *labels.remarks(server)])
         lines.append(f'  "{server.name}" [label="{label}", fillcolor="{fill}", color="{stroke}"]')
     for link in topology.links:

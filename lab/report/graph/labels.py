@@ -7,15 +7,6 @@ from lab.topology.facts import Facts
 from lab.topology.spec import Authentication, Certificate, Conditions, Feed, Link, Server, Tls, Topology, Unlinked
 from lab.topology.words import count
 
-# Fill and border colour by software. People who cannot tell red from green can tell them apart.
-COLOURS = {
-    "prosody": ("#dbe9fb", "#2f6fbf"),
-    "ejabberd": ("#fdebd2", "#c9730a"),
-    "custom": ("#ebe2fa", "#7a4fc0"),
-    "external": ("#e9ebee", "#6a737d"),
-    "scripted": ("#d9f2e6", "#1f8a5b"),
-}
-
 UNLINKED = {
     Unlinked.NOT_ALLOWED: "not allowed, by policy at both ends",
     Unlinked.NXDOMAIN: "the other's name does not exist (nxdomain)",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from lab.declarations.servers import manifest
 from lab.report.graph import labels
 from lab.topology.spec import Topology
 
@@ -18,6 +19,6 @@ def mermaid(topology: Topology) -> str:
         label = f'|"{text}"|' if text else ""
         lines.append(f"  {ids[link.a]} {line}{label} {ids[link.b]}")
     for name in sorted({server.software for server in topology.servers}):
-        fill, stroke = labels.COLOURS[name]
+        fill, stroke = manifest(name).colours
         lines.append(f"  classDef {name} fill:{fill},stroke:{stroke},color:#1b1f24")
     return "\n".join(lines) + "\n"

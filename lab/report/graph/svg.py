@@ -113,7 +113,7 @@ def _label_width(text: str) -> float:
 
 def _box(server: Server, lines: list[str], point: Point, size: Point) -> str:
     (x, y), (width, height) = point, size
-    fill, stroke = labels.COLOURS[server.software]
+    fill, stroke = server.manifest.colours
     left, top = f"{x - width / 2:.0f}", f"{y - height / 2:.0f}"
     shape = f'<rect class="box" x="{left}" y="{top}" width="{width:.0f}" height="{height:.0f}" rx="9"'
     first = y - LINE * (len(lines) - 1) / 2 + 4.5
@@ -125,7 +125,7 @@ def _box(server: Server, lines: list[str], point: Point, size: Point) -> str:
 def _legend(topology: Topology, y: float) -> list[str]:
     """A coloured square for each software that occurs, and a dashed line where there are direct links."""
     parts, x = [], float(MARGIN)
-    seen = {labels.software(server): labels.COLOURS[server.software] for server in topology.servers}
+    seen = {labels.software(server): server.manifest.colours for server in topology.servers}
     for name, (fill, stroke) in seen.items():
         parts.append(f'<rect x="{x:.0f}" y="{y:.0f}" width="12" height="12" rx="3" fill="{fill}" stroke="{stroke}"/>')
         parts.append(_text(x + 18, y + 10, "quiet", name))

@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import lab
-from lab.plan.layout import OUTPUT, Layout
+from lab.plan.layout import Layout
 from lab.plan.model import Plan, ServerPlan
 from lab.runtime.containers import engine
+from lab.servers.conventions import OUTPUT
 
 RESOLV = "resolv.conf"  # in the lab's folder, mounted into every server
 SERVICES = "services"  # in the lab's folder: all that the services see of it

@@ -13,6 +13,8 @@ from pathlib import Path
 
 import lab
 from lab import packaged
+from lab.declarations.servers import manifest
+from lab.errors import UserError
 from lab.plan.layout import home
 from lab.runtime.debian.sources import VARIABLE
 from lab.servers import software
@@ -27,18 +29,19 @@ _DIGEST = 12  # hex digits: 48 bits tell the few images of a machine apart
 class Recipe:
     """An image to be built."""
 
-    name: str  # "prosody", "ejabberd", "python"
+    name: str  # of a server software, or "python"
     version: str
     suite: str  # Debian release of the base
     packages: tuple[str, ...]
     files: tuple[tuple[str, bytes], ...]  # build context by path: Dockerfile, modules/…
     archive: str = ""  # another source of packages than the machine's own
+    arguments: tuple[tuple[str, str], ...] = ()  # ARG of the Dockerfile, but for BASE
 
     @property
     def tag(self) -> str:
         """`xmpplab/prosody:13.0-<digest>`."""
         digest = hashlib.sha256()
-        for part in (self.suite, *self.packages, self.archive):
+        for part in (self.suite, *self.packages, self.archive, *(part for pair in self.arguments for part in pair)):
             digest.update(part.encode() + b"\0")
         for path, content in self.files:
             digest.update(f"{path}\0{len(content)}\0".encode() + content)
@@ -60,13 +63,22 @@ def cache() -> Path:
 
 def server_recipe(name: str, version: str) -> Recipe:
     """The image of a server software that the lab knows."""
-    kind = software(name)
-    modules = Path(lab.__file__).parent / "servers" / name / "modules"
-    files = [("Dockerfile", _dockerfile(name))]
+    declared = manifest(name)
+    wanted = declared.version(version)
+    if wanted is None:
+        raise UserError(f"there is no image of {name}: it is not installed from packages")
+    modules = Path(lab.__file__).parent / "servers" / declared.folder / "modules"
+    files = [("Dockerfile", _dockerfile("server")), ("modules.sh", _modules_script(name))]
     files += [(f"modules/{path.relative_to(modules)}", path.read_bytes()) for path in _sources(modules)]
-    if build := kind.build("", "", "/modules", f"/lab-modules/{name}"):
-        files.append(("modules.sh", (shlex.join(build) + "\n").encode()))
-    return Recipe(name, version, kind.suite(version), kind.packages(version), tuple(files), _archive())
+    removed = (("NOT_IN_IMAGE", " ".join(declared.not_in_image)),)
+    return Recipe(name, version, wanted.suite, wanted.packages, tuple(files), _archive(), removed)
+
+
+def _modules_script(name: str) -> bytes:
+    """Puts the lab's modules for a software where its configuration looks for them."""
+    target = f"/lab-modules/{name}"
+    build = software(name).build("", "", "/modules", target) or ("cp", "-R", "/modules/.", target)
+    return f"mkdir -p {target}\n{shlex.join(build)}\n".encode()
 
 
 def python_recipe() -> Recipe:

@@ -102,7 +102,7 @@ def _build(client: DockerClient, recipe: Recipe, packages: list[Path], base: str
             fileobj=io.BytesIO(context(recipe, packages)),
             custom_context=True,
             tag=recipe.tag,
-            buildargs={"BASE": base},
+            buildargs={"BASE": base, **dict(recipe.arguments)},
             network_mode="none",
             labels={OURS: OURS_VALUE},
             rm=True,

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lab.declarations.manifest import StartedBy
 from lab.errors import MissingError, UserError
 from lab.plan.layout import Layout
 from lab.runtime.containers import engine as eng
@@ -25,8 +26,6 @@ from lab.topology.spec import Server
 if TYPE_CHECKING:
     from docker import DockerClient
 
-#: Software that runs somewhere else, or in the lab's services: no container of its own.
-ELSEWHERE = frozenset({"external", "scripted"})
 _COMPILE = ("python3", "-m", "compileall", "-q", "-j0", "--invalidation-mode", "unchecked-hash", "/opt/site")
 _COMPILE_LOG = "compile.log"
 _COMPILE_PATIENCE = 120  # seconds: 5 on two cores
@@ -46,7 +45,7 @@ def image_of(server: Server) -> str:
 
 async def provide(engine: DockerEngine, servers: Sequence[Server], progress: Progress) -> None:
     """Return once every image and library is there. Raises MissingError, UserError."""
-    inside = [server for server in servers if server.software not in ELSEWHERE]
+    inside = [server for server in servers if server.manifest.started_by is StartedBy.LAB]
     recipes: dict[str, Recipe] = {python_recipe().tag: python_recipe()}
     for server in inside:
         if server.custom is None:

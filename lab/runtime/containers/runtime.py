@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lab.declarations.manifest import StartedBy
 from lab.errors import MissingError, UserError
 from lab.plan.layout import Layout
 from lab.plan.model import Plan, RuntimeFacts
@@ -54,7 +55,7 @@ class Containers:
 
     async def prepare(self, servers: Sequence[Server], progress: Progress) -> None:
         """Images are built, libraries fetched. Raises MissingError, UserError for what cannot be in a container."""
-        if outside := [server.name for server in servers if server.software == "external"]:
+        if outside := [server.name for server in servers if server.manifest.started_by is StartedBy.PERSON]:
             raise UserError(
                 f"{', '.join(outside)}: a server that you run yourself cannot be reached from a lab of containers, "
                 "whose network is closed: use --runtime processes"
@@ -89,7 +90,7 @@ class Containers:
         """Each server's container; one that is gone does not run."""
         found = await self._engine.call(states.server_states, self._engine.client, layout, pids=pids)
         gone = ServerState(running=False, detail="its container is gone")
-        inside = [one.spec.name for one in plan.servers if one.spec.software not in provision.ELSEWHERE]
+        inside = [one.spec.name for one in plan.servers if one.spec.manifest.started_by is StartedBy.LAB]
         return {name: found.get(name, gone) for name in inside}
 
     async def services(self, layout: Layout) -> int | None:
@@ -122,7 +123,7 @@ class Containers:
     async def execute(self, layout: Layout, plan: Plan, server: str, argv: Sequence[str]) -> int:
         """Runs in the server's container, as the server's user. Raises PeerError if that does not run."""
         there = plan.server(server)
-        folder = "/" if there.spec.software in provision.ELSEWHERE else there.folder
+        folder = there.folder if there.spec.manifest.started_by is StartedBy.LAB else "/"
         return terminal.run(self._engine.client, eng.name(layout, server), argv, eng.user(), folder)
 
     async def stop(self, layout: Layout) -> None:

@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lab.declarations.manifest import StartedBy
 from lab.errors import NotReady, PeerError
 from lab.network.control import Control
 from lab.plan.layout import Layout
@@ -24,7 +25,7 @@ from lab.runtime.containers import engine as eng
 from lab.runtime.containers.container_specs import GATE, RESOLV, SERVICES, Spec, server_spec, services_spec
 from lab.runtime.containers.engine import DockerEngine, lone_error
 from lab.runtime.containers.image_specs import python_recipe
-from lab.runtime.containers.prepare import ELSEWHERE, image_of, site
+from lab.runtime.containers.prepare import image_of, site
 from lab.runtime.protocol import SERVER_UID, Progress, Written
 from lab.servers.software import File
 
@@ -43,7 +44,7 @@ async def start(engine: DockerEngine, layout: Layout, plan: Plan, written: Writt
     libraries = site(await engine.machine())
     write_shared(layout, plan)
     network, client = eng.name(layout), engine.client
-    inside = [server for server in plan.servers if server.spec.software not in ELSEWHERE]
+    inside = [server for server in plan.servers if server.spec.manifest.started_by is StartedBy.LAB]
     ours, others = (
         [server_spec(layout, plan, one, image_of(one.spec)) for one in inside if (one.spec.custom is None) is known]
         for known in (True, False)

@@ -22,14 +22,18 @@ from collections.abc import Iterator
 from importlib.resources import files as package_files
 from pathlib import Path
 
+from lab.declarations.manifest import ServerManifest, ServerVersion
+from lab.declarations.servers import INSTALLED, MANIFESTS
 from lab.errors import MissingError
 from lab.plan.layout import home
 from lab.runtime.build_cache import Store
 from lab.runtime.debian import apt as packages
 from lab.runtime.debian import sources as archive
+from lab.runtime.debian.tools import FOLDER as TOOLS
 from lab.runtime.debian.tools import write_tools
 from lab.runtime.protocol import Progress
-from lab.servers import names, software
+from lab.servers import software
+from lab.servers.software import UnpackedTree
 from lab.system.subprocesses import run
 
 FORMAT = 1  # of a tree: raise it when trees are made otherwise
@@ -51,13 +55,7 @@ def cache() -> Path:
 
 def release_packages(release: str) -> list[str]:
     """Every package that some software of this release needs: a release has one tree for all."""
-    found: set[str] = set()
-    for name in names():
-        kind = software(name)
-        for version in kind.versions:
-            if kind.suite(version) == release:
-                found.update(kind.packages(version))
-    return sorted(found)
+    return sorted({package for _, version in _of_release(release) for package in version.packages})
 
 
 def tree_path(release: str, architecture: str) -> Path:
@@ -133,7 +131,9 @@ async def _make_tree(release: str, tree: Path, progress: Progress) -> None:
         await packages.unpack(found, unpacked, progress)
         await packages.relocate(unpacked, tree, progress)
         libraries = tree / "usr" / "lib" / packages.triplet(unpacked)
-        write_tools(unpacked, tree, libraries, packages.loader_name(unpacked))
+        loader = str(libraries / packages.loader_name(unpacked))
+        lies = UnpackedTree(str(tree), str(libraries), loader, str(tree / TOOLS))
+        write_tools(unpacked, lies, [manifest for manifest, _ in _of_release(release)])
         readable(unpacked)
         _finish(unpacked, tree)
 
@@ -193,17 +193,19 @@ def readable(root: Path) -> None:
 
 def _sources(name: str) -> list[Path]:
     """Files of the lab's modules for a software."""
-    folder = Path(str(package_files("lab.servers") / name / "modules"))
+    folder = Path(str(package_files("lab.servers") / MANIFESTS[name].folder / "modules"))
     return [path for path in folder.iterdir() if path.is_file()] if folder.is_dir() else []
 
 
 def _by_software(trees: dict[str, Path]) -> dict[str, Path]:
-    return {name: trees[suite] for name in names() if (suite := _suite(name)) in trees}
+    installed = (MANIFESTS[name] for name in INSTALLED)
+    return {one.name: trees[suite] for one in installed if (suite := one.versions[0].suite) in trees}
 
 
-def _suite(name: str) -> str:
-    kind = software(name)
-    return kind.suite(kind.versions[0])
+def _of_release(release: str) -> list[tuple[ServerManifest, ServerVersion]]:
+    """Software that a release has, by version."""
+    installed = (MANIFESTS[name] for name in INSTALLED)
+    return [(one, version) for one in installed for version in one.versions if version.suite == release]
 
 
 def _check_space() -> None:

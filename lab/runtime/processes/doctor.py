@@ -8,6 +8,7 @@ import shutil
 import socket
 import sys
 
+from lab.declarations.servers import INSTALLED, MANIFESTS
 from lab.errors import LabError
 from lab.plan.layout import home
 from lab.runtime import memory
@@ -17,10 +18,12 @@ from lab.runtime.debian import trees
 from lab.runtime.processes import loopback
 from lab.runtime.protocol import Prerequisite
 
-RELEASE = "trixie"  # whose servers the lab takes unless a topology says otherwise
+RELEASE = (
+    MANIFESTS[INSTALLED[0]].versions[0].suite
+)  # of the servers that the lab takes unless a topology says otherwise
 _DESCRIPTORS = 4096  # open files that a lab of 100 servers needs in its service
 _MEBIBYTE = 1 << 20
-_COMFORT = 1024 * _MEBIBYTE  # bytes of memory: two ejabberd, a few Prosody and the agents
+_COMFORT = 1024 * _MEBIBYTE  # bytes of memory: a few servers of each kind, and the agents
 
 
 def process_prerequisites() -> list[Prerequisite]:
@@ -84,7 +87,7 @@ def _space() -> Prerequisite:
 def _memory() -> Prerequisite:
     free = memory.available()
     good = free >= _COMFORT
-    remedy = "small labs of Prosody (25 MB each) will do; an ejabberd needs 110 MB"
+    remedy = f"small labs will do; a server needs {memory.needs_each()}"
     return Prerequisite("memory", good, f"{free // _MEBIBYTE} MB available", "" if good else remedy)
 
 

@@ -10,13 +10,14 @@ from __future__ import annotations
 import errno
 import socket
 from collections.abc import Iterator
+from dataclasses import astuple
 
+from lab.declarations.servers import MANIFESTS
 from lab.errors import MissingError
 from lab.plan.build import SERVERS, SERVICES, offset
-from lab.plan.layout import C2S_PORT, C2S_TLS_PORT, HTTPS_PORT, S2S_PORT
 
 FIRST, LAST = 80, 119  # second octet of the slots: 127.0 and 127.53 (a resolver's) are in use elsewhere
-_PORTS = (C2S_PORT, C2S_TLS_PORT, S2S_PORT, HTTPS_PORT)
+_PORTS = tuple(sorted({port for manifest in MANIFESTS.values() for port in astuple(manifest.ports)}))
 _NOBODYS = "127.255.255.254"  # an address at which nobody listens but who listens at every address
 RESERVATION_PORT = 5399  # on the services' address, below the ports of its DNS
 

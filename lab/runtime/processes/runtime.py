@@ -31,7 +31,6 @@ from lab.runtime.debian import tools, trees
 from lab.runtime.processes import loopback
 from lab.runtime.processes import supervisor as service
 from lab.runtime.protocol import AGENT, AddressReservation, Pipes, Prerequisite, Progress, ServerState, Written
-from lab.servers import software
 from lab.servers.software import Operation
 from lab.system.proc import Identity, command, die_with_parent, end_marked
 from lab.system.processes import MARK, SERVER_UID, service_alive
@@ -177,14 +176,14 @@ async def _gone(layout: Layout) -> None:
 
 def _releases(servers: Sequence[Server]) -> list[str]:
     """Debian releases that these servers come from, each once."""
-    return sorted({suite for one in servers if (suite := software(one.software).suite(one.version))})
+    return sorted({version.suite for one in servers if (version := one.manifest.version(one.version))})
 
 
 def _prefixes(servers: Sequence[Server], made: dict[str, Path]) -> dict[str, str]:
     found = {}
     for one in servers:
-        if suite := software(one.software).suite(one.version):
-            found[f"{one.software}@{one.version}"] = str(made[suite])
+        if version := one.manifest.version(one.version):
+            found[f"{one.software}@{one.version}"] = str(made[version.suite])
     return found
 
 

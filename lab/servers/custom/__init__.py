@@ -19,7 +19,6 @@ from collections.abc import Sequence
 from pathlib import PurePosixPath
 
 from lab.errors import UserError
-from lab.servers.common import hint
 from lab.servers.software import Blueprint, File, Operation, Rendered, ScramKeys, WriteFiles
 from lab.servers.unknown import UnknownSoftware
 from lab.topology.spec import Custom
@@ -31,7 +30,6 @@ class CustomServer(UnknownSoftware):
     """`software: ./mine.yaml`."""
 
     name = "custom"
-    memory = 64 << 20
 
     def render(self, blueprint: Blueprint) -> Rendered:
         """The user's command with the environment above. Raises UserError if there is nothing to start."""
@@ -55,10 +53,6 @@ class CustomServer(UnknownSoftware):
     def initial_accounts(self, domain: str, users: Sequence[str], keys: ScramKeys) -> tuple[File, ...]:
         """users.json."""
         return (_users_file(USERS, users, keys),)
-
-    def startup_hint(self, log: Sequence[str]) -> str | None:
-        """What every program says when it cannot start."""
-        return hint(log)
 
     @property
     def places(self) -> dict[str, tuple[str, ...]]:
@@ -89,4 +83,4 @@ def _resolved(custom: Custom, word: str) -> str:
     return str(PurePosixPath(custom.folder) / word) if word.startswith(("./", "../")) else word
 
 
-CUSTOM = CustomServer()
+SOFTWARE = CustomServer()

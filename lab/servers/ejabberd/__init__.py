@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 
-from lab.servers.common import hint, with_subdomains
+from lab.declarations.servers.ejabberd import MANIFEST
+from lab.servers.common import hint
 from lab.servers.conventions import FEED, OUTPUT
 from lab.servers.ejabberd.accounts import INITIAL, accounts_json
-from lab.servers.ejabberd.config import SOCKET, configuration, inetrc, messages
+from lab.servers.ejabberd.config import configuration, inetrc, messages
 from lab.servers.ejabberd.launch import command, compile_command, environment
 from lab.servers.ejabberd.rosters import rosters_json
-from lab.servers.software import Blueprint, File, HttpCall, Operation, Refusal, Rendered, ScramKeys
+from lab.servers.software import Blueprint, File, HttpCall, Operation, Refusal, Rendered, ScramKeys, Software
 from lab.topology.spec import Unlinked
 
 #: What ejabberd 24.12 gives a sender, measured: the condition, and twice the time it took or a little more.
@@ -32,26 +33,10 @@ _HINTS = (
 )  # fmt: skip
 
 
-class Ejabberd:
+class Ejabberd(Software):
     """`software: ejabberd@24.12`."""
 
     name = "ejabberd"
-    versions: tuple[str, ...] = ("24.12",)
-    memory = 120 << 20  # 108 to 116 MB resident when idle, measured
-    instrumented = True
-    socket = SOCKET
-
-    def suite(self, version: str) -> str:
-        """The Debian release that carries it."""
-        return {"24.12": "trixie"}[version]
-
-    def packages(self, version: str) -> tuple[str, ...]:
-        """ejabberd (which brings Erlang) and the C library it is linked with."""
-        return ("ejabberd", "libc6")
-
-    def hosts(self, domain: str) -> tuple[str, ...]:
-        """The domain, its rooms, its uploads and its publish-subscribe service."""
-        return with_subdomains(domain, "conference", "upload", "pubsub")
 
     def render(self, blueprint: Blueprint) -> Rendered:
         """ejabberd.yml, inetrc (its DNS), messages (no translations) and the command that runs it."""
@@ -64,7 +49,7 @@ class Ejabberd:
 
     def accounts(self, domain: str, users: Sequence[str], keys: ScramKeys) -> tuple[Operation, ...]:
         """One call to the lab's module."""
-        return (HttpCall(SOCKET, "/accounts", accounts_json(users, keys)),)
+        return (HttpCall(MANIFEST.socket, "/accounts", accounts_json(users, keys)),)
 
     def initial_accounts(self, domain: str, users: Sequence[str], keys: ScramKeys) -> tuple[File, ...]:
         """A file that the lab's module reads before it says that the server has started."""
@@ -72,15 +57,15 @@ class Ejabberd:
 
     def rosters(self, domain: str, rosters: Mapping[str, Sequence[str]]) -> tuple[Operation, ...]:
         """One call to the lab's module."""
-        return (HttpCall(SOCKET, "/rosters", rosters_json(rosters)),)
+        return (HttpCall(MANIFEST.socket, "/rosters", rosters_json(rosters)),)
 
     def forget(self, users: Sequence[str]) -> tuple[Operation, ...]:
         """One call to the lab's module. A person's archive is a bag in dets, which is read whole for each message."""
-        return (HttpCall(SOCKET, "/forget", json.dumps(list(users))),)
+        return (HttpCall(MANIFEST.socket, "/forget", json.dumps(list(users))),)
 
     def flush(self) -> tuple[Operation, ...]:
         """One call to the lab's module: mnesia by itself writes seconds later."""
-        return (HttpCall(SOCKET, "/flush", ""),)
+        return (HttpCall(MANIFEST.socket, "/flush", ""),)
 
     def refusal(self, version: str, kind: Unlinked) -> Refusal:
         """Measured on 24.12."""
@@ -101,4 +86,4 @@ class Ejabberd:
         }
 
 
-EJABBERD = Ejabberd()
+SOFTWARE = Ejabberd()

@@ -16,7 +16,8 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 
-from lab.servers.conventions import C2S_PORT, C2S_TLS_PORT, FEED, HTTPS_PORT, READY, S2S_PORT
+from lab.declarations.servers.ejabberd import MANIFEST
+from lab.servers.conventions import FEED, READY
 from lab.servers.ejabberd.accounts import INITIAL
 from lab.servers.software import Blueprint, File
 from lab.topology.spec import Authentication, Feed, Tls
@@ -24,7 +25,6 @@ from lab.topology.spec import Authentication, Feed, Tls
 CONFIGURATION = "ejabberd.yml"
 INETRC = "inetrc"
 DATA = "data"
-SOCKET = "api.sock"
 MESSAGES = "messages"
 
 Value = str | int | bool | Sequence["Value"] | Mapping[str, "Value"]
@@ -100,10 +100,10 @@ def _listen(blueprint: Blueprint) -> list[Value]:
         return {"port": port, "ip": blueprint.address, "module": module, **options}
 
     return [
-        listener(C2S_PORT, "ejabberd_c2s", starttls=True, starttls_required=True),
-        listener(C2S_TLS_PORT, "ejabberd_c2s", tls=True),
-        listener(S2S_PORT, "ejabberd_s2s_in"),
-        listener(HTTPS_PORT, "ejabberd_http", tls=True, request_handlers={"/upload": "mod_http_upload"}),
+        listener(MANIFEST.ports.client, "ejabberd_c2s", starttls=True, starttls_required=True),
+        listener(MANIFEST.ports.client_tls, "ejabberd_c2s", tls=True),
+        listener(MANIFEST.ports.server, "ejabberd_s2s_in"),
+        listener(MANIFEST.ports.https, "ejabberd_http", tls=True, request_handlers={"/upload": "mod_http_upload"}),
     ]
 
 
@@ -116,7 +116,7 @@ def _modules(blueprint: Blueprint) -> dict[str, Value]:
         "mod_client_state": {},
         "mod_disco": {},
         "mod_http_upload": {
-            "put_url": f"https://upload.@HOST@:{HTTPS_PORT}/upload",
+            "put_url": f"https://upload.@HOST@:{MANIFEST.ports.https}/upload",
             "docroot": f"{folder}/{DATA}/upload",
         },
         "mod_mam": {"default": "always", "assume_mam_usage": True},
@@ -134,7 +134,7 @@ def _modules(blueprint: Blueprint) -> dict[str, Value]:
         "mod_roster": {"versioning": True},
         "mod_stream_mgmt": {},
         "mod_vcard": {"search": False},
-        "mod_lab_accounts": {"initial_file": f"{folder}/{INITIAL}", "socket": f"{folder}/{SOCKET}"},
+        "mod_lab_accounts": {"initial_file": f"{folder}/{INITIAL}", "socket": f"{folder}/{MANIFEST.socket}"},
         "mod_lab_probe": {"ready_file": f"{folder}/{READY}", "probes": blueprint.probes},
     }
     if spec.authentication is not Authentication.EXTERNAL:

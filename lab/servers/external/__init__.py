@@ -15,7 +15,6 @@ class External(UnknownSoftware):
     """`software: external`."""
 
     name = "external"
-    memory = 0
 
     def render(self, blueprint: Blueprint) -> Rendered:
         """Nothing to write and nothing to start: an empty command."""
@@ -39,4 +38,4 @@ class External(UnknownSoftware):
         return {}
 
 
-EXTERNAL = External()
+SOFTWARE = External()

@@ -4,13 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from lab.servers.common import hint, with_subdomains
+from lab.servers.common import hint
 from lab.servers.conventions import FEED, LOG, OUTPUT
 from lab.servers.prosody.accounts import account_files
-from lab.servers.prosody.config import SOCKET, configuration
+from lab.servers.prosody.config import configuration
 from lab.servers.prosody.launch import command, environment
 from lab.servers.prosody.rosters import roster_files
-from lab.servers.software import Blueprint, File, Operation, Refusal, Rendered, ScramKeys, WriteFiles
+from lab.servers.prosody.tools import prosodyctl
+from lab.servers.software import (
+    Blueprint,
+    File,
+    Operation,
+    Refusal,
+    Rendered,
+    ScramKeys,
+    Software,
+    UnpackedTree,
+    WriteFiles,
+)
 from lab.topology.spec import Unlinked
 
 #: What Prosody 13.0 gives a sender, measured: the condition, and twice the time it took or a little more.
@@ -30,34 +41,18 @@ _HINTS = (
 )  # fmt: skip
 
 
-class Prosody:
+class Prosody(Software):
     """`software: prosody@13.0`."""
 
     name = "prosody"
-    versions: tuple[str, ...] = ("13.0",)
-    memory = 24 << 20  # 20 MB resident when idle, measured
-    instrumented = True
-    socket = SOCKET
-
-    def suite(self, version: str) -> str:
-        """The Debian release that carries it."""
-        return {"13.0": "trixie"}[version]
-
-    def packages(self, version: str) -> tuple[str, ...]:
-        """Prosody, libunbound's binding for its DNS, and Lua with the C library it is linked with."""
-        return ("prosody", "lua-unbound", "lua5.4", "libc6")
-
-    def hosts(self, domain: str) -> tuple[str, ...]:
-        """The domain, its rooms and its uploads."""
-        return with_subdomains(domain, "conference", "upload")
 
     def render(self, blueprint: Blueprint) -> Rendered:
         """prosody.cfg.lua and the command that runs it."""
         return Rendered((configuration(blueprint),), command(blueprint), environment(blueprint))
 
-    def build(self, prefix: str, libraries: str, source: str, target: str) -> tuple[str, ...] | None:
-        """Lua needs no compiling."""
-        return None
+    def tools(self, tree: UnpackedTree) -> tuple[File, ...]:
+        """prosodyctl."""
+        return prosodyctl(tree)
 
     def accounts(self, domain: str, users: Sequence[str], keys: ScramKeys) -> tuple[Operation, ...]:
         """Files of its internal storage: it opens them at each login, so they count at once."""
@@ -70,14 +65,6 @@ class Prosody:
     def rosters(self, domain: str, rosters: Mapping[str, Sequence[str]]) -> tuple[Operation, ...]:
         """Files of its internal storage, and a stamp that makes it forget those in its memory."""
         return (WriteFiles(roster_files(domain, rosters)),)
-
-    def forget(self, users: Sequence[str]) -> tuple[Operation, ...]:
-        """Prosody writes behind the end of a file: a message costs the same in any archive."""
-        return ()
-
-    def flush(self) -> tuple[Operation, ...]:
-        """Prosody writes an archive as it goes, before the next stanza."""
-        return ()
 
     def refusal(self, version: str, kind: Unlinked) -> Refusal:
         """Measured on 13.0.1."""
@@ -103,4 +90,4 @@ _OTHERS = (
     "[!am]*", "a[!cr]*", "ac[!c]*", "account_*", "archive_*", "m[!u]*", "mu[!c]*", "muc[!_]*", "muc_[!l]*"
 )  # fmt: skip
 
-PROSODY = Prosody()
+SOFTWARE = Prosody()

@@ -10,12 +10,12 @@ Names in the tables below are Prosody's; see its documentation of each module fo
 
 from __future__ import annotations
 
-from lab.servers.conventions import C2S_TLS_PORT, FEED, HTTPS_PORT, LOG, READY
+from lab.declarations.servers.prosody import MANIFEST
+from lab.servers.conventions import FEED, LOG, READY
 from lab.servers.software import Blueprint, File
 from lab.topology.spec import Authentication, Feed, Tls
 
 CONFIGURATION = "prosody.cfg.lua"
-SOCKET = "admin.sock"
 #: Its text changes when rosters were written: mod_lab_rosters reads it before each look at what is kept in memory.
 STAMP = "rosters.stamp"
 
@@ -53,10 +53,10 @@ def _network(blueprint: Blueprint) -> dict[str, Value]:
     return {
         "interfaces": [blueprint.address],
         "use_ipv6": False,
-        "c2s_direct_tls_ports": [str(C2S_TLS_PORT)],
+        "c2s_direct_tls_ports": [str(MANIFEST.ports.client_tls)],
         "s2s_direct_tls_ports": [],
         "http_ports": [],
-        "https_ports": [str(HTTPS_PORT)],
+        "https_ports": [str(MANIFEST.ports.https)],
         "unbound": {
             "resolvconf": False,
             "hoststxt": False,
@@ -72,7 +72,7 @@ def _storage(blueprint: Blueprint) -> dict[str, Value]:
     return {
         "data_path": f"{folder}/data",
         "pidfile": f"{folder}/prosody.pid",
-        "admin_socket": f"{folder}/{SOCKET}",
+        "admin_socket": f"{folder}/{MANIFEST.socket}",
         "log": {"info": f"{folder}/{LOG}"},
         "storage": "internal",
         "authentication": "internal_hashed",
@@ -155,7 +155,7 @@ def _uploads(blueprint: Blueprint) -> dict[str, Value]:
     return {
         "modules_enabled": _policy(blueprint),
         "http_file_share_expires_after": "never",
-        "http_external_url": f"https://upload.{blueprint.spec.domain}:{HTTPS_PORT}/",
+        "http_external_url": f"https://upload.{blueprint.spec.domain}:{MANIFEST.ports.https}/",
     }
 
 

@@ -15,4 +15,4 @@ class Scripted(External):
     name = "scripted"
 
 
-SCRIPTED = Scripted()
+SOFTWARE = Scripted()

@@ -8,12 +8,12 @@ from dataclasses import replace
 
 import pytest
 
+from lab.declarations.manifest import PORTS
 from lab.lifecycle import up as labs
 from lab.lifecycle.lab import Lab
 from lab.load.coordinator.provisioning import endpoints, make_accounts, make_rosters
 from lab.load.model.spec import Load, Shard
 from lab.load.worker.engine import Engine
-from lab.plan.layout import C2S_TLS_PORT
 from lab.topology.spec import Link, Topology
 from tests.checks.sabotage import Tampered, load_module
 from tests.load.engine_runs import Told, driven
@@ -59,7 +59,7 @@ async def test_all_that_crosses_the_link_comes(load: Load, resumption: bool) -> 
 
 async def test_direct_tls_carries_as_much_as_starttls(load: Load, lab: Lab) -> None:
     direct = replace(load, security="direct", endpoints=endpoints(lab.plan, "direct"), traffic="neighbours")
-    assert {one.port for one in direct.endpoints} == {C2S_TLS_PORT}
+    assert {one.port for one in direct.endpoints} == {PORTS.client_tls}
     total = (await driven(direct)).result.total
     assert (total.sent, total.received, total.lost) == (200, 200, 0)
 

@@ -79,6 +79,7 @@ def test_a_tag_changes_with_every_input():
         replace(base, archive="file:/x"),
         replace(base, files=(("Dockerfile", b"FROM x"), *base.files[1:])),
         replace(base, files=(*base.files, ("modules/new.lua", b""))),
+        replace(base, arguments=(("NOT_IN_IMAGE", "/etc/x"),)),
     ]
     assert len({base.tag, *(one.tag for one in changed)}) == len(changed) + 1
     assert base.tag == recipes.server_recipe("prosody", "13.0").tag
@@ -94,7 +95,8 @@ def test_a_recipe_has_the_modules_and_how_to_compile_them():
     prosody = dict(recipes.server_recipe("prosody", "13.0").files)
     ejabberd = dict(recipes.server_recipe("ejabberd", "24.12").files)
     assert any(path.endswith(".lua") for path in prosody)
-    assert "modules.sh" not in prosody
+    assert prosody["modules.sh"] == b"mkdir -p /lab-modules/prosody\ncp -R /modules/. /lab-modules/prosody\n"
+    assert prosody["Dockerfile"] == ejabberd["Dockerfile"]
     assert b"/lab-modules/ejabberd" in ejabberd["modules.sh"]
 
 

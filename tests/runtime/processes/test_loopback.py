@@ -7,9 +7,9 @@ import sys
 
 import pytest
 
+from lab.declarations.manifest import PORTS
 from lab.errors import MissingError
 from lab.plan.build import SERVERS, offset
-from lab.plan.layout import S2S_PORT
 from lab.runtime.processes import loopback
 from lab.runtime.processes.loopback import is_held, reserve_network
 
@@ -44,7 +44,7 @@ def test_a_network_where_a_stranger_listens_is_passed_over() -> None:
     free, holder = reserve_network(servers=3)
     holder.close()
     with socket.socket() as stranger:
-        stranger.bind((offset(free, SERVERS + 2), S2S_PORT))
+        stranger.bind((offset(free, SERVERS + 2), PORTS.server))
         stranger.listen()
         taken, holder = reserve_network(servers=3)
         holder.close()
@@ -57,7 +57,7 @@ def test_a_network_where_a_stranger_listens_is_passed_over() -> None:
 def test_a_stranger_at_every_address_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(loopback, "_NOBODYS", "127.79.0.9")  # a real one would be in the way of every lab here
     with socket.socket() as stranger:
-        stranger.bind(("127.79.0.9", S2S_PORT))
+        stranger.bind(("127.79.0.9", PORTS.server))
         stranger.listen()
-        with pytest.raises(MissingError, match=f"port {S2S_PORT} is taken on every address"):
+        with pytest.raises(MissingError, match=f"port {PORTS.server} is taken on every address"):
             reserve_network()
