@@ -27,14 +27,14 @@ from _tsung import INTERVAL, Target, Tsung
 
 from lab.lifecycle import up as labs
 from lab.lifecycle.lab import Lab
-from lab.load.capacity.idle import LabQuiet
+from lab.load.capacity.idle import LabIdleDetector
 from lab.load.capacity.search import Bounds
 from lab.load.capacity.trials import find_limit_on
+from lab.load.coordinator.progress import ProgressPrinter
 from lab.load.coordinator.provisioning import endpoints, for_load, forget, load_on
 from lab.load.launch import carry
 from lab.load.metrics.result import Result
 from lab.load.model.job import Job
-from lab.load.report.progress import Follower
 from lab.load.workload.preflight import LoadTest
 from lab.topology.software import parse
 from lab.topology.spec import Server, Topology
@@ -58,7 +58,7 @@ async def ours(lab: Lab, folder: Path, **more: object) -> Result:
     """A load on the lab."""
     test = LoadTest("local")
     where = Path(tempfile.mkdtemp(dir=folder))
-    return (await carry(Job(lab.name, LOAD | more, folder=where), test, Follower(quietly), [])).result
+    return (await carry(Job(lab.name, LOAD | more, folder=where), test, ProgressPrinter(quietly), [])).result
 
 
 def theirs(lab: Lab, rate: float) -> tuple[float, float]:
@@ -73,13 +73,13 @@ def theirs(lab: Lab, rate: float) -> tuple[float, float]:
     return sum(count for count, _ in found) / len(found), max(delay for _, delay in found)
 
 
-async def clean(lab: Lab, quiet: LabQuiet) -> None:
+async def clean(lab: Lab, quiet: LabIdleDetector) -> None:
     """Nothing is under way, and no archive makes the next message dearer than the first."""
     await quiet.wait(IDLE)
     await forget(lab, load_on(lab, LOAD))
 
 
-async def rung(lab: Lab, folder: Path, quiet: LabQuiet, rate: float) -> tuple[float, float]:
+async def rung(lab: Lab, folder: Path, quiet: LabIdleDetector, rate: float) -> tuple[float, float]:
     """The engine, then tsung at a rate; what the latter got, and its mean delay in seconds."""
     await clean(lab, quiet)
     mine = await ours(lab, folder, arrivals=f"constant:{rate:.0f}/s")
@@ -111,7 +111,7 @@ async def measure(software: str, aims: Aims) -> None:
                 f"{software}: {found.rate:.0f}/s within p99 {BOUND:g} s, nothing lost; limit: {found.why}", flush=True
             )
             if Tsung.available():
-                async with LabQuiet(lab) as quiet:
+                async with LabIdleDetector(lab) as quiet:
                     got = [await rung(lab, folder, quiet, factor * found.rate) for factor in RUNGS]
                 judge(software, found.rate, got, aims)
             crowd = await ours(lab, folder, users=CROWD, arrivals="constant:300/s", login_rate=100.0)

@@ -99,7 +99,7 @@ async def _load(lab: Lab, asked: Request, progress: Callable[[str], None]) -> tu
     """On the lab as it is: its servers tell what they see, for the scenarios need that, and the load says so."""
     from lab.cli.loading import once
     from lab.cli.performance import Outcome
-    from lab.load.analysis.verdict import verdict
+    from lab.load.analysis.thresholds import judge_load
     from lab.runner.folders import PAGE
 
     topology = lab.plan.topology.name
@@ -107,7 +107,7 @@ async def _load(lab: Lab, asked: Request, progress: Callable[[str], None]) -> tu
     started = time.monotonic()
     with live_progress() as each_second:
         kept = await once(asked, lab, each_second, _tell)
-    judged = verdict(kept)
+    judged = judge_load(kept)
     took = time.monotonic() - started
     outcome = Outcome(f"load {asked.test.name}", topology, judged.value, judged.exit_code, took, kept.folder)
     return outcome, kept.folder / PAGE
@@ -115,11 +115,11 @@ async def _load(lab: Lab, asked: Request, progress: Callable[[str], None]) -> tu
 
 def _tell(kept: Kept) -> None:
     """A load's few lines. The page is named at the very end, which an interrupted demo does not come to."""
-    from lab.load.analysis.verdict import verdict
+    from lab.load.analysis.thresholds import judge_load
     from lab.load.report.text import sentences
     from lab.runner.folders import PAGE
 
-    lines = [str(verdict(kept)), *sentences(kept), str(kept.folder)]
+    lines = [str(judge_load(kept)), *sentences(kept), str(kept.folder)]
     if kept.interrupted:
         lines.append(str(kept.folder / PAGE))
     print("\n".join(lines), flush=True)

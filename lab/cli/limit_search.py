@@ -22,10 +22,10 @@ FILE = "limit.json"
 
 def bounds_of(text: str, start: float | None) -> Bounds:
     """The search's bounds from "p99=200ms,loss=0". Raises UserError."""
-    from lab.load.analysis.thresholds import parse
+    from lab.load.analysis.thresholds import parse_bounds
     from lab.load.capacity.search import Bounds
 
-    given = parse(text)
+    given = parse_bounds(text)
     if left := sorted(set(given) - {"p99", "loss", "failed"}):
         raise UserError(f"--find-limit searches within p99 and loss (lost or bounced), not {', '.join(left)}")
     failed = given.get("failed", given.get("loss", 0.0))
@@ -34,8 +34,8 @@ def bounds_of(text: str, start: float | None) -> Bounds:
 
 async def search(request: Request, lab: Lab, progress: Progress) -> int:
     """Search, tell, keep; 0 if a rate was found that held again."""
-    from lab.load.analysis.thresholds import parse
-    from lab.load.capacity.search import so_far
+    from lab.load.analysis.thresholds import parse_bounds
+    from lab.load.capacity.search import partial_limit
     from lab.load.capacity.trials import find_limit_on
 
     model, start = model_of(request.load.get("arrivals") or (f"constant:{request.rate}" if request.rate else None))
@@ -53,11 +53,11 @@ async def search(request: Request, lab: Lab, progress: Progress) -> int:
         limit = await find_limit_on(
             lab, {name: value for name, value in request.load.items() if name != "arrivals"}, bounds_of(asked, start),
             folder=folder, model=model, workers=request.workers, pin=request.pin, test=request.test,
-            judged=parse(asked), progress=progress, told=trials.append,
+            trial_bounds=parse_bounds(asked), progress=progress, on_trial=trials.append,
         )  # fmt: skip
     except BaseException:
         if trials:  # it was interrupted, or the lab went down, and still says what it has
-            tell(so_far(trials, "interrupted", "the search did not come to its end"))
+            tell(partial_limit(trials, "interrupted", "the search did not come to its end"))
         raise
     tell(limit)
     return exit_codes.VALID if limit.confirmed else exit_codes.UNKNOWN
@@ -79,7 +79,7 @@ def _data(limit: Limit) -> dict[str, Any]:
     return {
         "rate": limit.rate,
         "confirmed": limit.confirmed,
-        "part": limit.part,
+        "part": limit.bottleneck,
         "why": limit.why,
         "trials": [
             {
@@ -89,7 +89,7 @@ def _data(limit: Limit) -> dict[str, Any]:
                 "p99_ms": round(1000 * trial.result.total.intended.percentile(99), 3),
                 "failed": trial.result.total.failed,
                 "received_per_second": round(trial.result.rate, 1),
-                "cores": {**trial.result.cores(), **trial.around},
+                "cores": {**trial.result.cores(), **trial.other_cores},
                 "backlog": trial.backlog,
             }
             for trial in limit.trials
@@ -107,9 +107,9 @@ def _text(limit: Limit, folder: Path) -> str:
     ]  # fmt: skip
     found = f"The highest rate that holds is {limit.rate:.0f}/s" if limit.rate else "No rate holds"
     again = ", and it held once more" if limit.confirmed else ", but it did not hold once more" if limit.rate else ""
-    if limit.rate and limit.part in ("backlog", "interrupted"):
+    if limit.rate and limit.bottleneck in ("backlog", "interrupted"):
         again = ", as far as the search came"
-    said = f"{found}{again}. What was the limit: {limit.part}: {limit.why}."
+    said = f"{found}{again}. What was the limit: {limit.bottleneck}: {limit.why}."
     return f"{table(['rate', 'holds', 'received', 'p99 ms', 'misses'], rows)}\n\n{said}\n{folder}"
 
 

@@ -83,7 +83,7 @@ class Request:
         folders.check(runs)
         request = cls(
             found, where, asked, rate if only_rate else None, workers, pin,
-            limits.parse(bounds or limits.DEFAULT), find_limit, runtime, lab, runs, json,
+            limits.parse_bounds(bounds or limits.DEFAULT), find_limit, runtime, lab, runs, json,
         )  # fmt: skip
         if where is not None:
             request.check(where)
@@ -127,9 +127,9 @@ async def perform(request: Request, progress: Progress) -> int:
                 from lab.cli.limit_search import search
 
                 return await search(request, lab, progress)
-            from lab.load.analysis.verdict import verdict
+            from lab.load.analysis.thresholds import judge_load
 
-            return verdict(await once(request, lab, progress, lambda kept: tell(kept, json=request.json))).exit_code
+            return judge_load(await once(request, lab, progress, lambda kept: tell(kept, json=request.json))).exit_code
     except NotReady as error:
         from lab.cli.edge import say
 
@@ -162,9 +162,9 @@ async def measured(
     bounds: Mapping[str, float] | None = None,
 ) -> Kept:
     """One load in that folder, which holds the plan as well; `bounds` are the request's unless others are given."""
+    from lab.load.coordinator.progress import ProgressPrinter
     from lab.load.launch import carry
     from lab.load.model.job import Job
-    from lab.load.report.progress import Follower
     from lab.plan import files
 
     folders.write(folder / folders.PLAN, files.dump(lab.plan))
@@ -173,7 +173,7 @@ async def measured(
         name=request.test.name, bounds=request.bounds if bounds is None else bounds,
     )  # fmt: skip
     more = ["--rate", request.rate] if request.rate is not None and "arrivals" not in load else []
-    kept = await carry(job, request.test, Follower(progress), more)
+    kept = await carry(job, request.test, ProgressPrinter(progress), more)
     return replace(kept, folder=folder)  # as it was asked for, not as the child needs it
 
 
@@ -194,11 +194,11 @@ async def once(request: Request, lab: Lab, progress: Progress, tell: Callable[[K
 
 def tell(kept: Kept, *, json: bool) -> None:
     """Print what a load came to, for people or for programs; its folder and its page last."""
-    from lab.load.analysis.verdict import verdict
+    from lab.load.analysis.thresholds import judge_load
     from lab.load.metrics.rows import by_route
     from lab.load.report.text import report
 
-    judged, page = verdict(kept), (kept.folder / folders.PAGE).absolute()
+    judged, page = judge_load(kept), (kept.folder / folders.PAGE).absolute()
     if json:
         result = kept.result
         readings = {**result.usage, **kept.generators}

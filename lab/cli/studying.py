@@ -14,7 +14,7 @@ from lab.errors import NotReady, UserError
 from lab.runner import folders
 
 if TYPE_CHECKING:
-    from lab.load.analysis.study import Cell
+    from lab.load.analysis.study import StudyRun
     from lab.load.metrics.result import Result
     from lab.load.run_folder import Kept
     from lab.topology.spec import Topology
@@ -72,7 +72,7 @@ class Study:
 
 async def perform(study: Study, progress: Progress) -> int:
     """All of it; 0 if every run was measured, 2 if not. What was measured is kept after each run."""
-    from lab.load.analysis.study import repeat
+    from lab.load.analysis.study import measure_all
     from lab.load.report import study as studied
     from lab.load.run_folder import read
 
@@ -80,7 +80,7 @@ async def perform(study: Study, progress: Progress) -> int:
         next(iter(study.requests.values())).runs, "study", f"{len(study.requests)}-topologies"
     )
     runs: list[dict[str, Any]] = []
-    cells: list[Cell] = []
+    cells: list[StudyRun] = []
 
     async def measure(topology: Topology, seed: int) -> Result:
         name, request = next((name, one) for name, one in study.requests.items() if one.topology is topology)
@@ -99,7 +99,7 @@ async def perform(study: Study, progress: Progress) -> int:
     topologies = {name: one.topology for name, one in study.requests.items() if one.topology is not None}
     studied.keep(folder, contents())
     try:
-        async for cell in repeat(measure, topologies, range(study.arguments["seeds"])):
+        async for cell in measure_all(measure, topologies, range(study.arguments["seeds"])):
             cells.append(cell)
             studied.keep(folder, contents())
     except NotReady as error:

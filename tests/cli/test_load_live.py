@@ -68,7 +68,7 @@ def test_links_with_conditions_are_counted_and_slow(tmp_path: Path) -> None:
         "--runtime", "processes", "--bounds", "p50=20ms,loss=0",
     )  # fmt: skip
     assert done.returncode == 1, done.stderr
-    assert "FAILED: neighbours went beyond its bounds: p50 was" in done.stdout
+    assert "FAILED: neighbours exceeded its bounds: p50 was" in done.stdout
     assert "relayed links: a - b; none is direct" in done.stdout
     kept = read(tmp_path / "runs" / "latest")
     assert kept.result.total.intended.percentile(50) > 0.05

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 
-from lab.load.capacity.search import Measured
+from lab.load.capacity.search import Measurement
 from lab.load.metrics.counters import Tally
 from lab.load.metrics.result import Result, Second, Usage
 
@@ -49,7 +49,7 @@ class Federation:
         self.random = random.Random(seed)
         self.rates: list[float] = []
 
-    async def measure(self, rate: float) -> Measured:
+    async def measure(self, rate: float) -> Measurement:
         """p99 is 4.6 ms by the idle server, 100 ms at 95.4 % of its capacity, and 5 s beyond it."""
         self.rates.append(rate)
         load = rate / self.capacity
@@ -57,4 +57,4 @@ class Federation:
         p99 *= self.random.lognormvariate(0, self.noise)
         lost = int((load - 1) * rate) if load > 1 else 0
         cores = {"hub": min(1.0, load), "leaf": 0.2 * load}
-        return Measured(result(min(rate, self.capacity), p99, lost=lost, cores=cores))
+        return Measurement(result(min(rate, self.capacity), p99, lost=lost, cores=cores))

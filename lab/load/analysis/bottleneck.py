@@ -1,7 +1,7 @@
-"""Which part was full in a run: a worker, a server, a link, the lab's relays, the machine, or nothing that was metered.
+"""The bottleneck of a run: a worker, a server, a link, the lab's relays, the machine, or nothing that was metered.
 
-Shares of a core are means over the steady state. The machine is what the kernel says of all its processes: what others
-do on it counts, too.
+Shares of a core are means over the steady state. "machine" is the CPU time of all processes as the kernel reports it,
+those that do not belong to the lab included.
 """
 
 from __future__ import annotations
@@ -14,99 +14,103 @@ from lab.load.metrics.judging import BUSY, verdict_of_limits
 from lab.load.metrics.result import Result
 from lab.load.metrics.watching import MACHINE, SERVICES
 
-#: A part at this share of what it can do is the limit: the rest is lost in the unevenness of arrivals.
-FULL = 0.9
-#: From this share on messages wait for each other often enough to be what a bound was missed for.
-HALF = 0.5
+#: A component at this share of its capacity is saturated: arrivals are uneven, so that it cannot use the rest.
+SATURATED = 0.9
+#: From this share on messages wait for each other often enough to be the reason why a bound was exceeded.
+QUEUEING = 0.5
 
 
 @dataclass(frozen=True)
-class Surroundings:
-    """What the parts can do at most."""
+class Capacities:
+    """What the components of a run can do at most."""
 
     cores: int = 1  # of the machine
-    server_cores: Mapping[str, float] = field(default_factory=dict)  # what a server can use, 1.0 where not named
-    together: float | None = None  # cores that all servers and services share, where they are pinned
-    links: Mapping[str, int] = field(default_factory=dict)  # bytes per second by route, of links that have a rate
-    delays: Mapping[str, float] = field(default_factory=dict)  # seconds of latency by route, of links that have any
+    server_cores: Mapping[str, float] = field(default_factory=dict)  # that a server can use, 1.0 where not named
+    pinned_cores: float | None = None  # that all servers and services share, where they are pinned
+    links: Mapping[str, int] = field(default_factory=dict)  # bytes per second by route, of links with a rate
+    delays: Mapping[str, float] = field(default_factory=dict)  # seconds of latency by route, of links with a latency
 
 
-class Part(NamedTuple):
-    """A part of what carried a run, and how full it was."""
+class Utilization(NamedTuple):
+    """How much of its capacity a component used."""
 
-    share: float  # of what it can do
-    name: str
-    why: str
+    share: float
+    component: str
+    sentence: str
 
 
-def limiting_part(
-    result: Result, surroundings: Surroundings, around: Mapping[str, float] | None = None
+def find_bottleneck(
+    result: Result, capacities: Capacities, other_cores: Mapping[str, float] | None = None
 ) -> tuple[str, str]:
-    """The part that was full in a run, and the sentence that says so.
+    """The bottleneck of a run, and the sentence that says why; `other_cores` are those of "machine" and "services".
 
-    A worker without time to spare goes first: it hides the rest. A generator that was late, or sent too little, though
-    it had time, was kept from its core: where the machine was full, by what filled it. A part that was full goes before
-    it where delays arose behind it: a tick missed by 20 ms is not why messages took a second. Where nothing was full
-    the part that came nearest is named if it was half full at least: what comes unevenly waits there.
+    Rules, in this order:
+    - A worker that used its whole core is the bottleneck: nothing else can be judged then.
+    - A generator that was late or sent too little although the machine was idle is the bottleneck, unless most of the
+      delay arose after the sending: a tick that was 20 ms late does not explain a message that took a second.
+    - A component that was saturated is.
+    - A generator that was late or sent too little is.
+    - The component with the highest utilization is, if it was at half of its capacity: bursts wait there.
+    - Else it is "unknown".
     """
-    around, cores, reasons = around or {}, result.cores(), verdict_of_limits(result)
-    every = max(around.get(MACHINE, 0.0), sum(cores.values()))
+    other_cores, cores, reasons = other_cores or {}, result.cores(), verdict_of_limits(result)
+    every = max(other_cores.get(MACHINE, 0.0), sum(cores.values()))
     worker = max((used for name, used in cores.items() if name not in result.usage), default=0.0)
-    idle = every < FULL * surroundings.cores
-    if reasons and (worker >= BUSY or (idle and not _delayed_behind_it(result))):
+    idle = every < SATURATED * capacities.cores
+    if reasons and (worker >= BUSY or (idle and not _delayed_after_sending(result))):
         return "generator", reasons[0]
-    parts = [*_servers(result, cores, surroundings), *_links(result, surroundings), *_around(around)]
-    parts.append(Part(every / surroundings.cores, "machine", _machine(every, cores, surroundings)))
-    full = next((part for part in parts if part.share >= FULL), None)
-    if full is not None:
-        return full.name, full.why
+    components = [*_servers(result, cores, capacities), *_links(result, capacities), _services(other_cores)]
+    components.append(Utilization(every / capacities.cores, "machine", _machine(every, cores, capacities)))
+    saturated = next((one for one in components if one.share >= SATURATED), None)
+    if saturated is not None:
+        return saturated.component, saturated.sentence
     if reasons:
         return "generator", reasons[0]
-    fullest = max([*parts, Part(worker, "generator", f"a worker used {worker:.2f} of its core")])
-    if fullest.share >= HALF:
-        return fullest.name, f"{fullest.why}, and came nearest to its limit: what comes unevenly waits there"
-    return "unknown", f"nothing was at its limit, and nearest came this: {fullest.why}; see what the servers wait for"
+    highest = max([*components, Utilization(worker, "generator", f"a worker used {worker:.2f} of its core")])
+    if highest.share >= QUEUEING:
+        return highest.component, f"{highest.sentence}, the highest utilization: bursts of messages wait there"
+    sentence = f"nothing was at its limit; the highest utilization: {highest.sentence}"
+    return "unknown", f"{sentence}; see what the servers wait for"
 
 
-def _delayed_behind_it(result: Result) -> bool:
-    """True if delays arose behind the generator for the most part: from the actual send they are nearly as long."""
+def _delayed_after_sending(result: Result) -> bool:
+    """Whether most of the delay arose after the sending: measured from there it is at least half as long."""
     total = result.total
-    return total.actual.percentile(99) >= HALF * total.intended.percentile(99)
+    return total.actual.percentile(99) >= 0.5 * total.intended.percentile(99)
 
 
-def _servers(result: Result, cores: Mapping[str, float], surroundings: Surroundings) -> list[Part]:
-    """Each, the fullest first; then all of them on the cores that they share."""
+def _servers(result: Result, cores: Mapping[str, float], capacities: Capacities) -> list[Utilization]:
+    """Each server, the highest utilization first; then all of them on the cores that they share."""
     used = {name: cores[name] for name in result.usage if name in cores}
-    parts = []
+    found = []
     for name, spent in used.items():
-        share = spent / surroundings.server_cores.get(name, 1.0)
-        part = "all" if share >= 1 else f"{share:.0%}"  # ejabberd has threads beside the one that can be full
-        why = f"server {name} used {spent:.2f} cores, {part} of what it can use"
-        parts.append(Part(share, f"server {name}", why))
-    parts.sort(reverse=True)
-    if (most := surroundings.together) is not None:
+        share = spent / capacities.server_cores.get(name, 1.0)
+        part = "all" if share >= 1 else f"{share:.0%}"  # ejabberd has threads beside the one that can be saturated
+        sentence = f"server {name} used {spent:.2f} cores, {part} of what it can use"
+        found.append(Utilization(share, f"server {name}", sentence))
+    found.sort(reverse=True)
+    if (most := capacities.pinned_cores) is not None:
         whole = sum(used.values())
-        parts.append(
-            Part(whole / most, "servers", f"servers used {whole:.2f} of the {most:g} cores they are pinned to")
-        )
-    return parts
+        sentence = f"servers used {whole:.2f} of the {most:g} cores they are pinned to"
+        found.append(Utilization(whole / most, "servers", sentence))
+    return found
 
 
-def _links(result: Result, surroundings: Surroundings) -> list[Part]:
-    """The fullest first."""
-    parts = []
-    for route, most in surroundings.links.items():
+def _links(result: Result, capacities: Capacities) -> list[Utilization]:
+    """The highest utilization first."""
+    found = []
+    for route, most in capacities.links.items():
         carried = result.links.get(route, 0) / result.length if result.length else 0.0
-        why = f"link {route} carried {carried / 1000:.1f} of its {most / 1000:.1f} KB/s"
-        parts.append(Part(carried / most, f"link {route}", why))
-    return sorted(parts, reverse=True)
+        sentence = f"link {route} carried {carried / 1000:.1f} of its {most / 1000:.1f} KB/s"
+        found.append(Utilization(carried / most, f"link {route}", sentence))
+    return sorted(found, reverse=True)
 
 
-def _around(around: Mapping[str, float]) -> list[Part]:
-    used = around.get(SERVICES, 0.0)
-    return [Part(used, "services", f"the lab's relays used {used:.2f} of the one core that they can use")]
+def _services(other_cores: Mapping[str, float]) -> Utilization:
+    used = other_cores.get(SERVICES, 0.0)
+    return Utilization(used, "services", f"the lab's relays used {used:.2f} of the one core that they can use")
 
 
-def _machine(every: float, cores: Mapping[str, float], surroundings: Surroundings) -> str:
-    said = f"all together used {every:.2f} of the machine's {surroundings.cores} cores"
+def _machine(every: float, cores: Mapping[str, float], capacities: Capacities) -> str:
+    said = f"all processes together used {every:.2f} of the machine's {capacities.cores} cores"
     return f"{said} (servers and workers {sum(cores.values()):.2f})"

@@ -1,8 +1,8 @@
 """Two loads side by side, from their folders alone: figure by figure, with noise, and whether they can be compared.
 
-They can if they were the same load, both measured whole by a generator that was not the limit, and differ in one thing
-of their setting at most: which is what the comparison is about then. Of two things that differ nobody can say which of
-them a change comes from.
+They can be compared if they were the same load, both measured to the end by a generator that was not the limit, with at
+most one difference between their settings: then that difference is what the comparison is about. With two differences
+nobody can say which of them caused a change.
 """
 
 from __future__ import annotations
@@ -11,42 +11,42 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
-from lab.load.analysis import bootstrap as noise
+from lab.load.analysis import bootstrap
 from lab.load.metrics.result import Result
 from lab.load.model.spec import Load
 from lab.load.run_folder import Kept
 from lab.plan.model import Plan
 from lab.topology.spec import Topology
 
-#: What is not of the load: who draws it, and how it is carried.
-_NO_LOAD = ("seed", "login_rate", "endpoints", "password", "authority")
+#: Fields that do not make it another load: its random numbers, and how it is carried out.
+_NOT_COMPARED = ("seed", "login_rate", "endpoints", "password", "authority")
 _DEFAULTS = {one.name: one.default for one in fields(Load) if one.name not in ("endpoints", "password", "authority")}
-#: Of what every worker was given, what a load test's own file may have said in place of the job.
+#: Fields of what every worker was given that a load test's own file may set instead of the job.
 _PLAN = ("warmup", "seconds", "tick", "expected")
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """What was found. `against` are reasons why the figures cannot be compared, a sentence each; () if they can."""
+    """Two loads compared. The fields are those of the JSON output; texts are a sentence each."""
 
-    figures: list[dict[str, Any]]
-    load: tuple[str, ...]  # what was not the same load
-    setting: tuple[str, ...]  # what else was not the same
-    against: tuple[str, ...]
+    figures: list[dict[str, Any]]  # see `rows`
+    load: tuple[str, ...]  # differences between the loads
+    setting: tuple[str, ...]  # differences between topologies, runtimes, workers, machines
+    against: tuple[str, ...]  # reasons why the figures cannot be compared; () if they can
     remarks: tuple[str, ...]
 
     @property
     def comparable(self) -> bool:
-        """Whether a difference of figures says something."""
+        """Whether a difference of the figures means something."""
         return not self.against
 
 
 def compare(first: Kept, second: Kept, plans: tuple[Plan, Plan]) -> Comparison:
-    """All of it, from two folders and the plans in them."""
-    load, setting = _load(first, second), _setting(first, second, plans)
+    """Compare two loads, from their folders and the plans in them."""
+    load, setting = _load_differences(first, second), _setting_differences(first, second, plans)
     against = [f"it was not the same load ({'; '.join(load)})"] if load else []
     if len(setting) > 1:
-        against.append(f"{len(setting)} things of the setting differ, and a change can come from each of them")
+        against.append(f"the settings differ in {len(setting)} ways, and each of them can be the reason for a change")
     for which, kept in (("first", first), ("second", second)):
         if not kept.measured:
             against.append(f"the {which} measured nothing")
@@ -60,12 +60,14 @@ def compare(first: Kept, second: Kept, plans: tuple[Plan, Plan]) -> Comparison:
 
 
 def figures(result: Result) -> dict[str, float]:
-    """What is compared: delays in ms, shares, rates, CPU seconds per 1000 messages of each server and worker."""
+    """The figures that are compared: delays in ms, shares, rates, CPU seconds per 1000 messages of each server and
+    worker.
+    """
     total = result.total
     found = {
         "sent": float(total.sent),
         "received per s": result.rate,
-        **{f"p{percent} ms": 1000 * total.intended.percentile(percent) for percent in noise.PERCENTS},
+        **{f"p{percent} ms": 1000 * total.intended.percentile(percent) for percent in bootstrap.PERCENTS},
         "max ms": 1000 * total.intended.max,
         "lost %": 100 * total.loss,
         "bounced %": 100 * (total.failed - total.loss),
@@ -77,15 +79,15 @@ def figures(result: Result) -> dict[str, float]:
 
 
 def rows(first: Result, second: Result) -> list[dict[str, Any]]:
-    """A row for each figure: of the first, of the second, how much more or less the second is (None from 0).
+    """A row for each figure: its value in the first load and in the second, the change in percent (None from 0).
 
-    `low_percent` and `high_percent` are the 95 % interval of that, `beyond_noise` whether 0 lies outside; None where
-    noise is not known.
+    `low_percent` and `high_percent` are the 95 % interval of the change, `beyond_noise` says whether 0 lies outside it;
+    None where the noise is not known.
     """
-    a, b, sure = figures(first), figures(second), noise.changes(first, second)
+    a, b, intervals = figures(first), figures(second), bootstrap.change_intervals(first, second)
     found = []
     for name in dict.fromkeys((*a, *b)):
-        low, high = sure.get(name, (None, None))
+        low, high = intervals.get(name, (None, None))
         row = {
             "figure": name,
             "first": _rounded(a.get(name)),
@@ -99,12 +101,12 @@ def rows(first: Result, second: Result) -> list[dict[str, Any]]:
     return found
 
 
-def _load(first: Kept, second: Kept) -> list[str]:
-    """What was not the same load."""
+def _load_differences(first: Kept, second: Kept) -> list[str]:
+    """What makes it not the same load, a phrase each."""
     said = ["another load test"] if first.job.name != second.job.name and _traffic(first) != _traffic(second) else []
     a, b = ({**_DEFAULTS, **kept.job.load} for kept in (first, second))
     for name in sorted(_DEFAULTS):
-        if name not in _NO_LOAD and a[name] != b[name]:
+        if name not in _NOT_COMPARED and a[name] != b[name]:
             said.append(f"{name}: {a[name]} and {b[name]}")
     named = {text.partition(":")[0] for text in said}
     for name in _PLAN:
@@ -118,20 +120,19 @@ def _traffic(kept: Kept) -> object:
     return kept.job.load.get("traffic", kept.job.name)
 
 
-def _setting(first: Kept, second: Kept, plans: tuple[Plan, Plan]) -> list[str]:
-    """What else was not the same, a sentence each."""
+def _setting_differences(first: Kept, second: Kept, plans: tuple[Plan, Plan]) -> list[str]:
+    """What else differs, a phrase each."""
     said = []
     one, other = (plan.topology for plan in plans)
     if _graph(one) != _graph(other):
-        said.append(
-            f"topology: {one.name} and {other.name}" if one.name != other.name else "topology: of one name, not alike"
-        )
+        names = f"{one.name} and {other.name}" if one.name != other.name else "the same name, but not equal"
+        said.append(f"topology: {names}")
     elif _software(one) != _software(other):
         said.append(f"software: {_kinds(one)} and {_kinds(other)}")
     if plans[0].facts.runtime != plans[1].facts.runtime:
         said.append(f"runtime: {plans[0].facts.runtime} and {plans[1].facts.runtime}")
     if first.job.pin != second.job.pin:
-        said.append("one of them had cores of its own (--pin)")
+        said.append("one of them had its own cores (--pin)")
     workers = [kept.result.plan.get("workers", kept.job.workers) for kept in (first, second)]
     if workers[0] != workers[1]:
         said.append(f"workers: {workers[0]} and {workers[1]}")
@@ -160,14 +161,12 @@ def _kinds(topology: Topology) -> str:
 def _remarks(first: Kept, second: Kept) -> tuple[str, ...]:
     seeds = [kept.job.load.get("seed", 0) for kept in (first, second)]
     said = (
-        [f"seeds differ ({seeds[0]} and {seeds[1]}): other pairs of people, of the same load"]
-        if len({*seeds}) > 1
-        else []
+        [f"seeds differ ({seeds[0]} and {seeds[1]}): other pairs of users, the same load"] if len({*seeds}) > 1 else []
     )
-    if not noise.pieces(first.result) or not noise.pieces(second.result):
-        said.append(f"noise is not known: it needs {noise.LEAST} whole seconds of steady state in both")
+    if not bootstrap.segments(first.result) or not bootstrap.segments(second.result):
+        said.append(f"noise is not known: it needs {bootstrap.MIN_SECONDS} whole seconds of steady state in both")
     else:
-        said.append("noise is what varies within these runs; how much runs vary, repeated ones tell (xmpplab study)")
+        said.append("noise is what varies within these runs; repeated runs show how much runs vary (xmpplab study)")
     return tuple(said)
 
 

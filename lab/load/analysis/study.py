@@ -1,12 +1,12 @@
-"""Comparing topologies: the same load on each, repeated with seeds, and what it did against what the graph is like.
+"""A study: the same load on several topologies, repeated with seeds, and its figures against metrics of the graphs.
 
-Repetitions go in rounds: each round has every topology once, in a drawn order, so that a machine that grows warm or
-busy does not favour one.
+Repetitions are made in rounds: each round has every topology once, in random order, so that a machine that becomes warm
+or busy does not favour one of them.
 
-Intervals are over the seeds' results: they say how sure the mean is, not how far single messages spread. From FEW runs
-on they are Student's t at 95 %, cut off at 0, below which no figure lies. Of fewer it is the range, the least and the
-greatest: t of two runs is 12.7 times their deviation and says nothing but that they are two. (A bootstrap over so few
-is narrower than the truth.) With one run there is none.
+Intervals are over the results of the seeds: they show how certain the mean is, not how far single messages spread. From
+MIN_RUNS_FOR_T runs on they are Student's t at 95 %, cut off at 0, because no figure is below 0. With fewer runs the
+interval is the range from the least to the greatest: t for two runs is 12.7 times their deviation and shows only that
+there are two. (A bootstrap over so few runs gives intervals that are too narrow.) With one run there is no interval.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from lab.topology.spec import Topology
 Measure = Callable[[Topology, int], Awaitable[Result]]
 
 #: Runs from which on an interval is Student's t.
-FEW = 5
+MIN_RUNS_FOR_T = 5
 #: Student's t, 97.5 %, for 1 to 30 degrees of freedom.
 _T = (
     12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.160, 2.145, 2.131,
@@ -34,19 +34,19 @@ _T = (
 
 
 @dataclass(frozen=True)
-class Cell:
+class StudyRun:
     """One run of a study."""
 
-    topology: str  # as it was asked for, "ring:8"
+    topology: str  # as in the command, "ring:8"
     software: str  # "prosody", or several with "+" between them
     seed: int
-    graph: Mapping[str, float]  # `metrics`
+    graph: Mapping[str, float]  # see `graph_metrics`
     result: Result
 
 
 @dataclass(frozen=True)
-class Interval:
-    """A mean over runs; `low` and `high` are a range below FEW runs, and None with a single one."""
+class MeanInterval:
+    """A mean over runs; `low` and `high` are the range below MIN_RUNS_FOR_T runs, and None for a single run."""
 
     mean: float
     low: float | None
@@ -54,22 +54,24 @@ class Interval:
     runs: int
 
 
-async def repeat(measure: Measure, topologies: Mapping[str, Topology], seeds: Sequence[int]) -> AsyncIterator[Cell]:
-    """Measure every topology with every seed, and give each run as soon as it is there."""
+async def measure_all(
+    measure: Measure, topologies: Mapping[str, Topology], seeds: Sequence[int]
+) -> AsyncIterator[StudyRun]:
+    """Measure every topology with every seed; yields each run when it has ended."""
     for seed in seeds:
         order = list(topologies)
         seeded_rng(seed, "order").shuffle(order)
         for name in order:
             topology = topologies[name]
             software = "+".join(sorted({server.software for server in topology.servers}))
-            yield Cell(name, software, seed, metrics(topology), await measure(topology, seed))
+            yield StudyRun(name, software, seed, graph_metrics(topology), await measure(topology, seed))
 
 
-def metrics(topology: Topology) -> dict[str, float]:
-    """What a graph is like, as the table has it. Distances are counted in links; no message goes further than one.
+def graph_metrics(topology: Topology) -> dict[str, float]:
+    """The metrics of a graph that the table has. Distances are counted in links; a message crosses one at most.
 
-    `linked_pairs` is the share of all pairs of servers that can talk at all. Centralisations are Freeman's, of degree
-    and of betweenness: 0 where all servers are alike, 1 for a star.
+    `linked_pairs` is the share of all pairs of servers that have a link. Centralisations are Freeman's, of degree and
+    of betweenness: 0 where all servers are alike, 1 for a star.
     """
     of = facts(topology)
     pairs = of.servers * (of.servers - 1) / 2
@@ -87,7 +89,7 @@ def metrics(topology: Topology) -> dict[str, float]:
 
 
 def _betweenness(topology: Topology) -> float:
-    """Freeman's centralisation of betweenness: how much more lies between others for one server than for the rest."""
+    """Freeman's centralisation of betweenness: how much higher the highest betweenness is than that of the others."""
     import networkx
 
     graph: networkx.Graph[str] = networkx.Graph([(link.a, link.b) for link in topology.links])
@@ -98,8 +100,11 @@ def _betweenness(topology: Topology) -> float:
     return float(sum(max(each) - one for one in each) / (len(graph) - 1))
 
 
-def measures(result: Result) -> dict[str, float]:
-    """What a load did: delays in ms, shares, CPU seconds of all servers and of the busiest, bytes on links."""
+def load_figures(result: Result) -> dict[str, float]:
+    """The figures of a load: delays in ms, shares, messages per second, CPU seconds of all servers per 1000 messages.
+
+    `busiest_share` is the share of the busiest server in the CPU time of all; `link_bytes` are per message received.
+    """
     total, used = result.total, result.used()
     servers = [used[name] for name in result.usage if name in used]
     thousand = total.received / 1000
@@ -118,62 +123,62 @@ def measures(result: Result) -> dict[str, float]:
     return found
 
 
-def interval(values: Sequence[float]) -> Interval:
+def mean_interval(values: Sequence[float]) -> MeanInterval:
     """Mean and interval of at least one value, none of them below 0."""
     mean, runs = fmean(values), len(values)
-    if runs < FEW:
-        return Interval(mean, None, None, 1) if runs < 2 else Interval(mean, min(values), max(values), runs)
-    half = student(runs - 1) * stdev(values) / math.sqrt(runs)
-    return Interval(mean, max(0.0, mean - half), mean + half, runs)
+    if runs < MIN_RUNS_FOR_T:
+        return MeanInterval(mean, None, None, 1) if runs < 2 else MeanInterval(mean, min(values), max(values), runs)
+    half = student_t(runs - 1) * stdev(values) / math.sqrt(runs)
+    return MeanInterval(mean, max(0.0, mean - half), mean + half, runs)
 
 
-def student(freedom: int) -> float:
+def student_t(freedom: int) -> float:
     """Student's t, 97.5 %, for that many degrees of freedom, at least 1."""
     # Beyond the table the error of this is below 0.002.
     return _T[freedom - 1] if freedom <= len(_T) else 1.96 + 2.45 / freedom
 
 
-def table(cells: Iterable[Cell]) -> list[dict[str, Any]]:
-    """A row per topology and software: its metrics, then each measure as mean, `_low` and `_high` (see `interval`).
+def table(runs: Iterable[StudyRun]) -> list[dict[str, Any]]:
+    """A row per topology and software: its metrics, then each figure as mean, `_low` and `_high` (see MeanInterval).
 
-    Runs in which nothing was received have no part in it: a delay of nothing is none.
+    Runs in which nothing was received are left out: they have no delay.
     """
-    groups: dict[tuple[str, str], list[Cell]] = {}
-    for cell in cells:
-        groups.setdefault((cell.topology, cell.software), []).append(cell)
+    groups: dict[tuple[str, str], list[StudyRun]] = {}
+    for run in runs:
+        groups.setdefault((run.topology, run.software), []).append(run)
     rows = []
     for (topology, software), group in groups.items():
-        several = [measures(cell.result) for cell in group if cell.result.total.received]
+        several = [load_figures(run.result) for run in group if run.result.total.received]
         row: dict[str, Any] = {"topology": topology, "software": software, "runs": len(several)}
         row |= group[0].graph
         for name in dict.fromkeys(name for one in several for name in one):
-            found = interval([one[name] for one in several if name in one])
+            found = mean_interval([one[name] for one in several if name in one])
             row |= {name: found.mean, f"{name}_low": found.low, f"{name}_high": found.high}
         rows.append(row)
     return rows
 
 
-def against(rows: Sequence[Mapping[str, Any]], metric: str, measure: str) -> list[dict[str, Any]]:
-    """Points of a plot: a metric of the graph and a measure with its interval, by rising metric."""
+def plot_points(rows: Sequence[Mapping[str, Any]], metric: str, figure: str) -> list[dict[str, Any]]:
+    """Points of a plot: x is a metric of the graph, y a figure with its interval; sorted by x."""
     points = [
         {
             "topology": row["topology"],
             "software": row["software"],
             "x": row[metric],
-            "y": row[measure],
-            "low": row[f"{measure}_low"],
-            "high": row[f"{measure}_high"],
+            "y": row[figure],
+            "low": row[f"{figure}_low"],
+            "high": row[f"{figure}_high"],
         }
         for row in rows
-        if measure in row
+        if figure in row
     ]
     return sorted(points, key=lambda point: point["x"])
 
 
 def rank_correlation(points: Sequence[Mapping[str, Any]]) -> float | None:
-    """Spearman's: 1.0 if the measure rises with the metric, -1.0 if it falls; None where one of them never changes.
+    """Spearman's rank correlation: 1.0 if y rises with x, -1.0 if it falls; None where one of them never changes.
 
-    With the handful of topologies of a study it describes them; it proves nothing about others.
+    With the few topologies of a study it describes these; it proves nothing about others.
     """
     x, y = (_ranks([point[axis] for point in points]) for axis in ("x", "y"))
     if len(set(x)) < 2 or len(set(y)) < 2:

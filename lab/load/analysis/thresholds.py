@@ -1,18 +1,25 @@
-"""Bounds of a load as people write them: "p99=200ms,loss=0,bounced=1%".
+"""The bounds of a load ("p99=200ms,loss=0,bounced=1%") and the verdict of a load: whether it kept them.
 
-p50 p90 p95 p99 p99.9 max    the delay from the intended time, at most; a duration
+p50 p90 p95 p99 p99.9 max    the greatest delay from the intended time; a duration
 loss bounced failed          shares of the expected receipts; failed is both together; 0, 0.001 or 0.1%
-duplicates                   came more than once, as a share of what was received
+duplicates                   received more than once, as a share of what was received
+
+The verdict is valid if every bound was kept, failed if one was exceeded, unknown if that cannot be said: the load
+measured nothing, ended early, or its losses are not known. A bound that was certainly exceeded fails the load all the
+same. A generator that was the limit does not change the verdict; the report says that the figures are its own.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 
+from lab import exit_codes
 from lab.declarations.units import seconds
 from lab.errors import UserError
 from lab.load.metrics.result import Result
+from lab.load.run_folder import Kept
 
 DEFAULT = "loss=0,bounced=0,duplicates=0"
 DELAYS = ("p50", "p90", "p95", "p99", "p99.9", "max")
@@ -20,23 +27,66 @@ SHARES = ("loss", "bounced", "failed", "duplicates")
 #: One of what a share counts, for sentences.
 _SINGULAR = {"failed": "failure", "bounced": "bounce", "duplicates": "duplicate"}
 _NUMBER = re.compile(r"([0-9]+(?:\.[0-9]+)?)(%?)")
+_CODES = {"valid": exit_codes.VALID, "failed": exit_codes.FAILED, "unknown": exit_codes.UNKNOWN}
 
 
-def parse(text: str) -> dict[str, float]:
-    """Seconds and shares by name. Raises UserError."""
+@dataclass(frozen=True)
+class LoadVerdict:
+    """The verdict of a load."""
+
+    value: str  # "valid", "failed", "unknown"
+    sentence: str
+    misses: tuple[str, ...] = ()  # bounds that were exceeded, a sentence each
+
+    @property
+    def exit_code(self) -> int:
+        """As in docs/exit-codes.md."""
+        return _CODES[self.value]
+
+    def __str__(self) -> str:
+        return f"{self.value.upper()}: {self.sentence}"
+
+
+def judge_load(kept: Kept) -> LoadVerdict:
+    """The verdict of a load, from its folder alone."""
+    name = kept.job.name or str(kept.job.load.get("traffic", "the load"))
+    bounds, total = kept.job.bounds, kept.result.total
+    if kept.result.length and (misses := tuple(exceeded_bounds(kept.result, bounds))):
+        return LoadVerdict("failed", f"{name} exceeded its bounds: {'; '.join(misses)}.", misses)
+    if not kept.measured:
+        nothing = "nothing was received in the steady state"
+        why = f"it was interrupted: {kept.interrupted}" if kept.interrupted else nothing
+        return LoadVerdict("unknown", f"{name} measured nothing: {why}.")
+    held = f"kept its bounds ({describe_bounds(bounds)})" if bounds else "had no bounds"
+    if kept.interrupted:
+        return LoadVerdict("unknown", f"{name} {held} until it was interrupted: {kept.interrupted}.")
+    if kept.unaccounted:
+        several = ", ".join(f"{count:+d} on {route}" for route, count in kept.unaccounted.items())
+        return LoadVerdict("unknown", f"{name}: the counts do not add up ({several}).")
+    if not kept.settled:
+        why = "not every worker reported what its users received"
+        return LoadVerdict("unknown", f"{name}: it is not known what was lost: {why}.")
+    p99 = 1000 * total.intended.percentile(99)
+    received = f"{total.received} of {total.deliveries} received"
+    return LoadVerdict("valid", f"{name} {held}: {received}, p99 {p99:.1f} ms.")
+
+
+def parse_bounds(text: str) -> dict[str, float]:
+    """Delays in seconds and shares from 0 to 1, by name. Raises UserError for what is not a bound."""
     found: dict[str, float] = {}
     for part in text.split(","):
         name, equals, value = part.strip().partition("=")
         if not equals or name not in (*DELAYS, *SHARES):
-            raise UserError(f"{part.strip()!r} is no bound: write p99=200ms,loss=0; there are {_known()}")
+            known = ", ".join((*DELAYS, *SHARES))
+            raise UserError(f"{part.strip()!r} is not a bound: write p99=200ms,loss=0; there are {known}")
         if name in found:
-            raise UserError(f"{name} stands twice in {text!r}")
+            raise UserError(f"{name} is given twice in {text!r}")
         found[name] = seconds(value) if name in DELAYS else _share(name, value)
     return found
 
 
-def misses(result: Result, bounds: Mapping[str, float]) -> list[str]:
-    """Bounds that a result does not keep, a sentence each."""
+def exceeded_bounds(result: Result, bounds: Mapping[str, float]) -> list[str]:
+    """The bounds that a result exceeds, a sentence each."""
     total = result.total
     values = {
         "loss": total.loss,
@@ -48,16 +98,16 @@ def misses(result: Result, bounds: Mapping[str, float]) -> list[str]:
     for name, most in bounds.items():
         if name in values:
             if values[name] > most + 1e-12:
-                found.append(f"{name} was {values[name]:.4%}, at most {most:.4%} may be")
+                found.append(f"{name} was {values[name]:.4%}, the bound is {most:.4%}")
             continue
         delay = total.intended.max if name == "max" else total.intended.percentile(float(name[1:]))
         if delay > most:
-            found.append(f"{name} was {1000 * delay:.1f} ms, at most {1000 * most:g} ms may be")
+            found.append(f"{name} was {1000 * delay:.1f} ms, the bound is {1000 * most:g} ms")
     return found
 
 
-def words(bounds: Mapping[str, float]) -> str:
-    """Bounds as people say them: "no loss or bounce, p99 at most 200 ms"."""
+def describe_bounds(bounds: Mapping[str, float]) -> str:
+    """Bounds as part of a sentence: "no loss or bounce, p99 at most 200 ms"."""
     none = [name for name in SHARES if bounds.get(name) == 0]
     said = [f"no {_several(none)}"] if none else []
     for name, most in bounds.items():
@@ -75,9 +125,5 @@ def _share(name: str, text: str) -> float:
     match = _NUMBER.fullmatch(text.strip())
     value = float(match[1]) / (100 if match[2] else 1) if match else 2.0
     if value >= 1:
-        raise UserError(f"{name}={text}: is no share: write 0, 0.001 or 0.1%")
+        raise UserError(f"{name}={text}: is not a share below 1: write 0, 0.001 or 0.1%")
     return value
-
-
-def _known() -> str:
-    return ", ".join((*DELAYS, *SHARES))

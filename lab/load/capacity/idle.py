@@ -1,11 +1,11 @@
-"""Whether a federation is idle: nothing of an earlier load is left in it.
+"""Whether a federation is idle: whether it has processed everything of an earlier load.
 
-Two things tell. A marked message over every route (within each server, over each link in both directions) comes as
-fast as it did at the start: it stands behind all that waits in its server's queues. And each server uses hardly more of
-a core than at the start. What counts as fast and as hardly more is measured before the first load (`Quiet.start`), for
-a link may have a latency, and a server housekeeping.
+It is idle if a probe message over every route (within each server, over each link in both directions) is delivered as
+fast as at the start, because it waits behind everything in the queues of its server, and if each server uses about as
+much CPU time as at the start. Both are measured before the first load (`IdleDetector.start`), because a link may have a
+latency and a server has periodic work.
 
-Not seen: what a server has put off altogether, such as messages kept for people who are away.
+Not detected: what a server processes only later, such as messages that it stores for users who are offline.
 """
 
 from __future__ import annotations
@@ -20,105 +20,108 @@ from typing import Any, Self
 
 from lab.errors import MissingError, PeerError, TimedOut
 from lab.lifecycle.lab import Lab
-from lab.load.coordinator import provisioning as preparing
+from lab.load.coordinator import provisioning
 from lab.load.metrics.resources import Meter
 from lab.load.model.spec import Shard
 from lab.load.worker import probe
 from lab.load.worker.process import encode
 
-#: A route is quiet when a message takes at most so many times what it took at the start, and so many seconds more.
-TIMES, MORE = 3.0, 0.05
-#: Cores that a server may use beyond what it used at the start.
-CORES = 0.15
-#: Questions at the start; the slowest answer counts, for one is quick by chance.
-FIRST = 5
-#: Seconds between two looks: CPU time comes in hundredths of a second, so a look is that sure of a core's share.
-LOOK = 0.5
-#: Seconds until a lab that carries nothing has to answer everywhere. A link that was never used is made first.
-BEGIN = 30.0
-_LOGIN = 60.0  # seconds
+#: A route is idle if a probe takes at most DELAY_FACTOR times as long as at the start, plus DELAY_EXTRA seconds.
+DELAY_FACTOR, DELAY_EXTRA = 3.0, 0.05
+#: Cores that a server may use more than at the start.
+EXTRA_CORES = 0.15
+#: Probes at the start; the slowest counts, because a single one can be fast by chance.
+FIRST_PROBES = 5
+#: Seconds between two readings of CPU time, which the kernel counts in hundredths of a second.
+READING_INTERVAL = 0.5
+#: Seconds until the probes of an idle lab must be delivered. Connections between servers are opened within it.
+START_TIMEOUT = 30.0
+_LOGIN_TIMEOUT = 60.0  # seconds
 
 
 @dataclass
-class Answer:
-    """How long each route took (seconds); those on which nothing came in time, and those that refuse."""
+class ProbeResult:
+    """The result of one probe message over each route."""
 
-    delays: Mapping[str, float]
-    missing: tuple[str, ...] = ()
-    bounced: Mapping[str, str] = field(default_factory=dict)
-
-
-Ask = Callable[[float], Awaitable[Answer]]  # with the seconds to wait at most
-Used = Callable[[], Mapping[str, float]]  # CPU seconds used so far, by server
+    delays: Mapping[str, float]  # seconds, by route
+    missing: tuple[str, ...] = ()  # routes whose probe was not received in time
+    bounced: Mapping[str, str] = field(default_factory=dict)  # condition by route
 
 
-class Quiet:
-    """The condition: `start` while the federation is idle, then `wait` until it is so again."""
+SendProbes = Callable[[float], Awaitable[ProbeResult]]  # with the seconds to wait at most
+ReadCpuTime = Callable[[], Mapping[str, float]]  # CPU seconds used until now, by server
 
-    def __init__(self, ask: Ask, used: Used = lambda: {}) -> None:
-        self._ask, self._used = ask, used
-        self.delays: dict[str, float] = {}  # of the idle federation, by route
-        self.cores: dict[str, float] = {}  # by server
+
+class IdleDetector:
+    """Detects that a federation is idle: `start` while it is idle, then `wait` until it is idle again."""
+
+    def __init__(self, send_probes: SendProbes, read_cpu_time: ReadCpuTime = lambda: {}) -> None:
+        self._send_probes, self._read_cpu_time = send_probes, read_cpu_time
+        self.delays: dict[str, float] = {}  # of the idle federation in seconds, by route
+        self.cores: dict[str, float] = {}  # of the idle federation, by server
         self._last: tuple[float, Mapping[str, float]] = (0.0, {})
 
     async def start(self) -> None:
-        """Learn what idle is. Raises TimedOut if a route carries nothing."""
-        answer = await self._ask(BEGIN)  # makes the connections between servers
-        if silent := [*answer.missing, *(f"{route} ({why})" for route, why in answer.bounced.items())]:
-            raise TimedOut(f"nothing comes over {', '.join(silent)} though no load is on: look at the servers' logs")
-        self._look()
-        for _ in range(FIRST):
-            answer = await self._ask(BEGIN)
-            for route, delay in answer.delays.items():
+        """Measure the idle federation. Raises TimedOut if a route delivers nothing."""
+        result = await self._send_probes(START_TIMEOUT)  # opens the connections between servers
+        if failed := [*result.missing, *(f"{route} ({why})" for route, why in result.bounced.items())]:
+            routes = ", ".join(failed)
+            raise TimedOut(f"{routes}: no message is delivered although there is no load: see the servers' logs")
+        self._read_cores()
+        for _ in range(FIRST_PROBES):
+            result = await self._send_probes(START_TIMEOUT)
+            for route, delay in result.delays.items():
                 self.delays[route] = max(delay, self.delays.get(route, 0.0))
-        await asyncio.sleep(LOOK)
-        self.cores = self._look()
+        await asyncio.sleep(READING_INTERVAL)
+        self.cores = self._read_cores()
 
     async def wait(self, within: float) -> str:
-        """Return "" once it is idle, or after `within` seconds what is not, as a sentence."""
+        """Wait until it is idle; returns "", or after `within` seconds what is not idle, as a sentence."""
         deadline = time.monotonic() + within
         while True:
-            answer = await self._ask(max(LOOK, deadline - time.monotonic()))
-            self._look()
-            await asyncio.sleep(LOOK)
-            busy = self._busy(answer)
+            result = await self._send_probes(max(READING_INTERVAL, deadline - time.monotonic()))
+            self._read_cores()
+            await asyncio.sleep(READING_INTERVAL)
+            busy = self._busy(result)
             if not busy or time.monotonic() >= deadline:
                 return f"after {within:.0f} s of waiting {busy}" if busy else ""
 
-    def _busy(self, answer: Answer) -> str:
-        said = [f"nothing had come over {', '.join(answer.missing)}"] if answer.missing else []
-        said += [f"a message over {route} bounced ({why})" for route, why in answer.bounced.items()]
+    def _busy(self, result: ProbeResult) -> str:
+        said = [f"nothing was received over {', '.join(result.missing)}"] if result.missing else []
+        said += [f"a message over {route} bounced ({why})" for route, why in result.bounced.items()]
         slow = {
-            route: delay for route, delay in answer.delays.items() if delay > TIMES * self.delays.get(route, 0.0) + MORE
+            route: delay
+            for route, delay in result.delays.items()
+            if delay > DELAY_FACTOR * self.delays.get(route, 0.0) + DELAY_EXTRA
         }
         if slow:
             route = max(slow, key=slow.__getitem__)
             before = 1000 * self.delays.get(route, 0.0)
             said.append(f"a message over {route} took {1000 * slow[route]:.0f} ms, {before:.0f} ms when idle")
-        for name, cores in self._look().items():
-            if cores > self.cores.get(name, 0.0) + CORES:
+        for name, cores in self._read_cores().items():
+            if cores > self.cores.get(name, 0.0) + EXTRA_CORES:
                 said.append(f"server {name} used {cores:.2f} cores, {self.cores.get(name, 0.0):.2f} when idle")
         return " and ".join(said)
 
-    def _look(self) -> dict[str, float]:
-        """Cores that each server kept busy since the last look."""
-        (before, then), (now, used) = self._last, (time.monotonic(), dict(self._used()))
+    def _read_cores(self) -> dict[str, float]:
+        """Cores that each server used since the last reading."""
+        (before, then), (now, used) = self._last, (time.monotonic(), dict(self._read_cpu_time()))
         self._last = now, used
         return {name: (spent - then[name]) / (now - before) for name, spent in used.items() if name in then}
 
 
-class LabQuiet:
-    """The condition on a lab, asked by people of its own. Use as a context."""
+class LabIdleDetector:
+    """An IdleDetector for a lab, with a probe process and an account on each server. An async context manager."""
 
     def __init__(self, lab: Lab) -> None:
         self._lab = lab
         self._stack = contextlib.AsyncExitStack()
-        self._asked = 0
+        self._count = 0
 
     async def __aenter__(self) -> Self:
-        """The lab must be idle. Raises TimedOut, PeerError."""
+        """Start the probes and measure the lab, which must be idle. Raises TimedOut, PeerError."""
         try:
-            self._quiet = await self._begun()
+            self._detector = await self._start()
         except BaseException:
             await self._stack.aclose()
             raise
@@ -128,50 +131,50 @@ class LabQuiet:
         await self._stack.aclose()
 
     async def wait(self, within: float) -> str:
-        """See `Quiet.wait`. Raises PeerError if the people who ask are gone."""
-        return await self._quiet.wait(within)
+        """See `IdleDetector.wait`. Raises PeerError if the probe process has ended."""
+        return await self._detector.wait(within)
 
-    async def _begun(self) -> Quiet:
+    async def _start(self) -> IdleDetector:
         lab = self._lab
-        load = preparing.load_on(lab, {})
+        load = provisioning.load_on(lab, {})
         async with asyncio.TaskGroup() as group:
             for endpoint in load.endpoints:
                 group.create_task(lab.accounts(endpoint.server, [probe.USER]))
         self._pipes = await lab.agent(module="lab.load.worker.probe")
         self._stack.push_async_callback(self._close)
         self._pipes.writer.write(encode(load, Shard()).encode())
-        await self._heard("online", _LOGIN)
-        quiet = Quiet(self._ask, await self._meter())
-        await quiet.start()
-        return quiet
+        await self._event("online", _LOGIN_TIMEOUT)
+        detector = IdleDetector(self._send_probes, await self._meter())
+        await detector.start()
+        return detector
 
     async def _close(self) -> None:
         await self._pipes.close()
 
-    async def _meter(self) -> Used:
+    async def _meter(self) -> ReadCpuTime:
         pids = {name: [one.pid] for name, one in (await self._lab.states()).items() if one.pid is not None}
         try:
             meter = self._stack.enter_context(Meter(pids))
-        except MissingError:  # the load says that servers are not metered
+        except MissingError:  # the report of the load says that servers are not metered
             return lambda: {}
         return lambda: {name: cpu for name, (cpu, _, _) in meter.read().items()}
 
-    async def _ask(self, patience: float) -> Answer:
-        self._asked += 1
-        order = {"ask": self._asked, "patience": patience}
+    async def _send_probes(self, within: float) -> ProbeResult:
+        self._count += 1
+        order = {"ask": self._count, "patience": within}
         self._pipes.writer.write(json.dumps(order).encode() + b"\n")
-        event = await self._heard("answer", patience + _LOGIN)
-        return Answer(event["delays"], tuple(event["missing"]), event["bounced"])
+        event = await self._event("answer", within + _LOGIN_TIMEOUT)
+        return ProbeResult(event["delays"], tuple(event["missing"]), event["bounced"])
 
-    async def _heard(self, kind: str, patience: float) -> dict[str, Any]:
+    async def _event(self, kind: str, within: float) -> dict[str, Any]:
         try:
-            async with asyncio.timeout(patience):
+            async with asyncio.timeout(within):
                 line = await self._pipes.reader.readline()
         except TimeoutError:
-            raise TimedOut(f"those who ask whether {self._lab.name} is idle say nothing for {patience:.0f} s") from None
+            raise TimedOut(f"the idle probe of {self._lab.name} did not answer within {within:.0f} s") from None
         event: dict[str, Any] = (
-            json.loads(line) if line else {"event": "failed", "message": "they ended without a word"}
+            json.loads(line) if line else {"event": "failed", "message": "it ended without an error"}
         )
         if event["event"] != kind:
-            raise PeerError(f"nobody can say whether {self._lab.name} is idle: {event.get('message', event)}")
+            raise PeerError(f"the idle probe of {self._lab.name} failed: {event.get('message', event)}")
         return event

@@ -1,13 +1,14 @@
-"""The highest rate that a federation carries within bounds, and which part of it was the limit.
+"""The highest rate that a federation carries within bounds, and the bottleneck that prevents a higher one.
 
-A rate is doubled until it does not hold (or halved until it does), then the two are brought together by bisection of
-their ratio; at the end the rate found has to hold again. Single runs are noisy near the limit: a rate that misses its
-bounds by little is tried again, and the majority of three decides; a wide miss counts at once. A run in which the
-generator was the limit says nothing about the servers and does not hold.
+A rate is doubled until the bounds are exceeded (or halved until they are kept), then the interval between the two rates
+is halved on a logarithmic scale; at the end the rate found has to keep the bounds again. Single runs are noisy near the
+limit: a rate that exceeds its bounds by little is tried again, and the majority of three runs decides; a large excess
+counts at once. A run in which the generator was the limit says nothing about the servers and does not keep the bounds.
 
-A rate must not be judged on the backlog of the one before: before each run `settle` is awaited, which returns once the
-federation is idle, or says why it is not. A run that began with a backlog and holds, holds: it had more to carry. One
-that began so and misses proves nothing and is made again, up to TRIES times; then the search ends with what it has.
+A rate must not be judged on the backlog of the one before. Before each run `wait_until_idle` is awaited: it returns
+when the federation is idle, or with the reason why it is not. A run that started with a backlog and keeps the bounds
+counts: it had more to carry. One that started with a backlog and exceeds them proves nothing and is repeated, up to
+TRIES times; then the search ends with what it has.
 
 Nothing is measured here: `measure` does that (lab.load.capacity.trials has one for a lab).
 """
@@ -19,25 +20,25 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from lab.errors import UserError
-from lab.load.analysis.bottleneck import Surroundings, limiting_part
+from lab.load.analysis.bottleneck import Capacities, find_bottleneck
 from lab.load.metrics.judging import verdict_of_limits
 from lab.load.metrics.result import Result
 
 
 @dataclass(frozen=True)
-class Measured:
-    """What a run showed, and what else was busy: cores by "machine" (all of it) and "services" (names and relays)."""
+class Measurement:
+    """The result of a run, and cores that others used: of "machine" (all of it) and "services" (DNS and relays)."""
 
     result: Result
-    around: Mapping[str, float] = field(default_factory=dict)
+    other_cores: Mapping[str, float] = field(default_factory=dict)
 
 
-Measure = Callable[[float], Awaitable[Measured]]
-Settle = Callable[[], Awaitable[str]]  # "" once the federation is idle, else what is not
+Measure = Callable[[float], Awaitable[Measurement]]
+WaitUntilIdle = Callable[[], Awaitable[str]]  # "" when the federation is idle, else what is not
 
-#: A miss by this factor is no noise, and not tried again.
-WIDE = 4.0
-#: Runs a rate gets at most; the majority decides.
+#: A bound that is exceeded by this factor is not exceeded by noise: the rate is not tried again.
+LARGE_EXCESS = 4.0
+#: Runs with the same rate at most; the majority decides.
 TRIES = 3
 #: Rates, each lower than the one before, that may fail the confirmation.
 CONFIRMATIONS = 4
@@ -45,19 +46,19 @@ CONFIRMATIONS = 4
 
 @dataclass(frozen=True)
 class Bounds:
-    """What must hold, and where to look. Rates are messages per second."""
+    """The bounds of a search, and where it looks. Rates are in messages per second."""
 
-    p99: float = 0.1  # seconds from the intended time to the receiver's hands
-    failed: float = 0.0  # share of messages lost or bounced
+    p99: float = 0.1  # seconds from the intended time to the receipt
+    failed: float = 0.0  # share of messages lost or bounced, 0 to 1
     start: float = 100.0
     lowest: float = 1.0
     highest: float = 100_000.0
-    precision: float = 0.05  # the rate found is at most this share below one that failed
+    precision: float = 0.05  # the rate found is at most this share below one that exceeds the bounds
 
     def __post_init__(self) -> None:
         lowest, start, highest = self.lowest, self.start, self.highest
         if 0 < start < lowest:
-            raise UserError(f"a search begins at {lowest:g}/s or more, not at {start:g}/s")
+            raise UserError(f"a search starts at {lowest:g}/s or more, not at {start:g}/s")
         if not 0 < lowest <= start <= highest:
             raise UserError(f"rates must rise from above 0: lowest {lowest:g}, start {start:g}, highest {highest:g}")
         if self.p99 <= 0 or not 0 <= self.failed < 1:
@@ -68,50 +69,51 @@ class Bounds:
 
 @dataclass(frozen=True)
 class Trial:
-    """One run."""
+    """One run of a search."""
 
-    rate: float
-    misses: tuple[str, ...]  # bounds that did not hold, a sentence each
-    wide: bool  # a miss was beyond noise
+    rate: float  # messages per second
+    misses: tuple[str, ...]  # bounds that were exceeded, a sentence each
+    large_excess: bool  # a bound was exceeded by LARGE_EXCESS
     result: Result
-    backlog: str = ""  # what was not idle when it began
-    around: Mapping[str, float] = field(default_factory=dict)  # see `Measured`
+    backlog: str = ""  # what was not idle when it started
+    other_cores: Mapping[str, float] = field(default_factory=dict)  # see Measurement
 
     @property
     def holds(self) -> bool:
-        """All bounds held."""
+        """Whether all bounds were kept."""
         return not self.misses
 
 
 @dataclass(frozen=True)
 class Limit:
-    """What was found.
+    """The result of a search.
 
-    `part` is "server NAME", "servers" (together, on the cores that they are pinned to), "link A->B", "services" (the
-    lab's relays), "machine", "generator", "backlog" (it never became idle), "interrupted", "unknown" or "none" (every
-    rate held).
+    `bottleneck` is "server NAME", "servers" (together, on the cores that they are pinned to), "link A->B", "services"
+    (the lab's relays), "machine", "generator", "backlog" (the federation did not become idle), "interrupted", "unknown"
+    or "none" (every rate kept the bounds).
     """
 
-    rate: float  # the highest that held, 0.0 if none did
-    confirmed: bool  # it held once more at the end
-    part: str
-    why: str
+    rate: float  # messages per second: the highest that kept the bounds, 0.0 if none did
+    confirmed: bool  # it kept them again at the end
+    bottleneck: str
+    why: str  # a sentence
     trials: tuple[Trial, ...]
 
 
 async def find_limit(
     measure: Measure,
     bounds: Bounds,
-    surroundings: Surroundings | None = None,
-    settle: Settle | None = None,
-    told: Callable[[Trial], None] = lambda trial: None,
+    capacities: Capacities | None = None,
+    wait_until_idle: WaitUntilIdle | None = None,
+    on_trial: Callable[[Trial], None] = lambda trial: None,
 ) -> Limit:
-    """Search. `measure(rate)` runs a load at that rate; it is called about ten to twenty-five times.
+    """Search the highest rate. `measure(rate)` runs a load at that rate; it is called about ten to twenty-five times.
 
-    `settle` is awaited before each of them; without one `measure` must leave the federation idle. `told` is called
-    with each trial once it is over: it has what there is of a search that is interrupted (see `so_far`).
+    `wait_until_idle` is awaited before each run; without it `measure` must leave the federation idle. `on_trial` is
+    called with each trial when it has ended, so that the caller has the trials of a search that is interrupted (see
+    `partial_limit`).
     """
-    search, low, confirmed = _Search(measure, bounds, settle, told), 0.0, False
+    search, low, confirmed = _Search(measure, bounds, wait_until_idle, on_trial), 0.0, False
     try:
         low, high = await search.bracket()
         while low and high / low > 1 + bounds.precision and high < math.inf:
@@ -121,25 +123,32 @@ async def find_limit(
             if not low or (confirmed := await search.holds(low)):
                 break
             low = low / (1 + bounds.precision) if low / (1 + bounds.precision) >= bounds.lowest else 0.0
-    except _NeverIdle as error:
-        return so_far(search.trials, "backlog", str(error))
-    part, why = _part(search.trials, low, surroundings or Surroundings(), bounds)
-    return Limit(low, confirmed, part, why, tuple(search.trials))
+    except _NotIdle as error:
+        return partial_limit(search.trials, "backlog", str(error))
+    bottleneck, why = _bottleneck(search.trials, low, capacities or Capacities(), bounds)
+    return Limit(low, confirmed, bottleneck, why, tuple(search.trials))
 
 
-def so_far(trials: Sequence[Trial], part: str, why: str) -> Limit:
-    """What a search found that did not come to its end."""
+def partial_limit(trials: Sequence[Trial], bottleneck: str, why: str) -> Limit:
+    """The result of a search that ended early: the highest rate that kept the bounds until then."""
     held = [trial.rate for trial in trials if trial.holds]
-    return Limit(max(held, default=0.0), False, part, why, tuple(trials))
+    return Limit(max(held, default=0.0), False, bottleneck, why, tuple(trials))
 
 
-class _NeverIdle(Exception):
-    """The federation still had a backlog each time that a rate was tried."""
+class _NotIdle(Exception):
+    """The federation had a backlog each time that a rate was tried."""
 
 
 class _Search:
-    def __init__(self, measure: Measure, bounds: Bounds, settle: Settle | None, told: Callable[[Trial], None]) -> None:
-        self._measure, self._bounds, self._settle, self._told = measure, bounds, settle, told
+    def __init__(
+        self,
+        measure: Measure,
+        bounds: Bounds,
+        wait_until_idle: WaitUntilIdle | None,
+        on_trial: Callable[[Trial], None],
+    ) -> None:
+        self._measure, self._bounds = measure, bounds
+        self._wait_until_idle, self._on_trial = wait_until_idle, on_trial
         self.trials: list[Trial] = []
 
     async def bracket(self) -> tuple[float, float]:
@@ -160,62 +169,62 @@ class _Search:
         return 0.0, rate
 
     async def holds(self, rate: float) -> bool:
-        """Whether the bounds hold at a rate: at once for a run that keeps them or misses widely, else the majority."""
-        trial = await self._clean(rate)
-        if trial.holds or trial.wide:
+        """Whether a rate keeps the bounds: decided by one run that keeps or far exceeds them, else by the majority."""
+        trial = await self._conclusive(rate)
+        if trial.holds or trial.large_excess:
             return trial.holds
         kept, missed, few = 0, 1, TRIES // 2
         while kept <= few and missed <= few:
-            again = await self._clean(rate)
+            again = await self._conclusive(rate)
             kept, missed = kept + again.holds, missed + (not again.holds)
         return kept > few
 
-    async def _clean(self, rate: float) -> Trial:
-        """A run that says something: it began idle, or holds all the same. Raises _NeverIdle."""
+    async def _conclusive(self, rate: float) -> Trial:
+        """A run that started idle, or kept the bounds although it did not. Raises _NotIdle."""
         for _ in range(TRIES):
             trial = await self._try(rate)
             if trial.holds or not trial.backlog:
                 return trial
-        raise _NeverIdle(f"{TRIES} runs at {rate:.0f}/s began with a backlog and say nothing: {trial.backlog}")
+        raise _NotIdle(f"{TRIES} runs at {rate:.0f}/s started with a backlog and prove nothing: {trial.backlog}")
 
     async def _try(self, rate: float) -> Trial:
-        backlog = await self._settle() if self._settle is not None else ""
+        backlog = await self._wait_until_idle() if self._wait_until_idle is not None else ""
         measured = await self._measure(rate)
-        misses, wide = _misses(measured.result, self._bounds)
-        trial = Trial(rate, misses, wide, measured.result, backlog, measured.around)
+        misses, large_excess = _misses(measured.result, self._bounds)
+        trial = Trial(rate, misses, large_excess, measured.result, backlog, measured.other_cores)
         self.trials.append(trial)
-        self._told(trial)
+        self._on_trial(trial)
         return trial
 
 
 def _misses(result: Result, bounds: Bounds) -> tuple[tuple[str, ...], bool]:
-    """Bounds that a result does not keep, and whether by far."""
+    """The bounds that a result exceeds, and whether one of them by LARGE_EXCESS."""
     total = result.total
     if not total.received:
         return ("nothing was received",), True
-    misses, wide = list(verdict_of_limits(result)), False
+    misses, large_excess = list(verdict_of_limits(result)), False
     p99 = total.intended.percentile(99)
     if p99 > bounds.p99:
-        misses.append(f"p99 was {p99 * 1000:.1f} ms, at most {bounds.p99 * 1000:g} ms are asked for")
-        wide = p99 > WIDE * bounds.p99
+        misses.append(f"p99 was {p99 * 1000:.1f} ms, the bound is {bounds.p99 * 1000:g} ms")
+        large_excess = p99 > LARGE_EXCESS * bounds.p99
     if total.failed > bounds.failed:
-        misses.append(f"{total.failed:.3%} were lost or bounced, at most {bounds.failed:.3%} may be")
-        wide = wide or total.failed > WIDE * max(bounds.failed, 0.01)
-    return tuple(misses), wide
+        misses.append(f"{total.failed:.3%} were lost or bounced, the bound is {bounds.failed:.3%}")
+        large_excess = large_excess or total.failed > LARGE_EXCESS * max(bounds.failed, 0.01)
+    return tuple(misses), large_excess
 
 
-def _part(trials: list[Trial], rate: float, surroundings: Surroundings, bounds: Bounds) -> tuple[str, str]:
-    """What was full in the run that failed next above the rate found."""
+def _bottleneck(trials: list[Trial], rate: float, capacities: Capacities, bounds: Bounds) -> tuple[str, str]:
+    """The bottleneck of the run with the lowest rate above the one found."""
     failed = [trial for trial in trials if not trial.holds and not trial.backlog and trial.rate > rate]
     if not failed:
-        return "none", "every rate that was tried held: allow a higher one"
+        return "none", "every rate that was tried kept the bounds: allow a higher one"
     lowest = min(trial.rate for trial in failed)
     used = next(trial.result.routes for trial in failed if trial.rate == lowest)
-    slow = {route: delay for route, delay in surroundings.delays.items() if route in used and delay >= bounds.p99}
+    slow = {route: delay for route, delay in capacities.delays.items() if route in used and delay >= bounds.p99}
     if slow and not rate:
         route = max(slow, key=slow.__getitem__)
-        return f"link {route}", f"link {route} alone takes {1000 * slow[route]:g} ms: no rate keeps a p99 below that"
-    named = [limiting_part(one.result, surroundings, one.around) for one in failed if one.rate == lowest]
-    # Of several runs at that rate one that says something.
-    part, why = next((one for one in named if one[0] != "unknown"), named[0])
-    return part, f"at {lowest:.0f}/s {why}"
+        return f"link {route}", f"link {route} alone takes {1000 * slow[route]:g} ms: no rate has a p99 below that"
+    named = [find_bottleneck(one.result, capacities, one.other_cores) for one in failed if one.rate == lowest]
+    # Of several runs with that rate one in which it is known.
+    bottleneck, why = next((one for one in named if one[0] != "unknown"), named[0])
+    return bottleneck, f"at {lowest:.0f}/s {why}"

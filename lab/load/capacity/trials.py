@@ -1,11 +1,11 @@
-"""The highest rate that a lab carries, searched by loads on it, each in a folder of its own.
+"""The highest rate that a lab carries: the search runs loads on it, each with its own folder.
 
     from lab.load.capacity.search import Bounds
     from lab.load.capacity.trials import find_limit_on
 
     limit = await find_limit_on(lab, {"users": 100, "seconds": 10.0, "warmup": 2.0}, Bounds(p99=0.2), folder=folder)
 
-Between two loads the lab is waited for until it is idle (lab.load.capacity.idle).
+Between two loads it waits until the lab is idle (lab.load.capacity.idle).
 """
 
 from __future__ import annotations
@@ -19,24 +19,24 @@ from typing import Any
 from lab.declarations.units import duration_text
 from lab.errors import UserError
 from lab.lifecycle.lab import Lab
-from lab.load.analysis.bottleneck import Surroundings
-from lab.load.capacity.idle import LabQuiet
-from lab.load.capacity.search import Bounds, Limit, Measured, Trial, find_limit
-from lab.load.coordinator import provisioning as preparing
+from lab.load.analysis.bottleneck import Capacities
+from lab.load.capacity.idle import LabIdleDetector
+from lab.load.capacity.search import Bounds, Limit, Measure, Measurement, Trial, find_limit
+from lab.load.coordinator import provisioning
+from lab.load.coordinator.progress import ProgressPrinter
 from lab.load.launch import carry
 from lab.load.metrics import allowance
 from lab.load.metrics.cpu import split
 from lab.load.metrics.result import Usage
 from lab.load.model.job import Job
-from lab.load.report.progress import Follower
 from lab.load.workload.preflight import MODELS, WORKERS_MOST, LoadTest
 from lab.plan import files
 from lab.plan.model import Plan
 from lab.runner.folders import PLAN, write
 from lab.topology.spec import Topology
 
-#: Seconds until the lab must be idle again, at least; a long overload may leave more than it lasted.
-SETTLE = 60.0
+#: Seconds that the search waits at most until the lab is idle; longer after long runs.
+IDLE_TIMEOUT = 60.0
 _ENGINE = LoadTest("neighbours")
 Progress = Callable[[str], None]
 
@@ -51,60 +51,65 @@ async def find_limit_on(
     workers: int = 1,
     pin: bool = False,
     test: LoadTest = _ENGINE,
-    judged: Mapping[str, float] | None = None,
+    trial_bounds: Mapping[str, float] | None = None,
     progress: Progress = lambda text: None,
-    told: Callable[[Trial], None] = lambda trial: None,
+    on_trial: Callable[[Trial], None] = lambda trial: None,
 ) -> Limit:
-    """Search on a lab that is up. `load` has fields of `Load` except the arrivals, which the search sets.
+    """Search on a lab that is up; returns when the rate found was confirmed, or when no rate keeps the bounds.
 
-    `model` is "constant" or "poisson"; `test` a Locust file, or the traffic that stands in `load` too; `judged` what a
-    trial's own report is judged by (lab.load.analysis.thresholds), the search's bounds unless given. `told` gets
-    each trial once it
-    is over. Below `folder`, which must be there, each trial has a folder as `xmpplab load` leaves it.
+    `load` has fields of `lab.load.model.spec.Load` except arrivals, which the search chooses. `model` is "constant" or
+    "poisson". `test` is a Locust file, or the traffic that `load` has too. `trial_bounds` are the bounds of a trial's
+    own report (lab.load.analysis.thresholds), the search's unless given. `progress` is called with short sentences,
+    `on_trial` with each trial when it has ended. `folder` must exist; each trial has a folder below it, as
+    `xmpplab load` writes it.
 
-    Raises UserError for what cannot be, with what would work; MissingError, PeerError, TimedOut.
+    Raises UserError, with what would work, for what is not possible; MissingError if this machine lacks something,
+    PeerError if the load failed or the lab is gone, TimedOut if the lab was not idle at the start.
     """
     if model not in MODELS or "arrivals" in load:
         raise UserError(f"a search chooses the rate of {' or '.join(MODELS)} arrivals: leave others out")
     bounds = replace(bounds, highest=min(bounds.highest, _most(bounds, workers)))
-    around = replace(surroundings(lab.plan, len(split(workers)[0]) if pin else None), server_cores=await _allowed(lab))
+    capacities = capacities_of(lab.plan, len(split(workers)[0]) if pin else None)
+    capacities = replace(capacities, server_cores=await _server_cores(lab))
     length = float(load.get("seconds", 30.0)) + float(load.get("warmup", 5.0))
     check(lab.plan.topology, bounds, str(load.get("traffic", test.name if test.file is None else "")))
-    own = {"p99": bounds.p99, "failed": bounds.failed} if judged is None else dict(judged)
-    trials = Trials(lab, Job(lab.name, load, workers, None, pin, name=test.name, bounds=own), test, folder, progress)
-    people = preparing.load_on(lab, load)
-    progress("waiting for the idle lab's own delays")
-    async with LabQuiet(lab) as quiet:
+    own = {"p99": bounds.p99, "failed": bounds.failed} if trial_bounds is None else dict(trial_bounds)
+    job = Job(lab.name, load, workers, None, pin, name=test.name, bounds=own)
+    runner = TrialRunner(lab, job, test, folder, progress)
+    whole = provisioning.load_on(lab, load)
+    progress("measuring the delays of the idle lab")
+    async with LabIdleDetector(lab) as detector:
 
-        async def settle() -> str:
-            progress("waiting until nothing of the last load is left")
-            await preparing.forget(lab, people)
-            return await quiet.wait(max(SETTLE, 4 * length))
+        async def wait_until_idle() -> str:
+            progress("waiting until the lab is idle")
+            await provisioning.forget(lab, whole)
+            return await detector.wait(max(IDLE_TIMEOUT, 4 * length))
 
-        return await find_limit(lambda rate: trials.measure(rate, model), bounds, around, settle, told)
+        measure: Measure = lambda rate: runner.measure(rate, model)  # noqa: E731
+        return await find_limit(measure, bounds, capacities, wait_until_idle, on_trial)
 
 
-def surroundings(plan: Plan, together: int | None = None) -> Surroundings:
-    """What the parts can do at most: the machine's cores, links that have a rate or a latency; `together` if pinned."""
+def capacities_of(plan: Plan, pinned_cores: int | None = None) -> Capacities:
+    """The capacities of a lab: the machine's cores, rates and latencies of links; `pinned_cores` of all servers."""
     conditions = {f"{one.source}->{one.target}": one.conditions for one in plan.relays}
     rates = {route: one.rate for route, one in conditions.items() if one.rate is not None}
     delays = {route: one.latency for route, one in conditions.items() if one.latency}
-    return Surroundings(cores=len(os.sched_getaffinity(0)), together=together, links=rates, delays=delays)
+    return Capacities(cores=len(os.sched_getaffinity(0)), pinned_cores=pinned_cores, links=rates, delays=delays)
 
 
-async def _allowed(lab: Lab) -> dict[str, float]:
-    """Cores that servers may use, of those who may not use one: a server is one thread, so one is all it can use."""
+async def _server_cores(lab: Lab) -> dict[str, float]:
+    """Cores that servers may use, by name, where that is less than one. A server has one busy thread: it uses one."""
     pids = {name: one.pid for name, one in (await lab.states()).items() if one.pid is not None}
     found = {name: allowance.cores(pid) for name, pid in pids.items()}
     return {name: cores for name, cores in found.items() if cores is not None and cores < 1}
 
 
 def check(topology: Topology, bounds: Bounds, traffic: str) -> None:
-    """Raises UserError, with the p99 that would work, where all goes over links that alone take longer than p99 may."""
+    """Raises UserError, with a p99 that would work, where every message crosses a link whose latency is above p99."""
     delays = [one.latency for link in topology.links if not link.direct for one in (link.forward, link.backward)]
     if traffic == "neighbours" and len(delays) == 2 * len(topology.links) and min(delays, default=0.0) >= bounds.p99:
         raise UserError(
-            f"no rate keeps p99 within {duration_text(bounds.p99)}: links alone take up to "
+            f"no rate has a p99 of {duration_text(bounds.p99)}: the links alone take up to "
             f"{duration_text(max(delays))}; ask for p99={duration_text(round(2 * max(delays), 3))} or so"
         )
 
@@ -113,41 +118,41 @@ def _most(bounds: Bounds, workers: int) -> float:
     most = float(workers * WORKERS_MOST)
     if bounds.start > most:
         raise UserError(
-            f"a search that begins at {bounds.start:.0f}/s is beyond what {workers} workers can write ({most:.0f}/s): "
-            f"begin at {most / 2:.0f}/s or lower, or take {-(-int(bounds.start) // WORKERS_MOST)} workers"
+            f"a search cannot start at {bounds.start:.0f}/s: {workers} workers can write {most:.0f}/s; "
+            f"start at {most / 2:.0f}/s or lower, or take {-(-int(bounds.start) // WORKERS_MOST)} workers"
         )
     return most
 
 
-class Trials:
-    """Loads on a lab, one after the other, each in a folder below `folder`; `job` says all but rate and folder."""
+class TrialRunner:
+    """Runs loads on a lab, one after the other, each in a folder below `folder`; `job` has all but rate and folder."""
 
     def __init__(self, lab: Lab, job: Job, test: LoadTest, folder: Path, progress: Progress) -> None:
         self._lab, self._job, self._test, self._folder, self._progress = lab, job, test, folder, progress
         self._count = 0
 
-    async def measure(self, rate: float, model: str) -> Measured:
-        """One load at a rate."""
+    async def measure(self, rate: float, model: str) -> Measurement:
+        """Run one load at a rate."""
         self._count += 1
-        here, events = f"trial {self._count}, {rate:.0f}/s", Around()
+        here, usage = f"trial {self._count}, {rate:.0f}/s", OtherUsage()
         folder = self._folder / f"{self._count:02}-{rate:.0f}"
         folder.mkdir(mode=0o700)
         write(folder / PLAN, files.dump(self._lab.plan))
         self._progress(here)
-        follower = Follower(lambda text: self._progress(f"{here}: {text}"))
+        printer = ProgressPrinter(lambda text: self._progress(f"{here}: {text}"))
 
         def follow(event: dict[str, Any]) -> None:
-            follower(event)
-            events.take(event)
+            printer(event)
+            usage.take(event)
 
         load = {**self._job.load, "arrivals": f"{model}:{rate:.3f}/s"}
-        job = replace(self._job, load=load, folder=folder.absolute(), page=False)  # `xmpplab report` draws it if wanted
+        job = replace(self._job, load=load, folder=folder.absolute(), page=False)  # `xmpplab report` writes one
         kept = await carry(job, self._test, follow)
-        return Measured(kept.result, events.cores())
+        return Measurement(kept.result, usage.cores())
 
 
-class Around:
-    """Cores that the machine and the lab's services kept busy in the steady state, from a load's events."""
+class OtherUsage:
+    """Cores that the machine and the lab's services used in the steady state, from a load's events."""
 
     def __init__(self) -> None:
         self._span = (0.0, 0.0)
@@ -161,7 +166,7 @@ class Around:
             self._readings.setdefault(name, []).append(Usage(*reading))
 
     def cores(self) -> dict[str, float]:
-        """By name; without two readings inside there is none."""
+        """By name; a name with fewer than two readings in the steady state is left out."""
         first, last = self._span
         found = {}
         for name, readings in self._readings.items():

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from lab.errors import UserError
-from lab.load.analysis.study import FEW, Cell, against, rank_correlation, table
+from lab.load.analysis.study import MIN_RUNS_FOR_T, StudyRun, plot_points, rank_correlation, table
 from lab.load.metrics.rows import to_csv
 from lab.load.report.text import table as columns
 from lab.load.run_folder import Kept
@@ -51,7 +51,7 @@ def contents(
     asked: Mapping[str, Any],
     planned: int,
     runs: Sequence[Data],
-    cells: Sequence[Cell],
+    cells: Sequence[StudyRun],
     arguments: Mapping[str, Any] | None = None,
 ) -> Data:
     """All of study.json; `cells` may be fewer than were planned, or none."""
@@ -138,10 +138,10 @@ def how_sure(made: Sequence[Mapping[str, Any]]) -> str:
     if max(counts) == 1:
         return "One run each says nothing of how much runs vary: take more seeds."
     said = []
-    if min(counts) < FEW:
-        said.append(f"of fewer than {FEW} runs the least and the greatest")
-    if max(counts) >= FEW:
-        said.append(f"of {FEW} runs or more the 95 % interval of the mean over the seeds (Student's t)")
+    if min(counts) < MIN_RUNS_FOR_T:
+        said.append(f"of fewer than {MIN_RUNS_FOR_T} runs the least and the greatest")
+    if max(counts) >= MIN_RUNS_FOR_T:
+        said.append(f"of {MIN_RUNS_FOR_T} runs or more the 95 % interval of the mean over the seeds (Student's t)")
     return f"Behind means: {', '.join(said)}."
 
 
@@ -149,7 +149,9 @@ def _correlations(made: list[Data]) -> dict[str, dict[str, float | None]]:
     """Spearman's, of each figure with each metric, over the rows; {} of too few."""
     if len(made) < ROWS:
         return {}
-    return {metric: {shown: rank_correlation(against(made, metric, shown)) for shown in SHOWN} for metric in METRICS}
+    return {
+        metric: {shown: rank_correlation(plot_points(made, metric, shown)) for shown in SHOWN} for metric in METRICS
+    }
 
 
 def spread(row: Mapping[str, Any], name: str, scale: float = 1.0) -> str:
@@ -159,7 +161,7 @@ def spread(row: Mapping[str, Any], name: str, scale: float = 1.0) -> str:
     mean, low, high = (None if value is None else value * scale for value in (row[name + end] for end in _ENDS))
     if high is None:
         return f"{mean:.3g}"
-    if row["runs"] < FEW:
+    if row["runs"] < MIN_RUNS_FOR_T:
         return f"{mean:.3g} ({low:.3g} to {high:.3g})"
     return f"{mean:.3g} ± {high - mean:.2g}"
 

@@ -1,4 +1,4 @@
-"""A load's report: tables of routes, of what servers and generators used, of links; then what to think of it.
+"""The report of a load as text: tables of routes, of processes, of links; then remarks, a sentence each.
 
 The last line is the verdict.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from lab.load.analysis.verdict import verdict
+from lab.load.analysis.thresholds import judge_load
 from lab.load.metrics.counters import Tally
 from lab.load.metrics.result import Result, Usage
 from lab.load.run_folder import Kept
@@ -19,18 +19,18 @@ Row = Sequence[object]
 
 
 def report(kept: Kept) -> str:
-    """All of it, as text."""
+    """The whole report."""
     parts = [_head(kept)]
     if kept.measured:
         parts += [_routes(kept.result), _machines(kept)]
         if kept.result.links:
             parts.append(_links(kept.result))
-    parts.append("\n".join([*sentences(kept), str(verdict(kept))]))
+    parts.append("\n".join([*sentences(kept), str(judge_load(kept))]))
     return "\n\n".join(parts) + "\n"
 
 
 def sentences(kept: Kept) -> list[str]:
-    """What a reader has to know before believing the tables."""
+    """What a reader must know before using the tables, a sentence each."""
     result, said = kept.result, []
     if kept.interrupted:
         said.append(f"Interrupted: {kept.interrupted}.")
@@ -39,23 +39,24 @@ def sentences(kept: Kept) -> list[str]:
     total = result.total
     said.append(
         f"{result.length:.1f} s of steady state: {total.sent} sent, {total.received} received ({result.rate:.0f}/s), "
-        f"{total.lost} lost, {total.bounced.total()} bounced, {total.duplicates} came twice, "
+        f"{total.lost} lost, {total.bounced.total()} bounced, {total.duplicates} received twice, "
         f"{total.out_of_order} out of order."
     )
     if total.bounced:
         said.append("Bounced: " + ", ".join(f"{count} {name}" for name, count in total.bounced.most_common()) + ".")
-    said += [
-        f"What became of {count} on {route} is not known." for route, count in kept.unaccounted.items() if count > 0
-    ]
-    said += [f"{-count} on {route} were counted twice." for route, count in kept.unaccounted.items() if count < 0]
+    for route, count in kept.unaccounted.items():
+        if count > 0:
+            said.append(f"It is not known what became of {count} messages on {route}.")
+        else:
+            said.append(f"{-count} messages on {route} were counted twice.")
     if not kept.settled and not kept.unaccounted:
-        said.append("What was lost is not known: not everybody who carried the load has told what came.")
+        said.append("It is not known what was lost: not every worker reported what its users received.")
     if total.both:
-        said.append(f"{total.both} came although they had bounced.")
+        said.append(f"{total.both} were received although they had bounced.")
     if result.reconnects:
-        said.append(f"{result.reconnects} connections broke and were made again.")
+        said.append(f"{result.reconnects} connections were lost and opened again.")
     if kept.gone:
-        said.append(f"{len(kept.gone)} users could not return, the first: {kept.gone[0]['user']}.")
+        said.append(f"{len(kept.gone)} users could not reconnect, the first: {kept.gone[0]['user']}.")
     said += [f"The generator was the limit: {reason}." for reason in kept.limits]
     return [*said, *(f"Note: {remark}." for remark in kept.remarks)]
 

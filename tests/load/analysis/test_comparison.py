@@ -12,7 +12,7 @@ import pytest
 
 from lab.cli.app import app
 from lab.cli.edge import run
-from lab.load.analysis import bootstrap as noise
+from lab.load.analysis import bootstrap
 from lab.load.analysis.comparison import Comparison, compare, rows
 from lab.load.coordinator.coordinator import Outcome
 from lab.load.coordinator.provisioning import for_load
@@ -49,7 +49,7 @@ def by_name(first: Result, second: Result) -> dict[str, dict[str, Any]]:
 
 def test_what_only_varies_is_mostly_told_to_be_noise() -> None:
     """Of a hundred pairs alike about five lie outside of a 95 % interval."""
-    told = [noise.changes(noisy(2 * n), noisy(2 * n + 1)) for n in range(12)]
+    told = [bootstrap.change_intervals(noisy(2 * n), noisy(2 * n + 1)) for n in range(12)]
     for name in ("p50 ms", "p99 ms", "a: CPU s per 1000"):
         beyond = sum(not low <= 0 <= high for low, high in (one[name] for one in told))
         assert beyond <= 3, (name, beyond)
@@ -66,18 +66,18 @@ def test_what_has_changed_is_beyond_noise() -> None:
 
 
 def test_of_a_few_seconds_nothing_is_known_of_noise() -> None:
-    assert noise.changes(noisy(1, seconds=noise.LEAST - 1), noisy(2)) == {}
+    assert bootstrap.change_intervals(noisy(1, seconds=bootstrap.MIN_SECONDS - 1), noisy(2)) == {}
     assert by_name(noisy(1, seconds=4), noisy(2))["p50 ms"]["beyond_noise"] is None
 
 
 def test_a_long_load_has_longer_pieces() -> None:
-    several = noise.pieces(noisy(1, seconds=3 * noise.MOST))
-    assert len(several) == noise.MOST
-    assert {piece.length for piece in several} == {3.0}
-    assert sum(piece.received for piece in several) == 3 * noise.MOST * 50
+    several = bootstrap.segments(noisy(1, seconds=3 * bootstrap.MAX_SEGMENTS))
+    assert len(several) == bootstrap.MAX_SEGMENTS
+    assert {segment.length for segment in several} == {3.0}
+    assert sum(segment.received for segment in several) == 3 * bootstrap.MAX_SEGMENTS * 50
     # The first and last seconds' readings are there, so that nothing a server used is left out.
-    whole = noisy(1, seconds=3 * noise.MOST).usage["a"][-1].cpu
-    assert sum(piece.cpu["a"] for piece in several) == pytest.approx(whole)
+    whole = noisy(1, seconds=3 * bootstrap.MAX_SEGMENTS).usage["a"][-1].cpu
+    assert sum(segment.cpu["a"] for segment in several) == pytest.approx(whole)
 
 
 def plan(shape: str = "pair", runtime: str = "processes") -> Plan:
@@ -134,7 +134,7 @@ def test_one_thing_of_the_setting_is_what_a_comparison_is_about_two_are_too_many
         assert (found.comparable, found.setting) == (True, (said,))
         both = compare(same, pinned, plans)
         assert not both.comparable
-        assert both.against == ("2 things of the setting differ, and a change can come from each of them",)
+        assert both.against == ("the settings differ in 2 ways, and each of them can be the reason for a change",)
     elsewhere = replace(same, machine={**same.machine, "cores": 64})
     assert compare(same, elsewhere, (plan(), plan())).setting[0].endswith("and 64")
 

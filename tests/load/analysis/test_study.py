@@ -6,7 +6,16 @@ from pathlib import Path
 import pytest
 
 from lab.errors import UserError
-from lab.load.analysis.study import Cell, against, interval, measures, metrics, rank_correlation, repeat, table
+from lab.load.analysis.study import (
+    StudyRun,
+    graph_metrics,
+    load_figures,
+    mean_interval,
+    measure_all,
+    plot_points,
+    rank_correlation,
+    table,
+)
 from lab.load.coordinator.coordinator import Outcome
 from lab.load.metrics.result import Result
 from lab.load.model.job import Job
@@ -29,12 +38,12 @@ MESH = _topology([(a, b) for a in "abcd" for b in "abcd" if a < b], software="ej
 TOPOLOGIES = {"star:4": STAR, "path:4": PATH, "mesh:4": MESH}
 
 
-async def _cells(seeds: range) -> list[Cell]:
+async def _cells(seeds: range) -> list[StudyRun]:
     async def measure(topology: Topology, seed: int) -> Result:
         noise = random.Random(f"{len(topology.links)}/{facts(topology).diameter}/{seed}").uniform(0.9, 1.1)
         return result(100, 0.01 * facts(topology).diameter * noise, cores={"a": 0.3, "b": 0.1}, link=2000)
 
-    return [cell async for cell in repeat(measure, TOPOLOGIES, seeds)]
+    return [cell async for cell in measure_all(measure, TOPOLOGIES, seeds)]
 
 
 async def test_rounds_hold_each_topology_once_in_changing_order() -> None:
@@ -58,7 +67,7 @@ async def test_the_table() -> None:
     assert star["cpu_per_1000"] == pytest.approx(4.0)
     assert star["busiest_share"] == pytest.approx(0.75)
     assert star["link_bytes"] == pytest.approx(20)
-    points = against(list(rows.values()), "diameter", "p99_ms")
+    points = plot_points(list(rows.values()), "diameter", "p99_ms")
     assert [point["topology"] for point in points] == ["mesh:4", "star:4", "path:4"]
     assert rank_correlation(points) == pytest.approx(1.0)
 
@@ -66,19 +75,19 @@ async def test_the_table() -> None:
 def test_what_was_not_metered_is_not_in_it() -> None:
     bare = result(100, 0.01)
     bare.links = {}
-    assert set(measures(bare)) == {"p50_ms", "p99_ms", "loss", "failed", "per_second"}
+    assert set(load_figures(bare)) == {"p50_ms", "p99_ms", "loss", "failed", "per_second"}
 
 
 def test_intervals() -> None:
-    assert interval([3.0]).low is None
-    found = interval([1.0, 2.0, 3.0, 4.0, 5.0])
+    assert mean_interval([3.0]).low is None
+    found = mean_interval([1.0, 2.0, 3.0, 4.0, 5.0])
     # 2.776 * 1.5811 / sqrt(5)
     assert (found.mean, found.low, found.high) == pytest.approx((3.0, 3.0 - 1.963, 3.0 + 1.963), abs=1e-3)
-    assert interval([0.0, 0.0, 0.0, 0.0, 1.0]).low == 0.0, "no figure of a load is below 0"
+    assert mean_interval([0.0, 0.0, 0.0, 0.0, 1.0]).low == 0.0, "no figure of a load is below 0"
 
 
 def test_of_few_runs_it_is_the_range() -> None:
-    found = interval([1.0, 2.0, 6.0, 3.0])
+    found = mean_interval([1.0, 2.0, 6.0, 3.0])
     assert (found.mean, found.low, found.high) == (3.0, 1.0, 6.0)
 
 
@@ -86,7 +95,7 @@ async def test_a_run_without_a_delivery_is_no_part_of_a_mean() -> None:
     cells = await _cells(range(2))
     nothing = result(100, 0.01, lost=5)
     nothing.routes["a->b"].received = 0
-    cells.append(Cell("star:4", "prosody", 3, metrics(STAR), nothing))
+    cells.append(StudyRun("star:4", "prosody", 3, graph_metrics(STAR), nothing))
     row = next(row for row in table(cells) if row["topology"] == "star:4")
     assert row["runs"] == 2
     assert row["p99_ms_low"] > 15
@@ -99,7 +108,7 @@ def test_intervals_hold_the_truth_in_95_of_100_studies(runs: int) -> None:
     drawn = random.Random(runs)
     inside = 0
     for _ in range(2000):
-        found = interval([drawn.gauss(10, 3) for _ in range(runs)])
+        found = mean_interval([drawn.gauss(10, 3) for _ in range(runs)])
         inside += found.low <= 10 <= found.high
     assert inside / 2000 == pytest.approx(0.95, abs=0.02)
 

@@ -7,27 +7,27 @@ from pathlib import Path
 import pytest
 
 from lab.load.analysis import thresholds as bounds
-from lab.load.analysis.verdict import Verdict, verdict
+from lab.load.analysis.thresholds import LoadVerdict, judge_load
 from lab.load.coordinator.coordinator import Outcome
 from lab.load.metrics.result import Result
 from lab.load.model.job import Job
 from lab.load.run_folder import Keeper, read
 from tests.load.synthetic_results import result
 
-NO_LOSS = bounds.parse("loss=0,bounced=0")
+NO_LOSS = bounds.parse_bounds("loss=0,bounced=0")
 
 
-def judged(folder: Path, outcome: Outcome, asked: dict[str, float]) -> Verdict:
+def judged(folder: Path, outcome: Outcome, asked: dict[str, float]) -> LoadVerdict:
     with Keeper(Job("lab", {}, folder=folder, name="federation", bounds=asked)) as keeper:
         keeper.finish(outcome)
-    return verdict(read(folder))
+    return judge_load(read(folder))
 
 
 def test_every_bound_kept_is_valid(tmp_path: Path) -> None:
     found = judged(tmp_path, Outcome(result(100, 0.05), settled=True), {**NO_LOSS, "p99": 0.2})
     assert (found.value, found.exit_code) == ("valid", 0)
     assert str(found) == (
-        "VALID: federation kept its bounds (no loss or bounce, p99 at most 200 ms): 400 of 400 came, p99 50.0 ms."
+        "VALID: federation kept its bounds (no loss or bounce, p99 at most 200 ms): 400 of 400 received, p99 50.0 ms."
     )
 
 
@@ -35,7 +35,7 @@ def test_every_bound_kept_is_valid(tmp_path: Path) -> None:
 def test_a_bound_that_was_missed_fails_also_what_was_interrupted(tmp_path: Path, interrupted: str) -> None:
     found = judged(tmp_path, Outcome(result(100, 0.05, lost=4), interrupted), NO_LOSS)
     assert (found.value, found.exit_code) == ("failed", 1)
-    assert found.misses == ("loss was 0.9901%, at most 0.0000% may be",)
+    assert found.misses == ("loss was 0.9901%, the bound is 0.0000%",)
 
 
 def test_all_lost_is_failed_and_not_unknown(tmp_path: Path) -> None:
@@ -49,9 +49,9 @@ def test_all_lost_is_failed_and_not_unknown(tmp_path: Path) -> None:
     ("outcome", "said"),
     [
         (Outcome(Result(), "ended by SIGTERM"), "measured nothing: it was interrupted: ended by SIGTERM"),
-        (Outcome(Result()), "measured nothing: nothing came"),
+        (Outcome(Result()), "measured nothing: nothing was received"),
         (Outcome(result(100, 0.05), "worker 0 ended early", settled=True), "until it was interrupted: worker 0 ended"),
-        (Outcome(result(100, 0.05), settled=False), "what was lost is not known"),
+        (Outcome(result(100, 0.05), settled=False), "it is not known what was lost"),
     ],
 )
 def test_what_nobody_can_say_is_unknown(tmp_path: Path, outcome: Outcome, said: str) -> None:

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field, replace
 import pytest
 
 from lab.errors import TimedOut
-from lab.load.capacity import idle as quiet
-from lab.load.capacity.idle import Answer, Quiet
+from lab.load.capacity import idle
+from lab.load.capacity.idle import IdleDetector, ProbeResult
 from lab.load.model.spec import Load
 from lab.load.worker import engine
 from lab.load.worker.probe import Probe
@@ -27,13 +27,13 @@ RATE = 40_000.0
 class Stub:
     """A federation whose answers and CPU are given; each answer takes no time."""
 
-    answers: list[Answer]
+    answers: list[ProbeResult]
     cores: list[float] = field(default_factory=lambda: [0.0])
     spent: float = 0.0
     looked: float = 0.0
     asked: int = 0
 
-    async def ask(self, patience: float) -> Answer:
+    async def ask(self, patience: float) -> ProbeResult:
         self.asked += 1
         return self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
 
@@ -47,16 +47,16 @@ class Stub:
 
 @pytest.fixture(autouse=True)
 def short_looks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(quiet, "LOOK", 0.02)
+    monkeypatch.setattr(idle, "READING_INTERVAL", 0.02)
 
 
-async def started(stub: Stub) -> Quiet:
-    found = Quiet(stub.ask, stub.used)
+async def started(stub: Stub) -> IdleDetector:
+    found = IdleDetector(stub.ask, stub.used)
     await found.start()
     return found
 
 
-FAST, SLOW = Answer({"a->b": 0.01}), Answer({"a->b": 2.0})
+FAST, SLOW = ProbeResult({"a->b": 0.01}), ProbeResult({"a->b": 2.0})
 
 
 async def test_a_message_that_is_slow_is_waited_for() -> None:
@@ -73,19 +73,19 @@ async def test_a_server_that_is_busy_is_waited_for() -> None:
     stub.cores = [1.0] * 6 + [0.0]
     began = time.monotonic()
     assert await asked.wait(5) == ""
-    assert time.monotonic() - began > 2 * quiet.LOOK
+    assert time.monotonic() - began > 2 * idle.READING_INTERVAL
 
 
 @pytest.mark.parametrize(
     ("answer", "cores", "said"),
     [
         (SLOW, 0.0, "a message over a->b took 2000 ms, 10 ms when idle"),
-        (Answer({}, ("a->b",)), 0.0, "nothing had come over a->b"),
-        (Answer({}, (), {"a->b": "remote-server-timeout"}), 0.0, "bounced (remote-server-timeout)"),
+        (ProbeResult({}, ("a->b",)), 0.0, "nothing was received over a->b"),
+        (ProbeResult({}, (), {"a->b": "remote-server-timeout"}), 0.0, "bounced (remote-server-timeout)"),
         (FAST, 0.9, "server a used 0.9"),
     ],
 )
-async def test_at_the_deadline_it_says_what_is_not_idle(answer: Answer, cores: float, said: str) -> None:
+async def test_at_the_deadline_it_says_what_is_not_idle(answer: ProbeResult, cores: float, said: str) -> None:
     stub = Stub([FAST])
     asked = await started(stub)
     stub.answers, stub.cores = [answer], [cores]
@@ -95,15 +95,15 @@ async def test_at_the_deadline_it_says_what_is_not_idle(answer: Answer, cores: f
 
 
 async def test_a_link_with_latency_is_idle_at_its_own_delay() -> None:
-    stub = Stub([Answer({"a->b": 0.3})])
+    stub = Stub([ProbeResult({"a->b": 0.3})])
     asked = await started(stub)
-    stub.answers = [Answer({"a->b": 0.5})]
+    stub.answers = [ProbeResult({"a->b": 0.5})]
     assert await asked.wait(0.1) == ""
 
 
 async def test_a_route_that_carries_nothing_is_said_at_the_start() -> None:
-    with pytest.raises(TimedOut, match="nothing comes over a->b"):
-        await started(Stub([Answer({}, ("a->b",))]))
+    with pytest.raises(TimedOut, match="a->b: no message is delivered"):
+        await started(Stub([ProbeResult({}, ("a->b",))]))
 
 
 @pytest.fixture
@@ -125,17 +125,17 @@ async def test_the_backlog_of_a_load_is_waited_for(
     for session in probe.sessions:
         await session.connect()
 
-    async def ask(patience: float) -> Answer:
+    async def ask(patience: float) -> ProbeResult:
         answer = await probe.ask(patience)
-        return Answer(answer["delays"], tuple(answer["missing"]), answer["bounced"])
+        return ProbeResult(answer["delays"], tuple(answer["missing"]), answer["bounced"])
 
-    asked = Quiet(ask)
+    asked = IdleDetector(ask)
     await asked.start()
     assert set(asked.delays) == {"a", "b", "a->b", "b->a"}
     told = await driven(load)
     assert not told.ended["drained"]
     assert queue.waiting > RATE, "no backlog of a second was left: the test shows nothing"
-    assert "nothing had come over" in await asked.wait(0.1)
+    assert "nothing was received over" in await asked.wait(0.1)
     assert await asked.wait(20) == ""
     assert queue.waiting < 1000
     for session in probe.sessions:

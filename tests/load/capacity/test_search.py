@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lab.errors import UserError
-from lab.load.analysis.bottleneck import Surroundings, limiting_part
-from lab.load.capacity.search import Bounds, Measured, find_limit, so_far
+from lab.load.analysis.bottleneck import Capacities, find_bottleneck
+from lab.load.capacity.search import Bounds, Measurement, find_limit, partial_limit
 from tests.load.synthetic_results import Federation, result
 
 BOUNDS = Bounds(p99=0.1, failed=0.001, start=100.0, lowest=1.0, highest=100_000.0, precision=0.05)
@@ -20,7 +20,7 @@ async def test_the_limit_is_found(capacity: float) -> None:
     limit = await find_limit(federation.measure, BOUNDS)
     assert limit.confirmed
     assert TRUE * capacity / 1.06 <= limit.rate <= TRUE * capacity * 1.001
-    assert limit.part == "server hub"
+    assert limit.bottleneck == "server hub"
     assert [trial.rate for trial in limit.trials] == federation.rates
     assert len(federation.rates) <= 25
 
@@ -37,21 +37,21 @@ async def test_noise_moves_it_little(seed: int) -> None:
 async def test_one_bad_run_does_not_decide() -> None:
     federation, bad = Federation(100_000), [True]
 
-    async def measure(rate: float) -> Measured:
+    async def measure(rate: float) -> Measurement:
         if rate == 800 and bad:
             bad.pop()
-            return Measured(result(rate, 0.12))
+            return Measurement(result(rate, 0.12))
         return await federation.measure(rate)
 
     limit = await find_limit(measure, Bounds(highest=3200))
-    assert (limit.rate, limit.confirmed, limit.part) == (3200, True, "none")
+    assert (limit.rate, limit.confirmed, limit.bottleneck) == (3200, True, "none")
     assert [trial.rate for trial in limit.trials].count(800) == 3
 
 
 async def test_what_does_not_hold_again_is_lowered() -> None:
     federation, runs = Federation(1000), 0
 
-    async def measure(rate: float) -> Measured:
+    async def measure(rate: float) -> Measurement:
         nonlocal runs
         runs += 1
         if runs == len(usual.trials):  # from the confirmation on the machine is slower
@@ -66,21 +66,21 @@ async def test_what_does_not_hold_again_is_lowered() -> None:
 
 async def test_nothing_holds() -> None:
     limit = await find_limit(Federation(0.5).measure, BOUNDS)
-    assert (limit.rate, limit.confirmed, limit.part) == (0.0, False, "server hub")
+    assert (limit.rate, limit.confirmed, limit.bottleneck) == (0.0, False, "server hub")
     assert limit.trials[-1].rate == 1.0
 
 
 async def test_a_slow_generator_is_the_limit() -> None:
-    async def measure(rate: float) -> Measured:
-        return Measured(result(rate, 0.01, worker=min(1.0, rate / 1000)))
+    async def measure(rate: float) -> Measurement:
+        return Measurement(result(rate, 0.01, worker=min(1.0, rate / 1000)))
 
     limit = await find_limit(measure, BOUNDS)
-    assert limit.part == "generator"
+    assert limit.bottleneck == "generator"
     assert limit.rate == pytest.approx(900, rel=0.06)
     assert "worker 0 kept 0." in limit.why
 
 
-AROUND = Surroundings(cores=2, server_cores={"big": 4.0}, links={"a->b": 1000})
+AROUND = Capacities(cores=2, server_cores={"big": 4.0}, links={"a->b": 1000})
 
 
 @pytest.mark.parametrize(
@@ -113,7 +113,7 @@ def test_the_part_that_was_full(
             second.lag.record(more["late"])
     if "short" in more:
         made.plan["expected"] /= more["short"]
-    found, why = limiting_part(made, AROUND, around)
+    found, why = find_bottleneck(made, AROUND, around)
     assert found == part
     assert part.split()[-1] in why or part in ("generator", "unknown", "services")
 
@@ -121,22 +121,22 @@ def test_the_part_that_was_full(
 def test_servers_that_share_pinned_cores_are_full_together() -> None:
     """Two servers on one core: neither fills a core, and the machine has another one for the generator."""
     made = result(100, 0.5, cores={"a": 0.5, "b": 0.48})
-    assert limiting_part(made, Surroundings(cores=2, together=1))[0] == "servers"
-    assert limiting_part(made, Surroundings(cores=3))[0] == "server a", "it came nearest"
+    assert find_bottleneck(made, Capacities(cores=2, pinned_cores=1))[0] == "servers"
+    assert find_bottleneck(made, Capacities(cores=3))[0] == "server a", "it has the highest utilization"
 
 
 class Backlogged:
-    """Carries 1000/s, and what is more than that of two seconds stays; to settle takes it away."""
+    """Carries 1000/s; what is more than that in two seconds stays until the wait for idle."""
 
     def __init__(self, settles: bool = True) -> None:
         self.left, self.settles = 0.0, settles
 
-    async def measure(self, rate: float) -> Measured:
+    async def measure(self, rate: float) -> Measurement:
         late = self.left / 1000
         self.left += max(0.0, 2 * (rate - 1000))
-        return Measured(result(rate, 5.0 if rate > 1000 else 0.01 + late, cores={"hub": min(1.0, rate / 1000)}))
+        return Measurement(result(rate, 5.0 if rate > 1000 else 0.01 + late, cores={"hub": min(1.0, rate / 1000)}))
 
-    async def settle(self) -> str:
+    async def wait_until_idle(self) -> str:
         if self.settles:
             self.left = 0.0
         return "a message took 3000 ms" if self.left else ""
@@ -144,7 +144,7 @@ class Backlogged:
 
 async def test_no_rate_is_judged_on_the_backlog_of_another() -> None:
     federation = Backlogged()
-    limit = await find_limit(federation.measure, BOUNDS, settle=federation.settle)
+    limit = await find_limit(federation.measure, BOUNDS, wait_until_idle=federation.wait_until_idle)
     assert limit.confirmed
     assert 950 <= limit.rate <= 1000
     unsettled = await find_limit(Backlogged().measure, BOUNDS)
@@ -153,33 +153,33 @@ async def test_no_rate_is_judged_on_the_backlog_of_another() -> None:
 
 async def test_a_federation_that_never_gets_idle_is_said() -> None:
     federation = Backlogged(settles=False)
-    limit = await find_limit(federation.measure, BOUNDS, settle=federation.settle)
-    assert (limit.rate, limit.confirmed, limit.part) == (800, False, "backlog")
-    assert "3 runs at 1131/s began with a backlog and say nothing: a message took 3000 ms" in limit.why
+    limit = await find_limit(federation.measure, BOUNDS, wait_until_idle=federation.wait_until_idle)
+    assert (limit.rate, limit.confirmed, limit.bottleneck) == (800, False, "backlog")
+    assert "3 runs at 1131/s started with a backlog and prove nothing: a message took 3000 ms" in limit.why
     assert [trial.backlog != "" for trial in limit.trials[-3:]] == [True] * 3
 
 
 async def test_what_an_interrupted_search_found_is_told() -> None:
     federation, trials = Federation(1000), []
 
-    async def measure(rate: float) -> Measured:
+    async def measure(rate: float) -> Measurement:
         if len(federation.rates) == 4:
             raise KeyboardInterrupt
         return await federation.measure(rate)
 
     with pytest.raises(KeyboardInterrupt):
-        await find_limit(measure, BOUNDS, told=trials.append)
-    found = so_far(trials, "interrupted", "by hand")
-    assert (found.rate, found.confirmed, found.part) == (800, False, "interrupted")
+        await find_limit(measure, BOUNDS, on_trial=trials.append)
+    found = partial_limit(trials, "interrupted", "by hand")
+    assert (found.rate, found.confirmed, found.bottleneck) == (800, False, "interrupted")
     assert [trial.rate for trial in found.trials] == [100, 200, 400, 800]
 
 
 async def test_a_link_that_takes_longer_than_may_be_is_named() -> None:
-    async def measure(rate: float) -> Measured:
-        return Measured(result(rate, 0.3))
+    async def measure(rate: float) -> Measurement:
+        return Measurement(result(rate, 0.3))
 
-    limit = await find_limit(measure, BOUNDS, Surroundings(delays={"a->b": 0.25, "b->c": 2.0}))
-    assert (limit.rate, limit.part) == (0.0, "link a->b")
+    limit = await find_limit(measure, BOUNDS, Capacities(delays={"a->b": 0.25, "b->c": 2.0}))
+    assert (limit.rate, limit.bottleneck) == (0.0, "link a->b")
     assert "alone takes 250 ms" in limit.why
 
 
@@ -187,7 +187,7 @@ async def test_a_link_that_takes_longer_than_may_be_is_named() -> None:
     ("wrong", "told"),
     [
         ({"lowest": 0}, "rates must rise"),
-        ({"start": 0.1}, "a search begins at 1/s or more, not at 0.1/s"),
+        ({"start": 0.1}, "a search starts at 1/s or more, not at 0.1/s"),
         ({"start": 5, "highest": 2}, "rates must rise"),
         ({"p99": 0}, "p99 must be above 0"),
         ({"failed": 1}, "a share below 1"),

@@ -10,8 +10,8 @@ import pytest
 
 from lab.cli.limit_search import _data, _text
 from lab.errors import UserError
-from lab.load.capacity.search import Bounds, Trial, so_far
-from lab.load.capacity.trials import Around, check, find_limit_on, surroundings
+from lab.load.capacity.search import Bounds, Trial, partial_limit
+from lab.load.capacity.trials import OtherUsage, capacities_of, check, find_limit_on
 from lab.plan.model import RelayPlan
 from lab.topology.spec import Conditions, Link, Server, Topology
 from tests.load.synthetic_results import result
@@ -28,8 +28,8 @@ def _plan(*conditions: Conditions) -> SimpleNamespace:
 
 
 def test_links_with_conditions_are_known() -> None:
-    found = surroundings(_plan(Conditions(rate=20_000), Conditions(latency=0.2)), 1)
-    assert (found.links, found.delays, found.together) == ({"a->b": 20_000}, {"b->a": 0.2}, 1)
+    found = capacities_of(_plan(Conditions(rate=20_000), Conditions(latency=0.2)), 1)
+    assert (found.links, found.delays, found.pinned_cores) == ({"a->b": 20_000}, {"b->a": 0.2}, 1)
     assert found.cores >= 1
 
 
@@ -47,14 +47,14 @@ def test_a_p99_below_the_links_latency_is_refused_with_one_that_works() -> None:
 
 async def test_a_start_beyond_the_generator_is_refused_with_one_that_works(tmp_path: Path) -> None:
     lab = SimpleNamespace(name="x", plan=_plan())
-    with pytest.raises(UserError, match=r"2 workers can write \(40000/s\): begin at 20000/s or lower, or take 3 work"):
+    with pytest.raises(UserError, match=r"2 workers can write 40000/s; start at 20000/s or lower, or take 3 work"):
         await find_limit_on(lab, {}, Bounds(start=50_000), folder=tmp_path, workers=2)
     with pytest.raises(UserError, match="chooses the rate"):
         await find_limit_on(lab, {"arrivals": "100/s"}, Bounds(), folder=tmp_path)
 
 
 def test_what_was_busy_around_counts_in_the_steady_state_only() -> None:
-    around = Around()
+    around = OtherUsage()
     around.take({"event": "started", "warmup": 2.0, "seconds": 2.0})
     for at, spent in ((0.0, 0.0), (2.0, 4.0), (3.0, 5.5), (4.0, 7.0), (5.0, 100.0)):
         around.take({"event": "usage", "around": {"machine": [at, spent, 0, None]}})
@@ -71,7 +71,7 @@ def test_what_a_search_found_is_told_in_short_and_kept_whole(tmp_path: Path) -> 
         result(150, 0.1),
     )
     behind = Trial(120, (), False, result(120, 0.1), backlog="after 60 s of waiting a message over a->b took 3 s")
-    limit = so_far([slow, late, behind], "backlog", "3 runs at 150/s began with a backlog")
+    limit = partial_limit([slow, late, behind], "backlog", "3 runs at 150/s began with a backlog")
     lines = _text(limit, tmp_path).splitlines()
     assert lines[1].endswith("  p99 was 771.1 ms")
     assert lines[2].endswith("the generator was 24.1 ms late in 1 % of its ticks of 5 ms")

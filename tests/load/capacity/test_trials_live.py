@@ -14,9 +14,9 @@ import pytest
 
 from lab.lifecycle import up as labs
 from lab.lifecycle.lab import Lab
-from lab.load.analysis.bottleneck import Surroundings, limiting_part
+from lab.load.analysis.bottleneck import Capacities, find_bottleneck
 from lab.load.capacity.search import Bounds
-from lab.load.capacity.trials import Around, Trials, find_limit_on, surroundings
+from lab.load.capacity.trials import OtherUsage, TrialRunner, capacities_of, find_limit_on
 from lab.load.coordinator import provisioning as preparing
 from lab.load.coordinator.coordinator import Conductor, Orders
 from lab.load.coordinator.workers import Crew
@@ -59,7 +59,7 @@ async def test_a_narrow_link_is_named(tmp_path: Path) -> None:
     (tmp_path / "narrow.yaml").write_text(NARROW)
     async with up(files.load(tmp_path / "narrow.yaml"), "containers") as lab:
         limit = await find_limit_on(lab, LOAD, QUICK, folder=tmp_path)
-    assert limit.part in ("link a->b", "link b->a"), (limit.part, limit.why)
+    assert limit.bottleneck in ("link a->b", "link b->a"), (limit.bottleneck, limit.why)
     assert (limit.rate, limit.confirmed) == (100, True)
     assert not any(trial.backlog for trial in limit.trials)
     assert len(list(tmp_path.glob("*/result.json"))) == len(limit.trials)
@@ -92,7 +92,7 @@ async def test_a_server_with_a_twentieth_of_a_core_is_named(tmp_path: Path) -> N
         client.close()
         bounds = Bounds(p99=0.5, start=200, lowest=200)
         limit = await find_limit_on(lab, {**LOAD, "seconds": 3.0}, bounds, folder=tmp_path)
-    assert limit.part == "server a", (limit.part, limit.why)
+    assert limit.bottleneck == "server a", (limit.bottleneck, limit.why)
     assert "of what it can use" in limit.why
 
 
@@ -115,18 +115,18 @@ async def test_nothing_and_the_machine_are_named(tmp_path: Path) -> None:
         assert (idle.rate, idle.confirmed, idle.part) == (20, True, "none")
         job = Job(lab.name, LOAD, 1, None)
         (tmp_path / "busy").mkdir()
-        trials = Trials(lab, job, LoadTest("neighbours"), tmp_path / "busy", lambda text: None)
+        trials = TrialRunner(lab, job, LoadTest("neighbours"), tmp_path / "busy", lambda text: None)
         with hogs(2 * len(os.sched_getaffinity(0))):
             busy = await trials.measure(20, "constant")
-    assert busy.around["machine"] >= 0.9 * len(os.sched_getaffinity(0))
-    assert limiting_part(busy.result, surroundings(lab.plan), busy.around)[0] == "machine"
+    assert busy.other_cores["machine"] >= 0.9 * len(os.sched_getaffinity(0))
+    assert find_bottleneck(busy.result, capacities_of(lab.plan), busy.other_cores)[0] == "machine"
 
 
 async def test_what_ejabberd_has_archived_is_forgotten_between_trials(tmp_path: Path) -> None:
     """It reads a person's archive for each message to them: the same load costs more each time, until it is emptied."""
     async with up(pair("ejabberd", "ejabberd"), "processes") as lab:
         asked = {**LOAD, "seconds": 3.0, "warmup": 0.0}
-        trials = Trials(lab, Job(lab.name, asked, 1, None), LoadTest("neighbours"), tmp_path, lambda text: None)
+        trials = TrialRunner(lab, Job(lab.name, asked, 1, None), LoadTest("neighbours"), tmp_path, lambda text: None)
         spent = []
         for trial in range(3):
             if trial == 2:
@@ -139,7 +139,7 @@ async def test_what_ejabberd_has_archived_is_forgotten_between_trials(tmp_path: 
 
 async def test_a_generator_that_is_asked_for_more_than_it_can_is_named() -> None:
     """A real worker before a server that does nothing: what it cannot write is not the server's fault."""
-    told, around = [], Around()
+    told, around = [], OtherUsage()
     with null_server() as null:
         load = null.load("a", users=40, arrivals="400000/s", seconds=0.5, warmup=0.0, login_rate=1000.0)
 
@@ -151,6 +151,6 @@ async def test_a_generator_that_is_asked_for_more_than_it_can_is_named() -> None
 
         outcome = await Conductor(load, [Shard()], start, around.take, Orders(), watch).run()
     # On two cores worker and server fill the machine; on one with room it is the worker alone that is late.
-    part, why = limiting_part(outcome.result, Surroundings(cores=64), around.cores())
+    part, why = find_bottleneck(outcome.result, Capacities(cores=64), around.cores())
     assert part == "generator", why
     assert "take more workers" in why

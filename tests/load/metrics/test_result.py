@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lab.errors import UserError
-from lab.load.analysis.verdict import verdict
+from lab.load.analysis.thresholds import judge_load
 from lab.load.coordinator.coordinator import Outcome
 from lab.load.metrics.judging import verdict_of_limits
 from lab.load.metrics.result import Recorder, Result, Usage, merge
@@ -117,9 +117,9 @@ def test_what_does_not_add_up_makes_a_load_unknown(tmp_path: Path) -> None:
         with Keeper(job) as keeper:
             keeper.finish(Outcome(result, drained=True, settled=True))
         kept = read(tmp_path)
-        assert (kept.settled, verdict(kept).value) == (settled, verdict_is)
+        assert (kept.settled, judge_load(kept).value) == (settled, verdict_is)
     assert kept.unaccounted == {"a->b": 3}
-    assert "What became of 3 on a->b is not known." in sentences(kept)
+    assert "It is not known what became of 3 messages on a->b." in sentences(kept)
 
 
 def test_a_take_starts_anew() -> None:

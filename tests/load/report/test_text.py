@@ -52,7 +52,7 @@ def test_a_report_says_when_the_generator_was_the_limit_and_when_it_was_interrup
     told = report(kept(tmp_path / "x", Outcome(result(100, 0.05, worker=0.95), "ended by SIGINT")))
     assert "The generator was the limit: worker 0 kept 0.95 of its core busy" in told
     assert "Interrupted: ended by SIGINT." in told
-    assert "What was lost is not known" in told
+    assert "It is not known what was lost" in told
 
 
 def test_a_load_that_measured_nothing_says_so(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ _NOTHING = "Nothing was measured: there is nothing to draw."
 
 def all_of(story: Story) -> list[str]:
     """In the order of the page, as HTML."""
-    found = series.intervals(story.kept.result)
+    found = series.time_bins(story.kept.result)
     if not found:
         return [f"<p>{html.text(_NOTHING)}</p>"]
     course = timeline.Course(story.warmup, story.end, max(found[-1].end, min(story.end, found[-1].end + 1)))
@@ -49,7 +49,7 @@ def _heat(story: Story) -> str:
     return _drawn(title, caption, "heat", heat.graph(story.topology, story.kept.result))
 
 
-def _throughput(story: Story, found: list[series.Interval], course: timeline.Course) -> str:
+def _throughput(story: Story, found: list[series.TimeBin], course: timeline.Course) -> str:
     caption = "What was due, what the generator wrote, and what came to its receivers, in each second."
     if story.arrivals is None:
         closed = str(story.asked.get("arrivals", "")).startswith("closed:")
@@ -63,7 +63,7 @@ def _throughput(story: Story, found: list[series.Interval], course: timeline.Cou
     return _drawn("Throughput", caption, "throughput", timeline.throughput(series.throughput(story, found), course))
 
 
-def _delay(found: list[series.Interval], course: timeline.Course) -> str:
+def _delay(found: list[series.TimeBin], course: timeline.Course) -> str:
     title = "Delay over time"
     rows = series.delays(found)
     if not rows:
@@ -89,7 +89,7 @@ def _percentiles(story: Story) -> str:
     return _drawn(title, caption, "percentiles", curves.percentiles(names, rows))
 
 
-def _cores(story: Story, found: list[series.Interval], course: timeline.Course) -> str:
+def _cores(story: Story, found: list[series.TimeBin], course: timeline.Course) -> str:
     result = story.kept.result
     every = series.cores(result, found)
     names, rows = series.largest(every)

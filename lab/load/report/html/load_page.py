@@ -97,7 +97,7 @@ def _asked(story: Story) -> dict[str, object]:
         resumed = "with" if asked.get("resumption") else "without"
         found["connections"] = f"{asked['security']}, {resumed} stream resumption"
     found["cores"] = "servers and generator on cores of their own" if job.pin else "shared by all"
-    found["bounds"] = bounds.words(job.bounds) or "none"
+    found["bounds"] = bounds.describe_bounds(job.bounds) or "none"
     if story.at is not None:
         found["began"] = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(story.at))
     return found

@@ -81,7 +81,7 @@ def _folded(story: Story) -> list[str]:
 
 def _intervals(story: Story) -> str:
     rows = []
-    for one in series.intervals(story.kept.result):
+    for one in series.time_bins(story.kept.result):
         tally, due = one.second.tally, story.intended(one.start, one.end)
         delays = [1000 * tally.intended.percentile(percent) for percent in series.DELAYS.values()]
         rows.append(

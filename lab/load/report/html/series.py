@@ -2,7 +2,7 @@
 
 A point stands in the middle of its interval. An interval that was not covered for half its length (the last one of a
 load that was interrupted, the moment after the end) has no rate and is left out; the tables have it. Long loads are put
-together into at most `MOST` intervals, whose histograms are added, so that percentiles stay exact.
+together into at most `MOST` time_bins, whose histograms are added, so that percentiles stay exact.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from lab.load.report.html.story import Story
 
 Row = dict[str, Any]
 
-MOST = 600  # intervals: more cannot be told apart on a screen
+MOST = 600  # time_bins: more cannot be told apart on a screen
 #: Processes with a line of their own; of more the busiest.
 LINES = 8
 DELAYS = {"p50": 50.0, "p90": 90.0, "p99": 99.0, "max": 100.0}
@@ -26,7 +26,7 @@ _MIB = 1 << 20
 
 
 @dataclass(frozen=True)
-class Interval:
+class TimeBin:
     """One or more whole seconds of the load, all workers together."""
 
     start: int
@@ -40,7 +40,7 @@ class Interval:
         return (self.start + self.end) / 2
 
 
-def intervals(result: Result) -> list[Interval]:
+def time_bins(result: Result) -> list[TimeBin]:
     """In order; those that were not covered for half their length are left out."""
     numbers, workers = sorted(result.seconds), max(1, result.plan.get("workers", 1))
     width = -(-len(numbers) // MOST) or 1
@@ -51,11 +51,11 @@ def intervals(result: Result) -> list[Interval]:
             together.add(result.seconds.get(number, Second()))
         length = together.covered / workers
         if length >= width / 2:
-            found.append(Interval(start, start + width, length, together))
+            found.append(TimeBin(start, start + width, length, together))
     return found
 
 
-def throughput(story: Story, found: Sequence[Interval]) -> list[Row]:
+def throughput(story: Story, found: Sequence[TimeBin]) -> list[Row]:
     """What was due, sent and received, per second."""
     rows = []
     for one in found:
@@ -68,7 +68,7 @@ def throughput(story: Story, found: Sequence[Interval]) -> list[Row]:
     return rows
 
 
-def delays(found: Iterable[Interval]) -> list[Row]:
+def delays(found: Iterable[TimeBin]) -> list[Row]:
     """Milliseconds from the intended time; 0 has no place on a logarithmic axis and is left out."""
     rows = []
     for one in found:
@@ -79,7 +79,7 @@ def delays(found: Iterable[Interval]) -> list[Row]:
     return rows
 
 
-def cores(result: Result, found: Iterable[Interval]) -> list[Row]:
+def cores(result: Result, found: Iterable[TimeBin]) -> list[Row]:
     """Cores kept busy, of servers and the generator's workers."""
     rows = []
     for name, readings in result.usage.items():

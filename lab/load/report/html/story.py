@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lab.load.analysis.verdict import Verdict, verdict
+from lab.load.analysis.thresholds import LoadVerdict, judge_load
 from lab.load.run_folder import SAMPLES, Kept, read
 from lab.load.workload.arrivals import Arrivals, parse
 from lab.plan import files
@@ -21,7 +21,7 @@ class Story:
     """A load that has ended. `topology` is None where the folder has no plan: then no graph is drawn."""
 
     kept: Kept
-    verdict: Verdict
+    verdict: LoadVerdict
     topology: Topology | None
     asked: Mapping[str, Any]  # fields of lab.load.model.spec.Load; without defaults if the load never started
     at: float | None  # EPOCH of time 0, the warm-up's start; None if it never started
@@ -72,7 +72,7 @@ def read_story(folder: Path) -> Story:
     plan = folder / PLAN
     return Story(
         kept,
-        verdict(kept),
+        judge_load(kept),
         files.load(plan.read_text(encoding="utf-8")).topology if plan.is_file() else None,
         started.get("load", kept.job.load),
         started.get("at"),

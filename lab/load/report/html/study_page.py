@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from lab.load.analysis.study import against
+from lab.load.analysis.study import plot_points
 from lab.load.report.html import charts as scatter
 from lab.load.report.html import document as html
 from lab.load.report.html.vega import svg
@@ -89,7 +89,7 @@ def _figures(rows: Sequence[Mapping[str, Any]]) -> list[str]:
             why = "It was 0 in every run." if shown else "It was not measured."
             found.append(html.figure(title, why, ""))
             continue
-        points = {metric: _scaled(against(shown, metric, name), name) for metric in DRAWN}
+        points = {metric: _scaled(plot_points(shown, metric, name), name) for metric in DRAWN}
         drawing = svg(scatter.against_each(points, unit), name, f"{title}. {caption}")
         found.append(html.figure(title, caption + _BARS, drawing))
     return found

@@ -1,6 +1,6 @@
 """From Vega-Lite to SVG in the page: drawn ahead by vl-convert, so that the page needs no script.
 
-Measured on two cores for a load's page of seven drawings: ahead they cost 0.9 CPU seconds and make a page of 100 to
+Measurement on two cores for a load's page of seven drawings: ahead they cost 0.9 CPU seconds and make a page of 100 to
 300 KB; the interactive way (Vega with its interpreter, inlined) costs 1.4 CPU seconds to bundle, makes every page
 0.9 MB larger, shows nothing where scripts are forbidden, and needs a content policy that allows one. So: ahead. What
 interaction would have given, the value under the pointer, is the SVG's own <title>.

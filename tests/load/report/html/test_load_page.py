@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from lab.load.analysis.verdict import verdict
+from lab.load.analysis.thresholds import judge_load
 from lab.load.coordinator.coordinator import Outcome
 from lab.load.metrics import rows as tables
 from lab.load.metrics.result import Result, Usage, merge
@@ -100,7 +100,7 @@ def told(folder: Path, of: Outcome, name: str = "federation", lab: str = "pair")
         keeper.finish(of)
     kept = read(folder)
     servers = tuple(Server(one, f"{one}.test", "prosody", "13.0") for one in ("a", "b"))
-    return Story(kept, verdict(kept), Topology("pair", "", servers, (Link("a", "b"),)), asked, 1_800_000_000.0)
+    return Story(kept, judge_load(kept), Topology("pair", "", servers, (Link("a", "b"),)), asked, 1_800_000_000.0)
 
 
 @pytest.fixture
@@ -113,7 +113,7 @@ def test_the_page_is_whole_and_leads_nowhere(story: Story) -> None:
     parsed = Parsed(html)
     assert parsed.texts["h1"] == ["federation on pair"]
     assert parsed.texts["h2"] == HEADINGS
-    assert parsed.texts["p"][0].startswith("VALID federation kept its bounds (no loss): 400 of 403 came")
+    assert parsed.texts["p"][0].startswith("VALID federation kept its bounds (no loss): 400 of 403 received")
     assert "relayed links: a - b" in html and "The generator was not the limit" in html
     assert set(parsed.tags) <= HARMLESS
     assert not [one for one in parsed.attributes if one[1] in ("src", "style", "srcset") or one[1].startswith("on")]
@@ -210,7 +210,7 @@ def test_what_cannot_be_drawn_says_why(story: Story) -> None:
     for said in ("has no plan", "What was due is not known", "direct links have none", "nothing was lost"):
         assert said in captions
     assert "intended" not in {
-        row["series"] for row in drawings.series.throughput(bare, drawings.series.intervals(bare.kept.result))
+        row["series"] for row in drawings.series.throughput(bare, drawings.series.time_bins(bare.kept.result))
     }
 
 

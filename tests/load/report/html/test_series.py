@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lab.load.analysis.verdict import Verdict
+from lab.load.analysis.thresholds import LoadVerdict
 from lab.load.metrics.counters import Tally
 from lab.load.metrics.result import Result, Usage, merge
 from lab.load.report.html import axes, curves, series
@@ -23,7 +23,7 @@ from tests.load.samples import Worker, steady_run
 
 def asked(arrivals: str, tmp_path: Path) -> Story:
     story = told(tmp_path, outcome())
-    return Story(story.kept, Verdict("valid", ""), None, {"arrivals": arrivals}, None)
+    return Story(story.kept, LoadVerdict("valid", ""), None, {"arrivals": arrivals}, None)
 
 
 @pytest.mark.parametrize(
@@ -44,14 +44,14 @@ def test_an_interval_that_was_hardly_covered_has_no_rate() -> None:
     worker = Worker()
     worker.message(0.5)
     samples = [worker.take(1.0), worker.take(1.3)]
-    assert [(one.start, one.end) for one in series.intervals(merge(samples))] == [(0, 1)]
+    assert [(one.start, one.end) for one in series.time_bins(merge(samples))] == [(0, 1)]
 
 
 def test_long_loads_are_put_together_and_rates_and_percentiles_stay_exact(tmp_path: Path) -> None:
     result = merge(steady_run(delay=0.01))
     one = result.seconds[3]
     result.seconds = dict.fromkeys(range(3 * series.MOST), one)
-    found = series.intervals(result)
+    found = series.time_bins(result)
     assert len(found) == series.MOST
     assert {interval.end - interval.start for interval in found} == {3}
     assert {interval.length for interval in found} == {3.0}

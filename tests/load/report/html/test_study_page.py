@@ -11,7 +11,7 @@ import pytest
 from lab.cli.app import app
 from lab.cli.edge import run
 from lab.errors import UserError
-from lab.load.analysis.study import Cell, metrics
+from lab.load.analysis.study import StudyRun, graph_metrics
 from lab.load.report import study as studied
 from lab.load.report.html.study_page import page, write_page
 from lab.topology.facts import facts
@@ -32,7 +32,7 @@ def study(lost: int = 0, *, limited: bool = False, planned: int = 6, names: Sequ
         for name in names:
             of = facts(load(name))
             measured = result(100, p99 * of.diameter, lost=lost, cores={"s1": 0.2, "s2": 0.1})
-            cells.append(Cell(name, "prosody", seed, metrics(load(name)), measured))
+            cells.append(StudyRun(name, "prosody", seed, graph_metrics(load(name)), measured))
             folder = f"{len(cells):03}-{name.replace(':', '-')}-{seed}"
             one = {"folder": folder, "topology": name, "seed": seed, "measured": True}
             runs.append({**one, "limited": limited and not seed})

@@ -1,4 +1,4 @@
-"""What a load tells while it runs, as a short sentence a second for whoever waits."""
+"""The progress of a load in a short sentence each second, from the events of its coordinator."""
 
 from __future__ import annotations
 
@@ -8,8 +8,11 @@ from typing import Any
 from lab.load.metrics.result import Result, merge
 
 
-class Follower:
-    """Call it with each event; it tells `progress` what is new, the samples of a second together."""
+class ProgressPrinter:
+    """Call it with each event of docs/load-coordinator.md; it calls `progress` with a sentence when there is news.
+
+    The samples of all workers for one second are put together.
+    """
 
     def __init__(self, progress: Callable[[str], None]) -> None:
         self._progress = progress
@@ -17,13 +20,13 @@ class Follower:
         self._length = 0.0
 
     def __call__(self, event: dict[str, Any]) -> None:
-        """Take an event of docs/load-coordinator.md."""
+        """Take an event."""
         kind = event["event"]
         if kind == "progress":
-            self._progress(event.get("text") or f"{event['online']} of {event['users']} people are online")
+            self._progress(event.get("text") or f"{event['online']} of {event['users']} users are online")
         elif kind == "started":
             self._length = event["warmup"] + event["seconds"]
-            self._progress(f"all are online; {event['warmup']:g} s of warm-up")
+            self._progress(f"all users are online; {event['warmup']:g} s of warm-up")
         elif kind == "sample":
             self._samples.append({name: value for name, value in event.items() if name != "totals"})
         elif kind == "usage" and self._samples:
