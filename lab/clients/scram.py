@@ -1,38 +1,28 @@
 """SCRAM (RFC 5802, RFC 7677) at the price of one key derivation per password, not one per login.
 
-slixmpp derives the salted password in a Python loop: 4096 rounds cost about 60 ms of CPU at every login. Here
-`hashlib.pbkdf2_hmac` does it, and the result is kept per (hash, password, salt, iterations), as RFC 5802
-section 3 suggests to clients. The lab gives all accounts one password and one salt, so that a thousand logins cost
-one derivation. Nothing is weaker for it: iterations and exchange are the standard's.
+slixmpp derives the salted password in a Python loop: 4096 iterations cost about 60 ms of CPU at every login.
+`lab.system.scram.salted_password` uses hashlib and caches the result; the iterations and the exchange are those of the
+standard.
 
 Importing this module registers the mechanism with slixmpp, in place of its own, for the whole process.
 """
 
 from __future__ import annotations
 
-import hashlib
 import secrets
-from functools import lru_cache
 
 from slixmpp.util.sasl.client import sasl_mech
 from slixmpp.util.sasl.mechanisms import SCRAM
 
+from lab.system.scram import salted_password
+
 #: Above slixmpp's own score for SCRAM (60), below EXTERNAL (100).
 SCORE = 61
-
-#: Kept derivations: a lab has one or two, a foreign server that salts each account has as many as devices.
-CACHED = 4096
-
-
-@lru_cache(maxsize=CACHED)
-def salted_password(digest: str, password: bytes, salt: bytes, iterations: int) -> bytes:
-    """Hi(password, salt, iterations) of RFC 5802 section 2.2; `digest` is a name hashlib knows ("sha256")."""
-    return hashlib.pbkdf2_hmac(digest, password, salt, iterations)
 
 
 @sasl_mech(SCORE)
 class FastScram(SCRAM):
-    """SCRAM-* and SCRAM-*-PLUS with a kept derivation and a nonce from the system's random source."""
+    """SCRAM-* and SCRAM-*-PLUS with a cached derivation and a nonce from the system's random source."""
 
     def Hi(self, text: str | bytes, salt: bytes, iterations: int) -> bytes:  # noqa: N802 - the RFC's name
         """The salted password; see `salted_password`."""

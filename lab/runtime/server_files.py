@@ -8,8 +8,6 @@ that a power failure interrupts is swept, never continued.
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import hmac
 import os
 import secrets
 from pathlib import Path
@@ -20,6 +18,7 @@ from lab.plan.model import Plan, ServerPlan
 from lab.runtime.protocol import SERVER_UID
 from lab.servers import software
 from lab.servers.software import File, ScramKeys
+from lab.system.scram import salted_password, server_key, stored_key
 
 ITERATIONS = 4096  # the minimum of RFC 7677 section 4, and what the servers use by default
 _SALT_BYTES = 16
@@ -48,9 +47,8 @@ def scram_keys(password: str, salt: bytes, iterations: int = ITERATIONS) -> Scra
     """StoredKey and ServerKey for SCRAM-SHA-1 and SCRAM-SHA-256 (RFC 5802 section 3, RFC 7677)."""
 
     def pair(name: str) -> tuple[bytes, bytes]:
-        salted = hashlib.pbkdf2_hmac(name, password.encode(), salt, iterations)
-        client = hmac.digest(salted, b"Client Key", name)
-        return hashlib.new(name, client).digest(), hmac.digest(salted, b"Server Key", name)
+        salted = salted_password(name, password.encode(), salt, iterations)
+        return stored_key(name, salted), server_key(name, salted)
 
     return ScramKeys(salt=salt, iterations=iterations, sha1=pair("sha1"), sha256=pair("sha256"), password=password)
 

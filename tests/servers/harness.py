@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import hashlib
-import hmac
 import json
 import os
 import signal
@@ -32,6 +30,7 @@ from lab.plan.zones import TTL, Zones
 from lab.servers import software
 from lab.servers.conventions import FEED, LOG, OUTPUT, READY
 from lab.servers.software import HttpCall, ScramKeys, WriteFiles
+from lab.system.scram import salted_password, server_key, stored_key
 
 NOBODY = 61747
 PASSWORD = "not a secret, it is drawn for no lab"
@@ -41,9 +40,8 @@ def keys(password: str = PASSWORD) -> ScramKeys:
     """RFC 5802 section 3, with the lab's count."""
     salt, both = bytes(range(16)), []
     for name in ("sha1", "sha256"):
-        salted = hashlib.pbkdf2_hmac(name, password.encode(), salt, 4096)
-        client, server = hmac.digest(salted, b"Client Key", name), hmac.digest(salted, b"Server Key", name)
-        both.append((hashlib.new(name, client).digest(), server))
+        salted = salted_password(name, password.encode(), salt, 4096)
+        both.append((stored_key(name, salted), server_key(name, salted)))
     return ScramKeys(salt, 4096, both[0], both[1], password)
 
 

@@ -1,6 +1,6 @@
-"""One connection to a server: bytes in and out, TLS, and the parser of the stream it carries.
+"""One connection to a server: bytes in and out, TLS, and the parser of the stream that it carries.
 
-All wires of a process receive into one buffer. `read` hands out elements during negotiation; once `serve` was called
+All connections of a process receive into one buffer. `read` returns elements during negotiation; after `dispatch`
 stanzas go to its handlers at once, without a task or a future per stanza.
 """
 
@@ -13,57 +13,57 @@ from collections.abc import Callable
 from typing import cast
 
 from lab.errors import PeerError
-from lab.load.client.tls import Tls
-from lab.load.client.xml_stream import Element, Parser
+from lab.load.client.tls import TlsEngine
+from lab.load.client.xml_stream import Element, StreamParser
 
 _BUFFER = bytearray(64 * 1024)
 _VIEW = memoryview(_BUFFER)
 
 
-class Wire(asyncio.BufferedProtocol):
+class Connection(asyncio.BufferedProtocol):
     """A TCP connection that carries one XML stream after the other.
 
-    `write` sends bytes. It is whoever takes them, a call less for each stanza; what is written after the end is
-    dropped (stream management knows it).
+    `write` sends bytes. It is the method of the transport or of TLS itself, which saves a call for each stanza; what
+    is written after the end is dropped (stream management still has it).
     """
 
     __slots__ = (
-        "_deliver", "_elements", "_lost", "_parser", "_tls", "_transport", "_waiter", "closed", "reason", "write"
+        "_deliver", "_elements", "_on_lost", "_parser", "_tls", "_transport", "_waiter", "closed", "reason", "write"
     )  # fmt: skip
 
     def __init__(self) -> None:
         self._transport: asyncio.Transport | None = None
-        self._parser: Parser | None = None
+        self._parser: StreamParser | None = None
         self._deliver: Callable[[memoryview], None] = _dropped
-        self._tls: Tls | None = None
+        self._tls: TlsEngine | None = None
         self._waiter: asyncio.Future[None] | None = None
         self._elements: deque[Element] | None = deque()
-        self._lost: Callable[[str], None] | None = None
+        self._on_lost: Callable[[str], None] | None = None
         self.write: Callable[[bytes], object] = _dropped
         self.closed = False
-        self.reason = ""  # why it ended, if that was not ours to decide
+        self.reason = ""  # why it ended
 
     # -- negotiation
 
-    async def secure(self, context: ssl.SSLContext, name: str) -> None:
-        """Shake hands; returns once what is written is encrypted. Raises PeerError."""
+    async def start_tls(self, context: ssl.SSLContext, name: str) -> None:
+        """Do the TLS handshake; returns once what is written is encrypted. Raises PeerError."""
         assert self._transport is not None
         self._parser, self._deliver = None, _dropped
-        self._tls = tls = Tls(context, self._transport.write, server_name=name)
+        self._tls = tls = TlsEngine(context, self._transport.write, server_name=name)
         self.write = tls.send
-        tls.shake()
+        tls.handshake()
         while not tls.established:
             await self._wait()
 
-    def open(self, header: bytes) -> None:
-        """Begin a new stream."""
-        self._parser = Parser(self._message, self._element, self._end)
-        self._deliver = self._parser.feed  # the wire's own bound method: a lookup and a call less for each piece
+    def open_stream(self, header: bytes) -> None:
+        """Begin a new stream with its header."""
+        self._parser = StreamParser(self._store_message, self._store, self._on_stream_end)
+        self._deliver = self._parser.feed  # the bound method: saves a lookup and a call for each read
         self._elements = deque()
         self.write(header)
 
     async def read(self) -> Element:
-        """The next element. Raises PeerError when the stream ends."""
+        """The next element. Raises PeerError when the stream or the connection ends."""
         assert self._elements is not None
         while not self._elements:
             await self._wait()
@@ -72,17 +72,17 @@ class Wire(asyncio.BufferedProtocol):
             raise PeerError(f"the server ends the stream: {_condition(element)}")
         return element
 
-    def serve(
+    def dispatch(
         self,
         on_message: Callable[[str], None],
         on_element: Callable[[Element], None],
         on_lost: Callable[[str], None],
     ) -> None:
-        """Negotiation is over: messages' ids, other stanzas, and why the connection ended go to these."""
+        """Call these from now on, with ids of messages, other elements, and the reason why the connection ended."""
         assert self._parser is not None
-        waiting, self._elements, self._lost = self._elements, None, on_lost
-        self._parser.redirect(on_message, on_element)
-        for element in waiting or ():  # stanzas that came in one piece with `resumed`
+        stored, self._elements, self._on_lost = self._elements, None, on_lost
+        self._parser.set_handlers(on_message, on_element)
+        for element in stored or ():  # stanzas received together with `resumed`
             if element.name == "message" and element.attributes.get("type") != "error":
                 on_message(element.attributes["id"])
             else:
@@ -90,15 +90,15 @@ class Wire(asyncio.BufferedProtocol):
         if self.closed:
             asyncio.get_running_loop().call_soon(on_lost, self.reason)
 
-    # -- both
+    # -- the end
 
     def close(self) -> None:
-        """End the connection once all is written; nothing comes from it any more."""
+        """End the connection once all is written."""
         if self._transport is not None and not self.closed:
             self._transport.close()
 
     def abort(self, reason: str) -> None:
-        """End the connection at once, as a failure."""
+        """End the connection at once, with a reason for whoever handles its end."""
         self.reason = self.reason or reason
         if self._transport is not None:
             self._transport.abort()
@@ -107,7 +107,7 @@ class Wire(asyncio.BufferedProtocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Called by the loop."""
-        self._transport = cast(asyncio.Transport, transport)  # uvloop's is none by inheritance
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's transport does not inherit from it
         self.write = self._transport.write
 
     def get_buffer(self, sizehint: int) -> bytearray:
@@ -115,7 +115,7 @@ class Wire(asyncio.BufferedProtocol):
         return _BUFFER
 
     def buffer_updated(self, nbytes: int) -> None:
-        """Called by the loop: `nbytes` have come."""
+        """Called by the loop: `nbytes` were received."""
         try:
             if self._tls is None:
                 self._deliver(_VIEW[:nbytes])
@@ -129,7 +129,7 @@ class Wire(asyncio.BufferedProtocol):
             self._wake()
 
     def eof_received(self) -> None:
-        """Called by the loop: the server closed; so do we."""
+        """Called by the loop: the server closed its side; the loop then closes ours."""
 
     def connection_lost(self, error: Exception | None) -> None:
         """Called by the loop."""
@@ -140,19 +140,19 @@ class Wire(asyncio.BufferedProtocol):
         self._transport = self._tls = None
         self.write = _dropped
         self._wake()
-        if self._lost is not None:
-            self._lost(self.reason)
+        if self._on_lost is not None:
+            self._on_lost(self.reason)
 
     # -- inside
 
-    def _element(self, element: Element) -> None:
+    def _store(self, element: Element) -> None:
         if self._elements is not None:
             self._elements.append(element)
 
-    def _message(self, identity: str) -> None:
-        self._element(Element("message", {"id": identity}))
+    def _store_message(self, identity: str) -> None:
+        self._store(Element("message", {"id": identity}))
 
-    def _end(self) -> None:
+    def _on_stream_end(self) -> None:
         self.reason = self.reason or "the server closed the stream"
         self.close()
 
@@ -163,7 +163,7 @@ class Wire(asyncio.BufferedProtocol):
         try:
             await self._waiter
         finally:
-            self._waiter = None  # nobody waits: a look less for each piece that comes
+            self._waiter = None  # nobody waits: saves a check for each read
         if self.closed and not self._elements:
             raise PeerError(self.reason)
 
@@ -173,9 +173,9 @@ class Wire(asyncio.BufferedProtocol):
 
 
 def _dropped(_: bytes | memoryview) -> None:
-    """Bytes that come while no stream is open, or are written after the end."""
+    """Drops bytes that are received while no stream is open, or written after the end."""
 
 
 def _condition(error: Element) -> str:
-    """What a stream's error says: its condition and text."""
+    """The condition and the text of a stream error."""
     return " ".join(child.text or child.name for child in error.children) or "without a reason"

@@ -1,4 +1,4 @@
-"""Bytes to the place that a server gave for them (XEP-0363 section 6): one PUT, without an HTTP library."""
+"""The upload of a file to the slot that a server gave for it (XEP-0363 section 6): one PUT, without an HTTP library."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from urllib.parse import urlsplit
 from lab.errors import PeerError
 from lab.load.client.xml_stream import Element
 
-PATIENCE = 30.0  # seconds for connection, request and answer
+TIMEOUT = 30.0  # seconds for connection, request and response
 
-#: What a server may ask to be sent along (XEP-0363 section 5); a value with a line break in it is an attack.
-_ALLOWED = ("authorization", "cookie", "expires")
+#: HTTP headers that a server may ask for (XEP-0363 section 5); a value with a line break in it is an attack.
+_HEADERS = ("authorization", "cookie", "expires")
 
 
-async def put(slot: Element, host: str, context: ssl.SSLContext | None, data: bytes) -> None:
-    """Upload to a slot, on the server's own address. Raises PeerError if it is refused, OSError, TimeoutError."""
+async def upload(slot: Element, host: str, context: ssl.SSLContext | None, data: bytes) -> None:
+    """Upload data to a slot at the address `host`. Raises PeerError if it is refused, OSError, TimeoutError."""
     place = next((element for element in slot.walk() if element.name == "put"), None)
     url = urlsplit(place.attributes.get("url", "") if place else "")
     if place is None or not url.hostname or url.scheme not in ("https", "http"):
@@ -28,10 +28,10 @@ async def put(slot: Element, host: str, context: ssl.SSLContext | None, data: by
         "Connection: close",
         "Content-Type: application/octet-stream",
     ]
-    lines += [f"Content-Length: {len(data)}", *_asked(place)]
+    lines += [f"Content-Length: {len(data)}", *_requested_headers(place)]
     request = "\r\n".join([*lines, "", ""]).encode()
     secure = context if url.scheme == "https" else None
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(TIMEOUT):
         reader, writer = await asyncio.open_connection(
             host, url.port or (443 if secure else 80), ssl=secure, server_hostname=url.hostname if secure else None
         )
@@ -44,6 +44,6 @@ async def put(slot: Element, host: str, context: ssl.SSLContext | None, data: by
         raise PeerError(f"upload refused: {b' '.join(status).decode(errors='replace')}")
 
 
-def _asked(place: Element) -> list[str]:
+def _requested_headers(place: Element) -> list[str]:
     pairs = [(child.attributes.get("name", ""), child.text) for child in place.children if child.name == "header"]
-    return [f"{name}: {value}" for name, value in pairs if name.lower() in _ALLOWED and not {"\r", "\n"} & {*value}]
+    return [f"{name}: {value}" for name, value in pairs if name.lower() in _HEADERS and not {"\r", "\n"} & {*value}]

@@ -1,4 +1,4 @@
-"""From nothing to an authenticated stream (RFC 6120 sections 4 to 6, XEP-0368), whatever comes after."""
+"""The way to an authenticated stream: TCP, TLS, SASL (RFC 6120 sections 4 to 6, XEP-0368)."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from base64 import b64decode
 
 from lab.errors import PeerError, UserError
 from lab.load.client import sasl, stanzas
-from lab.load.client.connection import Wire
+from lab.load.client.connection import Connection
 from lab.load.client.xml_stream import Element
 from lab.load.model.spec import Endpoint
 
 SECURITIES = ("starttls", "direct", "none")
 
-#: The protocol's name in direct TLS (XEP-0368 section 4).
+#: The name of the protocol in direct TLS (XEP-0368 section 4).
 ALPN = "xmpp-client"
 
 
-def context_for(security: str, authority: str) -> ssl.SSLContext | None:
-    """The one TLS context of a worker. Raises UserError for a security there is not, or no authority to trust."""
+def tls_context(security: str, authority: str) -> ssl.SSLContext | None:
+    """The TLS context of a worker, None without TLS. Raises UserError for an unknown security or a bad authority."""
     if security not in SECURITIES:
         raise UserError(f"security {security!r}: use one of {', '.join(SECURITIES)}")
     if security == "none":
@@ -35,64 +35,64 @@ def context_for(security: str, authority: str) -> ssl.SSLContext | None:
     return context
 
 
-async def authenticated(
+async def authenticate(
     endpoint: Endpoint, user: str, password: str, security: str, context: ssl.SSLContext | None
-) -> tuple[Wire, Element]:
-    """A logged-in stream without a resource, and what the server offers on it.
+) -> tuple[Connection, Element]:
+    """Connect and authenticate; returns the connection, and the features of its stream, which has no resource yet.
 
-    Raises PeerError, OSError. Nothing is left open if it fails or is cancelled.
+    Raises PeerError, OSError. The connection is closed if it fails or is cancelled.
     """
     loop = asyncio.get_running_loop()
-    _, wire = await loop.create_connection(Wire, endpoint.host, endpoint.port)
+    _, connection = await loop.create_connection(Connection, endpoint.host, endpoint.port)
     try:
-        return wire, await _authenticated(wire, endpoint, user, password, security, context)
+        return connection, await _authenticate(connection, endpoint, user, password, security, context)
     except BaseException:
-        wire.abort("the login failed")
+        connection.abort("the login failed")
         raise
 
 
-async def _authenticated(
-    wire: Wire, endpoint: Endpoint, user: str, password: str, security: str, context: ssl.SSLContext | None
+async def _authenticate(
+    connection: Connection, endpoint: Endpoint, user: str, password: str, security: str, context: ssl.SSLContext | None
 ) -> Element:
     if security == "direct" and context is not None:
-        await wire.secure(context, endpoint.domain)
-    features = await _opened(wire, endpoint.domain)
+        await connection.start_tls(context, endpoint.domain)
+    features = await _open_stream(connection, endpoint.domain)
     if security == "starttls" and context is not None:
         if features.find("starttls") is None:
             raise PeerError(f"{endpoint.domain} offers no STARTTLS")
-        wire.write(stanzas.STARTTLS)
-        await expected(wire, "proceed")
-        await wire.secure(context, endpoint.domain)
-        features = await _opened(wire, endpoint.domain)
+        connection.write(stanzas.STARTTLS)
+        await expect(connection, "proceed")
+        await connection.start_tls(context, endpoint.domain)
+        features = await _open_stream(connection, endpoint.domain)
     mechanisms = features.find("mechanisms")
-    await _prove(wire, user, password, [m.text for m in mechanisms.children] if mechanisms else [])
-    return await _opened(wire, endpoint.domain)
+    await _send_credentials(connection, user, password, [m.text for m in mechanisms.children] if mechanisms else [])
+    return await _open_stream(connection, endpoint.domain)
 
 
-async def expected(wire: Wire, name: str) -> Element:
-    """The next element, which must have that name. Raises PeerError with what came instead."""
-    element = await wire.read()
+async def expect(connection: Connection, name: str) -> Element:
+    """The next element, which must have that name. Raises PeerError with what was received instead."""
+    element = await connection.read()
     if element.name != name:
         raise PeerError(f"the server answers {element!r} where {name!r} was due")
     return element
 
 
-async def _opened(wire: Wire, domain: str) -> Element:
-    wire.open(stanzas.header(domain))
-    return await expected(wire, "stream:features")
+async def _open_stream(connection: Connection, domain: str) -> Element:
+    connection.open_stream(stanzas.stream_header(domain))
+    return await expect(connection, "stream:features")
 
 
-async def _prove(wire: Wire, user: str, password: str, offered: list[str]) -> None:
-    mechanism = sasl.choose(offered)
+async def _send_credentials(connection: Connection, user: str, password: str, offered: list[str]) -> None:
+    mechanism = sasl.choose_mechanism(offered)
     if mechanism == "PLAIN":
-        wire.write(stanzas.auth(mechanism, sasl.plain(user, password)))
-        await expected(wire, "success")
+        connection.write(stanzas.sasl_auth(mechanism, sasl.plain_message(user, password)))
+        await expect(connection, "success")
         return
-    scram = sasl.Scram(mechanism, user, password)
-    wire.write(stanzas.auth(mechanism, scram.first))
-    challenge = await expected(wire, "challenge")
-    wire.write(stanzas.response(scram.last(_decoded(challenge))))
-    scram.verify(_decoded(await expected(wire, "success")))
+    scram = sasl.ScramClient(mechanism, user, password)
+    connection.write(stanzas.sasl_auth(mechanism, scram.first_message))
+    challenge = await expect(connection, "challenge")
+    connection.write(stanzas.sasl_response(scram.final_message(_decoded(challenge))))
+    scram.verify_server(_decoded(await expect(connection, "success")))
 
 
 def _decoded(element: Element) -> bytes:

@@ -1,44 +1,31 @@
-"""SCRAM without input or output (RFC 5802, RFC 7677), and PLAIN for a server that has no more.
+"""SASL without input or output: SCRAM (RFC 5802, RFC 7677), and PLAIN (RFC 4616) for a server without SCRAM.
 
-The salted password is kept per (hash, password, salt, iterations), as RFC 5802 section 3 suggests: all accounts of a
-lab share one salt, so that any number of logins costs one derivation. The server's signature is verified.
-Channel binding is not used: the engine measures servers, and asks all of them the same.
-
-This stands beside lab.clients.scram, which is a mechanism of slixmpp's: a load worker must not import that.
+The server's signature is verified. Channel binding is not used: the engine measures servers, and treats all of them
+alike. lab.clients.scram is the SCRAM mechanism of slixmpp, which a load worker must not import.
 """
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 import secrets
 from base64 import b64decode, b64encode
 from collections.abc import Iterable
-from functools import lru_cache
 
 from lab.errors import PeerError
+from lab.system.scram import client_key, salted_password, server_key, stored_key
 
-#: Best first.
+#: SCRAM mechanisms with their hash, the preferred one first.
 MECHANISMS = {"SCRAM-SHA-256": "sha256", "SCRAM-SHA-1": "sha1"}
 
-#: "No channel binding" (RFC 5802 section 7), and its base64, which the last message repeats.
+#: "No channel binding" (RFC 5802 section 7), and its base64, which the final message repeats.
 GS2_HEADER = "n,,"
-_BOUND = b64encode(GS2_HEADER.encode()).decode()
+_CHANNEL_BINDING = b64encode(GS2_HEADER.encode()).decode()
 
-#: What a server may ask of us: above it one login would be a denial of service.
+#: Iterations that a server may ask for: more would make one login a denial of service.
 MOST_ITERATIONS = 1_000_000
 
-#: Kept derivations: a lab has one or two; a foreign server that salts each account has as many as users.
-CACHED = 4096
 
-
-@lru_cache(maxsize=CACHED)
-def salted_password(digest: str, password: str, salt: bytes, iterations: int) -> bytes:
-    """Hi(password, salt, iterations) of RFC 5802 section 2.2; `digest` is a name hashlib knows ("sha256")."""
-    return hashlib.pbkdf2_hmac(digest, password.encode(), salt, iterations)
-
-
-def choose(offered: Iterable[str]) -> str:
+def choose_mechanism(offered: Iterable[str]) -> str:
     """The best mechanism of those a server offers. Raises PeerError if none of them is SCRAM or PLAIN."""
     names = set(offered)
     for name in (*MECHANISMS, "PLAIN"):
@@ -47,52 +34,51 @@ def choose(offered: Iterable[str]) -> str:
     raise PeerError(f"no way to log in: the server offers {', '.join(sorted(names)) or 'nothing'}")
 
 
-def plain(user: str, password: str) -> bytes:
-    """The one message of PLAIN (RFC 4616)."""
+def plain_message(user: str, password: str) -> bytes:
+    """The message of PLAIN (RFC 4616 section 2)."""
     return f"\0{user}\0{password}".encode()
 
 
-class Scram:
-    """One login: `first`, then `last(challenge)`, then `verify(success)`."""
+class ScramClient:
+    """One exchange: `first_message`, then `final_message(challenge)`, then `verify_server(success)`."""
 
     def __init__(self, mechanism: str, user: str, password: str, nonce: str = "") -> None:
         self._digest = MECHANISMS[mechanism]
-        self._password = password
+        self._password = password.encode()
         self._nonce = nonce or secrets.token_urlsafe(18)
         self._bare = f"n={user.replace('=', '=3D').replace(',', '=2C')},r={self._nonce}"
-        self._signature = b""
+        self._server_signature = b""
 
     @property
-    def first(self) -> bytes:
-        """The client's first message."""
+    def first_message(self) -> bytes:
+        """The client-first-message."""
         return (GS2_HEADER + self._bare).encode()
 
-    def last(self, challenge: bytes) -> bytes:
-        """The client's last message. Raises PeerError for a challenge that is none."""
+    def final_message(self, challenge: bytes) -> bytes:
+        """The client-final-message. Raises PeerError for a challenge that breaks RFC 5802."""
         text = challenge.decode(errors="replace")
-        fields = _fields(text)
+        attributes = _attributes(text)
         try:
-            nonce, salt, iterations = fields["r"], b64decode(fields["s"], validate=True), int(fields["i"])
+            nonce, salt = attributes["r"], b64decode(attributes["s"], validate=True)
+            iterations = int(attributes["i"])
         except (KeyError, ValueError) as error:
             raise PeerError(f"the server's challenge is not SCRAM's: {text!r}") from error
         if not nonce.startswith(self._nonce) or nonce == self._nonce or not 0 < iterations <= MOST_ITERATIONS:
             raise PeerError(f"the server's challenge breaks RFC 5802: {text!r}")
-        salted = salted_password(self._digest, self._password, salt, iterations)
-        client_key = hmac.digest(salted, b"Client Key", self._digest)
-        without_proof = f"c={_BOUND},r={nonce}"
-        signed = f"{self._bare},{text},{without_proof}".encode()
-        self._signature = hmac.digest(hmac.digest(salted, b"Server Key", self._digest), signed, self._digest)
-        stored = hashlib.new(self._digest, client_key).digest()
-        signature = hmac.digest(stored, signed, self._digest)
-        proof = bytes(a ^ b for a, b in zip(client_key, signature, strict=True))
+        digest, salted = self._digest, salted_password(self._digest, self._password, salt, iterations)
+        without_proof = f"c={_CHANNEL_BINDING},r={nonce}"
+        auth_message = f"{self._bare},{text},{without_proof}".encode()
+        self._server_signature = hmac.digest(server_key(digest, salted), auth_message, digest)
+        client_signature = hmac.digest(stored_key(digest, salted), auth_message, digest)
+        proof = bytes(a ^ b for a, b in zip(client_key(digest, salted), client_signature, strict=True))
         return f"{without_proof},p={b64encode(proof).decode()}".encode()
 
-    def verify(self, success: bytes) -> None:
+    def verify_server(self, success: bytes) -> None:
         """Whether the server knows the password too. Raises PeerError if not."""
-        said = _fields(success.decode(errors="replace")).get("v", "")
-        if not hmac.compare_digest(said.encode(), b64encode(self._signature)):
+        signature = _attributes(success.decode(errors="replace")).get("v", "")
+        if not hmac.compare_digest(signature.encode(), b64encode(self._server_signature)):
             raise PeerError("the server does not prove that it knows the password")
 
 
-def _fields(text: str) -> dict[str, str]:
-    return dict(part.partition("=")[::2] for part in text.split(","))
+def _attributes(text: str) -> dict[str, str]:
+    return dict(attribute.partition("=")[::2] for attribute in text.split(","))

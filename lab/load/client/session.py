@@ -1,294 +1,315 @@
-"""One user's session, over all the connections that carry it.
+"""The XMPP session of one user, over all the connections that carry it.
 
-    offline --connect--> online --connection lost--> returning --resumed, or anew--> online --leave, retire--> offline
+    offline --connect--> online --connection lost--> reconnecting --resumed or bound anew--> online --logout--> offline
 
 Rules:
-- what is sent while no connection stands is kept and sent upon return;
-- a resumed session sends again what the server does not have, and nothing else (XEP-0198 section 5);
-- where the server resumes nothing, the user logs in anew and sends again what was never acknowledged: whether it
-  had come the server alone knows, and the judge counts it if it comes twice;
-- one who cannot return within PATIENCE is gone, which is told once;
-- one who retires leaves nothing behind that would come twice or never, `leave` is for the end of all.
+- what is sent while there is no connection is queued and sent after the reconnection;
+- a resumed stream sends again what the server does not have, and nothing else (XEP-0198 section 5);
+- where the server resumes nothing, the user logs in anew and sends again what was never acknowledged: only the server
+  knows whether it had received it, and the ledger counts it if it is delivered twice;
+- a user who cannot reconnect within RECONNECT_TIMEOUT is given up, which is reported once;
+- after `logout` the server holds nothing that it would deliver twice or never; `disconnect` is for the end of a load.
 """
 
 from __future__ import annotations
 
 import asyncio
 import ssl
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from random import Random
 
 from lab.errors import PeerError
-from lab.load.client import negotiation as login
-from lab.load.client import stanzas
-from lab.load.client.common import Common
-from lab.load.client.connection import Wire
-from lab.load.client.stream_management import MODULO, Management
+from lab.load.client import negotiation, stanzas
+from lab.load.client.connection import Connection
+from lab.load.client.stream_management import MODULO, StreamManagement
 from lab.load.client.xml_stream import Element
-from lab.load.model.spec import Endpoint
+from lab.load.model.spec import Endpoint, Load
 
-LOGIN_PATIENCE = 30.0  # seconds for one login: a server that makes accounts or keys meanwhile may take ten
-FIRST_DELAY = 0.1  # seconds before the first attempt to return; doubled each time, and dealt out by chance
+LOGIN_TIMEOUT = 30.0  # seconds for one login: a server that makes accounts or keys meanwhile may take ten
+FIRST_DELAY = 0.1  # seconds before the first attempt to reconnect; doubled each time, with a random part
 LONGEST_DELAY = 5.0
-PATIENCE = 60.0  # seconds of attempts until a user is given up
-POLL = 0.01  # seconds between two looks
+RECONNECT_TIMEOUT = 60.0  # seconds of attempts until a user is given up
+POLL = 0.01  # seconds between two checks of a state
+
+
+@dataclass
+class SessionContext:
+    """What the sessions of a worker share: the load, the TLS context, and who handles what is received.
+
+    Raises UserError for an unknown security, or an authority that is no certificate.
+    """
+
+    load: Load
+    on_message: Callable[[Session, str], None]  # with the message's id, "" if it has none
+    on_stanza: Callable[[Session, Element], None]  # presence, iq, messages of type error
+    on_reconnected: Callable[[Session, bool], None]  # whether the stream was resumed
+    on_given_up: Callable[[Session, str], None]  # with the reason
+    rng: Random
+    tls: ssl.SSLContext | None = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.tls = negotiation.tls_context(self.load.security, self.load.authority)
 
 
 class Session:
-    """A user; `number` is the one in the load, of all workers."""
+    """The session of one user; `number` is the user's number in the load."""
 
     __slots__ = (
-        "_common", "_kept", "_management", "_ready", "_retiring", "_returning", "_wire", "endpoint", "number", "user"
+        "_announced", "_connection", "_context", "_logging_out", "_management", "_queue", "_reconnecting", "endpoint",
+        "number", "user",
     )  # fmt: skip
 
-    def __init__(self, common: Common, number: int, user: str, endpoint: Endpoint) -> None:
+    def __init__(self, context: SessionContext, number: int, user: str, endpoint: Endpoint) -> None:
         self.number, self.user, self.endpoint = number, user, endpoint
-        self._common = common
-        self._wire: Wire | None = None
-        self._management: Management | None = None
-        self._kept: list[bytes] = []  # sent while there was neither connection nor management
-        self._ready: asyncio.Future[None] | None = None
-        self._returning: asyncio.Task[None] | None = None
-        self._retiring = False
+        self._context = context
+        self._connection: Connection | None = None
+        self._management: StreamManagement | None = None
+        self._queue: list[bytes] = []  # sent while there was neither a connection nor stream management
+        self._announced: asyncio.Future[None] | None = None  # the server has processed our presence
+        self._reconnecting: asyncio.Task[None] | None = None
+        self._logging_out = False
 
     @property
     def online(self) -> bool:
-        """Whether what is sent now goes out now."""
-        return self._wire is not None and not self._retiring
+        """Whether a stanza that is sent now is written at once."""
+        return self._connection is not None and not self._logging_out
 
     @property
-    def context(self) -> ssl.SSLContext | None:
-        """What TLS connections to the server are made with."""
-        return self._common.context
+    def tls(self) -> ssl.SSLContext | None:
+        """The context of TLS connections to the server, None without TLS."""
+        return self._context.tls
 
     async def connect(self) -> None:
-        """Log in; returns once the server has taken note that the user is available.
+        """Log in; returns once the server has processed the user's available presence.
 
         Raises PeerError, OSError, TimeoutError.
         """
-        if await self._login():  # a logout that broke off was resumed: it had gone as far as unavailable
-            await self._told(stanzas.PRESENCE)
+        if await self._login():  # the stream of an interrupted logout was resumed: the user is unavailable there
+            await self._announce(stanzas.AVAILABLE)
 
-    def send(self, stanza: bytes, *, even_now: bool = False) -> None:
-        """Send a stanza, or keep it until the session is online again; `even_now`: also while it is about to retire."""
-        if self._retiring and not even_now:
-            self._kept.append(stanza)
+    def send(self, stanza: bytes, *, during_logout: bool = False) -> None:
+        """Send a stanza, or queue it until the session is online; `during_logout`: write it before the stream ends."""
+        if self._logging_out and not during_logout:
+            self._queue.append(stanza)
             return
-        wire, management = self._wire, self._management
+        connection, management = self._connection, self._management
         if management is not None:
-            if management.sent(stanza) and wire is not None:
-                stanza += stanzas.REQUEST
-        elif wire is None:
-            self._kept.append(stanza)
-        if wire is not None:
-            wire.write(stanza)
+            if management.sent(stanza) and connection is not None:
+                stanza += stanzas.ACK_REQUEST
+        elif connection is None:
+            self._queue.append(stanza)
+        if connection is not None:
+            connection.write(stanza)
 
-    def ask(self) -> None:
-        """Ask the server what it has, if something is unacknowledged. To be called now and then."""
-        if self._wire is not None and self._management is not None and self._management.ask():
-            self._wire.write(stanzas.REQUEST)
+    def request_ack(self) -> None:
+        """Ask the server what it has received, if something is unacknowledged. To be called from time to time."""
+        if self._connection is not None and self._management is not None and self._management.ask():
+            self._connection.write(stanzas.ACK_REQUEST)
 
-    def drop(self, reason: str = "dropped on purpose") -> None:
-        """Break the connection, as a bad network does; the session returns by itself."""
-        if self._wire is not None:
-            self._wire.abort(reason)
+    def abort_connection(self, reason: str = "aborted on purpose") -> None:
+        """Break the connection, as a bad network does; the session reconnects by itself."""
+        if self._connection is not None:
+            self._connection.abort(reason)
 
-    def leave(self) -> Wire | None:
-        """Log out; what is unacknowledged by now stays so. Returns what closes by itself then."""
-        if self._returning is not None:
-            self._returning.cancel()
-        wire, self._wire, management, self._management = self._wire, None, self._management, None
-        if wire is not None:
-            wire.serve(_unheard, _unheard, _unheard)
-            if management is not None:  # or the server keeps what has come, for the next load's user
-                wire.write(stanzas.answer(management.handled % MODULO))
-            wire.write(stanzas.CLOSE)
-            wire.close()
-        return wire
+    def disconnect(self) -> Connection | None:
+        """End the stream; what is unacknowledged stays so. Returns the connection, which closes by itself."""
+        if self._reconnecting is not None:
+            self._reconnecting.cancel()
+        connection, self._connection, management, self._management = self._connection, None, self._management, None
+        if connection is not None:
+            connection.dispatch(_ignore, _ignore, _ignore)
+            if management is not None:  # or the server stores what we have received for the user's next session
+                connection.write(stanzas.acknowledgement(management.handled % MODULO))
+            connection.write(stanzas.STREAM_END)
+            connection.close()
+        return connection
 
     def pause(self) -> None:
-        """From now on keep what is sent: the user is about to retire."""
-        self._retiring = True
+        """Queue from now on what is sent: the user is about to log out."""
+        self._logging_out = True
 
-    async def retire(self) -> None:
-        """Log out so that all the server had for the user has come; what is sent meanwhile is kept for the return.
+    async def logout(self) -> None:
+        """Log out after all that the server had for the user is received; what is sent meanwhile is queued.
 
-        Unavailable first: what comes later is kept for the next session (RFC 6121 section 8.5.2.2.1). The server's word
-        that it has that comes behind everything that it sent before. Then our word that we have all of it (XEP-0198
-        section 4), or it would come once more. Where the connection breaks meanwhile, `connect` resumes it.
+        Unavailable presence first: the server stores what arrives later for the next session (RFC 6121 section
+        8.5.2.2.1). Its acknowledgement follows everything that it sent before. Then we acknowledge all of that
+        (XEP-0198 section 4), or it would be delivered again. If the connection breaks meanwhile, `connect` resumes it.
         """
-        self._retiring, wire = True, self._wire
-        if wire is None:
-            self._retiring = False
+        self._logging_out, connection = True, self._connection
+        if connection is None:
+            self._logging_out = False
             return
         try:
-            async with asyncio.timeout(LOGIN_PATIENCE):
-                await self._told(stanzas.UNAVAILABLE)
+            async with asyncio.timeout(LOGIN_TIMEOUT):
+                await self._announce(stanzas.UNAVAILABLE)
                 if self._management is not None:
-                    wire.write(stanzas.answer(self._management.handled % MODULO))
-                wire.write(stanzas.CLOSE)
-                while not wire.closed:  # noqa: ASYNC110 - what comes until then counts
+                    connection.write(stanzas.acknowledgement(self._management.handled % MODULO))
+                connection.write(stanzas.STREAM_END)
+                while not connection.closed:  # noqa: ASYNC110 - what is received until then counts
                     await asyncio.sleep(POLL)
-        except PeerError:  # it broke: what was on its way is the resumed session's
+        except PeerError:  # it broke: the resumed stream delivers what was on its way
             return
         finally:
-            self._wire, self._retiring = None, False
-            wire.abort("logged out")
+            self._connection, self._logging_out = None, False
+            connection.abort("logged out")
         if self._management is not None:
-            self._kept = self._management.unacknowledged + self._kept
+            self._queue = self._management.unacknowledged + self._queue
             self._management = None
 
-    def come_back(self, reason: str) -> None:
-        """Log in again by itself, as after a connection that was lost."""
-        self._returning = asyncio.get_running_loop().create_task(self._return(reason))
+    def reconnect(self, reason: str) -> None:
+        """Log in again in the background, as after a lost connection."""
+        self._reconnecting = asyncio.get_running_loop().create_task(self._reconnect(reason))
 
     # -- login
 
     async def _login(self) -> bool:
-        """Whether the session was resumed."""
-        common, endpoint = self._common, self.endpoint
-        async with asyncio.timeout(LOGIN_PATIENCE):
-            wire, features = await login.authenticated(
-                endpoint, self.user, common.load.password, common.load.security, common.context
+        """Whether the stream was resumed."""
+        context, endpoint = self._context, self.endpoint
+        async with asyncio.timeout(LOGIN_TIMEOUT):
+            connection, features = await negotiation.authenticate(
+                endpoint, self.user, context.load.password, context.load.security, context.tls
             )
             try:
-                if await self._resumed(wire):
+                if await self._resume(connection):
                     return True
-                await self._anew(wire, features)
+                await self._bind(connection, features)
             except BaseException:
-                self._ready = None
-                wire.abort("the login failed")
+                self._announced = None
+                connection.abort("the login failed")
                 raise
             return False
 
-    async def _resumed(self, wire: Wire) -> bool:
+    async def _resume(self, connection: Connection) -> bool:
         management = self._management
         if management is None or not management.identity:
             return False
-        wire.write(stanzas.resume(management.identity, management.handled % MODULO))
-        element = await wire.read()
+        connection.write(stanzas.resume_request(management.identity, management.handled % MODULO))
+        element = await connection.read()
         if element.name != "resumed":
-            management.identity = ""  # this stream is over; what it had is told if the server knows (section 5)
+            management.identity = ""  # this stream is over; the server may say what it had received (section 5)
             if "h" in element.attributes:
                 management.acknowledge(element.attributes["h"])
             return False
         management.acknowledge(element.attributes.get("h"))
-        self._wire = wire
-        wire.serve(self._message, self._element, self._lost)
-        if again := management.again():
-            wire.write(again)
+        self._connection = connection
+        connection.dispatch(self._on_message, self._on_element, self._on_lost)
+        if unacknowledged := management.to_resend():
+            connection.write(unacknowledged)
         return True
 
-    async def _anew(self, wire: Wire, features: Element) -> None:
-        wire.write(stanzas.bind(stanzas.RESOURCE))
-        bound = await login.expected(wire, "iq")
+    async def _bind(self, connection: Connection, features: Element) -> None:
+        connection.write(stanzas.bind_request(stanzas.RESOURCE))
+        bound = await negotiation.expect(connection, "iq")
         if bound.attributes.get("type") != "result":
             raise PeerError(f"{self.user}@{self.endpoint.domain} gets no resource: {bound!r}")
         before = self._management.unacknowledged if self._management is not None else []
-        self._management = await self._managed(wire, features)
-        self._kept = before + self._kept
-        self._wire = wire
-        wire.serve(self._message, self._element, self._lost)
-        await self._told(stanzas.PRESENCE)
-        kept, self._kept = self._kept, []
-        for stanza in kept:
+        self._management = await self._enable_management(connection, features)
+        self._queue = before + self._queue
+        self._connection = connection
+        connection.dispatch(self._on_message, self._on_element, self._on_lost)
+        await self._announce(stanzas.AVAILABLE)
+        queue, self._queue = self._queue, []
+        for stanza in queue:
             self.send(stanza)
 
-    async def _managed(self, wire: Wire, features: Element) -> Management | None:
+    async def _enable_management(self, connection: Connection, features: Element) -> StreamManagement | None:
         offered = {(child.name, child.attributes.get("xmlns")) for child in features.children}  # often of two versions
-        if not self._common.load.resumption or ("sm", stanzas.MANAGEMENT) not in offered:
+        if not self._context.load.resumption or ("sm", stanzas.STREAM_MANAGEMENT) not in offered:
             return None
-        wire.write(stanzas.ENABLE)
-        # What somebody sends to the resource at once, a room that still has it for one, may come before the answer.
-        while (enabled := await wire.read()).name in ("message", "presence", "iq"):
+        connection.write(stanzas.ENABLE)
+        # Stanzas to the resource may precede the answer: a room may still have it as an occupant.
+        while (enabled := await connection.read()).name in ("message", "presence", "iq"):
             if enabled.name == "message" and enabled.attributes.get("type") != "error":
-                self._message(enabled.attributes["id"])
+                self._on_message(enabled.attributes["id"])
             else:
-                self._element(enabled)
+                self._on_element(enabled)
         if enabled.name != "enabled":
             raise PeerError(f"the server answers {enabled!r} where 'enabled' was due")
         resumes = enabled.attributes.get("resume") in ("true", "1")
-        return Management(enabled.attributes.get("id", "") if resumes else "")
+        return StreamManagement(enabled.attributes.get("id", "") if resumes else "")
 
-    async def _told(self, presence: bytes) -> None:
-        """Send presence; returns once the server has it. Raises PeerError if the connection breaks.
+    async def _announce(self, presence: bytes) -> None:
+        """Send presence; returns once the server has processed it. Raises PeerError if the connection breaks.
 
-        Its word for it is an acknowledgement, or without management the answer to a ping that came behind it.
+        An acknowledgement says so, or without stream management the answer to a ping that follows the presence.
         """
-        self.send(presence, even_now=True)
-        wire, management = self._wire, self._management
-        if wire is None or (management is not None and not management.ask()):
+        self.send(presence, during_logout=True)
+        connection, management = self._connection, self._management
+        if connection is None or (management is not None and not management.ask()):
             return
-        self._ready = asyncio.get_running_loop().create_future()
-        wire.write(stanzas.REQUEST if management is not None else stanzas.PING)
+        self._announced = asyncio.get_running_loop().create_future()
+        connection.write(stanzas.ACK_REQUEST if management is not None else stanzas.PING)
         try:
-            await self._ready
+            await self._announced
         finally:
-            self._ready = None
+            self._announced = None
 
-    def _word(self) -> None:
-        if self._ready is not None and not self._ready.done():
-            self._ready.set_result(None)
+    def _on_acknowledged(self) -> None:
+        if self._announced is not None and not self._announced.done():
+            self._announced.set_result(None)
 
-    # -- what comes
+    # -- received
 
-    def _message(self, identity: str) -> None:
+    def _on_message(self, identity: str) -> None:
         if self._management is not None:
             self._management.handled += 1
-        self._common.on_message(self, identity)
+        self._context.on_message(self, identity)
 
-    def _element(self, element: Element) -> None:
+    def _on_element(self, element: Element) -> None:
         name, management = element.name, self._management
         if name in ("iq", "presence", "message"):
             if management is not None:
                 management.handled += 1
-            asked = element.attributes.get("type")
-            if name == "iq" and asked in ("get", "set") and not (asked == "set" and _is_push(element)):
-                self.send(stanzas.refusal(element.attributes), even_now=True)
+            kind = element.attributes.get("type")
+            if name == "iq" and kind in ("get", "set") and not (kind == "set" and _is_roster_push(element)):
+                self.send(stanzas.error_reply(element.attributes), during_logout=True)
             elif element.attributes.get("id") == stanzas.PING_ID:
-                self._word()
+                self._on_acknowledged()
             else:
-                self._common.on_stanza(self, element)
-        elif name == "r" and management is not None and self._wire is not None:
-            self._wire.write(stanzas.answer(management.handled % MODULO))
+                self._context.on_stanza(self, element)
+        elif name == "r" and management is not None and self._connection is not None:
+            self._connection.write(stanzas.acknowledgement(management.handled % MODULO))
         elif name == "a" and management is not None:
             management.acknowledge(element.attributes.get("h"))
-            self._word()
-        elif name == "stream:error" and self._wire is not None:
-            self._wire.abort(f"the server ends the stream: {[child.name for child in element.children]}")
+            self._on_acknowledged()
+        elif name == "stream:error" and self._connection is not None:
+            self._connection.abort(f"the server ends the stream: {[child.name for child in element.children]}")
 
-    # -- the way back
+    # -- reconnection
 
-    def _lost(self, reason: str) -> None:
-        if self._wire is None:
+    def _on_lost(self, reason: str) -> None:
+        if self._connection is None:
             return
-        self._wire = None
-        if self._ready is not None:  # the login or logout under way tells of it
-            if not self._ready.done():
-                self._ready.set_exception(PeerError(reason))
-        elif not self._retiring:
-            self.come_back(reason)
+        self._connection = None
+        if self._announced is not None:  # the login or logout in progress reports it
+            if not self._announced.done():
+                self._announced.set_exception(PeerError(reason))
+        elif not self._logging_out:
+            self.reconnect(reason)
 
-    async def _return(self, reason: str) -> None:
-        loop, common = asyncio.get_running_loop(), self._common
-        deadline, delay = loop.time() + PATIENCE, FIRST_DELAY
+    async def _reconnect(self, reason: str) -> None:
+        loop, context = asyncio.get_running_loop(), self._context
+        deadline, delay = loop.time() + RECONNECT_TIMEOUT, FIRST_DELAY
         while True:
-            await asyncio.sleep(delay * common.rng.uniform(0.5, 1.0))
+            await asyncio.sleep(delay * context.rng.uniform(0.5, 1.0))
             try:
                 resumed = await self._login()
             except (PeerError, OSError, TimeoutError) as error:
                 if loop.time() > deadline:
-                    common.on_gone(self, f"{reason}; and there is no way back: {error or type(error).__name__}")
+                    context.on_given_up(self, f"{reason}; and there is no way back: {error or type(error).__name__}")
                     return
                 delay = min(2 * delay, LONGEST_DELAY)
             else:
-                common.on_return(self, resumed)
+                context.on_reconnected(self, resumed)
                 return
 
 
-def _is_push(element: Element) -> bool:
-    """Whether a server's request says what is new in the roster (RFC 6121 section 2.1.6)."""
+def _is_roster_push(element: Element) -> bool:
+    """Whether a server's request is a roster push (RFC 6121 section 2.1.6)."""
     query = element.find("query")
     return query is not None and query.attributes.get("xmlns") == "jabber:iq:roster"
 
 
-def _unheard(_: object) -> None:
-    """For what comes after a user has left."""
+def _ignore(_: object) -> None:
+    """Handles what is received after `disconnect`."""

@@ -1,7 +1,7 @@
-"""Stream management, the counting part of it (XEP-0198), without input or output.
+"""The counters of stream management (XEP-0198), without input or output.
 
-Both sides count stanzas modulo 2^32 from `enabled` on. What was sent is kept until the server says that it has it;
-after a resumption what it does not have is sent again. Nothing is lost or twice, as long as the stream is resumed.
+Both sides count stanzas modulo 2^32 from `enabled` on. What was sent is stored until the server acknowledges it; after
+a resumption the rest is sent again. As long as the stream is resumed, nothing is lost or delivered twice.
 """
 
 from __future__ import annotations
@@ -10,41 +10,41 @@ from lab.errors import PeerError
 
 MODULO = 2**32
 
-#: Stanzas until we ask how many have come. A client that asks after each doubles the stanzas (after each 32nd a message
-#: costs 5 % more than so); one that never does keeps all it ever wrote. What is left is asked for by time, see
-#: lab.load.worker.engine.
+#: Stanzas until an acknowledgement is requested. A client that asks after each stanza doubles their number (one that
+#: asks after each 32nd spends 5 % more on a message than with 100); one that never asks stores all it ever wrote.
+#: lab.load.worker.engine also asks by time.
 ASK_EVERY = 100
 
 
-class Management:
+class StreamManagement:
     """The counters of one stream, over all the connections that carry it."""
 
     __slots__ = ("_acknowledged", "_asked", "handled", "identity", "unacknowledged")
 
     def __init__(self, identity: str) -> None:
-        self.identity = identity  # what the server resumes by; "" if it does not
-        self.handled = 0  # stanzas that came, to be taken modulo 2^32
+        self.identity = identity  # the server's id of the stream for a resumption; "" if it does not resume
+        self.handled = 0  # stanzas received, to be taken modulo 2^32
         self.unacknowledged: list[bytes] = []
         self._acknowledged = 0
-        self._asked = 0  # of the unacknowledged, from the front, those that a question covers
+        self._asked = 0  # of the unacknowledged stanzas, from the first, those that a request covers
 
     def sent(self, stanza: bytes) -> bool:
-        """Keep a stanza; whether it is time to ask."""
-        kept = self.unacknowledged
-        kept.append(stanza)
-        if len(kept) - self._asked < ASK_EVERY:
+        """Store a stanza; whether it is time to request an acknowledgement."""
+        stored = self.unacknowledged
+        stored.append(stanza)
+        if len(stored) - self._asked < ASK_EVERY:
             return False
-        self._asked = len(kept)
+        self._asked = len(stored)
         return True
 
     def ask(self) -> bool:
-        """Whether something is unacknowledged and no question covers it; from here on one does."""
-        open_question = self._asked < len(self.unacknowledged)
+        """Whether something is unacknowledged that no request covers; from now on a request covers it."""
+        uncovered = self._asked < len(self.unacknowledged)
         self._asked = len(self.unacknowledged)
-        return open_question
+        return uncovered
 
     def acknowledge(self, handled: str | None) -> None:
-        """The server says how many it has. Raises PeerError if those were never sent."""
+        """The server says how many stanzas it has. Raises PeerError if those were never sent."""
         try:
             count = (int(handled or "") - self._acknowledged) % MODULO
         except ValueError:
@@ -57,7 +57,7 @@ class Management:
         self._asked = max(0, self._asked - count)
         self._acknowledged = (self._acknowledged + count) % MODULO
 
-    def again(self) -> bytes:
-        """After a resumption: what the server does not have, in its order."""
+    def to_resend(self) -> bytes:
+        """After a resumption: the stanzas that the server does not have, in their order."""
         self._asked = 0
         return b"".join(self.unacknowledged)

@@ -1,15 +1,15 @@
-"""Streams of XML, cut into stanzas, at the least cost per message.
+"""An incremental parser of XML streams, which splits them into stanzas at the least cost per message.
 
-Of a message only the id is kept, which holds its mark (see lab.load.client.stanzas). Everything else, errors included,
-becomes a small tree. A message is handed on at its end, when a client could show it.
+Of a message only the id is extracted, which has all that is needed (lab.load.model.message_id). Everything else,
+errors included, becomes a small tree. A message is reported at its end, when a client could show it.
 
-Expat costs most of it: each stream has a parser of its own, which is never in the processor's cache. So a message that
-comes whole and in the plain form in which servers write those of the engine is recognised by a pattern; all else, and
-whatever follows it up to the end of its piece, is expat's. Nothing is ever guessed: the pattern holds no entities, no
-nested elements of one name, nothing but printable ASCII, and is only asked between two stanzas.
+Expat takes most of the time: each stream has its own parser, which is never in the processor's cache. So a message that
+is received whole, and in the plain form in which servers write those of the engine, is recognised by a pattern; expat
+parses everything else, and whatever follows it up to the end of the read. Nothing is guessed: the pattern allows no
+entities, no nested elements of one name, nothing but printable ASCII, and is tried between two stanzas only.
 
 One parser reads one stream; after STARTTLS and after SASL a new stream begins (RFC 6120 section 4.3.3).
-Names keep their prefixes ("stream:features"): every server in use writes them so.
+Names keep their prefixes ("stream:features"): all servers in use write them so.
 """
 
 from __future__ import annotations
@@ -20,18 +20,17 @@ from xml.parsers import expat
 
 from lab.errors import PeerError
 
-#: Elements inside each other: a stanza deeper than this is an attack or a mistake.
+#: Levels of nested elements: a stanza with more is an attack or a mistake.
 DEEPEST = 64
 
-
-#: Printable ASCII without "&" and "<", in either kind of quotes. A run of characters that can end in one way only is
-#: never tried again ("*+", "++"); no group is repeated so, since Python 3.11.4 and older match those wrongly.
+#: Printable ASCII without "&" and "<", in either kind of quotes. Possessive quantifiers ("*+", "++") prevent
+#: backtracking; they are not applied to groups, which Python 3.11.4 and older match wrongly.
 _VALUE = rb"""(?:'[ -%(-;=-~]*+'|"[ !#-%'-;=-~]*+")"""
 _IDENTITY = rb"""(?:'([ -%(-;=-~]*+)'|"([ !#-%'-;=-~]*+)")"""
 _TEXT = rb"[ -%'-;=-~]*+"
-#: Elements without elements in them, as a body and the identifiers of an archive are.
+#: An element without child elements, such as a body or the id that an archive adds.
 _CHILD = rb"<([a-z-]++)(?: [a-z:]++=" + _VALUE + rb")*(?:/>|>" + _TEXT + rb"</\3>)"
-#: A message that is no error; its first or second group is its id, the third a child's name.
+#: A message of a type other than error; its first or second group is the id, the third a child's name.
 _PLAIN = re.compile(
     rb"<message(?: (?:id="
     + _IDENTITY
@@ -41,7 +40,7 @@ _PLAIN = re.compile(
     + _CHILD
     + rb")*</message>"
 )
-#: Bytes after which a stream is between two stanzas, if no stanza is open: "<" stands in no value and in no text.
+#: Bytes after which a stream is between two stanzas, if no stanza is open: values and texts contain no "<".
 _ENDS = (b"</message>", b"</presence>", b"</iq>", b"<r xmlns='urn:xmpp:sm:3'/>")
 _LONGEST_END = max(map(len, _ENDS))
 
@@ -72,10 +71,11 @@ class Element:
         return f"<{self.name} {self.attributes}>{inside}</{self.name}>"[:300]
 
 
-class Parser:
-    """Feeds on bytes as they come; calls `on_message(id)`, `on_element(element)`, at the end `on_close`.
+class StreamParser:
+    """Parses bytes as they are received; calls `on_message(id)`, `on_element(element)`, at the end `on_close`.
 
-    A message without an id has "". `on_element` gets all that is no message: negotiation, presence, iq, errors.
+    A message without an id is reported with "". All that is no message goes to `on_element`: negotiation, presence, iq,
+    errors.
     """
 
     __slots__ = ("_between", "_depth", "_expat", "_message", "_on_close", "_on_element", "_on_message", "_stack")
@@ -88,18 +88,18 @@ class Parser:
     ) -> None:
         self._on_message, self._on_element, self._on_close = on_message, on_element, on_close
         self._depth = 0
-        self._between = False  # two stanzas, for certain
-        self._message: str | None = None  # the id of the one that is open
+        self._between = False  # certainly between two stanzas
+        self._message: str | None = None  # the id of the message that is open
         self._stack: list[Element] = []
         parser = self._expat = expat.ParserCreate("utf-8")
         parser.StartElementHandler = self._start
         parser.EndElementHandler = self._end
         parser.StartDoctypeDeclHandler = parser.CommentHandler = parser.ProcessingInstructionHandler = _refused
         if defer := getattr(parser, "SetReparseDeferralEnabled", None):
-            defer(False)  # expat 2.6 would hold back a stanza whose tag came in two parts until more arrives
+            defer(False)  # expat 2.6 would delay a stanza whose tag was received in two parts
 
     def feed(self, data: bytes | memoryview) -> None:
-        """Take what has arrived. Raises PeerError for what is not a stream of XML."""
+        """Parse what was received. Raises PeerError for what is not an XML stream."""
         at, size = 0, len(data)
         while self._between and (plain := _PLAIN.match(data, at)):
             at = plain.end()
@@ -115,13 +115,13 @@ class Parser:
         open_stanza = self._depth != 1 or self._message is not None or self._stack
         self._between = not open_stanza and bytes(data[-_LONGEST_END:]).endswith(_ENDS)
 
-    def redirect(self, on_message: Callable[[str], None], on_element: Callable[[Element], None]) -> None:
-        """Negotiation is over: hand on to these."""
+    def set_handlers(self, on_message: Callable[[str], None], on_element: Callable[[Element], None]) -> None:
+        """Call these from now on."""
         self._on_message, self._on_element = on_message, on_element
 
     def close(self) -> None:
-        """Let go of everything; nothing is handed on any more, not even of the bytes being read."""
-        self._on_message = self._on_element = _nothing
+        """Remove all handlers; nothing is reported any more, not even of the bytes that are being parsed."""
+        self._on_message = self._on_element = _ignore
         parser = self._expat
         parser.StartElementHandler = parser.EndElementHandler = parser.CharacterDataHandler = None
         parser.StartDoctypeDeclHandler = parser.CommentHandler = parser.ProcessingInstructionHandler = None
@@ -134,7 +134,7 @@ class Parser:
                 self._message = attributes.get("id", "")
             else:
                 self._stack.append(Element(name, attributes))
-                self._expat.CharacterDataHandler = self._text  # only here: one call less per message
+                self._expat.CharacterDataHandler = self._text  # only here: saves a call per message
         elif depth > 1:
             if depth > DEEPEST:
                 raise PeerError(f"a stanza of more than {DEEPEST} levels")
@@ -161,8 +161,8 @@ class Parser:
         self._stack[-1].text += data
 
 
-def _nothing(_: object) -> None:
-    """For what comes after the end."""
+def _ignore(_: object) -> None:
+    """Handles what is received after `close`."""
 
 
 def _refused(*_: object) -> None:

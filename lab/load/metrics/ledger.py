@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from lab.load.client.stanzas import PRESENCES, ROOM, WARMUP
+from lab.load.model.message_id import PRESENCE, ROOM, WARMUP
 
 NEW, LATE, TWICE = range(3)  # what a message turned out to be
 
@@ -43,7 +43,7 @@ class Missing:
 
 @dataclass(slots=True)
 class Ledger:
-    """Of one worker, or of all. `flags` are those of a mark: of them PRESENCES, ROOM and WARMUP tell pairs apart."""
+    """Of one worker, or of all. `flags` are those of a mark: of them PRESENCE, ROOM and WARMUP tell pairs apart."""
 
     sent: dict[int, int] = field(default_factory=dict)  # pair -> how many
     came: dict[int, int] = field(default_factory=dict)  # pair and receiver -> next number
@@ -100,7 +100,7 @@ class Ledger:
     def has_bounced(self, flags: int, sender: int, target: int, number: int, receiver: int | None = None) -> bool:
         """Whether a message came back, as far as this ledger knows."""
         key = flags << _FLAGS | sender << _SENDER | target
-        if receiver is not None and flags & PRESENCES:
+        if receiver is not None and flags & PRESENCE:
             key |= receiver + 1 << _RECEIVER
         return number in self.bounced.get(key, ())
 
@@ -124,12 +124,12 @@ class Ledger:
         """Each receiver of a pair, its key, and the numbers that came back from there."""
         flags, target = pair >> _FLAGS & _ALL_FLAGS, pair & _LOW
         back = self.bounced.get(pair, set())
-        if not flags & (ROOM | PRESENCES):
+        if not flags & (ROOM | PRESENCE):
             yield target, pair, back
             return
         for receiver in receivers(flags, target):
             key = pair | receiver + 1 << _RECEIVER
-            yield receiver, key, self.bounced.get(key, back) if flags & PRESENCES else back
+            yield receiver, key, self.bounced.get(key, back) if flags & PRESENCE else back
 
     def entries(self) -> Iterator[dict[str, Any]]:
         """The whole ledger as JSON-able pieces of at most ENTRY pairs, for `settle`."""
@@ -158,7 +158,7 @@ def _missing(pair: int, receiver: int, number: int) -> Missing:
     flags = pair >> _FLAGS & _ALL_FLAGS
     room = pair & _LOW if flags & ROOM else None
     sender = pair >> _SENDER & _LOW
-    return Missing(sender, receiver, room, number, bool(flags & PRESENCES), bool(flags & WARMUP))
+    return Missing(sender, receiver, room, number, bool(flags & PRESENCE), bool(flags & WARMUP))
 
 
 def _pieces(items: Sequence[tuple[int, int]]) -> Iterator[list[list[object]]]:

@@ -14,13 +14,20 @@ from collections import Counter
 from time import perf_counter_ns
 from typing import Protocol
 
-from lab.load.client import stanzas
-from lab.load.client.stanzas import ANSWER, PRESENCES, ROOM, WARMUP
 from lab.load.metrics import ledger
 from lab.load.metrics.ledger import Ledger
+from lab.load.model.message_id import (
+    DELIVERY_REPORT,
+    PRESENCE,
+    ROOM,
+    WARMUP,
+    MessageId,
+    decode_message_id,
+    encode_message_id,
+)
 from lab.load.workload.recipients import Audience
 
-_SEVERAL = ROOM | PRESENCES
+_SEVERAL = ROOM | PRESENCE
 _PAIR = _SEVERAL | WARMUP  # flags that tell pairs apart
 
 
@@ -82,12 +89,12 @@ class Deliveries:
         number = self.ledger.send(flags, sender, target)
         self.expected += receipts
         self._records.sent(route, warmup, receipts)
-        return stanzas.mark(flags, sender, target, number, intended, now)
+        return encode_message_id(flags, sender, target, number, intended, now)
 
     def write_presence(self, sender: int, intended: int) -> bytes:
         """The id of a presence that is written now, expected on each route to those who should get it."""
         now = perf_counter_ns()
-        flags = PRESENCES | (WARMUP if intended < self._steady else 0)
+        flags = PRESENCE | (WARMUP if intended < self._steady else 0)
         number = self.ledger.send(flags, sender, sender)
         if sender not in self._told:
             receivers = self._audience.receivers(flags, sender)
@@ -95,15 +102,15 @@ class Deliveries:
         for route, receipts in self._told[sender].items():
             self.expected += receipts
             self._records.expect(route, bool(flags & WARMUP), receipts)
-        return stanzas.mark(flags, sender, sender, number, intended, now)
+        return encode_message_id(flags, sender, sender, number, intended, now)
 
-    def come(self, receiver: int, identity: str) -> stanzas.Fields | None:
+    def come(self, receiver: int, identity: str) -> MessageId | None:
         """A message or presence came to a user; the fields of its mark if it is new and of this load."""
-        fields = stanzas.read_mark(identity)
+        fields = decode_message_id(identity)
         if fields is None:
             return None
         flags, sender, target, number, intended, actual = fields
-        if flags & ANSWER:
+        if flags & DELIVERY_REPORT:
             return fields if sender == receiver else None
         if intended < self._begin:
             return None
@@ -118,7 +125,7 @@ class Deliveries:
         now, warmup = perf_counter_ns(), flags & WARMUP != 0
         what = self.ledger.come(flags, sender, target, number, who)
         if what == ledger.TWICE:
-            if not flags & PRESENCES:
+            if not flags & PRESENCE:
                 self._records.duplicate(route, warmup)
             return None
         if not self.ledger.bounced or not self.ledger.has_bounced(flags, sender, target, number, who):
@@ -128,17 +135,17 @@ class Deliveries:
             self._records.out_of_order(route, warmup)
         return fields
 
-    def come_back(self, sender: int, identity: str, condition: str, by: int | None = None) -> stanzas.Fields | None:
+    def come_back(self, sender: int, identity: str, condition: str, by: int | None = None) -> MessageId | None:
         """A message came back to its sender as an error, a presence from `by`; the mark's fields if that is news."""
-        fields = stanzas.read_mark(identity)
+        fields = decode_message_id(identity)
         if fields is None or fields[1] != sender or fields[4] < self._begin:
             return None
         flags, _, target, number, _, _ = fields
-        if flags & PRESENCES and (by is None or by not in self._audience.told[sender]):
+        if flags & PRESENCE and (by is None or by not in self._audience.told[sender]):
             return None
-        if not self.ledger.bounce(flags & _PAIR, sender, target, number, by if flags & PRESENCES else None):
+        if not self.ledger.bounce(flags & _PAIR, sender, target, number, by if flags & PRESENCE else None):
             return None
-        receivers = [by] if by is not None and flags & PRESENCES else [*self._audience.receivers(flags, target)]
+        receivers = [by] if by is not None and flags & PRESENCE else [*self._audience.receivers(flags, target)]
         came = sum(
             self.ledger.has_come(flags, sender, target, number, who if flags & _SEVERAL else None) for who in receivers
         )
@@ -150,7 +157,7 @@ class Deliveries:
     def _is_for(self, receiver: int, flags: int, sender: int) -> bool:
         """Of what goes to several: a server gives what is said in a room to who is in it only."""
         told = self._audience.told
-        return not flags & PRESENCES or (sender < len(told) and receiver in told[sender])
+        return not flags & PRESENCE or (sender < len(told) and receiver in told[sender])
 
     @property
     def outstanding(self) -> int:

@@ -186,7 +186,7 @@ class Engine:
         while True:
             await asyncio.sleep(ASK)
             for session in self._acts.sessions.values():
-                session.ask()
+                session.request_ack()
 
     # -- the end
 

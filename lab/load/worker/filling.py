@@ -40,7 +40,7 @@ class Filling:
                 for _ in range(EACH):
                     came = self._waiting[session.number] = asyncio.get_running_loop().create_future()
                     identity = f"{_PREFIX}{session.number}".encode()
-                    session.send(stanzas.message_to(address) + identity + stanzas.message_rest(1))
+                    session.send(stanzas.message_head(address) + identity + stanzas.message_tail(1))
                     await came
 
         try:

@@ -17,7 +17,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from typing import Any
 
 from lab.errors import LabError, UserError
-from lab.load.client import stanzas
+from lab.load.model import message_id
 from lab.load.model.spec import Load, Shard
 from lab.load.worker.engine import Emit, Engine
 from lab.load.worker.omemo_client import Person
@@ -94,7 +94,7 @@ class EncryptedActs(Acts):
 
     def _unreadable(self, person: Person, identity: str) -> None:
         """A message came that cannot be decrypted; a second copy never can, its key is used up."""
-        fields = stanzas.read_mark(identity)
+        fields = message_id.decode_message_id(identity)
         if fields is None or fields[2] != person.number:
             return
         flags, sender, target, number, _, _ = fields
@@ -103,7 +103,7 @@ class EncryptedActs(Acts):
         else:
             self._over(person, self.deliveries.come_back(sender, identity, "not-decrypted"))
 
-    def _over(self, person: Person, fields: stanzas.Fields | None) -> None:
+    def _over(self, person: Person, fields: message_id.MessageId | None) -> None:
         """A message has arrived at a person; in the closed model its sender waits for that, wherever they are."""
         if fields is None or self._turns is None:
             return
@@ -111,7 +111,7 @@ class EncryptedActs(Acts):
         if sender in self.users:
             self._turns.ended((sender, fields[4]))
         else:
-            self._spawn(self._tell(person, self.address(sender), stanzas.as_answer(fields).decode()))
+            self._spawn(self._tell(person, self.address(sender), message_id.encode_delivery_report(fields).decode()))
 
     async def _tell(self, person: Person, to: str, identity: str) -> None:
         try:
@@ -121,8 +121,13 @@ class EncryptedActs(Acts):
 
     def _answered(self, person: Person, identity: str) -> None:
         """Closed model: somebody of another worker says that a message has arrived."""
-        fields = stanzas.read_mark(identity)
-        if fields is not None and fields[0] & stanzas.ANSWER and fields[1] == person.number and self._turns is not None:
+        fields = message_id.decode_message_id(identity)
+        if (
+            fields is not None
+            and fields[0] & message_id.DELIVERY_REPORT
+            and fields[1] == person.number
+            and self._turns is not None
+        ):
             self._turns.ended((fields[1], fields[4]))
 
     # -- the end

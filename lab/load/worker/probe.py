@@ -24,8 +24,7 @@ from typing import Any
 
 from lab.errors import LabError, PeerError, encode_event
 from lab.load.client import stanzas
-from lab.load.client.common import Common
-from lab.load.client.session import Session
+from lab.load.client.session import Session, SessionContext
 from lab.load.client.xml_stream import Element
 from lab.load.model.spec import Load, seeded_rng
 from lab.load.worker.coming import all_online
@@ -39,10 +38,10 @@ class Probe:
     """The people on the servers, and what is on its way between them."""
 
     def __init__(self, load: Load) -> None:
-        common = Common(
+        context = SessionContext(
             load, self._message, self._stanza, lambda session, resumed: None, self._gone, seeded_rng(load.seed, "probe")
         )
-        self.sessions = [Session(common, number, USER, one) for number, one in enumerate(load.endpoints)]
+        self.sessions = [Session(context, number, USER, one) for number, one in enumerate(load.endpoints)]
         self._domains = {one.server: one.domain for one in load.endpoints}
         self._sent: dict[str, float] = {}  # routes that are under way, and since when
         self._delays: dict[str, float] = {}
@@ -59,9 +58,9 @@ class Probe:
                 route = here.server if name == here.server else f"{here.server}->{name}"
                 if route not in self._sent:
                     self._sent[route] = time.perf_counter()
-                    to = stanzas.message_to(f"{USER}@{self._domains[name]}/{stanzas.RESOURCE}")
-                    session.send(to + route.encode() + stanzas.message_rest(0))
-            session.ask()
+                    to = stanzas.message_head(f"{USER}@{self._domains[name]}/{stanzas.RESOURCE}")
+                    session.send(to + route.encode() + stanzas.message_tail(0))
+            session.request_ack()
         deadline = time.perf_counter() + patience
         while self._sent and (left := deadline - time.perf_counter()) > 0:
             self._news.clear()
@@ -105,7 +104,7 @@ async def _serve(reader: asyncio.StreamReader) -> None:
             _say({"event": "answer", "ask": order["ask"], **await probe.ask(float(order["patience"]))})
     finally:
         for session in probe.sessions:
-            session.leave()
+            session.disconnect()
 
 
 async def _main() -> int:

@@ -40,7 +40,7 @@ class Entering:
             self._outside.setdefault(session.number, _NO_ANSWER)
             self._asking[session.number] = session
             self._all_in.clear()
-            session.send(stanzas.join(room, nick(session.number)))
+            session.send(stanzas.room_join(room, nick(session.number)))
 
     async def all_in(self) -> None:
         """Returns once everybody who asked is in. Raises TimedOut with who is not, and why."""
@@ -67,7 +67,7 @@ class Entering:
             return True
         codes = {e.attributes.get("code") for e in element.walk() if e.name == "status"}
         if CREATED in codes:
-            session.send(stanzas.accept_room(room))
+            session.send(stanzas.room_settings_accepted(room))
         if ONESELF in codes:
             self._outside.pop(session.number, None)
             if not self._outside:

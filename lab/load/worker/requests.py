@@ -24,9 +24,8 @@ from typing import Any, NamedTuple
 
 from lab.errors import PeerError
 from lab.load.client import stanzas
-from lab.load.client.http_upload import put
-from lab.load.client.session import PATIENCE as RETURNING
-from lab.load.client.session import POLL, Session
+from lab.load.client.http_upload import upload
+from lab.load.client.session import POLL, RECONNECT_TIMEOUT, Session
 from lab.load.client.xml_stream import Element
 from lab.load.worker.deliveries import Records
 
@@ -149,7 +148,7 @@ class Requests:
 
     def _archive(self, session: Session, intended: int, size: int) -> str:
         identity = self.begun("archive", session.number, intended)
-        session.send(stanzas.archive(identity.encode(), PAGE))
+        session.send(stanzas.archive_request(identity.encode(), PAGE))
         return identity
 
     def _roster(self, session: Session, intended: int, size: int) -> str:
@@ -158,12 +157,12 @@ class Requests:
         self._looks[session.number] += 1
         if self._looks[session.number] % 2 or not contacts:
             identity = self.begun("roster", session.number, intended)
-            session.send(stanzas.roster(identity.encode()))
+            session.send(stanzas.roster_request(identity.encode()))
             return identity
         identity = self.begun("roster-set", session.number, intended)
         self._pushes[identity] = "both"
         whom = contacts[self._looks[session.number] // 2 % len(contacts)]
-        session.send(stanzas.roster_name(identity.encode(), whom, identity))
+        session.send(stanzas.roster_rename(identity.encode(), whom, identity))
         return identity
 
     def _login(self, session: Session, intended: int, size: int) -> str:
@@ -200,22 +199,22 @@ class Requests:
     async def anew(self, session: Session) -> None:
         """Out and in. Raises PeerError, OSError, TimeoutError; the session then goes on trying."""
         try:
-            await session.retire()
+            await session.logout()
             self.forget(session.number)
             await session.connect()
         except (PeerError, OSError, TimeoutError) as error:
-            session.come_back(str(error))
+            session.reconnect(str(error))
             raise
 
     async def _uploaded(self, session: Session, identity: str, size: int) -> None:
         slot = self._slots[identity] = asyncio.get_running_loop().create_future()
         service = f"upload.{session.endpoint.domain}"
-        session.send(stanzas.slot(identity.encode(), service, f"{identity}.bin", size))
+        session.send(stanzas.upload_slot_request(identity.encode(), service, f"{identity}.bin", size))
         answer = await slot
         if answer.attributes.get("type") == "error":
             self.ended(session.number, identity, condition(answer))
             return
-        await put(answer, session.endpoint.host, session.context, bytes(size))
+        await upload(answer, session.endpoint.host, session.tls, bytes(size))
         self.ended(session.number, identity)
 
     # -- answers
@@ -231,7 +230,7 @@ class Requests:
 
     def _pushed(self, session: Session, element: Element) -> None:
         """A roster push (RFC 6121 section 2.1.6), which wants an answer; from the user's own server alone."""
-        session.send(stanzas.accepted(element.attributes))
+        session.send(stanzas.result_reply(element.attributes))
         for item in element.walk():
             if item.name == "item" and item.attributes.get("name") in self._pushes:
                 self._halfway(session, item.attributes["name"])
@@ -261,7 +260,7 @@ class Requests:
 
 async def _online(session: Session) -> None:
     """Return once a session whose connection broke is back. Raises PeerError if that takes too long."""
-    deadline = asyncio.get_running_loop().time() + RETURNING
+    deadline = asyncio.get_running_loop().time() + RECONNECT_TIMEOUT
     while not session.online:
         if asyncio.get_running_loop().time() > deadline:
             raise PeerError("not-online")

@@ -6,9 +6,9 @@ import asyncio
 from collections.abc import Callable
 
 from lab.load.client import stanzas
-from lab.load.client.common import Common
-from lab.load.client.session import Session
+from lab.load.client.session import Session, SessionContext
 from lab.load.client.xml_stream import Element
+from lab.load.model import message_id
 from lab.load.model.spec import Load, Shard, seeded_rng
 from lab.load.worker.closed_loop import Turns
 from lab.load.worker.deliveries import Deliveries
@@ -49,18 +49,18 @@ class Acts:
         self._recorder, self._on_gone = recorder, on_gone
         self._turns: Turns | None = None
         self._away: set[int] = set()
-        common = Common(
+        context = SessionContext(
             load, self._message, self._stanza, self._returned, self._gone, seeded_rng(load.seed, "return", shard.index)
         )
         own = self.people.owned(shard)
         self.sessions = {
-            user: Session(common, user, self.people.name(user), load.endpoints[self.people.server_of(user)])
+            user: Session(context, user, self.people.name(user), load.endpoints[self.people.server_of(user)])
             for user in own
         }
         # Byte templates: what stands before an id, by receiver, and what stands after it.
-        self._to = [stanzas.message_to(self.address(user)) for user in range(load.users)]
-        self._to_room = [stanzas.message_to(self.room_address(room), "groupchat") for room in self.audience.rooms]
-        self._rest = stanzas.message_rest(load.body)
+        self._to = [stanzas.message_head(self.address(user)) for user in range(load.users)]
+        self._to_room = [stanzas.message_head(self.room_address(room), "groupchat") for room in self.audience.rooms]
+        self._rest = stanzas.message_tail(load.body)
 
     def address(self, user: int) -> str:
         """A user's bare address."""
@@ -130,15 +130,15 @@ class Acts:
         elif self._turns is not None:
             self._turn_ended(self._turns, session, fields)
 
-    def _turn_ended(self, turns: Turns, session: Session, fields: stanzas.Fields) -> None:
+    def _turn_ended(self, turns: Turns, session: Session, fields: message_id.MessageId) -> None:
         """Closed model: the sender is told; one of another worker by a message, one to a room by its own reflection."""
         flags, sender, _, _, intended, _ = fields
-        if flags & stanzas.ROOM and sender != session.number:
+        if flags & message_id.ROOM and sender != session.number:
             return
         if sender in self.sessions:
             turns.ended((sender, intended))
         else:
-            session.send(self._to[sender] + stanzas.as_answer(fields) + stanzas.message_rest(0))
+            session.send(self._to[sender] + message_id.encode_delivery_report(fields) + stanzas.message_tail(0))
 
     def _stanza(self, session: Session, element: Element) -> None:
         if element.name == "message":
@@ -204,10 +204,10 @@ class Acts:
         """Everybody logs out; returns once the connections are closed, or after LEAVING seconds."""
         self.requests.close()
         self.stop_turns()
-        wires = [wire for session in self.sessions.values() if (wire := session.leave()) is not None]
+        connections = [one for session in self.sessions.values() if (one := session.disconnect()) is not None]
         loop = asyncio.get_running_loop()
         deadline = loop.time() + LEAVING
-        while loop.time() < deadline and not all(wire.closed for wire in wires):  # noqa: ASYNC110 - thousands of them
+        while loop.time() < deadline and not all(one.closed for one in connections):  # noqa: ASYNC110 - thousands of them
             await asyncio.sleep(POLL)
-        for wire in wires:
-            wire.abort("the load is over")
+        for connection in connections:
+            connection.abort("the load is over")

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from lab.load.client.stanzas import PRESENCES, ROOM
 from lab.load.metrics.ledger import Missing
+from lab.load.model import message_id
 from lab.load.model.spec import Load
 from lab.load.workload.rooms import Room
 from lab.load.workload.traffic_mix import parse
@@ -33,28 +33,28 @@ class Audience:
 
     def receivers(self, flags: int, target: int) -> Iterable[int]:
         """Who should get what has that target, by the flags of its mark."""
-        if flags & ROOM:
+        if flags & message_id.ROOM:
             return self.rooms[target].members
-        if flags & PRESENCES:
+        if flags & message_id.PRESENCE:
             return sorted(self.told[target])
         return (target,)
 
     def size(self, flags: int, target: int) -> int:
         """How many should get it."""
-        if flags & ROOM:
+        if flags & message_id.ROOM:
             return len(self.rooms[target].members)
-        return len(self.told[target]) if flags & PRESENCES else 1
+        return len(self.told[target]) if flags & message_id.PRESENCE else 1
 
     def route(self, flags: int, sender: int, receiver: int) -> str:
         """The route between two people: "room", "local", "a->b", or one of the last two with "presence "."""
-        if flags & ROOM:
+        if flags & message_id.ROOM:
             return "room"
         name = self.server_routes[sender % self._servers][receiver % self._servers]
-        return PRESENCE + name if flags & PRESENCES else name
+        return PRESENCE + name if flags & message_id.PRESENCE else name
 
     def route_of(self, missing: Missing) -> str:
         """The route of something that is missing."""
-        flags = ROOM * (missing.room is not None) | PRESENCES * missing.presence
+        flags = message_id.ROOM * (missing.room is not None) | message_id.PRESENCE * missing.presence
         return self.route(flags, missing.sender, missing.receiver)
 
 

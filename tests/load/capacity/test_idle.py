@@ -139,5 +139,5 @@ async def test_the_backlog_of_a_load_is_waited_for(
     assert await asked.wait(20) == ""
     assert queue.waiting < 1000
     for session in probe.sessions:
-        session.leave()
+        session.disconnect()
     await asyncio.sleep(0)

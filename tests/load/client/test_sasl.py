@@ -26,19 +26,19 @@ EXAMPLES = {  # RFC 5802 section 5, RFC 7677 section 3
 @pytest.mark.parametrize("mechanism", EXAMPLES)
 def test_the_examples_of_the_rfcs(mechanism: str) -> None:
     nonce, challenge, last, success = EXAMPLES[mechanism]
-    scram = sasl.Scram(mechanism, "user", "pencil", nonce)
-    assert scram.first == f"n,,n=user,r={nonce}".encode()
-    assert scram.last(challenge.encode()).decode() == last
-    scram.verify(success.encode())
+    scram = sasl.ScramClient(mechanism, "user", "pencil", nonce)
+    assert scram.first_message == f"n,,n=user,r={nonce}".encode()
+    assert scram.final_message(challenge.encode()).decode() == last
+    scram.verify_server(success.encode())
 
 
 @pytest.mark.parametrize("success", ["v=AAAAAAAAAAAAAAAAAAAAAAAAAAA=", "", "e=invalid-proof", "v=\xff"])
 def test_a_server_must_prove_that_it_knows_the_password(success: str) -> None:
     nonce, challenge, *_ = EXAMPLES["SCRAM-SHA-1"]
-    scram = sasl.Scram("SCRAM-SHA-1", "user", "pencil", nonce)
-    scram.last(challenge.encode())
+    scram = sasl.ScramClient("SCRAM-SHA-1", "user", "pencil", nonce)
+    scram.final_message(challenge.encode())
     with pytest.raises(PeerError, match="does not prove"):
-        scram.verify(success.encode())
+        scram.verify_server(success.encode())
 
 
 @pytest.mark.parametrize(
@@ -48,23 +48,23 @@ def test_a_server_must_prove_that_it_knows_the_password(success: str) -> None:
 )  # fmt: skip
 def test_a_challenge_that_breaks_the_rfc_is_refused(challenge: str) -> None:
     with pytest.raises(PeerError):
-        sasl.Scram("SCRAM-SHA-1", "user", "pencil", "abc").last(challenge.encode())
+        sasl.ScramClient("SCRAM-SHA-1", "user", "pencil", "abc").final_message(challenge.encode())
 
 
 def test_names_are_escaped() -> None:
-    assert b"n=a=3Db=2Cc," in sasl.Scram("SCRAM-SHA-1", "a=b,c", "x").first
+    assert b"n=a=3Db=2Cc," in sasl.ScramClient("SCRAM-SHA-1", "a=b,c", "x").first_message
 
 
 def test_the_best_mechanism_is_taken() -> None:
-    assert sasl.choose(["PLAIN", "SCRAM-SHA-1", "SCRAM-SHA-256"]) == "SCRAM-SHA-256"
-    assert sasl.choose(["PLAIN"]) == "PLAIN"
+    assert sasl.choose_mechanism(["PLAIN", "SCRAM-SHA-1", "SCRAM-SHA-256"]) == "SCRAM-SHA-256"
+    assert sasl.choose_mechanism(["PLAIN"]) == "PLAIN"
     with pytest.raises(PeerError, match="ANONYMOUS"):
-        sasl.choose(["ANONYMOUS"])
+        sasl.choose_mechanism(["ANONYMOUS"])
 
 
 def test_one_derivation_serves_all_accounts() -> None:
     sasl.salted_password.cache_clear()
     for user in ("a", "b", "c"):
         nonce, challenge, *_ = EXAMPLES["SCRAM-SHA-1"]
-        sasl.Scram("SCRAM-SHA-1", user, "pencil", nonce).last(challenge.encode())
+        sasl.ScramClient("SCRAM-SHA-1", user, "pencil", nonce).final_message(challenge.encode())
     assert sasl.salted_password.cache_info().misses == 1

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from lab.errors import PeerError
 from lab.load.client import xml_stream as parsing
-from lab.load.client.xml_stream import DEEPEST, Element, Parser
+from lab.load.client.xml_stream import DEEPEST, Element, StreamParser
 
 OPEN = b"<?xml version='1.0'?><stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams'>"
 STANZAS = (
@@ -31,7 +31,7 @@ def parsed(*pieces: bytes) -> list[str]:
         else:
             seen.append(f"{one.name.rpartition(':')[2]} {''.join(e.text for e in one.walk())}")
 
-    parser = Parser(lambda identity: seen.append(f"message {identity}"), element, lambda: seen.append("end"))
+    parser = StreamParser(lambda identity: seen.append(f"message {identity}"), element, lambda: seen.append("end"))
     for piece in pieces:
         parser.feed(memoryview(piece))
     return seen
@@ -56,9 +56,9 @@ def test_the_end_of_the_stream_is_told() -> None:
 
 def test_texts_are_kept_of_all_but_messages() -> None:
     seen: list[Element] = []
-    parser = Parser(lambda _: None, lambda _: pytest.fail("the old handler"), lambda: None)
+    parser = StreamParser(lambda _: None, lambda _: pytest.fail("the old handler"), lambda: None)
     parser.feed(OPEN)
-    parser.redirect(lambda _: None, seen.append)
+    parser.set_handlers(lambda _: None, seen.append)
     parser.feed(b"<message><body>no</body></message><iq><query>te<b/>xt</query></iq>between<r/>")
     assert [(one.name, "".join(e.text for e in one.walk())) for one in seen] == [("iq", "text"), ("r", "")]
 
@@ -83,7 +83,7 @@ def test_what_is_no_stream_is_a_peer_error(bad: bytes) -> None:
 
 def test_a_closed_parser_hands_nothing_on() -> None:
     seen: list[object] = []
-    parser = Parser(lambda _: parser.close(), seen.append, lambda: None)
+    parser = StreamParser(lambda _: parser.close(), seen.append, lambda: None)
     parser.feed(OPEN + b"<message/><presence/><message/>")
     assert seen == []
 
@@ -119,7 +119,7 @@ PLAIN_FORMS = (
 
 def ids(pieces: list[bytes]) -> list[tuple[str, str | None]]:
     seen: list[tuple[str, str | None]] = []
-    parser = Parser(
+    parser = StreamParser(
         lambda identity: seen.append(("message", identity)),
         lambda one: seen.append((f"{one.name} {one.attributes.get('type')}", one.attributes.get("id"))),
         lambda: seen.append(("end", None)),

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lab.errors import PeerError
-from lab.load.client.stanzas import PRESENCES, ROOM, WARMUP
-from lab.load.client.stream_management import ASK_EVERY, MODULO, Management
+from lab.load.client.stream_management import ASK_EVERY, MODULO, StreamManagement
 from lab.load.metrics.ledger import LATE, NEW, TWICE, Ledger, Missing, settle
+from lab.load.model.message_id import PRESENCE, ROOM, WARMUP
 
 
 def nobody(flags: int, target: int) -> tuple[int, ...]:
@@ -42,9 +42,9 @@ def test_the_warm_up_is_apart() -> None:
 
 def test_a_room_is_not_the_user_of_that_number_and_each_receiver_counts() -> None:
     ledger = Ledger()
-    assert ledger.send(0, 1, 2) == ledger.send(ROOM, 1, 2) == ledger.send(PRESENCES, 1, 2) == 0
+    assert ledger.send(0, 1, 2) == ledger.send(ROOM, 1, 2) == ledger.send(PRESENCE, 1, 2) == 0
     assert ledger.come(0, 1, 2, 0) == NEW
-    for flags in (ROOM, PRESENCES):
+    for flags in (ROOM, PRESENCE):
         assert [ledger.come(flags, 1, 2, 0, receiver=user) for user in (0, 1, 0)] == [NEW, NEW, TWICE]
     assert list(ledger.missing(lambda flags, target: (0, 1, 5))) == [
         Missing(1, 5, 2, 0), Missing(1, 5, None, 0, presence=True)
@@ -64,8 +64,8 @@ def test_what_bounced_is_not_missing() -> None:
 
 def test_a_presence_that_one_server_returns_is_missing_nowhere_else() -> None:
     ledger = Ledger()
-    ledger.send(PRESENCES, 1, 1)
-    ledger.bounce(PRESENCES, 1, 1, 0, receiver=5)
+    ledger.send(PRESENCE, 1, 1)
+    ledger.bounce(PRESENCE, 1, 1, 0, receiver=5)
     assert [one.receiver for one in ledger.missing(lambda flags, target: (5, 6))] == [6]
 
 
@@ -109,14 +109,14 @@ def test_the_books_balance_whatever_is_lost_doubled_or_returned(
 
 
 def test_management_keeps_what_is_not_acknowledged() -> None:
-    management = Management("id")
+    management = StreamManagement("id")
     asked = [management.sent(b"%d" % number) for number in range(ASK_EVERY + 4)]
     assert [number for number, yes in enumerate(asked) if yes] == [ASK_EVERY - 1]
     rest = [b"%d" % number for number in range(ASK_EVERY, ASK_EVERY + 4)]
     for _ in range(2):
         management.acknowledge(str(ASK_EVERY))
         assert management.unacknowledged == rest
-    assert management.again() == b"".join(rest)
+    assert management.to_resend() == b"".join(rest)
     with pytest.raises(PeerError, match="5 stanzas of 4"):
         management.acknowledge(str(ASK_EVERY + 5))
     with pytest.raises(PeerError, match="'x'"):
@@ -124,9 +124,9 @@ def test_management_keeps_what_is_not_acknowledged() -> None:
 
 
 def test_management_counts_around_the_end_of_its_numbers() -> None:
-    management = Management("id")
+    management = StreamManagement("id")
     management._acknowledged = MODULO - 1
     for number in range(3):
         management.sent(b"%d" % number)
     management.acknowledge("1")
-    assert management.again() == b"2"
+    assert management.to_resend() == b"2"

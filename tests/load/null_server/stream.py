@@ -13,14 +13,15 @@ import re
 import secrets
 import ssl
 
-from lab.load.client.tls import Tls
+from lab.load.client.tls import TlsEngine
+from lab.system.scram import salted_password, server_key, stored_key
 
 PASSWORD = "null"
 SALT, ITERATIONS = b"xmpplab-null-salt", 4096
 
-_SALTED = hashlib.pbkdf2_hmac("sha1", PASSWORD.encode(), SALT, ITERATIONS)
-_STORED = hashlib.sha1(hmac.digest(_SALTED, b"Client Key", "sha1"), usedforsecurity=False).digest()
-_SERVER_KEY = hmac.digest(_SALTED, b"Server Key", "sha1")
+_SALTED = salted_password("sha1", PASSWORD.encode(), SALT, ITERATIONS)
+_STORED = stored_key("sha1", _SALTED)
+_SERVER_KEY = server_key("sha1", _SALTED)
 
 _BUFFER = bytearray(64 * 1024)
 _VIEW = memoryview(_BUFFER)
@@ -63,7 +64,7 @@ class Stream(asyncio.BufferedProtocol):
     def __init__(self, world: World) -> None:
         self.world = world
         self.rest = b""
-        self.tls: Tls | None = None
+        self.tls: TlsEngine | None = None
         self.user = self.domain = self.bare = self.nonce = b""
         self.authenticated = False
         self.account: Account | None = None
@@ -71,7 +72,7 @@ class Stream(asyncio.BufferedProtocol):
     def connection_made(self, transport) -> None:
         self.transport = transport
         if self.world.security == "direct":
-            self.tls = Tls(self.world.context, transport.write, server=True)
+            self.tls = TlsEngine(self.world.context, transport.write, server=True)
         self.world.peers.add(self)
 
     def connection_lost(self, error) -> None:
@@ -114,7 +115,7 @@ class Stream(asyncio.BufferedProtocol):
                 self.open()
             elif starttls:
                 self.write(b"<proceed xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>")
-                self.tls = Tls(self.world.context, self.transport.write, server=True)
+                self.tls = TlsEngine(self.world.context, self.transport.write, server=True)
             elif mechanism == b"PLAIN":
                 _, self.user, password = base64.b64decode(initial).split(b"\0")
                 self.success(password == PASSWORD.encode(), b"")

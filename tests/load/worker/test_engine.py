@@ -132,7 +132,7 @@ async def test_where_nothing_can_be_resumed_users_log_in_anew(null: Null, monkey
 
 
 async def test_a_user_who_cannot_return_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lab.load.client.session.PATIENCE", 0.2)
+    monkeypatch.setattr("lab.load.client.session.RECONNECT_TIMEOUT", 0.2)
     monkeypatch.setattr(engine, "DRAIN", 0.5)
     with null_server() as server:
 

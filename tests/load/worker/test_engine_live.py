@@ -116,7 +116,7 @@ async def test_broken_connections_are_resumed_and_nothing_is_lost(load: Load) ->
     await told.started.wait()
     for session in (*engine.sessions.values(), *engine.sessions.values()):
         await asyncio.sleep(0.05)
-        session.drop()
+        session.abort_connection()
     await running
     total = told.result.total
     assert told.ended["drained"], told.ended
