@@ -53,7 +53,8 @@ async def test_a_missing_edge_that_never_answers(tmp_path: Path) -> None:
 @pytest.mark.parametrize("topology", ["pair,software=prosody+ejabberd", "pair,software=ejabberd+prosody"])
 async def test_a_room_across_servers(topology, lab_on, tmp_path: Path) -> None:
     """The room's host is of either kind, and everybody else is on the other."""
-    result = await run_scenario(info_of(small_scenarios.a_room_of_all), await lab_on(topology), runs=tmp_path)
+    info, lab = info_of(small_scenarios.a_room_of_all), await lab_on(topology)
+    result = await run_scenario(info, lab, report=write_report, runs=tmp_path)
     assert result.exit_code == 0, (result.folder / "report.txt").read_text()
 
 
