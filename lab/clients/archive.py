@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from xml.etree import ElementTree as ET
 
-from lab.clients.stanzas import MAM, Archived
+from lab.clients.xmpp.stanzas import MAM, Archived
 
 RSM = "http://jabber.org/protocol/rsm"
 DATA = "jabber:x:data"

@@ -1,8 +1,8 @@
 """A device: one XMPP client of one account, with one live stream at a time.
 
 Its public coroutines are the requests of lab/clients/protocol.py; each says there what is true once it returns.
-They raise UserError or PeerError and wait without a limit: whoever asks sets one and may give up at any point. What
-nobody waits for becomes a `trouble` event.
+They raise UserError or PeerError and wait without a limit: the caller sets one and may cancel at any point. An error
+that no caller waits for becomes a `trouble` event.
 """
 
 from __future__ import annotations
@@ -10,27 +10,159 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
 
 from slixmpp.exceptions import IqError
 from slixmpp.stanza import Iq, Message, Presence
 from slixmpp.xmlstream import tostring
+from slixmpp.xmlstream.handler import Callback
+from slixmpp.xmlstream.matcher import MatchXPath
 
 from lab.clients import archive, rooms
-from lab.clients.connection import PING, Connection, Event, Session
-from lab.clients.encryption import Key
-from lab.clients.stanzas import CLIENT, delivery
-from lab.clients.stream import Refused, Stream
-from lab.errors import PeerError, UserError
+from lab.clients.encryption import DeviceKey, Encryption, EncryptionSettings, create_strategy
+from lab.clients.inbox import Inbox
+from lab.clients.xmpp.client_stream import ClientStream, Refused, tls_context
+from lab.clients.xmpp.stanzas import CARBONS, CLIENT, delivery
+from lab.errors import LabError, PeerError, UserError
 
+PING = "urn:xmpp:ping"
 SID = "urn:xmpp:sid:0"
 _STANZAS = {f"{{{CLIENT}}}{kind.name}": kind for kind in (Message, Presence, Iq)}
 
+Event = dict[str, Any]
 
-class Device(Connection):
-    """One client of an account."""
+
+@dataclass
+class ClientSession:
+    """All that belongs to one live stream."""
+
+    id: str
+    stream: ClientStream
+    encryption: Encryption
+    inbox: Inbox
+    announced: bool = False  # whether `connected` has been emitted
+
+
+class ClientDevice:
+    """One client of an account. `emit` is called with each of its events, as the protocol has them."""
+
+    KIND = "device"  # what people call it in messages
+
+    def __init__(self, name: str, emit: Callable[[Event], None]) -> None:
+        self.name = name
+        self._emit_event = emit
+        self._session: ClientSession | None = None
+        self._opening: ClientStream | None = None
+        self._sending = asyncio.Lock()  # messages leave in the order in which they were asked for
+        self._memory: dict[str, Any] = {}  # keys of a device without a folder live as long as it does
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def connect(
+        self, *, jid: str, password: str, resource: str, host: str, port: int, authority: str,
+        encryption: str = "plain", trust: str = "blind", folder: str | None = None,
+    ) -> Event:  # fmt: skip
+        """Log in; see the protocol."""
+        if self._session is not None:
+            raise UserError(f"device {self.name!r} is connected already: disconnect it first")
+        settings = EncryptionSettings(trust, None if folder is None else Path(folder), self._memory, self._trouble)
+        strategy = create_strategy(encryption, settings)
+        stream = self._opening = ClientStream(f"{jid}/{resource}", password, tls_context(authority), self._trouble)
+        strategy.prepare(stream)
+        await stream.open(host, port)
+        name, full = uuid.uuid4().hex, stream.boundjid.full
+        session = ClientSession(name, stream, strategy, Inbox(stream.boundjid.bare, full, name, strategy, self._emit))
+        self._session = session
+        self._register_handlers(session)
+        try:
+            extra = await self._begin(session)
+        except BaseException as error:
+            await self._end(session, str(error) or "given up")
+            raise
+        return {"jid": full, "stream": session.id, **extra}
+
+    async def _begin(self, session: ClientSession) -> Event:
+        stream, strategy = session.stream, session.encryption
+        stream.step = "logged in, asking for the roster"
+        await stream.ask("get", ET.Element("{jabber:iq:roster}query"))
+        with suppress(Refused):  # a server without carbons is a server all the same
+            await stream.ask("set", ET.Element(f"{{{CARBONS}}}enable"))
+        stream.step = f"logged in, preparing encryption ({strategy.name})"
+        extra = await strategy.start()
+        stream.send_presence()
+        await stream.flushed()
+        session.announced = True
+        self._emit("connected", jid=stream.boundjid.full, stream=session.id)
+        stream.step = "online, waiting for offline messages"
+        with suppress(Refused):  # any answer stands behind what was to be handed over: streams keep order
+            await stream.ask("get", ET.Element(f"{{{PING}}}ping"), stream.boundjid.host)
+        await session.inbox.decrypted()
+        stream.step = f"online, waiting until others can encrypt to it ({strategy.name})"
+        await strategy.ready()
+        return extra
+
+    @property
+    def step(self) -> str:
+        """How far the last attempt to connect has come, for people."""
+        return "" if self._opening is None else self._opening.step
+
+    def _register_handlers(self, session: ClientSession) -> None:
+        stream = session.stream
+        for name, handler in (("message", session.inbox.message), ("presence", session.inbox.presence)):
+            matcher = MatchXPath(f"{{{CLIENT}}}{name}")
+            stream.register_handler(Callback(f"lab {name}", matcher, partial(_handle, handler)))
+        stream.add_event_handler("disconnected", lambda reason: self._on_disconnected(session, reason))
+
+    def _on_disconnected(self, session: ClientSession, reason: object) -> None:
+        if self._session is session:
+            self._spawn(self._end(session, session.stream.refusal or str(reason or "")))
+
+    async def _end(self, session: ClientSession, reason: str) -> None:
+        """Emit that the stream is gone, once, and stop what belongs to it."""
+        if self._session is not session:
+            return
+        self._session = None
+        if session.announced:
+            self._emit("disconnected", jid=session.stream.boundjid.full, stream=session.id, reason=reason)
+        await session.inbox.close()
+        await session.encryption.close()
+        await session.stream.abandon()
+
+    async def disconnect(self) -> Event:
+        """Close the stream; nothing to do without one."""
+        if (session := self._session) is not None:
+            await session.stream.shut()
+            await self._end(session, "asked to")
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+        return {}
+
+    def _live(self) -> ClientSession:
+        if self._session is None or not self._session.announced:
+            raise UserError(f"device {self.name!r} is not connected: connect it first")
+        return self._session
+
+    def _emit(self, event: str, **fields: Any) -> None:
+        self._emit_event({"event": event, "device": self.name, "at": time.time(), **fields})
+
+    def _trouble(self, message: str) -> None:
+        self._emit("trouble", message=message)
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        async def guarded() -> None:
+            try:
+                await work
+            except (LabError, OSError) as error:
+                self._trouble(str(error))
+
+        task = asyncio.create_task(guarded())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     # Messages
 
@@ -40,22 +172,22 @@ class Device(Connection):
     ) -> Event:  # fmt: skip
         """Send a message; see the protocol. `marker` changes nothing on the wire."""
         session = self._live()
-        way = session.encryption
-        if encryption not in (None, way.name, "plain"):
-            raise UserError(f"this device encrypts with {way.name!r}: connect another one with {encryption!r}")
+        strategy = session.encryption
+        if encryption not in (None, strategy.name, "plain"):
+            raise UserError(f"this device encrypts with {strategy.name!r}: connect another one with {encryption!r}")
         xml = ET.Element(f"{{{CLIENT}}}message", {"to": to, "id": message, "type": "groupchat" if room else "chat"})
         ET.SubElement(xml, f"{{{SID}}}origin-id", {"id": message})
         left_out: list[str] = []
         async with self._sending:
-            if encryption == "plain" or way.name == "plain":
+            if encryption == "plain" or strategy.name == "plain":
                 ET.SubElement(xml, f"{{{CLIENT}}}body").text = body
             else:
-                left_out = await way.seal(body, xml, await self._people(session, to, room))
+                left_out = await strategy.encrypt(body, xml, await self._people(session, to, room))
             _stanza(session.stream, xml).send()
             await session.stream.flushed()
-        return {"stream": session.id, "encryption": encryption or way.name, "left_out": left_out}
+        return {"stream": session.id, "encryption": encryption or strategy.name, "left_out": left_out}
 
-    async def _people(self, session: Session, to: str, room: bool) -> frozenset[str]:
+    async def _people(self, session: ClientSession, to: str, room: bool) -> frozenset[str]:
         """The real bare JIDs that a message is encrypted for."""
         if not room:
             return frozenset({to.partition("/")[0]})
@@ -98,7 +230,7 @@ class Device(Connection):
         session.inbox.forget_queries(found)
         if deliver:
             session.inbox.catch_up(found)
-            await session.inbox.opened()
+            await session.inbox.decrypted()
         return {"messages": [_archived(entry) for entry in found]}
 
     # Rooms
@@ -107,7 +239,7 @@ class Device(Connection):
         """Join a room; a room that this makes gets the default configuration."""
         session = self._live()
         loop = asyncio.get_running_loop()
-        joining = rooms.Room(room, nick, loop.create_future(), loop.create_future())
+        joining = rooms.JoinedRoom(room, nick, loop.create_future(), loop.create_future())
         session.inbox.rooms[room] = joining
         _stanza(session.stream, rooms.joining(room, nick)).send()
         try:
@@ -137,7 +269,7 @@ class Device(Connection):
         await self._live().stream.ask("set", rooms.configuration(values), room)
         return {}
 
-    def _room(self, session: Session, room: str) -> rooms.Room:
+    def _room(self, session: ClientSession, room: str) -> rooms.JoinedRoom:
         if room not in session.inbox.rooms:
             raise UserError(f"device {self.name!r} is not in room {room}: join it first")
         return session.inbox.rooms[room]
@@ -150,7 +282,7 @@ class Device(Connection):
 
     async def fingerprints(self, *, of: str) -> Event:
         """Known OMEMO devices with keys and trust."""
-        keys: list[Key] = await self._live().encryption.keys(of)
+        keys: list[DeviceKey] = await self._live().encryption.keys(of)
         return {"devices": [{"id": key.id, "fingerprint": key.fingerprint, "trust": key.trust} for key in keys]}
 
     async def set_trust(self, *, of: str, fingerprint: str, level: str) -> Event:
@@ -184,7 +316,7 @@ class Device(Connection):
         return {"xml": tostring(answer, xmlns=CLIENT)}
 
 
-def _stanza(stream: Stream, xml: ET.Element) -> Any:
+def _stanza(stream: ClientStream, xml: ET.Element) -> Any:
     """slixmpp's stanza of this XML, ready to be sent and counted by stream management (XEP-0198)."""
     return _STANZAS[xml.tag](stream, xml=xml)
 
@@ -197,3 +329,7 @@ def _archived(entry: Any) -> Event:
         "at": archive.seconds(entry.at), "body": xml.findtext(f"{{{CLIENT}}}body"),
         "encrypted": None if found is None else found.encrypted,
     }  # fmt: skip
+
+
+def _handle(handler: Callable[[ET.Element], None], stanza: Any) -> None:
+    handler(stanza.xml)

@@ -1,4 +1,4 @@
-"""Many devices, asked by name: what an agent does, without the pipes.
+"""Many devices, addressed by name: what an agent does, without the pipes.
 
 `Host.handle` takes a request as lab/clients/protocol.py has it and gives its answer; it never raises but when it is
 cancelled, so that one bad request harms no other.
@@ -20,8 +20,8 @@ from lab.clients.protocol import VERSION
 from lab.errors import LabError, TimedOut, UserError, encode_answer
 
 if typing.TYPE_CHECKING:
-    from lab.clients.device import Device
-    from lab.clients.peer import Peer
+    from lab.clients.device import ClientDevice
+    from lab.clients.scripted_peer import ScriptedPeer
 
 Json = dict[str, Any]
 
@@ -40,11 +40,11 @@ PEER_OPERATIONS = frozenset(PEER + name for name in ("listen", "send", "raw", "b
 #: Those that may name a device for the first time.
 FIRST = frozenset({"connect", "peer_listen"})
 
-#: Seconds that a request may take if it does not say.
-PATIENCE = 30.0
+#: Seconds that a request may take if it sets no `timeout`.
+TIMEOUT = 30.0
 
-#: Seconds that all devices together have to say goodbye.
-GOODBYE = 5.0
+#: Seconds that all devices together have to disconnect.
+CLOSING = 5.0
 
 #: Fields whose names Python (or the method itself) has taken.
 _RENAMED = {"with": "with_", "archive": "archive_"}
@@ -53,10 +53,10 @@ _RENAMED = {"with": "with_", "archive": "archive_"}
 class Host:
     """The devices of one process."""
 
-    def __init__(self, tell: Callable[[Json], None], name: str = "xmpplab") -> None:
-        self._tell = tell
+    def __init__(self, emit: Callable[[Json], None], name: str = "xmpplab") -> None:
+        self._emit = emit
         self._name = name
-        self._devices: dict[str, Device | Peer] = {}
+        self._devices: dict[str, ClientDevice | ScriptedPeer] = {}
 
     async def handle(self, request: Json) -> Json:
         """The answer to a request: with "ok", or with "error"."""
@@ -69,9 +69,9 @@ class Host:
             return {"id": number, "error": encode_answer(error)}
 
     async def close(self) -> None:
-        """Disconnect every device, those that do not answer within GOODBYE seconds without goodbye."""
+        """Disconnect every device, without waiting longer than CLOSING seconds for their servers."""
         if leaving := [asyncio.ensure_future(device.disconnect()) for device in self._devices.values()]:
-            _, late = await asyncio.wait(leaving, timeout=GOODBYE)
+            _, late = await asyncio.wait(leaving, timeout=CLOSING)
             for task in late:
                 task.cancel()
             await asyncio.gather(*leaving, return_exceptions=True)
@@ -88,7 +88,7 @@ class Host:
         if not isinstance(name, str) or not name:
             raise UserError("device: a name is needed, any text you like")
         device = self._device(name, op)
-        limit = request.pop("timeout", PATIENCE)
+        limit = request.pop("timeout", TIMEOUT)
         if not isinstance(limit, int | float) or isinstance(limit, bool) or limit <= 0:
             raise UserError(f"{op}: timeout must be a number of seconds above 0")
         work = getattr(device, op.removeprefix(PEER))(**_fields(op, request))
@@ -100,28 +100,28 @@ class Host:
             raise TimedOut(f"{op} of device {name!r} took longer than {limit:g} s", evidence) from None
         return result
 
-    def _device(self, name: str, op: str) -> Device | Peer:
+    def _device(self, name: str, op: str) -> ClientDevice | ScriptedPeer:
         kind = _kind(op)
         if name not in self._devices:
             if op not in FIRST:
                 first = "connect" if op in OPERATIONS else "peer_listen"
                 raise UserError(f"device {name!r} is unknown: {first} it first")
-            self._devices[name] = kind(name, self._tell)
+            self._devices[name] = kind(name, self._emit)
         device = self._devices[name]
         if not isinstance(device, kind) and op != "disconnect":
-            raise UserError(f"{op}: {name!r} is a {type(device).__name__.lower()}, which has no such request")
+            raise UserError(f"{op}: {name!r} is a {device.KIND}, which has no such request")
         return device
 
 
-def _kind(op: str) -> type[Device | Peer]:
-    """What a request is for; loaded when first asked for."""
+def _kind(op: str) -> type[ClientDevice | ScriptedPeer]:
+    """What a request is for; imported when first needed."""
     if op in PEER_OPERATIONS:
-        from lab.clients.peer import Peer
+        from lab.clients.scripted_peer import ScriptedPeer
 
-        return Peer
-    from lab.clients.device import Device
+        return ScriptedPeer
+    from lab.clients.device import ClientDevice
 
-    return Device
+    return ClientDevice
 
 
 def _fields(op: str, request: Json) -> Json:

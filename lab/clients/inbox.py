@@ -1,6 +1,6 @@
-"""What comes in on one stream becomes events, in the order of the stream.
+"""What is received on one stream becomes events, in the order of the stream.
 
-Events of delivery are told at once; decryption takes its turn behind, one message after the other, so that the
+Events of delivery are emitted at once; messages are decrypted after that, one after the other, so that the
 order of `decrypted` events is the order of the stream as well.
 """
 
@@ -13,13 +13,13 @@ from typing import Any
 from xml.etree import ElementTree as ET
 
 from lab.clients.encryption import Encryption, NotForUs
-from lab.clients.rooms import MUC_USER, Room, status_codes
-from lab.clients.stanzas import OMEMO, OMEMO2, Archived, Bounce, Forgery, Incoming, delivery, read
+from lab.clients.rooms import MUC_USER, JoinedRoom, status_codes
+from lab.clients.xmpp.stanzas import OMEMO, OMEMO2, Archived, BounceStanza, Forgery, Incoming, delivery, read
 from lab.errors import LabError
 
 Emit = Callable[..., None]  # emit(event, **fields)
 
-#: Names of the ways to encrypt in events, by namespace; others are told by their namespace.
+#: Names of encryptions in events, by namespace; others are named by their namespace.
 NAMES = {OMEMO: "omemo", OMEMO2: "omemo2"}
 
 
@@ -29,19 +29,19 @@ class Inbox:
     def __init__(self, account: str, device: str, stream: str, encryption: Encryption, emit: Emit) -> None:
         self._account, self._device, self._stream = account, device, stream
         self._encryption, self._emit = encryption, emit
-        self._closed: asyncio.Queue[Incoming] = asyncio.Queue()
-        self._worker = asyncio.create_task(self._open_all())
+        self._encrypted: asyncio.Queue[Incoming] = asyncio.Queue()
+        self._worker = asyncio.create_task(self._decrypt_all())
         self._queries: dict[str, list[Archived]] = {}
-        self.rooms: dict[str, Room] = {}
+        self.rooms: dict[str, JoinedRoom] = {}
         self.seen: set[str] = set()
 
     def message(self, xml: ET.Element) -> None:
-        """Take one <message/>."""
+        """Handle one <message/>."""
         found = read(xml, self._account, self._device)
         match found:
             case Incoming():
                 self._deliver(found)
-            case Bounce(id=message):
+            case BounceStanza(id=message):
                 self._emit("bounced", message=message, by=found.by, condition=found.condition,
                            type=found.type, text=found.text)  # fmt: skip
             case Forgery():
@@ -54,11 +54,11 @@ class Inbox:
                 pass
 
     def presence(self, xml: ET.Element) -> None:
-        """Take one <presence/>."""
+        """Handle one <presence/>."""
         sender = xml.get("from", "")
         room = self.rooms.get(sender.partition("/")[0])
         if room is not None:
-            room.see(xml)
+            room.on_presence(xml)
         in_room = room is not None or xml.find(f"{{{MUC_USER}}}x") is not None
         self._emit("presence", type=xml.get("type", "available"), codes=status_codes(xml),
                    room=sender.partition("/")[0] if in_room else None, **{"from": sender})  # fmt: skip
@@ -80,49 +80,49 @@ class Inbox:
             if found is not None and not found.keys_only and not sent_by_us and found.id not in self.seen:
                 self._deliver(found)
 
-    async def opened(self) -> None:
-        """Return once every message taken until now has been opened, or given up."""
-        await self._closed.join()
+    async def decrypted(self) -> None:
+        """Return once every message received until now has been decrypted, or could not be."""
+        await self._encrypted.join()
 
     async def close(self) -> None:
-        """Stop; what is still closed stays closed."""
+        """Stop; what waits for decryption is not decrypted any more."""
         self._worker.cancel()
         with suppress(asyncio.CancelledError):
             await self._worker
 
     def _deliver(self, found: Incoming) -> None:
         if found.keys_only:
-            self._closed.put_nowait(found)
+            self._encrypted.put_nowait(found)
             return
         self.seen.add(found.id)
         self._emit("delivered", message=found.id, to=found.receiver, stream=self._stream, via=found.via,
                    body=found.body, encrypted=found.encrypted, room=found.room, **{"from": found.sender})  # fmt: skip
         if found.encrypted is not None and not self._own(found):
-            self._closed.put_nowait(found)
+            self._encrypted.put_nowait(found)
 
     def _own(self, found: Incoming) -> bool:
-        """Our own words that a room or an archive gave back: encrypted for everybody but us."""
+        """Our own message that a room or an archive returned: encrypted for everybody but us."""
         room = self.rooms.get(found.room or "")
         return found.sender == self._device or (room is not None and found.sender == room.me)
 
-    async def _open_all(self) -> None:
+    async def _decrypt_all(self) -> None:
         while True:
-            found = await self._closed.get()
+            found = await self._encrypted.get()
             try:
-                await self._open(found)
+                await self._decrypt(found)
             except Exception as error:  # noqa: BLE001 - one message must not silence the ones behind it
                 self._emit("trouble", message=f"decrypting {found.id}: {type(error).__name__}: {error}")
             finally:
-                self._closed.task_done()
+                self._encrypted.task_done()
 
-    async def _open(self, found: Incoming) -> None:
+    async def _decrypt(self, found: Incoming) -> None:
         fields: dict[str, Any] = {
             "message": found.id,
             "from": found.sender,
             "encryption": NAMES.get(found.encrypted or "", found.encrypted),
         }
         try:
-            result = await self._encryption.open(found, self._real(found))
+            result = await self._encryption.decrypt(found, self._real(found))
         except LabError as error:
             if not found.keys_only:
                 self._emit("not-decrypted", reason=str(error), **fields)

@@ -1,11 +1,11 @@
-"""The other side of an agent: ask a device, await the answer, be told its events.
+"""The caller's side of an agent: call a device, await the answer, receive its events.
 
     agent = Agent(reader, writer, close=pipes.close)     # or Agent.inline()
-    agent.on_event = history.take
+    agent.on_event = handle_event
     await agent.call("connect", "alice/laptop", jid="alice@a.lab.test", ...)
 
-A call raises the error that the agent answered with (`lab.errors.decode_error`). When an agent ends, every call that
-waits for it fails at once, with the last lines that the agent wrote to standard error.
+A call raises the error that the agent answered with (`lab.errors.decode_error`). When an agent ends, every waiting call
+fails at once, with the last lines that the agent wrote to standard error.
 """
 
 from __future__ import annotations
@@ -13,11 +13,12 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from typing import Any, Protocol
+from typing import Any
 
-from lab.clients.host import PATIENCE, Host
+from lab.clients.host import TIMEOUT, Host
 from lab.errors import PeerError, TimedOut, decode_error
 
 Json = dict[str, Any]
@@ -28,16 +29,8 @@ GRACE = 5.0
 _CHUNK = 256 * 1024
 
 
-class _Line(Protocol):
-    """Carries requests to devices."""
-
-    async def request(self, request: Json) -> None: ...
-
-    async def close(self) -> None: ...
-
-
 class Agent:
-    """One agent, from the side of the one who asks."""
+    """One agent, as its caller has it."""
 
     def __init__(
         self,
@@ -50,14 +43,14 @@ class Agent:
     ) -> None:
         """`close` ends the process (after its standard input was closed); `stderr` gives its last lines."""
         self._setup(on_event)
-        self._line: _Line = _Pipe(self, reader, writer, close, stderr)
+        self._devices: _PipedDevices | _InlineDevices = _PipedDevices(self, reader, writer, close, stderr)
 
     @classmethod
     def inline(cls, *, on_event: Callable[[Json], None] | None = None) -> Agent:
-        """Devices in this very process, for a debugger."""
+        """An agent whose devices are in this process, for a debugger."""
         agent = cls.__new__(cls)
         agent._setup(on_event)
-        agent._line = _Inline(agent)
+        agent._devices = _InlineDevices(agent)
         return agent
 
     def _setup(self, on_event: Callable[[Json], None] | None) -> None:
@@ -77,9 +70,9 @@ class Agent:
             request["device"] = device
         answer: asyncio.Future[Json] = asyncio.get_running_loop().create_future()
         self._pending[number] = answer
-        limit = float(fields.get("timeout") or PATIENCE) + GRACE
+        limit = float(fields.get("timeout") or TIMEOUT) + GRACE
         try:
-            await self._line.request(request)
+            await self._devices.request(request)
             async with asyncio.timeout(limit):
                 result = await answer
         except TimeoutError:
@@ -93,21 +86,21 @@ class Agent:
 
     @property
     def gone(self) -> str | None:
-        """Why nobody answers any more; None while somebody does."""
+        """Why there are no answers any more; None while there are."""
         return self._gone
 
     async def until_gone(self) -> str:
-        """Wait until nobody answers any more; why."""
+        """Wait until there are no answers any more; returns the reason."""
         await self._end.wait()
         assert self._gone is not None
         return self._gone
 
     async def close(self) -> None:
         """Disconnect all devices and end the agent; returns once it is gone."""
-        await self._line.close()
+        await self._devices.close()
         self.ended("the agent was closed")
 
-    def take(self, message: Json) -> None:
+    def receive(self, message: Json) -> None:
         """Called with each line of the agent: an answer or an event."""
         if "event" in message:
             if self.on_event is not None:
@@ -120,14 +113,12 @@ class Agent:
             self.trouble(f"the agent could not read a request: {message.get('error')}")
 
     def trouble(self, message: str) -> None:
-        """Tell, as an event of no device, what nobody asked about."""
+        """Emit an error that no call waits for, as an event of no device."""
         if self.on_event is not None:
-            import time
-
             self.on_event({"event": "trouble", "device": None, "at": time.time(), "message": message})
 
     def ended(self, reason: str) -> None:
-        """Fail whoever waits; nobody will answer any more."""
+        """Fail the calls that wait: no answer will follow."""
         if self._gone is None:
             self._gone = reason
             self._end.set()
@@ -136,8 +127,8 @@ class Agent:
                 waiting.set_exception(PeerError(reason))
 
 
-class _Pipe:
-    """An agent behind a pair of streams."""
+class _PipedDevices:
+    """Devices of another process, behind a pair of streams."""
 
     def __init__(
         self,
@@ -153,7 +144,7 @@ class _Pipe:
 
     async def request(self, request: Json) -> None:
         self._writer.write(json.dumps(request, ensure_ascii=False).encode() + b"\n")
-        with suppress(ConnectionError):  # the reading side tells why, with evidence
+        with suppress(ConnectionError):  # the reading side reports why, with evidence
             await self._writer.drain()
 
     async def close(self) -> None:
@@ -169,20 +160,20 @@ class _Pipe:
             await self._close()
 
     async def _read(self) -> None:
-        """Take lines of any length: the reader's own limit is for people who type."""
+        """Read lines of any length: the reader's own limit is for lines that people type."""
         rest, reason = b"", "its output ended"
         try:
             while chunk := await self._reader.read(_CHUNK):
                 *whole, rest = (rest + chunk).split(b"\n") if b"\n" in chunk else (rest + chunk,)
                 for line in whole:
-                    self._take(line)
+                    self._receive(line)
         except OSError as error:
             reason = str(error)
         finally:
             said = list(self._stderr()) if self._stderr is not None else []
             self._agent.ended("\n".join([f"the agent is gone: {reason}", *(f"  | {line}" for line in said)]))
 
-    def _take(self, line: bytes) -> None:
+    def _receive(self, line: bytes) -> None:
         if not line.strip():
             return
         try:
@@ -190,17 +181,17 @@ class _Pipe:
         except ValueError:
             message = None
         if isinstance(message, dict):
-            self._agent.take(message)
+            self._agent.receive(message)
         else:
             self._agent.trouble(f"the agent said what is no line of the protocol: {line[:200]!r}")
 
 
-class _Inline:
+class _InlineDevices:
     """Devices in this process."""
 
     def __init__(self, agent: Agent) -> None:
         self._agent = agent
-        self._host = Host(agent.take)
+        self._host = Host(agent.receive)
         self._running: set[asyncio.Task[None]] = set()
 
     async def request(self, request: Json) -> None:
@@ -209,7 +200,7 @@ class _Inline:
         task.add_done_callback(self._running.discard)
 
     async def _answer(self, request: Json) -> None:
-        self._agent.take(await self._host.handle(request))
+        self._agent.receive(await self._host.handle(request))
 
     async def close(self) -> None:
         await self._host.close()

@@ -1,4 +1,4 @@
-"""Who is in which room, as the room's presences tell one device (XEP-0045 section 7)."""
+"""The occupants of rooms, as the rooms' presences tell one device (XEP-0045 section 7)."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 from dataclasses import dataclass, field
 from xml.etree import ElementTree as ET
 
-from lab.clients.stanzas import CLIENT, error_of
+from lab.clients.xmpp.stanzas import CLIENT, error_of
 from lab.errors import PeerError
 
 MUC = "http://jabber.org/protocol/muc"
@@ -20,7 +20,7 @@ CREATED = "201"  # the room has just been made and waits for its configuration
 
 
 @dataclass
-class Room:
+class JoinedRoom:
     """One room that a device joined or is joining. `occupants`: full room JID -> real bare JID, "" if not shown."""
 
     jid: str
@@ -34,7 +34,7 @@ class Room:
         """This device's full room JID."""
         return f"{self.jid}/{self.nick}"
 
-    def see(self, presence: ET.Element) -> None:
+    def on_presence(self, presence: ET.Element) -> None:
         """Take one presence from the room into account."""
         sender = presence.get("from", "")
         codes = status_codes(presence)
@@ -42,7 +42,7 @@ class Room:
             condition, _, text = error_of(presence)
             self._fail(PeerError(f"room {self.jid} refuses {self.nick}: {condition}{f' ({text})' if text else ''}"))
         elif not sender.partition("/")[2]:
-            return  # the room about itself (ejabberd: its picture), nobody's coming or going
+            return  # the room about itself (ejabberd: its picture), no occupant joins or leaves
         elif presence.get("type") == "unavailable":
             self.occupants.pop(sender, None)
             if SELF in codes or sender == self.me:
@@ -56,7 +56,7 @@ class Room:
                     self.joined.set_result(CREATED in codes)
 
     def _ended(self, presence: ET.Element) -> None:
-        self._fail(PeerError(f"room {self.jid} put {self.nick} out (codes {status_codes(presence)})"))
+        self._fail(PeerError(f"room {self.jid} removed {self.nick} (codes {status_codes(presence)})"))
         if not self.left.done():
             self.left.set_result(None)
 

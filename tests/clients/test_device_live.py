@@ -43,7 +43,7 @@ async def test_what_stops_a_login_is_said(ground):
     async with inline(ground) as cast:
         with pytest.raises(PeerError, match="login refused: not-authorized"):
             await cast.connect("pc", alice, password="wrong")
-        with pytest.raises(PeerError, match="nobody accepts connections"):
+        with pytest.raises(PeerError, match="no connection is accepted"):
             await cast.connect("pc", alice, port=1)
         with pytest.raises(PeerError, match="certificate"):
             await cast.connect("pc", alice, authority=Authority.draw("another").pem.decode())

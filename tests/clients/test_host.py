@@ -38,7 +38,7 @@ class FakeDevice:
 
 @pytest.fixture
 def fake(monkeypatch):
-    monkeypatch.setattr(device, "Device", FakeDevice)
+    monkeypatch.setattr(device, "ClientDevice", FakeDevice)
     host._signature.cache_clear()
     events = []
     yield Host(events.append), events

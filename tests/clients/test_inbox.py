@@ -1,10 +1,10 @@
 import asyncio
 from xml.etree import ElementTree as ET
 
-from lab.clients.encryption import NotForUs, Opened
+from lab.clients.encryption import DecryptedMessage, NotForUs
 from lab.clients.inbox import Inbox
-from lab.clients.rooms import Room
-from lab.clients.stanzas import MAM, OMEMO
+from lab.clients.rooms import JoinedRoom
+from lab.clients.xmpp.stanzas import MAM, OMEMO
 from lab.errors import PeerError
 
 ME = "bob@b.test"
@@ -13,7 +13,7 @@ ME = "bob@b.test"
 class Slow:
     """Opens the later the earlier a message came; ids say what comes of it."""
 
-    async def open(self, incoming, sender):
+    async def decrypt(self, incoming, sender):
         await asyncio.sleep(0.03 if incoming.id == "first" else 0)
         if incoming.id == "bad":
             raise PeerError("no session")
@@ -21,7 +21,7 @@ class Slow:
             raise NotForUs("not for us")
         if incoming.id == "bug":
             raise ZeroDivisionError("a bug")
-        return Opened(f"{incoming.id} from {sender}", "ab", "blind")
+        return DecryptedMessage(f"{incoming.id} from {sender}", "ab", "blind")
 
 
 def inbox():
@@ -45,7 +45,7 @@ async def test_decryption_keeps_the_order_of_the_stream_and_a_bug_stops_nothing(
     for number in ("first", "bad", "bug", "last"):
         made.message(message(number, FULL))
     assert [event for event, _ in events] == ["delivered"] * 4
-    await made.opened()
+    await made.decrypted()
     after = [(event, fields.get("message"), fields.get("body") or fields.get("reason")) for event, fields in events[4:]]
     assert after == [
         ("decrypted", "first", "first from alice@a.test"),
@@ -60,10 +60,10 @@ async def test_empty_messages_are_opened_in_silence():
     made, events = inbox()
     for number in ("fine", "other"):
         made.message(message(number))
-    await made.opened()
+    await made.decrypted()
     assert events == []
     made.message(message("bad"))
-    await made.opened()
+    await made.decrypted()
     assert [event for event, _ in events] == ["trouble"]
     await made.close()
 
@@ -71,12 +71,12 @@ async def test_empty_messages_are_opened_in_silence():
 async def test_our_own_words_in_a_room_are_delivered_and_not_opened():
     made, events = inbox()
     loop = asyncio.get_running_loop()
-    room = Room("r@rooms.test", "me", loop.create_future(), loop.create_future())
+    room = JoinedRoom("r@rooms.test", "me", loop.create_future(), loop.create_future())
     room.occupants = {"r@rooms.test/me": ME, "r@rooms.test/al": "alice@a.test"}
     made.rooms["r@rooms.test"] = room
     made.message(message("mine", FULL, "r@rooms.test/me", "groupchat"))
     made.message(message("hers", FULL, "r@rooms.test/al", "groupchat"))
-    await made.opened()
+    await made.decrypted()
     told = [(event, fields["message"], fields.get("body")) for event, fields in events]
     assert told == [("delivered", "mine", None), ("delivered", "hers", None),
                     ("decrypted", "hers", "hers from alice@a.test")]  # fmt: skip
@@ -99,7 +99,7 @@ async def test_archive_results_nobody_asked_for_are_trouble():
 async def test_a_rooms_presences():
     made, events = inbox()
     loop = asyncio.get_running_loop()
-    room = Room("r@rooms.test", "me", loop.create_future(), loop.create_future())
+    room = JoinedRoom("r@rooms.test", "me", loop.create_future(), loop.create_future())
     made.rooms["r@rooms.test"] = room
 
     def presence(nick, status="", kind="", jid=""):

@@ -79,7 +79,7 @@ REMAINING: tuple[str, ...] = (
             "locust/together",
         ]
     ),
-    "lab/clients/encryption/manager.py:",
+    "lab/clients/encryption/session_manager.py:",
     "lab/cli/demo.py:",
     "lab/cli/report.py:",
 )

@@ -7,6 +7,7 @@ import pytest
 from lab.checks.judge import judge
 from lab.history.events import Bounced, RouteSettled, Searched
 from lab.history.reader import read
+from lab.report.folder import write_report
 from lab.runner import load
 from lab.runner.judgement import load_record
 from lab.runner.run import run_scenario

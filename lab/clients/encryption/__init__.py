@@ -1,4 +1,4 @@
-"""How a device encrypts: one file per way, found by name. A way is a value of the device, never a global choice.
+"""How a device encrypts: one file per scheme, found by name. A scheme is a value of the device, never a global choice.
 
 No strategy ever falls back to plaintext: what cannot be encrypted is an error of the request to send it.
 """
@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 from xml.etree import ElementTree as ET
 
+from lab.clients.xmpp.stanzas import Incoming
 from lab.errors import PeerError, UserError
 
 if TYPE_CHECKING:
-    from lab.clients.stanzas import Incoming
-    from lab.clients.stream import Stream
+    from lab.clients.xmpp.client_stream import ClientStream  # slixmpp, which an agent without devices need not load
 
-#: Name -> module with a class `Strategy`; imported only when a device asks for it (OMEMO takes half a second).
+#: Name -> module with a `STRATEGY`, its class; imported only when a device asks for it (OMEMO takes half a second).
 STRATEGIES = {
     "omemo": "lab.clients.encryption.omemo",
     "plain": "lab.clients.encryption.plain",
@@ -29,17 +29,17 @@ TRUST_POLICIES = ("blind", "undecided")
 
 
 @dataclass(frozen=True)
-class Settings:
+class EncryptionSettings:
     """What a strategy is made from."""
 
     trust: str  # one of TRUST_POLICIES
     folder: Path | None  # keys and trust are kept here; None: in `memory`, for as long as the device is
     memory: dict[str, Any]
-    trouble: Callable[[str], None]
+    trouble: Callable[[str], None]  # called with an error that no request waits for
 
 
 @dataclass(frozen=True)
-class Opened:
+class DecryptedMessage:
     """A decrypted message."""
 
     body: str | None
@@ -48,8 +48,8 @@ class Opened:
 
 
 @dataclass(frozen=True)
-class Key:
-    """What is known of one device of somebody."""
+class DeviceKey:
+    """What is known of one device of a person."""
 
     id: int
     fingerprint: str
@@ -61,11 +61,11 @@ class NotForUs(PeerError):
 
 
 class Encryption(Protocol):
-    """A way to encrypt, for one live stream of one device. Whoever calls sets the limits in time."""
+    """An encryption scheme, for one live stream of one device. The caller sets the limits in time."""
 
     name: str
 
-    def prepare(self, stream: Stream) -> None:
+    def prepare(self, stream: ClientStream) -> None:
         """Register what the stream must have before it is opened (features, filters)."""
         ...
 
@@ -73,26 +73,26 @@ class Encryption(Protocol):
         """Publish what others need; the fields it adds to the answer of `connect`. Before the first presence."""
         ...
 
-    async def settled(self) -> None:
-        """Called once the offline messages were handed over and opened; returns when others can encrypt to us."""
+    async def ready(self) -> None:
+        """Called once the offline messages were handed over and decrypted; returns when others can encrypt to us."""
         ...
 
-    async def seal(self, body: str, message: ET.Element, people: frozenset[str]) -> list[str]:
+    async def encrypt(self, body: str, message: ET.Element, people: frozenset[str]) -> list[str]:
         """Put the body, encrypted for all devices of these people (bare JIDs), into the message.
 
         The devices left out are returned as sentences. Raises PeerError if a person cannot be encrypted to.
         """
         ...
 
-    async def open(self, incoming: Incoming, sender: str) -> Opened | None:
-        """Decrypt. `sender` is the sender's real bare JID; None: it was not for this way. Raises PeerError."""
+    async def decrypt(self, incoming: Incoming, sender: str) -> DecryptedMessage | None:
+        """Decrypt. `sender` is the sender's real bare JID; None: it was not for this scheme. Raises PeerError."""
         ...
 
     async def devices(self, of: str) -> list[int]:
         """Device ids that this person publishes, asked afresh."""
         ...
 
-    async def keys(self, of: str) -> list[Key]:
+    async def keys(self, of: str) -> list[DeviceKey]:
         """Known devices of this person."""
         ...
 
@@ -105,11 +105,11 @@ class Encryption(Protocol):
         ...
 
 
-def strategy(name: str, settings: Settings) -> Encryption:
+def create_strategy(name: str, settings: EncryptionSettings) -> Encryption:
     """A new strategy of that name. Raises UserError for an unknown one."""
     if name not in STRATEGIES:
         raise UserError(f"encryption {name!r} is unknown: use one of {', '.join(sorted(STRATEGIES))}")
     if settings.trust not in TRUST_POLICIES:
         raise UserError(f"trust {settings.trust!r} is unknown: use one of {', '.join(TRUST_POLICIES)}")
-    made: Encryption = import_module(STRATEGIES[name]).Strategy(settings)
+    made: Encryption = import_module(STRATEGIES[name]).STRATEGY(settings)
     return made

@@ -1,8 +1,8 @@
 """OMEMO 0.3 (XEP-0384 version 0.3, eu.siacs.conversations.axolotl), as deployed clients speak it.
 
-- A device list is asked afresh before each message, so that "every device known then" does not hang on a push that is
-  still under way; pushes (PEP) are taken into account as well.
-- Nothing is ever sent in the clear: without devices, without a decision on a key, without a fetched list, `seal`
+- A device list is fetched before each message, so that "every device known then" does not depend on a push that is
+  still on its way; pushes (PEP) are taken into account as well.
+- Nothing is ever sent in the clear: without devices, without a decision on a key, without a fetched list, `encrypt`
   raises PeerError.
 - omemo:2 is neither announced nor published.
 - Sessions that another one replaced are kept (lab.clients.encryption.sessions): first messages may cross.
@@ -30,13 +30,20 @@ from slixmpp.xmlstream.matcher import MatchXPath
 from slixmpp_omemo.base_session_manager import TrustLevel
 from xmlschema import XMLSchemaValidationError
 
-from lab.clients.encryption import Key, NotForUs, Opened, Settings, pep
-from lab.clients.encryption.keys import KeyStore
-from lab.clients.encryption.manager import BUNDLE, DEVICE_LIST, UndecidedKeys, create, device_list, read_device_list
-from lab.clients.encryption.manager import fingerprint as fingerprint_of
+from lab.clients.encryption import DecryptedMessage, DeviceKey, EncryptionSettings, NotForUs, pep
+from lab.clients.encryption.key_store import KeyStore
+from lab.clients.encryption.session_manager import (
+    BUNDLE,
+    DEVICE_LIST,
+    UndecidedKeys,
+    create,
+    device_list,
+    read_device_list,
+)
+from lab.clients.encryption.session_manager import fingerprint as fingerprint_of
 from lab.clients.encryption.sessions import Sessions
-from lab.clients.stanzas import CARBONS, CLIENT, EME, Incoming
-from lab.clients.stream import Stream
+from lab.clients.xmpp.client_stream import ClientStream
+from lab.clients.xmpp.stanzas import CARBONS, CLIENT, EME, Incoming
 from lab.errors import PeerError, UserError
 
 HINTS = "urn:xmpp:hints"
@@ -64,24 +71,24 @@ _LEVELS = {
 }
 
 
-class Strategy:
+class OmemoStrategy:
     """OMEMO for one live stream of one device."""
 
     name = "omemo"
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: EncryptionSettings) -> None:
         """Nothing is read before the stream is there: the account is part of what is read."""
         self._settings = settings
         self._lock = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
-        self._stream: Stream
+        self._stream: ClientStream
         self._store: KeyStore
         self._sessions: Sessions
         self._manager: omemo.SessionManager
 
-    # The life of a stream
+    # Opening and closing a stream
 
-    def prepare(self, stream: Stream) -> None:
+    def prepare(self, stream: ClientStream) -> None:
         """Announce that device lists are wanted (XEP-0163 section 4), and listen for them."""
         self._stream = stream
         self._store = KeyStore(stream.boundjid.bare, self._settings.folder, self._settings.memory)
@@ -89,11 +96,11 @@ class Strategy:
         stream.register_plugin("xep_0115")
         stream.plugin["xep_0030"].add_feature(f"{DEVICE_LIST}+notify")
         pushed = MatchXPath(f"{{{CLIENT}}}message/{{{EVENT}}}event")
-        stream.register_handler(Callback("lab device lists", pushed, self._pushed))
+        stream.register_handler(Callback("lab device lists", pushed, self._on_pushed_list))
 
     async def start(self) -> dict[str, Any]:
         """Make or load keys, publish bundle and device list."""
-        async with self._told():
+        async with self._transaction():
             known = (await self._store.load("/own_device_id")).is_just
             blind = self._settings.trust == "blind"
             self._manager = await create(self._stream, self._store, self._sessions, blind, self._send_empty)
@@ -103,9 +110,9 @@ class Strategy:
         await self._stream.plugin["xep_0115"].update_caps(broadcast=False)
         return {"omemo_device": own.device_id, "fingerprint": fingerprint_of(own.identity_key)}
 
-    async def settled(self) -> None:
+    async def ready(self) -> None:
         """Leave catch-up mode, then look until the server hands out our list and our bundle."""
-        async with self._told():
+        async with self._transaction():
             await self._manager.after_history_sync()
             own, _ = await self._manager.get_own_device_information()
         account = self._stream.boundjid.bare
@@ -126,16 +133,16 @@ class Strategy:
 
     # Messages
 
-    async def seal(self, body: str, message: ET.Element, people: frozenset[str]) -> list[str]:
+    async def encrypt(self, body: str, message: ET.Element, people: frozenset[str]) -> list[str]:
         """Encrypt for all published devices of these people and the own other ones."""
         everybody = people | {self._stream.boundjid.bare}
         published = dict(zip(everybody, await asyncio.gather(*map(self._refresh, everybody)), strict=True))
-        async with self._told():
+        async with self._transaction():
             plaintext = {NAMESPACE: body.encode()}
-            sealed, failed = await self._manager.encrypt(people, plaintext)
-        if len(sealed) != 1:
-            raise PeerError(f"OMEMO gave {len(sealed)} messages for {', '.join(sorted(people))}, not one")
-        content = next(iter(sealed))
+            encrypted, failed = await self._manager.encrypt(people, plaintext)
+        if len(encrypted) != 1:
+            raise PeerError(f"OMEMO gave {len(encrypted)} messages for {', '.join(sorted(people))}, not one")
+        content = next(iter(encrypted))
         message.append(oldmemo.etree.serialize_message(content))
         ET.SubElement(message, f"{{{EME}}}encryption", {"namespace": NAMESPACE, "name": "OMEMO"})
         ET.SubElement(message, f"{{{CLIENT}}}body").text = FALLBACK
@@ -152,19 +159,19 @@ class Strategy:
     def _me(content: omemo.Message) -> tuple[str, int]:
         return content.bare_jid, content.device_id
 
-    async def open(self, incoming: Incoming, sender: str) -> Opened | None:
+    async def decrypt(self, incoming: Incoming, sender: str) -> DecryptedMessage | None:
         """Decrypt for this device."""
         element = incoming.xml.find(f"{{{NAMESPACE}}}encrypted")
         if element is None:
             raise PeerError(f"encrypted with {incoming.encrypted}, which this device does not read")
         if not sender:
             raise PeerError(f"the room does not show who {incoming.sender} is")
-        async with self._told():
+        async with self._transaction():
             parsed = await oldmemo.etree.parse_message(element, sender, self._stream.boundjid.bare, self._manager)
             plaintext, device, _ = await self._sessions.decrypt(self._manager, parsed)
             trust = await self._first_seen(device)
         body = None if plaintext is None else plaintext.decode("utf-8", "replace")
-        return Opened(body, fingerprint_of(device.identity_key), _TRUST[trust])
+        return DecryptedMessage(body, fingerprint_of(device.identity_key), _TRUST[trust])
 
     async def _first_seen(self, device: DeviceInformation) -> str:
         """The trust in a sender's key; a new one is trusted blindly as long as nobody verified one of that person."""
@@ -192,12 +199,12 @@ class Strategy:
         """Published device ids, asked afresh."""
         return sorted(await self._refresh(of))
 
-    async def keys(self, of: str) -> list[Key]:
+    async def keys(self, of: str) -> list[DeviceKey]:
         """Known devices of somebody; bundles not yet seen are fetched."""
-        async with self._told():
+        async with self._transaction():
             found = await self._manager.get_device_information(of)
         return sorted(
-            (Key(it.device_id, fingerprint_of(it.identity_key), _TRUST[it.trust_level_name]) for it in found),
+            (DeviceKey(it.device_id, fingerprint_of(it.identity_key), _TRUST[it.trust_level_name]) for it in found),
             key=lambda key: key.id,
         )
 
@@ -206,7 +213,7 @@ class Strategy:
         if level not in _LEVELS:
             raise UserError(f"level {level!r} is unknown: use one of {', '.join(_LEVELS)}")
         wanted = fingerprint.replace(" ", "").lower()
-        async with self._told():
+        async with self._transaction():
             for device in await self._manager.get_device_information(of):
                 if fingerprint_of(device.identity_key) == wanted:
                     await self._manager.set_trust(of, device.identity_key, _LEVELS[level])
@@ -216,8 +223,8 @@ class Strategy:
     # Inside
 
     @asynccontextmanager
-    async def _told(self) -> AsyncIterator[None]:
-        """One change of state: alone, kept at its end, its failures told in the lab's errors."""
+    async def _transaction(self) -> AsyncIterator[None]:
+        """One change of state: alone, committed at its end, its failures raised as the lab's errors."""
         async with self._lock:
             try:
                 yield
@@ -229,7 +236,7 @@ class Strategy:
             except omemo.MessageNotForUs as error:
                 raise NotForUs("not encrypted for this device") from error
             except (omemo.OMEMOException, XMLSchemaValidationError, ValueError) as error:
-                raise PeerError(_said(error)) from error
+                raise PeerError(_describe(error)) from error
             finally:
                 self._store.commit()
 
@@ -242,29 +249,32 @@ class Strategy:
     async def _refresh(self, of: str) -> list[int]:
         """Fetch a device list and remember it."""
         found = await self._published(of)
-        async with self._told():
+        async with self._transaction():
             await self._manager.update_device_list(NAMESPACE, of, dict.fromkeys(found))
         return found
 
-    def _pushed(self, stanza: StanzaBase) -> None:
+    def _on_pushed_list(self, stanza: StanzaBase) -> None:
         items = stanza.xml.find(f"{{{EVENT}}}event/{{{EVENT}}}items")
         item = None if items is None else items.find(f"{{{EVENT}}}item")
         if items is None or items.get("node") != DEVICE_LIST or item is None or not len(item):
             return
         sender = stanza.xml.get("from", self._stream.boundjid.bare).partition("/")[0]
-        task = asyncio.create_task(self._take_list(sender, item[0]))
+        task = asyncio.create_task(self._update_list(sender, item[0]))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _take_list(self, of: str, payload: ET.Element) -> None:
+    async def _update_list(self, of: str, payload: ET.Element) -> None:
         try:
-            async with self._told():
+            async with self._transaction():
                 await self._manager.update_device_list(NAMESPACE, of, read_device_list(of, payload))
         except PeerError as error:
             self._settings.trouble(f"a pushed device list of {of}: {error}")
 
 
-def _said(error: Exception) -> str:
+def _describe(error: Exception) -> str:
     text = str(error) or "no more is said"
     cause = error.__cause__
     return f"{type(error).__name__}: {text}" + (f" ({cause})" if cause is not None and str(cause) not in text else "")
+
+
+STRATEGY = OmemoStrategy

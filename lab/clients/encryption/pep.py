@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from xml.etree import ElementTree as ET
 
-from lab.clients.stream import Refused, Stream
+from lab.clients.xmpp.client_stream import ClientStream, Refused
 
 PUBSUB = "http://jabber.org/protocol/pubsub"
 OWNER = "http://jabber.org/protocol/pubsub#owner"
@@ -25,7 +25,7 @@ _FORM = "http://jabber.org/protocol/pubsub#{}"
 OPTIONS = {"pubsub#access_model": "open", "pubsub#persist_items": "true", "pubsub#max_items": "1"}
 
 
-async def fetch(stream: Stream, of: str, node: str) -> ET.Element | None:
+async def fetch(stream: ClientStream, of: str, node: str) -> ET.Element | None:
     """The payload of the node's newest item; None if the node or the item is not there. Raises Refused."""
     query = ET.Element(f"{{{PUBSUB}}}pubsub")
     ET.SubElement(query, f"{{{PUBSUB}}}items", {"node": node, "max_items": "1"})
@@ -39,7 +39,7 @@ async def fetch(stream: Stream, of: str, node: str) -> ET.Element | None:
     return None if item is None or not len(item) else item[0]
 
 
-async def publish(stream: Stream, node: str, payload: ET.Element) -> None:
+async def publish(stream: ClientStream, node: str, payload: ET.Element) -> None:
     """Publish as the node's only item, readable for everybody. Raises Refused.
 
     A node that is configured otherwise is configured anew first (precondition-not-met, XEP-0060 section 7.1.5); one
@@ -59,7 +59,7 @@ async def publish(stream: Stream, node: str, payload: ET.Element) -> None:
             return
 
 
-async def delete(stream: Stream, node: str) -> None:
+async def delete(stream: ClientStream, node: str) -> None:
     """Delete a node of one's own, if there is one. Raises Refused."""
     query = ET.Element(f"{{{OWNER}}}pubsub")
     ET.SubElement(query, f"{{{OWNER}}}delete", {"node": node})

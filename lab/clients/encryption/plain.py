@@ -2,52 +2,50 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from xml.etree import ElementTree as ET
 
-from lab.clients.encryption import Key, Opened, Settings
+from lab.clients.encryption import DecryptedMessage, DeviceKey, EncryptionSettings
+from lab.clients.xmpp.client_stream import ClientStream
+from lab.clients.xmpp.stanzas import Incoming
 from lab.errors import UserError
-
-if TYPE_CHECKING:
-    from lab.clients.stanzas import Incoming
-    from lab.clients.stream import Stream
 
 _NO_KEYS = "this device does not encrypt: connect it with encryption=omemo"
 
 
-class Strategy:
-    """Sends bodies as they are, and opens nothing."""
+class PlainStrategy:
+    """Sends bodies as they are, and decrypts nothing."""
 
     name = "plain"
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: EncryptionSettings) -> None:
         """Nothing to keep."""
 
-    def prepare(self, stream: Stream) -> None:
+    def prepare(self, stream: ClientStream) -> None:
         """Nothing is needed."""
 
     async def start(self) -> dict[str, Any]:
         """Nothing to publish."""
         return {}
 
-    async def settled(self) -> None:
+    async def ready(self) -> None:
         """Nothing to wait for."""
 
-    async def seal(self, body: str, message: ET.Element, people: frozenset[str]) -> list[str]:
+    async def encrypt(self, body: str, message: ET.Element, people: frozenset[str]) -> list[str]:
         """Put the body into the message."""
         namespace = message.tag.partition("}")[0]
         ET.SubElement(message, f"{namespace}}}body").text = body
         return []
 
-    async def open(self, incoming: Incoming, sender: str) -> Opened | None:
-        """Nothing can be opened: an encrypted message stays closed, without an event."""
+    async def decrypt(self, incoming: Incoming, sender: str) -> DecryptedMessage | None:
+        """Nothing can be decrypted: an encrypted message gives no further event."""
         return None
 
     async def devices(self, of: str) -> list[int]:
         """Raises UserError."""
         raise UserError(_NO_KEYS)
 
-    async def keys(self, of: str) -> list[Key]:
+    async def keys(self, of: str) -> list[DeviceKey]:
         """Raises UserError."""
         raise UserError(_NO_KEYS)
 
@@ -57,3 +55,6 @@ class Strategy:
 
     async def close(self) -> None:
         """Nothing runs."""
+
+
+STRATEGY = PlainStrategy

@@ -27,7 +27,7 @@ from omemo.message import PlainKeyMaterial
 from omemo.session import Initiation, Session
 from omemo.types import DeviceInformation
 
-from lab.clients.encryption.keys import KeyStore
+from lab.clients.encryption.key_store import KeyStore
 
 #: Sessions of one device that are kept beside the one in use. Two people who write at once make one or two; libsignal
 #: keeps 40, for devices that are given a new key now and then.

@@ -1,7 +1,7 @@
 """SASL without input or output: SCRAM (RFC 5802, RFC 7677), and PLAIN (RFC 4616) for a server without SCRAM.
 
 The server's signature is verified. Channel binding is not used: the engine measures servers, and treats all of them
-alike. lab.clients.scram is the SCRAM mechanism of slixmpp, which a load worker must not import.
+alike. lab.clients.xmpp.scram is the SCRAM mechanism of slixmpp, which a load worker must not import.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-from lab.clients.device import Device
+from lab.clients.device import ClientDevice
 from lab.errors import LabError, PeerError
 from lab.load.model.spec import Endpoint, Load
 
@@ -32,7 +32,7 @@ class Person:
         self.online = False
         self.ready = asyncio.Event()  # others can encrypt to it; it stays so
         self._load = load
-        self.device = Device(self.jid, lambda event: hear(self, event))
+        self.device = ClientDevice(self.jid, lambda event: hear(self, event))
 
     async def connect(self) -> None:
         """Log in; returns once others can encrypt to this device, and to no other of the account. Raises PeerError."""

@@ -2,19 +2,22 @@
 
 from xml.etree import ElementTree as ET
 
-from lab.clients.encryption.omemo import Strategy as Omemo
+from lab.clients.encryption.omemo import OmemoStrategy
 
 CLIENT = "jabber:client"
 
 
-class Strategy(Omemo):
+class LeakyStrategy(OmemoStrategy):
     """OMEMO whose fallback body is the text itself."""
 
     name = "leaky"
 
-    async def seal(self, body: str, message: ET.Element, people: frozenset[str]) -> list[str]:
-        missed = await super().seal(body, message, people)
+    async def encrypt(self, body: str, message: ET.Element, people: frozenset[str]) -> list[str]:
+        missed = await super().encrypt(body, message, people)
         fallback = message.find(f"{{{CLIENT}}}body")
         assert fallback is not None
         fallback.text = body
         return missed
+
+
+STRATEGY = LeakyStrategy

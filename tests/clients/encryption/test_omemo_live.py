@@ -5,9 +5,9 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from lab.clients.encryption.keys import FILE
+from lab.clients.encryption.key_store import FILE
 from lab.clients.remote import Agent
-from lab.clients.stanzas import OMEMO
+from lab.clients.xmpp.stanzas import OMEMO
 from lab.errors import PeerError, UserError
 from tests.clients.cast import Cast, inline
 

@@ -8,8 +8,8 @@ import omemo
 import pytest
 from oldmemo.oldmemo import NAMESPACE
 
-from lab.clients.encryption import manager as managers
-from lab.clients.encryption.keys import KeyStore
+from lab.clients.encryption import session_manager as managers
+from lab.clients.encryption.key_store import KeyStore
 from lab.clients.encryption.sessions import MOST, Sessions
 
 ALICE, BOB = "alice@a.test", "bob@b.test"

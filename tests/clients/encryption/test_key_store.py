@@ -4,7 +4,7 @@ import re
 import pytest
 from omemo.storage import StorageException
 
-from lab.clients.encryption.keys import FILE, KeyStore
+from lab.clients.encryption.key_store import FILE, KeyStore
 from lab.errors import UserError
 
 ACCOUNT = "alice@a.test"

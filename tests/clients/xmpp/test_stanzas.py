@@ -2,7 +2,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from lab.clients.stanzas import OMEMO, Archived, Bounce, Forgery, Incoming, read
+from lab.clients.xmpp.stanzas import OMEMO, Archived, BounceStanza, Forgery, Incoming, read
 
 ME, MINE = "bob@b.test", "bob@b.test/phone"
 OLD = f'<encrypted xmlns="{OMEMO}"><header sid="1"/>%s</encrypted>'
@@ -66,7 +66,7 @@ def test_what_protocols_tell_each_other_is_no_delivery(children):
 def test_a_bounce_names_condition_type_text_and_sender():
     error = ('<error type="cancel"><text xmlns="urn:ietf:params:xml:ns:xmpp-stanzas">gone</text>'
              '<item-not-found xmlns="urn:ietf:params:xml:ns:xmpp-stanzas"/></error><body>x</body>')  # fmt: skip
-    assert taken(error, type="error") == Bounce("m1", "alice@a.test/pc", "item-not-found", "cancel", "gone")
+    assert taken(error, type="error") == BounceStanza("m1", "alice@a.test/pc", "item-not-found", "cancel", "gone")
     assert taken("", type="error").condition == "undefined-condition"
 
 

@@ -2,8 +2,8 @@ import pytest
 from slixmpp.util.sasl.client import MECHANISMS, SASLMutualAuthFailed
 from slixmpp.util.sasl.mechanisms import SCRAM
 
-from lab.clients import scram
-from lab.clients.scram import FastScram, salted_password
+from lab.clients.xmpp import scram
+from lab.clients.xmpp.scram import FastScram, salted_password
 
 SECURITY = {"tls_version": "TLSv1.3", "encrypted": True, "unencrypted_scram": False, "binding_proposed": True}
 

@@ -1,4 +1,4 @@
-"""Where a device's keys, sessions and trust are kept: one JSON file, 0600, replaced as a whole.
+"""The store of a device's keys, sessions and trust: one JSON file, 0600, replaced as a whole.
 
 python-omemo stores a dozen values per message. They become visible together, by `commit`: a process that dies in
 between leaves the state before the message, never half of it. Nothing may leave on the wire before the commit.

@@ -10,8 +10,8 @@ import pytest
 from slixmpp.xmlstream.handler import Callback
 from slixmpp.xmlstream.matcher import StanzaPath
 
-from lab.clients.pulling import PromptParser
-from lab.clients.stream import Stream
+from lab.clients.xmpp.client_stream import ClientStream
+from lab.clients.xmpp.parser import PromptParser
 
 #: A single tag: of one that comes in pieces from its first byte on, expat may put the rest off.
 STANZA = "<message from='é@x.test/1' id='1'/>".encode()
@@ -39,7 +39,7 @@ def test_what_came_before_an_error_is_told_first() -> None:
 
 
 async def test_a_persons_stream_takes_stanzas_in_pieces() -> None:
-    stream = Stream("a@x.test/1", "", ssl.create_default_context(), pytest.fail)
+    stream = ClientStream("a@x.test/1", "", ssl.create_default_context(), pytest.fail)
     said = asyncio.get_running_loop().create_future()
     stream.register_handler(Callback("said", StanzaPath("message"), said.set_result))
     stream.init_parser()

@@ -1,4 +1,4 @@
-"""What an incoming message is: a pure function of its XML and of whose stream it came on.
+"""What an incoming message is: a pure function of its XML and of the stream on which it was received.
 
 A delivery is a message with a readable body or an encrypted payload. Everything else that travels as <message/>
 (receipts, chat states, PEP notices, invitations, room subjects, OMEMO's empty messages) is the protocols' own
@@ -27,7 +27,7 @@ _DELAY = f"{{{DELAY}}}delay"
 
 @dataclass(frozen=True)
 class Incoming:
-    """A message that was handed over. `xml` is the message itself, also where it came inside another."""
+    """A message that a device got. `xml` is the message itself, also where another one carried it."""
 
     id: str
     sender: str
@@ -37,12 +37,12 @@ class Incoming:
     encrypted: str | None
     room: str | None
     xml: ET.Element
-    keys_only: bool = False  # OMEMO's empty message: to be opened for its keys, no delivery
+    keys_only: bool = False  # OMEMO's empty message: to be decrypted for its keys, no delivery
 
 
 @dataclass(frozen=True)
-class Bounce:
-    """A message that came back as an error (RFC 6120 section 8.3)."""
+class BounceStanza:
+    """A message that was returned as an error (RFC 6120 section 8.3)."""
 
     id: str
     by: str
@@ -69,7 +69,7 @@ class Archived:
     xml: ET.Element
 
 
-def read(xml: ET.Element, account: str, device: str) -> Incoming | Bounce | Forgery | Archived | None:
+def read(xml: ET.Element, account: str, device: str) -> Incoming | BounceStanza | Forgery | Archived | None:
     """What this <message/> is for the stream of `device` (full JID) of `account` (bare JID); None: no delivery."""
     if xml.get("type") == "error":
         return _bounce(xml)
@@ -121,9 +121,9 @@ def _archived(xml: ET.Element, result: ET.Element) -> Archived | None:
     return Archived(result.get("queryid", ""), result.get("id", ""), stamp, xml.get("from", ""), inner)
 
 
-def _bounce(xml: ET.Element) -> Bounce:
+def _bounce(xml: ET.Element) -> BounceStanza:
     condition, kind, text = error_of(xml)
-    return Bounce(xml.get("id", ""), xml.get("from", ""), condition, kind, text)
+    return BounceStanza(xml.get("id", ""), xml.get("from", ""), condition, kind, text)
 
 
 def error_of(xml: ET.Element) -> tuple[str, str, str]:

@@ -17,13 +17,16 @@ from slixmpp_omemo.base_session_manager import BaseSessionManager, TrustLevel
 from xmlschema import XMLSchemaValidationError
 
 from lab.clients.encryption import pep
-from lab.clients.encryption.keys import KeyStore
+from lab.clients.encryption.key_store import KeyStore
 from lab.clients.encryption.sessions import Sessions
-from lab.clients.stream import Stream
+from lab.clients.xmpp.client_stream import ClientStream
 from lab.errors import LabError
 
 DEVICE_LIST = f"{NAMESPACE}.devicelist"
 BUNDLE = f"{NAMESPACE}.bundles:{{}}"
+
+#: Sends an element, without a message of a person, to a JID.
+SendEmpty = Callable[[ET.Element, str], None]
 
 
 class UndecidedKeys(omemo.TrustDecisionFailed):
@@ -36,24 +39,24 @@ def fingerprint(identity_key: bytes) -> str:
 
 
 async def create(
-    stream: Stream, store: KeyStore, sessions: Sessions, blind: bool, send_empty: Callable[[ET.Element, str], None]
+    stream: ClientStream, store: KeyStore, sessions: Sessions, blind: bool, send_empty: SendEmpty
 ) -> omemo.SessionManager:
     """The session manager of this stream's account; keys are made and published if there are none yet.
 
     Raises omemo.OMEMOException where publishing or fetching fails: nothing of it is remembered, try again.
     """
-    manager: omemo.SessionManager = await _manager_class(stream, store, blind, send_empty).create(
-        [sessions], store, stream.boundjid.bare, None, TrustLevel.UNDECIDED.name
-    )
+    manager: omemo.SessionManager = await _manager_class(
+        _publishing_class(stream, store), store, blind, send_empty
+    ).create([sessions], store, stream.boundjid.bare, None, TrustLevel.UNDECIDED.name)
     store.commit()
     return manager
 
 
-def _manager_class(
-    stream: Stream, store: KeyStore, blind: bool, send_empty: Callable[[ET.Element, str], None]
-) -> type[BaseSessionManager]:
-    class Manager(BaseSessionManager):
-        """The session manager, bound to one stream."""
+def _publishing_class(stream: ClientStream, store: KeyStore) -> type[BaseSessionManager]:
+    """A session manager class that publishes and fetches over this stream: the library calls its methods unbound."""
+
+    class PublishingManager(BaseSessionManager):
+        """Bundles and device lists over one stream."""
 
         @staticmethod
         async def _upload_bundle(bundle: omemo.Bundle) -> None:
@@ -96,6 +99,15 @@ def _manager_class(
         async def _download_device_list(namespace: str, bare_jid: str) -> DeviceList:
             return await device_list(stream, bare_jid)
 
+    return PublishingManager
+
+
+def _manager_class(
+    base: type[BaseSessionManager], store: KeyStore, blind: bool, send_empty: SendEmpty
+) -> type[BaseSessionManager]:
+    class TrustingManager(base):  # type: ignore[misc,valid-type]  # the class of one stream
+        """Trust as the device was told, and empty messages over its stream."""
+
         @property
         def _btbv_enabled(self) -> bool:
             return blind
@@ -111,10 +123,10 @@ def _manager_class(
             store.commit()
             send_empty(oldmemo.etree.serialize_message(message), bare_jid)
 
-    return Manager
+    return TrustingManager
 
 
-async def device_list(stream: Stream, of: str) -> DeviceList:
+async def device_list(stream: ClientStream, of: str) -> DeviceList:
     """The OMEMO devices that a person has published. Raises omemo.DeviceListDownloadFailed."""
     try:
         payload = await pep.fetch(stream, of, DEVICE_LIST)

@@ -1,11 +1,11 @@
-"""The XML stream of a device: slixmpp's client, kept to one stream, with errors that are told.
+"""The XML stream of a device: slixmpp's client, limited to one stream, with errors that are reported.
 
 What differs from slixmpp's defaults, and why:
 - One TLS context per authority and process; the system's certificates are never loaded (65 ms a login).
 - Direct TLS is not tried: the address given is the one to speak to, by STARTTLS (RFC 6120 section 5).
-- No second attempt and no reconnecting: what broke is to be seen, not healed.
+- No second attempt and no reconnecting: a test must see what broke.
 - An error in a handler is reported; slixmpp would drop it.
-- Nobody's subscription request is answered.
+- Subscription requests are not answered.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from slixmpp import ClientXMPP
 from slixmpp.exceptions import IqError
 from slixmpp.stanza import Iq
 
-from lab.clients import scram  # noqa: F401 - registers the mechanism
-from lab.clients.pulling import PromptParser
+from lab.clients.xmpp import scram  # noqa: F401 - registers the mechanism
+from lab.clients.xmpp.parser import PromptParser
 from lab.errors import PeerError, UserError
 
 #: How long a server may take to close its side after we closed ours, in seconds.
@@ -51,8 +51,8 @@ def tls_context(authority: str) -> ssl.SSLContext:
     return context
 
 
-class Stream(ClientXMPP):
-    """One client stream. `trouble` is told of every error that no caller waits for."""
+class ClientStream(ClientXMPP):
+    """One client stream (RFC 6120). `trouble` is called with every error that no caller waits for."""
 
     def __init__(self, jid: str, password: str, context: ssl.SSLContext, trouble: Callable[[str], None]) -> None:
         super().__init__(jid, password, ssl_context=context)
@@ -69,16 +69,16 @@ class Stream(ClientXMPP):
         self.register_plugin("xep_0198", {"allow_resume": False})
         self.register_plugin("xep_0199")
         for event, step in _STEPS.items():
-            self.add_event_handler(event, functools.partial(self._reach, step))
+            self.add_event_handler(event, functools.partial(self._on_step, step))
 
-        self.add_event_handler("stream_error", self._told_off)
+        self.add_event_handler("stream_error", self._on_stream_error)
 
     def init_parser(self) -> None:
         """slixmpp calls this for each new stream."""
         super().init_parser()
         self.parser = PromptParser()
 
-    def _told_off(self, error: Any) -> None:
+    def _on_stream_error(self, error: Any) -> None:
         self.refusal = f"stream error {error['condition']}"
 
     def exception(self, exception: Exception) -> None:
@@ -90,7 +90,7 @@ class Stream(ClientXMPP):
         self._sender = asyncio.current_task()
         await super().run_filters()
 
-    def _reach(self, step: str, _: object) -> None:
+    def _on_step(self, step: str, _: object) -> None:
         self.step = step
 
     async def open(self, host: str, port: int) -> None:
@@ -107,7 +107,7 @@ class Stream(ClientXMPP):
 
         handlers: dict[str, Callable[[Any], None]] = {
             "session_start": lambda _: None if started.done() else started.set_result(None),
-            "connection_failed": lambda error: fail(f"nobody accepts connections ({error})"),
+            "connection_failed": lambda error: fail(f"no connection is accepted ({error})"),
             "ssl_invalid_chain": lambda error: fail(f"the server's certificate is not accepted ({error})"),
             "failed_auth": lambda stanza: setattr(self, "refusal", f"login refused: {stanza['condition']}"),
             "failed_all_auth": lambda _: fail(self.refusal or "no login mechanism in common"),

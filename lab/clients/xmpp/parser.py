@@ -1,8 +1,8 @@
-"""A pull parser that gives an element as soon as its last byte is there.
+"""A pull parser that gives an element as soon as its last byte was received.
 
-From expat 2.6 on a parser that was handed a part of a tag and nothing else waits until as much again has come (reparse
-deferral, a guard against slow parsing of long tokens). On an XML stream nothing more may come: a stanza of one tag
-that came in two pieces would wait for the next one.
+From expat 2.6 on a parser that was given a part of a tag and nothing else waits until as much again was received
+(reparse deferral, a guard against slow parsing of long tokens). On an XML stream nothing more may follow: a
+stanza of one tag that was received in two pieces would wait for the next one.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ class PromptParser(ET.XMLPullParser):  # type: ignore[type-arg]  # generic in it
         super().__init__(("start", "end"))
 
     def read_events(self) -> Iterator[Any]:
-        """What has come since the last time. Raises ElementTree.ParseError where it ceases to be XML."""
+        """The pairs since the last call. Raises ElementTree.ParseError where it is no longer XML."""
         yield from super().read_events()
         if flush := getattr(self, "flush", None):  # Python has it where its expat defers
             flush()

@@ -1,14 +1,14 @@
 """A server-to-server stream (RFC 6120) without input or output: bytes go in, commands come out.
 
-    session = Session("peer.test", remote="home.test", initiator=True)
-    for command in session.begin() + session.receive(data): ...
+    stream = ServerStream("peer.test", remote="home.test", initiator=True)
+    for command in stream.begin() + stream.receive(data): ...
 
 The path of a stream is header, STARTTLS (section 5), header, SASL EXTERNAL (section 6, XEP-0178), header, stanzas; the
-initiating and the receiving side walk it in step. TLS itself is the caller's: on `StartTls` it upgrades the
-connection and tells the names that the other's certificate proves to `secured`.
+initiating and the receiving side take these steps in turn. TLS itself is the caller's: on `StartTls` it upgrades the
+connection and calls `secured` with the names that the other's certificate proves.
 
 Rules: nothing but STARTTLS before TLS, nothing but EXTERNAL after it, no dialback; a stream carries stanzas one way,
-from its initiator (section 4.1; XEP-0288 is not offered). What breaks them ends the stream with an error.
+from its initiator (section 4.1; XEP-0288 is not offered). What is against them ends the stream with an error.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from xml.etree import ElementTree as ET
 from xml.sax.saxutils import escape, quoteattr
 
-from lab.clients.pulling import PromptParser
+from lab.clients.xmpp.parser import PromptParser
 
 SERVER = "jabber:server"
 STREAMS = "http://etherx.jabber.org/streams"
@@ -52,8 +52,8 @@ class Ready:
 
 
 @dataclass(frozen=True)
-class Heard:
-    """A stanza came."""
+class Received:
+    """A stanza was received."""
 
     element: ET.Element
 
@@ -65,10 +65,10 @@ class Closed:
     reason: str
 
 
-Command = Send | StartTls | Ready | Heard | Closed
+Command = Send | StartTls | Ready | Received | Closed
 
 
-class Session:
+class ServerStream:
     """One stream, seen from `domain`. `step` says in words how far it has come."""
 
     def __init__(self, domain: str, *, remote: str = "", initiator: bool = False) -> None:
@@ -137,7 +137,7 @@ class Session:
         features = "" if self._authenticated else _STARTTLS if self._names is None else ""
         if self._names is not None and self.remote in self._names and not self._authenticated:
             features = _EXTERNAL
-        greeting: list[Command] = [self._header(), _say(f"<stream:features>{features}</stream:features>")]
+        greeting: list[Command] = [self._header(), _send(f"<stream:features>{features}</stream:features>")]
         if not self._authenticated:
             self.step = "waiting for STARTTLS" if self._names is None else "waiting for authentication"
             return greeting
@@ -159,7 +159,7 @@ class Session:
         if element.tag == f"{{{STREAMS}}}features":
             return self._choose(element)
         if element.tag == f"{{{TLS}}}proceed" and self._names is None:
-            self.step = "shaking hands for TLS"
+            self.step = "in the TLS handshake"
             return [StartTls()]
         if element.tag == f"{{{SASL}}}success" and not self._authenticated:
             self._authenticated = True
@@ -177,21 +177,21 @@ class Session:
             if features.find(f"{{{TLS}}}starttls") is None:
                 return self._close("it offers no TLS")
             self.step = "waiting for its TLS"
-            return [_say(f"<starttls xmlns='{TLS}'/>")]
+            return [_send(f"<starttls xmlns='{TLS}'/>")]
         offered = [one.text for one in features.iter(f"{{{SASL}}}mechanism")]
         if "EXTERNAL" not in offered:
             return self._close(f"it offers no EXTERNAL but {', '.join(filter(None, offered)) or 'nothing'}")
         self.step = "waiting until EXTERNAL is accepted"
         identity = base64.b64encode(self.domain.encode()).decode()
-        return [_say(f"<auth xmlns='{SASL}' mechanism='EXTERNAL'>{identity}</auth>")]
+        return [_send(f"<auth xmlns='{SASL}' mechanism='EXTERNAL'>{identity}</auth>")]
 
     def _serve(self, element: ET.Element) -> list[Command]:
         """The receiving side's next step."""
         if self._authenticated:
-            return [Heard(element)]
+            return [Received(element)]
         if element.tag == f"{{{TLS}}}starttls" and self._names is None:
-            self.step = "shaking hands for TLS"
-            return [_say(f"<proceed xmlns='{TLS}'/>"), StartTls()]
+            self.step = "in the TLS handshake"
+            return [_send(f"<proceed xmlns='{TLS}'/>"), StartTls()]
         if element.tag == f"{{{SASL}}}auth" and self._names is not None:
             return self._authenticate(element, self._names)
         return self._fail("not-authorized", f"{element.tag} before authentication")
@@ -204,12 +204,12 @@ class Session:
             given = "\0"  # nobody's name
         wanted = given or self.remote
         if auth.get("mechanism") != "EXTERNAL" or wanted not in names:
-            refusal = _say(f"<failure xmlns='{SASL}'><not-authorized/></failure>")
+            refusal = _send(f"<failure xmlns='{SASL}'><not-authorized/></failure>")
             return [refusal, *self._close(f"its certificate does not prove {wanted!r}")]
         self.remote, self._authenticated = wanted, True
         self.step = "authenticated, waiting for the other's header"
         self._restart()
-        return [_say(f"<success xmlns='{SASL}'/>")]
+        return [_send(f"<success xmlns='{SASL}'/>")]
 
     def _open(self) -> list[Command]:
         self.step, self.ready = "open", True
@@ -218,18 +218,18 @@ class Session:
     def _header(self) -> Send:
         to = f" to={quoteattr(self.remote)}" if self.remote else ""
         name = "" if self.initiator else f" id={quoteattr(self.id)}"
-        return _say(
+        return _send(
             f"<?xml version='1.0'?><stream:stream xmlns='{SERVER}' xmlns:stream='{STREAMS}' version='1.0'"
             f" from={quoteattr(self.domain)}{to}{name} xml:lang='en'>"
         )
 
     def _fail(self, condition: str, reason: str) -> list[Command]:
-        error = _say(f"<stream:error><{condition} xmlns='{ERRORS}'/></stream:error>")
+        error = _send(f"<stream:error><{condition} xmlns='{ERRORS}'/></stream:error>")
         return [error, *self._close(f"{condition}: {reason}")]
 
     def _close(self, reason: str) -> list[Command]:
         self._over, self.ready = True, False
-        return [_say("</stream:stream>"), Closed(reason)]
+        return [_send("</stream:stream>"), Closed(reason)]
 
 
 def text(element: ET.Element, inherited: str = SERVER) -> str:
@@ -250,8 +250,8 @@ def text(element: ET.Element, inherited: str = SERVER) -> str:
     return f"<{name}{attributes}>{inside}</{name}>" if inside else f"<{name}{attributes}/>"
 
 
-def _say(words: str) -> Send:
-    return Send(words.encode())
+def _send(xml: str) -> Send:
+    return Send(xml.encode())
 
 
 def _conditions(element: ET.Element) -> Iterator[str]:

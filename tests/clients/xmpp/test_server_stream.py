@@ -5,14 +5,14 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from lab.clients import s2s
-from lab.clients.s2s import Closed, Heard, Ready, Send, Session, StartTls
+from lab.clients.xmpp.server_stream import ERRORS, SASL, Closed, Ready, Received, Send, ServerStream, StartTls
+from lab.clients.xmpp.server_stream import text as xml_of
 
 HEADER = "<stream:stream xmlns='jabber:server' xmlns:stream='http://etherx.jabber.org/streams' version='1.0'"
 FROM_A = f"{HEADER} from='a.test' to='b.test'>"
 
 
-def talk(a: Session, b: Session, *, a_proves=("a.test",), b_proves=("b.test",)):
+def talk(a: ServerStream, b: ServerStream, *, a_proves=("a.test",), b_proves=("b.test",)):
     """Let `a` open a stream to `b`; what each was told but for bytes. TLS proves the given names to the other."""
     told = {a: [], b: []}
     waiting = [(a, one) for one in a.begin()]
@@ -29,7 +29,7 @@ def talk(a: Session, b: Session, *, a_proves=("a.test",), b_proves=("b.test",)):
 
 
 def pair():
-    return Session("a.test", remote="b.test", initiator=True), Session("b.test")
+    return ServerStream("a.test", remote="b.test", initiator=True), ServerStream("b.test")
 
 
 def said(commands) -> str:
@@ -56,7 +56,7 @@ def test_stanzas_come_in_whatever_pieces():
     a, b = pair()
     talk(a, b)
     heard = [one for byte in b"<message id='1'><body>\xc3\xa9</body></message>" for one in b.receive(bytes([byte]))]
-    assert [s2s.text(one.element) for one in heard] == ['<message id="1"><body>é</body></message>']
+    assert [xml_of(one.element) for one in heard] == ['<message id="1"><body>é</body></message>']
 
 
 def test_who_proves_another_name_is_offered_nothing():
@@ -66,13 +66,13 @@ def test_who_proves_another_name_is_offered_nothing():
 
 def test_a_subdomain_of_the_certificate_may_be_asked_for_and_a_strange_name_may_not():
     for wanted, good in (("rooms.a.test", True), ("c.test", False), ("", True)):
-        b = Session("b.test")
+        b = ServerStream("b.test")
         b.receive(FROM_A.encode())
         b.receive(b"<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>")
         b.secured(frozenset(("a.test", "rooms.a.test")))
         b.receive(FROM_A.encode())
         identity = b64encode(wanted.encode()).decode() or "="
-        answer = b.receive(f"<auth xmlns='{s2s.SASL}' mechanism='EXTERNAL'>{identity}</auth>".encode())
+        answer = b.receive(f"<auth xmlns='{SASL}' mechanism='EXTERNAL'>{identity}</auth>".encode())
         assert ("<success" in said(answer)) == good, wanted
         assert b.remote == (wanted if good and wanted else "a.test")
 
@@ -81,14 +81,14 @@ def test_a_subdomain_of_the_certificate_may_be_asked_for_and_a_strange_name_may_
     ("data", "condition"),
     [
         (FROM_A + "<message/>", "not-authorized"),
-        (FROM_A + f"<auth xmlns='{s2s.SASL}' mechanism='EXTERNAL'>=</auth>", "not-authorized"),
+        (FROM_A + f"<auth xmlns='{SASL}' mechanism='EXTERNAL'>=</auth>", "not-authorized"),
         (FROM_A + "<message></iq>", "not-well-formed"),
         ("<html>", "bad-format"),
         (f"{HEADER} from='a.test' to='c.test'>", "host-unknown"),
     ],
 )
 def test_what_breaks_the_rules_ends_the_stream(data, condition):
-    b = Session("b.test")
+    b = ServerStream("b.test")
     commands = b.receive(data.encode())
     assert f"<{condition} " in said(commands)
     assert said(commands).endswith("</stream:stream>")
@@ -99,7 +99,10 @@ def test_what_breaks_the_rules_ends_the_stream(data, condition):
 def test_a_server_without_tls_or_with_an_error_is_told():
     for data, reason in (
         (f"{HEADER}><stream:features/>", "it offers no TLS"),
-        (f"{HEADER}><stream:error><host-gone xmlns='{s2s.ERRORS}'/></stream:error>", "stream error host-gone"),
+        (
+            f"{HEADER}><stream:error><host-gone xmlns='{ERRORS}'/></stream:error>",
+            "stream error host-gone",
+        ),
     ):
         a, _ = pair()
         assert ends(a.receive(data.encode())) == reason
@@ -111,7 +114,7 @@ def test_xml_keeps_its_meaning():
         "<x xmlns='urn:x' xmlns:y='urn:y' y:z='1'><y:inner/>tail</x></message>"
     )
     element = ET.fromstring(source)
-    text = s2s.text(element)
+    text = xml_of(element)
     assert text.startswith('<message xml:lang="de" ')
     again = ET.fromstring(f"<s xmlns='jabber:server'>{text}</s>")[0]
     assert ET.canonicalize(ET.tostring(again), rewrite_prefixes=True) == ET.canonicalize(
@@ -120,5 +123,5 @@ def test_xml_keeps_its_meaning():
 
 
 def test_nothing_is_heard_before_authentication():
-    b = Session("b.test")
-    assert not [one for one in b.receive(f"{FROM_A}<message/>".encode()) if isinstance(one, Heard | Ready)]
+    b = ServerStream("b.test")
+    assert not [one for one in b.receive(f"{FROM_A}<message/>".encode()) if isinstance(one, Received | Ready)]
