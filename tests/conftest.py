@@ -1,17 +1,15 @@
 """What every test shares.
 
-Where the engine is missing, container tests are counted skips, and in CI failures. Where several processes run tests
-side by side (pytest-xdist), one that is marked `alone` has the machine to itself; files of such tests come last, where
-nobody else is kept waiting. Those that start servers come first: what is short fills up the rest.
+Where the engine is missing, container tests are counted skips, and in CI failures. Those marked `slow` run with `--all`
+(`make test-all`) only: each repeats on another runtime, server or signal what an unmarked test shows. Several processes
+share the tests out by file (pytest-xdist): files that start servers come first, short ones fill up the rest.
 """
 
-import contextlib
-import fcntl
 import functools
 import os
 import signal
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from pathlib import Path
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -19,6 +17,7 @@ from hypothesis import settings
 
 from lab.lifecycle.lab import Lab
 from lab.testing.labs import Labs
+from tests.runtimes import CONTAINERS, PROCESSES
 
 pytest_plugins = ["pytester"]
 
@@ -26,11 +25,11 @@ pytest_plugins = ["pytester"]
 settings.register_profile("xmpplab", deadline=None, max_examples=50)
 settings.load_profile("xmpplab")
 
+#: How many tests `slow` left out: of this process, and of those that pytest-xdist started.
+LEFT_OUT = pytest.StashKey[int]()
 
-RUNTIMES = ["processes", pytest.param("containers", marks=pytest.mark.containers)]
 
-
-@pytest.fixture(params=RUNTIMES, scope="session")
+@pytest.fixture(params=[PROCESSES, CONTAINERS], scope="session")
 def runtime(request: pytest.FixtureRequest) -> str:
     """Every test that takes it runs over both."""
     return str(request.param)
@@ -42,6 +41,10 @@ async def lab_on(runtime: str) -> AsyncIterator[Callable[[str], Awaitable[Lab]]]
     labs = Labs(runtime)
     yield labs.get
     await labs.close()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--all", action="store_true", help="run tests marked `slow`, too")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -60,13 +63,31 @@ def engine_problem() -> str | None:
 
 
 @pytest.hookimpl(trylast=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """By file: those that start servers, all others, those in which something has the machine to itself."""
-    live, alone = (
-        {item.path for item in items if any(item.get_closest_marker(name) for name in names)}
-        for names in (("live", "containers"), ("alone",))
-    )
-    items.sort(key=lambda item: 2 if item.path in alone else 0 if item.path in live else 1)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave slow tests out, unless they are asked for, all or by name; files that start servers come first."""
+    if not config.option.all and not any("::" in argument for argument in config.args):
+        slow = [item for item in items if item.get_closest_marker("slow")]
+        items[:] = [item for item in items if not item.get_closest_marker("slow")]
+        config.hook.pytest_deselected(items=slow)
+        config.stash[LEFT_OUT] = len(slow)
+    live = {item.path for item in items if item.get_closest_marker("live") or item.get_closest_marker("containers")}
+    items.sort(key=lambda item: item.path not in live)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """A process of pytest-xdist tells the one that started it; each has collected the same tests."""
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["left_out"] = session.config.stash.get(LEFT_OUT, 0)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any, error: object) -> None:
+    node.config.stash[LEFT_OUT] = getattr(node, "workeroutput", {}).get("left_out", 0)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    if count := config.stash.get(LEFT_OUT, 0):
+        terminalreporter.write_line(f"{count} tests only in `make test-all`")
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
@@ -74,21 +95,3 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         if os.environ.get("CI"):
             pytest.fail(f"CI without a container engine judges nothing: {problem}", pytrace=False)
         pytest.skip(f"no container engine: {problem}")
-
-
-@pytest.hookimpl(wrapper=True, tryfirst=True)
-def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
-    """Outside of everything, timeouts too: a test that waits for its turn does nothing yet."""
-    with _turn(alone=item.get_closest_marker("alone") is not None):
-        return (yield)
-
-
-@contextlib.contextmanager
-def _turn(*, alone: bool) -> Iterator[None]:
-    """Held by many, or by one; who waits to be alone keeps others from beginning anew. Two files serve as the locks."""
-    here = Path(__file__)
-    with here.open() as door, (here.parent.parent / "pyproject.toml").open() as room:
-        fcntl.flock(door, fcntl.LOCK_EX)
-        fcntl.flock(room, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
-        fcntl.flock(door, fcntl.LOCK_UN)
-        yield

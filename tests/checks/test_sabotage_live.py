@@ -14,6 +14,7 @@ from lab.runner.scenarios import info_of
 from lab.topology.files import load
 from tests.checks.sabotage import Tampered, load_module
 from tests.runner import small_scenarios
+from tests.runtimes import mostly_processes
 
 pytestmark = pytest.mark.live
 
@@ -44,6 +45,7 @@ async def test_a_server_that_treats_messages_badly_is_found_out(mode, says, tmp_
     assert says in result.sentence
 
 
+@mostly_processes
 async def test_the_same_server_left_alone_is_valid(lab_on, tmp_path: Path) -> None:
     """The sabotage tests judge the sabotage, not the story."""
     result = await run_scenario(info_of(small_scenarios.three_in_a_row), await lab_on("pair"), runs=tmp_path)
@@ -63,12 +65,14 @@ async def test_a_device_that_says_it_in_plain_beside_the_ciphertext(monkeypatch,
     assert "beside the ciphertext" in result.sentence
 
 
+@mostly_processes
 async def test_a_run_in_which_nothing_happened_is_unknown(lab_on, tmp_path: Path) -> None:
     result = await run_scenario(info_of(small_scenarios.nobody_speaks), await lab_on("pair"), runs=tmp_path)
     assert (result.value, result.exit_code) == ("unknown", 2)
     assert "Nothing was judged" in result.sentence
 
 
+@mostly_processes
 async def test_a_check_that_crashes_is_unknown_and_the_others_are_heard(lab_on, tmp_path: Path) -> None:
     result = await run_scenario(info_of(small_scenarios.three_in_a_row), await lab_on("pair"), runs=tmp_path)
 

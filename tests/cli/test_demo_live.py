@@ -18,10 +18,10 @@ from lab.load.run_folder import read
 from lab.plan.layout import home
 from lab.topology.files import load
 from tests.cli.leftovers import left
+from tests.runtimes import PROCESSES, SLOW_CONTAINERS
 
 #: The verb with a load of another length: ten seconds are for people.
 DEMO = "import sys; from lab.cli import demo; demo.LENGTH = sys.argv.pop(1); from lab.cli import main; sys.exit(main())"
-RUNTIMES = ["processes", pytest.param("containers", marks=pytest.mark.containers)]
 
 
 def _words(length: str, *arguments: str) -> list[str]:
@@ -34,8 +34,7 @@ def _labs() -> set[str]:
 
 
 @pytest.mark.live
-@pytest.mark.alone
-@pytest.mark.parametrize("runtime", RUNTIMES)
+@pytest.mark.parametrize("runtime", [PROCESSES, SLOW_CONTAINERS])
 def test_a_demo_ends_with_three_verdicts_and_the_page(tmp_path: Path, runtime: str) -> None:
     before = _labs()
     words = _words("2s", "--runtime", runtime)
@@ -58,7 +57,7 @@ def test_a_demo_ends_with_three_verdicts_and_the_page(tmp_path: Path, runtime: s
 
 
 @pytest.mark.live
-@pytest.mark.alone
+@pytest.mark.slow
 def test_an_interrupted_demo_has_a_page_of_what_was_measured(tmp_path: Path) -> None:
     before = _labs()
     words = _words("60s", "--runtime", "processes")

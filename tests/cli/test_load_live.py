@@ -14,6 +14,7 @@ import pytest
 from lab.load.run_folder import read
 from lab.plan.layout import home
 from tests.cli.leftovers import left
+from tests.runtimes import CONTAINERS, PROCESSES
 
 pytestmark = pytest.mark.live
 
@@ -31,7 +32,7 @@ def _labs() -> set[str]:
     return {path.name for path in folder.iterdir()} if folder.is_dir() else set()
 
 
-@pytest.mark.parametrize("runtime", ["processes", pytest.param("containers", marks=pytest.mark.containers)])
+@pytest.mark.parametrize("runtime", [PROCESSES, CONTAINERS])
 def test_all_that_is_written_comes(tmp_path: Path, runtime: str) -> None:
     done = _load(tmp_path, "neighbours", *QUICK, "--workers", "2", "--runtime", runtime, "-f", "json")
     assert done.returncode == 0, done.stderr
@@ -78,10 +79,10 @@ def test_links_with_conditions_are_counted_and_slow(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("test", "number"),
     [
-        ("neighbours", signal.SIGINT),
+        pytest.param("neighbours", signal.SIGINT, marks=pytest.mark.slow),
         ("neighbours", signal.SIGTERM),
         ("neighbours", signal.SIGKILL),
-        ("federation", signal.SIGTERM),
+        pytest.param("federation", signal.SIGTERM, marks=pytest.mark.slow),
     ],
 )
 def test_an_interrupted_load_writes_its_report_and_leaves_nothing(

@@ -33,7 +33,9 @@ def generators(lab: Lab) -> list[str]:
         return [network for one in found for network in one.attrs["NetworkSettings"]["Networks"]]
 
 
-@pytest.mark.parametrize("forked", [False, True], ids=["generators", "processes"])
+@pytest.mark.parametrize(
+    "forked", [pytest.param(False, id="generators"), pytest.param(True, id="processes", marks=pytest.mark.slow)]
+)
 def test_workers_are_containers_and_the_run_is_whole(lab: Lab, tmp_path: Path, forked: bool) -> None:
     more = processes() if forked else ("--generators", "2")
     asked = ("--headless", *LOAD, "--runs", f"{tmp_path}/runs", "--json-file", f"{tmp_path}/c", *more)
@@ -45,7 +47,14 @@ def test_workers_are_containers_and_the_run_is_whole(lab: Lab, tmp_path: Path, f
     assert generators(lab) == []
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize(
+    "number",
+    [
+        signal.SIGINT,
+        pytest.param(signal.SIGTERM, marks=pytest.mark.slow),
+        signal.SIGKILL,
+    ],
+)
 def test_no_container_is_left(lab: Lab, tmp_path: Path, number: signal.Signals) -> None:
     samples = tmp_path / "runs" / "latest" / "samples.jsonl"
     asked = ("--headless", "-u", "6", "--warmup", "0", "--runs", f"{tmp_path}/runs", "--json-file", f"{tmp_path}/c")
@@ -58,6 +67,7 @@ def test_no_container_is_left(lab: Lab, tmp_path: Path, number: signal.Signals) 
         whole(tmp_path / "runs", requests(tmp_path / "c.json"))
 
 
+@pytest.mark.slow
 def test_people_with_tasks_of_their_own(lab: Lab, tmp_path: Path) -> None:
     file = tmp_path / "own.py"
     file.write_text(

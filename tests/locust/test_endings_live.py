@@ -32,8 +32,11 @@ def under_way(runs: Path, samples: int = 3) -> None:
 
 @pytest.mark.parametrize(
     ("number", "forked", "everybody"),
-    [(signal.SIGINT, False, False), (signal.SIGTERM, True, False), (signal.SIGINT, True, True)],
-    ids=["one", "processes-one", "processes-all"],
+    [
+        pytest.param(signal.SIGINT, False, False, id="one"),
+        pytest.param(signal.SIGTERM, True, False, id="processes-one", marks=pytest.mark.slow),
+        pytest.param(signal.SIGINT, True, True, id="processes-all"),
+    ],
 )
 def test_a_signal_ends_it_with_all_that_was_measured(
     lab: Lab, tmp_path: Path, number: signal.Signals, forked: bool, everybody: bool
@@ -52,7 +55,9 @@ def test_a_signal_ends_it_with_all_that_was_measured(
     assert agents(lab) == []
 
 
-@pytest.mark.parametrize("forked", [False, True], ids=["one", "processes"])
+@pytest.mark.parametrize(
+    "forked", [pytest.param(False, id="one"), pytest.param(True, id="processes", marks=pytest.mark.slow)]
+)
 def test_killed_it_leaves_nothing(lab: Lab, tmp_path: Path, forked: bool) -> None:
     runs = tmp_path / "runs"
     with running(started(lab, runs, *(processes() if forked else ()))) as process:
@@ -66,6 +71,7 @@ def test_killed_it_leaves_nothing(lab: Lab, tmp_path: Path, forked: bool) -> Non
         assert read(runs / "latest").interrupted == "whoever asked for it has gone"
 
 
+@pytest.mark.slow
 def test_a_worker_that_is_interrupted_ends_the_load_for_all_and_everything_is_counted(lab: Lab, tmp_path: Path) -> None:
     port, runs = str(free_port()), tmp_path / "runs"
     worker = argv(lab, "federation", "--worker", "--master-port", port)
@@ -91,6 +97,7 @@ def test_a_worker_that_is_killed_ends_the_load_and_is_said(lab: Lab, tmp_path: P
     assert not kept.settled and kept.result.total.lost == 0, "nobody knows what its people got"
 
 
+@pytest.mark.slow
 def test_workers_end_their_part_when_the_master_is_killed(lab: Lab, tmp_path: Path) -> None:
     port, runs = str(free_port()), tmp_path / "runs"
     worker = argv(lab, "federation", "--worker", "--master-port", port)

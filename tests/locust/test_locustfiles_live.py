@@ -36,6 +36,9 @@ from tests.locust.locust_process import (
 
 pytestmark = pytest.mark.live
 
+#: In one process, and in two that Locust forks.
+FORKED = [pytest.param(False, id="one"), pytest.param(True, id="processes", marks=pytest.mark.slow)]
+
 OWN = """
 from locust import constant_pacing, task
 from lab.locust import XmppUser
@@ -62,7 +65,14 @@ def test_headless_with_csv_html_and_json(lab: Lab, tmp_path: Path) -> None:
     assert {entry["name"] for entry in entries} == ROUTES
 
 
-@pytest.mark.parametrize("name", ["chat", "rooms", "logins", "presence", "archive", "mixed", "omemo"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "chat",
+        "omemo",
+        *(pytest.param(name, marks=pytest.mark.slow) for name in ("rooms", "logins", "presence", "archive", "mixed")),
+    ],
+)
 def test_every_load_test_loads(lab: Lab, name: str, tmp_path: Path) -> None:
     rate = "5/s" if name == "omemo" else "20/s"
     done = locust(lab, name, "-u", "8", "-t", "2s", "--warmup", "0.2", "--arrivals", rate, "--csv", f"{tmp_path}/x")
@@ -74,7 +84,14 @@ def test_every_load_test_loads(lab: Lab, name: str, tmp_path: Path) -> None:
     assert counts(tmp_path / "x_stats.csv")["Aggregated"] >= 5
 
 
-@pytest.mark.parametrize("options", [(), ("--generators", "2"), "--processes"], ids=["one", "generators", "processes"])
+@pytest.mark.parametrize(
+    "options",
+    [
+        pytest.param((), id="one", marks=pytest.mark.slow),
+        pytest.param(("--generators", "2"), id="generators"),
+        pytest.param("--processes", id="processes", marks=pytest.mark.slow),
+    ],
+)
 def test_the_run_is_kept_and_locust_counts_the_same(lab: Lab, tmp_path: Path, options: tuple[str, ...] | str) -> None:
     """Seven people over two processes or workers, on two servers: nothing there divides evenly."""
     more = processes() if isinstance(options, str) else options
@@ -91,6 +108,7 @@ def test_the_run_is_kept_and_locust_counts_the_same(lab: Lab, tmp_path: Path, op
     assert events[-1] == "result" and "ledger" not in events
 
 
+@pytest.mark.slow
 def test_master_and_two_workers(lab: Lab, tmp_path: Path) -> None:
     port = str(free_port())
     worker = argv(lab, "federation", "--worker", "--master-port", port, "--json-file", f"{tmp_path}/w")
@@ -103,7 +121,7 @@ def test_master_and_two_workers(lab: Lab, tmp_path: Path) -> None:
     assert not (tmp_path / "w.json").exists(), "with --processes it is the master's own file"
 
 
-@pytest.mark.parametrize("forked", [False, True], ids=["one", "processes"])
+@pytest.mark.parametrize("forked", FORKED)
 def test_the_page_starts_and_stops_a_load_and_starts_another(lab: Lab, tmp_path: Path, forked: bool) -> None:
     port, runs = free_port(), tmp_path / "runs"
     more = processes() if forked else ()
@@ -141,7 +159,7 @@ def test_the_page_shows_what_is_wrong(lab: Lab) -> None:
         until(lambda: json.loads(ask(port, "/stats/requests"))["state"] == "stopped")
 
 
-@pytest.mark.parametrize("forked", [False, True], ids=["one", "processes"])
+@pytest.mark.parametrize("forked", FORKED)
 def test_tasks_of_ones_own(lab: Lab, tmp_path: Path, forked: bool) -> None:
     file = tmp_path / "own.py"
     file.write_text(OWN)
@@ -170,4 +188,5 @@ def test_a_job_that_was_handed_on_is_kept_in_its_folder(lab: Lab, tmp_path: Path
 def test_files_of_loadtests_are_all_tried() -> None:
     """Each in `test_every_load_test_loads`, and this one in most of the others."""
     (names,) = (one.args[1] for one in test_every_load_test_loads.pytestmark if one.name == "parametrize")
+    names = [name if isinstance(name, str) else name.values[0] for name in names]
     assert {*names, "federation"} == {path.stem for path in LOADTESTS.glob("*.py")}

@@ -84,7 +84,9 @@ def errors(told: str) -> list[str]:
 HEADLESS = ("--headless", "-u", "50", "-r", "50", "-t", "2s")
 
 
-@pytest.mark.parametrize("forked", [False, True], ids=["one", "processes"])
+@pytest.mark.parametrize(
+    "forked", [pytest.param(False, id="one"), pytest.param(True, id="processes", marks=pytest.mark.slow)]
+)
 def test_the_only_lab_is_found(one_lab: dict[str, str], tmp_path: Path, forked: bool) -> None:
     more = (*HEADLESS, "--warmup", "0", "--runs", f"{tmp_path}/runs", *(processes() if forked else ()))
     done = plain(one_lab, LOADTESTS / "chat.py", *more)
@@ -169,7 +171,13 @@ def test_what_the_documentation_shows_runs(one_lab: dict[str, str], tmp_path: Pa
     assert not errors(told.decode())
 
 
-@pytest.mark.parametrize(("forked", "own"), [(False, True), (True, False)], ids=["one-tasks", "processes-traffic"])
+@pytest.mark.parametrize(
+    ("forked", "own"),
+    [
+        pytest.param(False, True, id="one-tasks"),
+        pytest.param(True, False, id="processes-traffic", marks=pytest.mark.slow),
+    ],
+)
 def test_a_lab_that_goes_down_ends_the_load_with_a_sentence(tmp_path: Path, forked: bool, own: bool) -> None:
     file = tmp_path / "own.py" if own else LOADTESTS / "chat.py"
     if own:

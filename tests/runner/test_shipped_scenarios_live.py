@@ -14,23 +14,32 @@ from lab.runner.run import run_scenario
 from lab.runner.scenarios import info_of
 from lab.testing.labs import Labs
 from tests.runner import small_scenarios
+from tests.runtimes import CONTAINERS, PROCESSES, SLOW_CONTAINERS, mostly_processes
 
 pytestmark = pytest.mark.live
 
 # Both directions of a mixed link; a graph with a missing edge; the ways of promising that edge that are told at once.
 CASES = [
-    ("everyone_writes", "hidden_island"),
-    ("everyone_writes", "line:3,software=prosody+ejabberd"),
-    ("everyone_writes", "nowhere_refused"),
-    ("omemo_first_contact", "pair,software=prosody+ejabberd"),
-    ("omemo_first_contact", "pair,software=ejabberd+prosody"),
-    ("omemo_two_devices", "pair,software=prosody+ejabberd"),
-    ("plaintext_is_seen", "pair,software=prosody+ejabberd"),
-    ("scripted_peer", "scripted_peer"),
+    ("everyone_writes", "line:3,software=prosody+ejabberd", CONTAINERS),
+    ("omemo_first_contact", "pair,software=prosody+ejabberd", CONTAINERS),
+    ("scripted_peer", "scripted_peer", CONTAINERS),
+    ("everyone_writes", "hidden_island", SLOW_CONTAINERS),
+    ("everyone_writes", "nowhere_refused", SLOW_CONTAINERS),
+    ("omemo_first_contact", "pair,software=ejabberd+prosody", SLOW_CONTAINERS),
+    ("omemo_two_devices", "pair,software=prosody+ejabberd", SLOW_CONTAINERS),
+    ("plaintext_is_seen", "pair,software=prosody+ejabberd", SLOW_CONTAINERS),
 ]
 
 
-@pytest.mark.parametrize(("scenario", "topology"), CASES, ids=[" ".join(case) for case in CASES])
+@pytest.mark.parametrize(
+    ("scenario", "topology", "runtime"),
+    [
+        pytest.param(scenario, topology, *one.values, marks=one.marks, id=f"{one.values[0]}-{scenario} {topology}")
+        for scenario, topology, containers in CASES
+        for one in (pytest.param(PROCESSES), containers)
+    ],
+    indirect=["runtime"],
+)
 async def test_a_run_is_valid(scenario, topology, lab_on, tmp_path: Path) -> None:
     (info,) = load(scenario)
     result = await run_scenario(info, await lab_on(topology), runs=tmp_path)
@@ -39,6 +48,7 @@ async def test_a_run_is_valid(scenario, topology, lab_on, tmp_path: Path) -> Non
     assert again.value == result.value == "valid"
 
 
+@pytest.mark.slow
 async def test_a_missing_edge_that_never_answers(tmp_path: Path) -> None:
     """On one runtime: it is told after 20 seconds."""
     labs = Labs("processes")
@@ -51,6 +61,7 @@ async def test_a_missing_edge_that_never_answers(tmp_path: Path) -> None:
     assert any(one.condition for one in read(result.folder / "history.jsonl") if isinstance(one, Bounced))
 
 
+@mostly_processes
 @pytest.mark.parametrize("topology", ["pair,software=prosody+ejabberd", "pair,software=ejabberd+prosody"])
 async def test_a_room_across_servers(topology, lab_on, tmp_path: Path) -> None:
     """The room's host is of either kind, and everybody else is on the other."""

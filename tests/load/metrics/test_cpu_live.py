@@ -16,6 +16,7 @@ from lab.load.metrics.resources import _below, _children
 from lab.load.model.job import Job
 from lab.load.workload.preflight import LoadTest
 from tests.runtime.helpers import pair
+from tests.runtimes import PROCESSES, SLOW_CONTAINERS
 
 pytestmark = [
     pytest.mark.live,
@@ -41,7 +42,7 @@ def _workers() -> list[int]:
     return [pid for pid in below if b"lab.load.worker.process" in Path(f"/proc/{pid}/cmdline").read_bytes()]
 
 
-@pytest.mark.parametrize("runtime", ["processes", pytest.param("containers", marks=pytest.mark.containers)])
+@pytest.mark.parametrize("runtime", [PROCESSES, SLOW_CONTAINERS])
 async def test_everything_is_where_it_is_said_to_be(tmp_path: Path, runtime: str) -> None:
     shared, own = split(1)
     theirs = ",".join(map(str, shared)) if len(shared) < 3 else f"{shared[0]}-{shared[-1]}"

@@ -115,7 +115,7 @@ async def conducted(job: Job) -> Outcome:
 
 
 @pytest.mark.live
-@pytest.mark.parametrize("arrivals", ["20/s", "closed:think=200ms"])
+@pytest.mark.parametrize("arrivals", ["20/s", pytest.param("closed:think=200ms", marks=pytest.mark.slow)])
 async def test_people_of_two_workers_read_each_other_both_ways(lab: Lab, load: Load, arrivals: str) -> None:
     """Processes of their own, conducted: what crosses the link crosses from worker to worker as well."""
     outcome = await conducted(Job(lab.name, {**ASKED, "users": 6, "arrivals": arrivals}, workers=2))
@@ -129,6 +129,7 @@ async def test_people_of_two_workers_read_each_other_both_ways(lab: Lab, load: L
 
 
 @pytest.mark.containers
+@pytest.mark.slow
 async def test_people_of_two_workers_in_containers_read_each_other() -> None:
     topology = replace(pair("ejabberd", "prosody"), links=(Link("a", "b", direct=True),))
     lab = await labs.up(topology, runtime="containers", owned=True)
