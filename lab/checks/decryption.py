@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from lab.checks.record import Record, bare
+from lab.checks.record import RunRecord, bare
 from lab.checks.trail import quote
 from lab.checks.verdict import Finding, Value
 from lab.history.events import Sent
@@ -17,7 +17,7 @@ from lab.history.events import Sent
 PLAIN = "plain"
 
 
-def findings(record: Record) -> Iterator[Finding]:
+def findings(record: RunRecord) -> Iterator[Finding]:
     """One finding for each device that did not read an encrypted message as it was sent."""
     for index, sent in record.messages.values():
         if sent.encryption == PLAIN:
@@ -28,7 +28,7 @@ def findings(record: Record) -> Iterator[Finding]:
                 yield from _of_device(record, index, sent, device)
 
 
-def _of_device(record: Record, index: int, sent: Sent, device: str) -> Iterator[Finding]:
+def _of_device(record: RunRecord, index: int, sent: Sent, device: str) -> Iterator[Finding]:
     read = [one for one in record.decrypted.get(sent.message, ()) if one.device == device]
     if any(one.matches for one in read):
         return
@@ -48,7 +48,7 @@ def _of_device(record: Record, index: int, sent: Sent, device: str) -> Iterator[
         yield _finding(record, sent, value, f"{device} got it and neither decrypted it nor said why not", "")
 
 
-def _finding(record: Record, sent: Sent, value: Value, what: str, cause: str) -> Finding:
+def _finding(record: RunRecord, sent: Sent, value: Value, what: str, cause: str) -> Finding:
     way = record.way(sent)
     text = f"Message {sent.message} from {bare(sent.sender)} ({' - '.join(way)}, {sent.encryption}): {what}."
     return Finding(value, text, sent.message, way, cause, "", quote(record.seen.get(sent.message, [])))

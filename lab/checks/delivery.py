@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from lab.checks import decryption, order
-from lab.checks.record import Record, bare, host
+from lab.checks.record import RunRecord, bare, host
 from lab.checks.trail import quote, trail
 from lab.checks.verdict import Finding, Value, Verdict, plural, verdict
 from lab.history.events import Delivered, Sent
@@ -28,7 +28,7 @@ NAME = "delivery"
 ORIGINALS = ("live", "offline")
 
 
-def check(record: Record) -> Verdict:
+def check(record: RunRecord) -> Verdict:
     """Judge the outcomes, the order and the decryption of every message of the scenario."""
     findings = [
         *_messages(record),
@@ -41,7 +41,7 @@ def check(record: Record) -> Verdict:
     return verdict(NAME, count, findings, _good(record), "No message was sent.")
 
 
-def _good(record: Record) -> str:
+def _good(record: RunRecord) -> str:
     bounced = sum(1 for key in record.messages if record.bounces.get(key))
     delivered = sum(1 for key in record.messages if record.deliveries.get(key))
     return (
@@ -50,12 +50,12 @@ def _good(record: Record) -> str:
     )
 
 
-def describe(record: Record, sent: Sent) -> str:
+def describe(record: RunRecord, sent: Sent) -> str:
     """ "Message m1 from alice@a.test to bob@b.test (a - b)"."""
     return f"Message {sent.message} from {bare(sent.sender)} to {bare(sent.receiver)} ({' - '.join(record.way(sent))})"
 
 
-def _messages(record: Record) -> Iterator[Finding]:
+def _messages(record: RunRecord) -> Iterator[Finding]:
     for index, sent in record.messages.values():
         yield from _twice(record, sent)
         yield from _both(record, sent)
@@ -65,7 +65,7 @@ def _messages(record: Record) -> Iterator[Finding]:
             yield from _missing(record, index, sent)
 
 
-def _twice(record: Record, sent: Sent) -> Iterator[Finding]:
+def _twice(record: RunRecord, sent: Sent) -> Iterator[Finding]:
     originals = [one for one in record.deliveries.get(sent.message, ()) if one.via in ORIGINALS]
     for device in dict.fromkeys(one.device for one in originals):
         times = [one for one in originals if one.device == device]
@@ -80,7 +80,7 @@ def _twice(record: Record, sent: Sent) -> Iterator[Finding]:
         yield _failed(record, sent, f"came from the offline store to several devices: {', '.join(stored)}", cause)
 
 
-def _repeater(record: Record, sent: Sent) -> str:
+def _repeater(record: RunRecord, sent: Sent) -> str:
     """The server that let more copies out than it let in."""
     seen = [event for event in record.seen.get(sent.message, ()) if event.type != "error"]
     for name in record.way(sent):
@@ -92,7 +92,7 @@ def _repeater(record: Record, sent: Sent) -> str:
     return "a server or the sender's device sent it more than once"
 
 
-def _both(record: Record, sent: Sent) -> Iterator[Finding]:
+def _both(record: RunRecord, sent: Sent) -> Iterator[Finding]:
     got = [one for one in record.deliveries.get(sent.message, ()) if one.via in ORIGINALS]
     bounces = record.bounces.get(sent.message, ())
     if got and bounces and not sent.room:
@@ -100,7 +100,7 @@ def _both(record: Record, sent: Sent) -> Iterator[Finding]:
         yield _failed(record, sent, text, "a stream broke before it was acknowledged, or a server answers wrongly")
 
 
-def _astray(record: Record, sent: Sent) -> Iterator[Finding]:
+def _astray(record: RunRecord, sent: Sent) -> Iterator[Finding]:
     mine = {bare(sent.sender), bare(sent.receiver), *(bare(one) for one in sent.expected)}
     for one in record.deliveries.get(sent.message, ()):
         if bare(one.device) not in mine and not sent.room:
@@ -110,7 +110,7 @@ def _astray(record: Record, sent: Sent) -> Iterator[Finding]:
             yield _failed(record, sent, text, "a server or device forged its sender")
 
 
-def _missing(record: Record, index: int, sent: Sent) -> Iterator[Finding]:
+def _missing(record: RunRecord, index: int, sent: Sent) -> Iterator[Finding]:
     if record.bounces.get(sent.message):
         return
     got = {one.device for one in record.deliveries.get(sent.message, ())}
@@ -129,7 +129,7 @@ def _missing(record: Record, index: int, sent: Sent) -> Iterator[Finding]:
         yield _not_known(record, sent, "was not seen again", "nobody it was sent to came online after it")
 
 
-def _lost(record: Record, sent: Sent, device: str) -> Finding:
+def _lost(record: RunRecord, sent: Sent, device: str) -> Finding:
     way = trail(record, sent)
     hop = f"; the last that saw it: {way.last_hop}" if way.last_hop else ""
     text = f"{describe(record, sent)} is lost: a marker sent after it reached {device}, it did not{hop}."
@@ -144,19 +144,19 @@ def _why_unknown(untried: bool, broken: bool) -> str:
     return "the marker that was sent after it did not arrive either"
 
 
-def _not_known(record: Record, sent: Sent, what: str, why: str) -> Finding:
+def _not_known(record: RunRecord, sent: Sent, what: str, why: str) -> Finding:
     way = trail(record, sent)
     text = f"{describe(record, sent)} {what}, and whether it is lost is not known: {why}."
     return Finding(Value.UNKNOWN, text, sent.message, record.way(sent), way.cause, way.last_hop, way.stanzas)
 
 
-def _failed(record: Record, sent: Sent, what: str, cause: str) -> Finding:
+def _failed(record: RunRecord, sent: Sent, what: str, cause: str) -> Finding:
     stanzas = quote(record.seen.get(sent.message, []))
     text = f"{describe(record, sent)} {what}."
     return Finding(Value.FAILED, text, sent.message, record.way(sent), cause, trail(record, sent).last_hop, stanzas)
 
 
-def _nobody_sent(record: Record) -> Iterator[Finding]:
+def _nobody_sent(record: RunRecord) -> Iterator[Finding]:
     """Deliveries of messages that no device of the lab sent."""
     for key, deliveries in record.deliveries.items():
         if key in record.announced:
@@ -179,7 +179,7 @@ def _nobody_sent(record: Record) -> Iterator[Finding]:
                 )
 
 
-def _from_a_server(record: Record, one: Delivered) -> bool:
+def _from_a_server(record: RunRecord, one: Delivered) -> bool:
     """Servers and rooms write messages of their own: from a host, or from a room itself without a nickname."""
     if "@" not in bare(one.sender):
         return True
@@ -187,7 +187,7 @@ def _from_a_server(record: Record, one: Delivered) -> bool:
     return host(one.sender) not in domains and "/" not in one.sender and record.server_of(one.sender) is not None
 
 
-def _ids_used_twice(record: Record) -> Iterator[Finding]:
+def _ids_used_twice(record: RunRecord) -> Iterator[Finding]:
     used: set[str] = set()
     for sent in record.of(Sent):
         if sent.message in used:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lab.checks.record import Record
+from lab.checks.record import RunRecord
 from lab.checks.trail import trail
 from lab.checks.verdict import LONGEST_VALUE, Finding, Value, Verdict, plural, shortened, verdict
 from lab.history.events import Expectation
@@ -10,7 +10,7 @@ from lab.history.events import Expectation
 NAME = "expectations"
 
 
-def check(record: Record) -> Verdict:
+def check(record: RunRecord) -> Verdict:
     """Judge every `expect` of the scenario."""
     all_of_them = list(record.of(Expectation))
     findings = [_finding(record, one) for one in all_of_them if not one.held]
@@ -18,7 +18,7 @@ def check(record: Record) -> Verdict:
     return verdict(NAME, len(all_of_them), findings, good, "The scenario expected nothing.")
 
 
-def _finding(record: Record, one: Expectation) -> Finding:
+def _finding(record: RunRecord, one: Expectation) -> Finding:
     sent = record.announced[one.message][1] if one.message in record.announced else None
     step = f" in the step '{one.step}'" if one.step else ""
     expected, actual = shortened(one.expected, LONGEST_VALUE), shortened(one.actual, LONGEST_VALUE)

@@ -17,10 +17,10 @@ from typing import Any
 
 from lab import exit_codes
 from lab.checks import delivery, expectations, reachability, secrecy
-from lab.checks.record import Record
+from lab.checks.record import RunRecord
 from lab.checks.verdict import Finding, Value, Verdict
 
-Check = Callable[[Record], Verdict]
+Check = Callable[[RunRecord], Verdict]
 
 #: Every check by name; a new one is one file here, one line, and a section in docs/checks.md.
 CHECKS: dict[str, Check] = {
@@ -62,7 +62,7 @@ class Judgement:
         }
 
 
-def judge(record: Record, checks: Mapping[str, Check] | None = None) -> Judgement:
+def judge(record: RunRecord, checks: Mapping[str, Check] | None = None) -> Judgement:
     """Judge a run by `checks` (all of them unless given), its expectations and its end."""
     ended = record.ended
     if ended is not None and ended.how == "not-applicable":
@@ -76,7 +76,7 @@ def judge(record: Record, checks: Mapping[str, Check] | None = None) -> Judgemen
     return _together(counted, tuple(verdicts))
 
 
-def _run(name: str, check: Check, record: Record) -> Verdict:
+def _run(name: str, check: Check, record: RunRecord) -> Verdict:
     try:
         return check(record)
     except Exception as error:  # noqa: BLE001 - whatever a check does, the others are still heard
@@ -102,7 +102,7 @@ def _no_such_check(name: str, verdicts: list[Verdict]) -> Verdict:
     return Verdict(name, Value.UNKNOWN, f"The scenario expects something of a check {name!r}; there are: {known}.")
 
 
-def _end(record: Record) -> list[Verdict]:
+def _end(record: RunRecord) -> list[Verdict]:
     """What the run's end says by itself."""
     if record.started is None:
         return [Verdict("run", Value.UNKNOWN, "The history does not begin with a run.")]

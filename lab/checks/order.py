@@ -10,13 +10,13 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator
 
-from lab.checks.record import Record, bare
+from lab.checks.record import RunRecord, bare
 from lab.checks.trail import quote
 from lab.checks.verdict import Finding, Value
 from lab.history.events import Delivered
 
 
-def findings(record: Record) -> Iterator[Finding]:
+def findings(record: RunRecord) -> Iterator[Finding]:
     """One finding for each stream with messages out of order, about the first message that came too early."""
     for stream in _streams(record).values():
         pair = _first_overtaken(stream, _sending_order(record, stream))
@@ -24,7 +24,7 @@ def findings(record: Record) -> Iterator[Finding]:
             yield _finding(record, *pair)
 
 
-def _streams(record: Record) -> dict[tuple[str, str, str], list[Delivered]]:
+def _streams(record: RunRecord) -> dict[tuple[str, str, str], list[Delivered]]:
     """First live deliveries by (sender, device, the device's stream), in the order of arrival."""
     streams: dict[tuple[str, str, str], list[Delivered]] = defaultdict(list)
     seen: set[tuple[str, str]] = set()
@@ -49,7 +49,7 @@ def _first_overtaken(stream: list[Delivered], sending: dict[str, int]) -> tuple[
     return None
 
 
-def _sending_order(record: Record, stream: list[Delivered]) -> dict[str, int]:
+def _sending_order(record: RunRecord, stream: list[Delivered]) -> dict[str, int]:
     """Places of the messages in the order of sending: as the sender's server took them, else as they were announced."""
     taken: dict[str, int] = {}
     for one in stream:
@@ -62,7 +62,7 @@ def _sending_order(record: Record, stream: list[Delivered]) -> dict[str, int]:
     return taken
 
 
-def _finding(record: Record, early: Delivered, late: Delivered) -> Finding:
+def _finding(record: RunRecord, early: Delivered, late: Delivered) -> Finding:
     sent = record.announced[late.message][1]
     way = record.way(sent)
     text = (
@@ -75,7 +75,7 @@ def _finding(record: Record, early: Delivered, late: Delivered) -> Finding:
     )
 
 
-def _reorderer(record: Record, early: str, late: str, way: tuple[str, ...]) -> str:
+def _reorderer(record: RunRecord, early: str, late: str, way: tuple[str, ...]) -> str:
     """The first server that took the two in order and gave them out the other way round."""
     for name in way:
         taken = [_place(record, key, name, "in") for key in (late, early)]
@@ -90,6 +90,6 @@ def _rising(places: list[int | None]) -> bool:
     return first is not None and second is not None and first < second
 
 
-def _place(record: Record, message: str, server: str, direction: str) -> int | None:
+def _place(record: RunRecord, message: str, server: str, direction: str) -> int | None:
     places = (record.hops.get((message, server, direction, stream)) for stream in ("c2s", "s2s"))
     return next((place for place in places if place is not None), None)

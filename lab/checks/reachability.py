@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator
 
-from lab.checks.record import Record, bare
+from lab.checks.record import RunRecord, bare
 from lab.checks.trail import quote, trail
 from lab.checks.verdict import Finding, Value, Verdict, plural, verdict
 from lab.history.events import Bounced, Sent, ServerSaw
@@ -34,7 +34,7 @@ Pair = tuple[str, str]
 Messages = list[tuple[int, Sent]]
 
 
-def check(record: Record) -> Verdict:
+def check(record: RunRecord) -> Verdict:
     """Judge every ordered pair of servers that was used."""
     pairs = _pairs(record)
     findings = list(_trespassers(record))
@@ -49,7 +49,7 @@ def check(record: Record) -> Verdict:
     return verdict(NAME, len(pairs), findings, good, "No pair of servers was used.")
 
 
-def _pairs(record: Record) -> dict[Pair, Messages]:
+def _pairs(record: RunRecord) -> dict[Pair, Messages]:
     pairs: dict[Pair, Messages] = defaultdict(list)
     for index, sent in record.messages.values():
         a, b = record.server_of(sent.sender), record.server_of(sent.receiver)
@@ -58,7 +58,7 @@ def _pairs(record: Record) -> dict[Pair, Messages]:
     return pairs
 
 
-def _linked(record: Record, a: str, b: str, messages: Messages) -> Iterator[Finding]:
+def _linked(record: RunRecord, a: str, b: str, messages: Messages) -> Iterator[Finding]:
     refused = [
         (sent, bounce)
         for index, sent in messages
@@ -77,14 +77,14 @@ def _linked(record: Record, a: str, b: str, messages: Messages) -> Iterator[Find
         yield _finding(record, Value.UNKNOWN, sent, (a, b), text, "" if a == b else trail(record, sent).cause)
 
 
-def _broken(record: Record, sent: Sent) -> bool:
+def _broken(record: RunRecord, sent: Sent) -> bool:
     """Whether a stream broke on any of its routes."""
     index = record.messages[sent.message][0]
     routes = (record.route(index, sent, device) for device in (*sent.expected, sent.receiver))
     return any(route is not None and route.broken for route in routes)
 
 
-def _reached(record: Record, index: int, sent: Sent, b: str) -> bool:
+def _reached(record: RunRecord, index: int, sent: Sent, b: str) -> bool:
     """Whether anything proves that the way from sender to b works: a delivery, a marker, an answer, b's own feed."""
     if record.deliveries.get(sent.message) or (sent.message, b, "in", "s2s") in record.hops:
         return True
@@ -100,7 +100,7 @@ def _why_refused(bounce: Bounced, a: str, b: str) -> str:
     return f"{a} did not get a stream to {b}: look at the names, certificates and log of both"
 
 
-def _unlinked(record: Record, a: str, messages: Messages) -> Iterator[Finding]:
+def _unlinked(record: RunRecord, a: str, messages: Messages) -> Iterator[Finding]:
     server = record.topology.server(a)
     refusal = software(server.software).refusal(server.version, record.topology.unlinked)
     end = max(event.at for event in record.events)
@@ -130,7 +130,7 @@ def _unlinked(record: Record, a: str, messages: Messages) -> Iterator[Finding]:
             )
 
 
-def _trespassers(record: Record) -> Iterator[Finding]:
+def _trespassers(record: RunRecord) -> Iterator[Finding]:
     """Stanzas that a server took from one it has no link with; one finding for each pair."""
     told: set[Pair] = set()
     for event in record.of(ServerSaw):
@@ -156,6 +156,6 @@ def _about(sent: Sent, a: str, b: str) -> str:
     return f"Message {sent.message} from {bare(sent.sender)} on {a} to {bare(sent.receiver)} on {b}"
 
 
-def _finding(record: Record, value: Value, sent: Sent, way: tuple[str, ...], text: str, cause: str) -> Finding:
+def _finding(record: RunRecord, value: Value, sent: Sent, way: tuple[str, ...], text: str, cause: str) -> Finding:
     stanzas = quote(record.seen.get(sent.message, []))
     return Finding(value, text, sent.message, tuple(dict.fromkeys(way)), cause, trail(record, sent).last_hop, stanzas)

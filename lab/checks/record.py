@@ -45,7 +45,7 @@ class Route:
 
 
 @dataclass(frozen=True)
-class Record:
+class RunRecord:
     """A run as it was recorded."""
 
     events: tuple[Event, ...]

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator
 
-from lab.checks.record import Record
+from lab.checks.record import RunRecord
 from lab.checks.trail import quote
 from lab.checks.verdict import Finding, Value, Verdict, plural, verdict
 from lab.history.canaries import find, find_all
@@ -25,7 +25,7 @@ from lab.topology.spec import Feed, Server
 NAME = "secrecy"
 
 
-def check(record: Record) -> Verdict:
+def check(record: RunRecord) -> Verdict:
     """Judge every canary, and the bodies of encrypted messages."""
     secret = {sent.canary: (index, sent) for index, sent in record.messages.values() if sent.canary}
     encrypted = [sent for _, sent in record.messages.values() if sent.encryption != "plain"]
@@ -44,11 +44,11 @@ def check(record: Record) -> Verdict:
 Secrets = dict[str, tuple[int, Sent]]
 
 
-def _servers_on_the_way(record: Record, secret: Secrets) -> tuple[str, ...]:
+def _servers_on_the_way(record: RunRecord, secret: Secrets) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name for _, sent in secret.values() for name in record.way(sent)))
 
 
-def _found(record: Record, secret: Secrets) -> Iterator[Finding]:
+def _found(record: RunRecord, secret: Secrets) -> Iterator[Finding]:
     """One finding for each canary on each server: the place where it was seen first, and the others with it."""
     places: dict[tuple[str, str], list[tuple[str, str, str]]] = {}
     stanzas: dict[tuple[str, str], list[ServerSaw]] = {}
@@ -66,7 +66,7 @@ def _found(record: Record, secret: Secrets) -> Iterator[Finding]:
         yield _leak(record, server, canary, where, secret.get(canary), stanzas.get((server, canary), []))
 
 
-def _by_server(record: Record) -> dict[str, list[tuple[ServerSaw, bytes]]]:
+def _by_server(record: RunRecord) -> dict[str, list[tuple[ServerSaw, bytes]]]:
     told: dict[str, list[tuple[ServerSaw, bytes]]] = defaultdict(list)
     for event in record.of(ServerSaw):
         if event.stanza:
@@ -75,7 +75,7 @@ def _by_server(record: Record) -> dict[str, list[tuple[ServerSaw, bytes]]]:
 
 
 def _leak(
-    record: Record,
+    record: RunRecord,
     server: str,
     canary: str,
     where: list[tuple[str, str, str]],
@@ -106,7 +106,7 @@ def _why_readable(sent: Sent | None, seen: list[ServerSaw]) -> str:
     return f"the text was readable although the message was sent with {sent.encryption}"
 
 
-def _bodies(record: Record, encrypted: list[Sent]) -> Iterator[Finding]:
+def _bodies(record: RunRecord, encrypted: list[Sent]) -> Iterator[Finding]:
     """Encrypted messages that a server saw with a readable body."""
     for sent in encrypted:
         bodies = [event for event in record.seen.get(sent.message, ()) if event.body and event.type != "error"]
@@ -119,14 +119,14 @@ def _bodies(record: Record, encrypted: list[Sent]) -> Iterator[Finding]:
             yield Finding(Value.FAILED, text, sent.message, way, cause, "", quote(bodies))
 
 
-def _blind(record: Record, server: Server, after: int) -> Iterator[Finding]:
+def _blind(record: RunRecord, server: Server, after: int) -> Iterator[Finding]:
     """Why nothing found on this server proves nothing."""
     for why in _blind_spots(record, server, after):
         text = f"Whether server {server.name} can read secrets is not known: {why}."
         yield Finding(Value.UNKNOWN, text, None, (server.name,))
 
 
-def _blind_spots(record: Record, server: Server, after: int) -> Iterator[str]:
+def _blind_spots(record: RunRecord, server: Server, after: int) -> Iterator[str]:
     places = tuple(software(server.software).places)
     if not server.manifest.instrumented or not places:
         yield f"the lab cannot look into {server.software} servers"

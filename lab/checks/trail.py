@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from lab.checks.record import Record
+from lab.checks.record import RunRecord
 from lab.checks.verdict import LAST_STANZAS, LONGEST_STANZA, shortened
 from lab.history.events import Sent, ServerSaw
 
@@ -22,7 +22,7 @@ class Trail:
     stanzas: tuple[str, ...]
 
 
-def trail(record: Record, sent: Sent) -> Trail:
+def trail(record: RunRecord, sent: Sent) -> Trail:
     """The trail of a message that got no further than it did."""
     way = record.way(sent)
     seen = [event for event in record.seen.get(sent.message, ()) if event.type != "error"]

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from lab.checks import Record
+from lab.checks import RunRecord
 from lab.metrics.routes import routes
 from lab.metrics.stanzas import stanzas
 
 #: A figure of a run, or a list of dataclasses that hold several.
-Metric = Callable[[Record], object]
+Metric = Callable[[RunRecord], object]
 
 #: By name, as in the JSON report, in its order.
 METRICS: Mapping[str, Metric] = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from lab.checks import Record
+from lab.checks import RunRecord
 
 
 @dataclass
@@ -20,7 +20,7 @@ class RouteCounts:
     neither: int = 0
 
 
-def routes(record: Record) -> list[RouteCounts]:
+def routes(record: RunRecord) -> list[RouteCounts]:
     """Counts by ordered pair of servers, in the order of first use."""
     found: dict[tuple[str, str], RouteCounts] = {}
     for key, (_, sent) in record.messages.items():

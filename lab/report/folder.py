@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from lab.checks import Judgement, Record
+from lab.checks import Judgement, RunRecord
 from lab.report.formats import ReportFormat, render
 from lab.runner import folders
 
 
-def write_report(folder: Path, record: Record, judgement: Judgement) -> None:
+def write_report(folder: Path, record: RunRecord, judgement: Judgement) -> None:
     """Write report.txt into the folder of a run that has been judged."""
     folders.write(folder / folders.REPORT, render(ReportFormat.TEXT, record, judgement))

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from lab.checks import Record
+from lab.checks import RunRecord
 from lab.history.events import Note, Step
 
 
@@ -19,7 +19,7 @@ class StepLine:
     state: str  # "done", "failed", "not ended"
 
 
-def steps(record: Record) -> list[StepLine]:
+def steps(record: RunRecord) -> list[StepLine]:
     """The steps in the order in which they began."""
     open_steps: dict[str, list[int]] = defaultdict(list)
     lines: list[StepLine] = []
@@ -36,12 +36,12 @@ def steps(record: Record) -> list[StepLine]:
     return lines
 
 
-def notes(record: Record) -> Iterator[Note]:
+def notes(record: RunRecord) -> Iterator[Note]:
     """What was recorded beside what is judged."""
     return record.of(Note)
 
 
-def length(record: Record) -> float:
+def length(record: RunRecord) -> float:
     """Seconds from the first event to the last."""
     times = [event.at for event in record.events]
     return max(times) - min(times) if times else 0.0

@@ -22,7 +22,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from lab import exit_codes
-from lab.checks import Judgement, Record
+from lab.checks import Judgement, RunRecord
 from lab.errors import LabError, NotApplicable, UserError
 from lab.federation import Federation
 from lab.history.events import Expectation, RunEnded, RunStarted
@@ -48,7 +48,7 @@ NOT_APPLICABLE, INTERRUPTED = "not-applicable", "interrupted"
 
 
 # Called once a run has been judged: writes what is made of record and judgement into the run's folder.
-Report = Callable[[Path, Record, Judgement], None]
+Report = Callable[[Path, RunRecord, Judgement], None]
 
 
 @dataclass(frozen=True)

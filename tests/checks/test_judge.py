@@ -2,7 +2,7 @@
 
 import pytest
 
-from lab.checks import CHECKS, Record, Value, judge
+from lab.checks import CHECKS, RunRecord, Value, judge
 from lab.checks.verdict import Verdict
 from lab.history.events import RunEnded, RunStarted
 from tests.checks.stories import Story, plan
@@ -16,7 +16,7 @@ def story(**values):
 
 
 def judged(told, **values):
-    return judge(Record(tuple(told.events), told.plan), **values)
+    return judge(RunRecord(tuple(told.events), told.plan), **values)
 
 
 def test_an_honest_run_is_valid():
@@ -26,7 +26,7 @@ def test_an_honest_run_is_valid():
 
 
 def test_an_empty_history_is_unknown():
-    judgement = judge(Record((), plan()))
+    judgement = judge(RunRecord((), plan()))
     assert (judgement.value, judgement.exit_code) == ("unknown", 2)
     assert all(each.value is Value.UNKNOWN for each in judgement.verdicts)
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from lab.checks import Record, judge
+from lab.checks import RunRecord, judge
 from lab.history.events import Bounced, Decrypted, Delivered, ServerSaw
 from tests.checks.stories import SERVERS, Story
 
@@ -31,7 +31,7 @@ def honest(draw, **at_least):
 
 
 def judged(told):
-    return judge(Record(tuple(told.events), told.plan))
+    return judge(RunRecord(tuple(told.events), told.plan))
 
 
 def places(told, kind, **values):

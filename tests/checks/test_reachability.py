@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import pytest
 
-from lab.checks import Record, Value
+from lab.checks import RunRecord, Value
 from lab.checks.reachability import GRACE, check
 from lab.history.events import Bounced, Delivered, RouteSettled, ServerSaw
 from lab.servers import software
@@ -11,7 +11,7 @@ from tests.checks.stories import Story, plan
 
 
 def judged(told):
-    return check(Record(tuple(told.events), told.plan))
+    return check(RunRecord(tuple(told.events), told.plan))
 
 
 def only(verdict, value=Value.FAILED):

@@ -3,7 +3,7 @@ from dataclasses import replace
 
 import pytest
 
-from lab.checks import Record, Value
+from lab.checks import RunRecord, Value
 from lab.checks.secrecy import check
 from lab.history.events import CanaryFound, Searched, ServerSaw
 from lab.topology.spec import Feed, Server
@@ -13,7 +13,7 @@ CANARY = "canary-6f1d2c3b4a5968778695a4b3"
 
 
 def judged(told):
-    return check(Record(tuple(told.events), told.plan))
+    return check(RunRecord(tuple(told.events), told.plan))
 
 
 def only(verdict, value=Value.FAILED):

@@ -2,13 +2,13 @@
 
 from dataclasses import replace
 
-from lab.checks import Record, Value
+from lab.checks import RunRecord, Value
 from lab.checks.delivery import check
 from tests.checks.stories import Story
 
 
 def judged(told):
-    return check(Record(tuple(told.events), told.plan))
+    return check(RunRecord(tuple(told.events), told.plan))
 
 
 def two(**values):

@@ -46,7 +46,6 @@ REMAINING: tuple[str, ...] = (
             "Peer",
             "Person",
             "Piece",
-            "Record",
             "Recorder",
             "Request",
             "Room",

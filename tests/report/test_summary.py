@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from lab.checks import Record, judge
+from lab.checks import RunRecord, judge
 from lab.errors import UserError
 from lab.history.events import Delivered, Note, ServerSaw, Step
 from lab.history.recorder import Recorder
@@ -46,7 +46,7 @@ def written(told, folder):
 
 
 def text_of(told):
-    record = Record(tuple(told.events), told.plan)
+    record = RunRecord(tuple(told.events), told.plan)
     return render(record, judge(record))
 
 
@@ -112,7 +112,7 @@ def test_long_stanzas_and_values_are_cut_and_say_how_long_they_are():
 
 def test_json_has_the_run_the_verdict_and_the_routes():
     told = story().finish()
-    record = Record(tuple(told.events), told.plan)
+    record = RunRecord(tuple(told.events), told.plan)
     data = json.loads(json.dumps(to_json(record, judge(record))))
     assert data["run"]["scenario"] == "story"
     assert data["verdict"]["value"] == "valid"

@@ -11,7 +11,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from lab.checks import Judgement, Record
+    from lab.checks import Judgement, RunRecord
 
 
 class ReportFormat(StrEnum):
@@ -21,7 +21,7 @@ class ReportFormat(StrEnum):
     JSON = "json"
 
 
-def render(chosen: ReportFormat, record: Record, judgement: Judgement) -> str:
+def render(chosen: ReportFormat, record: RunRecord, judgement: Judgement) -> str:
     """The report of a run in a format; it ends with a newline."""
     text: str = import_module(f"{__name__}.{chosen}").render(record, judgement)
     return text

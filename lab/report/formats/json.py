@@ -6,17 +6,17 @@ import json
 from dataclasses import asdict, is_dataclass
 from typing import Any
 
-from lab.checks import Judgement, Record
+from lab.checks import Judgement, RunRecord
 from lab.metrics import METRICS
 from lab.report import timeline
 
 
-def render(record: Record, judgement: Judgement) -> str:
+def render(record: RunRecord, judgement: Judgement) -> str:
     """The object as text, with a newline at its end."""
     return json.dumps(to_json(record, judgement), indent=2) + "\n"
 
 
-def to_json(record: Record, judgement: Judgement) -> dict[str, Any]:
+def to_json(record: RunRecord, judgement: Judgement) -> dict[str, Any]:
     """The object. Times are EPOCH seconds, lengths are seconds."""
     started = record.started
     return {

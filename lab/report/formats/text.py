@@ -10,7 +10,7 @@ import textwrap
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 
-from lab.checks import Finding, Judgement, Record, Verdict
+from lab.checks import Finding, Judgement, RunRecord, Verdict
 from lab.checks.verdict import plural
 from lab.metrics.routes import routes
 from lab.metrics.stanzas import stanzas
@@ -25,7 +25,7 @@ ROUTES_SHOWN = 30
 MARKS = {"valid": "ok", "failed": "FAILED", "unknown": "unknown", "done": "ok", "not ended": "not ended"}
 
 
-def render(record: Record, judgement: Judgement) -> str:
+def render(record: RunRecord, judgement: Judgement) -> str:
     """The whole report, with a newline at its end."""
     lines = [*_wrap(f"{judgement.value.upper()}: {judgement.sentence}"), "", *_head(record)]
     for part in (_checks(record, judgement), _findings(judgement), _steps(record), _routes(record), _notes(record)):
@@ -35,7 +35,7 @@ def render(record: Record, judgement: Judgement) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _head(record: Record) -> Iterator[str]:
+def _head(record: RunRecord) -> Iterator[str]:
     started, servers = record.started, record.topology.servers
     if started:
         yield f"scenario  {started.scenario}: {started.title}" + (f" [{started.spec}]" if started.spec else "")
@@ -47,7 +47,7 @@ def _head(record: Record) -> Iterator[str]:
         yield f"run       {when}, {timeline.length(record):.1f} s, {seen} seen by servers"
 
 
-def _checks(record: Record, judgement: Judgement) -> Iterator[str]:
+def _checks(record: RunRecord, judgement: Judgement) -> Iterator[str]:
     expects = dict(record.started.expects) if record.started else {}
     if judgement.verdicts:
         yield "checks"
@@ -78,7 +78,7 @@ def _some(verdict: Verdict) -> Sequence[Finding]:
     return verdict.findings[:FINDINGS_SHOWN]
 
 
-def _steps(record: Record) -> Iterator[str]:
+def _steps(record: RunRecord) -> Iterator[str]:
     steps = timeline.steps(record)
     if steps:
         yield "steps"
@@ -86,7 +86,7 @@ def _steps(record: Record) -> Iterator[str]:
         yield f"  {MARKS[one.state]:8}  {'  ' * one.depth}{one.text}"
 
 
-def _routes(record: Record) -> Iterator[str]:
+def _routes(record: RunRecord) -> Iterator[str]:
     found = routes(record)
     if not found:
         return
@@ -105,7 +105,7 @@ def _routes(record: Record) -> Iterator[str]:
         yield f"  and {len(found) - ROUTES_SHOWN} more routes: xmpplab report --format json has them all"
 
 
-def _notes(record: Record) -> Iterator[str]:
+def _notes(record: RunRecord) -> Iterator[str]:
     notes = list(timeline.notes(record))
     if notes:
         yield "notes"
