@@ -16,7 +16,7 @@ from lab.plan.model import Plan
 from lab.runtime import record as state
 from lab.runtime import server_files as folders
 from lab.servers.software import File
-from lab.system.proc import Identity
+from lab.system.processes import Identity
 
 _MODULES = re.compile(r'"lab_\w+"; ')
 _PACE = re.compile(r"^gc = .*\n", re.MULTILINE)

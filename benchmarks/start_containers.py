@@ -27,7 +27,7 @@ from pathlib import Path
 from _start import written
 
 from lab.lifecycle import up as labs
-from lab.network.lab_folder import remove, try_lock
+from lab.network.lab_folder import remove
 from lab.plan.build import build
 from lab.plan.layout import Layout
 from lab.plan.model import RuntimeFacts, ServerPlan
@@ -36,6 +36,7 @@ from lab.runtime.containers import Containers
 from lab.runtime.containers.engine import WORKERS, connect, labels, name, of_lab, user
 from lab.runtime.containers.image_specs import server_recipe
 from lab.runtime.containers.runtime import reserve_network
+from lab.system.locks import try_lock
 from lab.topology.files import load
 
 SERVERS, ROUNDS = 20, 3
@@ -109,7 +110,7 @@ def bare(servers: int, *, tuned: bool = False, idle: bool = False) -> float:
     image, client = server_recipe("prosody", "13.0").tag, connect()
     layout = Layout.of(f"bench-bare-{os.getpid()}")
     state.make_root(layout)  # what a killed benchmark leaves is swept, but nothing while we hold the lock
-    lock = try_lock(layout)
+    lock = try_lock(layout.lock)
     assert lock is not None, "nobody else has this name"
 
     words = [program, "run", "--detach", "--network", name(layout), "--user", user()]

@@ -25,11 +25,12 @@ from _start import written
 
 from lab.declarations.manifest import PORTS
 from lab.lifecycle import up as labs
-from lab.network.lab_folder import remove, try_lock
+from lab.network.lab_folder import remove
 from lab.plan.build import build
 from lab.plan.layout import Layout
 from lab.plan.model import Plan
 from lab.runtime import record as state
+from lab.system.locks import try_lock
 from lab.system.processes import SERVER_UID, marked
 from lab.topology.files import load
 
@@ -99,7 +100,7 @@ def hand(servers: int, *, tuned: bool = False) -> Cost:
     """The servers alone, until each accepts; files are written before the clock runs."""
     layout = Layout.of(f"bench-hand-{os.getpid()}")
     state.make_root(layout)
-    lock = try_lock(layout)
+    lock = try_lock(layout.lock)
     assert lock is not None, "nobody else has this name"
     processes: list[subprocess.Popen[bytes]] = []
     runtime, topology = labs.choose("processes"), load(f"ring:{servers}")

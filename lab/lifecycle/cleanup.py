@@ -21,12 +21,13 @@ from pathlib import Path
 
 from lab.errors import LabError, MissingError, TimedOut, UserError
 from lab.network import lab_folder
+from lab.network.lab_folder import service_runs
 from lab.plan.layout import Layout
 from lab.runtime import record as state
 from lab.runtime.debian import trees
 from lab.runtime.protocol import Progress, Runtime
-from lab.system.proc import command, end_marked
-from lab.system.processes import marked, service_alive
+from lab.system.locks import try_lock
+from lab.system.processes import command_line, end_members, evidence, marked
 
 _MOMENT = 2.0  # seconds: between fork and exec lie milliseconds, on a starved machine more
 _LOOK_AGAIN = 0.01  # seconds between two tries for the lock
@@ -80,24 +81,24 @@ async def _sweep_folder(layout: Layout) -> str | None:
 
 
 async def _lock(layout: Layout) -> int | None:
-    """The lab's lock, or None if somebody is at it. Raises FileNotFoundError without a folder.
+    """The lab's lock, or None if another process holds it. Raises FileNotFoundError without a folder.
 
-    A process that was killed while it started another leaves the lock for a moment with the child, which lets go of it
-    by becoming another program: where whoever began the lab is dead, that moment is waited for.
+    A process that was killed while it started another leaves the lock with the child until that executes its program:
+    where the process that began the lab is dead, this waits for that moment.
     """
     deadline = time.monotonic() + _MOMENT
-    while (lock := lab_folder.try_lock(layout)) is None and time.monotonic() < deadline:
+    while (held := try_lock(layout.lock)) is None and time.monotonic() < deadline:
         record = state.LabRecord.read(layout)
         if record is None or record.owner.alive:
             return None
         await asyncio.sleep(_LOOK_AGAIN)
-    return lock
+    return held
 
 
 def _lives(layout: Layout, record: state.LabRecord) -> bool:
     if record.phase != state.READY or (record.owned and not record.owner.alive):
         return False
-    return service_alive(layout) if record.runtime == "processes" else _runtime(record).alive(layout)
+    return service_runs(layout) if record.runtime == "processes" else _runtime(record).alive(layout)
 
 
 def _runtime(record: state.LabRecord | None) -> Runtime:
@@ -114,9 +115,9 @@ async def _sweep_processes() -> list[str]:
         strays = [pid for pid in pids if pid != os.getpid()]
         if not strays:
             continue
-        names = [f"process {pid} ({command(pid)[:60]}) of the lab {Path(folder).name}" for pid in strays]
-        if left := await end_marked(Path(folder)):
-            raise TimedOut(f"processes of {folder} cannot be ended", tuple(f"{pid} {command(pid)}" for pid in left))
+        names = [f"process {pid} ({command_line(pid)[:60]}) of the lab {Path(folder).name}" for pid in strays]
+        if left := await end_members(Path(folder)):
+            raise TimedOut(f"processes of {folder} cannot be ended", evidence(left))
         found += names
     return found
 

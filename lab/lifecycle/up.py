@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import secrets
 import time
 from collections.abc import AsyncIterator, Coroutine
@@ -36,7 +35,7 @@ from lab.runtime import server_files as folders
 from lab.runtime.memory import check_memory, needed
 from lab.runtime.protocol import AddressReservation, Progress, Runtime, ServerState
 from lab.system.files import write_private
-from lab.system.proc import Identity
+from lab.system.processes import Identity
 from lab.topology.spec import Topology
 
 T = TypeVar("T")
@@ -177,8 +176,7 @@ def lab_name(topology: Topology, name: str | None, owned: bool = False) -> str:
 async def _bring_up(
     layout: Layout, topology: Topology, runtime: Runtime, owned: bool, progress: Progress, patience: float | None
 ) -> Lab:
-    me = Identity.of(os.getpid())
-    assert me is not None
+    me = Identity.own()
     record = state.LabRecord(layout.name, topology.name, runtime.name, state.STARTING, owned, me, time.time())
     try:
         record.write(layout)

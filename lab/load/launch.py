@@ -23,7 +23,7 @@ from lab.load.run_folder import RESULT, SAMPLES, Kept, read
 from lab.load.worker.engine import DRAIN
 from lab.load.workload.preflight import LoadTest
 from lab.runner.folders import write
-from lab.system.proc import die_with_parent
+from lab.system.processes import die_with_parent
 
 #: What the child itself writes: Locust's tables, and what went wrong.
 LOG = "output.log"

@@ -25,7 +25,7 @@ from lab.errors import PeerError, UserError
 from lab.plan.layout import Layout
 from lab.plan.model import ServerPlan
 from lab.servers.conventions import OUTPUT
-from lab.system.processes import MARK, SERVER_UID, kill_marked, members
+from lab.system.processes import MARK, SERVER_UID, kill_members, members
 
 log = logging.getLogger(__name__)
 
@@ -125,7 +125,7 @@ class Children:
         if not at_once:
             await self._terminate()
         deadline = time.monotonic() + KILL_PATIENCE
-        while kill_marked(self._layout.root) and time.monotonic() < deadline:  # noqa: ASYNC110 - no event tells of these
+        while kill_members(self._layout.root) and time.monotonic() < deadline:  # noqa: ASYNC110 - no event tells of these
             await asyncio.sleep(POLL)
         if left := members(self._layout.root):
             log.error("these processes of the lab cannot be ended: %s", left)

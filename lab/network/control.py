@@ -18,7 +18,7 @@ from types import TracebackType
 from typing import Any
 
 from lab.errors import LabError, PeerError, TimedOut, UserError, decode_error, encode_answer
-from lab.system.processes import socket_address
+from lab.system.sockets import socket_address
 
 log = logging.getLogger(__name__)
 

@@ -1,33 +1,23 @@
-"""A lab's folder as a thing that is held and deleted: by whoever ends the lab, its service or its reaper among them.
+"""A lab's folder: whether its service runs, and how the folder is deleted, by a command, the service or the reaper.
 
 Rules:
-- whoever deletes holds the lab's lock (flock, so that it ends with its holder, SIGKILL included);
-- only what is a lab's folder is deleted: no symbolic link, and a record, or nothing but what a lab begins with;
-- the record goes last, then the lock: a deletion that was killed leaves a folder that is known for a lab's.
+- whoever deletes holds the lab's lock (`layout.lock`, see lab/system/locks.py);
+- only a lab's folder is deleted: no symbolic link, and one with a record or with nothing but what a lab begins with;
+- the record is deleted last, then the lock: a deletion that was killed leaves a folder that is known as a lab's.
 """
 
 from __future__ import annotations
 
-import fcntl
-import os
 import shutil
 
 from lab.errors import UserError
 from lab.plan.layout import Layout
+from lab.system.locks import is_locked
 
 
-def try_lock(layout: Layout) -> int | None:
-    """The lab's lock as a file descriptor, or None if somebody holds it. Raises FileNotFoundError without a folder."""
-    while True:
-        descriptor = os.open(layout.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(descriptor)
-            return None
-        if _same(descriptor, layout):
-            return descriptor
-        os.close(descriptor)  # the lab went away while we waited: that was the lock of the old folder
+def service_runs(layout: Layout) -> bool:
+    """True while the lab's service runs: it holds a lock, which ends with it."""
+    return is_locked(layout.service_lock)
 
 
 def empty(layout: Layout) -> None:
@@ -44,7 +34,7 @@ def empty(layout: Layout) -> None:
 
 
 def remove(layout: Layout) -> None:
-    """Delete a lab's folder, by whoever holds its lock: who waits for it sees that the lab is gone.
+    """Delete a lab's folder; the caller holds its lock, and who waits for the lock then sees that the lab is gone.
 
     Raises UserError if it is no lab's folder.
     """
@@ -58,16 +48,9 @@ def check(layout: Layout) -> None:
     if layout.root.is_symlink():
         raise UserError(f"{layout.root} is a symbolic link and no lab's folder: move it away")
     if not layout.lock.exists():
-        raise UserError(f"{layout.root} is no lab's folder: nobody has ever held it")
+        raise UserError(f"{layout.root} is no lab's folder: there is no lock in it")
     if layout.state.exists():
         return
     begun = (layout.lock.name, f".{layout.state.name}.")  # a lab that was killed before it had a record
     if others := [entry.name for entry in layout.root.iterdir() if not entry.name.startswith(begun)]:
         raise UserError(f"{layout.root} is no lab's folder, there is {others[0]} in it: move it away")
-
-
-def _same(descriptor: int, layout: Layout) -> bool:
-    try:
-        return os.path.samestat(os.fstat(descriptor), layout.lock.stat())
-    except FileNotFoundError:
-        return False

@@ -20,14 +20,12 @@ import argparse
 import asyncio
 import contextlib
 import errno
-import fcntl
 import gc
 import json
 import logging
 import os
 import signal
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -39,7 +37,7 @@ from lab.errors import LabError, MissingError, UserError, encode_answer
 from lab.network.children import Children
 from lab.network.control import ControlServer
 from lab.network.dns import DnsServer, Resolver
-from lab.network.lab_folder import remove, try_lock
+from lab.network.lab_folder import remove
 from lab.network.link_shaper import LinkShaper
 from lab.network.listener import Listener
 from lab.network.operations import Operations
@@ -51,7 +49,8 @@ from lab.plan.layout import UNREACHABLE_PORT, Layout
 from lab.plan.model import Plan
 from lab.plan.zones import Zones
 from lab.system.files import write_private
-from lab.system.processes import check_limits, identity, raise_limits
+from lab.system.locks import lock
+from lab.system.processes import Identity, check_limits, raise_limits
 from lab.topology.spec import Conditions, Unlinked
 
 log = logging.getLogger(__name__)
@@ -123,10 +122,10 @@ class Service:
 
 async def serve(layout: Layout, owner: int | None, starter: Starter) -> None:
     """Run a lab's service until it is told to end. Raises UserError, MissingError if it cannot begin."""
-    lock = await _locked(layout)
+    held = await _locked(layout)
     try:
         service = Service(layout, load(layout.plan.read_text()))
-        write_private(layout.service, json.dumps(identity(os.getpid())).encode())
+        write_private(layout.service, json.dumps(Identity.own().to_json()))
         orphaned = _watch(service, owner)
         try:
             await service.start()
@@ -139,7 +138,7 @@ async def serve(layout: Layout, owner: int | None, starter: Starter) -> None:
         if orphaned.is_set() and service.plan.facts.runtime == "processes":
             await _delete(layout)
     finally:
-        os.close(lock)
+        os.close(held)
 
 
 def _watch(service: Service, owner: int | None) -> asyncio.Event:
@@ -166,42 +165,28 @@ def _watch(service: Service, owner: int | None) -> asyncio.Event:
 async def _locked(layout: Layout) -> int:
     """Hold the service's lock. Raises UserError if another service of this lab lives."""
     try:
-        descriptor = os.open(layout.service_lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        return await lock(layout.service_lock, patience=LOCK_PATIENCE, poll=LOCK_POLL)
+    except TimeoutError:
+        raise UserError(f"a service of the lab {layout.name} runs already: end it first") from None
     except OSError as error:
         raise UserError(f"{layout.root} is no lab's folder that can be written to: {error.strerror}") from error
-    deadline = time.monotonic() + LOCK_PATIENCE
-    while True:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if time.monotonic() > deadline:
-                os.close(descriptor)
-                raise UserError(f"a service of the lab {layout.name} runs already: end it first") from None
-            await asyncio.sleep(LOCK_POLL)
-        else:
-            return descriptor
 
 
 async def _delete(layout: Layout) -> None:
     """Delete the lab's folder, unless it is no lab's, or somebody who holds it is deleting it already."""
-    deadline = time.monotonic() + DELETE_PATIENCE
-    while True:
-        try:
-            lock = try_lock(layout)
-        except FileNotFoundError:  # somebody else was faster
-            return
-        if lock is not None:
-            break
-        if time.monotonic() > deadline:
-            log.error("%s is held by somebody else: not deleted", layout.root)
-            return
-        await asyncio.sleep(LOCK_POLL)
+    try:
+        held = await lock(layout.lock, patience=DELETE_PATIENCE, poll=LOCK_POLL)
+    except FileNotFoundError:  # another process has deleted it
+        return
+    except TimeoutError:
+        log.error("%s is locked by another process: not deleted", layout.root)  # noqa: TRY400 - the text says it all
+        return
     try:
         remove(layout)
     except UserError as error:
         log.error("not deleted: %s", error)  # noqa: TRY400 - the text says it all
     finally:
-        os.close(lock)
+        os.close(held)
 
 
 class Starter:

@@ -7,7 +7,7 @@ import os
 from collections.abc import Sequence
 
 from lab.runtime.protocol import Pipes
-from lab.system.proc import die_with_parent
+from lab.system.processes import die_with_parent
 
 LONGEST_LINE = 16 << 20  # bytes: an archive of thousands of messages is one line
 CLOSE_PATIENCE = 10.0  # seconds that an agent has to disconnect its devices

@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import fcntl
 import os
 import shutil
-import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +17,7 @@ from pathlib import Path
 from lab.errors import TimedOut
 from lab.runtime.protocol import Progress
 from lab.runtime.record import make_home
-from lab.system.processes import locked
+from lab.system.locks import is_locked, lock
 
 _POLL = 0.1  # seconds between two tries for the lock: what is made takes seconds
 PATIENCE = 900.0  # seconds: another process may be downloading 60 MB over a slow line
@@ -39,9 +37,16 @@ class Store:
         if not self.folder.is_dir():
             self.folder.mkdir(parents=True, exist_ok=True)
             self.folder.chmod(0o755)
-        descriptor = os.open(self.folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
-            await self._take(descriptor, progress, patience)
+            descriptor = await lock(
+                self.folder / "lock",
+                patience=patience,
+                poll=_POLL,
+                waiting=lambda: progress("waiting for another process that fills the cache"),
+            )
+        except TimeoutError:
+            raise TimedOut(f"another process has been filling {self.folder} for {patience:.0f} s") from None
+        try:
             await asyncio.to_thread(self._sweep)
             yield
         finally:
@@ -53,7 +58,7 @@ class Store:
 
     def is_free(self) -> bool:
         """True if this user may fill it and nobody fills it at the moment."""
-        return os.access(self.folder, os.W_OK) and not locked(self.folder / "lock")
+        return os.access(self.folder, os.W_OK) and not is_locked(self.folder / "lock")
 
     def _sweep(self) -> None:
         for path in self.half_made():
@@ -61,18 +66,3 @@ class Store:
                 shutil.rmtree(path)
             else:
                 path.unlink()
-
-    async def _take(self, descriptor: int, progress: Progress, patience: float) -> None:
-        deadline, told = time.monotonic() + patience, False
-        while True:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                if time.monotonic() > deadline:
-                    raise TimedOut(f"another process has been filling {self.folder} for {patience:.0f} s") from None
-                if not told:
-                    progress("waiting for another process that fills the cache")
-                    told = True
-                await asyncio.sleep(_POLL)
-            else:
-                return

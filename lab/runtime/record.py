@@ -6,21 +6,19 @@ phase `starting` or `stopping` whose lock is free has lost the one who was at it
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import json
 import os
-import time
 from collections.abc import AsyncIterator
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from lab.errors import TimedOut, UserError
-from lab.network.lab_folder import try_lock
 from lab.plan.layout import NAME, Layout, home
 from lab.system.files import write_private
-from lab.system.proc import Identity
+from lab.system.locks import lock
+from lab.system.processes import Identity
 
 FORMAT = 1  # of lab.json
 
@@ -28,7 +26,6 @@ STARTING = "starting"
 READY = "ready"
 STOPPING = "stopping"
 
-_LOCK_POLL = 0.05  # seconds between two tries for a lock that somebody else holds
 LOCK_PATIENCE = 60.0  # seconds: longer than a lab of 50 servers takes to come up or to end
 
 
@@ -80,21 +77,17 @@ def layouts() -> list[Layout]:
 @contextlib.asynccontextmanager
 async def locked(layout: Layout, *, patience: float = LOCK_PATIENCE, make: bool = False) -> AsyncIterator[None]:
     """Hold a lab's lock. With `make` its folder is made. Raises TimedOut, FileNotFoundError without a folder."""
-    deadline = time.monotonic() + patience
     while True:
         if make:
             make_root(layout)
         try:
-            descriptor = try_lock(layout)
-        except FileNotFoundError:
+            descriptor = await lock(layout.lock, patience=patience)
+            break
+        except FileNotFoundError:  # another process has deleted the folder
             if not make:
                 raise
-            continue
-        if descriptor is not None:
-            break
-        if time.monotonic() > deadline:
-            raise TimedOut(f"the lab {layout.name} is being changed by another process", _holder(layout))
-        await asyncio.sleep(_LOCK_POLL)
+        except TimeoutError:
+            raise TimedOut(f"the lab {layout.name} is being changed by another process", _holder(layout)) from None
     try:
         yield
     finally:

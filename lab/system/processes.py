@@ -1,87 +1,152 @@
-"""Processes as the kernel tells of them: which one it is, which belong to a lab; and unix sockets below long paths.
+"""Processes of this machine: their identity, which of them belong to a lab, how they end, how many files they may open.
 
-Every process of a lab carries XMPPLAB_LAB=<lab folder> in its environment: ejabberd's helpers make sessions of
-their own, so that neither process groups nor parents find all of them.
+Every process of a lab has XMPPLAB_LAB=<lab folder> in its environment: ejabberd's helpers start sessions of their own,
+so that neither process groups nor parents find all of them.
 """
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
-import fcntl
+import ctypes
 import os
 import resource
 import signal
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from lab.errors import MissingError
-from lab.plan.layout import Layout
 
 MARK = "XMPPLAB_LAB"
 SERVER_UID = 61747  # uid and gid of servers that root starts; nobody's, and no passwd entry is needed
 OPEN_FILES = 65_536  # descriptors wanted: two per connection through a relay, a few per server
 FILES_AT_LEAST, FILES_A_SERVER, FILES_A_RELAY = 48, 3, 6  # a relay: listener, and two a connection
-LONGEST_SOCKET_PATH = 107  # bytes (sockaddr_un, unix(7))
+
+_PR_SET_PDEATHSIG = 1  # linux/prctl.h
+_POLL = 0.02  # seconds between two looks at /proc while processes end: they need 5-50 ms
+_DEAD = frozenset("ZXx")  # states of processes that run no more
 
 
-def identity(pid: int) -> dict[str, int | str] | None:
-    """Pid, start time in ticks since boot (proc(5), field 22) and boot id; None if there is no such process."""
+@dataclass(frozen=True)
+class Identity:
+    """A process. A pid alone is used again: with the time of its start and the boot's id it is never another one."""
+
+    pid: int
+    started: int  # clock ticks since boot (proc(5), field 22)
+    boot: str
+
+    @classmethod
+    def of(cls, pid: int) -> Identity | None:
+        """The identity of a living process, or None if there is none."""
+        stat = _stat(pid)
+        return None if stat is None or stat[0] in _DEAD else cls(pid, int(stat[19]), _boot())
+
+    @classmethod
+    def own(cls) -> Identity:
+        """The identity of this process."""
+        identity = cls.of(os.getpid())
+        assert identity is not None
+        return identity
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Identity:
+        """The inverse of `to_json`."""
+        return cls(int(data["pid"]), int(data["started"]), str(data["boot"]))
+
+    def to_json(self) -> dict[str, Any]:
+        """As a JSON object."""
+        return asdict(self)
+
+    @property
+    def alive(self) -> bool:
+        """True while this very process runs."""
+        return Identity.of(self.pid) == self
+
+
+def die_with_parent(number: int = signal.SIGKILL) -> Callable[[], None]:
+    """A preexec function: the child gets this signal when its parent ends, however it ends (prctl(2)).
+
+    The kernel sends the signal when the parent's *thread* ends, so spawn from the main thread.
+    """
+    libc = ctypes.CDLL(None, use_errno=True)
+    parent = os.getpid()
+
+    def prepare() -> None:
+        libc.prctl(_PR_SET_PDEATHSIG, number)
+        if os.getppid() != parent:  # it ended before the call
+            os._exit(1)
+
+    return prepare
+
+
+def command_line(pid: int) -> str:
+    """The command line of a process, "" if it does not exist any more."""
     try:
-        fields = Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()
+        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
     except OSError:
-        return None
-    if fields[0] in "ZX":
-        return None
-    return {"pid": pid, "started": int(fields[19]), "boot": Path("/proc/sys/kernel/random/boot_id").read_text().strip()}
+        return ""
+
+
+def evidence(pids: Iterable[int]) -> tuple[str, ...]:
+    """The pid and command line of each process, as an error quotes them."""
+    return tuple(f"{pid} {command_line(pid)}" for pid in pids)
 
 
 def marked() -> dict[str, list[int]]:
     """Living processes that carry the mark, by lab folder: our own, or everybody's as root.
 
-    Only those to which the folder's name means what it means to us, see `place`.
+    Only those to which the folder's name means what it means to us, see `file_view`.
     """
     found: dict[str, list[int]] = {}
-    prefix, here = f"{MARK}=".encode(), place()
+    prefix, here = f"{MARK}=".encode(), file_view()
     for entry in os.scandir("/proc"):
         if not entry.name.isdigit():
             continue
         for line in _environment(entry.path):
-            if line.startswith(prefix) and place(entry.name) == here:
+            if line.startswith(prefix) and file_view(entry.name) == here:
                 found.setdefault(os.fsdecode(line[len(prefix) :]), []).append(int(entry.name))
     return found
 
 
 def members(folder: Path) -> list[int]:
-    """Living processes of the lab in `folder` but for the one that asks, as far as this user may see them."""
+    """Living processes of the lab in `folder` but for this one, as far as this user may see them."""
     return [pid for pid in marked().get(str(folder), []) if pid != os.getpid()]
 
 
-def _environment(process: str) -> list[bytes]:
-    try:
-        return Path(process, "environ").read_bytes().split(b"\0")  # empty for a zombie
-    except OSError:  # gone, or somebody else's
-        return []
-
-
-def place(process: int | str = "self") -> str:
+def file_view(process: int | str = "self") -> str:
     """Which folders a process sees: those of its mount namespace, below its root folder (a chroot has another).
 
-    Processes of one place mean the same by a folder's name. "" where that cannot be seen.
+    Processes with the same view mean the same by a folder's name. "" where that cannot be seen.
     """
     try:
         root = Path(f"/proc/{process}/root").stat()
         return f"{Path(f'/proc/{process}/ns/mnt').readlink()}@{root.st_dev}:{root.st_ino}"
-    except OSError:  # gone, somebody else's, or another system
+    except OSError:  # it has ended, is somebody else's, or this is another system
         return ""
 
 
-def kill_marked(folder: Path) -> int:
-    """Send SIGKILL to every process of a lab but the caller; how many there were."""
+def kill_members(folder: Path) -> int:
+    """Send SIGKILL to every process of a lab but this one; how many there were."""
     pids = members(folder)
-    for pid in pids:
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.kill(pid, signal.SIGKILL)
+    _kill(pids)
     return len(pids)
+
+
+async def end_members(folder: Path, *, within: float = 10.0) -> list[int]:
+    """Kill every process of a lab but this one; returns the pids that still live after `within` seconds.
+
+    Looks again until none is left: what is killed may have been about to fork.
+    """
+    deadline = time.monotonic() + within
+    while True:
+        pids = [pid for pid in members(folder) if Identity.of(pid)]
+        if not pids or time.monotonic() > deadline:
+            return pids
+        _kill(pids)
+        await asyncio.sleep(_POLL)
 
 
 def raise_limits() -> None:
@@ -103,34 +168,27 @@ def check_limits(servers: int, relays: int) -> None:
         )
 
 
-def service_alive(layout: Layout) -> bool:
-    """True while a lab's service runs: it holds a lock that ends with it, however it ends."""
-    return locked(layout.service_lock)
+def _kill(pids: list[int]) -> None:
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.kill(pid, signal.SIGKILL)
 
 
-def locked(path: Path) -> bool:
-    """True if some process holds this file locked for itself (flock); False without a file."""
+def _environment(process: str) -> list[bytes]:
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return False
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(descriptor)
-    return False
+        return Path(process, "environ").read_bytes().split(b"\0")  # empty for a zombie
+    except OSError:  # it has ended, or is somebody else's
+        return []
 
 
-@contextlib.contextmanager
-def socket_address(path: Path) -> Iterator[str]:
-    """An address for a unix socket at `path`, however long that is; holds within the block."""
-    if len(os.fsencode(path)) <= LONGEST_SOCKET_PATH:
-        yield str(path)
-        return
-    folder = os.open(path.parent, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+def _stat(pid: int) -> list[str] | None:
+    """Fields of /proc/<pid>/stat from the third (state) on; the name before may hold spaces and brackets."""
     try:
-        yield f"/proc/self/fd/{folder}/{path.name}"
-    finally:
-        os.close(folder)
+        text = Path(f"/proc/{pid}/stat").read_text(errors="replace")
+    except OSError:
+        return None
+    return text.rpartition(")")[2].split()
+
+
+def _boot() -> str:
+    return Path("/proc/sys/kernel/random/boot_id").read_text().strip()

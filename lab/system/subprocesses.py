@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lab.errors import TimedOut
-from lab.system.proc import die_with_parent
+from lab.system.processes import die_with_parent
 
 _EVIDENCE = 8  # last lines quoted of one that does not end
 

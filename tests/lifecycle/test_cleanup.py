@@ -18,14 +18,13 @@ import pytest
 
 from lab.lifecycle import up as labs
 from lab.lifecycle.cleanup import _is_gone, sweep
-from lab.network import lab_folder
 from lab.plan.layout import Layout
 from lab.runtime import record as state
 from lab.runtime.containers import engine
 from lab.runtime.containers import stop as ending
 from lab.runtime.containers.images import store
-from lab.system.proc import Identity, end_marked
-from lab.system.processes import MARK, kill_marked, place
+from lab.system.locks import try_lock
+from lab.system.processes import MARK, Identity, end_members, file_view, kill_members
 
 
 @pytest.fixture(autouse=True)
@@ -83,7 +82,7 @@ async def test_a_lab_that_somebody_is_at_stays() -> None:
     assert layout.root.exists()
 
 
-async def test_a_dead_owners_child_lets_go_of_the_lock_in_a_moment() -> None:
+async def test_a_dead_owners_child_releases_the_lock_in_a_moment() -> None:
     """Killed between fork and exec: the child still has the lock, and nobody is at the lab."""
     layout = left_over("forked")
     record = json.loads(layout.state.read_text())
@@ -91,9 +90,9 @@ async def test_a_dead_owners_child_lets_go_of_the_lock_in_a_moment() -> None:
     layout.state.write_text(json.dumps(record))
     owner = state.LabRecord.read(layout)
     assert owner is not None and not owner.owner.alive, record
-    lock = lab_folder.try_lock(layout)
-    assert lock is not None
-    asyncio.get_running_loop().call_later(0.1, os.close, lock)
+    held = try_lock(layout.lock)
+    assert held is not None
+    asyncio.get_running_loop().call_later(0.1, os.close, held)
     assert await sweep(containers=False) == ["the lab forked (starting)"]
     assert not layout.root.exists()
 
@@ -148,8 +147,8 @@ def test_only_labs_made_where_the_same_folders_are_seen_are_asked_for() -> None:
 
     assert ending.leftovers(Client()) == {}  # type: ignore[arg-type]
     assert len(asked) == 2
-    assert all(f"{engine.PLACE}={place()}" in one["label"] for one in asked)
-    assert engine.labels(Layout.of("x"))[engine.PLACE] == place()
+    assert all(f"{engine.FILE_VIEW}={file_view()}" in one["label"] for one in asked)
+    assert engine.labels(Layout.of("x"))[engine.FILE_VIEW] == file_view()
 
 
 @contextlib.contextmanager
@@ -174,6 +173,6 @@ async def test_processes_below_another_root_are_others_though_the_folder_has_the
         assert str(ours.pid) in swept
         assert ours.wait() == -signal.SIGKILL
         assert theirs.poll() is None
-        assert await end_marked(folder) == []
-        assert kill_marked(folder) == 0
+        assert await end_members(folder) == []
+        assert kill_members(folder) == 0
         assert theirs.poll() is None

@@ -15,10 +15,11 @@ import pytest
 
 from lab.lifecycle import up as labs
 from lab.lifecycle.cleanup import sweep
+from lab.network.lab_folder import service_runs
 from lab.plan.layout import Layout
 from lab.runtime.processes.loopback import slots
 from lab.servers.conventions import READY
-from lab.system.processes import MARK, service_alive
+from lab.system.processes import MARK
 from tests.runtime.helpers import is_freed, left_of, pair, text_of, unique, until
 
 pytestmark = pytest.mark.live
@@ -95,7 +96,7 @@ async def test_killed_service_makes_a_leftover() -> None:
         lab = await labs.attach(name)
         os.kill(json.loads(lab.layout.service.read_text())["pid"], signal.SIGKILL)
         until(lambda: left_of(name) == [str(lab.layout.root)])  # the servers died with it
-        until(lambda: not service_alive(lab.layout))
+        until(lambda: not service_runs(lab.layout))
         (found,) = [one for one in await labs.status() if one.name == name]
         assert found.phase == "broken"
         await sweep(containers=False)

@@ -21,10 +21,11 @@ import pytest
 
 from lab.errors import MissingError, PeerError, UserError
 from lab.network.control import Control
+from lab.network.lab_folder import service_runs
 from lab.network.operations import Operations
 from lab.plan.layout import REFUSED_PORT, UNREACHABLE_PORT, Layout
 from lab.servers.conventions import OUTPUT
-from lab.system.processes import MARK, SERVER_UID, check_limits, identity, members, service_alive
+from lab.system.processes import MARK, SERVER_UID, Identity, check_limits, members
 from lab.topology.spec import Conditions, Unlinked
 from tests.network import labs
 
@@ -46,8 +47,9 @@ async def test_it_starts_servers_names_and_links_and_says_so(tmp_path: Path) -> 
     plan = labs.plan(command=labs.ECHOING)
     layout = labs.folder(tmp_path / "lab", plan)
     with labs.service(layout) as process:
-        assert json.loads(layout.service.read_text()) == identity(process.pid)
-        assert service_alive(layout)
+        found = Identity.of(process.pid)
+        assert found is not None and json.loads(layout.service.read_text()) == found.to_json()
+        assert service_runs(layout)
         assert stat.S_IMODE(layout.control.stat().st_mode) == 0o600
         status = await ask(layout, "status")
         assert {name: state["running"] for name, state in status["servers"].items()} == {"a": True, "b": True}
@@ -59,7 +61,7 @@ async def test_it_starts_servers_names_and_links_and_says_so(tmp_path: Path) -> 
         assert (relay["connections"], relay["open"], relay["bytes"], relay["answer_bytes"]) == (1, 1, 7, 7)
         writer.close()
     assert process.returncode == 0
-    assert not service_alive(layout)
+    assert not service_runs(layout)
     assert not layout.control.exists()
     assert not layout.service.exists()
     assert members(layout.root) == []
@@ -237,7 +239,7 @@ def test_killed_it_takes_its_servers_with_it(tmp_path: Path) -> None:
         process.kill()
         process.wait(5)
         until(lambda: members(layout.root) == [])
-        assert not service_alive(layout)
+        assert not service_runs(layout)
         assert layout.service.exists()  # stale, and known to be
 
 
@@ -292,7 +294,7 @@ def test_a_folder_that_is_no_labs_is_not_deleted(tmp_path: Path) -> None:
     assert "is no lab's folder" in layout.service_log.read_text()
 
 
-def test_claims_stay_open_as_long_as_it_lives(tmp_path: Path) -> None:
+def test_reservations_stay_open_as_long_as_it_lives(tmp_path: Path) -> None:
     layout = labs.folder(tmp_path / "lab", labs.plan())
     reservation = socket.socket()
     reservation.bind((f"{labs.loopback()}.0.1", 0))
@@ -340,7 +342,7 @@ def test_an_address_that_is_taken_ends_it_with_what_to_do(tmp_path: Path) -> Non
 
 def test_asking_whether_it_lives_does_not_stop_it_from_starting(tmp_path: Path) -> None:
     layout = labs.folder(tmp_path / "lab", labs.plan())
-    assert not service_alive(layout)  # no lock file yet
+    assert not service_runs(layout)  # no lock file yet
     with layout.service_lock.open("w") as asking:
         fcntl.flock(asking, fcntl.LOCK_SH)
         process = subprocess.Popen(

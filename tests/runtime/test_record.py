@@ -11,7 +11,7 @@ from lab.lifecycle import up as labs
 from lab.network import lab_folder
 from lab.plan.layout import Layout
 from lab.runtime import record as state
-from lab.system.proc import Identity
+from lab.system.processes import Identity
 
 
 @pytest.fixture

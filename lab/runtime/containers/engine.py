@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from lab.errors import MissingError
 from lab.runtime.protocol import SERVER_UID
-from lab.system.processes import place
+from lab.system.processes import file_view
 
 if TYPE_CHECKING:
     from docker import DockerClient
@@ -35,7 +35,7 @@ LOCAL = "unix:///var/run/docker.sock"  # where an engine is if DOCKER_HOST does 
 OURS = "xmpplab"  # label of everything that xmpplab makes; its value is OURS_VALUE
 OURS_VALUE = "1"
 LAB = "xmpplab.lab"  # label: the lab's folder
-PLACE = "xmpplab.place"  # label: where that folder is seen, see `place`
+FILE_VIEW = "xmpplab.place"  # label: where that folder is seen, see `file_view`
 ROLE = "xmpplab.role"  # label: "server", "services", "agent"
 SERVER = "xmpplab.server"  # label: the server's name in the topology
 
@@ -187,7 +187,7 @@ def labels(layout: Layout, **more: str) -> dict[str, str]:
     return {
         OURS: OURS_VALUE,
         LAB: str(layout.root),
-        PLACE: place(),
+        FILE_VIEW: file_view(),
         **{f"xmpplab.{key}": value for key, value in more.items()},
     }
 

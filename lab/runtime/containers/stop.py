@@ -11,7 +11,7 @@ from lab.plan.layout import Layout
 from lab.runtime.containers import engine as eng
 from lab.runtime.containers.engine import DockerEngine
 from lab.runtime.containers.inspect import containers
-from lab.system.processes import place
+from lab.system.processes import file_view
 
 if TYPE_CHECKING:
     from docker import DockerClient
@@ -44,7 +44,7 @@ def leftovers(client: DockerClient) -> dict[str, list[str]]:
     Of labs that were made where other folders are seen than here nothing is told: nobody can say whether they live.
     """
     found: dict[str, list[str]] = {}
-    filters = {"label": [eng.LAB, f"{eng.PLACE}={place()}"]}
+    filters = {"label": [eng.LAB, f"{eng.FILE_VIEW}={file_view()}"]}
     for one in client.api.containers(all=True, filters=filters):
         found.setdefault(one["Labels"][eng.LAB], []).append(f"container {one['Names'][0].lstrip('/')}")
     for one in _networks(client, filters):

@@ -22,6 +22,7 @@ from typing import Any
 from lab.errors import LabError, MissingError, TimedOut, UserError
 from lab.network.children import PATH
 from lab.network.control import Control
+from lab.network.lab_folder import service_runs
 from lab.plan.layout import Layout
 from lab.plan.model import Plan, RuntimeFacts
 from lab.runtime.admin import carry_out
@@ -32,8 +33,7 @@ from lab.runtime.processes import loopback
 from lab.runtime.processes import supervisor as service
 from lab.runtime.protocol import AGENT, AddressReservation, Pipes, Prerequisite, Progress, ServerState, Written
 from lab.servers.software import Operation
-from lab.system.proc import Identity, command, die_with_parent, end_marked
-from lab.system.processes import MARK, SERVER_UID, service_alive
+from lab.system.processes import MARK, SERVER_UID, Identity, die_with_parent, end_members, evidence
 from lab.topology.spec import Server
 
 STOP_PATIENCE = 10.0  # seconds for an orderly end: the service gives its servers 3, then kills them
@@ -144,14 +144,15 @@ class Processes:
 
     async def stop(self, layout: Layout) -> None:
         """End the service and every process of the lab. Raises TimedOut with what lives on."""
-        if service_alive(layout):
+        if service_runs(layout):
             with contextlib.suppress(LabError):  # it may be ending, or hang: then what carries the mark is killed
                 async with Control(layout.control) as control:
                     await control.call("shutdown")
                 await _gone(layout)
-        if left := await end_marked(layout.root):
+        if left := await end_members(layout.root):
             raise TimedOut(
-                f"processes of the lab {layout.name} cannot be ended", tuple(f"{pid} {command(pid)}" for pid in left)
+                f"processes of the lab {layout.name} cannot be ended",
+                evidence(left),
             )
         await _gone(layout)  # a process that ends forgets its mark a moment before it closes its files
         service.let_go(layout)
@@ -163,12 +164,12 @@ class Processes:
 
     def alive(self, layout: Layout) -> bool:
         """True while the lab's service lives."""
-        return service_alive(layout)
+        return service_runs(layout)
 
 
 async def _gone(layout: Layout) -> None:
     deadline = time.monotonic() + STOP_PATIENCE
-    while service_alive(layout):
+    while service_runs(layout):
         if time.monotonic() > deadline:
             raise TimedOut(f"the service of {layout.name} does not end")
         await asyncio.sleep(_POLL)
