@@ -1,21 +1,181 @@
-"""A figure of a study against diameter, degree and betweenness: points with intervals, side by side."""
+"""The charts of a load's page and of a study's page, as Vega-Lite specifications.
+
+Lines over the seconds of a load (throughput, delay, processors, memory), with warm-up and drain shaded; percentiles of
+each route as HdrHistogram plots them; bars of counts; a figure of a study against metrics of the graphs.
+"""
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from lab.load.report.html.vega import COLOURS, INK, Spec
+from lab.load.metrics.counters import Tally
+from lab.load.report.html import axes
+from lab.load.report.html.series import LAG, Row
+from lab.load.report.html.vega import COLOURS, FOREGROUND, Spec
 
-SIDE, HEIGHT = 190, 190  # pixels of each
-APART = 0.035  # of the extent: between points that have one place
+_GREY = COLOURS[7]
+#: The lines of throughput have different widths, so that all are visible where they are equal.
+_RATES = {"intended": _GREY, "sent": COLOURS[0], "received": COLOURS[1]}
+_WIDTHS = {"intended": 7.0, "sent": 3.2, "received": 1.4}
+_DELAYS = {"max": COLOURS[3], "p99": COLOURS[1], "p90": COLOURS[0], "p50": COLOURS[2], LAG: _GREY}
+_DASHES = {"max": [2, 2], LAG: [6, 3]}
+
+
+@dataclass(frozen=True)
+class LoadCurve:
+    """The times of a load that its charts show, in seconds since the start of the warm-up."""
+
+    warmup: float
+    end: float  # of the steady state; the drain follows
+    last: float  # end of the time axis
+
+
+def throughput(rows: Sequence[Row], curve: LoadCurve) -> Spec:
+    """Intended, sent and received per second."""
+    names = [name for name in _RATES if any(row["series"] == name for row in rows)]
+    return _over_time(rows, curve, axes.from_zero("v", "per second", _high(rows)), names, _RATES, widths=_WIDTHS)
+
+
+def delay(rows: Sequence[Row], curve: LoadCurve) -> Spec:
+    """Percentiles of each interval, and how late the generator was."""
+    names = [name for name in _DELAYS if any(row["series"] == name for row in rows)]
+    y = axes.logarithmic("v", "milliseconds", min(row["v"] for row in rows), _high(rows))
+    return _over_time(rows, curve, y, names, _DELAYS, dashes=_DASHES)
+
+
+def processes(rows: Sequence[Row], curve: LoadCurve, title: str, names: Sequence[str], dashed: Sequence[str]) -> Spec:
+    """A figure of several processes; the lines of those in `dashed` are dashed."""
+    colours = {name: COLOURS[number % len(COLOURS)] for number, name in enumerate(names)}
+    dashes = {name: [5, 3] for name in dashed}
+    return _over_time(rows, curve, axes.from_zero("v", title, _high(rows)), names, colours, dashes=dashes)
+
+
+def _high(rows: Sequence[Row]) -> float:
+    return max((row["v"] for row in rows), default=0.0)
+
+
+def _over_time(
+    rows: Sequence[Row],
+    curve: LoadCurve,
+    y: Spec,
+    names: Sequence[str],
+    colours: Mapping[str, str],
+    *,
+    widths: Mapping[str, float] | None = None,
+    dashes: Mapping[str, list[int]] | None = None,
+) -> Spec:
+    x = {
+        "field": "t", "type": "quantitative", "title": "seconds since the start of the load",
+        "scale": {"domain": [0, curve.last], "nice": False}, "axis": {"grid": False, "tickCount": 12},
+    }  # fmt: skip
+    place = {"x": x, "y": y, "color": axes.key(names, colours, FOREGROUND)}
+    look = {"strokeWidth": axes.key(names, widths or {}, 1.8), "strokeDash": axes.key(names, dashes or {}, [1, 0])}
+    lines = {"mark": {"type": "line", "strokeJoin": "round"}, "encoding": {**place, **look}}
+    layers = [*_shades(curve), lines, *axes.points(rows, place)]
+    return {"width": axes.WIDTH, "height": axes.HEIGHT, "data": {"values": list(rows)}, "layer": layers}
+
+
+def _shades(curve: LoadCurve) -> list[Spec]:
+    """The shaded spans of the warm-up and of the drain, with their names."""
+    spans: list[dict[str, Any]] = []
+    if curve.warmup:
+        spans.append({"from": 0, "to": min(curve.warmup, curve.last), "name": "warm-up"})
+    if curve.last > curve.end:
+        spans.append({"from": curve.end, "to": curve.last, "name": "drain"})
+    if not spans:
+        return []
+    x = {"field": "from", "type": "quantitative"}
+    text = {"type": "text", "align": "left", "baseline": "top", "dx": 4, "opacity": 0.7}
+    shade = {"type": "rect", "color": FOREGROUND, "opacity": 0.07}
+    span = {"mark": shade, "encoding": {"x": x, "x2": {"field": "to"}}}
+    name = {"mark": text, "encoding": {"x": x, "y": {"value": 3}, "text": {"field": "name"}}}
+    return [{"data": {"values": spans}, **layer} for layer in (span, name)]
+
+
+ALL = "all together"
+#: Routes with a curve of their own; if there are more, the slowest.
+ROUTES = 8
+#: The position of percentile p is 1 / (1 - p), on a logarithmic axis.
+NINES = {2: "50", 10: "90", 100: "99", 1000: "99.9", 10_000: "99.99", 100_000: "99.999"}
+_STEPS = 8  # of a curve, for each nine
+_NAMES = {"labelLimit": 240, "labelPadding": 6, "ticks": False}
+
+
+def percentile_rows(routes: Mapping[str, Tally], together: Tally) -> tuple[list[str], list[Row]]:
+    """Curves of the slowest routes and of all together; each ends at its maximum, where its count of delays ends."""
+    measured = [name for name in routes if routes[name].intended.counts]
+    slowest = sorted(measured, key=lambda name: -routes[name].intended.percentile(99))[:ROUTES]
+    curves = {ALL: together} if len(measured) > 1 else {}
+    curves |= {name: routes[name] for name in sorted(slowest)}
+    return list(curves), [row for name, tally in curves.items() for row in _percentile_curve(name, tally)]
+
+
+def _percentile_curve(name: str, tally: Tally) -> list[Row]:
+    count, most = tally.intended.total, max(NINES)
+    first, last = round(_STEPS * math.log10(min(NINES))), round(_STEPS * math.log10(most))
+    places = [10 ** (step / _STEPS) for step in range(first, last + 1)]
+    places = [float(min(NINES)), *(at for at in places if min(NINES) < at < count)]
+    if min(NINES) < count <= most:
+        places.append(float(count))  # the slowest of all
+    rows = []
+    for at in places:
+        percent = 100 - 100 / at
+        value = 1000 * (tally.intended.max if at == count else tally.intended.percentile(percent))
+        if value > 0:
+            share = "all" if at == count else f"{percent:.5g} %"
+            rows.append({"at": at, "series": name, "v": value, "tip": f"{name}: {share} within {value:.1f} ms"})
+    return rows
+
+
+def percentiles(names: Sequence[str], rows: Sequence[Row]) -> Spec:
+    """Delay against percentile, both axes logarithmic."""
+    labels = " : ".join(f"datum.value == {at} ? '{text}'" for at, text in NINES.items())
+    x = {
+        "field": "at", "type": "quantitative", "title": "percentile of the messages (%)",
+        "scale": {"type": "log", "domain": [2, max(100.0, *(row["at"] for row in rows))], "nice": False},
+        "axis": {"values": list(NINES), "labelExpr": f"{labels} : ''", "labelFlush": False},
+    }  # fmt: skip
+    y = axes.logarithmic("v", "delay (ms)", min(row["v"] for row in rows), max(row["v"] for row in rows))
+    own = [name for name in names if name != ALL]
+    colours = {name: COLOURS[number % len(COLOURS)] for number, name in enumerate(own)}
+    place = {"x": x, "y": y, "color": axes.key(names, colours, FOREGROUND)}
+    look = {"strokeWidth": axes.key(names, {ALL: 6}, 1.8), "strokeOpacity": axes.key(names, {ALL: 0.25}, 1.0)}
+    line = {"mark": {"type": "line"}, "encoding": {**place, **look}}
+    dots = axes.points(rows, {**place, "opacity": axes.key(names, {ALL: 0.25}, 1.0)})
+    return {"width": axes.WIDTH, "height": 260, "data": {"values": list(rows)}, "layer": [line, *dots]}
+
+
+def bars(rows: Sequence[Row], title: str, colour: str) -> Spec:
+    """Horizontal bars from zero, each with its value: rows have "series", "v", "text" and "tip"."""
+    y = {"field": "series", "type": "nominal", "title": None, "sort": None, "axis": _NAMES}
+    x = axes.from_zero("v", title, max(row["v"] for row in rows))
+    bar = {"type": "bar", "color": colour, "height": {"band": 0.7}, "aria": True}
+    text = {"type": "text", "align": "left", "dx": 4}
+    return {
+        "width": axes.WIDTH - 100,
+        "height": {"step": 22},
+        "data": {"values": list(rows)},
+        "layer": [
+            {"mark": bar, "encoding": {"x": x, "y": y, "description": {"field": "tip"}}},
+            {"mark": text, "encoding": {"x": x, "y": y, "text": {"field": "text"}}},
+        ],
+    }
+
+
+_SIDE = 190  # pixels of each plot of a study
+_OFFSET = 0.035  # share of the axis between points with the same x
 _SHAPES = ("circle", "square", "triangle-up", "diamond", "cross")
 
 
-def against_each(points: Mapping[str, Sequence[Mapping[str, Any]]], title: str) -> Spec:
-    """`points` by metric, as `lab.load.analysis.study.against` gives them; all drawings have one vertical axis, from
-    0."""
+def study_scatter(points: Mapping[str, Sequence[Mapping[str, Any]]], title: str) -> Spec:
+    """Plots side by side, one for each metric of `points` (see lab.load.analysis.study.plot_points).
+
+    All have the same vertical axis, from 0.
+    """
     every = [one for of in points.values() for one in of]
     top = max(one["y"] if one["high"] is None else one["high"] for one in every) or 1.0
     keys = _keys(every)
@@ -32,7 +192,7 @@ def _keys(every: Sequence[Mapping[str, Any]]) -> Spec:
     software = list(dict.fromkeys(one["software"] for one in every))
     colours = [COLOURS[number % len(COLOURS)] for number in range(len(names))]
     shapes = [_SHAPES[number % len(_SHAPES)] for number in range(len(software))]
-    legend = {"symbolSize": 90, "symbolStrokeWidth": 0, "symbolFillColor": INK}
+    legend = {"symbolSize": 90, "symbolStrokeWidth": 0, "symbolFillColor": FOREGROUND}
     return {
         "color": {"field": "topology", "type": "nominal", "title": None, "scale": {"domain": names, "range": colours}},
         "shape": {
@@ -57,13 +217,13 @@ def _against(metric: str, points: Sequence[Mapping[str, Any]], title: str | None
     }  # fmt: skip
     rows = [
         {**one, "bottom": None if one["low"] is None else max(0.0, one["low"]), "tip": _tip(metric, one), "x": place}
-        for one, place in zip(points, _beside(values, (max(values) - min(values) or 1.0) * APART), strict=True)
+        for one, place in zip(points, _beside(values, (max(values) - min(values) or 1.0) * _OFFSET), strict=True)
     ]
     bar = {"x": x, "y": {**y, "field": "bottom"}, "y2": {"field": "high"}, "color": keys["color"]}
     dot = {"x": x, "y": y, **keys, "description": {"field": "tip"}}
     return {
-        "width": SIDE,
-        "height": HEIGHT,
+        "width": _SIDE,
+        "height": _SIDE,
         "data": {"values": rows},
         "layer": [
             {

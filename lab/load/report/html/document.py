@@ -1,7 +1,8 @@
-"""The page's frame: one HTML file without a script and without a request, dark or light as its reader has it.
+"""The frame of a page: one HTML file without scripts and without requests, dark or light as the reader's system is.
 
-Rules: whatever is not written here goes through `text`, names of servers as well as errors. The content policy allows
-nothing but this style sheet, by its hash, so that even what came through by mistake could neither run nor ask anybody.
+Rules: everything that is not a literal of this package goes through `text`: names of servers as well as errors. The
+content policy allows only this style sheet, by its hash, so that text that was not escaped by mistake could neither run
+nor send a request.
 """
 
 from __future__ import annotations
@@ -14,29 +15,30 @@ from html import escape
 Cell = object
 
 _STYLE = """
-:root { color-scheme: light dark; --paper: #ffffff; --ink: #1b1f24; --quiet: #57606a; --line: #d0d7de;
-  --ground: #f6f8fa; --valid: #1a7f37; --failed: #b3261e; --unknown: #8a6100; --link: #0a58ca }
-@media (prefers-color-scheme: dark) { :root { --paper: #14171b; --ink: #e6e9ed; --quiet: #9aa4af; --line: #343b44;
-  --ground: #1d2127; --valid: #57c47a; --failed: #ff8078; --unknown: #e3b341; --link: #7ab7ff } }
-body { margin: 0 auto; max-width: 62rem; padding: 1.5rem 1rem 4rem; background: var(--paper); color: var(--ink);
+:root { color-scheme: light dark; --background: #ffffff; --foreground: #1b1f24; --muted: #57606a; --line: #d0d7de;
+  --panel: #f6f8fa; --valid: #1a7f37; --failed: #b3261e; --unknown: #8a6100; --link: #0a58ca }
+@media (prefers-color-scheme: dark) { :root { --background: #14171b; --foreground: #e6e9ed; --muted: #9aa4af;
+  --line: #343b44; --panel: #1d2127; --valid: #57c47a; --failed: #ff8078; --unknown: #e3b341; --link: #7ab7ff } }
+body { margin: 0 auto; max-width: 62rem; padding: 1.5rem 1rem 4rem;
+  background: var(--background); color: var(--foreground);
   font: 15px/1.5 system-ui, "Segoe UI", Helvetica, Arial, sans-serif }
 h1 { font-size: 1.6rem; margin: 0 0 .5rem; overflow-wrap: anywhere }
 h2 { font-size: 1.1rem; margin: 2.2rem 0 .2rem }
-p { margin: .3rem 0 } a { color: var(--link) } .quiet, figcaption { color: var(--quiet) }
-.verdict { border-left: .4rem solid; padding: .5rem .9rem; background: var(--ground); overflow-wrap: anywhere }
+p { margin: .3rem 0 } a { color: var(--link) } .muted, figcaption { color: var(--muted) }
+.verdict { border-left: .4rem solid; padding: .5rem .9rem; background: var(--panel); overflow-wrap: anywhere }
 .verdict.valid { border-color: var(--valid) } .verdict.failed { border-color: var(--failed) }
 .verdict.unknown { border-color: var(--unknown) }
 .valid strong { color: var(--valid) } .failed strong { color: var(--failed) } .unknown strong { color: var(--unknown) }
 .tiles { display: flex; flex-wrap: wrap; gap: .6rem; margin: 1rem 0; padding: 0; list-style: none }
-.tiles li { background: var(--ground); border: 1px solid var(--line); border-radius: .5rem; padding: .4rem .8rem }
+.tiles li { background: var(--panel); border: 1px solid var(--line); border-radius: .5rem; padding: .4rem .8rem }
 .tiles b { display: block; font-size: 1.25rem; font-variant-numeric: tabular-nums }
 dl { display: grid; grid-template-columns: max-content 1fr; gap: .1rem 1.2rem; margin: .5rem 0 } dd { margin: 0 }
-dt { color: var(--quiet) } dd, li { overflow-wrap: anywhere }
+dt { color: var(--muted) } dd, li { overflow-wrap: anywhere }
 figure { margin: .3rem 0 0; overflow-x: auto } figcaption { max-width: 46rem; margin-bottom: .5rem }
 svg { max-width: 100%; height: auto; display: block }
 .scroll { overflow-x: auto; margin: .6rem 0 }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: .87rem }
-caption { text-align: left; font-weight: 600; padding: .3rem 0 } thead th { color: var(--quiet); font-weight: 600 }
+caption { text-align: left; font-weight: 600; padding: .3rem 0 } thead th { color: var(--muted); font-weight: 600 }
 th, td { padding: .15rem .6rem; border-bottom: 1px solid var(--line); text-align: right; white-space: nowrap }
 th:first-child, td:first-child { text-align: left } tbody th { font-weight: 400 }
 summary { cursor: pointer; margin-top: .8rem }
@@ -47,7 +49,7 @@ POLICY = f"default-src 'none'; style-src 'sha256-{_HASH}'; base-uri 'none'; form
 
 
 def text(value: object) -> str:
-    """Anything, as text of the page or of an attribute in quotes."""
+    """Any value, escaped as text of the page or of an attribute in quotes."""
     return escape(str(value))
 
 
@@ -75,29 +77,29 @@ def document(title: str, parts: Iterable[str]) -> str:
 
 
 def verdict(value: str, sentence: str) -> str:
-    """The first thing to be read; value is "valid", "failed" or "unknown"."""
+    """The verdict at the top of the page; value is "valid", "failed" or "unknown"."""
     return f'<p class="verdict {text(value)}"><strong>{text(value.upper())}</strong> {text(sentence)}</p>'
 
 
 def sentences(said: Iterable[str]) -> str:
-    """A list of them; "" of none."""
+    """A list of sentences; "" if there are none."""
     items = "".join(f"<li>{text(one)}</li>" for one in said)
     return f"<ul>{items}</ul>" if items else ""
 
 
 def tiles(figures: Mapping[str, str]) -> str:
-    """The few figures that are looked for first, each above its name."""
+    """The most important figures, each above its name."""
     items = "".join(f"<li><b>{text(value)}</b>{text(name)}</li>" for name, value in figures.items())
     return f'<ul class="tiles">{items}</ul>'
 
 
 def terms(pairs: Mapping[str, object]) -> str:
-    """Names and what they are."""
+    """A list of names and values."""
     return f"<dl>{''.join(f'<dt>{text(name)}</dt><dd>{text(value)}</dd>' for name, value in pairs.items())}</dl>"
 
 
 def figure(title: str, caption: str, drawing: str) -> str:
-    """A drawing (SVG, or HTML in place of one) below its heading and what there is to know of it."""
+    """A chart (SVG, or HTML in place of one) below its heading and its caption."""
     return f"<h2>{text(title)}</h2>\n<figure><figcaption>{text(caption)}</figcaption>\n{drawing}</figure>"
 
 
@@ -117,14 +119,14 @@ def table(caption: str, head: Sequence[str], rows: Iterable[Sequence[Cell]]) -> 
 
 
 def folded(title: str, content: str) -> str:
-    """Something long that opens when it is asked for; "" if there is nothing in it."""
+    """Content that is folded until the reader opens it; "" if there is none."""
     return f"<details><summary>{text(title)}</summary>{content}</details>" if content else ""
 
 
 def files(names: Mapping[str, str]) -> str:
-    """Links to files beside the page, by what they are."""
-    links = [f'<a href="{text(name)}">{text(said)}</a>' for name, said in names.items()]
-    return f'<p class="quiet">Beside this page: {", ".join(links)}.</p>'
+    """Links to files beside the page; `names` has a description for each."""
+    links = [f'<a href="{text(name)}">{text(description)}</a>' for name, description in names.items()]
+    return f'<p class="muted">Beside this page: {", ".join(links)}.</p>'
 
 
 def _cell(value: Cell) -> str:

@@ -1,11 +1,11 @@
-"""The figures beneath a load's drawings, as tables: routes, processes, links, conditions, seconds, what was lost."""
+"""The tables of a load's page: routes, processes, links, error conditions, seconds, lost messages."""
 
 from __future__ import annotations
 
-from lab.load.metrics import rows as tables
+from lab.load.metrics.rows import by_route
 from lab.load.report.html import document as html
 from lab.load.report.html import series
-from lab.load.report.html.story import Story
+from lab.load.report.html.page_data import LoadPageData
 
 _MIB = 1 << 20
 _ROUTES = {
@@ -16,23 +16,23 @@ _ROUTES = {
 }  # fmt: skip
 
 
-def all_of(story: Story) -> list[str]:
-    """In the order of the page, as HTML; tables without a row are left out."""
-    return [_routes(story), _processes(story), _links(story), _conditions(story), *_folded(story)]
+def all_of(data: LoadPageData) -> list[str]:
+    """All tables as HTML, in the order of the page; tables without rows are left out."""
+    return [_routes(data), _processes(data), _links(data), _conditions(data), *_folded(data)]
 
 
-def _routes(story: Story) -> str:
-    rows = [[row[name] for name in _ROUTES] for row in tables.by_route(story.kept.result)]
+def _routes(data: LoadPageData) -> str:
+    rows = [[row[name] for name in _ROUTES] for row in by_route(data.kept.result)]
     caption = (
         "Routes in the steady state; delays in ms from the time when a message was due, then from when it was written"
     )
     return html.table(caption, list(_ROUTES.values()), rows)
 
 
-def _processes(story: Story) -> str:
-    result = story.kept.result
+def _processes(data: LoadPageData) -> str:
+    result = data.kept.result
     cores, cost = result.cores(), result.cost()
-    readings = {**result.usage, **story.kept.generators}
+    readings = {**result.usage, **data.kept.generators}
     rows = [
         [
             name,
@@ -46,8 +46,8 @@ def _processes(story: Story) -> str:
     return html.table("Processes", ["process", "cores", "CPU s per 1000 messages", "MiB at most"], rows)
 
 
-def _links(story: Story) -> str:
-    result = story.kept.result
+def _links(data: LoadPageData) -> str:
+    result = data.kept.result
     received = {name: tally.received for name, tally in result.routes.items()}
     rows = [
         [name, count, f"{count / result.length / 1000:.1f}" if result.length else None,
@@ -57,37 +57,37 @@ def _links(story: Story) -> str:
     return html.table("Links with a relay", ["link", "bytes", "KB per s", "bytes per message"], rows)
 
 
-def _conditions(story: Story) -> str:
+def _conditions(data: LoadPageData) -> str:
     rows = [
         [route, condition, count]
-        for route, tally in sorted(story.kept.result.routes.items())
+        for route, tally in sorted(data.kept.result.routes.items())
         for condition, count in tally.bounced.most_common()
     ]
     return html.table("Bounced, by route and condition", ["route", "condition", "messages"], rows)
 
 
-def _folded(story: Story) -> list[str]:
-    missing = [[one.get(name) for name in ("sender", "receiver", "room", "sequence")] for one in story.kept.missing]
-    gone = [[one["user"], one["reason"]] for one in story.kept.gone]
+def _folded(data: LoadPageData) -> list[str]:
+    missing = [[one.get(name) for name in ("sender", "receiver", "room", "sequence")] for one in data.kept.missing]
+    gone = [[one["user"], one["reason"]] for one in data.kept.gone]
     return [
-        html.folded("Every interval", _intervals(story)),
+        html.folded("Every interval", _intervals(data)),
         html.folded(
-            "Messages that never came, up to a hundred",
+            "Lost messages, up to a hundred",
             html.table("By number of the user", ["sender", "receiver", "room", "the pair's message"], missing),
         ),
-        html.folded("People who could not return", html.table("Gone", ["user", "reason"], gone)),
+        html.folded("Users who could not reconnect", html.table("Not reconnected", ["user", "reason"], gone)),
     ]
 
 
-def _intervals(story: Story) -> str:
+def _intervals(data: LoadPageData) -> str:
     rows = []
-    for one in series.time_bins(story.kept.result):
-        tally, due = one.second.tally, story.intended(one.start, one.end)
+    for one in series.time_bins(data.kept.result):
+        tally, due = one.second.tally, data.intended(one.start, one.end)
         delays = [1000 * tally.intended.percentile(percent) for percent in series.DELAYS.values()]
         rows.append(
             [
                 f"{one.start}–{one.end} s",
-                "warm-up" if one.end <= story.warmup else "drain" if one.start >= story.end else "steady",
+                "warm-up" if one.end <= data.warmup else "drain" if one.start >= data.end else "steady",
                 None if due is None else f"{due / (one.end - one.start):.1f}",
                 f"{tally.sent / one.length:.1f}",
                 f"{tally.received / one.length:.1f}",

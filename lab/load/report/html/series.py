@@ -13,7 +13,7 @@ from itertools import pairwise
 from typing import Any
 
 from lab.load.metrics.result import Result, Second, Usage
-from lab.load.report.html.story import Story
+from lab.load.report.html.page_data import LoadPageData
 
 Row = dict[str, Any]
 
@@ -55,14 +55,14 @@ def time_bins(result: Result) -> list[TimeBin]:
     return found
 
 
-def throughput(story: Story, found: Sequence[TimeBin]) -> list[Row]:
+def throughput(data: LoadPageData, found: Sequence[TimeBin]) -> list[Row]:
     """What was due, sent and received, per second."""
     rows = []
     for one in found:
-        due = story.intended(one.start, one.end)
+        due = data.intended(one.start, one.end)
         tally = one.second.tally
         rates = {"sent": tally.sent / one.length, "received": tally.received / one.length}
-        if due is not None and one.start < story.end:
+        if due is not None and one.start < data.end:
             rates = {"intended": due / (one.end - one.start), **rates}
         rows += [_row(one.middle, name, rate, f"{rate:.1f} per s {name}") for name, rate in rates.items()]
     return rows

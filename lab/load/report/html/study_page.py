@@ -1,4 +1,4 @@
-"""The page of a study, from its folder alone: the table, and each figure drawn against what the graphs are like."""
+"""The page of a study, from its folder alone: the table, and charts of each figure against metrics of the graphs."""
 
 from __future__ import annotations
 
@@ -7,32 +7,31 @@ from pathlib import Path
 from typing import Any
 
 from lab.load.analysis.study import plot_points
-from lab.load.report.html import charts as scatter
+from lab.load.report.html import charts
 from lab.load.report.html import document as html
 from lab.load.report.html.vega import svg
 from lab.load.report.study import CSV, METRICS, STUDY, Data, how_sure, read, remarks, spread
 from lab.runner.folders import PAGE, write
 
-#: Figures: column of the table, what it is called, its unit, what is to be known of it.
+#: Charts: column of the table, title, unit, caption.
 FIGURES = {
     "p50_ms": ("Delay, p50", "milliseconds", "Half of the messages were faster."),
     "p99_ms": ("Delay, p99", "milliseconds", "One message in a hundred was slower."),
-    "failed": ("Lost or bounced", "% of the messages", "What never came, or came back as an error."),
+    "failed": ("Lost or bounced", "% of the messages", "Messages that were not received, or came back as an error."),
     "cpu_per_1000": ("Cost", "CPU s per 1000 messages", "Of all servers together, without relays and generator."),
 }
-_BARS = " Bars are the intervals of the table; what would lie on each other stands a little beside its place."
+_BARS = " Bars are the intervals of the table; points at the same place are drawn beside each other."
 _HEAD = {
     "p50_ms": "p50 ms", "p99_ms": "p99 ms", "loss": "lost %", "failed": "lost or bounced %", "per_second": "per s",
-    "cpu_per_1000": "CPU s per 1000", "busiest_share": "busiest server's share", "link_bytes": "bytes a message",
+    "cpu_per_1000": "CPU s per 1000", "busiest_share": "busiest server's share", "link_bytes": "bytes per message",
 }  # fmt: skip
-#: Metrics that figures are drawn against.
+#: Metrics on the x axis of the charts.
 DRAWN = ("diameter", "max_degree", "betweenness")
 _PERCENT = ("loss", "failed")
 _LIMITS = (
-    "Intervals hold what varies between runs on this machine, not other machines, versions or settings. A handful of "
-    "topologies shows a relation and proves none. People write along links only: a pair of servers without one is no "
-    "part of any delay. "
-    "Servers and generator share one machine, so more servers are also more work for it."
+    "Intervals contain what varies between runs on this machine, not between machines, versions or settings. A few "
+    "topologies can show a relation but not prove it. Users write along links only: pairs of servers without a link "
+    "have no delay. Servers and generator share one machine, so more servers are also more work for it."
 )
 
 
@@ -52,7 +51,7 @@ def page(study: Data) -> str:
         parts += [_table(rows), *_figures(rows), _correlations(study["correlations"]), _runs(study["runs"])]
     else:
         parts.append("<p>Nothing was measured: there is nothing to draw.</p>")
-    parts += [html.files({STUDY: "the table as JSON", CSV: "as CSV"}), f'<p class="quiet">{html.text(_LIMITS)}</p>']
+    parts += [html.files({STUDY: "the table as JSON", CSV: "as CSV"}), f'<p class="muted">{html.text(_LIMITS)}</p>']
     return html.document(title, parts)
 
 
@@ -90,7 +89,7 @@ def _figures(rows: Sequence[Mapping[str, Any]]) -> list[str]:
             found.append(html.figure(title, why, ""))
             continue
         points = {metric: _scaled(plot_points(shown, metric, name), name) for metric in DRAWN}
-        drawing = svg(scatter.against_each(points, unit), name, f"{title}. {caption}")
+        drawing = svg(charts.study_scatter(points, unit), name, f"{title}. {caption}")
         found.append(html.figure(title, caption + _BARS, drawing))
     return found
 

@@ -1,4 +1,4 @@
-"""Heat on the graph: servers coloured by the cores that they kept busy, links by delay, as wide as they are used.
+"""Topology heat map: servers coloured by the cores that they kept busy, links by delay, as wide as they are used.
 
 The positions are those of `xmpplab graph`. A link is two arrows, for its directions differ; one that carried nothing
 is a thin broken line. Local messages and rooms belong to no link and are not in the picture.
@@ -14,7 +14,7 @@ from typing import Any
 from lab.load.metrics.counters import together
 from lab.load.metrics.result import Result
 from lab.load.report.html.axes import log_domain, log_ticks
-from lab.load.report.html.vega import INK, PAPER, Spec
+from lab.load.report.html.vega import BACKGROUND, FOREGROUND, Spec
 from lab.load.workload.recipients import PRESENCE
 from lab.report.graph.layout import Point, layout
 from lab.topology.facts import neighbours
@@ -113,7 +113,7 @@ def _idle(rows: Sequence[Row]) -> Spec:
     """Directions that carried nothing."""
     if not rows:
         return {}
-    mark = {"type": "rule", "color": INK, "opacity": 0.45, "strokeDash": [3, 4], "aria": True}
+    mark = {"type": "rule", "color": FOREGROUND, "opacity": 0.45, "strokeDash": [3, 4], "aria": True}
     return {"data": {"values": list(rows)}, "mark": mark, "encoding": {**_ENDS, "description": {"field": "tip"}}}
 
 
@@ -172,7 +172,7 @@ def _servers(topology: Topology, result: Result, canvas: _Canvas) -> list[Spec]:
     }  # fmt: skip
     fill = {"condition": {"test": "isValid(datum.cores)", **colour}, "value": NOT_METERED}
     area = 4 * canvas.radius**2  # Vega's size of a circle: the square of its diameter
-    disc = {"type": "point", "filled": True, "size": area, "stroke": INK, "strokeWidth": 1.5, "aria": True}
+    disc = {"type": "point", "filled": True, "size": area, "stroke": FOREGROUND, "strokeWidth": 1.5, "aria": True}
     layers: list[Spec] = [{"mark": {**disc, "opacity": 1}, "encoding": {"fill": fill, "description": {"field": "tip"}}}]
     if len(rows) < NAMELESS:
         layers += _written("name", canvas.radius + 11, "bold")
@@ -184,7 +184,7 @@ def _servers(topology: Topology, result: Result, canvas: _Canvas) -> list[Spec]:
 def _written(field: str, below: float, weight: str) -> list[Spec]:
     """A text below each server, on a ground of its own: lines run there as well."""
     text = {"type": "text", "dy": below, "limit": 150, "fontWeight": weight}
-    ground = {**text, "stroke": PAPER, "strokeWidth": 3, "color": PAPER}
+    ground = {**text, "stroke": BACKGROUND, "strokeWidth": 3, "color": BACKGROUND}
     return [{"mark": mark, "encoding": {"text": {"field": field}}} for mark in (ground, text)]
 
 

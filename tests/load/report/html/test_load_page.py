@@ -17,17 +17,16 @@ from lab.load.coordinator.coordinator import Outcome
 from lab.load.metrics import rows as tables
 from lab.load.metrics.result import Result, Usage, merge
 from lab.load.model.job import Job
-from lab.load.report.html import document
-from lab.load.report.html import load_charts as drawings
+from lab.load.report.html import document, load_charts
 from lab.load.report.html.load_page import page, write_page
-from lab.load.report.html.story import Story, read_story
+from lab.load.report.html.page_data import LoadPageData, read_page_data
 from lab.load.run_folder import Keeper, read
 from lab.topology.spec import Link, Server, Topology
 from tests.load.samples import steady_run
 
 EVIL = '"><script>alert(1)</script><img src=x onerror=alert(2)>&amp;'
 HEADINGS = [
-    "What was asked", "Heat on the graph", "Throughput", "Delay over time", "Percentiles by route", "Processors",
+    "Settings", "Topology heat map", "Throughput", "Delay over time", "Percentiles by route", "Processors",
     "Memory", "Bounced and lost", "Bytes on links", "Figures",
 ]  # fmt: skip
 #: All that a page may be made of: nothing that runs, fetches, embeds or submits.
@@ -92,7 +91,7 @@ def outcome(**more: Any) -> Outcome:
     return Outcome(**{"result": result, "settled": True, "generators": generators, **more})
 
 
-def told(folder: Path, of: Outcome, name: str = "federation", lab: str = "pair") -> Story:
+def told(folder: Path, of: Outcome, name: str = "federation", lab: str = "pair") -> LoadPageData:
     job = Job(lab, {"users": 10, "seconds": 4.0}, folder=folder, name=name, bounds={"loss": 0.0})
     asked = {"users": 10, "traffic": "neighbours", "arrivals": "100/s", "seconds": 4.0, "warmup": 2.0, "tick": 0.005}
     with Keeper(job) as keeper:
@@ -100,16 +99,18 @@ def told(folder: Path, of: Outcome, name: str = "federation", lab: str = "pair")
         keeper.finish(of)
     kept = read(folder)
     servers = tuple(Server(one, f"{one}.test", "prosody", "13.0") for one in ("a", "b"))
-    return Story(kept, judge_load(kept), Topology("pair", "", servers, (Link("a", "b"),)), asked, 1_800_000_000.0)
+    return LoadPageData(
+        kept, judge_load(kept), Topology("pair", "", servers, (Link("a", "b"),)), asked, 1_800_000_000.0
+    )
 
 
 @pytest.fixture
-def story(tmp_path: Path) -> Story:
+def data(tmp_path: Path) -> LoadPageData:
     return told(tmp_path, outcome())
 
 
-def test_the_page_is_whole_and_leads_nowhere(story: Story) -> None:
-    html = page(story)
+def test_the_page_is_whole_and_leads_nowhere(data: LoadPageData) -> None:
+    html = page(data)
     parsed = Parsed(html)
     assert parsed.texts["h1"] == ["federation on pair"]
     assert parsed.texts["h2"] == HEADINGS
@@ -118,7 +119,7 @@ def test_the_page_is_whole_and_leads_nowhere(story: Story) -> None:
     assert set(parsed.tags) <= HARMLESS
     assert not [one for one in parsed.attributes if one[1] in ("src", "style", "srcset") or one[1].startswith("on")]
     assert {v for _, name, v in parsed.attributes if name == "href"} <= {
-        path.name for path in story.kept.folder.iterdir()
+        path.name for path in data.kept.folder.iterdir()
     }
     assert not re.search(r"https?:|//|@import|url\((?!#)", html.replace("<!doctype html>", ""))
     (policy,) = [
@@ -128,18 +129,18 @@ def test_the_page_is_whole_and_leads_nowhere(story: Story) -> None:
     assert policy.startswith(f"default-src 'none'; style-src 'sha256-{digest}';")
 
 
-def test_drawings_keep_to_themselves(story: Story) -> None:
+def test_drawings_keep_to_themselves(data: LoadPageData) -> None:
     """What one refers to is its own: gradients and clips of several would else be mixed up."""
-    html = page(story)
+    html = page(data)
     ids = re.findall(r' id="([^"]+)"', html)
     assert ids and len(ids) == len(set(ids))
     assert set(re.findall(r"url\(#([^)]+)\)", html)) <= set(ids)
 
 
-def test_the_figures_are_those_of_the_result(story: Story) -> None:
-    parsed = Parsed(page(story))
+def test_the_figures_are_those_of_the_result(data: LoadPageData) -> None:
+    parsed = Parsed(page(data))
     (head, *rows) = next(rows for caption, rows in parsed.tables.items() if caption.startswith("Routes"))
-    expected = tables.by_route(story.kept.result)
+    expected = tables.by_route(data.kept.result)
     assert [row[0] for row in rows] == ["a->b", "all"]
     for row, data in zip(rows, expected, strict=True):
         assert [float(row[head.index(name)]) for name in ("sent", "expected", "received", "lost", "p50", "p99.9")] == [
@@ -154,8 +155,8 @@ def test_the_figures_are_those_of_the_result(story: Story) -> None:
     assert parsed.tables["Links with a relay"][1:] == [["a->b", "123456", "30.9", "309"]]
 
 
-def test_tooltips_have_the_values(story: Story) -> None:
-    titles = Parsed(page(story)).texts["title"]
+def test_tooltips_have_the_values(data: LoadPageData) -> None:
+    titles = Parsed(page(data)).texts["title"]
     assert "2.5 s: 100.0 per s intended" in titles
     assert "2.5 s: p99: 10.0 ms" in titles
     assert "a->b: 99 % within 10.0 ms" in titles
@@ -171,10 +172,12 @@ def test_a_name_cannot_break_out(tmp_path: Path) -> None:
     result.routes["a->b"].bounced[EVIL] += 1
     result.usage[EVIL] = result.usage.pop("a")
     result.links[f"{EVIL}->b"] = 1
-    story = told(tmp_path, hostile, EVIL, EVIL)
+    data = told(tmp_path, hostile, EVIL, EVIL)
     servers = tuple(Server(one, f"{one}.test", EVIL, EVIL) for one in (EVIL, "b"))
     evil = Topology(EVIL, EVIL, servers, (Link(EVIL, "b"),))
-    parsed = Parsed(page(Story(story.kept, story.verdict, evil, {**story.asked, "traffic": EVIL, "body": EVIL}, 0.0)))
+    parsed = Parsed(
+        page(LoadPageData(data.kept, data.verdict, evil, {**data.asked, "traffic": EVIL, "body": EVIL}, 0.0))
+    )
     assert set(parsed.tags) <= HARMLESS
     assert not [one for one in parsed.attributes if one[1].startswith("on") or one[1] == "src"]
     assert parsed.texts["h1"] == [f"{EVIL} on {EVIL}"]
@@ -202,15 +205,15 @@ def test_a_load_that_was_interrupted_in_its_warm_up_shows_what_there_is(tmp_path
     assert parsed.tags["svg"] >= 2
 
 
-def test_what_cannot_be_drawn_says_why(story: Story) -> None:
-    bare = Story(story.kept, story.verdict, None, {"arrivals": "replay:/gone.csv"}, None)
-    story.kept.result.links.clear()
-    story.kept.result.routes["a->b"].bounced.clear()
+def test_what_cannot_be_drawn_says_why(data: LoadPageData) -> None:
+    bare = LoadPageData(data.kept, data.verdict, None, {"arrivals": "replay:/gone.csv"}, None)
+    data.kept.result.links.clear()
+    data.kept.result.routes["a->b"].bounced.clear()
     captions = "\n".join(Parsed(page(bare)).texts["figcaption"])
-    for said in ("has no plan", "What was due is not known", "direct links have none", "nothing was lost"):
+    for said in ("has no plan", "It is not known what was due", "direct links have none", "nothing was lost"):
         assert said in captions
     assert "intended" not in {
-        row["series"] for row in drawings.series.throughput(bare, drawings.series.time_bins(bare.kept.result))
+        row["series"] for row in load_charts.series.throughput(bare, load_charts.series.time_bins(bare.kept.result))
     }
 
 
@@ -218,7 +221,7 @@ def test_a_page_is_written_from_the_folder_alone_and_is_its_owners(tmp_path: Pat
     told(tmp_path, outcome())
     started = '{"event":"started","at":1800000000.0,"seconds":4.0,"warmup":2.0,"load":{"arrivals":"100/s","body":64}}\n'
     (tmp_path / "samples.jsonl").write_text('{"event":"note"}\n' + started)
-    assert read_story(tmp_path).asked["body"] == 64
+    assert read_page_data(tmp_path).asked["body"] == 64
     path = write_page(tmp_path)
     assert path.stat().st_mode & 0o777 == 0o600
-    assert "began</dt><dd>2027-01-15 08:00:00 UTC" in path.read_text()
+    assert "started</dt><dd>2027-01-15 08:00:00 UTC" in path.read_text()

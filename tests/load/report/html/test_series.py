@@ -12,18 +12,16 @@ from hypothesis import strategies as st
 from lab.load.analysis.thresholds import LoadVerdict
 from lab.load.metrics.counters import Tally
 from lab.load.metrics.result import Result, Usage, merge
-from lab.load.report.html import axes, curves, series
-from lab.load.report.html import charts as scatter
-from lab.load.report.html import topology_map as heat
-from lab.load.report.html.story import Story
+from lab.load.report.html import axes, charts, series, topology_map
+from lab.load.report.html.page_data import LoadPageData
 from lab.topology.files import load
 from tests.load.report.html.test_load_page import outcome, told
 from tests.load.samples import Worker, steady_run
 
 
-def asked(arrivals: str, tmp_path: Path) -> Story:
-    story = told(tmp_path, outcome())
-    return Story(story.kept, LoadVerdict("valid", ""), None, {"arrivals": arrivals}, None)
+def asked(arrivals: str, tmp_path: Path) -> LoadPageData:
+    data = told(tmp_path, outcome())
+    return LoadPageData(data.kept, LoadVerdict("valid", ""), None, {"arrivals": arrivals}, None)
 
 
 @pytest.mark.parametrize(
@@ -36,8 +34,8 @@ def asked(arrivals: str, tmp_path: Path) -> Story:
     ],
 )
 def test_what_was_due_follows_from_the_arrivals(arrivals: str, due: list[float | None], tmp_path: Path) -> None:
-    story = asked(arrivals, tmp_path)  # 2 s of warm-up, then 4 s
-    assert [story.intended(*span) for span in ((0, 1), (2, 3), (5, 6), (6, 7))] == due
+    data = asked(arrivals, tmp_path)  # 2 s of warm-up, then 4 s
+    assert [data.intended(*span) for span in ((0, 1), (2, 3), (5, 6), (6, 7))] == due
 
 
 def test_an_interval_that_was_hardly_covered_has_no_rate() -> None:
@@ -77,7 +75,7 @@ def test_a_curve_has_the_percentiles_and_ends_at_the_slowest() -> None:
     tally = Tally()
     for number in range(1, 1001):
         tally.intended.record(number / 1000)
-    names, rows = curves.percentile_rows({"a->b": tally}, tally)
+    names, rows = charts.percentile_rows({"a->b": tally}, tally)
     assert names == ["a->b"]
     found = {round(row["at"], 6): row["v"] for row in rows}
     assert found[2] == pytest.approx(500, rel=2e-3)
@@ -88,7 +86,7 @@ def test_a_curve_has_the_percentiles_and_ends_at_the_slowest() -> None:
     few = Tally()
     for number in range(1, 11):
         few.intended.record(number / 1000)
-    assert curves.percentile_rows({"a": few}, few)[1][-1]["v"] == pytest.approx(10, rel=2e-3), "not the ninth of ten"
+    assert charts.percentile_rows({"a": few}, few)[1][-1]["v"] == pytest.approx(10, rel=2e-3), "not the ninth of ten"
 
 
 def test_of_many_routes_the_slowest_have_curves() -> None:
@@ -96,8 +94,8 @@ def test_of_many_routes_the_slowest_have_curves() -> None:
     for number in range(1, 30):
         routes[f"r{number}"] = tally = Tally()
         tally.intended.record(number / 1000)
-    names, _ = curves.percentile_rows(routes, Tally())
-    assert set(names) == {curves.ALL, *(f"r{number}" for number in range(22, 30))}
+    names, _ = charts.percentile_rows(routes, Tally())
+    assert set(names) == {charts.ALL, *(f"r{number}" for number in range(22, 30))}
 
 
 @given(st.floats(1e-3, 1e6), st.floats(1.0, 1e4))
@@ -114,7 +112,7 @@ def test_heat_has_a_server_each_and_an_arrow_for_each_direction() -> None:
     result = merge(steady_run())
     result.routes["island->home"] = result.routes.pop("a->b")
     result.usage["home"] = [Usage(float(at), 0.5 * at, 1) for at in range(7)]
-    layers = heat.graph(topology, result)["layer"]
+    layers = topology_map.graph(topology, result)["layer"]
     rows = [layer["data"]["values"] for layer in layers]
     idle, used, servers = rows[0], rows[1], rows[-1]
     assert [row["rate"] for row in used] == [100.0] and len(idle) == 3
@@ -124,4 +122,4 @@ def test_heat_has_a_server_each_and_an_arrow_for_each_direction() -> None:
 
 
 def test_points_that_have_one_place_stand_beside_each_other() -> None:
-    assert scatter._beside([1.0, 2.0, 1.0, 1.0], 0.1) == pytest.approx([0.9, 2.0, 1.0, 1.1])
+    assert charts._beside([1.0, 2.0, 1.0, 1.0], 0.1) == pytest.approx([0.9, 2.0, 1.0, 1.1])

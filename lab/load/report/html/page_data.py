@@ -1,4 +1,4 @@
-"""What a page tells, read from a load's folder: the job, the result, the plan, and what was really asked for."""
+"""The data of a load's page, read from its folder: job, result, plan, and the load with its defaults."""
 
 from __future__ import annotations
 
@@ -17,37 +17,37 @@ from lab.topology.spec import Topology
 
 
 @dataclass(frozen=True)
-class Story:
+class LoadPageData:
     """A load that has ended. `topology` is None where the folder has no plan: then no graph is drawn."""
 
     kept: Kept
     verdict: LoadVerdict
     topology: Topology | None
-    asked: Mapping[str, Any]  # fields of lab.load.model.spec.Load; without defaults if the load never started
-    at: float | None  # EPOCH of time 0, the warm-up's start; None if it never started
+    asked: Mapping[str, Any]  # fields of lab.load.model.spec.Load; without defaults if the load was never started
+    started_at: float | None  # EPOCH seconds of the warm-up's start; None if it was never started
 
     @property
     def name(self) -> str:
-        """Of the load, as it was asked for."""
+        """The name of the load, as in the command."""
         return self.kept.job.name or str(self.asked.get("traffic", "a load"))
 
     @property
-    def place(self) -> str:
+    def topology_name(self) -> str:
         """The topology's name, or that of the lab."""
         return self.topology.name if self.topology is not None else self.kept.job.lab
 
     @property
     def warmup(self) -> float:
-        """Seconds."""
+        """Length of the warm-up in seconds."""
         return float(self.kept.result.plan.get("warmup", 0.0))
 
     @property
     def end(self) -> float:
-        """Seconds from the warm-up's start to the end of what was to be sent."""
+        """Seconds from the start of the warm-up to the end of the steady state."""
         return self.warmup + float(self.kept.result.plan.get("seconds", 0.0))
 
     def intended(self, start: float, end: float) -> float | None:
-        """Messages due between two times; None where that does not follow from what is in the folder."""
+        """Messages due between two times in seconds; None where the folder does not show it."""
         model = self.arrivals
         if model is None:
             return None
@@ -57,7 +57,7 @@ class Story:
 
     @property
     def arrivals(self) -> Arrivals | None:
-        """None for the closed model, for a replay (its file is elsewhere), and before the start."""
+        """The arrivals; None for the closed model, for a replay (its file is elsewhere), and before the start."""
         text = str(self.asked.get("arrivals", ""))
         if not text or text.startswith("replay:"):
             return None
@@ -65,12 +65,12 @@ class Story:
         return model if model.open else None
 
 
-def read_story(folder: Path) -> Story:
+def read_page_data(folder: Path) -> LoadPageData:
     """Read a folder. Raises UserError if it is not a load's, or its load never ended."""
     kept = read(folder)
     started = _started(folder / SAMPLES)
     plan = folder / PLAN
-    return Story(
+    return LoadPageData(
         kept,
         judge_load(kept),
         files.load(plan.read_text(encoding="utf-8")).topology if plan.is_file() else None,
