@@ -73,7 +73,7 @@ class Worker:
 
     def __init__(self, load: Load, shard: Shard | None = None) -> None:
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "lab.load.worker.process"],
+            [sys.executable, "-m", "lab.load.worker"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

@@ -17,7 +17,7 @@ import sys
 from lab.lifecycle import up as labs
 from lab.load.coordinator.coordinator import Orders
 from lab.load.coordinator.provisioning import for_load
-from lab.load.main import conduct
+from lab.load.job_runner import conduct
 from lab.load.metrics.result import Result
 from lab.load.model.job import Job
 from lab.topology.files import load as topology

@@ -28,7 +28,7 @@ def compare(
     from dataclasses import asdict
 
     from lab.load.analysis.comparison import compare as compared
-    from lab.load.run_folder import read
+    from lab.load.metrics.run_folder import read
 
     one, other = read(first), read(second)
     found = compared(one, other, (plan_of(first), plan_of(second)))

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from lab.cli.loading import Request
     from lab.cli.performance import Outcome
     from lab.lifecycle.lab import Lab
-    from lab.load.run_folder import Kept
+    from lab.load.metrics.run_folder import LoadRecord
     from lab.topology.spec import Topology
 
 #: Who can write to whom; first contact with encryption across servers.
@@ -113,7 +113,7 @@ async def _load(lab: Lab, asked: Request, progress: Callable[[str], None]) -> tu
     return outcome, kept.folder / PAGE
 
 
-def _tell(kept: Kept) -> None:
+def _tell(kept: LoadRecord) -> None:
     """A load's few lines. The page is named at the very end, which an interrupted demo does not come to."""
     from lab.load.analysis.thresholds import judge_load
     from lab.load.report.text import sentences

@@ -19,7 +19,7 @@ from lab.runner import folders
 
 if TYPE_CHECKING:
     from lab.lifecycle.lab import Lab
-    from lab.load.run_folder import Kept
+    from lab.load.metrics.run_folder import LoadRecord
     from lab.load.workload.preflight import LoadTest
     from lab.topology.spec import Topology
 
@@ -160,10 +160,10 @@ async def measured(
     load: Mapping[str, Any],
     progress: Progress,
     bounds: Mapping[str, float] | None = None,
-) -> Kept:
+) -> LoadRecord:
     """One load in that folder, which holds the plan as well; `bounds` are the request's unless others are given."""
+    from lab.load.coordinator.child_process import carry
     from lab.load.coordinator.progress import ProgressPrinter
-    from lab.load.launch import carry
     from lab.load.model.job import Job
     from lab.plan import files
 
@@ -177,9 +177,9 @@ async def measured(
     return replace(kept, folder=folder)  # as it was asked for, not as the child needs it
 
 
-async def once(request: Request, lab: Lab, progress: Progress, tell: Callable[[Kept], None]) -> Kept:
+async def once(request: Request, lab: Lab, progress: Progress, tell: Callable[[LoadRecord], None]) -> LoadRecord:
     """One load on that lab, in a folder of its own, and told, also where it was interrupted."""
-    from lab.load.run_folder import RESULT, read
+    from lab.load.metrics.run_folder import RESULT, read
 
     folder = folders.make(request.runs, request.test.name, lab.plan.topology.name)
     try:
@@ -192,7 +192,7 @@ async def once(request: Request, lab: Lab, progress: Progress, tell: Callable[[K
     return kept
 
 
-def tell(kept: Kept, *, json: bool) -> None:
+def tell(kept: LoadRecord, *, json: bool) -> None:
     """Print what a load came to, for people or for programs; its folder and its page last."""
     from lab.load.analysis.thresholds import judge_load
     from lab.load.metrics.rows import by_route

@@ -48,8 +48,8 @@ def _run(folder: Path, chosen: ReportFormat) -> None:
 
 def _load(folder: Path, as_json: bool) -> None:
     from lab.cli.loading import tell
+    from lab.load.metrics.run_folder import read
     from lab.load.report.html.load_page import write_page
-    from lab.load.run_folder import read
 
     kept = read(folder)
     write_page(folder)

@@ -16,7 +16,7 @@ from lab.runner import folders
 if TYPE_CHECKING:
     from lab.load.analysis.study import StudyRun
     from lab.load.metrics.result import Result
-    from lab.load.run_folder import Kept
+    from lab.load.metrics.run_folder import LoadRecord
     from lab.topology.spec import Topology
 
 
@@ -73,8 +73,8 @@ class Study:
 async def perform(study: Study, progress: Progress) -> int:
     """All of it; 0 if every run was measured, 2 if not. What was measured is kept after each run."""
     from lab.load.analysis.study import measure_all
+    from lab.load.metrics.run_folder import read
     from lab.load.report import study as studied
-    from lab.load.run_folder import read
 
     folder = study.folder or folders.make(
         next(iter(study.requests.values())).runs, "study", f"{len(study.requests)}-topologies"
@@ -112,7 +112,7 @@ async def perform(study: Study, progress: Progress) -> int:
     return exit_codes.VALID if all(run["measured"] for run in runs) else exit_codes.UNKNOWN
 
 
-async def _one(request: Request, run: Path, seed: int, progress: Progress) -> Kept:
+async def _one(request: Request, run: Path, seed: int, progress: Progress) -> LoadRecord:
     """A lab, and the load on it."""
     progress("")
     async with a_lab(request.topology, None, request.runtime, progress) as lab:

@@ -1,4 +1,4 @@
-"""The load coordinator (`python -m lab.load.main`) as a child process of a Locust process; a greenlet reads its output.
+"""The load coordinator (`python -m lab.load`) as a child process of a Locust process; a greenlet reads its output.
 
 The child is started when a load starts, never on import and always after Locust's forks. It ends when its standard
 input ends, so that it never outlives this process, however this process ends.
@@ -44,7 +44,7 @@ class CoordinatorProcess:
         self._stopped = False
         self.ended = Event()
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "lab.load.main"],
+            [sys.executable, "-m", "lab.load"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env=child_environment(),

@@ -36,10 +36,10 @@ from lab import exit_codes
 from lab.errors import LabError, PeerError, UserError, decode_error, encode_event
 from lab.load.coordinator.partition import Parts
 from lab.load.coordinator.provisioning import endpoints
-from lab.load.main import finish
+from lab.load.job_runner import finish
+from lab.load.metrics.run_folder import RunWriter
 from lab.load.model.job import Job
 from lab.load.model.spec import Load, Shard
-from lab.load.run_folder import Keeper
 from lab.load.worker.engine import DRAIN
 from lab.locust.coordinator_process import FINAL_EVENTS, CoordinatorProcess
 from lab.locust.options import plan_of
@@ -227,8 +227,8 @@ class MasterLoadRun(LoadRun):
         names = sorted((one.id for one in workers), key=self._runner.get_worker_index)
         self._part_of = {name: part for part, name in enumerate(names)}
         self._job = job
-        self._keeper = Keeper(job)
-        self._keeper.__enter__()
+        self._writer = RunWriter(job)
+        self._writer.__enter__()
         self._parts = Parts(self._load, len(names), job.workers, self._record)
         for client, part in self._part_of.items():
             own = replace(job, hold=True, part=Shard(part, len(names)), folder=None)
@@ -289,12 +289,12 @@ class MasterLoadRun(LoadRun):
         if parts.failure is not None and not parts.started:
             self._record(encode_event(parts.failure))
         else:
-            self._record(finish(self._keeper, self._job, parts.outcome()))
-        self._keeper.__exit__()
+            self._record(finish(self._writer, self._job, parts.outcome()))
+        self._writer.__exit__()
 
     def _record(self, event: dict[str, Any]) -> None:
         """Write an event as a single coordinator would have. Locust gets samples by its workers' reports."""
-        self._keeper.take(json.dumps(event, separators=(",", ":")), event)
+        self._writer.write_event(json.dumps(event, separators=(",", ":")), event)
         if event["event"] != "sample":
             self.on_event(event)
 

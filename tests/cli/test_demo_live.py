@@ -14,7 +14,7 @@ import pytest
 from lab.cli import demo as verb
 from lab.cli.edge import run
 from lab.cli.performance import Outcome
-from lab.load.run_folder import read
+from lab.load.metrics.run_folder import read
 from lab.plan.layout import home
 from lab.topology.files import load
 from tests.cli.leftovers import left

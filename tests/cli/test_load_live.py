@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from lab.load.run_folder import read
+from lab.load.metrics.run_folder import read
 from lab.plan.layout import home
 from tests.cli.leftovers import left
 from tests.runtimes import CONTAINERS, PROCESSES

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from lab.lifecycle import up as labs
-from lab.load.run_folder import Kept, read
+from lab.load.metrics.run_folder import LoadRecord, read
 from lab.system.processes import marked
 from lab.topology.spec import Feed, Link
 from tests.house.tree import ROOT
@@ -83,7 +83,7 @@ def requests(file: Path) -> dict[str, int]:
     return {entry["name"]: entry["num_requests"] for entry in json.loads(file.read_text())}
 
 
-def whole(runs: Path, counted: dict[str, int]) -> Kept:
+def whole(runs: Path, counted: dict[str, int]) -> LoadRecord:
     """The one run below `runs`, in which nothing is missing or counted twice, and Locust has counted the same."""
     kept = read(runs / "latest")
     assert (kept.folder / "report.txt").is_file()

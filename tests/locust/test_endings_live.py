@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from lab.lifecycle.lab import Lab
-from lab.load.run_folder import read
+from lab.load.metrics.run_folder import read
 from tests.locust.locust_process import DEADLINE, agents, argv, free_port, processes, requests, running, until, whole
 
 pytestmark = pytest.mark.live

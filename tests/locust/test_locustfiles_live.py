@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from lab.lifecycle.lab import Lab
+from lab.load.metrics.run_folder import read
 from lab.load.model.job import VARIABLE
-from lab.load.run_folder import read
 from tests.locust.locust_process import (
     DEADLINE,
     LOAD,

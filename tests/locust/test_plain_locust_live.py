@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from lab.load.run_folder import read
+from lab.load.metrics.run_folder import read
 from lab.plan.layout import home
 from tests.house.tree import ROOT
 from tests.locust.locust_process import DEADLINE, LOADTESTS, counts, free_port, processes, running, until

@@ -13,8 +13,8 @@ from typing import Any
 
 from lab.load.analysis import bootstrap
 from lab.load.metrics.result import Result
+from lab.load.metrics.run_folder import LoadRecord
 from lab.load.model.spec import Load
-from lab.load.run_folder import Kept
 from lab.plan.model import Plan
 from lab.topology.spec import Topology
 
@@ -41,7 +41,7 @@ class Comparison:
         return not self.against
 
 
-def compare(first: Kept, second: Kept, plans: tuple[Plan, Plan]) -> Comparison:
+def compare(first: LoadRecord, second: LoadRecord, plans: tuple[Plan, Plan]) -> Comparison:
     """Compare two loads, from their folders and the plans in them."""
     load, setting = _load_differences(first, second), _setting_differences(first, second, plans)
     against = [f"it was not the same load ({'; '.join(load)})"] if load else []
@@ -101,7 +101,7 @@ def rows(first: Result, second: Result) -> list[dict[str, Any]]:
     return found
 
 
-def _load_differences(first: Kept, second: Kept) -> list[str]:
+def _load_differences(first: LoadRecord, second: LoadRecord) -> list[str]:
     """What makes it not the same load, a phrase each."""
     said = ["another load test"] if first.job.name != second.job.name and _traffic(first) != _traffic(second) else []
     a, b = ({**_DEFAULTS, **kept.job.load} for kept in (first, second))
@@ -116,11 +116,11 @@ def _load_differences(first: Kept, second: Kept) -> list[str]:
     return said
 
 
-def _traffic(kept: Kept) -> object:
+def _traffic(kept: LoadRecord) -> object:
     return kept.job.load.get("traffic", kept.job.name)
 
 
-def _setting_differences(first: Kept, second: Kept, plans: tuple[Plan, Plan]) -> list[str]:
+def _setting_differences(first: LoadRecord, second: LoadRecord, plans: tuple[Plan, Plan]) -> list[str]:
     """What else differs, a phrase each."""
     said = []
     one, other = (plan.topology for plan in plans)
@@ -158,7 +158,7 @@ def _kinds(topology: Topology) -> str:
     return "+".join(sorted({f"{server.software} {server.version}" for server in topology.servers}))
 
 
-def _remarks(first: Kept, second: Kept) -> tuple[str, ...]:
+def _remarks(first: LoadRecord, second: LoadRecord) -> tuple[str, ...]:
     seeds = [kept.job.load.get("seed", 0) for kept in (first, second)]
     said = (
         [f"seeds differ ({seeds[0]} and {seeds[1]}): other pairs of users, the same load"] if len({*seeds}) > 1 else []

@@ -19,7 +19,7 @@ from lab import exit_codes
 from lab.declarations.units import seconds
 from lab.errors import UserError
 from lab.load.metrics.result import Result
-from lab.load.run_folder import Kept
+from lab.load.metrics.run_folder import LoadRecord
 
 DEFAULT = "loss=0,bounced=0,duplicates=0"
 DELAYS = ("p50", "p90", "p95", "p99", "p99.9", "max")
@@ -47,7 +47,7 @@ class LoadVerdict:
         return f"{self.value.upper()}: {self.sentence}"
 
 
-def judge_load(kept: Kept) -> LoadVerdict:
+def judge_load(kept: LoadRecord) -> LoadVerdict:
     """The verdict of a load, from its folder alone."""
     name = kept.job.name or str(kept.job.load.get("traffic", "the load"))
     bounds, total = kept.job.bounds, kept.result.total

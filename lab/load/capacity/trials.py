@@ -23,8 +23,8 @@ from lab.load.analysis.bottleneck import Capacities
 from lab.load.capacity.idle import LabIdleDetector
 from lab.load.capacity.search import Bounds, Limit, Measure, Measurement, Trial, find_limit
 from lab.load.coordinator import provisioning
+from lab.load.coordinator.child_process import carry
 from lab.load.coordinator.progress import ProgressPrinter
-from lab.load.launch import carry
 from lab.load.metrics import allowance
 from lab.load.metrics.cpu import split
 from lab.load.metrics.result import Usage

@@ -16,12 +16,12 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 from lab.errors import PeerError
 from lab.load.coordinator.workers import Crew, Event, Start, Worker
-from lab.load.metrics.result import Result, Usage, merge
+from lab.load.metrics.result import Result, merge
+from lab.load.metrics.run_folder import LoadOutcome
 from lab.load.metrics.watching import Watch
 from lab.load.model.job import LOAD_FIELDS
 from lab.load.model.spec import Load, Shard
@@ -60,20 +60,6 @@ class Orders:
         self.stopped.set()
 
 
-@dataclass
-class Outcome:
-    """What became of a load."""
-
-    result: Result
-    interrupted: str = ""  # why it ended early
-    drained: bool = False  # nothing was outstanding at its end
-    settled: bool = False  # it is known what was lost
-    whole: bool = False  # every worker of this conductor has told what was sent and came
-    missing: Sequence[Mapping[str, Any]] = ()  # up to TOLD of what was lost
-    gone: Sequence[tuple[str, str]] = ()  # users who could not return, and why
-    generators: Mapping[str, list[Usage]] = field(default_factory=dict)
-
-
 class Conductor:
     """Of one load; `watch` is asked for the pids of the workers once they are there."""
 
@@ -96,7 +82,7 @@ class Conductor:
         self._gone: list[tuple[str, str]] = []
         self._news = asyncio.Event()
 
-    async def run(self) -> Outcome:
+    async def run(self) -> LoadOutcome:
         """All of it. Raises what a worker failed with before the start; PeerError if it died without a word."""
         async with Crew(self._load, self._shards, self._start_worker, self._take) as crew:
             if not await self._gathered(crew):
@@ -158,14 +144,14 @@ class Conductor:
             await self._look()
         return False
 
-    async def _nothing(self, crew: Crew) -> Outcome:
+    async def _nothing(self, crew: Crew) -> LoadOutcome:
         """It was stopped while people logged in: they log out."""
         crew.stop()
         crew.order({"drained": True})
         deadline = time.monotonic() + LEAVING
         while not crew.all_gone and time.monotonic() < deadline:
             await self._look()
-        return Outcome(Result(), self._orders.why)
+        return LoadOutcome(Result(), self._orders.why)
 
     def _go(self, crew: Crew) -> float:
         """Order the start; its time on `time.perf_counter`."""
@@ -202,14 +188,14 @@ class Conductor:
 
     # -- the end of it
 
-    def _outcome(self, crew: Crew, watch: Watch) -> Outcome:
+    def _outcome(self, crew: Crew, watch: Watch) -> LoadOutcome:
         result = merge(self._samples)
         result.usage.update(watch.usage("servers"))
         result.links.update(watch.links)
         whole = all(worker.ended for worker in crew.workers)
         if whole and self._alone and len(crew.workers) > 1:
             self._add_lost(result)
-        return Outcome(
+        return LoadOutcome(
             result,
             self._orders.why,
             drained=whole and all(worker.drained for worker in crew.workers),

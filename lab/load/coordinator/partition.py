@@ -14,8 +14,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from lab.errors import LabError, decode_error
-from lab.load.coordinator.coordinator import Outcome
 from lab.load.metrics.result import Result, Usage, merge
+from lab.load.metrics.run_folder import LoadOutcome
 from lab.load.model.spec import Load
 from lab.load.worker.engine import TOLD
 from lab.load.worker.settlement import settle_into
@@ -107,7 +107,7 @@ class Parts:
         every = [totals for _, totals in self._totals.values()]
         return sum(one["expected"] - one["delivered"] - one["bounced"] + one["requests"] for one in every) <= 0
 
-    def outcome(self) -> Outcome:
+    def outcome(self) -> LoadOutcome:
         """What became of the load, once it is over; what was lost is told, too."""
         settled = len(self._whole) == self._count
         if settled:
@@ -115,7 +115,7 @@ class Parts:
             self._missing += missing
             self._tell({"event": "lost", "routes": routes, "missing": self._missing[:TOLD]})
         drained = settled and len(self._drained) == self._count
-        return Outcome(
+        return LoadOutcome(
             self._result,
             self._why,
             drained=drained,

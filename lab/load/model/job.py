@@ -1,4 +1,4 @@
-"""A load to carry out, as one JSON object: the input of `python -m lab.load.main`, and load.json of a run's folder.
+"""A load to carry out, as one JSON object: the input of `python -m lab.load`, and load.json of a run's folder.
 
     {"version": 1,
      "lab": "pair-1a2b3c",                    the name of a lab that is up

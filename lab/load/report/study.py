@@ -16,9 +16,9 @@ from typing import Any
 from lab.errors import UserError
 from lab.load.analysis.study import MIN_RUNS_FOR_T, StudyRun, plot_points, rank_correlation, table
 from lab.load.metrics.rows import to_csv
+from lab.load.metrics.run_folder import LoadRecord
+from lab.load.metrics.run_folder import read as read_load
 from lab.load.report.text import table as columns
-from lab.load.run_folder import Kept
-from lab.load.run_folder import read as read_load
 from lab.runner.folders import write
 
 STUDY, CSV = "study.json", "study.csv"
@@ -36,7 +36,7 @@ ON = "Go on with `xmpplab study --resume` and its folder."
 Data = dict[str, Any]
 
 
-def run_of(kept: Kept, topology: str, seed: int) -> Data:
+def run_of(kept: LoadRecord, topology: str, seed: int) -> Data:
     """One run of a study, as study.json has it."""
     return {
         "folder": kept.folder.name,

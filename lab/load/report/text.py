@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from lab.load.analysis.thresholds import judge_load
 from lab.load.metrics.counters import Tally
 from lab.load.metrics.result import Result, Usage
-from lab.load.run_folder import Kept
+from lab.load.metrics.run_folder import LoadRecord
 
 #: Routes with a line of their own; of more the slowest.
 LINES = 16
@@ -18,7 +18,7 @@ _MIB = 1 << 20
 Row = Sequence[object]
 
 
-def report(kept: Kept) -> str:
+def report(kept: LoadRecord) -> str:
     """The whole report."""
     parts = [_head(kept)]
     if kept.measured:
@@ -29,7 +29,7 @@ def report(kept: Kept) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def sentences(kept: Kept) -> list[str]:
+def sentences(kept: LoadRecord) -> list[str]:
     """What a reader must know before using the tables, a sentence each."""
     result, said = kept.result, []
     if kept.interrupted:
@@ -61,7 +61,7 @@ def sentences(kept: Kept) -> list[str]:
     return [*said, *(f"Note: {remark}." for remark in kept.remarks)]
 
 
-def _head(kept: Kept) -> str:
+def _head(kept: LoadRecord) -> str:
     load, plan = kept.job.load, kept.result.plan
     asked = ", ".join(str(one[name]) for name in ("traffic", "arrivals") if name in (one := {**load, **plan}))
     users = f"{load['users']} users" if "users" in load else "users as the lab has servers"
@@ -92,7 +92,7 @@ def _route(name: str, tally: Tally, length: float) -> Row:
     return [name, *counts, f"{tally.received / length:.0f}" if length else "-", *delays]
 
 
-def _machines(kept: Kept) -> str:
+def _machines(kept: LoadRecord) -> str:
     result = kept.result
     cores, cost = result.cores(), result.cost()
     readings = {**result.usage, **kept.generators}

@@ -27,7 +27,7 @@ from lab.system.subprocesses import last_lines, run
 if TYPE_CHECKING:
     from packaging.requirements import Requirement
 
-#: What lab.network.service, lab.clients.agent and lab.load.worker.process import, directly.
+#: What lab.network.service, lab.clients.agent and lab.load.worker import, directly.
 ROOTS = ("cryptography", "dnspython", "networkx", "oldmemo[xml]", "pydantic", "slixmpp", "slixmpp-omemo", "uvloop")
 
 _PATIENCE = 600  # seconds for pip: about 40 wheels, 20 MB

@@ -14,12 +14,11 @@ from lab.cli.app import app
 from lab.cli.edge import run
 from lab.load.analysis import bootstrap
 from lab.load.analysis.comparison import Comparison, compare, rows
-from lab.load.coordinator.coordinator import Outcome
 from lab.load.coordinator.provisioning import for_load
 from lab.load.metrics.counters import Tally, together
 from lab.load.metrics.result import Result, Second, Usage
+from lab.load.metrics.run_folder import LoadOutcome, LoadRecord, RunWriter, read
 from lab.load.model.job import Job
-from lab.load.run_folder import Keeper, Kept, read
 from lab.plan import files
 from lab.plan.build import build
 from lab.plan.model import Plan, RuntimeFacts
@@ -85,16 +84,16 @@ def plan(shape: str = "pair", runtime: str = "processes") -> Plan:
     return build(for_load(topology(shape)), facts)
 
 
-def kept(folder: Path, job: Job | None = None, result: Result | None = None, **outcome: Any) -> Kept:
+def kept(folder: Path, job: Job | None = None, result: Result | None = None, **outcome: Any) -> LoadRecord:
     folder.mkdir(parents=True)
     job = replace(job or Job("lab", LOAD, name="neighbours"), folder=folder)
-    with Keeper(job) as keeper:
-        keeper.finish(Outcome(result or noisy(1), settled=True, **outcome))
+    with RunWriter(job) as writer:
+        writer.finish(LoadOutcome(result or noisy(1), settled=True, **outcome))
     (folder / "plan.json").write_text(files.dump(plan()))
     return read(folder)
 
 
-def compared(tmp_path: Path, second: Kept, plans: tuple[Plan, Plan] | None = None) -> Comparison:
+def compared(tmp_path: Path, second: LoadRecord, plans: tuple[Plan, Plan] | None = None) -> Comparison:
     return compare(kept(tmp_path / "first"), second, plans or (plan(), plan()))
 
 

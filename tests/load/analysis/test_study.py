@@ -16,11 +16,10 @@ from lab.load.analysis.study import (
     rank_correlation,
     table,
 )
-from lab.load.coordinator.coordinator import Outcome
 from lab.load.metrics.result import Result
+from lab.load.metrics.run_folder import LoadOutcome, RunWriter
 from lab.load.model.job import Job
 from lab.load.report import study as studied
-from lab.load.run_folder import Keeper
 from lab.topology.facts import facts
 from lab.topology.spec import Link, Server, Topology
 from tests.load.synthetic_results import result
@@ -125,15 +124,15 @@ def test_ranks() -> None:
 
 def test_only_whole_runs_are_kept_for_a_study_that_is_gone_on_with(tmp_path: Path) -> None:
     outcomes = {
-        "001-whole": Outcome(result(100, 0.01), settled=True),
-        "002-interrupted": Outcome(result(100, 0.01), "ended by SIGINT"),
-        "003-nothing": Outcome(Result()),
+        "001-whole": LoadOutcome(result(100, 0.01), settled=True),
+        "002-interrupted": LoadOutcome(result(100, 0.01), "ended by SIGINT"),
+        "003-nothing": LoadOutcome(Result()),
     }
     runs = []
     for seed, (name, outcome) in enumerate(outcomes.items()):
         (tmp_path / name).mkdir()
-        with Keeper(Job("lab", {}, folder=tmp_path / name)) as keeper:
-            keeper.finish(outcome)
+        with RunWriter(Job("lab", {}, folder=tmp_path / name)) as writer:
+            writer.finish(outcome)
         runs.append({"folder": name, "topology": "pair", "seed": seed, "measured": True, "limited": False})
     studied.keep(tmp_path, studied.contents({}, 3, runs, [], {"seeds": 3}))
     assert studied.whole_runs(tmp_path) == ({"seeds": 3}, {("pair", 0): tmp_path / "001-whole"})

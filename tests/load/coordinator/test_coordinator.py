@@ -17,10 +17,11 @@ import pytest
 
 from lab.errors import PeerError, UserError
 from lab.load.coordinator import coordinator as conductor
-from lab.load.coordinator.coordinator import Conductor, Orders, Outcome
+from lab.load.coordinator.coordinator import Conductor, Orders
 from lab.load.coordinator.workers import Crew
-from lab.load.main import watch_of
+from lab.load.job_runner import watch_of
 from lab.load.metrics.result import merge
+from lab.load.metrics.run_folder import LoadOutcome
 from lab.load.metrics.watching import Watch
 from lab.load.model.job import Job
 from lab.load.model.spec import Load, Shard
@@ -53,15 +54,13 @@ class Band:
     told: list[dict[str, Any]] = field(default_factory=list)
     pids: list[int] = field(default_factory=list)
 
-    async def play(self, meanwhile: Any = None) -> Outcome:
+    async def play(self, meanwhile: Any = None) -> LoadOutcome:
         orders, left = Orders(self.hold), list(self.scripts)
         count = len(self.scripts) or self.workers
 
         async def start() -> Pipes:
             words = (
-                ["tests.load.coordinator.fake_worker", json.dumps(left.pop(0))]
-                if self.scripts
-                else ["lab.load.worker.process"]
+                ["tests.load.coordinator.fake_worker", json.dumps(left.pop(0))] if self.scripts else ["lab.load.worker"]
             )
             pipes = await spawn_agent([sys.executable, "-m", *words], {"PYTHONPATH": str(ROOT)})
             self.pids.append(pipes.pid)

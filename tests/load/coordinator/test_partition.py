@@ -16,10 +16,10 @@ from lab.load.coordinator.coordinator import Conductor, Orders
 from lab.load.coordinator.partition import LAST, Parts
 from lab.load.coordinator.workers import Crew
 from lab.load.metrics.counters import Tally
+from lab.load.metrics.run_folder import RunWriter
 from lab.load.metrics.watching import Watch
 from lab.load.model.job import Job
 from lab.load.model.spec import Shard
-from lab.load.run_folder import Keeper
 from lab.runtime.agent_process import spawn_agent
 from lab.runtime.protocol import Pipes
 from tests.load.coordinator import fake_worker
@@ -170,7 +170,7 @@ async def test_conductors_together_are_one_load(null: Null, count: int, workers:
                 one.drained.set()
 
     async def start() -> Pipes:
-        return await spawn_agent([sys.executable, "-m", "lab.load.worker.process"], {"PYTHONPATH": str(ROOT)})
+        return await spawn_agent([sys.executable, "-m", "lab.load.worker"], {"PYTHONPATH": str(ROOT)})
 
     async def watch(crew: Crew) -> Watch:
         return Watch(None, {}, {worker.name: worker.pid for worker in crew.workers}, lambda text: None)
@@ -183,7 +183,7 @@ async def test_conductors_together_are_one_load(null: Null, count: int, workers:
 
         outcome = await Conductor(load, job.shards(), start, tell, orders[part], watch).run()
         assert outcome.whole and not outcome.settled
-        tell(Keeper(job).finish(outcome))
+        tell(RunWriter(job).finish(outcome))
 
     async with asyncio.timeout(30):
         await asyncio.gather(*(conducted(part) for part in range(count)))

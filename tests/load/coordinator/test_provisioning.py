@@ -106,7 +106,7 @@ def test_pinned_processes_get_back_what_they_had() -> None:
 def test_a_process_that_cannot_do_its_job_says_why(tmp_path: Path) -> None:
     for job, kind in (({"lab": "nobodys-lab"}, "no lab nobodys-lab"), ({"lab": "x", "folder": "/nowhere"}, "/nowhere")):
         done = subprocess.run(
-            [sys.executable, "-m", "lab.load.main"],
+            [sys.executable, "-m", "lab.load"],
             input=json.dumps(job),
             capture_output=True,
             text=True,

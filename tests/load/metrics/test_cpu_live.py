@@ -10,7 +10,7 @@ import pytest
 
 from lab.lifecycle import up as labs
 from lab.load.coordinator import provisioning as preparing
-from lab.load.launch import carry
+from lab.load.coordinator.child_process import carry
 from lab.load.metrics.cpu import split
 from lab.load.metrics.resources import _below, _children
 from lab.load.model.job import Job
@@ -39,7 +39,7 @@ def _allowed(pid: int) -> set[str]:
 def _workers() -> list[int]:
     """Of this process's loads."""
     below = _below([os.getpid()], _children())
-    return [pid for pid in below if b"lab.load.worker.process" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+    return [pid for pid in below if b"lab.load.worker" in Path(f"/proc/{pid}/cmdline").read_bytes()]
 
 
 @pytest.mark.parametrize("runtime", [PROCESSES, SLOW_CONTAINERS])

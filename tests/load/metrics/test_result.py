@@ -13,14 +13,13 @@ from hypothesis import strategies as st
 
 from lab.errors import UserError
 from lab.load.analysis.thresholds import judge_load
-from lab.load.coordinator.coordinator import Outcome
 from lab.load.metrics.judging import verdict_of_limits
 from lab.load.metrics.result import Recorder, Result, Usage, merge
 from lab.load.metrics.rows import by_route, by_second, to_csv
+from lab.load.metrics.run_folder import LoadOutcome, RunWriter, read
 from lab.load.model.job import Job
 from lab.load.model.spec import Shard
 from lab.load.report.text import sentences
-from lab.load.run_folder import Keeper, read
 from tests.load.samples import LOAD, Clock, Worker, steady_run
 
 SAMPLES = steady_run(0, 2) + steady_run(1, 2, delay=0.03)
@@ -114,8 +113,8 @@ def test_what_does_not_add_up_makes_a_load_unknown(tmp_path: Path) -> None:
     good, wrong = merge(steady_run()), merge(steady_run())
     wrong.routes["a->b"].received -= 3
     for result, settled, verdict_is in ((good, True, "valid"), (wrong, False, "unknown")):
-        with Keeper(job) as keeper:
-            keeper.finish(Outcome(result, drained=True, settled=True))
+        with RunWriter(job) as writer:
+            writer.finish(LoadOutcome(result, drained=True, settled=True))
         kept = read(tmp_path)
         assert (kept.settled, judge_load(kept).value) == (settled, verdict_is)
     assert kept.unaccounted == {"a->b": 3}

@@ -15,10 +15,11 @@ from lab.clients.encryption import omemo as strategy
 from lab.errors import UserError
 from lab.lifecycle import up as labs
 from lab.lifecycle.lab import Lab
-from lab.load.coordinator.coordinator import Orders, Outcome
+from lab.load.coordinator.coordinator import Orders
 from lab.load.coordinator.provisioning import load_on, make_accounts
-from lab.load.main import conduct
+from lab.load.job_runner import conduct
 from lab.load.metrics.result import Result, merge
+from lab.load.metrics.run_folder import LoadOutcome
 from lab.load.model.job import Job
 from lab.load.model.spec import Load, Shard
 from lab.load.worker.omemo_engine import run
@@ -104,7 +105,7 @@ async def test_one_worker_decrypts_every_message(load: Load) -> None:
         assert 0.001 < total.intended.percentile(50) < 1
 
 
-async def conducted(job: Job) -> Outcome:
+async def conducted(job: Job) -> LoadOutcome:
     """The outcome, or what was told until it was late."""
     told: list[dict[str, Any]] = []
     try:

@@ -18,7 +18,7 @@ from lab.errors import UserError
 from lab.load.metrics.ledger import settle
 from lab.load.metrics.result import merge
 from lab.load.model.spec import Load, Shard
-from lab.load.worker.process import Orders, decode, encode
+from lab.load.worker.process import WorkerCommands, decode, encode
 from tests.load.null_server.launch import Null, null_server
 
 QUICK = {"users": 12, "arrivals": "400/s", "seconds": 0.5, "warmup": 0.2, "login_rate": 1000.0}
@@ -49,7 +49,7 @@ async def working(*first: str) -> AsyncIterator[list[Worker]]:
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
-            "lab.load.worker.process",
+            "lab.load.worker",
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
         )
@@ -154,7 +154,7 @@ async def test_a_start_is_a_moment_of_the_monotonic_clock_and_late_is_late(null:
 @pytest.mark.parametrize("order", ['{"go_ns": 1.5}', '{"go_ns": "soon"}', "now"])
 async def test_an_order_that_is_none_is_refused(order: str) -> None:
     with pytest.raises(UserError, match="does not understand"):
-        Orders().take(order)
+        WorkerCommands().handle(order)
 
 
 @pytest.mark.parametrize(
@@ -176,7 +176,7 @@ async def test_files_are_counted_before() -> None:
         script = (
             "import resource, sys, runpy\nresource.setrlimit(resource.RLIMIT_NOFILE, (200, 200))\n"
             "resource.setrlimit = lambda *a: (_ for _ in ()).throw(ValueError('not allowed'))\n"
-            "sys.argv = ['worker']\nrunpy.run_module('lab.load.worker.process', run_name='__main__')"
+            "sys.argv = ['worker']\nrunpy.run_module('lab.load.worker', run_name='__main__')"
         )
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-c", script, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE

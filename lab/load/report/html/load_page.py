@@ -6,11 +6,11 @@ import time
 from pathlib import Path
 
 from lab.load.analysis.thresholds import describe_bounds
+from lab.load.metrics.run_folder import INTERVALS, RESULT, ROUTES, SAMPLES, LoadRecord
 from lab.load.report import text
 from lab.load.report.html import document as html
 from lab.load.report.html import load_charts, load_tables
 from lab.load.report.html.page_data import LoadPageData, read_page_data
-from lab.load.run_folder import INTERVALS, RESULT, ROUTES, SAMPLES, Kept
 from lab.runner.folders import PAGE, REPORT, write
 from lab.topology.words import count as _count
 
@@ -52,7 +52,7 @@ _LIMITS = (
 )
 
 
-def _generator(kept: Kept) -> list[str]:
+def _generator(kept: LoadRecord) -> list[str]:
     """That the generator was not the limit, with the figures that show it; the report says it where it was."""
     if not kept.measured or kept.limits:
         return []

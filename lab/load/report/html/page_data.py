@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from lab.load.analysis.thresholds import LoadVerdict, judge_load
-from lab.load.run_folder import SAMPLES, Kept, read
+from lab.load.metrics.run_folder import SAMPLES, LoadRecord, read
 from lab.load.workload.arrivals import Arrivals, parse
 from lab.plan import files
 from lab.runner.folders import PLAN
@@ -20,7 +20,7 @@ from lab.topology.spec import Topology
 class LoadPageData:
     """A load that has ended. `topology` is None where the folder has no plan: then no graph is drawn."""
 
-    kept: Kept
+    kept: LoadRecord
     verdict: LoadVerdict
     topology: Topology | None
     asked: Mapping[str, Any]  # fields of lab.load.model.spec.Load; without defaults if the load was never started

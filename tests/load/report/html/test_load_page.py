@@ -13,14 +13,13 @@ from typing import Any
 import pytest
 
 from lab.load.analysis.thresholds import judge_load
-from lab.load.coordinator.coordinator import Outcome
 from lab.load.metrics import rows as tables
 from lab.load.metrics.result import Result, Usage, merge
+from lab.load.metrics.run_folder import LoadOutcome, RunWriter, read
 from lab.load.model.job import Job
 from lab.load.report.html import document, load_charts
 from lab.load.report.html.load_page import page, write_page
 from lab.load.report.html.page_data import LoadPageData, read_page_data
-from lab.load.run_folder import Keeper, read
 from lab.topology.spec import Link, Server, Topology
 from tests.load.samples import steady_run
 
@@ -80,7 +79,7 @@ class Parsed(HTMLParser):
             self._rows[-1][-1] += data
 
 
-def outcome(**more: Any) -> Outcome:
+def outcome(**more: Any) -> LoadOutcome:
     """Six seconds, two of them warm-up, at 100/s, with a bounce; one server, one worker."""
     result = merge(steady_run())
     result.routes["a->b"].bounced["remote-server-timeout"] += 3
@@ -88,15 +87,15 @@ def outcome(**more: Any) -> Outcome:
     result.usage["a"] = [Usage(float(at), 0.25 * at, 50 << 20) for at in range(7)]
     result.links["a->b"] = 123_456
     generators = {"worker 0": [Usage(float(at), 0.25 * at, 7 << 20) for at in range(7)]}
-    return Outcome(**{"result": result, "settled": True, "generators": generators, **more})
+    return LoadOutcome(**{"result": result, "settled": True, "generators": generators, **more})
 
 
-def told(folder: Path, of: Outcome, name: str = "federation", lab: str = "pair") -> LoadPageData:
+def told(folder: Path, of: LoadOutcome, name: str = "federation", lab: str = "pair") -> LoadPageData:
     job = Job(lab, {"users": 10, "seconds": 4.0}, folder=folder, name=name, bounds={"loss": 0.0})
     asked = {"users": 10, "traffic": "neighbours", "arrivals": "100/s", "seconds": 4.0, "warmup": 2.0, "tick": 0.005}
-    with Keeper(job) as keeper:
-        keeper.take("{}", {"event": "note", "text": f"relayed links: a - b {name}"})
-        keeper.finish(of)
+    with RunWriter(job) as writer:
+        writer.write_event("{}", {"event": "note", "text": f"relayed links: a - b {name}"})
+        writer.finish(of)
     kept = read(folder)
     servers = tuple(Server(one, f"{one}.test", "prosody", "13.0") for one in ("a", "b"))
     return LoadPageData(
@@ -191,7 +190,7 @@ def test_that_test_would_see_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 @pytest.mark.parametrize("reason", ["", "ended by SIGINT"])
 def test_a_load_that_measured_nothing_says_so(tmp_path: Path, reason: str) -> None:
-    parsed = Parsed(page(told(tmp_path, Outcome(Result(), reason))))
+    parsed = Parsed(page(told(tmp_path, LoadOutcome(Result(), reason))))
     assert parsed.texts["p"][0].startswith("UNKNOWN federation measured nothing")
     assert "Nothing was measured: there is nothing to draw." in parsed.texts["p"]
     assert "svg" not in parsed.tags

@@ -1,8 +1,8 @@
-"""A load's folder: what was asked for, what was told, what came of it. Readable by the owner alone.
+"""The folder of a load's run: the job, its events, its result. Only the owner can read it.
 
 load.json       the job (lab.load.model.job)
-samples.jsonl   every event as it came, while it runs
-result.json     {"version", "outcome": {...}, "result": lab.load.metrics.result, "limits": [...], "remarks": [...]}
+samples.jsonl   every event, written while the load runs
+result.json     {"version", fields of LoadOutcome, "result": lab.load.metrics.result, "limits": [...], "remarks": [...]}
 routes.csv      a row for each route of the steady state; intervals.csv a row for each second
 """
 
@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
 from lab.errors import UserError
-from lab.load.coordinator.coordinator import Outcome
 from lab.load.metrics.judging import verdict_of_limits
 from lab.load.metrics.machine import machine
 from lab.load.metrics.result import Result, Usage
@@ -27,16 +27,30 @@ SAMPLES, RESULT, ROUTES, INTERVALS = "samples.jsonl", "result.json", "routes.csv
 VERSION = 1
 
 
-class Keeper:
-    """Writes a folder while the load runs; without one it does nothing."""
+@dataclass
+class LoadOutcome:
+    """What the coordinator found out about a load that has ended."""
+
+    result: Result
+    interrupted: str = ""  # why it ended early
+    drained: bool = False  # nothing was outstanding at its end
+    settled: bool = False  # it is known which messages were lost
+    whole: bool = False  # every worker of this coordinator has reported all that it sent and received
+    missing: Sequence[Mapping[str, Any]] = ()  # the first of the lost messages
+    gone: Sequence[tuple[str, str]] = ()  # users who could not reconnect, and why
+    generators: Mapping[str, list[Usage]] = field(default_factory=dict)
+
+
+class RunWriter:
+    """Writes the folder while the load runs. A context manager; does nothing for a job without a folder."""
 
     def __init__(self, job: Job) -> None:
         self._folder, self._job = job.folder, job
         self._samples: IO[str] | None = None
         self._remarks: list[str] = []
 
-    def __enter__(self) -> Keeper:
-        """The folder must be there. load.json is written unless it is there already."""
+    def __enter__(self) -> RunWriter:
+        """Open samples.jsonl in the folder, which must exist, and write load.json unless it exists."""
         if self._folder is not None:
             if not (self._folder / FILE).exists():
                 write(self._folder / FILE, self._job.encode() + "\n")
@@ -48,16 +62,16 @@ class Keeper:
         if self._samples is not None:
             self._samples.close()
 
-    def take(self, line: str, event: dict[str, Any]) -> None:
-        """Keep an event; `line` is it as JSON."""
+    def write_event(self, line: str, event: dict[str, Any]) -> None:
+        """Append an event; `line` is its JSON."""
         if event["event"] == "note":
             self._remarks.append(event["text"])
         if self._samples is not None:
             self._samples.write(line + "\n")
             self._samples.flush()
 
-    def finish(self, outcome: Outcome) -> dict[str, Any]:
-        """Write what came of it; the "result" event."""
+    def finish(self, outcome: LoadOutcome) -> dict[str, Any]:
+        """Write result.json and the tables; returns the "result" event."""
         result = outcome.result
         unaccounted = result.unaccounted()
         data = {
@@ -83,15 +97,15 @@ class Keeper:
 
 
 @dataclass(frozen=True)
-class Kept:
-    """A load's folder, read again."""
+class LoadRecord:
+    """The folder of a load that has ended, as it was read."""
 
     folder: Path
     job: Job
     result: Result
     interrupted: str
     settled: bool
-    unaccounted: dict[str, int]  # receipts by route of which it is not known what became, see Result.unaccounted
+    unaccounted: dict[str, int]  # by route: receipts that are in no count, see Result.unaccounted
     missing: tuple[dict[str, Any], ...]
     gone: tuple[dict[str, str], ...]
     generators: dict[str, list[Usage]]
@@ -101,12 +115,12 @@ class Kept:
 
     @property
     def measured(self) -> bool:
-        """Whether there is something to be judged: the steady state was reached and something was received."""
+        """Whether there is a figure to judge: the steady state was reached and a message was received."""
         return bool(self.result.length and self.result.total.received)
 
 
-def read(folder: Path) -> Kept:
-    """Read a folder. Raises UserError if it is not a load's, or its load never ended."""
+def read(folder: Path) -> LoadRecord:
+    """Read a folder. Raises UserError if it is no load's, or its load has not ended."""
     try:
         job = Job.decode((folder / FILE).read_text(encoding="utf-8"))
         data = json.loads((folder / RESULT).read_text(encoding="utf-8"))
@@ -116,7 +130,7 @@ def read(folder: Path) -> Kept:
         raise UserError(f"{folder / RESULT}: is damaged: {error}") from error
     if data.get("version") != VERSION:
         raise UserError(f"{folder}: of version {data.get('version')!r}; this lab reads version {VERSION}")
-    return Kept(
+    return LoadRecord(
         folder,
         job,
         Result.from_json(data["result"]),

@@ -1,7 +1,7 @@
-"""A load as a child process, followed by its folder: Locust on a file, or the conductor alone on a traffic.
+"""A load in a child process: Locust for a file, or the coordinator alone for a traffic.
 
-Both leave the same folder (lab.load.run_folder), and events are read from it as they are written. However we end, the
-child stops: its conductor's input ends with us, or we tell it by SIGTERM and wait, so that the result is written.
+Both write the same folder (lab.load.metrics.run_folder); events are read from it while they are written. However this
+process ends, the child stops: either the coordinator's input ends, or it gets SIGTERM and its result is awaited.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import IO, Any
 
 from lab.errors import LabError, PeerError, UserError, decode_error
+from lab.load.metrics.run_folder import RESULT, SAMPLES, LoadRecord, read
 from lab.load.model.job import FILE, VARIABLE, Job
-from lab.load.run_folder import RESULT, SAMPLES, Kept, read
 from lab.load.worker.engine import DRAIN
 from lab.load.workload.preflight import LoadTest
 from lab.runner.folders import write
@@ -34,7 +34,7 @@ _EVIDENCE = 12  # last lines quoted
 Follow = Callable[[dict[str, Any]], None]
 
 
-async def carry(job: Job, test: LoadTest, follow: Follow, more: Sequence[str] = ()) -> Kept:
+async def carry(job: Job, test: LoadTest, follow: Follow, more: Sequence[str] = ()) -> LoadRecord:
     """Carry a job out; what it left. `job.folder` must be there; `more` are arguments for Locust.
 
     Raises what the load failed with. Cancelled, it stops the load first, and its folder is whole then.
@@ -62,7 +62,7 @@ async def carry(job: Job, test: LoadTest, follow: Follow, more: Sequence[str] = 
 async def _start(job: Job, test: LoadTest, log: IO[bytes], more: Sequence[str]) -> asyncio.subprocess.Process:
     assert job.folder is not None
     if test.file is None:
-        words = [sys.executable, "-m", "lab.load.main"]
+        words = [sys.executable, "-m", "lab.load"]
     else:
         words = [sys.executable, "-m", "locust", "-f", str(test.file), "--headless", "--only-summary", *more]
         words += ["-u", str(job.load["users"]), "-t", f"{math.ceil(job.load['seconds'])}s"]

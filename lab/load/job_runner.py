@@ -1,4 +1,4 @@
-"""A load on a lab that is up, conducted by a process of its own: `python -m lab.load.main`.
+"""A load on a lab that is up, conducted by a process of its own: `python -m lab.load`.
 
 A job and orders come in as JSON Lines, events go out; docs/load-coordinator.md has both. It is a process of its own so
 that Locust's gevent never meets asyncio, and so that the result is written whoever is killed around it: when the input
@@ -20,22 +20,22 @@ from typing import Any
 from lab.errors import LabError, PeerError, UserError, encode_event
 from lab.lifecycle.lab import Lab
 from lab.load.coordinator import provisioning as preparing
-from lab.load.coordinator.coordinator import Conductor, Orders, Outcome
+from lab.load.coordinator.coordinator import Conductor, Orders
 from lab.load.coordinator.workers import Crew
 from lab.load.metrics.cpu import Pins, split, words
+from lab.load.metrics.run_folder import LoadOutcome, RunWriter, read
 from lab.load.metrics.watching import Watch
 from lab.load.model.job import Job
 from lab.load.report.text import report
-from lab.load.run_folder import Keeper, read
 from lab.runner.folders import REPORT, write
 from lab.runtime.protocol import Pipes
 
 #: The worker's module, which runs where the lab's network is.
-WORKER = "lab.load.worker.process"
+WORKER = "lab.load.worker"
 Tell = Callable[[dict[str, Any]], None]
 
 
-async def conduct(job: Job, orders: Orders, tell: Tell) -> Outcome:
+async def conduct(job: Job, orders: Orders, tell: Tell) -> LoadOutcome:
     """Carry a job out. Raises UserError for what cannot be, MissingError, PeerError."""
     from lab.lifecycle.up import attach
 
@@ -126,9 +126,9 @@ def _start(order: dict[str, Any]) -> int | None:
     return precise
 
 
-def finish(keeper: Keeper, job: Job, outcome: Outcome) -> dict[str, Any]:
+def finish(writer: RunWriter, job: Job, outcome: LoadOutcome) -> dict[str, Any]:
     """Keep what came of a load, with its report, and its page if the job asks for one; the "result" event."""
-    event = keeper.finish(outcome)
+    event = writer.finish(outcome)
     if job.folder is not None:
         write(job.folder / REPORT, report(read(job.folder)))
         if job.page:
@@ -150,11 +150,11 @@ async def main() -> int:
     except LabError as error:
         _say(json.dumps(encode_event(error)))
         return 1
-    with Keeper(job) as keeper:
+    with RunWriter(job) as writer:
 
         def tell(event: dict[str, Any]) -> None:
             line = json.dumps(event, separators=(",", ":"))
-            keeper.take(line, event)
+            writer.write_event(line, event)
             _say(line)
 
         orders = Orders(job.hold)
@@ -162,7 +162,7 @@ async def main() -> int:
             loop.add_signal_handler(number, orders.stop, f"ended by {number.name}")
         listening = asyncio.create_task(listen(reader, orders, tell, shared=job.part.of > 1))
         try:
-            tell(finish(keeper, job, await conduct(job, orders, tell)))
+            tell(finish(writer, job, await conduct(job, orders, tell)))
         except LabError as error:
             tell(encode_event(error))
             return 1
