@@ -19,11 +19,11 @@ from typing import Any
 
 import uvloop
 
+from lab.declarations.links import Conditions
 from lab.network.link_shaper import LinkShaper
 from lab.network.relay import Relay
 from lab.network.target import Target
 from lab.plan.model import RelayPlan
-from lab.topology.spec import Conditions
 
 ADDRESS, PORT, TARGET = "127.199.0.2", 20000, ("127.199.1.0", 5269)
 STANZA = b"<message>" + b"x" * 182 + b"</message>"  # 200 bytes

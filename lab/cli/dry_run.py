@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from lab.cli.show import Format, table
+from lab.declarations.links import LINK_FIELDS
 
 if TYPE_CHECKING:
     from lab.plan.model import Plan, RuntimeFacts
-    from lab.topology.spec import Conditions, Topology
+    from lab.topology.spec import Topology
 
 #: Addresses of a real lab are claimed when it starts; these stand for them.
 PLACEHOLDER_NETWORK = "127.80.0.0/16"
@@ -54,7 +55,7 @@ def plan_text(plan: Plan) -> str:
         table(("server", "domain", "software", "address", "users", "linked with", "files"), servers),
     ]
     if ways := [row for link in plan.topology.links for row in _ways(plan, link.a, link.b)]:
-        parts.append(table(("from", "to", "through", "latency", "jitter", "rate"), ways))
+        parts.append(table(("from", "to", "through", *(field.name for field in LINK_FIELDS)), ways))
     memory = sum(one.memory for one in plan.servers) / 2**20
     parts.append(
         f"Between servers without a link: {plan.topology.unlinked.value}. Idle servers need about {memory:.0f} MiB.\n"
@@ -68,13 +69,8 @@ def _ways(plan: Plan, a: str, b: str) -> list[tuple[str, ...]]:
     for source, target in ((a, b), (b, a)):
         relay = plan.relay(source, target)
         if relay is None:
-            rows.append((source, target, "direct", "-", "-", "-"))
+            rows.append((source, target, "direct", *("-" for _ in LINK_FIELDS)))
         else:
-            rows.append((source, target, f"{plan.services}:{relay.port}", *_conditions(relay.conditions)))
+            values = (field.write(getattr(relay.conditions, field.name)) for field in LINK_FIELDS)
+            rows.append((source, target, f"{plan.services}:{relay.port}", *values))
     return rows
-
-
-def _conditions(conditions: Conditions) -> tuple[str, str, str]:
-    from lab.declarations.units import duration_text, rate_text
-
-    return duration_text(conditions.latency), duration_text(conditions.jitter), rate_text(conditions.rate)

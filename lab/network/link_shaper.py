@@ -12,7 +12,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 
-from lab.topology.spec import Conditions
+from lab.declarations.links import Conditions
 
 PIECE_TIME = 0.01  # seconds that sending one piece takes at a limited rate: a reader then sees an even flow
 SMALLEST_PIECE = 256  # bytes

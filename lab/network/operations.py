@@ -9,15 +9,15 @@ import math
 import signal
 from collections import deque
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
+from lab.declarations.links import LINK_FIELDS
 from lab.errors import UserError
 from lab.network.children import STOP_PATIENCE
 from lab.network.dns import DROP, Query
 from lab.plan.zones import Answer, Record
-from lab.topology.spec import Conditions
 
 if TYPE_CHECKING:
     from lab.network.control import Handler
@@ -58,18 +58,13 @@ class Operations:
         return {"queries": [asdict(query) for query in islice(fitting, int(limit))][::-1]}
 
     async def set_link(self, request: dict[str, Any]) -> dict[str, Any]:
-        """Change `latency`, `jitter` (s) or `rate` (bytes/s, null: none) from `source` to `target`; others stay."""
+        """Change link fields, in their units, from `source` to `target`; those that are not given stay."""
         source, target = _text(request, "source"), _text(request, "target")
         shaper = self._service.shapers.get((source, target))
         if shaper is None:
             raise UserError(f"there is no relay from {source!r} to {target!r}: no link, or a direct one")
-        now = shaper.conditions
-        rate = request.get("rate", now.rate)
-        shaper.conditions = Conditions(
-            latency=_number(request, "latency", now.latency),
-            jitter=_number(request, "jitter", now.jitter),
-            rate=None if rate is None else int(_number(request, "rate", rate, least=1.0)),
-        )
+        given = {field.name: field.accept(request[field.name]) for field in LINK_FIELDS if field.name in request}
+        shaper.conditions = replace(shaper.conditions, **given)
         return asdict(shaper.conditions)
 
     async def spawn(self, request: dict[str, Any]) -> dict[str, Any]:

@@ -16,6 +16,7 @@ import asyncio
 import logging
 import socket
 import struct
+from dataclasses import asdict
 from typing import Any
 
 from lab.network.flow import Count, Ending, Flow
@@ -57,7 +58,6 @@ class Relay:
 
     def state(self) -> dict[str, Any]:
         """What `status` tells of it; bytes and seconds."""
-        conditions = self.out.conditions
         return {
             "source": self.plan.source,
             "target": self.plan.target,
@@ -67,9 +67,7 @@ class Relay:
             "failures": self.failures,
             "bytes": self.sent.bytes,
             "answer_bytes": self.answered.bytes,
-            "latency": conditions.latency,
-            "jitter": conditions.jitter,
-            "rate": conditions.rate,
+            **asdict(self.out.conditions),
         }
 
 

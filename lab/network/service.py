@@ -32,6 +32,7 @@ from pathlib import Path
 import uvloop
 
 from lab import exit_codes
+from lab.declarations.links import Conditions
 from lab.declarations.manifest import StartedBy
 from lab.errors import LabError, MissingError, UserError, encode_answer
 from lab.network.children import Children
@@ -51,7 +52,7 @@ from lab.plan.zones import Zones
 from lab.system.files import write_private
 from lab.system.locks import lock
 from lab.system.processes import Identity, check_limits, raise_limits
-from lab.topology.spec import Conditions, Unlinked
+from lab.topology.spec import Unlinked
 
 log = logging.getLogger(__name__)
 

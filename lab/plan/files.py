@@ -7,7 +7,7 @@ from typing import Any
 
 from lab.errors import UserError
 from lab.plan.model import Plan
-from lab.topology.spec import Conditions, Link, Server, Topology
+from lab.topology.spec import Link, Server, Topology
 
 
 def dump(plan: Plan) -> str:
@@ -71,20 +71,9 @@ def _link_facts(link: Link, first: str) -> dict[str, Any]:
     other = link.b if link.a == first else link.a
     return {
         "direct": link.direct,
-        f"{first} to {other}": _conditions(there),
-        f"{other} to {first}": _conditions(back),
+        f"{first} to {other}": there.describe() or "neutral",
+        f"{other} to {first}": back.describe() or "neutral",
     }
-
-
-def _conditions(conditions: Conditions) -> str:
-    parts = []
-    if conditions.latency:
-        parts.append(f"{conditions.latency * 1000:g} ms")
-    if conditions.jitter:
-        parts.append(f"jitter {conditions.jitter * 1000:g} ms")
-    if conditions.rate is not None:
-        parts.append(f"{conditions.rate} bytes/s")
-    return ", ".join(parts) or "neutral"
 
 
 def _of_topology(old: Topology, new: Topology) -> list[str]:

@@ -9,8 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+from lab.declarations.links import Conditions
 from lab.servers.software import File
-from lab.topology.spec import Certificate, Conditions, Server, Topology
+from lab.topology.spec import Certificate, Server, Topology
 
 
 @dataclass(frozen=True)

@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from itertools import cycle
+from typing import Any
 
+from lab.declarations.links import LINK_FIELDS, Conditions
 from lab.declarations.manifest import Accounts
 from lab.declarations.servers import manifest
 from lab.topology import software, spec
-from lab.topology.model import MAX_LINKS, Conditions, Defaults, LinkSettings, ServerSettings, TopologyFile
+from lab.topology.model import MAX_LINKS, Defaults, LinkConditions, LinkSettings, ServerSettings, TopologyFile
 from lab.topology.shape import Misfit
-
-UNLIMITED = -1  # how the model tells "unlimited" (which overrides a default) from "not given"
-
 
 LISTED_USERS = 8  # enough for the people of a story
 
@@ -89,9 +88,11 @@ def _link(link: LinkSettings, defaults: Defaults) -> spec.Link:
     )
 
 
-def _conditions(*layers: Conditions) -> spec.Conditions:
+def _conditions(*layers: LinkConditions) -> Conditions:
     """The first layer that says something counts, field by field."""
-    latency = next((layer.latency for layer in layers if layer.latency is not None), 0.0)
-    jitter = next((layer.jitter for layer in layers if layer.jitter is not None), 0.0)
-    rate = next((layer.rate for layer in layers if layer.rate is not None), UNLIMITED)
-    return spec.Conditions(latency, jitter, None if rate == UNLIMITED else rate)
+    given: dict[str, Any] = {}
+    for layer in layers:
+        for field in LINK_FIELDS:
+            if field.name in layer.model_fields_set:
+                given.setdefault(field.name, getattr(layer, field.name))
+    return Conditions(**given)

@@ -9,11 +9,11 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from ipaddress import ip_address
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, create_model
 
-from lab.declarations import units
+from lab.declarations.links import LINK_FIELDS
 from lab.errors import UserError
 from lab.topology import software
 from lab.topology.shape import MAX_SERVERS
@@ -21,8 +21,6 @@ from lab.topology.shapes import KINDS, AnyShape
 from lab.topology.spec import Authentication, Certificate, Feed, Tls, Unlinked
 
 MAX_USERS = 100_000  # per server; accounts are made at about 500 a second
-MAX_LATENCY = 30.0  # seconds one way; servers give up a connection attempt after about a minute
-MIN_RATE = 1000  # bytes per second; two TLS handshakes with client certificates are about 20 KB
 MAX_LINKS = 22_000  # two relay ports each, and there are 65,535 ports
 
 LABEL_PATTERN = r"^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$"
@@ -59,22 +57,6 @@ def _domain(text: str) -> str:
     if re.fullmatch(r"[0-9.]+", text):
         raise ValueError(f"'{text}' is an address: write a domain such as island.test")
     return text
-
-
-def _latency(value: Any) -> float:
-    parsed = units.seconds(value)
-    if parsed > MAX_LATENCY:
-        raise UserError(f"{value} is too long: servers give up before, take at most {units.duration_text(MAX_LATENCY)}")
-    return parsed
-
-
-def _rate(value: Any) -> int | None:
-    parsed = units.bytes_per_second(value)
-    if parsed is not None and parsed < MIN_RATE:
-        raise UserError(
-            f"{value} is too slow: servers give up before TLS is up, take at least {units.rate_text(MIN_RATE)}"
-        )
-    return -1 if parsed is None else parsed
 
 
 def _address(text: str) -> str:
@@ -114,13 +96,10 @@ def _text_schema(pattern: str, *examples: str, **more: Any) -> WithJsonSchema:
 
 
 _ONE_SOFTWARE = {"anyOf": [{"enum": software.spellings()}, {"type": "string", "pattern": r"(/|\.ya?ml$)"}]}
-_DURATION = {"anyOf": [{"type": "string", "pattern": units.DURATION_PATTERN}, {"const": 0}], "examples": ["40ms"]}
 _SOFTWARE = Field(description=software.explanation())
 
 Name = Annotated[str, AfterValidator(_label), _text_schema(LABEL_PATTERN, "island")]
 Domain = Annotated[str, AfterValidator(_domain), _text_schema(DOMAIN_PATTERN, "island.test")]
-Duration = Annotated[float, _checked(_latency), WithJsonSchema(_DURATION)]
-Rate = Annotated[int, _checked(_rate), _text_schema(units.RATE_PATTERN, "64kbit/s", "1Mbit/s", "unlimited")]
 Address = Annotated[str, AfterValidator(_address), _text_schema(r":[0-9]+$", "127.0.0.1:5269")]
 Software = Annotated[software.Choice, _checked(software.parse), WithJsonSchema(_ONE_SOFTWARE)]
 Softwares = Annotated[
@@ -143,7 +122,7 @@ class Strict(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
 
-class Settings(Strict):
+class ServerDefaults(Strict):
     """What a server, or all of them by `defaults`, can be told."""
 
     users: Users | None = None
@@ -160,18 +139,29 @@ class Settings(Strict):
     """How much of what it sees it tells: whole stanzas, only who and when, or nothing (default full)."""
 
 
-class Conditions(Strict):
-    """What the way over a link is like."""
+def _link_fields() -> dict[str, Any]:
+    """Every link field as pydantic takes it: unset is None."""
+    return {
+        field.name: (
+            Annotated[Any, _checked(field.read), WithJsonSchema(dict(field.schema))] | None,
+            Field(None, description=field.about),
+        )
+        for field in LINK_FIELDS
+    }
 
-    latency: Duration | None = None
-    """Time each way, with a unit: 40ms. There and back takes twice as long (default 0)."""
-    jitter: Duration | None = None
-    """Standard deviation of the latency, not larger than it (default 0)."""
-    rate: Rate | None = None
-    """Most that passes, with a unit: 1Mbit/s (bits) or 100KB/s (bytes), or unlimited (default unlimited)."""
+
+if TYPE_CHECKING:
+
+    class LinkConditions(Strict):
+        """What the way over a link is like."""
+
+else:
+    LinkConditions = create_model(
+        "Conditions", __base__=Strict, __doc__="What the way over a link is like.", **_link_fields()
+    )
 
 
-class ServerSettings(Settings):
+class ServerSettings(ServerDefaults):
     """One server."""
 
     software: Annotated[Software | None, _SOFTWARE] = None
@@ -181,20 +171,20 @@ class ServerSettings(Settings):
     """Only with `software: external`: loopback address and port where it listens for other servers."""
 
 
-class LinkSettings(Conditions):
+class LinkSettings(LinkConditions):
     """Two servers that may federate, and what the way between them is like."""
 
     between: Between
     """The two servers."""
-    forward: Conditions = Conditions()
+    forward: LinkConditions = LinkConditions()
     """Conditions from the first to the second server only; they go before those of the link."""
-    backward: Conditions = Conditions()
+    backward: LinkConditions = LinkConditions()
     """Conditions from the second to the first server only; they go before those of the link."""
     direct: Flag | None = None
     """Past the lab's relays: no conditions, no faults on this link (default false)."""
 
 
-class Defaults(Settings, Conditions):
+class Defaults(ServerDefaults, LinkConditions):
     """What holds for every server and every link that does not say otherwise."""
 
     software: Softwares | None = None
@@ -252,7 +242,7 @@ def section(path: tuple[str | int, ...], data: object) -> type[BaseModel] | None
         case ("links", int()):
             return LinkSettings
         case ("links", int(), "forward" | "backward"):
-            return Conditions
+            return LinkConditions
         case ("shape",):
             return KINDS.get(str(data.get("kind"))) if isinstance(data, dict) else None
     return None

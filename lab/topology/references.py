@@ -6,7 +6,9 @@ too broken to be understood here has a problem of its own already.
 
 from __future__ import annotations
 
-from lab.declarations import units
+from typing import Any
+
+from lab.declarations.links import LINK_FIELDS, LinkField
 from lab.declarations.manifest import Accounts, StartedBy
 from lab.declarations.servers import MANIFESTS
 from lab.errors import UserError
@@ -14,6 +16,8 @@ from lab.topology.document import Document
 from lab.topology.words import suggestion
 
 Data = dict[str, object]
+
+_CONDITIONS = tuple(field.name for field in LINK_FIELDS)
 
 
 def check(document: Document) -> None:
@@ -36,7 +40,7 @@ def check(document: Document) -> None:
             _server(document, ("servers", name), _mapping(settings), _mapping(data.get("defaults")))
     _server(document, ("defaults",), _mapping(data.get("defaults")), {})
     _direct(document)
-    _jitters(document)
+    _limits(document)
     _empty(document, data, (), set())
 
 
@@ -126,39 +130,45 @@ def _direct(document: Document) -> None:
     default = _mapping(data.get("defaults")).get("direct")
     for index, link in enumerate(_list(data.get("links"))):
         settings = _mapping(link)
-        given = next((key for key in ("latency", "jitter", "rate", "forward", "backward") if key in settings), None)
+        given = next((key for key in (*_CONDITIONS, "forward", "backward") if key in settings), None)
         if settings.get("direct", default) is True and given is not None:
             change = f"remove `{given}` or `direct`" if "direct" in settings else "add `direct: false`"
             message = f"this link is direct, and a direct link has no conditions: {change}"
             document.add(("links", index, given), message, key=True)
 
 
-def _jitters(document: Document) -> None:
-    """Jitter larger than the latency would need negative delays. Tried where conditions come together."""
+def _limits(document: Document) -> None:
+    """Link fields that must not exceed another one, compared where conditions come together."""
     data = _mapping(document.data)
     defaults = _mapping(data.get("defaults"))
-    _jitter(document, ("defaults",), [defaults])
-    for index, entry in enumerate(_list(data.get("links"))):
-        link = _mapping(entry)
-        _jitter(document, ("links", index), [link, defaults])
-        for direction in ("forward", "backward"):
-            _jitter(document, ("links", index, direction), [_mapping(link.get(direction)), link, defaults])
+    for field in (field for field in LINK_FIELDS if field.at_most):
+        _limit(document, field, ("defaults",), [defaults])
+        for index, entry in enumerate(_list(data.get("links"))):
+            link = _mapping(entry)
+            _limit(document, field, ("links", index), [link, defaults])
+            for direction in ("forward", "backward"):
+                layers = [_mapping(link.get(direction)), link, defaults]
+                _limit(document, field, ("links", index, direction), layers)
 
 
-def _jitter(document: Document, path: tuple[str | int, ...], layers: list[Data]) -> None:
+def _limit(document: Document, field: LinkField, path: tuple[str | int, ...], layers: list[Data]) -> None:
     """Says it where one of the two is given: what is inherited whole has been looked at there."""
-    given = next((key for key in ("jitter", "latency") if key in layers[0]), None)
+    given = next((key for key in (field.name, field.at_most) if key in layers[0]), None)
     if given is None:
         return
+    other = next(one for one in LINK_FIELDS if one.name == field.at_most)
     try:
-        latency, jitter = (
-            units.seconds(next((layer[key] for layer in layers if key in layer), 0)) for key in ("latency", "jitter")
-        )
+        value, most = (_inherited(one, layers) for one in (field, other))
     except UserError:  # told where it stands
         return
-    if jitter > latency:
-        shown = f"{units.duration_text(jitter)} is larger than the latency, {units.duration_text(latency)}"
-        document.add((*path, given), f"a jitter of {shown}: no delay is negative, make one larger or the other smaller")
+    if value > most:
+        shown = f"a {field.name} of {field.write(value)} is larger than the {other.name}, {other.write(most)}"
+        document.add((*path, given), f"{shown}: {field.reason}, make one larger or the other smaller")
+
+
+def _inherited(field: LinkField, layers: list[Data]) -> Any:
+    """The value of the first layer that gives one. Raises UserError if it cannot be read."""
+    return next((field.read(layer[field.name]) for layer in layers if field.name in layer), field.neutral)
 
 
 def _empty(document: Document, value: object, path: tuple[str | int, ...], seen: set[int]) -> None:

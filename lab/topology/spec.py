@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from lab.declarations.links import Conditions
 from lab.declarations.manifest import ServerManifest
 from lab.declarations.servers import manifest
 
@@ -56,20 +57,6 @@ class Feed(StrEnum):
     FULL = "full"  # whole stanzas
     META = "meta"  # all but what is inside: who, whom, when, how large
     OFF = "off"
-
-
-@dataclass(frozen=True)
-class Conditions:
-    """What one direction of a link is like."""
-
-    latency: float = 0.0  # seconds added to every byte
-    jitter: float = 0.0  # seconds, standard deviation around the latency
-    rate: int | None = None  # bytes per second, None: unlimited
-
-    @property
-    def neutral(self) -> bool:
-        """True if this direction changes nothing."""
-        return not self.latency and not self.jitter and self.rate is None
 
 
 @dataclass(frozen=True)

@@ -20,12 +20,13 @@ from typing import Any
 
 import uvloop
 
+from lab.declarations.links import Conditions
 from lab.declarations.manifest import PORTS
 from lab.plan.files import dump
 from lab.plan.layout import DNS_BASE_PORT, RELAY_BASE_PORT, Layout
 from lab.plan.model import CertificateRequest, Plan, RelayPlan, RuntimeFacts, ServerPlan
 from lab.system.processes import MARK
-from lab.topology.spec import Certificate, Conditions, Link, Server, Topology, Unlinked
+from lab.topology.spec import Certificate, Link, Server, Topology, Unlinked
 
 #: A program that accepts on its address's federation port and sends back what it gets.
 ECHO = """

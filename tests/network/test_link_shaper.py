@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lab.declarations.links import Conditions
 from lab.network.link_shaper import LARGEST_QUEUE, SMALLEST_PIECE, SMALLEST_QUEUE, LinkShaper
-from lab.topology.spec import Conditions
 
 
 def test_latency_is_added_to_each_byte() -> None:

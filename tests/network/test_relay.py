@@ -13,6 +13,7 @@ from statistics import median
 
 import pytest
 
+from lab.declarations.links import Conditions
 from lab.errors import MissingError
 from lab.network import target as target_module
 from lab.network.link_shaper import LinkShaper
@@ -20,7 +21,6 @@ from lab.network.listener import Listener
 from lab.network.relay import RESET, Relay
 from lab.network.target import Target
 from lab.plan.model import RelayPlan
-from lab.topology.spec import Conditions
 from tests.network.labs import loopback, on_uvloop
 
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]

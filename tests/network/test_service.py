@@ -19,6 +19,7 @@ from typing import Any
 
 import pytest
 
+from lab.declarations.links import Conditions
 from lab.errors import MissingError, PeerError, UserError
 from lab.network.control import Control
 from lab.network.lab_folder import service_runs
@@ -26,7 +27,7 @@ from lab.network.operations import Operations
 from lab.plan.layout import REFUSED_PORT, UNREACHABLE_PORT, Layout
 from lab.servers.conventions import OUTPUT
 from lab.system.processes import MARK, SERVER_UID, Identity, check_limits, members
-from lab.topology.spec import Conditions, Unlinked
+from lab.topology.spec import Unlinked
 from tests.network import labs
 
 

@@ -4,10 +4,11 @@ from dataclasses import replace
 
 import pytest
 
+from lab.declarations.links import Conditions
 from lab.errors import UserError
 from lab.plan.build import agent_address, build
 from lab.plan.model import RuntimeFacts
-from lab.topology.spec import Authentication, Conditions, Link, Server, Tls, Topology, Unlinked
+from lab.topology.spec import Authentication, Link, Server, Tls, Topology, Unlinked
 
 PROCESSES = RuntimeFacts(
     "processes",

@@ -5,10 +5,11 @@ from dataclasses import replace
 
 import pytest
 
+from lab.declarations.links import Conditions
 from lab.errors import UserError
 from lab.plan.build import build
 from lab.plan.files import differences, dump, load
-from lab.topology.spec import Conditions, Custom, Link, Unlinked
+from lab.topology.spec import Custom, Link, Unlinked
 from tests.plan.test_build import CONTAINERS, PROCESSES, island, server
 
 
@@ -59,7 +60,7 @@ def test_differences_are_sentences():
         "link home - outside is gone",
         "link new - public is new",
         "link home - island: direct was false, is true",
-        "link home - island: island to home was neutral, is 50 ms, jitter 10 ms, 1000 bytes/s",
+        "link home - island: island to home was neutral, is 50ms ±10ms, 8kbit/s",
         "the topology: unlinked was not-allowed, is refused",
     ]
     assert second.pair not in {link.pair for link in links}

@@ -5,9 +5,10 @@ from pathlib import Path
 import pytest
 
 from lab import packaged
+from lab.declarations.links import Conditions
 from lab.errors import UserError
 from lab.topology.files import load, names
-from lab.topology.spec import Authentication, Conditions, Custom, Feed, Link, Server, Tls, Topology, Unlinked
+from lab.topology.spec import Authentication, Custom, Feed, Link, Server, Tls, Topology, Unlinked
 
 
 def _load(tmp_path: Path, text: str) -> Topology:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from lab.declarations.units import duration_text, rate_text
 from lab.topology.facts import Facts
-from lab.topology.spec import Authentication, Certificate, Conditions, Feed, Link, Server, Tls, Topology, Unlinked
+from lab.topology.spec import Authentication, Certificate, Feed, Link, Server, Tls, Topology, Unlinked
 from lab.topology.words import count
 
 UNLINKED = {
@@ -36,21 +35,13 @@ def remarks(server: Server) -> list[str]:
     return [text for holds, text in said if holds]
 
 
-def conditions(value: Conditions) -> str:
-    """ "40ms ±5ms, 1Mbit/s"; "" if the link is neutral."""
-    time = duration_text(value.latency) if value.latency else ""
-    spread = f" ±{duration_text(value.jitter)}" if value.jitter else ""
-    rate = rate_text(value.rate) if value.rate is not None else ""
-    return ", ".join(part for part in (time + spread, rate) if part)
-
-
 def link(value: Link, start: str | None = None) -> str:
     """Its conditions, "" if there are none. Where the directions differ, the one from `start` (default: `a`) comes
     first.
     """
     if value.direct:
         return "direct"
-    out, back = conditions(value.forward), conditions(value.backward)
+    out, back = value.forward.describe(), value.backward.describe()
     if out == back:
         return out
     if start == value.b:

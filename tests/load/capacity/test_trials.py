@@ -9,11 +9,12 @@ from types import SimpleNamespace
 import pytest
 
 from lab.cli.limit_search import _data, _text
+from lab.declarations.links import Conditions
 from lab.errors import UserError
 from lab.load.capacity.search import Bounds, Trial, partial_limit
 from lab.load.capacity.trials import OtherUsage, capacities_of, check, find_limit_on
 from lab.plan.model import RelayPlan
-from lab.topology.spec import Conditions, Link, Server, Topology
+from lab.topology.spec import Link, Server, Topology
 from tests.load.synthetic_results import result
 
 

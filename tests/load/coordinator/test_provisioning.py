@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from lab.declarations.links import Conditions
 from lab.errors import UserError
 from lab.load.coordinator.provisioning import endpoints, for_load, remarks
 from lab.load.metrics.cpu import Pins, split
@@ -18,7 +19,7 @@ from lab.load.model.job import Job
 from lab.load.model.spec import Shard
 from lab.plan.build import build
 from lab.plan.model import RuntimeFacts
-from lab.topology.spec import Conditions, Feed, Link, Server, Topology
+from lab.topology.spec import Feed, Link, Server, Topology
 
 FACTS = RuntimeFacts(runtime="processes", network="127.91.0.0/16", folders="/x/{server}")
 SERVERS = tuple(Server(name, f"{name}.test", "prosody", "13.0") for name in "abc")
