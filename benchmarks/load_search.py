@@ -28,7 +28,7 @@ from lab.load.capacity.trials import OtherUsage, TrialRunner, capacities_of, fin
 from lab.load.coordinator import provisioning
 from lab.load.coordinator.coordinator import Conductor, Orders
 from lab.load.coordinator.workers import Crew
-from lab.load.metrics.watching import Watch
+from lab.load.metrics.resources import ResourceSampler
 from lab.load.model.job import Job
 from lab.load.model.spec import Shard
 from lab.load.workload.preflight import LoadTest
@@ -119,8 +119,8 @@ async def generator(folder: Path) -> str:
         async def start() -> Pipes:
             return await spawn_agent([sys.executable, "-m", "lab.load.worker.process"], {"PYTHONPATH": str(ROOT)})
 
-        async def watch(crew: Crew) -> Watch:
-            return Watch(None, {}, {worker.name: worker.pid or 0 for worker in crew.workers}, print)
+        async def watch(crew: Crew) -> ResourceSampler:
+            return ResourceSampler(None, {}, {worker.name: worker.pid or 0 for worker in crew.workers}, print)
 
         outcome = await Conductor(load, [Shard()], start, around.take, Orders(), watch).run()
     # On two cores worker and server fill the machine; on one with room it is the worker alone that is late.

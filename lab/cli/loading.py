@@ -53,7 +53,7 @@ class Request:
         from lab.declarations.units import seconds
         from lab.load.analysis import thresholds as limits
         from lab.load.coordinator.provisioning import for_load
-        from lab.load.metrics.cpu import split
+        from lab.load.metrics.cpu import split_cores
         from lab.load.workload import preflight
         from lab.topology.files import load as load_topology
 
@@ -70,7 +70,7 @@ class Request:
             asked["arrivals"] = written
         where = for_load(_with(load_topology(topology), software)) if topology is not None else None
         if pin:
-            split(workers)
+            split_cores(workers)
         if find_limit is not None:
             from lab.cli.limit_search import bounds_of, model_of
             from lab.load.capacity.trials import check

@@ -22,9 +22,9 @@ from lab.lifecycle.lab import Lab
 from lab.load.coordinator import provisioning as preparing
 from lab.load.coordinator.coordinator import Conductor, Orders
 from lab.load.coordinator.workers import Crew
-from lab.load.metrics.cpu import Pins, split, words
+from lab.load.metrics.cpu import CpuPinning, pinning_text, split_cores
+from lab.load.metrics.resources import ResourceSampler
 from lab.load.metrics.run_folder import LoadOutcome, RunWriter, read
-from lab.load.metrics.watching import Watch
 from lab.load.model.job import Job
 from lab.load.report.text import report
 from lab.runner.folders import REPORT, write
@@ -41,7 +41,7 @@ async def conduct(job: Job, orders: Orders, tell: Tell) -> LoadOutcome:
 
     if job.pin and job.part.of > 1:
         raise UserError("several conductors would pin to the same cores: pin with one of them only")
-    cores = split(job.workers) if job.pin else None
+    cores = split_cores(job.workers) if job.pin else None
     lab = await attach(job.lab)
     load = preparing.load_on(lab, job.load)
     for text in preparing.remarks(lab.plan):
@@ -49,15 +49,15 @@ async def conduct(job: Job, orders: Orders, tell: Tell) -> LoadOutcome:
     tell({"event": "progress", "text": f"making accounts for {load.users} users"})
     await preparing.make_accounts(lab, load)
     await preparing.make_rosters(lab, load)
-    pins = Pins()
+    pinning = CpuPinning()
     servers = {name: one.pid for name, one in (await lab.states()).items() if one.pid is not None}
 
-    async def watch(crew: Crew) -> Watch:
+    async def watch(crew: Crew) -> ResourceSampler:
         generators = {worker.name: worker.pid for worker in crew.workers if worker.pid is not None}
         if cores is not None:
             services = await lab.runtime.services(lab.layout)
-            _pin(pins, cores, [*servers.values(), *([] if services is None else [services])], generators)
-            tell({"event": "note", "text": words(servers, cores)})
+            _pin(pinning, cores, [*servers.values(), *([] if services is None else [services])], generators)
+            tell({"event": "note", "text": pinning_text(servers, cores)})
         note: Callable[[str], None] = lambda text: tell({"event": "note", "text": text})  # noqa: E731
         return watch_of(job, lab, servers, generators, note)
 
@@ -69,16 +69,16 @@ async def conduct(job: Job, orders: Orders, tell: Tell) -> LoadOutcome:
             raise
         raise PeerError(f"{_taken_down(lab)}: {error}") from error
     finally:
-        pins.free()
+        pinning.restore()
     return replace(outcome, interrupted=_taken_down(lab)) if outcome.interrupted and preparing.is_down(lab) else outcome
 
 
 def watch_of(
     job: Job, lab: Lab, servers: dict[str, int], generators: dict[str, int], note: Callable[[str], None]
-) -> Watch:
+) -> ResourceSampler:
     """What a conductor meters: its own generators, and the first of several for all what all of them use."""
     first = job.part.index == 0
-    return Watch(lab if first else None, servers if first else {}, generators, note)
+    return ResourceSampler(lab if first else None, servers if first else {}, generators, note)
 
 
 def _taken_down(lab: Lab) -> str:
@@ -89,11 +89,13 @@ async def _worker(lab: Lab) -> Pipes:
     return await lab.agent(module=WORKER)
 
 
-def _pin(pins: Pins, cores: tuple[list[int], list[int]], servers: list[int], generators: dict[str, int]) -> None:
+def _pin(
+    pinning: CpuPinning, cores: tuple[list[int], list[int]], servers: list[int], generators: dict[str, int]
+) -> None:
     for pid in servers:
-        pins.put(pid, cores[0])
+        pinning.pin(pid, cores[0])
     for pid, core in zip(generators.values(), cores[1], strict=True):
-        pins.put(pid, [core])
+        pinning.pin(pid, [core])
 
 
 async def listen(reader: asyncio.StreamReader, orders: Orders, tell: Tell, *, shared: bool = False) -> None:

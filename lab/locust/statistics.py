@@ -21,7 +21,7 @@ from locust.env import Environment
 from locust.stats import RequestStats, StatsEntry
 
 from lab.errors import LabError, PeerError
-from lab.load.metrics.counters import Tally
+from lab.load.metrics.counters import RouteCounters
 from lab.load.metrics.histogram import BITS
 from lab.load.workload.recipients import PRESENCE
 
@@ -74,7 +74,7 @@ class Statistics:
         # What was received during the drain was sent in the steady state: its rate must not be spread over the drain.
         now = min(time.time(), self._steady_start + sample["plan"]["seconds"])
         for route, data in sample["steady"].items():
-            tally = Tally.from_json(data)
+            tally = RouteCounters.from_json(data)
             if tally.received:
                 self._merge(route, tally, now)
             for condition, count in tally.bounced.items():
@@ -86,7 +86,7 @@ class Statistics:
         for _ in range(count):
             fire_failure(self._environment, route, error)
 
-    def _merge(self, route: str, tally: Tally, now: float) -> None:
+    def _merge(self, route: str, tally: RouteCounters, now: float) -> None:
         stats = self._environment.stats
         batch = stats_entry(stats, route, tally, now)
         stats.get(route, batch.method).extend(batch)
@@ -107,7 +107,7 @@ def request_type(route: str) -> str:
     return MESSAGE if route in ("local", "room") or "->" in route else REQUEST
 
 
-def stats_entry(stats: RequestStats, route: str, tally: Tally, now: float) -> StatsEntry:
+def stats_entry(stats: RequestStats, route: str, tally: RouteCounters, now: float) -> StatsEntry:
     """Deliveries of one route as Locust counts them: as if each had been logged at `now` (seconds of the epoch)."""
     batch = StatsEntry(stats, route, request_type(route))
     counts = tally.intended.counts

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from lab.load.metrics.result import Recorder
 from lab.load.model.spec import Endpoint, Load, Shard
+from lab.load.worker.recorder import Recorder
 from lab.load.workload.traffic import Kind
 
 LOAD = Load(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 
 from lab.load.capacity.search import Measurement
-from lab.load.metrics.counters import Tally
+from lab.load.metrics.counters import RouteCounters
 from lab.load.metrics.result import Result, Second, Usage
 
 SECONDS = 4
@@ -26,7 +26,7 @@ def result(
     Delays from the actual send are those from the intended time, or all of them `actual`.
     """
     received = max(1, int(rate * SECONDS))
-    tally = Tally()
+    tally = RouteCounters()
     tally.sent = tally.expected = received + lost
     tally.received, tally.lost = received, lost
     for number in range(200):
@@ -34,7 +34,7 @@ def result(
         tally.intended.record(delay)
         tally.actual.record(delay if actual is None else actual)
     plan = {"workers": 1, "warmup": 0.0, "seconds": float(SECONDS), "tick": 0.005, "expected": rate * SECONDS}
-    seconds = {n: Second(1.0, 1.0, Tally(), cpu={"worker 0": worker}) for n in range(SECONDS)}
+    seconds = {n: Second(1.0, 1.0, RouteCounters(), cpu={"worker 0": worker}) for n in range(SECONDS)}
     usage = {
         name: [Usage(0.0, 0.0, 1), Usage(float(SECONDS), used * SECONDS, 1)] for name, used in (cores or {}).items()
     }

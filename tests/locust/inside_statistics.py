@@ -9,15 +9,15 @@ import pytest
 from locust.env import Environment
 from locust.stats import RequestStats
 
-from lab.load.metrics.counters import Tally
+from lab.load.metrics.counters import RouteCounters
 from lab.load.metrics.histogram import Histogram
 from lab.locust.statistics import Statistics, request_type, stats_entry
 
 DELAYS = [random.Random(7).lognormvariate(-4, 1.5) for _ in range(5000)]
 
 
-def tally(delays: list[float], **counts: int) -> Tally:
-    found = Tally()
+def tally(delays: list[float], **counts: int) -> RouteCounters:
+    found = RouteCounters()
     found.sent = found.received = len(delays)
     for delay in delays:
         found.intended.record(delay)
@@ -27,7 +27,7 @@ def tally(delays: list[float], **counts: int) -> Tally:
     return found
 
 
-def sample(steady: dict[str, Tally], warmup: dict[str, Tally] | None = None, at: float = 7.0) -> dict:
+def sample(steady: dict[str, RouteCounters], warmup: dict[str, RouteCounters] | None = None, at: float = 7.0) -> dict:
     return {
         "plan": {"seconds": 20.0},
         "from": at - 1,

@@ -21,7 +21,7 @@ from typing import Any, Self
 from lab.errors import MissingError, PeerError, TimedOut
 from lab.lifecycle.lab import Lab
 from lab.load.coordinator import provisioning
-from lab.load.metrics.resources import Meter
+from lab.load.metrics.resources import ProcessMeter
 from lab.load.model.spec import Shard
 from lab.load.worker import probe
 from lab.load.worker.process import encode
@@ -154,10 +154,10 @@ class LabIdleDetector:
     async def _meter(self) -> ReadCpuTime:
         pids = {name: [one.pid] for name, one in (await self._lab.states()).items() if one.pid is not None}
         try:
-            meter = self._stack.enter_context(Meter(pids))
+            meter = self._stack.enter_context(ProcessMeter(pids))
         except MissingError:  # the report of the load says that servers are not metered
             return lambda: {}
-        return lambda: {name: cpu for name, (cpu, _, _) in meter.read().items()}
+        return lambda: {name: cpu for name, (cpu, _) in meter.read().items()}
 
     async def _send_probes(self, within: float) -> ProbeResult:
         self._count += 1

@@ -21,8 +21,7 @@ from dataclasses import dataclass, field
 
 from lab.errors import UserError
 from lab.load.analysis.bottleneck import Capacities, find_bottleneck
-from lab.load.metrics.judging import verdict_of_limits
-from lab.load.metrics.result import Result
+from lab.load.metrics.result import Result, generator_limits
 
 
 @dataclass(frozen=True)
@@ -202,7 +201,7 @@ def _misses(result: Result, bounds: Bounds) -> tuple[tuple[str, ...], bool]:
     total = result.total
     if not total.received:
         return ("nothing was received",), True
-    misses, large_excess = list(verdict_of_limits(result)), False
+    misses, large_excess = list(generator_limits(result)), False
     p99 = total.intended.percentile(99)
     if p99 > bounds.p99:
         misses.append(f"p99 was {p99 * 1000:.1f} ms, the bound is {bounds.p99 * 1000:g} ms")

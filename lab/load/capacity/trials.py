@@ -25,8 +25,7 @@ from lab.load.capacity.search import Bounds, Limit, Measure, Measurement, Trial,
 from lab.load.coordinator import provisioning
 from lab.load.coordinator.child_process import carry
 from lab.load.coordinator.progress import ProgressPrinter
-from lab.load.metrics import allowance
-from lab.load.metrics.cpu import split
+from lab.load.metrics.cpu import allowed_cores, split_cores
 from lab.load.metrics.result import Usage
 from lab.load.model.job import Job
 from lab.load.workload.preflight import MODELS, WORKERS_MOST, LoadTest
@@ -69,7 +68,7 @@ async def find_limit_on(
     if model not in MODELS or "arrivals" in load:
         raise UserError(f"a search chooses the rate of {' or '.join(MODELS)} arrivals: leave others out")
     bounds = replace(bounds, highest=min(bounds.highest, _most(bounds, workers)))
-    capacities = capacities_of(lab.plan, len(split(workers)[0]) if pin else None)
+    capacities = capacities_of(lab.plan, len(split_cores(workers)[0]) if pin else None)
     capacities = replace(capacities, server_cores=await _server_cores(lab))
     length = float(load.get("seconds", 30.0)) + float(load.get("warmup", 5.0))
     check(lab.plan.topology, bounds, str(load.get("traffic", test.name if test.file is None else "")))
@@ -100,7 +99,7 @@ def capacities_of(plan: Plan, pinned_cores: int | None = None) -> Capacities:
 async def _server_cores(lab: Lab) -> dict[str, float]:
     """Cores that servers may use, by name, where that is less than one. A server has one busy thread: it uses one."""
     pids = {name: one.pid for name, one in (await lab.states()).items() if one.pid is not None}
-    found = {name: allowance.cores(pid) for name, pid in pids.items()}
+    found = {name: allowed_cores(pid) for name, pid in pids.items()}
     return {name: cores for name, cores in found.items() if cores is not None and cores < 1}
 
 
@@ -163,7 +162,7 @@ class OtherUsage:
         if event["event"] == "started":
             self._span = (event["warmup"], event["warmup"] + event["seconds"])
         for name, reading in event.get("around", {}).items():
-            self._readings.setdefault(name, []).append(Usage(*reading))
+            self._readings.setdefault(name, []).append(Usage.decode(reading))
 
     def cores(self) -> dict[str, float]:
         """By name; a name with fewer than two readings in the steady state is left out."""

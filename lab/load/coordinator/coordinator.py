@@ -2,7 +2,7 @@
 
     gather     the workers start, everybody logs in
     go         one moment of CLOCK_MONOTONIC, a little ahead, for all of them
-    watch      servers, generators and links are metered (lab.load.metrics.watching)
+    watch      servers, generators and links are metered (lab.load.metrics.resources)
     drain      when the workers' users together have what was written, all are told; else each waits its time
     settle     several workers' ledgers are put together: what nobody got is lost, message by message
 
@@ -20,9 +20,9 @@ from typing import Any
 
 from lab.errors import PeerError
 from lab.load.coordinator.workers import Crew, Event, Start, Worker
+from lab.load.metrics.resources import ResourceSampler
 from lab.load.metrics.result import Result, merge
 from lab.load.metrics.run_folder import LoadOutcome
-from lab.load.metrics.watching import Watch
 from lab.load.model.job import LOAD_FIELDS
 from lab.load.model.spec import Load, Shard
 from lab.load.worker.engine import DRAIN, TOLD
@@ -70,7 +70,7 @@ class Conductor:
         start: Start,
         tell: Tell,
         orders: Orders,
-        watch: Callable[[Crew], Awaitable[Watch]],
+        watch: Callable[[Crew], Awaitable[ResourceSampler]],
     ) -> None:
         self._load, self._shards, self._start_worker, self._tell = load, shards, start, tell
         self._orders, self._make_watch = orders, watch
@@ -188,7 +188,7 @@ class Conductor:
 
     # -- the end of it
 
-    def _outcome(self, crew: Crew, watch: Watch) -> LoadOutcome:
+    def _outcome(self, crew: Crew, watch: ResourceSampler) -> LoadOutcome:
         result = merge(self._samples)
         result.usage.update(watch.usage("servers"))
         result.links.update(watch.links)

@@ -145,4 +145,4 @@ class Parts:
 
 
 def _usage(data: Mapping[str, Any]) -> dict[str, list[Usage]]:
-    return {name: [Usage(*one) for one in readings] for name, readings in data.items()}
+    return {name: [Usage.decode(one) for one in readings] for name, readings in data.items()}

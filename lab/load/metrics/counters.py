@@ -1,4 +1,4 @@
-"""What became of the messages of one route, counted; tallies of intervals and workers add up to the whole."""
+"""Counters of the messages of one route; those of intervals and workers add up to the whole."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from typing import Any
 
 from lab.load.metrics.histogram import Histogram
 
-#: Counted figures, by the name that they have in JSON and CSV.
+#: The counters, by their names in JSON and CSV.
 COUNTS = ("sent", "expected", "received", "lost", "both", "duplicates", "out_of_order")
 
 
-class Tally:
-    """One route: how many were sent and received, what went wrong, how long it took to the receiver's hands.
+class RouteCounters:
+    """One route: how many messages were sent and received, what went wrong, and the delays up to the receiving client.
 
-    `sent` were written, which `expected` receivers should get: a room's message has several, and a presence is sent on
-    the route of its act alone and expected on those to its contacts. Of these receipts `lost` never came although the
-    engine waited for them; `bounced` came back as an error, by its condition (RFC 6120 section 8.3.3), all of a room's
-    together; `both` came although they bounced. In the end nothing is `pending`.
+    `sent` messages were written, which `expected` receivers should get: a message to a room has several, and a presence
+    is sent on the route of its kind and expected on those to its contacts. Of these receipts `lost` were never received
+    although the engine waited for them; `bounced` were returned as an error, by its condition (RFC 6120 section 8.3.3),
+    for a room all its receipts together; `both` were received although they bounced. In the end nothing is `pending`.
     """
 
     __slots__ = (
@@ -31,8 +31,8 @@ class Tally:
         self.intended = Histogram()  # from the time when it was due
         self.actual = Histogram()  # from the time when it was written
 
-    def add(self, other: Tally) -> None:
-        """Count all of another one's as well."""
+    def add(self, other: RouteCounters) -> None:
+        """Add the counters of another one."""
         for name in COUNTS:
             setattr(self, name, getattr(self, name) + getattr(other, name))
         self.bounced.update(other.bounced)
@@ -40,36 +40,38 @@ class Tally:
         self.actual.add(other.actual)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Tally) and all(getattr(self, name) == getattr(other, name) for name in self.__slots__)
+        if not isinstance(other, RouteCounters):
+            return NotImplemented
+        return all(getattr(self, name) == getattr(other, name) for name in self.__slots__)
 
     __hash__ = None  # type: ignore[assignment]  # it changes
 
     @property
     def deliveries(self) -> int:
-        """Receipts of which it is known what became: received, lost or bounced."""
+        """Receipts whose outcome is known: received, lost or bounced."""
         return self.received + self.lost + self.bounced.total() - self.both
 
     @property
     def pending(self) -> int:
-        """Receipts of which it is not known what became; below 0 something was counted too often."""
+        """Receipts whose outcome is not known; below 0 something was counted too often."""
         return self.expected - self.deliveries
 
     @property
     def loss(self) -> float:
-        """The share of expected receipts that never came, without a word."""
+        """The fraction of expected receipts that were never received and never returned as an error."""
         return self.lost / self.deliveries if self.deliveries else 0.0
 
     @property
     def failed(self) -> float:
-        """The share of expected receipts that never came or bounced."""
+        """The fraction of expected receipts that were lost or bounced."""
         return (self.lost + self.bounced.total()) / self.deliveries if self.deliveries else 0.0
 
     def sample(self) -> dict[str, Any]:
-        """As JSON on its way from a worker: flat lists are cheaper than encoded histograms."""
+        """As JSON that a worker sends: flat lists are cheaper than encoded histograms."""
         return self._json(self.intended.flat(), self.actual.flat())
 
     def to_json(self) -> dict[str, Any]:
-        """As JSON to be kept: histograms in HdrHistogram's format."""
+        """As JSON for a file: histograms in HdrHistogram's format."""
         return self._json(self.intended.encode(), self.actual.encode())
 
     def _json(self, intended: object, actual: object) -> dict[str, Any]:
@@ -77,8 +79,8 @@ class Tally:
         return {**counts, "bounced": dict(self.bounced), "intended": intended, "actual": actual}
 
     @classmethod
-    def from_json(cls, data: dict[str, Any]) -> Tally:
-        """From either of them."""
+    def from_json(cls, data: dict[str, Any]) -> RouteCounters:
+        """The inverse of `sample` and of `to_json`."""
         found = cls()
         for name in COUNTS:
             setattr(found, name, data[name])
@@ -91,9 +93,9 @@ def _histogram(data: str | list[int]) -> Histogram:
     return Histogram.decode(data) if isinstance(data, str) else Histogram(data)
 
 
-def together(tallies: Iterable[Tally]) -> Tally:
-    """A new tally with all of them."""
-    found = Tally()
+def sum_counters(tallies: Iterable[RouteCounters]) -> RouteCounters:
+    """New counters with the sum of all."""
+    found = RouteCounters()
     for tally in tallies:
         found.add(tally)
     return found

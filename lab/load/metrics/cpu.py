@@ -1,28 +1,77 @@
-"""Servers and generator on processor cores of their own, so that neither takes time from the other.
+"""Processor cores: how many a process may use, and pinning of servers and generator to cores of their own.
 
-The generator's workers get the machine's last cores, one each; servers share the others with the lab's relays and
-names. A process is moved with the children and threads that it has; `free` gives back what they had. Needs the right
-to: one's own processes, or root.
+What a process may use is limited by the cores that it may run on and by the quota of its control group, with all groups
+above it (cgroups(7), versions 1 and 2): a container with `--cpus 0.5` has a quota of half a core.
+
+With pinning neither servers nor generator take time from the other. The generator's workers get the last cores of the
+machine, one each; servers share the others with the lab's relays and names. A process is pinned with its present
+children and threads. That needs the right to: one's own processes, or root.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from lab.errors import MissingError, UserError
 
+_CGROUPS = Path("/sys/fs/cgroup")
 
-class Pins:
-    """Which threads were moved, and from where."""
+
+def allowed_cores(pid: int, root: Path = _CGROUPS, proc: Path = Path("/proc")) -> float | None:
+    """Cores that a process may use at most, 0.5 for half of one; None if it has ended."""
+    try:
+        count = len(os.sched_getaffinity(pid))
+        lines = (proc / str(pid) / "cgroup").read_text().splitlines()
+    except (ProcessLookupError, FileNotFoundError):
+        return None
+    return min([float(count), *_quotas(lines, root)])
+
+
+def _quotas(lines: list[str], root: Path) -> Iterator[float]:
+    for line in lines:
+        _, controllers, path = line.split(":", 2)
+        if controllers == "":
+            yield from _quotas_up_to(root, path, _read_version_2)
+        elif "cpu" in controllers.split(","):
+            mounted = next((root / name for name in (controllers, "cpu") if (root / name).is_dir()), None)
+            if mounted is not None:
+                yield from _quotas_up_to(mounted, path, _read_version_1)
+
+
+def _quotas_up_to(root: Path, path: str, read: Callable[[Path], float]) -> Iterator[float]:
+    """Quotas of a group and of all groups above it."""
+    folder = root / path.lstrip("/")
+    while True:
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError, ValueError):  # no quota, or it is not visible
+            yield read(folder)
+        if folder == root or root not in folder.parents:
+            return
+        folder = folder.parent
+
+
+def _read_version_1(folder: Path) -> float:
+    quota, period = (int((folder / f"cpu.cfs_{name}_us").read_text()) for name in ("quota", "period"))
+    if quota < 0:
+        raise ValueError("no quota")
+    return quota / period
+
+
+def _read_version_2(folder: Path) -> float:
+    quota, period = map(int, (folder / "cpu.max").read_text().split())  # "max 100000" raises ValueError: no quota
+    return quota / period
+
+
+class CpuPinning:
+    """Pins processes to cores, and restores what they had."""
 
     def __init__(self) -> None:
-        self._before: dict[int, set[int]] = {}
+        self._before: dict[int, set[int]] = {}  # by thread
 
-    def put(self, pid: int, cores: Iterable[int]) -> None:
-        """Move a process with its children and all threads. Raises MissingError if it is somebody else's."""
+    def pin(self, pid: int, cores: Iterable[int]) -> None:
+        """Pin a process with its children and all threads. Raises MissingError if it is another user's."""
         wanted, moved = set(cores), True
         while moved:  # a thread that was not moved yet may have started another meanwhile
             moved = False
@@ -39,28 +88,28 @@ class Pins:
                 self._before.setdefault(entry, before)
                 moved = True
 
-    def free(self) -> None:
-        """Give every thread that still lives what it had."""
+    def restore(self) -> None:
+        """Give every thread that still lives the cores that it had."""
         for thread, before in self._before.items():
             with contextlib.suppress(ProcessLookupError, PermissionError):  # ended, and the number may be another's now
                 os.sched_setaffinity(thread, before)
         self._before.clear()
 
 
-def split(workers: int, cores: Iterable[int] | None = None) -> tuple[list[int], list[int]]:
+def split_cores(workers: int, cores: Iterable[int] | None = None) -> tuple[list[int], list[int]]:
     """Cores of the servers, and of the workers one by one. Raises UserError with the number that would work."""
-    had = sorted(os.sched_getaffinity(0) if cores is None else cores)
-    if workers >= len(had):
-        most = len(had) - 1
+    available = sorted(os.sched_getaffinity(0) if cores is None else cores)
+    if workers >= len(available):
+        most = len(available) - 1
         raise UserError(
-            f"--pin gives each of {workers} workers a core, and {len(had)} cores leave the servers none: "
+            f"--pin gives each of {workers} workers a core, and {len(available)} cores leave the servers none: "
             + (f"take at most {most} worker{'s' * (most > 1)}" if most else "leave --pin out")
         )
-    return had[: len(had) - workers], had[len(had) - workers :]
+    return available[: len(available) - workers], available[len(available) - workers :]
 
 
-def words(servers: Iterable[str], cores: tuple[list[int], list[int]]) -> str:
-    """What was pinned, for a report; `cores` as `split` gives them."""
+def pinning_text(servers: Iterable[str], cores: tuple[list[int], list[int]]) -> str:
+    """What was pinned, for a report; `cores` as `split_cores` returns them."""
     shared, own = cores
     several = "cores" if len(shared) > 1 else "core"
     workers = ", ".join(f"worker {number} has core {core}" for number, core in enumerate(own))

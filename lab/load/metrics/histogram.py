@@ -2,8 +2,8 @@
 
 The cells are those of HdrHistogram with 2,048 sub-buckets: values below 2,048 µs have a cell each, above them a cell
 spans 1/1024 of a power of two. Only cells that were hit are kept (a dict from a cell's lowest value to its count), so
-that hundreds of routes cost what they measured. A delay is put into its cell when somebody asks: when a message comes
-it is written down and no more, and many together take half the time that they would take one by one.
+that hundreds of routes use memory for what they measured only. A delay is sorted into its cell later: when a message is
+received it is only appended to a list, and sorting many together takes half the time of sorting them one by one.
 `encode` writes HdrHistogram's own V2 format (compressed, base64), which its tools and libraries read.
 """
 
@@ -21,7 +21,7 @@ from lab.errors import UserError
 
 #: Bits of a value that are kept: 11 (2,048 sub-buckets) give three significant digits.
 BITS = 11
-#: Values above are counted as this one: an hour, in µs. A delay of an hour is a loss.
+#: Higher values are counted as this one: an hour, in µs. A delay of an hour is a loss.
 HIGHEST = 3_600_000_000
 _DIGITS = 3
 _MICROSECOND = 1e6
@@ -33,7 +33,7 @@ _OUTER = struct.Struct(">ii")  # cookie, length
 
 
 class Histogram:
-    """Counts of delays. `fresh` are those in whole µs that are in no cell yet: who has one in µs may append it."""
+    """Counts of delays. `fresh` are delays in whole µs that are not sorted into cells yet: callers may append to it."""
 
     __slots__ = ("_cells", "fresh")
 
@@ -55,7 +55,7 @@ class Histogram:
         return self._cells
 
     def sort(self) -> None:
-        """Every fresh delay into its cell. Clocks may be a hair apart: below 0 counts as 0."""
+        """Sort every fresh delay into its cell. Clocks may differ slightly: below 0 counts as 0."""
         fresh, self.fresh = self.fresh, []
         if fresh and (min(fresh) < 0 or max(fresh) > HIGHEST):
             fresh = [min(max(0, value), HIGHEST) for value in fresh]
@@ -64,7 +64,7 @@ class Histogram:
         )
 
     def add(self, other: Histogram) -> None:
-        """Count all of another one's delays as well."""
+        """Add the delays of another one."""
         self.counts.update(other.counts)
 
     def __eq__(self, other: object) -> bool:
@@ -139,7 +139,7 @@ def _upper(value: int) -> float:
 
 
 def _ceil(number: float) -> int:
-    """Up to a whole number, where 99.9 of 41,000 is 40,959 and not a hair more."""
+    """Round up to a whole number, after rounding errors are removed: 99.9 % of 41,000 is 40,959."""
     return math.ceil(round(number, 6))
 
 

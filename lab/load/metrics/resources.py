@@ -1,32 +1,41 @@
-"""What processes use: CPU seconds and memory of each server and generator, bytes of each link.
+"""What a load uses while it runs: CPU seconds and memory of servers, generators and the machine, bytes of each link.
 
-Figures are the kernel's, from /proc with the files kept open: 10 µs a process and reading, where a container
-engine's own statistics take a second. A file that is open belongs to one process for good, so a pid that is used again
-is never mistaken. A server is its main process with all descendants, in a container too (its processes are the host's
-as well). What a process had used when it ended still counts.
+Figures are the kernel's, from /proc with the files kept open: 10 µs for a process and reading, where the statistics of
+a container engine take a second. An open file belongs to one process for good, so a pid that is used again is never
+mistaken. A server is its main process with all descendants, in a container too (the host sees its processes as well).
+What a process had used when it ended still counts.
 
-Limits: CPU time comes in hundredths of a second. A child that lives shorter than `LOOK` may be missed. `rss` counts
-memory that processes share once for each of them; `pss` divides it, costs up to milliseconds a reading, and needs
-the right to trace the process.
+Limits: CPU time has a resolution of 0.01 s. A child that lives shorter than SCAN_INTERVAL may be missed. `rss` counts
+memory that processes share once for each of them.
 """
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import os
 import time
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from lab.errors import MissingError
+import lab
+from lab.errors import LabError, MissingError
+from lab.lifecycle.lab import Lab
 from lab.load.metrics.result import Usage
 from lab.network.control import Control
 
-#: Seconds between two looks for new children: a look reads a file for each process of the machine.
-LOOK = 2.0
+#: Seconds between two scans for new children: a scan reads a file for each process of the machine.
+SCAN_INTERVAL = 2.0
+#: Seconds between two readings of a load.
+SAMPLE_INTERVAL = 1.0
+#: What else is busy: the process of the lab's names and relays, and all processes of the machine.
+SERVICES, MACHINE = "services", "machine"
+
 _TICKS = os.sysconf("SC_CLK_TCK")
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 _LONGEST = 4096  # bytes of a file read here
+_CPUINFO = Path("/proc/cpuinfo")
 
 
 class _Process:
@@ -44,7 +53,7 @@ class _Process:
             raise
 
     def read(self) -> bool:
-        """Take figures; False, and those of before but for memory, if it has ended."""
+        """Read the figures; False if it has ended: then its memory is 0, and its CPU time that of the last reading."""
         try:
             stat, statm = (os.pread(file, _LONGEST, 0) for file in self._files)
         except ProcessLookupError:
@@ -60,19 +69,19 @@ class _Process:
             os.close(file)
 
 
-class Meter:
+class ProcessMeter:
     """Reads what named groups of processes use; each group is its pids with all their descendants."""
 
-    def __init__(self, processes: Mapping[str, Iterable[int]], *, pss: bool = False, alone: Iterable[str] = ()) -> None:
-        """Of a group in `alone` descendants are somebody else's, and do not count.
+    def __init__(self, processes: Mapping[str, Iterable[int]], *, alone: Iterable[str] = ()) -> None:
+        """The descendants of a group in `alone` belong to others and do not count.
 
-        Raises MissingError if a pid cannot be seen: without the machine's /proc nothing can be metered.
+        Raises MissingError if a pid cannot be seen: without the machine's /proc nothing can be measured.
         """
         self._roots = {name: set(pids) for name, pids in processes.items()}
-        self._pss, self._alone = pss, frozenset(alone)
+        self._alone = frozenset(alone)
         self._living: dict[str, dict[int, _Process]] = {name: {} for name in self._roots}
         self._ended = dict.fromkeys(self._roots, 0.0)  # CPU seconds of processes that are gone
-        self._looked = 0.0
+        self._scanned = 0.0
         for name, pids in self._roots.items():
             for pid in pids:
                 if not Path(f"/proc/{pid}").is_dir():
@@ -83,17 +92,17 @@ class Meter:
                     )
         self.read()
 
-    def __enter__(self) -> Meter:
+    def __enter__(self) -> ProcessMeter:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def read(self) -> dict[str, tuple[float, int, int | None]]:
-        """CPU seconds used so far, bytes resident, bytes proportional (None unless asked for), by name."""
-        if time.monotonic() - self._looked >= LOOK:
-            self._look()
-        return {name: self._group(name) for name in self._roots}
+    def read(self) -> dict[str, tuple[float, int]]:
+        """CPU seconds used so far, and bytes resident, by name."""
+        if time.monotonic() - self._scanned >= SCAN_INTERVAL:
+            self._scan()
+        return {name: self._read_group(name) for name in self._roots}
 
     def close(self) -> None:
         """Close all files."""
@@ -102,52 +111,116 @@ class Meter:
                 process.close()
             processes.clear()
 
-    def _group(self, name: str) -> tuple[float, int, int | None]:
+    def _read_group(self, name: str) -> tuple[float, int]:
         processes = self._living[name]
         for pid in [pid for pid, process in processes.items() if not process.read()]:
             process = processes.pop(pid)
             self._ended[name] += process.cpu
             process.close()
         used = self._ended[name] + sum(process.cpu for process in processes.values())
-        pss = sum(map(_proportional, processes)) if self._pss else None
-        return used, sum(process.rss for process in processes.values()), pss
+        return used, sum(process.rss for process in processes.values())
 
-    def _look(self) -> None:
-        """Open the files of processes that are new."""
-        self._looked = time.monotonic()
+    def _scan(self) -> None:
+        """Open the files of new processes."""
+        self._scanned = time.monotonic()
         children = _children()
         for name, roots in self._roots.items():
             known = self._living[name]
-            below = _below(roots | known.keys(), {} if name in self._alone else children)
-            for pid in below - known.keys():
+            found = _descendants(roots | known.keys(), {} if name in self._alone else children)
+            for pid in found - known.keys():
                 try:
                     known[pid] = _Process(pid)
                 except (ProcessLookupError, FileNotFoundError):
                     continue  # it ended meanwhile
 
 
-class Metering:
-    """Readings over a load: call `take` each second, `usage` goes into a Result."""
+class UsageSeries:
+    """The readings of a meter over a load; `usage` becomes part of a Result."""
 
-    def __init__(self, meter: Meter, start: float, clock: Callable[[], float] = time.perf_counter) -> None:
-        """`start` is the load's time 0 on `clock`."""
+    def __init__(self, meter: ProcessMeter, start: float, clock: Callable[[], float] = time.perf_counter) -> None:
+        """`start` is time 0 of the load on `clock`."""
         self._meter, self._start, self._clock = meter, start, clock
         self.usage: dict[str, list[Usage]] = {}
 
     def take(self) -> dict[str, Usage]:
-        """A reading of all, kept and returned."""
+        """Read all, add the readings to `usage`, and return them."""
         readings = self._meter.read()
         at = self._clock() - self._start
-        found = {name: Usage(at, cpu, rss, pss) for name, (cpu, rss, pss) in readings.items()}
+        found = {name: Usage(at, cpu, rss) for name, (cpu, rss) in readings.items()}
         for name, reading in found.items():
             self.usage.setdefault(name, []).append(reading)
         return found
 
 
-def machine() -> float:
-    """CPU seconds that the cores which we may use have spent so far, on whatever it was.
+class ResourceSampler:
+    """Samples resources of one load each second. What cannot be measured is reported by `note`, without an error."""
 
-    Time that a hypervisor gave to others (steal, proc_stat(5)) counts: nobody here could have it.
+    def __init__(
+        self, lab: Lab | None, servers: Mapping[str, int], generators: Mapping[str, int], note: Callable[[str], None]
+    ) -> None:
+        self._lab, self._note = lab, note
+        self._pids: dict[str, Mapping[str, int]] = {"servers": servers, "generators": generators}
+        self._series: dict[str, UsageSeries] = {}
+        self.links: dict[str, int] = {}  # bytes over the steady state by direction "a->b"
+
+    async def run(self, start: float, warmup: float, seconds: float, tell: Callable[[dict[str, Any]], None]) -> None:
+        """Sample until cancelled. `start` is time 0 on `time.perf_counter`, and may be in the future."""
+        with contextlib.ExitStack() as open_files:
+            self._pids["around"] = await self._services()
+            for name, pids in self._pids.items():
+                if pids:
+                    alone = pids if name == "around" else ()
+                    try:
+                        meter = ProcessMeter({who: [pid] for who, pid in pids.items()}, alone=alone)
+                    except MissingError as error:
+                        self._note(f"{name} are not metered: {error}")
+                    else:
+                        open_files.enter_context(meter)
+                        self._series[name] = UsageSeries(meter, start)
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._sample(start, tell))
+                group.create_task(self._measure_links(start + warmup, start + warmup + seconds))
+
+    def usage(self, name: str) -> dict[str, list[Usage]]:
+        """Readings of the "servers" or the "generators", by their names."""
+        return self._series[name].usage if name in self._series else {}
+
+    async def _sample(self, start: float, tell: Callable[[dict[str, Any]], None]) -> None:
+        due = start
+        while self._series:
+            await asyncio.sleep(max(0.0, due - time.perf_counter()))
+            readings = {name: _encode(series.take()) for name, series in self._series.items()}
+            whole = Usage(time.perf_counter() - start, machine_cpu_seconds(), 0)
+            around = {**readings.pop("around", {}), MACHINE: whole.encode()}
+            tell({"event": "usage", "servers": {}, "generators": {}, **readings, "around": around})
+            due = max(due + SAMPLE_INTERVAL, time.perf_counter())
+
+    async def _services(self) -> dict[str, int]:
+        """The process of the lab's relays, {} without any. Where servers are processes, they are its children."""
+        if self._lab is None or not self._lab.plan.relays or not self._pids["servers"]:
+            return {}
+        pid = await self._lab.runtime.services(self._lab.layout)
+        return {} if pid is None else {SERVICES: pid}
+
+    async def _measure_links(self, start: float, end: float) -> None:
+        if self._lab is None or not self._lab.plan.relays:
+            return
+        try:
+            async with Control(self._lab.layout.control) as control:
+                await asyncio.sleep(max(0.0, start - time.perf_counter()))
+                before = await link_bytes(control)
+                try:
+                    await asyncio.sleep(max(0.0, end - time.perf_counter()))
+                finally:
+                    self.links = difference(before, await link_bytes(control))
+        except LabError as error:
+            self._note(f"bytes of links are not known: {error}")
+
+
+def machine_cpu_seconds() -> float:
+    """CPU seconds that all processes have spent so far on the cores that we may use.
+
+    Time that a hypervisor gave to others (steal, proc_stat(5)) counts: no process here could use it.
     """
     ours = {b"cpu%d" % core for core in os.sched_getaffinity(0)}
     lines = (line.split() for line in Path("/proc/stat").read_bytes().splitlines())
@@ -156,10 +229,17 @@ def machine() -> float:
     return sum(ticks) / _TICKS
 
 
+def describe_machine() -> dict[str, str | int]:
+    """What figures of a load depend on: cores that we may use, the processor ("" if unknown), the lab's version."""
+    lines = _CPUINFO.read_text(errors="replace").splitlines() if _CPUINFO.is_file() else []
+    processor = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "")
+    return {"cores": len(os.sched_getaffinity(0)), "processor": processor, "lab": lab.__version__}
+
+
 async def link_bytes(control: Control) -> dict[str, int]:
     """Bytes that went over each link so far, by direction "a->b", whoever opened the connection.
 
-    That is what a sent on connections of its own, and what it answered on those of b. Direct links have no relay
+    That is what a sent on its own connections, and what it answered on those of b. Direct links have no relay
     and are not in it.
     """
     status: dict[str, Any] = await control.call("status")
@@ -171,9 +251,13 @@ async def link_bytes(control: Control) -> dict[str, int]:
     return found
 
 
-def grown(before: Mapping[str, int], after: Mapping[str, int]) -> dict[str, int]:
+def difference(before: Mapping[str, int], after: Mapping[str, int]) -> dict[str, int]:
     """What was added between two readings of `link_bytes`."""
     return {name: count - before.get(name, 0) for name, count in after.items()}
+
+
+def _encode(readings: Mapping[str, Usage]) -> dict[str, list[float | int | None]]:
+    return {name: reading.encode() for name, reading in readings.items()}
 
 
 def _children() -> dict[int, list[int]]:
@@ -190,7 +274,7 @@ def _children() -> dict[int, list[int]]:
     return found
 
 
-def _below(roots: Iterable[int], children: Mapping[int, list[int]]) -> set[int]:
+def _descendants(roots: Iterable[int], children: Mapping[int, list[int]]) -> set[int]:
     """The roots and all their descendants."""
     found: set[int] = set()
     left = list(roots)
@@ -200,15 +284,3 @@ def _below(roots: Iterable[int], children: Mapping[int, list[int]]) -> set[int]:
             found.add(pid)
             left += children.get(pid, [])
     return found
-
-
-def _proportional(pid: int) -> int:
-    """Bytes of a process, shared ones divided; 0 if it is gone. Raises MissingError if it may not be asked."""
-    try:
-        text = Path(f"/proc/{pid}/smaps_rollup").read_bytes()
-    except (FileNotFoundError, ProcessLookupError):
-        return 0
-    except PermissionError as error:
-        raise MissingError(f"process {pid} is somebody else's: read without pss, or as its owner") from error
-    line = next((line for line in text.splitlines() if line.startswith(b"Pss:")), b"Pss: 0 kB")
-    return int(line.split()[1]) * 1024

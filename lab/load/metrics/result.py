@@ -1,25 +1,34 @@
-"""What a load showed: samples of all workers merged, in the steady state and apart from it the warm-up.
+"""The result of a load: the samples of all workers merged, those of the warm-up apart from the steady state.
 
-`merge` does not care for the order or the grouping of samples: merging parts and adding them up is the same. Rates
-are counts over the seconds of the steady state that the workers covered: where it was cut short, up to there, for
-nothing is written while a load drains. What the machine spent is added by whoever metered it (`usage`, `links`):
-this module only keeps it and relates it.
+`merge` gives the same for any order and grouping of samples. Rates are counts over the seconds of the steady state that
+the workers covered: where it was interrupted, up to then, since nothing is written while a load drains. Resources
+(`usage`, `links`) are measured elsewhere (lab.load.metrics.resources) and only stored and related to the counts here.
 
-In the end the books must balance: what was expected was received, lost or bounced, and nothing else (`unaccounted`).
+At the end every expected receipt must have been received, lost or bounced, and no other (`unaccounted`).
+
+`generator_limits` says whether a result describes the servers, or only a generator that was too slow.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from lab.errors import UserError
-from lab.load.metrics.counters import Tally, together
+from lab.load.metrics.counters import RouteCounters, sum_counters
 from lab.load.metrics.histogram import Histogram
-from lab.load.worker.recorder import Recorder as Recorder
 
 VERSION = 2  # of the JSON below
+
+#: Cores from which on a worker, which is one thread, delays by its own work what it measures.
+BUSY = 0.9  # cores
+#: The engine sleeps up to a tick; if it checks what is due later than this many ticks, it was too busy.
+LATE_TICKS = 4
+#: The generator was too slow if it sent less than this share of what was asked for. A random number of arrivals varies
+#: by its square root, so that this many square roots are allowed on top.
+SENT, ROOTS = 0.98, 3
 
 
 class Usage(NamedTuple):
@@ -28,7 +37,15 @@ class Usage(NamedTuple):
     at: float  # seconds since the start of the warm-up
     cpu: float  # seconds used until then
     rss: int  # bytes resident; memory that processes share is counted for each
-    pss: int | None = None  # bytes, shared memory divided among those who share it; None if it was not asked for
+
+    def encode(self) -> list[float | int | None]:
+        """As a list for JSON. The last element was once the proportional memory, and is null."""
+        return [self.at, self.cpu, self.rss, None]
+
+    @classmethod
+    def decode(cls, data: Sequence[Any]) -> Usage:
+        """The inverse."""
+        return cls(*data[:3])
 
 
 @dataclass
@@ -37,7 +54,7 @@ class Second:
 
     covered: float = 0.0  # seconds, summed over workers
     judged: float = 0.0  # of these, seconds of the steady state
-    tally: Tally = field(default_factory=Tally)
+    tally: RouteCounters = field(default_factory=RouteCounters)
     lag: Histogram = field(default_factory=Histogram)
     reconnects: int = 0
     cpu: dict[str, float] = field(default_factory=dict)  # by worker, seconds
@@ -58,8 +75,8 @@ class Result:
     """Everything that was measured. `plan` is what every worker was given; empty before the first sample."""
 
     plan: dict[str, Any] = field(default_factory=dict)
-    routes: dict[str, Tally] = field(default_factory=dict)  # steady state
-    warmup: dict[str, Tally] = field(default_factory=dict)
+    routes: dict[str, RouteCounters] = field(default_factory=dict)  # steady state
+    warmup: dict[str, RouteCounters] = field(default_factory=dict)
     seconds: dict[int, Second] = field(default_factory=dict)  # by whole seconds since the start of the warm-up
     usage: dict[str, list[Usage]] = field(default_factory=dict)  # by server; filled by whoever meters
     links: dict[str, int] = field(default_factory=dict)  # bytes in the steady state by route; only links with a relay
@@ -71,7 +88,7 @@ class Result:
         self.plan = self.plan or other.plan
         for mine, others in ((self.routes, other.routes), (self.warmup, other.warmup)):
             for route, tally in others.items():
-                mine.setdefault(route, Tally()).add(tally)
+                mine.setdefault(route, RouteCounters()).add(tally)
         for number, second in other.seconds.items():
             self.seconds.setdefault(number, Second()).add(second)
         for name, readings in other.usage.items():
@@ -80,9 +97,9 @@ class Result:
             self.links[name] = self.links.get(name, 0) + count
 
     @property
-    def total(self) -> Tally:
+    def total(self) -> RouteCounters:
         """All routes of the steady state together."""
-        return together(self.routes.values())
+        return sum_counters(self.routes.values())
 
     @property
     def steady(self) -> dict[int, Second]:
@@ -158,7 +175,7 @@ class Result:
             "routes": {name: tally.to_json() for name, tally in self.routes.items()},
             "warmup": {name: tally.to_json() for name, tally in self.warmup.items()},
             "seconds": {str(number): _second_json(self.seconds[number]) for number in sorted(self.seconds)},
-            "usage": {name: [list(reading) for reading in readings] for name, readings in self.usage.items()},
+            "usage": {name: [reading.encode() for reading in readings] for name, readings in self.usage.items()},
             "links": self.links,
         }
 
@@ -169,16 +186,37 @@ class Result:
             raise UserError(f"a result of version {data.get('version')!r}; this lab reads version {VERSION}")
         return cls(
             data["plan"],
-            {name: Tally.from_json(tally) for name, tally in data["routes"].items()},
-            {name: Tally.from_json(tally) for name, tally in data["warmup"].items()},
+            {name: RouteCounters.from_json(tally) for name, tally in data["routes"].items()},
+            {name: RouteCounters.from_json(tally) for name, tally in data["warmup"].items()},
             {int(number): _second(second) for number, second in data["seconds"].items()},
-            {name: [Usage(*reading) for reading in readings] for name, readings in data["usage"].items()},
+            {name: [Usage.decode(reading) for reading in readings] for name, readings in data["usage"].items()},
             dict(data["links"]),
         )
 
 
+def generator_limits(result: Result) -> tuple[str, ...]:
+    """Why the generator was the limit: sentences with figures and what to do, () if it was not."""
+    reasons = []
+    if not result.length:
+        return ("the steady state was never reached: there is nothing to judge",)
+    for name, cores in sorted(result.cores().items()):
+        if name.startswith("worker ") and cores >= BUSY:
+            reasons.append(f"{name} kept {cores:.2f} of its core busy: take more workers, or a lower rate")
+    late, tick = result.lag.percentile(99), result.plan["tick"]
+    if late > LATE_TICKS * tick:
+        reasons.append(
+            f"the generator was {late * 1000:.1f} ms late in 1 % of its ticks of {tick * 1000:g} ms, and delays from "
+            "the intended time hold that: take more workers or a lower rate, or leave it a core of its own"
+        )
+    expected, sent = result.plan["expected"], result.total.sent
+    complete = result.length >= SENT * result.plan["seconds"]
+    if expected and complete and sent < SENT * expected - ROOTS * math.sqrt(expected):
+        reasons.append(f"{sent} of {expected:.0f} messages asked for were sent: take more workers, or a lower rate")
+    return tuple(reasons)
+
+
 def merge(samples: Iterable[dict[str, Any]]) -> Result:
-    """A result from samples of `Recorder.take`, of any workers and intervals, in any order."""
+    """A result from samples of workers (lab.load.worker.recorder), of any workers and intervals, in any order."""
     result = Result()
     for sample in samples:
         result.add(_one(sample))
@@ -187,13 +225,13 @@ def merge(samples: Iterable[dict[str, Any]]) -> Result:
 
 def _one(sample: dict[str, Any]) -> Result:
     steady, warmup = (
-        {name: Tally.from_json(data) for name, data in sample[phase].items()} for phase in ("steady", "warmup")
+        {name: RouteCounters.from_json(data) for name, data in sample[phase].items()} for phase in ("steady", "warmup")
     )
     start, end = sample["from"], sample["to"]
     second = Second(
         end - start,
         sample["judged"],
-        together((*steady.values(), *warmup.values())),
+        sum_counters((*steady.values(), *warmup.values())),
         Histogram(sample["lag"]),
         sample["reconnects"],
         {f"worker {sample['worker']}": sample["cpu"]},
@@ -214,5 +252,5 @@ def _second_json(second: Second) -> dict[str, Any]:
 
 
 def _second(data: dict[str, Any]) -> Second:
-    tally, lag = Tally.from_json(data["tally"]), Histogram.decode(data["lag"])
+    tally, lag = RouteCounters.from_json(data["tally"]), Histogram.decode(data["lag"])
     return Second(data["covered"], data["judged"], tally, lag, data["reconnects"], dict(data["cpu"]))

@@ -7,7 +7,7 @@ import io
 from bisect import bisect_left, bisect_right
 from typing import Any
 
-from lab.load.metrics.counters import Tally
+from lab.load.metrics.counters import RouteCounters
 from lab.load.metrics.histogram import Histogram
 from lab.load.metrics.result import Result, Second, Usage
 
@@ -21,7 +21,7 @@ def delays(histogram: Histogram, prefix: str = "") -> dict[str, float]:
     return {name: round(1000 * value, 3) for name, value in found.items()}
 
 
-def counts(tally: Tally) -> dict[str, Any]:
+def counts(tally: RouteCounters) -> dict[str, Any]:
     """What was counted, bounces by their sum."""
     return {
         "sent": tally.sent,

@@ -16,9 +16,8 @@ from pathlib import Path
 from typing import IO, Any
 
 from lab.errors import UserError
-from lab.load.metrics.judging import verdict_of_limits
-from lab.load.metrics.machine import machine
-from lab.load.metrics.result import Result, Usage
+from lab.load.metrics.resources import describe_machine
+from lab.load.metrics.result import Result, Usage, generator_limits
 from lab.load.metrics.rows import by_route, by_second, to_csv
 from lab.load.model.job import FILE, Job
 from lab.runner.folders import write
@@ -83,10 +82,10 @@ class RunWriter:
             "whole": outcome.whole,
             "missing": list(outcome.missing),
             "gone": [{"user": user, "reason": reason} for user, reason in outcome.gone],
-            "generators": {name: [list(one) for one in readings] for name, readings in outcome.generators.items()},
-            "limits": list(verdict_of_limits(result)) if result.plan else [],
+            "generators": {name: [one.encode() for one in readings] for name, readings in outcome.generators.items()},
+            "limits": list(generator_limits(result)) if result.plan else [],
             "remarks": self._remarks,
-            "machine": machine(),
+            "machine": describe_machine(),
             "result": result.to_json(),
         }
         if self._folder is not None:
@@ -111,7 +110,7 @@ class LoadRecord:
     generators: dict[str, list[Usage]]
     limits: tuple[str, ...]
     remarks: tuple[str, ...]
-    machine: dict[str, Any]  # see lab.load.metrics.machine
+    machine: dict[str, Any]  # see lab.load.metrics.resources.describe_machine
 
     @property
     def measured(self) -> bool:
@@ -139,7 +138,7 @@ def read(folder: Path) -> LoadRecord:
         data["unaccounted"],
         tuple(data["missing"]),
         tuple(data["gone"]),
-        {name: [Usage(*one) for one in readings] for name, readings in data["generators"].items()},
+        {name: [Usage.decode(one) for one in readings] for name, readings in data["generators"].items()},
         tuple(data["limits"]),
         tuple(data["remarks"]),
         data.get("machine", {}),

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from lab.load.analysis.thresholds import judge_load
-from lab.load.metrics.counters import Tally
+from lab.load.metrics.counters import RouteCounters
 from lab.load.metrics.result import Result, Usage
 from lab.load.metrics.run_folder import LoadRecord
 
@@ -82,7 +82,7 @@ def _routes(result: Result) -> str:
     return table(head, [*rows, _route("all", result.total, result.length)])
 
 
-def _route(name: str, tally: Tally, length: float) -> Row:
+def _route(name: str, tally: RouteCounters, length: float) -> Row:
     counts = [tally.sent, tally.expected, tally.received, tally.lost, tally.bounced.total(), tally.duplicates]
     delays = [
         f"{1000 * value:.1f}"

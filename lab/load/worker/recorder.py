@@ -13,7 +13,7 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from lab.load.metrics.counters import Tally
+from lab.load.metrics.counters import RouteCounters
 from lab.load.metrics.histogram import Histogram
 from lab.load.model.spec import Load, Shard
 from lab.load.workload.arrivals import parse
@@ -41,8 +41,8 @@ class Recorder:
         self._clear()
 
     def _clear(self) -> None:
-        self._steady: defaultdict[str, Tally] = defaultdict(Tally)
-        self._warmup: defaultdict[str, Tally] = defaultdict(Tally)
+        self._steady: defaultdict[str, RouteCounters] = defaultdict(RouteCounters)
+        self._warmup: defaultdict[str, RouteCounters] = defaultdict(RouteCounters)
         self._lag = Histogram()
         self._reconnects = 0
 
@@ -90,7 +90,7 @@ class Recorder:
         """A message came behind a later one of the same two people."""
         (self._warmup if warmup else self._steady)[route].out_of_order += 1
 
-    def add(self, routes: Mapping[str, Tally], *, warmup: bool) -> None:
+    def add(self, routes: Mapping[str, RouteCounters], *, warmup: bool) -> None:
         """Count all of these as well."""
         for route, more in routes.items():
             (self._warmup if warmup else self._steady)[route].add(more)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from lab.load.metrics.counters import Tally
+from lab.load.metrics.counters import RouteCounters
 from lab.load.metrics.ledger import Ledger, Missing, settle
 from lab.load.metrics.result import Result
 from lab.load.model.spec import Load
@@ -24,12 +24,12 @@ class Settlement:
     missing: Sequence[Missing]
     both: Sequence[Missing]
 
-    def tallies(self, *, warmup: bool = False) -> dict[str, Tally]:
+    def tallies(self, *, warmup: bool = False) -> dict[str, RouteCounters]:
         """Counts to be added, by route, of one phase."""
-        found: dict[str, Tally] = {}
+        found: dict[str, RouteCounters] = {}
         for name, of in (("lost", self.missing), ("both", self.both)):
             for one in _phase(of, warmup=warmup):
-                tally = found.setdefault(self.audience.route_of(one), Tally())
+                tally = found.setdefault(self.audience.route_of(one), RouteCounters())
                 setattr(tally, name, getattr(tally, name) + 1)
         return found
 
@@ -54,7 +54,7 @@ def settle_into(
     settlement = closed(settle(entries), Audience(load))
     for routes, warmup in ((result.routes, False), (result.warmup, True)):
         for route, more in settlement.tallies(warmup=warmup).items():
-            routes.setdefault(route, Tally()).add(more)
+            routes.setdefault(route, RouteCounters()).add(more)
     lost = {route: tally.lost for route, tally in settlement.tallies().items() if tally.lost}
     return lost, settlement.told()
 

@@ -15,7 +15,7 @@ from lab.cli.edge import run
 from lab.load.analysis import bootstrap
 from lab.load.analysis.comparison import Comparison, compare, rows
 from lab.load.coordinator.provisioning import for_load
-from lab.load.metrics.counters import Tally, together
+from lab.load.metrics.counters import RouteCounters, sum_counters
 from lab.load.metrics.result import Result, Second, Usage
 from lab.load.metrics.run_folder import LoadOutcome, LoadRecord, RunWriter, read
 from lab.load.model.job import Job
@@ -31,7 +31,7 @@ def noisy(seed: int, times: float = 1.0, *, seconds: int = 20, cpu: float = 0.1)
     """50 messages a second, delays around 10 ms that swing from second to second, all of them `times` as long."""
     drawn, each, used, readings = random.Random(f"noisy/{seed}"), {}, 0.0, [Usage(0.0, 0.0, 1)]
     for number in range(seconds):
-        tally, swing = Tally(), drawn.lognormvariate(0, 0.2)
+        tally, swing = RouteCounters(), drawn.lognormvariate(0, 0.2)
         tally.sent = tally.expected = tally.received = 50
         for _ in range(50):
             tally.intended.record(0.010 * times * swing * drawn.lognormvariate(0, 0.4))
@@ -39,7 +39,7 @@ def noisy(seed: int, times: float = 1.0, *, seconds: int = 20, cpu: float = 0.1)
         used += cpu * times * drawn.uniform(0.8, 1.2)
         readings.append(Usage(number + 1.0, used, 1))
     plan = {"workers": 1, "warmup": 0.0, "seconds": float(seconds), "tick": 0.005, "expected": 50.0 * seconds}
-    return Result(plan, {"a->b": together(one.tally for one in each.values())}, {}, each, {"a": readings}, {})
+    return Result(plan, {"a->b": sum_counters(one.tally for one in each.values())}, {}, each, {"a": readings}, {})
 
 
 def by_name(first: Result, second: Result) -> dict[str, dict[str, Any]]:

@@ -20,9 +20,9 @@ from lab.load.coordinator import coordinator as conductor
 from lab.load.coordinator.coordinator import Conductor, Orders
 from lab.load.coordinator.workers import Crew
 from lab.load.job_runner import watch_of
+from lab.load.metrics.resources import ResourceSampler
 from lab.load.metrics.result import merge
 from lab.load.metrics.run_folder import LoadOutcome
-from lab.load.metrics.watching import Watch
 from lab.load.model.job import Job
 from lab.load.model.spec import Load, Shard
 from lab.load.worker.deliveries import Deliveries
@@ -66,8 +66,8 @@ class Band:
             self.pids.append(pipes.pid)
             return pipes
 
-        async def watch(crew: Crew) -> Watch:
-            return Watch(None, {}, {worker.name: worker.pid for worker in crew.workers}, lambda text: None)
+        async def watch(crew: Crew) -> ResourceSampler:
+            return ResourceSampler(None, {}, {worker.name: worker.pid for worker in crew.workers}, lambda text: None)
 
         shards = [Shard(number, count * self.parts) for number in range(count)]
         task = asyncio.create_task(Conductor(self.load, shards, start, self.told.append, orders, watch).run())

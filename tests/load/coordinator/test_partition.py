@@ -15,9 +15,9 @@ from lab.errors import UserError
 from lab.load.coordinator.coordinator import Conductor, Orders
 from lab.load.coordinator.partition import LAST, Parts
 from lab.load.coordinator.workers import Crew
-from lab.load.metrics.counters import Tally
+from lab.load.metrics.counters import RouteCounters
+from lab.load.metrics.resources import ResourceSampler
 from lab.load.metrics.run_folder import RunWriter
-from lab.load.metrics.watching import Watch
 from lab.load.model.job import Job
 from lab.load.model.spec import Shard
 from lab.runtime.agent_process import spawn_agent
@@ -39,7 +39,7 @@ def null() -> Iterator[Null]:
 
 def sample(worker: int, sent: int = 0, received: int = 0, until: float = 1.0) -> dict[str, Any]:
     """A worker's first second, in which so many messages went and came."""
-    tally = Tally()
+    tally = RouteCounters()
     tally.sent, tally.received = sent, received
     totals = {"expected": sent, "delivered": received, "bounced": 0, "requests": 0, "online": 1}
     return {**fake_worker.sample(worker, until), "steady": {"a->b": tally.sample()}, "totals": totals}
@@ -172,8 +172,8 @@ async def test_conductors_together_are_one_load(null: Null, count: int, workers:
     async def start() -> Pipes:
         return await spawn_agent([sys.executable, "-m", "lab.load.worker"], {"PYTHONPATH": str(ROOT)})
 
-    async def watch(crew: Crew) -> Watch:
-        return Watch(None, {}, {worker.name: worker.pid for worker in crew.workers}, lambda text: None)
+    async def watch(crew: Crew) -> ResourceSampler:
+        return ResourceSampler(None, {}, {worker.name: worker.pid for worker in crew.workers}, lambda text: None)
 
     async def conducted(part: int) -> None:
         job = Job("nobody's", workers=workers, part=Shard(part, count))

@@ -14,7 +14,7 @@ import pytest
 from lab.declarations.links import Conditions
 from lab.errors import UserError
 from lab.load.coordinator.provisioning import endpoints, for_load, remarks
-from lab.load.metrics.cpu import Pins, split
+from lab.load.metrics.cpu import CpuPinning, split_cores
 from lab.load.model.job import Job
 from lab.load.model.spec import Shard
 from lab.plan.build import build
@@ -77,12 +77,12 @@ def test_a_job_that_is_wrong_is_refused_with_the_reason(text: str, said: str) ->
 
 
 def test_cores_are_dealt() -> None:
-    assert split(1, [0, 1]) == ([0], [1])
-    assert split(2, [4, 5, 6, 7]) == ([4, 5], [6, 7])
+    assert split_cores(1, [0, 1]) == ([0], [1])
+    assert split_cores(2, [4, 5, 6, 7]) == ([4, 5], [6, 7])
     with pytest.raises(UserError, match=r"take at most 1 worker$"):
-        split(2, [0, 1])
+        split_cores(2, [0, 1])
     with pytest.raises(UserError, match="leave --pin out"):
-        split(1, [0])
+        split_cores(1, [0])
 
 
 def test_pinned_processes_get_back_what_they_had() -> None:
@@ -93,10 +93,10 @@ def test_pinned_processes_get_back_what_they_had() -> None:
             while not (child := children.read_text().split()):
                 assert process.poll() is None
             had, core = os.sched_getaffinity(process.pid), min(os.sched_getaffinity(0))
-            pins = Pins()
-            pins.put(process.pid, [core])
+            pinning = CpuPinning()
+            pinning.pin(process.pid, [core])
             assert os.sched_getaffinity(process.pid) == os.sched_getaffinity(int(child[0])) == {core}
-            pins.free()
+            pinning.restore()
             assert os.sched_getaffinity(process.pid) == os.sched_getaffinity(int(child[0])) == had
         finally:
             process.terminate()

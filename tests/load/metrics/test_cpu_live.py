@@ -11,8 +11,8 @@ import pytest
 from lab.lifecycle import up as labs
 from lab.load.coordinator import provisioning as preparing
 from lab.load.coordinator.child_process import carry
-from lab.load.metrics.cpu import split
-from lab.load.metrics.resources import _below, _children
+from lab.load.metrics.cpu import split_cores
+from lab.load.metrics.resources import _children, _descendants
 from lab.load.model.job import Job
 from lab.load.workload.preflight import LoadTest
 from tests.runtime.helpers import pair
@@ -29,7 +29,7 @@ LOAD = {"users": 4, "traffic": "neighbours", "arrivals": "20/s", "seconds": 2.0,
 def _allowed(pid: int) -> set[str]:
     """Cores of a process's threads and those of its children, as the kernel has them."""
     found = set()
-    for one in _below([pid], _children()):
+    for one in _descendants([pid], _children()):
         for status in Path(f"/proc/{one}/task").glob("*/status"):
             lines = dict(line.split(":", 1) for line in status.read_text().splitlines())
             found.add(lines["Cpus_allowed_list"].strip())
@@ -38,13 +38,13 @@ def _allowed(pid: int) -> set[str]:
 
 def _workers() -> list[int]:
     """Of this process's loads."""
-    below = _below([os.getpid()], _children())
+    below = _descendants([os.getpid()], _children())
     return [pid for pid in below if b"lab.load.worker" in Path(f"/proc/{pid}/cmdline").read_bytes()]
 
 
 @pytest.mark.parametrize("runtime", [PROCESSES, SLOW_CONTAINERS])
 async def test_everything_is_where_it_is_said_to_be(tmp_path: Path, runtime: str) -> None:
-    shared, own = split(1)
+    shared, own = split_cores(1)
     theirs = ",".join(map(str, shared)) if len(shared) < 3 else f"{shared[0]}-{shared[-1]}"
     lab = await labs.up(preparing.for_load(pair("prosody", "ejabberd")), runtime=runtime, owned=True)
     try:

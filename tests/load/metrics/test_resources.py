@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from lab.errors import MissingError
-from lab.load.metrics import resources as metering
-from lab.load.metrics.resources import Meter, Metering, grown, link_bytes, machine
+from lab.load.metrics import resources
+from lab.load.metrics.resources import ProcessMeter, UsageSeries, difference, link_bytes, machine_cpu_seconds
 from lab.network.control import Control, ControlServer
 
 #: Uses so many CPU seconds, says how many it used, and waits for its standard input to close.
@@ -47,34 +47,26 @@ def _until_busy(process: subprocess.Popen[str]) -> float:
 
 
 def test_cpu_and_memory_of_a_busy_process() -> None:
-    with _running(BUSY, "0.6") as process, Meter({"one": {process.pid}}) as meter:
+    with _running(BUSY, "0.6") as process, ProcessMeter({"one": {process.pid}}) as meter:
         used = _until_busy(process)
-        cpu, rss, pss = meter.read()["one"]
+        cpu, rss = meter.read()["one"]
         assert cpu == pytest.approx(used, rel=0.1)
         assert rss > 32 << 20
-        assert pss is None
         time.sleep(0.05)
         assert meter.read()["one"][0] == pytest.approx(cpu, abs=0.03), "waiting costs nothing"
 
 
 def test_children_count_and_what_ended_still_does(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(metering, "LOOK", 0.0)
-    with _running(PARENT, BUSY, "0.5") as process, Meter({"all": {process.pid}}) as meter:
+    monkeypatch.setattr(resources, "SCAN_INTERVAL", 0.0)
+    with _running(PARENT, BUSY, "0.5") as process, ProcessMeter({"all": {process.pid}}) as meter:
         used = _until_busy(process)
         before = meter.read()["all"]
         assert before[0] >= used - 0.02, "the child's share"
         process.stdin.close()
         process.wait(10)
-        cpu, rss, _ = meter.read()["all"]
+        cpu, rss = meter.read()["all"]
         assert cpu >= before[0]
         assert rss == 0
-
-
-def test_proportional_memory_is_less_than_resident() -> None:
-    with _running(BUSY, "0") as process, Meter({"one": {process.pid}}, pss=True) as meter:
-        _until_busy(process)
-        _, rss, pss = meter.read()["one"]
-        assert 32 << 20 < pss < rss
 
 
 def _open_files() -> int:
@@ -83,7 +75,7 @@ def _open_files() -> int:
 
 def test_files_are_closed() -> None:
     before = _open_files()
-    with Meter({"me": {os.getpid()}}) as meter:
+    with ProcessMeter({"me": {os.getpid()}}) as meter:
         meter.read()
         assert _open_files() > before
     assert _open_files() == before
@@ -91,13 +83,13 @@ def test_files_are_closed() -> None:
 
 def test_a_process_of_elsewhere_is_said() -> None:
     with pytest.raises(MissingError, match="hub: there is no process 4194304 here"):
-        Meter({"hub": {2**22}})
+        ProcessMeter({"hub": {2**22}})
 
 
 def test_readings_over_time() -> None:
     times = iter([10.0, 11.0])
-    with Meter({"me": {os.getpid()}}) as meter:
-        series = Metering(meter, start=9.5, clock=lambda: next(times))
+    with ProcessMeter({"me": {os.getpid()}}) as meter:
+        series = UsageSeries(meter, start=9.5, clock=lambda: next(times))
         series.take()
         series.take()
     assert [reading.at for reading in series.usage["me"]] == [0.5, 1.5]
@@ -110,13 +102,13 @@ def test_a_reading_opens_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     def opened(*_: object, **__: object) -> None:
         raise AssertionError("something was opened, or a folder listed")
 
-    with Meter({"me": {os.getpid()}}) as meter:
+    with ProcessMeter({"me": {os.getpid()}}) as meter:
         meter.read()
         for module, name in ((os, "open"), (io, "open"), (builtins, "open"), (os, "listdir"), (os, "scandir")):
             monkeypatch.setattr(module, name, opened)
         assert meter.read()
         with pytest.raises(AssertionError, match="was opened"):  # the first one does
-            Meter({"me": {os.getpid()}}).read()
+            ProcessMeter({"me": {os.getpid()}}).read()
 
 
 async def test_bytes_of_links(tmp_path: Path) -> None:
@@ -134,14 +126,14 @@ async def test_bytes_of_links(tmp_path: Path) -> None:
     finally:
         await server.close()
     assert found == {"a->b": 103, "b->a": 17}, "answers belong to whom they come from"
-    assert grown({"a->b": 3}, found) == {"a->b": 100, "b->a": 17}
+    assert difference({"a->b": 3}, found) == {"a->b": 100, "b->a": 17}
 
 
 def test_the_machine_spends_what_we_spend() -> None:
-    before, own = machine(), time.process_time()
+    before, own = machine_cpu_seconds(), time.process_time()
     while time.process_time() - own < 0.2:
         pass
-    assert machine() - before >= 0.15  # both count in hundredths
+    assert machine_cpu_seconds() - before >= 0.15  # both count in hundredths
 
 
 def test_of_a_group_alone_children_do_not_count() -> None:
@@ -149,6 +141,6 @@ def test_of_a_group_alone_children_do_not_count() -> None:
     with subprocess.Popen([sys.executable, "-c", burn], stdout=subprocess.PIPE) as child:
         child.stdout.readline()
         both = {"we": [os.getpid()]}
-        with Meter(both) as meter, Meter(both, alone=("we",)) as alone:
+        with ProcessMeter(both) as meter, ProcessMeter(both, alone=("we",)) as alone:
             assert meter.read()["we"][0] - alone.read()["we"][0] >= 0.25
         child.kill()

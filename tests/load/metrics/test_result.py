@@ -13,13 +13,13 @@ from hypothesis import strategies as st
 
 from lab.errors import UserError
 from lab.load.analysis.thresholds import judge_load
-from lab.load.metrics.judging import verdict_of_limits
-from lab.load.metrics.result import Recorder, Result, Usage, merge
+from lab.load.metrics.result import Result, Usage, generator_limits, merge
 from lab.load.metrics.rows import by_route, by_second, to_csv
 from lab.load.metrics.run_folder import LoadOutcome, RunWriter, read
 from lab.load.model.job import Job
 from lab.load.model.spec import Shard
 from lab.load.report.text import sentences
+from lab.load.worker.recorder import Recorder
 from tests.load.samples import LOAD, Clock, Worker, steady_run
 
 SAMPLES = steady_run(0, 2) + steady_run(1, 2, delay=0.03)
@@ -165,7 +165,7 @@ def test_two_loads_are_not_added() -> None:
 
 def test_json_and_back() -> None:
     result = merge(SAMPLES)
-    result.usage["a"] = [Usage(1.0, 0.5, 1000), Usage(2.0, 0.75, 2000, 900)]
+    result.usage["a"] = [Usage(1.0, 0.5, 1000), Usage(2.0, 0.75, 2000)]
     result.links["a->b"] = 12345
     text = json.dumps(result.to_json())
     again = Result.from_json(json.loads(text))
@@ -208,18 +208,18 @@ def test_tables() -> None:
 
 
 def test_a_generator_with_room_to_spare_is_not_the_limit() -> None:
-    assert verdict_of_limits(merge(SAMPLES)) == ()
+    assert generator_limits(merge(SAMPLES)) == ()
 
 
 def test_the_generator_is_named_when_it_is_the_limit() -> None:
-    assert "never reached" in verdict_of_limits(merge(SAMPLES[:1]))[0]
+    assert "never reached" in generator_limits(merge(SAMPLES[:1]))[0]
     busy = merge([{**sample, "cpu": 0.97} for sample in SAMPLES])
-    assert [line.split(":")[0] for line in verdict_of_limits(busy)] == [
+    assert [line.split(":")[0] for line in generator_limits(busy)] == [
         f"worker {n} kept 0.97 of its core busy" for n in (0, 1)
     ]
     late = merge([{**sample, "lag": [50_000, 1]} for sample in SAMPLES])
-    assert "50.0 ms late" in verdict_of_limits(late)[0]
+    assert "50.0 ms late" in generator_limits(late)[0]
     few = merge([{**sample, "plan": {**sample["plan"], "expected": 800.0}} for sample in SAMPLES])
-    assert "400 of 800 messages" in verdict_of_limits(few)[0]
+    assert "400 of 800 messages" in generator_limits(few)[0]
     interrupted = [{**s, "plan": {**s["plan"], "expected": 800.0}} for s in SAMPLES if s["to"] <= 4]
-    assert verdict_of_limits(merge(interrupted)) == (), "fewer is no wonder"
+    assert generator_limits(merge(interrupted)) == (), "fewer is no wonder"

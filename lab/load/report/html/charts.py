@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from lab.load.metrics.counters import Tally
+from lab.load.metrics.counters import RouteCounters
 from lab.load.report.html import axes
 from lab.load.report.html.series import LAG, Row
 from lab.load.report.html.vega import COLOURS, FOREGROUND, Spec
@@ -105,7 +105,7 @@ _STEPS = 8  # of a curve, for each nine
 _NAMES = {"labelLimit": 240, "labelPadding": 6, "ticks": False}
 
 
-def percentile_rows(routes: Mapping[str, Tally], together: Tally) -> tuple[list[str], list[Row]]:
+def percentile_rows(routes: Mapping[str, RouteCounters], together: RouteCounters) -> tuple[list[str], list[Row]]:
     """Curves of the slowest routes and of all together; each ends at its maximum, where its count of delays ends."""
     measured = [name for name in routes if routes[name].intended.counts]
     slowest = sorted(measured, key=lambda name: -routes[name].intended.percentile(99))[:ROUTES]
@@ -114,7 +114,7 @@ def percentile_rows(routes: Mapping[str, Tally], together: Tally) -> tuple[list[
     return list(curves), [row for name, tally in curves.items() for row in _percentile_curve(name, tally)]
 
 
-def _percentile_curve(name: str, tally: Tally) -> list[Row]:
+def _percentile_curve(name: str, tally: RouteCounters) -> list[Row]:
     count, most = tally.intended.total, max(NINES)
     first, last = round(_STEPS * math.log10(min(NINES))), round(_STEPS * math.log10(most))
     places = [10 ** (step / _STEPS) for step in range(first, last + 1)]

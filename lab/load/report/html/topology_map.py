@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from math import atan2, degrees, hypot
 from typing import Any
 
-from lab.load.metrics.counters import together
+from lab.load.metrics.counters import sum_counters
 from lab.load.metrics.result import Result
 from lab.load.report.html.axes import log_domain, log_ticks
 from lab.load.report.html.vega import BACKGROUND, FOREGROUND, Spec
@@ -102,7 +102,7 @@ def _arrows(topology: Topology, result: Result, canvas: _Canvas) -> list[Row]:
 
 def _carried(route: str, result: Result) -> Row:
     """Messages and presences."""
-    tally = together(result.routes[name] for name in (route, PRESENCE + route) if name in result.routes)
+    tally = sum_counters(result.routes[name] for name in (route, PRESENCE + route) if name in result.routes)
     rate, p99 = tally.received / (result.length or 1.0), 1000 * tally.intended.percentile(99)
     tip = f"{route}: {rate:.1f} per s, {tally.sent} sent, {tally.received} received, {tally.lost} lost, "
     tip += f"{tally.bounced.total()} bounced; p50 {1000 * tally.intended.percentile(50):.1f} ms, p99 {p99:.1f} ms"

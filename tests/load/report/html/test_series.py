@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lab.load.analysis.thresholds import LoadVerdict
-from lab.load.metrics.counters import Tally
+from lab.load.metrics.counters import RouteCounters
 from lab.load.metrics.result import Result, Usage, merge
 from lab.load.report.html import axes, charts, series, topology_map
 from lab.load.report.html.page_data import LoadPageData
@@ -72,7 +72,7 @@ def test_of_many_processes_the_busiest_are_shown() -> None:
 
 
 def test_a_curve_has_the_percentiles_and_ends_at_the_slowest() -> None:
-    tally = Tally()
+    tally = RouteCounters()
     for number in range(1, 1001):
         tally.intended.record(number / 1000)
     names, rows = charts.percentile_rows({"a->b": tally}, tally)
@@ -83,7 +83,7 @@ def test_a_curve_has_the_percentiles_and_ends_at_the_slowest() -> None:
     assert found[100] == pytest.approx(990, rel=2e-3)
     assert max(found) == 1000 and found[1000] == pytest.approx(1000, rel=2e-3)
     assert rows[-1]["tip"].startswith("a->b: all within")
-    few = Tally()
+    few = RouteCounters()
     for number in range(1, 11):
         few.intended.record(number / 1000)
     assert charts.percentile_rows({"a": few}, few)[1][-1]["v"] == pytest.approx(10, rel=2e-3), "not the ninth of ten"
@@ -92,9 +92,9 @@ def test_a_curve_has_the_percentiles_and_ends_at_the_slowest() -> None:
 def test_of_many_routes_the_slowest_have_curves() -> None:
     routes = {}
     for number in range(1, 30):
-        routes[f"r{number}"] = tally = Tally()
+        routes[f"r{number}"] = tally = RouteCounters()
         tally.intended.record(number / 1000)
-    names, _ = charts.percentile_rows(routes, Tally())
+    names, _ = charts.percentile_rows(routes, RouteCounters())
     assert set(names) == {charts.ALL, *(f"r{number}" for number in range(22, 30))}
 
 
