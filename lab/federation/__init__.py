@@ -1,12 +1,9 @@
-"""The running federation: what scripts and tests hold in their hand."""
+"""The running federation: what scripts and tests use."""
 
-from lab.federation.messages import Message
-from lab.federation.network import Fault, Federation
+from lab.federation.federation import Fault, Federation
 from lab.federation.outcomes import Bounce, Delivers, Delivery, Outcome, Promise, Refuses
-from lab.federation.peers import Peer
-from lab.federation.people import Device, Person
-from lab.federation.rooms import Room
-from lab.federation.servers import LinkHandle, ServerHandle
+from lab.federation.people import Device, Message, Person, Room
+from lab.federation.servers import LinkHandle, Peer, ServerHandle
 from lab.federation.stanzas import Stanza
 
 __all__ = [

@@ -1,37 +1,26 @@
-"""What agents tell, turned into events of the history and into outcomes of messages."""
+"""The events of devices: recorded in the history, and added to the outcomes of messages."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from lab.federation.outcomes import Bounce, Delivery
+from lab.federation.people import Device, Participants
 from lab.history.events import Bounced, Connected, Decrypted, Delivered, Disconnected, NotDecrypted, Note
-from lab.servers.conventions import FEED
-
-if TYPE_CHECKING:
-    from lab.federation.network import Federation
-    from lab.federation.people import Device
 
 
 class Dispatch:
-    """One method an event of lab.clients.protocol; an event nobody knows is noted, not lost."""
+    """One method for each event of lab.clients.protocol; an unknown event is recorded as a note."""
 
-    def __init__(self, federation: Federation) -> None:
-        self._federation = federation
-        self._history = federation.history
-        self.devices: dict[str, Device] = {}
-        self.offsets: dict[str, int] = {}
+    def __init__(self, participants: Participants) -> None:
+        self._devices = participants.devices
+        self._messages = participants.messages
+        self._history = participants.context.history
 
-    def begin(self) -> None:
-        """Remember how long each server's feed is: what follows belongs to this run."""
-        for server in self._federation.servers:
-            feed = self._federation.lab.layout.server(server.name) / FEED
-            self.offsets[server.name] = feed.stat().st_size if feed.exists() else 0
-
-    def event(self, data: dict[str, Any]) -> None:
-        """Take an event of the agent in."""
+    def handle(self, data: dict[str, Any]) -> None:
+        """Record an event of the agent."""
         kind = str(data.get("event"))
-        device = self.devices.get(str(data.get("device")))
+        device = self._devices.get(str(data.get("device")))
         handler = getattr(self, f"_on_{kind.replace('-', '_')}", None)
         if handler is None or device is None:
             self._history.record(Note(at=self._history.now(), by="agent", text=f"unexpected event {data}"))
@@ -50,7 +39,7 @@ class Dispatch:
         )
 
     def _on_delivered(self, device: Device, data: dict[str, Any]) -> None:
-        message = self._federation.messages.get(data["message"])
+        message = self._messages.get(data["message"])
         self._history.record(
             Delivered(
                 at=data["at"],
@@ -66,7 +55,7 @@ class Dispatch:
             message.add_delivery(Delivery(device.jid, data["via"], data["at"], data.get("body"), "plain"))
 
     def _on_decrypted(self, device: Device, data: dict[str, Any]) -> None:
-        message = self._federation.messages.get(data["message"])
+        message = self._messages.get(data["message"])
         self._history.record(
             Decrypted(
                 at=data["at"],
@@ -92,7 +81,7 @@ class Dispatch:
                 reason=data["reason"],
             )
         )
-        if message := self._federation.messages.get(data["message"]):
+        if message := self._messages.get(data["message"]):
             via = data.get("via") or "live"
             message.add_delivery(Delivery(device.jid, via, data["at"], None, data["encryption"]))
 
@@ -108,11 +97,11 @@ class Dispatch:
                 text=data.get("text") or "",
             )
         )
-        if message := self._federation.messages.get(data["message"]):
+        if message := self._messages.get(data["message"]):
             message.add_bounce(Bounce(data["condition"], data["by"], data["at"], data.get("text") or ""))
 
     def _on_presence(self, device: Device, data: dict[str, Any]) -> None:
-        """Presence is not judged yet; the servers' feeds have it."""
+        """Presence is not judged; the servers' feeds have it."""
 
     def _on_trouble(self, device: Device, data: dict[str, Any]) -> None:
         self._history.record(Note(at=data["at"], by=device.jid, text=str(data["message"])))

@@ -1,7 +1,7 @@
 """What became of a message, and what a link promises of it.
 
 A message has a set of outcomes: deliveries (live, from the offline store, from an archive, as a carbon copy) and
-bounces (which condition, from whom); both, several or none of them are possible, and all are kept.
+bounces (stanza errors: which condition, from whom). Both, several or none are possible, and all are recorded.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Delivery:
-    """A device was handed the message."""
+    """A device got the message (RFC 6121 section 8.5)."""
 
     device: str  # full JID
-    via: str  # "live", "offline", "archive", "carbon"
+    via: str  # "live", "offline" (the offline store), "archive" (XEP-0313), "carbon" (XEP-0280)
     at: float  # seconds since the epoch
     text: str | None  # as the person reads it; None if it could not be decrypted
     encryption: str  # "plain", "omemo"
@@ -22,17 +22,17 @@ class Delivery:
 
 @dataclass(frozen=True)
 class Bounce:
-    """The message came back as a stanza error (RFC 6120 section 8.3)."""
+    """The message was returned to its sender as a stanza error (RFC 6120 section 8.3)."""
 
     condition: str  # "not-allowed", "remote-server-not-found", ...
     by: str  # JID that sent the error
-    at: float
+    at: float  # seconds since the epoch
     text: str = ""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """All that became of a message until it was settled or the deadline was over."""
+    """All that became of a message until it was settled or the deadline had passed."""
 
     deliveries: tuple[Delivery, ...]
     bounces: tuple[Bounce, ...]
@@ -49,10 +49,10 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Delivers:
-    """Promise: every device that was online gets the message once, and nothing bounces."""
+    """Promise: every device that was online gets the message once (RFC 6121 section 8.5), and nothing bounces."""
 
     def matches(self, outcome: Outcome) -> bool:
-        """True if the promise was kept."""
+        """True if the outcome is as promised."""
         direct = [one.device for one in outcome.deliveries if one.via in ("live", "offline")]
         return outcome.settled and bool(direct) and len(direct) == len(set(direct)) and not outcome.bounces
 
@@ -62,13 +62,13 @@ class Delivers:
 
 @dataclass(frozen=True)
 class Refuses:
-    """Promise: nobody gets the message, its sender gets one of these stanza error conditions."""
+    """Promise: nobody gets the message, its sender gets one of these stanza errors (RFC 6120 section 8.3.3)."""
 
     conditions: tuple[str, ...]
-    within: float  # seconds
+    within: float  # seconds after it was sent
 
     def matches(self, outcome: Outcome) -> bool:
-        """True if the promise was kept."""
+        """True if the outcome is as promised."""
         return not outcome.deliveries and [one.condition in self.conditions for one in outcome.bounces] == [True]
 
     def __str__(self) -> str:

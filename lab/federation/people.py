@@ -1,24 +1,115 @@
-"""Simulated people and the devices they use."""
+"""People, the devices they use, the messages they send, and the rooms they meet in."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+import secrets
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
-from lab.errors import UserError
-from lab.federation.messages import Message
-from lab.federation.rooms import Room
+from lab.errors import LabError, TimedOut, UserError
+from lab.federation.context import Context, seconds
+from lab.federation.outcomes import Bounce, Delivers, Delivery, Outcome, Promise
+from lab.history.events import NotSent, Sent
 
 if TYPE_CHECKING:
-    from lab.federation.network import Federation
     from lab.federation.servers import ServerHandle
 
+# All in seconds.
 # Logging in takes well under a second; publishing OMEMO keys on a busy ejabberd several.
 CONNECT_DEADLINE = 60.0
+SEND_DEADLINE = 60.0
+# A message over a new server-to-server stream takes a second or two (DNS, TCP, TLS, SASL); on a busy machine several
+# times that. After this time, something is wrong.
+DELIVERY_DEADLINE = 30.0
+# How much longer a promised refusal may take on a busy machine than the table of refusals says.
+REFUSAL_GRACE = 10.0
+JOIN_DEADLINE = 30.0
+# Presences that are on their way arrive within a round trip; asking more often only costs.
+ROOM_POLL_INTERVAL = 0.05
+
+
+@dataclass
+class Message:
+    """A message that was handed to its sender's stream; `outcome()` says what became of it."""
+
+    id: str  # the stanza's id attribute, unique in the run
+    text: str
+    sender: Person
+    device: Device  # that sent it
+    receiver: Person | Room
+    encryption: str  # "plain", "omemo"
+    promise: Promise
+    expected: tuple[str, ...]  # full JIDs that were connected when it was sent; or the receiver's bare JID if none was
+    marker: bool = False  # sent by settle(), not by the scenario
+    deliveries: list[Delivery] = field(default_factory=list)
+    bounces: list[Bounce] = field(default_factory=list)
+    _changed: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @property
+    def settled(self) -> bool:
+        """True once it was bounced, or each device that was expected to get it has got it."""
+        if self.bounces:
+            return True
+        reached = {one.device for one in self.deliveries}
+        bares = {device.split("/")[0] for device in reached}
+        return all(one in reached or one in bares for one in self.expected)
+
+    async def outcome(self, within: str | float | None = None) -> Outcome:
+        """What became of the message: all its deliveries and bounces (RFC 6121 section 8.5, RFC 6120 section 8.3).
+
+        Returns when it is settled, or after `within`: seconds, or a text such as "10s". Without `within` the deadline
+        is 30 seconds, or that of the promised refusal and 10 seconds more. Nothing is raised where the deadline passes:
+        `Outcome.settled` is then False.
+        """
+        await self._until(lambda: self.settled, self._deadline() if within is None else seconds(within))
+        return Outcome(tuple(self.deliveries), tuple(self.bounces), self.settled, self.id)
+
+    async def read_by(self, *devices: Device, within: str | float | None = None) -> dict[Device, str | None]:
+        """The text that each of these devices reads; returns when all have got it, or after `within` (see `outcome`).
+
+        The text is None for a device that could not decrypt it; a device that did not get it at all is left out.
+        """
+        wanted = {device.jid for device in devices}
+
+        def got() -> dict[str, str | None]:
+            return {one.device: one.text for one in self.deliveries if one.device in wanted}
+
+        await self._until(lambda: got().keys() == wanted, self._deadline() if within is None else seconds(within))
+        texts = got()
+        return {device: texts[device.jid] for device in devices if device.jid in texts}
+
+    async def _until(self, holds: Callable[[], bool], deadline: float) -> None:
+        """Return once it holds, or when the deadline has passed: the caller judges what was reached by then."""
+        try:
+            async with asyncio.timeout(deadline):
+                while not holds():
+                    self._changed.clear()
+                    await self._changed.wait()
+        except TimeoutError:
+            return
+
+    def add_delivery(self, delivery: Delivery) -> None:
+        """Add a delivery to a device; called by the federation."""
+        self.deliveries.append(delivery)
+        self._changed.set()
+
+    def add_bounce(self, bounce: Bounce) -> None:
+        """Add a stanza error that its sender got; called by the federation."""
+        self.bounces.append(bounce)
+        self._changed.set()
+
+    def _deadline(self) -> float:
+        return DELIVERY_DEADLINE if isinstance(self.promise, Delivers) else self.promise.within + REFUSAL_GRACE
+
+    def __str__(self) -> str:
+        return f"message {self.id} from {self.device.jid} to {self.receiver}"
 
 
 class Device:
-    """One client of a person: a resource, with keys and trust of its own."""
+    """One client of a person: a resource (RFC 6120 section 7), with keys and trust of its own."""
 
     def __init__(self, person: Person, resource: str) -> None:
         self.person = person
@@ -26,49 +117,62 @@ class Device:
         self.key: str = f"{person.jid}/{resource}"  # the agent's name for it
         self.jid: str = self.key  # the full JID, as the server bound it
         self.connected = False
-        self.stream = ""
-        self.omemo_device: int | None = None
-        self.fingerprint: str | None = None
+        self.stream = ""  # unique per live stream, "" before the first
+        self.omemo_device: int | None = None  # the OMEMO device id
+        self.fingerprint: str | None = None  # of its OMEMO identity key, in hex
 
     async def connect(self) -> None:
-        """Log in. Returns once presence is sent, the offline store is flushed and OMEMO keys can be fetched."""
-        federation, person = self.person.federation, self.person
-        answer = await federation.call(
+        """Log in (RFC 6120 sections 5 to 7, RFC 6121 section 4.2).
+
+        Returns once presence is sent, the messages of the offline store are handed over and, with OMEMO, device list
+        and bundle can be fetched (XEP-0384). Raises PeerError if the server refuses, TimedOut after 60 seconds.
+        """
+        context, person = self.person.context, self.person
+        answer = await context.call(
             "connect",
             self.key,
             jid=person.jid,
-            password=federation.lab.password,
+            password=context.lab.password,
             resource=self.resource,
             host=person.server.address,
             port=person.server.c2s_port,
-            authority=federation.authority,
+            authority=context.lab.authority,
             encryption=person.encryption,
             trust=person.trust,
-            folder=federation.lab.agent_folder(person.server.name, person.name, self.resource),
+            folder=context.lab.agent_folder(person.server.name, person.name, self.resource),
             timeout=CONNECT_DEADLINE,
         )
         self.jid, self.stream, self.connected = answer["jid"], answer["stream"], True
         self.omemo_device, self.fingerprint = answer.get("omemo_device"), answer.get("fingerprint")
 
     async def disconnect(self) -> None:
-        """Log out. Returns once the server has closed the stream."""
-        await self.person.federation.call("disconnect", self.key)
+        """Log out (RFC 6120 section 4.4). Returns once the server has closed the stream. Raises TimedOut."""
+        await self.person.context.call("disconnect", self.key)
         self.connected = False
 
     async def send(self, to: Person | Room, text: str, *, encryption: str | None = None) -> Message:
         """Send a chat message (RFC 6121 section 5) or a groupchat message (XEP-0045 section 7.4).
 
-        Returns once it is handed to the stream. Raises PeerError where it cannot be encrypted: nothing is then sent.
+        `encryption` is the person's own unless given; "plain" sends without encryption. Returns once the message is
+        handed to the stream; await `Message.outcome()` for what becomes of it. Raises PeerError where it cannot be
+        encrypted (nothing is sent then), UserError if the device is not connected, TimedOut after 60 seconds.
         """
-        return await self.person.federation.send(self, to, text, encryption=encryption)
+        return await self.person.participants.send(self, to, text, encryption=encryption)
 
     async def send_raw(self, xml: str) -> None:
-        """Send any stanza as it is."""
-        await self.person.federation.call("send_raw", self.key, xml=xml)
+        """Send a stanza as it is written (RFC 6120 section 8). Returns once it is handed to the stream.
+
+        What becomes of it is not tracked. Raises UserError if the device is not connected, PeerError if its stream is
+        gone.
+        """
+        await self.person.context.call("send_raw", self.key, xml=xml)
 
     async def published_devices(self, of: Person) -> list[int]:
-        """The OMEMO device ids that `of` publishes, asked afresh (XEP-0384 section 5.3.1 of version 0.3)."""
-        answer = await self.person.federation.call("devices", self.key, of=of.jid, timeout=CONNECT_DEADLINE)
+        """The OMEMO device ids that `of` publishes, fetched anew (XEP-0384 section 5.3.1 of version 0.3).
+
+        Raises UserError on a device without OMEMO, PeerError if the list cannot be fetched, TimedOut after 60 seconds.
+        """
+        answer = await self.person.context.call("devices", self.key, of=of.jid, timeout=CONNECT_DEADLINE)
         return [int(one) for one in answer["ids"]]
 
     def __str__(self) -> str:
@@ -76,15 +180,23 @@ class Device:
 
 
 class Person:
-    """Somebody with an account on a server and one or several devices."""
+    """A person with an account on a server and one or several devices (RFC 6121). Made by `ServerHandle.person`."""
 
-    def __init__(self, federation: Federation, server: ServerHandle, name: str, encryption: str, trust: str) -> None:
-        self.federation = federation
+    def __init__(
+        self,
+        participants: Participants,
+        server: ServerHandle,
+        name: str,
+        encryption: str = "plain",
+        trust: str = "blind",
+    ) -> None:
+        self.participants = participants
+        self.context = participants.context
         self.server = server
         self.name = name
-        self.encryption = encryption
-        self.trust = trust
-        self.jid: str = f"{name}@{server.domain}"
+        self.encryption = encryption  # of messages, unless `send` is given another: "plain", "omemo"
+        self.trust = trust  # in keys not seen before: "blind", "undecided"
+        self.jid: str = f"{name}@{server.domain}"  # the bare JID
         self.devices: list[Device] = []
 
     @property
@@ -93,44 +205,53 @@ class Person:
         return self.devices[0]
 
     async def add_device(self, resource: str | None = None) -> Device:
-        """A further device, connected. Returns once it can be written to, as `Device.connect` says."""
+        """A further device, connected; its resource is device1, device2 and so on unless given.
+
+        Returns once it can be written to, and raises, as `Device.connect` does; UserError if there is such a device.
+        """
         names = [one.resource for one in self.devices]
         device = Device(self, resource or f"device{len(names) + 1}")
         if device.resource in names:
             raise UserError(f"{self.jid} has a device {device.resource!r} already: choose another name")
-        self.federation.register(device)
+        self.participants.devices[device.key] = device
         await device.connect()
         self.devices.append(device)
         return device
 
     async def connect(self) -> None:
-        """Connect every device that is not."""
+        """Connect every device that is not connected, one after the other; see `Device.connect`."""
         for device in self.devices:
             if not device.connected:
                 await device.connect()
 
     async def disconnect(self) -> None:
-        """Disconnect every device that is connected."""
+        """Disconnect every device that is connected, one after the other; see `Device.disconnect`."""
         for device in self.devices:
             if device.connected:
                 await device.disconnect()
 
     async def send(self, to: Person | Room, text: str, *, encryption: str | None = None) -> Message:
-        """Send from the first connected device; see `Device.send`."""
+        """Send from the first connected device; see `Device.send`. Raises UserError if none is connected."""
         device = next((one for one in self.devices if one.connected), None)
         if device is None:
             raise UserError(f"{self.jid} is not connected: call connect() before send()")
         return await device.send(to, text, encryption=encryption)
 
     async def fingerprints(self, of: Person) -> dict[int, str]:
-        """The identity keys that this person's first device holds for `of`: device id to hex fingerprint."""
-        answer = await self.federation.call("fingerprints", self.device.key, of=of.jid)
-        return {int(one["id"]): str(one["fingerprint"]) for one in _rows(answer, "devices")}
+        """The identity keys that this person's first device holds for `of` (XEP-0384 section 8 of version 0.3).
+
+        A dictionary of OMEMO device ids to fingerprints (64 hex digits). Raises UserError on a device without OMEMO,
+        PeerError if a bundle cannot be fetched.
+        """
+        answer = await self.context.call("fingerprints", self.device.key, of=of.jid)
+        rows: Sequence[dict[str, Any]] = answer["devices"]
+        return {int(one["id"]): str(one["fingerprint"]) for one in rows}
 
     async def compare_fingerprint(self, other: Person) -> str:
-        """Compare what this person's device holds for `other` with what the other's devices show on their screens.
+        """Compare the keys that this person's first device holds for `other` with those that the other's devices show.
 
-        "match" if every key held is one of theirs, "mismatch" if one is not, "none" if no key is held yet.
+        "match" if every key held is one of theirs, "mismatch" if one is not, "none" if no key is held yet. Raises as
+        `fingerprints` does.
         """
         held = set((await self.fingerprints(other)).values())
         if not held:
@@ -138,14 +259,151 @@ class Person:
         return "match" if held <= {one.fingerprint for one in other.devices} else "mismatch"
 
     async def set_trust(self, other: Person, fingerprint: str, level: str) -> None:
-        """Decide about a key of `other` on every device: "trusted", "distrusted" or "undecided"."""
+        """Decide about a key of `other` on every device: "trusted", "distrusted" or "undecided".
+
+        `fingerprint` is in hex. Raises UserError for another level or a key that the device does not know.
+        """
         for device in self.devices:
-            await self.federation.call("set_trust", device.key, of=other.jid, fingerprint=fingerprint, level=level)
+            await self.context.call("set_trust", device.key, of=other.jid, fingerprint=fingerprint, level=level)
 
     def __str__(self) -> str:
         return self.jid
 
 
-def _rows(answer: dict[str, Any], key: str) -> Sequence[dict[str, Any]]:
-    rows: Sequence[dict[str, Any]] = answer[key]
-    return rows
+class Room:
+    """A room and its occupants (XEP-0045). Made by `ServerHandle.room`.
+
+    Each person is in it with their first device; the nickname is made of their name and their server's.
+    """
+
+    def __init__(self, participants: Participants, host: ServerHandle, name: str) -> None:
+        self.participants = participants
+        self.context = participants.context
+        self.server = host
+        self.name = name
+        self.jid = f"{name}@conference.{host.domain}"
+        self.occupants: list[Person] = []
+
+    async def join(self, *people: Person) -> None:
+        """Let people join (XEP-0045 section 7.2). Returns once each occupant sees all of them.
+
+        Raises PeerError if the room refuses one, TimedOut after 30 seconds.
+        """
+        for person in people:
+            await self.context.call(
+                "join", person.device.key, room=self.jid, nick=self.nick(person), timeout=JOIN_DEADLINE
+            )
+            if not self.occupants:
+                # A new room is locked until its owner has configured it (XEP-0045 section 10.1.2).
+                await self.context.call("configure_room", person.device.key, room=self.jid, values={})
+            self.occupants.append(person)
+        await self.converged(within=JOIN_DEADLINE)
+
+    async def leave(self, person: Person) -> None:
+        """Let a person leave (XEP-0045 section 7.14). Returns once the room has confirmed it.
+
+        Raises UserError if the person is not in the room, TimedOut.
+        """
+        await self.context.call("leave", person.device.key, room=self.jid, nick=self.nick(person))
+        self.occupants.remove(person)
+
+    def nick(self, person: Person) -> str:
+        """The nickname of a person in this room: the name and the server's, since two may share a name."""
+        return f"{person.name}.{person.server.name}"
+
+    async def converged(self, within: str | float = 60.0) -> None:
+        """Wait until each occupant sees exactly the occupants, and each message to the room has reached all of them.
+
+        `within` is in seconds, or a text such as "60s". Raises TimedOut with what each occupant misses.
+        """
+        want = {f"{self.jid}/{self.nick(person)}" for person in self.occupants}
+        views: dict[str, set[str]] = {}
+        try:
+            async with asyncio.timeout(seconds(within)):
+                while True:
+                    views = {person.jid: await self._view(person.device) for person in self.occupants}
+                    if all(view == want for view in views.values()) and not self._missing():
+                        return
+                    await asyncio.sleep(ROOM_POLL_INTERVAL)
+        except TimeoutError:
+            evidence = [
+                f"{jid} misses {sorted(want - view)}, has too many {sorted(view - want)}"
+                for jid, view in views.items()
+                if view != want
+            ]
+            raise TimedOut(f"room {self.jid} did not agree within {within}", (*evidence, *self._missing())) from None
+
+    def devices(self) -> list[Device]:
+        """Every device in the room: a message to the room is for all of them, also for its sender's."""
+        return [person.device for person in self.occupants]
+
+    def _missing(self) -> tuple[str, ...]:
+        mine = [one for one in self.participants.messages.values() if one.receiver is self]
+        return tuple(f"{one} has not reached everyone" for one in mine if not one.settled)
+
+    async def _view(self, device: Device) -> set[str]:
+        answer = await self.context.call("occupants", device.key, room=self.jid)
+        return set(answer["occupants"])
+
+    def __str__(self) -> str:
+        return self.jid
+
+
+class Participants:
+    """The people, devices and messages of a running federation. Every message is sent through it."""
+
+    def __init__(self, context: Context) -> None:
+        self.context = context
+        self.people: list[Person] = []
+        self.devices: dict[str, Device] = {}  # by the agent's name for it
+        self.messages: dict[str, Message] = {}  # by id
+        self._tag = secrets.token_hex(3)  # message ids of two runs in one lab differ
+        self._numbers = count(1)
+
+    async def send(
+        self, device: Device, to: Person | Room, text: str, *, encryption: str | None = None, marker: str | None = None
+    ) -> Message:
+        """See `Device.send`; with `marker`, a full JID, it is a message of settle() to that device."""
+        room = isinstance(to, Room)
+        scheme = "plain" if room or marker else encryption or device.person.encryption
+        devices = to.devices() if isinstance(to, Room) else to.devices
+        connected = tuple(one.jid for one in devices if one.connected)
+        sender = device.person
+        message = Message(
+            id=f"{self._tag}-{next(self._numbers)}",
+            text=text,
+            sender=sender,
+            device=device,
+            receiver=to,
+            encryption=scheme,
+            promise=Delivers() if room else self.context.promise(sender.server.name, to.server.name),
+            expected=(marker,) if marker and not room else connected or (to.jid,),
+            marker=marker is not None,
+        )
+        self.messages[message.id] = message
+        address, history = marker or to.jid, self.context.history
+        # Recorded before the agent is called: an answer that was recorded first would be to a message that nobody sent.
+        history.record(self._sent(message, address, room))
+        try:
+            await self.context.call(
+                "send", device.key, to=address, body=text, message=message.id, encryption=scheme, room=room,
+                marker=message.marker, timeout=SEND_DEADLINE,
+            )  # fmt: skip
+        except LabError as error:
+            history.record(NotSent(at=history.now(), message=message.id, reason=str(error)))
+            raise
+        return message
+
+    def _sent(self, message: Message, address: str, room: bool) -> Sent:
+        return Sent(
+            at=self.context.history.now(),
+            message=message.id,
+            sender=message.device.jid,
+            receiver=address,
+            stream=message.device.stream,
+            encryption=message.encryption,
+            room=room,
+            marker=message.marker,
+            canary=self.context.canary_in(message.text),
+            expected=message.expected,
+        )

@@ -1,40 +1,52 @@
-"""Servers and links as a script holds them in its hand."""
+"""The servers of a running federation, the links between them, and servers that a script controls itself."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+import secrets
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from types import TracebackType
+from typing import Any, Self, TypeVar
+from xml.etree import ElementTree as ET
 
+from lab.clients.remote import Agent
 from lab.declarations.manifest import Accounts, StartedBy
-from lab.errors import NotApplicable
-from lab.federation.outcomes import Delivers, Promise, Refuses
-from lab.federation.people import Person
-from lab.federation.rooms import Room
-from lab.servers import software
+from lab.errors import LabError, NotApplicable, TimedOut, UserError
+from lab.federation import stanzas
+from lab.federation.context import Context, seconds
+from lab.federation.outcomes import Delivers, Delivery, Promise
+from lab.federation.people import Participants, Person, Room
+from lab.federation.stanzas import Stanza
+from lab.federation.user_names import reserve_name
+from lab.history.events import Delivered, Event, Note, NotSent
+from lab.topology.spec import Feed
 
-if TYPE_CHECKING:
-    from lab.federation.network import Federation
-    from lab.federation.peers import Peer
+# Seconds. A stream over a link takes one (DNS, TCP, TLS, SASL), on a busy machine several times that.
+PEER_TIMEOUT = 20.0
+EVIDENCE = 8  # stanzas quoted where the awaited one was not received
 
 
 class ServerHandle:
-    """One server of the running federation."""
+    """One server of the running federation: its name and domain, and the accounts and rooms that it can have."""
 
-    def __init__(self, federation: Federation, name: str) -> None:
-        self._federation = federation
-        self._plan = federation.lab.plan.server(name)
-        self.spec = self._plan.spec
-        self.name = name
+    def __init__(self, participants: Participants, servers: Mapping[str, ServerHandle], name: str) -> None:
+        """`servers` are all servers by name, this one included once all are made."""
+        self._participants = participants
+        self._context = participants.context
+        self._servers = servers
+        self._plan = self._context.lab.plan.server(name)
+        self.spec = self._plan.spec  # as the topology has it
+        self.name = name  # in the topology
         self.domain = self.spec.domain
-        self.address = self._plan.address
-        self.c2s_port = self.spec.manifest.ports.client
+        self.address = self._plan.address  # IP address
+        self.c2s_port = self.spec.manifest.ports.client  # TCP port for clients
 
     @property
     def neighbours(self) -> tuple[ServerHandle, ...]:
         """The servers linked with this one, in the topology's order."""
-        topology = self._federation.lab.plan.topology
-        return tuple(self._federation.server(name) for name in topology.neighbours(self.name))
+        return tuple(self._servers[name] for name in self._context.lab.plan.topology.neighbours(self.name))
 
     async def person(
         self,
@@ -44,30 +56,47 @@ class ServerHandle:
         trust: str = "blind",
         devices: int = 1,
     ) -> Person:
-        """Somebody new with an account here, each device connected.
+        """A new person with an account here (RFC 6121), with so many devices, each connected.
 
-        Where `name` is taken by an earlier run in the same lab, a number is added. Returns once every device can
-        be written to: with `encryption="omemo"`, once its bundle can be fetched.
+        Without `name` it is one of alice, bob, carol and so on. Where the name is taken by an earlier run in the same
+        lab, a number is added. `encryption` is "plain" or "omemo" (XEP-0384 version 0.3), `trust` in keys not seen
+        before "blind" or "undecided". Returns once every device can be written to: with OMEMO, once its bundle can be
+        fetched.
 
-        Raises NotApplicable on a server where the lab makes no accounts.
+        Raises NotApplicable on a server where the lab makes no accounts, UserError for less than one device or where
+        all accounts are taken, PeerError if the server refuses, TimedOut after 60 seconds for a device.
         """
         if self.spec.manifest.accounts is Accounts.NONE:
             raise NotApplicable(f"the lab makes no accounts on {self.name}, which is {self.spec.software}")
-        return await self._federation.make_person(self, name, encryption=encryption, trust=trust, devices=devices)
+        if devices < 1:
+            raise UserError(f"a person needs at least one device, not {devices}")
+        lab, people = self._context.lab, self._participants.people
+        user = reserve_name(lab.layout, self.spec, name, frozenset(one.name for one in people))
+        if self.spec.manifest.accounts is not Accounts.LISTED:
+            await lab.accounts(self.name, [user])
+        person = Person(self._participants, self, user, encryption, trust)
+        for _ in range(devices):
+            await person.add_device()
+        people.append(person)
+        return person
 
     async def room(self, name: str, *, occupants: Sequence[Person]) -> Room:
-        """A room hosted here (XEP-0045). Returns once every occupant has seen every other one join."""
-        room = Room(self._federation, self, name)
+        """A room hosted here (XEP-0045 section 7.2), with these people in it; the first is its owner.
+
+        Returns once every occupant has seen every other one join. Raises as `Room.join` does.
+        """
+        room = Room(self._participants, self, name)
         await room.join(*occupants)
         return room
 
     def peer(self) -> Peer:
-        """This server, if it is scripted, to be entered with `async with`: it then listens. Raises NotApplicable."""
-        from lab.federation.peers import Peer
+        """This server as a scripted peer, to be entered with `async with`: it then listens.
 
+        Raises NotApplicable if it is not `software: scripted`.
+        """
         if self.spec.manifest.started_by is not StartedBy.SCRIPT:
-            raise NotApplicable(f"{self.name} is {self.spec.software}: give it `software: scripted` to hold it by hand")
-        return Peer(self._federation, self)
+            raise NotApplicable(f"{self.name} is {self.spec.software}: give it `software: scripted` to script it")
+        return Peer(self._participants, self)
 
     def __str__(self) -> str:
         return self.name
@@ -78,21 +107,245 @@ class ServerHandle:
 
 @dataclass(frozen=True)
 class LinkHandle:
-    """The way from one server to another, whether there is a link or not."""
+    """The route from one server to another, in this direction, whether the topology links them or not."""
 
     source: ServerHandle
     target: ServerHandle
     linked: bool
-    promise: Promise  # what becomes of a message that way
+    promise: Promise  # what becomes of a message that takes it: Delivers, or Refuses (RFC 6120 section 10.4)
 
     @classmethod
-    def between(cls, federation: Federation, source: ServerHandle, target: ServerHandle) -> LinkHandle:
-        """The way from `source` to `target`."""
-        topology = federation.lab.plan.topology
-        if source.name == target.name or topology.link(source.name, target.name):
-            return cls(source, target, True, Delivers())
-        refusal = software(source.spec.software).refusal(source.spec.version, topology.unlinked)
-        return cls(source, target, False, Refuses(refusal.conditions, refusal.within))
+    def between(cls, context: Context, source: ServerHandle, target: ServerHandle) -> LinkHandle:
+        """The route from `source` to `target`; one server is linked with itself."""
+        promise = context.promise(source.name, target.name)
+        return cls(source, target, isinstance(promise, Delivers), promise)
 
     def __str__(self) -> str:
         return f"{self.source} {'->' if self.linked else '-/-'} {self.target}"
+
+
+Match = str | Callable[[Stanza], bool]
+T = TypeVar("T")
+
+
+class Peer:
+    """A server with `software: scripted`: raw stanzas over server-to-server streams (RFC 6120), and misbehaviour.
+
+        async with federation.peer() as peer:
+            await peer.ping(home)                                   # the link works in both directions
+            message = await alice.send(peer.person("robot"), "hello")
+            await peer.refuse(await peer.expect(message.id), "gone")
+
+    Inside the `async with` block it accepts streams. What it receives and sends is recorded as what a server saw, its
+    messages with a body as messages sent. For a message to one of its people the script decides: `accept` counts as a
+    delivery, `refuse` answers with an error, and without either it counts as missing.
+    """
+
+    def __init__(self, participants: Participants, server: ServerHandle) -> None:
+        self.server = server
+        self.domain = server.domain
+        self.stanzas: list[Stanza] = []  # all that it received
+        self._participants = participants
+        self._context = participants.context
+        self._returned: set[int] = set()  # indices of stanzas that `expect` has returned
+        self._own_streams: dict[str, str] = {}  # streams that we opened and that are open: their ids to the domains
+        self._ends: list[tuple[str, str]] = []  # of streams that we opened: domain, reason
+        self._changed = asyncio.Event()
+        self._agent: Agent | None = None
+
+    async def __aenter__(self) -> Self:
+        lab, name = self._context.lab, self.server.name
+        self._agent = await self._context.start_agent(self._on_event, server=name)
+        certs = lab.layout.server(name) / "certs"
+        try:
+            await self._call(
+                "peer_listen",
+                domain=self.domain,
+                host=self.server.address,
+                port=self.server.spec.manifest.ports.server,
+                certificate=str(certs / f"{self.domain}.crt"),
+                key=str(certs / f"{self.domain}.key"),
+                authority=str(certs / "authority.pem"),
+                dns=list(lab.plan.server(name).dns),
+            )
+        except BaseException:
+            await self._close_agent()
+            raise
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._close_agent()
+
+    # -- sending -------------------------------------------------------------------------------------------------
+
+    async def send(self, xml: str) -> None:
+        """Send one stanza (RFC 6120 section 8), as it is written, to the server of its `to` attribute.
+
+        Returns once it is written to the stream, which is opened if there is none. Raises UserError if it is not one
+        stanza, PeerError or TimedOut (30 seconds) if there is no stream and none can be opened.
+        """
+        try:
+            stanza = stanzas.parse(xml, time.time())
+        except (ET.ParseError, ValueError) as error:
+            raise UserError(f"not one well-formed stanza ({error}); raw() sends what is none") from error
+        announced = stanzas.sent_event(stanza, self.server.name, self._context.canary_in)
+        if announced is not None:
+            self._record(announced)
+        try:
+            await self._call("peer_send", xml=xml)
+        except LabError as error:
+            if announced is not None:
+                self._record(NotSent(at=time.time(), message=announced.message, reason=str(error)))
+            raise
+        self._record_seen("out", stanza)
+
+    async def raw(self, to: ServerHandle, data: str) -> None:
+        """Write bytes (UTF-8) on the stream to a server, whatever they are. They are not recorded.
+
+        Raises PeerError or TimedOut as `send` does.
+        """
+        await self._call("peer_raw", to=to.domain, data=data)
+
+    async def ping(self, to: ServerHandle, within: str | float = PEER_TIMEOUT) -> float:
+        """Ping a server (XEP-0199) and return the seconds until its answer. Both directions of the link then work.
+
+        `within` is in seconds, or a text such as "10s". Raises TimedOut without an answer, and what `send` raises.
+        """
+        name, began = f"ping-{secrets.token_hex(4)}", time.monotonic()
+        await self.send(
+            f"<iq type='get' id='{name}' from='{self.domain}' to='{to.domain}'><ping xmlns='urn:xmpp:ping'/></iq>"
+        )
+        await self.expect(lambda one: one.id == name and one.type in ("result", "error"), within)
+        return time.monotonic() - began
+
+    # -- receiving -----------------------------------------------------------------------------------------------
+
+    async def expect(self, match: Match, within: str | float = PEER_TIMEOUT) -> Stanza:
+        """The first stanza that matches and was not returned before, whether it was received already or is in time.
+
+        `match` is a function of the stanza, or a text in its XML, such as an id. `within` is in seconds, or a text such
+        as "10s". Raises TimedOut with the last stanzas that were received.
+        """
+        found = await self._until(lambda: self._find(match), within)
+        if found is not None:
+            return found
+        wanted = f"with {match!r}" if isinstance(match, str) else "that matches"
+        received = tuple(one.xml for one in self.stanzas[-EVIDENCE:]) or ("nothing was received",)
+        raise TimedOut(f"{self.server} received no stanza {wanted} within {within}", received)
+
+    async def closed(self, to: ServerHandle, within: str | float = PEER_TIMEOUT) -> str:
+        """Wait until the stream that we opened to a server has ended (RFC 6120 section 4.4), and return the reason.
+
+        `within` is in seconds, or a text such as "10s". Raises TimedOut if the stream stays open.
+        """
+        if await self._until(lambda: to.domain not in self._own_streams.values() or None, within):
+            return next((reason for domain, reason in reversed(self._ends) if domain == to.domain), "there was none")
+        raise TimedOut(f"the stream of {self.server} to {to} is still open after {within}")
+
+    def accept(self, stanza: Stanza) -> None:
+        """Count a message as delivered to the person it is addressed to: its outcome has the delivery from now on."""
+        device = stanza.receiver or ""
+        device = device if "/" in device else f"{device}/{self.server.name}"
+        self._record(
+            Delivered(
+                at=time.time(), message=stanza.id or "", sender=stanza.sender or "", device=device,
+                stream=self.server.name, via="live",
+            )
+        )  # fmt: skip
+        if message := self._participants.messages.get(stanza.id or ""):
+            message.add_delivery(Delivery(device, "live", time.time(), stanza.body, "plain"))
+
+    async def refuse(self, stanza: Stanza, condition: str, kind: str = "cancel") -> None:
+        """Answer a stanza with a stanza error of this condition, such as "gone" (RFC 6120 section 8.3.3).
+
+        `kind` is the error's type (section 8.3.2). Raises what `send` raises.
+        """
+        await self.send(stanza.error(condition, kind))
+
+    def person(self, name: str) -> Person:
+        """A person of this server, to whom others can write: without a device, the script handles their stanzas."""
+        return Person(self._participants, self.server, name)
+
+    # -- misbehaviour --------------------------------------------------------------------------------------------
+
+    async def behave(self, *, pings: bool | None = None, streams: str | None = None) -> None:
+        """Answer pings (XEP-0199) or do not; what is None stays as it is.
+
+        With streams that another server opens: "answer" them, stay "silent", or "refuse" them (reset the connection).
+        Raises UserError for another word.
+        """
+        await self._call("peer_behave", pings=pings, streams=streams)
+
+    async def close(self, to: ServerHandle | None = None, *, condition: str = "", abort: bool = False) -> None:
+        """End the streams with a server, or with all (RFC 6120 section 4.4).
+
+        With `condition` by a stream error (section 4.9.3), with `abort` by resetting the connections. Returns once they
+        have ended. New ones may follow.
+        """
+        await self._call("peer_close", domain=to.domain if to else None, condition=condition, abort=abort)
+
+    # -- internal ------------------------------------------------------------------------------------------------
+
+    async def _call(self, operation: str, **fields: Any) -> dict[str, Any]:
+        if self._agent is None:
+            raise UserError(f"the peer {self.server} is not there: use it inside `async with`")
+        return await self._agent.call(operation, self.server.name, **fields)
+
+    async def _close_agent(self) -> None:
+        if self._agent is not None:
+            agent, self._agent = self._agent, None
+            await agent.close()
+
+    async def _until(self, found: Callable[[], T | None], within: str | float) -> T | None:
+        """What `found` returns once it is not None; None if it does not in time."""
+        try:
+            async with asyncio.timeout(seconds(within)):
+                while (result := found()) is None:
+                    self._changed.clear()
+                    await self._changed.wait()
+        except TimeoutError:
+            return None
+        return result
+
+    def _find(self, match: Match) -> Stanza | None:
+        """The first stanza that matches and was not returned before; it is now."""
+        for index, one in enumerate(self.stanzas):
+            if index not in self._returned and (match in one.xml if isinstance(match, str) else match(one)):
+                self._returned.add(index)
+                return one
+        return None
+
+    def _on_event(self, data: dict[str, Any]) -> None:
+        if data["event"] == "peer_stanza":
+            stanza = stanzas.parse(data["xml"], data["at"])
+            self._record_seen("in", stanza)
+            if stanza.name == "message" and stanza.type == "error":
+                self._record(stanzas.bounced_event(stanza))
+            self.stanzas.append(stanza)
+            self._changed.set()
+        elif data["event"] == "peer_stream":
+            self._on_stream(data["stream"], data["domain"], data["direction"] == "out", data["state"], data["reason"])
+        else:
+            self._note(str(data.get("message", data)))
+
+    def _on_stream(self, name: str, domain: str, own: bool, state: str, reason: str) -> None:
+        self._note(f"stream {'to' if own else 'from'} {domain} {state}{reason and f': {reason}'}")
+        if own and state == "open":
+            self._own_streams[name] = domain
+        elif own:
+            self._own_streams.pop(name, None)
+            self._ends.append((domain, reason))
+        self._changed.set()
+
+    def _note(self, text: str) -> None:
+        self._record(Note(at=time.time(), by=self.server.name, text=text))
+
+    def _record(self, event: Event) -> None:
+        self._context.history.record(event)
+
+    def _record_seen(self, direction: str, stanza: Stanza) -> None:
+        if self.server.spec.feed is not Feed.OFF:
+            whole = self.server.spec.feed is Feed.FULL
+            self._record(stanzas.seen_event(stanza, self.server.name, direction, whole=whole))

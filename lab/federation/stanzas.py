@@ -1,11 +1,11 @@
-"""Raw stanzas between servers, and what the history is told of them. Pure.
+"""Raw stanzas between servers, and the events of the history that they are recorded as. Pure.
 
 Names are in the namespace `jabber:server` (RFC 6120 section 4.8.3), which a stanza's own XML leaves out.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from xml.etree import ElementTree as ET
 from xml.sax.saxutils import quoteattr
@@ -18,7 +18,7 @@ STANZAS = "urn:ietf:params:xml:ns:xmpp-stanzas"
 
 @dataclass(frozen=True)
 class Stanza:
-    """A stanza that the peer was sent."""
+    """A stanza that a scripted peer received, or sends (RFC 6120 section 8)."""
 
     name: str  # "message", "presence", "iq"
     type: str | None
@@ -39,7 +39,7 @@ class Stanza:
         return self.element.findtext(f"{{{SERVER}}}body")
 
     def error(self, condition: str, kind: str = "cancel") -> str:
-        """The stanza that answers it with an error (RFC 6120 section 8.3)."""
+        """The XML that answers it with a stanza error of this condition and type (RFC 6120 section 8.3)."""
         attributes = {"type": "error", "id": self.id, "from": self.receiver, "to": self.sender}
         given = "".join(f" {key}={quoteattr(value)}" for key, value in attributes.items() if value)
         return (
@@ -47,7 +47,7 @@ class Stanza:
         )
 
 
-def read(xml: str, at: float) -> Stanza:
+def parse(xml: str, at: float) -> Stanza:
     """The stanza of a text. Raises ParseError, or ValueError if there is not exactly one."""
     element = _parsed(xml)
     return Stanza(
@@ -61,8 +61,8 @@ def read(xml: str, at: float) -> Stanza:
     )
 
 
-def saw(stanza: Stanza, server: str, direction: str, *, whole: bool) -> ServerSaw:
-    """`server` handled it; `whole` tells what is inside, too."""
+def seen_event(stanza: Stanza, server: str, direction: str, *, whole: bool) -> ServerSaw:
+    """The event that `server` handled it; `whole` records its XML as well."""
     element = stanza.element
     encrypted = (one.tag[1:].partition("}")[0] for one in element if one.tag.endswith("}encrypted"))
     return ServerSaw(
@@ -72,18 +72,18 @@ def saw(stanza: Stanza, server: str, direction: str, *, whole: bool) -> ServerSa
     )  # fmt: skip
 
 
-def sent(stanza: Stanza, stream: str, canaries: Iterable[str]) -> Sent | None:
-    """A message with a body and an id: what becomes of it can be judged. None for all else."""
+def sent_event(stanza: Stanza, stream: str, canary_in: Callable[[str], str | None]) -> Sent | None:
+    """The event of a message with a body and an id: what becomes of it can be judged. None for all else."""
     body = stanza.body
     if stanza.name != "message" or stanza.type == "error" or not stanza.id or body is None:
         return None
     return Sent(
         at=stanza.at, message=stanza.id, sender=stanza.sender or "", receiver=stanza.receiver or "", stream=stream,
-        encryption="plain", canary=next((one for one in canaries if one in body), None),
+        encryption="plain", canary=canary_in(body),
     )  # fmt: skip
 
 
-def bounced(stanza: Stanza) -> Bounced:
+def bounced_event(stanza: Stanza) -> Bounced:
     """The event of a message of type error."""
     error = stanza.element.find(f"{{{SERVER}}}error")
     names = [] if error is None else [one.tag.rpartition("}")[2] for one in error]

@@ -138,7 +138,7 @@ async def both_ways(lab, c2s: int, folder: Path) -> None:
             assert server.address == ADDRESS
             server.c2s_port = c2s
             alice = await federation.server("home").person("alice")
-            bob = Person(federation, server, "bob", "plain", "blind")
+            bob = Person(federation.participants, server, "bob")
             device: Device = await bob.add_device()
             there, back = await alice.send(bob, "hello"), await bob.send(alice, "good day")
             assert [one.device for one in (await there.outcome()).deliveries] == [device.jid]

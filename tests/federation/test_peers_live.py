@@ -165,7 +165,7 @@ async def test_a_script_and_a_real_server(kind: str, runtime: str, tmp_path: Pat
             await peer.close(abort=True)
             await peer.ping(federation.server("home"))
             await peer.send(f"<message from='r@peer.test' to='{alice.device.jid}' id='r1'><body>hi</body></message>")
-            await federation.call("ping", alice.device.key, to="peer.test", timeout=30.0)
+            await federation.context.call("ping", alice.device.key, to="peer.test", timeout=30.0)
             got = [one for one in federation.history.events if isinstance(one, Delivered) and one.message == "r1"]
             assert [one.device for one in got] == [alice.device.jid]
     finally:
@@ -173,9 +173,9 @@ async def test_a_script_and_a_real_server(kind: str, runtime: str, tmp_path: Pat
 
 
 def test_an_error_is_a_stanza_that_answers(tmp_path: Path) -> None:
-    from lab.federation.stanzas import read
+    from lab.federation.stanzas import parse
 
-    stanza = read("<message id='&lt;1' from='a@a' to='b@b' type='chat'><body>x</body></message>", 0.0)
+    stanza = parse("<message id='&lt;1' from='a@a' to='b@b' type='chat'><body>x</body></message>", 0.0)
     error = ET.fromstring(stanza.error("gone", "modify"))
     assert (error.get("id"), error.get("from"), error.get("to"), error.get("type")) == ("<1", "b@b", "a@a", "error")
 

@@ -1,4 +1,4 @@
-"""Names for people: claimed in the lab's folder, so that two runs in one lab never share an account."""
+"""Names of people: reserved in the lab's folder, so that two runs in one lab never share an account."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from lab.plan.layout import Layout
 from lab.runtime.server_files import server_owner
 from lab.topology.spec import Server
 
-# The names that cryptographers and their readers know; enough for a story.
-CAST = ("alice", "bob", "carol", "dave", "erin", "frank", "grace", "heidi", "ivan", "judy", "kim", "liam", "mona")
+# The names that examples of cryptography use.
+NAMES = ("alice", "bob", "carol", "dave", "erin", "frank", "grace", "heidi", "ivan", "judy", "kim", "liam", "mona")
 
 
-def claim_name(layout: Layout, server: Server, wanted: str | None, known: frozenset[str] = frozenset()) -> str:
-    """A user name on `server` that nobody in this lab has used: `wanted`, or with a number added.
+def reserve_name(layout: Layout, server: Server, wanted: str | None, known: frozenset[str] = frozenset()) -> str:
+    """A user name on `server` that was not used in this lab before: `wanted`, or with a number added.
 
-    Without `wanted` somebody from CAST whose name is not `known` yet: in one story nobody shares a name unasked.
+    Without `wanted` it is one of NAMES that is not `known`: people of one scenario have different names.
 
     On a server the lab did not write the configuration of, accounts cannot be made: the next of its user1 to userN is
     taken. Raises UserError if it has no more.
@@ -28,21 +28,21 @@ def claim_name(layout: Layout, server: Server, wanted: str | None, known: frozen
     for folder in (people.parent, people):
         if not folder.exists():
             folder.mkdir(mode=0o700, exist_ok=True)
-            _give(folder)
+            _set_owner(folder)
     for name in _candidates(server, wanted, known):
         try:
-            (people / name).mkdir(mode=0o700)  # atomic: whoever makes the folder has the name
+            (people / name).mkdir(mode=0o700)  # atomic: who makes the folder has the name
         except FileExistsError:
             continue
-        _give(people / name)
+        _set_owner(people / name)
         return name
     raise UserError(
         f"server {server.name} has {server.users} accounts, all taken: give it more with `users:` in the topology"
     )
 
 
-def _give(folder: Path) -> None:
-    """As root, let an agent in a container keep keys there: it runs as the servers do."""
+def _set_owner(folder: Path) -> None:
+    """As root, let an agent in a container write keys there: it runs as the user of the servers."""
     owner = server_owner()
     if owner is not None:
         os.chown(folder, owner, owner)
@@ -52,7 +52,7 @@ def _candidates(server: Server, wanted: str | None, known: frozenset[str]) -> It
     if server.manifest.accounts is Accounts.LISTED:
         yield from (f"user{number}" for number in range(1, server.users + 1))
         return
-    names = (wanted,) if wanted else CAST
+    names = (wanted,) if wanted else NAMES
     for number in range(1, 1_000_000):
         numbered = (name if number == 1 else f"{name}{number}" for name in names)
         yield from (name for name in numbered if wanted or name not in known)

@@ -1,0 +1,140 @@
+"""What the servers saw and stored, added to the history once the scenario is over.
+
+A search that finds nothing proves nothing unless it would have found something: the markers of settle() carry a
+control text unencrypted, so every server that handled one must have it in its feed and in its archive. Servers are
+asked to write what they hold in memory; the search is repeated until the control text is found.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from lab.errors import PeerError, TimedOut
+from lab.federation.people import Participants
+from lab.federation.servers import ServerHandle
+from lab.history.canaries import find_all
+from lab.history.events import CanaryFound, Searched
+from lab.network.feeds import read
+from lab.plan.layout import Layout
+from lab.servers import software
+from lab.servers.conventions import FEED
+from lab.topology.spec import Feed
+
+# Seconds. A server that did not write when asked does so by itself within seconds: mnesia after three.
+CONTROL_DEADLINE = 15.0
+POLL_INTERVAL = 0.1
+# Places where an unencrypted message that a server handled must be.
+CONTROLLED = ("feed", "archive")
+
+
+@dataclass(frozen=True)
+class FoundText:
+    """One readable text in one file."""
+
+    text: str
+    encoding: str
+    where: str
+
+
+def feed_sizes(layout: Layout, servers: Sequence[ServerHandle]) -> dict[str, int]:
+    """The present size of each server's feed in bytes, by server name: what follows belongs to this run."""
+    feeds = {server.name: layout.server(server.name) / FEED for server in servers}
+    return {name: feed.stat().st_size if feed.exists() else 0 for name, feed in feeds.items()}
+
+
+async def collect(participants: Participants, servers: Sequence[ServerHandle], offsets: dict[str, int]) -> None:
+    """Record every feed from its offset in bytes, then search every place of every server."""
+    for server in servers:
+        await _record_feed(participants, server, offsets.get(server.name, 0))
+    controlled = _marked_servers(participants)
+    await asyncio.gather(*(_search(participants, one, one.name in controlled) for one in servers))
+
+
+async def _record_feed(participants: Participants, server: ServerHandle, offset: int) -> None:
+    context, name = participants.context, server.name
+    path = context.lab.layout.server(name) / FEED
+    if server.spec.feed is Feed.OFF or not server.spec.manifest.instrumented:
+        return
+    if not path.exists():
+        context.history.note(f"server {name} has written no feed")
+        return
+    while True:
+        events, reached = await asyncio.to_thread(read, path, name, offset)
+        for event in events:
+            context.history.record(event)
+        if reached == offset:
+            return
+        offset = reached
+
+
+def _marked_servers(participants: Participants) -> set[str]:
+    """Names of servers that have handled a marker, as its delivery shows."""
+    names: set[str] = set()
+    for message in participants.messages.values():
+        if message.marker and message.deliveries:
+            names |= {message.sender.server.name, message.receiver.server.name}
+    return names
+
+
+async def _search(participants: Participants, server: ServerHandle, controlled: bool) -> None:
+    context, name, spec = participants.context, server.name, server.spec
+    if not spec.manifest.instrumented:
+        context.history.note(f"server {name} is not the lab's: its files were not searched")
+        return
+    try:
+        await context.lab.operate(name, software(spec.software).flush())
+    except (PeerError, TimedOut) as error:  # what is in its files is searched all the same
+        context.history.note(f"server {name} does not write what it holds in memory: {error}")
+    for place, globs in software(spec.software).places.items():
+        expected = controlled and place in CONTROLLED and not (place == "feed" and spec.feed is not Feed.FULL)
+        await _search_place(participants, name, place, globs, expected)
+
+
+async def _search_place(
+    participants: Participants, name: str, place: str, globs: tuple[str, ...], expected: bool
+) -> None:
+    context = participants.context
+    folder = context.lab.layout.server(name)
+    deadline = time.monotonic() + CONTROL_DEADLINE
+    wanted = [*context.canaries, context.control]
+    while True:
+        files, size, found = await asyncio.to_thread(_find, folder, globs, wanted)
+        control = any(one.text == context.control for one in found)
+        if control or not expected or time.monotonic() > deadline:
+            break
+        await asyncio.sleep(POLL_INTERVAL)
+    now, record = context.history.now(), context.history.record
+    record(
+        Searched(
+            at=now, server=name, place=place, files=files, bytes=size, canaries=len(context.canaries),
+            control=control if expected else None,
+        )
+    )  # fmt: skip
+    for one in found:
+        if one.text != context.control:
+            record(
+                CanaryFound(
+                    at=now, server=name, place=place, canary=one.text, encoding=one.encoding, where=one.where,
+                    message=_message_with(participants, one.text),
+                )
+            )  # fmt: skip
+
+
+def _find(folder: Path, globs: tuple[str, ...], wanted: list[str]) -> tuple[int, int, list[FoundText]]:
+    """The number of files, their size in bytes, and the texts found in them."""
+    paths = sorted({path for glob in globs for path in folder.glob(glob) if path.is_file()})
+    size, found = 0, []
+    for path in paths:
+        data = path.read_bytes()
+        size += len(data)
+        found += [FoundText(hit.canary, hit.encoding, str(path.relative_to(folder))) for hit in find_all(wanted, data)]
+    return len(paths), size, found
+
+
+def _message_with(participants: Participants, canary: str) -> str | None:
+    """The id of the message that carried a canary."""
+    return next((one.id for one in participants.messages.values() if canary in one.text), None)

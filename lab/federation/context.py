@@ -1,0 +1,88 @@
+"""What the parts of a running federation share: the lab, the history, the agent, the texts that are searched for."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+from typing import Any
+
+from lab.clients.remote import Agent
+from lab.declarations import units
+from lab.errors import PeerError, UserError
+from lab.federation.outcomes import Delivers, Promise, Refuses
+from lab.history.recorder import Recorder
+from lab.lifecycle.lab import Lab
+from lab.servers import software
+
+Json = dict[str, Any]
+
+
+class Context:
+    """One running federation, as its servers, people, rooms and peers see it. It knows none of them."""
+
+    def __init__(self, lab: Lab, history: Recorder, *, inline: bool = False) -> None:
+        self.lab = lab
+        self.history = history
+        self.canaries: list[str] = []
+        # Markers carry this text unencrypted: a search that does not find it where it must be has searched nothing.
+        self.control = f"control-{secrets.token_hex(12)}"
+        self.on_event: Callable[[Json], None] | None = None  # called with each event of the devices
+        self._inline = inline
+        self._agent: Agent | None = None
+
+    def promise(self, source: str, target: str) -> Promise:
+        """What becomes of a message from a person on server `source` to one on server `target`, both by name."""
+        plan = self.lab.plan
+        if source == target or plan.topology.link(source, target):
+            return Delivers()
+        spec = plan.server(source).spec
+        refusal = software(spec.software).refusal(spec.version, plan.topology.unlinked)
+        return Refuses(refusal.conditions, refusal.within)
+
+    def new_canary(self) -> str:
+        """A text that is searched for on every server when the scenario is over."""
+        canary = f"canary-{secrets.token_hex(12)}"
+        self.canaries.append(canary)
+        return canary
+
+    def canary_in(self, text: str) -> str | None:
+        """The canary that a text contains."""
+        return next((one for one in self.canaries if one in text), None)
+
+    async def call(self, operation: str, device: str, /, **fields: Any) -> Json:
+        """Call an operation of a device and return its answer; see lab.clients.protocol.
+
+        Raises PeerError, TimedOut, UserError.
+        """
+        if self._agent is None:
+            self._agent = await self.start_agent(self.on_event)
+        return await self._agent.call(operation, device or None, **fields)
+
+    async def start_agent(self, on_event: Callable[[Json], None] | None, *, server: str | None = None) -> Agent:
+        """A further agent of the lab's, in the place of a scripted server if one is named.
+
+        Raises UserError, PeerError.
+        """
+        if self._inline and self.lab.runtime.name != "processes":
+            raise UserError("devices inside the script need the processes runtime: use --runtime processes")
+        agent = Agent.inline() if self._inline else await self._piped_agent(server)
+        agent.on_event = on_event
+        answer = await agent.call("hello")
+        if answer.get("protocol") != 1:
+            raise PeerError(f"the agent speaks protocol {answer.get('protocol')!r}, not 1: use one of this version")
+        return agent
+
+    async def _piped_agent(self, server: str | None) -> Agent:
+        pipes = await self.lab.agent(server=server)
+        return Agent(pipes.reader, pipes.writer, close=pipes.close)
+
+    async def close(self) -> None:
+        """Disconnect every device and end the agent."""
+        if self._agent is not None:
+            agent, self._agent = self._agent, None
+            await agent.close()
+
+
+def seconds(duration: str | float) -> float:
+    """A duration in seconds: of a number of seconds, or of a text such as "60s" or "500ms". Raises UserError."""
+    return float(duration) if isinstance(duration, int | float) else units.seconds(duration)

@@ -1,0 +1,212 @@
+"""The running network that a script or a test uses.
+
+It is the network and nothing else: servers, links, people, faults, a history. Steps and expectations belong to
+the run. What happens goes into the history as events of lab.history.events; nothing is judged here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from itertools import count
+from types import TracebackType
+from typing import Any, Protocol, Self, TypeVar
+
+from lab.declarations.manifest import Accounts, StartedBy
+from lab.errors import LabError, NotApplicable, UserError, describe
+from lab.federation import collection, markers
+from lab.federation.context import Context
+from lab.federation.dispatch import Dispatch
+from lab.federation.people import Participants, Person
+from lab.federation.servers import LinkHandle, Peer, ServerHandle
+from lab.history.events import FaultApplied, FaultHealed, FieldValue
+from lab.history.recorder import Recorder
+from lab.lifecycle.lab import Lab
+
+T_co = TypeVar("T_co", covariant=True)
+
+
+class Fault(Protocol[T_co]):
+    """A fault is a value: `apply` brings it about and returns what a script may ask of it, `heal` ends it.
+
+    A fault that holds servers, a name or fields is best a frozen dataclass. What it is goes into the history.
+    """
+
+    @property
+    def name(self) -> str:
+        """What the fault is called, such as "partition"."""
+        ...
+
+    @property
+    def servers(self) -> Sequence[ServerHandle]:
+        """The servers it acts on."""
+        ...
+
+    @property
+    def fields(self) -> Mapping[str, FieldValue]:
+        """What else describes it, by name: plain data for the history."""
+        ...
+
+    async def apply(self, federation: Federation) -> T_co:
+        """Apply it. It acts once this returns."""
+        ...
+
+    async def heal(self, federation: Federation) -> None:
+        """End it. It acts no longer once this returns. Called also where `apply` failed halfway, or was cancelled."""
+        ...
+
+
+class Federation:
+    """Servers, links and people of one running lab. A scenario or a test gets it entered (`async with`)."""
+
+    def __init__(self, lab: Lab, history: Recorder, *, inline: bool = False) -> None:
+        """With `inline` devices run in this process, for a debugger (runtime `processes` only)."""
+        self.lab = lab
+        self.history = history
+        self.context = Context(lab, history, inline=inline)
+        self.participants = Participants(self.context)
+        self.context.on_event = Dispatch(self.participants).handle
+        self._servers: dict[str, ServerHandle] = {}
+        for one in lab.plan.servers:
+            self._servers[one.spec.name] = ServerHandle(self.participants, self._servers, one.spec.name)
+        self.servers = tuple(self._servers.values())
+        self._feed_sizes: dict[str, int] = {}
+        self._injections = count(1)
+
+    async def __aenter__(self) -> Self:
+        self._feed_sizes = collection.feed_sizes(self.lab.layout, self.servers)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Disconnect every device. The servers keep running. Called at the end of the `async with` block."""
+        await self.context.close()
+
+    # -- the graph ---------------------------------------------------------------------------------------------
+
+    def server(self, name: str) -> ServerHandle:
+        """The server of that name in the topology. Raises UserError if there is none."""
+        if name not in self._servers:
+            raise UserError(f"no server {name!r} in this topology: there are {', '.join(self._servers)}")
+        return self._servers[name]
+
+    def link(self, source: ServerHandle, target: ServerHandle) -> LinkHandle:
+        """The route from one server to another, linked or not (RFC 6120 section 10.4).
+
+        Its `promise` is what the outcome of a message on this route must be: give both to `expect`.
+        """
+        return LinkHandle.between(self.context, source, target)
+
+    def linked_pair(self) -> tuple[ServerHandle, ServerHandle]:
+        """Two servers with a link: those of the topology's first. Raises NotApplicable without any link."""
+        for link in self.lab.plan.topology.links:
+            return self.server(link.a), self.server(link.b)
+        raise NotApplicable("no two servers of this topology are linked")
+
+    def unlinked_pair(self) -> tuple[ServerHandle, ServerHandle]:
+        """Two servers without a link: the first in the topology's order. Raises NotApplicable if all are linked."""
+        topology = self.lab.plan.topology
+        for index, a in enumerate(self.servers):
+            for b in self.servers[index + 1 :]:
+                if topology.link(a.name, b.name) is None:
+                    return a, b
+        raise NotApplicable("every two servers of this topology are linked")
+
+    def hub(self) -> ServerHandle:
+        """The server with most links, the first of several. Raises NotApplicable without any link."""
+        best = max(self.servers, key=lambda server: len(server.neighbours))
+        if not best.neighbours:
+            raise NotApplicable("no server of this topology has a link")
+        return best
+
+    def peer(self) -> Peer:
+        """The first scripted server of the topology, to be entered with `async with`.
+
+        Raises NotApplicable if there is none.
+        """
+        for server in self.servers:
+            if server.spec.manifest.started_by is StartedBy.SCRIPT:
+                return server.peer()
+        raise NotApplicable("no server of this topology has `software: scripted`")
+
+    # -- people ------------------------------------------------------------------------------------------------
+
+    async def people(self, *, encryption: str = "plain", trust: str = "blind") -> list[Person]:
+        """A new person with one device on each server that can have people, in the topology's order.
+
+        Returns once all are online, and raises, as `ServerHandle.person` does.
+        """
+        hosts = [server for server in self.servers if server.spec.manifest.accounts is not Accounts.NONE]
+        return [await server.person(encryption=encryption, trust=trust) for server in hosts]
+
+    def secret(self) -> str:
+        """A text with a canary: the secrecy check fails if a server can read it in what it saw or stores."""
+        return self.context.new_canary()
+
+    # -- faults ------------------------------------------------------------------------------------------------
+
+    @asynccontextmanager
+    async def inject(self, fault: Fault[T_co]) -> AsyncIterator[T_co]:
+        """Apply a fault for the length of an `async with` block; the block gets what the fault's `apply` returns.
+
+        It is healed however the block ends, also where it could not be applied. Both are recorded, as FaultApplied and
+        FaultHealed. Raises what `apply` raises, or `heal` after a block without an error; an error of `heal` after
+        another error becomes a note of that one, if it is a LabError.
+        """
+        number = next(self._injections)
+        try:
+            yield await self._apply(fault, number)
+        except BaseException as error:
+            try:
+                await self._heal(fault, number)
+            except LabError as second:  # the first error is the one to look at; the history has both
+                error.add_note(f"{fault.name} could not be healed either: {describe(second)}")
+            raise
+        await self._heal(fault, number)
+
+    async def _apply(self, fault: Fault[T_co], number: int) -> T_co:
+        began, failure = self.history.now(), ""
+        try:
+            return await fault.apply(self)
+        except BaseException as error:
+            failure = describe(error)
+            raise
+        finally:
+            self.history.record(
+                FaultApplied(
+                    at=self.history.now(),
+                    number=number,
+                    fault=fault.name,
+                    began=began,
+                    servers=tuple(server.name for server in fault.servers),
+                    fields=tuple(fault.fields.items()),
+                    error=failure,
+                )
+            )
+
+    async def _heal(self, fault: Fault[Any], number: int) -> None:
+        began, failure = self.history.now(), ""
+        try:
+            await fault.heal(self)
+        except BaseException as error:
+            failure = describe(error)
+            raise
+        finally:
+            at = self.history.now()
+            self.history.record(FaultHealed(at=at, number=number, fault=fault.name, began=began, error=failure))
+
+    # -- the end -----------------------------------------------------------------------------------------------
+
+    async def settle(self) -> None:
+        """Send a marker on every route that was used, and wait for it at most 20 seconds: a message that is missing
+        behind it is lost (RFC 6120 section 10.1). Called by the run at the end of a scenario.
+        """
+        await markers.settle(self.participants)
+
+    async def collect(self) -> None:
+        """Add what the servers saw and stored to the history, searched for canaries. Called by the run at its end."""
+        await collection.collect(self.participants, self.servers, self._feed_sizes)
