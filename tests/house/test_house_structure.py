@@ -63,9 +63,6 @@ REMAINING: tuple[str, ...] = (
         for name in [
             "cli/loading",
             "cli/studying",
-            "clients/pulling",
-            "federation/collecting",
-            "federation/settling",
             "load/metrics/judging",
             "load/metrics/watching",
             "load/report/html/story",
