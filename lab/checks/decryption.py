@@ -12,19 +12,18 @@ from collections.abc import Iterator
 from lab.checks.record import RunRecord, bare
 from lab.checks.trail import quote
 from lab.checks.verdict import Finding, Value
+from lab.declarations.encryptions import is_end_to_end
 from lab.history.events import Sent
-
-PLAIN = "plain"
 
 
 def findings(record: RunRecord) -> Iterator[Finding]:
     """One finding for each device that did not read an encrypted message as it was sent."""
     for index, sent in record.messages.values():
-        if sent.encryption == PLAIN:
+        if not is_end_to_end(sent.encryption):
             continue
         got = {one.device for one in record.deliveries.get(sent.message, ())}
         for device in record.addressees(index, sent):
-            if device in got and record.encryptions.get(device, "") != PLAIN:
+            if device in got and is_end_to_end(record.encryptions.get(device, "")):
                 yield from _of_device(record, index, sent, device)
 
 

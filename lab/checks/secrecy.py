@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from lab.checks.record import RunRecord
 from lab.checks.trail import quote
 from lab.checks.verdict import Finding, Value, Verdict, plural, verdict
+from lab.declarations.encryptions import is_end_to_end
 from lab.history.canaries import find, find_all
 from lab.history.events import CanaryFound, Searched, Sent, ServerSaw
 from lab.servers import software
@@ -28,7 +29,7 @@ NAME = "secrecy"
 def check(record: RunRecord) -> Verdict:
     """Judge every canary, and the bodies of encrypted messages."""
     secret = {sent.canary: (index, sent) for index, sent in record.messages.values() if sent.canary}
-    encrypted = [sent for _, sent in record.messages.values() if sent.encryption != "plain"]
+    encrypted = [sent for _, sent in record.messages.values() if is_end_to_end(sent.encryption)]
     findings = [*_found(record, secret), *_bodies(record, encrypted)]
     if secret:
         last = max(index for index, _ in secret.values())
@@ -99,7 +100,7 @@ def _leak(
 def _why_readable(sent: Sent | None, seen: list[ServerSaw]) -> str:
     if sent is None:
         return "a secret that no message carried got out"
-    if sent.encryption == "plain":
+    if not is_end_to_end(sent.encryption):
         return "the message was sent without end-to-end encryption"
     if any(event.encryption and event.id == sent.message for event in seen):
         return "the plain text went out beside the ciphertext"

@@ -14,13 +14,11 @@ from xml.etree import ElementTree as ET
 
 from lab.clients.encryption import Encryption, NotForUs
 from lab.clients.rooms import MUC_USER, JoinedRoom, status_codes
-from lab.clients.xmpp.stanzas import OMEMO, OMEMO2, Archived, BounceStanza, Forgery, Incoming, delivery, read
+from lab.clients.xmpp.stanzas import Archived, BounceStanza, Forgery, Incoming, delivery, read
+from lab.declarations.encryptions import by_namespace
 from lab.errors import LabError
 
 Emit = Callable[..., None]  # emit(event, **fields)
-
-#: Names of encryptions in events, by namespace; others are named by their namespace.
-NAMES = {OMEMO: "omemo", OMEMO2: "omemo2"}
 
 
 class Inbox:
@@ -116,10 +114,11 @@ class Inbox:
                 self._encrypted.task_done()
 
     async def _decrypt(self, found: Incoming) -> None:
+        declared = by_namespace(found.encrypted)
         fields: dict[str, Any] = {
             "message": found.id,
             "from": found.sender,
-            "encryption": NAMES.get(found.encrypted or "", found.encrypted),
+            "encryption": declared.name if declared else found.encrypted,
         }
         try:
             result = await self._encryption.decrypt(found, self._real(found))
@@ -127,7 +126,7 @@ class Inbox:
             if not found.keys_only:
                 self._emit("not-decrypted", reason=str(error), **fields)
             elif not isinstance(error, NotForUs):
-                self._emit("trouble", message=f"an empty OMEMO message from {found.sender}: {error}")
+                self._emit("trouble", message=f"a message with keys only from {found.sender}: {error}")
             return
         if result is not None and not found.keys_only:
             self._emit("decrypted", body=result.body, sender_key=result.sender_key, trust=result.trust,

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from xml.etree import ElementTree as ET
 from xml.sax.saxutils import quoteattr
 
+from lab.declarations.encryptions import by_element
 from lab.history.events import Bounced, Sent, ServerSaw
 
 SERVER = "jabber:server"
@@ -64,7 +65,9 @@ def parse(xml: str, at: float) -> Stanza:
 def seen_event(stanza: Stanza, server: str, direction: str, *, whole: bool) -> ServerSaw:
     """The event that `server` handled it; `whole` records its XML as well."""
     element = stanza.element
-    encrypted = (one.tag[1:].partition("}")[0] for one in element if one.tag.endswith("}encrypted"))
+    encrypted = (
+        one.tag[1:].partition("}")[0] for one in element if by_element(one.tag) or one.tag.endswith("}encrypted")
+    )
     return ServerSaw(
         at=stanza.at, server=server, direction=direction, stream="s2s", name=stanza.name, type=stanza.type,
         id=stanza.id, sender=stanza.sender, receiver=stanza.receiver, size=len(stanza.xml.encode()),

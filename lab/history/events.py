@@ -57,7 +57,9 @@ class Connected(Event):
     kind = "connected"
     device: str  # full JID
     stream: str  # unique per live stream
-    encryption: str = ""  # what the device can read beside plain text: "plain" is nothing, "" was not said
+    encryption: str = (
+        ""  # what the device can read beside plain text (a declared name): "plain" is nothing, "" was not said
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,7 +81,7 @@ class Sent(Event):
     sender: str  # full JID
     receiver: str  # bare or full JID; a room's bare JID for a room
     stream: str
-    encryption: str  # "plain", "omemo"
+    encryption: str  # the name of a declared encryption: "plain", "omemo"
     room: bool = False
     marker: bool = False  # sent by settle(), not by the scenario
     canary: str | None = None  # the secret text inside, if any
@@ -159,7 +161,7 @@ class ServerSaw(Event):
     sender: str | None
     receiver: str | None
     size: int  # bytes, serialised
-    encryption: str | None  # namespace of an <encrypted/> child
+    encryption: str | None  # namespace of the child that shows its encryption
     body: bool  # a <body/> that is not merely an encrypted message's fallback
     stanza: str | None  # the whole XML
 

@@ -4,9 +4,11 @@ from xml.etree import ElementTree as ET
 from lab.clients.encryption import DecryptedMessage, NotForUs
 from lab.clients.inbox import Inbox
 from lab.clients.rooms import JoinedRoom
-from lab.clients.xmpp.stanzas import MAM, OMEMO
+from lab.clients.xmpp.stanzas import MAM
+from lab.declarations.encryptions.omemo import DECLARATION
 from lab.errors import PeerError
 
+OMEMO = DECLARATION.namespace
 ME = "bob@b.test"
 
 

@@ -238,10 +238,10 @@ class Client:
     async def __aexit__(self, *error: object) -> None:
         await self.xmpp.disconnect()
 
-    def send(self, to: str, body: str = "hello", encrypted: str = "") -> str:
+    def send(self, to: str, body: str = "hello", element: str = "") -> str:
         message = self.xmpp.make_message(to, body)
-        if encrypted:
-            message.append(ElementTree.Element(f"{{{encrypted}}}encrypted"))
+        if element:
+            message.append(ElementTree.Element(element))
         message.send()
         return message["id"]
 

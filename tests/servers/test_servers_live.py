@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
+from lab.declarations.encryptions import by_element, elements
 from lab.plan.build import build
 from lab.plan.zones import Zones
 from lab.servers import software
@@ -96,16 +97,18 @@ async def test_a_link_delivers_and_the_feeds_tell_what_is_readable(lab, pair):
     async with Client(lab, pair[0]) as sender, Client(lab, pair[1]) as receiver:
         plain = sender.send(receiver.jid, "in the open")
         assert (await receiver.receive(plain))["body"] == "in the open"
-        hidden = sender.send(receiver.jid, "fallback", encrypted="eu.siacs.conversations.axolotl")
-        await receiver.receive(hidden)
+        hidden = {one: sender.send(receiver.jid, "fallback", one) for one in elements()}
+        for message in hidden.values():
+            await receiver.receive(message)
     hops = [(pair[0], "in", "c2s"), (pair[0], "out", "s2s"), (pair[1], "in", "s2s"), (pair[1], "out", "c2s")]
     for name, direction, stream in hops:
         (line,) = lab.feed(name, id=plain, direction=direction, stream=stream)
         assert (line["body"], line["encryption"]) == (True, None)
         assert "in the open" in line["stanza"]
         assert line["from"].startswith(sender.jid) and line["to"].startswith(receiver.jid)
-        (line,) = lab.feed(name, id=hidden, direction=direction, stream=stream)
-        assert (line["body"], line["encryption"]) == (False, "eu.siacs.conversations.axolotl")
+        for element, message in hidden.items():
+            (line,) = lab.feed(name, id=message, direction=direction, stream=stream)
+            assert (line["body"], line["encryption"]) == (False, by_element(element).namespace)
 
 
 @pytest.mark.parametrize("to", ["user1@d.test", "room@conference.d.test"])

@@ -1,4 +1,6 @@
-"""How a device encrypts: one file per scheme, found by name. A scheme is a value of the device, never a global choice.
+"""How a device encrypts: a module per scheme, with its class as STRATEGY, beside its declaration in lab/declarations.
+
+A scheme is a value of the device, never a global choice.
 
 No strategy ever falls back to plaintext: what cannot be encrypted is an error of the request to send it.
 """
@@ -13,16 +15,14 @@ from typing import TYPE_CHECKING, Any, Protocol
 from xml.etree import ElementTree as ET
 
 from lab.clients.xmpp.stanzas import Incoming
+from lab.declarations.encryptions import ENCRYPTIONS, encryption
 from lab.errors import PeerError, UserError
 
 if TYPE_CHECKING:
     from lab.clients.xmpp.client_stream import ClientStream  # slixmpp, which an agent without devices need not load
 
-#: Name -> module with a `STRATEGY`, its class; imported only when a device asks for it (OMEMO takes half a second).
-STRATEGIES = {
-    "omemo": "lab.clients.encryption.omemo",
-    "plain": "lab.clients.encryption.plain",
-}
+#: Encryptions that devices can use.
+STRATEGIES = tuple(name for name, declared in ENCRYPTIONS.items() if declared.devices)
 
 #: What a device does with a key it has never seen.
 TRUST_POLICIES = ("blind", "undecided")
@@ -107,9 +107,9 @@ class Encryption(Protocol):
 
 def create_strategy(name: str, settings: EncryptionSettings) -> Encryption:
     """A new strategy of that name. Raises UserError for an unknown one."""
-    if name not in STRATEGIES:
-        raise UserError(f"encryption {name!r} is unknown: use one of {', '.join(sorted(STRATEGIES))}")
+    declared = encryption(name, STRATEGIES)
     if settings.trust not in TRUST_POLICIES:
         raise UserError(f"trust {settings.trust!r} is unknown: use one of {', '.join(TRUST_POLICIES)}")
-    made: Encryption = import_module(STRATEGIES[name]).STRATEGY(settings)
+    # Imported only when a device asks for it: OMEMO takes half a second.
+    made: Encryption = import_module(f"{__name__}.{declared.module}").STRATEGY(settings)
     return made

@@ -10,6 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from xml.etree import ElementTree as ET
 
+from lab.declarations.encryptions import by_element, by_namespace
+
 CLIENT = "jabber:client"
 CARBONS = "urn:xmpp:carbons:2"
 FORWARD = "urn:xmpp:forward:0"
@@ -17,9 +19,6 @@ DELAY = "urn:xmpp:delay"
 MAM = "urn:xmpp:mam:2"
 STANZAS = "urn:ietf:params:xml:ns:xmpp-stanzas"
 EME = "urn:xmpp:eme:0"
-OMEMO = "eu.siacs.conversations.axolotl"
-OMEMO2 = "urn:xmpp:omemo:2"
-OPENPGP = "jabber:x:encrypted"
 
 _BODY = f"{{{CLIENT}}}body"
 _DELAY = f"{{{DELAY}}}delay"
@@ -86,8 +85,8 @@ def delivery(xml: ET.Element, via: str, device: str) -> Incoming | None:
     sender = xml.get("from", "")
     body = xml.findtext(_BODY)
     encrypted = _encryption(xml)
-    # XEP-0384 0.3 section 4.6
-    keys_only = encrypted == OMEMO and xml.find(f"{{{OMEMO}}}encrypted/{{{OMEMO}}}payload") is None
+    declared = by_namespace(encrypted)
+    keys_only = declared is not None and declared.payload != "" and xml.find(declared.payload_path) is None
     if body is None and encrypted is None:
         return None
     room = sender.partition("/")[0] if xml.get("type") == "groupchat" else None
@@ -138,10 +137,8 @@ def error_of(xml: ET.Element) -> tuple[str, str, str]:
 
 def _encryption(xml: ET.Element) -> str | None:
     for child in xml:
-        if child.tag in (f"{{{OMEMO}}}encrypted", f"{{{OMEMO2}}}encrypted"):
-            return child.tag[1:].partition("}")[0]
-        if child.tag == f"{{{OPENPGP}}}x":
-            return OPENPGP
+        if declared := by_element(child.tag):
+            return declared.namespace
         if child.tag == f"{{{EME}}}encryption":
             return child.get("namespace")
     return None

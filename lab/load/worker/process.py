@@ -20,8 +20,10 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import asdict
+from importlib import import_module
 from typing import Any
 
+from lab.declarations.encryptions import ENCRYPTIONS, encryption
 from lab.errors import LabError, UserError, encode_event
 from lab.load.model.spec import Endpoint, Load, Shard
 
@@ -103,15 +105,9 @@ async def run_worker(reader: asyncio.StreamReader, emit: Callable[[dict[str, Any
 
 def _engine(load: Load) -> Any:
     """The function that carries a load, imported only if it is used. Raises UserError for an unknown encryption."""
-    if load.encryption == "omemo":
-        from lab.load.worker.omemo_engine import run as run_omemo
-
-        return run_omemo
-    if load.encryption != "plain":
-        raise UserError(f"encryption {load.encryption!r} of a load: there are plain and omemo")
-    from lab.load.worker.engine import run
-
-    return run
+    declared = encryption(load.encryption, (name for name, one in ENCRYPTIONS.items() if one.loads))
+    module = f"{declared.module}_engine" if declared.end_to_end else "engine"
+    return import_module(f"lab.load.worker.{module}").run
 
 
 async def main() -> int:

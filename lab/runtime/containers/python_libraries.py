@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import lab
+from lab.declarations.encryptions import ENCRYPTIONS
 from lab.errors import MissingError
 from lab.runtime.containers.image_specs import PYTHON, cache
 from lab.runtime.protocol import Progress
@@ -28,7 +29,10 @@ if TYPE_CHECKING:
     from packaging.requirements import Requirement
 
 #: What lab.network.service, lab.clients.agent and lab.load.worker import, directly.
-ROOTS = ("cryptography", "dnspython", "networkx", "oldmemo[xml]", "pydantic", "slixmpp", "slixmpp-omemo", "uvloop")
+ROOTS = (
+    *("cryptography", "dnspython", "networkx", "pydantic", "slixmpp", "uvloop"),
+    *(package for one in ENCRYPTIONS.values() for package in one.packages),
+)
 
 _PATIENCE = 600  # seconds for pip: about 40 wheels, 20 MB
 _GLIBC = range(41, 4, -1)  # minor versions of glibc 2.x whose wheels run on Debian trixie (glibc 2.41)

@@ -16,6 +16,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 
+from lab.declarations.encryptions import elements
 from lab.declarations.servers.ejabberd import MANIFEST
 from lab.servers.conventions import FEED, READY
 from lab.servers.ejabberd.accounts import INITIAL
@@ -140,7 +141,11 @@ def _modules(blueprint: Blueprint) -> dict[str, Value]:
     if spec.authentication is not Authentication.EXTERNAL:
         modules["mod_s2s_dialback"] = {}
     if spec.feed is not Feed.OFF:
-        modules["mod_lab_feed"] = {"mode": spec.feed.value, "file": f"{folder}/{FEED}"}
+        modules["mod_lab_feed"] = {
+            "mode": spec.feed.value,
+            "file": f"{folder}/{FEED}",
+            "encrypted": elements(),
+        }
     if blueprint.allow is not None:
         modules["mod_lab_policy"] = {"outbound": blueprint.outbound, "allow": blueprint.allow}
     return modules

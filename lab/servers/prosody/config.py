@@ -10,6 +10,7 @@ Names in the tables below are Prosody's; see its documentation of each module fo
 
 from __future__ import annotations
 
+from lab.declarations.encryptions import elements
 from lab.declarations.servers.prosody import MANIFEST
 from lab.servers.conventions import FEED, LOG, READY
 from lab.servers.software import Blueprint, File
@@ -112,7 +113,11 @@ def _modules(blueprint: Blueprint) -> dict[str, Value]:
     options: dict[str, Value] = {"plugin_paths": [blueprint.modules]}
     if spec.feed is not Feed.OFF:
         enabled.append("lab_feed")
-        options |= {"lab_feed": spec.feed.value, "lab_feed_file": f"{blueprint.folder}/{FEED}"}
+        options |= {
+            "lab_feed": spec.feed.value,
+            "lab_feed_file": f"{blueprint.folder}/{FEED}",
+            "lab_feed_encrypted": list(elements()),
+        }
     if _policy(blueprint):
         enabled.append("lab_policy")
         options |= _policy_options(blueprint)

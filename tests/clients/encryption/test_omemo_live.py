@@ -7,10 +7,11 @@ import pytest
 
 from lab.clients.encryption.key_store import FILE
 from lab.clients.remote import Agent
-from lab.clients.xmpp.stanzas import OMEMO
+from lab.declarations.encryptions.omemo import DECLARATION
 from lab.errors import PeerError, UserError
 from tests.clients.cast import Cast, inline
 
+OMEMO = DECLARATION.namespace
 pytestmark = pytest.mark.live
 
 BOTH = [("a", "b"), ("a", "c"), ("c", "b")]

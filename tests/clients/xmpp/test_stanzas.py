@@ -2,8 +2,10 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from lab.clients.xmpp.stanzas import OMEMO, Archived, BounceStanza, Forgery, Incoming, read
+from lab.clients.xmpp.stanzas import Archived, BounceStanza, Forgery, Incoming, read
+from lab.declarations.encryptions.omemo import DECLARATION
 
+OMEMO = DECLARATION.namespace
 ME, MINE = "bob@b.test", "bob@b.test/phone"
 OLD = f'<encrypted xmlns="{OMEMO}"><header sid="1"/>%s</encrypted>'
 DELAY = '<delay xmlns="urn:xmpp:delay" stamp="2026-01-01T00:00:00Z" from="%s"/>'

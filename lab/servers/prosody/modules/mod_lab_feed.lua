@@ -2,7 +2,8 @@
 --
 --   lab_feed        "full": whole stanzas; "meta": all but what is inside
 --   lab_feed_file   {"at", "direction": "in|out", "stream": "c2s|s2s", "name", "type", "id", "from", "to", "size",
---                    "encryption": namespace of an <encrypted/> child, "body": readable, "stanza": xml or null}
+--                    "encryption": namespace of the child that shows it, "body": readable, "stanza": xml or null}
+--   lab_feed_encrypted   children of a stanza that show an encryption, "{namespace}name"; <encrypted/> does always
 --
 -- It only looks: filters return what they were given. Coming in it stands before all others (stream management counts
 -- at 999); going out after all others, so that a stanza kept back for a stream that is gone is told when it is sent.
@@ -18,12 +19,16 @@ local KINDS = { message = true, presence = true, iq = true };
 local NAMESPACES = { ["jabber:client"] = true, ["jabber:server"] = true };
 
 local full = module:get_option_enum("lab_feed", "full", "meta") == "full";
+local shows_encryption = module:get_option_set("lab_feed_encrypted", {});
 local file = assert(io.open(module:get_option_string("lab_feed_file"), "a"));
 
 -- Not `childtags`: without a namespace it finds children of the stanza's own namespace only.
 local function encryption_of(stanza)
 	for _, child in ipairs(stanza.tags) do
-		if child.name == "encrypted" then return child.attr.xmlns; end
+		local name, namespace = child.name, child.attr.xmlns;
+		if namespace and (name == "encrypted" or shows_encryption:contains("{"..namespace.."}"..name)) then
+			return namespace;
+		end
 	end
 end
 
