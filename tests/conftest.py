@@ -16,7 +16,7 @@ import pytest_asyncio
 from hypothesis import settings
 
 from lab.lifecycle.lab import Lab
-from lab.testing.labs import Labs
+from lab.testing.session_labs import SessionLabs
 from tests.runtimes import CONTAINERS, PROCESSES
 
 pytest_plugins = ["pytester"]
@@ -38,7 +38,7 @@ def runtime(request: pytest.FixtureRequest) -> str:
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def lab_on(runtime: str) -> AsyncIterator[Callable[[str], Awaitable[Lab]]]:
     """`await lab_on("pair")` is a lab of that topology on this runtime, which ends with the session."""
-    labs = Labs(runtime)
+    labs = SessionLabs(runtime)
     yield labs.get
     await labs.close()
 

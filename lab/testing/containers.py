@@ -40,14 +40,19 @@ from lab.servers.conventions import OUTPUT, READY
 from lab.servers.software import Blueprint
 from lab.topology.spec import Server
 
-PATIENCE = 60.0  # seconds until it accepts streams: Prosody 1, ejabberd 4
-_POLL = 0.05
+READY_TIMEOUT = 60.0  # seconds until it accepts streams: Prosody takes 1, ejabberd 4
+_POLL_INTERVAL = 0.05  # seconds
 _EVIDENCE = 12  # last lines quoted of a server that does not come up
-_NOWHERE = ("127.0.0.1", 53)  # nothing answers there: a lone server has nobody to ask
+_NO_DNS = ("127.0.0.1", 53)  # nothing answers at this address: a single server needs no DNS
 
 
 class ServerContainer(DockerContainer):
-    """A server of one software. `domain` is what it answers for, `users` get accounts with the password `password`."""
+    """A server of one software, alone in a container (RFC 6120). Use it in a `with` block, or call `start` and `stop`.
+
+    `domain` is the domain it serves (RFC 6120 section 4.7.2), `users` are the local parts of its accounts, all with the
+    password `password`; `options` go to testcontainers' DockerContainer. The image is built if it is missing, which
+    takes about 20 seconds.
+    """
 
     software: ClassVar[str]
     version: ClassVar[str]
@@ -55,7 +60,7 @@ class ServerContainer(DockerContainer):
     def __init__(self, domain: str = "server.test", users: Sequence[str] = ("alice", "bob"), **options: Any) -> None:
         testcontainers_config.ryuk_disabled = True
         spec = Server("server", domain, self.software, self.version)
-        _provide(spec)
+        _build_image(spec)
         super().__init__(image_of(spec), **options)
         self.domain = domain
         self.users = tuple(users)
@@ -65,23 +70,29 @@ class ServerContainer(DockerContainer):
 
     @property
     def host(self) -> str:
-        """The address at which the ports below are reached."""
+        """The IP address on which the ports are published: 127.0.0.1."""
         return "127.0.0.1"
 
     @property
     def port(self) -> int:
-        """The port for clients (STARTTLS)."""
+        """The published TCP port for clients (STARTTLS, RFC 6120 section 5). Known once the server has started."""
         return int(self.get_docker_client().port(self.get_container_id(), self._spec.manifest.ports.client))
 
     @property
     def authority(self) -> Path:
-        """The certificate of the authority that signed the server's, PEM; it lies there while the server runs."""
+        """The file with the certificate (PEM) of the authority that signed the server's; there while the server runs.
+
+        Raises NotReady if the server has not been started.
+        """
         if self._root is None:
             raise NotReady("the server has not been started: use it in a `with` block")
         return self._root / "authority" / CERTIFICATE
 
     def start(self) -> Self:
-        """Return once the server accepts streams. Raises NotReady with what it said."""
+        """Start the server and return the object itself once it accepts streams (RFC 6120 section 4.2).
+
+        Raises NotReady with the last lines of its output if it ends, or does not accept streams within 60 seconds.
+        """
         self._root = Path(tempfile.mkdtemp(prefix="xmpplab-server-"))
         try:
             self._prepare(self._root)
@@ -93,9 +104,9 @@ class ServerContainer(DockerContainer):
         return self
 
     def stop(self, force: bool = True, delete_volume: bool = True) -> None:
-        """End the server and delete its folder."""
+        """End the server and delete its folder. The arguments are those of DockerContainer."""
         super().stop(force, delete_volume)
-        self._container = None  # `stop` may come twice: when the start fails, and at the end of a `with` block
+        self._container = None  # `stop` may be called twice: when the start fails, and at the end of a `with` block
         root, self._root = self._root, None
         if root is not None:
             shutil.rmtree(root)
@@ -110,7 +121,7 @@ class ServerContainer(DockerContainer):
             folder="/lab",
             prefix="",
             modules=f"/lab-modules/{self.software}",
-            dns=_NOWHERE,
+            dns=_NO_DNS,
             allow=None,
             probes=(),
             runtime="containers",
@@ -147,37 +158,39 @@ class ServerContainer(DockerContainer):
         )
 
     def _await_ready(self, folder: Path) -> None:
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + READY_TIMEOUT
         while not (folder / READY).exists() or not (folder / READY).stat().st_size:
             container = self.get_wrapped_container()
             container.reload()
             if container.status not in ("created", "running"):
-                raise NotReady(f"{self.software} has ended before it was ready", _said(folder))
+                raise NotReady(f"{self.software} has ended before it was ready", _last_output(folder))
             if time.monotonic() > deadline:
-                raise NotReady(f"{self.software} does not accept streams after {PATIENCE:.0f} s", _said(folder))
-            time.sleep(_POLL)
+                raise NotReady(
+                    f"{self.software} does not accept streams after {READY_TIMEOUT:.0f} s", _last_output(folder)
+                )
+            time.sleep(_POLL_INTERVAL)
 
 
 class ProsodyContainer(ServerContainer):
-    """Prosody 13.0."""
+    """A Prosody 13.0 server."""
 
     software = "prosody"
     version = "13.0"
 
 
 class EjabberdContainer(ServerContainer):
-    """ejabberd 24.12. Its accounts are made through its own interface, once it is up."""
+    """An ejabberd 24.12 server. Its accounts are made through its own interface, once it accepts streams."""
 
     software = "ejabberd"
     version = "24.12"
 
 
-def _said(folder: Path) -> tuple[str, ...]:
+def _last_output(folder: Path) -> tuple[str, ...]:
     path = folder / OUTPUT
     return tuple(path.read_text(errors="replace").splitlines()[-_EVIDENCE:]) if path.exists() else ("nothing",)
 
 
-def _provide(spec: Server) -> None:
+def _build_image(spec: Server) -> None:
     """Build the image if it is not there; in a thread of its own, since the caller may be in an event loop."""
 
     def work() -> None:

@@ -10,7 +10,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 import warnings
 from collections.abc import AsyncIterator, Generator
@@ -21,18 +20,22 @@ import pytest
 import pytest_asyncio
 
 from lab.errors import NotApplicable
+from lab.testing.session_labs import close_labs_of, labs_of, topologies_of
 
 if TYPE_CHECKING:
     from lab.federation import Federation
-    from lab.testing.labs import Labs
 
-DEFAULT_TOPOLOGY = "pair"
-_LABS = pytest.StashKey["Labs"]()
+# Holds something once the test itself has failed.
 _FAILED = pytest.StashKey[list[bool]]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Options of the plugin."""
+    """Add the plugin's options.
+
+    --xmpplab-runtime   what runs the servers: auto, containers or processes
+    --xmpplab-topology  the topology of tests that name none; may be repeated, `pair` by default
+    --xmpplab-runs      the folder that the runs' folders are made in, `runs` by default
+    """
     group = parser.getgroup("xmpplab", "federations of XMPP servers")
     group.addoption(
         "--xmpplab-runtime", default="auto", choices=("auto", "containers", "processes"), help="what runs the servers"
@@ -45,7 +48,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
-    """Make the marker known. Who has only this plugin need not choose loop scopes for the one below it."""
+    """Register the marker `topology(*sources, expects={})`.
+
+    `sources` are names, files or shapes: the test runs on each. `expects` names checks and the value that each must
+    have, such as {"secrecy": "failed"}.
+    """
+    # A user of this plugin alone need not choose loop scopes for pytest-asyncio below it.
     warnings.filterwarnings(
         "ignore", message=r"(?s).*asyncio_default_fixture_loop_scope", category=pytest.PytestDeprecationWarning
     )
@@ -54,31 +62,13 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_unconfigure(config: pytest.Config) -> None:
     """End the session's labs, also after Ctrl-C."""
-    labs = config.stash.get(_LABS, None)
-    if labs is not None:
-        asyncio.run(labs.close())
-
-
-def session_labs(config: pytest.Config) -> Labs:
-    """The labs of this session."""
-    from lab.testing.labs import Labs
-
-    if _LABS not in config.stash:
-        config.stash[_LABS] = Labs(config.getoption("--xmpplab-runtime"))
-    return config.stash[_LABS]
-
-
-def topologies(config: pytest.Config, marker: pytest.Mark | None) -> list[str]:
-    """What a test runs on: its marker's topologies, else the command line's, else the default."""
-    return [
-        str(one) for one in (marker.args if marker else config.getoption("--xmpplab-topology") or [DEFAULT_TOPOLOGY])
-    ]
+    close_labs_of(config)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """One test for each topology; the scope groups the tests of a topology together."""
     if "xmpplab_topology" in metafunc.fixturenames:
-        sources = topologies(metafunc.config, metafunc.definition.get_closest_marker("topology"))
+        sources = topologies_of(metafunc.config, metafunc.definition.get_closest_marker("topology"))
         metafunc.parametrize("xmpplab_topology", sources, scope="session")
 
 
@@ -86,7 +76,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 def pytest_pycollect_makeitem(
     collector: pytest.Module | pytest.Class, name: str, obj: object
 ) -> Generator[None, object, object]:
-    """Let coroutine tests that take `federation` run on the loop of their fixture, whatever the asyncio mode is."""
+    """Run coroutine tests that take `federation` on the event loop of their fixture, whatever the asyncio mode is."""
     made = yield
     for item in made if isinstance(made, list) else [made]:
         if (
@@ -109,7 +99,7 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
     """Collect scenario files."""
-    from lab.testing.scenarios import ScenarioFile, has_scenarios
+    from lab.testing.scenario_items import ScenarioFile, has_scenarios
 
     if file_path.suffix != ".py" or not has_scenarios(file_path):
         return None
@@ -121,25 +111,30 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Col
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def federation(request: pytest.FixtureRequest, xmpplab_topology: str) -> AsyncIterator[Federation]:
-    """A running federation with nobody on it: fresh people for each test, a lab for each topology and session."""
-    from lab.testing.judged import judged
+    """A running federation (`lab.Federation`) without people: each test makes its own, tests share a lab per topology.
+
+    The topology is that of the marker `topology`, else of the option --xmpplab-topology, else `pair`. At the end of a
+    test that has passed the history is judged. Raises JudgementFailed if a check failed, UserError for a topology that
+    cannot be read, MissingError if this machine lacks something, NotReady if the lab does not become ready.
+    """
+    from lab.testing.federation_run import federation_run
 
     marker = request.node.get_closest_marker("topology")
-    lab = await session_labs(request.config).get(xmpplab_topology)
-    async with judged(
+    lab = await labs_of(request.config).get(xmpplab_topology)
+    async with federation_run(
         lab,
         request.node.name,
         request.path,
         runs=Path(request.config.getoption("--xmpplab-runs")),
         expects=marker.kwargs.get("expects", {}) if marker else {},
-        quiet=request.node.stash.setdefault(_FAILED, []),
+        failed=request.node.stash.setdefault(_FAILED, []),
     ) as running:
         yield running
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Remember a failed test, so that its history is not held against it a second time."""
+    """Remember a failed test, so that its history does not fail it a second time."""
     report = yield
     if report.when == "call" and not report.passed:
         item.stash.setdefault(_FAILED, []).append(True)

@@ -12,7 +12,7 @@ from lab.runner import load
 from lab.runner.judgement import load_record
 from lab.runner.run import run_scenario
 from lab.runner.scenarios import info_of
-from lab.testing.labs import Labs
+from lab.testing.session_labs import SessionLabs
 from tests.runner import small_scenarios
 from tests.runtimes import CONTAINERS, PROCESSES, SLOW_CONTAINERS, mostly_processes
 
@@ -51,7 +51,7 @@ async def test_a_run_is_valid(scenario, topology, lab_on, tmp_path: Path) -> Non
 @pytest.mark.slow
 async def test_a_missing_edge_that_never_answers(tmp_path: Path) -> None:
     """On one runtime: it is told after 20 seconds."""
-    labs = Labs("processes")
+    labs = SessionLabs("processes")
     try:
         (info,) = load("everyone_writes")
         result = await run_scenario(info, await labs.get("nowhere_unreachable"), runs=tmp_path)

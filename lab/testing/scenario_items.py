@@ -13,7 +13,7 @@ from lab.errors import LabError
 from lab.report.folder import write_report
 from lab.runner import ScenarioInfo, load
 from lab.runner.run import RunResult, run_scenario
-from lab.testing.plugin import session_labs, topologies
+from lab.testing.session_labs import labs_of, topologies_of
 
 
 class ScenarioFailed(Exception):
@@ -21,14 +21,14 @@ class ScenarioFailed(Exception):
 
 
 def has_scenarios(path: Path) -> bool:
-    """True if the file defines scenarios, by its text: nothing is run, and most files are dismissed by one search."""
+    """True if the text of a file defines scenarios: nothing is run, and most files need one search only."""
     source = path.read_bytes()
     if b"@scenario" not in source:
         return False
     try:
         body = ast.parse(source).body
     except SyntaxError:
-        return True  # whoever collects it says where
+        return True  # the error is reported when it is collected
     return any(
         _decorator(one) for node in body if isinstance(node, ast.AsyncFunctionDef) for one in node.decorator_list
     )
@@ -49,7 +49,7 @@ class ScenarioFile(pytest.File):
         except LabError as error:
             raise self.CollectError(str(error)) from error
         for info in infos:
-            for source in topologies(self.config, None):
+            for source in topologies_of(self.config, None):
                 yield ScenarioItem.from_parent(self, name=f"{info.name}[{source}]", info=info, source=source)
 
 
@@ -62,7 +62,7 @@ class ScenarioItem(pytest.Item):
         self.source = source
 
     def runtest(self) -> None:
-        """Run it; anything but a valid verdict fails, a role that cannot be given skips."""
+        """Run it. Raises ScenarioFailed unless the verdict is valid; skips if the topology lacks what it needs."""
         result = asyncio.run(self._run())
         if result.skipped:
             pytest.skip(result.sentence)
@@ -71,7 +71,7 @@ class ScenarioItem(pytest.Item):
             raise ScenarioFailed(report.read_text() if report.exists() else f"{result.sentence}\n{result.folder}")
 
     async def _run(self) -> RunResult:
-        lab = await session_labs(self.config).get(self.source)
+        lab = await labs_of(self.config).get(self.source)
         runs = Path(self.config.getoption("--xmpplab-runs"))
         return await run_scenario(self.info, lab, report=write_report, runs=runs)
 

@@ -1,0 +1,71 @@
+"""The labs of one pytest session: one for each topology, started when first asked for, ended with the session."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from lab.lifecycle.lab import Lab
+
+DEFAULT_TOPOLOGY = "pair"
+
+
+class SessionLabs:
+    """A lab for each topology. Tests share it; each has people of its own."""
+
+    def __init__(self, runtime: str) -> None:
+        """`runtime` is "auto", "containers" or "processes"."""
+        self._runtime = runtime
+        self._labs: dict[str, Lab] = {}
+
+    async def get(self, source: str) -> Lab:
+        """A lab for a topology (a name, a file or a shape): one that is up with an equal plan, else a new one.
+
+        Raises UserError for a topology that cannot be read, MissingError if this machine lacks something, NotReady.
+        """
+        from lab.lifecycle.up import find, up  # the plugin is loaded in every session, also without any lab
+        from lab.topology.files import load
+
+        if source not in self._labs:
+            topology = load(source)
+            found = await find(topology, self._runtime)
+            self._labs[source] = found or await up(topology, runtime=self._runtime, owned=True, progress=_progress)
+        return self._labs[source]
+
+    async def close(self) -> None:
+        """End the labs that this session started; those that were up before stay."""
+        while self._labs:
+            _, lab = self._labs.popitem()
+            if lab.owned:
+                await lab.down()
+
+
+_LABS = pytest.StashKey[SessionLabs]()
+
+
+def labs_of(config: pytest.Config) -> SessionLabs:
+    """The labs of the session with this configuration."""
+    if _LABS not in config.stash:
+        config.stash[_LABS] = SessionLabs(config.getoption("--xmpplab-runtime"))
+    return config.stash[_LABS]
+
+
+def close_labs_of(config: pytest.Config) -> None:
+    """End the labs of the session with this configuration, if it has any."""
+    if (labs := config.stash.get(_LABS, None)) is not None:
+        asyncio.run(labs.close())
+
+
+def topologies_of(config: pytest.Config, marker: pytest.Mark | None) -> list[str]:
+    """The topologies that a test runs on: its marker's, else the command line's, else the default."""
+    return [
+        str(one) for one in (marker.args if marker else config.getoption("--xmpplab-topology") or [DEFAULT_TOPOLOGY])
+    ]
+
+
+def _progress(text: str) -> None:
+    print(f"xmpplab: {text}", file=sys.stderr)  # pytest shows it with a failure
