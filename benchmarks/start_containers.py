@@ -26,7 +26,7 @@ from pathlib import Path
 
 from _start import written
 
-from lab.lifecycle import up as labs
+from lab.lifecycle import down
 from lab.network.lab_folder import remove
 from lab.plan.build import build
 from lab.plan.layout import Layout
@@ -99,7 +99,7 @@ def ours(servers: int) -> float:
         return time.monotonic() - start
     finally:
         if Layout.of(lab).root.exists():
-            asyncio.run(labs.down(lab))
+            asyncio.run(down.down(lab))
 
 
 def bare(servers: int, *, tuned: bool = False, idle: bool = False) -> float:

@@ -24,7 +24,7 @@ from pathlib import Path
 from _start import written
 
 from lab.declarations.manifest import PORTS
-from lab.lifecycle import up as labs
+from lab.lifecycle import down, runtimes
 from lab.network.lab_folder import remove
 from lab.plan.build import build
 from lab.plan.layout import Layout
@@ -62,7 +62,7 @@ class Cost:
 def main(servers: int = SERVERS, rounds: int = ROUNDS) -> int:
     """Measure, print, and say whether the aims are met."""
     topology = load(f"ring:{servers}")
-    asyncio.run(labs.choose("processes").prepare(topology.servers, lambda text: print(text, file=sys.stderr)))
+    asyncio.run(runtimes.choose("processes").prepare(topology.servers, lambda text: print(text, file=sys.stderr)))
     by_hand, tuned, with_lab = [], [], []
     for _ in range(rounds):
         by_hand.append(hand(servers))
@@ -93,7 +93,7 @@ def ours(servers: int) -> Cost:
         return Cost(own + consumed(marked().get(str(root), [])), wall)
     finally:
         if root.exists():
-            asyncio.run(labs.down(name))
+            asyncio.run(down.down(name))
 
 
 def hand(servers: int, *, tuned: bool = False) -> Cost:
@@ -103,7 +103,7 @@ def hand(servers: int, *, tuned: bool = False) -> Cost:
     lock = try_lock(layout.lock)
     assert lock is not None, "nobody else has this name"
     processes: list[subprocess.Popen[bytes]] = []
-    runtime, topology = labs.choose("processes"), load(f"ring:{servers}")
+    runtime, topology = runtimes.choose("processes"), load(f"ring:{servers}")
     reservation = asyncio.run(runtime.reserve(layout, topology.servers))
     try:
         facts = asyncio.run(runtime.facts(layout, topology.servers, reservation))

@@ -8,12 +8,14 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from lab.packaged import VERSION
+
 if TYPE_CHECKING:
     from lab.errors import LabError, NotApplicable, NotReady, TimedOut, UserError
     from lab.federation import Federation
     from lab.runner import expect, scenario, step
 
-__version__ = "0.1.0"
+__version__ = VERSION
 
 _HOMES = {
     "Federation": "lab.federation",

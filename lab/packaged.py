@@ -1,4 +1,4 @@
-"""Where the files that ship with the package lie: topologies, scenarios, load tests, images, schemas.
+"""The version, and where the files that ship with the package lie: topologies, scenarios, load tests, images, schemas.
 
 In a checkout they are folders beside `lab/`; in an installed wheel the build has put them into `lab/data/`.
 """
@@ -9,7 +9,10 @@ from pathlib import Path
 
 from lab.errors import MissingError
 
-_PACKAGE = Path(__file__).resolve().parent
+VERSION = "0.1.0"  # as pyproject.toml says
+
+#: The folder `lab/`.
+PACKAGE = Path(__file__).resolve().parent
 
 
 def folder(name: str) -> Path:
@@ -17,10 +20,10 @@ def folder(name: str) -> Path:
 
     Raises MissingError if the installation has none.
     """
-    installed, checkout = _PACKAGE / "data" / name, _PACKAGE.parent / name
+    installed, checkout = PACKAGE / "data" / name, PACKAGE.parent / name
     if installed.is_dir():
         return installed
-    if (_PACKAGE.parent / "pyproject.toml").is_file() and checkout.is_dir():
+    if (PACKAGE.parent / "pyproject.toml").is_file() and checkout.is_dir():
         return checkout
     raise MissingError(f"the folder '{name}' of xmpplab is missing at {installed}: install xmpplab again")
 

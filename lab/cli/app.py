@@ -68,9 +68,9 @@ for _name, _function in VERBS.items():
 
 def _version(asked: bool) -> None:
     if asked:
-        from lab import __version__
+        from lab.packaged import VERSION
 
-        print(f"xmpplab {__version__}")
+        print(f"xmpplab {VERSION}")
         raise typer.Exit
 
 

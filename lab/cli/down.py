@@ -31,13 +31,6 @@ def down(
 
 
 async def _end(name: str | None, every: bool, progress: Callable[[str], None]) -> list[str]:
-    from lab.cli.labs import only_name
-    from lab.errors import UserError
-    from lab.lifecycle import up as labs
+    from lab.lifecycle.down import down, down_all
 
-    if every:
-        return await labs.down_all(progress=progress)
-    chosen = name or await only_name()
-    if not await labs.down(chosen, progress=progress):
-        raise UserError(f"there is no lab {chosen}; `xmpplab status` lists what there is")
-    return [chosen]
+    return await down_all(progress=progress) if every else [await down(name, progress=progress)]

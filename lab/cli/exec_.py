@@ -25,10 +25,10 @@ def exec_(
 
 
 async def _execute(server: str, command: list[str], name: str | None) -> int:
-    from lab.cli.labs import the_lab
     from lab.errors import UserError
+    from lab.lifecycle.registry import attach
 
-    lab = await the_lab(name)
+    lab = await attach(name)
     names = [each.spec.name for each in lab.plan.servers]
     if server not in names:
         raise UserError(f"no server {server!r} in {lab.name}; there are: {', '.join(names)}")

@@ -140,13 +140,13 @@ async def perform(request: Request, progress: Progress) -> int:
 @asynccontextmanager
 async def a_lab(topology: Topology | None, name: str | None, runtime: str, progress: Progress) -> AsyncIterator[Lab]:
     """A lab of our own for the length of the block, or the one of that name."""
-    from lab.cli.labs import the_lab
-    from lab.lifecycle import up as labs
+    from lab.lifecycle.registry import attach
+    from lab.lifecycle.up import up
 
     if topology is None:
-        yield await the_lab(name)
+        yield await attach(name)
         return
-    lab = await labs.up(topology, runtime=runtime, owned=True, progress=progress)
+    lab = await up(topology, runtime=runtime, owned=True, progress=progress)
     try:
         yield lab
     finally:

@@ -30,9 +30,9 @@ def logs(
 
 
 async def _show(server: str | None, name: str | None, lines: int, follow: bool) -> None:
-    from lab.cli.labs import the_lab
+    from lab.lifecycle.registry import attach
 
-    lab = await the_lab(name)
+    lab = await attach(name)
     files = log_files(lab.layout.root, [each.spec.name for each in lab.plan.servers], server)
     for label, path in files:
         for line in last_lines(path, lines):

@@ -63,11 +63,11 @@ async def perform(request: Request, progress: Progress) -> list[Outcome]:
     if request.lab and request.topologies:
         raise UserError("give --topology or --name, not both: a lab that is up has its topology already")
     if not request.topologies:
-        from lab.cli.labs import the_lab
+        from lab.lifecycle.registry import attach
 
         if request.lab is None:
             progress("no topology was given: on the lab that is up")
-        lab = await the_lab(request.lab)
+        lab = await attach(request.lab)
         if request.inline and lab.runtime.name != "processes":
             raise UserError(f"--inline needs a lab of processes, and {lab.name} is in containers")
         return [await _one_on(lab, info, request, progress) for info in infos]
@@ -110,15 +110,17 @@ async def _a_lab(
     topology: Topology, request: Request, outcomes: list[Outcome], progress: Progress
 ) -> AsyncIterator[Lab]:
     """A lab for this topology for the length of the block; `outcomes` decide whether `keep` keeps it."""
-    from lab.lifecycle import up as labs
+    from lab.lifecycle.registry import find
+    from lab.lifecycle.runtimes import choose
+    from lab.lifecycle.up import lab_name, up
 
-    runtime = labs.choose(request.runtime)
-    if (found := await labs.find(topology, runtime)) is not None:
+    runtime = choose(request.runtime)
+    if (found := await find(topology, runtime)) is not None:
         progress(f"using the lab {found.name}, which is up with the same plan")
         yield found
         return
-    name = labs.lab_name(topology, None, owned=True)
-    lab = await labs.up(topology, runtime=runtime, name=name, owned=not request.keep, progress=progress)
+    name = lab_name(topology, None, owned=True)
+    lab = await up(topology, runtime=runtime, name=name, owned=not request.keep, progress=progress)
     kept = False
     try:
         yield lab

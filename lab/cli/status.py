@@ -11,7 +11,7 @@ from lab.cli.options import FormatOption
 from lab.cli.show import Format, emit
 
 if TYPE_CHECKING:
-    from lab.lifecycle.up import Status
+    from lab.lifecycle.status import Status
     from lab.plan.model import Plan, ServerPlan
 
 
@@ -24,9 +24,9 @@ def status(
     """Show which labs are up. With a name: how its servers are."""
     from lab.cli.edge import work
     from lab.errors import UserError
-    from lab.lifecycle import up as labs
+    from lab.lifecycle.status import status as all_labs
 
-    found = work(labs.status())
+    found = work(all_labs())
     if name is None:
         emit(output, [_lab_row(one) for one in found], empty="no lab is up; start one with: xmpplab up TOPOLOGY")
         return

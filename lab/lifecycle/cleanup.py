@@ -20,12 +20,13 @@ import time
 from pathlib import Path
 
 from lab.errors import LabError, MissingError, TimedOut, UserError
+from lab.lifecycle.runtimes import named
 from lab.network import lab_folder
 from lab.network.lab_folder import service_runs
 from lab.plan.layout import Layout
-from lab.runtime import record as state
 from lab.runtime.debian import trees
 from lab.runtime.protocol import Progress, Runtime
+from lab.runtime.record import READY, LabRecord, layouts
 from lab.system.locks import try_lock
 from lab.system.processes import command_line, end_members, evidence, marked
 
@@ -42,7 +43,7 @@ async def sweep(progress: Progress = lambda text: None, *, containers: bool = Tr
     Raises TimedOut if something cannot be ended.
     """
     swept = []
-    for layout in state.layouts():
+    for layout in layouts():
         try:
             sentence = await _sweep_folder(layout)
         except (MissingError, UserError) as error:  # its engine does not answer, or it is no lab's: it stays
@@ -67,7 +68,7 @@ async def _sweep_folder(layout: Layout) -> str | None:
     if lock is None:  # somebody is at it
         return None
     try:
-        record = state.LabRecord.read(layout)
+        record = LabRecord.read(layout)
         if record is not None and _lives(layout, record):
             return None
         if record is None and layout.state.exists():
@@ -88,22 +89,20 @@ async def _lock(layout: Layout) -> int | None:
     """
     deadline = time.monotonic() + _MOMENT
     while (held := try_lock(layout.lock)) is None and time.monotonic() < deadline:
-        record = state.LabRecord.read(layout)
+        record = LabRecord.read(layout)
         if record is None or record.owner.alive:
             return None
         await asyncio.sleep(_LOOK_AGAIN)
     return held
 
 
-def _lives(layout: Layout, record: state.LabRecord) -> bool:
-    if record.phase != state.READY or (record.owned and not record.owner.alive):
+def _lives(layout: Layout, record: LabRecord) -> bool:
+    if record.phase != READY or (record.owned and not record.owner.alive):
         return False
     return service_runs(layout) if record.runtime == "processes" else _runtime(record).alive(layout)
 
 
-def _runtime(record: state.LabRecord | None) -> Runtime:
-    from lab.lifecycle.registry import named
-
+def _runtime(record: LabRecord | None) -> Runtime:
     return named(record.runtime if record else "processes")
 
 

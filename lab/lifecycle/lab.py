@@ -1,19 +1,22 @@
-"""A lab that is up, as its user holds it: the plan, the runtime that carries it, the secret."""
+"""A lab that is up: its plan, the runtime that carries it out, its secret; and how a lab is ended."""
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from lab.network import lab_folder
 from lab.plan.layout import Layout
 from lab.plan.model import Plan
 from lab.runtime.protocol import AGENT, Pipes, Runtime, ServerState
+from lab.runtime.record import STOPPING, LabRecord, locked
 from lab.servers.software import Operation, ScramKeys
 
 
 @dataclass(frozen=True)
 class Lab:
-    """A running lab. Made by `lab.lifecycle.up.up`, `attach` or `find`."""
+    """A running lab. Made by `lab.lifecycle.up.up`, or by `attach` and `find` of lab.lifecycle.registry."""
 
     layout: Layout
     plan: Plan
@@ -78,7 +81,25 @@ class Lab:
         return await self.runtime.execute(self.layout, self.plan, server, argv)
 
     async def down(self) -> None:
-        """End the lab and delete its folder; returns once nothing of it is left."""
-        from lab.lifecycle.up import take_down
-
+        """End the lab and delete its folder; returns once nothing of it is left. Raises TimedOut."""
         await take_down(self.layout, self.runtime)
+
+
+async def take_down(layout: Layout, runtime: Runtime) -> None:
+    """End a lab and delete its folder; returns once nothing of it is left. Raises TimedOut with what still runs."""
+    try:
+        async with locked(layout):
+            await end(layout, runtime)
+            lab_folder.remove(layout)
+    except FileNotFoundError:  # another process has ended it
+        return
+
+
+async def end(layout: Layout, runtime: Runtime) -> None:
+    """End whatever runs of a lab whose lock is held, and delete all but its lock."""
+    record = LabRecord.read(layout)
+    if record is not None:
+        with contextlib.suppress(OSError):  # the disk may be full: ending the lab is what helps then
+            record.at(STOPPING).write(layout)
+    await runtime.stop(layout)
+    lab_folder.empty(layout)

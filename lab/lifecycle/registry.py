@@ -1,35 +1,105 @@
-"""The runtimes by their names. The one of containers is imported only where it is asked for: it costs a second."""
+"""The labs that are there: which one is meant, and those that are up as values.
+
+A lab fits a topology if planning the topology again with the lab's own runtime facts gives an equal plan.
+"""
 
 from __future__ import annotations
 
-from lab.errors import MissingError, UserError
-from lab.runtime.protocol import Runtime
+from lab.errors import LabError, UserError
+from lab.lifecycle.lab import Lab
+from lab.lifecycle.runtimes import choose, named
+from lab.plan import files
+from lab.plan.build import build
+from lab.plan.diff import differences
+from lab.plan.layout import Layout
+from lab.runtime.protocol import Runtime, ServerState
+from lab.runtime.record import READY, LabRecord, layouts
+from lab.runtime.server_files import read_secret
+from lab.topology.spec import Topology
 
 
-def choose(name: str = "auto") -> Runtime:
-    """The runtime of that name; `auto` takes containers where an engine answers, else processes.
+def meant(name: str | None = None, *, ready: bool = False) -> LabRecord:
+    """The record of the lab that is meant: the one of that name, or without a name the only one.
 
-    Raises UserError for another name, MissingError if containers are asked for and no engine answers.
+    Labs that a run or a test owns count only where there is no other; with `ready` only labs that are up count at all.
+    Raises UserError if that is not one lab.
     """
-    if name == "processes":
-        return named(name)
-    if name not in ("auto", "containers"):
-        raise UserError(f"there is no runtime {name!r}; choose one of auto, containers, processes")
-    containers = named("containers")
-    lacking = [one for one in containers.prerequisites() if not one.good]
-    if not lacking:
-        return containers
-    if name == "auto":
-        return named("processes")
-    raise MissingError("\n".join(f"{one.what}: {one.found}. {one.remedy}".rstrip() for one in lacking))
+    records = [record for layout in layouts() if (record := LabRecord.read(layout)) is not None]
+    if ready:
+        records = [record for record in records if record.phase == READY]
+    if name is not None:
+        wanted = Layout.of(name).name
+        found = [record for record in records if record.name == wanted]
+        if not found:
+            there = ", ".join(record.name for record in records)
+            raise UserError(f"there is no lab {name}; " + (f"there are {there}" if there else "none is up"))
+        return found[0]
+    candidates = [record for record in records if not record.owned] or records
+    if not candidates:
+        raise UserError("no lab is up; start one with: xmpplab up TOPOLOGY")
+    if len(candidates) > 1:
+        raise UserError(f"several labs are up, name one of: {', '.join(record.name for record in candidates)}")
+    return candidates[0]
 
 
-def named(name: str) -> Runtime:
-    """The runtime that a lab's record names; nobody asks whether it can work here."""
-    if name == "containers":
-        from lab.runtime.containers import Containers
+async def attach(name: str | None = None) -> Lab:
+    """The lab that is `meant`. Raises UserError if there is none, if it is not up, or if a server of it has ended."""
+    record = meant(name)
+    lab, ended = await opened(Layout.of(record.name))
+    if lab is None:
+        raise UserError(
+            f"the lab {record.name} is not up (phase {record.phase}); see `xmpplab down {record.name}`, `xmpplab sweep`"
+        )
+    if ended:
+        raise UserError(
+            f"of the lab {record.name} not all runs: {', '.join(ended)}; see `xmpplab logs`, then end it with `down`"
+        )
+    return lab
 
-        return Containers()
-    from lab.runtime.processes.runtime import Processes
 
-    return Processes()
+async def find(topology: Topology, runtime: Runtime | str = "auto") -> Lab | None:
+    """A lab that is up, that no process owns, and whose plan is what this topology means; None if there is none."""
+    chosen = choose(runtime) if isinstance(runtime, str) else runtime
+    for layout in layouts():
+        record = LabRecord.read(layout)
+        if record is None or record.owned or record.runtime != chosen.name or record.topology != topology.name:
+            continue
+        lab, ended = await opened(layout)
+        if lab is not None and not ended and not changes(lab, topology, chosen):
+            return lab
+    return None
+
+
+async def opened(layout: Layout) -> tuple[Lab | None, list[str]]:
+    """The lab in this folder, if it was ready once and its service runs; a sentence for each server that has ended."""
+    record = LabRecord.read(layout)
+    if record is None or record.phase != READY:
+        return None, []
+    runtime = named(record.runtime)
+    plan = files.load(layout.plan.read_text())
+    try:
+        states = await runtime.states(layout, plan)
+    except LabError:  # its service has ended
+        return None, []
+    password, keys = read_secret(layout)
+    lab = Lab(layout, plan, runtime, password, keys, record.owned, record.unknown)
+    return lab, [f"server {name} has ended ({_reason(one)})" for name, one in states.items() if not one.running]
+
+
+def changes(lab: Lab, topology: Topology, runtime: Runtime) -> list[str]:
+    """What this topology on this runtime would have otherwise than the lab has; empty if the lab fits."""
+    if lab.runtime.name != runtime.name:
+        return [f"runtime: {lab.runtime.name} now, {runtime.name} wanted"]
+    return differences(lab.plan, build(topology, lab.plan.facts))
+
+
+def runtime_of(layout: Layout, default: Runtime | None = None) -> Runtime:
+    """The runtime that a lab's record names; `default`, or else processes, where there is no record."""
+    record = LabRecord.read(layout)
+    if record is not None:
+        return named(record.runtime)
+    return default or named("processes")
+
+
+def _reason(ended: ServerState) -> str:
+    return ended.detail if ended.exit_code is None else f"exit code {ended.exit_code}"

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from lab.errors import LabError
-from lab.lifecycle.registry import named
+from lab.lifecycle.runtimes import named
 from lab.plan import files
 from lab.plan.layout import Layout
 from lab.plan.model import Plan
-from lab.runtime import record as state
 from lab.runtime.protocol import ServerState
+from lab.runtime.record import READY, LabRecord, layouts
 
 
 @dataclass(frozen=True)
@@ -31,16 +31,16 @@ class Status:
 async def status() -> list[Status]:
     """Every lab that has a folder."""
     found = []
-    for layout in state.layouts():
-        record = state.LabRecord.read(layout)
+    for layout in layouts():
+        record = LabRecord.read(layout)
         if record is not None:
             found.append(await _status(layout, record))
     return found
 
 
-async def _status(layout: Layout, record: state.LabRecord) -> Status:
+async def _status(layout: Layout, record: LabRecord) -> Status:
     plan, states, phase = None, {}, record.phase
-    if phase == state.READY:
+    if phase == READY:
         plan = files.load(layout.plan.read_text())
         try:
             states = await named(record.runtime).states(layout, plan, pids=True)

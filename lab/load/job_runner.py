@@ -37,7 +37,7 @@ Tell = Callable[[dict[str, Any]], None]
 
 async def conduct(job: Job, orders: Orders, tell: Tell) -> LoadOutcome:
     """Carry a job out. Raises UserError for what cannot be, MissingError, PeerError."""
-    from lab.lifecycle.up import attach
+    from lab.lifecycle.registry import attach
 
     if job.pin and job.part.of > 1:
         raise UserError("several conductors would pin to the same cores: pin with one of them only")

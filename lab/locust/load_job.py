@@ -15,11 +15,12 @@ from pathlib import Path
 from typing import Any
 
 from lab.errors import UserError
+from lab.lifecycle.registry import meant
 from lab.load.model.job import Job
 from lab.load.model.spec import Load
 from lab.load.workload import preflight
 from lab.load.workload.traffic_mix import parse
-from lab.locust.options import given_options, job_from_environment, only_lab, plan_of
+from lab.locust.options import given_options, job_from_environment, plan_of
 from lab.locust.user import ENDLESS, XmppUser, idle_task
 from lab.plan import files
 from lab.runner import folders
@@ -48,7 +49,7 @@ def make_job(user: type[XmppUser], options: Namespace, users: int) -> Job:
     started_with = job_from_environment()
     if started_with is not None:
         return replace(started_with, load={**load, **started_with.load})
-    return Job(given.get("lab") or only_lab(), load, generators, name=user.__name__.lower())
+    return Job(given.get("lab") or meant(ready=True).name, load, generators, name=user.__name__.lower())
 
 
 def check_job(job: Job, parts: int) -> None:

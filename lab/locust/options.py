@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 from locust import events
 
 from lab.errors import UserError
+from lab.lifecycle.registry import meant
 from lab.load.model.job import VARIABLE, Job
 from lab.plan import files
 from lab.plan.layout import Layout
-from lab.runtime import record as state
 
 if TYPE_CHECKING:
     from locust.argument_parser import LocustArgumentParser
@@ -81,32 +81,7 @@ def job_from_environment() -> Job | None:
 def selected_lab(options: Namespace | None) -> str:
     """The name of the lab that the job or the options name, or the only one. Raises UserError unless it is up."""
     job = job_from_environment()
-    name = job.lab if job is not None else getattr(options, "lab", None)
-    if not name:
-        return only_lab()
-    if name not in (ready := _ready_labs(owned=True)):
-        raise UserError(f"no lab {name} is up" + (f": there are {', '.join(ready)}" if ready else ""))
-    return str(name)
-
-
-def only_lab() -> str:
-    """The name of the only lab that is up and owned by no process. Raises UserError if there is none or several."""
-    ready = _ready_labs()
-    if not ready:
-        raise UserError("no lab is up: start one with `xmpplab up TOPOLOGY`")
-    if len(ready) > 1:
-        raise UserError(f"say which lab, with --lab: there are {', '.join(ready)}")
-    return ready[0]
-
-
-def _ready_labs(*, owned: bool = False) -> list[str]:
-    """The names of labs that are up; with `owned` also of those that end with a process."""
-    found = [(layout.name, state.LabRecord.read(layout)) for layout in state.layouts()]
-    return [
-        name
-        for name, record in found
-        if record is not None and record.phase == state.READY and (owned or not record.owned)
-    ]
+    return meant(job.lab if job is not None else getattr(options, "lab", None) or None, ready=True).name
 
 
 def plan_of(lab: str) -> Plan:

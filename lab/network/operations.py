@@ -8,59 +8,67 @@ from __future__ import annotations
 import math
 import signal
 from collections import deque
-from collections.abc import Callable
-from dataclasses import asdict, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from lab.declarations.links import LINK_FIELDS
 from lab.errors import UserError
-from lab.network.children import STOP_PATIENCE
-from lab.network.dns import DROP, Query
+from lab.network.control import Handler
+from lab.network.dns import DROP, Query, Resolver
+from lab.network.link_shaper import LinkShaper
+from lab.network.relay import Relay
+from lab.network.server_processes import STOP_PATIENCE, ServerProcesses
+from lab.plan.layout import Layout
+from lab.plan.model import Plan
 from lab.plan.zones import Answer, Record
 
-if TYPE_CHECKING:
-    from lab.network.control import Handler
-    from lab.network.service import Service
+#: Names of the operations; each is a method of `Operations`.
+OPERATIONS = ("status", "queries", "set_link", "spawn", "stop", "signal", "override", "shutdown")
 
 RCODES = ("NOERROR", "NXDOMAIN", "SERVFAIL", "REFUSED", DROP)
 ANYBODY = "*"  # an override for every asker
 
 
+@dataclass(frozen=True)
 class Operations:
-    """The operations of one service."""
+    """The operations of one service, on its parts."""
 
-    def __init__(self, service: Service, end: Callable[[], None]) -> None:
-        self._service, self._end = service, end
+    layout: Layout
+    plan: Plan
+    servers: ServerProcesses
+    relays: Sequence[Relay]
+    shapers: Mapping[tuple[str, str], LinkShaper]  # by source and target
+    resolver: Resolver
+    end: Callable[[], None]  # lets the service end in order
 
     def handlers(self) -> dict[str, Handler]:
         """Every operation by its name."""
-        names = ("status", "queries", "set_link", "spawn", "stop", "signal", "override", "shutdown")
-        return {name: getattr(self, name) for name in names}
+        return {name: getattr(self, name) for name in OPERATIONS}
 
     async def status(self, request: dict[str, Any]) -> dict[str, Any]:
         """Servers' states by name, relays' counters, DNS totals by response code."""
-        service = self._service
         return {
-            "lab": str(service.layout.root),
-            "runtime": service.plan.facts.runtime,
-            "servers": service.children.states(),
-            "relays": [relay.state() for relay in service.relays.values()],
-            "dns": dict(service.resolver.totals),
+            "lab": str(self.layout.root),
+            "runtime": self.plan.facts.runtime,
+            "servers": self.servers.states(),
+            "relays": [relay.state() for relay in self.relays],
+            "dns": dict(self.resolver.totals),
         }
 
     async def queries(self, request: dict[str, Any]) -> dict[str, Any]:
         """The last `limit` questions to the name server, oldest first; `asker` chooses one server's."""
         limit = _number(request, "limit", 1000.0, least=1.0)
         asker = request.get("asker")
-        log: deque[Query] = self._service.resolver.queries
+        log: deque[Query] = self.resolver.queries
         fitting = (query for query in reversed(log) if asker is None or query.asker == asker)
         return {"queries": [asdict(query) for query in islice(fitting, int(limit))][::-1]}
 
     async def set_link(self, request: dict[str, Any]) -> dict[str, Any]:
         """Change link fields, in their units, from `source` to `target`; those that are not given stay."""
         source, target = _text(request, "source"), _text(request, "target")
-        shaper = self._service.shapers.get((source, target))
+        shaper = self.shapers.get((source, target))
         if shaper is None:
             raise UserError(f"there is no relay from {source!r} to {target!r}: no link, or a direct one")
         given = {field.name: field.accept(request[field.name]) for field in LINK_FIELDS if field.name in request}
@@ -69,25 +77,25 @@ class Operations:
 
     async def spawn(self, request: dict[str, Any]) -> dict[str, Any]:
         """Start `server` again."""
-        return {"pid": self._service.children.spawn(_text(request, "server"))}
+        return {"pid": self.servers.spawn(_text(request, "server"))}
 
     async def stop(self, request: dict[str, Any]) -> dict[str, Any]:
         """End `server`: SIGTERM, SIGKILL after `grace` seconds; answered once it is gone."""
         grace = _number(request, "grace", STOP_PATIENCE)
-        return {"exit_code": await self._service.children.stop(_text(request, "server"), grace)}
+        return {"exit_code": await self.servers.stop(_text(request, "server"), grace)}
 
     async def signal(self, request: dict[str, Any]) -> dict[str, Any]:
         """Send `signal` ("SIGSTOP", "SIGCONT", ...) to `server`."""
         name = _text(request, "signal")
         if name not in signal.Signals.__members__:
             raise UserError(f"unknown signal {name!r}; names are as in SIGSTOP, SIGCONT, SIGKILL")
-        self._service.children.signal(_text(request, "server"), signal.Signals[name])
+        self.servers.signal(_text(request, "server"), signal.Signals[name])
         return {}
 
     async def override(self, request: dict[str, Any]) -> dict[str, Any]:
         """Answer `name`, `type` with `rcode` and `records` to `asker` ("*": all); `rcode` null ends that."""
         key = (str(request.get("asker", ANYBODY)), _text(request, "name").rstrip(".").lower(), _text(request, "type"))
-        overrides = self._service.resolver.overrides
+        overrides = self.resolver.overrides
         rcode = request.get("rcode")
         if rcode is None:
             overrides.pop(key, None)
@@ -103,7 +111,7 @@ class Operations:
 
     async def shutdown(self, request: dict[str, Any]) -> dict[str, Any]:
         """End the lab in order; the answer comes first."""
-        self._end()
+        self.end()
         return {}
 
 

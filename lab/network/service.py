@@ -35,7 +35,6 @@ from lab import exit_codes
 from lab.declarations.links import Conditions
 from lab.declarations.manifest import StartedBy
 from lab.errors import LabError, MissingError, UserError, encode_answer
-from lab.network.children import Children
 from lab.network.control import ControlServer
 from lab.network.dns import DnsServer, Resolver
 from lab.network.lab_folder import remove
@@ -43,6 +42,7 @@ from lab.network.link_shaper import LinkShaper
 from lab.network.listener import Listener
 from lab.network.operations import Operations
 from lab.network.relay import Relay
+from lab.network.server_processes import ServerProcesses
 from lab.network.target import Target
 from lab.network.views import Views
 from lab.plan.files import load
@@ -86,8 +86,17 @@ class Service:
             for relay in plan.relays
         }
         self.unreachable = Listener(plan.services, UNREACHABLE_PORT, asyncio.Protocol, "the port that never answers")
-        self.children = Children(layout, plan.servers if plan.facts.runtime == "processes" else ())
-        self.control = ControlServer(layout.control, Operations(self, self.stopping.set).handlers())
+        self.servers = ServerProcesses(layout, plan.servers if plan.facts.runtime == "processes" else ())
+        operations = Operations(
+            layout,
+            plan,
+            self.servers,
+            tuple(self.relays.values()),
+            self.shapers,
+            self.resolver,
+            end=self.stopping.set,
+        )
+        self.control = ControlServer(layout.control, operations.handlers())
 
     def _there(self, server: str) -> Callable[[], bool]:
         """Whether a server has its address: on loopback always, in a container of the lab's own from its start on."""
@@ -109,11 +118,11 @@ class Service:
         if self.plan.topology.unlinked is Unlinked.UNREACHABLE:
             self.unreachable.ignore()
         await self.control.listen()
-        await self.children.spawn_all()
+        await self.servers.spawn_all()
 
     async def end(self, *, at_once: bool = False) -> None:
         """End the servers, in order or at once, then everything else; returns once nothing is left."""
-        await self.children.end(at_once=at_once)
+        await self.servers.end(at_once=at_once)
         for relay in self.relays.values():
             relay.close()
         self.unreachable.close()

@@ -7,7 +7,8 @@ import pytest
 from lab.checks.judge import judge
 from lab.clients.encryption import STRATEGIES
 from lab.history.events import Sent
-from lab.lifecycle.up import choose, up
+from lab.lifecycle.runtimes import choose
+from lab.lifecycle.up import up
 from lab.runner.judgement import load_record
 from lab.runner.run import run_scenario
 from lab.runner.scenarios import info_of

@@ -9,7 +9,8 @@ from typing import Any
 import pytest_asyncio
 
 from lab.declarations.manifest import PORTS
-from lab.lifecycle.up import Lab, up
+from lab.lifecycle.lab import Lab
+from lab.lifecycle.up import up
 from lab.topology.files import load
 
 TOPOLOGY = """

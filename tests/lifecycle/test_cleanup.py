@@ -16,8 +16,9 @@ from pathlib import Path
 
 import pytest
 
-from lab.lifecycle import up as labs
+from lab.lifecycle import down, runtimes
 from lab.lifecycle.cleanup import _is_gone, sweep
+from lab.lifecycle.lab import take_down
 from lab.plan.layout import Layout
 from lab.runtime import record as state
 from lab.runtime.containers import engine
@@ -71,7 +72,7 @@ async def test_a_lab_of_another_version_stays() -> None:
     assert await sweep(told.append, containers=False) == []
     assert layout.root.exists()
     assert any("another version" in line for line in told), told
-    assert await labs.down("newer") == "newer"
+    assert await down.down("newer") == "newer"
     assert not layout.root.exists()
 
 
@@ -104,7 +105,7 @@ async def test_a_full_disk_keeps_no_lab_from_ending(monkeypatch: pytest.MonkeyPa
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(state, "write_private", full)
-    await labs.take_down(layout, labs.named("processes"))
+    await take_down(layout, runtimes.named("processes"))
     assert not layout.root.exists()
 
 

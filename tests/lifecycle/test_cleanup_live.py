@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from lab.lifecycle import up as labs
+from lab.lifecycle import down, registry, runtimes, status
 from lab.lifecycle.cleanup import sweep
 from lab.network.lab_folder import service_runs
 from lab.plan.layout import Layout
@@ -41,7 +41,7 @@ def begun(name: str, how: str = "stays") -> Iterator[subprocess.Popen[str]]:
 @pytest.fixture(scope="module", autouse=True)
 async def software() -> None:
     """The cache is filled before anything is timed or killed."""
-    await labs.choose("processes").prepare(pair().servers, lambda text: None)
+    await runtimes.choose("processes").prepare(pair().servers, lambda text: None)
 
 
 PHASES: dict[str, Callable[[Layout], object]] = {
@@ -72,8 +72,8 @@ async def test_killed_once_it_is_up_it_stays_until_down() -> None:
         process.kill()
         process.wait()
     await sweep(containers=False)
-    assert (await labs.attach(name)).name == name
-    assert await labs.down(name) == name
+    assert (await registry.attach(name)).name == name
+    assert await down.down(name) == name
     assert left_of(name) == []
 
 
@@ -93,11 +93,11 @@ async def test_killed_service_makes_a_leftover() -> None:
     name = unique("orphan")
     with begun(name) as process:
         until(lambda: PHASES["ready"](Layout.of(name)))
-        lab = await labs.attach(name)
+        lab = await registry.attach(name)
         os.kill(json.loads(lab.layout.service.read_text())["pid"], signal.SIGKILL)
         until(lambda: left_of(name) == [str(lab.layout.root)])  # the servers died with it
         until(lambda: not service_runs(lab.layout))
-        (found,) = [one for one in await labs.status() if one.name == name]
+        (found,) = [one for one in await status.status() if one.name == name]
         assert found.phase == "broken"
         await sweep(containers=False)
         assert left_of(name) == []

@@ -5,7 +5,9 @@ from pathlib import Path
 import pytest
 
 from lab.errors import UserError
-from lab.lifecycle.up import attach, down, up
+from lab.lifecycle.down import down
+from lab.lifecycle.registry import attach
+from lab.lifecycle.up import up
 from lab.network import lab_folder
 from lab.plan.layout import Layout
 from lab.topology.files import load

@@ -12,8 +12,11 @@ from dataclasses import replace
 import pytest
 
 from lab.errors import NotReady, PeerError, UserError
+from lab.lifecycle import registry, status
 from lab.lifecycle import up as labs
+from lab.lifecycle.lab import Lab
 from lab.plan import build as planning
+from lab.plan.layout import Layout
 from lab.servers.conventions import FEED
 from lab.servers.software import File, WriteFiles
 from lab.topology.spec import Link, Server, Topology
@@ -23,7 +26,7 @@ pytestmark = pytest.mark.live
 
 
 @contextlib.asynccontextmanager
-async def running(topology: Topology, what: str, **options: object) -> AsyncIterator[labs.Lab]:
+async def running(topology: Topology, what: str, **options: object) -> AsyncIterator[Lab]:
     name = unique(what)
     lab = await labs.up(topology, runtime="processes", name=name, **options)
     try:
@@ -35,12 +38,12 @@ async def running(topology: Topology, what: str, **options: object) -> AsyncIter
 
 
 @pytest.fixture(scope="module")
-async def mixed() -> AsyncIterator[labs.Lab]:
+async def mixed() -> AsyncIterator[Lab]:
     async with running(pair("prosody", "ejabberd", users=2), "mixed") as lab:
         yield lab
 
 
-async def test_ready_means_federated(mixed: labs.Lab) -> None:
+async def test_ready_means_federated(mixed: Lab) -> None:
     states = await mixed.states()
     assert {name: state.running for name, state in states.items()} == {"a": True, "b": True}
     relays = (await mixed.runtime.status(mixed.layout))["relays"]
@@ -48,43 +51,43 @@ async def test_ready_means_federated(mixed: labs.Lab) -> None:
     assert mixed.unknown == ()
 
 
-async def test_folders_are_closed(mixed: labs.Lab) -> None:
+async def test_folders_are_closed(mixed: Lab) -> None:
     for path in (mixed.layout.secret, mixed.layout.plan, mixed.layout.control, mixed.layout.server("a") / FEED):
         assert path.stat().st_mode & 0o077 == 0, path
     assert mixed.layout.server("a").stat().st_mode & 0o777 == 0o700
     assert mixed.password not in mixed.layout.plan.read_text()
 
 
-async def test_accounts_are_made_on_both(mixed: labs.Lab) -> None:
+async def test_accounts_are_made_on_both(mixed: Lab) -> None:
     for server in ("a", "b"):
         await mixed.accounts(server, ["later1", "later2"])
 
 
-async def test_a_refusal_is_a_peer_error(mixed: labs.Lab) -> None:
+async def test_a_refusal_is_a_peer_error(mixed: Lab) -> None:
     with pytest.raises((PeerError, UserError)):
         await mixed.operate("a", [WriteFiles((File("../outside", "x"),))])
 
 
-async def test_the_same_plan_again_is_the_same_lab(mixed: labs.Lab) -> None:
+async def test_the_same_plan_again_is_the_same_lab(mixed: Lab) -> None:
     said: list[str] = []
     again = await labs.up(mixed.plan.topology, runtime="processes", name=mixed.name, progress=said.append)
     assert again.plan == mixed.plan
     assert again.password == mixed.password
     assert "nothing to do" in said[-1]
-    assert await labs.find(mixed.plan.topology, "processes")
-    assert (await labs.attach(mixed.name)).keys == mixed.keys
+    assert await registry.find(mixed.plan.topology, "processes")
+    assert (await registry.attach(mixed.name)).keys == mixed.keys
 
 
-async def test_another_plan_touches_nothing(mixed: labs.Lab) -> None:
+async def test_another_plan_touches_nothing(mixed: Lab) -> None:
     before = await mixed.states()
     other = replace(mixed.plan.topology, links=(Link("a", "b", direct=True),))
     with pytest.raises(UserError, match=r"(?s)direct.*--recreate"):
         await labs.up(other, runtime="processes", name=mixed.name)
     assert await mixed.states() == before
-    assert await labs.find(replace(other, name="nobody-has-this"), "processes") is None
+    assert await registry.find(replace(other, name="nobody-has-this"), "processes") is None
 
 
-async def test_commands_beside_a_server(mixed: labs.Lab, capfd: pytest.CaptureFixture[str]) -> None:
+async def test_commands_beside_a_server(mixed: Lab, capfd: pytest.CaptureFixture[str]) -> None:
     assert await mixed.execute("a", ["prosodyctl", "shell", "user", "list", "a.test"]) == 0
     assert "user1@a.test" in capfd.readouterr().out
     assert await mixed.execute("b", ["sh", "-c", "exit 7"]) == 7
@@ -92,8 +95,8 @@ async def test_commands_beside_a_server(mixed: labs.Lab, capfd: pytest.CaptureFi
         await mixed.execute("b", ["no-such-command"])
 
 
-async def test_status_tells(mixed: labs.Lab) -> None:
-    (found,) = [one for one in await labs.status() if one.name == mixed.name]
+async def test_status_tells(mixed: Lab) -> None:
+    (found,) = [one for one in await status.status() if one.name == mixed.name]
     assert (found.phase, found.runtime, found.owned) == ("ready", "processes", False)
     assert found.states["b"].running
 
@@ -117,7 +120,7 @@ async def test_a_lab_of_which_a_server_has_ended_is_not_thrown_away() -> None:
             with pytest.raises(UserError, match=r"(?s)server b has ended \(.*--recreate"):
                 await labs.up(wanted, runtime="processes", name=lab.name)
         with pytest.raises(UserError, match="server b has ended"):
-            await labs.attach(lab.name)
+            await registry.attach(lab.name)
         assert (await lab.states())["a"].running
         again = await labs.up(lab.plan.topology, runtime="processes", name=lab.name, recreate=True)
         assert (await again.states())["b"].running
@@ -169,7 +172,7 @@ async def test_an_edge_that_does_not_answer_is_named() -> None:
 async def test_a_cancelled_up_leaves_nothing() -> None:
     name = unique("cancelled")
     task = asyncio.create_task(labs.up(pair(), runtime="processes", name=name))
-    while not labs.Layout.of(name).service.exists():
+    while not Layout.of(name).service.exists():
         await asyncio.sleep(0.01)
         assert not task.done()
     task.cancel()

@@ -102,7 +102,7 @@ def test_without_a_lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XMPPLAB_HOME", str(tmp_path))
     with pytest.raises(UserError, match="no lab is up"):
         make_job(Chat, given(lab=None), 1)
-    with pytest.raises(UserError, match="no lab mine is up"):
+    with pytest.raises(UserError, match="there is no lab mine"):
         selected_lab(given())
 
 

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from lab.lifecycle import up as labs
+from lab.lifecycle.lab import Lab
 from lab.load.metrics.run_folder import LoadRecord, read
 from lab.system.processes import marked
 from lab.topology.spec import Feed, Link
@@ -34,7 +35,7 @@ LOAD = ("-u", "6", "-t", "2s", "--warmup", "0.5", "--rate", "100/s")
 
 
 @asynccontextmanager
-async def a_pair(runtime: str) -> AsyncIterator[labs.Lab]:
+async def a_pair(runtime: str) -> AsyncIterator[Lab]:
     """Two servers with a direct link; no load has left anything of it at the end."""
     topology = pair()
     servers = tuple(replace(server, feed=Feed.OFF) for server in topology.servers)
@@ -47,7 +48,7 @@ async def a_pair(runtime: str) -> AsyncIterator[labs.Lab]:
         await lab.down()
 
 
-def agents(lab: labs.Lab) -> list[int]:
+def agents(lab: Lab) -> list[int]:
     """Processes of the lab that a load started."""
     return [pid for pid in marked().get(str(lab.layout.root), []) if is_load(pid)]
 
@@ -60,12 +61,12 @@ def is_load(pid: int) -> bool:
     return b"lab.load" in command or b"lab.clients.agent" in command
 
 
-def argv(lab: labs.Lab, file: str | Path, *more: str) -> list[str]:
+def argv(lab: Lab, file: str | Path, *more: str) -> list[str]:
     path = LOADTESTS / f"{file}.py" if isinstance(file, str) else file
     return [sys.executable, "-m", "locust", "-f", str(path), "--lab", lab.name, *more]
 
 
-def locust(lab: labs.Lab, file: str | Path, *more: str, **environment: str) -> subprocess.CompletedProcess[str]:
+def locust(lab: Lab, file: str | Path, *more: str, **environment: str) -> subprocess.CompletedProcess[str]:
     command = argv(lab, file, "--headless", *more)
     # Among files of which one is called as a package that an encrypted load needs.
     whole = {**os.environ, **environment}

@@ -99,7 +99,7 @@ def test_the_only_lab_is_found(one_lab: dict[str, str], tmp_path: Path, forked: 
 
 def test_a_lab_is_named_by_option_or_environment(one_lab: dict[str, str]) -> None:
     named = plain({**one_lab, "LOCUST_LAB": "other"}, LOADTESTS / "chat.py", *HEADLESS)
-    assert (named.returncode, errors(named.stderr)) == (64, ["no lab other is up: there are pair"])
+    assert (named.returncode, errors(named.stderr)) == (64, ["there is no lab other; there are pair"])
     named = plain({**one_lab, "LOCUST_LAB": "other"}, LOADTESTS / "chat.py", *HEADLESS[:5], "-t", "1s", "--lab", "pair")
     assert named.returncode == 0, named.stderr
 
@@ -119,7 +119,7 @@ def test_with_no_lab_up_that_is_said_at_once(tmp_path: Path, mode: tuple[str, ..
     done = plain({**ENVIRONMENT, "XMPPLAB_HOME": str(tmp_path)}, LOADTESTS / "chat.py", *mode, *port)
     assert time.monotonic() - began < QUICK
     assert done.returncode == 64, done.stderr
-    assert errors(done.stderr) == ["no lab is up: start one with `xmpplab up TOPOLOGY`"]
+    assert errors(done.stderr) == ["no lab is up; start one with: xmpplab up TOPOLOGY"]
     assert "Traceback" not in done.stderr and "Aggregated" not in done.stdout + done.stderr
 
 

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from lab.lifecycle.registry import choose
+from lab.lifecycle.runtimes import choose
 from lab.plan.layout import Layout
 from lab.plan.model import RuntimeFacts
 from lab.runtime.processes.loopback import is_held

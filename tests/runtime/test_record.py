@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from lab.errors import TimedOut, UserError
-from lab.lifecycle import up as labs
+from lab.lifecycle import down
 from lab.network import lab_folder
 from lab.plan.layout import Layout
 from lab.runtime import record as state
@@ -103,6 +103,6 @@ async def test_what_is_no_lab_keeps_no_lab_from_ending(layout: Layout) -> None:
     (mine / "text").touch()
     record().write(layout)
     told: list[str] = []
-    await labs.down_all(progress=told.append)
+    await down.down_all(progress=told.append)
     assert not layout.root.exists()
     assert (mine / "text").exists() and any("a-thesis is left as it is" in each for each in told)

@@ -74,7 +74,7 @@ class Bridge:
 
 async def serve(reader: asyncio.StreamReader) -> None:
     """Attach, start the agent, answer until the end of input."""
-    from lab.lifecycle.up import attach
+    from lab.lifecycle.registry import attach
 
     try:
         lab = await attach(json.loads(await reader.readline())["lab"])

@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-import lab
+from lab import packaged
 from lab.errors import LabError, MissingError
 from lab.lifecycle.lab import Lab
 from lab.load.metrics.result import Usage
@@ -233,7 +233,7 @@ def describe_machine() -> dict[str, str | int]:
     """What figures of a load depend on: cores that we may use, the processor ("" if unknown), the lab's version."""
     lines = _CPUINFO.read_text(errors="replace").splitlines() if _CPUINFO.is_file() else []
     processor = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "")
-    return {"cores": len(os.sched_getaffinity(0)), "processor": processor, "lab": lab.__version__}
+    return {"cores": len(os.sched_getaffinity(0)), "processor": processor, "lab": packaged.VERSION}
 
 
 async def link_bytes(control: Control) -> dict[str, int]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import lab
+from lab import packaged
 from lab.plan.layout import Layout
 from lab.plan.model import Plan, ServerPlan
 from lab.runtime.containers import engine
@@ -166,4 +166,4 @@ def agent_spec(layout: Layout, command: Sequence[str], image: str, site: Path, p
 
 def _code(site: Path) -> tuple[Mount, ...]:
     """The lab's own code, as it is on the host, and its libraries; the image's PYTHONPATH names both."""
-    return (Mount(Path(lab.__file__).parent, "/opt/lab/lab"), Mount(site, "/opt/site"))
+    return (Mount(packaged.PACKAGE, "/opt/lab/lab"), Mount(site, "/opt/site"))

@@ -11,7 +11,6 @@ import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
-import lab
 from lab import packaged
 from lab.declarations.servers import manifest
 from lab.errors import UserError
@@ -67,7 +66,7 @@ def server_recipe(name: str, version: str) -> Recipe:
     wanted = declared.version(version)
     if wanted is None:
         raise UserError(f"there is no image of {name}: it is not installed from packages")
-    modules = Path(lab.__file__).parent / "servers" / declared.folder / "modules"
+    modules = packaged.PACKAGE / "servers" / declared.folder / "modules"
     files = [("Dockerfile", _dockerfile("server")), ("modules.sh", _modules_script(name))]
     files += [(f"modules/{path.relative_to(modules)}", path.read_bytes()) for path in _sources(modules)]
     removed = (("NOT_IN_IMAGE", " ".join(declared.not_in_image)),)

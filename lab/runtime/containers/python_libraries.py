@@ -18,7 +18,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import lab
+from lab import packaged
 from lab.declarations.encryptions import ENCRYPTIONS
 from lab.errors import MissingError
 from lab.runtime.containers.image_specs import PYTHON, cache
@@ -113,7 +113,7 @@ def with_hashes(pinned: dict[str, str], lock: str) -> list[str]:
 
 
 def _requirements() -> list[str]:
-    lock = Path(lab.__file__).parent.parent / "requirements.lock"
+    lock = packaged.PACKAGE.parent / "requirements.lock"
     return with_hashes(closure(), lock.read_text() if lock.is_file() else "")
 
 

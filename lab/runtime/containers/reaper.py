@@ -79,13 +79,14 @@ def in_charge(layout: Layout, token: str) -> bool:
 
 async def _reap(layout: Layout, token: str) -> None:
     from lab.network import lab_folder
-    from lab.runtime import record as state
-    from lab.runtime.containers import Containers
+    from lab.runtime.containers.engine import shared
+    from lab.runtime.containers.stop import end
+    from lab.runtime.record import locked
 
     try:
-        async with state.locked(layout):  # a sweep may be at it
+        async with locked(layout):  # a sweep may be at it
             if in_charge(layout, token):
-                await Containers().stop(layout)
+                await end(shared(), layout)
                 lab_folder.remove(layout)
     except FileNotFoundError:  # and was faster
         return

@@ -20,9 +20,9 @@ from pathlib import Path
 from typing import Any
 
 from lab.errors import LabError, MissingError, TimedOut, UserError
-from lab.network.children import PATH
 from lab.network.control import Control
 from lab.network.lab_folder import service_runs
+from lab.network.server_processes import PATH
 from lab.plan.layout import Layout
 from lab.plan.model import Plan, RuntimeFacts
 from lab.runtime.admin import carry_out

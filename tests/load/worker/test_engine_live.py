@@ -9,6 +9,7 @@ from dataclasses import replace
 import pytest
 
 from lab.declarations.manifest import PORTS
+from lab.lifecycle import runtimes
 from lab.lifecycle import up as labs
 from lab.lifecycle.lab import Lab
 from lab.load.coordinator.provisioning import endpoints, make_accounts, make_rosters
@@ -130,7 +131,7 @@ async def test_broken_connections_are_resumed_and_nothing_is_lost(load: Load) ->
 async def test_a_server_that_drops_one_message_is_found_out() -> None:
     """People go and come, and nothing of theirs is lost: what a server swallows still shows."""
     topology: Topology = replace(pair("prosody", "prosody"), links=(Link("a", "b", direct=True),))
-    lab = await labs.up(topology, runtime=Tampered(labs.choose("processes"), load_module("drop")), owned=True)
+    lab = await labs.up(topology, runtime=Tampered(runtimes.choose("processes"), load_module("drop")), owned=True)
     try:
         asked = Load(
             endpoints(lab.plan), USERS, lab.password, lab.authority,

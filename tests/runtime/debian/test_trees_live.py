@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from lab.lifecycle import up as labs
-from lab.lifecycle.registry import choose
+from lab.lifecycle.runtimes import choose
+from lab.plan.layout import Layout
 from lab.runtime.debian import trees
 from tests.runtime.helpers import left_of, pair, unique
 
@@ -38,6 +39,6 @@ async def test_with_an_empty_cache(cache: Path) -> None:
 
 async def test_addresses_are_taken_before_there_is_software(cache: Path) -> None:
     """Both are begun at once; none waits for the other."""
-    reservation = await choose("processes").reserve(labs.Layout.of(unique("claim")), pair().servers)
+    reservation = await choose("processes").reserve(Layout.of(unique("claim")), pair().servers)
     reservation.release()
     assert list(cache.iterdir()) == []

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from lab.lifecycle.registry import named
+from lab.lifecycle.runtimes import named
 from lab.runtime.debian import trees
 from tests.runtime.helpers import pair, unique
 

@@ -1,0 +1,44 @@
+"""Ends labs by name, after a sweep: whatever state they are in."""
+
+from __future__ import annotations
+
+from lab.errors import UserError
+from lab.lifecycle.cleanup import sweep
+from lab.lifecycle.lab import take_down
+from lab.lifecycle.registry import meant, runtime_of
+from lab.plan.layout import Layout
+from lab.runtime.protocol import Progress
+from lab.runtime.record import LabRecord, layouts
+
+
+async def down(name: str | None = None, *, progress: Progress = lambda text: None) -> str:
+    """End the lab of that name, or the one that is meant, and delete its folder; its name.
+
+    Raises UserError if there is none; what interrupted work left of any lab is deleted in any case.
+    """
+    layout = Layout.of(meant().name if name is None else name)
+    existed = layout.root.is_dir()
+    await sweep(progress, containers=False)
+    if not layout.root.is_dir():
+        return layout.name if existed else meant(layout.name).name  # swept, or never there
+    progress(f"ending {layout.name}")
+    await take_down(layout, runtime_of(layout))
+    return layout.name
+
+
+async def down_all(*, progress: Progress = lambda text: None) -> list[str]:
+    """End every lab that no living process owns; their names."""
+    await sweep(progress, containers=False)
+    ended = []
+    for layout in layouts():
+        record = LabRecord.read(layout)
+        if record is not None and record.owned and record.owner.alive:
+            continue
+        progress(f"ending {layout.name}")
+        try:
+            await take_down(layout, runtime_of(layout))
+        except UserError as error:  # a folder that is no lab's does not keep the others from ending
+            progress(f"{layout.name} is left as it is: {error}")
+            continue
+        ended.append(layout.name)
+    return ended
