@@ -1,14 +1,18 @@
 """An event loop whose clock moves only while nothing else is to do: what takes time on it takes that time exactly.
 
-Sockets are real ones, on loopback: what one side has written, the other can read at once. Where nothing can be read and
-nothing can run for GRACE seconds of real time, the clock goes to the next timer, without waiting for it.
+Sockets are real ones, on loopback. Where nothing can run, nothing can be read and the kernel has delivered all that was
+written, the clock goes to the next timer, without waiting for it.
 """
 
 from __future__ import annotations
 
+import array
 import asyncio
+import fcntl
 import functools
 import selectors
+import termios
+import time
 from collections.abc import Callable, Coroutine, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
@@ -17,7 +21,8 @@ from unittest import mock
 
 from lab.network import flow
 
-GRACE = 0.02  # seconds, real ones: a busy kernel may be late with a packet by less
+LOOK = 0.002  # seconds, real ones, between two looks at what the kernel still has to deliver
+LONGEST = 2.0  # seconds, real ones: what is not delivered by then is held back by its receiver
 
 
 class _Selector(selectors.BaseSelector):
@@ -25,10 +30,13 @@ class _Selector(selectors.BaseSelector):
 
     def __init__(self) -> None:
         self._inner = selectors.DefaultSelector()
+        self._seen: set[int] = set()  # every descriptor that was registered once; a relay registers some only at times
         self.now = 1000.0
 
     def register(self, fileobj: Any, events: int, data: Any = None) -> selectors.SelectorKey:
-        return self._inner.register(fileobj, events, data)
+        key = self._inner.register(fileobj, events, data)
+        self._seen.add(key.fd)
+        return key
 
     def unregister(self, fileobj: Any) -> selectors.SelectorKey:
         return self._inner.unregister(fileobj)
@@ -45,10 +53,25 @@ class _Selector(selectors.BaseSelector):
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         if timeout is None or timeout <= 0:
             return self._inner.select(timeout)
-        ready = self._inner.select(GRACE)
-        if not ready:
-            self.now += timeout
-        return ready
+        deadline = time.monotonic() + LONGEST
+        while True:
+            # First what is on its way, then what has arrived: the other way round something could slip between.
+            travelling = any(map(_undelivered, self._seen)) and time.monotonic() < deadline
+            if ready := self._inner.select(LOOK):
+                return ready
+            if not travelling:
+                self.now += timeout
+                return []
+
+
+def _undelivered(descriptor: int) -> int:
+    """Bytes written to a TCP socket that its peer's kernel has not acknowledged (SIOCOUTQ, tcp(7))."""
+    count = array.array("i", [0])
+    try:
+        fcntl.ioctl(descriptor, termios.TIOCOUTQ, count)
+    except OSError:  # closed since, or no connection
+        return 0
+    return count[0]
 
 
 class VirtualTimeLoop(asyncio.SelectorEventLoop):
