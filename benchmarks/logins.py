@@ -1,4 +1,4 @@
-"""What a login costs our side, and how long accounts in bulk take, on a Prosody of a lab of plain processes.
+"""What a login costs our side, and how long accounts in bulk take, on servers of a lab of plain processes.
 
     python benchmarks/logins.py [LOGINS] [ROUNDS]
 
@@ -22,7 +22,7 @@ from lab.topology.files import load
 
 LOGINS, ROUNDS = 200, 3
 CPU_AIM = 0.020  # seconds of our side's processor time for each login
-ACCOUNTS, ACCOUNTS_AIM = 1000, 2.0  # so many on a Prosody that runs, in so many seconds
+ACCOUNTS, ACCOUNTS_AIM = 1000, 2.0  # so many on a server that runs, in so many seconds
 DEADLINE = 60.0  # seconds for a login
 
 
@@ -36,10 +36,12 @@ async def measure(logins: int, rounds: int) -> int:
     lab = await labs.up(load("pair"), runtime="processes", owned=True)
     agent = Agent.inline()
     try:
-        begun = time.monotonic()
         users = [f"bulk{number}" for number in range(max(ACCOUNTS, logins))]
-        await lab.accounts("a", users[:ACCOUNTS])
-        made = time.monotonic() - begun
+        made = {}
+        for server in lab.plan.servers:
+            begun = time.monotonic()
+            await lab.accounts(server.spec.name, users[:ACCOUNTS])
+            made[server.spec.software] = time.monotonic() - begun
         await lab.accounts("a", users[ACCOUNTS:])
         await login(agent, lab, users[0], "first")
         costs = [await cost(agent, lab, users[:logins], f"round{number}") for number in range(rounds)]
@@ -48,8 +50,9 @@ async def measure(logins: int, rounds: int) -> int:
         await lab.down()
     cpu = statistics.median(costs)
     print(f"a login: {1e3 * cpu:.1f} ms CPU of our side (aim {1e3 * CPU_AIM:g}); {logins} at once, median of {rounds}")
-    print(f"{ACCOUNTS} accounts on a Prosody that runs: {made:.2f} s (aim {ACCOUNTS_AIM:g})")
-    return 0 if cpu <= CPU_AIM and made <= ACCOUNTS_AIM else 1
+    for software, took in made.items():
+        print(f"{ACCOUNTS} accounts on a {software} that runs: {took:.2f} s (aim {ACCOUNTS_AIM:g})")
+    return 0 if cpu <= CPU_AIM and max(made.values()) <= ACCOUNTS_AIM else 1
 
 
 async def cost(agent: Agent, lab: Lab, users: list[str], resource: str) -> float:

@@ -243,10 +243,10 @@ def test_following_logs_sees_whole_lines_and_new_files(tmp_path: Path) -> None:
         with old.open("a") as file:
             file.write("half")
         new.write_text("hello\n")
-        first = await asyncio.wait_for(task, 10)
+        first = await asyncio.wait_for(task, 30)
         with old.open("a") as file:
             file.write(" and half\n")
-        second = await asyncio.wait_for(anext(lines), 10)
+        second = await asyncio.wait_for(anext(lines), 30)
         await lines.aclose()
         return [first, second]
 

@@ -7,7 +7,7 @@ from typing import Any
 from lab.clients.remote import Agent
 
 #: Seconds until what should have happened on loopback has not.
-PATIENCE = 15.0
+PATIENCE = 60.0
 
 
 class Cast:

@@ -25,7 +25,7 @@ async def talking_to(body, **options):
     )
 
     async def close():
-        await asyncio.wait_for(process.wait(), 10)
+        await asyncio.wait_for(process.wait(), 30)
 
     events = []
     agent = Agent(process.stdout, process.stdin, close=close, on_event=events.append, **options)
@@ -65,7 +65,7 @@ async def test_an_agent_that_dies_fails_whoever_waits_and_says_its_last_words():
         calls = [asyncio.create_task(agent.call("hello")) for _ in range(3)]
         for call in calls:
             with pytest.raises(PeerError, match=r"(?s)the agent is gone.*out of memory.*good bye"):
-                await asyncio.wait_for(call, 10)
+                await asyncio.wait_for(call, 30)
         with pytest.raises(PeerError, match="the agent is gone"):
             await agent.call("hello")
 

@@ -29,7 +29,7 @@ from tests.runtime.helpers import pair
 
 LOADTESTS = ROOT / "loadtests"
 ROUTES = {"a->b", "b->a"}
-DEADLINE = 60  # seconds
+DEADLINE = 120  # seconds
 LINES = 40  # that are shown of what a process said
 LOAD = ("-u", "6", "-t", "2s", "--warmup", "0.5", "--rate", "100/s")
 

@@ -135,7 +135,7 @@ def start(layout: Layout, *options: str, keep: tuple[int, ...] = ()) -> tuple[su
     with os.fdopen(reading) as pipe:
         line = pipe.readline()
     if not line:
-        process.wait(10)
+        process.wait(30)
         assert process.stderr is not None
         raise AssertionError(process.stderr.read())
     return process, json.loads(line)
@@ -152,10 +152,10 @@ def service(layout: Layout, *options: str, keep: tuple[int, ...] = ()) -> Iterat
         if process.poll() is None:
             process.terminate()
             try:
-                process.wait(15)
+                process.wait(30)
             except subprocess.TimeoutExpired:
                 process.kill()
-                process.wait(5)
+                process.wait(30)
                 raise
         assert process.stderr is not None
         process.stderr.close()

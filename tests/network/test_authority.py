@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ssl
 import stat
-import time
 from pathlib import Path
 
 import pytest
@@ -125,10 +124,3 @@ def test_loaded_authority_issues_what_the_first_one_would(authority: Authority, 
 def test_loading_nothing_says_so(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="holds no certificate authority"):
         Authority.load(tmp_path)
-
-
-def test_a_hundred_certificates_in_a_second_of_cpu(authority: Authority, tmp_path: Path) -> None:
-    begin = time.process_time()
-    for number in range(100):
-        authority.issue(request(domain=f"s{number}.test"), tmp_path / f"s{number}")
-    assert time.process_time() - begin < 1.0

@@ -18,8 +18,8 @@ async def test_an_address_that_nobody_has_yet_is_not_dialled() -> None:
         dialling = asyncio.create_task(target.dial(asyncio.Protocol))
         for _ in range(3):  # looks
             told.clear()
-            await asyncio.wait_for(told.wait(), 5)
+            await asyncio.wait_for(told.wait(), 30)
         assert not came and not target.reached
         there = True
-        await asyncio.wait_for(dialling, 5)
+        await asyncio.wait_for(dialling, 30)
     assert target.reached and came == [1]

@@ -47,7 +47,7 @@ def left_of(name: str) -> list[str]:
     return [str(root)] * root.exists() + [str(pid) for pid in marked().get(str(root), [])]
 
 
-def until(condition: Callable[[], object], within: float = 30.0) -> None:
+def until(condition: Callable[[], object], within: float = 60.0) -> None:
     """Return once the condition holds; fails after `within` seconds."""
     deadline = time.monotonic() + within
     while not condition():

@@ -152,11 +152,6 @@ class Lab:
 
         await self.until(f"{name} ready", done, seconds)
 
-    def cpu(self, name: str) -> float:
-        """CPU seconds of the server's own process until now."""
-        fields = Path(f"/proc/{self.processes[name].pid}/stat").read_text().rsplit(")", 1)[1].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
     def feed(self, server: str, /, **wanted) -> list[dict]:
         return [line for line in self.lines(server, FEED) if all(line[key] == value for key, value in wanted.items())]
 
@@ -198,7 +193,7 @@ async def running(plan: Plan, root: Path, zones: Zones | None = None) -> AsyncIt
     finally:
         for process in lab.processes.values():
             process.send_signal(signal.SIGKILL)
-            process.wait(10)
+            process.wait(30)
         for transport in transports:
             transport.close()
         await asyncio.sleep(0)  # the sockets are closed in the loop's next turn
@@ -232,7 +227,7 @@ class Client:
 
     async def __aenter__(self) -> Client:
         self.xmpp.connect(self.address, PORTS.client)
-        await asyncio.wait_for(self.online, 10)
+        await asyncio.wait_for(self.online, 30)
         return self
 
     async def __aexit__(self, *error: object) -> None:

@@ -31,10 +31,10 @@ async def test_users_of_one_server_write_to_each_other(kind):
                 authority=server.authority.read_text(),
                 encryption="plain",
                 trust="blind",
-                timeout=20.0,
+                timeout=30,
             )
         await agent.call("send", "alice", to="bob@one.test", body="hello", message="m1")
-        assert (await asyncio.wait_for(heard.get(), 20))["body"] == "hello"
+        assert (await asyncio.wait_for(heard.get(), 30))["body"] == "hello"
         await agent.close()
     assert not folder.exists()
     with contextlib.closing(docker.from_env()) as client, pytest.raises(docker.errors.NotFound):

@@ -45,4 +45,4 @@ async def test_a_persons_stream_takes_stanzas_in_pieces() -> None:
     stream.init_parser()
     for piece in (b"<stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams'>", *PIECES):
         stream.data_received(piece)
-    assert (await asyncio.wait_for(said, 5))["id"] == "1"
+    assert (await asyncio.wait_for(said, 30))["id"] == "1"

@@ -63,7 +63,7 @@ async def test_a_message_that_is_slow_is_waited_for() -> None:
     stub = Stub([FAST])
     asked = await started(stub)
     stub.answers, before = [SLOW, SLOW, FAST], stub.asked
-    assert await asked.wait(5) == ""
+    assert await asked.wait(60) == ""
     assert stub.asked - before == 3
 
 
@@ -72,7 +72,7 @@ async def test_a_server_that_is_busy_is_waited_for() -> None:
     asked = await started(stub)
     stub.cores = [1.0] * 6 + [0.0]
     began = time.monotonic()
-    assert await asked.wait(5) == ""
+    assert await asked.wait(60) == ""
     assert time.monotonic() - began > 2 * idle.READING_INTERVAL
 
 
@@ -98,7 +98,7 @@ async def test_a_link_with_latency_is_idle_at_its_own_delay() -> None:
     stub = Stub([ProbeResult({"a->b": 0.3})])
     asked = await started(stub)
     stub.answers = [ProbeResult({"a->b": 0.5})]
-    assert await asked.wait(0.1) == ""
+    assert await asked.wait(60) == ""
 
 
 async def test_a_route_that_carries_nothing_is_said_at_the_start() -> None:
@@ -136,7 +136,7 @@ async def test_the_backlog_of_a_load_is_waited_for(
     assert not told.ended["drained"]
     assert queue.waiting > RATE, "no backlog of a second was left: the test shows nothing"
     assert "nothing was received over" in await asked.wait(0.1)
-    assert await asked.wait(20) == ""
+    assert await asked.wait(120) == ""
     assert queue.waiting < 1000
     for session in probe.sessions:
         session.disconnect()

