@@ -33,7 +33,7 @@ def main(logins: int = LOGINS, rounds: int = ROUNDS) -> int:
 
 async def measure(logins: int, rounds: int) -> int:
     """Accounts and logins on a lab of our own."""
-    lab = await labs.up(load("pair"), runtime="processes", owned=True)
+    lab = await labs.up(load("pair,software=prosody+ejabberd"), runtime="processes", owned=True)
     agent = Agent.inline()
     try:
         users = [f"bulk{number}" for number in range(max(ACCOUNTS, logins))]
