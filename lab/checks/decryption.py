@@ -2,7 +2,7 @@
 whose encryption is on.
 
 One success is enough: a copy from an archive cannot be decrypted a second time, as its key is used up. A device that
-said it reads plain text only is left out; of one that said nothing and tried nothing, nothing is known.
+reads plain text only is left out; of one without a known encryption that tried nothing, nothing is known.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from lab.checks.record import RunRecord, bare
-from lab.checks.trail import quote
+from lab.checks.trace import quote
 from lab.checks.verdict import Finding, Value
 from lab.declarations.encryptions import is_end_to_end
 from lab.history.events import Sent
@@ -40,7 +40,7 @@ def _of_device(record: RunRecord, index: int, sent: Sent, device: str) -> Iterat
     elif reasons := [one.reason for one in record.not_decrypted.get(sent.message, ()) if one.device == device]:
         yield _finding(record, sent, Value.FAILED, f"{device} could not decrypt it", reasons[-1])
     elif not record.encryptions.get(device):
-        yield _finding(record, sent, Value.UNKNOWN, f"whether {device} can decrypt at all was not said", "")
+        yield _finding(record, sent, Value.UNKNOWN, f"whether {device} can decrypt at all is not recorded", "")
     else:
         route = record.route(index, sent, device)
         value = Value.FAILED if route and route.proves else Value.UNKNOWN
@@ -48,6 +48,6 @@ def _of_device(record: RunRecord, index: int, sent: Sent, device: str) -> Iterat
 
 
 def _finding(record: RunRecord, sent: Sent, value: Value, what: str, cause: str) -> Finding:
-    way = record.way(sent)
-    text = f"Message {sent.message} from {bare(sent.sender)} ({' - '.join(way)}, {sent.encryption}): {what}."
-    return Finding(value, text, sent.message, way, cause, "", quote(record.seen.get(sent.message, [])))
+    servers = record.path(sent)
+    text = f"Message {sent.message} from {bare(sent.sender)} ({' - '.join(servers)}, {sent.encryption}): {what}."
+    return Finding(value, text, sent.message, servers, cause, "", quote(record.seen.get(sent.message, [])))

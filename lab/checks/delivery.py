@@ -4,10 +4,10 @@ A message has a *set* of outcomes: deliveries to devices (live, from the offline
 copy) and bounces (stanza errors). Where sender's and receiver's servers are linked:
 
 - every device that was expected to get it gets it exactly once; a copy from the archive or a carbon is no second time;
-- it is not delivered *and* bounced; a bounce alone is honest: its sender knows (whether the link should have
+- it is not delivered *and* bounced; a bounce alone is right: its sender knows (whether the link should have
   delivered is judged by `reachability`);
 - neither is lost, if a marker that was sent after it on the same route arrived and no stream broke; else unknown;
-- it reaches nobody that it was not sent to, says who sent it, and was sent by somebody of the lab.
+- it reaches nobody to whom it was not sent, names its sender rightly, and was sent by a person of the lab.
 
 Between servers without a link only what did happen is judged here. Order and decryption: order.py, decryption.py.
 """
@@ -18,13 +18,13 @@ from collections.abc import Iterator
 
 from lab.checks import decryption, order
 from lab.checks.record import RunRecord, bare, host
-from lab.checks.trail import quote, trail
+from lab.checks.trace import quote, trace
 from lab.checks.verdict import Finding, Value, Verdict, plural, verdict
 from lab.history.events import Delivered, Sent
 
 NAME = "delivery"
 
-# A second one of these is a second message; what an archive or a carbon gives is a copy.
+# A second one of these is a second message; one from an archive or a carbon is a copy.
 ORIGINALS = ("live", "offline")
 
 
@@ -32,7 +32,7 @@ def check(record: RunRecord) -> Verdict:
     """Judge the outcomes, the order and the decryption of every message of the scenario."""
     findings = [
         *_messages(record),
-        *_nobody_sent(record),
+        *_unsent(record),
         *_ids_used_twice(record),
         *order.findings(record),
         *decryption.findings(record),
@@ -52,16 +52,16 @@ def _good(record: RunRecord) -> str:
 
 def describe(record: RunRecord, sent: Sent) -> str:
     """ "Message m1 from alice@a.test to bob@b.test (a - b)"."""
-    return f"Message {sent.message} from {bare(sent.sender)} to {bare(sent.receiver)} ({' - '.join(record.way(sent))})"
+    return f"Message {sent.message} from {bare(sent.sender)} to {bare(sent.receiver)} ({' - '.join(record.path(sent))})"
 
 
 def _messages(record: RunRecord) -> Iterator[Finding]:
     for index, sent in record.messages.values():
         yield from _twice(record, sent)
         yield from _both(record, sent)
-        yield from _astray(record, sent)
-        way = record.way(sent)
-        if len(way) < 2 or record.linked(way[0], way[1]):
+        yield from _misdelivered(record, sent)
+        servers = record.path(sent)
+        if len(servers) < 2 or record.linked(servers[0], servers[1]):
             yield from _missing(record, index, sent)
 
 
@@ -72,23 +72,28 @@ def _twice(record: RunRecord, sent: Sent) -> Iterator[Finding]:
         if len(times) > 1:
             vias = " and ".join(one.via for one in times)
             yield _failed(
-                record, sent, f"was delivered {len(times)} times to {device} ({vias})", _repeater(record, sent)
+                record,
+                sent,
+                f"was delivered {len(times)} times to {device} ({vias})",
+                _duplicator(record, sent),
             )
     stored = {one.device for one in originals if one.via == "offline"}
     if len(stored) > 1 and not sent.room:
-        cause = "an offline store that is handed out more than once"
-        yield _failed(record, sent, f"came from the offline store to several devices: {', '.join(stored)}", cause)
+        cause = "an offline store that is delivered more than once"
+        yield _failed(
+            record, sent, f"was delivered from the offline store to several devices: {', '.join(stored)}", cause
+        )
 
 
-def _repeater(record: RunRecord, sent: Sent) -> str:
-    """The server that let more copies out than it let in."""
+def _duplicator(record: RunRecord, sent: Sent) -> str:
+    """The server that sent more copies than it received."""
     seen = [event for event in record.seen.get(sent.message, ()) if event.type != "error"]
-    for name in record.way(sent):
+    for name in record.path(sent):
         streams = {
             side: sum(1 for one in seen if (one.server, one.direction) == (name, side)) for side in ("in", "out")
         }
         if streams["in"] == 1 < streams["out"]:
-            return f"{name} took it once and gave it out {streams['out']} times"
+            return f"{name} received it once and sent it {streams['out']} times"
     return "a server or the sender's device sent it more than once"
 
 
@@ -100,11 +105,13 @@ def _both(record: RunRecord, sent: Sent) -> Iterator[Finding]:
         yield _failed(record, sent, text, "a stream broke before it was acknowledged, or a server answers wrongly")
 
 
-def _astray(record: RunRecord, sent: Sent) -> Iterator[Finding]:
+def _misdelivered(record: RunRecord, sent: Sent) -> Iterator[Finding]:
     mine = {bare(sent.sender), bare(sent.receiver), *(bare(one) for one in sent.expected)}
     for one in record.deliveries.get(sent.message, ()):
         if bare(one.device) not in mine and not sent.room:
-            yield _failed(record, sent, f"was handed to {one.device}, whom it was not sent to", "a server misroutes it")
+            yield _failed(
+                record, sent, f"was delivered to {one.device}, to whom it was not sent", "a server misroutes it"
+            )
         if not sent.room and one.via in ORIGINALS and bare(one.sender) != bare(sent.sender):
             text = f"reached {one.device} as if {one.sender} had sent it"
             yield _failed(record, sent, text, "a server or device forged its sender")
@@ -116,7 +123,7 @@ def _missing(record: RunRecord, index: int, sent: Sent) -> Iterator[Finding]:
     got = {one.device for one in record.deliveries.get(sent.message, ())}
     stores = any(one.via == "offline" for one in record.deliveries.get(sent.message, ()))
     for device in record.addressees(index, sent):
-        # The offline store is handed to whoever comes first: of a person who was away, one device is enough.
+        # The offline store is delivered to the device that connects first: of a person who was offline, one is enough.
         if device in got or (stores and device not in sent.expected):
             continue
         route = record.route(index, sent, device)
@@ -130,10 +137,10 @@ def _missing(record: RunRecord, index: int, sent: Sent) -> Iterator[Finding]:
 
 
 def _lost(record: RunRecord, sent: Sent, device: str) -> Finding:
-    way = trail(record, sent)
-    hop = f"; the last that saw it: {way.last_hop}" if way.last_hop else ""
+    far = trace(record, sent)
+    hop = f"; the last that saw it: {far.last_hop}" if far.last_hop else ""
     text = f"{describe(record, sent)} is lost: a marker sent after it reached {device}, it did not{hop}."
-    return Finding(Value.FAILED, text, sent.message, record.way(sent), way.cause, way.last_hop, way.stanzas)
+    return Finding(Value.FAILED, text, sent.message, record.path(sent), far.cause, far.last_hop, far.stanzas)
 
 
 def _why_unknown(untried: bool, broken: bool) -> str:
@@ -145,25 +152,25 @@ def _why_unknown(untried: bool, broken: bool) -> str:
 
 
 def _not_known(record: RunRecord, sent: Sent, what: str, why: str) -> Finding:
-    way = trail(record, sent)
+    far = trace(record, sent)
     text = f"{describe(record, sent)} {what}, and whether it is lost is not known: {why}."
-    return Finding(Value.UNKNOWN, text, sent.message, record.way(sent), way.cause, way.last_hop, way.stanzas)
+    return Finding(Value.UNKNOWN, text, sent.message, record.path(sent), far.cause, far.last_hop, far.stanzas)
 
 
 def _failed(record: RunRecord, sent: Sent, what: str, cause: str) -> Finding:
     stanzas = quote(record.seen.get(sent.message, []))
     text = f"{describe(record, sent)} {what}."
-    return Finding(Value.FAILED, text, sent.message, record.way(sent), cause, trail(record, sent).last_hop, stanzas)
+    return Finding(Value.FAILED, text, sent.message, record.path(sent), cause, trace(record, sent).last_hop, stanzas)
 
 
-def _nobody_sent(record: RunRecord) -> Iterator[Finding]:
+def _unsent(record: RunRecord) -> Iterator[Finding]:
     """Deliveries of messages that no device of the lab sent."""
     for key, deliveries in record.deliveries.items():
         if key in record.announced:
             continue
         for one in deliveries[:1]:
             if not _from_a_server(record, one):
-                # Somebody with a client of their own may write as well: only people of the run are known to have not.
+                # A person with a client of their own may write as well: only people of the run are known not to have.
                 ours = bare(one.sender) in record.people
                 servers = tuple(
                     each.name for each in (record.server_of(one.sender), record.server_of(one.device)) if each
@@ -191,6 +198,6 @@ def _ids_used_twice(record: RunRecord) -> Iterator[Finding]:
     used: set[str] = set()
     for sent in record.of(Sent):
         if sent.message in used:
-            text = f"The id {sent.message} was used for two messages: what became of each cannot be told."
-            yield Finding(Value.UNKNOWN, text, sent.message, record.way(sent))
+            text = f"The id {sent.message} was used for two messages: what became of each is not known."
+            yield Finding(Value.UNKNOWN, text, sent.message, record.path(sent))
         used.add(sent.message)

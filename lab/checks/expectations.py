@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from lab.checks.record import RunRecord
-from lab.checks.trail import trail
+from lab.checks.trace import trace
 from lab.checks.verdict import LONGEST_VALUE, Finding, Value, Verdict, plural, shortened, verdict
 from lab.history.events import Expectation
 
@@ -26,8 +26,8 @@ def _finding(record: RunRecord, one: Expectation) -> Finding:
     if sent is None:
         text = f"Expected{step}: {expected}; got{late}: {actual}."
         return Finding(Value.FAILED, text, one.message)
-    way, path = record.way(sent), trail(record, sent)
-    text = f"Message {sent.message} ({' - '.join(way)}){step}: expected {expected}; got{late}: {actual}."
-    # Where it arrived, how far it came explains nothing.
-    cause = "" if record.deliveries.get(sent.message) else path.cause
-    return Finding(Value.FAILED, text, sent.message, way, cause, path.last_hop, path.stanzas)
+    servers, far = record.path(sent), trace(record, sent)
+    text = f"Message {sent.message} ({' - '.join(servers)}){step}: expected {expected}; got{late}: {actual}."
+    # Where it arrived, how far it got explains nothing.
+    cause = "" if record.deliveries.get(sent.message) else far.cause
+    return Finding(Value.FAILED, text, sent.message, servers, cause, far.last_hop, far.stanzas)

@@ -13,21 +13,25 @@ from __future__ import annotations
 import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any
 
 from lab import exit_codes
-from lab.checks import delivery, expectations, reachability, secrecy
+from lab.checks import expectations
 from lab.checks.record import RunRecord
 from lab.checks.verdict import Finding, Value, Verdict
 
 Check = Callable[[RunRecord], Verdict]
 
-#: Every check by name; a new one is one file here, one line, and a section in docs/checks.md.
-CHECKS: dict[str, Check] = {
-    delivery.NAME: delivery.check,
-    reachability.NAME: reachability.check,
-    secrecy.NAME: secrecy.check,
-}
+#: Names of all checks, in the order of reports. A new one is a module of its name here with a function `check`, one
+#: line, and a section in docs/checks.md.
+NAMES = (
+    "delivery",
+    "reachability",
+    "secrecy",
+)
+
+CHECKS: dict[str, Check] = {name: import_module(f"lab.checks.{name}").check for name in NAMES}
 
 SKIPPED = "skipped"
 _CODES = {Value.VALID: exit_codes.VALID, Value.FAILED: exit_codes.FAILED, Value.UNKNOWN: exit_codes.UNKNOWN}
@@ -41,7 +45,7 @@ _RANKS = (Value.FAILED, Value.UNKNOWN, Value.VALID)
 
 @dataclass(frozen=True)
 class Judgement:
-    """What is to be thought of a run."""
+    """The verdict on a run."""
 
     value: str  # "valid", "failed", "unknown", "skipped"
     sentence: str  # names message, link and likely cause where it failed
@@ -79,7 +83,7 @@ def judge(record: RunRecord, checks: Mapping[str, Check] | None = None) -> Judge
 def _run(name: str, check: Check, record: RunRecord) -> Verdict:
     try:
         return check(record)
-    except Exception as error:  # noqa: BLE001 - whatever a check does, the others are still heard
+    except Exception as error:  # noqa: BLE001 - whatever a check does, the others still judge
         last = traceback.format_exception_only(error)[-1].strip()
         frame = traceback.extract_tb(error.__traceback__)[-1]
         text = f"The check {name} crashed: {last} ({frame.filename.rpartition('/')[2]}:{frame.lineno})"
@@ -87,7 +91,7 @@ def _run(name: str, check: Check, record: RunRecord) -> Verdict:
 
 
 def _as_expected(verdict: Verdict, wanted: Mapping[str, str]) -> Verdict:
-    """The verdict as it counts for the run: turned round where the scenario expects another than valid."""
+    """The verdict as it counts for the run: inverted where the scenario expects another than valid."""
     want = wanted.get(verdict.check, Value.VALID)
     if want == Value.VALID or (verdict.value is Value.UNKNOWN and want != Value.UNKNOWN):
         return verdict

@@ -7,7 +7,7 @@ For every ordered pair of servers that messages were sent between:
   (lab/servers: `refusal`), within that table's deadline.
 
 And whatever was sent: no stanza enters a server over server-to-server from one that it has no link with. XMPP servers
-do not relay (RFC 6120 section 10.4), so the graph is the whole truth.
+do not relay (RFC 6120 section 10.4), so the graph says all.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 
 from lab.checks.record import RunRecord, bare
-from lab.checks.trail import quote, trail
+from lab.checks.trace import quote, trace
 from lab.checks.verdict import Finding, Value, Verdict, plural, verdict
 from lab.history.events import Bounced, Sent, ServerSaw
 from lab.servers import software
@@ -28,7 +28,9 @@ GRACE = 10.0
 
 # Conditions by which a server says that it did not get through (RFC 6120 section 8.3.3); others, such as
 # service-unavailable, are the receiver's own answer and prove that it was reached.
-NO_WAY = frozenset({"remote-server-not-found", "remote-server-timeout", "not-allowed", "forbidden", "not-authorized"})
+NOT_REACHED = frozenset(
+    {"remote-server-not-found", "remote-server-timeout", "not-allowed", "forbidden", "not-authorized"}
+)
 
 Pair = tuple[str, str]
 Messages = list[tuple[int, Sent]]
@@ -37,7 +39,7 @@ Messages = list[tuple[int, Sent]]
 def check(record: RunRecord) -> Verdict:
     """Judge every ordered pair of servers that was used."""
     pairs = _pairs(record)
-    findings = list(_trespassers(record))
+    findings = list(_forbidden_stanzas(record))
     for (a, b), messages in pairs.items():
         if record.linked(a, b):
             findings += _linked(record, a, b, messages)
@@ -63,18 +65,18 @@ def _linked(record: RunRecord, a: str, b: str, messages: Messages) -> Iterator[F
         (sent, bounce)
         for index, sent in messages
         for bounce in record.bounces.get(sent.message, ())
-        if bounce.condition in NO_WAY and not record.deliveries.get(sent.message)
+        if bounce.condition in NOT_REACHED and not record.deliveries.get(sent.message)
     ]
-    whole = [(sent, bounce) for sent, bounce in refused if not _broken(record, sent)]
-    for sent, bounce in whole:
-        text = f"{_about(sent, a, b)} came back with {bounce.condition} from {bounce.by}, though the two are linked."
+    unbroken = [(sent, bounce) for sent, bounce in refused if not _broken(record, sent)]
+    for sent, bounce in unbroken:
+        text = f"{_about(sent, a, b)} was bounced with {bounce.condition} from {bounce.by}, though the two are linked."
         yield _finding(record, Value.FAILED, sent, (a, b), text, _why_refused(bounce, a, b))
-    if not whole and not any(_reached(record, index, sent, b) for index, sent in messages):
+    if not unbroken and not any(_reached(record, index, sent, b) for index, sent in messages):
         sent = messages[0][1]
-        way = "on one server" if a == b else "linked"
+        relation = "on one server" if a == b else "linked"
         why = "a stream broke meanwhile" if refused else "nothing arrived and no marker did"
-        text = f"Whether {a} reaches {b} ({way}) is not known: {why}."
-        yield _finding(record, Value.UNKNOWN, sent, (a, b), text, "" if a == b else trail(record, sent).cause)
+        text = f"Whether {a} reaches {b} ({relation}) is not known: {why}."
+        yield _finding(record, Value.UNKNOWN, sent, (a, b), text, "" if a == b else trace(record, sent).cause)
 
 
 def _broken(record: RunRecord, sent: Sent) -> bool:
@@ -85,10 +87,10 @@ def _broken(record: RunRecord, sent: Sent) -> bool:
 
 
 def _reached(record: RunRecord, index: int, sent: Sent, b: str) -> bool:
-    """Whether anything proves that the way from sender to b works: a delivery, a marker, an answer, b's own feed."""
+    """Whether anything proves that the route from sender to b works: a delivery, a marker, an answer, b's own feed."""
     if record.deliveries.get(sent.message) or (sent.message, b, "in", "s2s") in record.hops:
         return True
-    if any(one.condition not in NO_WAY for one in record.bounces.get(sent.message, ())):
+    if any(one.condition not in NOT_REACHED for one in record.bounces.get(sent.message, ())):
         return True
     routes = (record.route(index, sent, device) for device in record.addressees(index, sent))
     return any(route is not None and route.arrived for route in routes)
@@ -105,48 +107,52 @@ def _unlinked(record: RunRecord, a: str, messages: Messages) -> Iterator[Finding
     refusal = software(server.software).refusal(server.version, record.topology.unlinked)
     end = max(event.at for event in record.events)
     for _, sent in messages:
-        way = record.way(sent)
-        about = _about(sent, *way)
+        servers = record.path(sent)
+        about = _about(sent, *servers)
         got = record.deliveries.get(sent.message)
         bounce = next(iter(record.bounces.get(sent.message, ())), None)
         if got:
             text = f"{about} reached {got[0].device}, though there is no link."
-            yield _finding(record, Value.FAILED, sent, way, text, "the two federate all the same")
+            yield _finding(record, Value.FAILED, sent, servers, text, "the two servers federate nevertheless")
         elif bounce is None:
             waited = end - sent.at
             late = waited > refusal.within + GRACE
             text = (
                 f"{about} was neither delivered nor refused within {waited:.1f} s; {refusal.within:g} s were promised."
             )
-            yield _finding(record, Value.FAILED if late else Value.UNKNOWN, sent, way, text, trail(record, sent).cause)
+            yield _finding(
+                record, Value.FAILED if late else Value.UNKNOWN, sent, servers, text, trace(record, sent).cause
+            )
         elif bounce.condition not in refusal.conditions:
             wanted = " or ".join(refusal.conditions)
             text = f"{about} was refused with {bounce.condition} by {bounce.by}; promised is {wanted}."
-            yield _finding(record, Value.FAILED, sent, way, text, "another obstacle than the one the topology promises")
+            yield _finding(
+                record, Value.FAILED, sent, servers, text, "another obstacle than the one the topology promises"
+            )
         elif bounce.at - sent.at > refusal.within + GRACE:
             text = f"{about} was refused after {bounce.at - sent.at:.1f} s; {refusal.within:g} s were promised."
             yield _finding(
-                record, Value.FAILED, sent, way, text, "the obstacle makes the sender wait longer than it should"
+                record, Value.FAILED, sent, servers, text, "the obstacle makes the sender wait longer than it should"
             )
 
 
-def _trespassers(record: RunRecord) -> Iterator[Finding]:
-    """Stanzas that a server took from one it has no link with; one finding for each pair."""
-    told: set[Pair] = set()
+def _forbidden_stanzas(record: RunRecord) -> Iterator[Finding]:
+    """Stanzas that a server received from one it has no link with; one finding for each pair."""
+    seen: set[Pair] = set()
     for event in record.of(ServerSaw):
         if (event.stream, event.direction) != ("s2s", "in"):
             continue
         source = record.server_of(event.sender)
-        if source is None or record.linked(source.name, event.server) or (source.name, event.server) in told:
+        if source is None or record.linked(source.name, event.server) or (source.name, event.server) in seen:
             continue
-        told.add((source.name, event.server))
+        seen.add((source.name, event.server))
         yield Finding(
             Value.FAILED,
-            f"{event.server} took a {event.name} {event.id or ''} from {event.sender} of {source.name}, though there "
-            "is no link between the two.",
+            f"{event.server} received a {event.name} {event.id or ''} from {event.sender} of {source.name}, though "
+            "there is no link between the two.",
             event.id if event.name == "message" else None,
             (source.name, event.server),
-            f"the policy of {event.server} lets {source.name} in",
+            f"the policy of {event.server} accepts {source.name}",
             f"{event.server} (in, s2s)",
             quote([event]),
         )
@@ -156,6 +162,8 @@ def _about(sent: Sent, a: str, b: str) -> str:
     return f"Message {sent.message} from {bare(sent.sender)} on {a} to {bare(sent.receiver)} on {b}"
 
 
-def _finding(record: RunRecord, value: Value, sent: Sent, way: tuple[str, ...], text: str, cause: str) -> Finding:
+def _finding(record: RunRecord, value: Value, sent: Sent, servers: tuple[str, ...], text: str, cause: str) -> Finding:
     stanzas = quote(record.seen.get(sent.message, []))
-    return Finding(value, text, sent.message, tuple(dict.fromkeys(way)), cause, trail(record, sent).last_hop, stanzas)
+    return Finding(
+        value, text, sent.message, tuple(dict.fromkeys(servers)), cause, trace(record, sent).last_hop, stanzas
+    )

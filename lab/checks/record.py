@@ -33,7 +33,7 @@ E = TypeVar("E", bound=Event)
 
 @dataclass(frozen=True)
 class Route:
-    """What settle() found out of the way from a sender to a device, after a message was sent."""
+    """What settle() found out of the route from a sender to a device, after a message was sent."""
 
     arrived: bool  # a marker sent after the message arrived: what is missing is lost, not late
     broken: bool  # a stream broke in between: order proves nothing
@@ -113,7 +113,7 @@ class RunRecord:
 
     @cached_property
     def bounces(self) -> dict[str, list[Bounced]]:
-        """Errors that came back, by message id."""
+        """Stanza errors that its sender got, by message id."""
         return _by_message(self.of(Bounced))
 
     @cached_property
@@ -137,7 +137,7 @@ class RunRecord:
 
     @cached_property
     def hops(self) -> dict[tuple[str, str, str, str], int]:
-        """(message id, server, direction, stream) to the place of its first sight: comparable on one server only."""
+        """(message id, server, direction, stream) to the index of its first event: comparable on one server only."""
         found: dict[tuple[str, str, str, str], int] = {}
         for place, event in self.indexed(ServerSaw):
             if event.id and event.name == "message" and event.type != "error":
@@ -155,9 +155,9 @@ class RunRecord:
         return frozenset(bare(device) for device in self.encryptions)
 
     def addressees(self, index: int, sent: Sent) -> tuple[str, ...]:
-        """The full JIDs that have to get a message: those it was expected at, a bare JID standing for all who came.
+        """The full JIDs that must get a message: those it was expected at, a bare JID standing for all that connected.
 
-        A person without a connected device is expected under the bare JID: whoever of theirs connects later counts.
+        A person without a connected device is expected under the bare JID: any device that connects later counts.
         """
         found: list[str] = []
         for one in sent.expected:
@@ -187,7 +187,7 @@ class RunRecord:
         """Whether two servers may federate, or are the same."""
         return a == b or frozenset((a, b)) in self._links
 
-    def way(self, sent: Sent) -> tuple[str, ...]:
+    def path(self, sent: Sent) -> tuple[str, ...]:
         """Names of the sender's and the receiver's server; one name if they are the same."""
         ends = (self.server_of(sent.sender), self.server_of(sent.receiver))
         return tuple(dict.fromkeys(server.name for server in ends if server))
@@ -200,7 +200,7 @@ class RunRecord:
         return routes
 
     def route(self, index: int, sent: Sent, device: str) -> Route | None:
-        """What settle() found of a message's way to a device; None if it never tried after the message."""
+        """What settle() found of a message's route to a device; None if it never tried after the message."""
         tried = [
             event
             for receiver in {device, sent.receiver}

@@ -4,8 +4,8 @@ A scenario's secrets are canaries (`federation.secret()`). A canary must stand r
 saw (its feed), nor in its store, archive or log; raw, in base64 or in hex (lab/history/canaries.py). A message that was
 sent encrypted must not pass a server with a readable body.
 
-Nothing found proves something only where something would have been found: unknown is a server on the way of a canary
-that does not tell whole stanzas, was not searched after the canary was sent, or was searched in vain for the control
+Nothing found proves something only where something would have been found: unknown is a server on the route of a canary
+that does not record whole stanzas, was not searched after the canary was sent, or was searched in vain for the control
 text that must stand there.
 """
 
@@ -15,7 +15,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 
 from lab.checks.record import RunRecord
-from lab.checks.trail import quote
+from lab.checks.trace import quote
 from lab.checks.verdict import Finding, Value, Verdict, plural, verdict
 from lab.declarations.encryptions import is_end_to_end
 from lab.history.canaries import find, find_all
@@ -33,8 +33,8 @@ def check(record: RunRecord) -> Verdict:
     findings = [*_found(record, secret), *_bodies(record, encrypted)]
     if secret:
         last = max(index for index, _ in secret.values())
-        for name in _servers_on_the_way(record, secret):
-            findings += _blind(record, record.topology.server(name), last)
+        for name in _servers_on_route(record, secret):
+            findings += _unknown(record, record.topology.server(name), last)
     good = f"{plural(len(secret), 'canary').replace('canarys', 'canaries')} sent, and no server can read any of them."
     if not secret:
         # Encrypted messages alone show only that no body was readable where feeds tell of it.
@@ -45,8 +45,8 @@ def check(record: RunRecord) -> Verdict:
 Secrets = dict[str, tuple[int, Sent]]
 
 
-def _servers_on_the_way(record: RunRecord, secret: Secrets) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(name for _, sent in secret.values() for name in record.way(sent)))
+def _servers_on_route(record: RunRecord, secret: Secrets) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(name for _, sent in secret.values() for name in record.path(sent)))
 
 
 def _found(record: RunRecord, secret: Secrets) -> Iterator[Finding]:
@@ -68,11 +68,11 @@ def _found(record: RunRecord, secret: Secrets) -> Iterator[Finding]:
 
 
 def _by_server(record: RunRecord) -> dict[str, list[tuple[ServerSaw, bytes]]]:
-    told: dict[str, list[tuple[ServerSaw, bytes]]] = defaultdict(list)
+    found: dict[str, list[tuple[ServerSaw, bytes]]] = defaultdict(list)
     for event in record.of(ServerSaw):
         if event.stanza:
-            told[event.server].append((event, event.stanza.encode()))
-    return told
+            found[event.server].append((event, event.stanza.encode()))
+    return found
 
 
 def _leak(
@@ -85,12 +85,12 @@ def _leak(
 ) -> Finding:
     sent = carrier[1] if carrier else None
     listed = ", ".join(dict.fromkeys(f"{place} ({encoding}, {what})" for place, encoding, what in where))
-    name = f"of message {sent.message} ({' - '.join(record.way(sent))})" if sent else repr(canary)
+    name = f"of message {sent.message} ({' - '.join(record.path(sent))})" if sent else repr(canary)
     return Finding(
         Value.FAILED,
         f"Server {server} can read the secret {name}: {listed}.",
         sent.message if sent else None,
-        record.way(sent) if sent else (server,),
+        record.path(sent) if sent else (server,),
         _why_readable(sent, seen),
         "",
         quote(list(dict.fromkeys(seen))),
@@ -103,7 +103,7 @@ def _why_readable(sent: Sent | None, seen: list[ServerSaw]) -> str:
     if not is_end_to_end(sent.encryption):
         return "the message was sent without end-to-end encryption"
     if any(event.encryption and event.id == sent.message for event in seen):
-        return "the plain text went out beside the ciphertext"
+        return "the plain text was sent beside the ciphertext"
     return f"the text was readable although the message was sent with {sent.encryption}"
 
 
@@ -113,27 +113,27 @@ def _bodies(record: RunRecord, encrypted: list[Sent]) -> Iterator[Finding]:
         bodies = [event for event in record.seen.get(sent.message, ()) if event.body and event.type != "error"]
         if bodies:
             names = ", ".join(dict.fromkeys(event.server for event in bodies))
-            way = record.way(sent)
-            about = f"Message {sent.message} ({' - '.join(way)})"
+            servers = record.path(sent)
+            about = f"Message {sent.message} ({' - '.join(servers)})"
             text = f"{about} was sent with {sent.encryption}; {names} saw a readable body."
             cause = "the device or a server put plain text in the ciphertext's place"
-            yield Finding(Value.FAILED, text, sent.message, way, cause, "", quote(bodies))
+            yield Finding(Value.FAILED, text, sent.message, servers, cause, "", quote(bodies))
 
 
-def _blind(record: RunRecord, server: Server, after: int) -> Iterator[Finding]:
+def _unknown(record: RunRecord, server: Server, after: int) -> Iterator[Finding]:
     """Why nothing found on this server proves nothing."""
-    for why in _blind_spots(record, server, after):
+    for why in _unsearched(record, server, after):
         text = f"Whether server {server.name} can read secrets is not known: {why}."
         yield Finding(Value.UNKNOWN, text, None, (server.name,))
 
 
-def _blind_spots(record: RunRecord, server: Server, after: int) -> Iterator[str]:
+def _unsearched(record: RunRecord, server: Server, after: int) -> Iterator[str]:
     places = tuple(software(server.software).places)
     if not server.manifest.instrumented or not places:
-        yield f"the lab cannot look into {server.software} servers"
+        yield f"the lab cannot read the files of {server.software} servers"
         return
     if server.feed is not Feed.FULL:
-        yield f"its feed is '{server.feed}'; 'feed: full' tells whole stanzas"
+        yield f"its feed is '{server.feed}'; 'feed: full' records whole stanzas"
     searched = {
         one.place: one for index, one in record.indexed(Searched) if one.server == server.name and index > after
     }

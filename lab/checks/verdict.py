@@ -10,7 +10,7 @@ from typing import Any
 # A report that quotes more than a few stanzas, or long ones, is not read.
 LAST_STANZAS = 3
 LONGEST_STANZA = 200  # characters: who, to whom, which message, how it begins; the history has it whole
-LONGEST_VALUE = 200  # characters of what was expected, and of what came instead
+LONGEST_VALUE = 200  # characters of what was expected, and of what was got instead
 
 
 class Value(StrEnum):
@@ -28,7 +28,7 @@ class Finding:
     value: Value
     sentence: str
     message: str | None = None  # id
-    servers: tuple[str, ...] = ()  # the way it went, sender's server first: one or two names
+    servers: tuple[str, ...] = ()  # the route it took, sender's server first: one or two names
     cause: str = ""  # the likely one
     last_hop: str = ""  # the last that saw the message
     stanzas: tuple[str, ...] = ()  # the last few that servers saw of it, "server direction stream: XML"

@@ -32,16 +32,20 @@ def test_one_message_of_several_is_lost_and_named_with_its_last_hop():
     told.drop(ServerSaw, id="m2", server="home", direction="out")
     finding = only(judged(told))
     assert (finding.message, finding.servers) == ("m2", ("island", "home"))
-    assert finding.last_hop == "home took it from island (in, s2s)"
-    assert finding.cause == "home took it and gave it to no device"
+    assert finding.last_hop == "home received it from island (in, s2s)"
+    assert finding.cause == "home received it and sent it to no device"
     assert "is lost" in finding.sentence
     assert finding.stanzas[-1] == "home in s2s: <message id='m2'>None</message>"
 
 
 HOPS = [
-    (("home", "out", "c2s"), "home took it from island", "home took it and gave it to no device"),
-    (("home", "in", "s2s"), "island gave it to its stream to home", "lost on the link island - home"),
-    (("island", "out", "s2s"), "island took it from its sender's device", "island took it and never sent it on"),
+    (("home", "out", "c2s"), "home received it from island", "home received it and sent it to no device"),
+    (("home", "in", "s2s"), "island sent it on its stream to home", "lost on the link island - home"),
+    (
+        ("island", "out", "s2s"),
+        "island received it from its sender's device",
+        "island received it and never sent it on",
+    ),
     (("island", "in", "c2s"), "", "it never reached island: lost between its sender's device and that server"),
 ]
 
@@ -72,7 +76,7 @@ def test_without_any_feed_no_hop_is_invented():
     told.finish().drop(Delivered, message="m1")
     told.drop(ServerSaw)
     finding = only(judged(told))
-    assert (finding.last_hop, finding.cause) == ("", "no server's feed tells how far it came")
+    assert (finding.last_hop, finding.cause) == ("", "no server's feed shows how far it got")
 
 
 @pytest.mark.parametrize(
@@ -118,7 +122,7 @@ def test_twice_is_found_and_the_repeating_server_named(first, second):
     finding = only(judged(told))
     assert finding.message == "m1"
     assert f"delivered 2 times to {bob} ({first} and {second})" in finding.sentence
-    assert finding.cause == "home took it once and gave it out 2 times"
+    assert finding.cause == "home received it once and sent it 2 times"
 
 
 @pytest.mark.parametrize("via", ["archive", "carbon"])
@@ -266,7 +270,7 @@ def test_a_message_handed_to_a_stranger_is_found():
     eve = told.device("eve", "home")
     told.say(alice, bob)
     copy_of(told, told.index(Delivered), device=eve)
-    assert f"handed to {eve}, whom it was not sent to" in only(judged(told.finish())).sentence
+    assert f"delivered to {eve}, to whom it was not sent" in only(judged(told.finish())).sentence
 
 
 def test_an_id_used_twice_is_unknown():

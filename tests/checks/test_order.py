@@ -30,7 +30,7 @@ def test_order_is_judged_and_both_messages_named():
     finding = only(judged(told))
     assert finding.message == "m2"
     assert "m2 from alice@island.test overtook m1" in finding.sentence
-    assert finding.cause == "home took them in order and gave them out reversed"
+    assert finding.cause == "home received them in order and sent them in reverse order"
 
 
 def test_a_marker_that_overtakes_is_found_too():

@@ -88,7 +88,7 @@ def test_silence_fails_once_the_deadline_is_over(more, value):
     told.events[-1] = replace(told.events[-1], at=told.events[0].at + within + GRACE + more)
     finding = only(judged(told), value)
     assert "neither delivered nor refused" in finding.sentence
-    assert finding.cause == "island took it and never sent it on"
+    assert finding.cause == "island received it and never sent it on"
 
 
 def refused(condition, broken=False):
@@ -103,7 +103,7 @@ def refused(condition, broken=False):
 
 def test_a_link_that_refuses_fails():
     finding = only(refused("remote-server-timeout"))
-    assert "came back with remote-server-timeout from home.test, though the two are linked" in finding.sentence
+    assert "was bounced with remote-server-timeout from home.test, though the two are linked" in finding.sentence
     assert finding.servers == ("island", "home")
     assert "policy" in only(refused("not-allowed")).cause
 

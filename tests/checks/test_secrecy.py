@@ -64,7 +64,7 @@ def test_plain_text_beside_the_ciphertext_is_found_in_any_coding(code):
     finding = only(judged(told))
     assert (finding.message, finding.servers) == ("m1", ("island", "home"))
     assert "Server home can read the secret of message m1" in finding.sentence
-    assert finding.cause == "the plain text went out beside the ciphertext"
+    assert finding.cause == "the plain text was sent beside the ciphertext"
     assert finding.stanzas == (f"home in s2s: {beside}",)
 
 
@@ -106,7 +106,7 @@ def test_a_server_that_does_not_tell_whole_stanzas_leaves_it_unknown(feed):
 def test_a_server_the_lab_cannot_look_into_leaves_it_unknown():
     servers = (Server("island", "island.test", "prosody", ""), Server("home", "home.test", "external", ""))
     told = secret(the_plan=plan(servers, links=(("island", "home"),)))
-    assert "cannot look into external" in only(judged(told.finish()), Value.UNKNOWN).sentence
+    assert "cannot read the files of external" in only(judged(told.finish()), Value.UNKNOWN).sentence
 
 
 def test_no_search_at_all_is_unknown():

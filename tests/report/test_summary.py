@@ -65,7 +65,7 @@ def test_a_failed_run_names_message_link_and_cause_in_its_first_sentence():
         "FAILED: Message m1",
         "island - home",
         "is lost",
-        "Likely cause: home took it and gave it to no device",
+        "Likely cause: home received it and sent it to no device",
     ):
         assert part in sentence
     assert "> home in s2s: <message id='m1'>" in text

@@ -1,0 +1,68 @@
+"""How far a message got, by what servers saw of it: the last hop, and the likely cause that it shows.
+
+The hops of a message from a person on a to one on b: in over c2s at a, out over s2s at a, in over s2s at b,
+out over c2s at b; on one server only the first and the last. What a server without a feed saw is not known.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from lab.checks.record import RunRecord
+from lab.checks.verdict import LAST_STANZAS, LONGEST_STANZA, shortened
+from lab.history.events import Sent, ServerSaw
+
+
+@dataclass(frozen=True)
+class Trace:
+    """How far a message got."""
+
+    last_hop: str  # "home received it from its sender's device (in, c2s)", "" if no feed shows it
+    cause: str  # the likely cause of its getting no further
+    stanzas: tuple[str, ...]
+
+
+def trace(record: RunRecord, sent: Sent) -> Trace:
+    """The trace of a message."""
+    servers = record.path(sent)
+    seen = [event for event in record.seen.get(sent.message, ()) if event.type != "error"]
+    a, b = (servers[0], servers[-1]) if servers else ("", "")
+    hops = [(a, "in", "c2s"), (a, "out", "s2s"), (b, "in", "s2s"), (b, "out", "c2s")]
+    if a == b:
+        hops = [hops[0], hops[3]]
+    reached = [hop for hop in hops if (sent.message, *hop) in record.hops]
+    with_feed = {event.server for event in record.of(ServerSaw)}
+    quotes = quote(seen)
+    if not reached:
+        return Trace("", _unseen(a, with_feed), quotes)
+    server, direction, stream = last = reached[-1]
+    if (direction, stream) == ("in", "c2s"):
+        return Trace(f"{server} received it from its sender's device (in, c2s)", _not_sent_on(server, a == b), quotes)
+    if last == (a, "out", "s2s"):
+        cause = (
+            f"lost on the link {a} - {b}" if b in with_feed else f"lost on the link {a} - {b} or inside {b} (no feed)"
+        )
+        return Trace(f"{a} sent it on its stream to {b} (out, s2s)", cause, quotes)
+    if (direction, stream) == ("in", "s2s"):
+        return Trace(f"{b} received it from {a} (in, s2s)", f"{b} received it and sent it to no device", quotes)
+    cause = f"lost between {b} and the device, or the device dropped it"
+    return Trace(f"{b} sent it on a device's stream (out, c2s)", cause, quotes)
+
+
+def quote(seen: list[ServerSaw]) -> tuple[str, ...]:
+    """The last stanzas of a message, each with the place where it was seen; a shortened one says so."""
+    quotes = []
+    for event in seen[-LAST_STANZAS:]:
+        text = event.stanza if event.stanza is not None else f"<{event.name}> of {event.size} bytes, not recorded"
+        quotes.append(f"{event.server} {event.direction} {event.stream}: {shortened(text, LONGEST_STANZA)}")
+    return tuple(quotes)
+
+
+def _unseen(server: str, with_feed: set[str]) -> str:
+    if server in with_feed:
+        return f"it never reached {server}: lost between its sender's device and that server"
+    return "no server's feed shows how far it got"
+
+
+def _not_sent_on(server: str, local: bool) -> str:
+    return f"{server} received it and sent it to no device" if local else f"{server} received it and never sent it on"
