@@ -17,6 +17,7 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from ipaddress import ip_address, ip_network
 from typing import Any
 
 import dns.exception
@@ -29,7 +30,8 @@ import dns.rdatatype
 import dns.rrset
 
 from lab.errors import MissingError
-from lab.plan.zones import Answer, Record, Zones
+from lab.plan.model import Plan
+from lab.plan.zones import TTL, Answer, Record, Zones
 
 log = logging.getLogger(__name__)
 
@@ -98,7 +100,7 @@ class Resolver:
             if answer.rcode != DROP:
                 response.set_rcode(dns.rcode.from_text(answer.rcode))
                 response.answer = [
-                    dns.rrset.from_text(question.name, 0, dns.rdataclass.IN, kind, text)
+                    dns.rrset.from_text(question.name, TTL, dns.rdataclass.IN, kind, text)
                     for kind, text in answer.records
                 ]
                 if not answer.records and answer.rcode in ("NOERROR", "NXDOMAIN"):
@@ -143,6 +145,21 @@ def _encode(response: dns.message.Message, limit: int | None) -> bytes:
         response.answer, response.authority = [], []
         response.flags |= dns.flags.TC  # the asker comes again over TCP
         return response.to_wire()
+
+
+class Views:
+    """The views of one plan."""
+
+    def __init__(self, plan: Plan, zones: Zones) -> None:
+        self._zones = zones
+        self._network = ip_network(plan.facts.network)
+
+    def of(self, address: str, port: int) -> str | None:
+        """The server that asks, by its address or the port it asked; "" for others of the lab, None for a stranger."""
+        server = self._zones.asker(address, port)
+        if server or ip_address(address) in self._network:
+            return server
+        return None
 
 
 Chooser = Callable[[str, int], str | None]  # an asker's address, the port it asked -> its view

@@ -40,7 +40,6 @@ class ServerProcess:
     process: subprocess.Popen[bytes] | None = None
     ended: asyncio.Event | None = None
     error: str = ""  # why it could not be started
-    ended_at: float | None = None  # seconds since the epoch
 
     def state(self) -> dict[str, object]:
         """What `status` shows: running, pid, exit_code (negative: the signal), detail."""
@@ -85,7 +84,7 @@ class ServerProcesses:
             server.error = f"cannot be started: {error}"
             log.error("server %s %s", name, server.error)  # noqa: TRY400 - the text says it all
             raise PeerError(f"server {name} {server.error}") from error
-        server.error, server.ended_at, server.ended = "", None, asyncio.Event()
+        server.error, server.ended = "", asyncio.Event()
         self._watch_end(server)
         return server.process.pid
 
@@ -158,7 +157,6 @@ class ServerProcesses:
             loop.remove_reader(descriptor)
             os.close(descriptor)
             process.wait()
-            server.ended_at = time.time()
             log.info("server %s %s", server.plan.spec.name, _end_text(process.returncode))
             assert ended is not None
             ended.set()

@@ -36,7 +36,7 @@ from lab.declarations.links import Conditions
 from lab.declarations.manifest import StartedBy
 from lab.errors import LabError, MissingError, UserError, encode_answer
 from lab.network.control import ControlServer
-from lab.network.dns import DnsServer, Resolver
+from lab.network.dns import DnsServer, Resolver, Views
 from lab.network.lab_folder import remove
 from lab.network.link_shaper import LinkShaper
 from lab.network.listener import Listener
@@ -44,7 +44,6 @@ from lab.network.operations import Operations
 from lab.network.relay import Relay
 from lab.network.server_processes import ServerProcesses
 from lab.network.target import Target
-from lab.network.views import Views
 from lab.plan.files import load
 from lab.plan.layout import UNREACHABLE_PORT, Layout
 from lab.plan.model import Plan

@@ -48,11 +48,6 @@ def offset(network: str, count: int) -> str:
     return str(ipaddress.ip_network(network).network_address + count)
 
 
-def agent_address(facts: RuntimeFacts, index: int) -> str:
-    """The address of the lab's agent number `index`, from 0."""
-    return offset(facts.network, AGENTS + index)
-
-
 def _problems(topology: Topology, facts: RuntimeFacts) -> list[str]:
     return [*_size_problems(topology, facts), *_server_problems(topology, facts)]
 

@@ -15,8 +15,7 @@ import dns.rdataclass
 import pytest
 
 from lab.errors import MissingError
-from lab.network.dns import DROP, LOG_SIZE, DnsServer, Resolver
-from lab.network.views import Views
+from lab.network.dns import DROP, LOG_SIZE, DnsServer, Resolver, Views
 from lab.plan.model import Plan
 from lab.plan.zones import Answer, Record, Zones
 from lab.topology.spec import Unlinked

@@ -6,7 +6,7 @@ import pytest
 
 from lab.declarations.links import Conditions
 from lab.errors import UserError
-from lab.plan.build import agent_address, build
+from lab.plan.build import build
 from lab.plan.model import RuntimeFacts
 from lab.topology.spec import Authentication, Link, Server, Tls, Topology, Unlinked
 
@@ -48,7 +48,6 @@ def test_addresses_follow_from_the_order():
     assert [each.address for each in plan.servers] == ["127.91.1.0", "127.91.1.1", "127.91.1.2", "127.0.0.1"]
     assert [each.dns for each in plan.servers][:2] == [("127.91.0.2", 5400), ("127.91.0.2", 5401)]
     assert plan.server("home").folder == "/labs/x/servers/home"
-    assert agent_address(PROCESSES, 1) == "127.91.12.1"
 
 
 def test_containers_ask_one_port():

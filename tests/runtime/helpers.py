@@ -10,7 +10,7 @@ from pathlib import Path
 from lab.lifecycle.runtimes import choose
 from lab.plan.layout import Layout
 from lab.plan.model import RuntimeFacts
-from lab.runtime.processes.loopback import is_held
+from lab.runtime.processes.loopback import reserve
 from lab.system.processes import marked
 from lab.topology.spec import Link, Server, Topology
 
@@ -60,10 +60,19 @@ def text_of(path: Path) -> str:
     return path.read_text() if path.exists() else ""
 
 
+def is_reserved(network: str) -> bool:
+    """Whether some lab, of any user, has this network."""
+    holder = reserve(network)
+    if holder is None:
+        return True
+    holder.close()
+    return False
+
+
 def is_freed(network: str) -> bool:
     """Whether nobody holds a network, at once or when the lab of another test that took it then has ended."""
     deadline = time.monotonic() + FREED
-    while is_held(network):
+    while is_reserved(network):
         if time.monotonic() > deadline:
             return False
         time.sleep(0.1)

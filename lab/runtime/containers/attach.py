@@ -10,15 +10,47 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
-
-from lab.runtime.containers.frames import OUTPUT, Frames
 
 if TYPE_CHECKING:
     from docker import DockerClient
 
+OUTPUT = 1
+ERROR = 2
+_HEADER = 8
 _LIMIT = 1 << 24  # bytes of one line: a stanza may be large
+
+
+class Frames:
+    """Takes bytes as they come, gives (stream, payload) as soon as there is any; large frames come in pieces."""
+
+    def __init__(self) -> None:
+        self._buffer = bytearray()
+        self._stream = 0
+        self._left = 0  # bytes of the current frame that are still to come
+
+    def feed(self, data: bytes) -> Iterator[tuple[int, bytes]]:
+        """The payloads that these bytes complete or continue. Raises ValueError if this is no such stream."""
+        self._buffer += data
+        while self._buffer:
+            if not self._left:
+                if len(self._buffer) < _HEADER:
+                    return
+                self._begin()
+                continue
+            payload = bytes(self._buffer[: self._left])
+            del self._buffer[: len(payload)]
+            self._left -= len(payload)
+            yield self._stream, payload
+
+    def _begin(self) -> None:
+        stream, padding = self._buffer[0], self._buffer[1:4]
+        if stream > ERROR or any(padding):
+            raise ValueError(f"not the engine's multiplexed stream: it begins with {bytes(self._buffer[:_HEADER])!r}")
+        self._stream = stream
+        self._left = int.from_bytes(self._buffer[4:_HEADER], "big")
+        del self._buffer[:_HEADER]
 
 
 class _Demultiplexer(asyncio.StreamReaderProtocol):

@@ -18,7 +18,7 @@ import contextlib
 import hashlib
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from importlib.resources import files as package_files
 from pathlib import Path
 
@@ -29,18 +29,22 @@ from lab.plan.layout import home
 from lab.runtime.build_cache import Store
 from lab.runtime.debian import apt as packages
 from lab.runtime.debian import sources as archive
-from lab.runtime.debian.tools import FOLDER as TOOLS
-from lab.runtime.debian.tools import write_tools
 from lab.runtime.protocol import Progress
 from lab.servers import software
-from lab.servers.software import UnpackedTree
+from lab.servers.software import File, UnpackedTree
 from lab.system.subprocesses import run
 
 FORMAT = 1  # of a tree: raise it when trees are made otherwise
 
 VARIABLE = "XMPPLAB_CACHE"
 STAMP = "stamp"
+TOOLS = "xmpplab-bin"  # in a tree: the commands that `xmpplab exec` finds
 SPACE = 400 << 20  # bytes: 60 MB downloaded, 170 MB unpacked, and room for both
+
+#: Starts a program of the tree with the tree's own loader.
+_SCRIPT = """#!/bin/sh
+exec {loader} --library-path {libraries} {program} "$@"
+"""
 
 
 def cache() -> Path:
@@ -214,3 +218,20 @@ def _check_space() -> None:
         raise MissingError(
             f"{cache()} has {free >> 20} MB left and the servers need {SPACE >> 20}: make room, or set XMPPLAB_HOME"
         )
+
+
+def write_tools(unpacked: Path, tree: UnpackedTree, manifests: Iterable[ServerManifest]) -> None:
+    """Write the commands of these softwares into a tree that lies at `unpacked` and will lie at `tree.prefix`."""
+    folder = unpacked / TOOLS
+    folder.mkdir()
+    programs = Path("usr/bin")
+    for manifest in manifests:
+        plain = (name for name in manifest.tools if (unpacked / programs / name).exists())
+        files = [File(name, _started(tree, Path(tree.prefix) / programs / name), 0o755) for name in plain]
+        for file in (*files, *software(manifest.name).tools(tree)):
+            (folder / file.path).write_text(file.text)
+            (folder / file.path).chmod(file.mode)
+
+
+def _started(tree: UnpackedTree, program: Path) -> str:
+    return _SCRIPT.format(loader=tree.loader, libraries=tree.libraries, program=program)

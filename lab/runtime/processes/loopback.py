@@ -29,7 +29,7 @@ def reserve_network(servers: int = 1) -> tuple[str, socket.socket]:
     """
     _check_ports()
     for network in slots():
-        holder = _hold(network)
+        holder = reserve(network)
         if holder is None:
             continue
         if _free(network, servers):
@@ -47,16 +47,8 @@ def slots() -> Iterator[str]:
         yield f"127.{second}.0.0/16"
 
 
-def is_held(network: str) -> bool:
-    """True if some lab, of anybody, has this network."""
-    holder = _hold(network)
-    if holder is None:
-        return True
-    holder.close()
-    return False
-
-
-def _hold(network: str) -> socket.socket | None:
+def reserve(network: str) -> socket.socket | None:
+    """The socket that reserves this network; None if another lab, of any user, has it. Raises MissingError."""
     holder = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     try:
         holder.bind((offset(network, SERVICES), RESERVATION_PORT))

@@ -28,7 +28,7 @@ from lab.plan.model import Plan, RuntimeFacts
 from lab.runtime.admin import carry_out
 from lab.runtime.agent_process import spawn_agent
 from lab.runtime.debian import apt as packages
-from lab.runtime.debian import tools, trees
+from lab.runtime.debian import trees
 from lab.runtime.processes import loopback
 from lab.runtime.processes import supervisor as service
 from lab.runtime.protocol import AGENT, AddressReservation, Pipes, Prerequisite, Progress, ServerState, Written
@@ -191,7 +191,7 @@ def _prefixes(servers: Sequence[Server], made: dict[str, Path]) -> dict[str, str
 def _exec_environment(layout: Layout, plan: Plan, server: str) -> dict[str, str]:
     spec, folder = plan.server(server).spec, layout.server(server)
     prefix = dict(plan.facts.prefixes).get(f"{spec.software}@{spec.version}")
-    path = f"{prefix}/{tools.FOLDER}:{PATH}" if prefix else PATH
+    path = f"{prefix}/{trees.TOOLS}:{PATH}" if prefix else PATH
     kept = {name: os.environ[name] for name in ("TERM", "LANG", "COLUMNS", "LINES") if name in os.environ}
     own = dict(plan.server(server).environment)
     return {**kept, **own, "PATH": path, "HOME": str(folder), MARK: str(layout.root)}

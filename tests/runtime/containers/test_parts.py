@@ -23,7 +23,7 @@ from lab.runtime.containers import engine, images, reaper, subnets
 from lab.runtime.containers import image_specs as recipes
 from lab.runtime.containers import prepare as provision
 from lab.runtime.containers import python_libraries as wheels
-from lab.runtime.containers.frames import Frames
+from lab.runtime.containers.attach import Frames
 from lab.topology.spec import Custom, Link, Server, Topology
 
 PAIR = Topology(

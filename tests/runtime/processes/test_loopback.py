@@ -1,4 +1,4 @@
-"""Claims on loopback networks: exclusive, and as long-lived as their socket."""
+"""Reservations of loopback networks: exclusive, and as long-lived as their socket."""
 
 import os
 import socket
@@ -11,27 +11,28 @@ from lab.declarations.manifest import PORTS
 from lab.errors import MissingError
 from lab.plan.build import SERVERS, offset
 from lab.runtime.processes import loopback
-from lab.runtime.processes.loopback import is_held, reserve_network
+from lab.runtime.processes.loopback import reserve_network
+from tests.runtime.helpers import is_reserved
 
 
-def test_two_claims_differ_and_end_with_their_sockets() -> None:
+def test_two_reservations_differ_and_end_with_their_sockets() -> None:
     first, holder = reserve_network()
     second, other = reserve_network()
     assert first != second
-    assert is_held(first)
+    assert is_reserved(first)
     holder.close()
     other.close()
-    assert not is_held(first)
+    assert not is_reserved(first)
 
 
-def test_a_child_keeps_the_claim_until_it_ends() -> None:
+def test_a_child_keeps_the_reservation_until_it_ends() -> None:
     network, holder = reserve_network()
     child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE, pass_fds=[holder.fileno()])
     holder.close()
-    assert is_held(network)
+    assert is_reserved(network)
     child.kill()
     child.communicate()
-    assert not is_held(network)
+    assert not is_reserved(network)
 
 
 def test_the_descriptor_is_not_inherited_by_accident() -> None:
