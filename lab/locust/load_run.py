@@ -40,7 +40,7 @@ from lab.load.job_runner import finish
 from lab.load.metrics.run_folder import RunWriter
 from lab.load.model.job import Job
 from lab.load.model.spec import Load, Shard
-from lab.load.worker.engine import DRAIN
+from lab.load.worker.engine import DRAIN_TIMEOUT
 from lab.locust.coordinator_process import FINAL_EVENTS, CoordinatorProcess
 from lab.locust.options import plan_of
 from lab.locust.statistics import MessageLost, Statistics
@@ -52,7 +52,7 @@ JOB_MESSAGE, COMMAND_MESSAGE, EVENT_MESSAGE = "xmpplab-job", "xmpplab-order", "x
 ABORT_MESSAGE = "xmpplab-end"
 
 #: Seconds from a stop to the result: messages under way are received, users log out, connections close.
-STOP_TIMEOUT = DRAIN + 30.0
+STOP_TIMEOUT = DRAIN_TIMEOUT + 30.0
 #: Users who cannot reconnect that are logged one by one.
 MAX_LOGGED_USERS = 3
 

@@ -20,7 +20,7 @@ from typing import IO, Any
 from lab.errors import LabError, PeerError, UserError, decode_error
 from lab.load.metrics.run_folder import RESULT, SAMPLES, LoadRecord, read
 from lab.load.model.job import FILE, VARIABLE, Job
-from lab.load.worker.engine import DRAIN
+from lab.load.worker.engine import DRAIN_TIMEOUT
 from lab.load.workload.preflight import LoadTest
 from lab.runner.folders import write
 from lab.system.processes import die_with_parent
@@ -28,7 +28,7 @@ from lab.system.processes import die_with_parent
 #: What the child itself writes: Locust's tables, and what went wrong.
 LOG = "output.log"
 _POLL = 0.1  # seconds between two looks for events
-_STOPPING = DRAIN + 20.0  # seconds: the drain, logging out, the result
+_STOPPING = DRAIN_TIMEOUT + 20.0  # seconds: the drain, logging out, the result
 _EVIDENCE = 12  # last lines quoted
 
 Follow = Callable[[dict[str, Any]], None]

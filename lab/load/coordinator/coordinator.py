@@ -25,8 +25,8 @@ from lab.load.metrics.result import Result, merge
 from lab.load.metrics.run_folder import LoadOutcome
 from lab.load.model.job import LOAD_FIELDS
 from lab.load.model.spec import Load, Shard
-from lab.load.worker.engine import DRAIN, TOLD
-from lab.load.worker.settlement import settle_into
+from lab.load.worker.engine import DRAIN_TIMEOUT
+from lab.load.worker.settlement import MAX_MISSING, settle_into
 from lab.load.workload.arrivals import parse as parse_arrivals
 
 Tell = Callable[[Event], None]
@@ -169,14 +169,14 @@ class Conductor:
         """Returns once all workers have ended, or are given up."""
         orders, told, stopping = self._orders, False, False
         end = self._load.warmup + self._load.seconds  # of what is written, in seconds of the load
-        deadline = start + end + DRAIN + GRACE
+        deadline = start + end + DRAIN_TIMEOUT + GRACE
         while not crew.all_gone:
             await self._look()
             if dead := [worker for worker in crew.workers if worker.gone and not worker.ended]:
                 orders.stop(f"{dead[0].name} ended early: {dead[0].error or 'without a word'}")
             if orders.stopped.is_set() and not stopping:
                 stopping, end = True, time.perf_counter() - start + HEARD
-                deadline = min(deadline, time.perf_counter() + DRAIN + GRACE)
+                deadline = min(deadline, time.perf_counter() + DRAIN_TIMEOUT + GRACE)
                 crew.stop()
             if not told and (dead or orders.drained.is_set() or (self._alone and crew.has_come(end + BEHIND))):
                 told = True
@@ -201,7 +201,7 @@ class Conductor:
             drained=whole and all(worker.drained for worker in crew.workers),
             settled=whole and self._alone,
             whole=whole,
-            missing=self._missing[:TOLD],
+            missing=self._missing[:MAX_MISSING],
             gone=self._gone,
             generators=watch.usage("generators"),
         )

@@ -17,8 +17,7 @@ from lab.errors import LabError, decode_error
 from lab.load.metrics.result import Result, Usage, merge
 from lab.load.metrics.run_folder import LoadOutcome
 from lab.load.model.spec import Load
-from lab.load.worker.engine import TOLD
-from lab.load.worker.settlement import settle_into
+from lab.load.worker.settlement import MAX_MISSING, settle_into
 
 Event = dict[str, Any]
 
@@ -113,7 +112,7 @@ class Parts:
         if settled:
             routes, missing = settle_into(self._result, self._load, self._books)
             self._missing += missing
-            self._tell({"event": "lost", "routes": routes, "missing": self._missing[:TOLD]})
+            self._tell({"event": "lost", "routes": routes, "missing": self._missing[:MAX_MISSING]})
         drained = settled and len(self._drained) == self._count
         return LoadOutcome(
             self._result,
@@ -121,7 +120,7 @@ class Parts:
             drained=drained,
             settled=settled,
             whole=settled,
-            missing=self._missing[:TOLD],
+            missing=self._missing[:MAX_MISSING],
             gone=self._gone,
             generators=self._generators,
         )

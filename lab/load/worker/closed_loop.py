@@ -1,7 +1,7 @@
-"""The closed model: as many tokens as users, each of which waits for what it did to end, thinks, and goes on.
+"""The closed model: as many tokens as users. Each token waits until its action has ended, thinks, and starts another.
 
-Its rate is an outcome, not an input: where a server stands still nobody writes, and the pause shows in one message per
-token only (coordinated omission). It finds what goes through; its delays say nothing about a steady load.
+The rate is a result here and not given: if a server stops for a while nobody sends, and the pause shows in one message
+per token only (coordinated omission). The model finds the throughput; its delays say nothing about a steady load.
 """
 
 from __future__ import annotations
@@ -10,16 +10,15 @@ import asyncio
 from collections.abc import Callable, Hashable
 from time import perf_counter_ns
 
-#: Seconds that a token waits: a message that was lost must not stop it for good.
-PATIENCE = 10.0
+#: Seconds that a token waits at most: a lost message must not stop it for good.
+ACTION_TIMEOUT = 10.0
+
+#: Seconds between two looks for such tokens: a timer for each message would cost as much as parsing it.
+CHECK_INTERVAL = 1.0
 
 
-#: Seconds between two looks for tokens that wait too long: a timer for each message would cost as much as its parsing.
-LOOK = 1.0
-
-
-class Turns:
-    """`perform(intended)` does an act and gives the key that `ended` will be called with."""
+class ClosedLoop:
+    """`perform(intended)` starts an action and returns the key that `on_ended` will be called with."""
 
     def __init__(self, think: float, perform: Callable[[int], Hashable]) -> None:
         self._think, self._perform = think, perform
@@ -28,35 +27,35 @@ class Turns:
         self._timer: asyncio.TimerHandle | None = None
         self._stopped = False
 
-    def begin(self, tokens: int) -> None:
-        """Every token's first turn."""
+    def start(self, tokens: int) -> None:
+        """Start the first action of every token."""
         for _ in range(tokens):
-            self._turn()
-        self._look()
+            self._next()
+        self._check()
 
-    def ended(self, key: Hashable) -> None:
-        """What a token waits for has come, or come back."""
+    def on_ended(self, key: Hashable) -> None:
+        """The action that a token waits for has ended, well or not."""
         if self._waiting.pop(key, None) is None:
             return
         if self._think:
-            self._loop.call_later(self._think, self._turn)
-        else:  # not at once: writing after all that came together was read wakes the server less often
-            self._loop.call_soon(self._turn)
+            self._loop.call_later(self._think, self._next)
+        else:  # not at once: sending after everything that was received is read wakes the server less often
+            self._loop.call_soon(self._next)
 
     def stop(self) -> None:
-        """No turn begins any more."""
+        """Start no action any more."""
         self._stopped = True
         self._waiting.clear()
         if self._timer is not None:
             self._timer.cancel()
 
-    def _turn(self) -> None:
+    def _next(self) -> None:
         if not self._stopped:
             now = perf_counter_ns()
             self._waiting[self._perform(now)] = now
 
-    def _look(self) -> None:
-        before = perf_counter_ns() - int(PATIENCE * 1e9)
+    def _check(self) -> None:
+        before = perf_counter_ns() - int(ACTION_TIMEOUT * 1e9)
         for key in [key for key, since in self._waiting.items() if since < before]:
-            self.ended(key)
-        self._timer = self._loop.call_later(LOOK, self._look)
+            self.on_ended(key)
+        self._timer = self._loop.call_later(CHECK_INTERVAL, self._check)

@@ -1,7 +1,7 @@
 """A user of an encrypted load: a real client with one device and keys of its own.
 
-Keys are made at each login and live as long as the person. A load that was killed leaves a device in the list of an
-account; the next login takes it out, so that nobody encrypts to it.
+Keys are made at each login and live as long as the client. A load that was killed leaves a device in the account's
+device list; the next login removes it, so that no client encrypts to it.
 """
 
 from __future__ import annotations
@@ -15,29 +15,29 @@ from lab.clients.device import ClientDevice
 from lab.errors import LabError, PeerError
 from lab.load.model.spec import Endpoint, Load
 
-#: Seconds for a login with its keys: a server that serves hundreds of others at that moment takes several.
-PATIENCE = 60.0
+#: Seconds for a login with its keys: a server that serves hundreds of logins at the same time takes several.
+LOGIN_TIMEOUT = 60.0
 
 _OMEMO = "eu.siacs.conversations.axolotl"  # XEP-0384 version 0.3
 
-#: `hear(person, event)`: an event of the agent protocol.
-Hear = Callable[["Person", dict[str, Any]], None]
+#: `on_event(client, event)`: an event of the agent protocol.
+OnEvent = Callable[["OmemoClient", dict[str, Any]], None]
 
 
-class Person:
-    """`number` is the one in the load, of all workers."""
+class OmemoClient:
+    """`number` is the user's number in the load, counted over all workers."""
 
-    def __init__(self, user: str, number: int, endpoint: Endpoint, load: Load, hear: Hear) -> None:
+    def __init__(self, user: str, number: int, endpoint: Endpoint, load: Load, on_event: OnEvent) -> None:
         self.number, self.endpoint, self.jid = number, endpoint, f"{user}@{endpoint.domain}"
         self.online = False
-        self.ready = asyncio.Event()  # others can encrypt to it; it stays so
+        self.ready = asyncio.Event()  # set once others can encrypt to it; never cleared
         self._load = load
-        self.device = ClientDevice(self.jid, lambda event: hear(self, event))
+        self.device = ClientDevice(self.jid, lambda event: on_event(self, event))
 
     async def connect(self) -> None:
         """Log in; returns once others can encrypt to this device, and to no other of the account. Raises PeerError."""
         try:
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(LOGIN_TIMEOUT):
                 answer = await self.device.connect(
                     jid=self.jid,
                     password=self._load.password,
@@ -47,14 +47,14 @@ class Person:
                     authority=self._load.authority,
                     encryption="omemo",
                 )
-                await self._alone(answer["omemo_device"])
+                await self._remove_other_devices(answer["omemo_device"])
         except TimeoutError as error:
-            raise PeerError(f"{self.jid} was not online after {PATIENCE:g} s: {self.device.step}") from error
+            raise PeerError(f"{self.jid} was not online after {LOGIN_TIMEOUT:g} s: {self.device.step}") from error
         self.online = True
         self.ready.set()
 
-    async def _alone(self, own: int) -> None:
-        """Take devices of earlier loads out of the account's list."""
+    async def _remove_other_devices(self, own: int) -> None:
+        """Remove devices of earlier loads from the account's device list (XEP-0384 version 0.3 section 4.3)."""
         if (await self.device.devices(of=self.jid))["ids"] == [own]:
             return
         await self.device.iq(
@@ -67,14 +67,11 @@ class Person:
             raise PeerError(f"{self.jid} still has devices of another load in its list: {left}")
 
     async def send(self, to: str, text: str, identity: str, *, encryption: str | None = None) -> None:
-        """Send a message, encrypted unless said otherwise. Raises LabError."""
+        """Send a message, encrypted unless `encryption` is "plain". Raises LabError."""
         await self.device.send(to=to, body=text, message=identity, encryption=encryption)
 
-    async def leave(self) -> None:
+    async def disconnect(self) -> None:
         """Log out."""
         self.online = False
-        with suppress(LabError):  # the stream may be gone already
+        with suppress(LabError):  # the stream may be closed already
             await self.device.disconnect()
-
-    def ask(self) -> None:
-        """Nothing: these clients ask by themselves what the server has."""

@@ -1,13 +1,13 @@
-"""A load of encrypted messages: the engine's course and counts, carried by real clients with OMEMO 0.3.
+"""Carries a load of encrypted messages: the load engine, with real clients that use OMEMO 0.3 (XEP-0384).
 
-A message costs 10 times a plain one at low rates and 100 times at high ones, nearly all of it in the clients, so that
-rates are modest: some 200 messages a second for each worker at best. What is dear and happens once is done before the
-clock starts: identities, keys, and a session for every pair that the plan will need, whichever workers have the two. A
-delay ends where the receiver has decrypted. A message that came and cannot be decrypted is none that was lost: it has
-bounced with "not-decrypted", counted by the receiver's worker.
+A message costs 10 times as much as a plain one at low rates and 100 times at high ones, nearly all of it in the
+clients, so that rates are modest: at best some 200 messages per second for each worker. Work that is expensive and
+needed only once is done before the clock starts: identities, keys, and a session for every pair of users that the plan
+needs, whichever workers have the two. A delay ends when the receiver has decrypted the message. A message that was
+received and cannot be decrypted is not lost: it counts as bounced with "not-decrypted", by the receiver's worker.
 
-Limits: messages between two people only; open-loop arrivals or turns as with plain loads. Each message asks afresh for
-the receiver's devices, as careful clients do.
+Limits: messages between two users only; open-loop arrivals or the closed model, as with plain loads. Each message
+queries the receiver's devices again, as careful clients do.
 """
 
 from __future__ import annotations
@@ -19,158 +19,157 @@ from typing import Any
 from lab.errors import LabError, UserError
 from lab.load.model import message_id
 from lab.load.model.spec import Load, Shard
-from lab.load.worker.engine import Emit, Engine
-from lab.load.worker.omemo_client import Person
-from lab.load.worker.omemo_sessions import Acquaintance, pairs
+from lab.load.worker.engine import Emit, LoadEngine
+from lab.load.worker.omemo_client import OmemoClient
+from lab.load.worker.omemo_sessions import SessionSetup, pairs
 from lab.load.worker.recorder import Recorder
-from lab.load.worker.users import LEAVING, Acts
+from lab.load.worker.users import DISCONNECT_TIMEOUT, VirtualUsers
 from lab.load.workload.arrivals import parse as parse_arrivals
 from lab.load.workload.machine_limits import check_machine
 from lab.load.workload.traffic import Kind
 from lab.load.workload.traffic_mix import parse
 
-#: Logins and first messages under way at a time: each keeps the processor busy.
-AT_ONCE = 8
-#: Messages a second that no worker can write and read: one costs it 4 ms.
-MOST = 400
+#: Logins and session setups at the same time: each keeps the processor busy.
+MAX_CONCURRENT = 8
+#: Messages per second that no worker can send and receive: each costs it 4 ms.
+MAX_RATE = 400
 
 
-class EncryptedActs(Acts):
-    """People with real clients in place of the engine's sessions."""
+class OmemoUsers(VirtualUsers):
+    """Virtual users with real clients instead of the engine's sessions."""
 
-    def __init__(self, load: Load, shard: Shard, recorder: Recorder, on_gone: Callable[[str, str], None]) -> None:
-        super().__init__(load, shard, recorder, on_gone)
-        self.users = {
-            user: Person(session.user, user, session.endpoint, load, self._heard)
+    def __init__(self, load: Load, shard: Shard, recorder: Recorder, on_given_up: Callable[[str, str], None]) -> None:
+        super().__init__(load, shard, recorder, on_given_up)
+        self.clients = {
+            user: OmemoClient(session.user, user, session.endpoint, load, self._on_event)
             for user, session in self.sessions.items()
         }
-        self._running: set[asyncio.Task[None]] = set()
-        self.acquaintance = Acquaintance(self.users, self.address, self._spawn)
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.session_setup = SessionSetup(self.clients, self.address, self._spawn)
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
-        self._running.add(task)
-        task.add_done_callback(self._running.discard)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
-    # -- doing
+    # -- actions
 
     def perform(self, intended: int) -> tuple[int, int] | str:
-        """A message that was due at `intended`."""
+        """Send a message that was due at `intended`."""
         _, sender, receiver, _ = self.picker.next()
-        identity = self.deliveries.write(sender, receiver, intended).decode()
-        self._spawn(self._write(sender, receiver, identity))
+        identity = self.deliveries.register_message(sender, receiver, intended).decode()
+        self._spawn(self._send(sender, receiver, identity))
         return (sender, intended)
 
-    async def _write(self, sender: int, receiver: int, identity: str) -> None:
+    async def _send(self, sender: int, receiver: int, identity: str) -> None:
         try:
-            await self.users[sender].send(self.address(receiver), "x" * self.load.body, identity)
+            await self.clients[sender].send(self.address(receiver), "x" * self.load.body, identity)
         except LabError:
-            self._came_back(sender, identity, "not-encrypted")
+            self._on_bounce(sender, identity, "not-encrypted")
 
-    # -- what comes back
+    # -- what clients receive
 
-    def _heard(self, person: Person, event: dict[str, Any]) -> None:
+    def _on_event(self, client: OmemoClient, event: dict[str, Any]) -> None:
         match event:
             case {"event": "decrypted", "message": identity}:
-                if not self.acquaintance.came(person, identity, encrypted=True):
-                    self._over(person, self.deliveries.come(person.number, identity))
+                if not self.session_setup.on_message(client, identity, encrypted=True):
+                    self._end_of(client, self.deliveries.on_delivery(client.number, identity))
             case {"event": "delivered", "message": identity, "encrypted": None}:
-                if not self.acquaintance.came(person, identity, encrypted=False):
-                    self._answered(person, identity)
+                if not self.session_setup.on_message(client, identity, encrypted=False):
+                    self._on_delivery_report(client, identity)
             case {"event": "not-decrypted", "message": identity, "reason": why}:
-                if not self.acquaintance.failed(identity, why):
-                    self._unreadable(person, identity)
+                if not self.session_setup.on_failure(identity, why):
+                    self._on_not_decrypted(client, identity)
             case {"event": "bounced", "message": identity, "condition": condition}:
-                if not self.acquaintance.failed(identity, condition):
-                    self._came_back(person.number, identity, condition)
-            case {"event": "disconnected", "reason": reason} if person.online:
-                person.online = False
-                self._on_gone(person.jid, reason)
+                if not self.session_setup.on_failure(identity, condition):
+                    self._on_bounce(client.number, identity, condition)
+            case {"event": "disconnected", "reason": reason} if client.online:
+                client.online = False
+                self._on_given_up(client.jid, reason)
 
-    def _came_back(self, sender: int, identity: str, condition: str) -> None:
-        fields = self.deliveries.come_back(sender, identity, condition)
-        if fields is not None and self._turns is not None:
-            self._turns.ended((fields[1], fields[4]))
+    def _on_bounce(self, sender: int, identity: str, condition: str) -> None:
+        fields = self.deliveries.on_bounce(sender, identity, condition)
+        if fields is not None and self._closed_loop is not None:
+            self._closed_loop.on_ended((fields[1], fields[4]))
 
-    def _unreadable(self, person: Person, identity: str) -> None:
-        """A message came that cannot be decrypted; a second copy never can, its key is used up."""
+    def _on_not_decrypted(self, client: OmemoClient, identity: str) -> None:
+        """A message cannot be decrypted. A second copy of one never can, since its key was used."""
         fields = message_id.decode_message_id(identity)
-        if fields is None or fields[2] != person.number:
+        if fields is None or fields[2] != client.number:
             return
         flags, sender, target, number, _, _ = fields
         if self.deliveries.ledger.has_come(flags, sender, target, number):
-            self.deliveries.come(person.number, identity)
+            self.deliveries.on_delivery(client.number, identity)
         else:
-            self._over(person, self.deliveries.come_back(sender, identity, "not-decrypted"))
+            self._end_of(client, self.deliveries.on_bounce(sender, identity, "not-decrypted"))
 
-    def _over(self, person: Person, fields: message_id.MessageId | None) -> None:
-        """A message has arrived at a person; in the closed model its sender waits for that, wherever they are."""
-        if fields is None or self._turns is None:
+    def _end_of(self, client: OmemoClient, fields: message_id.MessageId | None) -> None:
+        """A client has received a message; in the closed model its sender waits for that, in whichever worker."""
+        if fields is None or self._closed_loop is None:
             return
         sender = fields[1]
-        if sender in self.users:
-            self._turns.ended((sender, fields[4]))
+        if sender in self.clients:
+            self._closed_loop.on_ended((sender, fields[4]))
         else:
-            self._spawn(self._tell(person, self.address(sender), message_id.encode_delivery_report(fields).decode()))
+            report = message_id.encode_delivery_report(fields).decode()
+            self._spawn(self._send_delivery_report(client, self.address(sender), report))
 
-    async def _tell(self, person: Person, to: str, identity: str) -> None:
+    async def _send_delivery_report(self, client: OmemoClient, to: str, identity: str) -> None:
         try:
-            await person.send(to, "", identity, encryption="plain")
+            await client.send(to, "", identity, encryption="plain")
         except LabError as error:
-            self._on_gone(person.jid, str(error))
+            self._on_given_up(client.jid, str(error))
 
-    def _answered(self, person: Person, identity: str) -> None:
-        """Closed model: somebody of another worker says that a message has arrived."""
+    def _on_delivery_report(self, client: OmemoClient, identity: str) -> None:
+        """Closed model: a user of another worker reports that it has received a message."""
         fields = message_id.decode_message_id(identity)
         if (
             fields is not None
             and fields[0] & message_id.DELIVERY_REPORT
-            and fields[1] == person.number
-            and self._turns is not None
+            and fields[1] == client.number
+            and self._closed_loop is not None
         ):
-            self._turns.ended((fields[1], fields[4]))
+            self._closed_loop.on_ended((fields[1], fields[4]))
 
     # -- the end
 
     def totals(self) -> dict[str, int]:
-        """As the engine's, with who is online here."""
-        return {**super().totals(), "online": sum(person.online for person in self.users.values())}
+        """The engine's totals, with the number of clients that are online."""
+        return {**super().totals(), "online": sum(client.online for client in self.clients.values())}
 
-    async def leave(self) -> None:
-        """Everybody logs out."""
-        self.stop_turns()
-        for task in self._running:
+    async def disconnect(self) -> None:
+        """Log all users out."""
+        self.stop_closed_loop()
+        for task in self._tasks:
             task.cancel()
-        leaving = [asyncio.ensure_future(person.leave()) for person in self.users.values()]
-        _, late = await asyncio.wait(leaving, timeout=2 * LEAVING)
+        leaving = [asyncio.ensure_future(client.disconnect()) for client in self.clients.values()]
+        _, late = await asyncio.wait(leaving, timeout=2 * DISCONNECT_TIMEOUT)
         for task in late:
             task.cancel()
         await asyncio.gather(*leaving, return_exceptions=True)
 
 
-class EncryptedEngine(Engine):
-    """The engine with such people."""
+class OmemoEngine(LoadEngine):
+    """The load engine with such users."""
 
     def __init__(self, load: Load, shard: Shard, *more: Any) -> None:
         super().__init__(load, shard, *more)
-        self._people = EncryptedActs(
-            load, shard, self._recorder, lambda who, why: self._emit("gone", user=who, reason=why)
-        )
-        self._acts = self._people
+        self._omemo_users = OmemoUsers(load, shard, self._recorder, self._on_given_up)
+        self._users = self._omemo_users
 
-    async def _come(self) -> None:
-        """Everybody logs in with keys, then all who will write to each other get a session."""
-        people, online = self._people, 0
+    async def _ramp_up(self) -> None:
+        """All users log in with keys; then a session is set up for every pair that will write to each other."""
+        users, online = self._omemo_users, 0
         found = pairs(self._load, self._shard.of)
 
-        async def one(person: Person) -> None:
+        async def one(client: OmemoClient) -> None:
             nonlocal online
-            await person.connect()
+            await client.connect()
             online += 1
             self._emit("progress", online=online)
 
-        await _each([one(person) for person in people.users.values()], self._stop)
-        await _each(people.acquaintance.begun(found), self._stop)
+        await _run_all([one(client) for client in users.clients.values()], self._stop)
+        await _run_all(users.session_setup.setups(found), self._stop)
 
 
 async def run(
@@ -182,26 +181,28 @@ async def run(
     stop: asyncio.Event | None = None,
     drained: asyncio.Event | None = None,
 ) -> None:
-    """As `lab.load.worker.engine.run`. Raises UserError as well for a load that cannot be carried encrypted."""
+    """As `lab.load.worker.engine.run`. Also raises UserError for a load that cannot be encrypted."""
     if kinds := parse(load.traffic).kinds - {Kind.MESSAGE}:
         raise UserError(
-            f"an encrypted load is messages between two people: {load.traffic!r} has {', '.join(sorted(kinds))}"
+            f"an encrypted load has messages between two users only: {load.traffic!r} has {', '.join(sorted(kinds))}"
         )
     if load.security != "starttls":
-        raise UserError(f"clients of an encrypted load know STARTTLS only, not {load.security!r}: leave --security out")
-    wanted, most = parse_arrivals(load.arrivals).peak(load.seconds), shard.of * MOST
+        raise UserError(
+            f"clients of an encrypted load support STARTTLS only, not {load.security!r}: leave --security out"
+        )
+    wanted, most = parse_arrivals(load.arrivals).peak(load.seconds), shard.of * MAX_RATE
     if wanted > most:
         raise UserError(
-            f"{wanted:.0f} encrypted messages per second are more than {shard.of} workers can write ({most}/s): "
-            f"take {-(-int(wanted) // MOST)} workers on as many cores, or at most {most}/s"
+            f"{wanted:.0f} encrypted messages per second are more than {shard.of} workers can send ({most}/s): "
+            f"take {-(-int(wanted) // MAX_RATE)} workers on as many cores, or at most {most}/s"
         )
     check_machine(load, shard)
-    await EncryptedEngine(load, shard, emit, stop or asyncio.Event(), drained).run(go)
+    await OmemoEngine(load, shard, emit, stop or asyncio.Event(), drained).run(go)
 
 
-async def _each(work: Iterable[Coroutine[Any, Any, None]], stop: asyncio.Event) -> None:
-    """Do all, AT_ONCE at a time, until `stop`. Raises the first LabError."""
-    free, left = asyncio.Semaphore(AT_ONCE), list(work)
+async def _run_all(work: Iterable[Coroutine[Any, Any, None]], stop: asyncio.Event) -> None:
+    """Run all, MAX_CONCURRENT at a time, until `stop`. Raises the first LabError."""
+    free, left = asyncio.Semaphore(MAX_CONCURRENT), list(work)
 
     async def guarded(one: Coroutine[Any, Any, None]) -> None:
         async with free:
@@ -212,16 +213,16 @@ async def _each(work: Iterable[Coroutine[Any, Any, None]], stop: asyncio.Event) 
             for one in left:
                 group.create_task(guarded(one))
 
-    doing, stopping = asyncio.create_task(everything()), asyncio.create_task(stop.wait())
+    running, stopping = asyncio.create_task(everything()), asyncio.create_task(stop.wait())
     try:
-        await asyncio.wait({doing, stopping}, return_when=asyncio.FIRST_COMPLETED)
-        if doing.done():
-            await doing
+        await asyncio.wait({running, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        if running.done():
+            await running
     except* LabError as errors:
         raise errors.exceptions[0] from None
     finally:
-        doing.cancel()
+        running.cancel()
         stopping.cancel()
-        await asyncio.gather(doing, stopping, return_exceptions=True)
+        await asyncio.gather(running, stopping, return_exceptions=True)
         for one in left:
             one.close()

@@ -1,4 +1,4 @@
-"""What was lost, from the books of all workers: each has its half of what went between its users and another's."""
+"""Finds the lost messages in the ledgers of all workers: each has its half of the messages between two workers."""
 
 from __future__ import annotations
 
@@ -12,51 +12,51 @@ from lab.load.metrics.result import Result
 from lab.load.model.spec import Load
 from lab.load.workload.recipients import Audience
 
-#: Missing messages that are told one by one, as evidence; all are counted.
-TOLD = 100
+#: Missing messages that are listed one by one, as evidence; all are counted.
+MAX_MISSING = 100
 
 
 @dataclass(frozen=True)
 class Settlement:
-    """What books say that no sample can: what never came, and what came although it bounced."""
+    """What only ledgers show: messages that were never received, and those that were received although they bounced."""
 
-    audience: Audience
+    recipients: Audience
     missing: Sequence[Missing]
     both: Sequence[Missing]
 
     def tallies(self, *, warmup: bool = False) -> dict[str, RouteCounters]:
-        """Counts to be added, by route, of one phase."""
+        """Counts of one phase that no sample has, by route."""
         found: dict[str, RouteCounters] = {}
         for name, of in (("lost", self.missing), ("both", self.both)):
             for one in _phase(of, warmup=warmup):
-                tally = found.setdefault(self.audience.route_of(one), RouteCounters())
+                tally = found.setdefault(self.recipients.route_of(one), RouteCounters())
                 setattr(tally, name, getattr(tally, name) + 1)
         return found
 
-    def told(self) -> list[dict[str, Any]]:
-        """What is missing of the steady state, up to TOLD."""
-        return [one.__dict__ for one, _ in zip(_phase(self.missing, warmup=False), range(TOLD), strict=False)]
+    def first_missing(self) -> list[dict[str, Any]]:
+        """The missing messages of the steady state, at most MAX_MISSING."""
+        return [one.__dict__ for one, _ in zip(_phase(self.missing, warmup=False), range(MAX_MISSING), strict=False)]
 
 
-def closed(ledger: Ledger, audience: Audience) -> Settlement:
-    """From the one ledger that has everything."""
-    find = audience.receivers
-    return Settlement(audience, list(ledger.missing(find)), list(ledger.both(find)))
+def settle_ledger(ledger: Ledger, recipients: Audience) -> Settlement:
+    """The settlement of a ledger that has everything."""
+    find = recipients.receivers
+    return Settlement(recipients, list(ledger.missing(find)), list(ledger.both(find)))
 
 
 def settle_into(
     result: Result, load: Load, entries: Iterable[dict[str, Any]]
 ) -> tuple[dict[str, int], list[dict[str, Any]]]:
-    """Add to a result what all workers' entries say was lost, or came although it bounced.
+    """Add to a result the messages that were lost, or received although they bounced, from all workers' ledgers.
 
-    Returns how many messages of each route of the steady state never came, and up to TOLD of them one by one.
+    Returns the number of lost messages of each route of the steady state, and at most MAX_MISSING of them one by one.
     """
-    settlement = closed(settle(entries), Audience(load))
+    settlement = settle_ledger(settle(entries), Audience(load))
     for routes, warmup in ((result.routes, False), (result.warmup, True)):
         for route, more in settlement.tallies(warmup=warmup).items():
             routes.setdefault(route, RouteCounters()).add(more)
     lost = {route: tally.lost for route, tally in settlement.tallies().items() if tally.lost}
-    return lost, settlement.told()
+    return lost, settlement.first_missing()
 
 
 def _phase(of: Sequence[Missing], *, warmup: bool) -> Iterator[Missing]:

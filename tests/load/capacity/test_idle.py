@@ -119,14 +119,14 @@ async def test_the_backlog_of_a_load_is_waited_for(
     behind: tuple[Load, SlowQueue], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A load of three times what the line carries is given up long before all has come."""
-    monkeypatch.setattr(engine, "DRAIN", 0.2)
+    monkeypatch.setattr(engine, "DRAIN_TIMEOUT", 0.2)
     load, queue = behind
     probe = Probe(load)
     for session in probe.sessions:
         await session.connect()
 
     async def ask(patience: float) -> ProbeResult:
-        answer = await probe.ask(patience)
+        answer = await probe.measure(patience)
         return ProbeResult(answer["delays"], tuple(answer["missing"]), answer["bounced"])
 
     asked = IdleDetector(ask)

@@ -217,7 +217,7 @@ async def test_held_ones_start_when_told_and_not_before(null: Null) -> None:
 
 
 async def test_workers_that_do_not_end_are_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(conductor, "DRAIN", 0.2)
+    monkeypatch.setattr(conductor, "DRAIN_TIMEOUT", 0.2)
     monkeypatch.setattr(conductor, "GRACE", 0.3)
     load = Load(**{**NOBODYS.__dict__, "seconds": 0.5})
     stays = ["connected", {"wait": "go"}, "sample", {"wait": "stop"}]
@@ -231,6 +231,6 @@ def test_the_first_message_counts_and_what_was_due_before_does_not() -> None:
     start = time.perf_counter_ns()
     for one in (writer, reader):
         one.start(start, start)
-    assert reader.come(1, writer.write(0, 1, start).decode()) is not None
-    assert reader.come(1, writer.write(0, 1, start - 1).decode()) is None
+    assert reader.on_delivery(1, writer.register_message(0, 1, start).decode()) is not None
+    assert reader.on_delivery(1, writer.register_message(0, 1, start - 1).decode()) is None
     assert reader.delivered == 1

@@ -13,8 +13,7 @@ import uvloop
 from lab.errors import PeerError, UserError
 from lab.load.metrics.histogram import Histogram
 from lab.load.model.spec import Shard
-from lab.load.worker import closed_loop as turns
-from lab.load.worker import engine
+from lab.load.worker import closed_loop, engine
 from tests.load.engine_runs import driven
 from tests.load.null_server.launch import Null, null_server
 
@@ -65,7 +64,7 @@ async def test_nobody_there_ends_the_load(null: Null) -> None:
 
 
 async def test_lost_messages_are_named(null: Null, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine, "DRAIN", 0.5)
+    monkeypatch.setattr(engine, "DRAIN_TIMEOUT", 0.5)
 
     async def swallow() -> None:
         await asyncio.sleep(0.4)
@@ -120,7 +119,7 @@ async def test_dropped_connections_are_resumed_and_nothing_is_lost_or_doubled(se
 
 
 async def test_where_nothing_can_be_resumed_users_log_in_anew(null: Null, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine, "DRAIN", 0.5)
+    monkeypatch.setattr(engine, "DRAIN_TIMEOUT", 0.5)
 
     async def forget() -> None:
         await asyncio.sleep(0.4)
@@ -134,7 +133,7 @@ async def test_where_nothing_can_be_resumed_users_log_in_anew(null: Null, monkey
 
 async def test_a_user_who_cannot_return_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("lab.load.client.session.RECONNECT_TIMEOUT", 0.2)
-    monkeypatch.setattr(engine, "DRAIN", 0.5)
+    monkeypatch.setattr(engine, "DRAIN_TIMEOUT", 0.5)
     with null_server() as server:
 
         async def kill() -> None:
@@ -174,9 +173,9 @@ async def test_the_closed_model_does_omit(null: Null) -> None:
 
 
 async def test_the_closed_model_waits_for_the_delivery(null: Null, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(turns, "PATIENCE", 0.1)
-    monkeypatch.setattr(turns, "LOOK", 0.05)
-    monkeypatch.setattr(engine, "DRAIN", 0.2)
+    monkeypatch.setattr(closed_loop, "ACTION_TIMEOUT", 0.1)
+    monkeypatch.setattr(closed_loop, "CHECK_INTERVAL", 0.05)
+    monkeypatch.setattr(engine, "DRAIN_TIMEOUT", 0.2)
     load = null.load(**{**QUICK, "arrivals": "closed:think=100ms", "seconds": 1.0, "warmup": 0.0, "users": 10})
     total = (await driven(load)).result.total
     assert 10 <= total.received <= 110  # ten users, at most ten turns a second
@@ -212,7 +211,7 @@ async def test_stopped_early_it_still_reports(null: Null) -> None:
 
 async def test_a_drain_that_takes_long_is_no_steady_state(null: Null, monkeypatch: pytest.MonkeyPatch) -> None:
     """Stopped early, drained for 1.5 s because something is missing: the rate is that of the time before."""
-    monkeypatch.setattr(engine, "DRAIN", 1.5)
+    monkeypatch.setattr(engine, "DRAIN_TIMEOUT", 1.5)
     stop = asyncio.Event()
 
     async def interrupt() -> None:
@@ -234,7 +233,7 @@ async def test_a_drain_that_takes_long_is_no_steady_state(null: Null, monkeypatc
 async def test_stopped_before_the_steady_state_all_is_of_the_warm_up(
     null: Null, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(engine, "DRAIN", 0.3)
+    monkeypatch.setattr(engine, "DRAIN_TIMEOUT", 0.3)
     stop = asyncio.Event()
 
     async def interrupt() -> None:
@@ -252,7 +251,7 @@ async def test_stopped_before_the_steady_state_all_is_of_the_warm_up(
 async def test_what_the_warm_up_loses_is_no_loss_of_the_steady_state(
     null: Null, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(engine, "DRAIN", 0.3)
+    monkeypatch.setattr(engine, "DRAIN_TIMEOUT", 0.3)
 
     async def swallow() -> None:
         null.obey("swallow 5")
@@ -308,7 +307,7 @@ def test_nothing_begins_before_its_time() -> None:
         found = 0
         for tenths in range(1, 40):
             moment = time.perf_counter_ns() + tenths * 100_000
-            await engine.until(moment)
+            await engine.sleep_until(moment)
             found += time.perf_counter_ns() < moment
         return found
 

@@ -14,7 +14,7 @@ from lab.lifecycle import up as labs
 from lab.lifecycle.lab import Lab
 from lab.load.coordinator.provisioning import endpoints, make_accounts, make_rosters
 from lab.load.model.spec import Load, Shard
-from lab.load.worker.engine import Engine
+from lab.load.worker.engine import LoadEngine
 from lab.topology.spec import Link, Topology
 from tests.checks.sabotage import Tampered, load_module
 from tests.load.engine_runs import Told, driven
@@ -112,7 +112,7 @@ async def test_people_come_and_go_and_nothing_is_lost(load: Load, lab: Lab, traf
 async def test_broken_connections_are_resumed_and_nothing_is_lost(load: Load) -> None:
     """Every user's connection breaks twice, one after the other, while messages are on their way."""
     told = Told()
-    engine = Engine(replace(load, arrivals="200/s"), Shard(), told, asyncio.Event(), None)
+    engine = LoadEngine(replace(load, arrivals="200/s"), Shard(), told, asyncio.Event(), None)
     running = asyncio.create_task(engine.run(None))
     await told.started.wait()
     for session in (*engine.sessions.values(), *engine.sessions.values()):

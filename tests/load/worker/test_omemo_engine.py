@@ -6,7 +6,7 @@ import pytest
 
 from lab.errors import UserError
 from lab.load.model.spec import Endpoint, Load, Shard
-from lab.load.worker.omemo_engine import MOST, run
+from lab.load.worker.omemo_engine import MAX_RATE, run
 
 LOAD = {"endpoints": (Endpoint("a", "a.test", "127.0.0.1"),), "users": 4, "password": "", "authority": ""}
 
@@ -14,9 +14,9 @@ LOAD = {"endpoints": (Endpoint("a", "a.test", "127.0.0.1"),), "users": 4, "passw
 @pytest.mark.parametrize(
     ("asked", "said"),
     [
-        ({"traffic": "2*local+1*logins"}, "messages between two people: .* has login"),
-        ({"security": "direct"}, "know STARTTLS only"),
-        ({"arrivals": f"{2 * MOST + 1}/s"}, f"take 3 workers on as many cores, or at most {2 * MOST}/s"),
+        ({"traffic": "2*local+1*logins"}, "messages between two users only: .* has login"),
+        ({"security": "direct"}, "support STARTTLS only"),
+        ({"arrivals": f"{2 * MAX_RATE + 1}/s"}, f"take 3 workers on as many cores, or at most {2 * MAX_RATE}/s"),
     ],
 )
 async def test_what_cannot_be_is_refused(asked: dict[str, str], said: str) -> None:

@@ -187,15 +187,15 @@ async def test_what_was_tampered_with_is_not_decrypted_and_not_lost(
 @pytest.mark.live
 async def test_a_device_that_a_killed_load_left_behind_is_not_encrypted_to(load: Load) -> None:
     """It stands in the list of its account; what is encrypted to it as well would cost, and count for nothing."""
-    from lab.load.worker.omemo_client import Person
+    from lab.load.worker.omemo_client import OmemoClient
 
-    left = Person("load1", 0, load.endpoints[0], load, lambda *_: None)
+    left = OmemoClient("load1", 0, load.endpoints[0], load, lambda *_: None)
     await left.connect()
     await left.device.disconnect()
-    again = Person("load1", 0, load.endpoints[0], load, lambda *_: None)
+    again = OmemoClient("load1", 0, load.endpoints[0], load, lambda *_: None)
     await again.connect()
     assert len((await again.device.devices(of=again.jid))["ids"]) == 1
-    await again.leave()
+    await again.disconnect()
 
 
 @pytest.mark.live

@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 
 from lab.errors import PeerError, UserError
-from lab.load.worker import omemo_sessions as acquaintance
-from lab.load.worker.omemo_sessions import Acquaintance, pairs
+from lab.load.worker import omemo_sessions
+from lab.load.worker.omemo_sessions import SessionSetup, pairs
 from tests.load.samples import LOAD
 
 
-class Person:
+class FakeClient:
     """Says what it is told to; `heard` is told who said what, and in which way."""
 
     def __init__(self, number: int, post: Callable[[int, int, str, bool], None]) -> None:
@@ -35,9 +35,9 @@ class World:
         self.unreadable: set[str] = set()
         self.lost = 0  # so many of what is said first never come
         self.held = False
-        self.people = [Person(number, self._post) for number in range(people)]
+        self.people = [FakeClient(number, self._post) for number in range(people)]
         self.workers = [
-            Acquaintance({one.number: one for one in self.people[index::workers]}, lambda n: f"p{n}", self._spawn)  # type: ignore[misc]
+            SessionSetup({one.number: one for one in self.people[index::workers]}, lambda n: f"p{n}", self._spawn)  # type: ignore[misc]
             for index in range(workers)
         ]
         self._tasks: set[asyncio.Task[None]] = set()
@@ -56,13 +56,13 @@ class World:
     def deliver(self, to: int, identity: str, encrypted: bool) -> None:
         worker, person = self.workers[to % len(self.workers)], self.people[to]
         if encrypted and identity.partition(".")[0] in self.unreadable:
-            assert worker.failed(identity, "No pre key with id 7 known")
+            assert worker.on_failure(identity, "No pre key with id 7 known")
         else:
-            assert worker.came(person, identity, encrypted=encrypted)  # type: ignore[arg-type]
+            assert worker.on_message(person, identity, encrypted=encrypted)  # type: ignore[arg-type]
 
     async def meet(self, *wanted: tuple[int, int]) -> None:
         async with asyncio.timeout(60):
-            await asyncio.gather(*(one for worker in self.workers for one in worker.begun(wanted)))
+            await asyncio.gather(*(one for worker in self.workers for one in worker.setups(wanted)))
 
 
 @pytest.fixture(params=[1, 2], ids=["one worker", "two workers"])
@@ -74,13 +74,14 @@ async def test_each_pair_is_begun_once_and_reads_both_ways(world: World) -> None
     await world.meet((0, 1), (1, 2))
     for one, other in ((0, 1), (1, 2)):
         between = [(a, kind, encrypted) for a, b, kind, encrypted in world.said if {a, b} == {one, other}]
-        assert between == [(one, "ask", False), (other, "here", False), (one, "hello", True), (other, "back", True)]
+        expected = [(one, "request", False), (other, "ready", False), (one, "first", True), (other, "reply", True)]
+        assert between == expected
 
 
 async def test_nobody_takes_two_bundles_of_one_person_at_a_time(world: World) -> None:
     await world.meet(*((one, 5) for one in range(5)))
-    towards = [kind for a, b, kind, _ in world.said if 5 in (a, b) and kind in ("here", "hello")]
-    assert towards == ["here", "hello"] * 5
+    towards = [kind for a, b, kind, _ in world.said if 5 in (a, b) and kind in ("ready", "first")]
+    assert towards == ["ready", "first"] * 5
 
 
 async def test_who_is_not_ready_is_waited_for(world: World) -> None:
@@ -88,33 +89,33 @@ async def test_who_is_not_ready_is_waited_for(world: World) -> None:
     late.ready.clear()
     meeting = asyncio.ensure_future(world.meet((0, 1)))
     await asyncio.sleep(0.05)
-    assert [kind for *_, kind, _ in world.said] == ["ask"]
+    assert [kind for *_, kind, _ in world.said] == ["request"]
     late.ready.set()
     await meeting
 
 
 async def test_a_first_message_that_cannot_be_read_is_told_at_once(world: World) -> None:
-    world.unreadable.add("hello")
-    with pytest.raises(PeerError, match=r"cannot read each other|No pre key with id 7"):
+    world.unreadable.add("first")
+    with pytest.raises(PeerError, match=r"cannot decrypt each other|No pre key with id 7"):
         await world.meet((0, 1))
     world.unreadable.clear()
     await world.meet((0, 1))
 
 
 async def test_the_question_of_a_load_that_was_killed_holds_nobody_up(world: World) -> None:
-    world.deliver(1, "ask.0123456789ab.0.1", False)
+    world.deliver(1, "request.0123456789ab.0.1", False)
     await world.meet((2, 1))
 
 
 async def test_a_question_that_is_lost_is_asked_again(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(acquaintance, "AGAIN", 0.01)
+    monkeypatch.setattr(omemo_sessions, "REPEAT_DELAY", 0.01)
     world.lost = 2
     await world.meet((0, 1))
-    assert [kind for *_, kind, _ in world.said] == ["ask", "ask", "ask", "here", "hello", "back"]
+    assert [kind for *_, kind, _ in world.said] == ["request", "request", "request", "ready", "first", "reply"]
 
 
 async def test_who_is_asked_again_answers_once(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(acquaintance, "AGAIN", 0.01)
+    monkeypatch.setattr(omemo_sessions, "REPEAT_DELAY", 0.01)
     late = world.people[1]
     late.ready.clear()
     meeting = asyncio.ensure_future(world.meet((0, 1)))
@@ -122,21 +123,21 @@ async def test_who_is_asked_again_answers_once(world: World, monkeypatch: pytest
         await asyncio.sleep(0.01)
     late.ready.set()
     await meeting
-    assert [kind for *_, kind, _ in world.said if kind != "ask"] == ["here", "hello", "back"]
+    assert [kind for *_, kind, _ in world.said if kind != "request"] == ["ready", "first", "reply"]
 
 
 async def test_nobody_answers_in_time(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(acquaintance, "ARRIVING", 0.05)
+    monkeypatch.setattr(omemo_sessions, "ONLINE_TIMEOUT", 0.05)
     world.people[1].ready.clear()
-    with pytest.raises(PeerError, match=r"p1 is not there for p0 after 0.05 s"):
+    with pytest.raises(PeerError, match=r"p1 is not online for p0 after 0.05 s"):
         await world.meet((0, 1))
 
 
-@pytest.mark.parametrize("identity", ["m1", "", "ask.x.1", "ask.x.y.z", "asks.x.1.2", "0" * 58])
+@pytest.mark.parametrize("identity", ["m1", "", "request.x.1", "request.x.y.z", "requests.x.1.2", "0" * 58])
 async def test_other_messages_are_none_of_its_business(world: World, identity: str) -> None:
     worker, person = world.workers[0], world.people[0]
-    assert not worker.came(person, identity, encrypted=False)  # type: ignore[arg-type]
-    assert not worker.failed(identity, "")
+    assert not worker.on_message(person, identity, encrypted=False)  # type: ignore[arg-type]
+    assert not worker.on_failure(identity, "")
 
 
 def test_every_worker_finds_the_pairs_of_all() -> None:

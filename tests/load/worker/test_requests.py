@@ -77,7 +77,7 @@ async def test_who_logs_out_waits_for_answers_and_until_the_server_has_ended_the
 async def test_what_a_server_put_away_during_a_login_comes_with_the_next(
     null: Null, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(engine, "COLLECT", 0.3)
+    monkeypatch.setattr(engine, "RELOGIN_DELAY", 0.3)
     load = null.load("a", "b", **{**QUICK, "traffic": "4*neighbours+4*logins:written=1", "arrivals": "400/s"})
 
     async def keep() -> None:
@@ -92,7 +92,7 @@ async def test_what_a_server_put_away_during_a_login_comes_with_the_next(
 
 
 async def test_a_server_that_keeps_nothing_for_who_is_away_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine, "DRAIN", 1.0)
+    monkeypatch.setattr(engine, "DRAIN_TIMEOUT", 1.0)
     with null_server() as null:
         null.obey("away")
         told = await _carried(null, traffic="4*neighbours+4*logins:written=1", arrivals="800/s", seconds=1.5)
@@ -102,7 +102,7 @@ async def test_a_server_that_keeps_nothing_for_who_is_away_is_found_out(monkeypa
 
 
 async def test_presences_that_do_not_reach_all_contacts_are_lost(null: Null, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine, "DRAIN", 0.5)
+    monkeypatch.setattr(engine, "DRAIN_TIMEOUT", 0.5)
     load = null.load("a", "b", **{**QUICK, "traffic": "presence:degree=4", "arrivals": "100/s"})
     null.rosters(load)
 
@@ -137,7 +137,7 @@ async def test_who_goes_and_comes_is_left_alone_and_nothing_is_lost(null: Null, 
 
 
 async def test_what_a_server_drops_is_lost_all_the_same(null: Null, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine, "DRAIN", 0.5)
+    monkeypatch.setattr(engine, "DRAIN_TIMEOUT", 0.5)
     load = null.load("a", "b", **{**QUICK, "traffic": "realistic", "arrivals": "400/s"})
     null.rosters(load)
 
@@ -151,7 +151,7 @@ async def test_what_a_server_drops_is_lost_all_the_same(null: Null, monkeypatch:
 
 
 async def test_an_archive_with_nothing_in_it_is_no_success(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lab.load.worker.filling.EACH", 0)
+    monkeypatch.setattr("lab.load.worker.ramp_up.ARCHIVED_MESSAGES", 0)
     with null_server() as null:
         tally = (await _carried(null, traffic="archive", arrivals="50/s")).result.routes["archive"]
     assert (tally.received, tally.bounced["nothing-found"]) == (0, tally.sent)
