@@ -1,4 +1,4 @@
-"""What runs a scenario: steps, expectations, deadlines, the folder of a run."""
+"""Runs of scenarios: steps, expectations, deadlines, the folder of a run."""
 
 from lab.runner.expectations import ExpectationFailed, expect
 from lab.runner.scenarios import ScenarioInfo, load, scenario

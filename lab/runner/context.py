@@ -1,4 +1,4 @@
-"""The run that is going on: `expect` and `step` find it here, in whatever task they are called."""
+"""The current run: `expect` and `step` find it here, in whatever task they are called."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from lab.history.recorder import Recorder
 
 @dataclass
 class Run:
-    """What is known of a run while it goes on."""
+    """What is known of the current run."""
 
     recorder: Recorder
-    broke: tuple[BaseException, str] | None = None  # the last error that left a step, and that innermost step
+    failed: tuple[BaseException, str] | None = None  # the last error that left a step, and that innermost step
 
 
 #: None outside any run: `expect` then only raises, `step` only groups.

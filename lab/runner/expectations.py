@@ -1,4 +1,4 @@
-"""What a scenario says must hold."""
+"""Expectations: what a scenario says must hold."""
 
 from __future__ import annotations
 
@@ -10,15 +10,16 @@ from lab.runner.steps import around
 
 
 class ExpectationFailed(AssertionError):
-    """Something that had to hold did not. The history has it as an event."""
+    """An expectation that does not hold. The history has it as an Expectation event."""
 
 
 def expect(actual: object, expected: object, *, because: str = "", message: object = None) -> None:
-    """Say what must hold: `expect(await message.outcome(), link.promise)`.
+    """State what must hold: `expect(await message.outcome(), link.promise)`.
 
     `expected` is a value that `actual` must equal, or an object with `matches(actual) -> bool` whose text says what it
-    wants. `because` is added where it does not hold; `message` (a message or its id) is what the report then shows.
-    Inside a run the expectation is recorded whether it holds or not. Raises ExpectationFailed, an AssertionError.
+    requires. `because` is added to the error's text; `message` (a message or its id) is the one that the report then
+    shows. Inside a run an Expectation event is recorded, whether it holds or not. Raises ExpectationFailed, an
+    AssertionError, if it does not hold.
     """
     held = _holds(actual, expected)
     run = current.get()

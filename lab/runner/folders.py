@@ -2,7 +2,7 @@
 
 topology.json plan.json   what was asked for, and exactly what it meant
 history.jsonl             what happened (0600: whole stanzas)
-verdict.json report.txt   what is to be thought of it
+verdict.json report.txt   the verdict, and the report as text
 logs/<server>/            the servers' logs, where the run was not valid
 """
 
@@ -28,42 +28,42 @@ REPORT = "report.txt"
 PAGE = "page.html"  # of a load or a study
 LOGS = "logs"
 
-# Of a log, the end is what explains a failure; a server in trouble can write gigabytes.
+# Bytes copied of a log: its end explains a failure, and a failing server can write gigabytes.
 LOG_TAIL = 4 << 20
 
 
 def check(runs: Path) -> None:
-    """Raises UserError if no run's folder could be made below `runs`. Makes nothing: a lab has yet to come up."""
+    """Raises UserError if no run's folder could be made below `runs`. Makes nothing: the lab is not up yet."""
     there = runs.absolute()
     while not os.path.lexists(there):
         there = there.parent
     if not there.is_dir():
-        raise UserError(f"{there} is in the way of the runs' folders: move it away, or choose another with --runs")
+        raise UserError(f"{there} is where the runs' folders must be: move it away, or choose another with --runs")
     if not os.access(there, os.W_OK | os.X_OK):
         raise UserError(f"{there} cannot be written to: choose another folder for runs with --runs")
     _check_latest(runs / LATEST)
 
 
 def make(runs: Path, scenario: str, topology: str) -> Path:
-    """A new folder for a run, 0700, below `runs`; `latest` leads to it when this returns. Raises UserError."""
+    """A new folder for a run, 0700, below `runs`; `latest` is a link to it when this returns. Raises UserError."""
     check(runs)
     runs.mkdir(parents=True, exist_ok=True)
-    name = f"{time.strftime('%Y%m%d-%H%M%S')}-{_plain(scenario)}-{_plain(topology)}"
+    name = f"{time.strftime('%Y%m%d-%H%M%S')}-{_file_name(scenario)}-{_file_name(topology)}"
     for number in range(1, 1000):
         folder = runs / (name if number == 1 else f"{name}-{number}")
         try:
             folder.mkdir(mode=0o700)
         except FileExistsError:
             continue
-        _point(runs / LATEST, folder.name)
+        _set_link(runs / LATEST, folder.name)
         return folder
     raise UserError(f"{runs / name}: a thousand runs in one second: choose another folder for runs")
 
 
-def find(run: Path | None, marks: Iterable[str] = (HISTORY,), runs: Path = RUNS) -> Path:
+def find(run: Path | None, files: Iterable[str] = (HISTORY,), runs: Path = RUNS) -> Path:
     """The folder of a run: `run` itself, one of that name below `runs`, or the latest. Raises UserError.
 
-    It has one of the files `marks`: a run its history, a load or a study others.
+    It has one of the files `files`: a run its history, a load or a study others.
     """
     if run is None:
         if not (runs / LATEST).exists():
@@ -72,10 +72,10 @@ def find(run: Path | None, marks: Iterable[str] = (HISTORY,), runs: Path = RUNS)
     else:
         places = [run, runs / run]
     for folder in places:
-        if any((folder / mark).is_file() for mark in marks):
+        if any((folder / name).is_file() for name in files):
             return folder
-    hint = "" if len([*marks]) > 1 else ". Of a load or a study, `xmpplab report` tells"
-    raise UserError(f"{places[0]}: not the folder of a run: it has no {' or '.join(marks)}{hint}")
+    hint = "" if len([*files]) > 1 else ". For a load or a study use `xmpplab report`"
+    raise UserError(f"{places[0]}: not the folder of a run: it has no {' or '.join(files)}{hint}")
 
 
 def write(path: Path, text: str) -> None:
@@ -95,8 +95,8 @@ def copy_logs(folder: Path, logs: Mapping[str, Iterable[Path]]) -> None:
                     write(target / path.name, file.read().decode(errors="replace"))
 
 
-def _point(link: Path, target: str) -> None:
-    """Let a symbolic link lead to `target`, without a moment in which there is none."""
+def _set_link(link: Path, target: str) -> None:
+    """Make a symbolic link to `target`; at no time is there none."""
     part = link.with_name(f".{link.name}.{secrets.token_hex(4)}")
     part.symlink_to(target)
     part.replace(link)
@@ -107,5 +107,5 @@ def _check_latest(link: Path) -> None:
         raise UserError(f"{link}: not a link to the latest run: move it away")
 
 
-def _plain(text: str) -> str:
+def _file_name(text: str) -> str:
     return re.sub(r"[^A-Za-z0-9._-]+", "-", text).strip("-.") or "x"

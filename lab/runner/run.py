@@ -1,13 +1,13 @@
 """One run of a scenario: from an empty folder to a verdict. Whatever happens, the folder is left complete.
 
-This is the edge where a scenario's errors end, each once, as what they mean:
+This is the place where a scenario's errors end, each as what it means:
 
     ExpectationFailed, another AssertionError   expectation      the run failed
     NotApplicable                               not-applicable   a counted skip
     LabError                                    lab-error        nothing certain is known: unknown
     UserError, SystemExit, any other error,
     the deadline                                script-error     the scenario broke off: unknown
-    cancelled (Ctrl-C, SIGTERM)                 interrupted      what is there is written, then it goes on upwards
+    cancelled (Ctrl-C, SIGTERM)                 interrupted      what there is is written, then CancelledError is raised
 
 Whatever the end, the history is then judged, and the caller's `report` is called.
 """
@@ -23,7 +23,7 @@ from pathlib import Path
 
 from lab import exit_codes
 from lab.checks import Judgement, RunRecord
-from lab.errors import LabError, NotApplicable, UserError
+from lab.errors import LabError, NotApplicable, UserError, describe
 from lab.federation import Federation
 from lab.history.events import Expectation, RunEnded, RunStarted
 from lab.history.recorder import Recorder
@@ -37,9 +37,10 @@ from lab.runner.judgement import judge_folder
 from lab.runner.scenarios import ScenarioInfo
 from lab.servers.conventions import LOG, OUTPUT
 
-# A story is over in seconds; past this one hangs, and its history so far tells more than waiting on.
+# In seconds. A scenario ends within seconds; one that takes longer than this hangs, and its history says more than
+# further waiting.
 SCENARIO_DEADLINE = 600.0
-# Markers and feeds have deadlines of their own; this is for a lab that does not answer at all.
+# In seconds. Markers and feeds have deadlines of their own; this one is for a lab that does not answer at all.
 SETTLE_DEADLINE = 120.0
 
 FINISHED, EXPECTATION = "finished", "expectation"
@@ -53,7 +54,7 @@ Report = Callable[[Path, RunRecord, Judgement], None]
 
 @dataclass(frozen=True)
 class RunResult:
-    """What a run came to."""
+    """The result of a run."""
 
     folder: Path
     how: str  # as RunEnded says
@@ -136,8 +137,8 @@ async def _perform(info: ScenarioInfo, lab: Lab, recorder: Recorder, within: flo
                 if ended.how not in (LAB_ERROR, SCRIPT_ERROR):
                     await federation.settle()
                 await federation.collect()
-    except Exception as error:  # noqa: BLE001 - the edge of a run
-        return _and_then(ended, error)
+    except Exception as error:  # noqa: BLE001 - whatever ends a run
+        return _failed_after(ended, error)
     return ended
 
 
@@ -154,14 +155,17 @@ async def _run_function(info: ScenarioInfo, federation: Federation, recorder: Re
             return _end(EXPECTATION, _plain_assertion(error, info, recorder))
         except NotApplicable as error:
             return _end(NOT_APPLICABLE, str(error))
-        except SystemExit as error:  # a script's habit; the verdict is still the lab's to give
-            return _end(SCRIPT_ERROR, f"{_place(error, info)}: sys.exit({error.code!r}){_doing(run, error)}")
-        except Exception as error:  # noqa: BLE001 - the edge of somebody else's script
+        except SystemExit as error:  # some scripts end so; the verdict is the lab's all the same
+            return _end(SCRIPT_ERROR, f"{_place(error, info)}: sys.exit({error.code!r}){_in_step(run, error)}")
+        except Exception as error:  # noqa: BLE001 - whatever a user's script raises
             if limit.expired():
                 where = _place(error.__cause__ or error, info)
-                return _end(SCRIPT_ERROR, f"{where}: not over after {within:g} s{_doing(run, error)}")
+                return _end(SCRIPT_ERROR, f"{where}: not over after {within:g} s{_in_step(run, error)}")
             lab_failed = isinstance(error, LabError) and not isinstance(error, UserError)
-            return _end(LAB_ERROR if lab_failed else SCRIPT_ERROR, _describe(error, info) + _doing(run, error))
+            return _end(
+                LAB_ERROR if lab_failed else SCRIPT_ERROR,
+                f"{_place(error, info)}: {describe(error)}" + _in_step(run, error),
+            )
     return _end(FINISHED, "")
 
 
@@ -173,20 +177,15 @@ def _plain_assertion(error: AssertionError, info: ScenarioInfo, recorder: Record
     return f"{where}: {said}"
 
 
-def _and_then(ended: RunEnded | None, error: Exception) -> RunEnded:
+def _failed_after(ended: RunEnded | None, error: Exception) -> RunEnded:
     """The end after an error of the lab's own, before or after the scenario: what was found out stays known."""
-    said = f"no end after {SETTLE_DEADLINE:g} s" if isinstance(error, TimeoutError) else _text(error)
+    said = f"no end after {SETTLE_DEADLINE:g} s" if isinstance(error, TimeoutError) else describe(error)
     if ended is None:
         return _end(LAB_ERROR, f"the federation could not be opened: {said}")
-    text = f"the lab failed while the run was wound up: {said}"
+    text = f"the lab failed at the end of the run: {said}"
     if ended.how in (EXPECTATION, LAB_ERROR, SCRIPT_ERROR):
         return _end(ended.how, f"{ended.detail}; then {text}")
     return _end(LAB_ERROR, text)
-
-
-def _describe(error: Exception, info: ScenarioInfo) -> str:
-    """What went wrong, with the scenario's line that it came from."""
-    return f"{_place(error, info)}: {_text(error)}"
 
 
 def _place(error: BaseException, info: ScenarioInfo) -> str:
@@ -195,14 +194,10 @@ def _place(error: BaseException, info: ScenarioInfo) -> str:
     return f"{info.file.name}:{line}"
 
 
-def _text(error: BaseException) -> str:
-    return str(error) if isinstance(error, LabError) else f"{type(error).__name__}: {error}"
-
-
-def _doing(run: Run, error: BaseException) -> str:
+def _in_step(run: Run, error: BaseException) -> str:
     """In which step it happened; a TimeoutError's cause is the cancellation that left the step."""
-    known = run.broke is not None and run.broke[0] in (error, error.__cause__)
-    return f", in the step {run.broke[1]!r}" if run.broke and known else ""
+    known = run.failed is not None and run.failed[0] in (error, error.__cause__)
+    return f", in the step {run.failed[1]!r}" if run.failed and known else ""
 
 
 def _end(how: str, detail: str) -> RunEnded:

@@ -1,4 +1,4 @@
-"""Scenarios: coroutines that tell a story, and how they are found by name or file."""
+"""Scenarios: coroutine functions that use a federation, and how they are found by name or file."""
 
 from __future__ import annotations
 
@@ -14,13 +14,14 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, TypeVar
 
-from lab.errors import UserError
+from lab.errors import UserError, describe
+from lab.packaged import find, names
 
-Story = Callable[[Any], Coroutine[Any, Any, None]]
+ScenarioFunction = Callable[[Any], Coroutine[Any, Any, None]]
 F = TypeVar("F", bound=Callable[..., Coroutine[Any, Any, None]])
 
-#: A decorated function carries its ScenarioInfo under this name.
-MARK = "__xmpplab_scenario__"
+#: The attribute of a decorated function that holds its ScenarioInfo.
+ATTRIBUTE = "__xmpplab_scenario__"
 VALUES = ("valid", "failed", "unknown")
 
 
@@ -32,23 +33,24 @@ class ScenarioInfo:
     title: str  # one sentence: the docstring's first line
     spec: str  # what it tests, "RFC 6120 10.4"
     expects: tuple[tuple[str, str], ...]  # check name -> value that makes a run valid, if not "valid"
-    function: Story
+    function: ScenarioFunction
     file: Path
     line: int
 
 
 def scenario(*, spec: str = "", expects: Mapping[str, str] | None = None, title: str = "") -> Callable[[F], F]:
-    """Make a coroutine function a scenario: `@scenario(spec="RFC 6120 10.4")`. The function itself stays as it is.
+    """Make a coroutine function a scenario: `@scenario(spec="RFC 6120 10.4")`. The decorator returns it unchanged.
 
-    `expects={"secrecy": "failed"}` makes a run valid only if that check does fail. The title is the docstring's first
-    line unless given. Raises UserError where it is used wrongly.
+    `spec` is the section of an RFC or XEP that the scenario tests. `expects={"secrecy": "failed"}` makes a run valid
+    only if that check has that value: "valid", "failed" or "unknown". The title is the docstring's first line unless
+    given. Raises UserError for another value, or a function that is not `async def` with one argument.
     """
     wanted = tuple((expects or {}).items())
     for check, value in wanted:
         if value not in VALUES:
             raise UserError(f"expects={{{check!r}: {value!r}}}: choose one of {', '.join(VALUES)}")
 
-    def mark(function: F) -> F:
+    def decorate(function: F) -> F:
         if not inspect.iscoroutinefunction(function):
             raise UserError(f"scenario {function.__name__}: write `async def {function.__name__}(federation)`")
         if len(inspect.signature(function).parameters) != 1:
@@ -64,22 +66,20 @@ def scenario(*, spec: str = "", expects: Mapping[str, str] | None = None, title:
             file=Path(code.co_filename),
             line=code.co_firstlineno,
         )
-        setattr(function, MARK, info)
+        setattr(function, ATTRIBUTE, info)
         return function
 
-    return mark
+    return decorate
 
 
 def info_of(function: object) -> ScenarioInfo | None:
-    """What `@scenario` noted of a function, None if it is no scenario."""
-    found = getattr(function, MARK, None)
+    """The ScenarioInfo of a function, None if it is no scenario."""
+    found = getattr(function, ATTRIBUTE, None)
     return found if isinstance(found, ScenarioInfo) else None
 
 
 def available() -> tuple[str, ...]:
     """Names of the scenarios that come with the lab."""
-    from lab.packaged import names
-
     return names("scenarios", ".py")
 
 
@@ -90,8 +90,6 @@ def load(name_or_file: str | Path) -> list[ScenarioInfo]:
     """
     if str(name_or_file).endswith(".py"):
         return _load_file(Path(name_or_file))
-    from lab.packaged import find
-
     name = str(name_or_file)
     if found := find("scenarios", name, ".py"):
         return _load_file(found)
@@ -107,14 +105,14 @@ def _load_file(path: Path) -> list[ScenarioInfo]:
         raise UserError(f"{path}: there is no such file: give the path of a scenario")
     module = _import(path)
     found = (info_of(value) for value in vars(module).values())
-    mine = {info.line: info for info in found if info and info.file == path}
-    if not mine:
+    own = {info.line: info for info in found if info and info.file == path}
+    if not own:
         raise UserError(f"{path}:1: no scenario in here: write `@scenario()` above an `async def`")
-    return [mine[line] for line in sorted(mine)]
+    return [own[line] for line in sorted(own)]
 
 
 def _import(path: Path) -> ModuleType:
-    """Run a scenario's file as a module of its own; what lies beside it can be imported, as with any script."""
+    """Run a scenario's file as a module; it can import the files of its folder, as any script can."""
     name = f"xmpplab_scenario_{re.sub(r'[^A-Za-z0-9]', '_', str(path))}"
     spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None and spec.loader is not None  # true for any path that ends in .py
@@ -127,16 +125,12 @@ def _import(path: Path) -> ModuleType:
     except SyntaxError as error:
         del sys.modules[name]
         raise UserError(f"{error.filename}:{error.lineno}:{error.offset}: {error.msg}") from error
-    except (Exception, SystemExit) as error:  # whatever somebody else's file does when it is imported
+    except (Exception, SystemExit) as error:  # whatever a user's file raises when it is imported
         del sys.modules[name]
-        raise UserError(f"{path}:{_line(error, path)}: {_said(error)}") from error
+        raise UserError(f"{path}:{_line(error, path)}: {describe(error)}") from error
     return module
 
 
 def _line(error: BaseException, path: Path) -> int:
     frames = traceback.extract_tb(error.__traceback__)
     return next((frame.lineno or 1 for frame in reversed(frames) if frame.filename == str(path)), 1)
-
-
-def _said(error: BaseException) -> str:
-    return str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"

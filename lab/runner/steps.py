@@ -1,4 +1,4 @@
-"""A step: a sentence of the story, shown in the report with what became of it."""
+"""A step of a scenario: a sentence that the report shows with its result."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ around: ContextVar[tuple[str, ...]] = ContextVar("xmpplab_steps", default=())
 
 @contextmanager
 def step(text: str) -> Iterator[None]:
-    """Say what the block does: `with step("everyone writes to everyone else"): ...`.
+    """Name what the block does: `with step("everyone writes to everyone else"): ...`.
 
-    Its beginning and its end go into the history; it failed if an error leaves the block.
+    Its beginning and its end are recorded as Step events; it has failed if an error leaves the block. Outside a run it
+    does nothing. Errors of the block are raised unchanged.
     """
     run = current.get()
     if run is None:
@@ -31,8 +32,8 @@ def step(text: str) -> Iterator[None]:
         yield
         failed = False
     except BaseException as error:
-        if run.broke is None or run.broke[0] is not error:
-            run.broke = (error, text)
+        if run.failed is None or run.failed[0] is not error:
+            run.failed = (error, text)
         raise
     finally:
         around.reset(token)
