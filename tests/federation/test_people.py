@@ -1,0 +1,145 @@
+"""People, their devices, their messages and their rooms, with an agent that does what the test says."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from lab.errors import NotApplicable, PeerError, TimedOut, UserError
+from lab.federation import Federation
+from lab.federation.outcomes import Delivers, Refuses
+from lab.history.events import NotSent, Sent
+from tests.federation.conftest import FakeAgent
+
+
+async def test_a_person_has_an_account_and_devices_that_are_connected(federation: Federation, agent: FakeAgent) -> None:
+    home = federation.server("home")
+    alice = await home.person("alice", devices=2, encryption="omemo", trust="undecided")
+    assert federation.lab.made == [("home", ["alice"])]
+    assert [one.jid for one in alice.devices] == ["alice@home.test/device1", "alice@home.test/device2"]
+    asked = agent.of("connect")[1]
+    assert (asked["host"], asked["port"], asked["password"]) == (home.address, 5222, "secret")
+    assert (asked["encryption"], asked["trust"], asked["folder"]) == ("omemo", "undecided", "home/alice/device2")
+    with pytest.raises(UserError, match="has a device 'device1' already"):
+        await alice.add_device("device1")
+    with pytest.raises(UserError, match="at least one device, not 0"):
+        await home.person(devices=0)
+
+
+async def test_a_name_is_given_once_in_a_lab(federation: Federation) -> None:
+    home, island = federation.server("home"), federation.server("island")
+    assert [(await home.person("alice")).name, (await home.person("alice")).name] == ["alice", "alice2"]
+    assert (await island.person("alice")).name == "alice", "another server's"
+    assert (await island.person()).name == "bob", "nobody else in the scenario is called so"
+
+
+async def test_a_message_is_recorded_before_the_agent_has_it(federation: Federation, agent: FakeAgent) -> None:
+    """An answer that came first would be to a message that nobody sent."""
+    alice, bob = await federation.server("island").person("alice"), await federation.server("home").person("bob")
+
+    def sent(device: str | None, *, message: str, **_: object) -> None:
+        assert [one.message for one in federation.history.events if isinstance(one, Sent)] == [message]
+
+    agent.answers["send"] = sent
+    canary = federation.secret()
+    message = await alice.send(bob, f"hello {canary}")
+    (event,) = (one for one in federation.history.events if isinstance(one, Sent))
+    assert (event.sender, event.receiver, event.canary) == (alice.device.jid, bob.jid, canary)
+    assert (event.expected, event.encryption, event.marker) == ((bob.device.jid,), "plain", False)
+    assert agent.of("send")[0]["message"] == message.id
+
+
+async def test_what_cannot_be_sent_is_recorded_and_raised(federation: Federation, agent: FakeAgent) -> None:
+    alice, bob = await federation.server("island").person(), await federation.server("home").person()
+
+    def fail(device: str | None, **_: object) -> None:
+        raise PeerError("no key of bob's")
+
+    agent.answers["send"] = fail
+    with pytest.raises(PeerError, match="no key"):
+        await alice.send(bob, "hello")
+    (event,) = (one for one in federation.history.events if isinstance(one, NotSent))
+    assert "no key of bob's" in event.reason
+
+
+async def test_who_is_not_connected_cannot_send(federation: Federation, agent: FakeAgent) -> None:
+    alice, bob = await federation.server("island").person(), await federation.server("home").person()
+    await alice.disconnect()
+    with pytest.raises(UserError, match="is not connected: call connect"):
+        await alice.send(bob, "hello")
+    await alice.connect()
+    await bob.disconnect()
+    message = await alice.send(bob, "hello")
+    assert message.expected == (bob.jid,), "the account's: nobody is connected"
+
+
+async def test_a_message_is_settled_by_all_devices_or_a_bounce(federation: Federation, agent: FakeAgent) -> None:
+    alice = await federation.server("island").person()
+    bob = await federation.server("home").person(devices=2)
+    first, second = bob.devices
+
+    def deliver(to: object, message: str) -> None:
+        agent.tell(
+            "delivered", to.key, message=message, via="live", body="hello", stream="s", **{"from": alice.device.jid}
+        )
+
+    message = await alice.send(bob, "hello")
+    deliver(first, message.id)
+    assert not (await message.outcome(0.01)).settled
+    waiting = asyncio.create_task(message.outcome())
+    await asyncio.sleep(0)
+    deliver(second, message.id)
+    outcome = await waiting
+    assert outcome.settled and [one.device for one in outcome.deliveries] == [first.jid, second.jid]
+    assert await message.read_by(first, second) == {first: "hello", second: "hello"}
+    other = await alice.send(bob, "hello")
+    agent.tell("bounced", alice.device.key, message=other.id, condition="gone", by="home.test")
+    assert [one.condition for one in (await other.outcome()).bounces] == ["gone"]
+
+
+async def test_links_promise_a_delivery_and_their_absence_an_error(federation: Federation) -> None:
+    alice = await federation.server("island").person()
+    near, far = await federation.server("home").person(), await federation.server("public").person()
+    assert isinstance((await alice.send(near, "x")).promise, Delivers)
+    assert isinstance((await alice.send(far, "x")).promise, Refuses)
+
+
+@pytest.mark.parametrize(("held", "said"), [([], "none"), (["aa"], "match"), (["aa", "bb"], "mismatch")])
+async def test_fingerprints_are_compared_with_what_devices_show(
+    federation: Federation, agent: FakeAgent, held: list[str], said: str
+) -> None:
+    connect = agent.answers["connect"]
+    agent.answers["connect"] = lambda device, **fields: {**connect(device, **fields), "fingerprint": "aa"}
+    alice, bob = await federation.server("island").person(), await federation.server("home").person()
+    agent.answers["fingerprints"] = lambda device, **_: {
+        "devices": [{"id": number, "fingerprint": one} for number, one in enumerate(held)]
+    }
+    assert await alice.compare_fingerprint(bob) == said
+
+
+async def test_a_room_waits_until_everybody_sees_everybody(federation: Federation, agent: FakeAgent) -> None:
+    people = [await federation.server(name).person() for name in ("island", "home")]
+    seen: list[str] = []
+    agent.answers["join"] = lambda device, *, room, nick, **_: seen.append(f"{room}/{nick}")
+    agent.answers["occupants"] = lambda device, **_: {"occupants": seen}
+    room = await federation.server("home").room("lobby", occupants=people)
+    assert room.jid == "lobby@conference.home.test"
+    assert len(agent.of("configure_room")) == 1, "a new room, by its owner"
+    assert [one["nick"] for one in agent.of("join")] == ["alice.island", "bob.home"]
+    message = await people[0].send(room, "hello")
+    assert message.expected == tuple(one.device.jid for one in people), "the sender gets it, too"
+    with pytest.raises(TimedOut, match="did not agree") as caught:
+        await room.converged(within=0.01)
+    assert any("has not reached everyone" in line for line in caught.value.evidence)
+    seen.append(f"{room.jid}/ghost")
+    with pytest.raises(TimedOut) as caught:
+        await room.converged(within="10ms")
+    assert any("has too many ['lobby@conference.home.test/ghost']" in line for line in caught.value.evidence)
+
+
+async def test_where_nobody_can_have_an_account_that_is_said(federation: Federation) -> None:
+    with pytest.raises(NotApplicable, match="no server of this topology has"):
+        federation.peer()
+    with pytest.raises(NotApplicable, match="give it `software: scripted`"):
+        federation.server("home").peer()
