@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from lab.checks.judge import judge
-from lab.federation import collecting
+from lab.federation import collection
 from lab.history.events import Bounced, Searched
 from lab.history.reader import read
 from lab.report.folder import write_report
@@ -75,7 +75,7 @@ async def test_nobody_waits_for_ejabberd_to_write_its_archive(
     lab_on, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """By itself it does so after three seconds: asked to, it has done so when it answers."""
-    monkeypatch.setattr(collecting, "CONTROL_DEADLINE", 0.0)
+    monkeypatch.setattr(collection, "CONTROL_DEADLINE", 0.0)
     lab = await lab_on("pair,software=ejabberd+prosody")
     events = read((await run_scenario(info_of(small_scenarios.one_way), lab, runs=tmp_path)).folder / "history.jsonl")
     (searched,) = (one for one in events if isinstance(one, Searched) and (one.server, one.place) == ("a", "archive"))
