@@ -1,34 +1,17 @@
-"""The application: every verb by its name. Each is one file here and one page in docs/.
+"""The application: every verb by its name. A verb is one file here, one line below and one page in docs/.
 
-The files import what is heavy inside their functions, so that --help stays quick.
+The files import heavy modules inside their functions, so that --help stays fast.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib import import_module
 from typing import Annotated
 
 import typer
 
-from lab.cli.check import check
-from lab.cli.compare import compare
-from lab.cli.demo import demo
-from lab.cli.doctor import doctor
-from lab.cli.down import down
-from lab.cli.edge import Settings
-from lab.cli.exec_ import exec_
-from lab.cli.graph import graph
-from lab.cli.load import load
-from lab.cli.logs import logs
-from lab.cli.report import report
-from lab.cli.run import run
-from lab.cli.scenarios import scenarios
-from lab.cli.status import status
-from lab.cli.study import study
-from lab.cli.sweep import sweep
-from lab.cli.topologies import topologies
-from lab.cli.up import up
-from lab.cli.validate import validate
+from lab.cli.entry_point import CommandSettings
 
 #: Plain help: it is quick, and reads the same in a pipe.
 app = typer.Typer(
@@ -40,26 +23,31 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-#: In the order of --help: what is looked for first stands first.
+#: In the order of --help. Each is the function in the module of the same name; "_" ends a name that Python has.
+_MODULES = (
+    "demo",
+    "run",
+    "check",
+    "report",
+    "load",
+    "study",
+    "compare",
+    "up",
+    "status",
+    "logs",
+    "exec_",
+    "down",
+    "topologies",
+    "scenarios",
+    "validate",
+    "graph",
+    "doctor",
+    "sweep",
+)
+
+#: The function of each verb, by its name.
 VERBS: dict[str, Callable[..., None]] = {
-    "demo": demo,
-    "run": run,
-    "check": check,
-    "report": report,
-    "load": load,
-    "study": study,
-    "compare": compare,
-    "up": up,
-    "status": status,
-    "logs": logs,
-    "exec": exec_,
-    "down": down,
-    "topologies": topologies,
-    "scenarios": scenarios,
-    "validate": validate,
-    "graph": graph,
-    "doctor": doctor,
-    "sweep": sweep,
+    name.removesuffix("_"): getattr(import_module(f"lab.cli.{name}"), name) for name in _MODULES
 }
 
 for _name, _function in VERBS.items():
@@ -86,4 +74,4 @@ def _before(
     Exit codes: 0 valid, 1 failed, 2 unknown or nothing judged, 3 never ready, 64 bad usage,
     69 this machine lacks something, 70 internal error, 130/143 interrupted.
     """
-    Settings.debug = debug
+    CommandSettings.debug = debug

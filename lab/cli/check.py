@@ -2,15 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated
-
 import typer
 
-RunArgument = Annotated[
-    Path | None,
-    typer.Argument(metavar="[RUN]", help="The folder of a run; the latest by default.", show_default=False),
-]
+from lab.cli.options import RunArgument
 
 
 def check(run: RunArgument = None) -> None:

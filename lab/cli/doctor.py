@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import typer
 
 from lab.cli.options import FormatOption
-from lab.cli.show import Format, emit, table
+from lab.cli.output import Format, print_rows
+from lab.report.tables import table
 
 if TYPE_CHECKING:
     from lab.runtime.protocol import Prerequisite
@@ -31,7 +32,7 @@ def doctor(output: FormatOption = Format.TABLE) -> None:
     found = [("python", _python()), *((name, one) for name, all_ in by_runtime.items() for one in all_)]
     usable = [name for name, prerequisites in by_runtime.items() if all(one.good for one in prerequisites)]
     if output is Format.JSON:
-        emit(output, [_row(name, one) for name, one in found])
+        print_rows(output, [_row(name, one) for name, one in found])
     else:
         print("\n".join((_table(found), *_lacking(found), "", _verdict(usable))))
     if not usable:

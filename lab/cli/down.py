@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from lab.cli.show import live_progress
+from lab.cli.output import live_progress
 
 
 def down(
@@ -20,13 +20,13 @@ def down(
     ] = False,
 ) -> None:
     """End a lab. Nothing of it stays: servers, networks, addresses, folder."""
-    from lab.cli.edge import work
+    from lab.cli.entry_point import run_async
     from lab.errors import UserError
 
     if every and name:
         raise UserError("give a lab's name or --all, not both")
     with live_progress() as progress:
-        ended = work(_end(name, every, progress))
+        ended = run_async(_end(name, every, progress))
     print("\n".join(f"{each} has ended" for each in ended) or "no lab was up")
 
 

@@ -19,9 +19,9 @@ def exec_(
     name: LabOption = None,
 ) -> None:
     """Run a command beside a server. Ends with that command's exit code."""
-    from lab.cli.edge import work
+    from lab.cli.entry_point import run_async
 
-    raise typer.Exit(work(_execute(server, command, name)))
+    raise typer.Exit(run_async(_execute(server, command, name)))
 
 
 async def _execute(server: str, command: list[str], name: str | None) -> int:

@@ -1,19 +1,35 @@
-"""`xmpplab load`: put a load on a federation, and say what was delivered, how late, what was lost and what it cost."""
+"""`xmpplab load`: run a load on a federation and report deliveries, delays, losses and cost."""
 
 from __future__ import annotations
 
 from enum import StrEnum
-from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lab.cli.options import RuntimeChoice, RuntimeOption
-from lab.cli.show import Format, live_progress
+from lab.cli.options import (
+    RUNS,
+    FormatOption,
+    PinOption,
+    RunsOption,
+    RuntimeChoice,
+    RuntimeOption,
+    UsersOption,
+    WarmupOption,
+    WorkersOption,
+)  # fmt: skip
+from lab.cli.output import Format, live_progress, print_json, print_load
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from lab.load.capacity.search import Limit
+    from lab.load.load_request import LoadRequest
 
 
 class Security(StrEnum):
-    """How users' connections are encrypted."""
+    """TLS of the users' connections."""
 
     STARTTLS = "starttls"
     DIRECT = "direct"
@@ -26,49 +42,71 @@ def load(
     topology: Annotated[
         str | None, typer.Option("--topology", "-t", metavar="TOPOLOGY", help="A name, file or shape.")
     ] = None,
-    users: Annotated[int, typer.Option("--users", "-u", min=1, help="People online, over all servers.")] = 100,
+    users: UsersOption = 100,
     rate: Annotated[
         str | None, typer.Option("--rate", "-r", metavar="RATE", help="Messages per time, as in 1000/s.")
     ] = None,
     length: Annotated[
-        str, typer.Option("--for", metavar="DURATION", help="How long it is measured, after the warm-up.")
+        str, typer.Option("--for", metavar="DURATION", help="Length of the steady state, which is measured.")
     ] = "30s",
-    warmup: Annotated[str, typer.Option("--warmup", metavar="DURATION", help="Apart from what is measured.")] = "5s",
-    workers: Annotated[int, typer.Option("--workers", "-w", min=1, help="Processes of the generator.")] = 1,
+    warmup: WarmupOption = "5s",
+    workers: WorkersOption = 1,
     arrivals: Annotated[
         str | None,
         typer.Option("--arrivals", metavar="TEXT", help="constant or poisson with --rate, or ramp:…, spike:…"),
     ] = None,
-    body: Annotated[int | None, typer.Option("--body", min=0, metavar="BYTES", help="Of a message's body.")] = None,
+    body: Annotated[int | None, typer.Option("--body", min=0, metavar="BYTES", help="Size of a body.")] = None,
     security: Annotated[
         Security, typer.Option("--security", help="STARTTLS on port 5222, or direct TLS on 5223.")
     ] = Security.STARTTLS,
-    seed: Annotated[int, typer.Option("--seed", help="Of who writes to whom, and when.")] = 0,
-    pin: Annotated[bool, typer.Option("--pin", help="Servers and generator on cores of their own.")] = False,
+    seed: Annotated[int, typer.Option("--seed", help="Seed of who writes to whom, and when.")] = 0,
+    pin: PinOption = False,
     bounds: Annotated[
-        str | None, typer.Option("--bounds", metavar="BOUNDS", help="What must hold, as in p99=200ms,loss=0.")
+        str | None, typer.Option("--bounds", metavar="BOUNDS", help="Bounds to keep, as in p99=200ms,loss=0.")
     ] = None,
     find_limit: Annotated[
         str | None,
         typer.Option("--find-limit", metavar="BOUNDS", help="Search the highest rate within p99=…,loss=…"),
     ] = None,
     runtime: RuntimeOption = RuntimeChoice.AUTO,
-    name: Annotated[str | None, typer.Option("--name", metavar="LAB", help="On this lab, which is up.")] = None,
-    runs: Annotated[Path, typer.Option("--runs", metavar="FOLDER", help="Where the run's folder goes.")] = Path("runs"),
-    output: Annotated[Format, typer.Option("--format", "-f", help="For people, or for programs.")] = Format.TABLE,
+    name: Annotated[str | None, typer.Option("--name", metavar="LAB", help="Run on this lab, which is up.")] = None,
+    runs: RunsOption = RUNS,
+    output: FormatOption = Format.TABLE,
 ) -> None:
-    """Put a load on a federation, and measure it.
+    """Run a load on a federation, and measure it.
 
-    Links without conditions are direct, and servers tell nothing of what they see.
+    Links without conditions are direct, and servers do not report stanzas.
     """
-    from lab.cli.edge import work
-    from lab.cli.loading import Request, perform
+    from lab.cli.entry_point import run_async
+    from lab.load.analysis.thresholds import judge_load
+    from lab.load.load_execution import run_load
+    from lab.load.load_request import LoadRequest
 
     with live_progress() as progress:
-        request = Request.of(
+        request = LoadRequest.parse(
             test=test, topology=topology, users=users, rate=rate, length=length, warmup=warmup, workers=workers,
             arrivals=arrivals, body=body, security=security.value, seed=seed, pin=pin, bounds=bounds,
-            find_limit=find_limit, runtime=runtime.value, lab=name, runs=runs, json=output is Format.JSON,
+            find_limit=find_limit, runtime=runtime.value, lab=name, runs=runs,
         )  # fmt: skip
-        code = work(perform(request, progress))
+        if find_limit is not None:
+            code = _find_limit(request, progress, output)
+        else:
+            record = run_async(run_load(request, progress, lambda record: print_load(record, output)))
+            code = judge_load(record).exit_code
     raise typer.Exit(code)
+
+
+def _find_limit(request: LoadRequest, progress: Callable[[str], None], output: Format) -> int:
+    from lab import exit_codes
+    from lab.cli.entry_point import run_async
+    from lab.load.limit_search import find_limit
+    from lab.load.report.limit import render, to_json
+
+    def print_limit(limit: Limit, folder: Path) -> None:
+        if output is Format.JSON:
+            print_json({"folder": str(folder), **to_json(limit)})
+        else:
+            print(f"{render(limit)}\n{folder}", flush=True)
+
+    limit = run_async(find_limit(request, progress, print_limit))
+    return exit_codes.VALID if limit.confirmed else exit_codes.UNKNOWN

@@ -1,17 +1,18 @@
-"""Options that several verbs share, so that they are spelt and explained alike."""
+"""Arguments and options that several verbs share, so that they have the same names and help everywhere."""
 
 from __future__ import annotations
 
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from lab.cli.show import Format
+from lab.cli.output import Format
 
 
 class RuntimeChoice(StrEnum):
-    """How a lab is carried out."""
+    """The runtime of a lab."""
 
     AUTO = "auto"
     CONTAINERS = "containers"
@@ -20,6 +21,10 @@ class RuntimeChoice(StrEnum):
 
 TopologyArgument = Annotated[
     str, typer.Argument(metavar="TOPOLOGY", help="A name, a file, or a shape such as ring:6.", show_default=False)
+]
+RunArgument = Annotated[
+    Path | None,
+    typer.Argument(metavar="[RUN]", help="The folder of a run; the latest by default.", show_default=False),
 ]
 RuntimeOption = Annotated[
     RuntimeChoice,
@@ -33,3 +38,13 @@ LabOption = Annotated[
     str | None,
     typer.Option("--name", metavar="LAB", help="Which lab; may be left out while only one is up."),
 ]
+RunsOption = Annotated[Path, typer.Option("--runs", metavar="FOLDER", help="Where the runs' folders go.")]
+RUNS = Path("runs")  # its default
+
+# Of a load, alone or in a study.
+UsersOption = Annotated[int, typer.Option("--users", "-u", min=1, help="Users online, over all servers.")]
+WarmupOption = Annotated[
+    str, typer.Option("--warmup", metavar="DURATION", help="Before the steady state; not measured.")
+]
+WorkersOption = Annotated[int, typer.Option("--workers", "-w", min=1, help="Processes of the generator.")]
+PinOption = Annotated[bool, typer.Option("--pin", help="Pin servers and generator to separate cores.")]

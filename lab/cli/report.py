@@ -1,4 +1,4 @@
-"""`xmpplab report`: print what a run, a load or a study came to, from its folder alone; pages are drawn again."""
+"""`xmpplab report`: print the report of a run, a load or a study, from its folder alone; write its page again."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lab.cli.check import RunArgument
+from lab.cli.options import RunArgument
+from lab.cli.output import Format, print_load, print_study
 from lab.report.formats import ReportFormat
 
 if TYPE_CHECKING:
@@ -23,44 +24,51 @@ def report(
 
     Of a load or a study its tables and sentences; its page is drawn again.
     """
+    from lab.load.analysis.study_folder import STUDY
     from lab.load.model.job import FILE as LOAD
-    from lab.load.report.study import STUDY
     from lab.runner import folders
 
     folder = folders.find(run, (folders.HISTORY, LOAD, STUDY))
-    as_json = output is ReportFormat.JSON
     if (folder / LOAD).is_file():
-        _load(folder, as_json)
+        _report_load(folder, _table_or_json(output))
     elif (folder / STUDY).is_file():
-        _study(folder, as_json)
+        _report_study(folder, _table_or_json(output))
     else:
-        _run(folder, output)
+        _report_run(folder, output)
 
 
-def _run(folder: Path, chosen: ReportFormat) -> None:
+def _table_or_json(output: ReportFormat) -> Format:
+    """The format of a load's or a study's report. Raises UserError if only runs have that format."""
+    from lab.errors import UserError
+
+    formats = {ReportFormat.TEXT: Format.TABLE, ReportFormat.JSON: Format.JSON}
+    if output not in formats:
+        raise UserError(f"--format {output} is for runs; loads and studies have {', '.join(formats)}")
+    return formats[output]
+
+
+def _report_run(folder: Path, output: ReportFormat) -> None:
     from lab.checks import judge
     from lab.report.formats import render
     from lab.runner.judgement import load_record
 
     record = load_record(folder)
-    print(render(chosen, record, judge(record)), end="")
+    print(render(output, record, judge(record)), end="")
 
 
-def _load(folder: Path, as_json: bool) -> None:
-    from lab.cli.loading import tell
+def _report_load(folder: Path, output: Format) -> None:
     from lab.load.metrics.run_folder import read
     from lab.load.report.html.load_page import write_page
 
-    kept = read(folder)
+    record = read(folder)
     write_page(folder)
-    tell(kept, json=as_json)
+    print_load(record, output)
 
 
-def _study(folder: Path, as_json: bool) -> None:
-    from lab.cli.studying import tell
+def _report_study(folder: Path, output: Format) -> None:
+    from lab.load.analysis.study_folder import read_study
     from lab.load.report.html.study_page import write_page
-    from lab.load.report.study import read
 
-    data = read(folder)
+    data = read_study(folder)
     write_page(folder)
-    tell(folder, data, json_only=as_json)
+    print_study(folder, data, output)

@@ -1,20 +1,14 @@
-"""`xmpplab run`: carry scenarios out on one or several topologies, and judge them."""
+"""`xmpplab run`: run scenarios on one or several topologies, and judge them."""
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from lab import exit_codes
-from lab.cli.options import RuntimeChoice, RuntimeOption
-from lab.cli.show import plain_progress, table
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from lab.cli.performance import Outcome
+from lab.cli.options import RUNS, RunsOption, RuntimeChoice, RuntimeOption
+from lab.cli.output import batch_callbacks
 
 
 def run(
@@ -35,7 +29,7 @@ def run(
     timeout: Annotated[
         str, typer.Option("--timeout", metavar="DURATION", help="The longest that one scenario may take.")
     ] = "10min",
-    runs: Annotated[Path, typer.Option("--runs", metavar="FOLDER", help="Where the runs' folders go.")] = Path("runs"),
+    runs: RunsOption = RUNS,
     inline: Annotated[
         bool, typer.Option("--inline", help="People's devices in this process, for a debugger; takes processes.")
     ] = False,
@@ -44,14 +38,15 @@ def run(
 
     A lab that is up with the same plan is used again, with fresh people; otherwise a lab is made and ended.
     """
-    from lab.cli.edge import work
-    from lab.cli.performance import Request, perform
+    from lab.cli.entry_point import run_async
     from lab.declarations.units import seconds
     from lab.errors import UserError
+    from lab.report.batch_table import render
+    from lab.runner.batch import BatchRequest, run_batch
 
     if inline and runtime is RuntimeChoice.CONTAINERS:
         raise UserError("--inline needs --runtime processes: devices in containers cannot be in this process")
-    request = Request(
+    request = BatchRequest(
         scenarios=tuple(scenarios),
         topologies=tuple(topologies or ()),
         lab=name,
@@ -61,19 +56,7 @@ def run(
         runs=runs,
         inline=inline,
     )
-    outcomes = work(perform(request, plain_progress()))
-    if len(outcomes) > 1:
-        print("\n" + summary(outcomes))
-    raise typer.Exit(exit_codes.merge(one.exit_code for one in outcomes if not one.skipped))
-
-
-def summary(outcomes: Sequence[Outcome]) -> str:
-    """A line for each run, then a sentence."""
-    rows = [(one.scenario, one.topology, one.value, f"{one.seconds:.1f} s", one.folder or "-") for one in outcomes]
-    text = table(("scenario", "topology", "verdict", "took", "folder"), rows)
-    judged = [one for one in outcomes if not one.skipped]
-    valid = sum(one.exit_code == exit_codes.VALID for one in judged)
-    sentence = f"{valid} of {len(judged)} runs are valid."
-    if skipped := len(outcomes) - len(judged):
-        sentence += f" {skipped} skipped: the topology cannot give what the scenario needs."
-    return f"{text}\n\n{sentence}"
+    results = run_async(run_batch(request, batch_callbacks()))
+    if len(results) > 1:
+        print(f"\n{render(results)}")
+    raise typer.Exit(exit_codes.merge(one.exit_code for one in results if not one.skipped))

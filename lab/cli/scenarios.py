@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from lab.cli.options import FormatOption
-from lab.cli.show import Format, emit
+from lab.cli.output import Format, print_rows
 
 
 def scenarios(output: FormatOption = Format.TABLE) -> None:
@@ -11,4 +11,4 @@ def scenarios(output: FormatOption = Format.TABLE) -> None:
     from lab.runner.scenarios import available, load
 
     found = [info for name in available() for info in load(name)]
-    emit(output, [{"scenario": info.name, "tests": info.spec or None, "shows": info.title} for info in found])
+    print_rows(output, [{"scenario": info.name, "tests": info.spec or None, "shows": info.title} for info in found])

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from lab.cli.options import FormatOption
-from lab.cli.show import Format, emit
+from lab.cli.output import Format, print_rows
 
 if TYPE_CHECKING:
     from lab.lifecycle.status import Status
@@ -22,17 +22,17 @@ def status(
     output: FormatOption = Format.TABLE,
 ) -> None:
     """Show which labs are up. With a name: how its servers are."""
-    from lab.cli.edge import work
+    from lab.cli.entry_point import run_async
     from lab.errors import UserError
     from lab.lifecycle.status import status as all_labs
 
-    found = work(all_labs())
+    found = run_async(all_labs())
     if name is None:
-        emit(output, [_lab_row(one) for one in found], empty="no lab is up; start one with: xmpplab up TOPOLOGY")
+        print_rows(output, [_lab_row(one) for one in found], empty="no lab is up; start one with: xmpplab up TOPOLOGY")
         return
     for one in found:
         if one.name == name:
-            emit(output, server_rows(one), empty=f"{name} ({one.phase}) has no plan yet")
+            print_rows(output, server_rows(one), empty=f"{name} ({one.phase}) has no plan yet")
             return
     raise UserError(f"there is no lab {name}; `xmpplab status` lists what there is")
 

@@ -1,4 +1,4 @@
-"""`xmpplab study`: the same load on several topologies, repeated with seeds, against what their graphs are like."""
+"""`xmpplab study`: the same load on several topologies, repeated with seeds, against metrics of their graphs."""
 
 from __future__ import annotations
 
@@ -7,8 +7,18 @@ from typing import Annotated
 
 import typer
 
-from lab.cli.options import RuntimeChoice, RuntimeOption
-from lab.cli.show import Format, live_progress
+from lab.cli.options import (
+    RUNS,
+    FormatOption,
+    PinOption,
+    RunsOption,
+    RuntimeChoice,
+    RuntimeOption,
+    UsersOption,
+    WarmupOption,
+    WorkersOption,
+)  # fmt: skip
+from lab.cli.output import Format, live_progress, print_study
 from lab.errors import UserError
 
 
@@ -23,42 +33,41 @@ def study(
         typer.Option("--software", metavar="SOFTWARE", help="For all servers, as in ejabberd; several times."),
     ] = None,
     seeds: Annotated[
-        int | None, typer.Option("--seeds", min=1, help="How often each is repeated, 3 times unless said.")
+        int | None, typer.Option("--seeds", min=1, help="How often each is repeated; 3 by default.")
     ] = None,
-    users: Annotated[int, typer.Option("--users", "-u", min=1, help="People online, over all servers.")] = 100,
+    users: UsersOption = 100,
     rate: Annotated[str, typer.Option("--rate", "-r", metavar="RATE", help="Messages per time.")] = "100/s",
     arrivals: Annotated[str | None, typer.Option("--arrivals", metavar="TEXT", help="constant or poisson.")] = None,
-    length: Annotated[str, typer.Option("--for", metavar="DURATION", help="How long each is measured.")] = "20s",
-    warmup: Annotated[str, typer.Option("--warmup", metavar="DURATION", help="Apart from what is measured.")] = "5s",
-    workers: Annotated[int, typer.Option("--workers", "-w", min=1, help="Processes of the generator.")] = 1,
-    pin: Annotated[bool, typer.Option("--pin", help="Servers and generator on cores of their own.")] = False,
+    length: Annotated[str, typer.Option("--for", metavar="DURATION", help="Length of each steady state.")] = "20s",
+    warmup: WarmupOption = "5s",
+    workers: WorkersOption = 1,
+    pin: PinOption = False,
     runtime: RuntimeOption = RuntimeChoice.AUTO,
-    runs: Annotated[Path, typer.Option("--runs", metavar="FOLDER", help="Where the study's folder goes.")] = Path(
-        "runs"
-    ),
+    runs: RunsOption = RUNS,
     resume: Annotated[
-        Path | None, typer.Option("--resume", metavar="FOLDER", help="Go on with the study of that folder.")
+        Path | None, typer.Option("--resume", metavar="FOLDER", help="Resume the study of that folder.")
     ] = None,
-    output: Annotated[Format, typer.Option("--format", "-f", help="For people, or for programs.")] = Format.TABLE,
+    output: FormatOption = Format.TABLE,
 ) -> None:
     """Repeat a load over topologies and softwares.
 
-    Delay, loss and cost are set against diameter, degree and centralisation of the graphs.
+    Delay, loss and cost are compared with diameter, degree and centralisation of the graphs.
     """
-    from lab.cli.edge import work
-    from lab.cli.studying import Study, perform
+    from lab import exit_codes
+    from lab.cli.entry_point import run_async
+    from lab.load.study_execution import StudyRequest, run_study
 
     if resume is not None:
         if topologies:
-            raise UserError("--resume goes on with what its folder says: leave -t out, more --seeds make it longer")
-        study = Study.resumed(resume, seeds, output is Format.JSON)
+            raise UserError("--resume has the topologies of its folder: leave -t out; more --seeds add runs")
+        request = StudyRequest.resume(resume, seeds)
     else:
         arguments = {
             "topologies": topologies or [], "software": software or [], "seeds": seeds or 3, "test": test,
             "users": users, "rate": rate, "length": length, "warmup": warmup, "workers": workers,
             "arrivals": arrivals, "pin": pin, "runtime": runtime.value,
         }  # fmt: skip
-        study = Study.of(arguments, output is Format.JSON, runs)
+        request = StudyRequest.parse(arguments, runs)
     with live_progress() as progress:
-        code = work(perform(study, progress))
-    raise typer.Exit(code)
+        data = run_async(run_study(request, progress, lambda folder, data: print_study(folder, data, output)))
+    raise typer.Exit(exit_codes.VALID if all(run["measured"] for run in data["runs"]) else exit_codes.UNKNOWN)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from lab.cli.options import FormatOption
-from lab.cli.show import Format, emit
+from lab.cli.output import Format, print_rows
 
 
 def topologies(output: FormatOption = Format.TABLE) -> None:
@@ -12,7 +12,7 @@ def topologies(output: FormatOption = Format.TABLE) -> None:
     from lab.topology.files import load
 
     found = [(name, load(name)) for name in names("topologies", ".yaml")]
-    emit(
+    print_rows(
         output,
         [
             {"topology": name, "servers": len(one.servers), "links": len(one.links), "teaches": one.teaches}

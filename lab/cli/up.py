@@ -1,4 +1,4 @@
-"""`xmpplab up`: bring a federation up, or say what would be."""
+"""`xmpplab up`: start a lab that stays up, or show what would be started."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lab.cli.options import FormatOption, NameOption, RuntimeChoice, RuntimeOption, TopologyArgument
-from lab.cli.show import Format, emit, live_progress
+from lab.cli.output import Format, live_progress, print_rows
 
 if TYPE_CHECKING:
     from lab.lifecycle.lab import Lab
@@ -32,29 +32,30 @@ def up(
 
     wanted = load(topology)
     if dry_run:
-        from lab.cli.dry_run import show_plan
+        from lab.plan.files import dump
+        from lab.report.plan_table import placeholder_plan, plan_text
 
-        show_plan(wanted, output)
+        plan = placeholder_plan(wanted)
+        print(dump(plan).rstrip() if output is Format.JSON else plan_text(plan))
         return
     _start(wanted, name, runtime, recreate, output)
 
 
 def _start(topology: Topology, name: str | None, runtime: RuntimeChoice, recreate: bool, output: Format) -> None:
-    from lab.cli.edge import work
+    from lab.cli.entry_point import run_async
     from lab.lifecycle import up as labs
 
     with live_progress() as progress:
-        lab = work(
+        lab = run_async(
             labs.up(topology, runtime=runtime.value, name=name, owned=False, recreate=recreate, progress=progress)
         )
-    emit(output, addresses(lab))
+    print_rows(output, addresses(lab))
     if output is Format.TABLE:
         print("\n" + next_steps(lab))
 
 
 def addresses(lab: Lab) -> list[dict[str, object]]:
-    """A row for each server: where it listens and who may log in."""
-
+    """A row for each server: where it listens and which accounts it has."""
     return [
         {
             "server": server.spec.name,

@@ -26,7 +26,7 @@ from lab.load.metrics.cpu import CpuPinning, pinning_text, split_cores
 from lab.load.metrics.resources import ResourceSampler
 from lab.load.metrics.run_folder import LoadOutcome, RunWriter, read
 from lab.load.model.job import Job
-from lab.load.report.text import report
+from lab.load.report.text import render
 from lab.runner.folders import REPORT, write
 from lab.runtime.protocol import Pipes
 
@@ -132,7 +132,7 @@ def finish(writer: RunWriter, job: Job, outcome: LoadOutcome) -> dict[str, Any]:
     """Keep what came of a load, with its report, and its page if the job asks for one; the "result" event."""
     event = writer.finish(outcome)
     if job.folder is not None:
-        write(job.folder / REPORT, report(read(job.folder)))
+        write(job.folder / REPORT, render(read(job.folder)))
         if job.page:
             from lab.load.report.html.load_page import write_page
 

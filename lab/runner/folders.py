@@ -16,6 +16,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from lab.errors import UserError
+from lab.plan import files
+from lab.plan.model import Plan
 from lab.system.files import write_private
 
 RUNS = Path("runs")
@@ -76,6 +78,15 @@ def find(run: Path | None, files: Iterable[str] = (HISTORY,), runs: Path = RUNS)
             return folder
     hint = "" if len([*files]) > 1 else ". For a load or a study use `xmpplab report`"
     raise UserError(f"{places[0]}: not the folder of a run: it has no {' or '.join(files)}{hint}")
+
+
+def read_plan(folder: Path) -> Plan:
+    """The plan of the lab that a run or a load used, from its folder. Raises UserError if there is none."""
+    path = folder / PLAN
+    try:
+        return files.load(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
+        raise UserError(f"{path}: there is no plan: give the folder of a run or of a load") from None
 
 
 def write(path: Path, text: str) -> None:

@@ -6,20 +6,13 @@ import json
 from pathlib import Path
 
 from lab.checks import Judgement, RunRecord, judge
-from lab.errors import UserError
 from lab.history.reader import read
-from lab.plan import files
 from lab.runner import folders
 
 
 def load_record(folder: Path) -> RunRecord:
     """The record of a run, from its history and its plan. Raises UserError if one is missing or damaged."""
-    path = folder / folders.PLAN
-    try:
-        plan = files.load(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, NotADirectoryError):
-        raise UserError(f"{path}: there is no plan: give the folder of a run") from None
-    return RunRecord(read(folder / folders.HISTORY), plan)
+    return RunRecord(read(folder / folders.HISTORY), folders.read_plan(folder))
 
 
 def judge_folder(folder: Path) -> tuple[RunRecord, Judgement]:

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from lab.cli.app import app
-from lab.cli.edge import run
+from lab.cli.entry_point import run
 from lab.runner import folders
 from tests.report.test_summary import lost, story, written
 

@@ -11,17 +11,20 @@ from pathlib import Path
 
 import pytest
 
-from lab.cli import demo as verb
-from lab.cli.edge import run
-from lab.cli.performance import Outcome
+from lab.cli.entry_point import run
+from lab.load import demonstration
 from lab.load.metrics.run_folder import read
 from lab.plan.layout import home
+from lab.runner.batch import BatchResult
 from lab.topology.files import load
 from tests.cli.leftovers import left
 from tests.runtimes import PROCESSES, SLOW_CONTAINERS
 
 #: The verb with a load of another length: ten seconds are for people.
-DEMO = "import sys; from lab.cli import demo; demo.LENGTH = sys.argv.pop(1); from lab.cli import main; sys.exit(main())"
+DEMO = (
+    "import sys; from lab.load import demonstration; demonstration.LENGTH = sys.argv.pop(1); "
+    "from lab.cli import main; sys.exit(main())"
+)
 
 
 def _words(length: str, *arguments: str) -> list[str]:
@@ -85,10 +88,10 @@ def test_an_interrupted_demo_has_a_page_of_what_was_measured(tmp_path: Path) -> 
 def test_the_gravest_verdict_counts(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], codes: tuple[int, ...], expected: int
 ) -> None:
-    async def performed(*_: object) -> tuple[list[Outcome], Path | None]:
-        return [Outcome("one", "pair", "?", code, 1.0, None) for code in codes], None
+    async def demonstrated(*_: object) -> tuple[list[BatchResult], Path | None]:
+        return [BatchResult("one", "pair", "?", code, 1.0, None) for code in codes], None
 
-    monkeypatch.setattr(verb, "_perform", performed)
+    monkeypatch.setattr(demonstration, "demonstrate", demonstrated)
     from lab.cli.app import app
 
     assert run(app, ["demo"]) == expected
@@ -110,5 +113,5 @@ def test_what_cannot_be_is_refused_before_anything_starts(
 
 @pytest.mark.parametrize(("topology", "traffic"), [("pair", "neighbours"), ("scripted_peer", "local")])
 def test_the_load_goes_along_links_where_people_are_at_both_ends(topology: str, traffic: str) -> None:
-    found = verb._asked(topology, load(topology), "processes", Path("runs"))
+    found = demonstration.load_request(topology, load(topology), "processes", Path("runs"))
     assert found.load["traffic"] == traffic

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import typer
 
-from lab.cli import edge
+from lab.cli import entry_point
 from lab.errors import LabError, MissingError, NotReady, PeerError, TimedOut, UserError
 
 
@@ -50,35 +50,35 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (LabError("some"), 70),
         (ValueError("a bug"), 70),
         (KeyboardInterrupt(), 130),
-        (edge.Terminated(signal.SIGTERM), 143),
-        (edge.Terminated(signal.SIGHUP), 129),
+        (entry_point.Terminated(signal.SIGTERM), 143),
+        (entry_point.Terminated(signal.SIGHUP), 129),
     ],
     ids=repr,
 )
 def test_each_error_has_its_code(raised: BaseException | None, code: int) -> None:
-    assert edge.run(_app(raised), ["do"]) == code
+    assert entry_point.run(_app(raised), ["do"]) == code
 
 
 @pytest.mark.parametrize("arguments", [["nothing"], ["do", "--unknown"], ["do", "--number", "x"], ["do", "extra"]])
 def test_bad_usage_is_64_and_says_where_to_look(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    assert edge.run(_app(), arguments) == 64
+    assert entry_point.run(_app(), arguments) == 64
     told = capsys.readouterr().err
     assert told.startswith("xmpplab: ") and "--help" in told
 
 
 def test_an_error_that_says_what_to_do_is_told_alone(capsys: pytest.CaptureFixture[str], home: Path) -> None:
-    edge.run(_app(UserError("mine.yaml:3:1: links: unknown server, change it")), ["do"])
+    entry_point.run(_app(UserError("mine.yaml:3:1: links: unknown server, change it")), ["do"])
     assert capsys.readouterr().err == "xmpplab: mine.yaml:3:1: links: unknown server, change it\n"
     assert not home.exists()
 
 
 def test_evidence_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
-    edge.run(_app(NotReady("a was never ready", ("port in use",))), ["do"])
+    entry_point.run(_app(NotReady("a was never ready", ("port in use",))), ["do"])
     assert capsys.readouterr().err == "xmpplab: a was never ready\n  | port in use\n"
 
 
 def test_the_traceback_of_a_bug_goes_to_a_private_file(capsys: pytest.CaptureFixture[str], home: Path) -> None:
-    edge.run(_app(ValueError("a bug")), ["do"])
+    entry_point.run(_app(ValueError("a bug")), ["do"])
     told = capsys.readouterr().err
     (file,) = (home / "errors").iterdir()
     assert "internal error: ValueError: a bug" in told and str(file) in told and "Traceback" not in told
@@ -90,14 +90,14 @@ def test_old_tracebacks_are_deleted(home: Path) -> None:
     (home / "errors").mkdir(parents=True)
     for number in range(30):
         (home / "errors" / f"20200101-0000{number:02}-1.txt").touch()
-    edge.run(_app(ValueError("a bug")), ["do"])
+    entry_point.run(_app(ValueError("a bug")), ["do"])
     kept = sorted(path.name for path in (home / "errors").iterdir())
-    assert len(kept) == edge.KEPT_TRACEBACKS and not kept[-1].startswith("2020")
+    assert len(kept) == entry_point.MAX_TRACEBACKS and not kept[-1].startswith("2020")
 
 
 def test_a_traceback_is_never_lost(capsys: pytest.CaptureFixture[str], home: Path) -> None:
     home.write_text("not a folder")
-    assert edge.run(_app(ValueError("a bug")), ["do"]) == 70
+    assert entry_point.run(_app(ValueError("a bug")), ["do"]) == 70
     told = capsys.readouterr().err
     assert "no file could be written" in told and "Traceback" in told
 
@@ -106,7 +106,7 @@ def test_work_gives_back_what_the_coroutine_returns() -> None:
     async def answer() -> int:
         return 42
 
-    assert edge.work(answer()) == 42
+    assert entry_point.run_async(answer()) == 42
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
@@ -117,7 +117,7 @@ def test_a_signal_ends_the_work_and_cleans_up(tmp_path: Path, number: int, code:
     script = tmp_path / "verb.py"
     script.write_text(f"""
 import asyncio, pathlib, sys, time, typer
-from lab.cli import edge
+from lab.cli import entry_point
 begun, cleaned = pathlib.Path({str(begun)!r}), pathlib.Path({str(cleaned)!r})
 
 async def long():
@@ -132,14 +132,14 @@ app = typer.Typer()
 @app.command()
 def verb():
     if {asynchronous}:
-        edge.work(long())
+        entry_point.run_async(long())
     try:
         begun.touch()
         time.sleep(60)
     finally:
         cleaned.touch()
 
-sys.exit(edge.run(app, []))
+sys.exit(entry_point.run(app, []))
 """)
     process = subprocess.Popen([sys.executable, str(script)], stderr=subprocess.PIPE, text=True)
     try:
@@ -170,22 +170,22 @@ def test_a_second_sigterm_does_not_break_the_clean_up() -> None:
             done.append(True)
 
     # This test runs inside a loop's thread without one running, as a verb does.
-    with pytest.raises(edge.Terminated) as caught:
-        edge.work(work())
+    with pytest.raises(entry_point.Terminated) as caught:
+        entry_point.run_async(work())
     assert done and caught.value.number == signal.SIGTERM
 
 
 def test_signal_handlers_are_given_back() -> None:
-    before = {number: signal.getsignal(number) for number in edge.ENDING}
-    edge.run(_app(), ["do"])
-    assert {number: signal.getsignal(number) for number in edge.ENDING} == before
+    before = {number: signal.getsignal(number) for number in entry_point.ENDING}
+    entry_point.run(_app(), ["do"])
+    assert {number: signal.getsignal(number) for number in entry_point.ENDING} == before
 
 
 def test_a_reader_that_has_gone_is_no_internal_error() -> None:
     script = (
-        "import sys, typer\nfrom lab.cli import edge\napp = typer.Typer()\n"
+        "import sys, typer\nfrom lab.cli import entry_point\napp = typer.Typer()\n"
         "@app.command()\ndef verb():\n    [print('x' * 80, flush=True) for _ in range(10000)]\n"
-        "sys.exit(edge.run(app, []))"
+        "sys.exit(entry_point.run(app, []))"
     )
     reader, writer = os.pipe()
     process = subprocess.Popen([sys.executable, "-c", script], stdout=writer, stderr=subprocess.PIPE, text=True)

@@ -59,7 +59,7 @@ def test_a_study_is_gone_on_with_and_keeps_what_it_has(tmp_path: Path) -> None:
     ("words", "said"),
     [
         ([], "a study needs topologies"),
-        (["-t", "pair", "-t", "pair"], "pair stands twice"),
+        (["-t", "pair", "-t", "pair"], "pair is twice"),
         (["--resume", "."], "not the folder of a study"),
         (["--resume", ".", "-t", "pair"], "leave -t out"),
         (["-t", "pair", "-r", "50000/s"], "50000 messages per second are more than 1 workers can write (20000/s)"),

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from lab.cli.app import VERBS, app
-from lab.cli.edge import run
+from lab.cli.entry_point import run
 
 GOLDEN = Path(__file__).parent / "golden"
 PAIR = """\
@@ -212,8 +212,8 @@ def test_lists_carry_a_sentence_each(verb: str, capsys: pytest.CaptureFixture[st
 
 
 def test_logs_of_a_lab(tmp_path: Path) -> None:
-    from lab.cli.logs import last_lines, log_files
     from lab.errors import UserError
+    from lab.lifecycle.logs import last_lines, log_files
     from lab.plan.layout import Layout
     from lab.servers.conventions import LOG
 
@@ -231,7 +231,7 @@ def test_logs_of_a_lab(tmp_path: Path) -> None:
 def test_following_logs_sees_whole_lines_and_new_files(tmp_path: Path) -> None:
     import asyncio
 
-    from lab.cli.logs import follow_files
+    from lab.lifecycle.logs import follow_files
 
     old, new = tmp_path / "old", tmp_path / "new"
     old.write_text("before\n")
@@ -254,13 +254,13 @@ def test_following_logs_sees_whole_lines_and_new_files(tmp_path: Path) -> None:
 
 
 def test_tables_are_aligned_without_trailing_spaces() -> None:
-    from lab.cli.show import table
+    from lab.report.tables import table
 
     assert table(("a", "bbb"), [("xx", 1), ("y", "")]) == "a   bbb\nxx  1\ny"
 
 
 def test_progress_outside_a_terminal_is_lines(capsys: pytest.CaptureFixture[str]) -> None:
-    from lab.cli.show import live_progress
+    from lab.cli.output import live_progress
 
     with live_progress() as progress:
         progress("starting")

@@ -127,7 +127,7 @@ def test_help_is_light(arguments: list[str]) -> None:
     """A verb's own help may load pydantic: typer asks it about the verb's parameters."""
     heavy = set(HEAVY) - ({"pydantic"} if len(arguments) > 1 else set())
     code = (
-        "import sys\nfrom lab.cli.app import app\nfrom lab.cli.edge import run\n"
+        "import sys\nfrom lab.cli.app import app\nfrom lab.cli.entry_point import run\n"
         f"code = run(app, {arguments!r})\n"
         f"heavy = sorted({heavy!r} & set(sys.modules))\n"
         "print('LOADED', *heavy)\nsys.exit(code)"

@@ -22,8 +22,8 @@ _FORBIDDEN = {
 #: The edges: where a broad `except` stands between somebody else's code and ours. File and why.
 EDGES = {
     "lab/checks/judge.py": "a check that crashes is unknown, and the others still judge",
-    "lab/cli/edge.py": "the command's own edge: everything becomes an exit code",
-    "lab/cli/performance.py": "what goes wrong on one topology is told, and the others are run all the same",
+    "lab/cli/entry_point.py": "the command's own edge: everything becomes an exit code",
+    "lab/runner/batch.py": "what goes wrong on one topology is reported, and the others are run all the same",
     "lab/clients/host.py": "an agent answers each request, with the error if need be",
     "lab/clients/inbox.py": "a stanza that breaks its handler is told as trouble, and the stream goes on",
     "lab/network/control.py": "the service answers each request, with the error if need be",

@@ -21,7 +21,9 @@ from dataclasses import dataclass, field
 
 from lab.errors import UserError
 from lab.load.analysis.bottleneck import Capacities, find_bottleneck
+from lab.load.analysis.thresholds import parse_bounds
 from lab.load.metrics.result import Result, generator_limits
+from lab.load.workload.arrivals import parse as parse_arrivals
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,25 @@ class Bounds:
             raise UserError(f"p99 must be above 0 s (is {self.p99:g}), failed a share below 1 (is {self.failed:g})")
         if not 0.001 <= self.precision < 1:
             raise UserError(f"precision is a share from 0.001 to below 1, not {self.precision:g}")
+
+
+def search_bounds(text: str, start: float | None) -> Bounds:
+    """The bounds in "p99=200ms,loss=0", with the rate to start at. Raises UserError."""
+    given = parse_bounds(text)
+    if left := sorted(set(given) - {"p99", "loss", "failed"}):
+        raise UserError(f"--find-limit searches within p99 and loss (lost or bounced), not {', '.join(left)}")
+    failed = given.get("failed", given.get("loss", 0.0))
+    return Bounds(p99=given.get("p99", Bounds.p99), failed=failed, **({} if start is None else {"start": start}))
+
+
+def trial_arrivals(text: str | None) -> tuple[str, float | None]:
+    """The model of a trial's arrivals, and the rate to start at. Raises UserError for other arrivals."""
+    if text is None:
+        return "constant", None
+    model, _, rest = text.partition(":")
+    if model not in ("constant", "poisson") or ":" in rest:
+        raise UserError(f"--find-limit chooses the rate: leave --arrivals {text} out, or say constant or poisson")
+    return model, parse_arrivals(text).peak(0.0)
 
 
 @dataclass(frozen=True)

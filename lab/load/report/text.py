@@ -11,6 +11,7 @@ from lab.load.analysis.thresholds import judge_load
 from lab.load.metrics.counters import RouteCounters
 from lab.load.metrics.result import Result, Usage
 from lab.load.metrics.run_folder import LoadRecord
+from lab.report.tables import table
 
 #: Routes with a line of their own; of more the slowest.
 LINES = 16
@@ -18,7 +19,7 @@ _MIB = 1 << 20
 Row = Sequence[object]
 
 
-def report(kept: LoadRecord) -> str:
+def render(kept: LoadRecord) -> str:
     """The whole report."""
     parts = [_head(kept)]
     if kept.measured:
@@ -79,7 +80,7 @@ def _routes(result: Result) -> str:
     rows = [_route(name, result.routes[name], result.length) for name in shown]
     if len(slowest) > LINES:
         rows.append([f"({len(slowest) - LINES} more)", *[""] * (len(head) - 1)])
-    return table(head, [*rows, _route("all", result.total, result.length)])
+    return table(head, [*rows, _route("all", result.total, result.length)], figures=True)
 
 
 def _route(name: str, tally: RouteCounters, length: float) -> Row:
@@ -101,7 +102,7 @@ def _machines(kept: LoadRecord) -> str:
         for name in (*result.usage, *sorted(set(cores) - set(result.usage)))
         if name in cores
     ]
-    text = table(["process", "cores", "CPU s per 1000", "memory"], rows)
+    text = table(["process", "cores", "CPU s per 1000", "memory"], rows, figures=True)
     tick = f"{1000 * result.plan['tick']:g} ms"
     lag = f"p50 {_ms(result, 50)} ms, p99 {_ms(result, 99)} ms"
     return f"{text}\nsend lag of the generator, which looks at what is due each {tick}: {lag}"
@@ -126,16 +127,4 @@ def _links(result: Result) -> str:
         ]
         for name, count in sorted(result.links.items())
     ]
-    return table(["link", "bytes", "KB per s", "bytes per message"], rows)
-
-
-def table(head: Sequence[str], rows: Sequence[Row]) -> str:
-    """Columns as wide as they must be; figures to the right."""
-    lines = [[str(cell) for cell in row] for row in (head, *rows)]
-    widths = [max(len(line[column]) for line in lines) for column in range(len(head))]
-    return "\n".join(
-        "  ".join(
-            cell.rjust(width) if column else cell.ljust(width) for column, (cell, width) in enumerate(pairs)
-        ).rstrip()
-        for pairs in ([*zip(line, widths, strict=True)] for line in lines)
-    )
+    return table(["link", "bytes", "KB per s", "bytes per message"], rows, figures=True)

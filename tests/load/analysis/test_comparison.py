@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from lab.cli.app import app
-from lab.cli.edge import run
+from lab.cli.entry_point import run
 from lab.load.analysis import bootstrap
 from lab.load.analysis.comparison import Comparison, compare, rows
 from lab.load.coordinator.provisioning import for_load
@@ -161,7 +161,7 @@ def test_the_verb_says_so_and_ends_so(tmp_path: Path, capsys: pytest.CaptureFixt
     a, b, c = (str(tmp_path / name) for name in "abc")
     assert run(app, ["compare", a, b]) == 0
     text = capsys.readouterr().out
-    assert "They can be compared: the same load on the same setting, twice." in text
+    assert "They can be compared: the same load in the same setting, twice." in text
     (line,) = (line for line in text.splitlines() if line.startswith("p50 ms"))
     assert line.endswith("yes")
     assert run(app, ["compare", a, c, "-f", "json"]) == 2

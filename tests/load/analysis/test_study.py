@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from lab.errors import UserError
+from lab.load.analysis import study_folder
 from lab.load.analysis.study import (
     StudyRun,
     graph_metrics,
@@ -19,7 +20,6 @@ from lab.load.analysis.study import (
 from lab.load.metrics.result import Result
 from lab.load.metrics.run_folder import LoadOutcome, RunWriter
 from lab.load.model.job import Job
-from lab.load.report import study as studied
 from lab.topology.facts import facts
 from lab.topology.spec import Link, Server, Topology
 from tests.load.synthetic_results import result
@@ -134,8 +134,8 @@ def test_only_whole_runs_are_kept_for_a_study_that_is_gone_on_with(tmp_path: Pat
         with RunWriter(Job("lab", {}, folder=tmp_path / name)) as writer:
             writer.finish(outcome)
         runs.append({"folder": name, "topology": "pair", "seed": seed, "measured": True, "limited": False})
-    studied.keep(tmp_path, studied.contents({}, 3, runs, [], {"seeds": 3}))
-    assert studied.whole_runs(tmp_path) == ({"seeds": 3}, {("pair", 0): tmp_path / "001-whole"})
-    studied.keep(tmp_path, studied.contents({}, 3, runs, []))
-    with pytest.raises(UserError, match="begin the study anew"):
-        studied.whole_runs(tmp_path)
+    study_folder.write_study(tmp_path, study_folder.contents({}, 3, runs, [], {"seeds": 3}))
+    assert study_folder.completed_runs(tmp_path) == ({"seeds": 3}, {("pair", 0): tmp_path / "001-whole"})
+    study_folder.write_study(tmp_path, study_folder.contents({}, 3, runs, []))
+    with pytest.raises(UserError, match="start a new study"):
+        study_folder.completed_runs(tmp_path)

@@ -8,11 +8,11 @@ from types import SimpleNamespace
 
 import pytest
 
-from lab.cli.limit_search import _data, _text
 from lab.declarations.links import Conditions
 from lab.errors import UserError
 from lab.load.capacity.search import Bounds, Trial, partial_limit
 from lab.load.capacity.trials import OtherUsage, capacities_of, check, find_limit_on
+from lab.load.report.limit import render, to_json
 from lab.plan.model import RelayPlan
 from lab.topology.spec import Link, Server, Topology
 from tests.load.synthetic_results import result
@@ -73,14 +73,12 @@ def test_what_a_search_found_is_told_in_short_and_kept_whole(tmp_path: Path) -> 
     )
     behind = Trial(120, (), False, result(120, 0.1), backlog="after 60 s of waiting a message over a->b took 3 s")
     limit = partial_limit([slow, late, behind], "backlog", "3 runs at 150/s began with a backlog")
-    lines = _text(limit, tmp_path).splitlines()
+    lines = render(limit).splitlines()
     assert lines[1].endswith("  p99 was 771.1 ms")
     assert lines[2].endswith("the generator was 24.1 ms late in 1 % of its ticks of 5 ms")
-    assert lines[3].endswith("it began with a backlog")
-    assert (
-        "The highest rate that holds is 120/s, as far as the search came. What was the limit: backlog: 3 runs"
-        in lines[5]
-    )
-    (_, second, third) = _data(limit)["trials"]
+    assert lines[3].endswith("it started with a backlog")
+    found = "The highest rate that keeps the bounds is 120/s, until the search ended early. Bottleneck: backlog: 3 runs"
+    assert found in lines[5]
+    (_, second, third) = to_json(limit)["trials"]
     assert second["misses"] == list(late.misses)
     assert third["backlog"] == behind.backlog

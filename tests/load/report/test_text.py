@@ -10,7 +10,7 @@ from lab.errors import UserError
 from lab.load.metrics.result import Result, Usage
 from lab.load.metrics.run_folder import LoadOutcome, LoadRecord, RunWriter, read
 from lab.load.model.job import Job
-from lab.load.report.text import report
+from lab.load.report.text import render
 from tests.load.synthetic_results import result
 
 
@@ -25,7 +25,7 @@ def kept(folder: Path, outcome: LoadOutcome, **load: object) -> LoadRecord:
 def test_a_report_has_routes_machines_links_and_sentences(tmp_path: Path) -> None:
     measured = result(100, 0.05, lost=2, cores={"a": 0.5}, link=1000)
     generators = {"worker 0": [Usage(0.0, 0.0, 7 << 20)]}
-    told = report(kept(tmp_path / "x", LoadOutcome(measured, settled=True, generators=generators), users=5))
+    told = render(kept(tmp_path / "x", LoadOutcome(measured, settled=True, generators=generators), users=5))
     lines = told.splitlines()
     assert lines[0] == "lab: 5 users, 4 s after 0 s of warm-up, 1 worker"
     assert "looks at what is due each 5 ms: p50 " in told
@@ -43,12 +43,12 @@ def test_a_report_has_routes_machines_links_and_sentences(tmp_path: Path) -> Non
 def test_a_report_says_what_was_carried_where_the_job_left_it_open(tmp_path: Path) -> None:
     measured = result(100, 0.05)
     measured.plan |= {"traffic": "local", "arrivals": "closed:think=1s"}
-    told = report(kept(tmp_path / "x", LoadOutcome(measured, settled=True), users=5))
+    told = render(kept(tmp_path / "x", LoadOutcome(measured, settled=True), users=5))
     assert told.startswith("lab: local, closed:think=1s, 5 users")
 
 
 def test_a_report_says_when_the_generator_was_the_limit_and_when_it_was_interrupted(tmp_path: Path) -> None:
-    told = report(kept(tmp_path / "x", LoadOutcome(result(100, 0.05, worker=0.95), "ended by SIGINT")))
+    told = render(kept(tmp_path / "x", LoadOutcome(result(100, 0.05, worker=0.95), "ended by SIGINT")))
     assert "The generator was the limit: worker 0 kept 0.95 of its core busy" in told
     assert "Interrupted: ended by SIGINT." in told
     assert "It is not known what was lost" in told
@@ -57,7 +57,7 @@ def test_a_report_says_when_the_generator_was_the_limit_and_when_it_was_interrup
 def test_a_load_that_measured_nothing_says_so(tmp_path: Path) -> None:
     empty = kept(tmp_path / "x", LoadOutcome(Result(), "enough"))
     assert not empty.measured
-    assert "Nothing was measured" in report(empty)
+    assert "Nothing was measured" in render(empty)
 
 
 def test_only_a_loads_folder_is_read(tmp_path: Path) -> None:

@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from lab.load.analysis.study import plot_points
+from lab.load.analysis.study_folder import CSV, METRICS, STUDY, StudyData, read_study
 from lab.load.report.html import charts
 from lab.load.report.html import document as html
 from lab.load.report.html.vega import svg
-from lab.load.report.study import CSV, METRICS, STUDY, Data, how_sure, read, remarks, spread
+from lab.load.report.study import interval_note, mean_text, remarks
 from lab.runner.folders import PAGE, write
 
 #: Charts: column of the table, title, unit, caption.
@@ -38,11 +39,11 @@ _LIMITS = (
 def write_page(folder: Path) -> Path:
     """Write the page of a study's folder; its path. Raises UserError if it is not one."""
     path = folder / PAGE
-    write(path, page(read(folder)))
+    write(path, page(read_study(folder)))
     return path
 
 
-def page(study: Data) -> str:
+def page(study: StudyData) -> str:
     """The whole file."""
     rows = study["table"]
     title = f"Study: {study['asked'].get('load', 'a load')} over topologies"
@@ -55,7 +56,7 @@ def page(study: Data) -> str:
     return html.document(title, parts)
 
 
-def _verdict(study: Data) -> str:
+def _verdict(study: StudyData) -> str:
     measured, planned = sum(run["measured"] for run in study["runs"]), study["planned"]
     whole = planned and measured == planned
     said = remarks(study) if not whole else [f"All {planned} runs were measured.", *remarks(study)]
@@ -71,13 +72,13 @@ def _table(rows: Sequence[Mapping[str, Any]]) -> str:
     ]
     metrics = [name.replace("_", " ") for name in METRICS]
     head = ["topology", "software", "runs", "servers", "links", *metrics, *(_HEAD[name] for name in names)]
-    return html.table(f"Means over the seeds. {how_sure(rows)}".rstrip(), head, lines)
+    return html.table(f"Means over the seeds. {interval_note(rows)}".rstrip(), head, lines)
 
 
 def _mean(row: Mapping[str, Any], name: str) -> str | None:
     if name not in row:
         return None
-    return spread(row, name, 100 if name in _PERCENT else 1)
+    return mean_text(row, name, 100 if name in _PERCENT else 1)
 
 
 def _figures(rows: Sequence[Mapping[str, Any]]) -> list[str]:

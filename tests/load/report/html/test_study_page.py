@@ -5,15 +5,17 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from lab.cli.app import app
-from lab.cli.edge import run
+from lab.cli.entry_point import run
 from lab.errors import UserError
+from lab.load.analysis import study_folder
 from lab.load.analysis.study import StudyRun, graph_metrics
-from lab.load.report import study as studied
 from lab.load.report.html.study_page import page, write_page
+from lab.load.report.study import render
 from lab.topology.facts import facts
 from lab.topology.files import load
 from tests.load.report.html.test_load_page import EVIL, HARMLESS, Parsed, outcome, told
@@ -24,8 +26,12 @@ TOPOLOGIES = ("ring:4", "star:4", "full-mesh:4")
 
 MORE = (*TOPOLOGIES, "line:4", "line:5")
 
+CAPTION = "Means over the seeds. After each mean: of fewer than 5 runs the least and the greatest value."
 
-def study(lost: int = 0, *, limited: bool = False, planned: int = 6, names: Sequence[str] = TOPOLOGIES) -> studied.Data:
+
+def study(
+    lost: int = 0, *, limited: bool = False, planned: int = 6, names: Sequence[str] = TOPOLOGIES
+) -> dict[str, Any]:
     """Each topology with two seeds; delays of 10 and 12 ms times the diameter."""
     cells, runs = [], []
     for seed, p99 in enumerate((0.010, 0.012)):
@@ -36,7 +42,7 @@ def study(lost: int = 0, *, limited: bool = False, planned: int = 6, names: Sequ
             folder = f"{len(cells):03}-{name.replace(':', '-')}-{seed}"
             one = {"folder": folder, "topology": name, "seed": seed, "measured": True}
             runs.append({**one, "limited": limited and not seed})
-    return studied.contents({"load": "neighbours", "users": 8}, planned, runs, cells)
+    return study_folder.contents({"load": "neighbours", "users": 8}, planned, runs, cells)
 
 
 def test_the_page_has_table_drawings_and_a_link_to_each_run() -> None:
@@ -45,7 +51,9 @@ def test_the_page_has_table_drawings_and_a_link_to_each_run() -> None:
     assert parsed.texts["p"][0] == "VALID All 6 runs were measured."
     assert parsed.texts["h2"] == ["Delay, p50", "Delay, p99", "Lost or bounced", "Cost", "Runs"]
     assert parsed.tags["svg"] == 3 and "It was 0 in every run." in parsed.texts["figcaption"]
-    head, *rows = parsed.tables["Means over the seeds. Behind means: of fewer than 5 runs the least and the greatest."]
+    head, *rows = parsed.tables[
+        "Means over the seeds. After each mean: of fewer than 5 runs the least and the greatest value."
+    ]
     assert [(row[0], row[head.index("diameter")]) for row in rows] == [
         ("ring:4", "2"),
         ("star:4", "2"),
@@ -69,12 +77,14 @@ def test_from_five_rows_on_figures_are_correlated_with_metrics() -> None:
 
 def test_a_row_of_which_nothing_was_measured_has_its_place_in_table_and_csv(tmp_path: Path) -> None:
     data = study()
-    bare = {name: data["table"][0][name] for name in ("topology", "software", "servers", "links", *studied.METRICS)}
+    bare = {
+        name: data["table"][0][name] for name in ("topology", "software", "servers", "links", *study_folder.METRICS)
+    }
     data["table"].insert(0, {**bare, "runs": 0})
-    studied.keep(tmp_path, data)
+    study_folder.write_study(tmp_path, data)
     head, first, *_ = (tmp_path / "study.csv").read_text().splitlines()
     assert "p99_ms" in head.split(",") and first.endswith(",,")
-    assert studied.text(data).splitlines()[1].endswith("-")
+    assert render(data).splitlines()[1].endswith("-")
     assert Parsed(page(data)).tags["svg"] == 3
 
 
@@ -83,9 +93,11 @@ def test_what_was_not_measured_or_the_generators_is_said() -> None:
     said = parsed.texts["p"][0]
     assert said.startswith("UNKNOWN 6 of 9 runs were measured. In 3 of 6 runs the generator was the limit")
     assert parsed.tags["svg"] == 4
-    head, *rows = parsed.tables["Means over the seeds. Behind means: of fewer than 5 runs the least and the greatest."]
+    head, *rows = parsed.tables[
+        "Means over the seeds. After each mean: of fewer than 5 runs the least and the greatest value."
+    ]
     assert [row[head.index("lost or bounced %")] for row in rows] == ["0.99 (0.99 to 0.99)"] * 3
-    empty = Parsed(page(studied.contents({}, 4, [], [])))
+    empty = Parsed(page(study_folder.contents({}, 4, [], [])))
     assert "Nothing was measured: there is nothing to draw." in empty.texts["p"] and "svg" not in empty.tags
 
 
@@ -98,13 +110,13 @@ def test_a_name_cannot_break_out_of_a_studys_page() -> None:
 
 def test_a_study_is_kept_and_read_again(tmp_path: Path) -> None:
     data = study(lost=1)
-    studied.keep(tmp_path, data)
-    assert studied.read(tmp_path) == data
+    study_folder.write_study(tmp_path, data)
+    assert study_folder.read_study(tmp_path) == data
     assert (tmp_path / "study.csv").read_text().count("\n") == 4
     assert write_page(tmp_path).stat().st_mode & 0o777 == 0o600
     (tmp_path / "study.json").write_text('{"version": 0}')
     with pytest.raises(UserError, match="version 0"):
-        studied.read(tmp_path)
+        study_folder.read_study(tmp_path)
 
 
 def test_report_tells_loads_and_studies_and_draws_their_pages_again(
@@ -114,7 +126,7 @@ def test_report_tells_loads_and_studies_and_draws_their_pages_again(
     for name in ("load", "study"):
         Path(name).mkdir()
     told(tmp_path / "load", outcome())
-    studied.keep(tmp_path / "study", study(names=MORE))
+    study_folder.write_study(tmp_path / "study", study(names=MORE))
     for name, said in (
         ("load", "VALID: federation kept its bounds (no loss)"),
         ("study", "rank correlation with diameter"),

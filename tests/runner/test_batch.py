@@ -1,4 +1,4 @@
-"""What becomes of several topologies where something goes wrong on one of them."""
+"""What happens with several topologies when something goes wrong on one of them."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from types import SimpleNamespace
 
 import pytest
 
-from lab.cli import performance
-from lab.cli.edge import run
-from lab.cli.performance import Outcome
+from lab.cli.entry_point import run
 from lab.errors import MissingError, NotReady, PeerError
+from lab.runner import batch
+from lab.runner.batch import BatchResult
 
-#: What the lab of each topology does: raised at its start, after its story, or nothing.
+#: What the lab of each topology does: raised at its start, after its scenarios, or nothing.
 Wrong = dict[str, tuple[Exception | None, Exception | None]]
 
 
@@ -26,7 +26,7 @@ def _home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def _staged(monkeypatch: pytest.MonkeyPatch, wrong: Wrong) -> None:
     @contextlib.asynccontextmanager
-    async def a_lab(topology: object, *_: object) -> AsyncIterator[SimpleNamespace]:
+    async def lab_for(topology: object, *_: object) -> AsyncIterator[SimpleNamespace]:
         before, after = wrong.get(topology.name, (None, None))
         if before is not None:
             raise before
@@ -34,11 +34,11 @@ def _staged(monkeypatch: pytest.MonkeyPatch, wrong: Wrong) -> None:
         if after is not None:
             raise after
 
-    async def one_on(lab: SimpleNamespace, info: object, *_: object, **__: object) -> Outcome:
-        return Outcome(info.name, lab.topology, "valid", 0, 0.1, None)
+    async def run_on(lab: SimpleNamespace, info: object, *_: object, **__: object) -> BatchResult:
+        return BatchResult(info.name, lab.topology, "valid", 0, 0.1, None)
 
-    monkeypatch.setattr(performance, "_a_lab", a_lab)
-    monkeypatch.setattr(performance, "one_on", one_on)
+    monkeypatch.setattr(batch, "_lab_for", lab_for)
+    monkeypatch.setattr(batch, "run_on", run_on)
 
 
 @pytest.mark.parametrize(

@@ -1,13 +1,13 @@
-"""The edge of the command line: where errors and signals become one line for people and an exit code.
+"""The entry point of the command: it turns errors and signals into one line for people and an exit code.
 
-This is where the command line catches everything (and lab.cli.performance, between two topologies). The table is
+This is where the command catches every error (lab.runner.batch does, too, between two topologies). The table is
 docs/exit-codes.md:
 
     UserError, bad arguments  64      MissingError  69      NotReady  3      anything else  70
     SIGINT  130               SIGTERM  143          SIGHUP  129              output closed  141
 
-A signal ends the work by an exception (a cancelled task, where a loop runs), so that whatever was opened is
-closed again: a lab is taken down, a history is finished.
+A signal ends the work with an exception (a cancelled task where an event loop runs), so that everything that was
+opened is closed: a lab is taken down, a history is finished.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ T = TypeVar("T")
 #: Signals that ask the command to end, beside SIGINT, which Python itself turns into KeyboardInterrupt.
 ENDING = (signal.SIGTERM, signal.SIGHUP)
 
-#: Older ones are deleted: a test suite in a loop must not fill a disk.
-KEPT_TRACEBACKS = 20
+#: Older tracebacks are deleted: a test suite in a loop must not fill the disk.
+MAX_TRACEBACKS = 20
 
 _ROOM = "Make room there, or set XMPPLAB_HOME (labs), XMPPLAB_CACHE (servers) or --runs to a folder on another disk"
-_RIGHT = "Take a folder that is yours to write to: XMPPLAB_HOME for labs, XMPPLAB_CACHE for servers, --runs for runs"
-_FILES = "Raise the limit of open files (ulimit -n), or take fewer servers"
-#: What the machine says no to, whatever is being done, and what to do then.
+_RIGHT = "Use a folder that you may write to: XMPPLAB_HOME for labs, XMPPLAB_CACHE for servers, --runs for runs"
+_FILES = "Raise the limit of open files (ulimit -n), or start fewer servers"
+#: Errors of the operating system that say something about the machine, and what to do.
 _MACHINE = {
     errno.ENOSPC: _ROOM,
     errno.EDQUOT: _ROOM,
@@ -49,12 +49,12 @@ _MACHINE = {
     errno.EPERM: _RIGHT,
     errno.EMFILE: _FILES,
     errno.ENFILE: _FILES,
-    errno.ENOMEM: "Take fewer servers",
+    errno.ENOMEM: "Start fewer servers",
 }
 
 
-class Settings:
-    """What the options before the verb say."""
+class CommandSettings:
+    """The options before the verb."""
 
     debug = False  # tracebacks on standard error instead of in a file
 
@@ -68,8 +68,8 @@ class Terminated(BaseException):
 
 
 def run(app: typer.Typer, arguments: Sequence[str]) -> int:
-    """Carry a command line out; its exit code."""
-    Settings.debug = False
+    """Run a command line; returns its exit code."""
+    CommandSettings.debug = False
     try:
         with _signals():
             code = typer.main.get_command(app).main(args=arguments, prog_name="xmpplab", standalone_mode=False)
@@ -77,28 +77,28 @@ def run(app: typer.Typer, arguments: Sequence[str]) -> int:
         return _usage(error)
     except typer.Abort:
         return exit_codes.SIGNAL + signal.SIGINT
-    except SystemExit:  # typer's answer to EPIPE, and nothing else's here: verbs end with typer.Exit
+    except SystemExit:  # typer raises it for EPIPE; verbs end with typer.Exit
         return exit_codes.SIGNAL + signal.SIGPIPE
     except Terminated as ended:
-        say(f"ended by {signal.Signals(ended.number).name}")
+        print_error(f"ended by {signal.Signals(ended.number).name}")
         return exit_codes.SIGNAL + ended.number
     except KeyboardInterrupt:
         return exit_codes.SIGNAL + signal.SIGINT
-    except Exception as error:  # noqa: BLE001 - the edge
-        return explain(error)
+    except Exception as error:  # noqa: BLE001 - the last handler
+        return report_error(error)
     return code if isinstance(code, int) else exit_codes.VALID
 
 
-def work(coroutine: Coroutine[Any, Any, T]) -> T:
-    """`asyncio.run`, in which SIGTERM and SIGHUP cancel the work as Ctrl-C does. Raises Terminated then."""
+def run_async(coroutine: Coroutine[Any, Any, T]) -> T:
+    """As `asyncio.run`; SIGTERM and SIGHUP cancel the work as Ctrl-C does, and Terminated is raised then."""
 
     async def cancellable() -> T:
         loop, task = asyncio.get_running_loop(), asyncio.current_task()
         ended: list[int] = []
 
         def end(number: int, frame: FrameType | None) -> None:
-            if not ended and task:  # a second one must not break into the clean-up of the first
-                loop.call_soon_threadsafe(task.cancel)  # also wakes a loop that waits
+            if not ended and task:  # a second signal must not interrupt the clean-up of the first
+                loop.call_soon_threadsafe(task.cancel)  # it also wakes up a loop that waits
             ended.append(number)
 
         with _signals(end):
@@ -112,46 +112,46 @@ def work(coroutine: Coroutine[Any, Any, T]) -> T:
     return asyncio.run(cancellable())
 
 
-def explain(error: Exception) -> int:
-    """Tell of an error in one line (and its evidence, and where the traceback is); its exit code."""
+def report_error(error: Exception) -> int:
+    """Print an error in one line (with its evidence, and the path of its traceback); returns its exit code."""
     if isinstance(error, OSError) and error.errno in _MACHINE:
         error = _of_machine(error)
     code = exit_codes.of_error(error)
     text = str(error) if isinstance(error, LabError) else f"internal error: {type(error).__name__}: {error}"
-    if Settings.debug:
+    if CommandSettings.debug:
         traceback.print_exception(error, file=sys.stderr)
     elif code == exit_codes.INTERNAL:  # else the message alone says what to do
-        text += f"\n{_keep(error)}"
-    say(text)
+        text += f"\n{_write_traceback(error)}"
+    print_error(text)
     return code
 
 
 def _of_machine(error: OSError) -> MissingError:
-    """What the machine refuses, wherever it was asked: it is no fault of the lab's, and a person can do something."""
+    """The error of the operating system as one that says what to do: it is not an error of the lab."""
     assert error.errno is not None
     where = f"{error.filename}: " if error.filename else ""
     return MissingError(f"{where}{error.strerror}. {_MACHINE[error.errno]}")
 
 
-def say(text: str) -> None:
-    """Print a line for people, on standard error."""
-    with contextlib.suppress(BrokenPipeError):  # whoever read it has gone; the exit code still tells
+def print_error(text: str) -> None:
+    """Print a line on standard error."""
+    with contextlib.suppress(BrokenPipeError):  # nobody reads it any more; the exit code is still correct
         print(f"xmpplab: {text}", file=sys.stderr, flush=True)
 
 
 def _usage(error: typer.TyperException) -> int:
     context = getattr(error, "ctx", None)
     message = error.format_message()
-    if message.startswith("Usage:"):  # no verb at all: the message is the help
+    if message.startswith("Usage:"):  # there is no verb: the message is the help
         print(message, file=sys.stderr)
         return exit_codes.USAGE
     hint = f"\nSee '{context.command_path} --help'." if context else ""
-    say(f"{message}{hint}")
+    print_error(f"{message}{hint}")
     return exit_codes.USAGE
 
 
-def _keep(error: Exception) -> str:
-    """Write the traceback to a file of its own and say which."""
+def _write_traceback(error: Exception) -> str:
+    """Write the traceback into a new file; returns a sentence that says which."""
     from lab.plan.layout import home
     from lab.system.files import write_private
 
@@ -160,7 +160,7 @@ def _keep(error: Exception) -> str:
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         write_private(path, text)
-        for old in sorted(path.parent.glob("*.txt"))[:-KEPT_TRACEBACKS]:
+        for old in sorted(path.parent.glob("*.txt"))[:-MAX_TRACEBACKS]:
             old.unlink(missing_ok=True)
     except OSError as problem:
         return f"(no file could be written for the traceback: {problem})\n{text}"

@@ -1,39 +1,26 @@
-"""`xmpplab up --dry-run`: what would be started, exactly, without starting it or needing anything for it."""
+"""A plan as tables: what `xmpplab up` would start. Nothing is started, and nothing is needed for it."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from lab.cli.show import Format, table
 from lab.declarations.links import LINK_FIELDS
+from lab.plan.build import build
+from lab.plan.model import Plan, RuntimeFacts
+from lab.report.tables import table
+from lab.topology.spec import Topology
 
-if TYPE_CHECKING:
-    from lab.plan.model import Plan, RuntimeFacts
-    from lab.topology.spec import Topology
-
-#: Addresses of a real lab are claimed when it starts; these stand for them.
+#: Addresses of a lab are reserved when it starts; these stand for them.
 PLACEHOLDER_NETWORK = "127.80.0.0/16"
 
 
-def show_plan(topology: Topology, output: Format) -> None:
-    """Print the plan of a topology with placeholders for the facts of a runtime."""
-    from lab.plan.build import build
-    from lab.plan.files import dump
-
-    plan = build(topology, placeholder())
-    print(dump(plan).rstrip() if output is Format.JSON else plan_text(plan))
-
-
-def placeholder() -> RuntimeFacts:
-    """Facts for a plan that nobody carries out: what `processes` would give on a machine without any lab."""
-    from lab.plan.model import RuntimeFacts
-
-    return RuntimeFacts(
+def placeholder_plan(topology: Topology) -> Plan:
+    """The plan of a topology with the facts that `processes` would have on a machine without labs."""
+    facts = RuntimeFacts(
         runtime="processes",
         network=PLACEHOLDER_NETWORK,
         folders="/lab/servers/{server}",
         modules="/lab/modules/{software}",
     )
+    return build(topology, facts)
 
 
 def plan_text(plan: Plan) -> str:

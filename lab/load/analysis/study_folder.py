@@ -1,0 +1,108 @@
+"""The folder of a study: what was asked, each run, the table.
+
+study.json   {"version", "asked": {...}, "arguments": {...} with which it is resumed, "planned": number of runs,
+              "runs": [{"folder", "topology", "seed", "measured", "limited"}],
+              "table": [a row for each topology and software], "correlations": {metric: {figure: Spearman's}}}
+study.csv    the table
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from lab.errors import UserError
+from lab.load.analysis.study import StudyRun, plot_points, rank_correlation, table
+from lab.load.metrics import run_folder
+from lab.load.metrics.rows import to_csv
+from lab.load.metrics.run_folder import LoadRecord
+from lab.runner.folders import write
+
+STUDY, CSV = "study.json", "study.csv"
+VERSION = 1
+#: Metrics of the graphs and figures of the loads that are correlated and shown in the text table.
+METRICS = ("diameter", "mean_distance", "max_degree", "betweenness", "linked_pairs")
+FIGURES = ("p50_ms", "p99_ms", "loss", "cpu_per_1000", "busiest_share")
+
+#: Rows from which on figures are correlated with metrics: fewer rows are often in the same order by chance.
+MIN_ROWS = 5
+
+StudyData = dict[str, Any]
+
+
+def run_entry(record: LoadRecord, topology: str, seed: int) -> StudyData:
+    """One run of a study, as in study.json."""
+    return {
+        "folder": record.folder.name,
+        "topology": topology,
+        "seed": seed,
+        "measured": record.measured,
+        "limited": bool(record.limits),
+    }
+
+
+def contents(
+    asked: Mapping[str, Any],
+    planned: int,
+    entries: Sequence[StudyData],
+    runs: Sequence[StudyRun],
+    arguments: Mapping[str, Any] | None = None,
+) -> StudyData:
+    """The whole of study.json; there may be fewer runs than were planned, or none."""
+    rows = table(runs)
+    return {
+        "version": VERSION,
+        "asked": dict(asked),
+        "arguments": dict(arguments or {}),
+        "planned": planned,
+        "runs": list(entries),
+        "table": rows,
+        "correlations": _correlations(rows),
+    }
+
+
+def write_study(folder: Path, data: StudyData) -> None:
+    """Write study.json and study.csv."""
+    write(folder / STUDY, json.dumps(data, indent=2) + "\n")
+    write(folder / CSV, to_csv(data["table"]))
+
+
+def read_study(folder: Path) -> StudyData:
+    """The study.json of a folder. Raises UserError if the folder is not a study's, or has another version."""
+    try:
+        found: StudyData = json.loads((folder / STUDY).read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise UserError(f"{folder}: not the folder of a study: it has no {STUDY}") from error
+    except ValueError as error:
+        raise UserError(f"{folder / STUDY}: is damaged: {error}") from error
+    if found.get("version") != VERSION:
+        raise UserError(f"{folder}: of version {found.get('version')!r}; this lab reads version {VERSION}")
+    return found
+
+
+def completed_runs(folder: Path) -> tuple[StudyData, dict[tuple[str, int], Path]]:
+    """What a study is resumed with: its arguments, and the folders of its completed runs by topology and seed.
+
+    Raises UserError if the folder is not a study's.
+    """
+    data = read_study(folder)
+    if not data["arguments"]:
+        raise UserError(f"{folder}: does not say what was asked for: start a new study")
+    done = {}
+    for run in data["runs"]:
+        record = run_folder.read(folder / run["folder"])
+        if record.measured and not record.interrupted:
+            done[run["topology"], run["seed"]] = record.folder
+    return data["arguments"], done
+
+
+def _correlations(rows: list[StudyData]) -> dict[str, dict[str, float | None]]:
+    """Spearman's rank correlation of each figure with each metric, over the rows; {} of too few rows."""
+    if len(rows) < MIN_ROWS:
+        return {}
+    found = {}
+    for metric in METRICS:
+        found[metric] = {figure: rank_correlation(plot_points(rows, metric, figure)) for figure in FIGURES}
+    return found

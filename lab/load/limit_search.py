@@ -1,0 +1,54 @@
+"""A search for the highest rate of a lab: `xmpplab load --find-limit`. Each trial is a load in the search's folder."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+from lab.lifecycle.lab import Lab
+from lab.load.analysis.thresholds import parse_bounds
+from lab.load.capacity.search import Limit, Trial, partial_limit, search_bounds, trial_arrivals
+from lab.load.capacity.trials import find_limit_on
+from lab.load.load_execution import Progress, lab_for
+from lab.load.load_request import LoadRequest
+from lab.load.report.limit import to_json
+from lab.runner import folders
+
+FILE = "limit.json"
+
+OnLimit = Callable[[Limit, Path], None]
+
+
+async def find_limit(request: LoadRequest, progress: Progress, on_limit: OnLimit) -> Limit:
+    """Search on a lab of its own or on the one that the request names; limit.json is written into a new folder.
+
+    `on_limit` is called with the limit and the folder, also with what an interrupted search found. Raises UserError,
+    MissingError, NotReady, PeerError, TimedOut.
+    """
+    async with lab_for(request, progress) as lab:
+        return await _search(request, lab, progress, on_limit)
+
+
+async def _search(request: LoadRequest, lab: Lab, progress: Progress, on_limit: OnLimit) -> Limit:
+    written = request.load.get("arrivals") or (f"constant:{request.rate}" if request.rate else None)
+    (model, start), bounds = trial_arrivals(written), request.find_limit or ""
+    folder = folders.make(request.runs, f"limit-{request.test.name}", lab.plan.topology.name)
+    trials: list[Trial] = []
+
+    def end(limit: Limit) -> None:
+        folders.write(folder / FILE, json.dumps(to_json(limit), indent=2) + "\n")
+        on_limit(limit, folder)
+
+    try:
+        limit = await find_limit_on(
+            lab, {name: value for name, value in request.load.items() if name != "arrivals"},
+            search_bounds(bounds, start), folder=folder, model=model, workers=request.workers, pin=request.pin,
+            test=request.test, trial_bounds=parse_bounds(bounds), progress=progress, on_trial=trials.append,
+        )  # fmt: skip
+    except BaseException:
+        if trials:  # the search was interrupted, or the lab went down
+            end(partial_limit(trials, "interrupted", "the search did not come to its end"))
+        raise
+    end(limit)
+    return limit

@@ -1,0 +1,99 @@
+"""What `xmpplab load` and `xmpplab study` ask for: read and checked as far as possible without a lab."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from lab.declarations.manifest import Accounts
+from lab.declarations.servers import INSTALLED, manifest
+from lab.declarations.units import seconds
+from lab.errors import UserError
+from lab.load.analysis.thresholds import DEFAULT, parse_bounds
+from lab.load.capacity.search import search_bounds, trial_arrivals
+from lab.load.capacity.trials import check as check_search
+from lab.load.coordinator.provisioning import for_load
+from lab.load.metrics.cpu import split_cores
+from lab.load.workload import preflight
+from lab.runner import folders
+from lab.topology.files import load as load_topology
+from lab.topology.software import parse as parse_software
+from lab.topology.spec import Topology
+
+
+@dataclass(frozen=True)
+class LoadRequest:
+    """A load, and where it runs: on a lab of its own with `topology`, or on the lab with the name `lab`."""
+
+    test: preflight.LoadTest
+    topology: Topology | None
+    load: Mapping[str, Any]  # fields of lab.load.model.spec.Load, as in a job
+    rate: str | None  # for Locust, whose file knows the model of arrivals
+    workers: int
+    pin: bool
+    bounds: Mapping[str, float]
+    find_limit: str | None  # the bounds of a search for the highest rate
+    runtime: str
+    lab: str | None
+    runs: Path
+
+    @classmethod
+    def parse(
+        cls, *, test: str, topology: str | None, users: int, rate: str | None, length: str, warmup: str, workers: int,
+        arrivals: str | None, body: int | None, seed: int, pin: bool, bounds: str | None, find_limit: str | None,
+        runtime: str, lab: str | None, runs: Path, software: str | None = None, security: str = "starttls",
+    ) -> LoadRequest:  # fmt: skip
+        """Read the options of the command line. Raises UserError or MissingError for what is wrong with them."""
+        if (topology is None) == (lab is None):
+            raise UserError("say where: -t TOPOLOGY makes a lab for the load, --name LAB takes one that is up")
+        found = preflight.find_test(test)
+        load: dict[str, Any] = {"users": users, "seconds": seconds(length), "warmup": seconds(warmup), "seed": seed}
+        load |= {} if found.file is not None else {"traffic": found.name}
+        load |= {} if body is None else {"body": body}
+        load |= {} if security == "starttls" else {"security": security}
+        written = preflight.arrivals_text(rate, arrivals)
+        only_rate = found.file is not None and arrivals is None
+        if written is not None and not only_rate:
+            load["arrivals"] = written
+        where = for_load(_with_software(load_topology(topology), software)) if topology is not None else None
+        if pin:
+            split_cores(workers)
+        if find_limit is not None:
+            if bounds is not None:
+                raise UserError("--find-limit has the bounds: leave --bounds out")
+            within = search_bounds(find_limit, trial_arrivals(written)[1])
+            if where is not None:
+                check_search(where, within, str(load.get("traffic", "")))
+        folders.check(runs)
+        request = cls(
+            found, where, load, rate if only_rate else None, workers, pin,
+            parse_bounds(bounds or DEFAULT), find_limit, runtime, lab, runs,
+        )  # fmt: skip
+        if where is not None:
+            request.check(where)
+        return request
+
+    def check(self, topology: Topology) -> None:
+        """Check that the load is possible with these servers, before accounts are made. Raises UserError,
+        MissingError.
+        """
+        arrivals = {} if self.rate is None else {"arrivals": preflight.arrivals_text(self.rate, None)}
+        preflight.check_load(topology, {**self.load, **arrivals}, self.workers)
+
+
+def _with_software(topology: Topology, software: str | None) -> Topology:
+    """The topology with that software on every server where the lab makes accounts. Raises UserError."""
+    if software is None:
+        return topology
+    chosen = parse_software(software)
+    if manifest(chosen.software).accounts is not Accounts.CREATED:
+        raise UserError(f"--software {software}: a load needs accounts; take one of {', '.join(INSTALLED)}")
+    servers = (
+        replace(one, software=chosen.software, version=chosen.version)
+        if one.manifest.accounts is Accounts.CREATED
+        else one
+        for one in topology.servers
+    )
+    return replace(topology, servers=tuple(servers))

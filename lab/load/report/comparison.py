@@ -1,0 +1,42 @@
+"""The comparison of two loads, as text and as JSON."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from lab.load.analysis.comparison import Comparison
+from lab.report.tables import table
+
+
+def to_json(comparison: Comparison) -> dict[str, Any]:
+    """The comparison as a JSON object."""
+    return {"comparable": comparison.comparable, **asdict(comparison)}
+
+
+def render(comparison: Comparison, first: Path, second: Path) -> str:
+    """The comparison of the loads in two folders as text: a table of figures, then a sentence for each difference."""
+    head = ("figure", "first", "second", "change", "95 %", "beyond noise")
+    figures = table(head, [_cells(row) for row in comparison.figures])
+    return "\n".join([f"first   {first}", f"second  {second}", "", figures, "", *_sentences(comparison)])
+
+
+def _sentences(comparison: Comparison) -> list[str]:
+    said = [f"Not the same load: {text}." for text in comparison.load]
+    said += [f"Not the same: {text}." for text in comparison.setting]
+    said += [f"Note: {text}." for text in comparison.remarks]
+    if comparison.against:
+        return [*said, f"They cannot be compared: {'; '.join(comparison.against)}."]
+    if comparison.setting:
+        return [*said, f"They can be compared: the difference is the {comparison.setting[0]}."]
+    return [*said, "They can be compared: the same load in the same setting, twice."]
+
+
+def _cells(row: dict[str, Any]) -> list[object]:
+    change, low, high, beyond = (
+        row[name] for name in ("change_percent", "low_percent", "high_percent", "beyond_noise")
+    )
+    cells = [row["figure"], *("-" if row[name] is None else f"{row[name]:g}" for name in ("first", "second"))]
+    cells += ["-" if change is None else f"{change:+g} %", "-" if low is None else f"{low:+g} to {high:+g} %"]
+    return [*cells, "-" if beyond is None else "yes" if beyond else "no"]

@@ -1,0 +1,21 @@
+"""The results of several runs as text: a line for each run, then a sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from lab import exit_codes
+from lab.report.tables import table
+from lab.runner.batch import BatchResult
+
+
+def render(results: Sequence[BatchResult]) -> str:
+    """The table and the sentence, without a newline at the end."""
+    rows = [(one.scenario, one.topology, one.value, f"{one.seconds:.1f} s", one.folder or "-") for one in results]
+    text = table(("scenario", "topology", "verdict", "took", "folder"), rows)
+    judged = [one for one in results if not one.skipped]
+    valid = sum(one.exit_code == exit_codes.VALID for one in judged)
+    sentence = f"{valid} of {len(judged)} runs are valid."
+    if skipped := len(results) - len(judged):
+        sentence += f" {skipped} skipped: the topology cannot give what the scenario needs."
+    return f"{text}\n\n{sentence}"

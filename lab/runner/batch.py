@@ -1,0 +1,156 @@
+"""Scenarios on several topologies: a lab for each topology, every scenario on it.
+
+A lab that is up with an equal plan is used and left up. Otherwise a lab is started that ends with this process; with
+`keep` it is started so that it can stay, and ended here unless a result is not valid.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from lab import exit_codes
+from lab.errors import MissingError, NotReady, UserError
+from lab.lifecycle.lab import Lab
+from lab.lifecycle.registry import attach, find
+from lab.lifecycle.runtimes import choose
+from lab.lifecycle.up import lab_name, up
+from lab.runner import folders
+from lab.runner.run import SCENARIO_DEADLINE, Report, RunResult, run_scenario
+from lab.runner.scenarios import ScenarioInfo
+from lab.runner.scenarios import load as load_scenarios
+from lab.topology.files import load_all
+from lab.topology.spec import Topology
+
+
+@dataclass(frozen=True)
+class BatchRequest:
+    """What to run, and on what: either `topologies` or a `lab` that is up."""
+
+    scenarios: tuple[str, ...]
+    topologies: tuple[str, ...]
+    lab: str | None
+    runtime: str
+    keep: bool
+    within: float  # seconds that one scenario may take
+    runs: Path
+    inline: bool  # devices in this process
+
+
+@dataclass(frozen=True)
+class BatchResult:
+    """The result of one scenario on one topology."""
+
+    scenario: str
+    topology: str
+    value: str  # "valid", "failed", "unknown", "skipped", "never ready", "broken"
+    exit_code: int
+    seconds: float
+    folder: Path | None
+    skipped: bool = False
+
+
+@dataclass(frozen=True)
+class BatchCallbacks:
+    """What a batch calls while it runs."""
+
+    progress: Callable[[str], None]  # with a short sentence about what it does
+    report: Report  # with each run that was judged
+    on_result: Callable[[ScenarioInfo, str, RunResult], None]  # with scenario, topology and result of each run
+    on_error: Callable[[Exception], int]  # with the error of a topology's lab; returns its exit code
+    on_kept: Callable[[str], None]  # with the name of a lab that is left up
+
+
+async def run_batch(request: BatchRequest, callbacks: BatchCallbacks) -> list[BatchResult]:
+    """Run every scenario on every topology.
+
+    Raises UserError for what is wrong with the request, before anything is started; MissingError if this machine lacks
+    something. Another error ends its topology only.
+    """
+    infos = [info for name in request.scenarios for info in load_scenarios(name)]
+    folders.check(request.runs)
+    if request.lab and request.topologies:
+        raise UserError("give --topology or --name, not both: a lab that is up has its topology already")
+    if not request.topologies:
+        if request.lab is None:
+            callbacks.progress("no topology was given: using the lab that is up")
+        lab = await attach(request.lab)
+        if request.inline and lab.runtime.name != "processes":
+            raise UserError(f"--inline needs a lab of processes, and {lab.name} is in containers")
+        return [await _run_on(lab, info, request, callbacks) for info in infos]
+    results: list[BatchResult] = []
+    for topology in load_all(request.topologies):
+        results += await _run_topology(topology, infos, request, callbacks)
+    return results
+
+
+async def _run_topology(
+    topology: Topology, infos: list[ScenarioInfo], request: BatchRequest, callbacks: BatchCallbacks
+) -> list[BatchResult]:
+    started = time.monotonic()
+    results: list[BatchResult] = []
+    try:
+        async with _lab_for(topology, request, results, callbacks) as lab:
+            callbacks.progress(f"{topology.name} is up ({lab.runtime.name}) after {time.monotonic() - started:.1f} s")
+            for info in infos:
+                results.append(await _run_on(lab, info, request, callbacks))
+    except NotReady as error:
+        value, code = "never ready", callbacks.on_error(NotReady(f"{topology.name} was never ready: {error}"))
+    except (UserError, MissingError, OSError):  # of the request or of the machine: it is the same for every topology
+        raise
+    except Exception as error:  # noqa: BLE001 - the other topologies are run all the same
+        value, code = "broken", callbacks.on_error(error)
+    else:
+        return results
+    took = time.monotonic() - started
+    names = [one.name for one in infos[len(results) :]] or ["(its end)"]
+    return [*results, *(BatchResult(name, topology.name, value, code, took, None) for name in names)]
+
+
+@asynccontextmanager
+async def _lab_for(
+    topology: Topology, request: BatchRequest, results: list[BatchResult], callbacks: BatchCallbacks
+) -> AsyncIterator[Lab]:
+    """A lab for this topology; at the end of the block `results` decide whether `keep` leaves it up."""
+    runtime = choose(request.runtime)
+    if (found := await find(topology, runtime)) is not None:
+        callbacks.progress(f"using the lab {found.name}, which is up with the same plan")
+        yield found
+        return
+    name = lab_name(topology, None, owned=True)
+    lab = await up(topology, runtime=runtime, name=name, owned=not request.keep, progress=callbacks.progress)
+    kept = False
+    try:
+        yield lab
+        kept = request.keep and any(one.exit_code != exit_codes.VALID and not one.skipped for one in results)
+    finally:
+        if not kept:
+            await lab.down()
+    if kept:
+        callbacks.on_kept(name)
+
+
+async def _run_on(lab: Lab, info: ScenarioInfo, request: BatchRequest, callbacks: BatchCallbacks) -> BatchResult:
+    return await run_on(lab, info, callbacks, runs=request.runs, within=request.within, inline=request.inline)
+
+
+async def run_on(
+    lab: Lab,
+    info: ScenarioInfo,
+    callbacks: BatchCallbacks,
+    *,
+    runs: Path,
+    within: float = SCENARIO_DEADLINE,
+    inline: bool = False,
+) -> BatchResult:
+    """Run one scenario on a lab that is up; `on_result` has been called when it returns."""
+    topology = lab.plan.topology.name
+    callbacks.progress(f"running {info.name} on {topology}: {info.title}")
+    started = time.monotonic()
+    result = await run_scenario(info, lab, report=callbacks.report, runs=runs, within=within, inline=inline)
+    took = time.monotonic() - started
+    callbacks.on_result(info, topology, result)
+    return BatchResult(info.name, topology, result.value, result.exit_code, took, result.folder, result.skipped)
