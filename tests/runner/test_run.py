@@ -189,8 +189,8 @@ async def test_an_assertion_names_its_line(tmp_path):
     ("where", "error", "said"),
     [
         ("open", PeerError("the agent does not start"), "could not be opened: the agent does not start"),
-        ("settle", TimedOut("no answer", ("last line",)), "wound up: no answer"),
-        ("collect", RuntimeError("odd"), "wound up: RuntimeError: odd"),
+        ("settle", TimedOut("no answer", ("last line",)), "at the end of the run: no answer"),
+        ("collect", RuntimeError("odd"), "at the end of the run: RuntimeError: odd"),
     ],
 )
 async def test_an_error_around_the_scenario_leaves_it_unknown(where, error, said, tmp_path):
