@@ -9,7 +9,7 @@ import math
 import signal
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from itertools import islice
 from typing import Any
 
@@ -17,15 +17,18 @@ from lab.declarations.links import LINK_FIELDS
 from lab.errors import UserError
 from lab.network.control import Handler
 from lab.network.dns import DROP, Query, Resolver
-from lab.network.link_shaper import LinkShaper
-from lab.network.relay import Relay
+from lab.network.impairments import LinkImpairments
+from lab.network.relay import Cut, Relay
 from lab.network.server_processes import STOP_PATIENCE, ServerProcesses
 from lab.plan.layout import Layout
 from lab.plan.model import Plan
 from lab.plan.zones import Answer, Record
 
 #: Names of the operations; each is a method of `Operations`.
-OPERATIONS = ("status", "queries", "set_link", "spawn", "stop", "signal", "override", "shutdown")
+OPERATIONS = (
+    *("status", "queries", "set_link", "impair_link", "restore_link"),
+    *("spawn", "stop", "signal", "override", "shutdown"),
+)
 
 RCODES = ("NOERROR", "NXDOMAIN", "SERVFAIL", "REFUSED", DROP)
 ANYBODY = "*"  # an override for every asker
@@ -39,7 +42,7 @@ class Operations:
     plan: Plan
     servers: ServerProcesses
     relays: Sequence[Relay]
-    shapers: Mapping[tuple[str, str], LinkShaper]  # by source and target
+    links: Mapping[tuple[str, str], LinkImpairments]  # by source and target
     resolver: Resolver
     end: Callable[[], None]  # lets the service end in order
 
@@ -67,13 +70,25 @@ class Operations:
 
     async def set_link(self, request: dict[str, Any]) -> dict[str, Any]:
         """Change link fields, in their units, from `source` to `target`; those that are not given stay."""
+        return asdict(self._link(request).set_base(_link_fields(request)))
+
+    async def impair_link(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Change link fields from `source` to `target`, or `cut` it, until `restore_link` with the same `token`."""
+        link, token, cut = self._link(request), _text(request, "token"), request.get("cut")
+        if cut is not None and cut not in tuple(Cut):
+            raise UserError(f"cut {cut!r} is none of {', '.join(Cut)}")
+        return asdict(await link.impair(token, _link_fields(request), None if cut is None else Cut(cut)))
+
+    async def restore_link(self, request: dict[str, Any]) -> dict[str, Any]:
+        """End what `impair_link` did with that `token` from `source` to `target`, if it did anything."""
+        return asdict(await self._link(request).restore(_text(request, "token")))
+
+    def _link(self, request: dict[str, Any]) -> LinkImpairments:
         source, target = _text(request, "source"), _text(request, "target")
-        shaper = self.shapers.get((source, target))
-        if shaper is None:
+        found = self.links.get((source, target))
+        if found is None:
             raise UserError(f"there is no relay from {source!r} to {target!r}: no link, or a direct one")
-        given = {field.name: field.accept(request[field.name]) for field in LINK_FIELDS if field.name in request}
-        shaper.conditions = replace(shaper.conditions, **given)
-        return asdict(shaper.conditions)
+        return found
 
     async def spawn(self, request: dict[str, Any]) -> dict[str, Any]:
         """Start `server` again."""
@@ -113,6 +128,10 @@ class Operations:
         """End the lab in order; the answer comes first."""
         self.end()
         return {}
+
+
+def _link_fields(request: dict[str, Any]) -> dict[str, Any]:
+    return {field.name: field.accept(request[field.name]) for field in LINK_FIELDS if field.name in request}
 
 
 def _text(request: dict[str, Any], field: str) -> str:

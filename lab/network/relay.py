@@ -6,8 +6,7 @@ management) has those of b to a: each is a `LinkShaper`, shared with the relay o
 a connection up is not delayed, only bytes are.
 
 A relay acts as the server behind it does: it holds callers while that starts (lab/network/target.py), resets
-them if it cannot be reached, passes ends and resets on. Cutting a path is a matter of its `Listener` (listen, close,
-ignore) and of its open connections (`reset_all`).
+them if it cannot be reached, passes ends and resets on. A relay can be cut, see `Cut`.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from enum import Enum
+from enum import Enum, StrEnum
 from typing import Any
 
 from lab.network.link_shaper import LinkShaper
@@ -34,6 +33,20 @@ RESET = struct.pack("ii", 1, 0)  # SO_LINGER on, 0 s: close sends RST (socket(7)
 EARLY = 0.0005  # seconds: half the resolution of the loop's timers; what is due by then goes with the rest
 
 
+class Cut(StrEnum):
+    """How a relay that is cut treats connections. Open ones are reset, or stay open while no byte passes."""
+
+    BLACKHOLE = "blackhole"  # no byte passes, new connections are not answered
+    SILENT = "silent"  # no byte passes, new connections are accepted
+    RESET = "reset"  # open connections are reset, and so is each new one once it is accepted
+    REFUSE = "refuse"  # open connections are reset, new ones are refused
+
+    @property
+    def stops_bytes(self) -> bool:
+        """Whether open connections stay, and bytes wait until the cut ends."""
+        return self in (Cut.BLACKHOLE, Cut.SILENT)
+
+
 class Relay:
     """Carries the connections of one direction of a link, and counts what it carries."""
 
@@ -43,12 +56,30 @@ class Relay:
         self.failures = 0  # accepted, but the target could not be reached
         self.sent, self.answered = Count(), Count()
         self.open: set[RelayedConnection] = set()
+        self.cut_by: Cut | None = None
         purpose = f"the relay from {plan.source} to {plan.target}"
         self.listener = Listener(address, plan.port, lambda: RelayedConnection(self).near, purpose)
 
     async def listen(self) -> None:
         """Take connections. Raises MissingError if the port cannot be had."""
         await self.listener.listen()
+
+    async def cut(self, how: Cut | None) -> None:
+        """Cut it in that way; None ends the cut: connections are accepted, and bytes that waited travel on."""
+        if how is self.cut_by:
+            return
+        before, self.cut_by = self.cut_by, how
+        if how is None or how is Cut.SILENT or how is Cut.RESET:
+            if before in (Cut.BLACKHOLE, Cut.REFUSE):
+                await self.listener.listen()
+        elif how is Cut.REFUSE:
+            self.listener.close()
+        else:
+            self.listener.ignore()
+        if how is not None and not how.stops_bytes:
+            self.reset_all()
+        for connection in tuple(self.open):
+            connection.stop(how is not None and how.stops_bytes)
 
     def reset_all(self) -> None:
         """Reset every open connection at both ends."""
@@ -72,6 +103,7 @@ class Relay:
             "bytes": self.sent.bytes,
             "answer_bytes": self.answered.bytes,
             **asdict(self.out.conditions),
+            "cut": self.cut_by,
         }
 
 
@@ -92,7 +124,11 @@ class RelayedConnection:
         end.transport.pause_reading()
         if end is self.near:
             self._relay.connections += 1
+            if self._relay.cut_by is Cut.RESET:
+                end.reset()
+                return
             self._relay.open.add(self)
+            self.stop(self._relay.cut_by is not None and self._relay.cut_by.stops_bytes)
             self._dialling = asyncio.get_running_loop().create_task(self._dial())
         elif self.near.alive:
             self._out.connect(self.near.transport, self.far.transport)
@@ -119,6 +155,11 @@ class RelayedConnection:
             self._relay.open.discard(self)
             if self._dialling is not None:
                 self._dialling.cancel()
+
+    def stop(self, stopped: bool) -> None:
+        """Let no byte pass, or let them pass again."""
+        self._out.stop(stopped)
+        self._back.stop(stopped)
 
     def reset(self) -> None:
         """End at once: both sides get a reset, what is under way is lost."""
@@ -234,6 +275,7 @@ class Flow:
         self._connected = False
         self._ended: Ending | None = None  # of the source
         self._dropped = False  # the sink is gone
+        self._stopped = False  # nothing is handed out
 
     def connect(self, source: asyncio.Transport, sink: asyncio.Transport) -> None:
         """Say where bytes come from and go to. The source is read from once this returns."""
@@ -252,7 +294,7 @@ class Flow:
         if self._dropped:
             return  # the source learns of it by the other way
         self._count.bytes += len(data)
-        if not self._queue and not self._full and self._shaper.conditions.neutral:
+        if not self._queue and not self._full and not self._stopped and self._shaper.conditions.neutral:
             self._sink.write(data)
             return
         now = time.monotonic()
@@ -287,6 +329,14 @@ class Flow:
         self._full = False
         self._deliver()
 
+    def stop(self, stopped: bool) -> None:
+        """Hand nothing out, or all that has arrived meanwhile and what follows."""
+        if stopped is self._stopped:
+            return
+        self._stopped = stopped
+        if not stopped and self._connected and not self._dropped:
+            self._deliver()
+
     def drop(self) -> None:
         """Forget what is under way: nobody is there any more who could take it."""
         self._dropped = True
@@ -297,7 +347,7 @@ class Flow:
             self._timer = None
 
     def _schedule(self, now: float) -> None:
-        if self._timer is None and self._queue and not self._full:
+        if self._timer is None and self._queue and not self._full and not self._stopped:
             self._timer = self._loop.call_later(max(0.0, self._queue[0][0] - now), self._due)
 
     def _due(self) -> None:
@@ -306,6 +356,8 @@ class Flow:
 
     def _deliver(self) -> None:
         """Hand out all that has arrived."""
+        if self._stopped:
+            return
         now = time.monotonic()
         arrived: list[bytes | memoryview] = []
         ending: Ending | None = None

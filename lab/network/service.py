@@ -37,6 +37,7 @@ from lab.declarations.manifest import StartedBy
 from lab.errors import LabError, MissingError, UserError, encode_answer
 from lab.network.control import ControlServer
 from lab.network.dns import DnsServer, Resolver, Views
+from lab.network.impairments import LinkImpairments
 from lab.network.lab_folder import remove
 from lab.network.link_shaper import LinkShaper
 from lab.network.listener import Listener
@@ -91,7 +92,7 @@ class Service:
             plan,
             self.servers,
             tuple(self.relays.values()),
-            self.shapers,
+            {direction: LinkImpairments(relay) for direction, relay in self.relays.items()},
             self.resolver,
             end=self.stopping.set,
         )

@@ -19,7 +19,7 @@ from types import SimpleNamespace
 from typing import Any
 from unittest import mock
 
-from lab.network import flow
+from lab.network import relay
 
 LOOK = 0.002  # seconds, real ones, between two looks at what the kernel still has to deliver
 LONGEST = 2.0  # seconds, real ones: what is not delivered by then is held back by its receiver
@@ -99,5 +99,5 @@ def in_virtual_time(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[
 def _run(test: Callable[..., Coroutine[Any, Any, None]], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
     with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
         clock = SimpleNamespace(monotonic=runner.get_loop().time)
-        with mock.patch.object(flow, "time", clock):
+        with mock.patch.object(relay, "time", clock):
             runner.run(test(*args, **kwargs))
