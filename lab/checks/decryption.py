@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from lab.checks.record import RunRecord, bare
 from lab.checks.trace import quote
 from lab.checks.verdict import Finding, Value
 from lab.declarations.encryptions import is_end_to_end
 from lab.history.events import Sent
+from lab.metrics.record import RunRecord, bare
 
 
 def findings(record: RunRecord) -> Iterator[Finding]:

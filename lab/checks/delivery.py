@@ -17,10 +17,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from lab.checks import decryption, order
-from lab.checks.record import RunRecord, bare, host
 from lab.checks.trace import quote, trace
 from lab.checks.verdict import Finding, Value, Verdict, plural, verdict
 from lab.history.events import Delivered, Sent
+from lab.metrics.record import RunRecord, bare, host
 
 NAME = "delivery"
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from lab.checks.record import RunRecord
 from lab.checks.trace import trace
 from lab.checks.verdict import LONGEST_VALUE, Finding, Value, Verdict, plural, shortened, verdict
 from lab.history.events import Expectation
+from lab.metrics.record import RunRecord
 
 NAME = "expectations"
 

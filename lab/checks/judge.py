@@ -18,8 +18,8 @@ from typing import Any
 
 from lab import exit_codes
 from lab.checks import expectations
-from lab.checks.record import RunRecord
 from lab.checks.verdict import Finding, Value, Verdict
+from lab.metrics.record import RunRecord
 
 Check = Callable[[RunRecord], Verdict]
 

@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator
 
-from lab.checks.record import RunRecord, bare
 from lab.checks.trace import quote
 from lab.checks.verdict import Finding, Value
 from lab.history.events import Delivered
+from lab.metrics.record import RunRecord, bare
 
 
 def findings(record: RunRecord) -> Iterator[Finding]:

@@ -15,10 +15,10 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator
 
-from lab.checks.record import RunRecord, bare
 from lab.checks.trace import quote, trace
 from lab.checks.verdict import Finding, Value, Verdict, plural, verdict
 from lab.history.events import Bounced, Sent, ServerSaw
+from lab.metrics.record import RunRecord, bare
 from lab.servers import software
 
 NAME = "reachability"

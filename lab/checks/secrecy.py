@@ -14,12 +14,12 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator
 
-from lab.checks.record import RunRecord
 from lab.checks.trace import quote
 from lab.checks.verdict import Finding, Value, Verdict, plural, verdict
 from lab.declarations.encryptions import is_end_to_end
 from lab.history.canaries import find, find_all
 from lab.history.events import CanaryFound, Searched, Sent, ServerSaw
+from lab.metrics.record import RunRecord
 from lab.servers import software
 from lab.topology.spec import Feed, Server
 

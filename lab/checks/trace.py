@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from lab.checks.record import RunRecord
 from lab.checks.verdict import LAST_STANZAS, LONGEST_STANZA, shortened
 from lab.history.events import Sent, ServerSaw
+from lab.metrics.record import RunRecord
 
 
 @dataclass(frozen=True)

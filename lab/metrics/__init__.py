@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from lab.checks import RunRecord
+from lab.metrics.record import RunRecord
 from lab.metrics.routes import routes
 from lab.metrics.stanzas import stanzas
 

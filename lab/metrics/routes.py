@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from lab.checks import RunRecord
+from lab.metrics.record import RunRecord
 
 
 @dataclass

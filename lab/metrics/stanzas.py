@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from lab.checks import RunRecord
 from lab.history.events import ServerSaw
+from lab.metrics.record import RunRecord
 
 
 def stanzas(record: RunRecord) -> int:

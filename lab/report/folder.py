@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from lab.checks import Judgement, RunRecord
+from lab.checks import Judgement
+from lab.metrics.record import RunRecord
 from lab.report.formats import ReportFormat, render
 from lab.runner import folders
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from lab.checks import Judgement, RunRecord, judge
+from lab.checks import Judgement, judge
 from lab.history.reader import read
+from lab.metrics.record import RunRecord
 from lab.runner import folders
 
 

@@ -22,12 +22,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from lab import exit_codes
-from lab.checks import Judgement, RunRecord
+from lab.checks import Judgement
 from lab.errors import LabError, NotApplicable, UserError, describe
 from lab.federation import Federation
 from lab.history.events import Expectation, RunEnded, RunStarted
 from lab.history.recorder import Recorder
 from lab.lifecycle.lab import Lab
+from lab.metrics.record import RunRecord
 from lab.plan import files
 from lab.plan.model import Plan
 from lab.runner import folders

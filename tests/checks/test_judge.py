@@ -2,9 +2,10 @@
 
 import pytest
 
-from lab.checks import CHECKS, RunRecord, Value, judge
+from lab.checks import CHECKS, Value, judge
 from lab.checks.verdict import Verdict
 from lab.history.events import RunEnded, RunStarted
+from lab.metrics.record import RunRecord
 from tests.checks.stories import Story, plan
 
 

@@ -9,8 +9,9 @@ from dataclasses import replace
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from lab.checks import RunRecord, judge
+from lab.checks import judge
 from lab.history.events import Bounced, Decrypted, Delivered, ServerSaw
+from lab.metrics.record import RunRecord
 from tests.checks.stories import SERVERS, Story
 
 

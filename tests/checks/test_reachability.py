@@ -2,9 +2,10 @@ from dataclasses import replace
 
 import pytest
 
-from lab.checks import RunRecord, Value
+from lab.checks import Value
 from lab.checks.reachability import GRACE, check
 from lab.history.events import Bounced, Delivered, RouteSettled, ServerSaw
+from lab.metrics.record import RunRecord
 from lab.servers import software
 from lab.topology.spec import Server, Unlinked
 from tests.checks.stories import Story, plan

@@ -3,9 +3,10 @@ from dataclasses import replace
 
 import pytest
 
-from lab.checks import RunRecord, Value
+from lab.checks import Value
 from lab.checks.secrecy import check
 from lab.history.events import CanaryFound, Searched, ServerSaw
+from lab.metrics.record import RunRecord
 from lab.topology.spec import Feed, Server
 from tests.checks.stories import Story, plan
 

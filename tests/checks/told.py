@@ -2,8 +2,9 @@
 
 from dataclasses import replace
 
-from lab.checks import RunRecord, Value
+from lab.checks import Value
 from lab.checks.delivery import check
+from lab.metrics.record import RunRecord
 from tests.checks.stories import Story
 
 

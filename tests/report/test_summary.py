@@ -4,10 +4,11 @@ from dataclasses import replace
 
 import pytest
 
-from lab.checks import RunRecord, judge
+from lab.checks import judge
 from lab.errors import UserError
 from lab.history.events import Delivered, Note, ServerSaw, Step
 from lab.history.recorder import Recorder
+from lab.metrics.record import RunRecord
 from lab.plan import files
 from lab.report.folder import write_report
 from lab.report.formats.json import to_json

@@ -11,7 +11,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from lab.checks import Judgement, RunRecord
+    from lab.checks import Judgement
+    from lab.metrics.record import RunRecord
 
 
 class ReportFormat(StrEnum):

@@ -6,9 +6,10 @@ import json
 from dataclasses import asdict, is_dataclass
 from typing import Any
 
-from lab.checks import Judgement, RunRecord
+from lab.checks import Judgement
 from lab.metrics import METRICS
-from lab.report import timeline
+from lab.metrics.record import RunRecord
+from lab.report.formats import timeline
 
 
 def render(record: RunRecord, judgement: Judgement) -> str:

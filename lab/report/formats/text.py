@@ -10,11 +10,12 @@ import textwrap
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 
-from lab.checks import Finding, Judgement, RunRecord, Verdict
+from lab.checks import Finding, Judgement, Verdict
 from lab.checks.verdict import plural
+from lab.metrics.record import RunRecord
 from lab.metrics.routes import routes
 from lab.metrics.stanzas import stanzas
-from lab.report import timeline
+from lab.report.formats import timeline
 
 WIDTH = 110
 # verdict.json has all of them.

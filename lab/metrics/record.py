@@ -1,4 +1,4 @@
-"""What is judged: a history and the plan it happened on, with the questions that several checks ask of them.
+"""The record of a run: its history and its plan, with the questions that metrics and checks ask of them.
 
 Order is the order of recording: an event's index. Times are compared only where a deadline is what is judged.
 """

@@ -6,8 +6,8 @@ from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from lab.checks import RunRecord
 from lab.history.events import Note, Step
+from lab.metrics.record import RunRecord
 
 
 @dataclass(frozen=True)
