@@ -27,11 +27,11 @@ from lab.load.capacity.search import Bounds, Measurement
 from lab.load.capacity.trials import OtherUsage, TrialRunner, capacities_of, find_limit_on
 from lab.load.coordinator import provisioning
 from lab.load.coordinator.coordinator import Conductor, Orders
+from lab.load.coordinator.preflight import LoadTest
 from lab.load.coordinator.workers import Crew
 from lab.load.metrics.resources import ResourceSampler
 from lab.load.model.job import Job
 from lab.load.model.spec import Shard
-from lab.load.workload.preflight import LoadTest
 from lab.runtime.agent_process import spawn_agent
 from lab.runtime.protocol import Pipes
 from lab.topology import files

@@ -31,11 +31,11 @@ from lab.load.capacity.idle import LabIdleDetector
 from lab.load.capacity.search import Bounds
 from lab.load.capacity.trials import find_limit_on
 from lab.load.coordinator.child_process import carry
+from lab.load.coordinator.preflight import LoadTest
 from lab.load.coordinator.progress import ProgressPrinter
 from lab.load.coordinator.provisioning import endpoints, for_load, forget, load_on
 from lab.load.metrics.result import Result
 from lab.load.model.job import Job
-from lab.load.workload.preflight import LoadTest
 from lab.topology.software import parse
 from lab.topology.spec import Server, Topology
 

@@ -14,9 +14,9 @@ from lab.errors import UserError
 from lab.load.analysis.thresholds import DEFAULT, parse_bounds
 from lab.load.capacity.search import search_bounds, trial_arrivals
 from lab.load.capacity.trials import check as check_search
+from lab.load.coordinator import preflight
 from lab.load.coordinator.provisioning import for_load
 from lab.load.metrics.cpu import split_cores
-from lab.load.workload import preflight
 from lab.runner import folders
 from lab.topology.files import load as load_topology
 from lab.topology.software import parse as parse_software

@@ -16,10 +16,10 @@ from typing import Any
 
 from lab.errors import UserError
 from lab.lifecycle.registry import meant
+from lab.load.coordinator import preflight
 from lab.load.model.job import Job
 from lab.load.model.spec import Load
-from lab.load.workload import preflight
-from lab.load.workload.traffic_mix import parse
+from lab.load.workload.traffic import parse
 from lab.locust.options import given_options, job_from_environment, plan_of
 from lab.locust.user import ENDLESS, XmppUser, idle_task
 from lab.plan import files

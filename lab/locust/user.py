@@ -36,7 +36,7 @@ class XmppUser(User):
 
     traffic: str | None = None
     """Who does what: a kind of traffic or a mix of several, such as "local", "neighbours", "social:degree=8" or
-    "3*room:size=20+1*archive" (lab.load.workload.traffic_mix; rooms are XEP-0045, archives XEP-0313)."""
+    "3*room:size=20+1*archive" (lab.load.workload.traffic; rooms are XEP-0045, archives XEP-0313)."""
 
     arrivals: str | None = None
     """When actions are due, with rates per second of all users together: "100/s", "poisson:1000/s",

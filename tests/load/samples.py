@@ -6,7 +6,6 @@ from typing import Any, NamedTuple
 
 from lab.load.model.spec import Endpoint, Load, Shard
 from lab.load.worker.recorder import Recorder
-from lab.load.workload.traffic import Kind
 
 LOAD = Load(
     endpoints=(Endpoint("a", "a.lab", "127.0.0.1", neighbours=("b",)), Endpoint("b", "b.lab", "127.0.0.2")),
@@ -30,9 +29,9 @@ NOBODYS = Load(
 
 
 class Act(NamedTuple):
-    """What a picker draws, with names."""
+    """What is drawn, with names."""
 
-    kind: Kind
+    kind: str
     sender: int
     receiver: int
     size: int

@@ -24,11 +24,11 @@ from lab.load.capacity.idle import LabIdleDetector
 from lab.load.capacity.search import Bounds, Limit, Measure, Measurement, Trial, find_limit
 from lab.load.coordinator import provisioning
 from lab.load.coordinator.child_process import carry
+from lab.load.coordinator.preflight import MODELS, WORKERS_MOST, LoadTest
 from lab.load.coordinator.progress import ProgressPrinter
 from lab.load.metrics.cpu import allowed_cores, split_cores
 from lab.load.metrics.result import Usage
 from lab.load.model.job import Job
-from lab.load.workload.preflight import MODELS, WORKERS_MOST, LoadTest
 from lab.plan import files
 from lab.plan.model import Plan
 from lab.runner.folders import PLAN, write

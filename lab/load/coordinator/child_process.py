@@ -18,10 +18,10 @@ from pathlib import Path
 from typing import IO, Any
 
 from lab.errors import LabError, PeerError, UserError, decode_error
+from lab.load.coordinator.preflight import LoadTest
 from lab.load.metrics.run_folder import RESULT, SAMPLES, LoadRecord, read
 from lab.load.model.job import FILE, VARIABLE, Job
 from lab.load.worker.engine import DRAIN_TIMEOUT
-from lab.load.workload.preflight import LoadTest
 from lab.runner.folders import write
 from lab.system.processes import die_with_parent
 

@@ -18,8 +18,8 @@ from lab.declarations.servers import INSTALLED
 from lab.errors import UserError
 from lab.lifecycle.lab import Lab
 from lab.load.model.spec import Endpoint, Load
-from lab.load.workload.population import People
-from lab.load.workload.recipients import Audience
+from lab.load.workload.population import Population
+from lab.load.workload.recipients import Recipients
 from lab.plan.model import Plan
 from lab.runtime import record as state
 from lab.servers import software
@@ -58,14 +58,14 @@ def _port(server: Server, security: str) -> int:
 def load_on(lab: Lab, asked: Mapping[str, Any]) -> Load:
     """The whole load of a job's "load". Raises UserError for what makes no sense."""
     from lab.load.workload.arrivals import parse as parse_arrivals
-    from lab.load.workload.profiles import MIXES, apply
-    from lab.load.workload.traffic_mix import parse as parse_traffic
+    from lab.load.workload.traffic import MIXES, apply_mix
+    from lab.load.workload.traffic import parse as parse_traffic
 
     given: dict[str, Any] = {"users": 2 * len(lab.plan.servers), **asked}
     where = endpoints(lab.plan, given.get("security", "starttls"))
     load = Load(endpoints=where, password=lab.password, authority=lab.authority, **given)
     if load.traffic in MIXES and "arrivals" not in asked:
-        load = apply(load.traffic, load)
+        load = apply_mix(load.traffic, load)
     parse_traffic(load.traffic)
     # Workers may be where no file of ours is: they get its times.
     return replace(load, arrivals=parse_arrivals(load.arrivals).portable)
@@ -73,7 +73,7 @@ def load_on(lab: Lab, asked: Mapping[str, Any]) -> Load:
 
 async def make_accounts(lab: Lab, load: Load) -> None:
     """Make load1 … loadN on every server; they can log in once this returns. Raises PeerError."""
-    people = People(load)
+    people = Population(load)
 
     async def on(number: int, server: str) -> None:
         names = [f"load{user}" for user in range(1, people.count(number) + 1)]
@@ -90,7 +90,7 @@ async def forget(lab: Lab, load: Load) -> None:
 
     ejabberd 24.12 does a third more after 80 messages a person, and ten times as much after some thousand.
     """
-    people = People(load)
+    people = Population(load)
     async with asyncio.TaskGroup() as group:
         for number, endpoint in enumerate(load.endpoints):
             names = [f"load{user}" for user in range(1, people.count(number) + 1)]
@@ -106,7 +106,7 @@ def is_down(lab: Lab) -> bool:
 
 def rosters(load: Load) -> dict[str, dict[str, list[str]]]:
     """The contacts that a load's people need, addresses by address and server; {} where nobody needs any."""
-    people, known = People(load), Audience(load).contacts
+    people, known = Population(load), Recipients(load).contacts
     domains = [endpoint.domain for endpoint in load.endpoints]
     addresses = [f"{people.name(user)}@{domains[people.server_of(user)]}" for user in range(len(known))]
     found: dict[str, dict[str, list[str]]] = {}

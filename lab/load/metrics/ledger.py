@@ -1,11 +1,11 @@
-"""Which message of which pair was sent and which came: loss, duplicates and order per message, never as a remainder.
+"""Which message of which pair was sent and which was received: loss, duplicates and order, message by message.
 
-A pair is a sender and a target (a user, a room, or for presences the sender's own contacts), told apart by the flags
-of a mark; its messages are numbered from 0. The sender's worker counts what it sent, the receiver's worker notes the
-next number it waits for and the gaps before it. Where both are the same worker it knows what is missing; else both
-send their half (`entries`), and `settle` puts them together.
+A pair is a sender and a target (a user, a room, or for presences the sender's own contacts); flags of the message id
+distinguish the three. The messages of a pair are numbered from 0. The sender's worker counts what it sent; the
+receiver's worker stores the next number that it expects and the gaps before it. Where both are the same worker, it
+knows what is missing; else both send their half (`entries`), and `merge_ledgers` combines them.
 
-The warm-up's pairs are apart from those of the steady state: a number belongs to the phase in which it was due.
+Pairs of the warm-up are separate from those of the steady state: a number belongs to the phase in which it was due.
 """
 
 from __future__ import annotations
@@ -16,22 +16,24 @@ from typing import Any
 
 from lab.load.model.message_id import PRESENCE, ROOM, WARMUP
 
-NEW, LATE, TWICE = range(3)  # what a message turned out to be
+NEW, LATE, DUPLICATE = range(3)  # a received message: LATE is one that arrives after a later one of its pair
 
 #: A pair and its receiver in one number: receiver (rooms and presences only, from 1), flags, sender, target.
 _SENDER, _FLAGS, _RECEIVER = 32, 64, 72
 _LOW, _ALL_FLAGS = 0xFFFFFFFF, 0xFF
 
+#: What `received` is called in entries.
+_RECEIVED = "came"
 #: Pairs in one entry: a line of JSON stays far below the 64 KiB that readers take by default.
 ENTRY = 1000
 
-#: Who should get what is written to a target, by the flags of its mark.
-Receivers = Callable[[int, int], Iterable[int]]
+#: Who should get what is written to a target, by the flags of its id.
+FindReceivers = Callable[[int, int], Iterable[int]]
 
 
 @dataclass(frozen=True)
-class Missing:
-    """A message that never came to a receiver, although the engine waited."""
+class MissingMessage:
+    """A message that a receiver never received, although the engine waited."""
 
     sender: int
     receiver: int
@@ -43,11 +45,11 @@ class Missing:
 
 @dataclass(slots=True)
 class Ledger:
-    """Of one worker, or of all. `flags` are those of a mark: of them PRESENCE, ROOM and WARMUP tell pairs apart."""
+    """The ledger of one worker, or of all. Of the flags of an id, PRESENCE, ROOM and WARMUP distinguish pairs."""
 
     sent: dict[int, int] = field(default_factory=dict)  # pair -> how many
-    came: dict[int, int] = field(default_factory=dict)  # pair and receiver -> next number
-    gaps: dict[int, set[int]] = field(default_factory=dict)  # pair and receiver -> numbers before it that did not come
+    received: dict[int, int] = field(default_factory=dict)  # pair and receiver -> next number
+    gaps: dict[int, set[int]] = field(default_factory=dict)  # pair and receiver -> earlier numbers not received
     bounced: dict[int, set[int]] = field(default_factory=dict)  # pair, for presences and receiver -> numbers
 
     def send(self, flags: int, sender: int, target: int) -> int:
@@ -59,109 +61,109 @@ class Ledger:
         self.sent[pair] = number + 1
         return number
 
-    def come(self, flags: int, sender: int, target: int, number: int, receiver: int | None = None) -> int:
-        """Note a message that came: NEW, LATE (behind a later one), TWICE."""
+    def receive(self, flags: int, sender: int, target: int, number: int, receiver: int | None = None) -> int:
+        """Record a received message; returns NEW, LATE or DUPLICATE."""
         key = sender << _SENDER | target
         if flags:
             key |= flags << _FLAGS
         if receiver is not None:
             key |= receiver + 1 << _RECEIVER
-        due = self.came.get(key, 0)
+        due = self.received.get(key, 0)
         if number == due:
-            self.came[key] = due + 1
+            self.received[key] = due + 1
             return NEW
         if number > due:
             self.gaps.setdefault(key, set()).update(range(due, number))
-            self.came[key] = number + 1
+            self.received[key] = number + 1
             return NEW
         gap = self.gaps.get(key)
         if gap is None or number not in gap:
-            return TWICE
+            return DUPLICATE
         gap.remove(number)
         return LATE
 
     def bounce(self, flags: int, sender: int, target: int, number: int, receiver: int | None = None) -> bool:
-        """Note a message that came back, from one receiver if it is a presence; whether that is news."""
+        """Record an error for a message, from one receiver if it is a presence; whether it is the first one."""
         key = flags << _FLAGS | sender << _SENDER | target
         if receiver is not None:
             key |= receiver + 1 << _RECEIVER
         numbers = self.bounced.setdefault(key, set())
-        news = number not in numbers
+        first = number not in numbers
         numbers.add(number)
-        return news
+        return first
 
-    def has_come(self, flags: int, sender: int, target: int, number: int, receiver: int | None = None) -> bool:
-        """Whether a message came, as far as this ledger knows."""
+    def has_received(self, flags: int, sender: int, target: int, number: int, receiver: int | None = None) -> bool:
+        """Whether a message was received, as far as this ledger knows."""
         key = flags << _FLAGS | sender << _SENDER | target
         if receiver is not None:
             key |= receiver + 1 << _RECEIVER
-        return number < self.came.get(key, 0) and number not in self.gaps.get(key, ())
+        return number < self.received.get(key, 0) and number not in self.gaps.get(key, ())
 
     def has_bounced(self, flags: int, sender: int, target: int, number: int, receiver: int | None = None) -> bool:
-        """Whether a message came back, as far as this ledger knows."""
+        """Whether a message was returned as an error, as far as this ledger knows."""
         key = flags << _FLAGS | sender << _SENDER | target
         if receiver is not None and flags & PRESENCE:
             key |= receiver + 1 << _RECEIVER
         return number in self.bounced.get(key, ())
 
-    def missing(self, receivers: Receivers) -> Iterator[Missing]:
-        """What neither came nor came back, and to whom. Only of pairs that this ledger sent."""
+    def missing(self, receivers: FindReceivers) -> Iterator[MissingMessage]:
+        """Messages that were neither received nor returned as an error, by receiver; of pairs that this ledger sent."""
         for pair, count in self.sent.items():
-            for receiver, key, back in self._ways(pair, receivers):
-                due = self.came.get(key, 0)
-                for number in sorted(self.gaps.get(key, set()).union(range(due, count)) - back):
+            for receiver, key, bounced in self._receivers_of(pair, receivers):
+                due = self.received.get(key, 0)
+                for number in sorted(self.gaps.get(key, set()).union(range(due, count)) - bounced):
                     yield _missing(pair, receiver, number)
 
-    def both(self, receivers: Receivers) -> Iterator[Missing]:
-        """What came although it came back, too: a server said that it could not deliver, and did."""
+    def received_and_bounced(self, receivers: FindReceivers) -> Iterator[MissingMessage]:
+        """Messages that were received and also returned as an error: a server reported a failure, and delivered."""
         for pair in self.sent:
-            for receiver, key, back in self._ways(pair, receivers):
-                due, gaps = self.came.get(key, 0), self.gaps.get(key, set())
-                for number in sorted(number for number in back - gaps if number < due):
+            for receiver, key, bounced in self._receivers_of(pair, receivers):
+                due, gaps = self.received.get(key, 0), self.gaps.get(key, set())
+                for number in sorted(number for number in bounced - gaps if number < due):
                     yield _missing(pair, receiver, number)
 
-    def _ways(self, pair: int, receivers: Receivers) -> Iterator[tuple[int, int, set[int]]]:
-        """Each receiver of a pair, its key, and the numbers that came back from there."""
+    def _receivers_of(self, pair: int, receivers: FindReceivers) -> Iterator[tuple[int, int, set[int]]]:
+        """Each receiver of a pair, its key, and the numbers that were returned as errors from there."""
         flags, target = pair >> _FLAGS & _ALL_FLAGS, pair & _LOW
-        back = self.bounced.get(pair, set())
+        bounced = self.bounced.get(pair, set())
         if not flags & (ROOM | PRESENCE):
-            yield target, pair, back
+            yield target, pair, bounced
             return
         for receiver in receivers(flags, target):
             key = pair | receiver + 1 << _RECEIVER
-            yield receiver, key, self.bounced.get(key, back) if flags & PRESENCE else back
+            yield receiver, key, self.bounced.get(key, bounced) if flags & PRESENCE else bounced
 
     def entries(self) -> Iterator[dict[str, Any]]:
-        """The whole ledger as JSON-able pieces of at most ENTRY pairs, for `settle`."""
-        for name in ("sent", "came"):
-            yield from ({name: piece} for piece in _pieces(list(getattr(self, name).items())))
-        for name in ("gaps", "bounced"):
-            flat = [(key, number) for key, numbers in getattr(self, name).items() for number in sorted(numbers)]
-            yield from ({name: piece} for piece in _pieces(flat))
+        """The whole ledger as JSON-able parts of at most ENTRY pairs, for `merge_ledgers`."""
+        for name, numbers in (("sent", self.sent), (_RECEIVED, self.received)):
+            yield from ({name: part} for part in _split(list(numbers.items())))
+        for name, sets in (("gaps", self.gaps), ("bounced", self.bounced)):
+            flat = [(key, number) for key, numbers in sets.items() for number in sorted(numbers)]
+            yield from ({name: part} for part in _split(flat))
 
 
-def settle(entries: Iterable[dict[str, Any]]) -> Ledger:
-    """The ledger of all workers from the entries of all: ask it for what is missing."""
-    whole = Ledger()
+def merge_ledgers(entries: Iterable[dict[str, Any]]) -> Ledger:
+    """The ledger of all workers from the entries of all."""
+    merged = Ledger()
+    numbers, sets = {"sent": merged.sent, _RECEIVED: merged.received}, {"gaps": merged.gaps, "bounced": merged.bounced}
     for entry in entries:
         for name, pairs in entry.items():
-            book = getattr(whole, name)
             for key, number in pairs:
-                if name in ("sent", "came"):
-                    book[int(key)] = number
+                if name in numbers:
+                    numbers[name][int(key)] = number
                 else:
-                    book.setdefault(int(key), set()).add(number)
-    return whole
+                    sets[name].setdefault(int(key), set()).add(number)
+    return merged
 
 
-def _missing(pair: int, receiver: int, number: int) -> Missing:
+def _missing(pair: int, receiver: int, number: int) -> MissingMessage:
     flags = pair >> _FLAGS & _ALL_FLAGS
     room = pair & _LOW if flags & ROOM else None
     sender = pair >> _SENDER & _LOW
-    return Missing(sender, receiver, room, number, bool(flags & PRESENCE), bool(flags & WARMUP))
+    return MissingMessage(sender, receiver, room, number, bool(flags & PRESENCE), bool(flags & WARMUP))
 
 
-def _pieces(items: Sequence[tuple[int, int]]) -> Iterator[list[list[object]]]:
+def _split(items: Sequence[tuple[int, int]]) -> Iterator[list[list[object]]]:
     """Keys as text: JSON readers other than Python's end integers at 53 bits."""
     for at in range(0, len(items), ENTRY):
         yield [[str(key), number] for key, number in items[at : at + ENTRY]]

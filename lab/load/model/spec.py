@@ -30,7 +30,7 @@ class Load:
     password: str
     authority: str  # PEM of the certificate authority; "" with security "none"
     traffic: str = (
-        "neighbours"  # kind and options, see lab.load.workload.traffic_mix: "local", "social:degree=8", "room:size=50"
+        "neighbours"  # kind and options, see lab.load.workload.traffic: "local", "social:degree=8", "room:size=50"
     )
     arrivals: str = "constant:100/s"  # see lab.load.workload.arrivals; "closed:think=1s" is the closed model
     seconds: float = 30.0  # steady state, after the warm-up

@@ -25,7 +25,7 @@ from lab.load.model.message_id import (
     encode_message_id,
 )
 from lab.load.worker.recorder import Recorder
-from lab.load.workload.recipients import Audience
+from lab.load.workload.recipients import Recipients
 
 _SEVERAL_RECEIVERS = ROOM | PRESENCE
 _PAIR = _SEVERAL_RECEIVERS | WARMUP  # flags that distinguish pairs in the ledger
@@ -34,7 +34,7 @@ _PAIR = _SEVERAL_RECEIVERS | WARMUP  # flags that distinguish pairs in the ledge
 class Deliveries:
     """The messages of one worker's users. Times are in ns of `perf_counter_ns`."""
 
-    def __init__(self, recipients: Audience, recorder: Recorder) -> None:
+    def __init__(self, recipients: Recipients, recorder: Recorder) -> None:
         self._recipients, self._recorder = recipients, recorder
         self._route, self._server_routes = recipients.route, recipients.server_routes
         self._servers = len(self._server_routes)
@@ -98,8 +98,8 @@ class Deliveries:
         else:
             return None
         now, warmup = perf_counter_ns(), flags & WARMUP != 0
-        what = self.ledger.come(flags, sender, target, number, who)
-        if what == ledger.TWICE:
+        what = self.ledger.receive(flags, sender, target, number, who)
+        if what == ledger.DUPLICATE:
             if not flags & PRESENCE:
                 self._recorder.duplicate(route, warmup)
             return None
@@ -119,13 +119,13 @@ class Deliveries:
         if fields is None or fields[1] != sender or fields[4] < self._start:
             return None
         flags, _, target, number, _, _ = fields
-        if flags & PRESENCE and (by is None or by not in self._recipients.told[sender]):
+        if flags & PRESENCE and (by is None or by not in self._recipients.subscribers[sender]):
             return None
         if not self.ledger.bounce(flags & _PAIR, sender, target, number, by if flags & PRESENCE else None):
             return None
         receivers = [by] if by is not None and flags & PRESENCE else [*self._recipients.receivers(flags, target)]
         delivered = sum(
-            self.ledger.has_come(flags, sender, target, number, who if flags & _SEVERAL_RECEIVERS else None)
+            self.ledger.has_received(flags, sender, target, number, who if flags & _SEVERAL_RECEIVERS else None)
             for who in receivers
         )
         self.bounced += len(receivers) - delivered
@@ -135,7 +135,7 @@ class Deliveries:
 
     def _is_for(self, receiver: int, flags: int, sender: int) -> bool:
         """Whether a user should receive it. A server sends a room's messages to its occupants only."""
-        told = self._recipients.told
+        told = self._recipients.subscribers
         return not flags & PRESENCE or (sender < len(told) and receiver in told[sender])
 
     @property

@@ -16,6 +16,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from typing import Any
 
+from lab.declarations.load_kind import MESSAGE
 from lab.errors import LabError, UserError
 from lab.load.model import message_id
 from lab.load.model.spec import Load, Shard
@@ -26,8 +27,7 @@ from lab.load.worker.recorder import Recorder
 from lab.load.worker.users import DISCONNECT_TIMEOUT, VirtualUsers
 from lab.load.workload.arrivals import parse as parse_arrivals
 from lab.load.workload.machine_limits import check_machine
-from lab.load.workload.traffic import Kind
-from lab.load.workload.traffic_mix import parse
+from lab.load.workload.traffic import parse
 
 #: Logins and session setups at the same time: each keeps the processor busy.
 MAX_CONCURRENT = 8
@@ -56,7 +56,7 @@ class OmemoUsers(VirtualUsers):
 
     def perform(self, intended: int) -> tuple[int, int] | str:
         """Send a message that was due at `intended`."""
-        _, sender, receiver, _ = self.picker.next()
+        _, sender, receiver, _ = self.draw()
         identity = self.deliveries.register_message(sender, receiver, intended).decode()
         self._spawn(self._send(sender, receiver, identity))
         return (sender, intended)
@@ -98,7 +98,7 @@ class OmemoUsers(VirtualUsers):
         if fields is None or fields[2] != client.number:
             return
         flags, sender, target, number, _, _ = fields
-        if self.deliveries.ledger.has_come(flags, sender, target, number):
+        if self.deliveries.ledger.has_received(flags, sender, target, number):
             self.deliveries.on_delivery(client.number, identity)
         else:
             self._end_of(client, self.deliveries.on_bounce(sender, identity, "not-decrypted"))
@@ -182,7 +182,7 @@ async def run(
     drained: asyncio.Event | None = None,
 ) -> None:
     """As `lab.load.worker.engine.run`. Also raises UserError for a load that cannot be encrypted."""
-    if kinds := parse(load.traffic).kinds - {Kind.MESSAGE}:
+    if kinds := parse(load.traffic).actions - {MESSAGE}:
         raise UserError(
             f"an encrypted load has messages between two users only: {load.traffic!r} has {', '.join(sorted(kinds))}"
         )

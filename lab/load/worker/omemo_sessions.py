@@ -28,11 +28,12 @@ from itertools import islice
 from typing import Any, NamedTuple
 
 from lab.errors import LabError, PeerError, UserError
+from lab.load.kinds import build_draw
 from lab.load.model.spec import Load, Shard
 from lab.load.worker.omemo_client import LOGIN_TIMEOUT, OmemoClient
+from lab.load.workload.actions import Action
 from lab.load.workload.arrivals import parse as parse_arrivals
-from lab.load.workload.traffic import Act
-from lab.load.workload.traffic_mix import parse
+from lab.load.workload.traffic import parse
 
 #: Pairs for each worker that get a session before the start: 60 ms of processor time each, a minute in all.
 MAX_PAIRS = 1000
@@ -63,12 +64,12 @@ def pairs(load: Load, of: int) -> list[tuple[int, int]]:
     return list(found)
 
 
-def _planned_actions(load: Load, shard: Shard) -> Iterator[Act]:
-    picker, arrivals = parse(load.traffic).picker(load, shard, load.seed), parse_arrivals(load.arrivals)
+def _planned_actions(load: Load, shard: Shard) -> Iterator[Action]:
+    draw, arrivals = build_draw(parse(load.traffic), load, shard, load.seed), parse_arrivals(load.arrivals)
     if not arrivals.open:
-        return (picker.next() for _ in range(_DRAWN_CLOSED))
+        return (draw() for _ in range(_DRAWN_CLOSED))
     times = arrivals.schedule(load.seed, shard, load.warmup).due(load.warmup + load.seconds)
-    return (picker.next() for _ in islice(times, _DRAWN))
+    return (draw() for _ in islice(times, _DRAWN))
 
 
 class _SetupId(NamedTuple):

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from lab.load.metrics.counters import RouteCounters
-from lab.load.metrics.ledger import Ledger, Missing, settle
+from lab.load.metrics.ledger import Ledger, MissingMessage, merge_ledgers
 from lab.load.metrics.result import Result
 from lab.load.model.spec import Load
-from lab.load.workload.recipients import Audience
+from lab.load.workload.recipients import Recipients
 
-#: Missing messages that are listed one by one, as evidence; all are counted.
+#: MissingMessage messages that are listed one by one, as evidence; all are counted.
 MAX_MISSING = 100
 
 
@@ -20,9 +20,9 @@ MAX_MISSING = 100
 class Settlement:
     """What only ledgers show: messages that were never received, and those that were received although they bounced."""
 
-    recipients: Audience
-    missing: Sequence[Missing]
-    both: Sequence[Missing]
+    recipients: Recipients
+    missing: Sequence[MissingMessage]
+    both: Sequence[MissingMessage]
 
     def tallies(self, *, warmup: bool = False) -> dict[str, RouteCounters]:
         """Counts of one phase that no sample has, by route."""
@@ -38,10 +38,10 @@ class Settlement:
         return [one.__dict__ for one, _ in zip(_phase(self.missing, warmup=False), range(MAX_MISSING), strict=False)]
 
 
-def settle_ledger(ledger: Ledger, recipients: Audience) -> Settlement:
+def settle_ledger(ledger: Ledger, recipients: Recipients) -> Settlement:
     """The settlement of a ledger that has everything."""
     find = recipients.receivers
-    return Settlement(recipients, list(ledger.missing(find)), list(ledger.both(find)))
+    return Settlement(recipients, list(ledger.missing(find)), list(ledger.received_and_bounced(find)))
 
 
 def settle_into(
@@ -51,7 +51,7 @@ def settle_into(
 
     Returns the number of lost messages of each route of the steady state, and at most MAX_MISSING of them one by one.
     """
-    settlement = settle_ledger(settle(entries), Audience(load))
+    settlement = settle_ledger(merge_ledgers(entries), Recipients(load))
     for routes, warmup in ((result.routes, False), (result.warmup, True)):
         for route, more in settlement.tallies(warmup=warmup).items():
             routes.setdefault(route, RouteCounters()).add(more)
@@ -59,5 +59,5 @@ def settle_into(
     return lost, settlement.first_missing()
 
 
-def _phase(of: Sequence[Missing], *, warmup: bool) -> Iterator[Missing]:
+def _phase(of: Sequence[MissingMessage], *, warmup: bool) -> Iterator[MissingMessage]:
     return (one for one in of if one.warmup is warmup)

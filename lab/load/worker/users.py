@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
+from lab.declarations.load_kind import MESSAGE, PRESENCE, ROOM
 from lab.load.client import stanzas
 from lab.load.client.session import Session, SessionContext
 from lab.load.client.xml_stream import Element
+from lab.load.kinds import build_draw
 from lab.load.model import message_id
 from lab.load.model.spec import Load, Shard, seeded_rng
 from lab.load.worker.closed_loop import ClosedLoop
@@ -16,11 +18,9 @@ from lab.load.worker.ramp_up import ArchiveFiller, RoomJoins
 from lab.load.worker.recorder import Recorder
 from lab.load.worker.requests import Requests, error_condition
 from lab.load.worker.settlement import Settlement, settle_ledger
-from lab.load.workload.population import People
-from lab.load.workload.recipients import Audience
-from lab.load.workload.rooms import Room
-from lab.load.workload.traffic import Kind
-from lab.load.workload.traffic_mix import parse
+from lab.load.workload.population import Population, RoomPlan
+from lab.load.workload.recipients import Recipients
+from lab.load.workload.traffic import parse
 
 #: Seconds until connections that did not close are aborted, all users together.
 DISCONNECT_TIMEOUT = 5.0
@@ -29,20 +29,17 @@ MAX_RELOGINS = 16
 POLL = 0.02  # seconds between two looks
 
 
-_MESSAGE = Kind.MESSAGE  # looked up once: the look-up in the class costs as much as a call
-
-
 class VirtualUsers:
     """The users of one worker. `on_given_up` gets the address of a user who cannot reconnect, and why."""
 
     def __init__(self, load: Load, shard: Shard, recorder: Recorder, on_given_up: Callable[[str, str], None]) -> None:
-        self.load, self.shard, self.people = load, shard, People(load)
-        self.recipients = Audience(load)
+        self.load, self.shard, self.people = load, shard, Population(load)
+        self.recipients = Recipients(load)
         traffic = parse(load.traffic)
-        self.picker = traffic.picker(load, shard, load.seed)
+        self.draw = build_draw(traffic, load, shard, load.seed)
         self.deliveries = Deliveries(self.recipients, recorder)
         self.requests = Requests(recorder, self.deliveries.in_warmup, self._contacts)
-        self.archives = ArchiveFiller(Kind.ARCHIVE in traffic.kinds)
+        self.archives = ArchiveFiller(traffic.needs_archive)
         self._room_of = {user: self.room_address(room) for room in self.recipients.rooms for user in room.members}
         self.joins = RoomJoins(self._room_of.get)
         self._recorder, self._on_given_up = recorder, on_given_up
@@ -70,7 +67,7 @@ class VirtualUsers:
         """A user's bare address."""
         return f"{self.people.name(user)}@{self.load.endpoints[self.people.server_of(user)].domain}"
 
-    def room_address(self, room: Room) -> str:
+    def room_address(self, room: RoomPlan) -> str:
         """A room's address."""
         return f"{room.name}@conference.{self.load.endpoints[room.server].domain}"
 
@@ -93,19 +90,19 @@ class VirtualUsers:
 
     def perform(self, intended: int) -> tuple[int, int] | str:
         """Perform the next action, which was due at `intended`; the key of its end, see lab.load.worker.closed_loop."""
-        kind, sender, receiver, size = self.picker.next()
+        action, sender, receiver, size = self.draw()
         session = self.sessions[sender]
-        if kind is _MESSAGE:
+        if action == MESSAGE:
             identity = self.deliveries.register_message(sender, receiver, intended)
             session.send(self._to[receiver] + identity + self._tail)
             return (sender, intended)
-        if kind is Kind.ROOM:
+        if action == ROOM:
             identity = self.deliveries.register_message(sender, receiver, intended, room=True)
             session.send(self._to_room[receiver] + identity + self._tail)
             return (sender, intended)
-        if kind is Kind.PRESENCE:
+        if action == PRESENCE:
             return self._change_presence(session, intended)
-        return self.requests.send(kind, session, intended, size)
+        return self.requests.send(action, session, intended, size)
 
     def _change_presence(self, session: Session, intended: int) -> str:
         """Away, or available again. All contacts get the presence; the action ends when the user gets its own back."""

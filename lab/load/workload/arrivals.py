@@ -4,19 +4,19 @@
     poisson:1000/s                           memoryless, as many independent people are
     ramp:100/s..1000/s,over=30s              grows evenly, then stays
     step:100/s+100/s,each=10s                100/s for 10 s, 200/s for 10 s, and so on; to=1000/s ends it
-    spike:100/s..1000/s,at=10s,for=2s        a plateau above the ground
+    spike:100/s..1000/s,at=10s,for=2s        a higher rate for a while
     replay:FILE                              times in seconds, one a line, or the first column of a CSV file
     closed:think=1s                          each user waits for the delivery, thinks, writes again
 
-A worker may be where that file is not: it is given the times themselves (`replay-times:…`, see `portable`).
+A worker may run where that file does not exist: it gets the times themselves (`replay-times:…`, see `portable`).
 
 `poisson:` goes before ramp, step and spike as well: `poisson:ramp:…`. Rates are per s, min or h.
 
-Rules: evenly spaced arrivals come when the expected count passes a whole number, those of Poisson when it passes
-the sum of exponential gaps. Worker k of n draws the whole process from the same seed and keeps its part, so that the
-workers together send exactly what one would have sent: arrival i is that of worker i mod n where arrivals are spaced
-evenly, of a drawn one with Poisson (a thinned Poisson process is one again). Times are never moved: what is late is
-given late, with the time at which it was due (no coordinated omission).
+Rules: an evenly spaced arrival is due when the expected count passes a whole number, one of Poisson when it passes the
+sum of exponential gaps. Worker k of n draws the whole process from the same seed and keeps its part, so that the
+workers together send exactly what one would have sent: arrival i belongs to worker i mod n where arrivals are evenly
+spaced, to a random one with Poisson (a thinned Poisson process is one again). Times are never moved: a late arrival is
+returned late, with the time at which it was due (no coordinated omission).
 
 Limit: a worker draws n times what it sends, about 0.3 µs each.
 """
@@ -56,14 +56,14 @@ _PER = {"s": 1.0, "min": 60.0, "h": 3600.0}
 
 
 class Schedule:
-    """Hands out the times that have come due, each once, in order."""
+    """Returns the times that are due, each once, in order."""
 
     def __init__(self, times: Iterator[float]) -> None:
         self._times = times
         self._next = next(times, math.inf)
 
     def due(self, elapsed: float) -> list[float]:
-        """Intended times up to `elapsed`, in seconds since the start, that were not given before."""
+        """Intended times up to `elapsed`, in seconds since the start, that were not returned before."""
         found: list[float] = []
         at = self._next
         while at <= elapsed:
@@ -74,7 +74,7 @@ class Schedule:
 
     @property
     def next(self) -> float:
-        """The earliest time not given yet, infinity if there is none: an engine may sleep until then."""
+        """The earliest time not returned yet, infinity if there is none: an engine may sleep until then."""
         return self._next
 
 
@@ -100,7 +100,7 @@ class Arrivals:
 
     @property
     def shown(self) -> str:
-        """For people: what was written, but of packed times how many there are."""
+        """For reports: what was written, but of packed times how many there are."""
         return f"replay:{len(self.times)} times" if self.text.startswith(f"{_TIMES}:") else self.text
 
     @property

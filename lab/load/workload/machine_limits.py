@@ -8,7 +8,7 @@ from pathlib import Path
 
 from lab.errors import MissingError, UserError
 from lab.load.model.spec import Load, Shard
-from lab.load.workload.population import People
+from lab.load.workload.population import Population
 
 #: Descriptors of a worker that are no user's: standard streams, the loop's, libraries, uploads under way.
 OWN_FILES = 128
@@ -44,7 +44,7 @@ def available_ports() -> int:
 
 def _check_ports(load: Load) -> None:
     """Each connection to an address has a port of its own at our end (RFC 9293 section 3.3.1)."""
-    people, most = People(load), available_ports()
+    people, most = Population(load), available_ports()
     users: Counter[tuple[str, int]] = Counter()
     for number, endpoint in enumerate(load.endpoints):
         users[endpoint.host, endpoint.port] += people.count(number)
@@ -57,7 +57,7 @@ def _check_ports(load: Load) -> None:
 
 
 def _check_files(load: Load, shard: Shard) -> None:
-    users = len(People(load).owned(shard))
+    users = len(Population(load).owned(shard))
     needed = users + OWN_FILES
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft == resource.RLIM_INFINITY or soft >= needed:

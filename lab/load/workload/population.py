@@ -1,17 +1,29 @@
-"""Where the users of a load live: user u (from 0) on server u modulo the number of servers, as load1, load2, ...
+"""The users of a load: where they live, which room each is in, and who is in whose contact list.
 
-Worker k of n owns the users whose number is k modulo n. Where n and the number of servers share a factor, a worker has
-users of some servers only: all users still send, and each server still gets its part, since the workers together
-have everybody. Each worker deals its n-th of the rate over those of its own users who have somebody to write to.
+User u (from 0) lives on server u modulo the number of servers, as load1, load2, ... Worker k of n owns the users whose
+number is k modulo n. Where n and the number of servers share a factor, a worker has users of some servers only: all
+users still send, and each server still gets its part, since the workers together have everybody. Each worker deals its
+n-th of the rate over those of its own users who have somebody to write to.
+
+Contacts are a seeded graph of Holme and Kim (2002): degrees follow a power law, as in networks of people, and triangles
+are common. Edges between servers without a link are replaced by others that a message can follow, so that everybody
+keeps about as many contacts. The same seed gives the same graph in every worker.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from lab.errors import UserError
-from lab.load.model.spec import Load, Shard
+from lab.load.model.spec import Load, Shard, seeded_rng
+
+#: How often a new edge of the graph of contacts closes a triangle.
+TRIANGLES = 0.3
+#: Attempts to find another contact in place of one who cannot be reached; then there is one contact less.
+ATTEMPTS = 8
 
 
-class People:
+class Population:
     """Look-ups of a load's users, each in constant time."""
 
     def __init__(self, load: Load) -> None:
@@ -35,7 +47,7 @@ class People:
         return f"load{user // self.servers + 1}"
 
     def number(self, address: str) -> int | None:
-        """The user who has that address, with or without a resource; None if it is nobody of the load."""
+        """The user who has that address, with or without a resource; None if it is of no user of the load."""
         local, _, domain = address.partition("/")[0].partition("@")
         place = local.removeprefix("load")
         if domain not in self._domains or local == place or not place.isdecimal():
@@ -48,7 +60,7 @@ class People:
         return (self.users - server + self.servers - 1) // self.servers
 
     def route(self, sender: int, receiver: int) -> str:
-        """The name under which a message between two users is counted: "local", or "a->b" by servers' names."""
+        """The route on which a message between two users is counted: "local", or "a->b" with names of servers."""
         a, b = sender % self.servers, receiver % self.servers
         return "local" if a == b else f"{self._names[a]}->{self._names[b]}"
 
@@ -64,3 +76,83 @@ class People:
                 f"{self.users} users for {shard.of} workers: take at least a user for each, or fewer workers"
             )
         return users
+
+
+@dataclass(frozen=True)
+class RoomPlan:
+    """A room on server number `server`; `members` are users in ascending order. Its name is loadroom<number + 1>."""
+
+    number: int
+    server: int
+    members: tuple[int, ...]
+
+    @property
+    def name(self) -> str:
+        """The local part of its address."""
+        return f"loadroom{self.number + 1}"
+
+
+def plan_rooms(
+    population: Population, size: int, seed: int, without: frozenset[int] = frozenset()
+) -> tuple[RoomPlan, ...]:
+    """Divide the users into rooms of `size`, except those in `without`; the last room of a server may be smaller.
+
+    A room is on the server of each member or on a linked one. Raises UserError for a size below 2.
+    """
+    if size < 2:
+        raise UserError(f"size={size}: a room needs two people or more")
+    drawn = seeded_rng(seed, "rooms", size)
+    order = list(range(population.users))
+    drawn.shuffle(order)
+    waiting: list[list[int]] = [[] for _ in range(population.servers)]
+    full: list[tuple[int, list[int]]] = []
+    for user in order:
+        if user in without:
+            continue
+        home = population.server_of(user)
+        host = drawn.choice([home, *population.neighbours[home]])
+        waiting[host].append(user)
+        if len(waiting[host]) == size:
+            full.append((host, waiting[host]))
+            waiting[host] = []
+    full += [(host, members) for host, members in enumerate(waiting) if members]
+    return tuple(RoomPlan(number, host, tuple(sorted(members))) for number, (host, members) in enumerate(full))
+
+
+def plan_contacts(population: Population, degree: int, seed: int) -> list[list[int]]:
+    """For each user the contacts, in ascending order; `degree` on average. Raises UserError if it is odd or below 2."""
+    if degree < 2 or degree % 2:
+        raise UserError(f"degree={degree}: the mean number of contacts is an even number from 2 on")
+    known: list[set[int]] = [set() for _ in range(population.users)]
+    drawn = seeded_rng(seed, "social", degree)
+    cut = []
+    for a, b in _graph(population.users, degree, drawn.getrandbits(32)):
+        if population.reaches(population.server_of(a), population.server_of(b)):
+            known[a].add(b)
+            known[b].add(a)
+        else:
+            cut += [(a, b)]
+    for pair in cut:
+        one = drawn.choice(pair)
+        for _ in range(ATTEMPTS):
+            home = population.server_of(one)
+            server = drawn.choice([home, *population.neighbours[home]])
+            other = server + population.servers * drawn.randrange(population.count(server))
+            if other != one and other not in known[one]:
+                known[one].add(other)
+                known[other].add(one)
+                break
+    return [sorted(others) for others in known]
+
+
+def _graph(users: int, degree: int, seed: int) -> list[tuple[int, int]]:
+    """Edges between users. In the graph of networkx the best connected come first, so that users are shuffled."""
+    import networkx
+
+    if users <= degree:
+        graph = networkx.complete_graph(users)
+    else:
+        graph = networkx.powerlaw_cluster_graph(users, degree // 2, TRIANGLES, seed=seed)
+    order = list(range(users))
+    seeded_rng(seed, "order").shuffle(order)
+    return [(order[a], order[b]) for a, b in graph.edges]

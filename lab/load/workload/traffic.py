@@ -1,175 +1,162 @@
-"""How acts are drawn, a function for each kind of traffic: a look over the people once, then constant time each."""
+"""What users do: load kinds and mixes of them, as `traffic:` of a load names them.
+
+    social:degree=8                       a load kind with its option (lab.declarations.load_kinds has all kinds)
+    6*social:degree=8+1*logins+1*archive  a mix of load kinds by weight
+    realistic                             a mix with a name: each person, per hour: 6 messages to contacts, 2 changes of
+                                          presence, one login, a request for the roster and one for the archive
+    saturate                              messages over the links (within the server without links), as fast as they are
+                                          delivered: the closed model without a pause; it finds the throughput, and its
+                                          delays say nothing about a steady load
+
+Who acts is drawn evenly from the worker's users who can: for `local` everybody who is not alone on their server, for
+`neighbours` everybody whose server is linked to one with users. Where logins are mixed with messages, rooms or
+presences, one of four users is intermittent: they log out and in, are members of no room, and nobody writes to them.
+A room does not store what is said for an absent user, nor does a server store presences, and a server may lose a
+message that arrives while its receiver logs in (ejabberd 24.12 does). To count that, with `logins:written=1` everybody
+logs out and in and is written to.
+
+The numbers of `realistic` are round ones that the lab chose; they serve for comparing, not for planning capacity.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from enum import StrEnum
-from itertools import accumulate
-from random import Random
+import re
+from dataclasses import dataclass, replace
 
+from lab.declarations.load_kind import LoadKind, Receivers
+from lab.declarations.load_kinds import KINDS
+from lab.declarations.units import bytes_per_second
 from lab.errors import UserError
-from lab.load.workload.population import People
-from lab.load.workload.rooms import rooms
-from lab.load.workload.social import contacts
+from lab.load.model.spec import Load, seeded_rng
+from lab.load.workload.population import Population, RoomPlan, plan_contacts, plan_rooms
 
+#: Load kinds as they are written.
+FORMS = tuple(kind.form for kind in KINDS.values())
 
-class Kind(StrEnum):
-    """What an act is."""
+#: What a person does per hour in the mix `realistic`, by load kind.
+HOURLY = {"social:degree=8": 6, "presence:degree=8": 2, "logins": 1, "roster": 1, "archive": 1}
 
-    MESSAGE = "message"
-    ROOM = "room"
-    PRESENCE = "presence"
-    LOGIN = "login"
-    ROSTER = "roster"
-    ARCHIVE = "archive"
-    UPLOAD = "upload"
+#: Mixes with a name.
+MIXES = {
+    "realistic": "+".join(f"{times}*{kind}" for kind, times in HOURLY.items()),
+    "saturate": "neighbours",
+}
 
-
-_MESSAGE = Kind.MESSAGE  # asking the class for a member takes longer than all else of a draw
-
-
-#: One thing to do: its kind, the sender, the receiver (a user, for a room its number, where there is none the sender),
-#: and bytes, of an upload only. A plain tuple: one per message.
-Act = tuple[Kind, int, int, int]
-Draw = Callable[[], Act]
+#: Contacts of a user on average where no kind says how many.
+_DEGREE = 8
+#: One of so many users is intermittent.
+_INTERMITTENT = 4
+_PART = re.compile(r"(?:([0-9]+(?:\.[0-9]+)?)\*)?([a-z-]+)(?::([a-z]+)=([0-9]+[A-Za-z]*))?")
 
 
 @dataclass(frozen=True)
-class Part:
-    """A kind of traffic with its options, and how often it is drawn among others."""
+class TrafficPart:
+    """A load kind with the value of its option, and its weight in a mix."""
 
-    name: str
-    number: int = 0  # its option: degree, size
+    kind: LoadKind
+    number: int = 0
     weight: float = 1.0
 
 
-class Place:
-    """What a kind draws from: the worker's people and its own chance."""
+@dataclass(frozen=True)
+class Traffic:
+    """What `parse` understood."""
 
-    def __init__(
-        self, people: People, owned: range, drawn: Random, seed: int, goers: frozenset[int] = frozenset()
-    ) -> None:
-        self.people, self.owned, self.seed, self.goers = people, owned, seed, goers
-        self.random = drawn.random
-        everybody = [range(server, people.users, people.servers) for server in range(people.servers)]
-        #: By server, who may be written to.
-        self.there: list[Sequence[int]] = [
-            [user for user in users if user not in goers] if goers else users for users in everybody
-        ]
+    text: str
+    parts: tuple[TrafficPart, ...]
 
-    def senders(self, part: Part, able: Callable[[int], object]) -> Sequence[int]:
-        """The owned users who are able. Raises UserError if nobody is."""
-        found = [user for user in self.owned if able(user)]
-        if not found:
-            raise UserError(
-                f"traffic {part.name!r}: of this worker's {len(self.owned)} users nobody has anybody to write to, or "
-                f"all of them have another part in the mix; take more users, other links, or a number of workers "
-                f"without a factor in common with the number of servers ({self.people.servers})"
-            )
-        return self.owned if len(found) == len(self.owned) else found
+    @property
+    def actions(self) -> frozenset[str]:
+        """The actions that users will do."""
+        return frozenset(part.kind.action for part in self.parts)
 
+    @property
+    def needs_archive(self) -> bool:
+        """Whether the archive of each user must contain messages before the start."""
+        return any(part.kind.needs_archive for part in self.parts)
 
-def local(place: Place, part: Part) -> Draw:
-    """Messages to somebody else on the sender's own server."""
-    there, random = place.there, place.random
-    servers = place.people.servers
-    senders = place.senders(part, lambda user: user not in place.goers and len(there[user % servers]) > 1)
-    many = len(senders)
+    @property
+    def presences(self) -> bool:
+        """Whether users change their presence, which goes to all contacts."""
+        return any(part.kind.receivers is Receivers.CONTACTS for part in self.parts)
 
-    def draw() -> Act:
-        sender = senders[int(random() * many)]
-        others = there[sender % servers]
-        receiver = sender
-        while receiver == sender:
-            receiver = others[int(random() * len(others))]
-        return _MESSAGE, sender, receiver, 0
+    def rooms(self, load: Load, seed: int) -> tuple[RoomPlan, ...]:
+        """The rooms that must exist and be joined; () without a kind that needs them. Visits each user."""
+        sizes = [part.number for part in self.parts if part.kind.receivers is Receivers.ROOM]
+        return plan_rooms(Population(load), sizes[0], seed, without=self.intermittent(load, seed)) if sizes else ()
 
-    return draw
+    def contacts(self, load: Load, seed: int) -> list[list[int]]:
+        """The contacts of each user; [] where no roster is needed. Draws the whole graph."""
+        if not any(part.kind.needs_contacts for part in self.parts):
+            return []
+        with_degree = [part for part in self.parts if part.kind.option and part.kind.option.name == "degree"]
+        degrees = {part.kind.receivers: part.number for part in with_degree}
+        degree = degrees.get(Receivers.CONTACTS, degrees.get(Receivers.USER, _DEGREE))
+        return plan_contacts(Population(load), degree, seed)
 
-
-def neighbours(place: Place, part: Part) -> Draw:
-    """Messages to somebody on a linked server."""
-    there, random = place.there, place.random
-    servers = place.people.servers
-    linked = [[server for server in others if there[server]] for others in place.people.neighbours]
-    senders = place.senders(part, lambda user: user not in place.goers and linked[user % servers])
-    many = len(senders)
-
-    def draw() -> Act:
-        sender = senders[int(random() * many)]
-        others = linked[sender % servers]
-        receivers = there[others[int(random() * len(others))]]
-        return _MESSAGE, sender, receivers[int(random() * len(receivers))], 0
-
-    return draw
+    def intermittent(self, load: Load, seed: int) -> frozenset[int]:
+        """The users who log out and in, and whom nobody writes to; none where everybody logs out and is written to."""
+        logins = [part for part in self.parts if part.kind.logs_out]
+        to_others = any(part.kind.receivers is not Receivers.NOBODY for part in self.parts)
+        if not logins or not to_others or any(part.number for part in logins):
+            return frozenset()
+        rng = seeded_rng(seed, "goers")
+        firsts = range(0, load.users, _INTERMITTENT)
+        return frozenset(first + rng.randrange(min(_INTERMITTENT, load.users - first)) for first in firsts)
 
 
-def social(place: Place, part: Part) -> Draw:
-    """Messages to somebody the sender knows."""
-    known, random = contacts(place.people, part.number, place.seed), place.random
-    if place.goers:
-        known = [[other for other in others if other not in place.goers] for others in known]
-    senders = place.senders(part, lambda user: user not in place.goers and known[user])
-    many = len(senders)
-
-    def draw() -> Act:
-        sender = senders[int(random() * many)]
-        others = known[sender]
-        return _MESSAGE, sender, others[int(random() * len(others))], 0
-
-    return draw
+def parse(text: str) -> Traffic:
+    """Read a load kind or a mix. Raises UserError with what is wrong and the kinds that there are."""
+    try:
+        parts = _parse_parts(MIXES.get(text, text))
+    except UserError as error:
+        raise UserError(
+            f"traffic {text!r}: {error}; there are {', '.join((*FORMS, *MIXES))}, and mixes: 6*local+1*logins"
+        ) from error
+    return Traffic(text, parts)
 
 
-def room(place: Place, part: Part) -> Draw:
-    """Messages to the sender's room."""
-    dealt = rooms(place.people, part.number, place.seed, without=place.goers)
-    of = {user: room.number for room in dealt for user in room.members}
-    senders, random = place.senders(part, of.__contains__), place.random
-    many = len(senders)
-
-    def draw() -> Act:
-        sender = senders[int(random() * many)]
-        return Kind.ROOM, sender, of[sender], 0
-
-    return draw
+def apply_mix(name: str, load: Load) -> Load:
+    """The load with the traffic and the arrivals of a named mix. Raises UserError for an unknown name."""
+    if name == "realistic":
+        return replace(load, traffic=name, arrivals=f"poisson:{load.users * sum(HOURLY.values())}/h")
+    if name == "saturate":
+        linked = any(endpoint.neighbours for endpoint in load.endpoints)
+        return replace(load, traffic=name if linked else "local", arrivals="closed:think=0s")
+    raise UserError(f"there is no profile {name!r}; there are {', '.join(MIXES)}")
 
 
-def alone(kind: Kind) -> Callable[[Place, Part], Draw]:
-    """Acts of that kind, which need nobody else."""
-
-    def build(place: Place, part: Part) -> Draw:
-        size = part.number if kind is Kind.UPLOAD else 0
-        senders, random = place.senders(part, lambda user: _able(kind, user, place.goers)), place.random
-        many = len(senders)
-
-        def draw() -> Act:
-            sender = senders[int(random() * many)]
-            return kind, sender, sender, size
-
-        return draw
-
-    return build
+def _parse_parts(text: str) -> tuple[TrafficPart, ...]:
+    parts = tuple(_parse_part(one.strip()) for one in text.split("+"))
+    for kind in KINDS.values():
+        if kind.once and sum(part.kind is kind for part in parts) > 1:
+            raise UserError(f"{kind.name} stands in it twice, and can have one size only")
+    absent = any(part.kind.logs_out and part.number for part in parts)
+    if absent and any(part.kind.receivers in (Receivers.ROOM, Receivers.CONTACTS) for part in parts):
+        raise UserError("logins:written=1 goes with messages only: no room and no presence waits for who is away")
+    return parts
 
 
-def _able(kind: Kind, user: int, goers: frozenset[int]) -> bool:
-    """Whether somebody may do such an act; `goers` are those who alone log out and in, nobody where all may."""
-    if not goers or kind not in (Kind.LOGIN, Kind.PRESENCE):
-        return True
-    return (user in goers) is (kind is Kind.LOGIN)
+def _parse_part(text: str) -> TrafficPart:
+    found = _PART.fullmatch(text)
+    if not found or found[2] not in KINDS:
+        raise UserError(f"there is no kind {text!r}")
+    weight, name, option, value = found.groups()
+    kind = KINDS[name]
+    if option and (kind.option is None or option != kind.option.name):
+        raise UserError(f"{name} has {f'the option {kind.option.name}' if kind.option else 'no options'}, not {option}")
+    if weight is not None and not float(weight):
+        raise UserError(f"{text!r} weighs nothing")
+    return TrafficPart(kind, _parse_option(kind, value), float(weight or 1))
 
 
-def mixed(draws: list[Draw], weights: list[float], drawn: Random) -> Draw:
-    """Acts of several kinds, by weight."""
-    edges, random = list(accumulate(weights)), drawn.random
-    whole = edges[-1]
-    pairs = list(zip(edges, draws, strict=True))
-
-    def draw() -> Act:
-        at = random() * whole
-        for edge, one in pairs:  # a handful
-            if at < edge:
-                return one()
-        return draws[-1]()
-
-    return draw
+def _parse_option(kind: LoadKind, value: str | None) -> int:
+    if kind.option is None:
+        return 0
+    if value is None:
+        return kind.option.default
+    if kind.option.in_bytes:
+        return bytes_per_second(value) or 0  # sizes have the units of rates
+    if not value.isdigit():
+        raise UserError(f"{value!r} is no whole number")
+    return int(value)

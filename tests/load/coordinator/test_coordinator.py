@@ -26,7 +26,7 @@ from lab.load.metrics.run_folder import LoadOutcome
 from lab.load.model.job import Job
 from lab.load.model.spec import Load, Shard
 from lab.load.worker.deliveries import Deliveries
-from lab.load.workload.recipients import Audience
+from lab.load.workload.recipients import Recipients
 from lab.runtime.agent_process import spawn_agent
 from lab.runtime.protocol import Pipes
 from tests.load.null_server.launch import ROOT, Null, null_server
@@ -227,7 +227,7 @@ async def test_workers_that_do_not_end_are_given_up(monkeypatch: pytest.MonkeyPa
 
 def test_the_first_message_counts_and_what_was_due_before_does_not() -> None:
     """Workers have one start, to the nanosecond: what was due before it is an earlier load's."""
-    writer, reader = (Deliveries(Audience(NOBODYS), Mock()) for _ in range(2))
+    writer, reader = (Deliveries(Recipients(NOBODYS), Mock()) for _ in range(2))
     start = time.perf_counter_ns()
     for one in (writer, reader):
         one.start(start, start)

@@ -11,10 +11,10 @@ import pytest
 from lab.lifecycle import up as labs
 from lab.load.coordinator import provisioning as preparing
 from lab.load.coordinator.child_process import carry
+from lab.load.coordinator.preflight import LoadTest
 from lab.load.metrics.cpu import split_cores
 from lab.load.metrics.resources import _children, _descendants
 from lab.load.model.job import Job
-from lab.load.workload.preflight import LoadTest
 from tests.runtime.helpers import pair
 from tests.runtimes import PROCESSES, SLOW_CONTAINERS
 

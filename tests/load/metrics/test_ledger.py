@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from lab.errors import PeerError
 from lab.load.client.stream_management import ASK_EVERY, MODULO, StreamManagement
-from lab.load.metrics.ledger import LATE, NEW, TWICE, Ledger, Missing, settle
+from lab.load.metrics.ledger import DUPLICATE, LATE, NEW, Ledger, MissingMessage, merge_ledgers
 from lab.load.model.message_id import PRESENCE, ROOM, WARMUP
 
 
@@ -21,33 +21,33 @@ def nobody(flags: int, target: int) -> tuple[int, ...]:
 def test_order_and_duplicates() -> None:
     ledger = Ledger()
     assert [ledger.send(0, 1, 2) for _ in range(5)] == [0, 1, 2, 3, 4]
-    assert [ledger.come(0, 1, 2, n) for n in (0, 2, 1, 1, 2, 4)] == [NEW, NEW, LATE, TWICE, TWICE, NEW]
-    assert list(ledger.missing(nobody)) == [Missing(1, 2, None, 3)]
+    assert [ledger.receive(0, 1, 2, n) for n in (0, 2, 1, 1, 2, 4)] == [NEW, NEW, LATE, DUPLICATE, DUPLICATE, NEW]
+    assert list(ledger.missing(nobody)) == [MissingMessage(1, 2, None, 3)]
 
 
 def test_pairs_are_apart() -> None:
     ledger = Ledger()
     for sender, target in ((1, 2), (2, 1), (1, 3)):
         ledger.send(0, sender, target)
-    assert ledger.come(0, 1, 2, 0) == NEW
+    assert ledger.receive(0, 1, 2, 0) == NEW
     assert {(one.sender, one.receiver) for one in ledger.missing(nobody)} == {(2, 1), (1, 3)}
 
 
 def test_the_warm_up_is_apart() -> None:
     ledger = Ledger()
     assert ledger.send(0, 1, 2) == ledger.send(WARMUP, 1, 2) == 0
-    assert ledger.come(0, 1, 2, 0) == NEW
-    assert list(ledger.missing(nobody)) == [Missing(1, 2, None, 0, warmup=True)]
+    assert ledger.receive(0, 1, 2, 0) == NEW
+    assert list(ledger.missing(nobody)) == [MissingMessage(1, 2, None, 0, warmup=True)]
 
 
 def test_a_room_is_not_the_user_of_that_number_and_each_receiver_counts() -> None:
     ledger = Ledger()
     assert ledger.send(0, 1, 2) == ledger.send(ROOM, 1, 2) == ledger.send(PRESENCE, 1, 2) == 0
-    assert ledger.come(0, 1, 2, 0) == NEW
+    assert ledger.receive(0, 1, 2, 0) == NEW
     for flags in (ROOM, PRESENCE):
-        assert [ledger.come(flags, 1, 2, 0, receiver=user) for user in (0, 1, 0)] == [NEW, NEW, TWICE]
+        assert [ledger.receive(flags, 1, 2, 0, receiver=user) for user in (0, 1, 0)] == [NEW, NEW, DUPLICATE]
     assert list(ledger.missing(lambda flags, target: (0, 1, 5))) == [
-        Missing(1, 5, 2, 0), Missing(1, 5, None, 0, presence=True)
+        MissingMessage(1, 5, 2, 0), MissingMessage(1, 5, None, 0, presence=True)
     ]  # fmt: skip
 
 
@@ -57,9 +57,9 @@ def test_what_bounced_is_not_missing() -> None:
         ledger.send(0, 1, 2)
     assert ledger.bounce(0, 1, 2, 1)
     assert not ledger.bounce(0, 1, 2, 1)
-    ledger.come(0, 1, 2, 2)
+    ledger.receive(0, 1, 2, 2)
     assert [one.sequence for one in ledger.missing(nobody)] == [0]
-    assert list(ledger.both(nobody)) == []
+    assert list(ledger.received_and_bounced(nobody)) == []
 
 
 def test_a_presence_that_one_server_returns_is_missing_nowhere_else() -> None:
@@ -73,13 +73,13 @@ def test_what_came_and_bounced_is_known_from_all_books_together() -> None:
     sender, receiver = Ledger(), Ledger()
     for number in range(4):
         sender.send(0, 1, 2)
-        receiver.come(0, 1, 2, number)
+        receiver.receive(0, 1, 2, number)
     sender.bounce(0, 1, 2, 1)
     sender.bounce(0, 1, 2, 3)
     receiver.gaps[1 << 32 | 2] = {3}
-    assert list(sender.both(nobody)) == []
-    whole = settle([*sender.entries(), *receiver.entries()])
-    assert list(whole.both(nobody)) == [Missing(1, 2, None, 1)]
+    assert list(sender.received_and_bounced(nobody)) == []
+    whole = merge_ledgers([*sender.entries(), *receiver.entries()])
+    assert list(whole.received_and_bounced(nobody)) == [MissingMessage(1, 2, None, 1)]
     assert list(whole.missing(nobody)) == []
 
 
@@ -96,13 +96,13 @@ def test_the_books_balance_whatever_is_lost_doubled_or_returned(
     kept = came[: data.draw(st.integers(0, len(came)))]
     back = data.draw(st.lists(st.sampled_from(sent), unique=True)) if sent else []
     for flags, a, b, number in [*kept, *kept[:3]]:
-        ledgers[b % workers].come(flags, a, b, number)
+        ledgers[b % workers].receive(flags, a, b, number)
     for flags, a, b, number in back:
         ledgers[a % workers].bounce(flags, a, b, number)
     entries = [json.loads(json.dumps(entry)) for ledger in ledgers for entry in ledger.entries()]
-    whole = settle(entries)
+    whole = merge_ledgers(entries)
     missing = {(WARMUP * one.warmup, one.sender, one.receiver, one.sequence) for one in whole.missing(nobody)}
-    both = {(WARMUP * one.warmup, one.sender, one.receiver, one.sequence) for one in whole.both(nobody)}
+    both = {(WARMUP * one.warmup, one.sender, one.receiver, one.sequence) for one in whole.received_and_bounced(nobody)}
     assert missing == {*sent} - {*kept} - {*back}
     assert both == {*kept} & {*back}
     assert len(sent) + len(both) == len(kept) + len(back) + len(missing)

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from lab.errors import UserError
-from lab.load.metrics.ledger import settle
+from lab.load.metrics.ledger import merge_ledgers
 from lab.load.metrics.result import merge
 from lab.load.model.spec import Load, Shard
 from lab.load.worker.process import WorkerCommands, decode, encode
@@ -110,7 +110,7 @@ async def test_two_workers_start_together_and_together_know_what_came(null: Null
         for event in events
         if event["event"] == "ledger"
     )
-    whole = settle(entries)
+    whole = merge_ledgers(entries)
     assert sum(whole.sent.values()) == total.sent + sum(tally.sent for tally in result.warmup.values())
     assert result.unaccounted() == {}
     assert list(whole.missing(lambda room: ())) == []

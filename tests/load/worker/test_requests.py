@@ -7,9 +7,10 @@ from collections.abc import Iterator
 
 import pytest
 
+from lab.load.kinds import build_draw
 from lab.load.model.spec import Load
 from lab.load.worker import engine
-from lab.load.workload.recipients import Audience
+from lab.load.workload.recipients import Recipients
 from tests.load.engine_runs import Told, driven
 from tests.load.null_server.launch import Null, null_server
 from tests.load.samples import Act
@@ -160,28 +161,28 @@ async def test_an_archive_with_nothing_in_it_is_no_success(monkeypatch: pytest.M
 @pytest.mark.parametrize("rest", ["room:size=5", "presence:degree=4", "social", "local", "neighbours"])
 def test_who_goes_and_comes_is_left_alone(null: Null, rest: str) -> None:
     load = null.load("a", "b", users=40, traffic=f"1*logins+1*{rest}")
-    audience = Audience(load)
-    assert len(audience.goers) == 10
-    assert not audience.goers & {user for room in audience.rooms for user in room.members}
-    assert not any(audience.goers & told for told in audience.told)
-    picker = _picker(load)
-    acts = [Act(*picker.next()) for _ in range(2000)]
-    assert {act.sender for act in acts if act.kind == "login"} == audience.goers
+    recipients = Recipients(load)
+    assert len(recipients.intermittent) == 10
+    assert not recipients.intermittent & {user for room in recipients.rooms for user in room.members}
+    assert not any(recipients.intermittent & told for told in recipients.subscribers)
+    draw = _draw(load)
+    acts = [Act(*draw()) for _ in range(2000)]
+    assert {act.sender for act in acts if act.kind == "login"} == recipients.intermittent
     others = [act for act in acts if act.kind != "login"]
-    assert {act.sender for act in others} == {*range(40)} - audience.goers
-    assert not audience.goers & {act.receiver for act in others if act.kind == "message"}
+    assert {act.sender for act in others} == {*range(40)} - recipients.intermittent
+    assert not recipients.intermittent & {act.receiver for act in others if act.kind == "message"}
 
 
 @pytest.mark.parametrize("traffic", ["1*logins+1*neighbours", "1*logins+1*roster", "logins"])
 def test_where_nothing_is_missed_or_it_is_asked_for_everybody_goes_and_comes(null: Null, traffic: str) -> None:
     load = null.load("a", "b", users=40, traffic=traffic.replace("logins+1*n", "logins:written=1+1*n"))
-    assert Audience(load).goers == frozenset()
-    picker = _picker(load)
-    assert len({act.sender for act in (Act(*picker.next()) for _ in range(2000)) if act.kind == "login"}) == 40
+    assert Recipients(load).intermittent == frozenset()
+    draw = _draw(load)
+    assert len({act.sender for act in (Act(*draw()) for _ in range(2000)) if act.kind == "login"}) == 40
 
 
-def _picker(load: Load):
+def _draw(load: Load):
     from lab.load.model.spec import Shard
-    from lab.load.workload.traffic_mix import parse
+    from lab.load.workload.traffic import parse
 
-    return parse(load.traffic).picker(load, Shard(), load.seed)
+    return build_draw(parse(load.traffic), load, Shard(), load.seed)

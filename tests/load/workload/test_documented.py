@@ -1,9 +1,9 @@
 """What can be written for arrivals and traffic stands on the page about a load's numbers."""
 
-from lab.load.workload import arrivals
-from lab.load.workload import traffic_mix as traffic
-from lab.load.workload.profiles import HOURLY, MIXES
-from lab.load.workload.traffic_mix import parse
+from lab.declarations.load_kinds import KINDS
+from lab.load.kinds import CODE
+from lab.load.workload import arrivals, traffic
+from lab.load.workload.traffic import HOURLY, MIXES, parse
 from tests.house.docs import DOCS, text
 
 PAGE = text(DOCS / "load-numbers.md")
@@ -12,6 +12,16 @@ PAGE = text(DOCS / "load-numbers.md")
 def test_every_form_is_documented() -> None:
     forms = [*arrivals.FORMS, *traffic.FORMS, *MIXES]
     assert [form for form in forms if f"`{form}`" not in PAGE] == []
+
+
+def test_load_kinds_are_documented_as_they_are_declared() -> None:
+    for kind in KINDS.values():
+        assert f"| `{kind.form}` | {kind.about} |" in PAGE
+        assert not kind.received or f"| `{kind.action}` | {kind.received} |" in PAGE
+
+
+def test_every_kind_has_its_code() -> None:
+    assert {*CODE} == {*KINDS}
 
 
 def test_every_form_shown_is_one() -> None:

@@ -12,13 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lab.errors import UserError
+from lab.load.kinds import build_draw
 from lab.load.model.spec import Endpoint, Load, Shard
 from lab.load.workload.arrivals import parse as parse_arrivals
-from lab.load.workload.population import People
-from lab.load.workload.profiles import HOURLY, apply
-from lab.load.workload.social import contacts
-from lab.load.workload.traffic import Kind
-from lab.load.workload.traffic_mix import parse
+from lab.load.workload.population import Population, plan_contacts
+from lab.load.workload.traffic import HOURLY, apply_mix, parse
 from tests.load.samples import Act
 
 STAR = {"hub": ("a", "b", "c"), "a": ("hub",), "b": ("hub",), "c": ("hub",), "island": ()}
@@ -30,8 +28,8 @@ def _load(links: dict[str, tuple[str, ...]] = STAR, users: int = 100) -> Load:
 
 
 def _acts(text: str, load: Load, shard: Shard, count: int = 500, seed: int = 1) -> list[Act]:
-    picker = parse(text).picker(load, shard, seed)
-    return [Act(*picker.next()) for _ in range(count)]
+    draw = build_draw(parse(text), load, shard, seed)
+    return [Act(*draw()) for _ in range(count)]
 
 
 @st.composite
@@ -52,7 +50,7 @@ def test_messages_obey_links(load: Load, workers: int, text: str) -> None:
             continue  # nobody there has anybody to write to, or there is nobody
         for act in acts:
             a, b = (load.endpoints[user % len(load.endpoints)] for user in (act.sender, act.receiver))
-            assert act.kind is Kind.MESSAGE
+            assert act.kind == "message"
             assert act.sender % workers == index
             assert act.sender != act.receiver
             assert 0 <= act.receiver < load.users
@@ -93,7 +91,7 @@ def test_the_seed_decides(text: str) -> None:
 
 
 def test_names_and_servers() -> None:
-    people = People(_load(users=7))
+    people = Population(_load(users=7))
     assert [people.name(user) for user in range(7)] == ["load1"] * 5 + ["load2"] * 2
     assert [people.count(server) for server in range(5)] == [2, 2, 1, 1, 1]
     assert (people.route(0, 5), people.route(0, 1), people.route(6, 0)) == ("local", "hub->a", "a->hub")
@@ -101,13 +99,13 @@ def test_names_and_servers() -> None:
 
 def test_a_social_graph_is_like_people() -> None:
     ring = _load({f"s{n}": (f"s{(n + 1) % 6}", f"s{(n - 1) % 6}") for n in range(6)}, users=2000)
-    known = contacts(People(ring), 8, seed=1)
+    known = plan_contacts(Population(ring), 8, seed=1)
     degrees = sorted(map(len, known))
     assert sum(degrees) / 2000 == pytest.approx(8, rel=0.05)
     assert degrees[1000] < 8 < degrees[-1] / 5, "a few know many"
     assert all(user in known[other] for user in range(2000) for other in known[user])
     assert all(user not in known[user] for user in range(2000))
-    assert known == contacts(People(ring), 8, seed=1) != contacts(People(ring), 8, seed=2)
+    assert known == plan_contacts(Population(ring), 8, seed=1) != plan_contacts(Population(ring), 8, seed=2)
     traffic = parse("presence:degree=8")
     assert traffic.contacts(ring, 1) == known
     assert parse("local").contacts(ring, 1) == []
@@ -129,32 +127,32 @@ def test_rooms_hold_everybody_once_and_can_be_reached() -> None:
 
 def test_a_mix_has_its_weights() -> None:
     traffic = parse("6*local+3*archive + 1*upload:size=2KB")
-    assert traffic.kinds == {Kind.MESSAGE, Kind.ARCHIVE, Kind.UPLOAD}
-    picker = traffic.picker(_load(), Shard(), 1)
-    kinds = Counter(picker.next()[0] for _ in range(10_000))
-    for kind, share in [(Kind.MESSAGE, 0.6), (Kind.ARCHIVE, 0.3), (Kind.UPLOAD, 0.1)]:
+    assert traffic.actions == {"message", "archive", "upload"}
+    draw = build_draw(traffic, _load(), Shard(), 1)
+    kinds = Counter(draw()[0] for _ in range(10_000))
+    for kind, share in [("message", 0.6), ("archive", 0.3), ("upload", 0.1)]:
         assert kinds[kind] / 10_000 == pytest.approx(share, abs=0.03)
-    uploads = [act for act in (Act(*picker.next()) for _ in range(200)) if act.kind is Kind.UPLOAD]
+    uploads = [act for act in (Act(*draw()) for _ in range(200)) if act.kind == "upload"]
     assert uploads
     assert all(act.size == 2000 and act.receiver == act.sender for act in uploads)
 
 
 def test_profiles() -> None:
-    realistic = apply("realistic", _load(users=1000))
+    realistic = apply_mix("realistic", _load(users=1000))
     rate = parse_arrivals(realistic.arrivals).rate_at(0)
     assert rate * HOURLY["social:degree=8"] / sum(HOURLY.values()) == pytest.approx(1000 / 600), "a message each 10 min"
-    assert parse(realistic.traffic).kinds == {
-        Kind.MESSAGE, Kind.PRESENCE, Kind.LOGIN, Kind.ROSTER, Kind.ARCHIVE
+    assert parse(realistic.traffic).actions == {
+        "message", "presence", "login", "roster", "archive"
     }  # fmt: skip
-    saturate = apply("saturate", _load())
+    saturate = apply_mix("saturate", _load())
     assert (saturate.traffic, parse_arrivals(saturate.arrivals).open) == ("saturate", False)
-    assert apply("saturate", _load({"only": ()})).traffic == "local"
+    assert apply_mix("saturate", _load({"only": ()})).traffic == "local"
     with pytest.raises(UserError, match="realistic, saturate"):
-        apply("lazy", _load())
+        apply_mix("lazy", _load())
 
 
 def test_a_pick_takes_as_many_steps_however_many_people_there_are() -> None:
-    few, many = (_lines(parse("neighbours").picker(_load(users=users), Shard(), 1).next) for users in (100, 10_000))
+    few, many = (_lines(build_draw(parse("neighbours"), _load(users=users), Shard(), 1)) for users in (100, 10_000))
     assert 0 < many <= few
 
 
@@ -209,4 +207,4 @@ def test_what_is_wrong_is_said_with_what_there_is(text: str, told: str) -> None:
 )
 def test_what_cannot_be_done_is_said_before(text: str, users: int, shard: Shard, told: str) -> None:
     with pytest.raises(UserError, match=told):
-        parse(text).picker(replace(_load(), users=users), shard, 1)
+        build_draw(parse(text), replace(_load(), users=users), shard, 1)

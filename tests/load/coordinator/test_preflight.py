@@ -8,7 +8,8 @@ import pytest
 
 from lab.errors import UserError
 from lab.load.analysis import thresholds as bounds
-from lab.load.workload import machine_limits, preflight
+from lab.load.coordinator import preflight
+from lab.load.workload import machine_limits
 from lab.topology.spec import Link, Server, Topology
 from tests.load.synthetic_results import result
 

@@ -15,12 +15,12 @@ from typing import Any
 from lab import packaged
 from lab.declarations.manifest import Accounts
 from lab.errors import UserError
+from lab.load.kinds import build_draw
 from lab.load.model.spec import Endpoint, Load, Shard
 from lab.load.workload.arrivals import parse as parse_arrivals
 from lab.load.workload.machine_limits import check_machine
-from lab.load.workload.profiles import MIXES
-from lab.load.workload.traffic_mix import FORMS
-from lab.load.workload.traffic_mix import parse as parse_traffic
+from lab.load.workload.traffic import FORMS, MIXES
+from lab.load.workload.traffic import parse as parse_traffic
 from lab.topology.spec import Topology
 
 #: Messages per second that a worker writes at most, whatever it is given: the best that was measured is 25,000.
@@ -111,7 +111,7 @@ def _check_partners(load: Load, workers: int) -> None:
 def _nobody(load: Load, workers: int) -> str | None:
     try:
         for number in range(workers):
-            parse_traffic(load.traffic).picker(load, Shard(number, workers), load.seed)
+            build_draw(parse_traffic(load.traffic), load, Shard(number, workers), load.seed)
     except UserError as error:
         return str(error)
     return None

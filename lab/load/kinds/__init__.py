@@ -1,0 +1,26 @@
+"""The code of load kinds: one module for each kind that lab.declarations.load_kinds declares, under the same name."""
+
+from __future__ import annotations
+
+from lab.declarations.discovery import variants
+from lab.load.model.spec import Load, Shard, seeded_rng
+from lab.load.workload.actions import Draw, DrawContext, KindCode, draw_mixed
+from lab.load.workload.population import Population
+from lab.load.workload.traffic import Traffic
+
+#: By the name of the kind.
+CODE: dict[str, KindCode] = variants(__name__, "KIND", KindCode)
+
+
+def build_draw(traffic: Traffic, load: Load, shard: Shard, seed: int) -> Draw:
+    """The draw of a worker's actions. Raises UserError if no user of that worker could do one of the parts."""
+    population, intermittent = Population(load), traffic.intermittent(load, seed)
+    draws = []
+    for number, part in enumerate(traffic.parts):
+        rng = seeded_rng(seed, "traffic", shard.index, shard.of, number)
+        context = DrawContext(population, population.owned(shard), rng, seed, intermittent)
+        draws.append(CODE[part.kind.name].build_draw(context, part))
+    if len(draws) == 1:
+        return draws[0]
+    rng = seeded_rng(seed, "mix", shard.index, shard.of)
+    return draw_mixed(draws, [part.weight for part in traffic.parts], rng)

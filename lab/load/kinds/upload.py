@@ -1,0 +1,7 @@
+"""Uploads of files (XEP-0363)."""
+
+from __future__ import annotations
+
+from lab.load.workload.actions import KindCode, draw_without_receiver
+
+KIND = KindCode(draw_without_receiver)
