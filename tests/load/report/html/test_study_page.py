@@ -139,4 +139,4 @@ def test_report_tells_loads_and_studies_and_draws_their_pages_again(
         assert run(app, ["report", name, "-f", "json"]) == 0
         assert json.loads(capsys.readouterr().out)["page"] == str(tmp_path / name / "page.html")
     assert run(app, ["check", "load"]) == 64
-    assert "`xmpplab report` tells" in capsys.readouterr().err
+    assert "use `xmpplab report`" in capsys.readouterr().err
