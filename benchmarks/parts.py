@@ -50,7 +50,7 @@ def answers() -> float:
 
 def certificates() -> float:
     """A hundred certificates."""
-    authority = Authority.draw("benchmark")
+    authority = Authority.generate("benchmark")
     with tempfile.TemporaryDirectory() as name:
 
         def issue() -> None:

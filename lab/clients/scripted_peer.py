@@ -20,7 +20,7 @@ from xml.etree import ElementTree as ET
 from lab.clients.xmpp import server_stream
 from lab.clients.xmpp.server_stream import ServerStream
 from lab.errors import LabError, PeerError, UserError
-from lab.network.srv import located
+from lab.network.srv import look_up_server
 
 PING = "urn:xmpp:ping"
 
@@ -142,7 +142,7 @@ class ScriptedPeer:
         return await asyncio.shield(self._opening[domain])
 
     async def _connect(self, domain: str) -> PeerConnection:
-        host, port = await located(domain, self._dns)
+        host, port = await look_up_server(domain, self._dns)
         connection = PeerConnection(self, ServerStream(self._domain, remote=domain, initiator=True))
         try:
             await asyncio.get_running_loop().create_connection(lambda: connection, host, port)

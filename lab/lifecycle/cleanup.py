@@ -99,7 +99,7 @@ async def _lock(layout: Layout) -> int | None:
 def _lives(layout: Layout, record: LabRecord) -> bool:
     if record.phase != READY or (record.owned and not record.owner.alive):
         return False
-    return service_runs(layout) if record.runtime == "processes" else _runtime(record).alive(layout)
+    return service_runs(layout) if record.runtime == "processes" else _runtime(record).is_running(layout)
 
 
 def _runtime(record: LabRecord | None) -> Runtime:

@@ -55,7 +55,7 @@ async def conduct(job: Job, orders: Orders, tell: Tell) -> LoadOutcome:
     async def watch(crew: Crew) -> ResourceSampler:
         generators = {worker.name: worker.pid for worker in crew.workers if worker.pid is not None}
         if cores is not None:
-            services = await lab.runtime.services(lab.layout)
+            services = await lab.runtime.service_pid(lab.layout)
             _pin(pinning, cores, [*servers.values(), *([] if services is None else [services])], generators)
             tell({"event": "note", "text": pinning_text(servers, cores)})
         note: Callable[[str], None] = lambda text: tell({"event": "note", "text": text})  # noqa: E731

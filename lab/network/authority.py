@@ -1,6 +1,6 @@
 """The lab's certificate authority: good certificates, and every kind of bad one on request.
 
-Rules, each found out on real servers:
+Rules, each measured on real servers:
 - the extended key usage is not critical (ejabberd refuses it otherwise) and holds serverAuth and clientAuth,
   since a server is a client of the others (XEP-0178); `server-auth-only` lacks the latter;
 - every certificate ends within ten years (an expiry in the year 3000 crashes a timer of ejabberd's);
@@ -38,7 +38,7 @@ IA5_STRING = 0x16  # ASN.1 tag
 AUTHORITY_LIFE = timedelta(days=5 * 365)
 LEAF_LIFE = timedelta(days=2 * 365)
 SKEW = timedelta(hours=1)  # clocks of containers and host may differ a little
-WRONG = timedelta(days=30)  # how far in the past or the future a wrong validity lies
+WRONG = timedelta(days=30)  # how far in the past or the future a wrong validity is
 WRONG_NAME = "wrong-name.invalid"  # RFC 2606: can never be anybody's domain
 COMMON_NAME_LIMIT = 64  # RFC 5280, ub-common-name
 
@@ -57,8 +57,8 @@ class Authority:
 
     @classmethod
     def create(cls, folder: Path) -> Authority:
-        """Draw a new authority and keep it in `folder` (0700) as authority.pem and authority.key (0600)."""
-        authority = cls.draw("xmpplab authority")
+        """Create a new authority and store it in `folder` (0700) as authority.pem and authority.key (0600)."""
+        authority = cls.generate("xmpplab authority")
         private_folder(folder)
         write_private(folder / KEY, _key_pem(authority.key))
         write_private(folder / CERTIFICATE, authority.pem)
@@ -77,7 +77,7 @@ class Authority:
         return cls(certificate, key)
 
     @classmethod
-    def draw(cls, name: str) -> Authority:
+    def generate(cls, name: str) -> Authority:
         """A new authority in memory only."""
         key = ec.generate_private_key(ec.SECP256R1())
         now = datetime.now(UTC)
@@ -108,7 +108,7 @@ class Authority:
     def certify(self, request: CertificateRequest) -> tuple[list[x509.Certificate], ec.EllipticCurvePrivateKey]:
         """The certificate chain and key for a request, of the kind it asks for."""
         key = ec.generate_private_key(ec.SECP256R1())
-        signer = {Certificate.SELF_SIGNED: None, Certificate.UNKNOWN_AUTHORITY: _stranger()}.get(request.kind, self)
+        signer = {Certificate.SELF_SIGNED: None, Certificate.UNKNOWN_AUTHORITY: _untrusted()}.get(request.kind, self)
         wrong = request.kind is Certificate.WRONG_NAME
         names = (WRONG_NAME,) if wrong else (request.domain, *request.names)
         subject = _subject(names[0])
@@ -127,9 +127,9 @@ class Authority:
 
 
 @cache
-def _stranger() -> Authority:
-    """An authority that nobody trusts; its key is never kept."""
-    return Authority.draw("an authority that no lab trusts")
+def _untrusted() -> Authority:
+    """An authority that no server trusts; its key is never stored."""
+    return Authority.generate("an authority that no lab trusts")
 
 
 def _builder(

@@ -37,7 +37,7 @@ class ControlServer:
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def listen(self) -> None:
-        """Take requests. A socket that an earlier service left is replaced: call this with the service's lock held."""
+        """Accept requests. A socket that an earlier service left is replaced: the service's lock must be held."""
         self._path.unlink(missing_ok=True)
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
         before = os.umask(0o177)  # the socket's mode is right from the first moment on
@@ -49,7 +49,7 @@ class ControlServer:
         self._server = await asyncio.start_unix_server(self._serve, sock=listener, limit=LONGEST_LINE)
 
     async def close(self) -> None:
-        """Take no more requests, and remove the socket."""
+        """Accept no more requests, and remove the socket."""
         if self._server is not None:
             self._server.close()
         self._path.unlink(missing_ok=True)
@@ -104,7 +104,7 @@ class Control:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._number = 0
-        self._turn = asyncio.Lock()
+        self._lock = asyncio.Lock()
 
     async def __aenter__(self) -> Control:
         """Connect. Raises PeerError if no service answers there."""
@@ -121,22 +121,22 @@ class Control:
         self._writer.close()
 
     async def call(self, op: str, /, *, patience: float = PATIENCE, **fields: Any) -> dict[str, Any]:
-        """Ask for an operation and return its answer.
+        """Request an operation and return its answer.
 
         Raises UserError for a request that the service finds wrong, MissingError or PeerError if the operation failed,
-        PeerError if the service is gone, TimedOut after `patience` seconds.
+        PeerError if the service has ended, TimedOut after `patience` seconds.
         """
-        async with self._turn:
+        async with self._lock:
             self._number += 1
             request = {**fields, "id": self._number, "op": op}
             try:
                 async with asyncio.timeout(patience):
                     answer = await self._exchange(request)
             except TimeoutError as error:
-                self._writer.close()  # an answer that comes late must not be taken for another one's
+                self._writer.close()  # a late answer must not be read as that of the next request
                 raise TimedOut(f"the lab's service has not answered {op!r} within {patience:g} s") from error
             except OSError as error:
-                raise PeerError(f"the lab's service is gone: {error.strerror or error}") from error
+                raise PeerError(f"the lab's service has ended: {error.strerror or error}") from error
         if "error" not in answer:
             ok: dict[str, Any] = answer["ok"]
             return ok
@@ -147,6 +147,6 @@ class Control:
         await self._writer.drain()
         line = await self._reader.readline()
         if not line:
-            raise PeerError("the lab's service is gone: it closed the connection")
+            raise PeerError("the lab's service has ended: it closed the connection")
         answer: dict[str, Any] = json.loads(line)
         return answer

@@ -1,12 +1,12 @@
-"""The lab's name server: wire format, views and a log over answers that lab/plan/zones.py works out.
+"""The lab's name server: wire format, views and a log of queries; the answers are worked out by lab/plan/zones.py.
 
-Each server has a view of its own. Where all of them ask from one address (runtime `processes`) the view is
-chosen by the port that was asked; with containers by the asker's address. Others on the lab's network
-(agents, a person's own client) see names and client records; strangers are REFUSED, and nothing outside of
-the lab is resolved for anybody (no recursion).
+Each server has a view of its own. Where all of them ask from one address (runtime `processes`) the view is chosen by
+the port that was asked; with containers by the client's address. Others on the lab's network (agents, a person's own
+XMPP client) see names and client records; any other host gets REFUSED, and no name outside of the lab is resolved
+(no recursion).
 
-UDP and TCP (RFC 1035 section 4.2; RFC 7766). A malformed question gets FORMERR, another opcode NOTIMP, a
-failure of ours SERVFAIL; a datagram too short to have an id, or one that is itself an answer, gets nothing.
+UDP and TCP (RFC 1035 section 4.2; RFC 7766). A malformed query gets FORMERR, another opcode NOTIMP, a failure
+of the lab's SERVFAIL; a datagram too short to have an id, or one that is itself a response, gets no response.
 """
 
 from __future__ import annotations
@@ -35,21 +35,21 @@ from lab.plan.zones import TTL, Answer, Record, Zones
 
 log = logging.getLogger(__name__)
 
-LOG_SIZE = 10_000  # questions remembered: a ring of 100 servers asks about 1,000 until it is ready
-TCP_PATIENCE = 10.0  # seconds that a TCP asker may be idle (RFC 7766 section 6.2.3: a few seconds)
+LOG_SIZE = 10_000  # queries kept: a ring of 100 servers sends about 1,000 until it is ready
+TCP_PATIENCE = 10.0  # seconds that a TCP client may be idle (RFC 7766 section 6.2.3: a few seconds)
 PLAIN_SIZE = 512  # bytes of a UDP answer without EDNS (RFC 1035 section 4.2.1)
-# With a negative answer comes how long it holds (RFC 2308): not at all, since links change while a lab runs.
+# A negative answer has the time that it may be cached (RFC 2308): none, since links change while a lab runs.
 NOT_CACHED = dns.rrset.from_text(".", 0, "IN", "SOA", ". . 0 0 0 0 0")
-STRANGER = "?"  # in the log: an asker without a view
-DROP = "DROP"  # response code of an override that leaves the question unanswered
+STRANGER = "?"  # in the log: a client without a view
+DROP = "DROP"  # response code of an override that sends no response
 
 
 @dataclass(frozen=True)
 class Query:
-    """A question that was asked, and what it got."""
+    """A query that was received, and its answer."""
 
     at: float  # seconds since the epoch
-    asker: str  # server name, "" for others of the lab, "?" for a stranger
+    asker: str  # server name, "" for others of the lab, "?" for any other host
     name: str
     type: str
     rcode: str
@@ -58,7 +58,7 @@ class Query:
 
 @dataclass
 class Resolver:
-    """Answers questions in wire format; no input or output of its own."""
+    """Answers queries in wire format, without any input or output."""
 
     zones: Zones
     queries: deque[Query] = field(default_factory=lambda: deque(maxlen=LOG_SIZE))
@@ -66,10 +66,10 @@ class Resolver:
     overrides: dict[tuple[str, str, str], Answer] = field(default_factory=dict)  # (asker or "*", name, type)
 
     def respond(self, wire: bytes, asker: str | None, limit: int | None = None) -> bytes | None:
-        """The response to a message, None if it is to stay without one.
+        """The response to a message, None if it gets none.
 
-        `asker` is a server's name, "" for others of the lab, None for a stranger. `limit` is the largest size in
-        bytes for an asker that offers no EDNS; without it (TCP) there is none.
+        `asker` is a server's name, "" for others of the lab, None for any other host. `limit` is the largest size in
+        bytes for a client that offers no EDNS; without it (TCP) there is none.
         """
         try:
             query = dns.message.from_wire(wire)
@@ -116,7 +116,7 @@ class Resolver:
         return answer.rcode != DROP
 
     def answer(self, asker: str | None, name: str, rtype: str) -> Answer:
-        """What a question gets: the override that fits best, else what the zones say."""
+        """The answer to a question: the override that fits best, else that of the zones."""
         if asker is None:
             return Answer("REFUSED")
         if self.overrides:
@@ -131,7 +131,7 @@ class Resolver:
         return True
 
     def _malformed(self, wire: bytes) -> bytes | None:
-        if wire[2] & 0x80:  # an answer (RFC 1035 section 4.1.1): never answer those
+        if wire[2] & 0x80:  # a response (RFC 1035 section 4.1.1) never gets one
             return None
         self.totals["FORMERR"] += 1
         flags = (0x8000 | (int.from_bytes(wire[2:4], "big") & 0x7900) | dns.rcode.FORMERR).to_bytes(2, "big")
@@ -143,30 +143,30 @@ def _encode(response: dns.message.Message, limit: int | None) -> bytes:
         return response.to_wire(max_size=limit or 65535)
     except dns.exception.TooBig:
         response.answer, response.authority = [], []
-        response.flags |= dns.flags.TC  # the asker comes again over TCP
+        response.flags |= dns.flags.TC  # the client asks again over TCP
         return response.to_wire()
 
 
 class Views:
-    """The views of one plan."""
+    """Which view a client gets: a server's own, that of the lab's other members, or none."""
 
     def __init__(self, plan: Plan, zones: Zones) -> None:
         self._zones = zones
         self._network = ip_network(plan.facts.network)
 
     def of(self, address: str, port: int) -> str | None:
-        """The server that asks, by its address or the port it asked; "" for others of the lab, None for a stranger."""
+        """The server that asks, by its address or the port it asked; "" for others of the lab, None for other hosts."""
         server = self._zones.asker(address, port)
         if server or ip_address(address) in self._network:
             return server
         return None
 
 
-Chooser = Callable[[str, int], str | None]  # an asker's address, the port it asked -> its view
+Chooser = Callable[[str, int], str | None]  # a client's address, the port it asked -> its view
 
 
 class DnsServer:
-    """The sockets of a resolver. `chooser` says who asks: a server, "" for others of the lab, None for a stranger."""
+    """The sockets of a resolver. `chooser` says who asks: a server, "" for others of the lab, None for other hosts."""
 
     def __init__(self, resolver: Resolver, chooser: Chooser) -> None:
         self.resolver, self._chooser = resolver, chooser
@@ -174,7 +174,7 @@ class DnsServer:
         self._servers: list[asyncio.Server] = []
 
     async def listen(self, address: str, port: int) -> None:
-        """Answer there, over UDP and TCP. Raises MissingError if the address or port cannot be had."""
+        """Answer there, over UDP and TCP. Raises MissingError if the address or port cannot be bound."""
         loop = asyncio.get_running_loop()
         views = _Views(self._chooser, port)
         try:
@@ -190,7 +190,7 @@ class DnsServer:
             ) from error
 
     def close(self) -> None:
-        """Give every socket back."""
+        """Close every socket."""
         for transport in self._transports:
             transport.close()
         for server in self._servers:
@@ -219,7 +219,7 @@ class _Datagrams(asyncio.DatagramProtocol):
             self._transport.sendto(response, addr)
 
     def error_received(self, exc: Exception) -> None:
-        log.debug("an asker is gone: %s", exc)  # ICMP unreachable for an answer: its socket is closed
+        log.debug("a client has closed its socket: %s", exc)  # ICMP unreachable for a response
 
 
 class _Stream(asyncio.Protocol):

@@ -1,13 +1,13 @@
-"""What servers tell of the stanzas they see, read from their feed files as events.
+"""Reads the feed files, in which servers record the stanzas they see, as events.
 
-A server's module appends JSON lines, one a stanza, flushed line by line:
+A server's module appends JSON lines, one per stanza, flushed line by line:
 
     {"at": 1700000000.0, "direction": "in|out", "stream": "c2s|s2s", "name": "message", "type": "chat" or null,
      "id": ..., "from": ..., "to": ..., "size": bytes, "encryption": namespace or null, "body": bool,
      "stanza": the XML, null in a `meta` feed}
 
-A reader keeps an offset in bytes and asks again. A last line without its end is still being written and left
-for the next time. Anything else that is not such a line is an error: evidence must not be skipped.
+A reader keeps an offset in bytes and reads again from there. A last line without its end is still being written and is
+left for the next time. Any other line that is not as above is an error: evidence must not be skipped.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _CHOICES = {"direction": ("in", "out"), "stream": ("c2s", "s2s"), "name": ("mess
 
 
 def read(path: Path, server: str, offset: int = 0) -> tuple[list[ServerSaw], int]:
-    """What `server` has told since `offset`, and the offset to go on from.
+    """The events of `server` since `offset`, and the offset to continue from.
 
     One call reads at most LARGEST_READ bytes: call again while the offset grows. A file that is not there yet
     is an empty one. Raises PeerError, naming the file and the place, for a line that is not as above, and

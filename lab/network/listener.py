@@ -1,7 +1,7 @@
-"""An address of the lab's that listens, refuses, or leaves connections unanswered; each without any privilege.
+"""An address and port of the lab that accepts, refuses or ignores connections; each without any privilege.
 
-Unanswered is done with a listener whose queue of one is filled with a connection of our own: the kernel then
-ignores every further SYN (Linux: a full accept queue), and the caller tries until its patience ends.
+To ignore connections, it listens with an accept queue of one and fills that with a connection of its own: Linux then
+drops every further SYN, and the caller repeats it until its own timeout.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from collections.abc import Callable
 
 from lab.errors import MissingError
 
-BACKLOG = 256  # connections that may wait until the loop comes round
-FILL_PATIENCE = 1.0  # seconds for a connection to ourselves over loopback or our own address
+BACKLOG = 256  # connections that may wait until the event loop accepts them
+FILL_PATIENCE = 1.0  # seconds for a connection to the own address
 
 
 class Listener:
@@ -24,16 +24,18 @@ class Listener:
         self._address, self._port = address, port
         self._factory, self._purpose = factory, purpose
         self._server: asyncio.Server | None = None
-        self._sockets: list[socket.socket] = []  # of the unanswered state: listener, then the filling connection
+        self._sockets: list[
+            socket.socket
+        ] = []  # while connections are ignored: listener, then the connection that fills its queue
 
     async def listen(self) -> None:
-        """Accept connections. Raises MissingError if the address or port cannot be had."""
+        """Accept connections. Raises MissingError if the address or port cannot be bound."""
         self.close()
         listener = self._bind()
         self._server = await asyncio.get_running_loop().create_server(self._factory, sock=listener, backlog=BACKLOG)
 
     def close(self) -> None:
-        """Refuse: whoever connects gets a reset. Connections accepted before stay."""
+        """Refuse connections: who connects gets a reset. Connections accepted before stay open."""
         if self._server is not None:
             self._server.close()
             self._server = None
@@ -41,15 +43,15 @@ class Listener:
             self._sockets.pop().close()
 
     def ignore(self) -> None:
-        """Leave connections unanswered. Raises MissingError if the address or port cannot be had."""
+        """Ignore connections: they get no answer. Raises MissingError if the address or port cannot be bound."""
         self.close()
         listener = self._bind()
         listener.listen(0)
-        filling = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-        self._sockets = [listener, filling]
-        filling.settimeout(FILL_PATIENCE)
-        with contextlib.suppress(TimeoutError):  # somebody was faster: the queue is full all the same
-            filling.connect((self._address, self._port))
+        filler = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        self._sockets = [listener, filler]
+        filler.settimeout(FILL_PATIENCE)
+        with contextlib.suppress(TimeoutError):  # another connection has filled the queue
+            filler.connect((self._address, self._port))
 
     def _bind(self) -> socket.socket:
         listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)

@@ -1,12 +1,12 @@
 """One direction of a link: a port that leads to a server, over a path with the link's conditions.
 
 The SRV records that server `a` sees for `b` name this port, so every stream that `a` opens to `b` comes through
-here. What `a` sends has the conditions of a to b; what `b` answers on the same connection (TLS, SASL, stream
-management) has those of b to a: each is a `LinkShaper`, shared with the relay of the opposite direction. Setting
-a connection up is not delayed, only bytes are.
+here. What `a` sends gets the conditions of a to b; what `b` answers on the same connection (TLS, SASL, stream
+management) gets those of b to a: each is a `LinkShaper`, shared with the relay of the opposite direction. Opening a
+connection is not delayed, only bytes are.
 
-A relay acts as the server behind it does: it holds callers while that starts (lab/network/target.py), resets
-them if it cannot be reached, passes ends and resets on. A relay can be cut, see `Cut`.
+A relay behaves as the server behind it: it lets callers wait while the server starts (lab/network/target.py), resets
+them if the server cannot be reached, and forwards the end (FIN) and the reset of a connection. How it is cut: `Cut`.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from lab.plan.model import RelayPlan
 log = logging.getLogger(__name__)
 
 RESET = struct.pack("ii", 1, 0)  # SO_LINGER on, 0 s: close sends RST (socket(7))
-EARLY = 0.0005  # seconds: half the resolution of the loop's timers; what is due by then goes with the rest
+EARLY = 0.0005  # seconds: half the resolution of the loop's timers; what is due within it is written together
 
 
 class Cut(StrEnum):
@@ -54,14 +54,14 @@ class Relay:
         self.plan, self.target, self.out, self.back = plan, target, out, back
         self.connections = 0  # accepted so far
         self.failures = 0  # accepted, but the target could not be reached
-        self.sent, self.answered = Count(), Count()
+        self.sent, self.answered = ByteCount(), ByteCount()
         self.open: set[RelayedConnection] = set()
         self.cut_by: Cut | None = None
         purpose = f"the relay from {plan.source} to {plan.target}"
         self.listener = Listener(address, plan.port, lambda: RelayedConnection(self).near, purpose)
 
     async def listen(self) -> None:
-        """Take connections. Raises MissingError if the port cannot be had."""
+        """Accept connections. Raises MissingError if the relay cannot listen on its port."""
         await self.listener.listen()
 
     async def cut(self, how: Cut | None) -> None:
@@ -87,12 +87,12 @@ class Relay:
             connection.reset()
 
     def close(self) -> None:
-        """Take no more connections and reset those that are open."""
+        """Accept no more connections and reset those that are open."""
         self.listener.close()
         self.reset_all()
 
     def state(self) -> dict[str, Any]:
-        """What `status` tells of it; bytes and seconds."""
+        """What `status` shows of it; in bytes and seconds."""
         return {
             "source": self.plan.source,
             "target": self.plan.target,
@@ -112,24 +112,24 @@ class RelayedConnection:
 
     def __init__(self, relay: Relay) -> None:
         self._relay = relay
-        self._out = Flow(relay.out, relay.sent, lambda ending: self._arrived(ending, self.far))
-        self._back = Flow(relay.back, relay.answered, lambda ending: self._arrived(ending, self.near))
-        self.near = End(self, gives=self._out, takes=self._back)
-        self.far = End(self, gives=self._back, takes=self._out)
-        self._ways = 2  # directions that have not ended yet
-        self._dialling: asyncio.Task[None] | None = None
+        self._out = Flow(relay.out, relay.sent, lambda ending: self._ended(ending, self.far))
+        self._back = Flow(relay.back, relay.answered, lambda ending: self._ended(ending, self.near))
+        self.near = Side(self, sends_into=self._out, writes_from=self._back)
+        self.far = Side(self, sends_into=self._back, writes_from=self._out)
+        self._open_directions = 2  # directions that have not ended yet
+        self._dial_task: asyncio.Task[None] | None = None
 
-    def made(self, end: End) -> None:
-        """An end has its transport: dial for the caller; once both are there, let bytes flow."""
-        end.transport.pause_reading()
-        if end is self.near:
+    def connected(self, side: Side) -> None:
+        """A side has its transport: dial the server for the caller; once both are connected, transfer bytes."""
+        side.transport.pause_reading()
+        if side is self.near:
             self._relay.connections += 1
             if self._relay.cut_by is Cut.RESET:
-                end.reset()
+                side.reset()
                 return
             self._relay.open.add(self)
             self.stop(self._relay.cut_by is not None and self._relay.cut_by.stops_bytes)
-            self._dialling = asyncio.get_running_loop().create_task(self._dial())
+            self._dial_task = asyncio.get_running_loop().create_task(self._dial())
         elif self.near.alive:
             self._out.connect(self.near.transport, self.far.transport)
             self._back.connect(self.far.transport, self.near.transport)
@@ -145,16 +145,16 @@ class RelayedConnection:
             log.info("%s to %s: not reached: %s", plan.source, plan.target, error or "no answer in time")
             self.near.reset()
 
-    def lost(self, end: End, error: Exception | None) -> None:
-        """An end is gone: reset by its peer, which travels on behind what was sent, or (no error) closed by us."""
-        end.takes.drop()
-        other = self.far if end is self.near else self.near
+    def lost(self, side: Side, error: Exception | None) -> None:
+        """A side is closed: by a reset of its peer, forwarded after what was sent before, or by us (no error)."""
+        side.writes_from.discard()
+        other = self.far if side is self.near else self.near
         if error is not None and other.alive:
-            end.gives.finish(Ending.RESET)
+            side.sends_into.finish(StreamEnd.RESET)
         if not other.alive:
             self._relay.open.discard(self)
-            if self._dialling is not None:
-                self._dialling.cancel()
+            if self._dial_task is not None:
+                self._dial_task.cancel()
 
     def stop(self, stopped: bool) -> None:
         """Let no byte pass, or let them pass again."""
@@ -162,67 +162,67 @@ class RelayedConnection:
         self._back.stop(stopped)
 
     def reset(self) -> None:
-        """End at once: both sides get a reset, what is under way is lost."""
-        self._out.drop()
-        self._back.drop()
+        """End at once: both sides get a reset, bytes in transit are lost."""
+        self._out.discard()
+        self._back.discard()
         self.near.reset()
         self.far.reset()
 
-    def _arrived(self, ending: Ending, sink: End) -> None:
-        """The end of one way has reached its sink."""
-        if ending is Ending.RESET:
+    def _ended(self, ending: StreamEnd, sink: Side) -> None:
+        """The end of one direction has reached its sink."""
+        if ending is StreamEnd.RESET:
             self.reset()
             return
         sink.finish()
-        self._ways -= 1
-        if not self._ways:
+        self._open_directions -= 1
+        if not self._open_directions:
             self.near.close()
             self.far.close()
 
 
-class End(asyncio.Protocol):
-    """One side of a connection: what it sends goes into one flow, what comes out of the other is written to it."""
+class Side(asyncio.Protocol):
+    """One side of a relayed connection: it sends into one flow, and the other flow is written to it."""
 
     transport: Any  # asyncio.Transport once `alive` has been true
 
-    def __init__(self, connection: RelayedConnection, *, gives: Flow, takes: Flow) -> None:
-        self._connection, self.gives, self.takes = connection, gives, takes
+    def __init__(self, connection: RelayedConnection, *, sends_into: Flow, writes_from: Flow) -> None:
+        self._connection, self.sends_into, self.writes_from = connection, sends_into, writes_from
         self.alive = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """The transport is there."""
+        """The transport is connected."""
         self.transport, self.alive = transport, True
-        self._connection.made(self)
+        self._connection.connected(self)
 
     def data_received(self, data: bytes) -> None:
         """The peer sent bytes."""
-        if not self.gives.neutral:
+        if not self.sends_into.neutral:
             self._acknowledge()
-        self.gives.feed(data)
+        self.sends_into.receive(data)
 
     def eof_received(self) -> bool:
-        """The peer sends nothing more; it may still be sent to."""
-        self.gives.finish(Ending.FINISHED)
+        """The peer sends nothing more (FIN); it may still receive."""
+        self.sends_into.finish(StreamEnd.FINISHED)
         return True
 
     def pause_writing(self) -> None:
         """The peer reads too slowly."""
-        self.takes.block()
+        self.writes_from.pause_sink()
 
     def resume_writing(self) -> None:
         """The peer reads again."""
-        self.takes.unblock()
+        self.writes_from.resume_sink()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """The transport is gone: closed by us (no error) or reset."""
+        """The transport is closed: by us (no error), or reset by the peer."""
         self.alive = False
         self._connection.lost(self, exc)
 
     def _acknowledge(self) -> None:
-        """Let the kernel acknowledge at once. The setting lasts for one read only (tcp(7)).
+        """Let the kernel acknowledge at once. The setting is valid for one read only (tcp(7)).
 
-        Where answers take a while, nothing carries the acknowledgement and the kernel waits 40 ms with it; a sender
-        with Nagle's algorithm on, as servers have, holds its next stanza back until then: a delay nobody asked for.
+        Where an answer is delayed, no data carries the acknowledgement, and the kernel waits 40 ms before it sends one.
+        A sender with Nagle's algorithm, as servers have, sends its next stanza only then: a delay that no link has.
         """
         self.transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
 
@@ -232,7 +232,7 @@ class End(asyncio.Protocol):
             self.transport.write_eof()
 
     def close(self) -> None:
-        """Close in order: what was written still goes out."""
+        """Close in order: what was written is still sent."""
         if self.alive:
             self.transport.close()
 
@@ -243,58 +243,62 @@ class End(asyncio.Protocol):
             self.transport.abort()
 
 
-class Ending(Enum):
-    """How a source stopped sending."""
+class StreamEnd(Enum):
+    """How a source ended its stream of bytes."""
 
     FINISHED = "finished"  # FIN
     RESET = "reset"  # RST
 
 
 @dataclass
-class Count:
-    """What one direction of a relay carried."""
+class ByteCount:
+    """Bytes that one direction of a relay carried."""
 
     bytes: int = 0
 
 
 class Flow:
-    """Bytes from one transport to another. Both are set by `connect`; what comes before that waits.
+    """One direction of one relayed connection: bytes from a source to a sink, written when the shaper says so.
 
-    A transport that was told to pause in `connection_made` may still hand over its first read: uvloop begins to
-    read after that call.
+    Under neutral conditions bytes are written as soon as they are read. Otherwise they wait in a queue with the time of
+    their arrival. The queue is bounded: beyond `LinkShaper.queue` bytes the source is not read from, so that its own
+    TCP pauses it, as on a real path. The end of the source (FIN or reset) is queued behind its bytes.
+
+    Source and sink are set by `connect`; bytes received before that wait. A transport that was paused in
+    `connection_made` may still deliver its first read: uvloop begins to read after that call.
     """
 
-    def __init__(self, shaper: LinkShaper, count: Count, on_end: Callable[[Ending], None]) -> None:
+    def __init__(self, shaper: LinkShaper, count: ByteCount, on_end: Callable[[StreamEnd], None]) -> None:
         self._shaper, self._count, self._on_end = shaper, count, on_end
-        self._queue: deque[tuple[float, bytes | memoryview | Ending]] = deque()
+        self._queue: deque[tuple[float, bytes | memoryview | StreamEnd]] = deque()
         self._queued = 0  # bytes
-        self._last = 0.0  # arrival of the last thing queued
+        self._last = 0.0  # arrival of the last item in the queue
         self._timer: asyncio.TimerHandle | None = None
-        self._held_back = False  # the source is not read from
-        self._full = True  # the sink takes no more for now; there is none yet
+        self._paused = False  # the source is not read from
+        self._sink_full = True  # the sink cannot be written to for now; there is none yet
         self._connected = False
-        self._ended: Ending | None = None  # of the source
-        self._dropped = False  # the sink is gone
-        self._stopped = False  # nothing is handed out
+        self._ended: StreamEnd | None = None  # of the source
+        self._discarded = False  # the sink is closed
+        self._stopped = False  # nothing is written
 
     def connect(self, source: asyncio.Transport, sink: asyncio.Transport) -> None:
-        """Say where bytes come from and go to. The source is read from once this returns."""
+        """Set source and sink. The source is read from once this returns."""
         self._loop = asyncio.get_running_loop()
         self._source, self._sink, self._connected = source, sink, True
         source.resume_reading()
-        self.unblock()
+        self.resume_sink()
 
     @property
     def neutral(self) -> bool:
         """True if the shaper changes nothing."""
         return self._shaper.conditions.neutral
 
-    def feed(self, data: bytes) -> None:
-        """Take bytes from the source."""
-        if self._dropped:
-            return  # the source learns of it by the other way
+    def receive(self, data: bytes) -> None:
+        """Bytes from the source: write or queue them."""
+        if self._discarded:
+            return  # the other direction ends the source
         self._count.bytes += len(data)
-        if not self._queue and not self._full and not self._stopped and self._shaper.conditions.neutral:
+        if not self._queue and not self._sink_full and not self._stopped and self._shaper.conditions.neutral:
             self._sink.write(data)
             return
         now = time.monotonic()
@@ -302,14 +306,14 @@ class Flow:
             self._last = self._shaper.arrival(now, len(piece), self._last)
             self._queue.append((self._last, piece))
         self._queued += len(data)
-        if self._queued > self._shaper.queue and not self._held_back and self._connected:
-            self._held_back = True
+        if self._queued > self._shaper.queue and not self._paused and self._connected:
+            self._paused = True
             self._source.pause_reading()
         self._schedule(now)
 
-    def finish(self, ending: Ending) -> None:
-        """The source sends nothing more; its sink learns that after all that was sent before."""
-        if self._dropped or self._ended is Ending.RESET or ending is self._ended:
+    def finish(self, ending: StreamEnd) -> None:
+        """The source sends nothing more; the sink is ended after all bytes sent before."""
+        if self._discarded or self._ended is StreamEnd.RESET or ending is self._ended:
             return
         self._ended = ending
         now = time.monotonic()
@@ -317,29 +321,29 @@ class Flow:
         self._queue.append((self._last, ending))
         self._schedule(now)
 
-    def block(self) -> None:
-        """The sink takes no more for now."""
-        self._full = True
-        if self._shaper.conditions.neutral and not self._held_back and not self._ended:
-            self._held_back = True
+    def pause_sink(self) -> None:
+        """The sink cannot be written to for now."""
+        self._sink_full = True
+        if self._shaper.conditions.neutral and not self._paused and not self._ended:
+            self._paused = True
             self._source.pause_reading()
 
-    def unblock(self) -> None:
-        """The sink takes bytes again."""
-        self._full = False
-        self._deliver()
+    def resume_sink(self) -> None:
+        """The sink can be written to again."""
+        self._sink_full = False
+        self._write_arrived()
 
     def stop(self, stopped: bool) -> None:
-        """Hand nothing out, or all that has arrived meanwhile and what follows."""
+        """Write nothing, or write all that has arrived meanwhile and what follows."""
         if stopped is self._stopped:
             return
         self._stopped = stopped
-        if not stopped and self._connected and not self._dropped:
-            self._deliver()
+        if not stopped and self._connected and not self._discarded:
+            self._write_arrived()
 
-    def drop(self) -> None:
-        """Forget what is under way: nobody is there any more who could take it."""
-        self._dropped = True
+    def discard(self) -> None:
+        """Discard all bytes in transit: the sink is closed."""
+        self._discarded = True
         self._queue.clear()
         self._queued = 0
         if self._timer is not None:
@@ -347,23 +351,23 @@ class Flow:
             self._timer = None
 
     def _schedule(self, now: float) -> None:
-        if self._timer is None and self._queue and not self._full and not self._stopped:
+        if self._timer is None and self._queue and not self._sink_full and not self._stopped:
             self._timer = self._loop.call_later(max(0.0, self._queue[0][0] - now), self._due)
 
     def _due(self) -> None:
         self._timer = None
-        self._deliver()
+        self._write_arrived()
 
-    def _deliver(self) -> None:
-        """Hand out all that has arrived."""
+    def _write_arrived(self) -> None:
+        """Write all bytes whose time of arrival has come, then the end, if it has arrived."""
         if self._stopped:
             return
         now = time.monotonic()
         arrived: list[bytes | memoryview] = []
-        ending: Ending | None = None
-        while self._queue and self._queue[0][0] <= now + EARLY and not self._full:
+        ending: StreamEnd | None = None
+        while self._queue and self._queue[0][0] <= now + EARLY and not self._sink_full:
             item = self._queue.popleft()[1]
-            if isinstance(item, Ending):
+            if isinstance(item, StreamEnd):
                 ending = item
             else:
                 arrived.append(item)
@@ -373,8 +377,8 @@ class Flow:
         if ending is not None:
             self._on_end(ending)
             return
-        if self._held_back and not self._full and self._queued <= self._shaper.queue // 2:
-            self._held_back = False
+        if self._paused and not self._sink_full and self._queued <= self._shaper.queue // 2:
+            self._paused = False
             if not self._ended:
                 self._source.resume_reading()
         self._schedule(now)

@@ -2,14 +2,14 @@
 
     python -m lab.network.service LABFOLDER [--owner-fd N] [--reservation-fd N ...] [--ready-fd N]
 
-It reads plan.json and everything else of the lab from its folder. A lock on service.lock, which ends with it,
-says that it lives; service.json names it. It ends in order at SIGTERM, SIGINT or the control operation
-`shutdown` (exit 0), and takes the servers with it however it ends.
+It reads plan.json and everything else of the lab from its folder. While it runs it holds a lock on service.lock, and
+service.json has its pid. It ends in order at SIGTERM, SIGINT or the control operation `shutdown` (exit 0), and however
+it ends, the servers end with it.
 
---owner-fd  the reading end of a pipe. When its last writer is gone (SIGKILL included) the lab ends at once: servers are
-            killed, and with `processes` the lab's folder is deleted
---reservation-fd  an open file that holds the lab's addresses: it only stays open
---ready-fd  told one JSON line when all is up, {"ok": {"pid": N}}, or why not, {"error": {"kind": ..., "message": ...}}
+--owner-fd        the reading end of a pipe. When its last writer has ended (SIGKILL included) the lab ends at once:
+                  servers are killed, and with `processes` the lab's folder is deleted
+--reservation-fd  an open file that reserves the lab's addresses: it is kept open
+--ready-fd        gets one JSON line: {"ok": {"pid": N}} when all is up, or {"error": {"kind": ..., "message": ...}}
 
 Start it with a session of its own, XMPPLAB_LAB=LABFOLDER in its environment and nothing but /dev/null to read.
 """
@@ -56,13 +56,13 @@ from lab.topology.spec import Unlinked
 
 log = logging.getLogger(__name__)
 
-LOCK_PATIENCE = 1.0  # seconds: who asks whether a service lives holds the lock for a moment
+LOCK_PATIENCE = 1.0  # seconds: who asks whether a service runs holds the lock for a moment
 LOCK_POLL = 0.01  # seconds
-DELETE_PATIENCE = 5.0  # seconds: who looks whether the lab is left over holds its lock for a moment
+DELETE_PATIENCE = 5.0  # seconds: a sweep that looks at the lab holds its lock for a moment
 
 
 class Service:
-    """All that one lab needs of the network."""
+    """The parts of one lab's service: name server, relays, servers (with `processes`), control socket."""
 
     def __init__(self, layout: Layout, plan: Plan) -> None:
         self.layout, self.plan = layout, plan
@@ -74,7 +74,7 @@ class Service:
             (relay.source, relay.target): LinkShaper(relay.conditions, f"{relay.source} {relay.target}")
             for relay in plan.relays
         }
-        targets = {relay.to: Target(relay.to, self._there(relay.target)) for relay in plan.relays}
+        targets = {relay.to: Target(relay.to, self._has_address(relay.target)) for relay in plan.relays}
         self.relays = {
             (relay.source, relay.target): Relay(
                 relay,
@@ -98,7 +98,7 @@ class Service:
         )
         self.control = ControlServer(layout.control, operations.handlers())
 
-    def _there(self, server: str) -> Callable[[], bool]:
+    def _has_address(self, server: str) -> Callable[[], bool]:
         """Whether a server has its address: on loopback always, in a container of the lab's own from its start on."""
         elsewhere = self.plan.server(server).spec.manifest.started_by is not StartedBy.LAB
         if self.plan.facts.runtime == "processes" or elsewhere:
@@ -106,9 +106,9 @@ class Service:
         return (self.layout.started / server).exists
 
     async def start(self) -> None:
-        """Return once names and links work, control answers and every server has been started.
+        """Return once names and links work, the control socket answers and every server has been started.
 
-        Raises MissingError, with address and port, if something cannot be had.
+        Raises MissingError, with address and port, if one cannot be bound.
         """
         check_limits(len(self.plan.servers), len(self.plan.relays))
         for address, port in sorted({server.dns for server in self.plan.servers}):
@@ -121,7 +121,7 @@ class Service:
         await self.servers.spawn_all()
 
     async def end(self, *, at_once: bool = False) -> None:
-        """End the servers, in order or at once, then everything else; returns once nothing is left."""
+        """End the servers, in order or at once, then all other parts; returns once all have ended."""
         await self.servers.end(at_once=at_once)
         for relay in self.relays.values():
             relay.close()
@@ -130,31 +130,31 @@ class Service:
         await self.control.close()
 
 
-async def serve(layout: Layout, owner: int | None, starter: Starter) -> None:
-    """Run a lab's service until it is told to end. Raises UserError, MissingError if it cannot begin."""
+async def serve(layout: Layout, owner: int | None, ready_pipe: ReadyPipe) -> None:
+    """Run a lab's service until it has to end. Raises UserError, MissingError if it cannot start."""
     held = await _locked(layout)
     try:
         service = Service(layout, load(layout.plan.read_text()))
         write_private(layout.service, json.dumps(Identity.own().to_json()))
-        orphaned = _watch(service, owner)
+        owner_ended = _watch(service, owner)
         try:
             await service.start()
-            gc.freeze()  # what is there now stays: the collector need not look at it again
-            starter.tell({"ok": {"pid": os.getpid()}})
+            gc.freeze()  # what exists now stays: the garbage collector need not examine it again
+            ready_pipe.write({"ok": {"pid": os.getpid()}})
             await service.stopping.wait()
         finally:
-            await service.end(at_once=orphaned.is_set())
+            await service.end(at_once=owner_ended.is_set())
             layout.service.unlink(missing_ok=True)
-        if orphaned.is_set() and service.plan.facts.runtime == "processes":
+        if owner_ended.is_set() and service.plan.facts.runtime == "processes":
             await _delete(layout)
     finally:
         os.close(held)
 
 
 def _watch(service: Service, owner: int | None) -> asyncio.Event:
-    """Let signals and the owner's end stop the service; the event is set if it was the owner."""
+    """Stop the service at signals and at the owner's end; the event is set at the owner's end."""
     loop = asyncio.get_running_loop()
-    orphaned = asyncio.Event()
+    owner_ended = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, service.stopping.set)
 
@@ -162,18 +162,18 @@ def _watch(service: Service, owner: int | None) -> asyncio.Event:
         assert owner is not None
         if not os.read(owner, 4096):
             loop.remove_reader(owner)
-            log.info("the owner is gone: the lab ends")
-            orphaned.set()
+            log.info("the owner has ended: the lab ends")
+            owner_ended.set()
             service.stopping.set()
 
     if owner is not None:
         os.set_inheritable(owner, False)
         loop.add_reader(owner, readable)
-    return orphaned
+    return owner_ended
 
 
 async def _locked(layout: Layout) -> int:
-    """Hold the service's lock. Raises UserError if another service of this lab lives."""
+    """The service's lock. Raises UserError if another service of this lab runs."""
     try:
         return await lock(layout.service_lock, patience=LOCK_PATIENCE, poll=LOCK_POLL)
     except TimeoutError:
@@ -183,7 +183,7 @@ async def _locked(layout: Layout) -> int:
 
 
 async def _delete(layout: Layout) -> None:
-    """Delete the lab's folder, unless it is no lab's, or somebody who holds it is deleting it already."""
+    """Delete the lab's folder, unless it is no lab's, or the process that holds its lock is deleting it already."""
     try:
         held = await lock(layout.lock, patience=DELETE_PATIENCE, poll=LOCK_POLL)
     except FileNotFoundError:  # another process has deleted it
@@ -199,14 +199,14 @@ async def _delete(layout: Layout) -> None:
         os.close(held)
 
 
-class Starter:
-    """Who started the service and waits at a pipe to hear, once, that it is ready or why not."""
+class ReadyPipe:
+    """The process that started the service and waits at a pipe for one line: ready, or why not."""
 
     def __init__(self, descriptor: int | None) -> None:
         self._descriptor = descriptor
 
-    def tell(self, message: dict[str, object]) -> None:
-        """Write the one line and close; does nothing the second time."""
+    def write(self, message: dict[str, object]) -> None:
+        """Write the line and close the pipe; does nothing the second time."""
         if self._descriptor is None:
             return
         descriptor, self._descriptor = self._descriptor, None
@@ -223,25 +223,25 @@ def main(arguments: list[str] | None = None) -> int:
         logging.basicConfig(filename=layout.service_log, level=logging.INFO, format="%(asctime)s %(message)s")
     raise_limits()
     for descriptor in (*options.reservation_fd, *([options.ready_fd] if options.ready_fd is not None else [])):
-        os.set_inheritable(descriptor, False)  # ours, not the servers'
-    starter = Starter(options.ready_fd)
+        os.set_inheritable(descriptor, False)  # the servers must not inherit them
+    ready_pipe = ReadyPipe(options.ready_fd)
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(serve(layout, options.owner_fd, starter))
+            runner.run(serve(layout, options.owner_fd, ready_pipe))
     except Exception as error:  # the edge of the process
         if not isinstance(error, LabError):
             log.exception("the service failed")
-        return _failed(starter, error)
+        return _failed(ready_pipe, error)
     return exit_codes.VALID
 
 
-def _failed(starter: Starter, error: Exception) -> int:
+def _failed(ready_pipe: ReadyPipe, error: Exception) -> int:
     if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
         error = MissingError(f"{error}: raise the limit of open files (ulimit -n), or take fewer servers")
     answer = encode_answer(error)
     log.error(answer["message"])
     sys.stderr.write(answer["message"] + "\n")
-    starter.tell({"error": answer})
+    ready_pipe.write({"error": answer})
     return exit_codes.of_error(error)
 
 
@@ -252,7 +252,7 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--reservation-fd", type=int, action="append", default=[], help="open file that reserves addresses"
     )
-    parser.add_argument("--ready-fd", type=int, help="pipe: told one JSON line once all is up, or why not")
+    parser.add_argument("--ready-fd", type=int, help="pipe: gets one JSON line once all is up, or why not")
     return parser.parse_args(arguments)
 
 

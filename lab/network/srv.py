@@ -1,4 +1,4 @@
-"""Asking the lab's DNS as a server does: where do other servers reach a domain?"""
+"""Looks up a domain's server in the lab's DNS, as another server does (RFC 6120 section 3.2.1)."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from lab.errors import PeerError
 PATIENCE = 5.0  # seconds: the lab's DNS is on the same machine, and sometimes busy
 
 
-async def located(domain: str, server: tuple[str, int]) -> tuple[str, int]:
-    """Address and port by SRV (RFC 6120 section 3.2.1); `server` is the DNS as the asking server has to ask it.
+async def look_up_server(domain: str, server: tuple[str, int]) -> tuple[str, int]:
+    """Address and port from the SRV record; `server` is the address and port of the DNS for the server that asks.
 
     Raises PeerError if the DNS does not answer or knows no server for the domain.
     """

@@ -1,6 +1,6 @@
-"""What carries a plan out: one protocol, two implementations, `containers` and `processes`.
+"""What carries out a plan: one protocol, two implementations, `containers` and `processes`.
 
-A runtime starts and never renders. Public coroutines say what is true once they return.
+A runtime starts servers and never renders their configuration. Coroutines say what is true once they return.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ __all__ = ["SERVER_UID", "AddressReservation", "Pipes", "Prerequisite", "Progres
 #: The module that is an agent, unless another one is asked for.
 AGENT = "lab.clients.agent"
 
-Written = Awaitable[None]  # done once all files are where a server will look for them; may be awaited by several
-Progress = Callable[[str], None]  # told a short sentence whenever something is under way
+Written = Awaitable[None]  # done once all files of the servers are written; may be awaited several times
+Progress = Callable[[str], None]  # called with a short sentence about what is being done
 
 
 @dataclass(frozen=True)
@@ -47,21 +47,21 @@ class Prerequisite:
 
 @dataclass
 class AddressReservation:
-    """Addresses held for one lab until it is started or given back: no other lab can take them meanwhile."""
+    """Addresses reserved for one lab until `release`: no other lab can take them meanwhile."""
 
     network: str  # CIDR
-    descriptors: tuple[int, ...] = ()  # open files that hold the reservation, inherited by the service
+    descriptors: tuple[int, ...] = ()  # open files that are the reservation, inherited by the service
     release: Callable[[], None] = field(default=lambda: None)
 
 
 @dataclass
 class Pipes:
-    """An agent's standard input and output (JSON Lines); `close` ends it and returns once it is gone."""
+    """An agent's standard input and output (JSON Lines); `close` ends it and returns once it has ended."""
 
     reader: asyncio.StreamReader
     writer: asyncio.StreamWriter
     close: Callable[[], asyncio.Future[None]]
-    pid: int | None = None  # as the host sees it, None where it does not
+    pid: int | None = None  # as the host sees it, None where the host cannot see it
 
 
 class Runtime(Protocol):
@@ -74,18 +74,18 @@ class Runtime(Protocol):
         ...
 
     async def prepare(self, servers: Sequence[Server], progress: Progress) -> None:
-        """Make sure the servers' software is there (packages unpacked, images built). Raises MissingError."""
+        """Provide the servers' software (packages unpacked, images built). Raises MissingError."""
         ...
 
     async def reserve(self, layout: Layout, servers: Sequence[Server], *, owned: bool = False) -> AddressReservation:
-        """Take addresses that no other lab on this machine uses; with `owned` they, too, end with this process.
+        """Reserve addresses that no other lab on this machine uses; with `owned` they are released when we end.
 
-        The servers' software need not be there yet. Raises MissingError if there are none.
+        The servers' software need not be provided yet. Raises MissingError if no addresses are free.
         """
         ...
 
     async def facts(self, layout: Layout, servers: Sequence[Server], reservation: AddressReservation) -> RuntimeFacts:
-        """What a plan stands on, once the software is there (`prepare`) and addresses are taken (`reserve`)."""
+        """What the plan needs to know, once software (`prepare`) and addresses (`reserve`) are provided."""
         ...
 
     async def start(
@@ -100,7 +100,7 @@ class Runtime(Protocol):
     ) -> None:
         """Start the service and every server; returns once each has been started (not: is ready).
 
-        The servers' folders are there; no server runs before `written` is done, which fills them. With `owned` the lab
+        The servers' folders exist; no server runs before `written` is done, which fills them. With `owned` the lab
         ends, and its folder is deleted, when this process ends, however it ends.
         """
         ...
@@ -110,7 +110,7 @@ class Runtime(Protocol):
         ...
 
     async def operate(self, layout: Layout, plan: Plan, server: str, operations: Sequence[Operation]) -> None:
-        """Carry operations out on a running server. Raises PeerError if it refuses."""
+        """Carry out operations on a running server. Raises PeerError if it refuses."""
         ...
 
     async def agent(
@@ -124,8 +124,8 @@ class Runtime(Protocol):
     ) -> Pipes:
         """Start an agent on the lab's network: `python -m` a module of the lab's, or the user's own command.
 
-        The lab's folder `people` is there under the path that it has on the host, readable and writable. With `server`,
-        a scripted one, it can listen at that server's address, and reads the server's certificates where the host does.
+        The agent can read and write the lab's folder `people` under the path that it has on the host. With `server`, a
+        scripted one, it can listen at that server's address, and read the server's certificates at the host's path.
         """
         ...
 
@@ -133,14 +133,14 @@ class Runtime(Protocol):
         """Run a command beside a server with this terminal's input and output; its exit code."""
         ...
 
-    async def services(self, layout: Layout) -> int | None:
-        """The process of the lab's names and relays, as the host sees it; None where it does not run."""
+    async def service_pid(self, layout: Layout) -> int | None:
+        """The pid of the lab's service (DNS and relays), as the host sees it; None where it does not run."""
         ...
 
-    def alive(self, layout: Layout) -> bool:
-        """True while the lab's service lives; a lab whose service is gone is a leftover."""
+    def is_running(self, layout: Layout) -> bool:
+        """True while the lab's service runs; a lab whose service has ended is a leftover."""
         ...
 
     async def stop(self, layout: Layout) -> None:
-        """End everything of the lab but its folder; returns once it is gone. Also for half-started labs."""
+        """End everything of the lab but its folder; returns once all has ended. Also for partly started labs."""
         ...

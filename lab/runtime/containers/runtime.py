@@ -93,11 +93,11 @@ class Containers:
         inside = [one.spec.name for one in plan.servers if one.spec.manifest.started_by is StartedBy.LAB]
         return {name: found.get(name, gone) for name in inside}
 
-    async def services(self, layout: Layout) -> int | None:
+    async def service_pid(self, layout: Layout) -> int | None:
         """The main process of the services' container."""
         return await self._engine.call(states.services_pid, self._engine.client, layout)
 
-    def alive(self, layout: Layout) -> bool:
+    def is_running(self, layout: Layout) -> bool:
         """Whether the lab's services run."""
         return states.services_run(self._engine.client, layout)
 

@@ -157,12 +157,12 @@ class Processes:
         await _gone(layout)  # a process that ends forgets its mark a moment before it closes its files
         service.let_go(layout)
 
-    async def services(self, layout: Layout) -> int | None:
+    async def service_pid(self, layout: Layout) -> int | None:
         """The lab's service, whose children the servers are."""
         found = Identity.from_json(json.loads(layout.service.read_text())) if layout.service.is_file() else None
         return found.pid if found is not None and found.alive else None
 
-    def alive(self, layout: Layout) -> bool:
+    def is_running(self, layout: Layout) -> bool:
         """True while the lab's service lives."""
         return service_runs(layout)
 
