@@ -282,7 +282,7 @@ def test_a_file_called_latest_is_not_destroyed(tmp_path, make):
 def test_a_file_in_the_way_of_runs_is_told_before_anything_starts(tmp_path):
     (tmp_path / "runs").touch()
     for runs in (tmp_path / "runs", tmp_path / "runs" / "deeper"):
-        with pytest.raises(UserError, match=r"runs is in the way .* --runs"):
+        with pytest.raises(UserError, match=r"runs is where .* --runs"):
             folders.check(runs)
     folders.check(tmp_path / "not" / "yet" / "there")
     assert [path.name for path in tmp_path.iterdir()] == ["runs"]
