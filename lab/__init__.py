@@ -1,6 +1,6 @@
 """xmpplab: a local-first lab for XMPP federation.
 
-What scripts and tests use is here; everything is imported when first asked for, so that `import lab` is cheap.
+The names that scripts and tests use. Each is imported when it is first used, so that `import lab` is cheap.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 __version__ = VERSION
 
-_HOMES = {
+_MODULES = {
     "Federation": "lab.federation",
     "expect": "lab.runner",
     "scenario": "lab.runner",
@@ -43,6 +43,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
+    """Import a public name. Raises AttributeError for another name."""
+    if name not in _MODULES:
         raise AttributeError(f"module 'lab' has no attribute {name!r}")
-    return getattr(import_module(_HOMES[name]), name)
+    return getattr(import_module(_MODULES[name]), name)

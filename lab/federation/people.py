@@ -68,9 +68,9 @@ class Message:
         return Outcome(tuple(self.deliveries), tuple(self.bounces), self.settled, self.id)
 
     async def read_by(self, *devices: Device, within: str | float | None = None) -> dict[Device, str | None]:
-        """The text that each of these devices reads; returns when all have got it, or after `within` (see `outcome`).
+        """The text that each of these devices reads; returns when all have got it, or after `within`.
 
-        The text is None for a device that could not decrypt it; a device that did not get it at all is left out.
+        `within` is in seconds, or a text such as "10s", with the default of `outcome`. The text read is None for a device that could not decrypt it; a device that did not get it at all is left out.
         """
         wanted = {device.jid for device in devices}
 
@@ -207,7 +207,8 @@ class Person:
     async def add_device(self, resource: str | None = None) -> Device:
         """A further device, connected; its resource is device1, device2 and so on unless given.
 
-        Returns once it can be written to, and raises, as `Device.connect` does; UserError if there is such a device.
+        Returns once it can be written to, see `Device.connect`. Raises what that raises, and UserError if the person has
+        such a device.
         """
         names = [one.resource for one in self.devices]
         device = Device(self, resource or f"device{len(names) + 1}")
@@ -261,7 +262,8 @@ class Person:
     async def set_trust(self, other: Person, fingerprint: str, level: str) -> None:
         """Decide about a key of `other` on every device: "trusted", "distrusted" or "undecided".
 
-        `fingerprint` is in hex. Raises UserError for another level or a key that the device does not know.
+        `fingerprint` is in hex. Returns once every device has stored it. Raises UserError for
+        another level or a key that the device does not know.
         """
         for device in self.devices:
             await self.context.call("set_trust", device.key, of=other.jid, fingerprint=fingerprint, level=level)

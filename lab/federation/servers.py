@@ -107,12 +107,12 @@ class ServerHandle:
 
 @dataclass(frozen=True)
 class LinkHandle:
-    """The route from one server to another, in this direction, whether the topology links them or not."""
+    """The route from one server to another in this direction, linked or not (RFC 6120 section 10.4)."""
 
     source: ServerHandle
     target: ServerHandle
     linked: bool
-    promise: Promise  # what becomes of a message that takes it: Delivers, or Refuses (RFC 6120 section 10.4)
+    promise: Promise  # what becomes of a message that takes it: Delivers, or Refuses
 
     @classmethod
     def between(cls, context: Context, source: ServerHandle, target: ServerHandle) -> LinkHandle:
@@ -204,6 +204,8 @@ class Peer:
     async def raw(self, to: ServerHandle, data: str) -> None:
         """Write bytes (UTF-8) on the stream to a server, whatever they are. They are not recorded.
 
+        Returns once they are written; the stream is opened if there is none.
+
         Raises PeerError or TimedOut as `send` does.
         """
         await self._call("peer_raw", to=to.domain, data=data)
@@ -260,7 +262,7 @@ class Peer:
     async def refuse(self, stanza: Stanza, condition: str, kind: str = "cancel") -> None:
         """Answer a stanza with a stanza error of this condition, such as "gone" (RFC 6120 section 8.3.3).
 
-        `kind` is the error's type (section 8.3.2). Raises what `send` raises.
+        `kind` is the error's type (section 8.3.2). Returns once it is written, and raises what `send` raises.
         """
         await self.send(stanza.error(condition, kind))
 
@@ -271,7 +273,7 @@ class Peer:
     # -- misbehaviour --------------------------------------------------------------------------------------------
 
     async def behave(self, *, pings: bool | None = None, streams: str | None = None) -> None:
-        """Answer pings (XEP-0199) or do not; what is None stays as it is.
+        """Answer pings (XEP-0199) or do not; None changes nothing. Returns once it holds for all that is received.
 
         With streams that another server opens: "answer" them, stay "silent", or "refuse" them (reset the connection).
         Raises UserError for another word.
