@@ -70,7 +70,8 @@ class Message:
     async def read_by(self, *devices: Device, within: str | float | None = None) -> dict[Device, str | None]:
         """The text that each of these devices reads; returns when all have got it, or after `within`.
 
-        `within` is in seconds, or a text such as "10s", with the default of `outcome`. The text read is None for a device that could not decrypt it; a device that did not get it at all is left out.
+        `within` is in seconds, or a text such as "10s", with the default of `outcome`. The text read is None
+        for a device that could not decrypt it; a device that did not get it at all is left out.
         """
         wanted = {device.jid for device in devices}
 
@@ -207,8 +208,8 @@ class Person:
     async def add_device(self, resource: str | None = None) -> Device:
         """A further device, connected; its resource is device1, device2 and so on unless given.
 
-        Returns once it can be written to, see `Device.connect`. Raises what that raises, and UserError if the person has
-        such a device.
+        Returns once it can be written to, see `Device.connect`. Raises what that raises, and UserError if
+        the person has such a device.
         """
         names = [one.resource for one in self.devices]
         device = Device(self, resource or f"device{len(names) + 1}")
