@@ -1,4 +1,4 @@
-"""`xmpplab doctor`: what this machine can do, and what to do where it cannot."""
+"""`xmpplab doctor`: which runtimes work on this machine, and how to get what they lack."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from lab.report.tables import table
 if TYPE_CHECKING:
     from lab.runtime.protocol import Prerequisite
 
-WIDTH = 110  # of what is told in sentences, as in a run's report
+WIDTH = 110  # of sentences, as in the report of a run
 
 
 def doctor(output: FormatOption = Format.TABLE) -> None:
     """Say what this machine can run.
 
-    And how to get what it lacks. Ends with 69 if no runtime can work.
+    And how to get what it lacks. Exit code 69 if no runtime works.
     """
     from lab import exit_codes
     from lab.runtime.containers import Containers
@@ -47,7 +47,7 @@ def _table(found: Sequence[tuple[str, Prerequisite]]) -> str:
 
 
 def _lacking(found: Sequence[tuple[str, Prerequisite]]) -> Iterator[str]:
-    """What is not good, each with what to do: sentences are too wide for a table."""
+    """The prerequisites that are not met, each with what to do; sentences are too long for a table."""
     for name, one in found:
         if not one.good:
             yield f"\n{name}: {one.what}"
@@ -57,8 +57,8 @@ def _lacking(found: Sequence[tuple[str, Prerequisite]]) -> Iterator[str]:
 
 def _verdict(usable: list[str]) -> str:
     if not usable:
-        return "No runtime can work here yet; either one is enough."
-    return f"Labs can run here with: {', '.join(usable)}. `--runtime auto` takes {usable[0]}."
+        return "No runtime works on this machine yet; one of them is enough."
+    return f"Labs can run on this machine with: {', '.join(usable)}. `--runtime auto` takes {usable[0]}."
 
 
 def _python() -> Prerequisite:

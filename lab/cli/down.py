@@ -19,7 +19,7 @@ def down(
         bool, typer.Option("--all", help="End every lab of yours but those that a run or a test holds.")
     ] = False,
 ) -> None:
-    """End a lab. Nothing of it stays: servers, networks, addresses, folder."""
+    """End a lab. Its servers, networks, addresses and folder are removed."""
     from lab.cli.entry_point import run_async
     from lab.errors import UserError
 

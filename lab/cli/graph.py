@@ -1,4 +1,4 @@
-"""`xmpplab graph`: draws a topology; nothing is started."""
+"""`xmpplab graph`: draw a topology; nothing is started."""
 
 from __future__ import annotations
 

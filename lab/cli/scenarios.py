@@ -1,4 +1,4 @@
-"""`xmpplab scenarios`: what ships with the lab, each with its sentence."""
+"""`xmpplab scenarios`: the scenarios that ship with the lab, each with its title."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ def status(
     ] = None,
     output: FormatOption = Format.TABLE,
 ) -> None:
-    """Show which labs are up. With a name: how its servers are."""
+    """Show which labs are up. With a name: the state of its servers."""
     from lab.cli.entry_point import run_async
     from lab.errors import UserError
     from lab.lifecycle.status import status as all_labs
@@ -43,24 +43,24 @@ def _lab_row(lab: Status) -> dict[str, Any]:
         "lab": lab.name,
         "runtime": lab.runtime,
         "phase": lab.phase,
-        "servers": f"{running} of {len(_ours(lab.plan)) if lab.plan else '?'} running",
+        "servers": f"{running} of {len(_started_by_lab(lab.plan)) if lab.plan else '?'} running",
         "since": time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(lab.since)),
         "ends_with": f"process {lab.owner}" if lab.owned else None,
     }
 
 
-def _ours(plan: Plan) -> list[ServerPlan]:
-    """Servers that the lab runs: not those of a person or a script."""
+def _started_by_lab(plan: Plan) -> list[ServerPlan]:
+    """Servers that the lab starts: not external or scripted ones."""
     from lab.declarations.manifest import StartedBy
 
     return [server for server in plan.servers if server.spec.manifest.started_by is StartedBy.LAB]
 
 
 def server_rows(lab: Status) -> list[dict[str, Any]]:
-    """A row for each server of a lab: what it is, where it listens, whether it runs, whom it may reach."""
+    """A row for each server of a lab: software, address, whether it runs, its links."""
     if lab.plan is None:
         return []
-    ours = {server.spec.name for server in _ours(lab.plan)}
+    ours = {server.spec.name for server in _started_by_lab(lab.plan)}
     rows: list[dict[str, Any]] = []
     for server in lab.plan.servers:
         state = lab.states.get(server.spec.name)

@@ -1,4 +1,4 @@
-"""`xmpplab sweep`: remove what killed labs left behind."""
+"""`xmpplab sweep`: remove what is left of labs that were killed."""
 
 from __future__ import annotations
 

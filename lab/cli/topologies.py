@@ -1,4 +1,4 @@
-"""`xmpplab topologies`: what ships with the lab, each with the sentence of what it teaches."""
+"""`xmpplab topologies`: the topologies that ship with the lab, each with a sentence about what it teaches."""
 
 from __future__ import annotations
 

@@ -43,11 +43,11 @@ def up(
 
 def _start(topology: Topology, name: str | None, runtime: RuntimeChoice, recreate: bool, output: Format) -> None:
     from lab.cli.entry_point import run_async
-    from lab.lifecycle import up as labs
+    from lab.lifecycle.up import up as start
 
     with live_progress() as progress:
         lab = run_async(
-            labs.up(topology, runtime=runtime.value, name=name, owned=False, recreate=recreate, progress=progress)
+            start(topology, runtime=runtime.value, name=name, owned=False, recreate=recreate, progress=progress)
         )
     print_rows(output, addresses(lab))
     if output is Format.TABLE:
@@ -82,14 +82,14 @@ def _people(users: int) -> str:
 
 
 def next_steps(lab: Lab) -> str:
-    """What to do with a lab that is up."""
+    """What a person can do with a lab that is up, a line each."""
     from lab.declarations.manifest import StartedBy
     from lab.lifecycle.readiness import by_hand
 
     edges = len(lab.plan.topology.links)
     probed = edges - len(lab.unknown)
     lines = [f"{lab.name} is up ({lab.runtime.name}): {probed} of {edges} links have carried a stanza both ways."]
-    lines += [f"  nothing of the lab's can probe {a} - {b}" for a, b in lab.unknown]
+    lines += [f"  the lab cannot probe {a} - {b}" for a, b in lab.unknown]
     yours = [server for server in lab.plan.servers if server.spec.manifest.started_by is StartedBy.PERSON]
     lines += [f"  {by_hand(lab.layout, server)}" for server in yours]
     if any(server.spec.users for server in lab.plan.servers):

@@ -1,4 +1,4 @@
-"""`xmpplab validate`: says what is wrong with topologies, all at once; nothing is started."""
+"""`xmpplab validate`: report all errors of topologies; nothing is started."""
 
 from __future__ import annotations
 

@@ -198,7 +198,7 @@ def test_doctor_says_what_to_do(
     told = capsys.readouterr().out
     assert "containers: engine\n  none answers\n  To do: start one\n" in told
     assert ("To do: buy some" in told) != good
-    assert ("Labs can run here with: processes." in told) == good
+    assert ("Labs can run on this machine with: processes." in told) == good
     assert run(app, ["doctor", "--format", "json"]) == code
     rows = {row["what"]: row for row in json.loads(capsys.readouterr().out)}
     assert (rows["engine"]["good"], rows["engine"]["what_to_do"]) == (False, "start one")

@@ -1,4 +1,4 @@
-"""What the drawings share: sizes, logarithmic axes, points with a tooltip, keys of series."""
+"""What all charts share: sizes, axes, points with tooltips, legends of series."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from typing import Any
 from lab.load.report.html.vega import Spec
 
 WIDTH, HEIGHT = 660, 200  # pixels of a plot without axes and legend
-#: More points than this get no tooltips: the page would grow by 150 bytes each, and nobody could point at one.
+#: More points than this have no tooltips: each adds 150 bytes to the page, and nobody could point at a single one.
 POINTS = 700
 _STEPS = (1.0, 2.0, 5.0, 10.0)
 
 
 def log_domain(low: float, high: float) -> list[float]:
-    """From a 1, 2 or 5 times a power of ten at or below to one at or above; never empty."""
+    """The domain of an axis: both ends are 1, 2 or 5 times a power of ten; never empty."""
     start, stop = _rounded(low, up=False), _rounded(high, up=True)
     return [start, stop if stop > start else _rounded(start * 1.5, up=True)]
 
 
 def log_ticks(low: float, high: float) -> list[float]:
-    """At 1, 2 and 5 of each power of ten in a domain; at the powers alone where it spans many."""
+    """Ticks at 1, 2 and 5 times each power of ten in a domain; only at the powers if there are many."""
     steps = (1, 2, 5) if high / low <= 2000 else (1,)
     powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     values = [float(f"{step}e{power}") for power in powers for step in steps]
@@ -39,7 +39,7 @@ def logarithmic(field: str, title: str, low: float, high: float) -> Spec:
 
 
 def from_zero(field: str, title: str, high: float) -> Spec:
-    """A channel with an axis from 0, with some room above."""
+    """A channel with an axis from 0 to somewhat above `high`."""
     domain = [0, 1.12 * high if high > 0 else 1]
     return {
         "field": field, "type": "quantitative", "title": title,
@@ -48,14 +48,14 @@ def from_zero(field: str, title: str, high: float) -> Spec:
 
 
 def key(names: Sequence[str], values: Mapping[str, Any], default: Any) -> Spec:
-    """A channel by which series are told apart, in this order."""
+    """A channel that distinguishes series, with a legend in this order."""
     scale = {"type": "ordinal", "domain": list(names), "range": [values.get(name, default) for name in names]}
     legend = {"symbolType": "stroke", "symbolSize": 250}
     return {"field": "series", "type": "nominal", "title": None, "sort": None, "scale": scale, "legend": legend}
 
 
 def points(rows: Sequence[Mapping[str, Any]], encoding: Spec) -> list[Spec]:
-    """A layer of points for their tooltips ("tip" of a row); none if they are too many."""
+    """A layer of points with tooltips ("tip" of a row); none if there are too many points."""
     if len(rows) > POINTS:
         return []
     mark = {"type": "circle", "size": 16, "opacity": 1, "aria": True}

@@ -1,8 +1,8 @@
-"""Rows for the drawings over time: each is {"t": seconds, "series": name, "v": value, "tip": a sentence}.
+"""The data of the charts over time: each row is {"t": seconds, "series": name, "v": value, "tip": a sentence}.
 
-A point stands in the middle of its interval. An interval that was not covered for half its length (the last one of a
-load that was interrupted, the moment after the end) has no rate and is left out; the tables have it. Long loads are put
-together into at most `MOST` time_bins, whose histograms are added, so that percentiles stay exact.
+A row's time is the middle of its bin. A bin that was covered for less than half of its length (the last one of a load
+that was interrupted, the moment after the end) has no rate and is left out; the tables have it. A long load is divided
+into at most `MAX_BINS` bins, whose histograms are added, so that percentiles stay exact.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from lab.load.report.html.page_data import LoadPageData
 
 Row = dict[str, Any]
 
-MOST = 600  # time_bins: more cannot be told apart on a screen
-#: Processes with a line of their own; of more the busiest.
+MAX_BINS = 600  # more cannot be distinguished on a screen
+#: Processes with a line of their own; if there are more, the busiest.
 LINES = 8
 DELAYS = {"p50": 50.0, "p90": 90.0, "p99": 99.0, "max": 100.0}
 LAG = "generator late (p99)"
@@ -36,14 +36,14 @@ class TimeBin:
 
     @property
     def middle(self) -> float:
-        """Where it stands on the axis of time."""
+        """Its position on the time axis."""
         return (self.start + self.end) / 2
 
 
 def time_bins(result: Result) -> list[TimeBin]:
-    """In order; those that were not covered for half their length are left out."""
+    """The bins of a load in order, without those that were covered for less than half of their length."""
     numbers, workers = sorted(result.seconds), max(1, result.plan.get("workers", 1))
-    width = -(-len(numbers) // MOST) or 1
+    width = -(-len(numbers) // MAX_BINS) or 1
     found = []
     for start in range(0, max(numbers, default=-1) + 1, width):
         together = Second()
@@ -56,7 +56,7 @@ def time_bins(result: Result) -> list[TimeBin]:
 
 
 def throughput(data: LoadPageData, found: Sequence[TimeBin]) -> list[Row]:
-    """What was due, sent and received, per second."""
+    """Messages intended, sent and received, per second."""
     rows = []
     for one in found:
         due = data.intended(one.start, one.end)
@@ -69,7 +69,7 @@ def throughput(data: LoadPageData, found: Sequence[TimeBin]) -> list[Row]:
 
 
 def delays(found: Iterable[TimeBin]) -> list[Row]:
-    """Milliseconds from the intended time; 0 has no place on a logarithmic axis and is left out."""
+    """Delays in ms from the intended time; 0 is left out because the axis is logarithmic."""
     rows = []
     for one in found:
         delay, lag = one.second.tally.intended, one.second.lag
@@ -80,7 +80,7 @@ def delays(found: Iterable[TimeBin]) -> list[Row]:
 
 
 def cores(result: Result, found: Iterable[TimeBin]) -> list[Row]:
-    """Cores kept busy, of servers and the generator's workers."""
+    """Cores used by servers and by the generator's workers."""
     rows = []
     for name, readings in result.usage.items():
         for before, after in _pairs(_thinned(readings)):
@@ -94,7 +94,7 @@ def cores(result: Result, found: Iterable[TimeBin]) -> list[Row]:
 
 
 def memory(usage: Mapping[str, Sequence[Usage]]) -> list[Row]:
-    """MiB resident."""
+    """Resident memory in MiB."""
     return [
         _row(one.at, name, one.rss / _MIB, f"{name}: {one.rss / _MIB:.0f} MiB")
         for name, readings in usage.items()
@@ -104,7 +104,7 @@ def memory(usage: Mapping[str, Sequence[Usage]]) -> list[Row]:
 
 
 def largest(rows: Sequence[Row], most: int = LINES) -> tuple[list[str], list[Row]]:
-    """The series with the highest mean, as many as can be told apart, in their own order; and their rows."""
+    """The names of the series with the highest means, in their order, and the rows of these series."""
     sums: dict[str, list[float]] = {}
     for row in rows:
         sums.setdefault(row["series"], []).append(row["v"])
@@ -117,11 +117,11 @@ def _row(at: float, series: str, value: float, tip: str) -> Row:
 
 
 def _thinned(readings: Sequence[Usage]) -> Sequence[Usage]:
-    return readings[:: -(-len(readings) // MOST) or 1]
+    return readings[:: -(-len(readings) // MAX_BINS) or 1]
 
 
 def _pairs(readings: Sequence[Usage]) -> Iterator[tuple[Usage, Usage]]:
-    """Neighbouring readings, far enough apart for a rate."""
+    """Successive readings that are far enough apart for a rate."""
     for before, after in pairwise(readings):
         if after.at - before.at >= 0.5 and before.at >= -0.5:
             yield before, after

@@ -1,7 +1,7 @@
-"""Topology heat map: servers coloured by the cores that they kept busy, links by delay, as wide as they are used.
+"""A heat map of the topology: servers coloured by the cores that they used, links by delay, as wide as they were used.
 
-The positions are those of `xmpplab graph`. A link is two arrows, for its directions differ; one that carried nothing
-is a thin broken line. Local messages and rooms belong to no link and are not in the picture.
+The positions are those of `xmpplab graph`. A link is two arrows, because its directions differ; a direction that
+carried nothing is a thin dashed line. Messages within a server and to rooms belong to no link and are not shown.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ WIDTH, HEIGHT = 620, 440  # pixels, at most
 UNIT = 190  # pixels of one link, at most
 MARGIN = 46  # pixels around, for names
 NODE, SMALL_NODE = 17, 7  # pixels of a server's radius
-MANY = 30  # from here on servers are small
-NAMELESS = 80  # from here on they have no names but in tooltips
-APART = 4.5  # pixels of a direction's line from the middle of the link
+MANY = 30  # servers from which on they are drawn small
+NAMELESS = 80  # servers from which on names are in tooltips only
+APART = 4.5  # pixels between a direction's line and the middle of the link
 HEAD = 7  # pixels of an arrow's head
 COOL_TO_HOT = ["#3f8ad6", "#8c7fc2", "#d1300f"]
-#: From idle to a core or more: a scale of its own extent would make the busiest of idle servers look hot.
+#: From idle to one core or more, always: else the busiest of several idle servers would be red.
 LIGHT_TO_HOT = ["#eef2f7", "#f6c98c", "#e8833a", "#b8260b"]
 NOT_METERED = "#9aa0a6"
 CORES = (0.0, 0.1, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
@@ -40,7 +40,7 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True)
 class _Canvas:
-    """Points in pixels, the vertical axis downwards."""
+    """The positions of servers in pixels; the vertical axis points down."""
 
     points: Mapping[str, Point]
     width: float
@@ -49,21 +49,25 @@ class _Canvas:
 
 
 def graph(topology: Topology, result: Result) -> Spec:
-    """The drawing."""
-    canvas = _placed(topology)
+    """The map as a Vega-Lite specification."""
+    canvas = _canvas(topology)
     arrows = _arrows(topology, result, canvas)
     used = [row for row in arrows if row["rate"]]
-    layers = [_idle([row for row in arrows if not row["rate"]]), *_used(used), *_servers(topology, result, canvas)]
+    layers = [
+        _idle_arrows([row for row in arrows if not row["rate"]]),
+        *_used_arrows(used),
+        *_servers(topology, result, canvas),
+    ]
     return {
         "width": canvas.width,
         "height": canvas.height,
         "layer": [layer for layer in layers if layer],
-        "encoding": {"x": _place("x", canvas.width), "y": _place("y", canvas.height, down=True)},
+        "encoding": {"x": _axis("x", canvas.width), "y": _axis("y", canvas.height, down=True)},
         "resolve": {"scale": {"color": "independent", "strokeWidth": "independent"}},
     }
 
 
-def _placed(topology: Topology) -> _Canvas:
+def _canvas(topology: Topology) -> _Canvas:
     raw = layout(neighbours(topology))
     width, height = (max(point[axis] for point in raw.values()) for axis in (0, 1))
     unit = min(UNIT, (WIDTH - 2 * MARGIN) / max(width, 1e-9), (HEIGHT - 2 * MARGIN) / max(height, 1e-9))
@@ -72,13 +76,13 @@ def _placed(topology: Topology) -> _Canvas:
     return _Canvas(points, *size, NODE if len(points) < MANY else SMALL_NODE)
 
 
-def _place(axis: str, size: float, *, down: bool = False) -> Spec:
+def _axis(axis: str, size: float, *, down: bool = False) -> Spec:
     domain = [size, 0] if down else [0, size]
     return {"field": axis, "type": "quantitative", "axis": None, "scale": {"domain": domain, "nice": False}}
 
 
 def _arrows(topology: Topology, result: Result, canvas: _Canvas) -> list[Row]:
-    """Both directions of each link, beside each other, from the rim of one server to that of the other."""
+    """An arrow for each direction of each link, side by side, from the edge of one server to that of the other."""
     rows = []
     for link in topology.links:
         for source, target in ((link.a, link.b), (link.b, link.a)):
@@ -94,14 +98,14 @@ def _arrows(topology: Topology, result: Result, canvas: _Canvas) -> list[Row]:
                     "x2": x1 + along[0] * end + aside[0],
                     "y2": y1 + along[1] * end + aside[1],
                     "angle": degrees(atan2(along[1], along[0])) + 90,
-                    **_carried(f"{source}->{target}", result),
+                    **_traffic(f"{source}->{target}", result),
                 }
             )
     return rows
 
 
-def _carried(route: str, result: Result) -> Row:
-    """Messages and presences."""
+def _traffic(route: str, result: Result) -> Row:
+    """Rate and delay of a route, messages and presence together."""
     tally = sum_counters(result.routes[name] for name in (route, PRESENCE + route) if name in result.routes)
     rate, p99 = tally.received / (result.length or 1.0), 1000 * tally.intended.percentile(99)
     tip = f"{route}: {rate:.1f} per s, {tally.sent} sent, {tally.received} received, {tally.lost} lost, "
@@ -109,8 +113,8 @@ def _carried(route: str, result: Result) -> Row:
     return {"rate": rate, "p99": p99, "tip": tip if tally.deliveries or tally.sent else f"{route}: nothing was sent"}
 
 
-def _idle(rows: Sequence[Row]) -> Spec:
-    """Directions that carried nothing."""
+def _idle_arrows(rows: Sequence[Row]) -> Spec:
+    """The layer of the directions that carried nothing."""
     if not rows:
         return {}
     mark = {"type": "rule", "color": FOREGROUND, "opacity": 0.45, "strokeDash": [3, 4], "aria": True}
@@ -120,7 +124,7 @@ def _idle(rows: Sequence[Row]) -> Spec:
 _ENDS: Spec = {"x2": {"field": "x2"}, "y2": {"field": "y2"}}
 
 
-def _used(rows: Sequence[Row]) -> list[Spec]:
+def _used_arrows(rows: Sequence[Row]) -> list[Spec]:
     if not rows:
         return []
     domain = log_domain(min(row["p99"] for row in rows), max(row["p99"] for row in rows))
@@ -133,7 +137,7 @@ def _used(rows: Sequence[Row]) -> list[Spec]:
     width = {
         "field": "rate", "type": "quantitative", "title": "messages per s",
         "scale": {"domain": [0, most], "range": [1, 7], "nice": False},
-        "legend": {**_BELOW, "symbolType": "stroke", "symbolSize": 300, "values": _marks(most), "format": "~r"},
+        "legend": {**_BELOW, "symbolType": "stroke", "symbolSize": 300, "values": _legend_rates(most), "format": "~r"},
     }  # fmt: skip
     data = {"values": list(rows)}
     tip = {"description": {"field": "tip"}}
@@ -147,8 +151,8 @@ def _used(rows: Sequence[Row]) -> list[Spec]:
             "data": data,
             "mark": {"type": "point", "shape": "triangle", "filled": True, "size": 90, "opacity": 1, "aria": True},
             "encoding": {
-                "x": {**_place("x2", 0), "scale": {}},
-                "y": {**_place("y2", 0), "scale": {}},
+                "x": {**_axis("x2", 0), "scale": {}},
+                "y": {**_axis("y2", 0), "scale": {}},
                 "angle": {"field": "angle", "type": "quantitative", "scale": None},
                 "color": {**colour, "legend": None},
                 **tip,
@@ -157,8 +161,8 @@ def _used(rows: Sequence[Row]) -> list[Spec]:
     ]
 
 
-def _marks(most: float) -> list[float]:
-    """Two or three round rates for the legend."""
+def _legend_rates(most: float) -> list[float]:
+    """Two or three round rates for the legend of the width."""
     return log_ticks(most / 10, most)[-3:]
 
 
@@ -166,7 +170,7 @@ def _servers(topology: Topology, result: Result, canvas: _Canvas) -> list[Spec]:
     rows = _nodes(topology, result.cores(), canvas)
     most = max([1.0, *(row["cores"] for row in rows if row["cores"] is not None)])
     colour = {
-        "field": "cores", "type": "quantitative", "title": "cores kept busy",
+        "field": "cores", "type": "quantitative", "title": "cores used",
         "scale": {"type": "sqrt", "domain": [0, most], "range": LIGHT_TO_HOT, "interpolate": "rgb", "nice": False},
         "legend": {**_BELOW, "values": [v for v in CORES if v <= most], "format": "~r"},
     }  # fmt: skip
@@ -175,17 +179,17 @@ def _servers(topology: Topology, result: Result, canvas: _Canvas) -> list[Spec]:
     disc = {"type": "point", "filled": True, "size": area, "stroke": FOREGROUND, "strokeWidth": 1.5, "aria": True}
     layers: list[Spec] = [{"mark": {**disc, "opacity": 1}, "encoding": {"fill": fill, "description": {"field": "tip"}}}]
     if len(rows) < NAMELESS:
-        layers += _written("name", canvas.radius + 11, "bold")
+        layers += _labels("name", canvas.radius + 11, "bold")
     if len(rows) < MANY:
-        layers += _written("figure", canvas.radius + 24, "normal")
+        layers += _labels("figure", canvas.radius + 24, "normal")
     return [{"data": {"values": rows}, **layer} for layer in layers]
 
 
-def _written(field: str, below: float, weight: str) -> list[Spec]:
-    """A text below each server, on a ground of its own: lines run there as well."""
+def _labels(field: str, below: float, weight: str) -> list[Spec]:
+    """A text below each server, with an outline in the background colour, because lines cross it."""
     text = {"type": "text", "dy": below, "limit": 150, "fontWeight": weight}
-    ground = {**text, "stroke": BACKGROUND, "strokeWidth": 3, "color": BACKGROUND}
-    return [{"mark": mark, "encoding": {"text": {"field": field}}} for mark in (ground, text)]
+    outline = {**text, "stroke": BACKGROUND, "strokeWidth": 3, "color": BACKGROUND}
+    return [{"mark": mark, "encoding": {"text": {"field": field}}} for mark in (outline, text)]
 
 
 def _nodes(topology: Topology, busy: Mapping[str, float], canvas: _Canvas) -> list[Row]:

@@ -48,9 +48,9 @@ def test_an_interval_that_was_hardly_covered_has_no_rate() -> None:
 def test_long_loads_are_put_together_and_rates_and_percentiles_stay_exact(tmp_path: Path) -> None:
     result = merge(steady_run(delay=0.01))
     one = result.seconds[3]
-    result.seconds = dict.fromkeys(range(3 * series.MOST), one)
+    result.seconds = dict.fromkeys(range(3 * series.MAX_BINS), one)
     found = series.time_bins(result)
-    assert len(found) == series.MOST
+    assert len(found) == series.MAX_BINS
     assert {interval.end - interval.start for interval in found} == {3}
     assert {interval.length for interval in found} == {3.0}
     assert found[0].second.tally.received == 300
