@@ -15,9 +15,9 @@ import statistics
 import sys
 
 from lab.lifecycle import up as labs
-from lab.load.coordinator.coordinator import Orders
+from lab.load.coordinator.coordinator import CoordinatorCommands
 from lab.load.coordinator.provisioning import for_load
-from lab.load.job_runner import conduct
+from lab.load.job_runner import run_job
 from lab.load.metrics.result import Result
 from lab.load.model.job import Job
 from lab.topology.files import load as topology
@@ -29,7 +29,7 @@ WAYS = ("plain", "omemo")
 async def carried(lab: str, encryption: str, workers: int, rate: int, seconds: float) -> Result:
     """One load's result. Ends the benchmark if a message did not come."""
     asked = {"users": USERS, "arrivals": f"{rate}/s", "seconds": seconds, "warmup": WARMUP, "encryption": encryption}
-    outcome = await conduct(Job(lab, asked, workers), Orders(), lambda _: None)
+    outcome = await run_job(Job(lab, asked, workers), CoordinatorCommands(), lambda _: None)
     total = outcome.result.total
     if total.received != total.sent or total.bounced or not outcome.settled:
         raise SystemExit(f"{encryption}, {workers} workers: {total.received} of {total.sent}, {total.bounced}")

@@ -26,9 +26,9 @@ from lab.load.analysis.bottleneck import Capacities, find_bottleneck
 from lab.load.capacity.search import Bounds, Measurement
 from lab.load.capacity.trials import OtherUsage, TrialRunner, capacities_of, find_limit_on
 from lab.load.coordinator import provisioning
-from lab.load.coordinator.coordinator import Conductor, Orders
+from lab.load.coordinator.coordinator import Coordinator, CoordinatorCommands
 from lab.load.coordinator.preflight import LoadTest
-from lab.load.coordinator.workers import Crew
+from lab.load.coordinator.workers import WorkerPool
 from lab.load.metrics.resources import ResourceSampler
 from lab.load.model.job import Job
 from lab.load.model.spec import Shard
@@ -119,10 +119,10 @@ async def generator(folder: Path) -> str:
         async def start() -> Pipes:
             return await spawn_agent([sys.executable, "-m", "lab.load.worker.process"], {"PYTHONPATH": str(ROOT)})
 
-        async def watch(crew: Crew) -> ResourceSampler:
-            return ResourceSampler(None, {}, {worker.name: worker.pid or 0 for worker in crew.workers}, print)
+        async def watch(pool: WorkerPool) -> ResourceSampler:
+            return ResourceSampler(None, {}, {worker.name: worker.pid or 0 for worker in pool.workers}, print)
 
-        outcome = await Conductor(load, [Shard()], start, around.take, Orders(), watch).run()
+        outcome = await Coordinator(load, [Shard()], start, around.take, CoordinatorCommands(), watch).run()
     # On two cores worker and server fill the machine; on one with room it is the worker alone that is late.
     return find_bottleneck(outcome.result, Capacities(cores=64), around.cores())[0]
 

@@ -30,7 +30,7 @@ from lab.lifecycle.lab import Lab
 from lab.load.capacity.idle import LabIdleDetector
 from lab.load.capacity.search import Bounds
 from lab.load.capacity.trials import find_limit_on
-from lab.load.coordinator.child_process import carry
+from lab.load.coordinator.child_process import run_in_child
 from lab.load.coordinator.preflight import LoadTest
 from lab.load.coordinator.progress import ProgressPrinter
 from lab.load.coordinator.provisioning import endpoints, for_load, forget, load_on
@@ -58,7 +58,7 @@ async def ours(lab: Lab, folder: Path, **more: object) -> Result:
     """A load on the lab."""
     test = LoadTest("local")
     where = Path(tempfile.mkdtemp(dir=folder))
-    return (await carry(Job(lab.name, LOAD | more, folder=where), test, ProgressPrinter(quietly), [])).result
+    return (await run_in_child(Job(lab.name, LOAD | more, folder=where), test, ProgressPrinter(quietly), [])).result
 
 
 def theirs(lab: Lab, rate: float) -> tuple[float, float]:

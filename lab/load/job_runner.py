@@ -1,8 +1,9 @@
-"""A load on a lab that is up, conducted by a process of its own: `python -m lab.load`.
+"""Runs a load job on a lab that is up, as a process: `python -m lab.load`.
 
-A job and orders come in as JSON Lines, events go out; docs/load-coordinator.md has both. It is a process of its own so
-that Locust's gevent never meets asyncio, and so that the result is written whoever is killed around it: when the input
-ends or a signal comes, the load stops early and what was measured is told and kept.
+A job and commands are read as JSON Lines, events are written; docs/load-coordinator.md describes both. It is a process
+of its own so that Locust's gevent and asyncio never meet, and so that the result is written whichever process around it
+is killed: when the input ends or a signal is received, the load stops early, and what was measured is reported and
+written.
 """
 
 from __future__ import annotations
@@ -19,9 +20,9 @@ from typing import Any
 
 from lab.errors import LabError, PeerError, UserError, encode_event
 from lab.lifecycle.lab import Lab
-from lab.load.coordinator import provisioning as preparing
-from lab.load.coordinator.coordinator import Conductor, Orders
-from lab.load.coordinator.workers import Crew
+from lab.load.coordinator import provisioning
+from lab.load.coordinator.coordinator import Coordinator, CoordinatorCommands, Emit
+from lab.load.coordinator.workers import WorkerPool
 from lab.load.metrics.cpu import CpuPinning, pinning_text, split_cores
 from lab.load.metrics.resources import ResourceSampler
 from lab.load.metrics.run_folder import LoadOutcome, RunWriter, read
@@ -30,53 +31,58 @@ from lab.load.report.text import render
 from lab.runner.folders import REPORT, write
 from lab.runtime.protocol import Pipes
 
-#: The worker's module, which runs where the lab's network is.
+#: The worker's module, which runs on the lab's network.
 WORKER = "lab.load.worker"
-Tell = Callable[[dict[str, Any]], None]
 
 
-async def conduct(job: Job, orders: Orders, tell: Tell) -> LoadOutcome:
-    """Carry a job out. Raises UserError for what cannot be, MissingError, PeerError."""
+async def run_job(job: Job, commands: CoordinatorCommands, emit: Emit) -> LoadOutcome:
+    """Run a job, with its events to `emit`.
+
+    Raises UserError for a job that makes no sense, MissingError if this machine lacks something, PeerError if a server
+    or worker fails before the start.
+    """
     from lab.lifecycle.registry import attach
 
     if job.pin and job.part.of > 1:
-        raise UserError("several conductors would pin to the same cores: pin with one of them only")
+        raise UserError("several coordinators would pin to the same cores: pin with only one of them")
     cores = split_cores(job.workers) if job.pin else None
     lab = await attach(job.lab)
-    load = preparing.load_on(lab, job.load)
-    for text in preparing.remarks(lab.plan):
-        tell({"event": "note", "text": text})
-    tell({"event": "progress", "text": f"making accounts for {load.users} users"})
-    await preparing.make_accounts(lab, load)
-    await preparing.make_rosters(lab, load)
+    load = provisioning.load_on(lab, job.load)
+    for text in provisioning.remarks(lab.plan):
+        emit({"event": "note", "text": text})
+    emit({"event": "progress", "text": f"making accounts for {load.users} users"})
+    await provisioning.make_accounts(lab, load)
+    await provisioning.make_rosters(lab, load)
     pinning = CpuPinning()
     servers = {name: one.pid for name, one in (await lab.states()).items() if one.pid is not None}
 
-    async def watch(crew: Crew) -> ResourceSampler:
-        generators = {worker.name: worker.pid for worker in crew.workers if worker.pid is not None}
+    async def make_sampler(pool: WorkerPool) -> ResourceSampler:
+        generators = {worker.name: worker.pid for worker in pool.workers if worker.pid is not None}
         if cores is not None:
             services = await lab.runtime.service_pid(lab.layout)
             _pin(pinning, cores, [*servers.values(), *([] if services is None else [services])], generators)
-            tell({"event": "note", "text": pinning_text(servers, cores)})
-        note: Callable[[str], None] = lambda text: tell({"event": "note", "text": text})  # noqa: E731
-        return watch_of(job, lab, servers, generators, note)
+            emit({"event": "note", "text": pinning_text(servers, cores)})
+        note: Callable[[str], None] = lambda text: emit({"event": "note", "text": text})  # noqa: E731
+        return sampler_of(job, lab, servers, generators, note)
 
-    tell({"event": "progress", "text": f"starting {job.workers} workers"})
+    emit({"event": "progress", "text": f"starting {job.workers} workers"})
     try:
-        outcome = await Conductor(load, job.shards(), lambda: _worker(lab), tell, orders, watch).run()
+        outcome = await Coordinator(load, job.shards(), lambda: _start_worker(lab), emit, commands, make_sampler).run()
     except PeerError as error:
-        if not preparing.is_down(lab):
+        if not provisioning.is_down(lab):
             raise
         raise PeerError(f"{_taken_down(lab)}: {error}") from error
     finally:
         pinning.restore()
-    return replace(outcome, interrupted=_taken_down(lab)) if outcome.interrupted and preparing.is_down(lab) else outcome
+    return (
+        replace(outcome, interrupted=_taken_down(lab)) if outcome.interrupted and provisioning.is_down(lab) else outcome
+    )
 
 
-def watch_of(
+def sampler_of(
     job: Job, lab: Lab, servers: dict[str, int], generators: dict[str, int], note: Callable[[str], None]
 ) -> ResourceSampler:
-    """What a conductor meters: its own generators, and the first of several for all what all of them use."""
+    """The sampler of one coordinator: its own generators, and in the first of several also servers and links."""
     first = job.part.index == 0
     return ResourceSampler(lab if first else None, servers if first else {}, generators, note)
 
@@ -85,7 +91,7 @@ def _taken_down(lab: Lab) -> str:
     return f"the lab {lab.name} went down"
 
 
-async def _worker(lab: Lab) -> Pipes:
+async def _start_worker(lab: Lab) -> Pipes:
     return await lab.agent(module=WORKER)
 
 
@@ -98,29 +104,31 @@ def _pin(
         pinning.pin(pid, [core])
 
 
-async def listen(reader: asyncio.StreamReader, orders: Orders, tell: Tell, *, shared: bool = False) -> None:
-    """Obey orders until the end of input, which means stop; at once where others have parts of the load (`shared`)."""
+async def read_commands(
+    reader: asyncio.StreamReader, commands: CoordinatorCommands, emit: Emit, *, shared: bool = False
+) -> None:
+    """Handle commands until the end of input, which means stop. With `shared`, others have parts of the load."""
     while line := await reader.readline():
         try:
-            order: dict[str, Any] = json.loads(line)
-            at = _start(order)
+            command: dict[str, Any] = json.loads(line)
+            at = _start_time(command)
         except (ValueError, TypeError, AttributeError) as error:
-            tell({"event": "note", "text": f"not an order: {line[:200].decode(errors='replace')!r}: {error}"})
+            emit({"event": "note", "text": f"not a command: {line[:200].decode(errors='replace')!r}: {error}"})
             continue
-        if {"go", "go_ns"} & {*order} and not orders.go.done():
-            orders.go.set_result(at)
-        if order.get("drained"):
-            orders.drained.set()
-        if order.get("stop"):
-            orders.stop("it was told to stop")
-    orders.stop("whoever asked for it has gone")
+        if {"go", "go_ns"} & {*command} and not commands.start.done():
+            commands.start.set_result(at)
+        if command.get("drained"):
+            commands.drained.set()
+        if command.get("stop"):
+            commands.stop("it was told to stop")
+    commands.stop("the program that started it has ended")
     if shared:
-        orders.drained.set()  # nobody is left who could say it
+        commands.drained.set()  # nobody is left who could send it
 
 
-def _start(order: dict[str, Any]) -> int | None:
-    """The moment of an order to go, in ns of CLOCK_MONOTONIC; None for at once. Raises TypeError."""
-    precise, epoch = order.get("go_ns"), order.get("go")
+def _start_time(command: dict[str, Any]) -> int | None:
+    """The time of a start command in ns of CLOCK_MONOTONIC; None for as soon as possible. Raises TypeError."""
+    precise, epoch = command.get("go_ns"), command.get("go")
     if not isinstance(precise, int | None) or not isinstance(epoch, int | float | None):
         raise TypeError("go needs a time")
     if precise is None and epoch is not None:
@@ -128,8 +136,8 @@ def _start(order: dict[str, Any]) -> int | None:
     return precise
 
 
-def finish(writer: RunWriter, job: Job, outcome: LoadOutcome) -> dict[str, Any]:
-    """Keep what came of a load, with its report, and its page if the job asks for one; the "result" event."""
+def finish_run(writer: RunWriter, job: Job, outcome: LoadOutcome) -> dict[str, Any]:
+    """Write the result of a load, its report, and its page if the job asks for one; the "result" event."""
     event = writer.finish(outcome)
     if job.folder is not None:
         write(job.folder / REPORT, render(read(job.folder)))
@@ -141,7 +149,7 @@ def finish(writer: RunWriter, job: Job, outcome: LoadOutcome) -> dict[str, Any]:
 
 
 async def main() -> int:
-    """Read a job, carry it out; 0, or 1 if it failed."""
+    """Read a job and run it; the exit status, 0, or 1 if it failed."""
     loop = asyncio.get_running_loop()
     reader = asyncio.StreamReader(limit=1 << 20)
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
@@ -150,31 +158,31 @@ async def main() -> int:
         if job.folder is not None and not job.folder.is_dir():
             raise UserError(f"{job.folder}: the folder of the run is not there")
     except LabError as error:
-        _say(json.dumps(encode_event(error)))
+        _print(json.dumps(encode_event(error)))
         return 1
     with RunWriter(job) as writer:
 
-        def tell(event: dict[str, Any]) -> None:
+        def emit(event: dict[str, Any]) -> None:
             line = json.dumps(event, separators=(",", ":"))
             writer.write_event(line, event)
-            _say(line)
+            _print(line)
 
-        orders = Orders(job.hold)
+        commands = CoordinatorCommands(job.hold)
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            loop.add_signal_handler(number, orders.stop, f"ended by {number.name}")
-        listening = asyncio.create_task(listen(reader, orders, tell, shared=job.part.of > 1))
+            loop.add_signal_handler(number, commands.stop, f"ended by {number.name}")
+        reading = asyncio.create_task(read_commands(reader, commands, emit, shared=job.part.of > 1))
         try:
-            tell(finish(writer, job, await conduct(job, orders, tell)))
+            emit(finish_run(writer, job, await run_job(job, commands, emit)))
         except LabError as error:
-            tell(encode_event(error))
+            emit(encode_event(error))
             return 1
         finally:
-            listening.cancel()
+            reading.cancel()
     return 0
 
 
-def _say(line: str) -> None:
-    with contextlib.suppress(BrokenPipeError):  # who asked is gone; the folder still gets it
+def _print(line: str) -> None:
+    with contextlib.suppress(BrokenPipeError):  # the reader is gone; the folder still gets it
         print(line, flush=True)
 
 

@@ -15,7 +15,7 @@ from typing import Any
 from lab.lifecycle.lab import Lab
 from lab.lifecycle.registry import attach
 from lab.lifecycle.up import up
-from lab.load.coordinator.child_process import carry
+from lab.load.coordinator.child_process import run_in_child
 from lab.load.coordinator.progress import ProgressPrinter
 from lab.load.load_request import LoadRequest
 from lab.load.metrics.run_folder import RESULT, LoadRecord, read
@@ -82,5 +82,5 @@ async def measure(
         lab.name, load, request.workers, folder.absolute(), request.pin, name=request.test.name, bounds=request.bounds
     )
     more = ["--rate", request.rate] if request.rate is not None and "arrivals" not in load else []
-    record = await carry(job, request.test, ProgressPrinter(progress), more)
+    record = await run_in_child(job, request.test, ProgressPrinter(progress), more)
     return replace(record, folder=folder)  # the path as it was given, not the absolute one of the child

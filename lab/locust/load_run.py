@@ -34,9 +34,9 @@ from locust.runners import STATE_INIT, STATE_MISSING, MasterRunner, WorkerRunner
 
 from lab import exit_codes
 from lab.errors import LabError, PeerError, UserError, decode_error, encode_event
-from lab.load.coordinator.partition import Parts
+from lab.load.coordinator.partition import PartialResults
 from lab.load.coordinator.provisioning import endpoints
-from lab.load.job_runner import finish
+from lab.load.job_runner import finish_run
 from lab.load.metrics.run_folder import RunWriter
 from lab.load.model.job import Job
 from lab.load.model.spec import Load, Shard
@@ -229,7 +229,7 @@ class MasterLoadRun(LoadRun):
         self._job = job
         self._writer = RunWriter(job)
         self._writer.__enter__()
-        self._parts = Parts(self._load, len(names), job.workers, self._record)
+        self._parts = PartialResults(self._load, len(names), job.workers, self._record)
         for client, part in self._part_of.items():
             own = replace(job, hold=True, part=Shard(part, len(names)), folder=None)
             self._runner.send_message(JOB_MESSAGE, {"job": own.encode()}, client)
@@ -266,12 +266,12 @@ class MasterLoadRun(LoadRun):
             self.stop_requested = True
             self.request_stop()
             return
-        self._parts.take(self._part_of[client], event)
+        self._parts.on_event(self._part_of[client], event)
         if event["event"] == "failed" or event.get("interrupted"):
             self._stop_other_parts()
         if self._parts.connected and self._start == math.inf:
             self._start_parts()
-        if not self._drained and self._parts.all_has_come(self._send_end):
+        if not self._drained and self._parts.all_received(self._send_end):
             self._drained = True
             self._command(drained=True)
         self._end_if_over()
@@ -284,12 +284,12 @@ class MasterLoadRun(LoadRun):
 
     def _end_if_over(self) -> None:
         parts = self._parts
-        if not parts.over or self.ended.is_set():
+        if not parts.ended or self.ended.is_set():
             return
         if parts.failure is not None and not parts.started:
             self._record(encode_event(parts.failure))
         else:
-            self._record(finish(self._writer, self._job, parts.outcome()))
+            self._record(finish_run(self._writer, self._job, parts.outcome()))
         self._writer.__exit__()
 
     def _record(self, event: dict[str, Any]) -> None:
@@ -303,23 +303,23 @@ class MasterLoadRun(LoadRun):
         while not self.ended.wait(CHECK_INTERVAL):
             clients = self._runner.clients
             for client, part in self._part_of.items():
-                if self._parts.over_of(part):
+                if self._parts.has_ended(part):
                     continue
                 if client not in clients or clients[client].state == STATE_MISSING:
-                    self._parts.lose(part, f"a Locust worker is gone, and with it part {part + 1} of the load")
+                    self._parts.on_lost(part, f"a Locust worker is gone, and with it part {part + 1} of the load")
                     self._stop_other_parts()
                     self._end_if_over()
 
     def _stop_other_parts(self) -> None:
         """A part has ended before its time."""
         self.request_stop()
-        if self._parts.broken:  # nobody can say any more whether everything was received
+        if self._parts.incomplete:  # nobody can say any more whether everything was received
             self._command(drained=True)
 
     def _command(self, **command: Any) -> None:
         clients = self._runner.clients
         for client, part in self._part_of.items():
-            if client in clients and not self._parts.over_of(part):
+            if client in clients and not self._parts.has_ended(part):
                 self._runner.send_message(COMMAND_MESSAGE, command, client)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from lab.load.model.spec import Endpoint, Load, Shard
-from lab.load.worker.recorder import Recorder
+from lab.load.worker.recorder import SampleRecorder
 
 LOAD = Load(
     endpoints=(Endpoint("a", "a.lab", "127.0.0.1", neighbours=("b",)), Endpoint("b", "b.lab", "127.0.0.2")),
@@ -53,10 +53,10 @@ class Worker:
     def __init__(self, index: int = 0, of: int = 1, load: Load = LOAD) -> None:
         self.clock = Clock()
         self.warmup = load.warmup
-        self.recorder = Recorder(load, Shard(index, of), clock=self.clock)
+        self.recorder = SampleRecorder(load, Shard(index, of), clock=self.clock)
         self.recorder.start()
 
-    def at(self, elapsed: float) -> Recorder:
+    def at(self, elapsed: float) -> SampleRecorder:
         """The recorder, with the clock at a time of the load."""
         self.clock.now = 1000.0 + elapsed
         return self.recorder

@@ -68,7 +68,7 @@ def test_killed_it_leaves_nothing(lab: Lab, tmp_path: Path, forked: bool) -> Non
         until(lambda: not _group(process.pid))
     if not forked:
         until((runs / "latest" / "report.txt").is_file)
-        assert read(runs / "latest").interrupted == "whoever asked for it has gone"
+        assert read(runs / "latest").interrupted == "the program that started it has ended"
 
 
 @pytest.mark.slow

@@ -23,7 +23,7 @@ from lab.load.analysis.bottleneck import Capacities
 from lab.load.capacity.idle import LabIdleDetector
 from lab.load.capacity.search import Bounds, Limit, Measure, Measurement, Trial, find_limit
 from lab.load.coordinator import provisioning
-from lab.load.coordinator.child_process import carry
+from lab.load.coordinator.child_process import run_in_child
 from lab.load.coordinator.preflight import MODELS, WORKERS_MOST, LoadTest
 from lab.load.coordinator.progress import ProgressPrinter
 from lab.load.metrics.cpu import allowed_cores, split_cores
@@ -146,7 +146,7 @@ class TrialRunner:
 
         load = {**self._job.load, "arrivals": f"{model}:{rate:.3f}/s"}
         job = replace(self._job, load=load, folder=folder.absolute(), page=False)  # `xmpplab report` writes one
-        kept = await carry(job, self._test, follow)
+        kept = await run_in_child(job, self._test, follow)
         return Measurement(kept.result, usage.cores())
 
 

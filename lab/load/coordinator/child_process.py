@@ -25,28 +25,29 @@ from lab.load.worker.engine import DRAIN_TIMEOUT
 from lab.runner.folders import write
 from lab.system.processes import die_with_parent
 
-#: What the child itself writes: Locust's tables, and what went wrong.
+#: The child's own output: Locust's tables, and errors.
 LOG = "output.log"
 _POLL = 0.1  # seconds between two looks for events
-_STOPPING = DRAIN_TIMEOUT + 20.0  # seconds: the drain, logging out, the result
-_EVIDENCE = 12  # last lines quoted
+_STOP_TIMEOUT = DRAIN_TIMEOUT + 20.0  # seconds: the drain, logging out, the result
+_EVIDENCE = 12  # last lines of the log that an error quotes
 
-Follow = Callable[[dict[str, Any]], None]
+OnEvent = Callable[[dict[str, Any]], None]
 
 
-async def carry(job: Job, test: LoadTest, follow: Follow, more: Sequence[str] = ()) -> LoadRecord:
-    """Carry a job out; what it left. `job.folder` must be there; `more` are arguments for Locust.
+async def run_in_child(job: Job, test: LoadTest, on_event: OnEvent, more: Sequence[str] = ()) -> LoadRecord:
+    """Run a job; its folder as it was written. `job.folder` must exist; `more` are arguments for Locust.
 
-    Raises what the load failed with. Cancelled, it stops the load first, and its folder is whole then.
+    Raises the load's error; UserError for a file without traffic, PeerError if the child ended without a result. If
+    it is cancelled, it stops the load first, and the folder is complete then.
     """
     assert job.folder is not None
     write(job.folder / FILE, job.encode() + "\n")
     with (job.folder / LOG).open("wb") as log:
         process = await _start(job, test, log, more)
     try:
-        failed = await _followed(process, _events(job.folder / SAMPLES), follow)
+        failed = await _read_events(process, _new_events(job.folder / SAMPLES), on_event)
     except BaseException:
-        await _stopped(process)
+        await _stop(process)
         raise
     if failed is not None:
         raise failed
@@ -55,7 +56,7 @@ async def carry(job: Job, test: LoadTest, follow: Follow, more: Sequence[str] = 
             raise UserError(
                 f"{test.file}: has tasks of its own and no traffic: give it to `locust -f`, with this lab up"
             )
-        raise PeerError(f"{test.name} ended ({process.returncode}) without a result:\n{_last(job.folder / LOG)}")
+        raise PeerError(f"{test.name} ended ({process.returncode}) without a result:\n{_last_lines(job.folder / LOG)}")
     return read(job.folder)
 
 
@@ -72,7 +73,7 @@ async def _start(job: Job, test: LoadTest, log: IO[bytes], more: Sequence[str]) 
         stdout=asyncio.subprocess.DEVNULL if test.file is None else log,
         stderr=log,
         env={**os.environ, VARIABLE: str(job.folder / FILE)},
-        start_new_session=True,  # Ctrl-C is for us, who stop it in order
+        start_new_session=True,  # Ctrl-C stops this process, which stops the child in order
         preexec_fn=die_with_parent(signal.SIGTERM),
     )
     assert process.stdin is not None
@@ -81,28 +82,28 @@ async def _start(job: Job, test: LoadTest, log: IO[bytes], more: Sequence[str]) 
     return process
 
 
-async def _followed(
-    process: asyncio.subprocess.Process, events: Callable[[], Iterator[dict[str, Any]]], follow: Follow
+async def _read_events(
+    process: asyncio.subprocess.Process, new_events: Callable[[], Iterator[dict[str, Any]]], on_event: OnEvent
 ) -> LabError | None:
-    """Until its end; what it failed with."""
+    """Pass events on until the child ends; the error that it failed with."""
     failed: LabError | None = None
     ending = asyncio.create_task(process.wait())
     while True:
         done, _ = await asyncio.wait([ending], timeout=_POLL)
-        for event in events():
+        for event in new_events():
             if event["event"] == "failed":
                 failed = decode_error(event)
-            follow(event)
+            on_event(event)
         if done:
             return failed
 
 
-async def _stopped(process: asyncio.subprocess.Process) -> None:
-    """End it in order; returns once it is gone, whatever comes meanwhile."""
+async def _stop(process: asyncio.subprocess.Process) -> None:
+    """Stop the child in order; returns once it has ended, even if this is cancelled."""
     with contextlib.suppress(ProcessLookupError):
         process.terminate()
     try:
-        async with asyncio.timeout(_STOPPING):
+        async with asyncio.timeout(_STOP_TIMEOUT):
             await process.wait()
     except BaseException:
         with contextlib.suppress(ProcessLookupError):
@@ -111,8 +112,8 @@ async def _stopped(process: asyncio.subprocess.Process) -> None:
         raise
 
 
-def _events(path: Path) -> Callable[[], Iterator[dict[str, Any]]]:
-    """A function that gives the events written since it was last called: whole lines only."""
+def _new_events(path: Path) -> Callable[[], Iterator[dict[str, Any]]]:
+    """A function that returns the events written since its last call: whole lines only."""
     position = 0
 
     def new() -> Iterator[dict[str, Any]]:
@@ -130,6 +131,6 @@ def _events(path: Path) -> Callable[[], Iterator[dict[str, Any]]]:
     return new
 
 
-def _last(log: Path) -> str:
+def _last_lines(log: Path) -> str:
     lines = log.read_text(errors="replace").splitlines()[-_EVIDENCE:]
     return "\n".join(f"  | {line}" for line in lines) or "  | it wrote nothing"

@@ -1,15 +1,15 @@
-"""People of a lab for programs that cannot run asyncio, such as Locust's own tasks.
+"""Clients of a lab for programs that cannot run asyncio, such as tasks of Locust files.
 
 Run as `python -m lab.load.coordinator.locust_bridge`.
 
-The agent protocol of lab/clients/protocol.py on standard input and output, with an agent that runs where the lab's
-network is, and one request more, which comes first for each person:
+The agent protocol of lab/clients/protocol.py on standard input and output, carried by an agent on the lab's network,
+and one more request, which is the first for each client:
 
     enter    {user, number, encryption} -> {jid, server, reaches: [servers]}: the account is made on server `number`
-             modulo the servers, a device of that name (its bare JID) is connected
+             modulo the number of servers, and a device of that name (its bare JID) is connected
 
-The first line of input is {"lab": NAME}; it is answered with {"event": "ready"}, or {"event": "failed", kind, message}
-and exit status 1. The end of input ends the agent and this process.
+The first line of input is {"lab": NAME}; the answer is {"event": "ready"}, or {"event": "failed", kind, message} and
+exit status 1. The end of input ends the agent and this process.
 """
 
 from __future__ import annotations
@@ -28,27 +28,27 @@ from lab.load.model.spec import Endpoint
 
 Json = dict[str, Any]
 
-#: A request is far shorter.
+#: Bytes of a request at most.
 LONGEST_LINE = 1 << 20
 #: Seconds for a login; publishing OMEMO keys on a busy server takes several.
-CONNECTING = 60.0
+CONNECT_TIMEOUT = 60.0
 
 
-class Bridge:
-    """Between whoever asks and the agent."""
+class BridgeServer:
+    """Passes requests to the agent and answers back."""
 
     def __init__(self, lab: Lab, agent: Agent) -> None:
         self._lab, self._agent = lab, agent
         self._endpoints = endpoints(lab.plan)
 
     async def answer(self, request: Json) -> Json:
-        """The answer to a request; an error is one, too."""
+        """The answer to a request, which may be an error."""
         identity, op, device = request.pop("id", None), request.pop("op", ""), request.pop("device", None)
         try:
             if op == "enter":
                 return {"id": identity, "ok": await self._enter(**request)}
             return {"id": identity, "ok": await self._agent.call(op, device, **request)}
-        except TypeError as error:  # of the request's fields
+        except TypeError as error:  # the request has other fields
             return {"id": identity, "error": encode_answer(UserError(f"{op}: {error}"))}
         except LabError as error:
             return {"id": identity, "error": encode_answer(error)}
@@ -67,13 +67,13 @@ class Bridge:
             port=home.port,
             authority=self._lab.authority,
             encryption=encryption,
-            timeout=CONNECTING,
+            timeout=CONNECT_TIMEOUT,
         )
         return {"jid": jid, "server": home.server, "reaches": [home.server, *home.neighbours]}
 
 
 async def serve(reader: asyncio.StreamReader) -> None:
-    """Attach, start the agent, answer until the end of input."""
+    """Attach to the lab, start the agent, answer requests until the end of input."""
     from lab.lifecycle.registry import attach
 
     try:
@@ -81,19 +81,19 @@ async def serve(reader: asyncio.StreamReader) -> None:
     except (ValueError, KeyError, TypeError) as error:
         raise UserError(f"the first line must name the lab: {error!r}") from error
     pipes = await lab.agent()
-    agent = Agent(pipes.reader, pipes.writer, close=pipes.close, on_event=_tell)
-    gone = asyncio.create_task(agent.until_gone())  # whoever waits for a message to come asks nothing meanwhile
+    agent = Agent(pipes.reader, pipes.writer, close=pipes.close, on_event=_emit)
+    gone = asyncio.create_task(agent.until_gone())  # a user that waits for a message sends no request
     running: set[asyncio.Task[None]] = set()
     try:
-        bridge = Bridge(lab, agent)
-        _tell({"event": "ready"})
+        bridge = BridgeServer(lab, agent)
+        _emit({"event": "ready"})
 
         async def one(request: Json) -> None:
             answer = await bridge.answer(request)
-            if agent.gone is None:  # or all are told, by the end
-                _tell(answer)
+            if agent.gone is None:  # else the end of this process answers all
+                _emit(answer)
 
-        while line := await _either(reader.readline(), gone, lab):
+        while line := await _line_or_end(reader.readline(), gone, lab):
             task = asyncio.create_task(one(json.loads(line)))
             running.add(task)
             task.add_done_callback(running.discard)
@@ -106,8 +106,8 @@ async def serve(reader: asyncio.StreamReader) -> None:
         await agent.close()
 
 
-async def _either(line: Coroutine[Any, Any, bytes], gone: asyncio.Task[str], lab: Lab) -> bytes:
-    """The line. Raises PeerError if the agent has ended before there was one."""
+async def _line_or_end(line: Coroutine[Any, Any, bytes], gone: asyncio.Task[str], lab: Lab) -> bytes:
+    """The next line. Raises PeerError if the agent ends before it is received."""
     reading = asyncio.create_task(line)
     either: set[asyncio.Task[Any]] = {reading, gone}
     await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
@@ -117,7 +117,7 @@ async def _either(line: Coroutine[Any, Any, bytes], gone: asyncio.Task[str], lab
     return reading.result()
 
 
-def _tell(message: Json) -> None:
+def _emit(message: Json) -> None:
     print(json.dumps(message, ensure_ascii=False, separators=(",", ":")), flush=True)
 
 
@@ -127,7 +127,7 @@ async def _main() -> int:
     try:
         await serve(reader)
     except LabError as error:
-        _tell(encode_event(error))
+        _emit(encode_event(error))
         return 1
     return 0
 

@@ -24,7 +24,7 @@ from lab.load.model.message_id import (
     decode_message_id,
     encode_message_id,
 )
-from lab.load.worker.recorder import Recorder
+from lab.load.worker.recorder import SampleRecorder
 from lab.load.workload.recipients import Recipients
 
 _SEVERAL_RECEIVERS = ROOM | PRESENCE
@@ -34,7 +34,7 @@ _PAIR = _SEVERAL_RECEIVERS | WARMUP  # flags that distinguish pairs in the ledge
 class Deliveries:
     """The messages of one worker's users. Times are in ns of `perf_counter_ns`."""
 
-    def __init__(self, recipients: Recipients, recorder: Recorder) -> None:
+    def __init__(self, recipients: Recipients, recorder: SampleRecorder) -> None:
         self._recipients, self._recorder = recipients, recorder
         self._route, self._server_routes = recipients.route, recipients.server_routes
         self._servers = len(self._server_routes)

@@ -25,7 +25,7 @@ from typing import Any
 from lab.load.client.session import Session
 from lab.load.model.spec import Load, Shard
 from lab.load.worker.ramp_up import log_in
-from lab.load.worker.recorder import Recorder
+from lab.load.worker.recorder import SampleRecorder
 from lab.load.worker.users import VirtualUsers
 from lab.load.workload.arrivals import Schedule, parse
 from lab.load.workload.machine_limits import check_machine
@@ -75,7 +75,7 @@ class LoadEngine:
     ) -> None:
         self._load, self._shard, self._stop, self._drained = load, shard, stop, drained
         self._emit_event = emit
-        self._recorder = Recorder(load, shard)
+        self._recorder = SampleRecorder(load, shard)
         self._users = VirtualUsers(load, shard, self._recorder, self._on_given_up)
         self._start = self._end = 0  # ns of perf_counter_ns
         self._tick_handle: asyncio.TimerHandle | None = None

@@ -23,7 +23,7 @@ from lab.load.model.spec import Load, Shard
 from lab.load.worker.engine import Emit, LoadEngine
 from lab.load.worker.omemo_client import OmemoClient
 from lab.load.worker.omemo_sessions import SessionSetup, pairs
-from lab.load.worker.recorder import Recorder
+from lab.load.worker.recorder import SampleRecorder
 from lab.load.worker.users import DISCONNECT_TIMEOUT, VirtualUsers
 from lab.load.workload.arrivals import parse as parse_arrivals
 from lab.load.workload.machine_limits import check_machine
@@ -38,7 +38,9 @@ MAX_RATE = 400
 class OmemoUsers(VirtualUsers):
     """Virtual users with real clients instead of the engine's sessions."""
 
-    def __init__(self, load: Load, shard: Shard, recorder: Recorder, on_given_up: Callable[[str, str], None]) -> None:
+    def __init__(
+        self, load: Load, shard: Shard, recorder: SampleRecorder, on_given_up: Callable[[str, str], None]
+    ) -> None:
         super().__init__(load, shard, recorder, on_given_up)
         self.clients = {
             user: OmemoClient(session.user, user, session.endpoint, load, self._on_event)

@@ -19,7 +19,7 @@ from lab.load.model.spec import Load, Shard
 from lab.load.workload.arrivals import parse
 
 
-class Recorder:
+class SampleRecorder:
     """Counts in place. `clock` gives seconds; it must be the one the delays were taken from."""
 
     def __init__(self, load: Load, shard: Shard, clock: Callable[[], float] = time.perf_counter) -> None:

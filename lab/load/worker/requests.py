@@ -27,7 +27,7 @@ from lab.load.client import stanzas
 from lab.load.client.http_upload import upload
 from lab.load.client.session import POLL, RECONNECT_TIMEOUT, Session
 from lab.load.client.xml_stream import Element
-from lab.load.worker.recorder import Recorder
+from lab.load.worker.recorder import SampleRecorder
 
 #: Messages of one page of an archive: as many as clients request when they open a conversation.
 PAGE = 20
@@ -54,7 +54,7 @@ class Requests:
     """
 
     def __init__(
-        self, recorder: Recorder, in_warmup: Callable[[int], bool], contacts: Callable[[int], list[str]]
+        self, recorder: SampleRecorder, in_warmup: Callable[[int], bool], contacts: Callable[[int], list[str]]
     ) -> None:
         self._recorder, self._in_warmup, self._contacts = recorder, in_warmup, contacts
         self._open: dict[str, _OpenRequest] = {}

@@ -15,7 +15,7 @@ from lab.load.model.spec import Load, Shard, seeded_rng
 from lab.load.worker.closed_loop import ClosedLoop
 from lab.load.worker.deliveries import Deliveries
 from lab.load.worker.ramp_up import ArchiveFiller, RoomJoins
-from lab.load.worker.recorder import Recorder
+from lab.load.worker.recorder import SampleRecorder
 from lab.load.worker.requests import Requests, error_condition
 from lab.load.worker.settlement import Settlement, settle_ledger
 from lab.load.workload.population import Population, RoomPlan
@@ -32,7 +32,9 @@ POLL = 0.02  # seconds between two looks
 class VirtualUsers:
     """The users of one worker. `on_given_up` gets the address of a user who cannot reconnect, and why."""
 
-    def __init__(self, load: Load, shard: Shard, recorder: Recorder, on_given_up: Callable[[str, str], None]) -> None:
+    def __init__(
+        self, load: Load, shard: Shard, recorder: SampleRecorder, on_given_up: Callable[[str, str], None]
+    ) -> None:
         self.load, self.shard, self.people = load, shard, Population(load)
         self.recipients = Recipients(load)
         traffic = parse(load.traffic)

@@ -16,10 +16,10 @@ from unittest.mock import Mock
 import pytest
 
 from lab.errors import PeerError, UserError
-from lab.load.coordinator import coordinator as conductor
-from lab.load.coordinator.coordinator import Conductor, Orders
-from lab.load.coordinator.workers import Crew
-from lab.load.job_runner import watch_of
+from lab.load.coordinator import coordinator
+from lab.load.coordinator.coordinator import Coordinator, CoordinatorCommands
+from lab.load.coordinator.workers import WorkerPool
+from lab.load.job_runner import sampler_of
 from lab.load.metrics.resources import ResourceSampler
 from lab.load.metrics.result import merge
 from lab.load.metrics.run_folder import LoadOutcome
@@ -44,7 +44,7 @@ def null() -> Iterator[Null]:
 
 @dataclass
 class Band:
-    """Workers of one conductor: real ones, or a script each."""
+    """Workers of one coordinator: real ones, or a script each."""
 
     load: Load
     scripts: list[list[Any]] = field(default_factory=list)
@@ -55,7 +55,7 @@ class Band:
     pids: list[int] = field(default_factory=list)
 
     async def play(self, meanwhile: Any = None) -> LoadOutcome:
-        orders, left = Orders(self.hold), list(self.scripts)
+        commands, left = CoordinatorCommands(self.hold), list(self.scripts)
         count = len(self.scripts) or self.workers
 
         async def start() -> Pipes:
@@ -66,13 +66,13 @@ class Band:
             self.pids.append(pipes.pid)
             return pipes
 
-        async def watch(crew: Crew) -> ResourceSampler:
-            return ResourceSampler(None, {}, {worker.name: worker.pid for worker in crew.workers}, lambda text: None)
+        async def watch(pool: WorkerPool) -> ResourceSampler:
+            return ResourceSampler(None, {}, {worker.name: worker.pid for worker in pool.workers}, lambda text: None)
 
         shards = [Shard(number, count * self.parts) for number in range(count)]
-        task = asyncio.create_task(Conductor(self.load, shards, start, self.told.append, orders, watch).run())
+        task = asyncio.create_task(Coordinator(self.load, shards, start, self.told.append, commands, watch).run())
         if meanwhile is not None:
-            await meanwhile(self, orders)
+            await meanwhile(self, commands)
         return await task
 
     def of(self, kind: str) -> list[dict[str, Any]]:
@@ -84,11 +84,11 @@ class Band:
                 await asyncio.sleep(0.01)
 
 
-def test_what_all_conductors_use_is_metered_by_the_first() -> None:
+def test_what_all_coordinators_use_is_metered_by_the_first() -> None:
     """Or the bytes of a link would count once for each."""
     lab, servers, generators = Mock(), {"a": 1}, {"worker 0": 2}
     first, second = (
-        watch_of(Job("lab", part=Shard(number, 2)), lab, servers, generators, lambda text: None) for number in (0, 1)
+        sampler_of(Job("lab", part=Shard(number, 2)), lab, servers, generators, lambda text: None) for number in (0, 1)
     )
     assert (first._lab, first._pids) == (lab, {"servers": servers, "generators": generators})
     assert (second._lab, second._pids) == (None, {"servers": {}, "generators": generators})
@@ -126,11 +126,11 @@ async def test_what_nobody_got_is_lost() -> None:
 async def test_a_part_hands_its_ledger_on_and_settles_nothing() -> None:
     scripts = [[*ALL[:-1], {"event": "ledger", "sent": [["1", 3]]}, "ended"], ALL]
 
-    async def meanwhile(band: Band, orders: Orders) -> None:
+    async def meanwhile(band: Band, commands: CoordinatorCommands) -> None:
         await band.heard("sample", 2)
-        await asyncio.sleep(3 * conductor.POLL)
+        await asyncio.sleep(3 * coordinator.POLL)
         assert not band.of("ledger"), "told that all has come, though others have workers too"
-        orders.drained.set()
+        commands.drained.set()
 
     band = Band(NOBODYS, scripts, parts=2)
     outcome = await band.play(meanwhile)
@@ -150,22 +150,22 @@ async def test_a_worker_with_another_clock_is_refused() -> None:
 
 
 async def test_a_worker_that_dies_before_the_start_is_named() -> None:
-    with pytest.raises(PeerError, match=r"worker [01] ended without a word"):
+    with pytest.raises(PeerError, match=r"worker [01] ended before the start"):
         await Band(NOBODYS, [[{"die": True}], ALL]).play()
 
 
 async def test_a_worker_that_dies_on_the_way_leaves_what_was_measured() -> None:
     dies = ["connected", {"wait": "go"}, "sample", {"die": True}]
     outcome = await Band(NOBODYS, [dies, ALL]).play()
-    assert "ended early: without a word" in outcome.interrupted
+    assert "ended early: it reported no error" in outcome.interrupted
     assert (outcome.drained, outcome.settled) == (False, False)
     assert outcome.result.total.received >= 1
 
 
 async def test_a_stop_ends_it_with_what_was_measured(null: Null) -> None:
-    async def meanwhile(band: Band, orders: Orders) -> None:
+    async def meanwhile(band: Band, commands: CoordinatorCommands) -> None:
         await band.heard("sample", 4)
-        orders.stop("enough")
+        commands.stop("enough")
 
     band = Band(null.load("a", "b", **{**QUICK, "seconds": 60.0}))
     outcome = await band.play(meanwhile)
@@ -177,7 +177,7 @@ async def test_a_stop_ends_it_with_what_was_measured(null: Null) -> None:
 
 
 async def test_a_worker_that_somebody_stops_ends_the_load_for_all(null: Null) -> None:
-    async def meanwhile(band: Band, orders: Orders) -> None:
+    async def meanwhile(band: Band, commands: CoordinatorCommands) -> None:
         await band.heard("sample", 4)
         os.kill(band.pids[1], signal.SIGTERM)
 
@@ -189,9 +189,9 @@ async def test_a_worker_that_somebody_stops_ends_the_load_for_all(null: Null) ->
 
 
 async def test_a_stop_before_the_start_leaves_nothing_measured(null: Null) -> None:
-    async def meanwhile(band: Band, orders: Orders) -> None:
+    async def meanwhile(band: Band, commands: CoordinatorCommands) -> None:
         await band.heard("connected")
-        orders.stop("enough")
+        commands.stop("enough")
 
     band = Band(null.load("a", "b", **QUICK), hold=True)
     outcome = await band.play(meanwhile)
@@ -203,12 +203,12 @@ async def test_a_stop_before_the_start_leaves_nothing_measured(null: Null) -> No
 async def test_held_ones_start_when_told_and_not_before(null: Null) -> None:
     at = 0.0
 
-    async def meanwhile(band: Band, orders: Orders) -> None:
+    async def meanwhile(band: Band, commands: CoordinatorCommands) -> None:
         nonlocal at
         await band.heard("connected")
         assert not band.of("started")
         at = time.time() + 0.5
-        orders.go.set_result(time.perf_counter_ns() + 500_000_000)
+        commands.start.set_result(time.perf_counter_ns() + 500_000_000)
 
     band = Band(null.load("a", "b", **QUICK), hold=True)
     outcome = await band.play(meanwhile)
@@ -217,8 +217,8 @@ async def test_held_ones_start_when_told_and_not_before(null: Null) -> None:
 
 
 async def test_workers_that_do_not_end_are_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(conductor, "DRAIN_TIMEOUT", 0.2)
-    monkeypatch.setattr(conductor, "GRACE", 0.3)
+    monkeypatch.setattr(coordinator, "DRAIN_TIMEOUT", 0.2)
+    monkeypatch.setattr(coordinator, "END_TIMEOUT", 0.3)
     load = Load(**{**NOBODYS.__dict__, "seconds": 0.5})
     stays = ["connected", {"wait": "go"}, "sample", {"wait": "stop"}]
     outcome = await Band(load, [stays, ALL]).play()

@@ -1,4 +1,4 @@
-"""Several conductors: one start, one end, one result, in which what went from one part to another is counted once."""
+"""Several coordinators: one start, one end, one result, in which what went from one part to another is counted once."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from lab.errors import UserError
-from lab.load.coordinator.coordinator import Conductor, Orders
-from lab.load.coordinator.partition import LAST, Parts
-from lab.load.coordinator.workers import Crew
+from lab.load.coordinator.coordinator import Coordinator, CoordinatorCommands
+from lab.load.coordinator.partition import PartialResults
+from lab.load.coordinator.workers import WorkerPool
 from lab.load.metrics.counters import RouteCounters
 from lab.load.metrics.resources import ResourceSampler
 from lab.load.metrics.run_folder import RunWriter
@@ -50,22 +50,22 @@ def result(**more: Any) -> dict[str, Any]:
     return {**RESULT, "result": metered, **more}
 
 
-def parts(told: list[dict[str, Any]] | None = None) -> Parts:
-    return Parts(NOBODYS, 2, 1, [].append if told is None else told.append)
+def parts(told: list[dict[str, Any]] | None = None) -> PartialResults:
+    return PartialResults(NOBODYS, 2, 1, [].append if told is None else told.append)
 
 
 def test_what_goes_from_one_part_to_another_is_sent_by_one_and_received_or_lost_by_the_other() -> None:
     told: list[dict[str, Any]] = []
     both = parts(told)
-    both.take(0, sample(0, sent=3))
-    both.take(1, sample(1, received=2))
-    both.take(0, {"event": "ledger", "worker": 0, "sent": [[PAIR, 3]]})
-    both.take(1, {"event": "ledger", "worker": 1, "came": [[PAIR, 3]]})
-    both.take(1, {"event": "ledger", "worker": 1, "gaps": [[PAIR, 1]]})
-    both.take(0, result())
-    assert not both.over
-    both.take(1, result())
-    assert both.over
+    both.on_event(0, sample(0, sent=3))
+    both.on_event(1, sample(1, received=2))
+    both.on_event(0, {"event": "ledger", "worker": 0, "sent": [[PAIR, 3]]})
+    both.on_event(1, {"event": "ledger", "worker": 1, "came": [[PAIR, 3]]})
+    both.on_event(1, {"event": "ledger", "worker": 1, "gaps": [[PAIR, 1]]})
+    both.on_event(0, result())
+    assert not both.ended
+    both.on_event(1, result())
+    assert both.ended
     outcome = both.outcome()
     total = outcome.result.total
     assert (total.sent, total.received, total.lost) == (3, 2, 1)
@@ -80,47 +80,47 @@ def test_with_a_part_that_is_gone_nothing_is_said_to_be_lost() -> None:
     """Its people may have got everything: it could not say so any more."""
     told: list[dict[str, Any]] = []
     both = parts(told)
-    both.take(0, sample(0, sent=3))
-    both.take(0, {"event": "ledger", "worker": 0, "sent": [[PAIR, 3]]})
-    both.lose(1, "part 2 is gone")
-    assert both.broken
-    both.take(0, result(interrupted="it was told to stop"))
+    both.on_event(0, sample(0, sent=3))
+    both.on_event(0, {"event": "ledger", "worker": 0, "sent": [[PAIR, 3]]})
+    both.on_lost(1, "part 2 is gone")
+    assert both.incomplete
+    both.on_event(0, result(interrupted="it was told to stop"))
     outcome = both.outcome()
-    assert both.over and not outcome.settled and outcome.interrupted == "part 2 is gone"
+    assert both.ended and not outcome.settled and outcome.interrupted == "part 2 is gone"
     assert (outcome.result.total.sent, outcome.result.total.lost) == (3, 0)
     assert "lost" not in {event["event"] for event in told}
 
 
 def test_a_part_of_which_a_worker_died_is_not_whole() -> None:
     both = parts()
-    both.take(0, result(whole=False, drained=False, interrupted="worker 0 ended early"))
-    assert both.broken
-    both.take(1, result())
+    both.on_event(0, result(whole=False, drained=False, interrupted="worker 0 ended early"))
+    assert both.incomplete
+    both.on_event(1, result())
     assert not both.outcome().settled
 
 
 def test_all_has_come_when_all_parts_together_have_what_was_written() -> None:
     both = parts()
-    both.take(0, sample(0, sent=3))
-    assert not both.all_has_come(0.5), "part 2 has said nothing yet"
-    both.take(1, sample(1, received=2))
-    assert not both.all_has_come(0.5)
-    both.take(1, sample(1, received=3))
-    assert both.all_has_come(0.5)
-    assert not both.all_has_come(1.5), "more may have been written"
+    both.on_event(0, sample(0, sent=3))
+    assert not both.all_received(0.5), "part 2 has said nothing yet"
+    both.on_event(1, sample(1, received=2))
+    assert not both.all_received(0.5)
+    both.on_event(1, sample(1, received=3))
+    assert both.all_received(0.5)
+    assert not both.all_received(1.5), "more may have been written"
 
 
 def test_one_course_is_told() -> None:
     told: list[dict[str, Any]] = []
     both = parts(told)
     for part in (0, 1):
-        both.take(part, {"event": "note", "text": "links are direct"})
-        both.take(part, {"event": "progress", "text": "making accounts"})
-        both.take(part, {"event": "progress", "online": 1, "users": 2})
+        both.on_event(part, {"event": "note", "text": "links are direct"})
+        both.on_event(part, {"event": "progress", "text": "making accounts"})
+        both.on_event(part, {"event": "progress", "online": 1, "users": 2})
         assert not both.connected
-        both.take(part, {"event": "connected", "users": 1})
+        both.on_event(part, {"event": "connected", "users": 1})
     for part in (0, 1):
-        both.take(part, {"event": "started", "at": 1.0, "seconds": 5.0, "warmup": 0.0})
+        both.on_event(part, {"event": "started", "at": 1.0, "seconds": 5.0, "warmup": 0.0})
     assert both.connected and both.started
     assert [event.get("text", event["event"]) for event in told] == [
         "links are direct", "making accounts", "progress", "progress", "connected", "started",
@@ -132,16 +132,16 @@ def test_one_course_is_told() -> None:
 def test_the_first_failure_counts() -> None:
     both = parts()
     for part in (0, 1):
-        both.take(part, {"event": "failed", "kind": "UserError", "message": f"it cannot be, says {part}"})
-    assert both.over and isinstance(both.failure, UserError)
+        both.on_event(part, {"event": "failed", "kind": "UserError", "message": f"it cannot be, says {part}"})
+    assert both.ended and isinstance(both.failure, UserError)
     assert str(both.failure) == "it cannot be, says 0"
 
 
 def test_what_parts_metered_is_in_the_result() -> None:
     both = parts()
     metered = {"usage": {"a": [[0.0, 1.0, 5, None]]}, "links": {"a->b": 7}}
-    both.take(0, result(metered=metered, generators={"worker 0": [[0.0, 1.0, 5, None]]}))
-    both.take(1, result(generators={"worker 1": [[0.0, 2.0, 6, None]]}))
+    both.on_event(0, result(metered=metered, generators={"worker 0": [[0.0, 1.0, 5, None]]}))
+    both.on_event(1, result(generators={"worker 1": [[0.0, 2.0, 6, None]]}))
     outcome = both.outcome()
     assert [reading.cpu for reading in outcome.result.usage["a"]] == [1.0]
     assert outcome.result.links == {"a->b": 7}
@@ -149,31 +149,31 @@ def test_what_parts_metered_is_in_the_result() -> None:
 
 
 @pytest.mark.parametrize(("count", "workers"), [(2, 1), (3, 1), (2, 2)])
-async def test_conductors_together_are_one_load(null: Null, count: int, workers: int) -> None:
+async def test_coordinators_together_are_one_load(null: Null, count: int, workers: int) -> None:
     """Thirteen people do not divide evenly, and still everybody is somebody's, and nobody two's."""
     load = null.load("a", "b", **QUICK)
     told: list[dict[str, Any]] = []
-    all_of_them = Parts(load, count, workers, told.append)
-    orders = [Orders(hold=True) for _ in range(count)]
+    all_of_them = PartialResults(load, count, workers, told.append)
+    commands = [CoordinatorCommands(hold=True) for _ in range(count)]
     until = float("inf")
 
     def hear(part: int, event: dict[str, Any]) -> None:
         nonlocal until
-        all_of_them.take(part, json.loads(json.dumps(event)))
+        all_of_them.on_event(part, json.loads(json.dumps(event)))
         if all_of_them.connected and until == float("inf"):
             until = load.warmup + load.seconds + 0.1
             at = time.perf_counter_ns() + 300_000_000
-            for one in orders:
-                one.go.set_result(at)
-        if all_of_them.all_has_come(until):
-            for one in orders:
+            for one in commands:
+                one.start.set_result(at)
+        if all_of_them.all_received(until):
+            for one in commands:
                 one.drained.set()
 
     async def start() -> Pipes:
         return await spawn_agent([sys.executable, "-m", "lab.load.worker"], {"PYTHONPATH": str(ROOT)})
 
-    async def watch(crew: Crew) -> ResourceSampler:
-        return ResourceSampler(None, {}, {worker.name: worker.pid for worker in crew.workers}, lambda text: None)
+    async def watch(pool: WorkerPool) -> ResourceSampler:
+        return ResourceSampler(None, {}, {worker.name: worker.pid for worker in pool.workers}, lambda text: None)
 
     async def conducted(part: int) -> None:
         job = Job("nobody's", workers=workers, part=Shard(part, count))
@@ -181,7 +181,7 @@ async def test_conductors_together_are_one_load(null: Null, count: int, workers:
         def tell(event: dict[str, Any]) -> None:
             hear(part, event)
 
-        outcome = await Conductor(load, job.shards(), start, tell, orders[part], watch).run()
+        outcome = await Coordinator(load, job.shards(), start, tell, commands[part], watch).run()
         assert outcome.whole and not outcome.settled
         tell(RunWriter(job).finish(outcome))
 
@@ -194,4 +194,4 @@ async def test_conductors_together_are_one_load(null: Null, count: int, workers:
     assert set(outcome.generators) == {f"worker {number}" for number in range(count * workers)}
     assert [event for event in told if event["event"] == "connected"] == [{"event": "connected", "users": 13}]
     assert told[-1]["event"] == "lost" and told[-1]["routes"] == {}
-    assert not {event["event"] for event in told} & {*LAST}
+    assert not {event["event"] for event in told} & {"result", "failed"}

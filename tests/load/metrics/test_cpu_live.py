@@ -10,7 +10,7 @@ import pytest
 
 from lab.lifecycle import up as labs
 from lab.load.coordinator import provisioning as preparing
-from lab.load.coordinator.child_process import carry
+from lab.load.coordinator.child_process import run_in_child
 from lab.load.coordinator.preflight import LoadTest
 from lab.load.metrics.cpu import split_cores
 from lab.load.metrics.resources import _children, _descendants
@@ -59,7 +59,7 @@ async def test_everything_is_where_it_is_said_to_be(tmp_path: Path, runtime: str
                 if runtime == "processes":
                     seen["worker"] = set().union(*map(_allowed, _workers()))
 
-        kept = await carry(Job(lab.name, LOAD, 1, tmp_path, pin=True), LoadTest("neighbours"), follow)
+        kept = await run_in_child(Job(lab.name, LOAD, 1, tmp_path, pin=True), LoadTest("neighbours"), follow)
         assert {name: cores for name, cores in seen.items() if name != "worker"} == {name: {theirs} for name in pids}
         assert seen.get("worker", {str(own[0])}) == {str(own[0])}
         await asyncio.sleep(0)

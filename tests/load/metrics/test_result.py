@@ -19,7 +19,7 @@ from lab.load.metrics.run_folder import LoadOutcome, RunWriter, read
 from lab.load.model.job import Job
 from lab.load.model.spec import Shard
 from lab.load.report.text import sentences
-from lab.load.worker.recorder import Recorder
+from lab.load.worker.recorder import SampleRecorder
 from tests.load.samples import LOAD, Clock, Worker, steady_run
 
 SAMPLES = steady_run(0, 2) + steady_run(1, 2, delay=0.03)
@@ -53,7 +53,7 @@ def test_a_message_belongs_where_it_was_due() -> None:
 
 
 def test_before_the_start_no_second_is_judged() -> None:
-    recorder = Recorder(LOAD, Shard(), clock=Clock())
+    recorder = SampleRecorder(LOAD, Shard(), clock=Clock())
     recorder.sent("login", True)
     sample = recorder.take()
     assert (sample["from"], sample["to"], list(sample["warmup"]), sample["steady"]) == (0, 0, ["login"], {})

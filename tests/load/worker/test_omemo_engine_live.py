@@ -15,9 +15,9 @@ from lab.clients.encryption import omemo as strategy
 from lab.errors import UserError
 from lab.lifecycle import up as labs
 from lab.lifecycle.lab import Lab
-from lab.load.coordinator.coordinator import Orders
+from lab.load.coordinator.coordinator import CoordinatorCommands
 from lab.load.coordinator.provisioning import load_on, make_accounts
-from lab.load.job_runner import conduct
+from lab.load.job_runner import run_job
 from lab.load.metrics.result import Result, merge
 from lab.load.metrics.run_folder import LoadOutcome
 from lab.load.model.job import Job
@@ -51,7 +51,7 @@ async def load(lab: Lab) -> Load:
 
 
 class Together:
-    """Workers in this process, started and ended as a conductor does it."""
+    """Workers in this process, started and ended as a coordinator does it."""
 
     def __init__(self, load: Load, workers: int) -> None:
         self.load, self.told = load, [Told() for _ in range(workers)]
@@ -110,7 +110,7 @@ async def conducted(job: Job) -> LoadOutcome:
     told: list[dict[str, Any]] = []
     try:
         async with asyncio.timeout(90):
-            return await conduct(job, Orders(), told.append)
+            return await run_job(job, CoordinatorCommands(), told.append)
     except TimeoutError:
         pytest.fail("it takes too long; told so far:\n" + "\n".join(str(event)[:300] for event in told[-30:]))
 
