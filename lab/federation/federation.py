@@ -29,7 +29,7 @@ T_co = TypeVar("T_co", covariant=True)
 class Fault(Protocol[T_co]):
     """A fault is a value: `apply` brings it about and returns what a script may ask of it, `heal` ends it.
 
-    A fault that holds servers, a name or fields is best a frozen dataclass. What it is goes into the history.
+    It is plain data, best a frozen dataclass, and goes into the history. lab.faults has those of the lab.
     """
 
     @property
@@ -38,8 +38,8 @@ class Fault(Protocol[T_co]):
         ...
 
     @property
-    def servers(self) -> Sequence[ServerHandle]:
-        """The servers it acts on."""
+    def servers(self) -> Sequence[str]:
+        """Names of the servers that it acts on."""
         ...
 
     @property
@@ -182,7 +182,7 @@ class Federation:
                     number=number,
                     fault=fault.name,
                     began=began,
-                    servers=tuple(server.name for server in fault.servers),
+                    servers=tuple(fault.servers),
                     fields=tuple(fault.fields.items()),
                     error=failure,
                 )

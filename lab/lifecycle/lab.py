@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from lab.network import lab_folder
+from lab.network.control import Control
 from lab.plan.layout import Layout
 from lab.plan.model import Plan
 from lab.runtime.protocol import AGENT, Pipes, Runtime, ServerState
@@ -69,6 +70,10 @@ class Lab:
     async def operate(self, server: str, operations: Sequence[Operation]) -> None:
         """Carry operations out on a running server. Raises PeerError if it refuses."""
         await self.runtime.operate(self.layout, self.plan, server, operations)
+
+    def control(self) -> Control:
+        """A connection to the lab's service, to be entered with `async with`; docs/network.md has its operations."""
+        return Control(self.layout.control)
 
     async def agent(
         self, argv: Sequence[str] | None = None, *, server: str | None = None, module: str = AGENT

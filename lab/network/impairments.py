@@ -33,10 +33,13 @@ class LinkImpairments:
         await self._set(token, changes, cut)
         return self._conditions()
 
-    async def restore(self, token: str) -> Conditions:
-        """End the impairment of that token, if there is one; the conditions that hold now."""
+    async def restore(self, token: str) -> bool:
+        """End the impairment of that token; whether there was one."""
+        if token not in self._changes and token not in self._cuts:
+            return False
         await self._set(token, {}, None)
-        return self._conditions()
+        self._conditions()
+        return True
 
     async def _set(self, token: str, changes: Mapping[str, Any], cut: Cut | None) -> None:
         self._changes.pop(token, None)

@@ -26,7 +26,7 @@ from lab.plan.zones import Answer, Record
 
 #: Names of the operations; each is a method of `Operations`.
 OPERATIONS = (
-    *("status", "queries", "set_link", "impair_link", "restore_link"),
+    *("status", "queries", "set_link", "impair_link", "restore_links"),
     *("spawn", "stop", "signal", "override", "shutdown"),
 )
 
@@ -73,15 +73,16 @@ class Operations:
         return asdict(self._link(request).set_base(_link_fields(request)))
 
     async def impair_link(self, request: dict[str, Any]) -> dict[str, Any]:
-        """Change link fields from `source` to `target`, or `cut` it, until `restore_link` with the same `token`."""
+        """Change link fields from `source` to `target`, or `cut` it, until `restore_links` with the same `token`."""
         link, token, cut = self._link(request), _text(request, "token"), request.get("cut")
         if cut is not None and cut not in tuple(Cut):
             raise UserError(f"cut {cut!r} is none of {', '.join(Cut)}")
         return asdict(await link.impair(token, _link_fields(request), None if cut is None else Cut(cut)))
 
-    async def restore_link(self, request: dict[str, Any]) -> dict[str, Any]:
-        """End what `impair_link` did with that `token` from `source` to `target`, if it did anything."""
-        return asdict(await self._link(request).restore(_text(request, "token")))
+    async def restore_links(self, request: dict[str, Any]) -> dict[str, Any]:
+        """End everything that `impair_link` did with that `token`."""
+        token = _text(request, "token")
+        return {"restored": [await link.restore(token) for link in self.links.values()].count(True)}
 
     def _link(self, request: dict[str, Any]) -> LinkImpairments:
         source, target = _text(request, "source"), _text(request, "target")

@@ -95,6 +95,40 @@ def test_every_check_is_documented() -> None:
     )
 
 
+def test_every_fault_is_documented_with_its_fields() -> None:
+    from lab.declarations.faults import FAULTS
+
+    wrong = []
+    for fault in FAULTS.values():
+        section = text(DOCS / "faults.md").partition(f"\n## `{fault.name}(")[2].partition("\n## ")[0]
+        if not section:
+            wrong.append(f"docs/faults.md: no section `## `{fault.name}(…)``")
+        wrong += [
+            f"docs/faults.md: says nothing of the field `{field.name}` of {fault.name}"
+            for field in fault.fields
+            if f"| `{field.name}` |" not in section
+        ]
+    assert FAULTS
+    _fail(wrong)
+
+
+def test_every_encryption_and_every_software_is_documented() -> None:
+    from lab.declarations.encryptions import ENCRYPTIONS
+    from lab.declarations.servers import MANIFESTS
+
+    wrong = [
+        f"docs/agents.md: says nothing of the encryption `{one.name}`"
+        for one in ENCRYPTIONS.values()
+        if one.devices and f"`{one.name}`" not in text(DOCS / "agents.md")
+    ]
+    wrong += [
+        f"docs/servers.md: `{one.name}` must be said to be {one.about}"
+        for one in MANIFESTS.values()
+        if one.installed and f"| `{one.name}@{one.default_version}` | {one.about} |" not in text(DOCS / "servers.md")
+    ]
+    _fail(wrong)
+
+
 def test_every_export_is_documented() -> None:
     every = "\n".join(text(page) for page in pages())
     _fail([f"docs/scenarios.md: says nothing of lab.{name}" for name in lab.__all__ if f"`{name}" not in every])

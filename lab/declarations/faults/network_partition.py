@@ -1,0 +1,43 @@
+"""Servers are cut from each other: no stanza passes between groups of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lab.declarations.fault import FaultDeclaration, FaultField, one_of, server_names
+from lab.errors import UserError
+
+
+def _groups(value: Any) -> tuple[tuple[str, ...], ...]:
+    groups = tuple(map(server_names, value))
+    if not groups:
+        raise UserError("names no group: give at least one list of servers, which is cut from all others")
+    named = [name for group in groups for name in group]
+    if twice := sorted({name for name in named if named.count(name) > 1}):
+        raise UserError(f"{', '.join(twice)} cannot be in two groups")
+    return groups
+
+
+def _plain(groups: tuple[tuple[str, ...], ...]) -> str:
+    return " | ".join(" ".join(group) for group in groups)
+
+
+DECLARATION = FaultDeclaration(
+    name="partition",
+    about="Groups of servers are cut from each other; servers in no group form one more group.",
+    fields=(
+        FaultField(
+            name="groups",
+            about="Lists of servers: no stanza passes from one list to another.",
+            read=_groups,
+            plain=_plain,
+        ),
+        FaultField(
+            name="how",
+            about="What connections meet: no byte passes and nothing answers (blackhole), no byte passes but "
+            "connections are accepted (silent), they are reset, or refused.",
+            read=one_of("blackhole", "silent", "reset", "refuse"),
+            default="blackhole",
+        ),
+    ),
+)

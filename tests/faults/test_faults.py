@@ -1,0 +1,108 @@
+"""Faults as values: how they are found, what they are in a history, what is said of a wrong one."""
+
+from types import SimpleNamespace
+
+import pytest
+
+import lab.faults
+from lab.declarations.faults import FAULTS
+from lab.errors import NotApplicable, UserError
+from lab.faults import conditions, partition
+from lab.topology.files import load
+
+
+def federation(topology: str):
+    plan = SimpleNamespace(topology=load(topology))
+    servers = [SimpleNamespace(name=server.name) for server in plan.topology.servers]
+
+    def server(name):
+        if name not in [one.name for one in servers]:
+            raise UserError(f"no server {name!r} in this topology")
+        return SimpleNamespace(name=name)
+
+    return SimpleNamespace(lab=SimpleNamespace(plan=plan), servers=servers, server=server)
+
+
+def test_every_declared_fault_can_be_imported_by_its_name():
+    for declared in FAULTS.values():
+        assert callable(getattr(lab.faults, declared.name))
+    assert {"conditions", "partition"} <= set(dir(lab.faults))
+    with pytest.raises(ImportError):
+        from lab.faults import no_such_fault  # noqa: F401
+
+
+def test_no_module_has_the_name_of_a_fault():
+    """Else `from lab.faults import it` would be the module, once something has imported that."""
+    assert not {declared.name for declared in FAULTS.values()} & {name.replace("-", "_") for name in FAULTS}
+
+
+def test_a_partition_is_plain_data():
+    fault = partition(["s1", SimpleNamespace(name="s2")], ["s3"], how="reset")
+    assert (fault.name, fault.servers) == ("partition", ("s1", "s2", "s3"))
+    assert fault.fields == {"groups": "s1 s2 | s3", "how": "reset"}
+    assert fault == partition(["s1", "s2"], ["s3"], how="reset") != partition(["s1", "s2", "s3"])
+
+
+def test_conditions_are_plain_data_in_their_units():
+    fault = conditions(("s1", "s2"), latency="200ms", rate="8kbit/s")
+    assert (fault.name, fault.servers) == ("conditions", ("s1", "s2"))
+    assert fault.fields == {"link": "s1 s2", "direction": "both", "latency": 0.2, "rate": 1000}
+    assert fault.impairment() == {"latency": 0.2, "rate": 1000}
+    assert conditions(("s1", "s2"), rate="unlimited").fields["rate"] is None
+
+
+@pytest.mark.parametrize(("groups", "cut"), [
+    ([["s1"]], {("s1", "s2"), ("s2", "s1"), ("s1", "s4"), ("s4", "s1")}),
+    ([["s1"], ["s2"]], {
+        ("s1", "s2"), ("s2", "s1"), ("s1", "s4"), ("s4", "s1"), ("s2", "s3"), ("s3", "s2"),
+    }),
+    ([["s1", "s2"]], {("s1", "s4"), ("s4", "s1"), ("s2", "s3"), ("s3", "s2")}),
+])  # fmt: skip
+def test_a_partition_cuts_the_links_between_groups(groups, cut):
+    assert set(partition(*groups).directions(federation("ring:4"))) == cut
+
+
+def test_conditions_act_on_one_direction_or_both():
+    ring = federation("ring:4")
+    assert conditions(("s1", "s2"), latency="1s").directions(ring) == [("s1", "s2"), ("s2", "s1")]
+    assert conditions(("s1", "s2"), latency="1s", direction="forward").directions(ring) == [("s1", "s2")]
+
+
+@pytest.mark.parametrize(("make", "text"), [
+    (lambda: partition(["a"], how="bend"), "partition: how: 'bend' is none of blackhole, silent, reset, refuse"),
+    (lambda: partition(), "partition: groups: names no group"),
+    (lambda: partition([]), "partition: groups: names no server"),
+    (lambda: partition("ab"), "partition: groups: 'ab' are no servers: give a list"),
+    (lambda: partition([3]), "partition: groups: 3 is no server"),
+    (lambda: partition(["a"], ["a", "b"]), "partition: groups: a cannot be in two groups"),
+    (lambda: conditions(("a", "b"), latency=5), "conditions: latency: 5 has no unit: write 5ms or 5s"),
+    (lambda: conditions(("a", "b"), loss="1%"), "conditions: loss: there is no such field"),
+    (lambda: conditions(("a", "b")), "conditions: says nothing of the link: give one of latency, jitter, rate"),
+    (lambda: conditions(("a", "a"), latency="1s"), "conditions: link: a has no link with itself"),
+    (lambda: conditions("ab", latency="1s"), "conditions: link: 'ab' is no link: give federation.link"),
+    (lambda: conditions(("a", "b"), latency="1s", direction="up"), "conditions: direction: 'up' is none of both"),
+    (lambda: conditions(("a", "b"), latency="1s", jitter="2s"), "conditions: jitter: is larger than latency"),
+])  # fmt: skip
+def test_a_wrong_value_is_named_with_its_field(make, text):
+    with pytest.raises(UserError) as caught:
+        make()
+    assert text in str(caught.value)
+
+
+def test_all_that_is_wrong_is_said_at_once():
+    with pytest.raises(UserError) as caught:
+        conditions("ab", latency=5, direction="up")
+    assert [line.split(":")[1].strip() for line in str(caught.value).splitlines()] == ["link", "direction", "latency"]
+
+
+@pytest.mark.parametrize(("make", "topology", "error", "text"), [
+    (lambda: partition(["x"]), "pair", UserError, "partition: groups: no server 'x'"),
+    (lambda: partition(["s1", "s2", "s3"]), "ring:3", NotApplicable, "no two servers of different groups are linked"),
+    (lambda: partition(["s1"]), "ring:3,direct=true", UserError, "partition: groups: s1 - s2, s1 - s3: noth"),
+    (lambda: conditions(("s1", "s3"), latency="1s"), "ring:4", UserError, "conditions: link: s1 and s3 are not linked"),
+    (lambda: conditions(("s1", "s2"), latency="1s"), "ring:3,direct=true", UserError, "link: s1 - s2: nothing"),
+])  # fmt: skip
+def test_what_a_topology_cannot_give_is_said(make, topology, error, text):
+    with pytest.raises(error) as caught:
+        make().directions(federation(topology))
+    assert text in str(caught.value)
