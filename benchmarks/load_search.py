@@ -137,7 +137,7 @@ async def archives(folder: Path) -> tuple[float, float]:
         trials, spent = trials_on(lab, asked, folder), []
         for trial in range(3):
             if trial == 2:
-                await provisioning.forget(lab, provisioning.load_on(lab, asked))
+                await provisioning.empty_archives(lab, provisioning.load_on(lab, asked))
             used = (await trials.measure(250, "constant")).result.used()
             spent.append(sum(used[one.spec.name] for one in lab.plan.servers))
     return spent[1] / spent[0], spent[2] / spent[1]

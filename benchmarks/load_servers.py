@@ -33,7 +33,7 @@ from lab.load.capacity.trials import find_limit_on
 from lab.load.coordinator.child_process import run_in_child
 from lab.load.coordinator.preflight import LoadTest
 from lab.load.coordinator.progress import ProgressPrinter
-from lab.load.coordinator.provisioning import endpoints, for_load, forget, load_on
+from lab.load.coordinator.provisioning import empty_archives, endpoints, for_load, load_on
 from lab.load.metrics.result import Result
 from lab.load.model.job import Job
 from lab.topology.software import parse
@@ -76,7 +76,7 @@ def theirs(lab: Lab, rate: float) -> tuple[float, float]:
 async def clean(lab: Lab, quiet: LabIdleDetector) -> None:
     """Nothing is under way, and no archive makes the next message dearer than the first."""
     await quiet.wait(IDLE)
-    await forget(lab, load_on(lab, LOAD))
+    await empty_archives(lab, load_on(lab, LOAD))
 
 
 async def rung(lab: Lab, folder: Path, quiet: LabIdleDetector, rate: float) -> tuple[float, float]:

@@ -48,7 +48,7 @@ def test_a_demo_ends_with_three_verdicts_and_the_page(tmp_path: Path, runtime: s
         ("VALID", "omemo_first_contact"),
         ("VALID", "neighbours"),
     ]
-    assert "Note: island, home, public tell what they see (feed)" in done.stdout
+    assert "Note: island, home, public send a feed of their stanzas" in done.stdout
     *_, sentence, page = done.stdout.splitlines()
     assert sentence == "3 of 3 runs are valid."
     kept = read(tmp_path / "runs" / "latest")

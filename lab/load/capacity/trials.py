@@ -81,7 +81,7 @@ async def find_limit_on(
 
         async def wait_until_idle() -> str:
             progress("waiting until the lab is idle")
-            await provisioning.forget(lab, whole)
+            await provisioning.empty_archives(lab, whole)
             return await detector.wait(max(IDLE_TIMEOUT, 4 * length))
 
         measure: Measure = lambda rate: runner.measure(rate, model)  # noqa: E731

@@ -35,7 +35,7 @@ class VirtualUsers:
     def __init__(
         self, load: Load, shard: Shard, recorder: SampleRecorder, on_given_up: Callable[[str, str], None]
     ) -> None:
-        self.load, self.shard, self.people = load, shard, Population(load)
+        self.load, self.shard, self.population = load, shard, Population(load)
         self.recipients = Recipients(load)
         traffic = parse(load.traffic)
         self.draw = build_draw(traffic, load, shard, load.seed)
@@ -55,9 +55,9 @@ class VirtualUsers:
             self._on_session_given_up,
             seeded_rng(load.seed, "return", shard.index),
         )
-        own = self.people.owned(shard)
+        own = self.population.owned(shard)
         self.sessions = {
-            user: Session(context, user, self.people.name(user), load.endpoints[self.people.server_of(user)])
+            user: Session(context, user, self.population.name(user), load.endpoints[self.population.server_of(user)])
             for user in own
         }
         # Byte templates: the part of a message before its id, by receiver, and the part after it.
@@ -67,7 +67,7 @@ class VirtualUsers:
 
     def address(self, user: int) -> str:
         """A user's bare address."""
-        return f"{self.people.name(user)}@{self.load.endpoints[self.people.server_of(user)].domain}"
+        return f"{self.population.name(user)}@{self.load.endpoints[self.population.server_of(user)].domain}"
 
     def room_address(self, room: RoomPlan) -> str:
         """A room's address."""
@@ -161,7 +161,7 @@ class VirtualUsers:
         """A presence of a contact, or the user's own, which the server sends back."""
         kind, identity = element.attributes.get("type"), element.attributes.get("id", "")
         if kind == "error":
-            by = self.people.number(element.attributes.get("from", ""))
+            by = self.population.number(element.attributes.get("from", ""))
             self.deliveries.on_bounce(session.number, identity, error_condition(element), by)
         elif kind is None and not self.requests.end(session.number, identity):
             self.deliveries.on_delivery(session.number, identity)

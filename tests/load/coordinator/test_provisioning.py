@@ -37,14 +37,14 @@ def test_links_without_conditions_are_direct_and_servers_silent() -> None:
 def test_a_lab_that_was_not_made_for_a_load_says_so() -> None:
     said = remarks(build(LINE, FACTS))
     assert said[0] == "relayed links: a - b, b - c; none is direct"
-    assert said[1].startswith("a, b, c tell what they see (feed)")
+    assert said[1].startswith("a, b, c send a feed of their stanzas")
 
 
 def test_users_live_where_accounts_can_be_made() -> None:
     topology = replace(LINE, servers=(*SERVERS[:2], Server("c", "c.test", "scripted", "")))
     plan = build(topology, FACTS)
     assert [(one.server, one.neighbours) for one in endpoints(plan)] == [("a", ("b",)), ("b", ("a", "c"))]
-    assert any("nobody lives on c" in text for text in remarks(plan))
+    assert any("no users on c" in text for text in remarks(plan))
     alone = Topology("x", "", (topology.servers[2],), ())
     with pytest.raises(UserError, match="no server can have users"):
         endpoints(build(alone, FACTS))

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from lab.lifecycle import up as labs
-from lab.load.coordinator import provisioning as preparing
+from lab.load.coordinator import provisioning
 from lab.load.coordinator.child_process import run_in_child
 from lab.load.coordinator.preflight import LoadTest
 from lab.load.metrics.cpu import split_cores
@@ -46,7 +46,7 @@ def _workers() -> list[int]:
 async def test_everything_is_where_it_is_said_to_be(tmp_path: Path, runtime: str) -> None:
     shared, own = split_cores(1)
     theirs = ",".join(map(str, shared)) if len(shared) < 3 else f"{shared[0]}-{shared[-1]}"
-    lab = await labs.up(preparing.for_load(pair("prosody", "ejabberd")), runtime=runtime, owned=True)
+    lab = await labs.up(provisioning.for_load(pair("prosody", "ejabberd")), runtime=runtime, owned=True)
     try:
         pids = {name: one.pid for name, one in (await lab.states()).items()}
         pids["services"] = await lab.runtime.service_pid(lab.layout)

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from lab.load.coordinator import provisioning as preparing
+from lab.load.coordinator import provisioning
 from lab.load.model.spec import Endpoint, Load
 from lab.network.authority import Authority
 from lab.plan.model import CertificateRequest
@@ -70,7 +70,7 @@ class Null:
 def rosters(load: Load) -> dict[str, list[str]]:
     """Who is subscribed to whom, by address."""
     found: dict[str, list[str]] = {}
-    for of in preparing.rosters(load).values():
+    for of in provisioning.rosters(load).values():
         found |= of
     return found
 
