@@ -1,21 +1,23 @@
 """Metrics: figures of a run's history that judge nothing. A verdict is a check's (lab.checks).
 
-A new metric is one file here and one line in METRICS; the JSON report of a run then has it under its name.
+A new metric is one file here, with a function of its name, and one line in NAMES; the JSON report of a run then has it
+under its name.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from importlib import import_module
 
 from lab.metrics.record import RunRecord
-from lab.metrics.routes import routes
-from lab.metrics.stanzas import stanzas
 
 #: A figure of a run, or a list of dataclasses that hold several.
 Metric = Callable[[RunRecord], object]
 
-#: By name, as in the JSON report, in its order.
-METRICS: Mapping[str, Metric] = {
-    "routes": routes,
-    "stanzas": stanzas,
-}
+#: In the order of the JSON report.
+NAMES = (
+    "routes",
+    "stanzas",
+)
+
+METRICS: dict[str, Metric] = {name: getattr(import_module(f"lab.metrics.{name}"), name) for name in NAMES}

@@ -1,18 +1,23 @@
 """Drawings of a topology: for a terminal, for Mermaid, for Graphviz, as SVG. All are pure functions.
 
-A new format is one file here and one line in GRAPH_FORMATS.
+A new format is one file here, with a function of its name and SUFFIXES, and one line in NAMES.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib import import_module
 from typing import NamedTuple
 
-from lab.report.graph.dot import dot
-from lab.report.graph.mermaid import mermaid
-from lab.report.graph.svg import svg
-from lab.report.graph.terminal import terminal
 from lab.topology.spec import Topology
+
+#: As the options of `xmpplab graph` call them.
+NAMES = (
+    "svg",
+    "dot",
+    "mermaid",
+    "terminal",
+)
 
 
 class GraphFormat(NamedTuple):
@@ -22,10 +27,9 @@ class GraphFormat(NamedTuple):
     suffixes: tuple[str, ...]  # of file names that ask for this format
 
 
-#: By name, as the options of `xmpplab graph` call them.
-GRAPH_FORMATS = {
-    "svg": GraphFormat(svg, (".svg",)),
-    "dot": GraphFormat(dot, (".dot", ".gv")),
-    "mermaid": GraphFormat(mermaid, (".mmd", ".mermaid")),
-    "terminal": GraphFormat(terminal, (".txt",)),
-}
+def _format(name: str) -> GraphFormat:
+    module = import_module(f"lab.report.graph.{name}")
+    return GraphFormat(getattr(module, name), module.SUFFIXES)
+
+
+GRAPH_FORMATS = {name: _format(name) for name in NAMES}

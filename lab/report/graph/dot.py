@@ -5,6 +5,8 @@ from __future__ import annotations
 from lab.report.graph import labels
 from lab.topology.spec import Topology
 
+SUFFIXES = (".dot", ".gv")
+
 
 def dot(topology: Topology) -> str:
     """An undirected graph in the DOT language, laid out by `neato`."""

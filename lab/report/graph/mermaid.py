@@ -6,6 +6,8 @@ from lab.declarations.servers import manifest
 from lab.report.graph import labels
 from lab.topology.spec import Topology
 
+SUFFIXES = (".mmd", ".mermaid")
+
 
 def mermaid(topology: Topology) -> str:
     """A flowchart, as code hosts draw it in Markdown pages."""

@@ -10,6 +10,8 @@ from lab.report.graph.layout import Point, layout
 from lab.topology.facts import facts, neighbours
 from lab.topology.spec import Link, Server, Topology
 
+SUFFIXES = (".svg",)
+
 UNIT = 170  # pixels of one link before boxes are spread
 MARGIN = 28
 LINE = 16  # pixels from one line of text to the next

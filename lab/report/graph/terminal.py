@@ -13,6 +13,8 @@ from lab.report.graph import labels
 from lab.topology.facts import Neighbours, components, distances, facts, neighbours
 from lab.topology.spec import Topology
 
+SUFFIXES = (".txt",)
+
 READABLE = 30  # servers that fit a screen
 DENSE = 4.0  # mean links per server above which a tree shows too few of the links
 BAR = 40  # characters of the longest bar
