@@ -37,7 +37,7 @@ def check(record: RunRecord) -> Verdict:
             findings += _unknown(record, record.topology.server(name), last)
     good = f"{plural(len(secret), 'canary').replace('canarys', 'canaries')} sent, and no server can read any of them."
     if not secret:
-        # Encrypted messages alone show only that no body was readable where feeds tell of it.
+        # Encrypted messages alone show only that no body was readable where feeds record it.
         return verdict(NAME, 0, findings, good, "No canary was sent, so that no leak could be seen.")
     return verdict(NAME, len(secret), findings, good, "")
 

@@ -23,8 +23,8 @@ from lab.errors import UserError, encode_answer
 #: A request longer than this is not one: the largest stanza servers take is 10 MiB, escaped at most six-fold.
 LONGEST_LINE = 64 * 1024 * 1024
 
-#: Seconds that the other side has to take the last lines.
-PARTING = 5.0
+#: Seconds that the other side has to read the last lines.
+CLOSING = 5.0
 
 _CHUNK = 256 * 1024
 _STDIN, _STDOUT = 0, 1
@@ -55,14 +55,14 @@ class Output:
                 line = line[os.write(_STDOUT, line) :]
 
     async def close(self) -> None:
-        """Return once the other side has taken all, or does not want it any more."""
+        """Return once the other side has read all, or has closed its end."""
         if self._transport is not None and self._closed is not None:
             self._transport.close()
-            await asyncio.wait([self._closed], timeout=PARTING)
+            await asyncio.wait([self._closed], timeout=CLOSING)
 
 
 class _Ending(asyncio.BaseProtocol):
-    """Tells when standard output is closed, all that was written having been taken."""
+    """Its future is done when standard output is closed and all that was written was read."""
 
     def __init__(self) -> None:
         self.closed: asyncio.Future[None] = asyncio.get_running_loop().create_future()

@@ -25,7 +25,7 @@ async def fetch(
     """All archived messages, oldest first.
 
     `ask` sends the query (an IQ's payload) and gives the answer's XML; `collect` gives the list that the results of a
-    query of that name are added to as they come.
+    query of that name are added to as they are received.
     """
     messages: list[Archived] = []
     after: str | None = None

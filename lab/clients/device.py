@@ -99,7 +99,7 @@ class ClientDevice:
         session.announced = True
         self._emit("connected", jid=stream.boundjid.full, stream=session.id)
         stream.step = "online, waiting for offline messages"
-        with suppress(Refused):  # any answer stands behind what was to be handed over: streams keep order
+        with suppress(Refused):  # any answer follows the stored messages: a stream keeps order
             await stream.ask("get", ET.Element(f"{{{PING}}}ping"), stream.boundjid.host)
         await session.inbox.decrypted()
         stream.step = f"online, waiting until others can encrypt to it ({strategy.name})"
@@ -108,7 +108,7 @@ class ClientDevice:
 
     @property
     def step(self) -> str:
-        """How far the last attempt to connect has come, for people."""
+        """How far the last attempt to connect has got, for people."""
         return "" if self._opening is None else self._opening.step
 
     def _register_handlers(self, session: ClientSession) -> None:
@@ -252,7 +252,7 @@ class ClientDevice:
         return {"occupants": sorted(joining.occupants)}
 
     async def leave(self, *, room: str, nick: str) -> Event:
-        """Leave a room; returns once the room has said so."""
+        """Leave a room; returns once the room has confirmed it."""
         session = self._live()
         joined = self._room(session, room)
         session.stream.send_presence(pto=f"{room}/{nick}", ptype="unavailable")
@@ -261,7 +261,7 @@ class ClientDevice:
         return {}
 
     async def occupants(self, *, room: str) -> Event:
-        """Who is in the room, as this device was told."""
+        """The occupants of the room, as its presences showed this device."""
         return {"occupants": sorted(self._room(self._live(), room).occupants)}
 
     async def configure_room(self, *, room: str, values: dict[str, str | list[str]]) -> Event:

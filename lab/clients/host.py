@@ -63,7 +63,7 @@ class Host:
         number = request.get("id")
         try:
             return {"id": number, "ok": await self._do(request)}
-        except Exception as error:  # the edge of the process: told to the asker, and to people
+        except Exception as error:  # whatever fails is answered, and logged for people
             if not isinstance(error, LabError):
                 log.exception("request %r failed", request.get("op"))
             return {"id": number, "error": encode_answer(error)}

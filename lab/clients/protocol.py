@@ -1,11 +1,11 @@
 """The agent protocol, version 1: JSON Lines on standard input and output.
 
-An agent is a process that hosts devices (XMPP clients). Requests come in, one JSON object a line:
+An agent is a process that hosts devices (XMPP clients). It reads requests, one JSON object a line:
 
     {"id": 1, "op": "connect", "device": "d1", ...}
 
 and each is answered once, in any order, with `{"id": 1, "ok": {...}}` or
-`{"id": 1, "error": {"kind": "usage|missing|timeout|peer|internal", "message": "..."}}`. In between come events:
+`{"id": 1, "error": {"kind": "usage|missing|timeout|peer|internal", "message": "..."}}`. In between it writes events:
 `{"event": "delivered", "device": "d1", "at": 1700000000.0, ...}`. Standard input at its end means: disconnect
 everything and exit. Standard error is for people. `device` is a name the other side chooses.
 
@@ -21,13 +21,13 @@ send            {to, body, message (stanza id), encryption? ("plain": in the cle
                 -> {stream, encryption, left_out: [sentences]}: handed to the stream, encrypted for every device known
                 then, but for those left out
 send_raw        {xml} -> {}: any stanza, as it is
-join            {room, nick, timeout} -> {occupants: [full room JIDs]}: self-presence (status 110) has come
+join            {room, nick, timeout} -> {occupants: [full room JIDs]}: self-presence (status 110) was received
 leave           {room, nick} -> {}
 occupants       {room} -> {occupants: [...]}
 configure_room  {room, values: {var: value}} -> {}
 archive         {with?, start? (XEP-0082 date or seconds), archive? (bare JID of a room), deliver?}
                 -> {messages: [{id, from, to, at, body, encrypted}]}; with deliver, those that this device was not
-                handed before (and did not send) come as `delivered` events via "archive", and are decrypted
+                handed before (and did not send) are emitted as `delivered` events via "archive", and are decrypted
 devices         {of (bare JID), timeout} -> {ids: [...]}: OMEMO device ids published, asked afresh
 fingerprints    {of} -> {devices: [{id, fingerprint, trust}]}
 set_trust       {of, fingerprint, level ("trusted" | "distrusted" | "undecided")} -> {}
@@ -58,7 +58,7 @@ bounced         {message, by, condition, type, text}
 decrypted       {message, from, encryption, body, sender_key, trust, via}
 not-decrypted   {message, from, encryption, reason}
 presence        {from, type, room, codes: [...]}
-peer_stanza     {name, type, id, from, to, xml, stream}: a stanza came
+peer_stanza     {name, type, id, from, to, xml, stream}: a stanza was received
 peer_stream     {state ("open" | "closed"), direction ("in" | "out"), domain, stream, reason}
 trouble         {message}: an error that no request asked about
 """

@@ -170,8 +170,8 @@ class _PipedDevices:
         except OSError as error:
             reason = str(error)
         finally:
-            said = list(self._stderr()) if self._stderr is not None else []
-            self._agent.ended("\n".join([f"the agent is gone: {reason}", *(f"  | {line}" for line in said)]))
+            last = list(self._stderr()) if self._stderr is not None else []
+            self._agent.ended("\n".join([f"the agent is gone: {reason}", *(f"  | {line}" for line in last)]))
 
     def _receive(self, line: bytes) -> None:
         if not line.strip():
@@ -183,7 +183,7 @@ class _PipedDevices:
         if isinstance(message, dict):
             self._agent.receive(message)
         else:
-            self._agent.trouble(f"the agent said what is no line of the protocol: {line[:200]!r}")
+            self._agent.trouble(f"the agent wrote a line that is not of the protocol: {line[:200]!r}")
 
 
 class _InlineDevices:

@@ -54,7 +54,7 @@ class ScriptedPeer:
 
     @property
     def step(self) -> str:
-        """How far each stream has come that is not open yet, for people."""
+        """The state of each stream that is not open yet, for people."""
         streams = [one.stream for one in self._connections if not one.stream.ready]
         return "; ".join(f"{one.remote or 'somebody'}: {one.step}" for one in streams) or "no stream is being opened"
 
@@ -130,7 +130,7 @@ class ScriptedPeer:
         return await self.close()
 
     async def _connection_to(self, domain: str) -> PeerConnection:
-        """Our stream to a domain; opened if there is none. Raises PeerError with how far it came."""
+        """Our stream to a domain; opened if there is none. Raises PeerError with how far it got."""
         for one in self._connections:
             if one.stream.initiator and one.stream.ready and one.stream.remote == domain:
                 return one

@@ -42,7 +42,7 @@ from lab.topology.spec import Server
 
 READY_TIMEOUT = 60.0  # seconds until it accepts streams: Prosody takes 1, ejabberd 4
 _POLL_INTERVAL = 0.05  # seconds
-_EVIDENCE = 12  # last lines quoted of a server that does not come up
+_EVIDENCE = 12  # last lines quoted of a server that does not start
 _NO_DNS = ("127.0.0.1", 53)  # nothing answers at this address: a single server needs no DNS
 
 

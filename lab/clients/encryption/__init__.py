@@ -33,7 +33,7 @@ class EncryptionSettings:
     """What a strategy is made from."""
 
     trust: str  # one of TRUST_POLICIES
-    folder: Path | None  # keys and trust are kept here; None: in `memory`, for as long as the device is
+    folder: Path | None  # keys and trust are stored here; None: in `memory`, as long as the device exists
     memory: dict[str, Any]
     trouble: Callable[[str], None]  # called with an error that no request waits for
 

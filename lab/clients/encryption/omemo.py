@@ -55,8 +55,8 @@ logging.getLogger(omemo.SessionManager.LOG_TAG).setLevel(logging.ERROR)
 #: What a client without OMEMO shows.
 FALLBACK = "This message is encrypted with OMEMO, which your client does not read."
 
-#: Seconds between two looks whether the server hands out what was published.
-LOOK_AGAIN = 0.05
+#: Seconds between two fetches that show whether the server has what was published.
+POLL_INTERVAL = 0.05
 
 _TRUST = {
     TrustLevel.TRUSTED.name: "trusted",
@@ -111,7 +111,7 @@ class OmemoStrategy:
         return {"omemo_device": own.device_id, "fingerprint": fingerprint_of(own.identity_key)}
 
     async def ready(self) -> None:
-        """Leave catch-up mode, then look until the server hands out our list and our bundle."""
+        """Leave catch-up mode, then fetch until the server has our list and our bundle."""
         async with self._transaction():
             await self._manager.after_history_sync()
             own, _ = await self._manager.get_own_device_information()
@@ -120,7 +120,7 @@ class OmemoStrategy:
             listed = own.device_id in await self._published(account)
             if listed and await pep.fetch(self._stream, account, BUNDLE.format(own.device_id)) is not None:
                 return
-            await asyncio.sleep(LOOK_AGAIN)
+            await asyncio.sleep(POLL_INTERVAL)
 
     async def close(self) -> None:
         """End the rotation of keys and what is still fetching."""
@@ -200,7 +200,7 @@ class OmemoStrategy:
         return sorted(await self._refresh(of))
 
     async def keys(self, of: str) -> list[DeviceKey]:
-        """Known devices of somebody; bundles not yet seen are fetched."""
+        """Known devices of a person; bundles not yet seen are fetched."""
         async with self._transaction():
             found = await self._manager.get_device_information(of)
         return sorted(
@@ -272,7 +272,7 @@ class OmemoStrategy:
 
 
 def _describe(error: Exception) -> str:
-    text = str(error) or "no more is said"
+    text = str(error) or "no reason is given"
     cause = error.__cause__
     return f"{type(error).__name__}: {text}" + (f" ({cause})" if cause is not None and str(cause) not in text else "")
 

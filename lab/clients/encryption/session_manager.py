@@ -106,7 +106,7 @@ def _manager_class(
     base: type[BaseSessionManager], store: KeyStore, blind: bool, send_empty: SendEmpty
 ) -> type[BaseSessionManager]:
     class TrustingManager(base):  # type: ignore[misc,valid-type]  # the class of one stream
-        """Trust as the device was told, and empty messages over its stream."""
+        """Trust as the device is set, and empty messages over its stream."""
 
         @property
         def _btbv_enabled(self) -> bool:

@@ -62,7 +62,7 @@ class ClientStream(ClientXMPP):
         self.roster.auto_subscribe = False
         self._trouble = trouble
         self._sender: asyncio.Task[Any] | None = None
-        self.step = "opening the connection"  # how far this stream has come, for people
+        self.step = "opening the connection"  # how far this stream is opened, for people
         self.refusal = ""  # what the server said when it closed the stream or refused the login
         self.max_redirects = -1  # see-other-host is an error like others
         self.register_plugin("xep_0030")
@@ -154,7 +154,7 @@ class ClientStream(ClientXMPP):
     async def shut(self) -> None:
         """Close the stream; returns once the server has closed its side, or has been given up."""
         if self.is_connected():
-            # or the server keeps what we have been handed, and hands it over once more
+            # or the server stores what it has delivered, and delivers it once more
             self.plugin["xep_0198"].send_ack()  # type: ignore[no-untyped-call]
             await self.disconnect(wait=CLOSING)
         await self.abandon()

@@ -1,4 +1,4 @@
-"""A server-to-server stream (RFC 6120) without input or output: bytes go in, commands come out.
+"""A server-to-server stream (RFC 6120) without input or output: it takes bytes and returns commands.
 
     stream = ServerStream("peer.test", remote="home.test", initiator=True)
     for command in stream.begin() + stream.receive(data): ...
@@ -69,7 +69,7 @@ Command = Send | StartTls | Ready | Received | Closed
 
 
 class ServerStream:
-    """One stream, seen from `domain`. `step` says in words how far it has come."""
+    """One stream, seen from `domain`. `step` says in words how far it is opened."""
 
     def __init__(self, domain: str, *, remote: str = "", initiator: bool = False) -> None:
         """`remote` is the other domain; who receives a stream learns it from the header."""
@@ -83,7 +83,7 @@ class ServerStream:
         self._restart()
 
     def begin(self) -> list[Command]:
-        """What the initiating side says first."""
+        """What the initiating side sends first."""
         return [self._header()]
 
     def secured(self, names: frozenset[str]) -> list[Command]:
@@ -130,7 +130,7 @@ class ServerStream:
         return self._greet(element)
 
     def _greet(self, header: ET.Element) -> list[Command]:
-        """Answer a header with ours and with what comes next."""
+        """Answer a header with ours and the features that follow."""
         self.remote = header.get("from") or self.remote
         if (to := header.get("to", self.domain)) != self.domain and not to.endswith(f".{self.domain}"):
             return [self._header(), *self._fail("host-unknown", f"it asks for {to}")]
@@ -168,7 +168,7 @@ class ServerStream:
             return [self._header()]
         if element.tag in (f"{{{TLS}}}failure", f"{{{SASL}}}failure"):
             return self._close(f"it refuses: {', '.join(_conditions(element))}")
-        return self._fail("unsupported-stanza-type", f"{element.tag} comes against the stream's direction")
+        return self._fail("unsupported-stanza-type", f"{element.tag} is against the stream's direction")
 
     def _choose(self, features: ET.Element) -> list[Command]:
         if self._authenticated:
