@@ -46,7 +46,7 @@ async def test_what_stops_a_login_is_said(ground):
         with pytest.raises(PeerError, match="no connection is accepted"):
             await cast.connect("pc", alice, port=1)
         with pytest.raises(PeerError, match="certificate"):
-            await cast.connect("pc", alice, authority=Authority.draw("another").pem.decode())
+            await cast.connect("pc", alice, authority=Authority.generate("another").pem.decode())
         with pytest.raises(UserError, match="authority: not a certificate"):
             await cast.connect("pc", alice, authority="none")
         with pytest.raises(UserError, match="use one of omemo, plain"):

@@ -172,7 +172,7 @@ def ground(tree: Path, root: Path, modules: Path, block: int) -> RuntimeFacts:
 async def running(plan: Plan, root: Path, zones: Zones | None = None) -> AsyncIterator[Lab]:
     """The plan's servers, started but not waited for; other zones lead them elsewhere."""
     lab, loop = Lab(plan, root), asyncio.get_running_loop()
-    authority = Authority.draw("lab")
+    authority = Authority.generate("lab")
     zones, transports = zones or Zones(plan), []
     try:
         for server in plan.servers:

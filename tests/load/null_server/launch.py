@@ -82,7 +82,7 @@ def null_server(security: str = "none", host: str = HOST, python: str = sys.exec
         options: dict[str, object] = {"host": host, "security": security}
         authority = ""
         if security != "none":
-            issuer = Authority.draw("null authority")
+            issuer = Authority.generate("null authority")
             names = tuple(f"{name}.example" for name in "abcdefgh")
             issuer.issue(CertificateRequest(names[0], names, Certificate.VALID), Path(folder))
             for name, end in (("certificate", "crt"), ("key", "key")):
