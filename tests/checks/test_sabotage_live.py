@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from lab.checks.judge import judge
-from lab.clients.encryption import STRATEGIES
+from lab.clients.encryption import omemo
 from lab.history.events import Sent
 from lab.lifecycle.runtimes import choose
 from lab.lifecycle.up import up
@@ -14,6 +14,7 @@ from lab.runner.run import run_scenario
 from lab.runner.scenarios import info_of
 from lab.topology.files import load
 from tests.checks.sabotage import Tampered, load_module
+from tests.checks.sabotage.leaky import LeakyStrategy
 from tests.runner import small_scenarios
 from tests.runtimes import mostly_processes
 
@@ -54,7 +55,7 @@ async def test_the_same_server_left_alone_is_valid(lab_on, tmp_path: Path) -> No
 
 
 async def test_a_device_that_says_it_in_plain_beside_the_ciphertext(monkeypatch, tmp_path: Path) -> None:
-    monkeypatch.setitem(STRATEGIES, "leaky", f"{__package__}.sabotage.leaky")
+    monkeypatch.setattr(omemo, "STRATEGY", LeakyStrategy)
     lab = await up(load("pair"), runtime="processes", owned=True)
     try:
         result = await run_scenario(info_of(small_scenarios.one_secret), lab, runs=tmp_path, inline=True)

@@ -169,7 +169,7 @@ def test_there_are_enough_of_them_and_all_promises_occur() -> None:
 def test_an_installation_without_its_data_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from lab.errors import MissingError
 
-    monkeypatch.setattr(packaged, "_PACKAGE", tmp_path / "lab")
+    monkeypatch.setattr(packaged, "PACKAGE", tmp_path / "lab")
     with pytest.raises(MissingError, match="install xmpplab again"):
         packaged.folder("topologies")
     (tmp_path / "lab" / "data" / "topologies").mkdir(parents=True)

@@ -10,14 +10,9 @@ CLIENT = "jabber:client"
 class LeakyStrategy(OmemoStrategy):
     """OMEMO whose fallback body is the text itself."""
 
-    name = "leaky"
-
     async def encrypt(self, body: str, message: ET.Element, people: frozenset[str]) -> list[str]:
         missed = await super().encrypt(body, message, people)
         fallback = message.find(f"{{{CLIENT}}}body")
         assert fallback is not None
         fallback.text = body
         return missed
-
-
-STRATEGY = LeakyStrategy

@@ -18,7 +18,6 @@ from lab.errors import NotReady, UserError
 from lab.lifecycle import up as labs
 from lab.lifecycle.cleanup import sweep
 from lab.plan.layout import Layout, home
-from lab.runtime import server_files as folders
 from lab.runtime.containers import agents, engine
 from lab.runtime.containers.image_specs import server_recipe
 from lab.topology.spec import Custom, Link, Server, Topology
@@ -94,7 +93,7 @@ async def until(what, patience: float = PATIENCE) -> None:
 
 async def test_no_server_runs_before_its_folder_is_written(own_home, client, monkeypatch):
     """The engine has started it by then, and it waits."""
-    write, seen = folders.write_servers, []
+    write, seen = labs.write_servers, []
 
     async def late(layout: Layout, *rest) -> None:
         container = engine.name(layout, "s0")
@@ -103,7 +102,7 @@ async def test_no_server_runs_before_its_folder_is_written(own_home, client, mon
         assert not list(layout.server("s0").iterdir())
         await write(layout, *rest)
 
-    monkeypatch.setattr(folders, "write_servers", late)
+    monkeypatch.setattr(labs, "write_servers", late)
     made = await labs.up(federation("prosody", name="gated"), runtime="containers")
     try:
         assert seen and not any(command.startswith(("prosody", "lua")) for command in seen), seen
@@ -117,7 +116,7 @@ async def test_files_that_cannot_be_written_leave_nothing(own_home, monkeypatch)
         await asyncio.sleep(0.2)  # some containers are there by now
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(folders, "write_servers", full)
+    monkeypatch.setattr(labs, "write_servers", full)
     with pytest.raises(OSError, match="No space left"):
         await labs.up(federation("prosody", "prosody", name="full"), runtime="containers")
     assert not Layout.of("full").root.exists()
