@@ -70,7 +70,7 @@ class Statistics:
             one["start_time"] = max(one["start_time"], self._steady_start)
 
     def add_sample(self, sample: Mapping[str, Any]) -> None:
-        """Add one sample as `lab.load.worker.recorder` makes them."""
+        """Add one sample as `lab.load.metrics.sample_recorder` makes them."""
         # What was received during the drain was sent in the steady state: its rate must not be spread over the drain.
         now = min(time.time(), self._steady_start + sample["plan"]["seconds"])
         for route, data in sample["steady"].items():

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+from lab.load.metrics.sample_recorder import SampleRecorder
 from lab.load.model.spec import Endpoint, Load, Shard
-from lab.load.worker.recorder import SampleRecorder
+from lab.load.workload.arrivals import parse
 
 LOAD = Load(
     endpoints=(Endpoint("a", "a.lab", "127.0.0.1", neighbours=("b",)), Endpoint("b", "b.lab", "127.0.0.2")),
@@ -53,7 +54,9 @@ class Worker:
     def __init__(self, index: int = 0, of: int = 1, load: Load = LOAD) -> None:
         self.clock = Clock()
         self.warmup = load.warmup
-        self.recorder = SampleRecorder(load, Shard(index, of), clock=self.clock)
+        self.recorder = SampleRecorder(
+            load, Shard(index, of), parse(load.arrivals).total(load.seconds), clock=self.clock
+        )
         self.recorder.start()
 
     def at(self, elapsed: float) -> SampleRecorder:

@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from lab.declarations.discovery import variants
 from lab.load.model.spec import Load, Shard, seeded_rng
 from lab.load.workload.actions import Draw, DrawContext, KindCode, draw_mixed
 from lab.load.workload.population import Population
+from lab.load.workload.requests import PendingRequests, RequestKind
 from lab.load.workload.traffic import Traffic
 
 #: By the name of the kind.
 CODE: dict[str, KindCode] = variants(__name__, "KIND", KindCode)
+
+
+def build_request_kinds(
+    traffic: Traffic, requests: PendingRequests, contacts: Callable[[int], list[str]]
+) -> dict[str, RequestKind]:
+    """What performs the requests of a traffic, by action. `contacts` gives the addresses in the roster of a user."""
+    kinds = {part.kind.action: CODE[part.kind.name].requests for part in traffic.parts}
+    return {action: kind(requests, contacts) for action, kind in kinds.items() if kind is not None}
 
 
 def build_draw(traffic: Traffic, load: Load, shard: Shard, seed: int) -> Draw:

@@ -216,7 +216,7 @@ def generator_limits(result: Result) -> tuple[str, ...]:
 
 
 def merge(samples: Iterable[dict[str, Any]]) -> Result:
-    """A result from samples of workers (lab.load.worker.recorder), of any workers and intervals, in any order."""
+    """A result from samples (lab.load.metrics.sample_recorder) of any workers and intervals, in any order."""
     result = Result()
     for sample in samples:
         result.add(_one(sample))

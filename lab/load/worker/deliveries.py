@@ -15,6 +15,7 @@ from time import perf_counter_ns
 
 from lab.load.metrics import ledger
 from lab.load.metrics.ledger import Ledger
+from lab.load.metrics.sample_recorder import SampleRecorder
 from lab.load.model.message_id import (
     DELIVERY_REPORT,
     PRESENCE,
@@ -24,7 +25,6 @@ from lab.load.model.message_id import (
     decode_message_id,
     encode_message_id,
 )
-from lab.load.worker.recorder import SampleRecorder
 from lab.load.workload.recipients import Recipients
 
 _SEVERAL_RECEIVERS = ROOM | PRESENCE

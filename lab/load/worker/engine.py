@@ -9,7 +9,7 @@
     end        messages that are missing now are lost, each of them; users log out
 
 Events, given to `emit` as JSON-able dicts with "event" and "worker": progress (users online so far), connected,
-started, sample (once per second, see lab.load.worker.recorder, with totals), gone (a user who cannot reconnect),
+started, sample (once per second, lab.load.metrics.sample_recorder, with totals), gone (a user who cannot reconnect),
 stopping (before its end), ledger (several workers: see lab.load.metrics.ledger), ended.
 """
 
@@ -23,9 +23,9 @@ from time import perf_counter_ns
 from typing import Any
 
 from lab.load.client.session import Session
+from lab.load.metrics.sample_recorder import SampleRecorder
 from lab.load.model.spec import Load, Shard
 from lab.load.worker.ramp_up import log_in
-from lab.load.worker.recorder import SampleRecorder
 from lab.load.worker.users import VirtualUsers
 from lab.load.workload.arrivals import Schedule, parse
 from lab.load.workload.machine_limits import check_machine
@@ -75,7 +75,7 @@ class LoadEngine:
     ) -> None:
         self._load, self._shard, self._stop, self._drained = load, shard, stop, drained
         self._emit_event = emit
-        self._recorder = SampleRecorder(load, shard)
+        self._recorder = SampleRecorder(load, shard, parse(load.arrivals).total(load.seconds))
         self._users = VirtualUsers(load, shard, self._recorder, self._on_given_up)
         self._start = self._end = 0  # ns of perf_counter_ns
         self._tick_handle: asyncio.TimerHandle | None = None
@@ -195,20 +195,20 @@ class LoadEngine:
     async def _drain(self) -> bool:
         """Wait until nothing is outstanding; False after DRAIN_TIMEOUT."""
         loop = asyncio.get_running_loop()
-        began, relogin = loop.time(), None
+        began, on_drain = loop.time(), None
         alone = self._shard.of == 1
         try:
             while loop.time() < began + DRAIN_TIMEOUT:
                 if (alone and not self._users.outstanding) or (self._drained is not None and self._drained.is_set()):
                     return True
-                if relogin is None and loop.time() > began + RELOGIN_DELAY:
-                    relogin = asyncio.create_task(self._users.relogin())
+                if on_drain is None and loop.time() > began + RELOGIN_DELAY:
+                    on_drain = asyncio.create_task(self._users.on_drain())
                 await asyncio.sleep(POLL)
             return False
         finally:
-            if relogin is not None:
-                relogin.cancel()
-                await asyncio.gather(relogin, return_exceptions=True)
+            if on_drain is not None:
+                on_drain.cancel()
+                await asyncio.gather(on_drain, return_exceptions=True)
 
     def _report_end(self, drained: bool) -> None:
         users = self._users

@@ -18,12 +18,12 @@ from typing import Any
 
 from lab.declarations.load_kind import MESSAGE
 from lab.errors import LabError, UserError
+from lab.load.metrics.sample_recorder import SampleRecorder
 from lab.load.model import message_id
 from lab.load.model.spec import Load, Shard
 from lab.load.worker.engine import Emit, LoadEngine
 from lab.load.worker.omemo_client import OmemoClient
 from lab.load.worker.omemo_sessions import SessionSetup, pairs
-from lab.load.worker.recorder import SampleRecorder
 from lab.load.worker.users import DISCONNECT_TIMEOUT, VirtualUsers
 from lab.load.workload.arrivals import parse as parse_arrivals
 from lab.load.workload.machine_limits import check_machine

@@ -9,23 +9,21 @@ from lab.declarations.load_kind import MESSAGE, PRESENCE, ROOM
 from lab.load.client import stanzas
 from lab.load.client.session import Session, SessionContext
 from lab.load.client.xml_stream import Element
-from lab.load.kinds import build_draw
+from lab.load.kinds import build_draw, build_request_kinds
+from lab.load.metrics.sample_recorder import SampleRecorder
 from lab.load.model import message_id
 from lab.load.model.spec import Load, Shard, seeded_rng
 from lab.load.worker.closed_loop import ClosedLoop
 from lab.load.worker.deliveries import Deliveries
 from lab.load.worker.ramp_up import ArchiveFiller, RoomJoins
-from lab.load.worker.recorder import SampleRecorder
-from lab.load.worker.requests import Requests, error_condition
 from lab.load.worker.settlement import Settlement, settle_ledger
 from lab.load.workload.population import Population, RoomPlan
 from lab.load.workload.recipients import Recipients
+from lab.load.workload.requests import PendingRequests, error_condition
 from lab.load.workload.traffic import parse
 
 #: Seconds until connections that did not close are aborted, all users together.
 DISCONNECT_TIMEOUT = 5.0
-#: Users who log out and in at the same time during the drain.
-MAX_RELOGINS = 16
 POLL = 0.02  # seconds between two looks
 
 
@@ -40,7 +38,8 @@ class VirtualUsers:
         traffic = parse(load.traffic)
         self.draw = build_draw(traffic, load, shard, load.seed)
         self.deliveries = Deliveries(self.recipients, recorder)
-        self.requests = Requests(recorder, self.deliveries.in_warmup, self._contacts)
+        self.requests = PendingRequests(recorder, self.deliveries.in_warmup)
+        self.requests.kinds = self._kinds = build_request_kinds(traffic, self.requests, self._contacts)
         self.archives = ArchiveFiller(traffic.needs_archive)
         self._room_of = {user: self.room_address(room) for room in self.recipients.rooms for user in room.members}
         self.joins = RoomJoins(self._room_of.get)
@@ -104,14 +103,14 @@ class VirtualUsers:
             return (sender, intended)
         if action == PRESENCE:
             return self._change_presence(session, intended)
-        return self.requests.send(action, session, intended, size)
+        return self._kinds[action].send(session, intended, size)
 
     def _change_presence(self, session: Session, intended: int) -> str:
         """Away, or available again. All contacts get the presence; the action ends when the user gets its own back."""
         identity = self.deliveries.register_presence(session.number, intended)
         self._away ^= {session.number}
         session.send(stanzas.presence(identity, away=session.number in self._away))
-        return self.requests.register("presence", session.number, intended, identity.decode())
+        return self.requests.register("presence", session.number, intended, identity=identity.decode())
 
     def start_closed_loop(self, think: float) -> None:
         """Closed model: start an action for each user now."""
@@ -193,16 +192,9 @@ class VirtualUsers:
             "online": sum(session.online for session in self.sessions.values()),
         }
 
-    async def relogin(self) -> None:
-        """Users who logged out and in during the load do so once more, to get what a server may still store."""
-        free = asyncio.Semaphore(MAX_RELOGINS)
-
-        async def one(session: Session) -> None:
-            async with free:
-                await self.requests.relogin(session)
-
-        sessions = [self.sessions[user] for user in self.requests.relogged]
-        await asyncio.gather(*(one(session) for session in sessions), return_exceptions=True)
+    async def on_drain(self) -> None:
+        """Some receipts are still missing a while after the end: do what load kinds do then."""
+        await self.requests.on_drain(self.sessions)
 
     def settlement(self) -> Settlement:
         """The messages that were never received; for a load with one worker."""

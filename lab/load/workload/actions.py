@@ -14,6 +14,7 @@ from random import Random
 from lab.declarations.load_kind import Receivers
 from lab.errors import UserError
 from lab.load.workload.population import Population
+from lab.load.workload.requests import RequestKind
 from lab.load.workload.traffic import TrafficPart
 
 #: What one user does once: the name of the action, the sender, the receiver (a user, the number of a room, or the
@@ -54,6 +55,7 @@ class KindCode:
     """The code of a load kind. Each module of lab.load.kinds has one, as `KIND`."""
 
     build_draw: Callable[[DrawContext, TrafficPart], Draw]
+    requests: type[RequestKind] | None = None  # of an action that is a request
 
 
 def draw_without_receiver(context: DrawContext, part: TrafficPart) -> Draw:

@@ -127,6 +127,10 @@ class Arrivals:
             return self.rates.passed(end) - self.rates.passed(start)
         return float(sum(start <= at < end for at in self.times))
 
+    def total(self, seconds: float) -> float | None:
+        """How many messages a steady state of that length asks for; None for the closed model."""
+        return self.expected(0.0, seconds) if self.open else None
+
     def schedule(self, seed: int, shard: Shard, warmup: float = 0.0) -> Schedule:
         """A worker's part. A ramp, step, spike or replay begins after the warm-up, which has its first rate.
 

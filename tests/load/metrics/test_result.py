@@ -16,10 +16,10 @@ from lab.load.analysis.thresholds import judge_load
 from lab.load.metrics.result import Result, Usage, generator_limits, merge
 from lab.load.metrics.rows import by_route, by_second, to_csv
 from lab.load.metrics.run_folder import LoadOutcome, RunWriter, read
+from lab.load.metrics.sample_recorder import SampleRecorder
 from lab.load.model.job import Job
 from lab.load.model.spec import Shard
 from lab.load.report.text import sentences
-from lab.load.worker.recorder import SampleRecorder
 from tests.load.samples import LOAD, Clock, Worker, steady_run
 
 SAMPLES = steady_run(0, 2) + steady_run(1, 2, delay=0.03)
@@ -53,7 +53,7 @@ def test_a_message_belongs_where_it_was_due() -> None:
 
 
 def test_before_the_start_no_second_is_judged() -> None:
-    recorder = SampleRecorder(LOAD, Shard(), clock=Clock())
+    recorder = SampleRecorder(LOAD, Shard(), None, clock=Clock())
     recorder.sent("login", True)
     sample = recorder.take()
     assert (sample["from"], sample["to"], list(sample["warmup"]), sample["steady"]) == (0, 0, ["login"], {})

@@ -1,8 +1,8 @@
-"""What a worker counts while it runs, and hands over as a sample each interval.
+"""The counters of a worker while it runs, from which it takes a sample each interval.
 
-A route is a string: "local", "a->b" for a link from server a to b, "room", or the kind of an act that is no message
-("login", "archive", ...), whose delay is the time until its answer. A message belongs to the warm-up or to the steady
-state by the time at which it was due, wherever it is counted: who tells of it knows which.
+A route is a string: "local", "a->b" for a link from server a to b, "room", or the name of a request ("login",
+"archive", ...), whose delay is the time until its answer. A message belongs to the warm-up or to the steady state by
+the time at which it was due; callers know which.
 """
 
 from __future__ import annotations
@@ -16,14 +16,17 @@ from typing import Any
 from lab.load.metrics.counters import RouteCounters
 from lab.load.metrics.histogram import Histogram
 from lab.load.model.spec import Load, Shard
-from lab.load.workload.arrivals import parse
 
 
 class SampleRecorder:
-    """Counts in place. `clock` gives seconds; it must be the one the delays were taken from."""
+    """Counts in place. `expected` is how many messages the steady state asks for, None in the closed model.
 
-    def __init__(self, load: Load, shard: Shard, clock: Callable[[], float] = time.perf_counter) -> None:
-        arrivals = parse(load.arrivals)
+    `clock` gives seconds, and must be the clock of the delays.
+    """
+
+    def __init__(
+        self, load: Load, shard: Shard, expected: float | None, clock: Callable[[], float] = time.perf_counter
+    ) -> None:
         self._plan = {
             "traffic": load.traffic,
             "arrivals": load.arrivals,
@@ -31,7 +34,7 @@ class SampleRecorder:
             "warmup": load.warmup,
             "seconds": load.seconds,
             "tick": load.tick,
-            "expected": arrivals.expected(0.0, load.seconds) if arrivals.open else None,
+            "expected": expected,
         }
         self._worker, self._clock = shard.index, clock
         self._began = self._end = math.inf  # on the clock
@@ -47,66 +50,66 @@ class SampleRecorder:
         self._reconnects = 0
 
     def start(self, at: float | None = None) -> None:
-        """The warm-up begins: `at` on the clock (now) is time 0."""
+        """The warm-up starts: `at` on the clock (now) is time 0."""
         self._began = self._clock() if at is None else at
         self._end = self._began + self._length
         self._taken = self._began
         self._cpu = time.process_time()
 
     def end(self, at: float | None = None) -> None:
-        """Nothing is written from `at` on the clock (now) on: no later second is one of the steady state."""
+        """Nothing is written from `at` on the clock (now) on: no later second belongs to the steady state."""
         self._end = min(self._end, self._clock() if at is None else at)
 
     def sent(self, route: str, warmup: bool, receipts: int = 1) -> None:
-        """A message was written just now that so many should get."""
+        """A message was written now that so many should receive."""
         tally = (self._warmup if warmup else self._steady)[route]
         tally.sent += 1
         tally.expected += receipts
 
     def expect(self, route: str, warmup: bool, receipts: int) -> None:
-        """What was written just now, and counted as sent elsewhere, should come to so many on this route."""
+        """What was written now, and counted as sent on another route, should be received by so many on this one."""
         (self._warmup if warmup else self._steady)[route].expected += receipts
 
     def received(self, route: str, warmup: bool, delay_intended: int, delay_actual: int) -> None:
-        """A message came just now, so many µs after it was due and after it was written."""
+        """A message was received now, so many µs after it was due and after it was written."""
         tally = (self._warmup if warmup else self._steady)[route]
         tally.received += 1
         tally.intended.fresh.append(delay_intended)
         tally.actual.fresh.append(delay_actual)
 
     def lost(self, route: str, warmup: bool, count: int = 1) -> None:
-        """Messages never came."""
+        """Messages were never received."""
         (self._warmup if warmup else self._steady)[route].lost += count
 
     def bounced(self, route: str, warmup: bool, condition: str, count: int = 1) -> None:
-        """A message came back as an error, its `condition` such as "remote-server-timeout"; so many do not get it."""
+        """A message was returned as an error, for so many receivers; `condition` is such as "remote-server-timeout"."""
         (self._warmup if warmup else self._steady)[route].bounced[condition] += count
 
     def duplicate(self, route: str, warmup: bool) -> None:
-        """A message came once more."""
+        """A message was received again."""
         (self._warmup if warmup else self._steady)[route].duplicates += 1
 
     def out_of_order(self, route: str, warmup: bool) -> None:
-        """A message came behind a later one of the same two people."""
+        """A message was received after a later one of the same two users."""
         (self._warmup if warmup else self._steady)[route].out_of_order += 1
 
     def add(self, routes: Mapping[str, RouteCounters], *, warmup: bool) -> None:
-        """Count all of these as well."""
+        """Add these counters."""
         for route, more in routes.items():
             (self._warmup if warmup else self._steady)[route].add(more)
 
     def reconnect(self) -> None:
-        """A connection broke and was made again."""
+        """A connection was lost, and the session has reconnected."""
         self._reconnects += 1
 
     def sort(self) -> None:
-        """Count the delays that were only written down; to be called now and then while a load runs."""
+        """Sort the delays that were only appended; to be called from time to time while a load runs."""
         for tally in (*self._steady.values(), *self._warmup.values()):
             tally.intended.sort()
             tally.actual.sort()
 
     def lag(self, seconds: float) -> None:
-        """The engine looked at what is due so much later than it meant to."""
+        """The engine checked what is due so much later than planned."""
         self._lag.record(seconds)
 
     def take(self) -> dict[str, Any]:
