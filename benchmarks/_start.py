@@ -30,7 +30,7 @@ def written(layout: Layout, plan: Plan, *, tuned: bool = False) -> Plan:
     record.write(layout)  # so that `sweep` finds what a killed benchmark leaves
     bare = _bare(plan, tuned)
     folders.make_servers(layout, bare)
-    asyncio.run(folders.write_servers(layout, bare, folders.draw_secret(layout)[1]))
+    asyncio.run(folders.write_servers(layout, bare, folders.generate_secret(layout)[1]))
     return bare
 
 

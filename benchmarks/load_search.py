@@ -73,7 +73,15 @@ async def slow_server(folder: Path) -> str:
     from lab.runtime.containers import engine
 
     async with lab_of(files.load("pair,software=prosody"), "containers") as lab:
-        words = ["docker", "update", "--cpu-period", "100000", "--cpu-quota", "5000", engine.name(lab.layout, "a")]
+        words = [
+            "docker",
+            "update",
+            "--cpu-period",
+            "100000",
+            "--cpu-quota",
+            "5000",
+            engine.resource_name(lab.layout, "a"),
+        ]
         await asyncio.to_thread(subprocess.run, words, check=True, capture_output=True)
         bounds = Bounds(p99=0.5, start=200, lowest=200)
         return (await find_limit_on(lab, {**LOAD, "seconds": 3.0}, bounds, folder=folder)).bottleneck

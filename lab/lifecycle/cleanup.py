@@ -1,15 +1,15 @@
-"""Delete what interrupted work left behind, and nothing else: folders, processes, half-made caches, containers.
+"""Deletes what interrupted work left, and nothing else: folders, processes, unfinished cache entries, containers.
 
 A leftover is
 - a lab folder whose lock is free and which is not ready (its `up` or `down` was killed), or was ready and whose
-  service is gone, or whose owner is gone;
-- a process marked with a lab folder that does not exist any more (`marked` leaves out what is in a container or a
-  chroot, and has folders that we cannot see);
-- a folder in the cache that somebody began to fill, while nobody fills it;
-- containers and networks labelled with a folder that is a leftover or does not exist, if they were made where the
-  same folders are seen: whoever uses this engine from a container of their own has others.
+  service has ended, or whose owner has ended;
+- a process marked with a lab folder that does not exist any more (`marked` leaves out processes in a container or a
+  chroot, whose folders cannot be seen from here);
+- an unfinished entry of a cache whose lock is free;
+- containers and networks labelled with a folder that is a leftover or does not exist, if they were made by a process
+  with the same view of folders: who uses this engine from within a container has another.
 
-Labs that are up, and labs that somebody is at, are never touched. A reservation on addresses needs no sweeping.
+Labs that are up, and labs whose lock is held, are never changed. Reserved addresses need no sweep.
 """
 
 from __future__ import annotations
@@ -20,25 +20,25 @@ import time
 from pathlib import Path
 
 from lab.errors import LabError, MissingError, TimedOut, UserError
-from lab.lifecycle.runtimes import named
+from lab.lifecycle.runtimes import named, runtime_of
 from lab.network import lab_folder
 from lab.network.lab_folder import service_runs
 from lab.plan.layout import Layout
 from lab.runtime.debian import trees
-from lab.runtime.protocol import Progress, Runtime
+from lab.runtime.protocol import Progress
 from lab.runtime.record import READY, LabRecord, layouts
 from lab.system.locks import try_lock
 from lab.system.processes import command_line, end_members, evidence, marked
 
-_MOMENT = 2.0  # seconds: between fork and exec lie milliseconds, on a starved machine more
-_LOOK_AGAIN = 0.01  # seconds between two tries for the lock
+_FORK_PATIENCE = 2.0  # seconds between fork and exec: milliseconds, on a busy machine more
+_POLL = 0.01  # seconds between two tries for the lock
 
 
 async def sweep(progress: Progress = lambda text: None, *, containers: bool = True) -> list[str]:
     """Delete every leftover; a sentence for each.
 
-    Without `containers` no engine is asked but for labs whose record says that they are in containers: what is
-    missed are only containers of a lab whose folder somebody deleted by hand.
+    Without `containers` the engine is asked only about labs whose record says that they are in containers: only the
+    containers of a lab whose folder was deleted by hand are not found then.
 
     Raises TimedOut if something cannot be ended.
     """
@@ -46,7 +46,7 @@ async def sweep(progress: Progress = lambda text: None, *, containers: bool = Tr
     for layout in layouts():
         try:
             sentence = await _sweep_folder(layout)
-        except (MissingError, UserError) as error:  # its engine does not answer, or it is no lab's: it stays
+        except (MissingError, UserError) as error:  # its engine does not answer, or the folder is no lab's: it stays
             progress(f"the lab {layout.name} is left as it is: {error}")
             continue
         if sentence:
@@ -63,18 +63,18 @@ async def sweep(progress: Progress = lambda text: None, *, containers: bool = Tr
 async def _sweep_folder(layout: Layout) -> str | None:
     try:
         lock = await _lock(layout)
-    except FileNotFoundError:  # ended meanwhile
+    except FileNotFoundError:  # another process has deleted it
         return None
-    if lock is None:  # somebody is at it
+    if lock is None:  # another process changes the lab
         return None
     try:
         record = LabRecord.read(layout)
-        if record is not None and _lives(layout, record):
+        if record is not None and _is_up(layout, record):
             return None
         if record is None and layout.state.exists():
             raise UserError("another version of xmpplab made it, or its lab.json is damaged: `xmpplab down` ends it")
         lab_folder.check(layout)
-        await _runtime(record).stop(layout)
+        await runtime_of(layout).stop(layout)
         lab_folder.remove(layout)
     finally:
         os.close(lock)
@@ -87,42 +87,38 @@ async def _lock(layout: Layout) -> int | None:
     A process that was killed while it started another leaves the lock with the child until that executes its program:
     where the process that began the lab is dead, this waits for that moment.
     """
-    deadline = time.monotonic() + _MOMENT
+    deadline = time.monotonic() + _FORK_PATIENCE
     while (held := try_lock(layout.lock)) is None and time.monotonic() < deadline:
         record = LabRecord.read(layout)
         if record is None or record.owner.alive:
             return None
-        await asyncio.sleep(_LOOK_AGAIN)
+        await asyncio.sleep(_POLL)
     return held
 
 
-def _lives(layout: Layout, record: LabRecord) -> bool:
+def _is_up(layout: Layout, record: LabRecord) -> bool:
     if record.phase != READY or (record.owned and not record.owner.alive):
         return False
-    return service_runs(layout) if record.runtime == "processes" else _runtime(record).is_running(layout)
-
-
-def _runtime(record: LabRecord | None) -> Runtime:
-    return named(record.runtime if record else "processes")
+    return service_runs(layout) if record.runtime == "processes" else named(record.runtime).is_running(layout)
 
 
 async def _sweep_processes() -> list[str]:
     found = []
     for folder, pids in marked().items():
-        if not _is_gone(folder):
+        if not _is_absent(folder):
             continue
-        strays = [pid for pid in pids if pid != os.getpid()]
-        if not strays:
+        leftovers = [pid for pid in pids if pid != os.getpid()]
+        if not leftovers:
             continue
-        names = [f"process {pid} ({command_line(pid)[:60]}) of the lab {Path(folder).name}" for pid in strays]
+        names = [f"process {pid} ({command_line(pid)[:60]}) of the lab {Path(folder).name}" for pid in leftovers]
         if left := await end_members(Path(folder)):
             raise TimedOut(f"processes of {folder} cannot be ended", evidence(left))
         found += names
     return found
 
 
-def _is_gone(folder: str) -> bool:
-    """True if there is no such folder; where we may not look, there may be one."""
+def _is_absent(folder: str) -> bool:
+    """True if there is no such folder; False where that cannot be seen."""
     try:
         Path(folder).stat()
     except (FileNotFoundError, NotADirectoryError):
@@ -136,10 +132,10 @@ async def _sweep_cache() -> list[str]:
     from lab.runtime.containers import images
 
     swept = []
-    for store in (trees.store(), images.store()):
-        left = store.half_made()
-        if left and store.is_free():
-            async with store.filling(lambda text: None):  # which begins with sweeping
+    for cache in (trees.build_cache(), images.build_cache()):
+        left = cache.unfinished()
+        if left and cache.is_free():
+            async with cache.locked(lambda text: None):  # which deletes them
                 swept += [f"the half-made {path.name.lstrip('.')} in the cache" for path in left]
     return swept
 
@@ -152,15 +148,15 @@ async def _sweep_containers(progress: Progress) -> list[str]:
         return []
     swept = []
     try:
-        for folder, things in (await runtime.leftovers()).items():
-            if not _is_gone(folder):  # what lies in it decided above, or is somebody else's
+        for folder, resources in (await runtime.leftovers()).items():
+            if not _is_absent(folder):  # its lab was swept above, or is not a leftover
                 continue
             try:
                 await runtime.stop(Layout(Path(folder)))
             except LabError as error:
                 progress(f"what is left of {folder} cannot be removed: {error}")
                 continue
-            swept.append(f"{', '.join(things)} of the lab {Path(folder).name}")
+            swept.append(f"{', '.join(resources)} of the lab {Path(folder).name}")
     finally:
         runtime.close()
     return swept

@@ -5,7 +5,8 @@ from __future__ import annotations
 from lab.errors import UserError
 from lab.lifecycle.cleanup import sweep
 from lab.lifecycle.lab import take_down
-from lab.lifecycle.registry import meant, runtime_of
+from lab.lifecycle.registry import meant
+from lab.lifecycle.runtimes import runtime_of
 from lab.plan.layout import Layout
 from lab.runtime.protocol import Progress
 from lab.runtime.record import LabRecord, layouts

@@ -25,7 +25,7 @@ class Lab:
     password: str  # of every account
     keys: ScramKeys  # what the servers store of it
     owned: bool = False  # it ends with this process
-    unknown: tuple[tuple[str, str], ...] = ()  # edges that nothing of the lab's could probe
+    unknown: tuple[tuple[str, str], ...] = ()  # edges over which no server could ping
 
     @property
     def name(self) -> str:

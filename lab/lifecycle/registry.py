@@ -93,13 +93,5 @@ def changes(lab: Lab, topology: Topology, runtime: Runtime) -> list[str]:
     return differences(lab.plan, build(topology, lab.plan.facts))
 
 
-def runtime_of(layout: Layout, default: Runtime | None = None) -> Runtime:
-    """The runtime that a lab's record names; `default`, or else processes, where there is no record."""
-    record = LabRecord.read(layout)
-    if record is not None:
-        return named(record.runtime)
-    return default or named("processes")
-
-
 def _reason(ended: ServerState) -> str:
     return ended.detail if ended.exit_code is None else f"exit code {ended.exit_code}"

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from lab.errors import MissingError, UserError
+from lab.plan.layout import Layout
 from lab.runtime.protocol import Runtime
+from lab.runtime.record import LabRecord
 
 
 def choose(name: str = "auto") -> Runtime:
@@ -33,3 +35,11 @@ def named(name: str) -> Runtime:
     from lab.runtime.processes.runtime import Processes
 
     return Processes()
+
+
+def runtime_of(layout: Layout, default: Runtime | None = None) -> Runtime:
+    """The runtime that a lab's record names; `default`, or else processes, where there is no record."""
+    record = LabRecord.read(layout)
+    if record is not None:
+        return named(record.runtime)
+    return default or named("processes")

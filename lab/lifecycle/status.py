@@ -19,7 +19,7 @@ class Status:
 
     name: str
     runtime: str
-    phase: str  # "starting", "ready", "stopping", "broken": ready once, but its service is gone
+    phase: str  # "starting", "ready", "stopping", "broken": ready once, but its service has ended
     owned: bool
     owner: int  # pid of the process that started it
     since: float  # seconds since the epoch

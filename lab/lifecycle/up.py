@@ -22,8 +22,8 @@ from lab.errors import UserError
 from lab.lifecycle.cleanup import sweep
 from lab.lifecycle.lab import Lab, end
 from lab.lifecycle.readiness import unknown_edges, usual_patience, wait_ready
-from lab.lifecycle.registry import changes, opened, runtime_of
-from lab.lifecycle.runtimes import choose
+from lab.lifecycle.registry import changes, opened
+from lab.lifecycle.runtimes import choose, runtime_of
 from lab.network import lab_folder
 from lab.plan import files
 from lab.plan.build import build
@@ -31,7 +31,7 @@ from lab.plan.layout import Layout
 from lab.runtime.memory import check_memory, needed
 from lab.runtime.protocol import AddressReservation, Progress, Runtime
 from lab.runtime.record import READY, STARTING, LabRecord, locked
-from lab.runtime.server_files import draw_secret, make_servers, write_servers
+from lab.runtime.server_files import generate_secret, make_servers, write_servers
 from lab.system.files import write_private
 from lab.system.processes import Identity
 from lab.topology.spec import Topology
@@ -55,7 +55,7 @@ async def up(
     this process ends, however that happens. `patience` is in seconds and counts from the servers' start.
 
     Raises UserError (a lab of that name has another plan), MissingError (memory, software, addresses),
-    NotReady. Whatever was begun is gone by then.
+    NotReady. All that was begun has ended by then.
     """
     chosen = choose(runtime) if isinstance(runtime, str) else runtime
     layout = Layout.of(lab_name(topology, name, owned))
@@ -75,7 +75,7 @@ async def up(
             progress(f"ending {layout.name} first")
         if layout.state.exists():
             await end(layout, found.runtime if found else runtime_of(layout, chosen))
-        else:  # a new folder, and of an older one of this name the sweep has left nothing
+        else:  # a new folder, or one that was never a lab's: `empty` refuses that
             lab_folder.empty(layout)
         return await _bring_up(layout, topology, chosen, owned, progress, patience)
 
@@ -97,7 +97,7 @@ async def _bring_up(
         check_memory(topology)
         async with _reserved(runtime.reserve(layout, topology.servers, owned=owned)) as reserved:
             await runtime.prepare(topology.servers, progress)
-            password, keys = draw_secret(layout)
+            password, keys = generate_secret(layout)
             reservation = await reserved
             plan = build(topology, await runtime.facts(layout, topology.servers, reservation))
             write_private(layout.plan, files.dump(plan))
@@ -108,7 +108,7 @@ async def _bring_up(
             await wait_ready(layout, plan, runtime, progress, patience or usual_patience(plan))
         unknown = unknown_edges(plan)
         record.at(READY, ready=time.time(), unknown=unknown).write(layout)
-    except BaseException:  # also a cancelled task: nothing that was begun stays
+    except BaseException:  # also a cancelled task: all that was begun is ended
         await end(layout, runtime)
         lab_folder.remove(layout)
         raise
@@ -133,7 +133,7 @@ async def _reserved(
 
 @contextlib.asynccontextmanager
 async def _beside(work: Coroutine[Any, Any, T]) -> AsyncIterator[asyncio.Task[T]]:
-    """Work that goes on while something else is done, which awaits it. At the end it is not on its way any more."""
+    """A task beside the work of the block, which awaits it; at the end it is cancelled if it still runs."""
     task = asyncio.create_task(work)
     try:
         yield task
@@ -141,4 +141,4 @@ async def _beside(work: Coroutine[Any, Any, T]) -> AsyncIterator[asyncio.Task[T]
         task.cancel()
         await asyncio.wait([task])
         if not task.cancelled():
-            task.exception()  # looked at: whoever awaited it has raised it, else something went wrong before
+            task.exception()  # retrieved: it was raised where the task was awaited, or another error came first

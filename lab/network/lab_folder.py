@@ -34,7 +34,7 @@ def empty(layout: Layout) -> None:
 
 
 def remove(layout: Layout) -> None:
-    """Delete a lab's folder; the caller holds its lock, and who waits for the lock then sees that the lab is gone.
+    """Delete a lab's folder; the caller holds its lock, and who waits for the lock then sees that the lab is deleted.
 
     Raises UserError if it is no lab's folder.
     """

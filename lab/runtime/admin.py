@@ -1,10 +1,10 @@
-"""Carrying operations out on a running server, through its folder: alike for both runtimes.
+"""Carries out operations on a running server, through its folder: alike for both runtimes.
 
 Rules:
-- as root, files are written with the server's own identity (setfsuid(2), for this thread alone): what a server may
-  have put into its folder, a link to somebody else's file say, gets nobody more than the server has;
-- each file is whole or not there: it is written beside its place, under a name of its own, and moved. Several may
-  write the same one at once: the parts of a load each see to the accounts of all;
+- as root, files are written with the server's own identity (setfsuid(2), for this thread alone): if a
+  server puts a link to another user's file into its folder, writing through it needs the server's own permissions;
+- each file is complete or absent: it is written under a temporary name and renamed. Several processes may write the
+  same one at once: each process of a load makes all accounts;
 - calls go over the server's unix socket; nothing listens on TCP.
 """
 
@@ -42,8 +42,10 @@ async def carry_out(folder: Path, operations: Sequence[Operation]) -> None:
 
 
 def write_files(folder: Path, files: Sequence[File]) -> None:
-    """Write files below a server's folder, as the server; folders that are not there are made, 0700."""
-    root = os.open(folder, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)  # the server need not reach it from the top
+    """Write files below a server's folder, as the server; missing folders are made, 0700."""
+    root = os.open(
+        folder, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
+    )  # which the server need not be able to reach from /
     try:
         with _as_server():
             for file in files:
@@ -104,7 +106,7 @@ async def _exchange(path: Path, request: bytes) -> bytes:
 
 @contextlib.contextmanager
 def _as_server() -> Iterator[None]:
-    """As root: this thread's file access is the server's. setfsuid tells no error, so what it did is asked for."""
+    """As root: this thread's file access is the server's. setfsuid reports no error, so its effect is checked."""
     if os.geteuid() != 0:
         yield
         return

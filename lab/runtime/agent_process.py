@@ -1,4 +1,4 @@
-"""An agent as a child process that ends with us."""
+"""An agent as a child process, which ends when this process ends."""
 
 from __future__ import annotations
 

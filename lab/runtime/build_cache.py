@@ -1,7 +1,7 @@
-"""A folder of things that can be had again, filled by one process of this machine at a time.
+"""A cache folder of what can be fetched or built again, written by one process of this machine at a time.
 
-Rules: what is half made has a name that begins with a dot and is renamed once it is whole; whoever holds the lock may
-delete every such thing. The lock ends with its holder, SIGKILL included.
+Rules: what is unfinished has a name that begins with a dot and is renamed once it is complete; who holds the lock may
+delete all that is unfinished.
 """
 
 from __future__ import annotations
@@ -19,20 +19,20 @@ from lab.runtime.protocol import Progress
 from lab.runtime.record import make_home
 from lab.system.locks import is_locked, lock
 
-_POLL = 0.1  # seconds between two tries for the lock: what is made takes seconds
+_POLL = 0.1  # seconds between two tries for the lock: a build takes seconds
 PATIENCE = 900.0  # seconds: another process may be downloading 60 MB over a slow line
 
 
 @dataclass(frozen=True)
-class Store:
-    """Such a folder; `places` are the folders below it in which things lie ("" for itself)."""
+class BuildCache:
+    """Such a folder; `places` are the folders below it with entries ("" for itself)."""
 
     folder: Path
     places: tuple[str, ...] = ("",)
 
     @contextlib.asynccontextmanager
-    async def filling(self, progress: Progress, patience: float = PATIENCE) -> AsyncIterator[None]:
-        """Hold the lock; what somebody left half made is deleted. Raises TimedOut."""
+    async def locked(self, progress: Progress, patience: float = PATIENCE) -> AsyncIterator[None]:
+        """Hold the lock; what another process left unfinished is deleted first. Raises TimedOut."""
         make_home()
         if not self.folder.is_dir():
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -52,16 +52,16 @@ class Store:
         finally:
             os.close(descriptor)
 
-    def half_made(self) -> list[Path]:
-        """What somebody began to make and did not end, or is making now."""
+    def unfinished(self) -> list[Path]:
+        """What a process began and did not finish, or is writing now."""
         return sorted(path for place in self.places for path in (self.folder / place).glob(".*"))
 
     def is_free(self) -> bool:
-        """True if this user may fill it and nobody fills it at the moment."""
+        """True if this user may write it and no process holds its lock."""
         return os.access(self.folder, os.W_OK) and not is_locked(self.folder / "lock")
 
     def _sweep(self) -> None:
-        for path in self.half_made():
+        for path in self.unfinished():
             if path.is_dir() and not path.is_symlink():
                 shutil.rmtree(path)
             else:

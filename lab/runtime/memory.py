@@ -1,4 +1,4 @@
-"""Whether a topology's servers fit into the memory that this machine has left: said before anything starts."""
+"""Whether a topology's servers fit into the free memory of this machine: checked before anything starts."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from lab.declarations.servers import INSTALLED, MANIFESTS
 from lab.errors import MissingError
 from lab.topology.spec import Topology
 
-#: Kept free beside the servers: the service, agents and what else runs.
+#: Bytes kept free beside the servers, for the service, agents and other processes.
 RESERVE = 256 << 20
 _MEBIBYTE = 1 << 20
 

@@ -1,7 +1,7 @@
 """A lab's own record (lab.json) and its lock.
 
-Whoever changes a lab holds its lock (flock, so that it ends with its holder, SIGKILL included). A lab in the
-phase `starting` or `stopping` whose lock is free has lost the one who was at it: it is a leftover.
+A process that changes a lab holds its lock (lab/system/locks.py). A lab in the phase `starting` or `stopping` whose
+lock is free has lost the process that changed it: it is a leftover.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ STARTING = "starting"
 READY = "ready"
 STOPPING = "stopping"
 
-LOCK_PATIENCE = 60.0  # seconds: longer than a lab of 50 servers takes to come up or to end
+LOCK_PATIENCE = 60.0  # seconds: longer than a lab of 50 servers needs to start or to end
 
 
 @dataclass(frozen=True)
 class LabRecord:
-    """What lab.json says. `owner` is the process that started the lab, and with `owned` ends it by ending."""
+    """The content of lab.json. `owner` is the process that started the lab; with `owned` the lab ends when it ends."""
 
     name: str
     topology: str
@@ -41,7 +41,7 @@ class LabRecord:
     owner: Identity
     made: float  # seconds since the epoch
     ready: float | None = None
-    unknown: tuple[tuple[str, str], ...] = field(default=())  # edges that nothing of the lab's could probe
+    unknown: tuple[tuple[str, str], ...] = field(default=())  # edges over which no server of the lab could send a ping
 
     def at(self, phase: str, **values: Any) -> LabRecord:
         """The record in another phase."""
@@ -95,7 +95,7 @@ async def locked(layout: Layout, *, patience: float = LOCK_PATIENCE, make: bool 
 
 
 def make_root(layout: Layout) -> None:
-    """Make the lab's folder. As root the servers, who run as somebody else, may walk through it to their own.
+    """Make the lab's folder. Where root starts servers they run as another user, who may enter it to reach their own.
 
     Raises UserError where it cannot be made.
     """

@@ -1,4 +1,4 @@
-"""A lab's folder: drawn secrets, the servers' files, certificates and first accounts, written before any server runs.
+"""A lab's folder: random secrets, the servers' files, certificates and first accounts, written before any server runs.
 
 As root a server's folder belongs to SERVER_UID, and the server runs as that: it reads nothing of the lab's
 but what is its own. As an ordinary user everything belongs to that user. Nothing is synced to disk: a lab
@@ -26,12 +26,12 @@ _PASSWORD_BYTES = 18  # 144 bits
 
 
 def server_owner() -> int | None:
-    """The uid and gid that a server's files are given to; None: they stay the caller's."""
+    """The uid and gid that own a server's files; None: the caller's."""
     return SERVER_UID if os.geteuid() == 0 else None
 
 
-def draw_secret(layout: Layout) -> tuple[str, ScramKeys]:
-    """Draw the lab's password and salt and keep them in its `secret` file (0600): a line each, the salt in hex."""
+def generate_secret(layout: Layout) -> tuple[str, ScramKeys]:
+    """Generate the lab's password and salt and store them in its `secret` file (0600): a line each, the salt in hex."""
     password, salt = secrets.token_urlsafe(_PASSWORD_BYTES), secrets.token_bytes(_SALT_BYTES)
     _write(layout.secret, f"{password}\n{salt.hex()}\n", 0o600)
     return password, scram_keys(password, salt)
@@ -67,11 +67,11 @@ def make_servers(layout: Layout, plan: Plan) -> None:
 
 
 async def write_servers(layout: Layout, plan: Plan, keys: ScramKeys) -> None:
-    """Draw the lab's certificate authority; write into every server's folder: configuration, certificates, accounts.
+    """Create the lab's certificate authority; write into every server's folder: configuration, certificates, accounts.
 
     A coroutine: a container engine makes what will use them meanwhile. A folder is its server's once all is in it.
     """
-    await asyncio.sleep(0)  # whoever waits for an engine asks it first: the import takes its time
+    await asyncio.sleep(0)  # the tasks that wait for an engine start first: the import takes a while
     from lab.network.authority import Authority
 
     authority, owner = Authority.create(layout.authority), server_owner()
@@ -81,7 +81,7 @@ async def write_servers(layout: Layout, plan: Plan, keys: ScramKeys) -> None:
         _write_server(folder, server, keys)
         authority.issue(server.certificate, folder)
         if owner is not None:
-            give(folder, owner)
+            change_owner(folder, owner)
 
 
 def write_files(root: Path, files: tuple[File, ...]) -> None:
@@ -100,12 +100,12 @@ def write_files(root: Path, files: tuple[File, ...]) -> None:
         _write(path, file.text, file.mode)
 
 
-def give(root: Path, owner: int) -> None:
-    """Give a folder and all in it to `owner`, links themselves and not what they lead to."""
+def change_owner(root: Path, owner: int) -> None:
+    """Change the owner of a folder and all in it, of links themselves and not of their targets."""
     for folder, folders, files in os.walk(root):
         for name in (*folders, *files):
             os.chown(os.path.join(folder, name), owner, owner, follow_symlinks=False)  # noqa: PTH118 - 3 times as fast
-    os.chown(root, owner, owner)  # last: until then nobody else can put a link in the way
+    os.chown(root, owner, owner)  # last: until then no other user can put a link there
 
 
 def authority_certificate(layout: Layout) -> str:

@@ -135,7 +135,7 @@ class ServerContainer(DockerContainer):
             CertificateRequest(self.domain, names, self._spec.certificate), folder
         )
         if (owner := folders.server_owner()) is not None:
-            folders.give(folder, owner)
+            folders.change_owner(folder, owner)
         self._describe(folder, rendered.command, dict(rendered.environment))
 
     def _describe(self, folder: Path, command: tuple[str, ...], environment: dict[str, str]) -> None:
@@ -148,7 +148,7 @@ class ServerContainer(DockerContainer):
         for port in (own.client, own.server, own.https):
             published[f"{port}/tcp"] = ("127.0.0.1",)
         self.with_kwargs(
-            user=engine.user(),
+            user=engine.server_user(),
             working_dir="/lab",
             cap_drop=["ALL"],
             security_opt=["no-new-privileges"],

@@ -1,4 +1,4 @@
-"""What a sweep, or the end of a lab, must leave alone; and what must not keep a lab from ending."""
+"""What a sweep, or the end of a lab, must leave alone; and what must not keep a lab from stop."""
 
 from __future__ import annotations
 
@@ -17,13 +17,12 @@ from pathlib import Path
 import pytest
 
 from lab.lifecycle import down, runtimes
-from lab.lifecycle.cleanup import _is_gone, sweep
+from lab.lifecycle.cleanup import _is_absent, sweep
 from lab.lifecycle.lab import take_down
 from lab.plan.layout import Layout
 from lab.runtime import record as state
-from lab.runtime.containers import engine
-from lab.runtime.containers import stop as ending
-from lab.runtime.containers.images import store
+from lab.runtime.containers import engine, stop
+from lab.runtime.containers.images import build_cache
 from lab.system.locks import try_lock
 from lab.system.processes import MARK, Identity, end_members, file_view, kill_members
 
@@ -110,9 +109,9 @@ async def test_a_full_disk_keeps_no_lab_from_ending(monkeypatch: pytest.MonkeyPa
 
 
 async def test_what_is_half_made_of_images_is_swept_unless_somebody_makes_it() -> None:
-    half = store().folder / ".site-abc"
+    half = build_cache().folder / ".site-abc"
     half.mkdir(parents=True)
-    async with store().filling(lambda text: None):
+    async with build_cache().locked(lambda text: None):
         half.mkdir()
         assert await sweep(containers=False) == []
         assert half.is_dir()
@@ -121,14 +120,14 @@ async def test_what_is_half_made_of_images_is_swept_unless_somebody_makes_it() -
 
 
 def test_a_folder_that_may_not_be_seen_is_not_gone(monkeypatch: pytest.MonkeyPatch, home: Path) -> None:
-    assert _is_gone(str(home / "nothing"))
-    assert not _is_gone(str(home))
+    assert _is_absent(str(home / "nothing"))
+    assert not _is_absent(str(home))
 
     def hidden(self: Path) -> None:
         raise PermissionError(errno.EACCES, "Permission denied")
 
     monkeypatch.setattr(Path, "stat", hidden)
-    assert not _is_gone(str(home / "nothing"))
+    assert not _is_absent(str(home / "nothing"))
 
 
 def test_only_labs_made_where_the_same_folders_are_seen_are_asked_for() -> None:
@@ -146,7 +145,7 @@ def test_only_labs_made_where_the_same_folders_are_seen_are_asked_for() -> None:
     class Client:
         api = Api()
 
-    assert ending.leftovers(Client()) == {}  # type: ignore[arg-type]
+    assert stop.leftovers(Client()) == {}  # type: ignore[arg-type]
     assert len(asked) == 2
     assert all(f"{engine.FILE_VIEW}={file_view()}" in one["label"] for one in asked)
     assert engine.labels(Layout.of("x"))[engine.FILE_VIEW] == file_view()

@@ -17,7 +17,7 @@ from lab.lifecycle import down, registry, runtimes, status
 from lab.lifecycle.cleanup import sweep
 from lab.network.lab_folder import service_runs
 from lab.plan.layout import Layout
-from lab.runtime.processes.loopback import slots
+from lab.runtime.processes.loopback import networks
 from lab.servers.conventions import READY
 from lab.system.processes import MARK
 from tests.runtime.helpers import is_freed, left_of, pair, text_of, unique, until
@@ -135,4 +135,4 @@ async def test_a_stray_process_of_a_lab_that_is_gone() -> None:
 
 
 def test_there_are_slots_to_claim() -> None:
-    assert len(list(slots())) == 40
+    assert len(list(networks())) == 40

@@ -1,8 +1,8 @@
 """Agents: the lab's own in a container on the lab's network; a user's own command as a child process on the host.
 
-A user's program and its libraries are on the host, not in our image; the host has an address on every lab's network
-(its gateway), and agents are told addresses, not names. Where the engine is a virtual machine's (Docker Desktop) the
-host has no such address: not tried.
+A user's program and its libraries are on the host, not in the lab's image; the host has an address on every lab's
+network (the gateway), and agents get addresses, not names. Where the engine runs in a virtual machine (Docker Desktop)
+the host has no such address: not tried.
 """
 
 from __future__ import annotations
@@ -16,11 +16,10 @@ from typing import TYPE_CHECKING
 from lab.plan.layout import Layout
 from lab.plan.model import ServerPlan
 from lab.runtime.agent_process import CLOSE_PATIENCE, spawn_agent
-from lab.runtime.containers import engine as eng
 from lab.runtime.containers.attach import attach, streams
-from lab.runtime.containers.container_specs import Spec, agent_spec
-from lab.runtime.containers.engine import DockerEngine
-from lab.runtime.containers.image_specs import python_recipe
+from lab.runtime.containers.container_specs import ContainerSpec, agent_spec
+from lab.runtime.containers.engine import DockerEngine, resource_name
+from lab.runtime.containers.image_specs import python_image
 from lab.runtime.containers.prepare import site
 from lab.runtime.containers.start import create
 from lab.runtime.protocol import Pipes
@@ -33,10 +32,10 @@ if TYPE_CHECKING:
 async def in_container(
     engine: DockerEngine, layout: Layout, command: Sequence[str], *, place: ServerPlan | None = None
 ) -> Pipes:
-    """An agent in a container on the lab's network, in the place of a scripted server; its standard error is ours."""
-    spec = agent_spec(layout, command, python_recipe().tag, site(await engine.machine()), place)
-    container, connection, pid = await engine.call(_start, engine.client, spec, eng.name(layout))
-    reader, writer = await streams(connection, _trouble)
+    """An agent in a container on the lab's network, `place` being a scripted server's; its standard error is ours."""
+    spec = agent_spec(layout, command, python_image().tag, site(await engine.machine()), place)
+    container, connection, pid = await engine.call(_start, engine.client, spec, resource_name(layout))
+    reader, writer = await streams(connection, _write_error)
 
     async def close() -> None:
         writer.close()
@@ -50,11 +49,11 @@ async def on_host(layout: Layout, argv: Sequence[str]) -> Pipes:
     return await spawn_agent(argv, {MARK: str(layout.root)})
 
 
-def _trouble(data: bytes) -> None:
+def _write_error(data: bytes) -> None:
     sys.stderr.write(data.decode(errors="replace"))
 
 
-def _start(client: DockerClient, spec: Spec, network: str) -> tuple[str, socket.socket, int | None]:
+def _start(client: DockerClient, spec: ContainerSpec, network: str) -> tuple[str, socket.socket, int | None]:
     container = create(client, spec, network)
     try:
         connection = attach(client, container)
@@ -67,7 +66,7 @@ def _start(client: DockerClient, spec: Spec, network: str) -> tuple[str, socket.
 
 
 def _pid(client: DockerClient, container: str) -> int | None:
-    """Of its main process as the host sees it; None if it has ended already, and is gone with its input and output."""
+    """Of its main process as the host sees it; None if the container has ended and is removed already."""
     from docker.errors import NotFound
 
     try:
@@ -77,7 +76,7 @@ def _pid(client: DockerClient, container: str) -> int | None:
 
 
 def _end(client: DockerClient, container: str) -> None:
-    """Return once the container is gone: by itself, as its input has ended, or killed after a while."""
+    """Return once the container is removed: at the end of its input it ends, or is killed after CLOSE_PATIENCE."""
     from docker.errors import APIError, NotFound
     from requests.exceptions import RequestException
 

@@ -1,7 +1,7 @@
 """Standard input and output of a container as an asyncio reader and writer.
 
-The engine's SDK gives a socket after an HTTP upgrade; what comes from it is taken apart in place (frames.py), so
-that the reader's flow control reaches the container. When the connection ends, however it ends, the container's
+The engine's SDK gives a socket after an HTTP upgrade; its multiplexed stream is split as it is read (`Frames`),
+so that the reader's flow control reaches the container. When the connection ends, however it ends, the container's
 standard input ends too (StdinOnce), and an agent ends with it.
 """
 
@@ -23,12 +23,16 @@ _LIMIT = 1 << 24  # bytes of one line: a stanza may be large
 
 
 class Frames:
-    """Takes bytes as they come, gives (stream, payload) as soon as there is any; large frames come in pieces."""
+    """The engine's multiplexed stream: what an attached container without a terminal writes, split by stream.
+
+    Each frame is a header of 8 bytes (stream: 1 output, 2 error; three zeros; length as a big-endian 32-bit number) and
+    its payload, as the Engine API documents it for "attach to a container". A large frame is given in pieces.
+    """
 
     def __init__(self) -> None:
         self._buffer = bytearray()
         self._stream = 0
-        self._left = 0  # bytes of the current frame that are still to come
+        self._left = 0  # bytes of the current frame that are not received yet
 
     def feed(self, data: bytes) -> Iterator[tuple[int, bytes]]:
         """The payloads that these bytes complete or continue. Raises ValueError if this is no such stream."""
@@ -54,12 +58,12 @@ class Frames:
 
 
 class _Demultiplexer(asyncio.StreamReaderProtocol):
-    """Feeds the reader with standard output alone; standard error goes to `trouble`."""
+    """Feeds the reader with standard output alone; standard error goes to `on_error`."""
 
-    def __init__(self, reader: asyncio.StreamReader, trouble: Callable[[bytes], None]) -> None:
+    def __init__(self, reader: asyncio.StreamReader, on_error: Callable[[bytes], None]) -> None:
         super().__init__(reader)
         self._frames = Frames()
-        self._trouble = trouble
+        self._trouble = on_error
 
     def data_received(self, data: bytes) -> None:
         """Called by the transport."""
@@ -79,23 +83,23 @@ def attach(client: DockerClient, container: str) -> socket.socket:
 
 
 def own_socket(wrapped: Any) -> socket.socket:
-    """A blocking socket of our own from what the SDK gives; it alone holds the connection then."""
+    """A blocking socket of our own for the connection that the SDK gives; the SDK's objects are closed."""
     try:
         connection = socket.socket(fileno=os.dup(wrapped.fileno()))
     finally:
-        wrapped._response.close()  # the SDK keeps the HTTP response alive there, and that the connection
+        wrapped._response.close()  # the SDK keeps the HTTP response there, which keeps the connection open
         wrapped.close()
     connection.settimeout(None)
     return connection
 
 
 async def streams(
-    connection: socket.socket, trouble: Callable[[bytes], None]
+    connection: socket.socket, on_error: Callable[[bytes], None]
 ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
     """Reader of the container's standard output and writer of its standard input."""
     loop = asyncio.get_running_loop()
     reader = asyncio.StreamReader(limit=_LIMIT, loop=loop)
-    protocol = _Demultiplexer(reader, trouble)
+    protocol = _Demultiplexer(reader, on_error)
     if connection.family == socket.AF_UNIX:
         transport, _ = await loop.create_unix_connection(lambda: protocol, sock=connection)
         return reader, asyncio.StreamWriter(transport, protocol, reader, loop)

@@ -1,7 +1,7 @@
-"""The Debian base of the lab's images: there already, pulled, or made from the archive that the machine's own apt uses.
+"""The Debian base of the lab's images: found, pulled, or built from the archive that the machine's own apt uses.
 
-A registry is asked once and briefly. Where it does not answer, mmdebstrap makes the same thing in about 12 s; where
-mmdebstrap is not installed, the machine's apt fetches it into a temporary folder (it is one Perl script).
+A registry is asked once, with a short timeout. Where it does not answer, mmdebstrap builds the same in about 12 s;
+where mmdebstrap is not installed, the machine's apt fetches it into a temporary folder (it is one Perl script).
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _SLIM = (
 
 
 async def ensure_base(engine: DockerEngine, suite: str, progress: Progress) -> str:
-    """The tag of a base image of that release, made if there is none. Raises MissingError."""
+    """The tag of a base image of that release, built if there is none. Raises MissingError."""
     own, public = f"xmpplab/base:{suite}", f"debian:{suite}-slim"
     for tag in (own, public):
         if await engine.call(engine.client.api.images, tag):
@@ -53,7 +53,7 @@ def _pull(repository: str, tag: str) -> bool:
     client = connect(_PULL_PATIENCE)
     try:
         client.images.pull(repository, tag)
-    except (DockerException, RequestException):  # no registry, no right, no answer: there is another way
+    except (DockerException, RequestException):  # no registry, no permission, no answer: the image is built instead
         return False
     finally:
         client.close()
@@ -61,7 +61,7 @@ def _pull(repository: str, tag: str) -> bool:
 
 
 async def make_base(engine: DockerEngine, suite: str, tag: str) -> None:
-    """Make a base image under that tag, from the archive; call it while filling the cache. Raises MissingError."""
+    """Build a base image with that tag from the archive; the caller holds the cache's lock. Raises MissingError."""
     listed = sources_for(suite, machine_sources(), os.environ.get(VARIABLE))
     with tempfile.TemporaryDirectory(prefix=".base-", dir=cache()) as name:
         folder = Path(name)

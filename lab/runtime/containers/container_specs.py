@@ -1,4 +1,4 @@
-"""What the engine is asked for, as data: one `Spec` for each container of a lab. Pure.
+"""The containers of a lab as data: one `ContainerSpec` each. Pure.
 
 Rules, for every container: no capability at all, no new privileges, a read-only root, a tmpfs for /tmp, a bounded
 number of processes, an unprivileged user, nothing published. A server sees its own folder and nothing else of the lab.
@@ -15,7 +15,7 @@ from typing import Any
 from lab import packaged
 from lab.plan.layout import Layout
 from lab.plan.model import Plan, ServerPlan
-from lab.runtime.containers import engine
+from lab.runtime.containers.engine import labels, resource_name, server_user
 from lab.servers.conventions import OUTPUT
 
 RESOLV = "resolv.conf"  # in the lab's folder, mounted into every server
@@ -32,9 +32,8 @@ _LIMITS = 'umask 077; [ "$(ulimit -n)" -le 65536 ] || ulimit -n 65536; '
 _RUN = 'exec "$@" >>"$0" 2>&1'
 TO_FILE = ("/bin/sh", "-c", _LIMITS + _RUN)
 
-#: The same in the folder named first, once it can be entered and this file is in it: all is written, and the lab's
-#: names can be asked for. So the engine, which takes its time, need not wait for either; and a server never asks too
-#: early, which it would remember.
+#: The same in the folder named first, once it can be entered and has this file: then all files are written and the
+#: lab's DNS answers. So the container can be started before both, and no query of a server fails: it would cache that.
 GATE = "names-answer"
 _OPEN = f'until cd "$0" 2>/dev/null && [ -e {GATE} ]; do sleep 0.1; done; '
 _GATED = ("/bin/sh", "-c", f'{_LIMITS}{_OPEN}exec "$@" >>{OUTPUT} 2>&1')
@@ -50,7 +49,7 @@ class Mount:
 
 
 @dataclass(frozen=True)
-class Spec:
+class ContainerSpec:
     """A container to be created."""
 
     name: str
@@ -64,8 +63,8 @@ class Spec:
     folder: str = "/"
     dns: str | None = None
     sysctls: dict[str, str] = field(default_factory=dict)
-    attached: bool = False  # standard input and output are ours; it goes away when it ends
-    transient: bool = False  # it goes away when it ends
+    attached: bool = False  # standard input and output are ours; it is removed when it ends
+    transient: bool = False  # it is removed when it ends
     keeps_log: bool = False
 
     def arguments(self, api: Any, network: str | None) -> dict[str, Any]:
@@ -102,16 +101,16 @@ class Spec:
         }
 
 
-def server_spec(layout: Layout, plan: Plan, server: ServerPlan, image: str) -> Spec:
+def server_spec(layout: Layout, plan: Plan, server: ServerPlan, image: str) -> ContainerSpec:
     """A server: its own folder at /lab, the lab's DNS, its own address."""
     name = server.spec.name
     gated = (*_GATED, server.folder, *server.command) if server.command else ()
-    return Spec(
-        name=engine.name(layout, name),
+    return ContainerSpec(
+        name=resource_name(layout, name),
         image=image,
         command=gated,
-        labels=engine.labels(layout, role="server", server=name),
-        user=engine.user(),
+        labels=labels(layout, role="server", server=name),
+        user=server_user(),
         address=server.address,
         mounts=(
             Mount(layout.server(name), server.folder, writable=True),
@@ -124,15 +123,15 @@ def server_spec(layout: Layout, plan: Plan, server: ServerPlan, image: str) -> S
     )
 
 
-def services_spec(layout: Layout, plan: Plan, image: str, site: Path) -> Spec:
+def services_spec(layout: Layout, plan: Plan, image: str, site: Path) -> ContainerSpec:
     """The lab's DNS and relays. Of the lab they see a folder of their own with the plan: no key, secret or store."""
     log = f"{_SERVICES_INSIDE}/{layout.service_log.name}"
-    return Spec(
-        name=engine.name(layout, "_services"),
+    return ContainerSpec(
+        name=resource_name(layout, "_services"),
         image=image,
         command=(*TO_FILE, log, "python3", "-m", "lab.network.service", _SERVICES_INSIDE),
-        labels=engine.labels(layout, role="services"),
-        user=engine.user(),
+        labels=labels(layout, role="services"),
+        user=server_user(),
         address=plan.services,
         mounts=(Mount(layout.root / SERVICES, _SERVICES_INSIDE, writable=True), *_code(site)),
         environment=(("HOME", "/tmp"),),  # noqa: S108 - inside the container
@@ -140,19 +139,21 @@ def services_spec(layout: Layout, plan: Plan, image: str, site: Path) -> Spec:
     )
 
 
-def agent_spec(layout: Layout, command: Sequence[str], image: str, site: Path, place: ServerPlan | None = None) -> Spec:
+def agent_spec(
+    layout: Layout, command: Sequence[str], image: str, site: Path, place: ServerPlan | None = None
+) -> ContainerSpec:
     """An agent. Its input and output are its caller's; keys and trust lie under the path that the host has for them.
 
     With `place` it is that scripted server: it has the server's name, its address, and reads its certificates.
     """
     people = layout.root / "people"
     certs = layout.server(place.spec.name) / "certs" if place else None
-    return Spec(
-        name=engine.name(layout, place.spec.name) if place else "",
+    return ContainerSpec(
+        name=resource_name(layout, place.spec.name) if place else "",
         image=image,
         command=tuple(command),
-        labels=engine.labels(layout, role="agent"),
-        user=engine.user(),
+        labels=labels(layout, role="agent"),
+        user=server_user(),
         address=place.address if place else None,
         mounts=(
             Mount(people, str(people), writable=True),

@@ -1,4 +1,4 @@
-"""The connection to the container engine: a client, its worker threads, labels, errors in the lab's words.
+"""The connection to the container engine: a client, its worker threads, labels, errors of the lab's classes.
 
 The SDK blocks, so every call runs in one of a few threads. Few, because the engine itself starts containers
 one after the other: more workers than a few make it slower.
@@ -42,7 +42,7 @@ SERVER = "xmpplab.server"  # label: the server's name in the topology
 WORKERS = 3  # 20 servers took 8 s with 2, 6 with 3, 7-10 with 4
 _POOL = 16  # connections kept: workers, and one for each attached agent
 _TIMEOUT = 120  # seconds for one answer of the engine: starting a container takes 0.5 s, on a busy machine 20
-_PROBE_TIMEOUT = 3  # seconds for the question whether there is an engine at all
+_PROBE_TIMEOUT = 3  # seconds to find out whether there is an engine at all
 
 HOW_TO = (
     "start one (on Debian or Ubuntu: apt-get install docker.io) and see that this user may use it (group docker), "
@@ -56,7 +56,7 @@ def connect(timeout: int = _TIMEOUT) -> DockerClient:
     from docker.errors import DockerException
 
     try:
-        _knock(os.environ.get("DOCKER_HOST") or LOCAL, timeout)
+        _check_socket(os.environ.get("DOCKER_HOST") or LOCAL, timeout)
         client = docker.from_env(timeout=timeout, max_pool_size=_POOL)
         client.ping()
     except (DockerException, OSError) as error:
@@ -64,25 +64,25 @@ def connect(timeout: int = _TIMEOUT) -> DockerClient:
     return client
 
 
-def _knock(host: str, timeout: float) -> None:
-    """Raises OSError, in words for people, if nobody is behind a unix socket; docker leaves its own open then."""
+def _check_socket(host: str, timeout: float) -> None:
+    """Raises OSError, with a readable text, if nothing listens at a unix socket; docker would leave its own open."""
     scheme, _, path = host.partition("://")
     if scheme != "unix":
         return
-    with socket.socket(socket.AF_UNIX) as door:
-        door.settimeout(timeout)
+    with socket.socket(socket.AF_UNIX) as probe:
+        probe.settimeout(timeout)
         try:
-            door.connect(path)
+            probe.connect(path)
         except OSError as error:
             raise OSError(f"{path}: {error.strerror or error}") from error
 
 
-def answering() -> str:
+def engine_version() -> str:
     """The version of the engine that answers. Raises MissingError if none does."""
     return _version(os.environ.get("DOCKER_HOST") or LOCAL)
 
 
-@functools.cache  # one that goes away later is found out by whoever asks it for something
+@functools.cache  # one that ends later is noticed at the next call
 def _version(host: str) -> str:
     client = connect(_PROBE_TIMEOUT)
     try:
@@ -108,23 +108,24 @@ class DockerEngine:
         return self._client
 
     async def call(self, function: Callable[..., T], *args: Any, **kwargs: Any) -> T:
-        """Run a blocking call in a worker thread. If we are cancelled, a call that has begun is waited for:
-        what it makes must not appear after somebody has cleaned up. Raises MissingError if the engine has gone away.
+        """Run a blocking call in a worker thread. Raises MissingError if the engine does not answer any more.
+
+        If the task is cancelled, it waits for a call that has begun: what that creates must not appear after cleanup.
         """
         if self._pool is None:
             self._pool = ThreadPoolExecutor(self._workers, thread_name_prefix="engine")
-        work = self._pool.submit(_answered, functools.partial(function, *args, **kwargs))
+        work = self._pool.submit(_call, functools.partial(function, *args, **kwargs))
         future = asyncio.wrap_future(work)
         try:
             return await asyncio.shield(future)
         except asyncio.CancelledError:
             if not work.cancel():
-                await asyncio.gather(future, return_exceptions=True)  # its own error is nobody's any more
+                await asyncio.gather(future, return_exceptions=True)  # its error does not matter any more
             raise
 
     async def ask(self, function: Callable[..., T], *args: Any) -> T:
-        """Run a blocking call that changes nothing, at once: calls that take long are not waited for."""
-        return await asyncio.to_thread(_answered, functools.partial(function, *args))
+        """Run a blocking call that changes nothing, at once: not behind calls that take long."""
+        return await asyncio.to_thread(_call, functools.partial(function, *args))
 
     async def machine(self) -> str:
         """The engine's architecture as it calls it: "amd64"."""
@@ -137,13 +138,13 @@ class DockerEngine:
 
         After the first error none that has not begun is begun.
         """
-        with lone_error():
+        with first_error():
             async with asyncio.TaskGroup() as group:
                 tasks = [group.create_task(self.call(function, item)) for item in items]
         return [task.result() for task in tasks]
 
     def close(self) -> None:
-        """Let threads and connections go."""
+        """Close threads and connections."""
         if self._pool is not None:
             self._pool.shutdown(cancel_futures=True)
         if self._client is not None:
@@ -151,28 +152,28 @@ class DockerEngine:
         self._pool = self._client = None
 
 
-def _answered(function: Callable[[], T]) -> T:
-    from requests.exceptions import ConnectionError as Gone
+def _call(function: Callable[[], T]) -> T:
+    from requests.exceptions import ConnectionError as EngineGone
 
     try:
         return function()
-    except Gone as error:
+    except EngineGone as error:
         raise MissingError(
             f"the container engine does not answer any more ({error}): when it does, `xmpplab sweep` ends what is left"
         ) from error
 
 
 @functools.cache
-def shared() -> DockerEngine:
-    """The engine of this process: however many labs it holds, one client and one set of threads."""
+def shared_engine() -> DockerEngine:
+    """The engine of this process: one client and one set of threads for all labs."""
     engine = DockerEngine()
     atexit.register(engine.close)
     return engine
 
 
 @contextlib.contextmanager
-def lone_error() -> Iterator[None]:
-    """Raise the first error of a task group itself: the others follow from it, or say the same."""
+def first_error() -> Iterator[None]:
+    """Raise the first error of a task group itself: the others follow from it, or are the same."""
     try:
         yield
     except BaseExceptionGroup as group:
@@ -192,22 +193,22 @@ def labels(layout: Layout, **more: str) -> dict[str, str]:
     }
 
 
-def of_lab(layout: Layout) -> dict[str, list[str]]:
+def lab_filters(layout: Layout) -> dict[str, list[str]]:
     """The filter that finds everything of a lab."""
     return {"label": [f"{LAB}={layout.root}"]}
 
 
-def name(layout: Layout, part: str = "") -> str:
+def resource_name(layout: Layout, part: str = "") -> str:
     """A name for a container or network of a lab; labs of the same name in other homes get other names."""
     home = hashlib.sha256(str(layout.root).encode()).hexdigest()[:6]
     return ".".join(filter(None, ("xmpplab", layout.name, home, part)))
 
 
-def caller() -> str:
+def caller_user() -> str:
     """The caller's own uid and gid, for what writes into the caller's folders."""
     return f"{os.geteuid()}:{os.getegid()}"
 
 
-def user() -> str:
-    """Who runs inside: the caller, so that no file of somebody else's is left; for root, nobody who has any rights."""
-    return f"{SERVER_UID}:{SERVER_UID}" if os.geteuid() == 0 else caller()
+def server_user() -> str:
+    """The user of containers: the caller, so that all files stay the caller's; for root, one without any rights."""
+    return f"{SERVER_UID}:{SERVER_UID}" if os.geteuid() == 0 else caller_user()

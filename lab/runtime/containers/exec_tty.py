@@ -1,4 +1,4 @@
-"""A command in a running container, on this terminal: bytes go both ways until it ends.
+"""Runs a command in a running container on this terminal.
 
 With a terminal here it gets one there (raw mode, window size followed); without one, output and error stay apart.
 """
@@ -60,14 +60,14 @@ def _pump(connection: socket.socket, terminal: bool) -> None:
             typed = os.read(0, _CHUNK)
             if typed:
                 connection.sendall(typed)
-            else:  # the end of our input is the end of its
+            else:  # our input has ended: end the command's
                 sources.remove(0)
                 connection.shutdown(socket.SHUT_WR)
 
 
 @contextlib.contextmanager
 def _raw(client: DockerClient, made: str) -> Iterator[None]:
-    """This terminal in raw mode, and the one inside as large as it."""
+    """This terminal in raw mode, and the container's of the same size."""
     resize = _resizer(client, made)
     before = termios.tcgetattr(0)
     handler = signal.signal(signal.SIGWINCH, lambda *_: resize())

@@ -25,7 +25,7 @@ _DIGEST = 12  # hex digits: 48 bits tell the few images of a machine apart
 
 
 @dataclass(frozen=True)
-class Recipe:
+class ImageSpec:
     """An image to be built."""
 
     name: str  # of a server software, or "python"
@@ -53,14 +53,14 @@ class Recipe:
 
 
 def cache() -> Path:
-    """The folder of what images and their mounts are made of; all of it can be had again.
+    """The cache folder of what images and their mounts are made of; all of it can be fetched again.
 
-    What is half made there has a name that begins with a dot.
+    What is unfinished there has a name that begins with a dot.
     """
     return home() / "cache" / "containers"
 
 
-def server_recipe(name: str, version: str) -> Recipe:
+def server_image(name: str, version: str) -> ImageSpec:
     """The image of a server software that the lab knows."""
     declared = manifest(name)
     wanted = declared.version(version)
@@ -70,20 +70,20 @@ def server_recipe(name: str, version: str) -> Recipe:
     files = [("Dockerfile", _dockerfile("server")), ("modules.sh", _modules_script(name))]
     files += [(f"modules/{path.relative_to(modules)}", path.read_bytes()) for path in _sources(modules)]
     removed = (("NOT_IN_IMAGE", " ".join(declared.not_in_image)),)
-    return Recipe(name, version, wanted.suite, wanted.packages, tuple(files), _archive(), removed)
+    return ImageSpec(name, version, wanted.suite, wanted.packages, tuple(files), _archive(), removed)
 
 
 def _modules_script(name: str) -> bytes:
-    """Puts the lab's modules for a software where its configuration looks for them."""
+    """Puts the lab's modules for a software where its configuration expects them."""
     target = f"/lab-modules/{name}"
     build = software(name).build("", "", "/modules", target) or ("cp", "-R", "/modules/.", target)
     return f"mkdir -p {target}\n{shlex.join(build)}\n".encode()
 
 
-def python_recipe() -> Recipe:
+def python_image() -> ImageSpec:
     """The image in which services and agents run."""
     files = (("Dockerfile", _dockerfile("python")),)
-    return Recipe("python", PYTHON, PYTHON_SUITE, _PYTHON_PACKAGES, files, _archive())
+    return ImageSpec("python", PYTHON, PYTHON_SUITE, _PYTHON_PACKAGES, files, _archive())
 
 
 def _dockerfile(name: str) -> bytes:

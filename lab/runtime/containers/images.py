@@ -1,4 +1,4 @@
-"""Getting the lab's images: each is built when its recipe has changed, by one process of this machine at a time.
+"""Builds the lab's images: each is built when its spec has changed, by one process of this machine at a time.
 
 The context of a build has the .deb files that the host's apt has fetched and verified, so that a build needs
 no network; the engine's own cache keeps that layer when only a module of ours has changed.
@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lab.errors import MissingError
-from lab.runtime.build_cache import Store
+from lab.runtime.build_cache import BuildCache
 from lab.runtime.containers.base_image import ensure_base
 from lab.runtime.containers.engine import OURS, OURS_VALUE, DockerEngine
-from lab.runtime.containers.image_specs import Recipe, cache
+from lab.runtime.containers.image_specs import ImageSpec, cache
 from lab.runtime.debian.apt import download
 from lab.runtime.debian.sources import machine_sources, sources_for
 from lab.runtime.protocol import Progress
@@ -35,92 +35,91 @@ def present(client: DockerClient) -> set[str]:
     return {tag for image in images for tag in image.get("RepoTags") or ()}
 
 
-async def missing(engine: DockerEngine, recipes: Sequence[Recipe]) -> list[Recipe]:
+async def missing(engine: DockerEngine, specs: Sequence[ImageSpec]) -> list[ImageSpec]:
     """Those whose image the engine does not have."""
     there = await engine.call(present, engine.client)
-    return [recipe for recipe in recipes if recipe.tag not in there]
+    return [spec for spec in specs if spec.tag not in there]
 
 
-async def build_images(engine: DockerEngine, recipes: Sequence[Recipe], progress: Progress) -> None:
-    """Build these, side by side; call it while filling the `store`.
+async def build_images(engine: DockerEngine, specs: Sequence[ImageSpec], progress: Progress) -> None:
+    """Build these in parallel; the caller holds the lock of the `build_cache`.
 
     Raises MissingError with the last lines of what failed.
     """
     async with asyncio.TaskGroup() as group:
         bases = {
-            suite: group.create_task(ensure_base(engine, suite, progress))
-            for suite in {recipe.suite for recipe in recipes}
+            suite: group.create_task(ensure_base(engine, suite, progress)) for suite in {spec.suite for spec in specs}
         }
-        for recipe in recipes:
-            group.create_task(_make(engine, recipe, bases[recipe.suite], progress))
+        for spec in specs:
+            group.create_task(_make(engine, spec, bases[spec.suite], progress))
 
 
-def store() -> Store:
-    """Packages and libraries of images, as what is filled by one process at a time."""
-    return Store(cache())
+def build_cache() -> BuildCache:
+    """The cache of packages and libraries of images."""
+    return BuildCache(cache())
 
 
-def context(recipe: Recipe, packages: list[Path]) -> bytes:
+def context(spec: ImageSpec, packages: list[Path]) -> bytes:
     """The build context as a tar archive, the same bytes for the same content: times and owners are left out."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as archive:
         for path in sorted(packages):
             _add(archive, f"packages/{path.name}", path.read_bytes())
-        for name, content in recipe.files:
+        for name, content in spec.files:
             _add(archive, name, content)
-        if not any(name.startswith("modules/") for name, _ in recipe.files):
+        if not any(name.startswith("modules/") for name, _ in spec.files):
             folder = tarfile.TarInfo("modules")
             folder.type, folder.mode = tarfile.DIRTYPE, 0o755
             archive.addfile(folder)
     return buffer.getvalue()
 
 
-async def _make(engine: DockerEngine, recipe: Recipe, base: asyncio.Task[str], progress: Progress) -> None:
-    packages = await _packages(recipe, progress)
+async def _make(engine: DockerEngine, spec: ImageSpec, base: asyncio.Task[str], progress: Progress) -> None:
+    packages = await _packages(spec, progress)
     tag = await base
-    progress(f"building the image {recipe.tag}")
-    await engine.call(_build, engine.client, recipe, packages, tag)
+    progress(f"building the image {spec.tag}")
+    await engine.call(_build, engine.client, spec, packages, tag)
 
 
-async def _packages(recipe: Recipe, progress: Progress) -> list[Path]:
-    """The .deb files of a recipe, from the cache or the archive; they are kept for when only a module changes."""
-    folder = cache() / f"debs-{recipe.packages_digest}"
+async def _packages(spec: ImageSpec, progress: Progress) -> list[Path]:
+    """The .deb files of a spec, from the cache or the archive; they are kept for a build after a change of a module."""
+    folder = cache() / f"debs-{spec.packages_digest}"
     if not folder.is_dir():
-        progress(f"fetching the packages of {recipe.name} {recipe.version}")
+        progress(f"fetching the packages of {spec.name} {spec.version}")
         with tempfile.TemporaryDirectory(prefix=".debs-", dir=folder.parent) as name:
-            sources = sources_for(recipe.suite, machine_sources(), recipe.archive or None)
-            found = await download(sources, recipe.packages, Path(name), lambda text: None)
+            sources = sources_for(spec.suite, machine_sources(), spec.archive or None)
+            found = await download(sources, spec.packages, Path(name), lambda text: None)
             found[0].parent.rename(folder)
     return sorted(folder.glob("*.deb"))
 
 
-def _build(client: DockerClient, recipe: Recipe, packages: list[Path], base: str) -> None:
+def _build(client: DockerClient, spec: ImageSpec, packages: list[Path], base: str) -> None:
     from docker.errors import DockerException
 
     try:
         answers = client.api.build(
-            fileobj=io.BytesIO(context(recipe, packages)),
+            fileobj=io.BytesIO(context(spec, packages)),
             custom_context=True,
-            tag=recipe.tag,
-            buildargs={"BASE": base, **dict(recipe.arguments)},
+            tag=spec.tag,
+            buildargs={"BASE": base, **dict(spec.arguments)},
             network_mode="none",
             labels={OURS: OURS_VALUE},
             rm=True,
             forcerm=True,
             decode=True,
         )
-        _watch(recipe, answers)
+        _check_build(spec, answers)
     except DockerException as error:
-        raise MissingError(f"the image {recipe.tag} cannot be built: {error}") from error
+        raise MissingError(f"the image {spec.tag} cannot be built: {error}") from error
 
 
-def _watch(recipe: Recipe, answers: Any) -> None:
-    said: list[str] = []
+def _check_build(spec: ImageSpec, answers: Any) -> None:
+    output: list[str] = []
     for answer in answers:
-        said += str(answer.get("stream", "")).splitlines()
+        output += str(answer.get("stream", "")).splitlines()
         if error := answer.get("error"):
-            last = "\n".join(f"  | {line}" for line in said[-_EVIDENCE:] if line.strip())
-            raise MissingError(f"the image {recipe.tag} cannot be built: {error}\n{last}")
+            last = "\n".join(f"  | {line}" for line in output[-_EVIDENCE:] if line.strip())
+            raise MissingError(f"the image {spec.tag} cannot be built: {error}\n{last}")
 
 
 def _add(archive: tarfile.TarFile, name: str, content: bytes) -> None:

@@ -1,4 +1,4 @@
-"""What the engine says of a lab's containers, as the lab's own values."""
+"""The state of a lab's containers, from the engine."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from lab.plan.layout import Layout
-from lab.runtime.containers import engine as eng
+from lab.runtime.containers.engine import ROLE, SERVER, lab_filters
 from lab.runtime.protocol import ServerState
 
 if TYPE_CHECKING:
@@ -18,15 +18,15 @@ _EXITED = re.compile(r"Exited \((\d+)\)")
 
 def containers(client: DockerClient, layout: Layout) -> list[dict[str, Any]]:
     """Everything of a lab, running or not, as the engine lists it."""
-    found: list[dict[str, Any]] = client.api.containers(all=True, filters=eng.of_lab(layout))
+    found: list[dict[str, Any]] = client.api.containers(all=True, filters=lab_filters(layout))
     return found
 
 
 def server_states(client: DockerClient, layout: Layout, *, pids: bool = False) -> dict[str, ServerState]:
-    """Each server's container by the server's name. One question to the engine; with `pids` one more for each."""
+    """Each server's container by the server's name. One request to the engine; with `pids` one more for each."""
     states = {}
     for container in containers(client, layout):
-        if server := container["Labels"].get(eng.SERVER):
+        if server := container["Labels"].get(SERVER):
             states[server] = _state(client, container, pids)
     return states
 
@@ -38,10 +38,10 @@ def _state(client: DockerClient, container: dict[str, Any], pids: bool) -> Serve
         return ServerState(running=True, pid=pid or None, detail=status)
     exited = _EXITED.match(status)
     code = int(exited[1]) if exited else None
-    return ServerState(running=False, exit_code=code, detail=_last_words(client, container))
+    return ServerState(running=False, exit_code=code, detail=_exit_detail(client, container))
 
 
-def _last_words(client: DockerClient, container: dict[str, Any]) -> str:
+def _exit_detail(client: DockerClient, container: dict[str, Any]) -> str:
     """The engine's status, and what it kept of the output: a server of the lab's own has it in its folder."""
     inspected = client.api.inspect_container(container["Id"])
     parts = [str(container["Status"]), str(inspected["State"].get("Error") or "")]
@@ -51,15 +51,15 @@ def _last_words(client: DockerClient, container: dict[str, Any]) -> str:
 
 
 def services_pid(client: DockerClient, layout: Layout) -> int | None:
-    """The main process of the container with the lab's DNS and relays, as the host sees it; None if it is gone."""
+    """The main process of the container with the lab's DNS and relays, as the host sees it; None if it does not run."""
     for one in containers(client, layout):
-        if one["Labels"].get(eng.ROLE) == "services" and one["State"] == "running":
+        if one["Labels"].get(ROLE) == "services" and one["State"] == "running":
             return client.api.inspect_container(one["Id"])["State"]["Pid"] or None
     return None
 
 
 def services_run(client: DockerClient, layout: Layout) -> bool:
-    """Whether the lab's DNS and relays are there."""
+    """Whether the container with the lab's DNS and relays runs."""
     return any(
-        one["Labels"].get(eng.ROLE) == "services" and one["State"] == "running" for one in containers(client, layout)
+        one["Labels"].get(ROLE) == "services" and one["State"] == "running" for one in containers(client, layout)
     )

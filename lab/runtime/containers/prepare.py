@@ -1,6 +1,6 @@
 """Everything that must be on the machine before a lab starts: images, and the libraries of services and agents.
 
-Both are fetched side by side; each is kept until its inputs change.
+Both are fetched in parallel; each is kept until its inputs change.
 """
 
 from __future__ import annotations
@@ -14,11 +14,10 @@ from typing import TYPE_CHECKING
 from lab.declarations.manifest import StartedBy
 from lab.errors import MissingError, UserError
 from lab.plan.layout import Layout
-from lab.runtime.containers import engine as eng
-from lab.runtime.containers.container_specs import TO_FILE, Mount, Spec
-from lab.runtime.containers.engine import DockerEngine, lone_error
-from lab.runtime.containers.image_specs import Recipe, python_recipe, server_recipe
-from lab.runtime.containers.images import build_images, missing, store
+from lab.runtime.containers.container_specs import TO_FILE, ContainerSpec, Mount
+from lab.runtime.containers.engine import DockerEngine, caller_user, first_error, labels
+from lab.runtime.containers.image_specs import ImageSpec, python_image, server_image
+from lab.runtime.containers.images import build_cache, build_images, missing
 from lab.runtime.containers.python_libraries import fetch_site, site_folder
 from lab.runtime.protocol import Progress
 from lab.topology.spec import Server
@@ -34,7 +33,7 @@ _COMPILE_PATIENCE = 120  # seconds: 5 on two cores
 def image_of(server: Server) -> str:
     """The tag of a server's image. Raises UserError if its description names none."""
     if server.custom is None:
-        return server_recipe(server.software, server.version).tag
+        return server_image(server.software, server.version).tag
     if server.custom.image is None:
         raise UserError(
             f"server {server.name}: {server.custom.name} has no `image:`, which the runtime `containers` needs; "
@@ -46,27 +45,25 @@ def image_of(server: Server) -> str:
 async def provide(engine: DockerEngine, servers: Sequence[Server], progress: Progress) -> None:
     """Return once every image and library is there. Raises MissingError, UserError."""
     inside = [server for server in servers if server.manifest.started_by is StartedBy.LAB]
-    recipes: dict[str, Recipe] = {python_recipe().tag: python_recipe()}
+    specs: dict[str, ImageSpec] = {python_image().tag: python_image()}
     for server in inside:
         if server.custom is None:
-            recipe = server_recipe(server.software, server.version)
-            recipes[recipe.tag] = recipe
+            spec = server_image(server.software, server.version)
+            specs[spec.tag] = spec
     custom = {image_of(server) for server in inside if server.custom is not None}
-    with lone_error():
-        await _provide_own(engine, list(recipes.values()), progress)
+    with first_error():
+        await _provide_own(engine, list(specs.values()), progress)
         for image in sorted(custom):
             await engine.call(_ensure_custom, engine.client, image, progress)
 
 
-async def _provide_own(engine: DockerEngine, recipes: list[Recipe], progress: Progress) -> None:
+async def _provide_own(engine: DockerEngine, specs: list[ImageSpec], progress: Progress) -> None:
     """Images of ours, and the libraries."""
     target = site_folder(await engine.machine())
-    if target.is_dir() and not await missing(engine, recipes):
+    if target.is_dir() and not await missing(engine, specs):
         return
-    async with store().filling(
-        progress
-    ):  # somebody else may have made it all meanwhile: what is missing is asked again
-        wanted = await missing(engine, recipes)
+    async with build_cache().locked(progress):  # another process may have finished meanwhile: ask again what is missing
+        wanted = await missing(engine, specs)
         async with asyncio.TaskGroup() as group:
             images = group.create_task(build_images(engine, wanted, progress))
             if not target.is_dir():
@@ -92,13 +89,13 @@ async def _provide_site(engine: DockerEngine, target: Path, images: asyncio.Task
 
 
 def _compile(client: DockerClient, folder: Path) -> None:
-    """Write the byte code beside the sources, with the Python that will read it. The container goes by itself."""
-    spec = Spec(
+    """Write the byte code beside the sources, with the image's Python. The container is removed at its end."""
+    spec = ContainerSpec(
         name="",
-        image=python_recipe().tag,
+        image=python_image().tag,
         command=(*TO_FILE, f"/opt/site/{_COMPILE_LOG}", *_COMPILE),
-        labels=eng.labels(Layout(folder)),  # gone with the folder, if we are killed
-        user=eng.caller(),
+        labels=labels(Layout(folder)),  # swept with the folder, if we are killed
+        user=caller_user(),
         mounts=(Mount(folder, "/opt/site", writable=True),),
         environment=(("PYTHONDONTWRITEBYTECODE", ""),),
         transient=True,

@@ -2,12 +2,13 @@
 
 Run as `python -m lab.runtime.containers.reaper FOLDER TOKEN`.
 
-The engine keeps containers alive whoever started them, so a small process waits at a pipe whose other end only the
-owner has. When the pipe ends, everything of the lab is removed by its label, then the lab's folder.
+Containers keep running when the process that started them ends. So a small process, the reaper, reads from a pipe whose
+other end only the owner has. At the end of the pipe it removes everything of the lab by its label, then the folder.
 
-Rules: it acts only with the lab's lock held, and while the file `reaper` in the lab's folder has its token (a lab that
-was deleted, or made anew under the same name, is none of its business); Ctrl-C is the owner's to handle; it ends when
-its work is done. So an owner that takes its lab down lets go first: whatever happens to it then, the lab ends.
+Rules: the reaper acts only with the lab's lock held, and only while the file `reaper` in the lab's folder has its token
+(a lab that was deleted, or made again under the same name, is not its own); it ignores Ctrl-C, which the owner handles;
+it ends when its work is done. An owner that takes its lab down releases the lease first: if the owner is killed then,
+the reaper still ends the lab.
 """
 
 from __future__ import annotations
@@ -25,17 +26,17 @@ from pathlib import Path
 from lab.plan.layout import Layout
 from lab.system.files import write_private
 
-_FILE = "reaper"  # in the lab's folder: the token of the reaper in charge
-_PATIENCE = 5.0  # seconds that reapers of labs that are gone may take to see it
+_FILE = "reaper"  # in the lab's folder: the token of the lab's reaper
+_PATIENCE = 5.0  # seconds that the reaper of an ended lab may need to end
 
 
 class Lease:
-    """The owner's end: holding it keeps the lab, letting go (or dying) ends it."""
+    """The owner's end of the pipe: the lab runs until the lease is released or the owner ends."""
 
     def __init__(self, layout: Layout) -> None:
         token = secrets.token_hex(8)
         write_private(layout.root / _FILE, token.encode())
-        held, self._end = os.pipe()  # neither is inherited: a child of the owner would keep the lab alive
+        held, self._end = os.pipe()  # neither is inherited: a child process of the owner would keep the lab running
         try:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "lab.runtime.containers.reaper", str(layout.root), token],
@@ -48,8 +49,8 @@ class Lease:
         finally:
             os.close(held)
 
-    def drop(self) -> None:
-        """Let go, with the lab's lock held: the reaper ends once the lab's folder is gone, or ends the lab if we do."""
+    def release(self) -> None:
+        """Close the pipe, with the lab's lock held: the reaper ends the lab unless its folder is deleted first."""
         os.close(self._end)
         atexit.register(self._ended)
 
@@ -59,17 +60,17 @@ class Lease:
 
 
 def main(folder: str, token: str) -> None:
-    """Wait for the end of standard input, then end the lab if it is still ours."""
+    """Wait for the end of standard input, then end the lab if the token is still this reaper's."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     while os.read(0, 1024):
         pass
     layout = Layout(Path(folder))
-    if in_charge(layout, token):
+    if is_responsible(layout, token):
         asyncio.run(_reap(layout, token))
 
 
-def in_charge(layout: Layout, token: str) -> bool:
+def is_responsible(layout: Layout, token: str) -> bool:
     """Whether the lab in that folder is still the one that this reaper was started for."""
     try:
         return (layout.root / _FILE).read_text() == token
@@ -79,16 +80,16 @@ def in_charge(layout: Layout, token: str) -> bool:
 
 async def _reap(layout: Layout, token: str) -> None:
     from lab.network import lab_folder
-    from lab.runtime.containers.engine import shared
+    from lab.runtime.containers.engine import shared_engine
     from lab.runtime.containers.stop import end
     from lab.runtime.record import locked
 
     try:
-        async with locked(layout):  # a sweep may be at it
-            if in_charge(layout, token):
-                await end(shared(), layout)
+        async with locked(layout):  # a sweep may hold it
+            if is_responsible(layout, token):
+                await end(shared_engine(), layout)
                 lab_folder.remove(layout)
-    except FileNotFoundError:  # and was faster
+    except FileNotFoundError:  # the sweep has deleted it
         return
 
 

@@ -1,9 +1,9 @@
 """The runtime `containers`: one container a server, one for the services, on an internal network of the lab's own.
 
 Rules:
-- a network that could be created is the reservation on its addresses;
-- everything of a lab carries its label, and a lab is ended by label: containers first, then the network;
-- no server runs before names can be asked for, or its first question would fail and be remembered.
+- the lab's network, once created, reserves its addresses;
+- everything of a lab has its label, and a lab is ended by label: containers first, then the network;
+- no server runs before the lab's DNS answers, or its first query would fail and the server would cache that.
 """
 
 from __future__ import annotations
@@ -16,15 +16,17 @@ from lab.declarations.manifest import StartedBy
 from lab.errors import MissingError, UserError
 from lab.plan.layout import Layout
 from lab.plan.model import Plan, RuntimeFacts
-from lab.runtime import admin as ops
-from lab.runtime.containers import agents, subnets
-from lab.runtime.containers import engine as eng
-from lab.runtime.containers import exec_tty as terminal
-from lab.runtime.containers import inspect as states
-from lab.runtime.containers import prepare as provision
-from lab.runtime.containers import start as starting
-from lab.runtime.containers import stop as ending
-from lab.runtime.containers.engine import DockerEngine
+from lab.runtime.admin import carry_out
+from lab.runtime.containers import agents, exec_tty, inspect, prepare, start, stop, subnets
+from lab.runtime.containers.engine import (
+    HOW_TO,
+    DockerEngine,
+    engine_version,
+    labels,
+    resource_name,
+    server_user,
+    shared_engine,
+)
 from lab.runtime.containers.reaper import Lease
 from lab.runtime.protocol import AGENT, AddressReservation, Pipes, Prerequisite, Progress, ServerState, Written
 from lab.servers.software import Operation
@@ -38,19 +40,19 @@ _leases: dict[Path, Lease] = {}  # of this process's owned labs, by folder: they
 
 
 class Containers:
-    """Carries plans out with a container engine. See lab/runtime/protocol.py for what each coroutine promises."""
+    """Carries out plans with a container engine. What each coroutine promises is in lab/runtime/protocol.py."""
 
     name = "containers"
 
     def __init__(self, engine: DockerEngine | None = None) -> None:
-        self._engine = engine or eng.shared()
+        self._engine = engine or shared_engine()
 
     def prerequisites(self) -> list[Prerequisite]:
         """Whether an engine answers."""
         try:
-            version = eng.answering()
+            version = engine_version()
         except MissingError as error:
-            return [Prerequisite("container engine", False, str(error).partition(": start one")[0], eng.HOW_TO)]
+            return [Prerequisite("container engine", False, str(error).partition(": start one")[0], HOW_TO)]
         return [Prerequisite("container engine", True, f"version {version}")]
 
     async def prepare(self, servers: Sequence[Server], progress: Progress) -> None:
@@ -60,11 +62,11 @@ class Containers:
                 f"{', '.join(outside)}: a server that you run yourself cannot be reached from a lab of containers, "
                 "whose network is closed: use --runtime processes"
             )
-        await provision.provide(self._engine, servers, progress)
+        await prepare.provide(self._engine, servers, progress)
 
     async def reserve(self, layout: Layout, servers: Sequence[Server], *, owned: bool = False) -> AddressReservation:
         """The lab's network has been created. Raises MissingError if every subnet is taken."""
-        if owned:  # before there is anything in the engine that could stay behind
+        if owned:  # before the engine has anything that could be left over
             _leases[layout.root] = Lease(layout)
         network = await self._engine.call(reserve_network, self._engine.client, layout)
         return AddressReservation(network)
@@ -84,26 +86,26 @@ class Containers:
         progress: Progress,
     ) -> None:
         """Services answer, every server has been started. Raises NotReady."""
-        await starting.start(self._engine, layout, plan, written, progress)
+        await start.start(self._engine, layout, plan, written, progress)
 
     async def states(self, layout: Layout, plan: Plan, *, pids: bool = False) -> dict[str, ServerState]:
-        """Each server's container; one that is gone does not run."""
-        found = await self._engine.call(states.server_states, self._engine.client, layout, pids=pids)
+        """Each server's container; one that was removed does not run."""
+        found = await self._engine.call(inspect.server_states, self._engine.client, layout, pids=pids)
         gone = ServerState(running=False, detail="its container is gone")
         inside = [one.spec.name for one in plan.servers if one.spec.manifest.started_by is StartedBy.LAB]
         return {name: found.get(name, gone) for name in inside}
 
     async def service_pid(self, layout: Layout) -> int | None:
         """The main process of the services' container."""
-        return await self._engine.call(states.services_pid, self._engine.client, layout)
+        return await self._engine.call(inspect.services_pid, self._engine.client, layout)
 
     def is_running(self, layout: Layout) -> bool:
         """Whether the lab's services run."""
-        return states.services_run(self._engine.client, layout)
+        return inspect.services_run(self._engine.client, layout)
 
     async def operate(self, layout: Layout, plan: Plan, server: str, operations: Sequence[Operation]) -> None:
         """Carried out through the server's folder, which the host has too. Raises PeerError."""
-        await ops.carry_out(layout.server(server), operations)
+        await carry_out(layout.server(server), operations)
 
     async def agent(
         self,
@@ -124,21 +126,21 @@ class Containers:
         """Runs in the server's container, as the server's user. Raises PeerError if that does not run."""
         there = plan.server(server)
         folder = there.folder if there.spec.manifest.started_by is StartedBy.LAB else "/"
-        return terminal.run(self._engine.client, eng.name(layout, server), argv, eng.user(), folder)
+        return exec_tty.run(self._engine.client, resource_name(layout, server), argv, server_user(), folder)
 
     async def stop(self, layout: Layout) -> None:
         """Nothing with the lab's label is left in the engine. Raises TimedOut."""
         if lease := _leases.pop(layout.root, None):
-            lease.drop()
-        await ending.end(self._engine, layout)
+            lease.release()
+        await stop.end(self._engine, layout)
 
     async def leftovers(self) -> dict[str, list[str]]:
-        """What the engine has of any lab, by the lab's folder; labs that live are among them."""
-        return await self._engine.call(ending.leftovers, self._engine.client)
+        """What the engine has of any lab, by the lab's folder; running labs are among them."""
+        return await self._engine.call(stop.leftovers, self._engine.client)
 
     def close(self) -> None:
-        """Let connections and threads go, but for those that all of this process share: they go when it ends."""
-        if self._engine is not eng.shared():
+        """Close connections and threads, but for the shared ones of this process: they are closed when it ends."""
+        if self._engine is not shared_engine():
             self._engine.close()
 
 
@@ -154,12 +156,12 @@ def reserve_network(client: DockerClient, layout: Layout) -> str:
         pool = IPAMPool(subnet=str(subnet.network), iprange=subnet.agents, gateway=subnet.gateway)
         try:
             client.api.create_network(
-                eng.name(layout),
+                resource_name(layout),
                 driver="bridge",
                 internal=True,
                 check_duplicate=True,
                 ipam=IPAMConfig(pool_configs=[pool]),
-                labels=eng.labels(layout),
+                labels=labels(layout),
             )
         except APIError as error:
             if "overlap" not in str(error.explanation).lower():  # else another lab took it meanwhile

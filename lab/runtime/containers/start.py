@@ -1,9 +1,8 @@
-"""Starting a lab's containers: the services first, servers right behind them.
+"""Starts a lab's containers: the services first, the servers directly after them.
 
-The engine takes its time for a start (0.5 s alone, and it does little at once), so the servers' containers are not held
-up until their folders are written and names can be asked for: a server waits for that in its own container
-(specs.GATE). An image of the user's own is started last: its command cannot wait, and nothing is known of its shell,
-which must not be there while its folder is being written.
+The engine needs 0.5 s for a start and does few at once, so the servers' containers are started before their folders are
+written and the lab's DNS answers: a server waits for both in its own container (container_specs.GATE). An image of the
+user's own is started last: its command cannot wait, and its folder must be complete when it starts.
 """
 
 from __future__ import annotations
@@ -21,10 +20,9 @@ from lab.network.control import Control
 from lab.plan.layout import Layout
 from lab.plan.model import Plan
 from lab.runtime.admin import write_files
-from lab.runtime.containers import engine as eng
-from lab.runtime.containers.container_specs import GATE, RESOLV, SERVICES, Spec, server_spec, services_spec
-from lab.runtime.containers.engine import DockerEngine, lone_error
-from lab.runtime.containers.image_specs import python_recipe
+from lab.runtime.containers.container_specs import GATE, RESOLV, SERVICES, ContainerSpec, server_spec, services_spec
+from lab.runtime.containers.engine import SERVER, DockerEngine, first_error, resource_name
+from lab.runtime.containers.image_specs import python_image
 from lab.runtime.containers.prepare import image_of, site
 from lab.runtime.protocol import SERVER_UID, Progress, Written
 from lab.servers.software import File
@@ -34,7 +32,7 @@ if TYPE_CHECKING:
 
 _SERVICES_PATIENCE = 60.0  # seconds: 1 on an idle machine
 _POLL = 0.02  # seconds between two tries to reach the services' control socket
-_LOOK = 0.5  # seconds between two looks whether their container still runs
+_LOOK = 0.5  # seconds between two checks whether their container still runs
 _EVIDENCE = 12  # last lines quoted of their log
 _RESOLVER = "nameserver {}\noptions timeout:1 attempts:2\n"
 
@@ -43,29 +41,29 @@ async def start(engine: DockerEngine, layout: Layout, plan: Plan, written: Writt
     """Return once the services answer and every server has been started. Raises NotReady."""
     libraries = site(await engine.machine())
     write_shared(layout, plan)
-    network, client = eng.name(layout), engine.client
-    inside = [server for server in plan.servers if server.spec.manifest.started_by is StartedBy.LAB]
-    ours, others = (
-        [server_spec(layout, plan, one, image_of(one.spec)) for one in inside if (one.spec.custom is None) is known]
+    network, client = resource_name(layout), engine.client
+    contained = [server for server in plan.servers if server.spec.manifest.started_by is StartedBy.LAB]
+    own, custom = (
+        [server_spec(layout, plan, one, image_of(one.spec)) for one in contained if (one.spec.custom is None) is known]
         for known in (True, False)
     )
-    told = _counter(progress, len(inside))
+    count_started = _counter(progress, len(contained))
 
-    def run(spec: Spec) -> None:
+    def run(spec: ContainerSpec) -> None:
         client.api.start(create(client, spec, network))
-        (_seen_by_services(layout).started / spec.labels[eng.SERVER]).touch()
-        told()
+        (_seen_by_services(layout).started / spec.labels[SERVER]).touch()
+        count_started()
 
-    services = services_spec(layout, plan, python_recipe().tag, libraries)
-    with lone_error():
+    services = services_spec(layout, plan, python_image().tag, libraries)
+    with first_error():
         async with asyncio.TaskGroup() as group:
             names = group.create_task(_start_services(engine, layout, services, network))
             await asyncio.sleep(0)  # so that the services are the first in the engine's queue
-            group.create_task(engine.each(run, ours))
+            group.create_task(engine.each(run, own))
             await written
             await names
             await asyncio.to_thread(_open_gates, layout, [server.spec.name for server in plan.servers])
-            await engine.each(run, others)
+            await engine.each(run, custom)
 
 
 def _open_gates(layout: Layout, servers: Sequence[str]) -> None:
@@ -73,7 +71,7 @@ def _open_gates(layout: Layout, servers: Sequence[str]) -> None:
         write_files(layout.server(name), [File(GATE, "")])
 
 
-def create(client: DockerClient, spec: Spec, network: str | None) -> str:
+def create(client: DockerClient, spec: ContainerSpec, network: str | None) -> str:
     """Create a container; its id. Raises PeerError with the engine's words."""
     from docker.errors import APIError
 
@@ -102,11 +100,11 @@ def write_shared(layout: Layout, plan: Plan) -> None:
 
 
 def _seen_by_services(layout: Layout) -> Layout:
-    """The lab's folder as its services have it."""
+    """The lab's folder as its services see it."""
     return Layout(layout.root / SERVICES)
 
 
-async def _start_services(engine: DockerEngine, layout: Layout, spec: Spec, network: str) -> None:
+async def _start_services(engine: DockerEngine, layout: Layout, spec: ContainerSpec, network: str) -> None:
     def run() -> str:
         container = create(engine.client, spec, network)
         engine.client.api.start(container)
@@ -144,7 +142,7 @@ def log_lines(layout: Layout) -> tuple[str, ...]:
 
 
 def _counter(progress: Progress, total: int) -> Callable[[], None]:
-    """Tells how many servers have been started; called from several threads, told in the loop's own."""
+    """Reports how many servers have been started; called from several threads, it reports in the loop's own."""
     loop = asyncio.get_running_loop()
     count = 0
 

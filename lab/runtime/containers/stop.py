@@ -1,4 +1,4 @@
-"""Ends labs by their label, and finds what is left of labs that nobody has any more."""
+"""Removes the containers and networks of a lab by their label, and lists what the engine has of any lab."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from lab.errors import TimedOut
 from lab.plan.layout import Layout
-from lab.runtime.containers import engine as eng
-from lab.runtime.containers.engine import DockerEngine
+from lab.runtime.containers.engine import FILE_VIEW, LAB, DockerEngine, lab_filters
 from lab.runtime.containers.inspect import containers
 from lab.system.processes import file_view
 
@@ -17,7 +16,7 @@ if TYPE_CHECKING:
     from docker import DockerClient
 
 _PATIENCE = 120.0  # seconds: 50 containers end in 6
-_SETTLE = 0.2  # seconds between two looks: something may still have been on its way into the engine
+_SETTLE = 0.2  # seconds between two lists: the engine may still be creating something
 
 
 async def end(engine: DockerEngine, layout: Layout) -> None:
@@ -26,29 +25,29 @@ async def end(engine: DockerEngine, layout: Layout) -> None:
     while True:
         found = await engine.call(containers, engine.client, layout)
         await engine.each(lambda one: _remove_container(engine.client, one["Id"]), found)
-        networks = await engine.call(_networks, engine.client, eng.of_lab(layout))
+        networks = await engine.call(_networks, engine.client, lab_filters(layout))
         await engine.each(lambda one: _remove_network(engine.client, one["Id"]), networks)
         if not found and not networks:
             return
         if time.monotonic() > deadline:
             names = [name for one in found for name in one["Names"]] + [one["Name"] for one in networks]
             raise TimedOut(f"the engine does not remove everything of the lab {layout.name}", tuple(names))
-        if found:  # look again at once: most often this was all
+        if found:  # list again at once: usually that was all
             continue
         await asyncio.sleep(_SETTLE)
 
 
 def leftovers(client: DockerClient) -> dict[str, list[str]]:
-    """Names of containers and networks with a lab's label, by the lab's folder; living labs are among them.
+    """Names of containers and networks with a lab's label, by the lab's folder; running labs are among them.
 
-    Of labs that were made where other folders are seen than here nothing is told: nobody can say whether they live.
+    Labs that were made by processes with another view of folders are left out: their state cannot be seen from here.
     """
     found: dict[str, list[str]] = {}
-    filters = {"label": [eng.LAB, f"{eng.FILE_VIEW}={file_view()}"]}
+    filters = {"label": [LAB, f"{FILE_VIEW}={file_view()}"]}
     for one in client.api.containers(all=True, filters=filters):
-        found.setdefault(one["Labels"][eng.LAB], []).append(f"container {one['Names'][0].lstrip('/')}")
+        found.setdefault(one["Labels"][LAB], []).append(f"container {one['Names'][0].lstrip('/')}")
     for one in _networks(client, filters):
-        found.setdefault(one["Labels"][eng.LAB], []).append(f"network {one['Name']}")
+        found.setdefault(one["Labels"][LAB], []).append(f"network {one['Name']}")
     return found
 
 
@@ -77,5 +76,5 @@ def _remove_network(client: DockerClient, network: str) -> None:
     except NotFound:
         return
     except APIError as error:
-        if error.status_code not in (403, 409):  # a container that is on its way out still has an address there
+        if error.status_code not in (403, 409):  # a container that is being removed still has an address there
             raise

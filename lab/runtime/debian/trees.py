@@ -26,9 +26,8 @@ from lab.declarations.manifest import ServerManifest, ServerVersion
 from lab.declarations.servers import INSTALLED, MANIFESTS
 from lab.errors import MissingError
 from lab.plan.layout import home
-from lab.runtime.build_cache import Store
-from lab.runtime.debian import apt as packages
-from lab.runtime.debian import sources as archive
+from lab.runtime.build_cache import BuildCache
+from lab.runtime.debian import apt, sources
 from lab.runtime.protocol import Progress
 from lab.servers import software
 from lab.servers.software import File, UnpackedTree
@@ -64,7 +63,7 @@ def release_packages(release: str) -> list[str]:
 
 def tree_path(release: str, architecture: str) -> Path:
     """Where the tree of a release lies, whether it is there or not."""
-    text = "\n".join([str(FORMAT), release, *packages.BASE, *release_packages(release)])
+    text = "\n".join([str(FORMAT), release, *apt.BASE, *release_packages(release)])
     return cache() / "trees" / f"{release}-{architecture}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
 
 
@@ -83,10 +82,10 @@ def is_whole(tree: Path) -> bool:
 
 async def ensure_tree(release: str, progress: Progress) -> Path:
     """The tree of a release, made if it is not there. Raises MissingError."""
-    tree = tree_path(release, await packages.architecture())
+    tree = tree_path(release, await apt.architecture())
     if is_whole(tree):
         return tree
-    async with store().filling(progress):
+    async with build_cache().locked(progress):
         if not is_whole(tree):  # another process may have made it meanwhile
             await _make_tree(release, tree, progress)
     return tree
@@ -101,7 +100,7 @@ async def ensure_modules(trees: dict[str, Path], progress: Progress) -> Path:
     target = modules_folder(trees)
     if is_whole(target):
         return target
-    async with store().filling(progress):
+    async with build_cache().locked(progress):
         if not is_whole(target):
             await _make_modules(wanted, target, progress)
     return target
@@ -117,25 +116,26 @@ def modules_folder(trees: dict[str, Path]) -> Path:
     return cache() / "modules" / digest.hexdigest()[:16]
 
 
-def store() -> Store:
+def build_cache() -> BuildCache:
     """The cache as what is filled by one process at a time."""
-    return Store(cache(), ("trees", "modules"))
+    return BuildCache(cache(), ("trees", "modules"))
 
 
 async def _make_tree(release: str, tree: Path, progress: Progress) -> None:
     _check_space()
-    packages.patchelf()  # said before 60 MB are downloaded
+    apt.patchelf()  # said before 60 MB are downloaded
     with _begun(tree) as begun:
-        sources = archive.sources_for(release, archive.machine_sources(), os.environ.get(archive.VARIABLE))
+        chosen = os.environ.get(sources.VARIABLE)
+        archives = sources.sources_for(release, sources.machine_sources(), chosen)
         download = begun / "download"
-        found = await packages.download(
-            sources, release_packages(release), download, lambda text: progress(f"{release}: {text}")
+        packages = await apt.download(
+            archives, release_packages(release), download, lambda text: progress(f"{release}: {text}")
         )
         unpacked = begun / "tree"
-        await packages.unpack(found, unpacked, progress)
-        await packages.relocate(unpacked, tree, progress)
-        libraries = tree / "usr" / "lib" / packages.triplet(unpacked)
-        loader = str(libraries / packages.loader_name(unpacked))
+        await apt.unpack(packages, unpacked, progress)
+        await apt.relocate(unpacked, tree, progress)
+        libraries = tree / "usr" / "lib" / apt.triplet(unpacked)
+        loader = str(libraries / apt.loader_name(unpacked))
         lies = UnpackedTree(str(tree), str(libraries), loader, str(tree / TOOLS))
         write_tools(unpacked, lies, [manifest for manifest, _ in _of_release(release)])
         readable(unpacked)
@@ -151,7 +151,7 @@ async def _make_modules(trees: dict[str, Path], target: Path, progress: Progress
             source.mkdir(parents=True)
             for path in _sources(name):
                 (source / path.name).write_bytes(path.read_bytes())
-            command = software(name).build(str(tree), packages.triplet(tree), str(source), str(whole / name))
+            command = software(name).build(str(tree), apt.triplet(tree), str(source), str(whole / name))
             if command is None:
                 shutil.copytree(source, whole / name)
                 continue

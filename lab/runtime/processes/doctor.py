@@ -12,9 +12,7 @@ from lab.declarations.servers import INSTALLED, MANIFESTS
 from lab.errors import LabError
 from lab.plan.layout import home
 from lab.runtime import memory
-from lab.runtime.debian import apt as packages
-from lab.runtime.debian import sources as archive
-from lab.runtime.debian import trees
+from lab.runtime.debian import apt, sources, trees
 from lab.runtime.processes import loopback
 from lab.runtime.protocol import Prerequisite
 
@@ -56,8 +54,8 @@ def _software() -> list[Prerequisite]:
 def _tools() -> Prerequisite:
     what = "tools to unpack servers"
     try:
-        tools = packages.require_tools()
-        packages.patchelf()
+        tools = apt.require_tools()
+        apt.patchelf()
     except LabError as error:
         return Prerequisite(what, False, "incomplete", str(error))
     return Prerequisite(what, True, f"{', '.join(tools)}, patchelf")
@@ -65,13 +63,13 @@ def _tools() -> Prerequisite:
 
 def _archive() -> Prerequisite:
     what = f"archive with Debian {RELEASE}"
-    chosen = os.environ.get(archive.VARIABLE)
+    chosen = os.environ.get(sources.VARIABLE)
     try:
-        sources = archive.sources_for(RELEASE, archive.machine_sources(), chosen)
+        archives = sources.sources_for(RELEASE, sources.machine_sources(), chosen)
     except LabError as error:
         return Prerequisite(what, False, "none", str(error))
-    origin = archive.VARIABLE if chosen else "this machine's apt"
-    return Prerequisite(what, True, f"{len(sources)} from {origin}; fetched at the first `up`")
+    origin = sources.VARIABLE if chosen else "this machine's apt"
+    return Prerequisite(what, True, f"{len(archives)} from {origin}; fetched at the first `up`")
 
 
 def _space() -> Prerequisite:

@@ -1,8 +1,8 @@
 """Addresses for labs of plain processes: each takes one 127.S.0.0/16 of the loopback network for itself.
 
-A reservation is a TCP socket bound (never listening) to the slot's services address: the kernel lets nobody else bind
-it, whoever they are, and gives it back when the last descriptor closes. The service inherits the descriptor, so
-a reservation lives exactly as long as its lab, SIGKILL included; there is nothing to sweep.
+A network is reserved by a TCP socket bound (never listening) to its services' address: the kernel lets no other
+process bind it, of any user, and releases it when the last descriptor is closed. The service inherits the descriptor,
+so the reservation ends with the lab, SIGKILL included; there is nothing to sweep.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from lab.declarations.servers import MANIFESTS
 from lab.errors import MissingError
 from lab.plan.build import SERVERS, SERVICES, offset
 
-FIRST, LAST = 80, 119  # second octet of the slots: 127.0 and 127.53 (a resolver's) are in use elsewhere
+FIRST, LAST = 80, 119  # second octet of the networks: 127.0 and 127.53 (a resolver's) are in use elsewhere
 _PORTS = tuple(sorted({port for manifest in MANIFESTS.values() for port in astuple(manifest.ports)}))
-_NOBODYS = "127.255.255.254"  # an address at which nobody listens but who listens at every address
+_WILDCARD_PROBE = "127.255.255.254"  # only a program that listens on every address listens here
 RESERVATION_PORT = 5399  # on the services' address, below the ports of its DNS
 
 
@@ -28,20 +28,20 @@ def reserve_network(servers: int = 1) -> tuple[str, socket.socket]:
     Raises MissingError.
     """
     _check_ports()
-    for network in slots():
+    for network in networks():
         holder = reserve(network)
         if holder is None:
             continue
         if _free(network, servers):
             return network, holder
-        holder.close()  # somebody listens there who knows nothing of labs
+        holder.close()  # a program that is no lab listens there
     raise MissingError(
         f"all {LAST - FIRST + 1} address ranges for labs (127.{FIRST} to 127.{LAST}) are in use: "
         "end labs that are not needed (xmpplab status, xmpplab down)"
     )
 
 
-def slots() -> Iterator[str]:
+def networks() -> Iterator[str]:
     """Every network that a lab may have."""
     for second in range(FIRST, LAST + 1):
         yield f"127.{second}.0.0/16"
@@ -74,7 +74,7 @@ def _free(network: str, servers: int) -> bool:
 def _check_ports() -> None:
     """A program that listens on a server's port of *every* address takes it from all labs. Raises MissingError."""
     for port in _PORTS:
-        if error := _listening(_NOBODYS, port):
+        if error := _listening(_WILDCARD_PROBE, port):
             raise MissingError(
                 f"port {port} is taken on every address of this machine ({error.strerror}): end the XMPP server "
                 "that listens there, or let it listen on its own address only, or use --runtime containers"

@@ -4,7 +4,7 @@ The lab's service (`python -m lab.network.service`) is the parent of the servers
 socket that reserves the lab's addresses. With `owned` it also inherits one end of a pipe whose other end only we
 hold: when we end, however that happens, it reads the end of the file, ends the lab and deletes the folder.
 
-The service is asked over its control socket; when it is gone, what carries the lab's mark is ended without it.
+The service is controlled over its socket; when it has ended, all processes with the lab's mark are ended without it.
 """
 
 from __future__ import annotations
@@ -27,10 +27,8 @@ from lab.plan.layout import Layout
 from lab.plan.model import Plan, RuntimeFacts
 from lab.runtime.admin import carry_out
 from lab.runtime.agent_process import spawn_agent
-from lab.runtime.debian import apt as packages
-from lab.runtime.debian import trees
-from lab.runtime.processes import loopback
-from lab.runtime.processes import supervisor as service
+from lab.runtime.debian import apt, trees
+from lab.runtime.processes import loopback, supervisor
 from lab.runtime.protocol import AGENT, AddressReservation, Pipes, Prerequisite, Progress, ServerState, Written
 from lab.servers.software import Operation
 from lab.system.processes import MARK, SERVER_UID, Identity, die_with_parent, end_members, evidence
@@ -41,7 +39,7 @@ _POLL = 0.02  # seconds
 
 
 class Processes:
-    """Carries plans out with plain processes."""
+    """Carries out plans with plain processes."""
 
     name = "processes"
 
@@ -61,20 +59,20 @@ class Processes:
         _check_reachable(next(iter(made.values())))
 
     async def reserve(self, layout: Layout, servers: Sequence[Server], *, owned: bool = False) -> AddressReservation:
-        """Take a 127.S.0.0/16, which ends with us unless a service gets it. Raises MissingError if there is none."""
+        """Reserve a 127.S.0.0/16, until we end unless a service inherits it. Raises MissingError if there is none."""
         network, holder = loopback.reserve_network(len(servers))
         return AddressReservation(network, (holder.fileno(),), holder.close)
 
     async def facts(self, layout: Layout, servers: Sequence[Server], reservation: AddressReservation) -> RuntimeFacts:
-        """Programs lie in the cache's trees. Raises MissingError where they do not."""
-        made = {release: trees.tree_path(release, await packages.architecture()) for release in _releases(servers)}
+        """The programs are in the trees of the cache. Raises MissingError where they are not."""
+        made = {release: trees.tree_path(release, await apt.architecture()) for release in _releases(servers)}
         return RuntimeFacts(
             runtime=self.name,
             network=reservation.network,
             folders=str(layout.root / "servers" / "{server}"),
             prefixes=tuple(sorted(_prefixes(servers, made).items())),
             modules=str(trees.modules_folder(made) / "{software}"),
-            libraries=packages.triplet(next(iter(made.values()))) if made else "",
+            libraries=apt.triplet(next(iter(made.values()))) if made else "",
         )
 
     async def start(
@@ -89,15 +87,15 @@ class Processes:
     ) -> None:
         """Start the service, which starts every server; returns once each has been started."""
         await written
-        await service.start(layout, reservation.descriptors, owned=owned)
+        await supervisor.start(layout, reservation.descriptors, owned=owned)
 
     async def states(self, layout: Layout, plan: Plan, *, pids: bool = False) -> dict[str, ServerState]:
-        """Each server's process, by name. Raises PeerError if the lab's service is gone."""
+        """Each server's process, by name. Raises PeerError if the lab's service has ended."""
         status = await self.status(layout)
         return {name: ServerState(**state) for name, state in status["servers"].items()}
 
     async def status(self, layout: Layout) -> dict[str, Any]:
-        """What the service tells of servers, relays and names."""
+        """The service's own status: servers, relays, DNS."""
         async with Control(layout.control) as control:
             return await control.call("status")
 
@@ -143,31 +141,31 @@ class Processes:
         return await process.wait()
 
     async def stop(self, layout: Layout) -> None:
-        """End the service and every process of the lab. Raises TimedOut with what lives on."""
+        """End the service and every process of the lab. Raises TimedOut with what still runs."""
         if service_runs(layout):
-            with contextlib.suppress(LabError):  # it may be ending, or hang: then what carries the mark is killed
+            with contextlib.suppress(LabError):  # it may be ending, or hang: then all marked processes are killed
                 async with Control(layout.control) as control:
                     await control.call("shutdown")
-                await _gone(layout)
+                await _wait_ended(layout)
         if left := await end_members(layout.root):
             raise TimedOut(
                 f"processes of the lab {layout.name} cannot be ended",
                 evidence(left),
             )
-        await _gone(layout)  # a process that ends forgets its mark a moment before it closes its files
-        service.let_go(layout)
+        await _wait_ended(layout)  # a process that ends loses its environment a moment before it closes its files
+        supervisor.release(layout)
 
     async def service_pid(self, layout: Layout) -> int | None:
-        """The lab's service, whose children the servers are."""
+        """The lab's service, the parent of the servers."""
         found = Identity.from_json(json.loads(layout.service.read_text())) if layout.service.is_file() else None
         return found.pid if found is not None and found.alive else None
 
     def is_running(self, layout: Layout) -> bool:
-        """True while the lab's service lives."""
+        """True while the lab's service runs."""
         return service_runs(layout)
 
 
-async def _gone(layout: Layout) -> None:
+async def _wait_ended(layout: Layout) -> None:
     deadline = time.monotonic() + STOP_PATIENCE
     while service_runs(layout):
         if time.monotonic() > deadline:
@@ -198,7 +196,7 @@ def _exec_environment(layout: Layout, plan: Plan, server: str) -> dict[str, str]
 
 
 def _check_reachable(tree: Path) -> None:
-    """As root, servers run as somebody else: everybody must be able to walk to their programs and folders."""
+    """As root, servers run as another user, who must be able to reach their programs and folders."""
     if os.geteuid() != 0:
         return
     for folder in tree.parents:

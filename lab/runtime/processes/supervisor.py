@@ -1,4 +1,4 @@
-"""Starts the service process of a lab, detached, and hears from it that all is up."""
+"""Starts the service process of a lab, detached, and waits until it reports that all is up."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _EVIDENCE = 12  # last lines of its log
 
 @dataclass
 class _Started:
-    """A service that this process started; it is our child until one of us ends."""
+    """A service that this process started; it is our child process until one of both ends."""
 
     process: subprocess.Popen[bytes]
     lease: int | None  # writing end of its owner's pipe: the kernel closes it with us, SIGKILL included
@@ -30,21 +30,21 @@ _started: dict[str, _Started] = {}  # by the lab's folder
 
 
 async def start(layout: Layout, reservations: Sequence[int], *, owned: bool) -> None:
-    """Return once names, links and control answer and every server has been started.
+    """Return once DNS, relays and control socket answer and every server has been started.
 
-    Raises MissingError, UserError or NotReady with what the service says.
+    Raises MissingError, UserError or NotReady with the service's message.
     """
-    ready, told = os.pipe()
-    held, lease = os.pipe() if owned else (None, None)
-    words = [sys.executable, "-m", "lab.network.service", str(layout.root), "--ready-fd", str(told)]
+    ready_read, ready_write = os.pipe()
+    owner_read, lease = os.pipe() if owned else (None, None)
+    words = [sys.executable, "-m", "lab.network.service", str(layout.root), "--ready-fd", str(ready_write)]
     for descriptor in reservations:
         words += ["--reservation-fd", str(descriptor)]
-    if held is not None:
-        words += ["--owner-fd", str(held)]
+    if owner_read is not None:
+        words += ["--owner-fd", str(owner_read)]
     try:
         process = subprocess.Popen(  # noqa: ASYNC220 - returns at once
             words,
-            pass_fds=[told, *reservations, *([] if held is None else [held])],
+            pass_fds=[ready_write, *reservations, *([] if owner_read is None else [owner_read])],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -53,15 +53,15 @@ async def start(layout: Layout, reservations: Sequence[int], *, owned: bool) -> 
             env={**os.environ, MARK: str(layout.root)},
         )
     finally:
-        os.close(told)
-        if held is not None:
-            os.close(held)
+        os.close(ready_write)
+        if owner_read is not None:
+            os.close(owner_read)
     _started[str(layout.root)] = _Started(process, lease)
-    _answered(layout, await _line(ready, layout))
+    _check_answer(layout, await _read_line(ready_read, layout))
 
 
-def let_go(layout: Layout) -> None:
-    """Take note of the end of a service that this process may have started, after it has ended."""
+def release(layout: Layout) -> None:
+    """Release what this process has of a service that has ended: its pipe and its exit status."""
     started = _started.pop(str(layout.root), None)
     if started is None:
         return
@@ -70,8 +70,8 @@ def let_go(layout: Layout) -> None:
     started.process.wait()
 
 
-async def _line(descriptor: int, layout: Layout) -> bytes:
-    """What the service writes into its pipe until it closes it."""
+async def _read_line(descriptor: int, layout: Layout) -> bytes:
+    """The line that the service writes into its pipe, read until the pipe is closed."""
     reader = asyncio.StreamReader()
     transport, _ = await asyncio.get_running_loop().connect_read_pipe(
         lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(descriptor, "rb")
@@ -85,7 +85,7 @@ async def _line(descriptor: int, layout: Layout) -> bytes:
         transport.close()
 
 
-def _answered(layout: Layout, line: bytes) -> None:
+def _check_answer(layout: Layout, line: bytes) -> None:
     if not line:
         raise NotReady(f"the service of {layout.name} ended before it was up", _log(layout))
     answer = json.loads(line)

@@ -19,8 +19,7 @@ from lab.plan.build import build
 from lab.plan.layout import Layout
 from lab.plan.model import RuntimeFacts
 from lab.runtime.containers import container_specs as specs
-from lab.runtime.containers import engine, images, reaper, subnets
-from lab.runtime.containers import image_specs as recipes
+from lab.runtime.containers import engine, image_specs, images, reaper, subnets
 from lab.runtime.containers import prepare as provision
 from lab.runtime.containers import python_libraries as wheels
 from lab.runtime.containers.attach import Frames
@@ -71,7 +70,7 @@ def test_a_stream_that_is_not_multiplexed_is_an_error():
 
 
 def test_a_tag_changes_with_every_input():
-    base = recipes.server_recipe("prosody", "13.0")
+    base = image_specs.server_image("prosody", "13.0")
     assert base.tag.startswith("xmpplab/prosody:13.0-")
     changed = [
         replace(base, suite="forky"),
@@ -82,18 +81,18 @@ def test_a_tag_changes_with_every_input():
         replace(base, arguments=(("NOT_IN_IMAGE", "/etc/x"),)),
     ]
     assert len({base.tag, *(one.tag for one in changed)}) == len(changed) + 1
-    assert base.tag == recipes.server_recipe("prosody", "13.0").tag
+    assert base.tag == image_specs.server_image("prosody", "13.0").tag
 
 
 def test_only_packages_decide_which_packages_are_fetched():
-    base = recipes.server_recipe("prosody", "13.0")
+    base = image_specs.server_image("prosody", "13.0")
     assert replace(base, files=()).packages_digest == base.packages_digest
     assert replace(base, packages=("x",)).packages_digest != base.packages_digest
 
 
 def test_a_recipe_has_the_modules_and_how_to_compile_them():
-    prosody = dict(recipes.server_recipe("prosody", "13.0").files)
-    ejabberd = dict(recipes.server_recipe("ejabberd", "24.12").files)
+    prosody = dict(image_specs.server_image("prosody", "13.0").files)
+    ejabberd = dict(image_specs.server_image("ejabberd", "24.12").files)
     assert any(path.endswith(".lua") for path in prosody)
     assert prosody["modules.sh"] == b"mkdir -p /lab-modules/prosody\ncp -R /modules/. /lab-modules/prosody\n"
     assert prosody["Dockerfile"] == ejabberd["Dockerfile"]
@@ -103,10 +102,10 @@ def test_a_recipe_has_the_modules_and_how_to_compile_them():
 def test_a_context_is_the_same_bytes_for_the_same_content(tmp_path):
     package = tmp_path / "a_1_all.deb"
     package.write_bytes(b"x")
-    first = images.context(recipes.python_recipe(), [package])
+    first = images.context(image_specs.python_image(), [package])
     time.sleep(0.01)
     package.write_bytes(b"x")
-    assert images.context(recipes.python_recipe(), [package]) == first
+    assert images.context(image_specs.python_image(), [package]) == first
 
 
 def test_libraries_are_those_installed_here_and_what_they_need():
@@ -144,14 +143,14 @@ def test_an_agent_in_a_servers_place_has_its_address_and_reads_its_certificates_
     layout, plan = Layout(tmp_path / "labs" / "x"), build(PAIR, FACTS)
     spec = specs.agent_spec(layout, ("true",), "image", tmp_path, plan.server("b"))
     assert spec.address == plan.server("b").address
-    assert spec.name == engine.name(layout, "b")
+    assert spec.name == engine.resource_name(layout, "b")
     certs = layout.server("b") / "certs"
     assert [(mount.target, mount.writable) for mount in spec.mounts if mount.source == certs] == [(str(certs), False)]
     assert layout.server("b") not in [mount.source for mount in spec.mounts]
 
 
 def test_labs_of_the_same_name_in_two_homes_do_not_share_names():
-    assert engine.name(Layout(Path("/a/labs/x")), "s") != engine.name(Layout(Path("/b/labs/x")), "s")
+    assert engine.resource_name(Layout(Path("/a/labs/x")), "s") != engine.resource_name(Layout(Path("/b/labs/x")), "s")
 
 
 def test_a_server_described_without_an_image_cannot_be_a_container():
@@ -198,10 +197,10 @@ async def test_after_the_first_error_nothing_more_is_begun():
 
 def test_a_reaper_is_in_charge_of_the_lab_it_was_started_for_only(tmp_path):
     layout = Layout(tmp_path)
-    assert not reaper.in_charge(layout, "a")
+    assert not reaper.is_responsible(layout, "a")
     (tmp_path / "reaper").write_text("a")
-    assert reaper.in_charge(layout, "a")
-    assert not reaper.in_charge(layout, "b")
+    assert reaper.is_responsible(layout, "a")
+    assert not reaper.is_responsible(layout, "b")
 
 
 @pytest.mark.parametrize("there", [False, True], ids=["nothing", "nobody listens"])

@@ -19,7 +19,7 @@ from lab.lifecycle import up as labs
 from lab.lifecycle.cleanup import sweep
 from lab.plan.layout import Layout, home
 from lab.runtime.containers import agents, engine
-from lab.runtime.containers.image_specs import server_recipe
+from lab.runtime.containers.image_specs import server_image
 from lab.topology.spec import Custom, Link, Server, Topology
 
 pytestmark = [pytest.mark.containers, pytest.mark.live]
@@ -96,7 +96,7 @@ async def test_no_server_runs_before_its_folder_is_written(own_home, client, mon
     write, seen = labs.write_servers, []
 
     async def late(layout: Layout, *rest) -> None:
-        container = engine.name(layout, "s0")
+        container = engine.resource_name(layout, "s0")
         await until(lambda: (Layout(layout.root / "services").started / "s0").exists())
         seen.extend(command for *_, command in client.api.top(container, ps_args="-eo pid,args")["Processes"])
         assert not list(layout.server("s0").iterdir())
@@ -140,7 +140,7 @@ async def test_exec_runs_beside_the_server_and_gives_its_exit_code(pair, capfd):
     code = await pair.execute("s1", ["sh", "-c", "hostname -i; id -u; echo wrong >&2; exit 7"])
     out, err = capfd.readouterr()
     assert code == 7
-    assert out.split() == [pair.plan.server("s1").address, engine.user().partition(":")[0]]
+    assert out.split() == [pair.plan.server("s1").address, engine.server_user().partition(":")[0]]
     assert err == "wrong\n"
 
 
@@ -165,7 +165,7 @@ async def test_accounts_are_the_servers_own_and_private(pair):
     found = list(pair.layout.server("s0").rglob("late.dat"))
     assert len(found) == 1
     assert found[0].stat().st_mode & 0o077 == 0
-    assert f"{found[0].stat().st_uid}:{found[0].stat().st_gid}" == engine.user()
+    assert f"{found[0].stat().st_uid}:{found[0].stat().st_gid}" == engine.server_user()
 
 
 async def test_what_servers_say_is_in_their_folders_and_private(pair):
@@ -217,7 +217,7 @@ async def test_two_labs_at_once_and_ending_one_leaves_the_other(pair):
 
 
 async def test_a_server_that_does_not_start_shows_what_it_said(own_home):
-    image = server_recipe("prosody", "13.0").tag
+    image = server_image("prosody", "13.0").tag
     custom = Custom("broken", command=("sh", "-c", "echo no licence found; exit 3"), image=image)
     topology = Topology("broken", "", (Server("s0", "s0.lab.test", "custom", "", custom=custom),), ())
     with pytest.raises(NotReady, match="exit code 3") as caught:

@@ -58,12 +58,12 @@ async def test_what_fails_leaves_nothing_half_made(monkeypatch: pytest.MonkeyPat
 
 async def test_half_made_trees_are_swept_unless_somebody_is_at_it() -> None:
     begun = trees.cache() / "trees" / ".trixie-amd64-x"
-    async with trees.store().filling(lambda text: None):
+    async with trees.build_cache().locked(lambda text: None):
         begun.mkdir(parents=True)
         await sweep(containers=False)
         assert begun.is_dir()
         with pytest.raises(TimedOut):
-            async with trees.store().filling(lambda text: None, patience=0.1):
+            async with trees.build_cache().locked(lambda text: None, patience=0.1):
                 pass
     await sweep(containers=False)
     assert not begun.exists()

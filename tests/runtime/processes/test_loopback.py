@@ -56,7 +56,7 @@ def test_a_network_where_a_stranger_listens_is_passed_over() -> None:
 
 
 def test_a_stranger_at_every_address_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loopback, "_NOBODYS", "127.79.0.9")  # a real one would be in the way of every lab here
+    monkeypatch.setattr(loopback, "_WILDCARD_PROBE", "127.79.0.9")  # a real one would be in the way of every lab here
     with socket.socket() as stranger:
         stranger.bind(("127.79.0.9", PORTS.server))
         stranger.listen()
