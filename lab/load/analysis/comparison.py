@@ -47,13 +47,13 @@ def compare(first: LoadRecord, second: LoadRecord, plans: tuple[Plan, Plan]) -> 
     against = [f"it was not the same load ({'; '.join(load)})"] if load else []
     if len(setting) > 1:
         against.append(f"the settings differ in {len(setting)} ways, and each of them can be the reason for a change")
-    for which, kept in (("first", first), ("second", second)):
-        if not kept.measured:
+    for which, record in (("first", first), ("second", second)):
+        if not record.measured:
             against.append(f"the {which} measured nothing")
-        if kept.interrupted:
-            against.append(f"the {which} was interrupted: {kept.interrupted}")
-        if kept.limits:
-            against.append(f"in the {which} the generator was the limit: {kept.limits[0]}")
+        if record.interrupted:
+            against.append(f"the {which} was interrupted: {record.interrupted}")
+        if record.limits:
+            against.append(f"in the {which} the generator was the limit: {record.limits[0]}")
     return Comparison(
         rows(first.result, second.result), tuple(load), tuple(setting), tuple(against), _remarks(first, second)
     )
@@ -104,20 +104,20 @@ def rows(first: Result, second: Result) -> list[dict[str, Any]]:
 def _load_differences(first: LoadRecord, second: LoadRecord) -> list[str]:
     """What makes it not the same load, a phrase each."""
     said = ["another load test"] if first.job.name != second.job.name and _traffic(first) != _traffic(second) else []
-    a, b = ({**_DEFAULTS, **kept.job.load} for kept in (first, second))
+    a, b = ({**_DEFAULTS, **record.job.load} for record in (first, second))
     for name in sorted(_DEFAULTS):
         if name not in _NOT_COMPARED and a[name] != b[name]:
             said.append(f"{name}: {a[name]} and {b[name]}")
     named = {text.partition(":")[0] for text in said}
     for name in _PLAN:
-        a_plan, b_plan = (kept.result.plan.get(name) for kept in (first, second))
+        a_plan, b_plan = (record.result.plan.get(name) for record in (first, second))
         if a_plan != b_plan and not named and None not in (a_plan, b_plan):
             said.append(f"{name}: {a_plan:g} and {b_plan:g}")
     return said
 
 
-def _traffic(kept: LoadRecord) -> object:
-    return kept.job.load.get("traffic", kept.job.name)
+def _traffic(record: LoadRecord) -> object:
+    return record.job.load.get("traffic", record.job.name)
 
 
 def _setting_differences(first: LoadRecord, second: LoadRecord, plans: tuple[Plan, Plan]) -> list[str]:
@@ -133,11 +133,11 @@ def _setting_differences(first: LoadRecord, second: LoadRecord, plans: tuple[Pla
         said.append(f"runtime: {plans[0].facts.runtime} and {plans[1].facts.runtime}")
     if first.job.pin != second.job.pin:
         said.append("one of them had its own cores (--pin)")
-    workers = [kept.result.plan.get("workers", kept.job.workers) for kept in (first, second)]
+    workers = [record.result.plan.get("workers", record.job.workers) for record in (first, second)]
     if workers[0] != workers[1]:
         said.append(f"workers: {workers[0]} and {workers[1]}")
     for name in sorted({*first.machine} | {*second.machine}):
-        a, b = (kept.machine.get(name, "not known") for kept in (first, second))
+        a, b = (record.machine.get(name, "not known") for record in (first, second))
         if a != b:
             said.append(f"{_MACHINE.get(name, name)}: {a} and {b}")
     return said
@@ -159,7 +159,7 @@ def _kinds(topology: Topology) -> str:
 
 
 def _remarks(first: LoadRecord, second: LoadRecord) -> tuple[str, ...]:
-    seeds = [kept.job.load.get("seed", 0) for kept in (first, second)]
+    seeds = [record.job.load.get("seed", 0) for record in (first, second)]
     said = (
         [f"seeds differ ({seeds[0]} and {seeds[1]}): other pairs of users, the same load"] if len({*seeds}) > 1 else []
     )

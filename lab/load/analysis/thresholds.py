@@ -47,23 +47,23 @@ class LoadVerdict:
         return f"{self.value.upper()}: {self.sentence}"
 
 
-def judge_load(kept: LoadRecord) -> LoadVerdict:
+def judge_load(record: LoadRecord) -> LoadVerdict:
     """The verdict of a load, from its folder alone."""
-    name = kept.job.name or str(kept.job.load.get("traffic", "the load"))
-    bounds, total = kept.job.bounds, kept.result.total
-    if kept.result.length and (misses := tuple(exceeded_bounds(kept.result, bounds))):
+    name = record.job.name or str(record.job.load.get("traffic", "the load"))
+    bounds, total = record.job.bounds, record.result.total
+    if record.result.length and (misses := tuple(exceeded_bounds(record.result, bounds))):
         return LoadVerdict("failed", f"{name} exceeded its bounds: {'; '.join(misses)}.", misses)
-    if not kept.measured:
+    if not record.measured:
         nothing = "nothing was received in the steady state"
-        why = f"it was interrupted: {kept.interrupted}" if kept.interrupted else nothing
+        why = f"it was interrupted: {record.interrupted}" if record.interrupted else nothing
         return LoadVerdict("unknown", f"{name} measured nothing: {why}.")
     held = f"kept its bounds ({describe_bounds(bounds)})" if bounds else "had no bounds"
-    if kept.interrupted:
-        return LoadVerdict("unknown", f"{name} {held} until it was interrupted: {kept.interrupted}.")
-    if kept.unaccounted:
-        several = ", ".join(f"{count:+d} on {route}" for route, count in kept.unaccounted.items())
+    if record.interrupted:
+        return LoadVerdict("unknown", f"{name} {held} until it was interrupted: {record.interrupted}.")
+    if record.unaccounted:
+        several = ", ".join(f"{count:+d} on {route}" for route, count in record.unaccounted.items())
         return LoadVerdict("unknown", f"{name}: the counts do not add up ({several}).")
-    if not kept.settled:
+    if not record.settled:
         why = "not every worker reported what its users received"
         return LoadVerdict("unknown", f"{name}: it is not known what was lost: {why}.")
     p99 = 1000 * total.intended.percentile(99)

@@ -146,8 +146,8 @@ class TrialRunner:
 
         load = {**self._job.load, "arrivals": f"{model}:{rate:.3f}/s"}
         job = replace(self._job, load=load, folder=folder.absolute(), page=False)  # `xmpplab report` writes one
-        kept = await run_in_child(job, self._test, follow)
-        return Measurement(kept.result, usage.cores())
+        record = await run_in_child(job, self._test, follow)
+        return Measurement(record.result, usage.cores())
 
 
 class OtherUsage:

@@ -19,23 +19,23 @@ _MIB = 1 << 20
 Row = Sequence[object]
 
 
-def render(kept: LoadRecord) -> str:
+def render(record: LoadRecord) -> str:
     """The whole report."""
-    parts = [_head(kept)]
-    if kept.measured:
-        parts += [_routes(kept.result), _machines(kept)]
-        if kept.result.links:
-            parts.append(_links(kept.result))
-    parts.append("\n".join([*sentences(kept), str(judge_load(kept))]))
+    parts = [_head(record)]
+    if record.measured:
+        parts += [_routes(record.result), _machines(record)]
+        if record.result.links:
+            parts.append(_links(record.result))
+    parts.append("\n".join([*sentences(record), str(judge_load(record))]))
     return "\n\n".join(parts) + "\n"
 
 
-def sentences(kept: LoadRecord) -> list[str]:
+def sentences(record: LoadRecord) -> list[str]:
     """What a reader must know before using the tables, a sentence each."""
-    result, said = kept.result, []
-    if kept.interrupted:
-        said.append(f"Interrupted: {kept.interrupted}.")
-    if not kept.measured:
+    result, said = record.result, []
+    if record.interrupted:
+        said.append(f"Interrupted: {record.interrupted}.")
+    if not record.measured:
         return [*said, "Nothing was measured: the steady state was not reached, or nothing was received."]
     total = result.total
     said.append(
@@ -45,30 +45,30 @@ def sentences(kept: LoadRecord) -> list[str]:
     )
     if total.bounced:
         said.append("Bounced: " + ", ".join(f"{count} {name}" for name, count in total.bounced.most_common()) + ".")
-    for route, count in kept.unaccounted.items():
+    for route, count in record.unaccounted.items():
         if count > 0:
             said.append(f"It is not known what became of {count} messages on {route}.")
         else:
             said.append(f"{-count} messages on {route} were counted twice.")
-    if not kept.settled and not kept.unaccounted:
+    if not record.settled and not record.unaccounted:
         said.append("It is not known what was lost: not every worker reported what its users received.")
     if total.both:
         said.append(f"{total.both} were received although they had bounced.")
     if result.reconnects:
         said.append(f"{result.reconnects} connections were lost and opened again.")
-    if kept.gone:
-        said.append(f"{len(kept.gone)} users could not reconnect, the first: {kept.gone[0]['user']}.")
-    said += [f"The generator was the limit: {reason}." for reason in kept.limits]
-    return [*said, *(f"Note: {remark}." for remark in kept.remarks)]
+    if record.gone:
+        said.append(f"{len(record.gone)} users could not reconnect, the first: {record.gone[0]['user']}.")
+    said += [f"The generator was the limit: {reason}." for reason in record.limits]
+    return [*said, *(f"Note: {remark}." for remark in record.remarks)]
 
 
-def _head(kept: LoadRecord) -> str:
-    load, plan = kept.job.load, kept.result.plan
+def _head(record: LoadRecord) -> str:
+    load, plan = record.job.load, record.result.plan
     asked = ", ".join(str(one[name]) for name in ("traffic", "arrivals") if name in (one := {**load, **plan}))
     users = f"{load['users']} users" if "users" in load else "users as the lab has servers"
     length = f", {plan['seconds']:g} s after {plan['warmup']:g} s of warm-up" if plan else ""
-    workers = plan.get("workers", kept.job.workers)
-    return f"{kept.job.lab}: {asked}{', ' if asked else ''}{users}{length}, {workers} worker{'s' * (workers != 1)}"
+    workers = plan.get("workers", record.job.workers)
+    return f"{record.job.lab}: {asked}{', ' if asked else ''}{users}{length}, {workers} worker{'s' * (workers != 1)}"
 
 
 def _routes(result: Result) -> str:
@@ -93,10 +93,10 @@ def _route(name: str, tally: RouteCounters, length: float) -> Row:
     return [name, *counts, f"{tally.received / length:.0f}" if length else "-", *delays]
 
 
-def _machines(kept: LoadRecord) -> str:
-    result = kept.result
+def _machines(record: LoadRecord) -> str:
+    result = record.result
     cores, cost = result.cores(), result.cost()
-    readings = {**result.usage, **kept.generators}
+    readings = {**result.usage, **record.generators}
     rows = [
         [name, f"{cores[name]:.2f}", f"{cost[name]:.3f}" if name in cost else "-", _memory(readings.get(name, []))]
         for name in (*result.usage, *sorted(set(cores) - set(result.usage)))

@@ -1,4 +1,4 @@
-"""Reports of folders: what was kept is told, and what a reader must know first."""
+"""Reports of folders: the figures of a load, and what a reader must know first."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from lab.load.report.text import render
 from tests.load.synthetic_results import result
 
 
-def kept(folder: Path, outcome: LoadOutcome, **load: object) -> LoadRecord:
+def record(folder: Path, outcome: LoadOutcome, **load: object) -> LoadRecord:
     folder.mkdir()
     with RunWriter(Job("lab", load, folder=folder)) as writer:
         writer.write_event("{}", {"event": "note", "text": "links are direct"})
@@ -25,7 +25,7 @@ def kept(folder: Path, outcome: LoadOutcome, **load: object) -> LoadRecord:
 def test_a_report_has_routes_machines_links_and_sentences(tmp_path: Path) -> None:
     measured = result(100, 0.05, lost=2, cores={"a": 0.5}, link=1000)
     generators = {"worker 0": [Usage(0.0, 0.0, 7 << 20)]}
-    told = render(kept(tmp_path / "x", LoadOutcome(measured, settled=True, generators=generators), users=5))
+    told = render(record(tmp_path / "x", LoadOutcome(measured, settled=True, generators=generators), users=5))
     lines = told.splitlines()
     assert lines[0] == "lab: 5 users, 4 s after 0 s of warm-up, 1 worker"
     assert "looks at what is due each 5 ms: p50 " in told
@@ -43,19 +43,19 @@ def test_a_report_has_routes_machines_links_and_sentences(tmp_path: Path) -> Non
 def test_a_report_says_what_was_carried_where_the_job_left_it_open(tmp_path: Path) -> None:
     measured = result(100, 0.05)
     measured.plan |= {"traffic": "local", "arrivals": "closed:think=1s"}
-    told = render(kept(tmp_path / "x", LoadOutcome(measured, settled=True), users=5))
+    told = render(record(tmp_path / "x", LoadOutcome(measured, settled=True), users=5))
     assert told.startswith("lab: local, closed:think=1s, 5 users")
 
 
 def test_a_report_says_when_the_generator_was_the_limit_and_when_it_was_interrupted(tmp_path: Path) -> None:
-    told = render(kept(tmp_path / "x", LoadOutcome(result(100, 0.05, worker=0.95), "ended by SIGINT")))
+    told = render(record(tmp_path / "x", LoadOutcome(result(100, 0.05, worker=0.95), "ended by SIGINT")))
     assert "The generator was the limit: worker 0 kept 0.95 of its core busy" in told
     assert "Interrupted: ended by SIGINT." in told
     assert "It is not known what was lost" in told
 
 
 def test_a_load_that_measured_nothing_says_so(tmp_path: Path) -> None:
-    empty = kept(tmp_path / "x", LoadOutcome(Result(), "enough"))
+    empty = record(tmp_path / "x", LoadOutcome(Result(), "enough"))
     assert not empty.measured
     assert "Nothing was measured" in render(empty)
 

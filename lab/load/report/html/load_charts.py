@@ -13,7 +13,7 @@ _NOTHING = "Nothing was measured: there is nothing to draw."
 
 def all_of(data: LoadPageData) -> list[str]:
     """All charts as HTML, in the order of the page."""
-    found = series.time_bins(data.kept.result)
+    found = series.time_bins(data.record.result)
     if not found:
         return [f"<p>{html.text(_NOTHING)}</p>"]
     curve = charts.LoadCurve(data.warmup, data.end, max(found[-1].end, min(data.end, found[-1].end + 1)))
@@ -46,7 +46,7 @@ def _topology_map(data: LoadPageData) -> str:
         "the steady state. Messages within a server and to rooms belong to no link. Point at a server or link for its "
         "figures."
     )
-    return _drawn(title, caption, "topology-map", topology_map.graph(data.topology, data.kept.result))
+    return _drawn(title, caption, "topology-map", topology_map.graph(data.topology, data.record.result))
 
 
 def _throughput(data: LoadPageData, found: list[series.TimeBin], curve: charts.LoadCurve) -> str:
@@ -54,9 +54,9 @@ def _throughput(data: LoadPageData, found: list[series.TimeBin], curve: charts.L
     if data.arrivals is None:
         closed = str(data.asked.get("arrivals", "")).startswith("closed:")
         caption += " The model is closed: no message is due at a time." if closed else " It is not known what was due."
-    if any(route.startswith(PRESENCE) for route in data.kept.result.routes):
+    if any(route.startswith(PRESENCE) for route in data.record.result.routes):
         caption += " A presence counts once for each contact that receives it."
-    if "room" in data.kept.result.routes:
+    if "room" in data.record.result.routes:
         caption += " A message to a room is received by each of its occupants."
     return _drawn("Throughput", caption, "throughput", charts.throughput(series.throughput(data, found), curve))
 
@@ -75,10 +75,10 @@ def _delay(found: list[series.TimeBin], curve: charts.LoadCurve) -> str:
 
 def _percentiles(data: LoadPageData) -> str:
     title = "Percentiles by route"
-    names, rows = charts.percentile_rows(data.kept.result.routes, data.kept.result.total)
+    names, rows = charts.percentile_rows(data.record.result.routes, data.record.result.total)
     if not rows:
         return _without(title, "Nothing was received in the steady state.")
-    left = len([one for one in data.kept.result.routes.values() if one.intended.counts]) - len(
+    left = len([one for one in data.record.result.routes.values() if one.intended.counts]) - len(
         [name for name in names if name != charts.ALL]
     )
     caption = "The share of a route's messages that were received within a delay. A curve ends at its slowest message."
@@ -88,7 +88,7 @@ def _percentiles(data: LoadPageData) -> str:
 
 
 def _cores(data: LoadPageData, found: list[series.TimeBin], curve: charts.LoadCurve) -> str:
-    result = data.kept.result
+    result = data.record.result
     every = series.cores(result, found)
     names, rows = series.largest(every)
     if not rows:
@@ -103,8 +103,8 @@ def _cores(data: LoadPageData, found: list[series.TimeBin], curve: charts.LoadCu
 
 
 def _memory(data: LoadPageData, curve: charts.LoadCurve) -> str:
-    result = data.kept.result
-    every = series.memory({**result.usage, **data.kept.generators})
+    result = data.record.result
+    every = series.memory({**result.usage, **data.record.generators})
     names, rows = series.largest(every)
     if not rows:
         return _without("Memory", "Nothing was metered.")
@@ -122,7 +122,7 @@ def _left_out(every: int, shown: int) -> str:
 
 
 def _failures(data: LoadPageData) -> str:
-    title, total = "Bounced and lost", data.kept.result.total
+    title, total = "Bounced and lost", data.record.result.total
     rows = [
         {"series": name, "v": count, "text": str(count), "tip": f"{name}: {count} bounced"}
         for name, count in total.bounced.most_common()
@@ -130,17 +130,17 @@ def _failures(data: LoadPageData) -> str:
     if total.lost:
         rows.append({"series": "lost", "v": total.lost, "text": str(total.lost), "tip": f"{total.lost} lost"})
     if not rows:
-        known = "nothing was lost" if data.kept.settled else "it is not known what was lost"
+        known = "nothing was lost" if data.record.settled else "it is not known what was lost"
         return _without(title, f"Nothing bounced in the steady state, and {known}.")
     caption = "Messages of the steady state that bounced, by the error's condition, and those that were not received."
     return _drawn(title, caption, "failures", charts.bars(rows, "messages", COLOURS[3]))
 
 
 def _bytes(data: LoadPageData) -> str:
-    title, links = "Bytes on links", data.kept.result.links
+    title, links = "Bytes on links", data.record.result.links
     if not links:
         return _without(title, "No link has a relay that counts bytes: direct links have none.")
-    received = {name: tally.received for name, tally in data.kept.result.routes.items()}
+    received = {name: tally.received for name, tally in data.record.result.routes.items()}
     rows = [
         {
             "series": name,

@@ -34,13 +34,13 @@ def page(data: LoadPageData) -> str:
     """The whole file."""
     title = f"{data.name} on {data.topology_name}"
     parts = [f"<h1>{html.text(title)}</h1>", html.verdict(data.verdict.value, data.verdict.sentence)]
-    parts.append(html.sentences([*text.sentences(data.kept), *_generator(data.kept)]))
-    if data.kept.measured:
+    parts.append(html.sentences([*text.sentences(data.record), *_generator(data.record)]))
+    if data.record.measured:
         parts.append(html.tiles(_tiles(data)))
     parts += ["<h2>Settings</h2>", html.terms(_settings(data)), *load_charts.all_of(data)]
-    if data.kept.result.seconds:
+    if data.record.result.seconds:
         parts += ["<h2>Figures</h2>", *load_tables.all_of(data)]
-    parts.append(html.files({name: said for name, said in _FILES.items() if (data.kept.folder / name).is_file()}))
+    parts.append(html.files({name: said for name, said in _FILES.items() if (data.record.folder / name).is_file()}))
     parts.append(f'<p class="muted">{html.text(_LIMITS)}</p>')
     return html.document(title, parts)
 
@@ -52,25 +52,25 @@ _LIMITS = (
 )
 
 
-def _generator(kept: LoadRecord) -> list[str]:
+def _generator(record: LoadRecord) -> list[str]:
     """That the generator was not the limit, with the figures that show it; the report says it where it was."""
-    if not kept.measured or kept.limits:
+    if not record.measured or record.limits:
         return []
-    busy = [cores for name, cores in kept.result.cores().items() if name not in kept.result.usage]
+    busy = [cores for name, cores in record.result.cores().items() if name not in record.result.usage]
     most = f"its busiest worker used {max(busy):.2f} of a core" if busy else "its workers were not metered"
-    late = 1000 * kept.result.lag.percentile(99)
+    late = 1000 * record.result.lag.percentile(99)
     return [f"The generator was not the limit: {most}, and 99 % of its ticks were at most {late:.1f} ms late."]
 
 
 def _tiles(data: LoadPageData) -> dict[str, str]:
-    result, total = data.kept.result, data.kept.result.total
+    result, total = data.record.result, data.record.result.total
     cores = result.cores()
     found = {
         "received per s": f"{result.rate:.0f}",
         "p50": f"{1000 * total.intended.percentile(50):.1f} ms",
         "p99": f"{1000 * total.intended.percentile(99):.1f} ms",
         "slowest": f"{1000 * total.intended.max:.0f} ms",
-        "lost": str(total.lost) if data.kept.settled or total.lost else "not known",
+        "lost": str(total.lost) if data.record.settled or total.lost else "not known",
         "bounced": str(total.bounced.total()),
     }
     servers = {name: cores[name] for name in result.usage if name in cores}
@@ -82,7 +82,7 @@ def _tiles(data: LoadPageData) -> dict[str, str]:
 
 def _settings(data: LoadPageData) -> dict[str, object]:
     """The settings of the load, with defaults if it was started."""
-    job, asked = data.kept.job, dict(data.asked)
+    job, asked = data.record.job, dict(data.asked)
     found: dict[str, object] = {"load": data.name, "topology": data.topology_name, "lab": job.lab}
     found |= {name: asked[name] for name in ("traffic", "arrivals", "users") if name in asked}
     if "seconds" in asked:

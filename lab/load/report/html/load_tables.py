@@ -22,7 +22,7 @@ def all_of(data: LoadPageData) -> list[str]:
 
 
 def _routes(data: LoadPageData) -> str:
-    rows = [[row[name] for name in _ROUTES] for row in by_route(data.kept.result)]
+    rows = [[row[name] for name in _ROUTES] for row in by_route(data.record.result)]
     caption = (
         "Routes in the steady state; delays in ms from the time when a message was due, then from when it was written"
     )
@@ -30,9 +30,9 @@ def _routes(data: LoadPageData) -> str:
 
 
 def _processes(data: LoadPageData) -> str:
-    result = data.kept.result
+    result = data.record.result
     cores, cost = result.cores(), result.cost()
-    readings = {**result.usage, **data.kept.generators}
+    readings = {**result.usage, **data.record.generators}
     rows = [
         [
             name,
@@ -47,7 +47,7 @@ def _processes(data: LoadPageData) -> str:
 
 
 def _links(data: LoadPageData) -> str:
-    result = data.kept.result
+    result = data.record.result
     received = {name: tally.received for name, tally in result.routes.items()}
     rows = [
         [name, count, f"{count / result.length / 1000:.1f}" if result.length else None,
@@ -60,15 +60,15 @@ def _links(data: LoadPageData) -> str:
 def _conditions(data: LoadPageData) -> str:
     rows = [
         [route, condition, count]
-        for route, tally in sorted(data.kept.result.routes.items())
+        for route, tally in sorted(data.record.result.routes.items())
         for condition, count in tally.bounced.most_common()
     ]
     return html.table("Bounced, by route and condition", ["route", "condition", "messages"], rows)
 
 
 def _folded(data: LoadPageData) -> list[str]:
-    missing = [[one.get(name) for name in ("sender", "receiver", "room", "sequence")] for one in data.kept.missing]
-    gone = [[one["user"], one["reason"]] for one in data.kept.gone]
+    missing = [[one.get(name) for name in ("sender", "receiver", "room", "sequence")] for one in data.record.missing]
+    gone = [[one["user"], one["reason"]] for one in data.record.gone]
     return [
         html.folded("Every interval", _intervals(data)),
         html.folded(
@@ -81,7 +81,7 @@ def _folded(data: LoadPageData) -> list[str]:
 
 def _intervals(data: LoadPageData) -> str:
     rows = []
-    for one in series.time_bins(data.kept.result):
+    for one in series.time_bins(data.record.result):
         tally, due = one.second.tally, data.intended(one.start, one.end)
         delays = [1000 * tally.intended.percentile(percent) for percent in series.DELAYS.values()]
         rows.append(

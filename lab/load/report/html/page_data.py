@@ -20,7 +20,7 @@ from lab.topology.spec import Topology
 class LoadPageData:
     """A load that has ended. `topology` is None where the folder has no plan: then no graph is drawn."""
 
-    kept: LoadRecord
+    record: LoadRecord
     verdict: LoadVerdict
     topology: Topology | None
     asked: Mapping[str, Any]  # fields of lab.load.model.spec.Load; without defaults if the load was never started
@@ -29,22 +29,22 @@ class LoadPageData:
     @property
     def name(self) -> str:
         """The name of the load, as in the command."""
-        return self.kept.job.name or str(self.asked.get("traffic", "a load"))
+        return self.record.job.name or str(self.asked.get("traffic", "a load"))
 
     @property
     def topology_name(self) -> str:
         """The topology's name, or that of the lab."""
-        return self.topology.name if self.topology is not None else self.kept.job.lab
+        return self.topology.name if self.topology is not None else self.record.job.lab
 
     @property
     def warmup(self) -> float:
         """Length of the warm-up in seconds."""
-        return float(self.kept.result.plan.get("warmup", 0.0))
+        return float(self.record.result.plan.get("warmup", 0.0))
 
     @property
     def end(self) -> float:
         """Seconds from the start of the warm-up to the end of the steady state."""
-        return self.warmup + float(self.kept.result.plan.get("seconds", 0.0))
+        return self.warmup + float(self.record.result.plan.get("seconds", 0.0))
 
     def intended(self, start: float, end: float) -> float | None:
         """Messages due between two times in seconds; None where the folder does not show it."""
@@ -67,14 +67,14 @@ class LoadPageData:
 
 def read_page_data(folder: Path) -> LoadPageData:
     """Read a folder. Raises UserError if it is not a load's, or its load never ended."""
-    kept = read(folder)
+    record = read(folder)
     started = _started(folder / SAMPLES)
     plan = folder / PLAN
     return LoadPageData(
-        kept,
-        judge_load(kept),
+        record,
+        judge_load(record),
         files.load(plan.read_text(encoding="utf-8")).topology if plan.is_file() else None,
-        started.get("load", kept.job.load),
+        started.get("load", record.job.load),
         started.get("at"),
     )
 

@@ -108,8 +108,8 @@ def largest(rows: Sequence[Row], most: int = LINES) -> tuple[list[str], list[Row
     sums: dict[str, list[float]] = {}
     for row in rows:
         sums.setdefault(row["series"], []).append(row["v"])
-    kept = set(sorted(sums, key=lambda name: -sum(sums[name]) / len(sums[name]))[:most])
-    return [name for name in sums if name in kept], [row for row in rows if row["series"] in kept]
+    highest = set(sorted(sums, key=lambda name: -sum(sums[name]) / len(sums[name]))[:most])
+    return [name for name in sums if name in highest], [row for row in rows if row["series"] in highest]
 
 
 def _row(at: float, series: str, value: float, tip: str) -> Row:

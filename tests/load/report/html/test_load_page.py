@@ -96,10 +96,10 @@ def told(folder: Path, of: LoadOutcome, name: str = "federation", lab: str = "pa
     with RunWriter(job) as writer:
         writer.write_event("{}", {"event": "note", "text": f"relayed links: a - b {name}"})
         writer.finish(of)
-    kept = read(folder)
+    record = read(folder)
     servers = tuple(Server(one, f"{one}.test", "prosody", "13.0") for one in ("a", "b"))
     return LoadPageData(
-        kept, judge_load(kept), Topology("pair", "", servers, (Link("a", "b"),)), asked, 1_800_000_000.0
+        record, judge_load(record), Topology("pair", "", servers, (Link("a", "b"),)), asked, 1_800_000_000.0
     )
 
 
@@ -118,7 +118,7 @@ def test_the_page_is_whole_and_leads_nowhere(data: LoadPageData) -> None:
     assert set(parsed.tags) <= HARMLESS
     assert not [one for one in parsed.attributes if one[1] in ("src", "style", "srcset") or one[1].startswith("on")]
     assert {v for _, name, v in parsed.attributes if name == "href"} <= {
-        path.name for path in data.kept.folder.iterdir()
+        path.name for path in data.record.folder.iterdir()
     }
     assert not re.search(r"https?:|//|@import|url\((?!#)", html.replace("<!doctype html>", ""))
     (policy,) = [
@@ -139,7 +139,7 @@ def test_drawings_keep_to_themselves(data: LoadPageData) -> None:
 def test_the_figures_are_those_of_the_result(data: LoadPageData) -> None:
     parsed = Parsed(page(data))
     (head, *rows) = next(rows for caption, rows in parsed.tables.items() if caption.startswith("Routes"))
-    expected = tables.by_route(data.kept.result)
+    expected = tables.by_route(data.record.result)
     assert [row[0] for row in rows] == ["a->b", "all"]
     for row, data in zip(rows, expected, strict=True):
         assert [float(row[head.index(name)]) for name in ("sent", "expected", "received", "lost", "p50", "p99.9")] == [
@@ -175,7 +175,7 @@ def test_a_name_cannot_break_out(tmp_path: Path) -> None:
     servers = tuple(Server(one, f"{one}.test", EVIL, EVIL) for one in (EVIL, "b"))
     evil = Topology(EVIL, EVIL, servers, (Link(EVIL, "b"),))
     parsed = Parsed(
-        page(LoadPageData(data.kept, data.verdict, evil, {**data.asked, "traffic": EVIL, "body": EVIL}, 0.0))
+        page(LoadPageData(data.record, data.verdict, evil, {**data.asked, "traffic": EVIL, "body": EVIL}, 0.0))
     )
     assert set(parsed.tags) <= HARMLESS
     assert not [one for one in parsed.attributes if one[1].startswith("on") or one[1] == "src"]
@@ -205,14 +205,14 @@ def test_a_load_that_was_interrupted_in_its_warm_up_shows_what_there_is(tmp_path
 
 
 def test_what_cannot_be_drawn_says_why(data: LoadPageData) -> None:
-    bare = LoadPageData(data.kept, data.verdict, None, {"arrivals": "replay:/gone.csv"}, None)
-    data.kept.result.links.clear()
-    data.kept.result.routes["a->b"].bounced.clear()
+    bare = LoadPageData(data.record, data.verdict, None, {"arrivals": "replay:/gone.csv"}, None)
+    data.record.result.links.clear()
+    data.record.result.routes["a->b"].bounced.clear()
     captions = "\n".join(Parsed(page(bare)).texts["figcaption"])
     for said in ("has no plan", "It is not known what was due", "direct links have none", "nothing was lost"):
         assert said in captions
     assert "intended" not in {
-        row["series"] for row in load_charts.series.throughput(bare, load_charts.series.time_bins(bare.kept.result))
+        row["series"] for row in load_charts.series.throughput(bare, load_charts.series.time_bins(bare.record.result))
     }
 
 

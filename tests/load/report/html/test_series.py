@@ -21,7 +21,7 @@ from tests.load.samples import Worker, steady_run
 
 def asked(arrivals: str, tmp_path: Path) -> LoadPageData:
     data = told(tmp_path, outcome())
-    return LoadPageData(data.kept, LoadVerdict("valid", ""), None, {"arrivals": arrivals}, None)
+    return LoadPageData(data.record, LoadVerdict("valid", ""), None, {"arrivals": arrivals}, None)
 
 
 @pytest.mark.parametrize(
