@@ -66,6 +66,3 @@ trouble         {message}: an error that no request asked about
 from __future__ import annotations
 
 VERSION = 1
-
-#: Request fields that must never be logged.
-SECRET_FIELDS = frozenset({"password"})

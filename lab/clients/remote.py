@@ -5,7 +5,7 @@
     await agent.call("connect", "alice/laptop", jid="alice@a.lab.test", ...)
 
 A call raises the error that the agent answered with (`lab.errors.decode_error`). When an agent ends, every waiting call
-fails at once, with the last lines that the agent wrote to standard error.
+fails at once.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import asyncio
 import itertools
 import json
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any
 
@@ -38,12 +38,11 @@ class Agent:
         writer: asyncio.StreamWriter,
         *,
         close: Callable[[], Awaitable[None]] | None = None,
-        stderr: Callable[[], Sequence[str]] | None = None,
         on_event: Callable[[Json], None] | None = None,
     ) -> None:
-        """`close` ends the process (after its standard input was closed); `stderr` gives its last lines."""
+        """`close` ends the process, after its standard input was closed."""
         self._setup(on_event)
-        self._devices: _PipedDevices | _InlineDevices = _PipedDevices(self, reader, writer, close, stderr)
+        self._devices: _PipedDevices | _InlineDevices = _PipedDevices(self, reader, writer, close)
 
     @classmethod
     def inline(cls, *, on_event: Callable[[Json], None] | None = None) -> Agent:
@@ -136,10 +135,9 @@ class _PipedDevices:
         reader: asyncio.StreamReader,
         writer: asyncio.StreamWriter,
         close: Callable[[], Awaitable[None]] | None,
-        stderr: Callable[[], Sequence[str]] | None,
     ) -> None:
         self._agent, self._reader, self._writer = agent, reader, writer
-        self._close, self._stderr = close, stderr
+        self._close = close
         self._reading = asyncio.create_task(self._read())
 
     async def request(self, request: Json) -> None:
@@ -170,8 +168,7 @@ class _PipedDevices:
         except OSError as error:
             reason = str(error)
         finally:
-            last = list(self._stderr()) if self._stderr is not None else []
-            self._agent.ended("\n".join([f"the agent is gone: {reason}", *(f"  | {line}" for line in last)]))
+            self._agent.ended(f"the agent is gone: {reason}")
 
     def _receive(self, line: bytes) -> None:
         if not line.strip():
