@@ -6,8 +6,6 @@ import ast
 import re
 from collections import defaultdict
 
-import pytest
-
 from tests.house.graph import cycles, edges, modules, package, package_edges
 from tests.house.tree import ROOT, imports, parsed, python_files
 
@@ -62,7 +60,6 @@ def _report(wrong: list[str]) -> None:
     assert not new, "\n" + "\n".join(new)
 
 
-@pytest.mark.xfail(reason="cycles that are still there", strict=False)
 def test_no_packages_import_each_other() -> None:
     """A folder is one package; its own folders are others."""
     wrong = []
@@ -72,7 +69,6 @@ def test_no_packages_import_each_other() -> None:
     _report(wrong)
 
 
-@pytest.mark.xfail(reason="cycles that are still there", strict=False)
 def test_no_modules_import_each_other() -> None:
     """Two of one folder may, where one does so for its types only: two types that refer to each other."""
     wrong = []
