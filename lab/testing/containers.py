@@ -23,11 +23,12 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, Self
 
 from testcontainers.core.config import testcontainers_config
 from testcontainers.core.container import DockerContainer
 
+from lab.declarations.servers import manifest
 from lab.errors import NotReady
 from lab.network.authority import CERTIFICATE, Authority
 from lab.plan.model import CertificateRequest
@@ -49,17 +50,25 @@ _NO_DNS = ("127.0.0.1", 53)  # nothing answers at this address: a single server 
 class ServerContainer(DockerContainer):
     """A server of one software, alone in a container (RFC 6120). Use it in a `with` block, or call `start` and `stop`.
 
-    `domain` is the domain it serves (RFC 6120 section 4.7.2), `users` are the local parts of its accounts, all with the
+    `software` is any that the lab installs, in its default version; the classes below have one each. `domain` is the
+    domain it serves (RFC 6120 section 4.7.2), `users` are the local parts of its accounts, all with the
     password `password`; `options` go to testcontainers' DockerContainer. The image is built if it is missing, which
     takes about 20 seconds.
     """
 
-    software: ClassVar[str]
-    version: ClassVar[str]
+    software: str = ""
 
-    def __init__(self, domain: str = "server.test", users: Sequence[str] = ("alice", "bob"), **options: Any) -> None:
+    def __init__(
+        self,
+        domain: str = "server.test",
+        users: Sequence[str] = ("alice", "bob"),
+        *,
+        software: str = "",
+        **options: Any,
+    ) -> None:
         testcontainers_config.ryuk_disabled = True
-        spec = Server("server", domain, self.software, self.version)
+        self.software = software or self.software
+        spec = Server("server", domain, self.software, manifest(self.software).default_version)
         _build_image(spec)
         super().__init__(image_of(spec), **options)
         self.domain = domain
@@ -172,17 +181,15 @@ class ServerContainer(DockerContainer):
 
 
 class ProsodyContainer(ServerContainer):
-    """A Prosody 13.0 server."""
+    """A Prosody server."""
 
     software = "prosody"
-    version = "13.0"
 
 
 class EjabberdContainer(ServerContainer):
-    """An ejabberd 24.12 server. Its accounts are made through its own interface, once it accepts streams."""
+    """An ejabberd server. Its accounts are made through its own interface, once it accepts streams."""
 
     software = "ejabberd"
-    version = "24.12"
 
 
 def _last_output(folder: Path) -> tuple[str, ...]:
