@@ -6,10 +6,11 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
+from unittest import mock
 
 from lab.load.metrics.result import Result, merge
 from lab.load.model.spec import Load, Shard
-from lab.load.worker.engine import run
+from lab.load.worker import engine
 
 ALONE = Shard()
 
@@ -40,9 +41,17 @@ class Told:
 
 
 async def driven(
-    load: Load, meanwhile: Callable[[], Awaitable[None]] | None = None, shard: Shard = ALONE, **more: Any
+    load: Load,
+    meanwhile: Callable[[], Awaitable[None]] | None = None,
+    shard: Shard = ALONE,
+    *,
+    missing: int | None = None,
+    **more: Any,
 ) -> Told:
-    """Carry a load out in this process; `meanwhile` runs from its start on."""
+    """Carry a load out in this process. `meanwhile` runs from its start on.
+
+    Where so many receipts are `missing` for ever, the drain ends once all others are there, instead of after a time.
+    """
     told = Told()
 
     async def aside() -> None:
@@ -50,10 +59,26 @@ async def driven(
         if meanwhile is not None:
             await meanwhile()
 
-    beside = asyncio.create_task(aside())
-    try:
-        await run(load, shard, told, **more)
-        await beside
-    finally:
-        beside.cancel()
+    with mock.patch.object(engine, "DRAIN_TIMEOUT", engine.DRAIN_TIMEOUT):
+        beside = [asyncio.create_task(aside())]
+        if missing is not None:
+            beside.append(asyncio.create_task(_end_drain(load, told, missing)))
+        try:
+            await engine.run(load, shard, told, **more)
+            await asyncio.gather(*beside)
+        finally:
+            for one in beside:
+                one.cancel()
     return told
+
+
+async def _end_drain(load: Load, told: Told, missing: int) -> None:
+    end = load.warmup + load.seconds
+    while not told.of("ended"):
+        last = told.of("sample")[-1:]
+        if last and last[0]["to"] > end:
+            totals = last[0]["totals"]
+            outstanding = totals["expected"] - totals["delivered"] - totals["bounced"] + totals["requests"]
+            if outstanding <= missing:
+                engine.DRAIN_TIMEOUT = 0.0
+        await asyncio.sleep(0.02)

@@ -63,14 +63,12 @@ async def test_nobody_there_ends_the_load(null: Null) -> None:
         await driven(replace(load, endpoints=(replace(load.endpoints[0], port=1),)))
 
 
-async def test_lost_messages_are_named(null: Null, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine, "DRAIN_TIMEOUT", 0.5)
-
+async def test_lost_messages_are_named(null: Null) -> None:
     async def swallow() -> None:
         await asyncio.sleep(0.4)
         null.obey("swallow 7")
 
-    told = await driven(null.load(**QUICK), swallow)
+    told = await driven(null.load(**QUICK), swallow, missing=7)
     assert not told.ended["drained"]
     assert len(told.ended["missing"]) == 7
     assert told.result.total.lost == 7
@@ -174,12 +172,11 @@ async def test_the_closed_model_does_omit(null: Null) -> None:
 async def test_the_closed_model_waits_for_the_delivery(null: Null, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(closed_loop, "ACTION_TIMEOUT", 0.1)
     monkeypatch.setattr(closed_loop, "CHECK_INTERVAL", 0.05)
-    monkeypatch.setattr(engine, "DRAIN_TIMEOUT", 0.2)
     load = null.load(**{**QUICK, "arrivals": "closed:think=100ms", "seconds": 1.0, "warmup": 0.0, "users": 10})
     total = (await driven(load)).result.total
     assert 10 <= total.received <= 110  # ten users, at most ten turns a second
     null.obey("swallow 10")
-    total = (await driven(load)).result.total
+    total = (await driven(load, missing=10)).result.total
     assert total.lost == 10, "of each token the first"
     assert total.received > 0, "a token that lost its message goes on"
 
@@ -248,14 +245,12 @@ async def test_stopped_before_the_steady_state_all_is_of_the_warm_up(
 
 
 async def test_what_the_warm_up_loses_is_no_loss_of_the_steady_state(
-    null: Null, monkeypatch: pytest.MonkeyPatch
+    null: Null,
 ) -> None:
-    monkeypatch.setattr(engine, "DRAIN_TIMEOUT", 0.3)
-
     async def swallow() -> None:
         null.obey("swallow 5")
 
-    result = (await driven(null.load(**{**QUICK, "warmup": 1.0}), swallow)).result
+    result = (await driven(null.load(**{**QUICK, "warmup": 1.0}), swallow, missing=5)).result
     assert (result.total.sent, result.total.received, result.total.lost) == (200, 200, 0)
     assert result.warmup["local"].lost == 5
     assert result.unaccounted() == {}

@@ -139,7 +139,7 @@ async def test_a_server_that_drops_one_message_is_found_out() -> None:
         )  # fmt: skip
         await make_accounts(lab, asked)
         await make_rosters(lab, asked)
-        told = await driven(asked)
+        told = await driven(asked, missing=1)
     finally:
         await lab.down()
     assert (told.result.total.lost, told.result.routes["a->b"].lost) == (1, 1)

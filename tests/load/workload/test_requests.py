@@ -137,8 +137,7 @@ async def test_who_goes_and_comes_is_left_alone_and_nothing_is_lost(null: Null, 
     assert told.result.unaccounted() == {}
 
 
-async def test_what_a_server_drops_is_lost_all_the_same(null: Null, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine, "DRAIN_TIMEOUT", 0.5)
+async def test_what_a_server_drops_is_lost_all_the_same(null: Null) -> None:
     load = null.load("a", "b", **{**QUICK, "traffic": "realistic", "arrivals": "400/s"})
     null.rosters(load)
 
@@ -146,7 +145,7 @@ async def test_what_a_server_drops_is_lost_all_the_same(null: Null, monkeypatch:
         await asyncio.sleep(0.5)
         null.obey("swallow 5")
 
-    told = await driven(load, swallow)
+    told = await driven(load, swallow, missing=5)
     assert told.result.total.lost == 5
     assert told.result.unaccounted() == {}
 
