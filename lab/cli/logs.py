@@ -25,8 +25,9 @@ def logs(
 
 
 async def _show(server: str | None, name: str | None, lines: int, follow: bool) -> None:
-    from lab.lifecycle.logs import follow_files, last_lines, log_files
+    from lab.lifecycle.logs import follow_files, log_files
     from lab.lifecycle.registry import attach
+    from lab.system.files import last_lines
 
     lab = await attach(name)
     files = log_files(lab.layout.root, [each.spec.name for each in lab.plan.servers], server)

@@ -38,7 +38,7 @@ async def down_all(*, progress: Progress = lambda text: None) -> list[str]:
         progress(f"ending {layout.name}")
         try:
             await take_down(layout, runtime_of(layout))
-        except UserError as error:  # a folder that is no lab's does not keep the others from ending
+        except UserError as error:  # the others end all the same
             progress(f"{layout.name} is left as it is: {error}")
             continue
         ended.append(layout.name)

@@ -40,7 +40,7 @@ class Lab:
         return authority_certificate(self.layout)
 
     def agent_folder(self, server: str, user: str, resource: str) -> str:
-        """Where an agent keeps a device's keys and trust: the same path for it as for us."""
+        """The folder of a device's keys and trust: the same path for an agent as for us."""
         return str(self.layout.device(server, user, resource))
 
     async def states(self) -> dict[str, ServerState]:

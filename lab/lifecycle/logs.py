@@ -1,16 +1,15 @@
-"""The log files of a lab: their last lines, and new lines as they are written."""
+"""The log files of a lab, and new lines as they are written."""
 
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import AsyncGenerator, Sequence
 from pathlib import Path
 from typing import IO
 
 from lab.errors import UserError
 
-#: Seconds between two looks at files that are followed.
+#: Seconds between two reads of files that are followed.
 POLL = 0.2
 
 
@@ -26,15 +25,6 @@ def log_files(root: Path, servers: Sequence[str], only: str | None) -> list[tupl
         raise UserError(f"no server {only!r} in this lab; there are: {', '.join(places)}")
     width = max(len(each) for each in places)
     return [(each.ljust(width), path) for each, paths in places.items() if only in (None, each) for path in paths]
-
-
-def last_lines(path: Path, count: int) -> list[str]:
-    """The last lines of a file; none if it is not there (yet)."""
-    try:
-        with path.open(encoding="utf-8", errors="replace") as file:
-            return [line.rstrip("\n") for line in deque(file, maxlen=count)]
-    except FileNotFoundError:
-        return []
 
 
 async def follow_files(files: Sequence[tuple[str, Path]]) -> AsyncGenerator[tuple[str, str], None]:

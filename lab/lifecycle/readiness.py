@@ -26,6 +26,7 @@ from lab.plan.model import Plan, ServerPlan
 from lab.runtime.protocol import Progress, Runtime, ServerState
 from lab.servers import software
 from lab.servers.conventions import LOG, OUTPUT, READY
+from lab.system.files import last_lines
 
 POLL = 0.03  # seconds between two reads of the files: a stat for each server costs 2 microseconds
 CHECK = 0.5  # seconds between two checks of the processes
@@ -192,7 +193,7 @@ def _evidence(layout: Layout, servers: list[ServerPlan]) -> tuple[str, ...]:
         if _external(server):
             lines.append(external_instructions(layout, server))
             continue
-        tail = last_lines(layout, name)
+        tail = _log_lines(layout, name)
         lines += [f"{name}: {line}" for line in tail] or [f"{name}: wrote nothing"]
         if hint := software(server.spec.software).startup_hint(tail):
             lines.append(f"{name}: likely cause: {hint}")
@@ -201,16 +202,10 @@ def _evidence(layout: Layout, servers: list[ServerPlan]) -> tuple[str, ...]:
     return tuple(lines)
 
 
-def last_lines(layout: Layout, server: str, count: int = EVIDENCE_LINES) -> list[str]:
-    """The last lines of what a server wrote: its standard error, then its log."""
+def _log_lines(layout: Layout, server: str) -> list[str]:
+    """The last lines that a server wrote: to its standard error, then to its log."""
     lines: list[str] = []
     for name in (OUTPUT, LOG):
-        try:
-            with (layout.server(server) / name).open("rb") as file:
-                file.seek(0, 2)
-                file.seek(max(0, file.tell() - 16384))
-                text = file.read().decode(errors="replace")
-        except FileNotFoundError:
-            continue
-        lines += [line for line in text.splitlines() if line.strip()][-count:]
+        written = last_lines(layout.server(server) / name, 2 * EVIDENCE_LINES)
+        lines += [line for line in written if line.strip()][-EVIDENCE_LINES:]
     return lines

@@ -51,7 +51,7 @@ async def up(
 ) -> Lab:
     """Bring a topology up; once this returns every allowed edge has carried a stanza both ways.
 
-    Without `name` the lab is called as its topology, or with `owned` as nobody else's. With `owned` it ends when
+    Without `name` the lab has the topology's name, with `owned` a unique one. With `owned` it ends when
     this process ends, however that happens. `patience` is in seconds and counts from the servers' start.
 
     Raises UserError (a lab of that name has another plan), MissingError (memory, software, addresses),

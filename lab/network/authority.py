@@ -96,7 +96,7 @@ class Authority:
         """Write certs/<domain>.crt (the chain, leaf first), certs/<domain>.key and certs/authority.pem below `folder`.
 
         `folder` is a server's own. All three are 0600 and belong to the caller: who runs the server as
-        somebody else gives them to that user.
+        another user changes their owner.
         """
         chain, key = self.certify(request)
         certs = private_folder(folder / "certs")

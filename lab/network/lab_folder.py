@@ -1,7 +1,7 @@
 """A lab's folder: whether its service runs, and how the folder is deleted, by a command, the service or the reaper.
 
 Rules:
-- whoever deletes holds the lab's lock (`layout.lock`, see lab/system/locks.py);
+- who deletes holds the lab's lock (`layout.lock`, see lab/system/locks.py);
 - only a lab's folder is deleted: no symbolic link, and one with a record or with nothing but what a lab begins with;
 - the record is deleted last, then the lock: a deletion that was killed leaves a folder that is known as a lab's.
 """
@@ -44,7 +44,7 @@ def remove(layout: Layout) -> None:
 
 
 def check(layout: Layout) -> None:
-    """Raises UserError for a folder that nobody but its owner may delete: a link, or one with other things in it."""
+    """Raises UserError for a folder that must not be deleted as a lab's: a link, or one with other files in it."""
     if layout.root.is_symlink():
         raise UserError(f"{layout.root} is a symbolic link and no lab's folder: move it away")
     if not layout.lock.exists():

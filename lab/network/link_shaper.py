@@ -3,7 +3,7 @@ bytes arrive.
 
 A shaper sends bytes at its rate, one after the other: all streams of one direction between two servers share it. Each
 byte then travels for the latency, more or less by the jitter. The order within a stream is kept whatever the jitter
-is, as TCP keeps it: a byte that was fast waits for the slow one before it. So with dense traffic the median delay lies
+is, as in TCP: a byte that was fast waits for the slow one before it. So with dense traffic the median delay is
 above the latency by up to about the jitter.
 """
 

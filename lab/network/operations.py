@@ -96,7 +96,7 @@ class Operations:
         return {"pid": self.servers.spawn(_text(request, "server"))}
 
     async def stop(self, request: dict[str, Any]) -> dict[str, Any]:
-        """End `server`: SIGTERM, SIGKILL after `grace` seconds; answered once it is gone."""
+        """End `server`: SIGTERM, SIGKILL after `grace` seconds; answered once it has ended."""
         grace = _number(request, "grace", STOP_PATIENCE)
         return {"exit_code": await self.servers.stop(_text(request, "server"), grace)}
 
@@ -126,7 +126,7 @@ class Operations:
         return {"overrides": len(overrides)}
 
     async def shutdown(self, request: dict[str, Any]) -> dict[str, Any]:
-        """End the lab in order; the answer comes first."""
+        """End the lab in order; the answer is sent before."""
         self.end()
         return {}
 

@@ -1,6 +1,6 @@
 """One direction of a link: a port that leads to a server, over a path with the link's conditions.
 
-The SRV records that server `a` sees for `b` name this port, so every stream that `a` opens to `b` comes through
+The SRV records that server `a` sees for `b` name this port, so every stream that `a` opens to `b` is relayed
 here. What `a` sends gets the conditions of a to b; what `b` answers on the same connection (TLS, SASL, stream
 management) gets those of b to a: each is a `LinkShaper`, shared with the relay of the opposite direction. Opening a
 connection is not delayed, only bytes are.

@@ -1,7 +1,7 @@
 """The servers of a lab as child processes of its service (runtime `processes`).
 
 A server dies with the service, however that ends (PR_SET_PDEATHSIG, prctl(2)); it runs in a session of its
-own, so that Ctrl-C in a terminal ends a lab in order. As root it runs as nobody's uid. Its standard input is
+own, so that Ctrl-C in a terminal ends a lab in order. As root it runs with an unused uid. Its standard input is
 empty, its output goes to a file in its folder, and its environment has only what it needs.
 """
 
@@ -28,8 +28,8 @@ log = logging.getLogger(__name__)
 
 PATH = "/usr/local/bin:/usr/bin:/bin"
 STOP_PATIENCE = 3.0  # seconds between SIGTERM and SIGKILL: Prosody needs 0.1, ejabberd 1
-KILL_PATIENCE = 5.0  # seconds that killed processes may take to be gone
-POLL = 0.02  # seconds between two looks for processes that are not our children
+KILL_PATIENCE = 5.0  # seconds that killed processes may need to end
+POLL = 0.02  # seconds between two searches for processes that are not our children
 
 
 @dataclass
@@ -89,7 +89,7 @@ class ServerProcesses:
         return server.process.pid
 
     async def stop(self, name: str, patience: float = STOP_PATIENCE) -> int:
-        """End a server: SIGTERM, after `patience` seconds SIGKILL. Returns its exit code once it is gone."""
+        """End a server: SIGTERM, after `patience` seconds SIGKILL. Returns its exit code once it has ended."""
         server = self._server(name)
         if server.process is None or server.ended is None:
             raise UserError(f"server {name} was never started")
@@ -112,7 +112,7 @@ class ServerProcesses:
     async def end(self, *, at_once: bool = False) -> None:
         """End every server and every other process of the lab; returns once none is left.
 
-        All get SIGTERM together, what still lives after STOP_PATIENCE (with `at_once`: everything) gets
+        All get SIGTERM together, what still runs after STOP_PATIENCE (with `at_once`: everything) gets
         SIGKILL, also helpers which their server left behind and agents.
         """
         if not at_once:
@@ -147,7 +147,7 @@ class ServerProcesses:
         return {**base, **dict(plan.environment), MARK: str(self._layout.root)}
 
     def _watch_end(self, server: ServerProcess) -> None:
-        """Set `ended` when the process is gone; a pidfd is readable then (pidfd_open(2))."""
+        """Set `ended` when the process has ended; a pidfd is readable then (pidfd_open(2))."""
         assert server.process is not None
         loop = asyncio.get_running_loop()
         process, ended = server.process, server.ended

@@ -19,8 +19,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePath
 
 from lab.errors import PeerError, TimedOut, UserError
-from lab.runtime.protocol import SERVER_UID
 from lab.servers.software import File, HttpCall, Operation, WriteFiles
+from lab.system.processes import SERVER_UID
 from lab.system.sockets import socket_address
 
 CALL_PATIENCE = 30.0  # seconds: an ejabberd makes 1000 accounts in 16 s when asked one by one

@@ -13,10 +13,7 @@ from typing import Protocol
 from lab.plan.layout import Layout
 from lab.plan.model import Plan, RuntimeFacts
 from lab.servers.software import Operation
-from lab.system.processes import SERVER_UID
 from lab.topology.spec import Server
-
-__all__ = ["SERVER_UID", "AddressReservation", "Pipes", "Prerequisite", "Progress", "Runtime", "ServerState", "Written"]
 
 #: The module that is an agent, unless another one is asked for.
 AGENT = "lab.clients.agent"

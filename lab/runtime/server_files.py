@@ -15,9 +15,9 @@ from pathlib import Path
 from lab.errors import UserError
 from lab.plan.layout import Layout
 from lab.plan.model import Plan, ServerPlan
-from lab.runtime.protocol import SERVER_UID
 from lab.servers import software
 from lab.servers.software import File, ScramKeys
+from lab.system.processes import SERVER_UID
 from lab.system.scram import salted_password, server_key, stored_key
 
 ITERATIONS = 4096  # the minimum of RFC 7677 section 4, and what the servers use by default

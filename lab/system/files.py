@@ -1,15 +1,16 @@
-"""Writing the lab's files so that nobody else can read them and nobody ever sees half of one."""
+"""Files: written so that no other user can read them and no process sees an incomplete one; and their last lines."""
 
 from __future__ import annotations
 
 import os
+from collections import deque
 from pathlib import Path
 
 
 def private_folder(path: Path) -> Path:
     """Make a folder (and its parents) that only its owner can enter, mode 0700."""
     path.mkdir(mode=0o700, parents=True, exist_ok=True)
-    path.chmod(0o700)  # an existing folder, or a umask with other ideas
+    path.chmod(0o700)  # whatever the umask is, and if the folder existed
     return path
 
 
@@ -24,6 +25,15 @@ def write_private(path: Path, data: bytes | str, mode: int = 0o600, owner: int |
                 os.fchown(descriptor, owner, owner)
             file.write(data.encode() if isinstance(data, str) else data)
         temporary.replace(path)
-    except BaseException:  # a full disk, most often: half a file would only fill it further
+    except BaseException:  # most often the disk is full: an incomplete file would fill it further
         temporary.unlink(missing_ok=True)
         raise
+
+
+def last_lines(path: Path, count: int) -> list[str]:
+    """The last lines of a text file, without their ends; none if the file is not there."""
+    try:
+        with path.open(encoding="utf-8", errors="replace") as file:
+            return [line.rstrip("\n") for line in deque(file, maxlen=count)]
+    except FileNotFoundError:
+        return []

@@ -21,12 +21,12 @@ from typing import Any
 from lab.errors import MissingError
 
 MARK = "XMPPLAB_LAB"
-SERVER_UID = 61747  # uid and gid of servers that root starts; nobody's, and no passwd entry is needed
+SERVER_UID = 61747  # uid and gid of servers that root starts; unused by others, and no passwd entry is needed
 OPEN_FILES = 65_536  # descriptors wanted: two per connection through a relay, a few per server
 FILES_AT_LEAST, FILES_A_SERVER, FILES_A_RELAY = 48, 3, 6  # a relay: listener, and two a connection
 
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
-_POLL = 0.02  # seconds between two looks at /proc while processes end: they need 5-50 ms
+_POLL = 0.02  # seconds between two reads of /proc while processes end: they need 5-50 ms
 _DEAD = frozenset("ZXx")  # states of processes that run no more
 
 
@@ -124,7 +124,7 @@ def file_view(process: int | str = "self") -> str:
     try:
         root = Path(f"/proc/{process}/root").stat()
         return f"{Path(f'/proc/{process}/ns/mnt').readlink()}@{root.st_dev}:{root.st_ino}"
-    except OSError:  # it has ended, is somebody else's, or this is another system
+    except OSError:  # it has ended, is another user's, or this is another system
         return ""
 
 
@@ -177,7 +177,7 @@ def _kill(pids: list[int]) -> None:
 def _environment(process: str) -> list[bytes]:
     try:
         return Path(process, "environ").read_bytes().split(b"\0")  # empty for a zombie
-    except OSError:  # it has ended, or is somebody else's
+    except OSError:  # it has ended, or is another user's
         return []
 
 

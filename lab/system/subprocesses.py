@@ -1,4 +1,4 @@
-"""Other programs, run to their end. They end with us, however that happens, and when the waiting task is cancelled."""
+"""Runs other programs to their end. They end with this process, however it ends, and when the task is cancelled."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 from lab.errors import TimedOut
 from lab.system.processes import die_with_parent
 
-_EVIDENCE = 8  # last lines quoted of one that does not end
+_EVIDENCE = 8  # last lines quoted of its output
 
 
 async def run(
@@ -26,7 +26,7 @@ async def run(
 ) -> tuple[int, str]:
     """Run a command; its exit code and all that it wrote. `given` is its standard input, `folder` where it runs.
 
-    It is killed if it has to end early; one that would leave something behind gets SIGTERM first, and `grace` seconds.
+    It is killed if it has to end early; with `grace` it gets SIGTERM first and that many seconds to clean up.
     Raises FileNotFoundError, and TimedOut after `within` seconds.
     """
     process = await asyncio.create_subprocess_exec(
@@ -37,7 +37,7 @@ async def run(
         cwd=folder,
         env={**os.environ, "LC_ALL": "C.UTF-8", "PATH": search_path(), **(environment or {})},
         preexec_fn=die_with_parent(signal.SIGTERM if grace else signal.SIGKILL),
-        start_new_session=bool(grace),  # one that cleans up may do so by a signal to its whole group: ours
+        start_new_session=bool(grace),  # to clean up it may signal its whole process group, which must not be ours
     )
     try:
         async with asyncio.timeout(within):
@@ -64,10 +64,10 @@ async def _end(process: asyncio.subprocess.Process, grace: float) -> None:
 
 
 def search_path() -> str:
-    """PATH, and where an ordinary user's does not lead though tools lie there."""
+    """PATH, and the folders of system tools that an ordinary user's PATH does not have."""
     return os.environ.get("PATH", "") + ":/usr/sbin:/usr/bin:/sbin:/bin"
 
 
-def last_lines(output: str) -> str:
+def quote_end(output: str) -> str:
     """The end of what a command wrote, as it is quoted in an error."""
     return "\n".join(f"  | {line}" for line in output.splitlines()[-_EVIDENCE:])

@@ -213,9 +213,10 @@ def test_lists_carry_a_sentence_each(verb: str, capsys: pytest.CaptureFixture[st
 
 def test_logs_of_a_lab(tmp_path: Path) -> None:
     from lab.errors import UserError
-    from lab.lifecycle.logs import last_lines, log_files
+    from lab.lifecycle.logs import log_files
     from lab.plan.layout import Layout
     from lab.servers.conventions import LOG
+    from lab.system.files import last_lines
 
     file = Layout(tmp_path).server("a") / LOG
     file.parent.mkdir(parents=True)

@@ -20,9 +20,9 @@ from lab.federation import Federation, Person
 from lab.federation.people import Device
 from lab.history.recorder import Recorder
 from lab.lifecycle.up import up
-from lab.runtime.protocol import SERVER_UID
 from lab.servers.prosody.launch import command, environment
 from lab.servers.software import Blueprint
+from lab.system.processes import SERVER_UID
 from lab.topology.spec import Link, Server, Topology
 from tests.runtime.helpers import facts_of
 

@@ -8,8 +8,8 @@ import pytest
 
 from lab.errors import UserError
 from lab.runtime import admin as operations
-from lab.runtime.protocol import SERVER_UID
 from lab.servers.software import File
+from lab.system.processes import SERVER_UID
 
 NAME = "data/a%2etest/accounts/load1.dat"
 

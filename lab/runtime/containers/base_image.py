@@ -16,7 +16,7 @@ from lab.runtime.containers.engine import OURS, OURS_VALUE, DockerEngine, connec
 from lab.runtime.containers.image_specs import cache
 from lab.runtime.debian.sources import VARIABLE, machine_sources, sources_for
 from lab.runtime.protocol import Progress
-from lab.system.subprocesses import last_lines, run
+from lab.system.subprocesses import quote_end, run
 
 _PULL_PATIENCE = 15  # seconds without a byte from the engine while it pulls
 _MAKE_PATIENCE = 300  # seconds: 12 on a quick line
@@ -96,4 +96,4 @@ async def _run(command: list[str], trouble: str, *, given: str = "", folder: Pat
     except TimedOut as error:
         raise MissingError(f"{trouble}: {error}") from error
     if code:
-        raise MissingError(f"{trouble}: {Path(command[0]).name} said\n{last_lines(output)}")
+        raise MissingError(f"{trouble}: {Path(command[0]).name} said\n{quote_end(output)}")

@@ -142,7 +142,7 @@ def services_spec(layout: Layout, plan: Plan, image: str, site: Path) -> Contain
 def agent_spec(
     layout: Layout, command: Sequence[str], image: str, site: Path, place: ServerPlan | None = None
 ) -> ContainerSpec:
-    """An agent. Its input and output are its caller's; keys and trust lie under the path that the host has for them.
+    """An agent. Its input and output are its caller's; keys and trust are at the same path as on the host.
 
     With `place` it is that scripted server: it has the server's name, its address, and reads its certificates.
     """

@@ -3,7 +3,7 @@
 The SDK blocks, so every call runs in one of a few threads. Few, because the engine itself starts containers
 one after the other: more workers than a few make it slower.
 Tried on a rootful engine on Linux (20.10). A rootless engine, remapped user ids and Docker Desktop are not tried:
-there the host may not reach a container's address, and files may belong to somebody else.
+there the host may not reach a container's address, and files may belong to another user.
 """
 
 from __future__ import annotations
@@ -20,8 +20,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from lab.errors import MissingError
-from lab.runtime.protocol import SERVER_UID
-from lab.system.processes import file_view
+from lab.system.processes import SERVER_UID, file_view
 
 if TYPE_CHECKING:
     from docker import DockerClient
@@ -46,7 +45,7 @@ _PROBE_TIMEOUT = 3  # seconds to find out whether there is an engine at all
 
 HOW_TO = (
     "start one (on Debian or Ubuntu: apt-get install docker.io) and see that this user may use it (group docker), "
-    "set DOCKER_HOST if its socket lies elsewhere, or use `--runtime processes`, which needs none"
+    "set DOCKER_HOST if its socket is elsewhere, or use `--runtime processes`, which needs none"
 )
 
 

@@ -29,7 +29,7 @@ _CHUNK = 65536
 def run(client: DockerClient, container: str, argv: Sequence[str], user: str, folder: str) -> int:
     """Run a command there, in that folder, with this process's standard input and output; its exit code.
 
-    Blocks; main thread only. Raises UserError if there is no such command: the engine's own words would come as the
+    Blocks; main thread only. Raises UserError if there is no such command: the engine would write its error as the
     command's output.
     """
     known = ["sh", "-c", 'command -v "$1"', "sh", argv[0]]

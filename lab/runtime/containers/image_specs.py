@@ -21,7 +21,7 @@ from lab.servers import software
 PYTHON = "3.13"  # of Debian trixie: services and agents run on it
 PYTHON_SUITE = "trixie"
 _PYTHON_PACKAGES = ("python3-minimal", "python3", "libc6")
-_DIGEST = 12  # hex digits: 48 bits tell the few images of a machine apart
+_DIGEST = 12  # hex digits: 48 bits distinguish the few images of a machine
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 So the host's proxy, certificates and index count, and both sides of a pipe run the same versions: those that are
 installed beside this process, with what they require on the image's Python. Their hashes are checked where
-requirements.lock is beside the package. They lie in <home>/cache/containers/site-<digest>, are compiled once, and are
+requirements.lock is beside the package. They are in <home>/cache/containers/site-<digest>, compiled once, and are
 mounted read-only.
 """
 
@@ -23,7 +23,7 @@ from lab.declarations.encryptions import ENCRYPTIONS
 from lab.errors import MissingError
 from lab.runtime.containers.image_specs import PYTHON, cache
 from lab.runtime.protocol import Progress
-from lab.system.subprocesses import last_lines, run
+from lab.system.subprocesses import quote_end, run
 
 if TYPE_CHECKING:
     from packaging.requirements import Requirement
@@ -40,7 +40,7 @@ _MACHINES = {"amd64": "x86_64", "arm64": "aarch64"}  # as the engine and as whee
 
 
 def site_folder(machine: str) -> Path:
-    """Where the libraries lie, or will; `machine` as the engine calls its architecture ("amd64")."""
+    """The path of the libraries' folder; `machine` is the engine's name of its architecture ("amd64")."""
     return cache() / f"site-{_digest(machine)}"
 
 
@@ -64,7 +64,7 @@ async def fetch_site(machine: str, target: Path, progress: Progress) -> Path:
         shutil.rmtree(folder)
         raise
     requirements.unlink()
-    for path in (folder, *folder.rglob("*")):  # whoever runs in a container may read it
+    for path in (folder, *folder.rglob("*")):  # the user of a container may read it
         path.chmod(0o755 if path.is_dir() else 0o644)
     return folder
 
@@ -129,4 +129,4 @@ async def _pip(machine: str, requirements: Path, target: Path) -> None:
     with tempfile.TemporaryDirectory(prefix=".pip-", dir=target.parent) as room:  # a killed pip deletes nothing
         code, output = await run(command, {"PIP_USER": "0", "TMPDIR": room}, within=_PATIENCE)
     if code:
-        raise MissingError(f"pip cannot fetch the libraries for Python {PYTHON}; it said\n{last_lines(output)}")
+        raise MissingError(f"pip cannot fetch the libraries for Python {PYTHON}; it said\n{quote_end(output)}")

@@ -145,7 +145,7 @@ class Containers:
 
 
 def reserve_network(client: DockerClient, layout: Layout) -> str:
-    """Create the lab's network on a subnet that nobody uses; the subnet. Raises MissingError."""
+    """Create the lab's network on a subnet that is not in use; the subnet. Raises MissingError."""
     from docker.errors import APIError
     from docker.types import IPAMConfig, IPAMPool
 

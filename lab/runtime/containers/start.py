@@ -24,15 +24,17 @@ from lab.runtime.containers.container_specs import GATE, RESOLV, SERVICES, Conta
 from lab.runtime.containers.engine import SERVER, DockerEngine, first_error, resource_name
 from lab.runtime.containers.image_specs import python_image
 from lab.runtime.containers.prepare import image_of, site
-from lab.runtime.protocol import SERVER_UID, Progress, Written
+from lab.runtime.protocol import Progress, Written
 from lab.servers.software import File
+from lab.system.files import last_lines
+from lab.system.processes import SERVER_UID
 
 if TYPE_CHECKING:
     from docker import DockerClient
 
 _SERVICES_PATIENCE = 60.0  # seconds: 1 on an idle machine
 _POLL = 0.02  # seconds between two tries to reach the services' control socket
-_LOOK = 0.5  # seconds between two checks whether their container still runs
+_CHECK = 0.5  # seconds between two checks whether their container still runs
 _EVIDENCE = 12  # last lines quoted of their log
 _RESOLVER = "nameserver {}\noptions timeout:1 attempts:2\n"
 
@@ -72,7 +74,7 @@ def _open_gates(layout: Layout, servers: Sequence[str]) -> None:
 
 
 def create(client: DockerClient, spec: ContainerSpec, network: str | None) -> str:
-    """Create a container; its id. Raises PeerError with the engine's words."""
+    """Create a container; its id. Raises PeerError with the engine's message."""
     from docker.errors import APIError
 
     try:
@@ -112,15 +114,15 @@ async def _start_services(engine: DockerEngine, layout: Layout, spec: ContainerS
 
     container = await engine.call(run)
     deadline = time.monotonic() + _SERVICES_PATIENCE
-    look = time.monotonic() + _LOOK
+    next_check = time.monotonic() + _CHECK
     while not await _answers(layout):
-        if time.monotonic() > look:
+        if time.monotonic() > next_check:
             state = (await engine.ask(engine.client.api.inspect_container, container))["State"]
             if not state["Running"]:
-                raise NotReady(f"the lab's services ended with exit code {state['ExitCode']}", log_lines(layout))
-            look = time.monotonic() + _LOOK
+                raise NotReady(f"the lab's services ended with exit code {state['ExitCode']}", _log_lines(layout))
+            next_check = time.monotonic() + _CHECK
         if time.monotonic() > deadline:
-            raise NotReady(f"the lab's services do not answer after {_SERVICES_PATIENCE:.0f} s", log_lines(layout))
+            raise NotReady(f"the lab's services do not answer after {_SERVICES_PATIENCE:.0f} s", _log_lines(layout))
         await asyncio.sleep(_POLL)
 
 
@@ -132,13 +134,9 @@ async def _answers(layout: Layout) -> bool:
         return False
 
 
-def log_lines(layout: Layout) -> tuple[str, ...]:
+def _log_lines(layout: Layout) -> tuple[str, ...]:
     """The last lines of the services' log."""
-    try:
-        lines = layout.service_log.read_text(errors="replace").splitlines()
-    except FileNotFoundError:
-        return ("its log was never written",)
-    return tuple(lines[-_EVIDENCE:])
+    return tuple(last_lines(layout.service_log, _EVIDENCE)) or ("its log was never written",)
 
 
 def _counter(progress: Progress, total: int) -> Callable[[], None]:
@@ -151,7 +149,7 @@ def _counter(progress: Progress, total: int) -> Callable[[], None]:
         count += 1
         progress(f"{count} of {total} servers started")
 
-    def tell() -> None:
+    def report() -> None:
         loop.call_soon_threadsafe(one)
 
-    return tell
+    return report

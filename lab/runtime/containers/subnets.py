@@ -1,6 +1,6 @@
 """Which addresses a lab gets: one /20 of 198.18.0.0/15, the range set aside for benchmarks (RFC 2544, RFC 6890).
 
-That range is nobody's real network, so a lab never shadows one. 32 labs fit. Pure: reading what is taken and
+No real network uses that range, so a lab never hides one. 32 labs fit. Pure: reading what is taken and
 reserving what was chosen is the runtime's work (a network that could be created is the reservation).
 """
 

@@ -68,7 +68,7 @@ async def unpack(packages: Sequence[Path], tree: Path, progress: Progress) -> No
 
 
 async def relocate(tree: Path, final: Path, progress: Progress) -> None:
-    """Make the programs of a tree use its own loader and libraries once it lies at `final`."""
+    """Make the programs of a tree use its own loader and libraries once it is at `final`."""
     programs = [path for pattern in _PROGRAMS for path in sorted(tree.glob(pattern)) if _is_program(path)]
     if not programs:
         return
@@ -138,7 +138,7 @@ async def _configure(sources: Sequence[Source], folder: Path) -> Path:
     (folder / "lab.sources").write_text("\n".join(source.text() for source in sources))
     name = await architecture()
     lines = [
-        *await _fetching(),
+        *await _fetch_settings(),
         f'Dir::State "{folder}/state";',
         f'Dir::State::status "{folder}/state/status";',
         f'Dir::Cache "{folder}/cache";',
@@ -151,7 +151,7 @@ async def _configure(sources: Sequence[Source], folder: Path) -> Path:
         f'APT::Architecture "{name}";',
         f'APT::Architectures {{ "{name}"; }};',
         'APT::Sandbox::User "";',  # no other user: the folders are ours
-        'Debug::NoLocking "1";',  # nobody else uses these folders; locks of the system need root
+        'Debug::NoLocking "1";',  # no other process uses these folders; locks of the system need root
         'Acquire::Languages { "none"; };',
         'Acquire::Retries "2";',
     ]
@@ -160,8 +160,8 @@ async def _configure(sources: Sequence[Source], folder: Path) -> Path:
     return path
 
 
-async def _fetching() -> list[str]:
-    """The machine's apt settings for fetching: proxies, TLS, time-outs; no hook, and no leave to skip a signature."""
+async def _fetch_settings() -> list[str]:
+    """The machine's apt settings for fetching (proxies, TLS, timeouts) without hooks and without skipped signatures."""
     code, output = await run(["apt-config", "dump"])
     if code:
         raise MissingError(f"apt's configuration cannot be read: {_tail(output)}")

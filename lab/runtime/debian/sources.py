@@ -24,7 +24,7 @@ from lab.errors import MissingError, UserError
 
 VARIABLE = "XMPPLAB_ARCHIVE"
 
-#: Suites that the Debian archive has or had: a source with another one belongs to somebody else.
+#: Suites that the Debian archive has or had: a source with another one is of another vendor.
 _DEBIAN = frozenset(
     {"bullseye", "bookworm", "trixie", "forky", "duke", "sid", "unstable", "testing", "stable", "oldstable"}
 )

@@ -1,14 +1,14 @@
 """The cache of the runtime `processes`: one tree of unpacked packages for each Debian release, one folder of modules.
 
-    cache/trees/<release>-<architecture>-<digest>/   the tree; the file `stamp` in it says that it is whole
+    cache/trees/<release>-<architecture>-<digest>/   the tree; the file `stamp` in it says that it is complete
     cache/modules/<digest>/<software>/               the lab's own server modules, compiled where they must be
-    cache/lock                                       held while something is made
+    cache/lock                                       held while an entry is built
 
 Rules:
-- what is half made has a name that begins with a dot, and is renamed when it is whole: whoever holds the lock may
+- what is unfinished has a name that begins with a dot, and is renamed when it is complete: who holds the lock may
   delete every such folder;
-- a tree works only where it was made for, so its stamp holds its path;
-- everything is readable by everybody: as root the servers run as somebody else;
+- a tree works only at the path that it was built for, so its stamp has its path;
+- everything is readable by all users: as root the servers run as another user;
 - with the stamp in place apt is not called at all: no network is needed.
 """
 
@@ -33,7 +33,7 @@ from lab.servers import software
 from lab.servers.software import File, UnpackedTree
 from lab.system.subprocesses import run
 
-FORMAT = 1  # of a tree: raise it when trees are made otherwise
+FORMAT = 1  # of a tree: raise it when trees are built in another way
 
 VARIABLE = "XMPPLAB_CACHE"
 STAMP = "stamp"
@@ -47,10 +47,10 @@ exec {loader} --library-path {libraries} {program} "$@"
 
 
 def cache() -> Path:
-    """The folder of everything that can be had again: XMPPLAB_CACHE, or `cache` below `home()`.
+    """The folder of all that can be fetched or built again: XMPPLAB_CACHE, or `cache` below `home()`.
 
-    One that is complete may belong to somebody else and be read-only. Without symbolic links: what is unpacked
-    knows its own path, and by another path it would pass for a tree that was moved, and be made again.
+    A complete one may belong to another user and be read-only. Symbolic links are resolved: a tree contains its own
+    path, and under another path it would count as moved, and be built again.
     """
     chosen = os.environ.get(VARIABLE)
     return (Path(chosen) if chosen else home() / "cache").resolve()
@@ -62,18 +62,18 @@ def release_packages(release: str) -> list[str]:
 
 
 def tree_path(release: str, architecture: str) -> Path:
-    """Where the tree of a release lies, whether it is there or not."""
+    """The path of a release's tree, whether it exists or not."""
     text = "\n".join([str(FORMAT), release, *apt.BASE, *release_packages(release)])
     return cache() / "trees" / f"{release}-{architecture}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
 
 
-def whole_trees(release: str) -> list[Path]:
-    """Complete trees of a release as this version makes them, for any architecture."""
-    return [path for path in sorted((cache() / "trees").glob(tree_path(release, "*").name)) if is_whole(path)]
+def complete_trees(release: str) -> list[Path]:
+    """Complete trees of a release as this version builds them, for any architecture."""
+    return [path for path in sorted((cache() / "trees").glob(tree_path(release, "*").name)) if is_complete(path)]
 
 
-def is_whole(tree: Path) -> bool:
-    """True if a tree is complete, and was made for where it lies."""
+def is_complete(tree: Path) -> bool:
+    """True if a tree is complete, and was built for this path."""
     try:
         return (tree / STAMP).read_text().strip() == str(tree)
     except (FileNotFoundError, NotADirectoryError):
@@ -81,13 +81,13 @@ def is_whole(tree: Path) -> bool:
 
 
 async def ensure_tree(release: str, progress: Progress) -> Path:
-    """The tree of a release, made if it is not there. Raises MissingError."""
+    """The tree of a release, built if it does not exist. Raises MissingError."""
     tree = tree_path(release, await apt.architecture())
-    if is_whole(tree):
+    if is_complete(tree):
         return tree
     async with build_cache().locked(progress):
-        if not is_whole(tree):  # another process may have made it meanwhile
-            await _make_tree(release, tree, progress)
+        if not is_complete(tree):  # another process may have built it meanwhile
+            await _build_tree(release, tree, progress)
     return tree
 
 
@@ -98,16 +98,16 @@ async def ensure_modules(trees: dict[str, Path], progress: Progress) -> Path:
     """
     wanted = _by_software(trees)
     target = modules_folder(trees)
-    if is_whole(target):
+    if is_complete(target):
         return target
     async with build_cache().locked(progress):
-        if not is_whole(target):
-            await _make_modules(wanted, target, progress)
+        if not is_complete(target):
+            await _build_modules(wanted, target, progress)
     return target
 
 
 def modules_folder(trees: dict[str, Path]) -> Path:
-    """Where the modules of the software of these releases, compiled with these trees, lie."""
+    """The path of the modules of these releases' software, compiled with these trees."""
     digest = hashlib.sha256(str(FORMAT).encode())
     for name, tree in sorted(_by_software(trees).items()):
         digest.update(f"{name}\0{tree}\0".encode())
@@ -117,67 +117,67 @@ def modules_folder(trees: dict[str, Path]) -> Path:
 
 
 def build_cache() -> BuildCache:
-    """The cache as what is filled by one process at a time."""
+    """The cache of trees and modules."""
     return BuildCache(cache(), ("trees", "modules"))
 
 
-async def _make_tree(release: str, tree: Path, progress: Progress) -> None:
+async def _build_tree(release: str, tree: Path, progress: Progress) -> None:
     _check_space()
-    apt.patchelf()  # said before 60 MB are downloaded
-    with _begun(tree) as begun:
+    apt.patchelf()  # raises before 60 MB are downloaded
+    with _unfinished(tree) as work:
         chosen = os.environ.get(sources.VARIABLE)
         archives = sources.sources_for(release, sources.machine_sources(), chosen)
-        download = begun / "download"
+        download = work / "download"
         packages = await apt.download(
             archives, release_packages(release), download, lambda text: progress(f"{release}: {text}")
         )
-        unpacked = begun / "tree"
+        unpacked = work / "tree"
         await apt.unpack(packages, unpacked, progress)
         await apt.relocate(unpacked, tree, progress)
         libraries = tree / "usr" / "lib" / apt.triplet(unpacked)
         loader = str(libraries / apt.loader_name(unpacked))
-        lies = UnpackedTree(str(tree), str(libraries), loader, str(tree / TOOLS))
-        write_tools(unpacked, lies, [manifest for manifest, _ in _of_release(release)])
-        readable(unpacked)
+        final = UnpackedTree(str(tree), str(libraries), loader, str(tree / TOOLS))
+        write_tools(unpacked, final, [manifest for manifest, _ in _of_release(release)])
+        make_readable(unpacked)
         _finish(unpacked, tree)
 
 
-async def _make_modules(trees: dict[str, Path], target: Path, progress: Progress) -> None:
-    with _begun(target) as begun:
-        whole = begun / "modules"
-        whole.mkdir()
+async def _build_modules(trees: dict[str, Path], target: Path, progress: Progress) -> None:
+    with _unfinished(target) as work:
+        built = work / "modules"
+        built.mkdir()
         for name, tree in trees.items():
-            source = begun / "source" / name
+            source = work / "source" / name
             source.mkdir(parents=True)
             for path in _sources(name):
                 (source / path.name).write_bytes(path.read_bytes())
-            command = software(name).build(str(tree), apt.triplet(tree), str(source), str(whole / name))
+            command = software(name).build(str(tree), apt.triplet(tree), str(source), str(built / name))
             if command is None:
-                shutil.copytree(source, whole / name)
+                shutil.copytree(source, built / name)
                 continue
-            (whole / name).mkdir()
+            (built / name).mkdir()
             progress(f"compiling the lab's modules for {name}")
-            code, output = await run(command, {"HOME": str(begun)})
+            code, output = await run(command, {"HOME": str(work)})
             if code:
                 raise MissingError(f"the lab's modules for {name} cannot be compiled:\n{output}")
-        readable(whole)
-        _finish(whole, target)
+        make_readable(built)
+        _finish(built, target)
 
 
 @contextlib.contextmanager
-def _begun(target: Path) -> Iterator[Path]:
+def _unfinished(target: Path) -> Iterator[Path]:
     target.parent.mkdir(exist_ok=True)
     target.parent.chmod(0o755)
-    begun = target.with_name(f".{target.name}")
-    begun.mkdir()
+    work = target.with_name(f".{target.name}")
+    work.mkdir()
     try:
-        yield begun
+        yield work
     finally:
-        shutil.rmtree(begun)
+        shutil.rmtree(work)
 
 
 def _finish(made: Path, target: Path) -> None:
-    """Stamp it and give it its name; what lies there without a stamp is no use to anybody."""
+    """Write the stamp and rename the folder; one without a stamp that has the name is deleted."""
     (made / STAMP).write_text(f"{target}\n")
     (made / STAMP).chmod(0o644)
     if target.exists():
@@ -185,8 +185,8 @@ def _finish(made: Path, target: Path) -> None:
     made.rename(target)
 
 
-def readable(root: Path) -> None:
-    """Let everybody read a folder and all in it, whatever the umask was; nobody else may write."""
+def make_readable(root: Path) -> None:
+    """Let all users read a folder and all in it, whatever the umask was; only the owner may write."""
     for folder, _, files in os.walk(root):
         os.chmod(folder, 0o755)  # noqa: PTH101, S103 - Debian's packages: no secrets
         for name in files:
@@ -221,7 +221,7 @@ def _check_space() -> None:
 
 
 def write_tools(unpacked: Path, tree: UnpackedTree, manifests: Iterable[ServerManifest]) -> None:
-    """Write the commands of these softwares into a tree that lies at `unpacked` and will lie at `tree.prefix`."""
+    """Write the commands of these softwares into a tree that is at `unpacked` and will be moved to `tree.prefix`."""
     folder = unpacked / TOOLS
     folder.mkdir()
     programs = Path("usr/bin")

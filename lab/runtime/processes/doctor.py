@@ -46,7 +46,7 @@ def _loopback() -> Prerequisite:
 
 def _software() -> list[Prerequisite]:
     """The servers in the cache, or what it takes to get them."""
-    if whole := trees.whole_trees(RELEASE):
+    if whole := trees.complete_trees(RELEASE):
         return [Prerequisite("servers", True, f"unpacked in {whole[0]}")]
     return [_tools(), _archive(), _space()]
 

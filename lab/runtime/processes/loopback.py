@@ -66,7 +66,7 @@ def reserve(network: str) -> socket.socket | None:
 
 
 def _free(network: str, servers: int) -> bool:
-    """True if nobody listens at a port of one of the servers."""
+    """True if no program listens at a port of one of the servers."""
     addresses = [offset(network, SERVERS + index) for index in range(servers)]
     return all(_listening(address, port) is None for address in addresses for port in _PORTS)
 

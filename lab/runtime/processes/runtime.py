@@ -116,8 +116,8 @@ class Processes:
 
         It can listen at any loopback address and reads what we can read: no `server` makes a difference.
         """
-        words = list(argv) if argv else [sys.executable, "-m", module]
-        return await spawn_agent(words, {MARK: str(layout.root)})
+        command = list(argv) if argv else [sys.executable, "-m", module]
+        return await spawn_agent(command, {MARK: str(layout.root)})
 
     async def execute(self, layout: Layout, plan: Plan, server: str, argv: Sequence[str]) -> int:
         """Run a command in the server's folder, as the server's user, with this terminal; its exit code.
@@ -174,7 +174,7 @@ async def _wait_ended(layout: Layout) -> None:
 
 
 def _releases(servers: Sequence[Server]) -> list[str]:
-    """Debian releases that these servers come from, each once."""
+    """Debian releases of these servers' packages, each once."""
     return sorted({version.suite for one in servers if (version := one.manifest.version(one.version))})
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from lab.errors import MissingError, NotReady, UserError, decode_error
 from lab.plan.layout import Layout
+from lab.system.files import last_lines
 from lab.system.processes import MARK
 
 START_PATIENCE = 60.0  # seconds: Python starts in 0.3, each server in 5 ms
@@ -36,14 +37,14 @@ async def start(layout: Layout, reservations: Sequence[int], *, owned: bool) -> 
     """
     ready_read, ready_write = os.pipe()
     owner_read, lease = os.pipe() if owned else (None, None)
-    words = [sys.executable, "-m", "lab.network.service", str(layout.root), "--ready-fd", str(ready_write)]
+    command = [sys.executable, "-m", "lab.network.service", str(layout.root), "--ready-fd", str(ready_write)]
     for descriptor in reservations:
-        words += ["--reservation-fd", str(descriptor)]
+        command += ["--reservation-fd", str(descriptor)]
     if owner_read is not None:
-        words += ["--owner-fd", str(owner_read)]
+        command += ["--owner-fd", str(owner_read)]
     try:
         process = subprocess.Popen(  # noqa: ASYNC220 - returns at once
-            words,
+            command,
             pass_fds=[ready_write, *reservations, *([] if owner_read is None else [owner_read])],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
@@ -98,7 +99,4 @@ def _check_answer(layout: Layout, line: bytes) -> None:
 
 
 def _log(layout: Layout) -> tuple[str, ...]:
-    try:
-        return tuple(layout.service_log.read_text(errors="replace").splitlines()[-_EVIDENCE:])
-    except FileNotFoundError:
-        return ()
+    return tuple(last_lines(layout.service_log, _EVIDENCE))

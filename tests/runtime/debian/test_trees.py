@@ -27,11 +27,11 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_a_tree_is_whole_only_where_it_was_made(tmp_path: Path) -> None:
     tree = trees.tree_path("trixie", "amd64")
     tree.mkdir(parents=True)
-    assert not trees.is_whole(tree)
+    assert not trees.is_complete(tree)
     (tree / trees.STAMP).write_text(f"{tree}\n")
-    assert trees.is_whole(tree)
-    assert trees.whole_trees("trixie") == [tree]
-    assert not trees.is_whole(tree.rename(tmp_path / "moved"))
+    assert trees.is_complete(tree)
+    assert trees.complete_trees("trixie") == [tree]
+    assert not trees.is_complete(tree.rename(tmp_path / "moved"))
 
 
 async def test_with_the_stamp_apt_is_not_called(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -31,7 +31,7 @@ async def test_with_an_empty_cache(cache: Path) -> None:
     name, said = unique("first"), list[str]()
     lab = await labs.up(pair(), runtime="processes", name=name, progress=said.append)
     try:
-        assert trees.is_whole(next((cache / "trees").iterdir())), said
+        assert trees.is_complete(next((cache / "trees").iterdir())), said
     finally:
         await lab.down()
     assert left_of(name) == []

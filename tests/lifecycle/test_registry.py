@@ -1,0 +1,64 @@
+"""Which lab is meant: one rule for the command line, for loads and for Locust."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+
+from lab.errors import UserError
+from lab.lifecycle.registry import meant
+from lab.plan.layout import Layout
+from lab.runtime.record import READY, STARTING, LabRecord
+from lab.system.processes import Identity
+
+
+@pytest.fixture(autouse=True)
+def _home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XMPPLAB_HOME", str(tmp_path))
+
+
+def there_is(name: str, *, owned: bool = False, phase: str = READY) -> None:
+    layout = Layout.of(name)
+    layout.root.mkdir(parents=True)
+    LabRecord(name, "pair", "processes", phase, owned, Identity.own(), time.time()).write(layout)
+
+
+def test_without_a_name_it_is_the_only_one() -> None:
+    with pytest.raises(UserError, match="no lab is up; start one with: xmpplab up TOPOLOGY"):
+        meant()
+    there_is("one")
+    assert meant().name == "one"
+    there_is("two")
+    with pytest.raises(UserError, match="several labs are up, name one of: one, two"):
+        meant()
+
+
+def test_labs_with_an_owner_count_only_where_there_is_no_other() -> None:
+    there_is("test", owned=True)
+    assert meant().name == "test"
+    there_is("mine")
+    assert meant().name == "mine"
+    assert meant("test").name == "test"
+
+
+def test_a_name_must_be_a_labs() -> None:
+    with pytest.raises(UserError, match="there is no lab other; none is up"):
+        meant("other")
+    there_is("one")
+    with pytest.raises(UserError, match="there is no lab other; there are one"):
+        meant("other")
+    with pytest.raises(UserError, match="cannot be a lab's name"):
+        meant("../one")
+
+
+def test_where_it_must_be_ready_others_do_not_count() -> None:
+    there_is("begun", phase=STARTING)
+    assert meant().name == "begun"
+    with pytest.raises(UserError, match="no lab is up"):
+        meant(ready=True)
+    there_is("up")
+    assert meant(ready=True).name == "up"
+    with pytest.raises(UserError, match="there is no lab begun; there are up"):
+        meant("begun", ready=True)
