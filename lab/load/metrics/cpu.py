@@ -115,7 +115,7 @@ def pinning_text(servers: Iterable[str], cores: tuple[list[int], list[int]]) -> 
     workers = ", ".join(f"worker {number} has core {core}" for number, core in enumerate(own))
     return (
         f"pinned: {', '.join(servers)} and the lab's relays and names share {several} "
-        f"{', '.join(map(str, shared))}; {workers}; whoever conducts the load is not pinned"
+        f"{', '.join(map(str, shared))}; {workers}; the coordinator is not pinned"
     )
 
 

@@ -70,5 +70,5 @@ async def test_everything_is_where_it_is_said_to_be(tmp_path: Path, runtime: str
     several = f"core{'s' * (len(shared) > 1)} {', '.join(map(str, shared))}"
     assert said == [
         f"pinned: a, b and the lab's relays and names share {several}; worker 0 has core {own[0]}; "
-        "whoever conducts the load is not pinned"
+        "the coordinator is not pinned"
     ]

@@ -110,18 +110,20 @@ async def test_people_come_and_go_and_nothing_is_lost(load: Load, lab: Lab, traf
 
 
 async def test_broken_connections_are_resumed_and_nothing_is_lost(load: Load) -> None:
-    """Every user's connection breaks twice, one after the other, while messages are on their way."""
+    """Every user's connection breaks, and again once it is resumed, while messages are under way."""
     told = Told()
     engine = LoadEngine(replace(load, arrivals="200/s"), Shard(), told, asyncio.Event(), None)
     running = asyncio.create_task(engine.run(None))
     await told.started.wait()
+    broken = 0
     for session in (*engine.sessions.values(), *engine.sessions.values()):
         await asyncio.sleep(0.05)
+        broken += session.online  # else its first connection is still being resumed
         session.abort_connection()
     await running
     total = told.result.total
     assert told.ended["drained"], told.ended
-    assert told.result.reconnects == 2 * USERS
+    assert USERS <= told.result.reconnects <= broken
     assert (total.sent, total.received, total.lost) == (400, 400, 0)
     # An ejabberd that is behind takes what its users had written twice when they resume: see docs/servers.md.
     assert told.result.routes["a->b"].duplicates == 0
