@@ -79,7 +79,7 @@ def external_instructions(layout: Layout, server: ServerPlan) -> str:
     certs = layout.server(server.spec.name) / "certs"
     dns = "{} port {}".format(*server.dns)
     return (
-        f"{server.spec.domain} is instructions to run: listen at {server.spec.address}, ask the DNS at {dns}, "
+        f"{server.spec.domain} is yours to run: listen at {server.spec.address}, ask the DNS at {dns}, "
         f"certificate, key and authority are in {certs}"
     )
 
