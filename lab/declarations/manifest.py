@@ -59,7 +59,7 @@ class ServerManifest:
     colours: tuple[str, str]  # on pages and pictures: light fill and strong border, as #rrggbb
     versions: tuple[ServerVersion, ...] = ()  # the first is the default; () if nothing is installed
     default: bool = False  # what a topology means that names no software: exactly one manifest says so
-    described: bool = False  # by a file of the user's, whose path stands in the topology
+    described: bool = False  # by a file of the user's, whose path is in the topology
     started_by: StartedBy = StartedBy.LAB
     accounts: Accounts = Accounts.CREATED
     instrumented: bool = True  # carries the lab's modules: feed, probe, policy

@@ -22,7 +22,7 @@ class DeclaredFault(ABC):
 
     declaration: ClassVar[FaultDeclaration]
 
-    #: Tells what this value does to a lab from what other faults do to it.
+    #: Distinguishes what this value does to a lab from what other faults do to it.
     token: str = field(default_factory=lambda: secrets.token_hex(8), compare=False, repr=False)
 
     @property

@@ -23,26 +23,26 @@ from xml.sax.saxutils import escape
 RAW, BASE64, HEX = "raw", "base64", "hex"
 ENCODINGS = (RAW, BASE64, HEX)
 
-# Shorter than this, what is left of a text in base64 could stand anywhere by chance.
+# Shorter than this, what is left of a text in base64 could be anywhere by chance.
 SHORTEST = 6
 
 
 @dataclass(frozen=True, order=True)
 class Hit:
-    """A canary that stands in some bytes, and how it is written there."""
+    """A canary that some bytes contain, and its encoding."""
 
     canary: str
     encoding: str  # "raw", "base64", "hex"
 
 
 def find(canary: str, data: bytes) -> tuple[str, ...]:
-    """The encodings in which `canary` stands in `data`, in the order of `ENCODINGS`. Raises ValueError if too short."""
+    """The encodings in which `data` contains `canary`, in the order of `ENCODINGS`. Raises ValueError if too short."""
     by_encoding = _patterns(canary)
     return tuple(name for name in ENCODINGS if any(pattern in data for pattern in by_encoding[name]))
 
 
 def find_all(canaries: Iterable[str], data: bytes) -> tuple[Hit, ...]:
-    """Every canary that stands in `data`, sorted. Canaries that begin alike cost little more than one."""
+    """Every canary that `data` contains, sorted. Canaries that begin alike cost little more than one."""
     wanted = tuple(dict.fromkeys(canaries))
     beginning = _common_beginning(wanted)
     if len(wanted) > 2 and len(beginning.encode()) > SHORTEST and not find(beginning, data):

@@ -112,7 +112,7 @@ class Delivered(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class Bounced(Event):
-    """A message came back to its sender as a stanza of type error (RFC 6120 section 8.3)."""
+    """A message was returned to its sender as a stanza of type error (RFC 6120 section 8.3)."""
 
     kind = "bounced"
     message: str
@@ -176,12 +176,12 @@ class Searched(Event):
     files: int
     bytes: int
     canaries: int
-    control: bool | None = None  # the text that must stand there was found; None: nothing need stand there
+    control: bool | None = None  # the text that must be there was found; None: no text must be there
 
 
 @dataclass(frozen=True, kw_only=True)
 class CanaryFound(Event):
-    """A canary stood readable in a place of a server."""
+    """A canary was readable in a place of a server."""
 
     kind = "canary-found"
     server: str

@@ -1,7 +1,7 @@
-"""The recorder: what happens goes through here, into a file and to whoever listens.
+"""The recorder: it writes every event into a file and passes it to listeners.
 
 Rules: events are only ever appended, each is one line of JSON and is flushed before `record` returns, so a killed
-run keeps all but at most its last line. The file is 0600: it holds whole stanzas. Times are what the events say.
+run loses at most its last line. The file is 0600: it contains whole stanzas. Times are those of the events.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ Listener = Callable[[Event], None]
 
 
 class Recorder:
-    """Keeps the events of one run, in memory and in a file of JSON lines. Any thread may record."""
+    """Holds the events of one run, in memory and in a file of JSON lines. Any thread may record."""
 
     def __init__(self, path: Path) -> None:
         """Begin a history at `path`. Raises UserError if there is a file already: a history is never overwritten."""
@@ -42,7 +42,7 @@ class Recorder:
         return time.time()
 
     def record(self, event: E) -> E:
-        """Append an event; it is in the file when this returns. Listeners are told in the order of recording.
+        """Append an event; it is in the file when this returns. Listeners are called in the order of recording.
 
         Raises ValueError after `close`, or for a value that JSON does not have.
         """

@@ -158,7 +158,7 @@ def _server(topology: Topology, facts: RuntimeFacts, index: int, addresses: dict
 
 
 def _dns(facts: RuntimeFacts, index: int) -> tuple[str, int]:
-    """Askers are told apart by their own address where they have one each, else by the port that they ask."""
+    """Servers are distinguished by their own address where they have one each, else by the port that they query."""
     port = DNS_PORT if facts.runtime == "containers" else DNS_BASE_PORT + index
     return (offset(facts.network, SERVICES), port)
 

@@ -43,7 +43,7 @@ def _of_servers(old: Topology, new: Topology) -> list[str]:
         sentences += _changes(f"server {name}", _facts(was[name]), _facts(now[name]))
     kept_before = [name for name in was if name in now]
     if kept_before != [name for name in now if name in was]:
-        sentences.append("the servers stand in another order")
+        sentences.append("the servers are in another order")
     return sentences
 
 

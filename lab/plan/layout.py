@@ -1,6 +1,6 @@
 """Where things lie: the folder of a lab and what is in it. Paths only; nothing here reads or writes.
 
-Everything that a lab keeps is below one folder, mode 0700, so that ending a lab is deleting it:
+All files of a lab are below one folder, mode 0700, so that ending a lab is deleting it:
 
     lab.json             name, runtime, phase, who owns it
     plan.json            the plan
@@ -53,7 +53,7 @@ class Layout:
     def of(cls, name: str) -> Layout:
         """The layout of the lab of that name below `home()`. Raises UserError for what is no name.
 
-        Everything that deletes comes through here: a name is never a path that leads somewhere else.
+        Everything that deletes uses this function: a name is never a path that leads somewhere else.
         """
         if not NAME.fullmatch(name):
             raise UserError(f"{name!r} cannot be a lab's name: use at most 40 of a-z, 0-9 and hyphens, as in my-lab")

@@ -1,6 +1,6 @@
 """What the lab's DNS answers, as a pure function: one view per asking server.
 
-For the host names of server b (its domain, rooms, ...) a server a is told, by how the two stand to each other:
+For the host names of server b (its domain, rooms, ...) the answer for a server a depends on their relation:
 
     linked        SRV to the relay of that direction; a direct link, and a server's own names: SRV to the server
     not-allowed   SRV straight to b: policy on both ends refuses
@@ -71,7 +71,7 @@ class Zones:
         return self._by_address.get(address, "")
 
     def answer(self, asker: str, name: str, rtype: str) -> Answer:
-        """What server `asker` is told about `name`; `rtype` is "A", "AAAA", "SRV" or any other."""
+        """The answer to server `asker` about `name`; `rtype` is "A", "AAAA", "SRV" or any other."""
         name = name.rstrip(".").lower()
         literal = _literal(name)
         if literal is not None:

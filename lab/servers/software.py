@@ -1,4 +1,4 @@
-"""What the lab must know of a server software: how to configure it, make accounts, read what it tells.
+"""What the lab must know of a server software: how to configure it, create accounts, and read its files.
 
 A software renders and never starts (the runtimes start and never render). What has to be done to a running
 server is data: an `Operation` that either runtime can carry out.

@@ -1,4 +1,4 @@
-"""From what is written to what it means: shapes drawn, defaults applied, software dealt."""
+"""From what is written to what it means: shapes are drawn, defaults applied, and software is assigned in turn."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ def build(file: TopologyFile, name: str, customs: Mapping[str, spec.Custom]) -> 
     Raises Misfit if its shape cannot be drawn with the given parameters.
     """
     settings, links = _parts(file)
-    dealt = cycle(file.defaults.software or (software.DEFAULT,))
+    in_turn = cycle(file.defaults.software or (software.DEFAULT,))
     servers = []
     for server, own in settings.items():
-        choice = own.software or next(dealt)
+        choice = own.software or next(in_turn)
         servers.append(_server(server, own, file.defaults, choice, customs))
     return spec.Topology(
         name=file.name or name,

@@ -1,7 +1,7 @@
 """A text with places: plain data as YAML gives it, and the line and column of every key and value in it.
 
-The nodes are composed, not constructed: that keeps every place, finds all duplicate keys instead of the first, and
-never builds anything but text, numbers, booleans, lists and mappings.
+The nodes are composed, not constructed: that preserves every position, finds all duplicate keys instead of the first,
+and never builds anything but text, numbers, booleans, lists and mappings.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _HINTS = {
 
 @dataclass(frozen=True, order=True)
 class Problem:
-    """One thing wrong. Ordered by where it stands; `line` is 0 for what is no file but one line of the user's."""
+    """One error. Ordered by its position; `line` is 0 where the text is no file but an argument of one line."""
 
     source: str
     line: int
@@ -69,7 +69,7 @@ class Document:
         self.problems.append(Problem(self.source, line, column, self.show(path), message))
 
     def where(self, path: Steps, *, key: bool = False) -> tuple[int, int]:
-        """Line and column, from 1, of what stands at the path, or of the nearest thing around it."""
+        """Line and column, from 1, of the value at the path, or of the nearest value that contains it."""
         node = self.root
         mark = node.start_mark if node is not None else None
         for depth, step in enumerate(path, start=1):
@@ -90,7 +90,7 @@ class Document:
 
 
 def read(source: str, text: str) -> Document:
-    """Parse YAML. What is wrong with it stands in `problems`; `data` is None if nothing could be read."""
+    """Parse YAML. Its errors are in `problems`; `data` is None if nothing could be read."""
     document = Document(source)
     try:
         document.root = YAML().compose(StringIO(text))

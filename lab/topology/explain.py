@@ -1,4 +1,4 @@
-"""What pydantic found wrong, in words that say what to change, at the place where it stands.
+"""What pydantic found wrong, in words that say what to change, with its position.
 
 pydantic's locations carry steps that are not in the text (the tag of a union, "[key]", the index of what was split):
 the tag is cut out, the others are dropped by walking the data along them.
@@ -67,7 +67,7 @@ def _untagged(loc: Steps) -> Steps:
 
 
 def _walk(data: object, loc: Steps) -> tuple[Steps, object]:
-    """The steps of a location that lead through the data, and what stands there."""
+    """The steps of a location that lead through the data, and the value there."""
     path: Steps = ()
     for step in loc:
         known = range(len(data)) if isinstance(data, list) else data if isinstance(data, dict) else ()

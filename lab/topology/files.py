@@ -163,7 +163,7 @@ def _customs(document: Document, folder: Path) -> tuple[dict[str, spec.Custom], 
 
 
 def _files(data: object) -> list[tuple[Steps, str]]:
-    """Where a path stands as software."""
+    """Where the software is the path of a file."""
     if not isinstance(data, dict):
         return []
     places: list[tuple[Steps, object]] = []
@@ -180,7 +180,7 @@ def _files(data: object) -> list[tuple[Steps, str]]:
 def _is_file(text: str) -> bool:
     try:
         return software.parse(text).file is not None
-    except UserError:  # told where it stands
+    except UserError:  # reported at its own position
         return False
 
 

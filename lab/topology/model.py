@@ -123,7 +123,7 @@ class Strict(BaseModel):
 
 
 class ServerDefaults(Strict):
-    """What a server, or all of them by `defaults`, can be told."""
+    """Settings of a server; in `defaults`, of all servers."""
 
     users: Users | None = None
     """Accounts made before the server is ready: user1, user2, … (default 0; 8 on a server described by a file of

@@ -1,6 +1,6 @@
 """What is wrong between places of one topology: links to nowhere, links twice, domains twice.
 
-It looks at the plain data, not at the model, so that these problems are told together with all others; whatever is
+It looks at the plain data, not at the model, so that these errors are reported together with all others; whatever is
 too broken to be understood here has a problem of its own already.
 """
 
@@ -125,7 +125,7 @@ def _addressed() -> str:
 
 
 def _direct(document: Document) -> None:
-    """Conditions are made by the lab's relays, and a direct link goes past them."""
+    """Conditions are made by the lab's relays, which a direct link does not use."""
     data = _mapping(document.data)
     default = _mapping(data.get("defaults")).get("direct")
     for index, link in enumerate(_list(data.get("links"))):
@@ -138,7 +138,7 @@ def _direct(document: Document) -> None:
 
 
 def _limits(document: Document) -> None:
-    """Link fields that must not exceed another one, compared where conditions come together."""
+    """Link fields that must not exceed another one, compared where conditions are combined."""
     data = _mapping(document.data)
     defaults = _mapping(data.get("defaults"))
     for field in (field for field in LINK_FIELDS if field.at_most):
@@ -159,7 +159,7 @@ def _limit(document: Document, field: LinkField, path: tuple[str | int, ...], la
     other = next(one for one in LINK_FIELDS if one.name == field.at_most)
     try:
         value, most = (_inherited(one, layers) for one in (field, other))
-    except UserError:  # told where it stands
+    except UserError:  # reported at its own position
         return
     if value > most:
         shown = f"a {field.name} of {field.write(value)} is larger than the {other.name}, {other.write(most)}"
@@ -172,7 +172,7 @@ def _inherited(field: LinkField, layers: list[Data]) -> Any:
 
 
 def _empty(document: Document, value: object, path: tuple[str | int, ...], seen: set[int]) -> None:
-    """A key with nothing behind it is a slip, but `island:` among the servers is a server with no settings."""
+    """A key without a value is an error, but `island:` among the servers is a server with no settings."""
     if id(value) in seen:  # aliases lead to the same place many times
         return
     if isinstance(value, dict):

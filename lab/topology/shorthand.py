@@ -26,18 +26,18 @@ class ShortDocument(Document):
     columns: dict[Steps, tuple[int, int]] = field(default_factory=dict)
 
     def where(self, path: Steps, *, key: bool = False) -> tuple[int, int]:
-        """Line 0 and the column of what stands at the path or, failing that, around it."""
+        """Line 0 and the column of the value at the path, or of the value that contains it."""
         while path and path not in self.columns:
             path = path[:-1]
         return 0, self.columns.get(path, (1, 1))[0 if key else 1]
 
     def show(self, path: Steps) -> str:
-        """The key as it stands in the line; nothing for the shape itself."""
+        """The key as it is written; nothing for the shape itself."""
         named = [step for step in path if step not in ("shape", "kind", "defaults")]
         return str(named[0]) if named else ""
 
     def how_many(self, kind: str) -> str:
-        """How many servers stands behind a colon."""
+        """The number of servers is written behind a colon."""
         return f"say how many, as in {kind}:6"
 
 
@@ -48,7 +48,7 @@ def is_short(text: str) -> bool:
 
 
 def read(text: str) -> ShortDocument:
-    """Parse one line. What is wrong with it stands in `problems`; nothing is raised."""
+    """Parse one line. Its errors are in `problems`; nothing is raised."""
     document = ShortDocument(f"'{text}'")
     head, *settings = text.split(",")
     kind, colon, number = head.partition(":")
@@ -77,7 +77,7 @@ def _setting(document: ShortDocument, data: dict[str, object], kind: str, settin
         document.problems.append(Problem(document.source, 0, column, "", f"'{setting}' must be key=value"))
         return
     if kind not in KINDS and key not in known:
-        return  # which keys there are depends on the kind, and that is told already
+        return  # which keys there are depends on the kind, and that is reported already
     if key not in known:
         document.problems.append(Problem(*place, _unknown(kind, key, known)))
         return

@@ -1,4 +1,4 @@
-"""What can stand behind `software:` in a topology: `prosody`, `prosody@13.0`, `./mine.yaml`, `external`, `scripted`.
+"""Values of `software:` in a topology: `prosody`, `prosody@13.0`, `./mine.yaml`, `external`, `scripted`.
 
 Which software there is, and in which versions, is read from the manifests in lab/declarations/servers.
 """
@@ -40,7 +40,7 @@ def spellings() -> list[str]:
 
 
 def explanation() -> str:
-    """What may stand behind `software:`, in a sentence for editors."""
+    """The values of `software:`, in a sentence for editors."""
     known = "; ".join(
         [f"{', '.join(INSTALLED)}, with a version as in {DEFAULT}", "a file such as ./mine.yaml", *_UNVERSIONED]
     )

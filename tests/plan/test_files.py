@@ -75,4 +75,4 @@ def test_the_way_a_link_is_written_makes_no_difference():
 def test_the_order_of_servers_counts():
     old = island()
     new = replace(old, servers=old.servers[::-1])
-    assert differences(build(old, PROCESSES), build(new, PROCESSES)) == ["the servers stand in another order"]
+    assert differences(build(old, PROCESSES), build(new, PROCESSES)) == ["the servers are in another order"]

@@ -8,7 +8,7 @@ from lab.declarations.fault import FaultDeclaration, FaultField, one_of, server_
 from lab.declarations.links import LINK_FIELDS, LinkField
 from lab.errors import UserError
 
-#: A field that is not given: the link keeps the value that it has.
+#: A field that is not given: its value does not change.
 UNCHANGED = object()
 
 

@@ -56,7 +56,7 @@ class CustomServer(UnknownSoftware):
 
     @property
     def places(self) -> dict[str, tuple[str, ...]]:
-        """Its output, and whatever it keeps in its folder."""
+        """Its output, and whatever it stores in its folder."""
         return {"log": ("*.log", "log/*"), "store": ("data/**/*",)}
 
 

@@ -35,7 +35,7 @@ _STARTTLS: dict[Tls, Value] = {Tls.REQUIRED: "required", Tls.OPTIONAL: "optional
 #: What OpenSSL is to refuse, as in Debian's own configuration of ejabberd.
 _TLS_OPTIONS = ["no_sslv3", "no_tlsv1", "no_tlsv1_1", "cipher_server_preference", "no_compression"]
 
-#: Nodes may hold this many items: OMEMO keeps one or a few, bookmarks and avatars more.
+#: Nodes may hold this many items: OMEMO has one or a few, bookmarks and avatars more.
 _MOST_ITEMS = 1000
 
 
@@ -152,7 +152,7 @@ def _modules(blueprint: Blueprint) -> dict[str, Value]:
 
 
 def _yaml(value: Mapping[str, Value], indent: str = "") -> str:
-    """Block style; a name that is a plain word stands without quotes, as ejabberd wants its keywords."""
+    """Block style; a name that is a plain word has no quotes, as ejabberd wants its keywords."""
     return "".join(f"{indent}{_scalar(name)}:{_item(each, indent)}" for name, each in value.items())
 
 

@@ -1,7 +1,7 @@
 """The command that runs ejabberd: installed, or in a tree of unpacked packages whose programs have been patched.
 
 The runtime gives the tree's programs their loader and libraries (interpreter and run path), so that they start like
-any other. Erlang needs to be told where it lies: ROOTDIR and BINDIR, whose name has the version of its runtime in it;
+any other. Erlang must know its own folders: ROOTDIR and BINDIR, whose name has the version of its runtime in it;
 a shell looks for it and then becomes Erlang. No node name and no epmd: nothing listens but what is configured, and
 the lab talks to it through a socket in its folder.
 """

@@ -1,6 +1,6 @@
 """Prosody accounts as files of its internal storage (mod_auth_internal_hashed, mod_storage_internal).
 
-SCRAM-SHA-1 is what Prosody stores unless told otherwise; a device that caches the salted password logs in equally
+SCRAM-SHA-1 is what Prosody stores unless configured otherwise; a device that caches the salted password logs in equally
 fast with either hash. Keys are hex, the salt is raw bytes. Writing 1,000 such files takes 0.2 s.
 """
 

@@ -17,7 +17,7 @@ from lab.servers.software import Blueprint, File
 from lab.topology.spec import Authentication, Feed, Tls
 
 CONFIGURATION = "prosody.cfg.lua"
-#: Its text changes when rosters were written: mod_lab_rosters reads it before each look at what is kept in memory.
+#: Its text changes when rosters were written: mod_lab_rosters reads it before each use of what is in memory.
 STAMP = "rosters.stamp"
 
 #: Messages in one archive. At Prosody's own 10,000 a full archive is read and written whole for a message, which takes
@@ -62,7 +62,7 @@ def _network(blueprint: Blueprint) -> dict[str, Value]:
             "resolvconf": False,
             "hoststxt": False,
             "forward": f"{address}@{port}",
-            # libunbound answers for .test by itself, and never asks an address of loopback, unless told so.
+            # libunbound answers for .test by itself, and never asks an address of loopback, unless configured to.
             "options": {"local-zone:": "test. transparent", "do-not-query-localhost:": "no"},
         },
     }

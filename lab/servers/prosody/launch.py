@@ -35,7 +35,7 @@ def command(blueprint: Blueprint) -> tuple[str, ...]:
 
 
 def environment(blueprint: Blueprint) -> tuple[tuple[str, str], ...]:
-    """Where an unpacked tree has its Lua files and OpenSSL's settings; installed, what `prosodyctl` must be told."""
+    """Where an unpacked tree has its Lua files and OpenSSL's settings; installed, the configuration of `prosodyctl`."""
     if not blueprint.prefix:
         return (("PROSODY_CONFIG", f"{blueprint.folder}/{CONFIGURATION}"),)
     prefix, libraries = blueprint.prefix, _libraries(blueprint)

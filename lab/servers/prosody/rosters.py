@@ -1,6 +1,6 @@
 """Prosody rosters as files of its internal storage (core/rostermanager.lua): everybody subscribed both ways.
 
-Prosody keeps the rosters of people who are not online in memory; the lab's mod_lab_rosters forgets them when the stamp
+Prosody caches the rosters of people who are not online; the lab's mod_lab_rosters empties that cache when the stamp
 changes, which is written after the rosters.
 """
 

@@ -1,6 +1,6 @@
 """`prosodyctl` of an unpacked tree, as `xmpplab exec` finds it.
 
-The program knows paths below / only, so it is read with its paths rewritten; it is told the configuration of the
+The program knows paths below / only, so it is read with its paths rewritten; it uses the configuration of the
 server in whose folder it is started.
 """
 

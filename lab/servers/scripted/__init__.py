@@ -1,4 +1,4 @@
-"""A raw server-to-server peer that a script holds in its hand (lab/clients/scripted_peer.py): no process of its own.
+"""A raw server-to-server peer that a script controls (lab/clients/scripted_peer.py): no process of its own.
 
 It has a domain, an address, a certificate in its folder, names and relays like any server; what listens there is
 there as long as the script wants. Nobody can ping it before, so its edges are not probed: they are *unknown*.
