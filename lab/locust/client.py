@@ -16,7 +16,6 @@ import itertools
 import json
 import random
 import secrets
-import sys
 import time
 from typing import Any
 
@@ -26,10 +25,10 @@ from gevent.event import AsyncResult, Event
 from locust.env import Environment
 
 from lab.errors import LabError, PeerError, TimedOut, decode_error
-from lab.locust.coordinator_process import child_environment
 from lab.locust.load_run import abort
 from lab.locust.options import selected_lab
 from lab.locust.statistics import MessageBounced, MessageLost, request_type
+from lab.system.subprocesses import python_module
 
 Json = dict[str, Any]
 
@@ -50,10 +49,9 @@ class BridgeClient:
         self._answers: dict[int, AsyncResult[Json]] = {}
         self._ready, self._error = Event(), ""
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "lab.load.coordinator.locust_bridge"],
+            python_module("lab.load.coordinator.locust_bridge"),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            env=child_environment(),
             start_new_session=True,
         )
         assert self._process.stdin is not None

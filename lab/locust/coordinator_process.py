@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import errno
 import json
-import os
-import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -19,6 +17,7 @@ from gevent.event import Event
 
 from lab.errors import PeerError, encode_event
 from lab.load.model.job import Job
+from lab.system.subprocesses import python_module
 
 EventHandler = Callable[[dict[str, Any]], None]
 
@@ -26,14 +25,6 @@ EventHandler = Callable[[dict[str, Any]], None]
 FINAL_EVENTS = ("result", "failed")
 #: Seconds that the coordinator has after its last event to close its connections and workers.
 EXIT_TIMEOUT = 15.0
-
-
-def child_environment() -> dict[str, str]:
-    """The environment of child processes: a load file in the current folder, such as omemo.py, must not hide a package.
-
-    Returns a copy of this process's environment with PYTHONSAFEPATH set.
-    """
-    return {**os.environ, "PYTHONSAFEPATH": "1"}
 
 
 class CoordinatorProcess:
@@ -44,10 +35,9 @@ class CoordinatorProcess:
         self._stopped = False
         self.ended = Event()
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "lab.load"],
+            python_module("lab.load"),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            env=child_environment(),
             start_new_session=True,  # Locust handles Ctrl-C and then calls `stop`
         )
         assert self._process.stdin is not None

@@ -119,7 +119,7 @@ def _import(path: Path) -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     if str(path.parent) not in sys.path:
-        sys.path.insert(0, str(path.parent))
+        sys.path.append(str(path.parent))  # behind Python's own modules: a random.py here must not replace one
     try:
         spec.loader.exec_module(module)
     except SyntaxError as error:

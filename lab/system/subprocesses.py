@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 import signal
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,6 +14,15 @@ from lab.errors import TimedOut
 from lab.system.processes import die_with_parent
 
 _EVIDENCE = 8  # last lines quoted of its output
+
+
+def python_module(module: str, *words: str, python: str = sys.executable) -> list[str]:
+    """The command that runs a Python module, whatever files lie in the current folder.
+
+    Without `-P` that folder would come first on the module path, and a user's own random.py or dns.py would replace
+    the module of that name in every process of the lab.
+    """
+    return [python, "-P", "-m", module, *words]
 
 
 async def run(

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from lab.clients.agent import parsed
+from lab.system.subprocesses import python_module
 
 #: Seconds for an interpreter to start on a busy machine.
 START = 30
@@ -95,3 +96,16 @@ async def test_starting_does_not_load_what_only_some_devices_need():
     code = "import sys, lab.clients.agent; print([n for n in ('slixmpp', 'omemo', 'oldmemo') if n in sys.modules])"
     process = await asyncio.create_subprocess_exec(sys.executable, "-c", code, stdout=asyncio.subprocess.PIPE)
     assert (await process.communicate())[0].decode().strip() == "[]"
+
+
+@pytest.mark.parametrize("name", ["random", "dns", "lab", "json", "slixmpp"])
+async def test_a_file_in_the_current_folder_replaces_no_module(tmp_path, monkeypatch, name):
+    (tmp_path / f"{name}.py").write_text("raise SystemExit('this file was not given to anybody')")
+    monkeypatch.chdir(tmp_path)
+    pipe = asyncio.subprocess.PIPE
+    process = await asyncio.create_subprocess_exec(
+        *python_module("lab.clients.agent"), stdin=pipe, stdout=pipe, stderr=pipe
+    )
+    ask = {"id": 1, "op": "connect", "device": "d"}  # imports slixmpp and dnspython; without its fields it is refused
+    answers, err = await talk(process, json.dumps(ask))
+    assert (answers[0]["error"]["kind"], err, process.returncode) == ("usage", "", 0)

@@ -112,3 +112,16 @@ def test_verbs_do_not_import_each_other() -> None:
             if target in verbs and source != "lab.cli.app"
         ]
     )
+
+
+def test_python_modules_are_started_without_the_current_folder():
+    """`python -m` would take a module such as random from the folder in which a user has a random.py."""
+    allowed = ROOT / "lab" / "system" / "subprocesses.py"
+    wrong = [
+        f"{path.relative_to(ROOT)}:{node.lineno}: start it with `python_module` of lab.system.subprocesses"
+        for path in python_files("lab")
+        if path != allowed
+        for node in ast.walk(parsed(path))
+        if isinstance(node, ast.Constant) and node.value == "-m"
+    ]
+    assert not wrong, "\n" + "\n".join(wrong)

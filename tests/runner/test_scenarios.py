@@ -38,6 +38,13 @@ def write(tmp_path, monkeypatch):
     return write
 
 
+def test_a_file_beside_a_scenario_replaces_no_module_of_python(write):
+    write("raise RuntimeError('not given to anybody')", "wave.py")  # a module that nothing here has imported yet
+    sys.modules.pop("wave", None)
+    load(write(STORY.replace("from beside import WORD", "import wave").replace("assert WORD", "assert wave.open")))
+    assert "WAVE_FORMAT_PCM" in vars(sys.modules.pop("wave"))
+
+
 def test_a_file_gives_its_scenarios_in_order(write):
     write("WORD = 1", "beside.py")
     first, second = load(write(STORY))

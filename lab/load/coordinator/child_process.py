@@ -12,7 +12,6 @@ import json
 import math
 import os
 import signal
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any
@@ -24,6 +23,7 @@ from lab.load.model.job import FILE, VARIABLE, Job
 from lab.load.worker.engine import DRAIN_TIMEOUT
 from lab.runner.folders import write
 from lab.system.processes import die_with_parent
+from lab.system.subprocesses import python_module
 
 #: The child's own output: Locust's tables, and errors.
 LOG = "output.log"
@@ -63,9 +63,9 @@ async def run_in_child(job: Job, test: LoadTest, on_event: OnEvent, more: Sequen
 async def _start(job: Job, test: LoadTest, log: IO[bytes], more: Sequence[str]) -> asyncio.subprocess.Process:
     assert job.folder is not None
     if test.file is None:
-        words = [sys.executable, "-m", "lab.load"]
+        words = python_module("lab.load")
     else:
-        words = [sys.executable, "-m", "locust", "-f", str(test.file), "--headless", "--only-summary", *more]
+        words = python_module("locust", "-f", str(test.file), "--headless", "--only-summary", *more)
         words += ["-u", str(job.load["users"]), "-t", f"{math.ceil(job.load['seconds'])}s"]
     process = await asyncio.create_subprocess_exec(
         *words,

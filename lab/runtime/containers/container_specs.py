@@ -17,6 +17,7 @@ from lab.plan.layout import Layout
 from lab.plan.model import Plan, ServerPlan
 from lab.runtime.containers.engine import labels, resource_name, server_user
 from lab.servers.conventions import OUTPUT
+from lab.system.subprocesses import python_module
 
 RESOLV = "resolv.conf"  # in the lab's folder, mounted into every server
 SERVICES = "services"  # in the lab's folder: all that the services see of it
@@ -129,7 +130,7 @@ def services_spec(layout: Layout, plan: Plan, image: str, site: Path) -> Contain
     return ContainerSpec(
         name=resource_name(layout, "_services"),
         image=image,
-        command=(*TO_FILE, log, "python3", "-m", "lab.network.service", _SERVICES_INSIDE),
+        command=(*TO_FILE, log, *python_module("lab.network.service", _SERVICES_INSIDE, python="python3")),
         labels=labels(layout, role="services"),
         user=server_user(),
         address=plan.services,

@@ -20,12 +20,15 @@ from lab.runtime.containers.image_specs import ImageSpec, python_image, server_i
 from lab.runtime.containers.images import build_cache, build_images, missing
 from lab.runtime.containers.python_libraries import fetch_site, site_folder
 from lab.runtime.protocol import Progress
+from lab.system.subprocesses import python_module
 from lab.topology.spec import Server
 
 if TYPE_CHECKING:
     from docker import DockerClient
 
-_COMPILE = ("python3", "-m", "compileall", "-q", "-j0", "--invalidation-mode", "unchecked-hash", "/opt/site")
+_COMPILE = python_module(
+    "compileall", "-q", "-j0", "--invalidation-mode", "unchecked-hash", "/opt/site", python="python3"
+)
 _COMPILE_LOG = "compile.log"
 _COMPILE_PATIENCE = 120  # seconds: 5 on two cores
 

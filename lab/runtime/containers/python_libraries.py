@@ -12,7 +12,6 @@ import functools
 import hashlib
 import re
 import shutil
-import sys
 import tempfile
 from importlib import metadata
 from pathlib import Path
@@ -23,7 +22,7 @@ from lab.declarations.encryptions import ENCRYPTIONS
 from lab.errors import MissingError
 from lab.runtime.containers.image_specs import PYTHON, cache
 from lab.runtime.protocol import Progress
-from lab.system.subprocesses import quote_end, run
+from lab.system.subprocesses import python_module, quote_end, run
 
 if TYPE_CHECKING:
     from packaging.requirements import Requirement
@@ -121,7 +120,7 @@ async def _pip(machine: str, requirements: Path, target: Path) -> None:
     wheel_machine = _MACHINES.get(machine, machine)
     platforms = [f"manylinux_2_{minor}_{wheel_machine}" for minor in _GLIBC]
     platforms += [f"manylinux2014_{wheel_machine}", f"linux_{wheel_machine}"]
-    command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-input", "--disable-pip-version-check"]
+    command = python_module("pip", "install", "--quiet", "--no-input", "--disable-pip-version-check")
     command += ["--no-deps", "--no-compile", "--only-binary=:all:", "--implementation", "cp"]
     command += ["--python-version", PYTHON, "--ignore-requires-python"]  # some pips compare with the host's Python
     command += [part for platform in platforms for part in ("--platform", platform)]

@@ -25,6 +25,7 @@ from pathlib import Path
 
 from lab.plan.layout import Layout
 from lab.system.files import write_private
+from lab.system.subprocesses import python_module
 
 _FILE = "reaper"  # in the lab's folder: the token of the lab's reaper
 _PATIENCE = 5.0  # seconds that the reaper of an ended lab may need to end
@@ -39,7 +40,7 @@ class Lease:
         held, self._end = os.pipe()  # neither is inherited: a child process of the owner would keep the lab running
         try:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "lab.runtime.containers.reaper", str(layout.root), token],
+                python_module("lab.runtime.containers.reaper", str(layout.root), token),
                 stdin=held,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,

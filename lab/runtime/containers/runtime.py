@@ -30,6 +30,7 @@ from lab.runtime.containers.engine import (
 from lab.runtime.containers.reaper import Lease
 from lab.runtime.protocol import AGENT, AddressReservation, Pipes, Prerequisite, Progress, ServerState, Written
 from lab.servers.software import Operation
+from lab.system.subprocesses import python_module
 from lab.topology.spec import Server
 
 if TYPE_CHECKING:
@@ -119,7 +120,7 @@ class Containers:
         """Ours runs in a container on the lab's network, a user's own command on the host."""
         if argv is None:
             place = None if server is None else plan.server(server)
-            return await agents.in_container(self._engine, layout, ("python3", "-m", module), place=place)
+            return await agents.in_container(self._engine, layout, python_module(module, python="python3"), place=place)
         return await agents.on_host(layout, argv)
 
     async def execute(self, layout: Layout, plan: Plan, server: str, argv: Sequence[str]) -> int:

@@ -13,7 +13,6 @@ import asyncio
 import contextlib
 import json
 import os
-import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -32,6 +31,7 @@ from lab.runtime.processes import loopback, supervisor
 from lab.runtime.protocol import AGENT, AddressReservation, Pipes, Prerequisite, Progress, ServerState, Written
 from lab.servers.software import Operation
 from lab.system.processes import MARK, SERVER_UID, Identity, die_with_parent, end_members, evidence
+from lab.system.subprocesses import python_module
 from lab.topology.spec import Server
 
 STOP_PATIENCE = 10.0  # seconds for an orderly end: the service gives its servers 3, then kills them
@@ -116,7 +116,7 @@ class Processes:
 
         It can listen at any loopback address and reads what we can read: no `server` makes a difference.
         """
-        command = list(argv) if argv else [sys.executable, "-m", module]
+        command = list(argv) if argv else python_module(module)
         return await spawn_agent(command, {MARK: str(layout.root)})
 
     async def execute(self, layout: Layout, plan: Plan, server: str, argv: Sequence[str]) -> int:

@@ -6,7 +6,6 @@ import asyncio
 import json
 import os
 import subprocess
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -14,6 +13,7 @@ from lab.errors import MissingError, NotReady, UserError, decode_error
 from lab.plan.layout import Layout
 from lab.system.files import last_lines
 from lab.system.processes import MARK
+from lab.system.subprocesses import python_module
 
 START_PATIENCE = 60.0  # seconds: Python starts in 0.3, each server in 5 ms
 _EVIDENCE = 12  # last lines of its log
@@ -37,7 +37,7 @@ async def start(layout: Layout, reservations: Sequence[int], *, owned: bool) -> 
     """
     ready_read, ready_write = os.pipe()
     owner_read, lease = os.pipe() if owned else (None, None)
-    command = [sys.executable, "-m", "lab.network.service", str(layout.root), "--ready-fd", str(ready_write)]
+    command = python_module("lab.network.service", str(layout.root), "--ready-fd", str(ready_write))
     for descriptor in reservations:
         command += ["--reservation-fd", str(descriptor)]
     if owner_read is not None:
