@@ -4,7 +4,7 @@ import pytest
 
 from lab.checks import Value
 from lab.history.events import Connected, Decrypted, NotDecrypted, RouteSettled
-from tests.checks.told import change, judged, only, two
+from tests.checks.changed_history import change, judged, only, two
 
 
 def encrypted(**values):

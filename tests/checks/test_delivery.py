@@ -4,8 +4,8 @@ import pytest
 
 from lab.checks import Value
 from lab.history.events import Bounced, Connected, Delivered, NotSent, RouteSettled, Sent, ServerSaw
-from tests.checks.stories import Story
-from tests.checks.told import change, copy_of, judged, only, two
+from tests.checks.changed_history import change, copy_of, judged, only, two
+from tests.checks.sample_history import SampleHistory
 
 
 def test_what_arrives_once_is_valid_and_counted():
@@ -19,7 +19,7 @@ def test_what_arrives_once_is_valid_and_counted():
 
 
 def test_no_message_judges_nothing():
-    verdict = judged(Story().finish())
+    verdict = judged(SampleHistory().finish())
     assert (verdict.value, verdict.judged) == (Value.UNKNOWN, 0)
 
 

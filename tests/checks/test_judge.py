@@ -6,11 +6,11 @@ from lab.checks import CHECKS, Value, judge
 from lab.checks.verdict import Verdict
 from lab.history.events import RunEnded, RunStarted
 from lab.metrics.record import RunRecord
-from tests.checks.stories import Story, plan
+from tests.checks.sample_history import SampleHistory, plan
 
 
 def story(**values):
-    told = Story(**values)
+    told = SampleHistory(**values)
     alice, bob = told.device("alice", "island"), told.device("bob", "home")
     told.say(alice, bob)
     return told
@@ -33,13 +33,13 @@ def test_an_empty_history_is_unknown():
 
 
 def test_a_run_in_which_nothing_happened_is_unknown():
-    judgement = judged(Story().finish())
+    judgement = judged(SampleHistory().finish())
     assert judgement.exit_code == 2
     assert judgement.sentence.startswith("Nothing was judged")
 
 
 def test_a_run_that_only_expected_something_is_judged_by_that():
-    told = Story()
+    told = SampleHistory()
     told.expect()
     assert judged(told.finish()).value == "valid"
 
@@ -116,7 +116,7 @@ def test_a_topology_that_cannot_give_the_role_is_a_skip():
 
 
 def secret(expects, encryption):
-    told = Story(expects=expects)
+    told = SampleHistory(expects=expects)
     alice, bob = told.device("alice", "island", encryption="omemo"), told.device("bob", "home", encryption="omemo")
     told.say(alice, bob, encryption=encryption, canary="canary-0123456789")
     return judged(told.finish())

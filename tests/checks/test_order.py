@@ -4,7 +4,7 @@ import pytest
 
 from lab.checks import Value
 from lab.history.events import Delivered, ServerSaw
-from tests.checks.told import change, judged, only, two
+from tests.checks.changed_history import change, judged, only, two
 
 
 def swap(told, one, other):

@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 from lab.checks import judge
 from lab.history.events import Bounced, Decrypted, Delivered, ServerSaw
 from lab.metrics.record import RunRecord
-from tests.checks.stories import SERVERS, Story
+from tests.checks.sample_history import SERVERS, SampleHistory
 
 
 @st.composite
 def honest(draw, **at_least):
-    told = Story()
+    told = SampleHistory()
     encryptions = draw(st.lists(st.sampled_from(["plain", "omemo"]), min_size=3, max_size=5))
     people = [
         told.device(f"user{number}", SERVERS[number % 3], encryption=encryption)

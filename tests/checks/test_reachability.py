@@ -8,7 +8,7 @@ from lab.history.events import Bounced, Delivered, RouteSettled, ServerSaw
 from lab.metrics.record import RunRecord
 from lab.servers import software
 from lab.topology.spec import Server, Unlinked
-from tests.checks.stories import Story, plan
+from tests.checks.sample_history import SampleHistory, plan
 
 
 def judged(told):
@@ -22,7 +22,7 @@ def only(verdict, value=Value.FAILED):
 
 
 def three(**values):
-    told = Story(plan(**values))
+    told = SampleHistory(plan(**values))
     return told, told.device("alice", "island"), told.device("bob", "home"), told.device("carol", "public")
 
 
@@ -40,7 +40,7 @@ def test_everyone_to_everyone_equals_the_graph(unlinked):
 
 
 def test_nothing_used_judges_nothing():
-    assert judged(Story().finish()).judged == 0
+    assert judged(SampleHistory().finish()).judged == 0
 
 
 def bounced():
@@ -146,7 +146,7 @@ def test_no_stanza_enters_from_a_server_without_a_link(sender):
 
 def test_a_server_the_lab_does_not_know_may_refuse_in_its_own_way():
     servers = (Server("island", "island.test", "custom", ""), Server("public", "public.test", "prosody", ""))
-    told = Story(plan(servers, links=()))
+    told = SampleHistory(plan(servers, links=()))
     told.say(told.device("alice", "island"), told.device("carol", "public"))
     place = told.index(Bounced)
     told.events[place] = replace(told.events[place], condition="policy-violation")

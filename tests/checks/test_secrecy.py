@@ -8,7 +8,7 @@ from lab.checks.secrecy import check
 from lab.history.events import CanaryFound, Searched, ServerSaw
 from lab.metrics.record import RunRecord
 from lab.topology.spec import Feed, Server
-from tests.checks.stories import Story, plan
+from tests.checks.sample_history import SampleHistory, plan
 
 CANARY = "canary-6f1d2c3b4a5968778695a4b3"
 
@@ -24,7 +24,7 @@ def only(verdict, value=Value.FAILED):
 
 
 def secret(encryption="omemo", the_plan=None):
-    told = Story(the_plan)
+    told = SampleHistory(the_plan)
     alice, bob = told.device("alice", "island", encryption="omemo"), told.device("bob", "home", encryption="omemo")
     told.say(alice, bob, encryption=encryption, canary=CANARY)
     return told
@@ -37,7 +37,7 @@ def test_a_canary_that_nobody_can_read_is_valid():
 
 
 def test_without_a_canary_nothing_is_judged():
-    told = Story()
+    told = SampleHistory()
     told.say(told.device("alice", "island"), told.device("bob", "home"))
     verdict = judged(told.finish())
     assert (verdict.value, verdict.judged) == (Value.UNKNOWN, 0)
@@ -80,7 +80,7 @@ def test_a_canary_in_a_place_is_found(place):
 
 
 def test_a_canary_that_no_message_carried_and_yet_got_out_is_found():
-    told = Story().finish()
+    told = SampleHistory().finish()
     told.add(CanaryFound, server="home", place="log", canary=CANARY, encoding="raw", where="server.log")
     assert only(judged(told)).value is Value.FAILED
 

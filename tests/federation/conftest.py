@@ -13,7 +13,7 @@ from lab.federation import Federation
 from lab.federation.context import Context
 from lab.history.recorder import Recorder
 from lab.plan.layout import Layout
-from tests.checks.stories import plan
+from tests.checks.sample_history import plan
 
 
 class FakeAgent:

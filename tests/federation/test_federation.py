@@ -20,7 +20,7 @@ def test_roles(federation: Federation) -> None:
 
 
 def test_a_role_that_the_topology_cannot_give_is_not_applicable(federation: Federation) -> None:
-    from tests.checks.stories import plan
+    from tests.checks.sample_history import plan
 
     federation.lab.plan = plan(links=())
     with pytest.raises(NotApplicable, match="no two servers of this topology are linked"):

@@ -11,7 +11,7 @@ from lab.federation import Federation
 from lab.history.events import FaultApplied, FaultHealed
 from lab.history.reader import read
 from lab.history.recorder import Recorder
-from tests.checks.stories import plan
+from tests.checks.sample_history import plan
 
 
 @dataclass

@@ -15,11 +15,11 @@ from lab.report.formats.json import to_json
 from lab.report.formats.text import render
 from lab.runner import folders
 from lab.runner.judgement import judge_folder, load_record
-from tests.checks.stories import Story
+from tests.checks.sample_history import SampleHistory
 
 
 def story():
-    told = Story()
+    told = SampleHistory()
     alice, bob, carol = told.device("alice", "island"), told.device("bob", "home"), told.device("carol", "public")
     told.add(Step, text="everyone writes", phase="begin")
     told.add(Step, text="in pairs", phase="begin")
@@ -73,7 +73,7 @@ def test_a_failed_run_names_message_link_and_cause_in_its_first_sentence():
 
 
 def test_a_step_that_failed_or_never_ended_is_marked():
-    told = Story()
+    told = SampleHistory()
     told.add(Step, text="one", phase="begin")
     told.add(Step, text="one", phase="end", failed=True)
     told.add(Step, text="two", phase="begin")
@@ -89,7 +89,7 @@ def test_notes_are_shown():
 
 
 def test_many_findings_are_cut_and_counted():
-    told = Story()
+    told = SampleHistory()
     alice, bob = told.device("alice", "island"), told.device("bob", "home")
     for _ in range(9):
         told.say(alice, bob)
@@ -144,7 +144,7 @@ def test_a_folder_that_is_no_run_says_what_is_missing(missing, tmp_path):
 
 
 def test_an_empty_history_is_reported_as_unknown(tmp_path):
-    told = Story()
+    told = SampleHistory()
     told.events.clear()
     record, judgement = judge_folder(written(told, tmp_path))
     assert judgement.exit_code == 2

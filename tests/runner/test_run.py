@@ -22,7 +22,7 @@ from lab.runner import expect, folders, scenario, step
 from lab.runner.run import run_scenario
 from lab.runner.scenarios import info_of
 from lab.servers.conventions import OUTPUT
-from tests.checks.stories import plan
+from tests.checks.sample_history import plan
 
 ALICE, BOB = "alice@island.test/phone", "bob@home.test/phone"
 

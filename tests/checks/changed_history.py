@@ -5,7 +5,7 @@ from dataclasses import replace
 from lab.checks import Value
 from lab.checks.delivery import check
 from lab.metrics.record import RunRecord
-from tests.checks.stories import Story
+from tests.checks.sample_history import SampleHistory
 
 
 def judged(told):
@@ -13,7 +13,7 @@ def judged(told):
 
 
 def two(**values):
-    told = Story()
+    told = SampleHistory()
     alice, bob = told.device("alice", "island", **values), told.device("bob", "home", **values)
     return told, alice, bob
 

@@ -52,7 +52,7 @@ def plan(servers=None, links=(("island", "home"), ("home", "public")), unlinked=
     return Plan(topology, RuntimeFacts("processes", "127.80.0.0/16", "/lab"), "127.80.0.2", plans, ())
 
 
-class Story:
+class SampleHistory:
     """Builds a history event by event; `events` is the list that a test may change."""
 
     def __init__(self, the_plan=None, expects=()):
