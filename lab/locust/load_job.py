@@ -19,7 +19,7 @@ from lab.lifecycle.registry import meant
 from lab.load.coordinator import preflight
 from lab.load.model.job import Job
 from lab.load.model.spec import Load
-from lab.load.workload.traffic import parse
+from lab.load.workload.traffic import parse_traffic
 from lab.locust.options import given_options, job_from_environment, plan_of
 from lab.locust.user import ENDLESS, XmppUser, idle_task
 from lab.plan import files
@@ -57,7 +57,7 @@ def check_job(job: Job, parts: int) -> None:
     load = {**job.load}
     if load.get("seconds") == ENDLESS:
         load["seconds"] = CHECKED_SECONDS
-    parse(load.get("traffic", Load.traffic))
+    parse_traffic(load.get("traffic", Load.traffic))
     preflight.check_load(plan_of(job.lab).topology, load, parts * job.workers)
 
 

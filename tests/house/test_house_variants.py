@@ -131,11 +131,11 @@ VARIANT_LIST = (
     Variant("a load kind", "load_kind", "notes", (), """
         from lab.load.kinds import build_draw
         from lab.load.model.spec import Endpoint, Load, Shard
-        from lab.load.workload.traffic import parse
+        from lab.load.workload.traffic import parse_traffic
 
         endpoints = (Endpoint("a", "a.test", "127.0.0.1"),)
         load = Load(endpoints=endpoints, users=4, password="", authority="", traffic="notes")
-        draw = build_draw(parse("2*notes+1*local"), load, Shard(0, 1), 1)
+        draw = build_draw(parse_traffic("2*notes+1*local"), load, Shard(0, 1), 1)
         drawn = [draw() for _ in range(50)]
         assert any(sender == receiver for _, sender, receiver, _ in drawn)
     """),

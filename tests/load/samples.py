@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from lab.load.metrics.sample_recorder import SampleRecorder
 from lab.load.model.spec import Endpoint, Load, Shard
-from lab.load.workload.arrivals import parse
+from lab.load.workload.arrivals import parse_arrivals
 
 LOAD = Load(
     endpoints=(Endpoint("a", "a.lab", "127.0.0.1", neighbours=("b",)), Endpoint("b", "b.lab", "127.0.0.2")),
@@ -55,7 +55,7 @@ class Worker:
         self.clock = Clock()
         self.warmup = load.warmup
         self.recorder = SampleRecorder(
-            load, Shard(index, of), parse(load.arrivals).total(load.seconds), clock=self.clock
+            load, Shard(index, of), parse_arrivals(load.arrivals).total(load.seconds), clock=self.clock
         )
         self.recorder.start()
 

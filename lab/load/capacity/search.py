@@ -23,7 +23,7 @@ from lab.errors import UserError
 from lab.load.analysis.bottleneck import Capacities, find_bottleneck
 from lab.load.analysis.thresholds import parse_bounds
 from lab.load.metrics.result import Result, generator_limits
-from lab.load.workload.arrivals import parse as parse_arrivals
+from lab.load.workload.arrivals import parse_arrivals
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ from lab.load.capacity.idle import LabIdleDetector
 from lab.load.capacity.search import Bounds, Limit, Measure, Measurement, Trial, find_limit
 from lab.load.coordinator import provisioning
 from lab.load.coordinator.child_process import run_in_child
-from lab.load.coordinator.preflight import MODELS, WORKERS_MOST, LoadTest
+from lab.load.coordinator.preflight import MAX_WORKER_RATE, MODELS, LoadTest
 from lab.load.coordinator.progress import ProgressPrinter
 from lab.load.metrics.cpu import allowed_cores, split_cores
 from lab.load.metrics.result import Usage
@@ -114,11 +114,11 @@ def check(topology: Topology, bounds: Bounds, traffic: str) -> None:
 
 
 def _most(bounds: Bounds, workers: int) -> float:
-    most = float(workers * WORKERS_MOST)
+    most = float(workers * MAX_WORKER_RATE)
     if bounds.start > most:
         raise UserError(
             f"a search cannot start at {bounds.start:.0f}/s: {workers} workers can write {most:.0f}/s; "
-            f"start at {most / 2:.0f}/s or lower, or take {-(-int(bounds.start) // WORKERS_MOST)} workers"
+            f"start at {most / 2:.0f}/s or lower, or take {-(-int(bounds.start) // MAX_WORKER_RATE)} workers"
         )
     return most
 

@@ -27,7 +27,7 @@ from lab.load.model.job import LOAD_FIELDS
 from lab.load.model.spec import Load, Shard
 from lab.load.worker.engine import DRAIN_TIMEOUT
 from lab.load.worker.settlement import MAX_MISSING, settle_into
-from lab.load.workload.arrivals import parse as parse_arrivals
+from lab.load.workload.arrivals import parse_arrivals
 
 Emit = Callable[[Event], None]
 

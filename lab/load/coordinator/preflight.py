@@ -1,6 +1,6 @@
-"""What a load test is asked for by: a Locust file by name or path, or a traffic, which the engine carries by itself.
+"""Checks of a load test before a lab is started: a Locust file by name or path, or a traffic for the engine alone.
 
-Everything that can be known to be wrong before a lab is up is said here, with what would work.
+Errors that can be found before a lab is up are found here; they say what would work.
 """
 
 from __future__ import annotations
@@ -17,19 +17,18 @@ from lab.declarations.manifest import Accounts
 from lab.errors import UserError
 from lab.load.kinds import build_draw
 from lab.load.model.spec import Endpoint, Load, Shard
-from lab.load.workload.arrivals import parse as parse_arrivals
+from lab.load.workload.arrivals import parse_arrivals
 from lab.load.workload.machine_limits import check_machine
-from lab.load.workload.traffic import FORMS, MIXES
-from lab.load.workload.traffic import parse as parse_traffic
+from lab.load.workload.traffic import FORMS, MIXES, parse_traffic
 from lab.topology.spec import Topology
 
-#: Messages per second that a worker writes at most, whatever it is given: the best that was measured is 25,000.
-WORKERS_MOST = 20_000
-#: Users up to whom each is looked at whether they have somebody to write to: of more, some have.
-_FEW = 200
-#: Numbers of users that are tried for one that would do.
-_TRIED = 50
-#: Arrivals that have but a rate, which may be given apart.
+#: Messages per second that a worker can write at most: the highest rate that was measured is 25,000.
+MAX_WORKER_RATE = 20_000
+#: Up to so many users it is checked whether they have somebody to write to: of more, some have.
+_CHECKED_USERS = 200
+#: How many higher numbers of users are tried.
+_TRIED_NUMBERS = 50
+#: Arrivals with no option but a rate, which may be given by `--rate`.
 MODELS = ("constant", "poisson")
 
 
@@ -42,7 +41,7 @@ class LoadTest:
 
 
 def find_test(text: str) -> LoadTest:
-    """A file's path, the name of one that ships, or a traffic. Raises UserError with the nearest."""
+    """The load test for a path, the name of a file that ships, or a traffic. Raises UserError with a similar name."""
     if text.endswith(".py"):
         if not Path(text).is_file():
             raise UserError(f"{text}: there is no such file: give the path of a Locust file")
@@ -78,37 +77,37 @@ def arrivals_text(rate: str | None, model: str | None) -> str | None:
 
 
 def check_load(topology: Topology, asked: Mapping[str, Any], workers: int) -> None:
-    """Whether this machine and the generator can do it. Raises UserError or MissingError with the number that works."""
-    houses = [server.name for server in topology.servers if server.manifest.accounts is Accounts.CREATED]
-    endpoints = tuple(Endpoint(name, name, name, neighbours=topology.neighbours(name)) for name in houses)
+    """Check that machine and generator can do it. Raises UserError or MissingError with a number that works."""
+    names = [server.name for server in topology.servers if server.manifest.accounts is Accounts.CREATED]
+    endpoints = tuple(Endpoint(name, name, name, neighbours=topology.neighbours(name)) for name in names)
     load = Load(endpoints=endpoints, password="", authority="", **asked)  # hosts differ as their addresses will
     if load.users < workers:
         raise UserError(f"{load.users} users for {workers} workers: take at most {max(1, load.users)} workers")
     check_machine(load, Shard(0, workers))
-    if "traffic" in asked and load.users <= _FEW:
+    if "traffic" in asked and load.users <= _CHECKED_USERS:
         _check_partners(load, workers)
     cores = len(os.sched_getaffinity(0))
-    wanted, most = parse_arrivals(load.arrivals).peak(load.seconds), min(workers, cores) * WORKERS_MOST
+    wanted, most = parse_arrivals(load.arrivals).peak(load.seconds), min(workers, cores) * MAX_WORKER_RATE
     if wanted > most:
-        needed = -(-int(wanted) // WORKERS_MOST)
-        way = f"this machine's {cores} cores write at most {cores * WORKERS_MOST}/s"
+        needed = -(-int(wanted) // MAX_WORKER_RATE)
+        way = f"this machine's {cores} cores write at most {cores * MAX_WORKER_RATE}/s"
         if needed <= cores:
             way = f"take --workers {needed} on as many cores, or at most {most}/s"
         raise UserError(f"{wanted:.0f} messages per second are more than {workers} workers can write ({most}/s): {way}")
 
 
 def _check_partners(load: Load, workers: int) -> None:
-    """Whether each worker's users have somebody to write to; the engine says so only where the lab is up already."""
-    reason = _nobody(load, workers)
+    """Check that each worker's users have somebody to write to; the engine would say so when the lab is up already."""
+    reason = _missing_partner(load, workers)
     if reason is None:
         return
-    for more in range(load.users + 1, load.users + _TRIED):
-        if _nobody(replace(load, users=more), workers) is None:
+    for more in range(load.users + 1, load.users + _TRIED_NUMBERS):
+        if _missing_partner(replace(load, users=more), workers) is None:
             raise UserError(f"{reason}; --users {more} would do")
     raise UserError(reason)
 
 
-def _nobody(load: Load, workers: int) -> str | None:
+def _missing_partner(load: Load, workers: int) -> str | None:
     try:
         for number in range(workers):
             build_draw(parse_traffic(load.traffic), load, Shard(number, workers), load.seed)

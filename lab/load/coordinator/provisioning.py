@@ -57,9 +57,8 @@ def _port(server: Server, security: str) -> int:
 
 def load_on(lab: Lab, asked: Mapping[str, Any]) -> Load:
     """The load of a job on a lab; `asked` is the job's "load". Raises UserError for values that make no sense."""
-    from lab.load.workload.arrivals import parse as parse_arrivals
-    from lab.load.workload.traffic import MIXES, apply_mix
-    from lab.load.workload.traffic import parse as parse_traffic
+    from lab.load.workload.arrivals import parse_arrivals
+    from lab.load.workload.traffic import MIXES, apply_mix, parse_traffic
 
     given: dict[str, Any] = {"users": 2 * len(lab.plan.servers), **asked}
     where = endpoints(lab.plan, given.get("security", "starttls"))

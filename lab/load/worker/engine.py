@@ -27,7 +27,7 @@ from lab.load.metrics.sample_recorder import SampleRecorder
 from lab.load.model.spec import Load, Shard
 from lab.load.worker.ramp_up import log_in
 from lab.load.worker.users import VirtualUsers
-from lab.load.workload.arrivals import Schedule, parse
+from lab.load.workload.arrivals import Schedule, parse_arrivals
 from lab.load.workload.machine_limits import check_machine
 
 Emit = Callable[[dict[str, Any]], None]
@@ -75,7 +75,7 @@ class LoadEngine:
     ) -> None:
         self._load, self._shard, self._stop, self._drained = load, shard, stop, drained
         self._emit_event = emit
-        self._recorder = SampleRecorder(load, shard, parse(load.arrivals).total(load.seconds))
+        self._recorder = SampleRecorder(load, shard, parse_arrivals(load.arrivals).total(load.seconds))
         self._users = VirtualUsers(load, shard, self._recorder, self._on_given_up)
         self._start = self._end = 0  # ns of perf_counter_ns
         self._tick_handle: asyncio.TimerHandle | None = None
@@ -130,7 +130,7 @@ class LoadEngine:
         self._users.start(start, start + int(load.warmup * NS))
         self._recorder.start(start / NS)
         self._emit("started", users=len(self._users.sessions))
-        arrivals = parse(load.arrivals)
+        arrivals = parse_arrivals(load.arrivals)
         schedule = arrivals.schedule(load.seed, self._shard, load.warmup) if arrivals.open else None
         if self._stop.is_set():  # before anything was sent
             pass

@@ -25,9 +25,9 @@ from lab.load.worker.engine import Emit, LoadEngine
 from lab.load.worker.omemo_client import OmemoClient
 from lab.load.worker.omemo_sessions import SessionSetup, pairs
 from lab.load.worker.users import DISCONNECT_TIMEOUT, VirtualUsers
-from lab.load.workload.arrivals import parse as parse_arrivals
+from lab.load.workload.arrivals import parse_arrivals
 from lab.load.workload.machine_limits import check_machine
-from lab.load.workload.traffic import parse
+from lab.load.workload.traffic import parse_traffic
 
 #: Logins and session setups at the same time: each keeps the processor busy.
 MAX_CONCURRENT = 8
@@ -184,7 +184,7 @@ async def run(
     drained: asyncio.Event | None = None,
 ) -> None:
     """As `lab.load.worker.engine.run`. Also raises UserError for a load that cannot be encrypted."""
-    if kinds := parse(load.traffic).actions - {MESSAGE}:
+    if kinds := parse_traffic(load.traffic).actions - {MESSAGE}:
         raise UserError(
             f"an encrypted load has messages between two users only: {load.traffic!r} has {', '.join(sorted(kinds))}"
         )

@@ -32,8 +32,8 @@ from lab.load.kinds import build_draw
 from lab.load.model.spec import Load, Shard
 from lab.load.worker.omemo_client import LOGIN_TIMEOUT, OmemoClient
 from lab.load.workload.actions import Action
-from lab.load.workload.arrivals import parse as parse_arrivals
-from lab.load.workload.traffic import parse
+from lab.load.workload.arrivals import parse_arrivals
+from lab.load.workload.traffic import parse_traffic
 
 #: Pairs for each worker that get a session before the start: 60 ms of processor time each, a minute in all.
 MAX_PAIRS = 1000
@@ -65,7 +65,7 @@ def pairs(load: Load, of: int) -> list[tuple[int, int]]:
 
 
 def _planned_actions(load: Load, shard: Shard) -> Iterator[Action]:
-    draw, arrivals = build_draw(parse(load.traffic), load, shard, load.seed), parse_arrivals(load.arrivals)
+    draw, arrivals = build_draw(parse_traffic(load.traffic), load, shard, load.seed), parse_arrivals(load.arrivals)
     if not arrivals.open:
         return (draw() for _ in range(_DRAWN_CLOSED))
     times = arrivals.schedule(load.seed, shard, load.warmup).due(load.warmup + load.seconds)

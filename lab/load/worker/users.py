@@ -20,7 +20,7 @@ from lab.load.worker.settlement import Settlement, settle_ledger
 from lab.load.workload.population import Population, RoomPlan
 from lab.load.workload.recipients import Recipients
 from lab.load.workload.requests import PendingRequests, error_condition
-from lab.load.workload.traffic import parse
+from lab.load.workload.traffic import parse_traffic
 
 #: Seconds until connections that did not close are aborted, all users together.
 DISCONNECT_TIMEOUT = 5.0
@@ -35,7 +35,7 @@ class VirtualUsers:
     ) -> None:
         self.load, self.shard, self.population = load, shard, Population(load)
         self.recipients = Recipients(load)
-        traffic = parse(load.traffic)
+        traffic = parse_traffic(load.traffic)
         self.draw = build_draw(traffic, load, shard, load.seed)
         self.deliveries = Deliveries(self.recipients, recorder)
         self.requests = PendingRequests(recorder, self.deliveries.in_warmup)

@@ -80,7 +80,7 @@ class Schedule:
 
 @dataclass(frozen=True)
 class Arrivals:
-    """What `parse` understood."""
+    """What `parse_arrivals` understood."""
 
     text: str  # as it was written
     model: str  # "even", "poisson", "replay", "closed"
@@ -161,7 +161,7 @@ def _poisson(rates: Rates, gaps: Random, owners: Random, shard: Shard) -> Iterat
             yield at
 
 
-def parse(text: str) -> Arrivals:
+def parse_arrivals(text: str) -> Arrivals:
     """Read one of the forms above. Raises UserError with what is wrong and the forms that there are."""
     kind, colon, rest = text.strip().partition(":")
     if not colon:

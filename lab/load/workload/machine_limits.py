@@ -1,4 +1,4 @@
-"""What this machine can hold, said before anybody logs in, with the number that would work."""
+"""The limits of this machine for a load, checked before anybody logs in; errors say which number would work."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from lab.errors import MissingError, UserError
 from lab.load.model.spec import Load, Shard
 from lab.load.workload.population import Population
 
-#: Descriptors of a worker that are no user's: standard streams, the loop's, libraries, uploads under way.
+#: File descriptors of a worker beside those of users: standard streams, event loop, libraries, uploads in progress.
 OWN_FILES = 128
 
-#: Ports held back from users: connections that were just closed keep theirs for a minute (TIME_WAIT).
+#: Ports not available to users: connections that were just closed hold theirs for a minute (TIME_WAIT).
 PORT_RESERVE = 1000
 
 _PORTS = Path("/proc/sys/net/ipv4/ip_local_port_range")
 
 
 def check_machine(load: Load, shard: Shard) -> None:
-    """Raise the limit of open files as needed.
+    """Check a worker's part of a load, and raise the limit of open files as needed.
 
-    Raises UserError for a load that makes no sense or does not fit the ports, MissingError where open files do not do.
+    Raises UserError for a load that is not valid or needs too many ports, MissingError for too many open files.
     """
     if not load.endpoints or load.users < 1:
         raise UserError(f"a load needs a server and a user: has {len(load.endpoints)} and {load.users}")
@@ -44,10 +44,10 @@ def available_ports() -> int:
 
 def _check_ports(load: Load) -> None:
     """Each connection to an address has a port of its own at our end (RFC 9293 section 3.3.1)."""
-    people, most = Population(load), available_ports()
+    population, most = Population(load), available_ports()
     users: Counter[tuple[str, int]] = Counter()
     for number, endpoint in enumerate(load.endpoints):
-        users[endpoint.host, endpoint.port] += people.count(number)
+        users[endpoint.host, endpoint.port] += population.count(number)
     (host, port), count = users.most_common(1)[0]
     if count > most:
         raise UserError(
@@ -63,7 +63,7 @@ def _check_files(load: Load, shard: Shard) -> None:
     if soft == resource.RLIM_INFINITY or soft >= needed:
         return
     most = hard if hard != resource.RLIM_INFINITY else needed
-    try:  # root may go beyond the hard limit, up to the kernel's own
+    try:  # root may exceed the hard limit, up to the limit of the kernel
         resource.setrlimit(resource.RLIMIT_NOFILE, (needed, max(needed, most)))
     except (ValueError, OSError) as error:
         each = max(1, most - OWN_FILES)

@@ -29,7 +29,7 @@ class Rates:
     def __init__(self, segments: Sequence[RateSegment]) -> None:
         self.segments = tuple(segments)
         self._starts = [segment.start for segment in self.segments]
-        self._counts = [0.0]  # arrivals passed at each segment's start
+        self._counts = [0.0]  # arrivals expected before each segment
         for segment, after in zip(self.segments, self.segments[1:], strict=False):
             self._counts.append(self._counts[-1] + _area(segment, after.start - segment.start))
 

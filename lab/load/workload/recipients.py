@@ -8,7 +8,7 @@ from lab.load.metrics.ledger import MissingMessage
 from lab.load.model import message_id
 from lab.load.model.spec import Load
 from lab.load.workload.population import RoomPlan
-from lab.load.workload.traffic import parse
+from lab.load.workload.traffic import parse_traffic
 
 #: Before the route of a presence: it goes to several users, and does not cost what a message costs.
 PRESENCE = "presence "
@@ -18,7 +18,7 @@ class Recipients:
     """The recipients of one load, the same in every worker. Visits each user."""
 
     def __init__(self, load: Load) -> None:
-        traffic = parse(load.traffic)
+        traffic = parse_traffic(load.traffic)
         self.rooms: tuple[RoomPlan, ...] = traffic.rooms(load, load.seed)
         self.contacts = traffic.contacts(load, load.seed)  # by user; [] where no roster is needed
         self.intermittent = traffic.intermittent(load, load.seed)  # see lab.load.workload.traffic

@@ -60,7 +60,7 @@ class TrafficPart:
 
 @dataclass(frozen=True)
 class Traffic:
-    """What `parse` understood."""
+    """What `parse_traffic` understood."""
 
     text: str
     parts: tuple[TrafficPart, ...]
@@ -105,7 +105,7 @@ class Traffic:
         return frozenset(first + rng.randrange(min(_INTERMITTENT, load.users - first)) for first in firsts)
 
 
-def parse(text: str) -> Traffic:
+def parse_traffic(text: str) -> Traffic:
     """Read a load kind or a mix. Raises UserError with what is wrong and the kinds that there are."""
     try:
         parts = _parse_parts(MIXES.get(text, text))

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from lab.errors import UserError
 from lab.load.model.spec import Shard
 from lab.load.worker.process import LONGEST_LINE
-from lab.load.workload.arrivals import FORMS, MOST_TIMES, Arrivals, Schedule, parse
+from lab.load.workload.arrivals import FORMS, MOST_TIMES, Arrivals, Schedule, parse_arrivals
 
 RATES = [
     "constant:100/s",
@@ -28,7 +28,7 @@ ALONE = Shard()
 
 
 def _all(text: str, until: float = 10.0, shard: Shard = ALONE, seed: int = 1, warmup: float = 0.0) -> list[float]:
-    return parse(text).schedule(seed, shard, warmup).due(until)
+    return parse_arrivals(text).schedule(seed, shard, warmup).due(until)
 
 
 def test_a_constant_rate_is_even() -> None:
@@ -45,7 +45,7 @@ def test_workers_together_send_what_one_would(text: str, workers: int) -> None:
 
 @pytest.mark.parametrize("text", RATES)
 def test_as_many_come_as_are_expected(text: str) -> None:
-    arrivals = parse(text)
+    arrivals = parse_arrivals(text)
     for start, end in [(0, 2), (2, 5), (5, 10)]:
         count = sum(start <= at < end for at in _all(text))
         expected = arrivals.expected(start, end)
@@ -70,12 +70,16 @@ def test_the_seed_decides() -> None:
 
 
 def test_rates_over_time() -> None:
-    ramp, step, spike = parse(RATES[2]), parse(RATES[4]), parse("spike:10/s..300/s,at=3s,for=2s")
+    ramp, step, spike = (
+        parse_arrivals(RATES[2]),
+        parse_arrivals(RATES[4]),
+        parse_arrivals("spike:10/s..300/s,at=3s,for=2s"),
+    )
     assert [ramp.rate_at(t) for t in (0, 2.5, 5, 9)] == pytest.approx([20, 110, 200, 200])
     assert [step.rate_at(t) for t in (0, 1.9, 2, 4, 100)] == [50, 50, 100, 150, 150]
     assert [spike.rate_at(t) for t in (0, 3, 4.9, 5)] == [10, 300, 300, 10]
     assert (ramp.peak(2.5), ramp.peak(60), spike.peak(1), spike.peak(4)) == pytest.approx((110, 200, 10, 300))
-    assert parse("step:1/s+1/s,each=10s").rate_at(3600) == 361
+    assert parse_arrivals("step:1/s+1/s,each=10s").rate_at(3600) == 361
 
 
 def test_the_warm_up_has_the_first_rate() -> None:
@@ -88,7 +92,7 @@ def test_the_warm_up_has_the_first_rate() -> None:
 
 @given(st.lists(st.floats(0, 20), min_size=1, max_size=30), st.sampled_from(RATES))
 def test_each_time_is_given_once_and_when_due(looks: list[float], text: str) -> None:
-    schedule, given_so_far = parse(text).schedule(3, Shard(1, 2)), []
+    schedule, given_so_far = parse_arrivals(text).schedule(3, Shard(1, 2)), []
     for look in sorted(looks):
         due = schedule.due(look)
         assert all(at <= look for at in due)
@@ -105,7 +109,7 @@ def test_what_is_late_keeps_its_time() -> None:
 def test_replay(tmp_path: Path) -> None:
     file = tmp_path / "times.csv"
     file.write_text("at,what\n0.5,x\n0.25,y\n\n1.75,z\n")
-    arrivals = parse(f"replay:{file}")
+    arrivals = parse_arrivals(f"replay:{file}")
     assert arrivals.times == (0.25, 0.5, 1.75)
     assert arrivals.schedule(0, Shard(1, 2), warmup=1).due(9) == [1.5]
     assert (arrivals.rate_at(0.2), arrivals.peak(60), arrivals.expected(0, 1)) == (2, 2, 2)
@@ -114,7 +118,7 @@ def test_replay(tmp_path: Path) -> None:
 @given(st.lists(st.integers(0, 10**10), min_size=1).map(sorted))
 def test_a_replay_travels_without_its_file(whole: list[int]) -> None:
     times = tuple(at / 1e6 for at in whole)
-    there = parse(Arrivals("replay:gone", "replay", times=times).portable)
+    there = parse_arrivals(Arrivals("replay:gone", "replay", times=times).portable)
     assert (there.model, there.shown) == ("replay", f"replay:{len(times)} times")
     assert there.times == pytest.approx(times, abs=1e-9)
     for shard in (Shard(), Shard(1, 2)):
@@ -128,7 +132,7 @@ def test_a_replay_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     file = tmp_path / "times.csv"
     file.write_text("1\n2\n3\n4\n")
     with pytest.raises(UserError, match="holds 4 times, and at most 3 are replayed"):
-        parse(f"replay:{file}")
+        parse_arrivals(f"replay:{file}")
 
 
 def test_a_replay_of_many_fits_a_workers_first_line() -> None:
@@ -138,7 +142,7 @@ def test_a_replay_of_many_fits_a_workers_first_line() -> None:
 
 
 def test_the_closed_model_is_named() -> None:
-    arrivals = parse("closed:think=500ms")
+    arrivals = parse_arrivals("closed:think=500ms")
     assert (arrivals.open, arrivals.think, arrivals.rate_at(1), arrivals.peak(9)) == (False, 0.5, 0, 0)
     with pytest.raises(ValueError, match="closed"):
         arrivals.schedule(0, Shard())
@@ -166,7 +170,7 @@ def test_the_closed_model_is_named() -> None:
 )
 def test_what_is_wrong_is_said_with_what_there_is(text: str, told: str) -> None:
     with pytest.raises(UserError) as caught:
-        parse(text)
+        parse_arrivals(text)
     assert told in str(caught.value)
     assert all(form in str(caught.value) for form in FORMS)
 
@@ -177,4 +181,4 @@ def test_what_is_wrong_is_said_with_what_there_is(text: str, told: str) -> None:
 def test_a_replay_that_cannot_be_read(tmp_path: Path, content: str, told: str) -> None:
     (tmp_path / "times").write_text(content)
     with pytest.raises(UserError, match=told):
-        parse(f"replay:{tmp_path / 'times'}")
+        parse_arrivals(f"replay:{tmp_path / 'times'}")

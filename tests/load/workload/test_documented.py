@@ -3,7 +3,7 @@
 from lab.declarations.load_kinds import KINDS
 from lab.load.kinds import CODE
 from lab.load.workload import arrivals, traffic
-from lab.load.workload.traffic import HOURLY, MIXES, parse
+from lab.load.workload.traffic import HOURLY, MIXES, parse_traffic
 from tests.house.docs import DOCS, text
 
 PAGE = text(DOCS / "load-numbers.md")
@@ -26,8 +26,8 @@ def test_every_kind_has_its_code() -> None:
 
 def test_every_form_shown_is_one() -> None:
     for form in (*traffic.FORMS, *MIXES, "6*local+1*logins"):
-        assert parse(form).parts
+        assert parse_traffic(form).parts
     for form in arrivals.FORMS:
         if "FILE" not in form:
-            arrivals.parse(form)
+            arrivals.parse_arrivals(form)
     assert HOURLY["social:degree=8"] == 6, "the page says a message each ten minutes"

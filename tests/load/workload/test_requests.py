@@ -182,6 +182,6 @@ def test_where_nothing_is_missed_or_it_is_asked_for_everybody_goes_and_comes(nul
 
 def _draw(load: Load):
     from lab.load.model.spec import Shard
-    from lab.load.workload.traffic import parse
+    from lab.load.workload.traffic import parse_traffic
 
-    return build_draw(parse(load.traffic), load, Shard(), load.seed)
+    return build_draw(parse_traffic(load.traffic), load, Shard(), load.seed)

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from lab.errors import UserError
 from lab.load.kinds import build_draw
 from lab.load.model.spec import Endpoint, Load, Shard
-from lab.load.workload.arrivals import parse as parse_arrivals
+from lab.load.workload.arrivals import parse_arrivals
 from lab.load.workload.population import Population, plan_contacts
-from lab.load.workload.traffic import HOURLY, apply_mix, parse
+from lab.load.workload.traffic import HOURLY, apply_mix, parse_traffic
 from tests.load.samples import Act
 
 STAR = {"hub": ("a", "b", "c"), "a": ("hub",), "b": ("hub",), "c": ("hub",), "island": ()}
@@ -28,7 +28,7 @@ def _load(links: dict[str, tuple[str, ...]] = STAR, users: int = 100) -> Load:
 
 
 def _acts(text: str, load: Load, shard: Shard, count: int = 500, seed: int = 1) -> list[Act]:
-    draw = build_draw(parse(text), load, shard, seed)
+    draw = build_draw(parse_traffic(text), load, shard, seed)
     return [Act(*draw()) for _ in range(count)]
 
 
@@ -106,14 +106,14 @@ def test_a_social_graph_is_like_people() -> None:
     assert all(user in known[other] for user in range(2000) for other in known[user])
     assert all(user not in known[user] for user in range(2000))
     assert known == plan_contacts(Population(ring), 8, seed=1) != plan_contacts(Population(ring), 8, seed=2)
-    traffic = parse("presence:degree=8")
+    traffic = parse_traffic("presence:degree=8")
     assert traffic.contacts(ring, 1) == known
-    assert parse("local").contacts(ring, 1) == []
+    assert parse_traffic("local").contacts(ring, 1) == []
 
 
 def test_rooms_hold_everybody_once_and_can_be_reached() -> None:
     load = _load(users=203)
-    found = parse("room:size=20").rooms(load, seed=3)
+    found = parse_traffic("room:size=20").rooms(load, seed=3)
     assert sorted(user for room in found for user in room.members) == list(range(203))
     assert max(len(room.members) for room in found) == 20
     assert any(len({user % 5 for user in room.members}) > 1 for room in found), "rooms across servers"
@@ -122,11 +122,11 @@ def test_rooms_hold_everybody_once_and_can_be_reached() -> None:
         assert all(load.endpoints[user % 5].server in (host.server, *host.neighbours) for user in room.members)
     for act in _acts("room:size=20", load, Shard(1, 2), seed=3):
         assert act.sender in found[act.receiver].members
-    assert parse("local").rooms(load, 3) == ()
+    assert parse_traffic("local").rooms(load, 3) == ()
 
 
 def test_a_mix_has_its_weights() -> None:
-    traffic = parse("6*local+3*archive + 1*upload:size=2KB")
+    traffic = parse_traffic("6*local+3*archive + 1*upload:size=2KB")
     assert traffic.actions == {"message", "archive", "upload"}
     draw = build_draw(traffic, _load(), Shard(), 1)
     kinds = Counter(draw()[0] for _ in range(10_000))
@@ -141,7 +141,7 @@ def test_profiles() -> None:
     realistic = apply_mix("realistic", _load(users=1000))
     rate = parse_arrivals(realistic.arrivals).rate_at(0)
     assert rate * HOURLY["social:degree=8"] / sum(HOURLY.values()) == pytest.approx(1000 / 600), "a message each 10 min"
-    assert parse(realistic.traffic).actions == {
+    assert parse_traffic(realistic.traffic).actions == {
         "message", "presence", "login", "roster", "archive"
     }  # fmt: skip
     saturate = apply_mix("saturate", _load())
@@ -152,7 +152,9 @@ def test_profiles() -> None:
 
 
 def test_a_pick_takes_as_many_steps_however_many_people_there_are() -> None:
-    few, many = (_lines(build_draw(parse("neighbours"), _load(users=users), Shard(), 1)) for users in (100, 10_000))
+    few, many = (
+        _lines(build_draw(parse_traffic("neighbours"), _load(users=users), Shard(), 1)) for users in (100, 10_000)
+    )
     assert 0 < many <= few
 
 
@@ -190,7 +192,7 @@ def _lines(act: Callable[[], object]) -> int:
 )
 def test_what_is_wrong_is_said_with_what_there_is(text: str, told: str) -> None:
     with pytest.raises(UserError) as caught:
-        parse(text)
+        parse_traffic(text)
     assert told.replace("100 has", "'100' has") in str(caught.value)
     assert "social:degree=8" in str(caught.value)
     assert "realistic" in str(caught.value)
@@ -207,4 +209,4 @@ def test_what_is_wrong_is_said_with_what_there_is(text: str, told: str) -> None:
 )
 def test_what_cannot_be_done_is_said_before(text: str, users: int, shard: Shard, told: str) -> None:
     with pytest.raises(UserError, match=told):
-        build_draw(parse(text), replace(_load(), users=users), shard, 1)
+        build_draw(parse_traffic(text), replace(_load(), users=users), shard, 1)

@@ -10,7 +10,7 @@ from typing import Any
 
 from lab.load.analysis.thresholds import LoadVerdict, judge_load
 from lab.load.metrics.run_folder import SAMPLES, LoadRecord, read
-from lab.load.workload.arrivals import Arrivals, parse
+from lab.load.workload.arrivals import Arrivals, parse_arrivals
 from lab.plan import files
 from lab.runner.folders import PLAN
 from lab.topology.spec import Topology
@@ -61,7 +61,7 @@ class LoadPageData:
         text = str(self.asked.get("arrivals", ""))
         if not text or text.startswith("replay:"):
             return None
-        model = parse(text)
+        model = parse_arrivals(text)
         return model if model.open else None
 
 
