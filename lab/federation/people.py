@@ -10,6 +10,7 @@ from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from lab.errors import LabError, TimedOut, UserError
+from lab.federation import jids
 from lab.federation.context import Context, seconds
 from lab.federation.outcomes import Bounce, Delivers, Delivery, Outcome, Promise
 from lab.history.events import NotSent, Sent
@@ -144,6 +145,7 @@ class Device:
             timeout=CONNECT_DEADLINE,
         )
         self.jid, self.stream, self.connected = answer["jid"], answer["stream"], True
+        person.jid = self.jid.partition("/")[0]
         self.omemo_device, self.fingerprint = answer.get("omemo_device"), answer.get("fingerprint")
 
     async def disconnect(self) -> None:
@@ -197,7 +199,7 @@ class Person:
         self.name = name
         self.encryption = encryption  # of messages, unless `send` is given another: "plain", "omemo"
         self.trust = trust  # in keys not seen before: "blind", "undecided"
-        self.jid: str = f"{name}@{server.domain}"  # the bare JID
+        self.jid: str = f"{name}@{server.domain}"  # the bare JID, as the server bound it
         self.devices: list[Device] = []
 
     @property
@@ -212,7 +214,7 @@ class Person:
         the person has such a device.
         """
         names = [one.resource for one in self.devices]
-        device = Device(self, resource or f"device{len(names) + 1}")
+        device = Device(self, jids.resourcepart(resource) if resource else f"device{len(names) + 1}")
         if device.resource in names:
             raise UserError(f"{self.jid} has a device {device.resource!r} already: choose another name")
         self.participants.devices[device.key] = device

@@ -14,7 +14,7 @@ from xml.etree import ElementTree as ET
 from lab.clients.remote import Agent
 from lab.declarations.manifest import Accounts, StartedBy
 from lab.errors import LabError, NotApplicable, TimedOut, UserError
-from lab.federation import stanzas
+from lab.federation import jids, stanzas
 from lab.federation.context import Context, seconds
 from lab.federation.outcomes import Delivers, Delivery, Promise
 from lab.federation.people import Participants, Person, Room
@@ -59,19 +59,21 @@ class ServerHandle:
         """A new person with an account here (RFC 6121), with so many devices, each connected.
 
         Without `name` it is one of alice, bob, carol and so on. Where the name is taken by an earlier run in the same
-        lab, a number is added. `encryption` is "plain" or "omemo" (XEP-0384 version 0.3), `trust` in keys not seen
-        before "blind" or "undecided". Returns once every device can be written to: with OMEMO, once its bundle can be
-        fetched.
+        lab, a number is added. A name is prepared as servers do it (RFC 7622 section 3.3): "Alice" is alice.
+        `encryption` is "plain" or "omemo" (XEP-0384 version 0.3), `trust` in keys not seen before "blind" or
+        "undecided". Returns once every device can be written to: with OMEMO, once its bundle can be fetched.
 
-        Raises NotApplicable on a server where the lab makes no accounts, UserError for less than one device or where
-        all accounts are taken, PeerError if the server refuses, TimedOut after 60 seconds for a device.
+        Raises NotApplicable on a server where the lab makes no accounts, UserError for a name that cannot be in a JID,
+        for less than one device or where all accounts are taken, PeerError if the server refuses, TimedOut after 60
+        seconds for a device.
         """
         if self.spec.manifest.accounts is Accounts.NONE:
             raise NotApplicable(f"the lab makes no accounts on {self.name}, which is {self.spec.software}")
         if devices < 1:
             raise UserError(f"a person needs at least one device, not {devices}")
+        wanted = None if name is None else jids.localpart(name)
         lab, people = self._context.lab, self._participants.people
-        user = reserve_name(lab.layout, self.spec, name, frozenset(one.name for one in people))
+        user = reserve_name(lab.layout, self.spec, wanted, frozenset(one.name for one in people))
         if self.spec.manifest.accounts is not Accounts.LISTED:
             await lab.accounts(self.name, [user])
         person = Person(self._participants, self, user, encryption, trust)
@@ -85,7 +87,7 @@ class ServerHandle:
 
         Returns once every occupant has seen every other one join. Raises as `Room.join` does.
         """
-        room = Room(self._participants, self, name)
+        room = Room(self._participants, self, jids.localpart(name, "room's name"))
         await room.join(*occupants)
         return room
 
@@ -268,7 +270,7 @@ class Peer:
 
     def person(self, name: str) -> Person:
         """A person of this server, to whom others can write: without a device, the script handles their stanzas."""
-        return Person(self._participants, self.server, name)
+        return Person(self._participants, self.server, jids.localpart(name))
 
     # -- misbehaviour --------------------------------------------------------------------------------------------
 

@@ -19,22 +19,23 @@ NAMES = ("alice", "bob", "carol", "dave", "erin", "frank", "grace", "heidi", "iv
 def reserve_name(layout: Layout, server: Server, wanted: str | None, known: frozenset[str] = frozenset()) -> str:
     """A user name on `server` that was not used in this lab before: `wanted`, or with a number added.
 
-    Without `wanted` it is one of NAMES that is not `known`: people of one scenario have different names.
+    `wanted` is a prepared localpart (lab.federation.jids). Without it the name is one of NAMES that is not `known`:
+    people of one scenario have different names.
 
     On a server the lab did not write the configuration of, accounts cannot be made: the next of its user1 to userN is
     taken. Raises UserError if it has no more.
     """
-    people = layout.root / "people" / server.name
-    for folder in (people.parent, people):
+    for folder in (layout.root / "people", layout.root / "people" / server.name):
         if not folder.exists():
             folder.mkdir(mode=0o700, exist_ok=True)
             _set_owner(folder)
     for name in _candidates(server, wanted, known):
+        folder = layout.person(server.name, name)
         try:
-            (people / name).mkdir(mode=0o700)  # atomic: who makes the folder has the name
+            folder.mkdir(mode=0o700)  # atomic: who makes the folder has the name
         except FileExistsError:
             continue
-        _set_owner(people / name)
+        _set_owner(folder)
         return name
     raise UserError(
         f"server {server.name} has {server.users} accounts, all taken: give it more with `users:` in the topology"

@@ -19,6 +19,7 @@ import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote
 
 from lab.errors import UserError
 
@@ -120,4 +121,13 @@ class Layout:
 
     def device(self, server: str, user: str, resource: str) -> Path:
         """The folder of one device's keys and trust."""
-        return self.root / "people" / server / user / resource
+        return self.person(server, user) / _folder_name(resource)
+
+    def person(self, server: str, user: str) -> Path:
+        """The folder of one person's devices."""
+        return self.root / "people" / server / _folder_name(user)
+
+
+def _folder_name(text: str) -> str:
+    """A text as one folder's name, whatever is in it: it names neither another folder nor two at once."""
+    return quote(text, safe="").replace(".", "%2E") if text.startswith(".") else quote(text, safe="")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 
 import pytest
 
@@ -32,6 +33,36 @@ async def test_a_name_is_given_once_in_a_lab(federation: Federation) -> None:
     assert [(await home.person("alice")).name, (await home.person("alice")).name] == ["alice", "alice2"]
     assert (await island.person("alice")).name == "alice", "another server's"
     assert (await island.person()).name == "bob", "nobody else in the scenario is called so"
+
+
+@pytest.mark.parametrize("name", ["../../authority", "../../../../../evil", "a/b", "..", "", "with space", "x" * 300])
+async def test_a_name_that_cannot_be_one_makes_nothing(
+    federation: Federation, agent: FakeAgent, tmp_path: Path, name: str
+) -> None:
+    home, before = federation.server("home"), _files(tmp_path)
+    if name != "..":  # a name like others (RFC 7622), whose folder is not the one above
+        with pytest.raises(UserError, match=r"cannot be"):
+            await home.person(name)
+        assert (federation.lab.made, agent.calls, _files(tmp_path)) == ([], [], before)
+    alice = await home.person("alice")
+    with pytest.raises(UserError, match="cannot be a room's name"):
+        await home.room(f"{name}/", occupants=[alice])
+    with pytest.raises(UserError, match="cannot be a resource"):
+        await alice.add_device(f"{name}\n")
+    assert len(alice.devices) == len(agent.of("connect")) == 1
+
+
+def _files(folder: Path) -> set[Path]:
+    return set(folder.rglob("*"))
+
+
+async def test_a_name_is_what_is_on_the_wire(federation: Federation, agent: FakeAgent) -> None:
+    home = federation.server("home")
+    names = ["UPPER", "Stra\u00dfe", "\uff21\uff22"]
+    assert [(await home.person(name)).jid for name in names] == ["upper@home.test", "strasse@home.test", "ab@home.test"]
+    assert federation.lab.made == [("home", ["upper"]), ("home", ["strasse"]), ("home", ["ab"])]
+    agent.answers["connect"] = lambda device, **_: {"jid": "bound@home.test/x", "stream": "s"}
+    assert (await home.person("otherwise")).jid == "bound@home.test", "the server has the last word"
 
 
 async def test_a_message_is_recorded_before_the_agent_has_it(federation: Federation, agent: FakeAgent) -> None:
