@@ -13,7 +13,7 @@ from dataclasses import replace
 
 from lab.plan.layout import Layout
 from lab.plan.model import Plan
-from lab.runtime import record as state
+from lab.runtime import lab_record as state
 from lab.runtime import server_files as folders
 from lab.servers.software import File
 from lab.system.processes import Identity

@@ -31,7 +31,7 @@ from lab.network.lab_folder import remove
 from lab.plan.build import build
 from lab.plan.layout import Layout
 from lab.plan.model import RuntimeFacts, ServerPlan
-from lab.runtime import record as state
+from lab.runtime import lab_record as state
 from lab.runtime.containers import Containers
 from lab.runtime.containers.engine import WORKERS, connect, lab_filters, labels, resource_name, server_user
 from lab.runtime.containers.image_specs import server_image

@@ -29,7 +29,7 @@ from lab.network.lab_folder import remove
 from lab.plan.build import build
 from lab.plan.layout import Layout
 from lab.plan.model import Plan
-from lab.runtime import record as state
+from lab.runtime import lab_record as state
 from lab.system.locks import try_lock
 from lab.system.processes import SERVER_UID, marked
 from lab.topology.files import load

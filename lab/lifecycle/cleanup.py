@@ -25,8 +25,8 @@ from lab.network import lab_folder
 from lab.network.lab_folder import service_runs
 from lab.plan.layout import Layout
 from lab.runtime.debian import trees
+from lab.runtime.lab_record import READY, LabRecord, layouts
 from lab.runtime.protocol import Progress
-from lab.runtime.record import READY, LabRecord, layouts
 from lab.system.locks import try_lock
 from lab.system.processes import command_line, end_members, evidence, marked
 

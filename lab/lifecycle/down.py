@@ -8,8 +8,8 @@ from lab.lifecycle.lab import take_down
 from lab.lifecycle.registry import meant
 from lab.lifecycle.runtimes import runtime_of
 from lab.plan.layout import Layout
+from lab.runtime.lab_record import LabRecord, layouts
 from lab.runtime.protocol import Progress
-from lab.runtime.record import LabRecord, layouts
 
 
 async def down(name: str | None = None, *, progress: Progress = lambda text: None) -> str:

@@ -10,8 +10,8 @@ from lab.network import lab_folder
 from lab.network.control import Control
 from lab.plan.layout import Layout
 from lab.plan.model import Plan
+from lab.runtime.lab_record import STOPPING, LabRecord, locked
 from lab.runtime.protocol import AGENT, Pipes, Runtime, ServerState
-from lab.runtime.record import STOPPING, LabRecord, locked
 from lab.servers.software import Operation, ScramKeys
 
 

@@ -12,8 +12,8 @@ from lab.plan import files
 from lab.plan.build import build
 from lab.plan.diff import differences
 from lab.plan.layout import Layout
+from lab.runtime.lab_record import READY, LabRecord, layouts
 from lab.runtime.protocol import Runtime, ServerState
-from lab.runtime.record import READY, LabRecord, layouts
 from lab.runtime.server_files import read_secret
 from lab.topology.spec import Topology
 

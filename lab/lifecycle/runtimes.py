@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from lab.errors import MissingError, UserError
 from lab.plan.layout import Layout
+from lab.runtime.lab_record import LabRecord
 from lab.runtime.protocol import Runtime
-from lab.runtime.record import LabRecord
 
 
 def choose(name: str = "auto") -> Runtime:

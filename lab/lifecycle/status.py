@@ -9,8 +9,8 @@ from lab.lifecycle.runtimes import named
 from lab.plan import files
 from lab.plan.layout import Layout
 from lab.plan.model import Plan
+from lab.runtime.lab_record import READY, LabRecord, layouts
 from lab.runtime.protocol import ServerState
-from lab.runtime.record import READY, LabRecord, layouts
 
 
 @dataclass(frozen=True)

@@ -28,9 +28,9 @@ from lab.network import lab_folder
 from lab.plan import files
 from lab.plan.build import build
 from lab.plan.layout import Layout
+from lab.runtime.lab_record import READY, STARTING, LabRecord, locked
 from lab.runtime.memory import check_memory, needed
 from lab.runtime.protocol import AddressReservation, Progress, Runtime
-from lab.runtime.record import READY, STARTING, LabRecord, locked
 from lab.runtime.server_files import generate_secret, make_servers, write_servers
 from lab.system.files import write_private
 from lab.system.processes import Identity

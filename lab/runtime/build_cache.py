@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lab.errors import TimedOut
+from lab.runtime.lab_record import make_home
 from lab.runtime.protocol import Progress
-from lab.runtime.record import make_home
 from lab.system.locks import is_locked, lock
 
 _POLL = 0.1  # seconds between two tries for the lock: a build takes seconds

@@ -27,8 +27,8 @@ class SessionLabs:
 
         Raises UserError for a topology that cannot be read, MissingError if this machine lacks something, NotReady.
         """
-        from lab.lifecycle.registry import find
-        from lab.lifecycle.up import up  # the plugin is loaded in every session, also without any lab
+        from lab.lifecycle.registry import find  # the plugin is loaded in every session, also without any lab
+        from lab.lifecycle.up import up
         from lab.topology.files import load
 
         if source not in self._labs:

@@ -20,7 +20,7 @@ from lab.lifecycle import down, runtimes
 from lab.lifecycle.cleanup import _is_absent, sweep
 from lab.lifecycle.lab import take_down
 from lab.plan.layout import Layout
-from lab.runtime import record as state
+from lab.runtime import lab_record as state
 from lab.runtime.containers import engine, stop
 from lab.runtime.containers.images import build_cache
 from lab.system.locks import try_lock

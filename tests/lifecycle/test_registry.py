@@ -10,7 +10,7 @@ import pytest
 from lab.errors import UserError
 from lab.lifecycle.registry import meant
 from lab.plan.layout import Layout
-from lab.runtime.record import READY, STARTING, LabRecord
+from lab.runtime.lab_record import READY, STARTING, LabRecord
 from lab.system.processes import Identity
 
 

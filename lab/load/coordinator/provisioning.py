@@ -21,7 +21,7 @@ from lab.load.model.spec import Endpoint, Load
 from lab.load.workload.population import Population
 from lab.load.workload.recipients import Recipients
 from lab.plan.model import Plan
-from lab.runtime import record as state
+from lab.runtime import lab_record as state
 from lab.servers import software
 from lab.topology.spec import Feed, Server, Topology
 

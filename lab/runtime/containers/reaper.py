@@ -83,7 +83,7 @@ async def _reap(layout: Layout, token: str) -> None:
     from lab.network import lab_folder
     from lab.runtime.containers.engine import shared_engine
     from lab.runtime.containers.stop import end
-    from lab.runtime.record import locked
+    from lab.runtime.lab_record import locked
 
     try:
         async with locked(layout):  # a sweep may hold it

@@ -45,7 +45,7 @@ class Processes:
 
     def prerequisites(self) -> list[Prerequisite]:
         """Whether this runtime can work on this machine, and what to do where it cannot."""
-        from lab.runtime.processes.doctor import process_prerequisites
+        from lab.runtime.processes.prerequisites import process_prerequisites
 
         return process_prerequisites()
 

@@ -10,7 +10,7 @@ from lab.errors import TimedOut, UserError
 from lab.lifecycle import down
 from lab.network import lab_folder
 from lab.plan.layout import Layout
-from lab.runtime import record as state
+from lab.runtime import lab_record as state
 from lab.system.processes import Identity
 
 
