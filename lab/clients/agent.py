@@ -47,7 +47,7 @@ class Output:
 
     def write(self, message: dict[str, Any]) -> None:
         """One line; it is whole, and in order."""
-        line = json.dumps(message, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
+        line = json.dumps(message, separators=(",", ":")).encode() + b"\n"
         if self._transport is not None:
             self._transport.write(line)
         else:

@@ -15,6 +15,7 @@ from functools import cache
 from types import UnionType
 from typing import Any, get_args, get_origin
 
+from lab.clients.characters import check_fields
 from lab.clients.encryption import STRATEGIES
 from lab.clients.protocol import VERSION
 from lab.errors import LabError, TimedOut, UserError, encode_answer
@@ -39,6 +40,9 @@ PEER_OPERATIONS = frozenset(PEER + name for name in ("listen", "send", "raw", "b
 
 #: Those that may name a device for the first time.
 FIRST = frozenset({"connect", "peer_listen"})
+
+#: Fields that are written to a stream as they are; all others go into XML.
+RAW = frozenset({"xml", "data"})
 
 #: Seconds that a request may take if it sets no `timeout`.
 TIMEOUT = 30.0
@@ -125,7 +129,10 @@ def _kind(op: str) -> type[ClientDevice | ScriptedPeer]:
 
 
 def _fields(op: str, request: Json) -> Json:
-    """The arguments of the operation. Raises UserError for a missing, unknown or ill-typed field."""
+    """The arguments of the operation.
+
+    Raises UserError for a missing, unknown or ill-typed field, or for a character that XML forbids.
+    """
     known = _signature(op)
     given = {_RENAMED.get(key, key): value for key, value in request.items() if key not in ("id", "op", "device")}
     for name, value in given.items():
@@ -138,6 +145,7 @@ def _fields(op: str, request: Json) -> Json:
             raise UserError(f"{op}: {name.rstrip('_')} must be {wanted}, not {type(value).__name__}")
     if missing := [name for name, (_, needed) in known.items() if needed and name not in given]:
         raise UserError(f"{op} needs the field {missing[0].rstrip('_')!r}")
+    check_fields(op, given, RAW)
     return given
 
 

@@ -141,7 +141,7 @@ class _PipedDevices:
         self._reading = asyncio.create_task(self._read())
 
     async def request(self, request: Json) -> None:
-        self._writer.write(json.dumps(request, ensure_ascii=False).encode() + b"\n")
+        self._writer.write(json.dumps(request).encode() + b"\n")
         with suppress(ConnectionError):  # the reading side reports why, with evidence
             await self._writer.drain()
 

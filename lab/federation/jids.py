@@ -57,4 +57,4 @@ def _reason(error: UnicodeEncodeError) -> str:
 
 
 def _refusal(text: str, what: str, reason: str) -> UserError:
-    return UserError(f"{text!a} cannot be a {what}: {reason}")
+    return UserError(f"{text!r} cannot be a {what}: {reason}")

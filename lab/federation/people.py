@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
+from lab.clients.characters import check_raw, check_text
 from lab.errors import LabError, TimedOut, UserError
 from lab.federation import jids
 from lab.federation.context import Context, seconds
@@ -158,7 +159,8 @@ class Device:
 
         `encryption` is the person's own unless given; "plain" sends without encryption. Returns once the message is
         handed to the stream; await `Message.outcome()` for what becomes of it. Raises PeerError where it cannot be
-        encrypted (nothing is sent then), UserError if the device is not connected, TimedOut after 60 seconds.
+        encrypted (nothing is sent then), UserError if the device is not connected or the text has a character that XML
+        forbids (XML 1.0 section 2.2), TimedOut after 60 seconds.
         """
         return await self.person.participants.send(self, to, text, encryption=encryption)
 
@@ -168,6 +170,7 @@ class Device:
         What becomes of it is not tracked. Raises UserError if the device is not connected, PeerError if its stream is
         gone.
         """
+        check_raw(xml, "send_raw: the stanza")
         await self.person.context.call("send_raw", self.key, xml=xml)
 
     async def published_devices(self, of: Person) -> list[int]:
@@ -369,6 +372,7 @@ class Participants:
         self, device: Device, to: Person | Room, text: str, *, encryption: str | None = None, marker: str | None = None
     ) -> Message:
         """See `Device.send`; with `marker`, a full JID, it is a message of settle() to that device."""
+        check_text(text, "send: the text")
         room = isinstance(to, Room)
         scheme = "plain" if room or marker else encryption or device.person.encryption
         devices = to.devices() if isinstance(to, Room) else to.devices

@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 from xml.etree import ElementTree as ET
 
+from lab.clients.characters import check_raw, check_text
 from lab.clients.remote import Agent
 from lab.declarations.manifest import Accounts, StartedBy
 from lab.errors import LabError, NotApplicable, TimedOut, UserError
@@ -188,6 +189,7 @@ class Peer:
         Returns once it is written to the stream, which is opened if there is none. Raises UserError if it is not one
         stanza, PeerError or TimedOut (30 seconds) if there is no stream and none can be opened.
         """
+        check_text(xml, "send: the stanza")
         try:
             stanza = stanzas.parse(xml, time.time())
         except (ET.ParseError, ValueError) as error:
@@ -208,8 +210,9 @@ class Peer:
 
         Returns once they are written; the stream is opened if there is none.
 
-        Raises PeerError or TimedOut as `send` does.
+        Raises PeerError or TimedOut as `send` does, UserError for half a surrogate pair, which UTF-8 cannot write.
         """
+        check_raw(data, "raw: the text")
         await self._call("peer_raw", to=to.domain, data=data)
 
     async def ping(self, to: ServerHandle, within: str | float = PEER_TIMEOUT) -> float:

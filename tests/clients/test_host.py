@@ -83,6 +83,31 @@ async def test_wrong_requests_are_usage_errors_that_say_what_to_change(fake, fie
     assert said in answer["error"]["message"]
 
 
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"to": "a@x", "body": "bell \x07", "message": "1"}, "send: body: U+0007 at position 6 cannot be in XML"),
+        ({"to": "a@x/\ufffe", "body": "", "message": "1"}, "send: to: U+FFFE at position 5"),
+        ({"to": "a@x", "body": "half \ud83d", "message": "1"}, "send: body: U+D83D at position 6"),
+        ({"op": "join", "room": "r@x", "nick": "\0"}, "join: nick: U+0000"),
+        ({"op": "configure_room", "room": "r@x", "values": {"a": ["b", "\x1b"]}}, "configure_room: values: U+001B"),
+        ({"op": "configure_room", "room": "r@x", "values": {"\x01": "b"}}, "configure_room: values: U+0001"),
+        ({"op": "send_raw", "xml": "\udc00"}, "send_raw: xml: U+DC00 at position 1 cannot be written in UTF-8"),
+        ({"op": "peer_raw", "to": "x", "data": "\udc00"}, "peer_raw: data: U+DC00"),
+        ({"op": "archive", "with": "\x02"}, "archive: with: U+0002"),
+    ],
+)
+def test_characters_that_xml_forbids_are_refused(fields, said):
+    given = {"op": "send", "device": "d", **fields}
+    with pytest.raises(UserError) as raised:
+        host._fields(given["op"], given)
+    assert said in str(raised.value)
+
+
+def test_what_is_sent_as_it_is_may_be_no_xml():
+    assert host._fields("send_raw", {"xml": "<bell>\x07"}) == {"xml": "<bell>\x07"}
+
+
 async def test_errors_are_told_apart_by_kind(fake, caplog):
     made, _ = fake
     assert await ask(made, "connect", jid="a", port=1) == {"jid": "a"}

@@ -81,6 +81,19 @@ async def test_a_message_is_recorded_before_the_agent_has_it(federation: Federat
     assert agent.of("send")[0]["message"] == message.id
 
 
+@pytest.mark.parametrize("character", ["\x07", "\0", "\x1b", "\ud83d", "\ufffe"])
+async def test_a_text_that_xml_cannot_carry_is_not_sent(
+    federation: Federation, agent: FakeAgent, character: str
+) -> None:
+    alice, bob = await federation.server("island").person("alice"), await federation.server("home").person("bob")
+    with pytest.raises(UserError, match=rf"U\+{ord(character):04X} at position 6 cannot be in XML"):
+        await alice.send(bob, f"hello{character}")
+    assert not agent.of("send")
+    assert not [one for one in federation.history.events if isinstance(one, Sent | NotSent)]
+    with pytest.raises(UserError, match=r"U\+D83D at position 1 cannot be written"):
+        await alice.device.send_raw("\ud83d")
+
+
 async def test_what_cannot_be_sent_is_recorded_and_raised(federation: Federation, agent: FakeAgent) -> None:
     alice, bob = await federation.server("island").person(), await federation.server("home").person()
 

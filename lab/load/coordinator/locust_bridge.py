@@ -118,7 +118,7 @@ async def _line_or_end(line: Coroutine[Any, Any, bytes], gone: asyncio.Task[str]
 
 
 def _emit(message: Json) -> None:
-    print(json.dumps(message, ensure_ascii=False, separators=(",", ":")), flush=True)
+    print(json.dumps(message, separators=(",", ":")), flush=True)
 
 
 async def _main() -> int:
