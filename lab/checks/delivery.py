@@ -7,7 +7,8 @@ copy) and bounces (stanza errors). Where sender's and receiver's servers are lin
 - it is not delivered *and* bounced; a bounce alone is right: its sender knows (whether the link should have
   delivered is judged by `reachability`);
 - neither is lost, if a marker that was sent after it on the same route arrived and no stream broke; else unknown;
-- it reaches nobody to whom it was not sent, names its sender rightly, and was sent by a person of the lab.
+- it reaches nobody to whom it was not sent, names its sender rightly, and was sent by a person of the lab;
+- a bounce is about a message that somebody sent.
 
 Between servers without a link only what did happen is judged here. Order and decryption: order.py, decryption.py.
 """
@@ -33,6 +34,7 @@ def check(record: RunRecord) -> Verdict:
     findings = [
         *_messages(record),
         *_unsent(record),
+        *_bounces_of_unsent(record),
         *_ids_used_twice(record),
         *order.findings(record),
         *decryption.findings(record),
@@ -184,6 +186,26 @@ def _unsent(record: RunRecord) -> Iterator[Finding]:
                     "",
                     quote(record.seen.get(key, [])),
                 )
+
+
+def _bounces_of_unsent(record: RunRecord) -> Iterator[Finding]:
+    """Stanza errors about messages that, by the history, nobody sent."""
+    for key, bounces in record.bounces.items():
+        if key in record.announced:
+            continue
+        one = bounces[0]
+        home, by = record.server_of(one.device), record.server_of(one.by)
+        servers = tuple(dict.fromkeys(server.name for server in (home, by) if server))
+        seen = record.seen.get(key, [])
+        sent = home is not None and (key, home.name, "in", "c2s") in record.hops
+        text = f"Message {key or 'without an id'} was bounced to {one.device} ({one.condition} by {one.by}): "
+        if sent or not key:
+            text += "the history does not have that it was sent."
+            cause = "an event is missing from the history, or a client of one's own sent it"
+        else:
+            text += "nobody sent it."
+            cause = "a server answers what it was not asked, or an event is missing from the history"
+        yield Finding(Value.UNKNOWN, text, key or None, servers, cause, "", quote(seen))
 
 
 def _from_a_server(record: RunRecord, one: Delivered) -> bool:

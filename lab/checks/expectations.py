@@ -1,4 +1,7 @@
-"""Expectations: what the scenario itself said must hold, and did not."""
+"""Expectations: what the scenario itself said must hold, and did not.
+
+One about a message that, by the history, nobody sent is unknown even where it held: an event is missing.
+"""
 
 from __future__ import annotations
 
@@ -14,8 +17,17 @@ def check(record: RunRecord) -> Verdict:
     """Judge every `expect` of the scenario."""
     all_of_them = list(record.of(Expectation))
     findings = [_finding(record, one) for one in all_of_them if not one.held]
+    findings += [
+        _unsent(one) for one in all_of_them if one.held and one.message and one.message not in record.announced
+    ]
     good = f"{plural(len(all_of_them), 'expectation')} held."
     return verdict(NAME, len(all_of_them), findings, good, "The scenario expected nothing.")
+
+
+def _unsent(one: Expectation) -> Finding:
+    expected = shortened(one.expected, LONGEST_VALUE)
+    text = f"An expectation ({expected}) is about message {one.message}, which nobody sent by this history."
+    return Finding(Value.UNKNOWN, text, one.message, cause="an event is missing from the history")
 
 
 def _finding(record: RunRecord, one: Expectation) -> Finding:

@@ -4,6 +4,7 @@ Rules, in this order:
 - failed outranks unknown, unknown outranks valid; a check that crashed is unknown;
 - a check that had nothing to look at does not count, but if nothing at all was judged the run is unknown;
 - a check that the scenario expects to fail (`expects`) counts as valid if it failed and as failed if it did not;
+- a history with a gap is at best unknown: what is missing might show anything;
 - a run that did not end by itself (killed, interrupted, the lab's own error) is at best unknown;
 - a scenario that the topology cannot give its roles to is skipped.
 """
@@ -18,7 +19,8 @@ from typing import Any
 
 from lab import exit_codes
 from lab.checks import expectations
-from lab.checks.verdict import Finding, Value, Verdict
+from lab.checks.verdict import Finding, Value, Verdict, verdict
+from lab.history.events import HistoryGap
 from lab.metrics.record import RunRecord
 
 Check = Callable[[RunRecord], Verdict]
@@ -76,8 +78,8 @@ def judge(record: RunRecord, checks: Mapping[str, Check] | None = None) -> Judge
     wanted = dict(record.started.expects) if record.started else {}
     counted = [_as_expected(each, wanted) for each in verdicts if each.judged or each.check in wanted]
     counted += [_no_such_check(name, verdicts) for name in wanted if name not in {each.check for each in verdicts}]
-    counted += _end(record)
-    return _together(counted, tuple(verdicts))
+    gaps = _gaps(record)
+    return _together([*counted, *gaps, *_end(record)], (*gaps, *verdicts))
 
 
 def _run(name: str, check: Check, record: RunRecord) -> Verdict:
@@ -104,6 +106,17 @@ def _as_expected(verdict: Verdict, wanted: Mapping[str, str]) -> Verdict:
 def _no_such_check(name: str, verdicts: list[Verdict]) -> Verdict:
     known = ", ".join(each.check for each in verdicts)
     return Verdict(name, Value.UNKNOWN, f"The scenario expects something of a check {name!r}; there are: {known}.")
+
+
+def _gaps(record: RunRecord) -> list[Verdict]:
+    """Events that the history lacks, as the numbers of the others show."""
+    findings = tuple(
+        Finding(Value.UNKNOWN, f"The history is incomplete: {gap.text}.", cause="its file was changed after the run")
+        for gap in record.of(HistoryGap)
+    )
+    if not findings:
+        return []
+    return [verdict("history", len(findings), findings, "", "")]
 
 
 def _end(record: RunRecord) -> list[Verdict]:

@@ -1,8 +1,8 @@
 """The events of a run: the language that scenarios, checks and reports share.
 
 Each event is a frozen dataclass with one sentence; `at` is seconds since the epoch, as the machine that saw
-it says. A history is a file of JSON lines, one event a line, its kind under the key `event`. Whatever is
-judged or drawn later is a function of these lines and of the plan beside them.
+it says. A history is a file of JSON lines, one event a line, its kind under the key `event` and its number, from 1 on,
+under `seq`. Whatever is judged or drawn later is a function of these lines and of the plan beside them.
 
 JIDs are strings: `bare` is user@domain, `full` is user@domain/resource (RFC 7622).
 """
@@ -11,6 +11,9 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass, fields
 from typing import Any, ClassVar
+
+#: The version of the file's format. 1 had no numbers.
+FORMAT = 2
 
 # What describes a fault, as JSON has it.
 FieldValue = str | int | float | bool | None
@@ -39,6 +42,7 @@ class RunStarted(Event):
     runtime: str
     spec: str = ""
     expects: tuple[tuple[str, str], ...] = ()  # check name -> verdict that makes the run valid
+    format: int = 1  # the version of the history's format, `FORMAT` when it was recorded
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -258,6 +262,14 @@ class Note(Event):
     kind = "note"
     text: str
     by: str = "lab"
+
+
+@dataclass(frozen=True, kw_only=True)
+class HistoryGap(Event):
+    """The numbers of the lines show that events are missing, repeated or moved. Made by the reader, never recorded."""
+
+    kind = "history-gap"
+    text: str
 
 
 KINDS: dict[str, type[Event]] = {

@@ -10,35 +10,68 @@ from types import UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from lab.errors import UserError
-from lab.history.events import KINDS, Event, Note, from_json
+from lab.history.events import FORMAT, KINDS, Event, HistoryGap, Note, RunStarted, from_json
 
 
 def read(path: Path) -> tuple[Event, ...]:
     """Every event of a history, in the order of recording.
 
-    A last line without its end was being written when the run was killed: it is dropped, and a last event, a `Note`
-    by "reader", says so. Raises UserError as `file:line: what is wrong` for anything else that is no event.
+    Where the numbers of the lines show that one is missing, a `HistoryGap` stands in its place. A last line without its
+    end was being written when the run was killed: it is dropped. That, and that a history of format 1 has no numbers,
+    is said by a `Note` by "reader" at the end. Raises UserError as `file:line: what is wrong` for anything else that is
+    no event, and for a history of a later format.
     """
     try:
         data = path.read_bytes()
     except FileNotFoundError:
         raise UserError(f"{path}: there is no such file: give the folder of a run") from None
     *lines, rest = data.split(b"\n")
-    events = [_event(line, f"{path}:{number}") for number, line in enumerate(lines, 1)]
+    numbered = [_numbered(line, f"{path}:{number}") for number, line in enumerate(lines, 1)]
+    events = _with_gaps(numbered)
+    at = numbered[-1][1].at if numbered else 0.0
     if rest:
-        at = events[-1].at if events else 0.0
         text = f"line {len(lines) + 1} of the history was cut off in the middle and is left out: the run was killed"
+        events.append(Note(at=at, text=text, by="reader"))
+    if numbered and all(number is None for number, _ in numbered):
+        text = "the history is of format 1: its events have no numbers, so that a line that was taken out does not show"
         events.append(Note(at=at, text=text, by="reader"))
     return tuple(events)
 
 
-def _event(line: bytes, place: str) -> Event:
+def _with_gaps(numbered: list[tuple[int | None, Event]]) -> list[Event]:
+    """The events, and a `HistoryGap` before each whose number does not follow; none if no event has a number."""
+    if all(number is None for number, _ in numbered):
+        return [event for _, event in numbered]
+    events: list[Event] = []
+    last = 0
+    for number, event in numbered:
+        if number != last + 1:
+            events.append(HistoryGap(at=event.at, text=_gap(last, number)))
+        events.append(event)
+        last = max(last + 1, number or 0)
+    return events
+
+
+def _gap(last: int, number: int | None) -> str:
+    if number is None:
+        return f"the event after number {last} has no number"
+    if number <= last:
+        return f"event {number} stands after event {last}"
+    missing = number - last - 1
+    return f"event {last + 1} is missing" if missing == 1 else f"events {last + 1} to {number - 1} are missing"
+
+
+def _numbered(line: bytes, place: str) -> tuple[int | None, Event]:
+    """The event of a line, and its number if it has one."""
     try:
         data = json.loads(line)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UserError(f"{place}: not JSON: {error}") from error
     if not isinstance(data, dict):
         raise UserError(f"{place}: not a JSON object but {type(data).__name__}")
+    number = data.pop("seq", None)
+    if number is not None and (type(number) is not int or number < 1):
+        raise UserError(f"{place}: seq cannot be {number!r}")
     try:
         event = from_json(data)
     except ValueError as error:
@@ -46,7 +79,9 @@ def _event(line: bytes, place: str) -> Event:
     for name, hint in _hints(event.kind).items():
         if not _fits(getattr(event, name), hint):
             raise UserError(f"{place}: {name} of {event.kind!r} cannot be {getattr(event, name)!r}")
-    return event
+    if isinstance(event, RunStarted) and event.format > FORMAT:
+        raise UserError(f"{place}: the history is of format {event.format}: it needs a later xmpplab than this one")
+    return number, event
 
 
 @cache

@@ -1,7 +1,8 @@
 """The recorder: it writes every event into a file and passes it to listeners.
 
-Rules: events are only ever appended, each is one line of JSON and is flushed before `record` returns, so a killed
-run loses at most its last line. The file is 0600: it contains whole stanzas. Times are those of the events.
+Rules: events are only ever appended, each is one line of JSON with the next number and is flushed before `record`
+returns, so a killed run loses at most its last line, and a line that is taken out later is missed. The file is 0600:
+it contains whole stanzas. Times are those of the events.
 """
 
 from __future__ import annotations
@@ -46,9 +47,9 @@ class Recorder:
 
         Raises ValueError after `close`, or for a value that JSON does not have.
         """
-        line = json.dumps(event.to_json(), allow_nan=False, separators=(",", ":"))
+        body = json.dumps(event.to_json(), allow_nan=False, separators=(",", ":"))
         with self._lock:
-            self._file.write(line + "\n")
+            self._file.write(f'{{"seq":{len(self.events) + 1},{body[1:]}\n')
             self._file.flush()
             self.events.append(event)
             listeners = tuple(self._listeners)

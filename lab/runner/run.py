@@ -25,7 +25,7 @@ from lab import exit_codes
 from lab.checks import Judgement
 from lab.errors import LabError, NotApplicable, UserError, describe
 from lab.federation import Federation
-from lab.history.events import Expectation, RunEnded, RunStarted
+from lab.history.events import FORMAT, Expectation, RunEnded, RunStarted
 from lab.history.recorder import Recorder
 from lab.lifecycle.lab import Lab
 from lab.metrics.record import RunRecord
@@ -114,6 +114,7 @@ def _started(info: ScenarioInfo, plan: Plan, recorder: Recorder) -> RunStarted:
         runtime=plan.facts.runtime,
         spec=info.spec,
         expects=info.expects,
+        format=FORMAT,
     )
 
 

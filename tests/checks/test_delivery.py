@@ -278,3 +278,23 @@ def test_an_id_used_twice_is_unknown():
     told.say(alice, bob)
     copy_of(told, told.index(Sent), after=1)
     assert "used for two messages" in only(judged(told.finish()), Value.UNKNOWN).sentence
+
+
+def test_a_bounce_of_what_nobody_sent_is_a_finding():
+    told, alice, bob = two()
+    told.say(alice, bob)
+    told.add(Bounced, message="x9", device=alice, condition="service-unavailable", by="bob@home.test")
+    finding = only(judged(told.finish()), Value.UNKNOWN)
+    assert (finding.message, finding.servers) == ("x9", ("island", "home"))
+    assert "nobody sent it" in finding.sentence
+
+
+def test_a_bounced_message_whose_sent_event_is_gone_is_a_finding():
+    told, alice, bob = two()
+    carol = told.device("carol", "public")
+    told.say(alice, bob)
+    told.say(alice, carol)
+    told.finish().drop(Sent, message="m2")
+    finding = only(judged(told), Value.UNKNOWN)
+    assert finding.message == "m2"
+    assert "the history does not have that it was sent" in finding.sentence

@@ -4,7 +4,7 @@ import pytest
 
 from lab.checks import CHECKS, Value, judge
 from lab.checks.verdict import Verdict
-from lab.history.events import RunEnded, RunStarted
+from lab.history.events import HistoryGap, RunEnded, RunStarted
 from lab.metrics.record import RunRecord
 from tests.checks.sample_history import SampleHistory, plan
 
@@ -145,3 +145,20 @@ def test_json_has_all_of_it():
     data = judged(story().finish()).to_json()
     assert (data["value"], data["exit_code"]) == ("valid", 0)
     assert [each["check"] for each in data["verdicts"]] == [*CHECKS, "expectations"]
+
+
+def test_a_history_with_a_gap_is_unknown_and_names_it():
+    told = story().finish()
+    told.events.insert(3, HistoryGap(at=told.time, text="event 4 is missing"))
+    judgement = judged(told)
+    assert (judgement.value, judgement.exit_code) == ("unknown", 2)
+    assert "event 4 is missing" in judgement.sentence
+    assert judgement.verdicts[0].findings[0].sentence == "The history is incomplete: event 4 is missing."
+
+
+def test_an_expectation_about_what_nobody_sent_is_unknown_though_it_held():
+    told = story()
+    told.expect(message="x9")
+    judgement = judged(told.finish())
+    assert judgement.value == "unknown"
+    assert "about message x9, which nobody sent" in judgement.sentence

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lab.errors import UserError
-from lab.history.events import KINDS, Note
+from lab.history.events import FORMAT, KINDS, HistoryGap, Note, RunStarted
 from lab.history.reader import read
 from lab.history.recorder import Recorder
 from tests.history.strategies import events, events_of
@@ -163,3 +163,71 @@ def test_any_bytes_are_read_or_refused(tmp_path_factory, data):
 def test_no_file_says_so(tmp_path):
     with pytest.raises(UserError, match="there is no such file"):
         read(tmp_path / "h.jsonl")
+
+
+def lines_of(tmp_path, count=4):
+    path = tmp_path / "h.jsonl"
+    with Recorder(path) as recorder:
+        for number in range(1, count + 1):
+            recorder.record(note(f"n{number}"))
+    return path, path.read_bytes().splitlines(keepends=True)
+
+
+def test_events_are_numbered_from_one(tmp_path):
+    _, lines = lines_of(tmp_path)
+    assert [json.loads(line)["seq"] for line in lines] == [1, 2, 3, 4]
+
+
+GAPS = {
+    "first": ([1, 2, 3], 0, "event 1 is missing"),
+    "middle": ([0, 2, 3], 1, "event 2 is missing"),
+    "several": ([0, 3], 1, "events 2 to 3 are missing"),
+    "moved": ([0, 2, 1, 3], 1, "event 2 is missing"),
+    "twice": ([0, 1, 1, 2, 3], 2, "event 2 stands after event 2"),
+}
+
+
+@pytest.mark.parametrize("name", sorted(GAPS))
+def test_a_line_that_was_taken_out_repeated_or_moved_shows(name, tmp_path):
+    kept, place, said = GAPS[name]
+    path, lines = lines_of(tmp_path)
+    path.write_bytes(b"".join(lines[number] for number in kept))
+    events = read(path)
+    gap = events[place]
+    assert isinstance(gap, HistoryGap)
+    assert gap.text == said
+    assert [event.text for event in events if isinstance(event, Note)] == [f"n{number + 1}" for number in kept]
+
+
+def test_a_line_without_its_number_shows(tmp_path):
+    path, lines = lines_of(tmp_path, 2)
+    path.write_bytes(lines[0] + lines[1].replace(b'"seq":2,', b""))
+    assert [event.text for event in read(path) if isinstance(event, HistoryGap)] == [
+        "the event after number 1 has no number"
+    ]
+
+
+@pytest.mark.parametrize("number", ["true", "0", '"2"', "1.0"])
+def test_a_number_that_is_none_is_said_with_its_line(number, tmp_path):
+    path, lines = lines_of(tmp_path, 1)
+    path.write_bytes(lines[0].replace(b'"seq":1', b'"seq":' + number.encode()))
+    with pytest.raises(UserError, match=f"{path}:1: seq cannot be"):
+        read(path)
+
+
+def test_an_older_history_is_read_with_a_note(tmp_path):
+    path = tmp_path / "h.jsonl"
+    path.write_bytes(json.dumps(note().to_json()).encode() + b"\n")
+    event, said = read(path)
+    assert event == note()
+    assert "is of format 1" in said.text
+
+
+def test_a_later_format_is_refused(tmp_path):
+    path = tmp_path / "h.jsonl"
+    with Recorder(path) as recorder:
+        recorder.record(
+            RunStarted(at=1.0, scenario="s", title="", topology="pair", runtime="processes", format=FORMAT + 1)
+        )
+    with pytest.raises(UserError, match=f":1: the history is of format {FORMAT + 1}"):
+        read(path)
