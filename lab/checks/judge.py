@@ -36,6 +36,7 @@ NAMES = (
 CHECKS: dict[str, Check] = {name: import_module(f"lab.checks.{name}").check for name in NAMES}
 
 SKIPPED = "skipped"
+NOTHING_JUDGED = "Nothing was judged: no message was sent and nothing was expected."
 _CODES = {Value.VALID: exit_codes.VALID, Value.FAILED: exit_codes.FAILED, Value.UNKNOWN: exit_codes.UNKNOWN}
 _BROKE_OFF = {
     "lab-error": "The lab failed",
@@ -136,7 +137,7 @@ def _end(record: RunRecord) -> list[Verdict]:
 
 def _together(counted: list[Verdict], verdicts: tuple[Verdict, ...]) -> Judgement:
     if not any(each.check != "run" for each in counted) and all(each.value is Value.VALID for each in counted):
-        return Judgement(Value.UNKNOWN, "Nothing was judged: no message was sent and nothing was expected.", verdicts)
+        return Judgement(Value.UNKNOWN, NOTHING_JUDGED, verdicts)
     for value in _RANKS:
         these = [each for each in counted if each.value is value]
         if these:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import Any, TypeVar
+from typing import Any, TypeVar, overload
 
 from lab.errors import UserError, describe
 from lab.packaged import find, names
@@ -23,6 +23,9 @@ F = TypeVar("F", bound=Callable[..., Coroutine[Any, Any, None]])
 #: The attribute of a decorated function that holds its ScenarioInfo.
 ATTRIBUTE = "__xmpplab_scenario__"
 VALUES = ("valid", "failed", "unknown")
+
+#: Scenarios by the file that made them while it was imported, in the order of making; see `_importing`.
+_made: dict[str, list[ScenarioInfo]] = {}
 
 
 @dataclass(frozen=True)
@@ -38,19 +41,35 @@ class ScenarioInfo:
     line: int
 
 
-def scenario(*, spec: str = "", expects: Mapping[str, str] | None = None, title: str = "") -> Callable[[F], F]:
-    """Make a coroutine function a scenario: `@scenario(spec="RFC 6120 10.4")`. The decorator returns it unchanged.
+@overload
+def scenario(function: F, /) -> F: ...
+
+
+@overload
+def scenario(*, spec: str = "", expects: Mapping[str, str] | None = None, title: str = "") -> Callable[[F], F]: ...
+
+
+def scenario(
+    function: F | None = None, /, *, spec: str = "", expects: Mapping[str, str] | None = None, title: str = ""
+) -> F | Callable[[F], F]:
+    """Make a coroutine function a scenario: `@scenario` or `@scenario(spec="RFC 6120 10.4")`; it is returned unchanged.
 
     `spec` is the section of an RFC or XEP that the scenario tests. `expects={"secrecy": "failed"}` makes a run valid
     only if that check has that value: "valid", "failed" or "unknown". The title is the docstring's first line unless
-    given. Raises UserError for another value, or a function that is not `async def` with one argument.
+    given. A file that makes scenarios in a loop gives each function a `__name__` of its own first. Raises UserError
+    for another value, or a function that is not `async def` with one argument.
     """
     wanted = tuple((expects or {}).items())
     for check, value in wanted:
         if value not in VALUES:
             raise UserError(f"expects={{{check!r}: {value!r}}}: choose one of {', '.join(VALUES)}")
 
+    if function is not None and not callable(function):
+        raise UserError(f"scenario({function!r}): write `@scenario`, or `@scenario(spec={function!r})`")
+
     def decorate(function: F) -> F:
+        if not hasattr(function, "__name__"):
+            raise UserError(f"scenario {function!r}: it has no `__name__`; write an `async def` that calls it")
         if not inspect.iscoroutinefunction(function):
             raise UserError(f"scenario {function.__name__}: write `async def {function.__name__}(federation)`")
         if len(inspect.signature(function).parameters) != 1:
@@ -67,9 +86,18 @@ def scenario(*, spec: str = "", expects: Mapping[str, str] | None = None, title:
             line=code.co_firstlineno,
         )
         setattr(function, ATTRIBUTE, info)
+        _made.setdefault(_importing(), []).append(info)
         return function
 
-    return decorate
+    return decorate if function is None else decorate(function)
+
+
+def _importing() -> str:
+    """The file whose import makes this scenario: also where a function of another file makes it for that file."""
+    frame = sys._getframe(2)
+    while frame.f_code.co_name != "<module>" and frame.f_back is not None:
+        frame = frame.f_back
+    return frame.f_code.co_filename
 
 
 def info_of(function: object) -> ScenarioInfo | None:
@@ -84,9 +112,9 @@ def available() -> tuple[str, ...]:
 
 
 def load(name_or_file: str | Path) -> list[ScenarioInfo]:
-    """The scenarios of a file (a path that ends in .py), or of the lab's own by name, in the order of their lines.
+    """The scenarios that a file (a path that ends in .py) makes, or those of the lab by name, in the order of making.
 
-    Raises UserError, with file and line where the file is at fault.
+    Raises UserError, with file and line where the file is at fault: also if two have the same name.
     """
     if str(name_or_file).endswith(".py"):
         return _load_file(Path(name_or_file))
@@ -103,12 +131,18 @@ def _load_file(path: Path) -> list[ScenarioInfo]:
     path = path.absolute()
     if not path.is_file():
         raise UserError(f"{path}: there is no such file: give the path of a scenario")
-    module = _import(path)
-    found = (info_of(value) for value in vars(module).values())
-    own = {info.line: info for info in found if info and info.file == path}
-    if not own:
+    _made.pop(str(path), None)
+    _import(path)
+    found = _made.get(str(path), [])
+    if not found:
         raise UserError(f"{path}:1: no scenario in here: write `@scenario()` above an `async def`")
-    return [own[line] for line in sorted(own)]
+    for index, info in enumerate(found):
+        if earlier := next((one for one in found[:index] if one.name == info.name), None):
+            raise UserError(
+                f"{info.file}:{info.line}: a second scenario {info.name!r} (the first is in line {earlier.line}): "
+                "they cannot be told apart; give each function another `__name__` before it becomes a scenario"
+            )
+    return found
 
 
 def _import(path: Path) -> ModuleType:

@@ -1,37 +1,63 @@
-"""A run around a test: the test is the scenario, and the history is judged when it is over."""
+"""A run around a test: the test is the scenario, and the history is judged when it is over.
+
+The run ends as the test did: what leaves the test leaves the scenario, so that the folder's verdict is the test's.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
+import pytest
+
+from lab import exit_codes
+from lab.checks.judge import NOTHING_JUDGED
+from lab.errors import NotApplicable
 from lab.federation import Federation
 from lab.lifecycle.lab import Lab
 from lab.report.folder import write_report
-from lab.runner.run import FINISHED, RunResult, run_scenario
+from lab.runner.context import Run, current
+from lab.runner.run import RunResult, run_scenario
 from lab.runner.scenarios import ScenarioInfo
+
+_HINT = (
+    "Is an `await` missing? What the test itself compares counts if it says so with `expect` (from lab import expect)."
+)
 
 
 class JudgementFailed(Exception):
-    """A test passed, but a check of its history failed: a message was lost, delivered twice, readable on a server."""
+    """A test passed, but the verdict is not valid: a message was lost or delivered twice, or nothing was judged."""
 
 
 @asynccontextmanager
 async def federation_run(
-    lab: Lab, test: str, file: Path, *, runs: Path, expects: Mapping[str, str], failed: list[bool]
-) -> AsyncIterator[Federation]:
-    """A federation for the length of a test. Raises JudgementFailed at its end if a check failed or the lab did.
+    lab: Lab,
+    test: str,
+    file: Path,
+    *,
+    runs: Path,
+    expects: Mapping[str, str],
+    ended: Callable[[], BaseException | None],
+    on_result: Callable[[RunResult], None],
+) -> AsyncIterator[tuple[Federation, Run]]:
+    """A federation for the length of a test, and its run. Raises JudgementFailed at its end unless it is valid.
 
-    `failed` holds something once the test itself has failed: then the run is ended and nothing more is raised.
+    `ended` is called at the end of the block: the error that left the test, None if it passed; where the test has not
+    been over it raises LookupError, and the run is interrupted. `on_result` is called with the result. A test that has
+    failed by itself fails no second time.
     """
-    ready: asyncio.Future[Federation] = asyncio.get_running_loop().create_future()
-    over = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    ready: asyncio.Future[tuple[Federation, Run]] = loop.create_future()
+    over: asyncio.Future[BaseException | None] = loop.create_future()
 
     async def body(federation: Federation) -> None:
-        ready.set_result(federation)
-        await over.wait()
+        run = current.get()
+        assert run is not None  # `run_scenario` has set it
+        ready.set_result((federation, run))
+        if (error := await over) is not None:
+            raise _as_of_scenario(error)
 
     info = ScenarioInfo(
         name=test, title=test, spec="", expects=tuple(expects.items()), function=body, file=file, line=1
@@ -40,14 +66,35 @@ async def federation_run(
     await asyncio.wait((ready, running), return_when=asyncio.FIRST_COMPLETED)
     if not ready.done():
         raise JudgementFailed((await running).sentence)
+    error, result = None, None
     try:
         yield ready.result()
     finally:
-        over.set()
-        result = await running
-    if not failed and (result.value == "failed" or result.how != FINISHED):
+        try:
+            error = ended()
+        except LookupError:
+            await _cancel(running)
+        else:
+            over.set_result(error)
+            on_result(result := await running)
+    if error is None and result is not None and result.exit_code != exit_codes.VALID and not result.skipped:
         raise JudgementFailed(_text(result))
 
 
+async def _cancel(running: asyncio.Task[RunResult]) -> None:
+    """End a run whose test was interrupted."""
+    running.cancel()
+    with suppress(asyncio.CancelledError):
+        await running
+
+
+def _as_of_scenario(error: BaseException) -> Exception:
+    """What leaves a test, as a scenario may raise it: pytest's own outcomes are no exceptions of that kind."""
+    if isinstance(error, pytest.skip.Exception):
+        return NotApplicable(str(error))
+    return error if isinstance(error, Exception) else AssertionError(str(error))
+
+
 def _text(result: RunResult) -> str:
-    return f"the test passed, its history does not: {result.sentence}\n{result.folder}"
+    text = f"the test passed, but its run is {result.value}: {result.sentence}"
+    return f"{text}\n{_HINT}" if result.sentence == NOTHING_JUDGED else text

@@ -4,8 +4,10 @@
   `topology("pair", "ring:6", …)` says on which; without one `--xmpplab-topology` does, and `pair` if nothing does.
 - A file with `@scenario` coroutines that is named on the command line, or lies in a folder `scenarios`, is
   collected: each scenario on each topology is a test, and its verdict is the test's.
-- Each test leaves a run folder. When a test with `federation` has passed, its history is judged all the same: a message
-  that was lost or sent twice fails it.
+- Each test leaves a run folder, whose verdict is the test's. When a test with `federation` has passed, its history is
+  judged all the same: a message that was lost or delivered twice fails it, and so does a run that judged nothing.
+- What is shown of a failure says the verdict with its likely cause, the folder, and the command that runs it again;
+  JUnit files have them as properties.
 """
 
 from __future__ import annotations
@@ -20,13 +22,15 @@ import pytest
 import pytest_asyncio
 
 from lab.errors import NotApplicable
+from lab.testing import markers
 from lab.testing.session_labs import close_labs_of, labs_of, topologies_of
 
 if TYPE_CHECKING:
     from lab.federation import Federation
+    from lab.runner.run import RunResult
 
-# Holds something once the test itself has failed.
-_FAILED = pytest.StashKey[list[bool]]()
+# How the test itself has ended: the error that left it, None if it passed. Absent until it is over.
+_ENDED = pytest.StashKey[BaseException | None]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -68,6 +72,7 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """One test for each topology; the scope groups the tests of a topology together."""
     if "xmpplab_topology" in metafunc.fixturenames:
+        markers.check(metafunc.definition)
         sources = topologies_of(metafunc.config, metafunc.definition.get_closest_marker("topology"))
         metafunc.parametrize("xmpplab_topology", sources, scope="session")
 
@@ -114,28 +119,46 @@ async def federation(request: pytest.FixtureRequest, xmpplab_topology: str) -> A
     """A running federation (`lab.Federation`) without people: each test makes its own, tests share a lab per topology.
 
     The topology is that of the marker `topology`, else of the option --xmpplab-topology, else `pair`. At the end of a
-    test that has passed the history is judged. Raises JudgementFailed if a check failed, UserError for a topology that
-    cannot be read, MissingError if this machine lacks something, NotReady if the lab does not become ready.
+    test that has passed the history is judged. Raises JudgementFailed unless its run is valid, UserError for a topology
+    that cannot be read, MissingError if this machine lacks something, NotReady if the lab does not become ready.
     """
+    from lab.runner.context import current
+    from lab.testing.failures import add_result
     from lab.testing.federation_run import federation_run
 
-    marker = request.node.get_closest_marker("topology")
+    item: pytest.Item = request.node
+
+    def on_result(result: RunResult) -> None:
+        add_result(item, result, failed=item.stash.get(_ENDED, None) is not None)
+
     lab = await labs_of(request.config).get(xmpplab_topology)
     async with federation_run(
         lab,
-        request.node.name,
+        item.name,
         request.path,
         runs=Path(request.config.getoption("--xmpplab-runs")),
-        expects=marker.kwargs.get("expects", {}) if marker else {},
-        failed=request.node.stash.setdefault(_FAILED, []),
-    ) as running:
-        yield running
+        expects=markers.expects(item),
+        ended=lambda: item.stash[_ENDED],
+        on_result=on_result,
+    ) as (running, run):
+        token = current.set(run)  # pytest-asyncio runs the test in this context: `expect` and `step` record there
+        try:
+            yield running
+        finally:
+            current.reset(token)
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Remember a failed test, so that its history does not fail it a second time."""
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Remember how the test ended; errors of the lab around it are shown in their own words, without a traceback."""
+    from lab.testing.failures import in_own_words
+
     report = yield
-    if report.when == "call" and not report.passed:
-        item.stash.setdefault(_FAILED, []).append(True)
+    error = call.excinfo.value if call.excinfo else None
+    if call.when == "call" or (call.when == "setup" and error is not None):
+        item.stash[_ENDED] = error
+    if call.when != "call" and error is not None and (text := in_own_words(item, error)):
+        report.longrepr = text
     return report

@@ -5,14 +5,18 @@ from __future__ import annotations
 import ast
 import asyncio
 from collections.abc import Iterator
+from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
 
+from lab import exit_codes
 from lab.errors import LabError
 from lab.report.folder import write_report
 from lab.runner import ScenarioInfo, load
+from lab.runner.folders import REPORT
 from lab.runner.run import RunResult, run_scenario
+from lab.testing.failures import add_result, where
 from lab.testing.session_labs import labs_of, topologies_of
 
 
@@ -21,22 +25,39 @@ class ScenarioFailed(Exception):
 
 
 def has_scenarios(path: Path) -> bool:
-    """True if the text of a file defines scenarios: nothing is run, and most files need one search only."""
+    """True if the text of a file makes scenarios: nothing is run, and most files need one search only."""
     source = path.read_bytes()
-    if b"@scenario" not in source:
+    if b"scenario" not in source:
         return False
     try:
-        body = ast.parse(source).body
-    except SyntaxError:
-        return True  # the error is reported when it is collected
+        tree = ast.parse(source)
+    except (SyntaxError, ValueError):
+        return b"@scenario" in source  # the error is reported when it is collected
+    return _decorates(tree) or (_makes(tree) and not fnmatch(path.name, "test_*.py"))
+
+
+def _decorates(tree: ast.Module) -> bool:
+    """True if it has `@scenario` above a function."""
     return any(
-        _decorator(one) for node in body if isinstance(node, ast.AsyncFunctionDef) for one in node.decorator_list
+        _decorator(one) for node in tree.body if isinstance(node, ast.AsyncFunctionDef) for one in node.decorator_list
     )
 
 
 def _decorator(node: ast.expr) -> bool:
     called = node.func if isinstance(node, ast.Call) else node
     return getattr(called, "id", None) == "scenario" or getattr(called, "attr", None) == "scenario"
+
+
+def _makes(tree: ast.Module) -> bool:
+    """True if it takes `scenario` from the package itself and uses it: a function makes its scenarios.
+
+    Not asked of files of tests, which may use it for something else.
+    """
+    taken = any(
+        isinstance(node, ast.ImportFrom) and node.module == "lab" and any(one.name == "scenario" for one in node.names)
+        for node in tree.body
+    )
+    return taken and any(isinstance(node, ast.Name) and node.id == "scenario" for node in ast.walk(tree))
 
 
 class ScenarioFile(pytest.File):
@@ -64,11 +85,13 @@ class ScenarioItem(pytest.Item):
     def runtest(self) -> None:
         """Run it. Raises ScenarioFailed unless the verdict is valid; skips if the topology lacks what it needs."""
         result = asyncio.run(self._run())
+        add_result(self, result, failed=False)
         if result.skipped:
             pytest.skip(result.sentence)
-        if result.exit_code != 0:
-            report = result.folder / "report.txt"
-            raise ScenarioFailed(report.read_text() if report.exists() else f"{result.sentence}\n{result.folder}")
+        if result.exit_code != exit_codes.VALID:
+            report = result.folder / REPORT
+            text = report.read_text() if report.exists() else f"{result.value.upper()}: {result.sentence}\n"
+            raise ScenarioFailed(f"{text}\n{where(self, result)}")
 
     async def _run(self) -> RunResult:
         lab = await labs_of(self.config).get(self.source)

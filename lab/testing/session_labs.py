@@ -63,9 +63,8 @@ def close_labs_of(config: pytest.Config) -> None:
 
 def topologies_of(config: pytest.Config, marker: pytest.Mark | None) -> list[str]:
     """The topologies that a test runs on: its marker's, else the command line's, else the default."""
-    return [
-        str(one) for one in (marker.args if marker else config.getoption("--xmpplab-topology") or [DEFAULT_TOPOLOGY])
-    ]
+    named = marker.args if marker else ()
+    return [str(one) for one in named or config.getoption("--xmpplab-topology") or [DEFAULT_TOPOLOGY]]
 
 
 def _progress(text: str) -> None:

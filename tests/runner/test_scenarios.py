@@ -76,7 +76,56 @@ def test_scenarios_of_the_lab_are_found_by_name(monkeypatch, tmp_path):
         load("zzz")
 
 
+MADE = """\
+from lab import scenario
+
+def make(n):
+    async def story(federation):
+        pass
+    story.__name__ = f"story_{n}"
+    return scenario(spec="RFC 6120")(story)
+"""
+
+
+@pytest.mark.parametrize(
+    "kept",
+    [
+        "one, two, three = make(1), make(2), make(3)",
+        "for n in (1, 2, 3): last = make(n)",
+        "x = [*map(make, (1, 2, 3))]",
+    ],
+)
+def test_scenarios_made_in_a_loop_are_all_found(kept, write):
+    assert [info.name for info in load(write(f"{MADE}\n{kept}\n"))] == ["story_1", "story_2", "story_3"]
+    write(MADE, "factory_of_stories.py")
+    other = write(f"from factory_of_stories import make\n{kept}\n", "others.py")
+    assert [info.name for info in load(other)] == ["story_1", "story_2", "story_3"]
+    assert [info.name for info in load(other)] == ["story_1", "story_2", "story_3"], "a file loaded twice"
+
+
+def test_a_scenario_imported_from_another_file_stays_that_files(write):
+    write(f"{MADE}\none = make(1)\n", "first_stories.py")
+    assert [info.name for info in load(write("from first_stories import one, make\ntwo = make(2)\n"))] == ["story_2"]
+
+
+def test_the_decorator_needs_no_parentheses(write):
+    (info,) = load(write("from lab import scenario\n@scenario\nasync def bare(federation):\n    'A title.'\n"))
+    assert (info.name, info.title, info.line) == ("bare", "A title.", 2)
+
+
 BAD = {
+    "same-name": (
+        "from lab import scenario\nfor n in (1, 2):\n  @scenario()\n  async def f(x): pass\n",
+        ":3: a second scenario 'f' (the first is in line 3): they cannot be told apart",
+    ),
+    "text-for-function": (
+        "from lab import scenario\n@scenario('RFC 6120')\nasync def f(x): pass\n",
+        ":2: scenario('RFC 6120'): write `@scenario`, or `@scenario(spec='RFC 6120')`",
+    ),
+    "no-name": (
+        "from functools import partial\nfrom lab import scenario\nasync def f(n, x): pass\nscenario()(partial(f, 1))\n",
+        ":4: scenario functools.partial(",
+    ),
     "syntax": ("x = 1\ndef broken(:\n", ":2:12: "),
     "raises": ("import os\n\nos.no_such_thing\n", ":3: AttributeError: "),
     "raises-inside": ("def f():\n    return 1 / 0\n\nf()\n", ":2: ZeroDivisionError: "),

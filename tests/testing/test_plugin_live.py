@@ -3,6 +3,7 @@
 import json
 import shlex
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
@@ -134,4 +135,65 @@ def test_scenarios_are_tests_and_passing_tests_are_judged(pytester: pytest.Pytes
     result.stdout.fnmatch_lines_random(
         ["PASSED *::good?pair?", "FAILED *::wrong?pair?*", "ERROR *::test_that_leaks_a_secret*"]
     )
-    result.stdout.fnmatch_lines(["*the test passed, its history does not: *can read the secret*"])
+    result.stdout.fnmatch_lines(["*the test passed, but its run is failed: *can read the secret*"])
+
+
+OUTCOMES = """
+import pytest
+from lab import Federation, expect, step
+
+async def test_forgotten_await(federation):
+    alice, bob = await federation.people()
+    alice.send(bob, "hello")
+
+async def test_expectation_is_recorded(federation):
+    with step("counting"):
+        expect(len(federation.servers), 2)
+
+async def test_that_fails(federation):
+    assert len(federation.servers) == 3
+
+async def test_that_expects_too_much(federation):
+    expect(len(federation.servers), 3)
+
+async def test_that_skips(federation):
+    pytest.skip("not today")
+"""
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_a_run_ends_as_its_test_does(pytester: pytest.Pytester) -> None:
+    """Nothing judged is no pass; a test's failure says verdict, cause, folder and how to run it again, JUnit too."""
+    pytester.makepyfile(test_outcomes=OUTCOMES)
+    result = pytester.runpytest_subprocess(
+        "--xmpplab-runtime=processes", "-rA", "-p", "no:cacheprovider", "--junit-xml=junit.xml"
+    )
+    result.assert_outcomes(passed=2, failed=2, skipped=1, errors=1)
+    result.stdout.fnmatch_lines_random(
+        [
+            "ERROR *::test_forgotten_await*",
+            "PASSED *::test_expectation_is_recorded*",
+            "the test passed, but its run is unknown: Nothing was judged*",
+            "FAILED: *test_outcomes.py:*assert 2 == 3*",
+            "folder  runs/*-test_that_fails-pair-pair",
+            "rerun   pytest 'test_outcomes.py::test_that_fails?pair?' --xmpplab-runtime=processes",
+        ]
+    )
+    assert "federation_run.py" not in result.stdout.str(), "a traceback through the lab says nothing"
+    verdicts = {
+        path.parent.name.split("-")[2]: json.loads(path.read_text())["value"]
+        for path in Path("runs").glob("2*/v*.json")
+    }
+    assert verdicts == {
+        "test_forgotten_await": "unknown",
+        "test_expectation_is_recorded": "valid",
+        "test_that_fails": "failed",
+        "test_that_expects_too_much": "failed",
+        "test_that_skips": "skipped",
+    }
+    cases = {case.get("name"): case for case in ElementTree.parse("junit.xml").iter("testcase")}
+    properties = {one.get("name"): one.get("value") for one in cases["test_that_fails[pair]"].iter("property")}
+    assert properties["xmpplab_verdict"] == "failed"
+    assert "assert 2 == 3" in properties["xmpplab_cause"]
+    assert Path(properties["xmpplab_folder"], "history.jsonl").is_file()
+    assert properties["xmpplab_rerun"].startswith("pytest 'test_outcomes.py::test_that_fails[pair]'")

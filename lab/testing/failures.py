@@ -1,0 +1,56 @@
+"""What pytest shows of a run: verdict with its likely cause, folder, the command that runs it again."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from typing import TYPE_CHECKING
+
+import pytest
+
+from lab.errors import LabError
+
+if TYPE_CHECKING:
+    from lab.runner.run import RunResult
+
+#: Names of the properties in JUnit files.
+PROPERTIES = ("xmpplab_verdict", "xmpplab_cause", "xmpplab_folder", "xmpplab_rerun")
+#: Options of the plugin that a test's result depends on.
+_OPTIONS = ("--xmpplab-runtime",)
+
+
+def add_result(item: pytest.Item, result: RunResult, *, failed: bool) -> None:
+    """Add a run's result to the test's properties, and to what is shown of it if it has failed by itself."""
+    values = (result.value, result.sentence, str(result.folder), rerun(item))
+    item.user_properties.extend(zip(PROPERTIES, values, strict=True))
+    if failed:
+        text = f"{result.value.upper()}: {result.sentence}\n{where(item, result)}"
+        item.add_report_section("teardown", "xmpplab run", text)  # pytest prints it below the test's failure
+
+
+def where(item: pytest.Item, result: RunResult) -> str:
+    """Two lines: the run's folder, and the command that runs the test again."""
+    return f"folder  {result.folder}\nrerun   {rerun(item)}"
+
+
+def rerun(item: pytest.Item) -> str:
+    """The command line that runs this test again, from the folder in which pytest was started."""
+    config = item.config
+    file = os.path.relpath(item.path, config.invocation_params.dir)
+    node = "::".join([file, *str(item.nodeid).split("::")[1:]])
+    chosen = [f"{name}={config.getoption(name)}" for name in _OPTIONS if config.getoption(name) != "auto"]
+    topologies = [f"--xmpplab-topology={one}" for one in config.getoption("--xmpplab-topology") or []]
+    return shlex.join(["pytest", node, *chosen, *topologies])
+
+
+def in_own_words(item: pytest.Item, error: BaseException) -> str | None:
+    """The text of an error that came from the lab around a test, not from the test; None for any other."""
+    from lab.testing.federation_run import JudgementFailed
+
+    if isinstance(error, LabError):
+        return str(error)
+    if not isinstance(error, JudgementFailed):
+        return None
+    known = dict(item.user_properties)
+    folder = known.get("xmpplab_folder")
+    return f"{error}\nfolder  {folder}\nrerun   {rerun(item)}" if folder else str(error)
