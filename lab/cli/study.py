@@ -55,6 +55,7 @@ def study(
     """
     from lab import exit_codes
     from lab.cli.entry_point import run_async
+    from lab.load.report.study import verdict
     from lab.load.study_execution import StudyRequest, run_study
 
     if resume is not None:
@@ -70,4 +71,4 @@ def study(
         request = StudyRequest.parse(arguments, runs)
     with live_progress() as progress:
         data = run_async(run_study(request, progress, lambda folder, data: print_study(folder, data, output)))
-    raise typer.Exit(exit_codes.VALID if all(run["measured"] for run in data["runs"]) else exit_codes.UNKNOWN)
+    raise typer.Exit(exit_codes.VALID if verdict(data)[0] == "valid" else exit_codes.UNKNOWN)

@@ -5,8 +5,9 @@ loss bounced failed          shares of the expected receipts; failed is both tog
 duplicates                   received more than once, as a share of what was received
 
 The verdict is valid if every bound was kept, failed if one was exceeded, unknown if that cannot be said: the load
-measured nothing, ended early, or its losses are not known. A bound that was certainly exceeded fails the load all the
-same. A generator that was the limit does not change the verdict; the report says that the figures are its own.
+measured nothing, ended early, its losses are not known, or its generator sent too few messages: then the load that was
+asked for did not take place. A bound that was certainly exceeded fails the load all the same. A generator that was late
+does not change the verdict, since its delays are part of those that kept their bounds; the report says so.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from dataclasses import dataclass
 from lab import exit_codes
 from lab.declarations.units import seconds
 from lab.errors import UserError
-from lab.load.metrics.result import Result
+from lab.load.metrics.result import Result, too_few_sent
 from lab.load.metrics.run_folder import LoadRecord
 
 DEFAULT = "loss=0,bounced=0,duplicates=0"
@@ -66,6 +67,8 @@ def judge_load(record: LoadRecord) -> LoadVerdict:
     if not record.settled:
         why = "not every worker reported what its users received"
         return LoadVerdict("unknown", f"{name}: it is not known what was lost: {why}.")
+    if few := too_few_sent(record.result):
+        return LoadVerdict("unknown", f"{name}: the generator was the limit, not the servers: {few}.")
     p99 = 1000 * total.intended.percentile(99)
     received = f"{total.received} of {total.deliveries} received"
     return LoadVerdict("valid", f"{name} {held}: {received}, p99 {p99:.1f} ms.")

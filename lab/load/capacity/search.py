@@ -143,6 +143,8 @@ async def find_limit(
             if not low or (confirmed := await search.holds(low)):
                 break
             low = low / (1 + bounds.precision) if low / (1 + bounds.precision) >= bounds.lowest else 0.0
+        if not confirmed:  # `low` was never tried: what is told is a rate that was
+            low = max((trial.rate for trial in search.trials if trial.holds and trial.rate <= low), default=0.0)
     except _NotIdle as error:
         return partial_limit(search.trials, "backlog", str(error))
     bottleneck, why = _bottleneck(search.trials, low, capacities or Capacities(), bounds)

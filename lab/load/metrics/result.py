@@ -208,11 +208,19 @@ def generator_limits(result: Result) -> tuple[str, ...]:
             f"the generator was {late * 1000:.1f} ms late in 1 % of its ticks of {tick * 1000:g} ms, and delays from "
             "the intended time hold that: take more workers or a lower rate, or leave it a core of its own"
         )
+    if reason := too_few_sent(result):
+        reasons.append(f"{reason}: take more workers, or a lower rate")
+    return tuple(reasons)
+
+
+def too_few_sent(result: Result) -> str:
+    """How many messages were sent of how many, if these were too few to be the load that was asked for; else ""."""
+    if not result.length:
+        return ""
     expected, sent = result.plan["expected"], result.total.sent
     complete = result.length >= SENT * result.plan["seconds"]
-    if expected and complete and sent < SENT * expected - ROOTS * math.sqrt(expected):
-        reasons.append(f"{sent} of {expected:.0f} messages asked for were sent: take more workers, or a lower rate")
-    return tuple(reasons)
+    few = expected and complete and sent < SENT * expected - ROOTS * math.sqrt(expected)
+    return f"{sent} of {expected:.0f} messages asked for were sent" if few else ""
 
 
 def merge(samples: Iterable[dict[str, Any]]) -> Result:

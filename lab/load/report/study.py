@@ -30,6 +30,14 @@ def render(data: StudyData) -> str:
     return "\n".join([*lines, *remarks(data)]) + "\n"
 
 
+def verdict(data: StudyData) -> tuple[str, str]:
+    """ "valid" if every run was measured, and no generator instead of the servers; else "unknown". With a sentence."""
+    limited = any(run["limited"] for run in data["runs"])
+    whole = data["planned"] and sum(run["measured"] for run in data["runs"]) == data["planned"]
+    said = [f"All {data['planned']} runs were measured.", *remarks(data)] if whole else remarks(data)
+    return "valid" if whole and not limited else "unknown", " ".join(said)
+
+
 def remarks(data: StudyData) -> list[str]:
     """What a reader must know, a sentence each."""
     measured, limited = (sum(run[name] for run in data["runs"]) for name in ("measured", "limited"))

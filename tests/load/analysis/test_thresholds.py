@@ -30,6 +30,14 @@ def test_every_bound_kept_is_valid(tmp_path: Path) -> None:
     )
 
 
+def test_a_load_that_did_not_take_place_is_not_valid(tmp_path: Path) -> None:
+    short = result(100, 0.05)
+    short.plan["expected"] *= 2
+    found = judged(tmp_path, LoadOutcome(short, settled=True), NO_LOSS)
+    assert found.value == "unknown"
+    assert "the generator was the limit, not the servers: 400 of 800 messages asked for were sent" in found.sentence
+
+
 @pytest.mark.parametrize("interrupted", ["", "ended by SIGINT"])
 def test_a_bound_that_was_missed_fails_also_what_was_interrupted(tmp_path: Path, interrupted: str) -> None:
     found = judged(tmp_path, LoadOutcome(result(100, 0.05, lost=4), interrupted), NO_LOSS)

@@ -64,6 +64,24 @@ async def test_what_does_not_hold_again_is_lowered() -> None:
     assert limit.rate <= TRUE * 900 * 1.001
 
 
+@pytest.mark.parametrize("factor", [0.3, 0.01])
+async def test_a_rate_that_was_never_tried_is_not_told(factor: float) -> None:
+    """From the confirmation on every rate exceeds the bounds: what is told held when it was tried, or is none."""
+    federation, runs = Federation(1000), 0
+
+    async def measure(rate: float) -> Measurement:
+        nonlocal runs
+        runs += 1
+        if runs == len(usual.trials):
+            federation.capacity = factor * 1000
+        return await federation.measure(rate)
+
+    usual = await find_limit(Federation(1000).measure, BOUNDS)
+    limit = await find_limit(measure, BOUNDS)
+    assert not limit.confirmed
+    assert limit.rate in [trial.rate for trial in limit.trials if trial.holds]
+
+
 async def test_nothing_holds() -> None:
     limit = await find_limit(Federation(0.5).measure, BOUNDS)
     assert (limit.rate, limit.confirmed, limit.bottleneck) == (0.0, False, "server hub")

@@ -11,7 +11,7 @@ from lab.load.analysis.study_folder import CSV, METRICS, STUDY, StudyData, read_
 from lab.load.report.html import charts
 from lab.load.report.html import document as html
 from lab.load.report.html.vega import svg
-from lab.load.report.study import interval_note, mean_text, remarks
+from lab.load.report.study import interval_note, mean_text, verdict
 from lab.runner.folders import PAGE, write
 
 #: Charts: column of the table, title, unit, caption.
@@ -57,10 +57,7 @@ def page(study: StudyData) -> str:
 
 
 def _verdict(study: StudyData) -> str:
-    measured, planned = sum(run["measured"] for run in study["runs"]), study["planned"]
-    whole = planned and measured == planned
-    said = remarks(study) if not whole else [f"All {planned} runs were measured.", *remarks(study)]
-    return html.verdict("valid" if whole else "unknown", " ".join(said))
+    return html.verdict(*verdict(study))
 
 
 def _table(rows: Sequence[Mapping[str, Any]]) -> str:

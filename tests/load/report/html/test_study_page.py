@@ -15,7 +15,7 @@ from lab.errors import UserError
 from lab.load.analysis import study_folder
 from lab.load.analysis.study import StudyRun, graph_metrics
 from lab.load.report.html.study_page import page, write_page
-from lab.load.report.study import render
+from lab.load.report.study import render, verdict
 from lab.topology.facts import facts
 from lab.topology.files import load
 from tests.load.report.html.test_load_page import EVIL, HARMLESS, Parsed, outcome, told
@@ -99,6 +99,14 @@ def test_what_was_not_measured_or_the_generators_is_said() -> None:
     assert [row[head.index("lost or bounced %")] for row in rows] == ["0.99 (0.99 to 0.99)"] * 3
     empty = Parsed(page(study_folder.contents({}, 4, [], [])))
     assert "Nothing was measured: there is nothing to draw." in empty.texts["p"] and "svg" not in empty.tags
+
+
+def test_a_study_that_measured_its_generator_is_not_valid() -> None:
+    value, said = verdict(study(limited=True))
+    assert value == "unknown"
+    assert said.startswith("All 6 runs were measured. In 3 of 6 runs the generator was the limit")
+    assert verdict(study())[0] == "valid"
+    assert Parsed(page(study(limited=True))).texts["p"][0].startswith("UNKNOWN")
 
 
 def test_a_name_cannot_break_out_of_a_studys_page() -> None:
