@@ -56,9 +56,10 @@ for _name, _function in VERBS.items():
 
 def _version(asked: bool) -> None:
     if asked:
+        from lab.cli.output import print_text
         from lab.packaged import VERSION
 
-        print(f"xmpplab {VERSION}")
+        print_text(f"xmpplab {VERSION}")
         raise typer.Exit
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from lab.cli.options import RunArgument
+from lab.cli.output import print_text
 
 
 def check(run: RunArgument = None) -> None:
@@ -16,6 +17,6 @@ def check(run: RunArgument = None) -> None:
     folder = folders.find(run)
     record, judgement = judge_folder(folder)
     write_report(folder, record, judgement)
-    print(f"{judgement.value.upper()}: {judgement.sentence}")
-    print(folder / folders.VERDICT)
+    print_text(f"{judgement.value.upper()}: {judgement.sentence}")
+    print_text(folder / folders.VERDICT)
     raise typer.Exit(judgement.exit_code)

@@ -9,7 +9,7 @@ import typer
 
 from lab import exit_codes
 from lab.cli.options import FormatOption
-from lab.cli.output import Format, print_json
+from lab.cli.output import Format, print_json, print_text
 
 
 def compare(
@@ -31,5 +31,5 @@ def compare(
     if output is Format.JSON:
         print_json(to_json(found))
     else:
-        print(render(found, one.folder, other.folder))
+        print_text(render(found, one.folder, other.folder))
     raise typer.Exit(exit_codes.VALID if found.comparable else exit_codes.UNKNOWN)

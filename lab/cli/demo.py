@@ -8,7 +8,7 @@ import typer
 
 from lab import exit_codes
 from lab.cli.options import RUNS, RunsOption, RuntimeChoice, RuntimeOption
-from lab.cli.output import batch_callbacks, live_progress
+from lab.cli.output import batch_callbacks, live_progress, print_text
 
 if TYPE_CHECKING:
     from lab.load.metrics.run_folder import LoadRecord
@@ -25,15 +25,15 @@ def demo(
 
     Ends with the verdicts, the runs' folders and the address of the load's page.
     """
-    from lab.cli.entry_point import run_async
+    from lab.cli.entry_point import report_error, run_async
     from lab.load.demonstration import DemoCallbacks, demonstrate
     from lab.report.batch_table import render
 
-    callbacks = DemoCallbacks(batch_callbacks(), live_progress, _print_load)
+    callbacks = DemoCallbacks(batch_callbacks(report_error), live_progress, _print_load)
     results, page = run_async(demonstrate(topology, runtime.value, runs, callbacks))
-    print(f"\n{render(results)}")
+    print_text(f"\n{render(results)}")
     if page is not None:
-        print(f"The load's page: {page.absolute().as_uri()}", flush=True)
+        print_text(f"The load's page: {page.absolute().as_uri()}")
     raise typer.Exit(exit_codes.merge(one.exit_code for one in results if not one.skipped))
 
 
@@ -46,4 +46,4 @@ def _print_load(record: LoadRecord) -> None:
     lines = [str(judge_load(record)), *sentences(record), str(record.folder)]
     if record.interrupted:
         lines.append(str(record.folder / PAGE))
-    print("\n".join(lines), flush=True)
+    print_text("\n".join(lines))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from lab.cli.options import FormatOption
-from lab.cli.output import Format, print_rows
+from lab.cli.output import Format, print_rows, print_text
 from lab.report.tables import table
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def doctor(output: FormatOption = Format.TABLE) -> None:
     if output is Format.JSON:
         print_rows(output, [_row(name, one) for name, one in found])
     else:
-        print("\n".join((_table(found), *_lacking(found), "", _verdict(usable))))
+        print_text("\n".join((_table(found), *_lacking(found), "", _verdict(usable))))
     if not usable:
         raise typer.Exit(exit_codes.MISSING)
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from lab.cli.output import live_progress
+from lab.cli.output import live_progress, print_text
 
 
 def down(
@@ -27,7 +27,7 @@ def down(
         raise UserError("give a lab's name or --all, not both")
     with live_progress() as progress:
         ended = run_async(_end(name, every, progress))
-    print("\n".join(f"{each} has ended" for each in ended) or "no lab was up")
+    print_text("\n".join(f"{each} has ended" for each in ended) or "no lab was up")
 
 
 async def _end(name: str | None, every: bool, progress: Callable[[str], None]) -> list[str]:

@@ -17,7 +17,6 @@ import contextlib
 import errno
 import os
 import signal
-import sys
 import time
 import traceback
 from collections.abc import Callable, Coroutine, Iterator, Sequence
@@ -27,6 +26,7 @@ from typing import Any, TypeVar
 import typer
 
 from lab import exit_codes
+from lab.cli.output import print_text
 from lab.errors import LabError, MissingError
 
 T = TypeVar("T")
@@ -119,7 +119,7 @@ def report_error(error: Exception) -> int:
     code = exit_codes.of_error(error)
     text = str(error) if isinstance(error, LabError) else f"internal error: {type(error).__name__}: {error}"
     if CommandSettings.debug:
-        traceback.print_exception(error, file=sys.stderr)
+        print_text("".join(traceback.format_exception(error)), error=True, end="")
     elif code == exit_codes.INTERNAL:  # else the message alone says what to do
         text += f"\n{_write_traceback(error)}"
     print_error(text)
@@ -136,14 +136,14 @@ def _of_machine(error: OSError) -> MissingError:
 def print_error(text: str) -> None:
     """Print a line on standard error."""
     with contextlib.suppress(BrokenPipeError):  # nobody reads it any more; the exit code is still correct
-        print(f"xmpplab: {text}", file=sys.stderr, flush=True)
+        print_text(f"xmpplab: {text}", error=True)
 
 
 def _usage(error: typer.TyperException) -> int:
     context = getattr(error, "ctx", None)
     message = error.format_message()
     if message.startswith("Usage:"):  # there is no verb: the message is the help
-        print(message, file=sys.stderr)
+        print_text(message, error=True)
         return exit_codes.USAGE
     hint = f"\nSee '{context.command_path} --help'." if context else ""
     print_error(f"{message}{hint}")

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from lab.cli.options import TopologyArgument
+from lab.cli.output import print_text
 from lab.errors import UserError
 
 
@@ -36,7 +37,7 @@ def graph(
         raise UserError(f"--{asked[0]} and --{asked[1]} are two drawings: ask for one")
     text = GRAPH_FORMATS[asked[0] if asked else _by_suffix(output)].draw(load(topology))
     if output is None:
-        typer.echo(text, nl=False)
+        print_text(text, end="")
         return
     try:
         output.write_text(text, encoding="utf-8")

@@ -18,7 +18,7 @@ from lab.cli.options import (
     WarmupOption,
     WorkersOption,
 )  # fmt: skip
-from lab.cli.output import Format, live_progress, print_json, print_load
+from lab.cli.output import Format, live_progress, print_json, print_load, print_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -106,7 +106,7 @@ def _find_limit(request: LoadRequest, progress: Callable[[str], None], output: F
         if output is Format.JSON:
             print_json({"folder": str(folder), **to_json(limit)})
         else:
-            print(f"{render(limit)}\n{folder}", flush=True)
+            print_text(f"{render(limit)}\n{folder}")
 
     limit = run_async(find_limit(request, progress, print_limit))
     return exit_codes.VALID if limit.confirmed else exit_codes.UNKNOWN

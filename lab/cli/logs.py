@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from lab.cli.options import LabOption
+from lab.cli.output import print_text
 
 
 def logs(
@@ -33,7 +34,7 @@ async def _show(server: str | None, name: str | None, lines: int, follow: bool) 
     files = log_files(lab.layout.root, [each.spec.name for each in lab.plan.servers], server)
     for label, path in files:
         for line in last_lines(path, lines):
-            print(f"{label}  {line}")
+            print_text(f"{label}  {line}")
     if follow:
         async for label, line in follow_files(files):
-            print(f"{label}  {line}", flush=True)
+            print_text(f"{label}  {line}")

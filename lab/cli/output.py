@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from lab.report.tables import table
+from lab.system.terminal import printable
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,9 +28,14 @@ class Format(StrEnum):
     JSON = "json"
 
 
+def print_text(text: object = "", *, error: bool = False, end: str = "\n") -> None:
+    """Print on standard output, or standard error, what may quote others: what would act on a terminal is escaped."""
+    print(printable(str(text)), file=sys.stderr if error else sys.stdout, end=end, flush=True)
+
+
 def print_json(data: object) -> None:
     """Print JSON with an indent of two."""
-    print(json.dumps(data, indent=2), flush=True)
+    print_text(json.dumps(data, indent=2))
 
 
 def print_rows(output: Format, rows: Sequence[dict[str, Any]], *, empty: str = "nothing") -> None:
@@ -37,9 +43,10 @@ def print_rows(output: Format, rows: Sequence[dict[str, Any]], *, empty: str = "
     if output is Format.JSON:
         print_json(rows)
     elif rows:
-        print(table([key.replace("_", " ") for key in rows[0]], [[_cell(v) for v in row.values()] for row in rows]))
+        head = [key.replace("_", " ") for key in rows[0]]
+        print_text(table(head, [[_cell(value) for value in row.values()] for row in rows]))
     else:
-        print(empty)
+        print_text(empty)
 
 
 def _cell(value: object) -> str:
@@ -62,7 +69,7 @@ def live_progress() -> Iterator[Callable[[str], None]]:
     from rich.markup import escape
 
     with Console(stderr=True).status("…") as status:
-        yield lambda text: status.update(escape(text))
+        yield lambda text: status.update(escape(printable(text)))
 
 
 def plain_progress() -> Callable[[str], None]:
@@ -72,7 +79,7 @@ def plain_progress() -> Callable[[str], None]:
     def show(text: str) -> None:
         nonlocal last
         if text != last:
-            print(text, file=sys.stderr, flush=True)
+            print_text(text, error=True)
         last = text
 
     return show
@@ -87,7 +94,7 @@ def print_load(record: LoadRecord, output: Format) -> None:
     if output is Format.JSON:
         print_json(to_json(record))
     else:
-        print(f"{render(record)}{record.folder}\n{(record.folder / PAGE).absolute().as_uri()}", flush=True)
+        print_text(f"{render(record)}{record.folder}\n{(record.folder / PAGE).absolute().as_uri()}")
 
 
 def print_study(folder: Path, data: dict[str, Any], output: Format) -> None:
@@ -100,12 +107,11 @@ def print_study(folder: Path, data: dict[str, Any], output: Format) -> None:
         tables = {name: data[name] for name in ("table", "correlations")}
         print_json({"folder": str(folder), "page": str(page), **tables})
     else:
-        print(f"{render(data)}{folder}\n{page.as_uri()}", flush=True)
+        print_text(f"{render(data)}{folder}\n{page.as_uri()}")
 
 
-def batch_callbacks() -> BatchCallbacks:
+def batch_callbacks(report_error: Callable[[Exception], int]) -> BatchCallbacks:
     """Callbacks that print each result of a batch and every error, and write the reports of the runs."""
-    from lab.cli.entry_point import report_error
     from lab.report.folder import write_report
     from lab.runner.batch import BatchCallbacks
 
@@ -113,9 +119,9 @@ def batch_callbacks() -> BatchCallbacks:
 
 
 def _print_result(info: ScenarioInfo, topology: str, result: RunResult) -> None:
-    print(f"{result.value.upper()}: {info.name} on {topology}: {result.sentence}\n{result.folder}", flush=True)
+    print_text(f"{result.value.upper()}: {info.name} on {topology}: {result.sentence}\n{result.folder}")
 
 
 def _print_kept(name: str) -> None:
-    print(f"The lab is left up: look with `xmpplab status {name}`, `xmpplab logs --name {name}`.")
-    print(f"End it with: xmpplab down {name}")
+    print_text(f"The lab is left up: look with `xmpplab status {name}`, `xmpplab logs --name {name}`.")
+    print_text(f"End it with: xmpplab down {name}")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lab.cli.options import RunArgument
-from lab.cli.output import Format, print_load, print_study
+from lab.cli.output import Format, print_load, print_study, print_text
 from lab.report.formats import ReportFormat
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def _report_run(folder: Path, output: ReportFormat) -> None:
     from lab.runner.judgement import load_record
 
     record = load_record(folder)
-    print(render(output, record, judge(record)), end="")
+    print_text(render(output, record, judge(record)), end="")
 
 
 def _report_load(folder: Path, output: Format) -> None:

@@ -8,7 +8,7 @@ import typer
 
 from lab import exit_codes
 from lab.cli.options import RUNS, RunsOption, RuntimeChoice, RuntimeOption
-from lab.cli.output import batch_callbacks
+from lab.cli.output import batch_callbacks, print_text
 
 
 def run(
@@ -38,7 +38,7 @@ def run(
 
     A lab that is up with the same plan is used again, with fresh people; otherwise a lab is made and ended.
     """
-    from lab.cli.entry_point import run_async
+    from lab.cli.entry_point import report_error, run_async
     from lab.declarations.units import seconds
     from lab.errors import UserError
     from lab.report.batch_table import render
@@ -56,7 +56,7 @@ def run(
         runs=runs,
         inline=inline,
     )
-    results = run_async(run_batch(request, batch_callbacks()))
+    results = run_async(run_batch(request, batch_callbacks(report_error)))
     if len(results) > 1:
-        print(f"\n{render(results)}")
+        print_text(f"\n{render(results)}")
     raise typer.Exit(exit_codes.merge(one.exit_code for one in results if not one.skipped))

@@ -6,7 +6,8 @@ from __future__ import annotations
 def sweep() -> None:
     """Remove what killed labs left behind. Labs that are up stay."""
     from lab.cli.entry_point import run_async
+    from lab.cli.output import print_text
     from lab.lifecycle.cleanup import sweep as clean
 
     swept = run_async(clean())
-    print("\n".join(f"removed {each}" for each in swept) or "nothing was left behind")
+    print_text("\n".join(f"removed {each}" for each in swept) or "nothing was left behind")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lab.cli.options import FormatOption, NameOption, RuntimeChoice, RuntimeOption, TopologyArgument
-from lab.cli.output import Format, live_progress, print_rows
+from lab.cli.output import Format, live_progress, print_rows, print_text
 
 if TYPE_CHECKING:
     from lab.lifecycle.lab import Lab
@@ -36,7 +36,7 @@ def up(
         from lab.report.plan_table import placeholder_plan, plan_text
 
         plan = placeholder_plan(wanted)
-        print(dump(plan).rstrip() if output is Format.JSON else plan_text(plan))
+        print_text(dump(plan).rstrip() if output is Format.JSON else plan_text(plan))
         return
     _start(wanted, name, runtime, recreate, output)
 
@@ -51,7 +51,7 @@ def _start(topology: Topology, name: str | None, runtime: RuntimeChoice, recreat
         )
     print_rows(output, addresses(lab))
     if output is Format.TABLE:
-        print("\n" + next_steps(lab))
+        print_text("\n" + next_steps(lab))
 
 
 def addresses(lab: Lab) -> list[dict[str, object]]:

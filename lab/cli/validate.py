@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from lab.cli.output import print_text
 from lab.errors import UserError
 
 
@@ -32,8 +33,8 @@ def validate(
             continue
         size = f"{count(len(topology.servers), 'server')}, {count(len(topology.links), 'link')}"
         softwares = ", ".join(dict.fromkeys(f"{s.software} {s.version}".strip() for s in topology.servers))
-        typer.echo(f"{topology.name}: {size}, unlinked {topology.unlinked}, {softwares}")
+        print_text(f"{topology.name}: {size}, unlinked {topology.unlinked}, {softwares}")
     if wrong:
         # Plain lines, so that editors and terminals find the places in them.
-        typer.echo("\n".join(wrong), err=True)
+        print_text("\n".join(wrong), error=True)
         raise typer.Exit(exit_codes.USAGE)

@@ -19,6 +19,7 @@ from typing import Any
 
 from lab.clients.host import Host
 from lab.errors import UserError, encode_answer
+from lab.system.terminal import printable
 
 #: A request longer than this is not one: the largest stanza servers take is 10 MiB, escaped at most six-fold.
 LONGEST_LINE = 64 * 1024 * 1024
@@ -160,9 +161,18 @@ async def _main() -> None:
     await serve(await Output.opened())
 
 
+class _PrintableFormatter(logging.Formatter):
+    """Log records may quote what a server sent, and standard error is somebody's terminal."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return printable(super().format(record))
+
+
 def main() -> None:
     """Entry point of the process."""
-    logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_PrintableFormatter("%(levelname)s %(name)s: %(message)s"))
+    logging.basicConfig(level=logging.WARNING, handlers=[handler])
     try:
         import uvloop
     except ImportError:

@@ -68,3 +68,24 @@ def test_two_drawings_or_no_folder_are_said(tmp_path: Path) -> None:
     assert isinstance(two.exception, UserError) and "ask for one" in str(two.exception)
     nowhere = RUNNER.invoke(_app(), ["graph", "pair", "-o", str(tmp_path / "no" / "g.svg")])
     assert isinstance(nowhere.exception, UserError) and "cannot be written" in str(nowhere.exception)
+
+
+@pytest.mark.parametrize("kind", GRAPH_FORMATS)
+def test_nothing_in_a_title_acts_on_a_terminal_or_a_drawing(kind: str, tmp_path: Path) -> None:
+    file = tmp_path / "esc.yaml"
+    title = r"\e]0;owned\a\e[31mred\x9b31m \u202egnp.exe \ud800 <script>alert(1)</script> [bold]x[/bold]"
+    file.write_text(f'teaches: "{title}"\nservers: {{a: {{users: 1}}, b: {{}}}}\nlinks: [{{between: [a, b]}}]\n')
+    option = [] if kind == "terminal" else [f"--{kind}"]
+    for words in (["graph", str(file), *option], ["graph", str(file), "-o", str(tmp_path / "drawing"), *option]):
+        result = RUNNER.invoke(_app(), words)
+        assert result.exit_code == 0, result.output
+    for drawn in (result.stdout, (tmp_path / "drawing").read_text()):
+        assert not {*map(ord, drawn)} & {*range(9), *range(11, 32), *range(127, 160), 0x202E}
+        assert "<script" not in drawn or kind == "terminal"
+
+
+def test_errors_about_a_file_do_not_act_on_a_terminal(tmp_path: Path) -> None:
+    file = tmp_path / "esc\x1b[31m.yaml"
+    file.write_text('servers: {"\\e[31m": {}}\n')
+    result = RUNNER.invoke(_app(), ["validate", str(file)])
+    assert result.exit_code == 64 and "\x1b" not in result.stderr and r"\x1b[31m" in result.stderr

@@ -125,3 +125,17 @@ def test_python_modules_are_started_without_the_current_folder():
         if isinstance(node, ast.Constant) and node.value == "-m"
     ]
     assert not wrong, "\n" + "\n".join(wrong)
+
+
+def test_verbs_print_through_one_function_that_escapes():
+    """What a verb prints may quote a file or a server: `print_text` writes control characters out."""
+    _report(
+        [
+            f"{path.relative_to(ROOT)}:{node.lineno}: print with `print_text` of lab.cli.output"
+            for path in python_files("lab/cli")
+            for node in ast.walk(parsed(path))
+            if isinstance(node, ast.Call)
+            and ast.unparse(node.func) in ("print", "typer.echo", "sys.stdout.write", "sys.stderr.write")
+            and not (path.name == "output.py" and "printable(" in ast.unparse(node))
+        ]
+    )

@@ -149,3 +149,13 @@ def test_an_empty_history_is_reported_as_unknown(tmp_path):
     record, judgement = judge_folder(written(told, tmp_path))
     assert judgement.exit_code == 2
     assert render(record, judgement).startswith("UNKNOWN: ")
+
+
+def test_what_a_server_said_does_not_act_on_a_terminal(tmp_path):
+    told = story().finish()
+    told.add(Step, text="\x1b[31mred \ud800", phase="begin")
+    told.add(Note, text="\x1b]0;owned\x07 \u202e", by="server")
+    record = RunRecord(tuple(told.events), told.plan)
+    write_report(tmp_path, record, judge(record))
+    text = (tmp_path / folders.REPORT).read_text()
+    assert not {"\x1b", "\x07", "\u202e"} & set(text) and r"\x1b[31mred \ud800" in text

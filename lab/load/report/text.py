@@ -12,6 +12,7 @@ from lab.load.metrics.counters import RouteCounters
 from lab.load.metrics.result import Result, Usage
 from lab.load.metrics.run_folder import LoadRecord
 from lab.report.tables import table
+from lab.system.terminal import printable
 
 #: Routes with a line of their own; of more the slowest.
 LINES = 16
@@ -27,7 +28,7 @@ def render(record: LoadRecord) -> str:
         if record.result.links:
             parts.append(_links(record.result))
     parts.append("\n".join([*sentences(record), str(judge_load(record))]))
-    return "\n\n".join(parts) + "\n"
+    return printable("\n\n".join(parts)) + "\n"
 
 
 def sentences(record: LoadRecord) -> list[str]:

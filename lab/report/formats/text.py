@@ -16,6 +16,7 @@ from lab.metrics.record import RunRecord
 from lab.metrics.routes import routes
 from lab.metrics.stanzas import stanzas
 from lab.report.formats import timeline
+from lab.system.terminal import printable
 
 WIDTH = 110
 # verdict.json has all of them.
@@ -33,7 +34,7 @@ def render(record: RunRecord, judgement: Judgement) -> str:
         block = list(part)
         if block:
             lines += ["", *block]
-    return "\n".join(lines) + "\n"
+    return printable("\n".join(lines)) + "\n"
 
 
 def _head(record: RunRecord) -> Iterator[str]:

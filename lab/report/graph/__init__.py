@@ -9,6 +9,7 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import NamedTuple
 
+from lab.system.terminal import printable
 from lab.topology.spec import Topology
 
 #: As the options of `xmpplab graph` call them.
@@ -29,7 +30,8 @@ class GraphFormat(NamedTuple):
 
 def _format(name: str) -> GraphFormat:
     module = import_module(f"lab.report.graph.{name}")
-    return GraphFormat(getattr(module, name), module.SUFFIXES)
+    draw: Callable[[Topology], str] = getattr(module, name)
+    return GraphFormat(lambda topology: printable(draw(topology)), module.SUFFIXES)
 
 
 GRAPH_FORMATS = {name: _format(name) for name in NAMES}

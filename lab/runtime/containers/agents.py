@@ -24,6 +24,7 @@ from lab.runtime.containers.prepare import site
 from lab.runtime.containers.start import create
 from lab.runtime.protocol import Pipes
 from lab.system.processes import MARK
+from lab.system.terminal import printable
 
 if TYPE_CHECKING:
     from docker import DockerClient
@@ -50,7 +51,7 @@ async def on_host(layout: Layout, argv: Sequence[str]) -> Pipes:
 
 
 def _write_error(data: bytes) -> None:
-    sys.stderr.write(data.decode(errors="replace"))
+    sys.stderr.write(printable(data.decode(errors="replace")))
 
 
 def _start(client: DockerClient, spec: ContainerSpec, network: str) -> tuple[str, socket.socket, int | None]:

@@ -12,6 +12,8 @@ import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 
+from lab.system.terminal import printable
+
 Cell = object
 
 _STYLE = """
@@ -50,7 +52,7 @@ POLICY = f"default-src 'none'; style-src 'sha256-{_HASH}'; base-uri 'none'; form
 
 def text(value: object) -> str:
     """Any value, escaped as text of the page or of an attribute in quotes."""
-    return escape(str(value))
+    return escape(printable(str(value)))
 
 
 def document(title: str, parts: Iterable[str]) -> str:
