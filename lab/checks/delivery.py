@@ -20,7 +20,7 @@ from collections.abc import Iterator
 from lab.checks import decryption, order
 from lab.checks.trace import quote, trace
 from lab.checks.verdict import Finding, Value, Verdict, plural, verdict
-from lab.history.events import Delivered, Sent
+from lab.history.events import Delivered, Disconnected, Sent
 from lab.metrics.record import RunRecord, bare, host
 
 NAME = "delivery"
@@ -62,6 +62,7 @@ def _messages(record: RunRecord) -> Iterator[Finding]:
         yield from _twice(record, sent)
         yield from _both(record, sent)
         yield from _misdelivered(record, sent)
+        yield from _against_presence(record, index, sent)
         servers = record.path(sent)
         if len(servers) < 2 or record.linked(servers[0], servers[1]):
             yield from _missing(record, index, sent)
@@ -119,6 +120,28 @@ def _misdelivered(record: RunRecord, sent: Sent) -> Iterator[Finding]:
             yield _failed(record, sent, text, "a server or device forged its sender")
 
 
+def _against_presence(record: RunRecord, index: int, sent: Sent) -> Iterator[Finding]:
+    """Live deliveries to a device of the right person that was not entitled to it (RFC 6121 section 8.5)."""
+    if sent.room:
+        return
+    one_device = sent.receiver in sent.expected and "/" in sent.receiver
+    for one in record.deliveries.get(sent.message, ()):
+        if one.via != "live" or bare(one.device) != bare(sent.receiver) or one.device in sent.expected:
+            continue
+        if one_device and not _gone_before(record, index, sent.receiver, one):
+            what = f"was delivered to {one.device}, though it is addressed to {sent.receiver}"
+            yield _failed(record, sent, what, "a server ignores the resource (RFC 6121 section 8.5.3)")
+        elif not one_device and record.availability.takes_none(one.device, index):
+            what = f"was delivered to {one.device}, which was not available or had a negative priority"
+            yield _failed(record, sent, what, "a server ignores presence (RFC 6121 section 8.5.2)")
+
+
+def _gone_before(record: RunRecord, index: int, device: str, delivered: Delivered) -> bool:
+    """Whether the stream of this device ended before: what is for it goes to others then (RFC 6121 8.5.3.2)."""
+    place = next(place for place, event in record.indexed(Delivered) if event is delivered)
+    return any(event.device == device and index < ended < place for ended, event in record.indexed(Disconnected))
+
+
 def _missing(record: RunRecord, index: int, sent: Sent) -> Iterator[Finding]:
     if record.bounces.get(sent.message):
         return
@@ -129,13 +152,25 @@ def _missing(record: RunRecord, index: int, sent: Sent) -> Iterator[Finding]:
         if device in got or (stores and device not in sent.expected):
             continue
         route = record.route(index, sent, device)
-        if route and route.proves:
+        others = [one for one in record.deliveries.get(sent.message, ()) if bare(one.device) == bare(device)]
+        if any(one.via in ORIGINALS and _gone_before(record, index, device, one) for one in others):
+            continue
+        if _presence_decides(record, index, sent, device):
+            if not others:
+                yield _not_known(record, sent, f"did not reach {device}", "its person's presence changed meanwhile")
+        elif route and route.proves:
             yield _lost(record, sent, device)
         else:
             yield _not_known(record, sent, f"did not reach {device}", _why_unknown(route is None, route is not None
                              and route.broken))  # fmt: skip
     if sent.expected and not got and not record.addressees(index, sent):
-        yield _not_known(record, sent, "was not seen again", "nobody it was sent to came online after it")
+        yield _not_known(record, sent, "was not seen again", "nobody it was sent to became available after it")
+
+
+def _presence_decides(record: RunRecord, index: int, sent: Sent, device: str) -> bool:
+    """Whether presences that changed after it was sent may have made the server choose another device, or keep it."""
+    chosen = device in sent.expected and "/" not in sent.receiver and not sent.room
+    return chosen and record.availability.changed(bare(device), index)
 
 
 def _lost(record: RunRecord, sent: Sent, device: str) -> Finding:

@@ -28,7 +28,7 @@ from lab.clients import archive, rooms
 from lab.clients.encryption import DeviceKey, Encryption, EncryptionSettings, create_strategy
 from lab.clients.inbox import Inbox
 from lab.clients.xmpp.client_stream import ClientStream, Refused, tls_context
-from lab.clients.xmpp.stanzas import CARBONS, CLIENT, delivery
+from lab.clients.xmpp.stanzas import CARBONS, CLIENT, delivery, own_presence, read_own_presence
 from lab.errors import LabError, PeerError, UserError
 
 PING = "urn:xmpp:ping"
@@ -210,9 +210,28 @@ class ClientDevice:
         if len(parsed) == 1 and parsed[0].tag in _STANZAS:
             _stanza(session.stream, parsed[0]).send()
             await session.stream.flushed()
+            self._presence_sent(session, parsed[0])
         else:
             session.stream.send_raw(xml)
         return {}
+
+    async def presence(self, *, show: str | None = None, priority: int = 0) -> Event:
+        """Say how available this device is (RFC 6121 section 4); see the protocol."""
+        session = self._live()
+        xml = own_presence(show, priority)
+        _stanza(session.stream, xml).send()
+        await session.stream.flushed()
+        self._presence_sent(session, xml)
+        with suppress(Refused):  # any answer follows what the server did about the presence: a stream keeps order
+            await session.stream.ask("get", ET.Element(f"{{{PING}}}ping"), session.stream.boundjid.host)
+        await session.inbox.decrypted()
+        return {}
+
+    def _presence_sent(self, session: ClientSession, xml: ET.Element) -> None:
+        """Emit what a presence says of this device's availability, if it says anything."""
+        if (said := read_own_presence(xml)) is not None:
+            self._emit("presence-sent", stream=session.id, available=said.available, priority=said.priority,
+                       show=said.show)  # fmt: skip
 
     async def archive(
         self, *, with_: str | None = None, start: str | float | None = None, archive_: str | None = None,

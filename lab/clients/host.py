@@ -31,7 +31,7 @@ log = logging.getLogger("lab.agent")
 #: Requests of a device: the names of its methods.
 OPERATIONS = frozenset({
     "connect", "disconnect", "send", "send_raw", "join", "leave", "occupants", "configure_room", "archive",
-    "devices", "fingerprints", "set_trust", "ping", "iq",
+    "devices", "fingerprints", "set_trust", "ping", "iq", "presence",
 })  # fmt: skip
 
 #: Requests of a raw server-to-server peer: the names of its methods behind this prefix.

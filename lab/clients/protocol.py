@@ -21,6 +21,8 @@ send            {to, body, message (stanza id), encryption? ("plain": in the cle
                 -> {stream, encryption, left_out: [sentences]}: handed to the stream, encrypted for every device known
                 then, but for those left out
 send_raw        {xml} -> {}: any stanza, as it is
+presence        {show? ("away" | "chat" | "dnd" | "xa" | "unavailable"), priority? (-128 to 127), timeout}
+                -> {}: the own server has handled it; offline messages that it asked for are handed over
 join            {room, nick, timeout} -> {occupants: [full room JIDs]}: self-presence (status 110) was received
 leave           {room, nick} -> {}
 occupants       {room} -> {occupants: [...]}
@@ -52,6 +54,7 @@ Events (all with event, device, at):
 
 connected       {jid, stream}
 disconnected    {jid, stream, reason}
+presence-sent   {stream, available, priority, show}: the device said so after it had connected
 delivered       {message, from, to, stream, via ("live" | "offline" | "archive" | "carbon"), body, encrypted
                 (namespace or null), room}
 bounced         {message, by, condition, type, text}

@@ -6,7 +6,7 @@ from typing import Any
 
 from lab.federation.outcomes import Bounce, Delivery
 from lab.federation.people import Device, Participants
-from lab.history.events import Bounced, Connected, Decrypted, Delivered, Disconnected, NotDecrypted, Note
+from lab.history.events import Bounced, Connected, Decrypted, Delivered, Disconnected, NotDecrypted, Note, PresenceSent
 
 
 class Dispatch:
@@ -28,7 +28,7 @@ class Dispatch:
         handler(device, data)
 
     def _on_connected(self, device: Device, data: dict[str, Any]) -> None:
-        device.jid, device.stream, device.connected = data["jid"], data["stream"], True
+        device.jid, device.stream, device.connected, device.priority = data["jid"], data["stream"], True, 0
         encryption = device.person.encryption
         self._history.record(Connected(at=data["at"], device=device.jid, stream=device.stream, encryption=encryption))
 
@@ -36,6 +36,19 @@ class Dispatch:
         device.connected = False
         self._history.record(
             Disconnected(at=data["at"], device=device.jid, stream=data["stream"], reason=data.get("reason") or "")
+        )
+
+    def _on_presence_sent(self, device: Device, data: dict[str, Any]) -> None:
+        device.priority = data["priority"] if data["available"] else None
+        self._history.record(
+            PresenceSent(
+                at=data["at"],
+                device=device.jid,
+                stream=data["stream"],
+                available=data["available"],
+                priority=data["priority"],
+                show=data["show"],
+            )
         )
 
     def _on_delivered(self, device: Device, data: dict[str, Any]) -> None:

@@ -29,7 +29,10 @@ def _routes(participants: Participants) -> dict[tuple[Device, Device | Room], li
         if message.marker or not isinstance(message.promise, Delivers):
             continue
         receiver = message.receiver
-        for end in (receiver,) if isinstance(receiver, Room) else receiver.devices:
+        ends = (receiver,) if isinstance(receiver, Room) else receiver.devices
+        if message.to_device is not None and message.to_device.jid in message.expected:
+            ends = [message.to_device]
+        for end in ends:
             routes.setdefault((message.device, end), []).append(message)
     return routes
 
@@ -55,8 +58,7 @@ async def _mark(participants: Participants, device: Device, to: Device | Room, u
     if gone:
         record(False, f"not connected at the end: {', '.join(gone)}")
         return
-    person = to if isinstance(to, Room) else to.person
-    marker = await participants.send(device, person, context.control, marker=receiver)
+    marker = await participants.send(device, to, context.control, marker=True)
     outcome = await marker.outcome(MARKER_DEADLINE)
     broken = any(_broken(context.history, one, since=used) for one in ends)
     record(outcome.settled and bool(outcome.deliveries), str(outcome), broken)

@@ -44,7 +44,8 @@ class Message:
     receiver: Person | Room
     encryption: str  # "plain", "omemo"
     promise: Promise
-    expected: tuple[str, ...]  # full JIDs that were connected when it was sent; or the receiver's bare JID if none was
+    expected: tuple[str, ...]  # full JIDs that must get it (RFC 6121 section 8.5); or the bare JID: whoever comes next
+    to_device: Device | None = None  # where it was addressed to one device, by its full JID
     marker: bool = False  # sent by settle(), not by the scenario
     deliveries: list[Delivery] = field(default_factory=list)
     bounces: list[Bounce] = field(default_factory=list)
@@ -120,6 +121,7 @@ class Device:
         self.key: str = f"{person.jid}/{resource}"  # the agent's name for it
         self.jid: str = self.key  # the full JID, as the server bound it
         self.connected = False
+        self.priority: int | None = None  # of its presence (RFC 6121 section 4.7.2.3); None: not available
         self.stream = ""  # unique per live stream, "" before the first
         self.omemo_device: int | None = None  # the OMEMO device id
         self.fingerprint: str | None = None  # of its OMEMO identity key, in hex
@@ -145,7 +147,7 @@ class Device:
             folder=context.lab.agent_folder(person.server.name, person.name, self.resource),
             timeout=CONNECT_DEADLINE,
         )
-        self.jid, self.stream, self.connected = answer["jid"], answer["stream"], True
+        self.jid, self.stream, self.connected, self.priority = answer["jid"], answer["stream"], True, 0
         person.jid = self.jid.partition("/")[0]
         self.omemo_device, self.fingerprint = answer.get("omemo_device"), answer.get("fingerprint")
 
@@ -154,8 +156,21 @@ class Device:
         await self.person.context.call("disconnect", self.key)
         self.connected = False
 
-    async def send(self, to: Person | Room, text: str, *, encryption: str | None = None) -> Message:
+    async def presence(self, show: str | None = None, priority: int = 0) -> None:
+        """Say how available this device is (RFC 6121 section 4.7); it is so, with priority 0, once it has connected.
+
+        `show` is "away", "chat", "dnd" or "xa", or "unavailable": then the device stays connected, and what is sent to
+        the person is for others or kept. `priority` is a number of -128 to 127; with a negative one the device gets
+        only what is sent to its full JID.
+
+        Returns once the server has handled it. Raises UserError for other values, or if the device is not connected.
+        """
+        await self.person.context.call("presence", self.key, show=show, priority=priority)
+
+    async def send(self, to: Person | Device | Room, text: str, *, encryption: str | None = None) -> Message:
         """Send a chat message (RFC 6121 section 5) or a groupchat message (XEP-0045 section 7.4).
+
+        To a person it is addressed to the bare JID, to a device to its full JID (RFC 6121 section 8.5.3).
 
         `encryption` is the person's own unless given; "plain" sends without encryption. Returns once the message is
         handed to the stream; await `Message.outcome()` for what becomes of it. Raises PeerError where it cannot be
@@ -237,7 +252,7 @@ class Person:
             if device.connected:
                 await device.disconnect()
 
-    async def send(self, to: Person | Room, text: str, *, encryption: str | None = None) -> Message:
+    async def send(self, to: Person | Device | Room, text: str, *, encryption: str | None = None) -> Message:
         """Send from the first connected device; see `Device.send`. Raises UserError if none is connected."""
         device = next((one for one in self.devices if one.connected), None)
         if device is None:
@@ -276,6 +291,16 @@ class Person:
 
     def __str__(self) -> str:
         return self.jid
+
+
+def entitled(person: Person) -> list[Device]:
+    """Who must get a message to the bare JID: the available devices of the highest priority, if it is not negative.
+
+    RFC 6121 section 8.5.2.1.1; a server may hand it to others of its available devices as well.
+    """
+    ready = [one for one in person.devices if one.connected and one.priority is not None and one.priority >= 0]
+    highest = max((one.priority or 0 for one in ready), default=0)
+    return [one for one in ready if one.priority == highest]
 
 
 class Room:
@@ -369,28 +394,33 @@ class Participants:
         self._numbers = count(1)
 
     async def send(
-        self, device: Device, to: Person | Room, text: str, *, encryption: str | None = None, marker: str | None = None
+        self,
+        device: Device,
+        to: Person | Device | Room,
+        text: str,
+        *,
+        encryption: str | None = None,
+        marker: bool = False,
     ) -> Message:
-        """See `Device.send`; with `marker`, a full JID, it is a message of settle() to that device."""
+        """See `Device.send`; with `marker` it is a message of settle(), unencrypted."""
         check_text(text, "send: the text")
         room = isinstance(to, Room)
         scheme = "plain" if room or marker else encryption or device.person.encryption
-        devices = to.devices() if isinstance(to, Room) else to.devices
-        connected = tuple(one.jid for one in devices if one.connected)
-        sender = device.person
+        sender, receiver = device.person, to.person if isinstance(to, Device) else to
         message = Message(
             id=f"{self._tag}-{next(self._numbers)}",
             text=text,
             sender=sender,
             device=device,
-            receiver=to,
+            receiver=receiver,
             encryption=scheme,
-            promise=Delivers() if room else self.context.promise(sender.server.name, to.server.name),
-            expected=(marker,) if marker and not room else connected or (to.jid,),
-            marker=marker is not None,
+            promise=Delivers() if room else self.context.promise(sender.server.name, receiver.server.name),
+            expected=_expected(to),
+            to_device=to if isinstance(to, Device) else None,
+            marker=marker,
         )
         self.messages[message.id] = message
-        address, history = marker or to.jid, self.context.history
+        address, history = to.jid, self.context.history
         # Recorded before the agent is called: an answer that was recorded first would be to a message that nobody sent.
         history.record(self._sent(message, address, room))
         try:
@@ -416,3 +446,14 @@ class Participants:
             canary=self.context.canary_in(message.text),
             expected=message.expected,
         )
+
+
+def _expected(to: Person | Device | Room) -> tuple[str, ...]:
+    """Who must get a message to these (RFC 6121 section 8.5): full JIDs, or the bare one where nobody is available."""
+    if isinstance(to, Room):
+        return tuple(one.jid for one in to.devices() if one.connected) or (to.jid,)
+    if isinstance(to, Device):
+        if to.connected:
+            return (to.jid,)  # a connected device, available or not (section 8.5.3.1)
+        to = to.person  # section 8.5.3.2.1: as if it were for the bare JID
+    return tuple(one.jid for one in entitled(to)) or (to.jid,)

@@ -56,7 +56,7 @@ class RunEnded(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class Connected(Event):
-    """A device has a live stream: bound, roster fetched, presence sent (RFC 6121 section 4.2)."""
+    """A device has a live stream: bound, roster fetched, available with priority 0 (RFC 6121 section 4.2)."""
 
     kind = "connected"
     device: str  # full JID
@@ -77,6 +77,18 @@ class Disconnected(Event):
 
 
 @dataclass(frozen=True, kw_only=True)
+class PresenceSent(Event):
+    """A connected device told its server whether it is available, and how much (RFC 6121 section 4)."""
+
+    kind = "presence-sent"
+    device: str  # full JID
+    stream: str
+    available: bool
+    priority: int = 0  # -128 to 127
+    show: str = ""  # "away", "chat", "dnd", "xa"
+
+
+@dataclass(frozen=True, kw_only=True)
 class Sent(Event):
     """A device handed a message to its stream."""
 
@@ -89,7 +101,7 @@ class Sent(Event):
     room: bool = False
     marker: bool = False  # sent by settle(), not by the scenario
     canary: str | None = None  # the secret text inside, if any
-    expected: tuple[str, ...] = ()  # full JIDs that were connected and are addressed
+    expected: tuple[str, ...] = ()  # full JIDs that must get it (RFC 6121 section 8.5); a bare JID: whoever comes next
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -275,8 +287,8 @@ class HistoryGap(Event):
 KINDS: dict[str, type[Event]] = {
     event.kind: event
     for event in (
-        RunStarted, RunEnded, Connected, Disconnected, Sent, NotSent, Delivered, Bounced, Decrypted, NotDecrypted,
-        ServerSaw, Searched, CanaryFound, Step, Expectation, RouteSettled, FaultApplied,
+        RunStarted, RunEnded, Connected, Disconnected, PresenceSent, Sent, NotSent, Delivered, Bounced, Decrypted,
+        NotDecrypted, ServerSaw, Searched, CanaryFound, Step, Expectation, RouteSettled, FaultApplied,
         FaultHealed, Note,
     )
 }  # fmt: skip

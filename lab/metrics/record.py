@@ -25,6 +25,7 @@ from lab.history.events import (
     Sent,
     ServerSaw,
 )
+from lab.metrics.availability import Availability
 from lab.plan.model import Plan
 from lab.topology.spec import Server, Topology
 
@@ -155,18 +156,22 @@ class RunRecord:
         return frozenset(bare(device) for device in self.encryptions)
 
     def addressees(self, index: int, sent: Sent) -> tuple[str, ...]:
-        """The full JIDs that must get a message: those it was expected at, a bare JID standing for all that connected.
+        """The full JIDs that must get a message: those it was expected at, a bare JID standing for who came later.
 
-        A person without a connected device is expected under the bare JID: any device that connects later counts.
+        A person without an available device is expected under the bare JID: any that becomes available later counts.
         """
         found: list[str] = []
         for one in sent.expected:
             if "/" in one:
                 found.append(one)
             else:
-                later = [event.device for place, event in self.indexed(Connected) if place > index]
-                found += [device for device in later if bare(device) == one]
+                found += self.availability.available_later(one, index)
         return tuple(dict.fromkeys(found))
+
+    @cached_property
+    def availability(self) -> Availability:
+        """Which devices were available when."""
+        return Availability(self.events)
 
     # -- places ---------------------------------------------------------------------------------------------
 

@@ -203,3 +203,20 @@ async def test_an_agent_process_serves_many_devices(ground):
         assert order == [f"m{number}" for number in range(10)]
     finally:
         await cast.agent.close()
+
+
+@pytest.mark.parametrize("where", ["a", "c"])
+async def test_a_device_that_is_not_available_gets_what_was_kept_once_it_is(ground, where):
+    alice, bob = await ground.accounts("a", where)
+    async with inline(ground) as cast:
+        await cast.connect("pc", alice)
+        await cast.connect("phone", bob)
+        await cast.ask("presence", "phone", show="unavailable")
+        await cast.send("pc", bob, "hello", "kept")
+        await cast.ask("ping", "pc", to=ground.domain(where))  # the message is with bob's server by now
+        assert not [one for one in cast.said("delivered") if one["device"] == "phone"]
+        await cast.ask("presence", "phone", show="away", priority=3)
+        got = [one for one in cast.said("delivered") if one["device"] == "phone"]
+        assert [(one["message"], one["via"]) for one in got] == [("kept", "offline")]
+        states = [(one["available"], one["priority"], one["show"]) for one in cast.said("presence-sent")]
+        assert states == [(False, 0, ""), (True, 3, "away")]

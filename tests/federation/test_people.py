@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from lab.errors import NotApplicable, PeerError, TimedOut, UserError
-from lab.federation import Federation
+from lab.federation import Device, Federation
 from lab.federation.outcomes import Delivers, Refuses
-from lab.history.events import NotSent, Sent
+from lab.history.events import NotSent, PresenceSent, Sent
 from tests.federation.conftest import FakeAgent
 
 
@@ -116,6 +116,40 @@ async def test_who_is_not_connected_cannot_send(federation: Federation, agent: F
     await bob.disconnect()
     message = await alice.send(bob, "hello")
     assert message.expected == (bob.jid,), "the account's: nobody is connected"
+
+
+async def test_who_must_get_a_message_depends_on_presence(federation: Federation, agent: FakeAgent) -> None:
+    alice = await federation.server("island").person()
+    bob = await federation.server("home").person(devices=3)
+    one, two, three = bob.devices
+
+    def said(device: Device, priority: int = 0, available: bool = True) -> None:
+        agent.tell("presence-sent", device.key, stream="s", available=available, priority=priority, show="")
+
+    said(one, 5)
+    said(two, 5)
+    assert (await alice.send(bob, "hello")).expected == (one.jid, two.jid), "the most available (RFC 6121 8.5.2.1.1)"
+    said(one, available=False)
+    said(two, -1)
+    assert (await alice.send(bob, "hello")).expected == (three.jid,)
+    assert (await alice.send(two, "hello")).expected == (two.jid,), "a full JID (RFC 6121 8.5.3.1)"
+    await two.disconnect()
+    message = await alice.send(two, "hello")
+    assert message.expected == (three.jid,), "as if for the bare JID (RFC 6121 8.5.3.2.1)"
+    assert (message.receiver, message.to_device, agent.of("send")[-1]["to"]) == (bob, two, two.jid)
+    said(three, -1)
+    assert (await alice.send(bob, "hello")).expected == (bob.jid,), "kept for whoever becomes available"
+    await two.connect()
+    assert (await alice.send(bob, "hello")).expected == (two.jid,), "a new stream has priority 0"
+
+
+async def test_a_device_says_how_available_it_is(federation: Federation, agent: FakeAgent) -> None:
+    bob = await federation.server("home").person()
+    await bob.device.presence("dnd", 3)
+    assert agent.of("presence") == [{"show": "dnd", "priority": 3}]
+    agent.tell("presence-sent", bob.device.key, stream="s", available=True, priority=3, show="dnd")
+    (event,) = (one for one in federation.history.events if isinstance(one, PresenceSent))
+    assert (event.device, event.available, event.priority, event.show) == (bob.device.jid, True, 3, "dnd")
 
 
 async def test_a_message_is_settled_by_all_devices_or_a_bounce(federation: Federation, agent: FakeAgent) -> None:

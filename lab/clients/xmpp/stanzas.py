@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from xml.etree import ElementTree as ET
 
 from lab.declarations.encryptions import by_element, by_namespace
+from lab.errors import UserError
 
 CLIENT = "jabber:client"
 CARBONS = "urn:xmpp:carbons:2"
@@ -66,6 +67,46 @@ class Archived:
     at: str  # XEP-0082 date and time
     sender: str  # of the outer message: the archive
     xml: ET.Element
+
+
+@dataclass(frozen=True)
+class OwnPresence:
+    """What a device says of its own availability (RFC 6121 section 4.7)."""
+
+    available: bool
+    priority: int = 0
+    show: str = ""
+
+
+#: Values of <show/> (RFC 6121 section 4.7.2.1).
+SHOWS = ("away", "chat", "dnd", "xa")
+UNAVAILABLE = "unavailable"
+
+
+def own_presence(show: str | None, priority: int) -> ET.Element:
+    """The presence that says so; `show` may be "unavailable". Raises UserError for what RFC 6121 does not know."""
+    if show is not None and show not in (*SHOWS, UNAVAILABLE):
+        raise UserError(f"show must be one of {', '.join((*SHOWS, UNAVAILABLE))}, or None, not {show!r}")
+    if not -128 <= priority <= 127:
+        raise UserError(f"priority must be from -128 to 127 (RFC 6121 section 4.7.2.3), not {priority}")
+    if show == UNAVAILABLE:
+        return ET.Element(f"{{{CLIENT}}}presence", {"type": UNAVAILABLE})
+    presence = ET.Element(f"{{{CLIENT}}}presence")
+    if show:
+        ET.SubElement(presence, f"{{{CLIENT}}}show").text = show
+    ET.SubElement(presence, f"{{{CLIENT}}}priority").text = str(priority)
+    return presence
+
+
+def read_own_presence(xml: ET.Element) -> OwnPresence | None:
+    """What a sent stanza says of its sender's availability; None if nothing, such as a presence for a room."""
+    if xml.tag != f"{{{CLIENT}}}presence" or xml.get("to") or xml.get("type") not in (None, UNAVAILABLE):
+        return None
+    if xml.get("type") == UNAVAILABLE:
+        return OwnPresence(False)
+    text = (xml.findtext(f"{{{CLIENT}}}priority") or "0").strip()
+    priority = int(text) if text.lstrip("+-").isdecimal() else 0
+    return OwnPresence(True, priority, (xml.findtext(f"{{{CLIENT}}}show") or "").strip())
 
 
 def read(xml: ET.Element, account: str, device: str) -> Incoming | BounceStanza | Forgery | Archived | None:

@@ -2,8 +2,18 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from lab.clients.xmpp.stanzas import Archived, BounceStanza, Forgery, Incoming, read
+from lab.clients.xmpp.stanzas import (
+    Archived,
+    BounceStanza,
+    Forgery,
+    Incoming,
+    OwnPresence,
+    own_presence,
+    read,
+    read_own_presence,
+)
 from lab.declarations.encryptions.omemo import DECLARATION
+from lab.errors import UserError
 
 OMEMO = DECLARATION.namespace
 ME, MINE = "bob@b.test", "bob@b.test/phone"
@@ -88,3 +98,37 @@ def test_an_archives_result_keeps_its_query():
     found = taken(result, **{"from": ME})
     assert isinstance(found, Archived)
     assert (found.query, found.archive_id, found.at, found.xml.get("id")) == ("q", "9", "2026-01-01T00:00:00Z", "i1")
+
+
+@pytest.mark.parametrize(
+    ("show", "priority", "said"),
+    [
+        (None, 0, OwnPresence(True)),
+        ("dnd", -128, OwnPresence(True, -128, "dnd")),
+        ("unavailable", 5, OwnPresence(False)),
+    ],
+)
+def test_what_a_device_says_of_its_availability_is_read_back(show, priority, said):
+    assert read_own_presence(own_presence(show, priority)) == said
+
+
+@pytest.mark.parametrize(("show", "priority"), [("sleeping", 0), ("", 0), (None, 128), (None, -129)])
+def test_a_presence_that_is_none_is_refused(show, priority):
+    with pytest.raises(UserError, match="must be"):
+        own_presence(show, priority)
+
+
+@pytest.mark.parametrize(
+    "xml",
+    ['<presence to="room@c.test/me"/>', '<presence type="subscribe"/>', '<presence type="probe"/>', "<message/>"],
+)
+def test_other_stanzas_say_nothing_of_ones_availability(xml):
+    assert (
+        read_own_presence(ET.fromstring(xml.replace(" ", ' xmlns="jabber:client" ', 1) if " " in xml else xml)) is None
+    )
+
+
+def test_a_priority_that_is_no_number_is_none():
+    text = '<presence xmlns="jabber:client"><priority> +7 </priority><show>away</show></presence>'
+    assert read_own_presence(ET.fromstring(text)) == OwnPresence(True, 7, "away")
+    assert read_own_presence(ET.fromstring(text.replace("+7", "high"))) == OwnPresence(True, 0, "away")
