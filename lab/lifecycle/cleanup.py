@@ -61,6 +61,7 @@ async def sweep(progress: Progress = lambda text: None, *, containers: bool = Tr
 
 
 async def _sweep_folder(layout: Layout) -> str | None:
+    lab_folder.refuse_foreign(layout)
     try:
         lock = await _lock(layout)
     except FileNotFoundError:  # another process has deleted it

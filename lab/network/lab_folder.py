@@ -43,6 +43,19 @@ def remove(layout: Layout) -> None:
     layout.root.rmdir()
 
 
+def refuse_foreign(layout: Layout) -> None:
+    """Raises UserError for a folder that is not a lab's: a link, or one with files and neither a lock nor a record.
+
+    To be called before anything is written into it, the lock included. An empty folder, or none, is nobody's.
+    """
+    if layout.root.is_symlink():
+        raise UserError(f"{layout.root} is a symbolic link and no lab's folder: move it away")
+    if not layout.root.is_dir() or layout.lock.exists() or layout.state.exists():
+        return
+    if others := [entry.name for entry in layout.root.iterdir()]:
+        raise UserError(f"{layout.root} is no lab's folder, there is {others[0]} in it: move it away")
+
+
 def check(layout: Layout) -> None:
     """Raises UserError for a folder that must not be deleted as a lab's: a link, or one with other files in it."""
     if layout.root.is_symlink():

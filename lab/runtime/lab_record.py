@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from lab.errors import TimedOut, UserError
+from lab.network.lab_folder import refuse_foreign
 from lab.plan.layout import NAME, Layout, home
 from lab.system.files import write_private
 from lab.system.locks import lock
@@ -76,8 +77,12 @@ def layouts() -> list[Layout]:
 
 @contextlib.asynccontextmanager
 async def locked(layout: Layout, *, patience: float = LOCK_PATIENCE, make: bool = False) -> AsyncIterator[None]:
-    """Hold a lab's lock. With `make` its folder is made. Raises TimedOut, FileNotFoundError without a folder."""
+    """Hold a lab's lock. With `make` its folder is made.
+
+    Raises TimedOut, FileNotFoundError without a folder, UserError for one that is no lab's, in which nothing changes.
+    """
     while True:
+        refuse_foreign(layout)
         if make:
             make_root(layout)
         try:

@@ -16,15 +16,18 @@ from pathlib import Path
 
 import pytest
 
+from lab.errors import UserError
 from lab.lifecycle import down, runtimes
 from lab.lifecycle.cleanup import _is_absent, sweep
 from lab.lifecycle.lab import take_down
+from lab.lifecycle.up import up
 from lab.plan.layout import Layout
 from lab.runtime import lab_record as state
 from lab.runtime.containers import engine, stop
 from lab.runtime.containers.images import build_cache
 from lab.system.locks import try_lock
 from lab.system.processes import MARK, Identity, end_members, file_view, kill_members
+from lab.topology.files import load
 
 
 @pytest.fixture(autouse=True)
@@ -62,6 +65,23 @@ async def test_a_killed_up_is_swept_and_nothing_beside_it(home: Path) -> None:
     assert (home / "labs" / "Not A Lab").exists()
     assert (home / "labs" / "notes" / "todo.txt").exists()
     assert any("notes" in line and "todo.txt" in line for line in told), told
+
+
+@pytest.mark.parametrize("link", [False, True])
+async def test_nothing_is_written_into_a_folder_that_is_no_labs(home: Path, link: bool) -> None:
+    folder = home / "elsewhere" if link else home / "labs" / "notes"
+    folder.mkdir(parents=True)
+    (folder / "todo.txt").touch()
+    if link:
+        (home / "labs").mkdir()
+        (home / "labs" / "notes").symlink_to(folder)
+    await sweep(containers=False)
+    with pytest.raises(UserError, match="no lab's folder"):
+        await up(load("pair"), runtime=runtimes.named("processes"), name="notes")
+    with pytest.raises(UserError, match="no lab"):
+        await down.down("notes")
+    await down.down_all()
+    assert [entry.name for entry in folder.iterdir()] == ["todo.txt"]
 
 
 async def test_a_lab_of_another_version_stays() -> None:
