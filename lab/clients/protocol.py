@@ -62,7 +62,9 @@ decrypted       {message, from, encryption, body, sender_key, trust, via}
 not-decrypted   {message, from, encryption, reason}
 presence        {from, type, room, codes: [...]}
 peer_stanza     {name, type, id, from, to, xml, stream}: a stanza was received
-peer_stream     {state ("open" | "closed"), direction ("in" | "out"), domain, stream, reason}
+peer_stream     {state ("open" | "closed"), direction ("in" | "out"), domain, stream, tls, authentication, reason,
+                condition, by}: stanzas may pass on a stream; it ended, or could not be opened (then `authentication` is
+                empty); `condition` is of a stream error, `by` who sent it ("server": the peer itself, or "peer")
 trouble         {message}: an error that no request asked about
 """
 

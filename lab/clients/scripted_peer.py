@@ -214,6 +214,8 @@ class PeerConnection(asyncio.Protocol):
         self.opened: asyncio.Future[None] = loop.create_future()
         self.gone: asyncio.Future[str] = loop.create_future()
         self._reason = ""
+        self._error = ("", "")  # condition of the stream error and who sent it
+        self._tls = ""
         self._upgrade: asyncio.Task[None] | None = None
         self._early: bytearray | None = None  # what is received during the TLS handshake, before we know its end
 
@@ -247,8 +249,8 @@ class PeerConnection(asyncio.Protocol):
                     self._emit("open")
                 case server_stream.Received(element):
                     self._peer.on_stanza(self, element)
-                case server_stream.Closed(reason):
-                    self._reason = self._reason or reason
+                case server_stream.Closed(reason, condition, by):
+                    self._reason, self._error = self._reason or reason, (condition, by)
                     self.transport.close()
 
     async def _start_tls(self) -> None:
@@ -263,6 +265,7 @@ class PeerConnection(asyncio.Protocol):
             self._reason = f"no TLS: {error}"
             self.transport.abort()
             return
+        self._tls = self.transport.get_extra_info("ssl_object").version() or ""
         certificate = self.transport.get_extra_info("peercert") or {}
         names = (value for kind, value in certificate.get("subjectAltName", ()) if kind == "DNS")
         early, self._early = self._early, None
@@ -274,17 +277,17 @@ class PeerConnection(asyncio.Protocol):
         """The connection has ended, by whichever side."""
         self._peer.on_connection_lost(self)
         self._reason = self._reason or str(exc or "the connection ended")
-        if self.opened.done():
-            self._emit("closed")
+        self._emit("closed")
         if not self.gone.done():
             self.gone.set_result(self._reason)
 
     def _emit(self, state: str) -> None:
-        stream, reason = self.stream, self._reason if state == "closed" else ""
-        direction = "out" if stream.initiator else "in"
+        stream, (condition, by) = self.stream, self._error
         self._peer.emit(
-            "peer_stream", state=state, direction=direction, domain=stream.remote, stream=stream.id, reason=reason
-        )
+            "peer_stream", state=state, direction="out" if stream.initiator else "in", domain=stream.remote,
+            stream=stream.id, tls=self._tls, authentication=stream.authentication,
+            reason=self._reason if state == "closed" else "", condition=condition, by=by,
+        )  # fmt: skip
 
 
 def _context(protocol: int, certificate: str, key: str, authority: str) -> ssl.SSLContext:

@@ -1,4 +1,4 @@
-"""What the servers saw and stored, added to the history once the scenario is over.
+"""What the servers stored, searched for canaries once the scenario is over.
 
 A search that finds nothing proves nothing unless it would have found something: the markers of settle() carry a
 control text unencrypted, so every server that handled one must have it in its feed and in its archive. Servers are
@@ -18,10 +18,7 @@ from lab.federation.people import Participants
 from lab.federation.servers import ServerHandle
 from lab.history.canaries import find_all
 from lab.history.events import CanaryFound, Searched
-from lab.network.feeds import read
-from lab.plan.layout import Layout
 from lab.servers import software
-from lab.servers.conventions import FEED
 from lab.topology.spec import Feed
 
 # Seconds. A server that did not write when asked does so by itself within seconds: mnesia after three.
@@ -40,35 +37,10 @@ class FoundText:
     where: str
 
 
-def feed_sizes(layout: Layout, servers: Sequence[ServerHandle]) -> dict[str, int]:
-    """The present size of each server's feed in bytes, by server name: what follows belongs to this run."""
-    feeds = {server.name: layout.server(server.name) / FEED for server in servers}
-    return {name: feed.stat().st_size if feed.exists() else 0 for name, feed in feeds.items()}
-
-
-async def collect(participants: Participants, servers: Sequence[ServerHandle], offsets: dict[str, int]) -> None:
-    """Record every feed from its offset in bytes, then search every place of every server."""
-    for server in servers:
-        await _record_feed(participants, server, offsets.get(server.name, 0))
+async def search(participants: Participants, servers: Sequence[ServerHandle]) -> None:
+    """Search every place of every server for every canary."""
     controlled = _marked_servers(participants)
     await asyncio.gather(*(_search(participants, one, one.name in controlled) for one in servers))
-
-
-async def _record_feed(participants: Participants, server: ServerHandle, offset: int) -> None:
-    context, name = participants.context, server.name
-    path = context.lab.layout.server(name) / FEED
-    if server.spec.feed is Feed.OFF or not server.spec.manifest.instrumented:
-        return
-    if not path.exists():
-        context.history.note(f"server {name} has written no feed")
-        return
-    while True:
-        events, reached = await asyncio.to_thread(read, path, name, offset)
-        for event in events:
-            context.history.record(event)
-        if reached == offset:
-            return
-        offset = reached
 
 
 def _marked_servers(participants: Participants) -> set[str]:

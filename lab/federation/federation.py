@@ -17,6 +17,7 @@ from lab.errors import LabError, NotApplicable, UserError, describe
 from lab.federation import collection, markers
 from lab.federation.context import Context
 from lab.federation.dispatch import Dispatch
+from lab.federation.evidence import Evidence
 from lab.federation.people import Participants, Person
 from lab.federation.servers import LinkHandle, Peer, ServerHandle
 from lab.history.events import FaultApplied, FaultHealed, FieldValue
@@ -70,11 +71,11 @@ class Federation:
         for one in lab.plan.servers:
             self._servers[one.spec.name] = ServerHandle(self.participants, self._servers, one.spec.name)
         self.servers = tuple(self._servers.values())
-        self._feed_sizes: dict[str, int] = {}
+        self._evidence = Evidence(self.context, self.servers)
         self._injections = count(1)
 
     async def __aenter__(self) -> Self:
-        self._feed_sizes = collection.feed_sizes(self.lab.layout, self.servers)
+        await self._evidence.start()
         return self
 
     async def __aexit__(
@@ -84,6 +85,7 @@ class Federation:
 
     async def close(self) -> None:
         """Disconnect every device. The servers keep running. Called at the end of the `async with` block."""
+        await self._evidence.close()
         await self.context.close()
 
     # -- the graph ---------------------------------------------------------------------------------------------
@@ -208,5 +210,9 @@ class Federation:
         await markers.settle(self.participants)
 
     async def collect(self) -> None:
-        """Add what the servers saw and stored to the history, searched for canaries. Called by the run at its end."""
-        await collection.collect(self.participants, self.servers, self._feed_sizes)
+        """Search what the servers stored for canaries, and add the rest of what they saw to the history.
+
+        Called by the run at its end.
+        """
+        await collection.search(self.participants, self.servers)
+        await self._evidence.finish()

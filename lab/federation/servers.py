@@ -21,7 +21,7 @@ from lab.federation.outcomes import Delivers, Delivery, Promise
 from lab.federation.people import Participants, Person, Room
 from lab.federation.stanzas import Stanza
 from lab.federation.user_names import reserve_name
-from lab.history.events import Delivered, Event, Note, NotSent
+from lab.history.events import Delivered, Event, Note, NotSent, ServerStreamClosed, ServerStreamOpened
 from lab.topology.spec import Feed
 
 # Seconds. A stream over a link takes one (DNS, TCP, TLS, SASL), on a busy machine several times that.
@@ -333,17 +333,26 @@ class Peer:
             self.stanzas.append(stanza)
             self._changed.set()
         elif data["event"] == "peer_stream":
-            self._on_stream(data["stream"], data["domain"], data["direction"] == "out", data["state"], data["reason"])
+            self._on_stream(data)
         else:
             self._note(str(data.get("message", data)))
 
-    def _on_stream(self, name: str, domain: str, own: bool, state: str, reason: str) -> None:
-        self._note(f"stream {'to' if own else 'from'} {domain} {state}{reason and f': {reason}'}")
-        if own and state == "open":
-            self._own_streams[name] = domain
-        elif own:
-            self._own_streams.pop(name, None)
-            self._ends.append((domain, reason))
+    def _on_stream(self, data: dict[str, Any]) -> None:
+        stream: dict[str, Any] = {
+            "at": data["at"], "server": self.server.name, "stream": "s2s", "direction": data["direction"],
+            "peer": data["domain"], "id": data["stream"], "tls": data["tls"], "authentication": data["authentication"],
+        }  # fmt: skip
+        name, domain, own = data["stream"], data["domain"], data["direction"] == "out"
+        if data["state"] == "open":
+            self._record(ServerStreamOpened(**stream))
+            if own:
+                self._own_streams[name] = domain
+        else:
+            error = {"condition": data["condition"], "by": data["by"], "text": data["reason"]}
+            self._record(ServerStreamClosed(**stream, **error))
+            if own:
+                self._own_streams.pop(name, None)
+                self._ends.append((domain, data["reason"]))
         self._changed.set()
 
     def _note(self, text: str) -> None:

@@ -183,6 +183,59 @@ class ServerSaw(Event):
 
 
 @dataclass(frozen=True, kw_only=True)
+class ServerStreamOpened(Event):
+    """A server authenticated a stream, or was authenticated on one: stanzas may pass (RFC 6120 section 4.3)."""
+
+    kind = "server-stream-opened"
+    server: str  # the server's name in the topology
+    stream: str  # "c2s", "s2s"
+    direction: str  # "in": the peer opened it, "out": the server did
+    peer: str  # full JID of a client, domain of a server
+    id: str  # of the stream (RFC 6120 section 4.7.3), "" if there was none
+    tls: str  # "TLSv1.3", "TLS" where the server does not say which version, "" without
+    authentication: str  # SASL mechanism or "dialback"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServerStreamClosed(Event):
+    """A stream of a server ended, or could not be opened: then `authentication` is empty."""
+
+    kind = "server-stream-closed"
+    server: str
+    stream: str
+    direction: str
+    peer: str  # "" if it was never said
+    id: str
+    tls: str
+    authentication: str
+    condition: str = ""  # of the stream error (RFC 6120 section 4.9.3), "" without one
+    by: str = ""  # who sent the error: "server" or "peer"; "" without one
+    text: str = ""  # what the error or the server says beside
+
+
+@dataclass(frozen=True, kw_only=True)
+class DnsAnswered(Event):
+    """The lab's name server answered a question."""
+
+    kind = "dns-answered"
+    asker: str  # name of the server that asked, "" for others of the lab, "?" for any other host
+    name: str
+    type: str  # "SRV", "A"
+    rcode: str  # "NOERROR", "NXDOMAIN", "SERVFAIL", "REFUSED", "DROP": no answer
+    records: tuple[tuple[str, str], ...] = ()  # type and value of each
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServerLogged(Event):
+    """A server wrote a warning or an error into its log."""
+
+    kind = "server-logged"
+    server: str
+    level: str  # "warning", "error"
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Searched(Event):
     """A place of a server was searched for every canary."""
 
@@ -288,7 +341,8 @@ KINDS: dict[str, type[Event]] = {
     event.kind: event
     for event in (
         RunStarted, RunEnded, Connected, Disconnected, PresenceSent, Sent, NotSent, Delivered, Bounced, Decrypted,
-        NotDecrypted, ServerSaw, Searched, CanaryFound, Step, Expectation, RouteSettled, FaultApplied,
+        NotDecrypted, ServerSaw, ServerStreamOpened, ServerStreamClosed, DnsAnswered, ServerLogged, Searched,
+        CanaryFound, Step, Expectation, RouteSettled, FaultApplied,
         FaultHealed, Note,
     )
 }  # fmt: skip

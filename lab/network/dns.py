@@ -48,6 +48,7 @@ DROP = "DROP"  # response code of an override that sends no response
 class Query:
     """A query that was received, and its answer."""
 
+    number: int  # from 1, in the order of answering
     at: float  # seconds since the epoch
     asker: str  # server name, "" for others of the lab, "?" for any other host
     name: str
@@ -62,6 +63,7 @@ class Resolver:
 
     zones: Zones
     queries: deque[Query] = field(default_factory=lambda: deque(maxlen=LOG_SIZE))
+    answered: int = 0  # the number of the last query in the log
     totals: Counter[str] = field(default_factory=Counter)  # by response code
     overrides: dict[tuple[str, str, str], Answer] = field(default_factory=dict)  # (asker or "*", name, type)
 
@@ -110,9 +112,9 @@ class Resolver:
             answer = Answer("SERVFAIL")
             response.set_rcode(dns.rcode.SERVFAIL)
         self.totals[answer.rcode] += 1
-        self.queries.append(
-            Query(time.time(), STRANGER if asker is None else asker, name, rtype, answer.rcode, answer.records)
-        )
+        self.answered += 1
+        who = STRANGER if asker is None else asker
+        self.queries.append(Query(self.answered, time.time(), who, name, rtype, answer.rcode, answer.records))
         return answer.rcode != DROP
 
     def answer(self, asker: str | None, name: str, rtype: str) -> Answer:

@@ -1,10 +1,16 @@
-"""Reads the feed files, in which servers record the stanzas they see, as events.
+"""Reads the feed files, in which servers record stanzas, streams, and warnings and errors of their logs, as events.
 
-A server's module appends JSON lines, one per stanza, flushed line by line:
+A server's module appends JSON lines, flushed line by line. A stanza is
 
     {"at": 1700000000.0, "direction": "in|out", "stream": "c2s|s2s", "name": "message", "type": "chat" or null,
      "id": ..., "from": ..., "to": ..., "size": bytes, "encryption": namespace or null, "body": bool,
      "stanza": the XML, null in a `meta` feed}
+
+a stream that was opened or closed (the last three fields only then), and a line of the log are
+
+    {"at": ..., "event": "stream-opened|stream-closed", "stream": "c2s|s2s", "direction": "in|out", "peer": JID,
+     "id": ..., "tls": version, "authentication": mechanism, "condition": ..., "by": "server|peer|", "text": ...}
+    {"at": ..., "event": "logged", "level": "warning|error", "text": ...}
 
 A reader keeps an offset in bytes and reads again from there. A last line without its end is still being written and is
 left for the next time. Any other line that is not as above is an error: evidence must not be skipped.
@@ -17,20 +23,34 @@ from pathlib import Path
 from typing import Any
 
 from lab.errors import PeerError
-from lab.history.events import ServerSaw
+from lab.history.events import Event, ServerLogged, ServerSaw, ServerStreamClosed, ServerStreamOpened
 
 LARGEST_READ = 16 * 1024 * 1024  # bytes at a time: one stanza is at most 512 KiB in the servers' settings
 
 _TEXT = (str,)
+_NUMBER = (int, float)
 _OPTIONAL = (str, type(None))
 _FIELDS: dict[str, tuple[type, ...]] = {
-    "at": (int, float), "direction": _TEXT, "stream": _TEXT, "name": _TEXT, "type": _OPTIONAL, "id": _OPTIONAL,
+    "at": _NUMBER, "direction": _TEXT, "stream": _TEXT, "name": _TEXT, "type": _OPTIONAL, "id": _OPTIONAL,
     "from": _OPTIONAL, "to": _OPTIONAL, "size": (int,), "encryption": _OPTIONAL, "body": (bool,), "stanza": _OPTIONAL,
 }  # fmt: skip
-_CHOICES = {"direction": ("in", "out"), "stream": ("c2s", "s2s"), "name": ("message", "presence", "iq")}
+_STREAM: dict[str, tuple[type, ...]] = {
+    "at": _NUMBER, "stream": _TEXT, "direction": _TEXT, "peer": _TEXT, "id": _TEXT, "tls": _TEXT,
+    "authentication": _TEXT,
+}  # fmt: skip
+#: Fields of the lines that are no stanzas, by their `event`.
+_OTHERS: dict[str, tuple[type[Event], dict[str, tuple[type, ...]]]] = {
+    "stream-opened": (ServerStreamOpened, _STREAM),
+    "stream-closed": (ServerStreamClosed, {**_STREAM, "condition": _TEXT, "by": _TEXT, "text": _TEXT}),
+    "logged": (ServerLogged, {"at": _NUMBER, "level": _TEXT, "text": _TEXT}),
+}
+_CHOICES = {
+    "direction": ("in", "out"), "stream": ("c2s", "s2s"), "name": ("message", "presence", "iq"),
+    "by": ("server", "peer", ""), "level": ("warning", "error"),
+}  # fmt: skip
 
 
-def read(path: Path, server: str, offset: int = 0) -> tuple[list[ServerSaw], int]:
+def read(path: Path, server: str, offset: int = 0) -> tuple[list[Event], int]:
     """The events of `server` since `offset`, and the offset to continue from.
 
     One call reads at most LARGEST_READ bytes: call again while the offset grows. A file that is not there yet
@@ -51,7 +71,7 @@ def read(path: Path, server: str, offset: int = 0) -> tuple[list[ServerSaw], int
     end = data.rfind(b"\n") + 1
     if not end and len(data) == LARGEST_READ:
         raise PeerError(f"{path}: byte {offset}: no end of line in {LARGEST_READ} bytes")
-    seen = []
+    seen: list[Event] = []
     for line in data[:end].splitlines(keepends=True):
         try:
             seen.append(parse(line, server))
@@ -61,16 +81,27 @@ def read(path: Path, server: str, offset: int = 0) -> tuple[list[ServerSaw], int
     return seen, offset
 
 
-def parse(line: bytes, server: str) -> ServerSaw:
+def parse(line: bytes, server: str) -> Event:
     """The event of one line of a feed. Raises ValueError if it is none."""
     entry = json.loads(line)
     if not isinstance(entry, dict):
         raise ValueError("not a JSON object")  # noqa: TRY004 - all that is wrong with a line is a ValueError
-    for field, kinds in _FIELDS.items():
+    if "event" not in entry:
+        _check_fields(entry, _FIELDS)
+        return _stanza(entry, server)
+    if not isinstance(entry["event"], str) or entry["event"] not in _OTHERS:
+        raise ValueError(f"'event' is {entry['event']!r}, not one of {', '.join(_OTHERS)}")
+    kind, fields = _OTHERS[entry["event"]]
+    _check_fields(entry, fields)
+    values: dict[str, Any] = {"server": server, **{field: entry[field] for field in fields}}
+    return kind(**values)
+
+
+def _check_fields(entry: dict[str, Any], fields: dict[str, tuple[type, ...]]) -> None:
+    for field, kinds in fields.items():
         if field not in entry:
             raise ValueError(f"{field!r} is missing")
         _check(field, entry[field], kinds)
-    return _event(entry, server)
 
 
 def _check(field: str, value: Any, kinds: tuple[type, ...]) -> None:
@@ -80,7 +111,7 @@ def _check(field: str, value: Any, kinds: tuple[type, ...]) -> None:
         raise ValueError(f"{field!r} is {value!r}, not one of {', '.join(_CHOICES[field])}")
 
 
-def _event(entry: dict[str, Any], server: str) -> ServerSaw:
+def _stanza(entry: dict[str, Any], server: str) -> ServerSaw:
     return ServerSaw(
         at=float(entry["at"]), server=server, direction=entry["direction"], stream=entry["stream"], name=entry["name"],
         type=entry["type"], id=entry["id"], sender=entry["from"], receiver=entry["to"], size=entry["size"],

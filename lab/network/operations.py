@@ -10,7 +10,7 @@ import signal
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from itertools import islice
+from itertools import islice, takewhile
 from typing import Any
 
 from lab.declarations.links import LINK_FIELDS
@@ -61,12 +61,17 @@ class Operations:
         }
 
     async def queries(self, request: dict[str, Any]) -> dict[str, Any]:
-        """The last `limit` questions to the name server, oldest first; `asker` chooses one server's."""
+        """The last `limit` questions to the name server, oldest first.
+
+        `asker` chooses one server's, `since` those after that number. `last` is the number of the last question of all.
+        """
         limit = _number(request, "limit", 1000.0, least=1.0)
-        asker = request.get("asker")
+        asker, since = request.get("asker"), _number(request, "since", 0.0)
         log: deque[Query] = self.resolver.queries
-        fitting = (query for query in reversed(log) if asker is None or query.asker == asker)
-        return {"queries": [asdict(query) for query in islice(fitting, int(limit))][::-1]}
+        newer = takewhile(lambda query: query.number > since, reversed(log))
+        fitting = (query for query in newer if asker is None or query.asker == asker)
+        found = [asdict(query) for query in islice(fitting, int(limit))][::-1]
+        return {"queries": found, "last": self.resolver.answered}
 
     async def set_link(self, request: dict[str, Any]) -> dict[str, Any]:
         """Change link fields, in their units, from `source` to `target`; those that are not given stay."""

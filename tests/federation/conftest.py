@@ -12,6 +12,7 @@ import pytest
 from lab.federation import Federation
 from lab.federation.context import Context
 from lab.history.recorder import Recorder
+from lab.network.control import Control
 from lab.plan.layout import Layout
 from tests.checks.sample_history import plan
 
@@ -66,14 +67,16 @@ async def federation(agent: FakeAgent, tmp_path: Path) -> AsyncIterator[Federati
     async def make(server: str, users: list[str]) -> None:
         accounts.append((server, users))
 
+    layout = Layout(tmp_path / "lab")
     lab = SimpleNamespace(
         plan=plan(),
         authority="",
         password="secret",
-        layout=Layout(tmp_path / "lab"),
+        layout=layout,
         accounts=make,
         made=accounts,
         agent_folder=lambda *names: "/".join(names),
+        control=lambda: Control(layout.control),  # no service answers there
     )
     lab.layout.root.mkdir()
     with Recorder(tmp_path / "history.jsonl") as recorder:

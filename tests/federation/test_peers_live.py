@@ -9,7 +9,7 @@ import pytest_asyncio
 
 from lab.errors import NotApplicable, PeerError, TimedOut, UserError
 from lab.federation import Federation
-from lab.history.events import Bounced, Delivered, Note, NotSent, Sent, ServerSaw
+from lab.history.events import Bounced, Delivered, NotSent, Sent, ServerSaw, ServerStreamClosed, ServerStreamOpened
 from lab.history.recorder import Recorder
 from lab.lifecycle.up import up
 from lab.topology.files import load
@@ -95,9 +95,15 @@ async def test_bad_manners(scripts, tmp_path: Path) -> None:
         await b.behave(streams="refuse")
         with pytest.raises(PeerError, match=r"no stream to b\.test"):
             await a.ping(b.server)
-        notes = " ".join(one.text for one in federation.history.events if isinstance(one, Note))
-        assert "not-well-formed" in notes
-        assert "stream from a.test closed: stream error policy-violation" in notes
+        closed = [one for one in federation.history.events if isinstance(one, ServerStreamClosed)]
+        assert {(one.server, one.direction, one.condition, one.by) for one in closed if one.condition} >= {
+            ("a", "out", "not-well-formed", "peer"),
+            ("b", "in", "not-well-formed", "server"),
+            ("a", "out", "policy-violation", "server"),
+            ("b", "in", "policy-violation", "peer"),
+        }
+        opened = next(one for one in federation.history.events if isinstance(one, ServerStreamOpened))
+        assert (opened.tls, opened.authentication) == ("TLSv1.3", "EXTERNAL")
 
 
 async def test_a_silent_server_is_told_with_how_far_it_came(scripts, tmp_path: Path) -> None:

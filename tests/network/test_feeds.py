@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lab.errors import PeerError
+from lab.history.events import ServerLogged, ServerSaw, ServerStreamClosed, ServerStreamOpened
 from lab.network import feeds
 
 
@@ -30,9 +31,42 @@ def feed(tmp_path: Path) -> Path:
 def test_a_line_becomes_an_event(feed: Path) -> None:
     feed.write_bytes(line())
     (seen,), offset = feeds.read(feed, "home", 0)
+    assert isinstance(seen, ServerSaw)
     assert (seen.server, seen.sender, seen.receiver) == ("home", "a@x.test/r", "b@y.test")
     assert (seen.size, seen.body, seen.stanza, seen.at) == (210, True, "<message/>", 1700000000.5)
     assert offset == feed.stat().st_size
+
+
+STREAM = {
+    "at": 1700000000.5, "event": "stream-opened", "stream": "s2s", "direction": "out", "peer": "y.test", "id": "7",
+    "tls": "TLSv1.3", "authentication": "EXTERNAL",
+}  # fmt: skip
+
+
+def test_streams_and_lines_of_the_log_become_events(feed: Path) -> None:
+    closed = {**STREAM, "event": "stream-closed", "condition": "policy-violation", "by": "peer", "text": "no"}
+    logged = {"at": 1.0, "event": "logged", "level": "warning", "text": "careful"}
+    feed.write_bytes(b"".join(json.dumps(one).encode() + b"\n" for one in (STREAM, closed, logged)))
+    opened_event, closed_event, logged_event = feeds.read(feed, "home", 0)[0]
+    assert isinstance(opened_event, ServerStreamOpened)
+    assert (opened_event.server, opened_event.peer, opened_event.tls) == ("home", "y.test", "TLSv1.3")
+    assert isinstance(closed_event, ServerStreamClosed)
+    assert (closed_event.condition, closed_event.by, closed_event.text) == ("policy-violation", "peer", "no")
+    assert logged_event == ServerLogged(at=1.0, server="home", level="warning", text="careful")
+
+
+@pytest.mark.parametrize(
+    ("changes", "complaint"),
+    [
+        ({"event": "exploded"}, "'event' is 'exploded'"),
+        ({"event": []}, "'event' is"),
+        ({"peer": None}, "'peer' is None"),
+    ],
+)
+def test_a_stream_that_is_none_is_refused(feed: Path, changes: dict[str, Any], complaint: str) -> None:
+    feed.write_bytes(json.dumps({**STREAM, **changes}).encode() + b"\n")
+    with pytest.raises(PeerError, match=complaint):
+        feeds.read(feed, "home", 0)
 
 
 def test_no_file_yet_is_an_empty_feed(feed: Path) -> None:
@@ -49,7 +83,7 @@ def test_however_the_writer_is_interrupted_each_line_is_read_once(
     for end in [*sorted(cuts), len(whole)]:
         feed.write_bytes(whole[:end])
         seen, offset = feeds.read(feed, "home", offset)
-        ids += [event.id for event in seen]
+        ids += [event.id for event in seen if isinstance(event, ServerSaw)]
     assert ids == [f"m{n}" for n in range(6)]
 
 

@@ -177,6 +177,9 @@ async def test_questions_can_be_read_and_answers_overridden(tmp_path: Path) -> N
             log = (await control.call("queries", asker="a", limit=2))["queries"]
             assert [query["records"] for query in log] == [[["A", "127.1.1.1"]], [["A", plan.servers[1].address]]]
             assert (await control.call("queries", asker="b"))["queries"] == []
+            last = (await control.call("queries", limit=1))["last"]
+            assert (await control.call("queries", since=last))["queries"] == []
+            assert len((await control.call("queries", since=last - 2))["queries"]) == 2
             with pytest.raises(UserError, match="rcode 'MAYBE' is none of"):
                 await control.call("override", name="b.test", type="A", rcode="MAYBE")
 

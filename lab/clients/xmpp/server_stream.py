@@ -63,6 +63,8 @@ class Closed:
     """The stream is over: close the connection once all is written."""
 
     reason: str
+    condition: str = ""  # of the stream error (section 4.9.3), "" without one
+    by: str = ""  # who sent the error: "server" (this side) or "peer"
 
 
 Command = Send | StartTls | Ready | Received | Closed
@@ -81,6 +83,11 @@ class ServerStream:
         self._authenticated = False
         self._over = False
         self._restart()
+
+    @property
+    def authentication(self) -> str:
+        """The SASL mechanism by which the initiating side was authenticated, "" before."""
+        return "EXTERNAL" if self._authenticated else ""
 
     def begin(self) -> list[Command]:
         """What the initiating side sends first."""
@@ -151,7 +158,8 @@ class ServerStream:
             return []
         self._root.remove(element)
         if element.tag == f"{{{STREAMS}}}error":
-            return self._close(f"stream error {', '.join(_conditions(element))}")
+            conditions = list(_conditions(element))
+            return self._close(f"stream error {', '.join(conditions)}", next(iter(conditions), ""), "peer")
         return self._drive(element) if self.initiator else self._serve(element)
 
     def _drive(self, element: ET.Element) -> list[Command]:
@@ -225,11 +233,11 @@ class ServerStream:
 
     def _fail(self, condition: str, reason: str) -> list[Command]:
         error = _send(f"<stream:error><{condition} xmlns='{ERRORS}'/></stream:error>")
-        return [error, *self._close(f"{condition}: {reason}")]
+        return [error, *self._close(f"{condition}: {reason}", condition, "server")]
 
-    def _close(self, reason: str) -> list[Command]:
+    def _close(self, reason: str, condition: str = "", by: str = "") -> list[Command]:
         self._over, self.ready = True, False
-        return [_send("</stream:stream>"), Closed(reason)]
+        return [_send("</stream:stream>"), Closed(reason, condition, by)]
 
 
 def text(element: ET.Element, inherited: str = SERVER) -> str:

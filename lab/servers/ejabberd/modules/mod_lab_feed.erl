@@ -1,27 +1,41 @@
-%% Tells every stanza that this server receives or sends on a stream, as JSON lines.
+%% Tells every stanza that this server receives or sends on a stream, as JSON lines; and of each stream that it was opened
+%% and closed, and warnings and errors of its log.
 %%
 %% Options: mode ("full": whole stanzas; "meta": all but what is inside), file, encrypted (children of a stanza that show
 %% an encryption, "{namespace}name"; <encrypted/> does always). A line is
 %%   {"at", "direction": "in|out", "stream": "c2s|s2s", "name", "type", "id", "from", "to", "size",
 %%    "encryption": namespace of the child that shows it, "body": readable, "stanza": xml or null}
-%% It only looks: each hook returns what it was given. The file belongs to one process, so that lines stay whole.
+%% or {"at", "event": "stream-opened|stream-closed", "stream", "direction", "peer", "id", "tls", "authentication"}, when
+%%     closed also {"condition", "by": "server|peer|", "text"}
+%% or {"at", "event": "logged", "level": "warning|error", "text"}
+%% It only looks: each hook returns what it was given, with a note of its own in a stream's state. The file belongs to one process, so that lines stay whole.
 -module(mod_lab_feed).
 -behaviour(gen_mod).
 -export([start/2, stop/1, reload/3, depends/2, mod_options/1, mod_opt_type/1, mod_doc/0]).
 -export([c2s_in/1, c2s_out/1, s2s_in/1, s2s_out/1]).
+-export([c2s_authenticated/3, c2s_opened/1, c2s_closed/2, s2s_in_authenticated/3, s2s_in_closed/2,
+         s2s_out_authenticated/2, s2s_out_closed/2, log/2]).
 -include_lib("xmpp/include/xmpp.hrl").
 -include_lib("ejabberd/include/logger.hrl").
 
 -define(FIRST, 1).
 -define(LAST, 99).
+-define(LONGEST, 1000). % characters of a line of the log
 
 start(Host, Opts) ->
-    persistent_term:put({?MODULE, Host}, {open(gen_mod:get_opt(file, Opts)), gen_mod:get_opt(mode, Opts),
-                                          gen_mod:get_opt(encrypted, Opts)}),
+    Writer = open(gen_mod:get_opt(file, Opts)),
+    persistent_term:put({?MODULE, Host}, {Writer, gen_mod:get_opt(mode, Opts), gen_mod:get_opt(encrypted, Opts)}),
+    _ = logger:add_handler(?MODULE, ?MODULE, #{level => warning, config => Writer}),
     {ok, [{hook, user_send_packet, c2s_in, ?FIRST}, {hook, user_receive_packet, c2s_out, ?LAST},
-          {hook, s2s_receive_packet, s2s_in, ?FIRST}, {hook, s2s_send_packet, s2s_out, ?LAST}]}.
+          {hook, s2s_receive_packet, s2s_in, ?FIRST}, {hook, s2s_send_packet, s2s_out, ?LAST},
+          {hook, c2s_auth_result, c2s_authenticated, ?FIRST}, {hook, c2s_session_opened, c2s_opened, ?FIRST},
+          {hook, c2s_session_resumed, c2s_opened, ?FIRST}, {hook, c2s_closed, c2s_closed, ?FIRST},
+          {hook, s2s_in_auth_result, s2s_in_authenticated, ?FIRST}, {hook, s2s_in_closed, s2s_in_closed, ?FIRST},
+          {hook, s2s_out_auth_result, s2s_out_authenticated, ?FIRST},
+          {hook, s2s_out_closed, s2s_out_closed, ?FIRST}]}.
 
 stop(Host) ->
+    _ = logger:remove_handler(?MODULE),
     {Writer, _, _} = persistent_term:get({?MODULE, Host}),
     Writer ! stop,
     ok.
@@ -38,6 +52,76 @@ c2s_in({Packet, _} = Acc) -> tell(in, c2s, Packet), Acc.
 c2s_out({Packet, _} = Acc) -> tell(out, c2s, Packet), Acc.
 s2s_in({Packet, _} = Acc) -> tell(in, s2s, Packet), Acc.
 s2s_out(Packet) -> tell(out, s2s, Packet), Packet.
+
+%% The mechanism is known only while it is used: it stays in the stream's state under a name of ours.
+c2s_authenticated(State, true, _User) -> State#{?MODULE => maps:get(sasl_mech, State, <<>>)};
+c2s_authenticated(State, _Failure, _User) -> State.
+
+c2s_opened(#{lserver := Host} = State) -> opened(Host, c2s, in, client(State), State), State.
+
+c2s_closed(#{lserver := Host} = State, Reason) -> closed(Host, c2s, in, client(State), State, Reason), State.
+
+s2s_in_authenticated(#{server_host := Host} = State, true, Peer) ->
+    Known = State#{?MODULE => maps:get(sasl_mech, State, <<"dialback">>)},
+    opened(Host, s2s, in, Peer, Known),
+    Known;
+s2s_in_authenticated(State, _Failure, _Peer) -> State.
+
+s2s_in_closed(#{server_host := Host} = State, Reason) ->
+    closed(Host, s2s, in, maps:get(remote_server, State, <<>>), State, Reason),
+    State.
+
+%% SASL alone restarts the stream, and between servers it is EXTERNAL.
+s2s_out_authenticated(#{server_host := Host, remote_server := Peer, stream_state := Step} = State, true) ->
+    Known = State#{?MODULE => case Step of wait_for_stream -> <<"EXTERNAL">>; _ -> <<"dialback">> end},
+    opened(Host, s2s, out, Peer, Known),
+    Known;
+s2s_out_authenticated(State, _Failure) -> State.
+
+s2s_out_closed(#{server_host := Host, remote_server := Peer} = State, Reason) ->
+    closed(Host, s2s, out, Peer, State, Reason),
+    State.
+
+client(#{jid := Jid}) -> jid:encode(Jid);
+client(_) -> <<>>.
+
+opened(Host, Stream, Direction, Peer, State) ->
+    write(Host, (stream(Stream, Direction, Peer, State))#{event => 'stream-opened'}).
+
+closed(Host, Stream, Direction, Peer, State, Reason) ->
+    {Condition, By, Text} = reason(Reason),
+    write(Host, (stream(Stream, Direction, Peer, State))#{event => 'stream-closed', condition => Condition, by => By,
+                                                          text => Text}).
+
+stream(Stream, Direction, Peer, State) ->
+    #{stream => Stream, direction => Direction, peer => Peer,
+      id => case Direction of
+                in -> maps:get(stream_id, State, <<>>);
+                out -> maps:get(stream_remote_id, State, <<>>)
+            end,
+      tls => case State of #{stream_encrypted := true} -> <<"TLS">>; _ -> <<>> end,
+      authentication => maps:get(?MODULE, State, <<>>)}.
+
+reason({stream, {Direction, #stream_error{reason = Condition} = Error}}) ->
+    {if is_atom(Condition) -> Condition; true -> 'see-other-host' end,
+     case Direction of out -> server; in -> peer end,
+     try xmpp:get_text(Error#stream_error.text) catch _:_ -> <<>> end};
+reason({stream, reset}) -> {<<>>, <<>>, <<>>};
+reason(Reason) -> {<<>>, <<>>, iolist_to_binary(xmpp_stream_out:format_error(Reason))}.
+
+write(Host, Line) ->
+    {Writer, _, _} = persistent_term:get({?MODULE, Host}),
+    send(Writer, Line).
+
+send(Writer, Line) ->
+    Writer ! {line, json:encode(Line#{at => os:system_time(microsecond) / 1.0e6})},
+    ok.
+
+%% A handler of OTP's logger. What it cannot write it must not log: that would never end.
+log(#{level := Level} = Event, #{config := Writer}) ->
+    Format = #{template => [msg], single_line => true, chars_limit => ?LONGEST},
+    Text = unicode:characters_to_binary(logger_formatter:format(Event, Format)),
+    send(Writer, #{event => logged, text => Text, level => case Level of warning -> warning; _ -> error end}).
 
 tell(_Direction, _Stream, drop) -> ok;
 tell(Direction, Stream, Packet) ->

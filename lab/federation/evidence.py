@@ -1,0 +1,177 @@
+"""What servers and the lab's name server report, added to the history while a scenario runs.
+
+Feeds (stanzas, streams, warnings and errors of logs) are read a few times a second, and so is the name server's log of
+queries. Stanzas are recorded all, since what is judged depends on them. Of all else so many events are recorded for
+each server: of what follows, a note at the end says how many there were.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from lab.errors import LabError
+from lab.federation.context import Context
+from lab.federation.servers import ServerHandle
+from lab.history.events import DnsAnswered, Event, ServerLogged, ServerSaw, ServerStreamClosed, ServerStreamOpened
+from lab.network.control import Control
+from lab.network.feeds import read
+from lab.servers.conventions import FEED
+from lab.topology.spec import Feed
+
+INTERVAL = 0.25  # seconds
+#: Events of a kind and a server that are recorded in one run, stanzas apart.
+MOST = 2000
+#: Queries that one answer of the lab's service has; it keeps no more.
+QUERIES = 10_000
+
+_NAMES: dict[type[Event], str] = {
+    ServerStreamOpened: "streams that it opened or accepted",
+    ServerStreamClosed: "streams that ended",
+    ServerLogged: "lines of its log",
+    DnsAnswered: "DNS questions",
+}
+
+
+class Evidence:
+    """The reader of one run's evidence: `start` it when the run begins, `finish` or `close` it at the end."""
+
+    def __init__(self, context: Context, servers: Sequence[ServerHandle]) -> None:
+        self._context = context
+        self._servers = tuple(servers)
+        self._feeds: dict[str, Path] = {}
+        self._offsets: dict[str, int] = {}
+        self._counts: Counter[tuple[type[Event], str]] = Counter()
+        self._queries = _Queries(context)
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """What servers report from now on belongs to this run."""
+        layout = self._context.lab.layout
+        self._feeds = {one.name: layout.server(one.name) / FEED for one in self._servers if _has_feed(one)}
+        self._offsets = {name: _size(path) for name, path in self._feeds.items()}
+        await self._queries.start()
+        self._task = asyncio.create_task(self._follow())
+
+    async def finish(self) -> None:
+        """Read what there is until now, and note what was left out. Raises PeerError for a feed that is damaged."""
+        task, self._task = self._task, None
+        if task is None:
+            return
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            raise error
+        while await self._read():
+            pass
+        for name, path in self._feeds.items():
+            if not path.exists():
+                self._context.history.note(f"server {name} has written no feed")
+        for (kind, name), count in self._counts.items():
+            if count > MOST:
+                text = f"{count - MOST} more {_NAMES[kind]} than the first {MOST} are left out of the history"
+                self._context.history.note(f"{name or 'others of the lab'}: {text}")
+
+    async def close(self) -> None:
+        """Read no more. A run that ended before `finish` keeps what was reported until now."""
+        try:
+            await self.finish()
+        except LabError as error:
+            self._context.history.note(f"what servers reported could not be read to its end: {error}")
+        finally:
+            await self._queries.close()
+
+    async def _follow(self) -> None:
+        while True:
+            await self._read()
+            await asyncio.sleep(INTERVAL)
+
+    async def _read(self) -> bool:
+        """Record what is new; whether there was anything."""
+        found = False
+        grown = [name for name, path in self._feeds.items() if _size(path) != self._offsets.get(name, 0)]
+        for name in grown:
+            before = self._offsets.get(name, 0)
+            events, offset = await asyncio.to_thread(read, self._feeds[name], name, before)
+            self._offsets[name] = offset
+            found = found or offset != before
+            for event in events:
+                self._record(event, name)
+        for answered in await self._queries.new():
+            self._record(answered, answered.asker)
+        return found
+
+    def _record(self, event: Event, source: str) -> None:
+        if not isinstance(event, ServerSaw):
+            self._counts[type(event), source] += 1
+            if self._counts[type(event), source] > MOST:
+                return
+        self._context.history.record(event)
+
+
+class _Queries:
+    """The name server's log of queries, over the lab's control socket. Without a service there is none, with a note."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._control: Control | None = None
+        self._last = 0  # number of the last query that was read
+
+    async def start(self) -> None:
+        try:
+            self._control = await self._context.lab.control().__aenter__()
+            self._last = (await self._control.call("queries", limit=1))["last"]
+        except LabError as error:
+            await self._give_up(error)
+
+    async def new(self) -> Iterator[DnsAnswered]:
+        """The answers since the last time."""
+        if self._control is None:
+            return iter(())
+        try:
+            answer = await self._control.call("queries", since=self._last, limit=QUERIES)
+        except LabError as error:
+            await self._give_up(error)
+            return iter(())
+        queries, missing = answer["queries"], answer["last"] - self._last - len(answer["queries"])
+        self._last = answer["last"]
+        if missing > 0:
+            self._context.history.note(f"{missing} DNS questions were answered of which nothing is known any more")
+        return map(_answered, queries)
+
+    async def _give_up(self, error: LabError) -> None:
+        await self.close()
+        self._context.history.note(f"the name server's log of queries cannot be read: {error}")
+
+    async def close(self) -> None:
+        control, self._control = self._control, None
+        if control is not None:
+            with contextlib.suppress(OSError):
+                await control.__aexit__(None, None, None)
+
+
+def _answered(query: dict[str, Any]) -> DnsAnswered:
+    records = tuple((str(kind), str(value)) for kind, value in query["records"])
+    return DnsAnswered(
+        at=query["at"],
+        asker=query["asker"],
+        name=query["name"],
+        type=query["type"],
+        rcode=query["rcode"],
+        records=records,
+    )
+
+
+def _has_feed(server: ServerHandle) -> bool:
+    return server.spec.feed is not Feed.OFF and server.spec.manifest.instrumented
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
