@@ -9,6 +9,7 @@ import json
 import os
 import random
 import shutil
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Coroutine, Iterator
@@ -25,6 +26,7 @@ from lab.declarations.manifest import PORTS
 from lab.plan.files import dump
 from lab.plan.layout import DNS_BASE_PORT, RELAY_BASE_PORT, Layout
 from lab.plan.model import CertificateRequest, Plan, RelayPlan, RuntimeFacts, ServerPlan
+from lab.runtime.processes.loopback import reserve
 from lab.system.processes import MARK
 from lab.topology.spec import Certificate, Link, Server, Topology, Unlinked
 
@@ -53,11 +55,17 @@ def _networks() -> Iterator[int]:
 
 
 _DEALT = _networks()
+_RESERVED: dict[int, socket.socket] = {}  # held until this process ends: other runs on this machine take others
 
 
 def loopback() -> str:
     """The first two numbers of a loopback network that no other test uses: "127.143"."""
-    return f"127.{next(_DEALT)}"
+    while (number := next(_DEALT)) not in _RESERVED:
+        holder = reserve(f"127.{number}.0.0/16")
+        if holder is not None:
+            _RESERVED[number] = holder
+            break
+    return f"127.{number}"
 
 
 def plan(

@@ -86,7 +86,7 @@ async def test_what_a_server_put_away_during_a_login_comes_with_the_next(
         null.obey("keep 5")
 
     told = await driven(load, keep)
-    assert told.ended["drained"], str(told.ended["missing"])
+    assert told.ended["drained"], str(told.ended)
     assert told.result.total.lost == 0
     assert told.result.total.intended.max > 0.3
     assert told.result.unaccounted() == {}
