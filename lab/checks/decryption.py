@@ -18,26 +18,28 @@ from lab.metrics.record import RunRecord, bare
 
 def findings(record: RunRecord) -> Iterator[Finding]:
     """One finding for each device that did not read an encrypted message as it was sent."""
-    for index, sent in record.messages.values():
+    for index, sent in record.messages:
         if not is_end_to_end(sent.encryption):
             continue
-        got = {one.device for one in record.deliveries.get(sent.message, ())}
+        got = {one.device for one in record.deliveries.get(sent, ())}
         for device in record.addressees(index, sent):
             if device in got and is_end_to_end(record.encryptions.get(device, "")):
                 yield from _of_device(record, index, sent, device)
 
 
 def _of_device(record: RunRecord, index: int, sent: Sent, device: str) -> Iterator[Finding]:
-    read = [one for one in record.decrypted.get(sent.message, ()) if one.device == device]
+    read = [one for one in record.decrypted.get(sent, ()) if one.device == device]
     if any(one.matches for one in read):
         return
     if any(one.matches is False for one in read):
         yield _finding(
             record, sent, Value.FAILED, f"{device} read another text than was sent", "it was changed on the way"
         )
+    elif read and sent in record.foreign.values():
+        return  # another client wrote it: what it said is not known, and that it could be read is all there is to say
     elif read:
         yield _finding(record, sent, Value.UNKNOWN, f"{device} decrypted it; what was sent is not known", "")
-    elif reasons := [one.reason for one in record.not_decrypted.get(sent.message, ()) if one.device == device]:
+    elif reasons := [one.reason for one in record.not_decrypted.get(sent, ()) if one.device == device]:
         yield _finding(record, sent, Value.FAILED, f"{device} could not decrypt it", reasons[-1])
     elif not record.encryptions.get(device):
         yield _finding(record, sent, Value.UNKNOWN, f"whether {device} can decrypt at all is not recorded", "")
@@ -50,4 +52,4 @@ def _of_device(record: RunRecord, index: int, sent: Sent, device: str) -> Iterat
 def _finding(record: RunRecord, sent: Sent, value: Value, what: str, cause: str) -> Finding:
     servers = record.path(sent)
     text = f"Message {sent.message} from {bare(sent.sender)} ({' - '.join(servers)}, {sent.encryption}): {what}."
-    return Finding(value, text, sent.message, servers, cause, "", quote(record.seen.get(sent.message, [])))
+    return Finding(value, text, sent.message, servers, cause, "", quote(record.seen.get(sent, [])))

@@ -7,21 +7,23 @@ copy) and bounces (stanza errors). Where sender's and receiver's servers are lin
 - it is not delivered *and* bounced; a bounce alone is right: its sender knows (whether the link should have
   delivered is judged by `reachability`);
 - neither is lost, if a marker that was sent after it on the same route arrived and no stream broke; else unknown;
-- it reaches nobody to whom it was not sent, names its sender rightly, and was sent by a person of the lab;
+- it reaches nobody to whom it was not sent, and names its sender rightly: the one on whose stream it was sent. What a
+  client of somebody's own sends counts as theirs, proved by the feed of their server;
 - a bounce is about a message that somebody sent.
 
-Between servers without a link only what did happen is judged here. Order and decryption: order.py, decryption.py.
+Between servers without a link only what did happen is judged here. Order, decryption, forged senders: order.py,
+decryption.py, forgery.py.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from lab.checks import decryption, order
+from lab.checks import decryption, forgery, order
 from lab.checks.trace import quote, trace
 from lab.checks.verdict import Finding, Value, Verdict, plural, verdict
-from lab.history.events import Delivered, Disconnected, Sent
-from lab.metrics.record import RunRecord, bare, host
+from lab.history.events import Delivered, Disconnected, Sent, ServerSaw
+from lab.metrics.record import RunRecord, bare
 
 NAME = "delivery"
 
@@ -33,6 +35,7 @@ def check(record: RunRecord) -> Verdict:
     """Judge the outcomes, the order and the decryption of every message of the scenario."""
     findings = [
         *_messages(record),
+        *forgery.findings(record),
         *_unsent(record),
         *_bounces_of_unsent(record),
         *_ids_used_twice(record),
@@ -44,8 +47,8 @@ def check(record: RunRecord) -> Verdict:
 
 
 def _good(record: RunRecord) -> str:
-    bounced = sum(1 for key in record.messages if record.bounces.get(key))
-    delivered = sum(1 for key in record.messages if record.deliveries.get(key))
+    bounced = sum(1 for _, sent in record.messages if record.bounces.get(sent))
+    delivered = sum(1 for _, sent in record.messages if record.deliveries.get(sent))
     return (
         f"{plural(len(record.messages), 'message')}: {delivered} delivered once to each device that should get it, "
         f"in order; {bounced} bounced."
@@ -58,7 +61,9 @@ def describe(record: RunRecord, sent: Sent) -> str:
 
 
 def _messages(record: RunRecord) -> Iterator[Finding]:
-    for index, sent in record.messages.values():
+    for index, sent in record.messages:
+        if sent.claimed:
+            continue
         yield from _twice(record, sent)
         yield from _both(record, sent)
         yield from _misdelivered(record, sent)
@@ -69,7 +74,7 @@ def _messages(record: RunRecord) -> Iterator[Finding]:
 
 
 def _twice(record: RunRecord, sent: Sent) -> Iterator[Finding]:
-    originals = [one for one in record.deliveries.get(sent.message, ()) if one.via in ORIGINALS]
+    originals = [one for one in record.deliveries.get(sent, ()) if one.via in ORIGINALS]
     for device in dict.fromkeys(one.device for one in originals):
         times = [one for one in originals if one.device == device]
         if len(times) > 1:
@@ -90,7 +95,7 @@ def _twice(record: RunRecord, sent: Sent) -> Iterator[Finding]:
 
 def _duplicator(record: RunRecord, sent: Sent) -> str:
     """The server that sent more copies than it received."""
-    seen = [event for event in record.seen.get(sent.message, ()) if event.type != "error"]
+    seen = [event for event in record.seen.get(sent, ()) if event.type != "error"]
     for name in record.path(sent):
         streams = {
             side: sum(1 for one in seen if (one.server, one.direction) == (name, side)) for side in ("in", "out")
@@ -101,21 +106,25 @@ def _duplicator(record: RunRecord, sent: Sent) -> str:
 
 
 def _both(record: RunRecord, sent: Sent) -> Iterator[Finding]:
-    got = [one for one in record.deliveries.get(sent.message, ()) if one.via in ORIGINALS]
-    bounces = record.bounces.get(sent.message, ())
+    got = [one for one in record.deliveries.get(sent, ()) if one.via in ORIGINALS]
+    bounces = record.bounces.get(sent, ())
     if got and bounces and not sent.room:
         text = f"was delivered to {got[0].device} and bounced as well ({bounces[0].condition} by {bounces[0].by})"
         yield _failed(record, sent, text, "a stream broke before it was acknowledged, or a server answers wrongly")
 
 
 def _misdelivered(record: RunRecord, sent: Sent) -> Iterator[Finding]:
+    if sent.room:  # it goes to the occupants, under the room's address
+        return
+    private = record.in_room(sent.receiver)  # a private message in a room (XEP-0045 section 7.5)
     mine = {bare(sent.sender), bare(sent.receiver), *(bare(one) for one in sent.expected)}
-    for one in record.deliveries.get(sent.message, ()):
-        if bare(one.device) not in mine and not sent.room:
+    for one in record.deliveries.get(sent, ()):
+        if bare(one.device) not in mine and not private:
             yield _failed(
                 record, sent, f"was delivered to {one.device}, to whom it was not sent", "a server misroutes it"
             )
-        if not sent.room and one.via in ORIGINALS and bare(one.sender) != bare(sent.sender):
+        senders = {bare(sent.receiver)} if private else {bare(sent.sender)}
+        if one.via in ORIGINALS and bare(one.sender) not in senders:
             text = f"reached {one.device} as if {one.sender} had sent it"
             yield _failed(record, sent, text, "a server or device forged its sender")
 
@@ -125,7 +134,7 @@ def _against_presence(record: RunRecord, index: int, sent: Sent) -> Iterator[Fin
     if sent.room:
         return
     one_device = sent.receiver in sent.expected and "/" in sent.receiver
-    for one in record.deliveries.get(sent.message, ()):
+    for one in record.deliveries.get(sent, ()):
         if one.via != "live" or bare(one.device) != bare(sent.receiver) or one.device in sent.expected:
             continue
         if one_device and not _gone_before(record, index, sent.receiver, one):
@@ -143,16 +152,16 @@ def _gone_before(record: RunRecord, index: int, device: str, delivered: Delivere
 
 
 def _missing(record: RunRecord, index: int, sent: Sent) -> Iterator[Finding]:
-    if record.bounces.get(sent.message):
+    if record.bounces.get(sent):
         return
-    got = {one.device for one in record.deliveries.get(sent.message, ())}
-    stores = any(one.via == "offline" for one in record.deliveries.get(sent.message, ()))
+    got = {one.device for one in record.deliveries.get(sent, ())}
+    stores = any(one.via == "offline" for one in record.deliveries.get(sent, ()))
     for device in record.addressees(index, sent):
         # The offline store is delivered to the device that connects first: of a person who was offline, one is enough.
         if device in got or (stores and device not in sent.expected):
             continue
         route = record.route(index, sent, device)
-        others = [one for one in record.deliveries.get(sent.message, ()) if bare(one.device) == bare(device)]
+        others = [one for one in record.deliveries.get(sent, ()) if bare(one.device) == bare(device)]
         if any(one.via in ORIGINALS and _gone_before(record, index, device, one) for one in others):
             continue
         if _presence_decides(record, index, sent, device):
@@ -195,66 +204,65 @@ def _not_known(record: RunRecord, sent: Sent, what: str, why: str) -> Finding:
 
 
 def _failed(record: RunRecord, sent: Sent, what: str, cause: str) -> Finding:
-    stanzas = quote(record.seen.get(sent.message, []))
+    stanzas = quote(record.seen.get(sent, []))
     text = f"{describe(record, sent)} {what}."
     return Finding(Value.FAILED, text, sent.message, record.path(sent), cause, trace(record, sent).last_hop, stanzas)
 
 
 def _unsent(record: RunRecord) -> Iterator[Finding]:
-    """Deliveries of messages that no device of the lab sent."""
-    for key, deliveries in record.deliveries.items():
-        if key in record.announced:
+    """Deliveries of messages that nobody sent."""
+    told: set[str] = set()
+    for one in record.deliveries.get(None, ()):
+        if one.message in told or record.from_a_server(one.sender):
             continue
-        for one in deliveries[:1]:
-            if not _from_a_server(record, one):
-                # A person with a client of their own may write as well: only people of the run are known not to have.
-                ours = bare(one.sender) in record.people
-                servers = tuple(
-                    each.name for each in (record.server_of(one.sender), record.server_of(one.device)) if each
-                )
-                yield Finding(
-                    Value.FAILED if ours else Value.UNKNOWN,
-                    f"Message {key or 'without an id'} reached {one.device} as if from {one.sender}: nobody sent it.",
-                    key or None,
-                    tuple(dict.fromkeys(servers)),
-                    "a server or device forged it, or changed its id",
-                    "",
-                    quote(record.seen.get(key, [])),
-                )
+        told.add(one.message)
+        home = record.server_of(one.sender)
+        # Who writes with a client of their own is seen by their server: without its feed nothing shows who it was.
+        forged = bare(one.sender) in record.people and home is not None and home.name in record.with_feed
+        servers = tuple(each.name for each in (home, record.server_of(one.device)) if each)
+        yield Finding(
+            Value.FAILED if forged else Value.UNKNOWN,
+            f"Message {one.message or 'without an id'} reached {one.device} as if from {one.sender}: nobody sent it.",
+            one.message or None,
+            tuple(dict.fromkeys(servers)),
+            "a server or device forged it, or changed its id",
+            "",
+            quote(_seen_with(record, one.message)),
+        )
 
 
 def _bounces_of_unsent(record: RunRecord) -> Iterator[Finding]:
     """Stanza errors about messages that, by the history, nobody sent."""
-    for key, bounces in record.bounces.items():
-        if key in record.announced:
+    told: set[str] = set()
+    for one in record.bounces.get(None, ()):
+        if one.message in told:
             continue
-        one = bounces[0]
+        told.add(one.message)
         home, by = record.server_of(one.device), record.server_of(one.by)
         servers = tuple(dict.fromkeys(server.name for server in (home, by) if server))
-        seen = record.seen.get(key, [])
-        sent = home is not None and (key, home.name, "in", "c2s") in record.hops
-        text = f"Message {key or 'without an id'} was bounced to {one.device} ({one.condition} by {one.by}): "
-        if sent or not key:
+        seen = _seen_with(record, one.message)
+        sent = any((each.stream, each.direction) == ("c2s", "in") and each.type != "error" for each in seen)
+        text = f"Message {one.message or 'without an id'} was bounced to {one.device} ({one.condition} by {one.by}): "
+        if sent or not one.message:
             text += "the history does not have that it was sent."
-            cause = "an event is missing from the history, or a client of one's own sent it"
+            cause = "an event is missing from the history"
         else:
             text += "nobody sent it."
             cause = "a server answers what it was not asked, or an event is missing from the history"
-        yield Finding(Value.UNKNOWN, text, key or None, servers, cause, "", quote(seen))
+        yield Finding(Value.UNKNOWN, text, one.message or None, servers, cause, "", quote(seen))
 
 
-def _from_a_server(record: RunRecord, one: Delivered) -> bool:
-    """Servers and rooms write messages of their own: from a host, or from a room itself without a nickname."""
-    if "@" not in bare(one.sender):
-        return True
-    domains = {server.domain for server in record.topology.servers}
-    return host(one.sender) not in domains and "/" not in one.sender and record.server_of(one.sender) is not None
+def _seen_with(record: RunRecord, message: str) -> list[ServerSaw]:
+    """What servers saw under an id and belongs to no message that somebody sent."""
+    return [one for one in record.seen.get(None, ()) if message and one.id == message and one.name == "message"]
 
 
 def _ids_used_twice(record: RunRecord) -> Iterator[Finding]:
-    used: set[str] = set()
+    """Messages that nothing tells apart: one sender, receiver and id. Without an id, that is nothing unusual."""
+    used: set[tuple[str, str, str]] = set()
     for sent in record.of(Sent):
-        if sent.message in used:
+        key = (sent.sender, sent.receiver, sent.message)
+        if key in used and sent.message:
             text = f"The id {sent.message} was used for two messages: what became of each is not known."
             yield Finding(Value.UNKNOWN, text, sent.message, record.path(sent))
-        used.add(sent.message)
+        used.add(key)

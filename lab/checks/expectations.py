@@ -18,7 +18,7 @@ def check(record: RunRecord) -> Verdict:
     all_of_them = list(record.of(Expectation))
     findings = [_finding(record, one) for one in all_of_them if not one.held]
     findings += [
-        _unsent(one) for one in all_of_them if one.held and one.message and one.message not in record.announced
+        _unsent(one) for one in all_of_them if one.held and one.message and record.with_id(one.message) is None
     ]
     good = f"{plural(len(all_of_them), 'expectation')} held."
     return verdict(NAME, len(all_of_them), findings, good, "The scenario expected nothing.")
@@ -31,7 +31,7 @@ def _unsent(one: Expectation) -> Finding:
 
 
 def _finding(record: RunRecord, one: Expectation) -> Finding:
-    sent = record.announced[one.message][1] if one.message in record.announced else None
+    sent = record.with_id(one.message)
     step = f" in the step '{one.step}'" if one.step else ""
     expected, actual = shortened(one.expected, LONGEST_VALUE), shortened(one.actual, LONGEST_VALUE)
     late = " before the deadline" if one.timed_out else ""
@@ -41,5 +41,5 @@ def _finding(record: RunRecord, one: Expectation) -> Finding:
     servers, far = record.path(sent), trace(record, sent)
     text = f"Message {sent.message} ({' - '.join(servers)}){step}: expected {expected}; got{late}: {actual}."
     # Where it arrived, how far it got explains nothing.
-    cause = "" if record.deliveries.get(sent.message) else far.cause
+    cause = "" if record.deliveries.get(sent) else far.cause
     return Finding(Value.FAILED, text, sent.message, servers, cause, far.last_hop, far.stanzas)

@@ -12,80 +12,67 @@ from collections.abc import Iterator
 
 from lab.checks.trace import quote
 from lab.checks.verdict import Finding, Value
-from lab.history.events import Delivered
+from lab.history.events import Delivered, Sent
 from lab.metrics.record import RunRecord, bare
 
 
 def findings(record: RunRecord) -> Iterator[Finding]:
     """One finding for each stream with messages out of order, about the first message that arrived too early."""
-    for stream in _streams(record).values():
+    for (_, device, _), stream in _streams(record).items():
         pair = _first_overreceived(stream, _sending_order(record, stream))
         if pair:
-            yield _finding(record, *pair)
+            yield _finding(record, *pair, device)
 
 
-def _streams(record: RunRecord) -> dict[tuple[str, str, str], list[Delivered]]:
-    """First live deliveries by (sender, device, the device's stream), in the order of arrival."""
-    streams: dict[tuple[str, str, str], list[Delivered]] = defaultdict(list)
-    seen: set[tuple[str, str]] = set()
+def _streams(record: RunRecord) -> dict[tuple[str, str, str], list[Sent]]:
+    """What was delivered live, by (sender, device, the device's stream), in the order of its first arrival."""
+    streams: dict[tuple[str, str, str], dict[Sent, None]] = defaultdict(dict)
     for one in record.of(Delivered):
-        known = record.announced.get(one.message)
-        if one.via != "live" or known is None or (one.message, one.device) in seen:
-            continue
-        seen.add((one.message, one.device))
-        sent = known[1]
-        # A room sends a message as one of its own: the order is that of the room and each occupant.
-        streams[sent.sender + (f" in {sent.receiver}" if sent.room else ""), one.device, one.stream].append(one)
-    return streams
+        sent = record.sent_of(one)
+        if one.via == "live" and sent is not None:
+            # A room sends a message as one of its own: the order is that of the room and each occupant.
+            sender = sent.sender + (f" in {sent.receiver}" if sent.room else "")
+            streams[sender, one.device, one.stream][sent] = None
+    return {key: list(stream) for key, stream in streams.items()}
 
 
-def _first_overreceived(stream: list[Delivered], sending: dict[str, int]) -> tuple[Delivered, Delivered] | None:
-    """(the delivery that arrived too early, the late one it overtook), or None."""
+def _first_overreceived(stream: list[Sent], sending: dict[Sent, int]) -> tuple[Sent, Sent] | None:
+    """(the message that arrived too early, the late one it overtook), or None."""
     latest = stream[0]
     for one in stream[1:]:
-        if sending[one.message] < sending[latest.message]:
+        if sending[one] < sending[latest]:
             return latest, one
         latest = one
     return None
 
 
-def _sending_order(record: RunRecord, stream: list[Delivered]) -> dict[str, int]:
+def _sending_order(record: RunRecord, stream: list[Sent]) -> dict[Sent, int]:
     """The order of sending, as a number for each message: as the sender's server received them, else as announced."""
-    received: dict[str, int] = {}
-    for one in stream:
-        sent = record.announced[one.message][1]
+    received: dict[Sent, int] = {}
+    for sent in stream:
         home = record.server_of(sent.sender)
-        place = record.hops.get((one.message, home.name, "in", "c2s")) if home else None
+        place = record.hops.get((sent, home.name, "in", "c2s")) if home else None
         if place is None:
-            return {each.message: record.announced[each.message][0] for each in stream}
-        received[one.message] = place
+            return {each: record.announced[each] for each in stream}
+        received[sent] = place
     return received
 
 
-def _finding(record: RunRecord, early: Delivered, late: Delivered) -> Finding:
-    sent = record.announced[late.message][1]
-    servers = record.path(sent)
+def _finding(record: RunRecord, early: Sent, late: Sent, device: str) -> Finding:
+    servers = record.path(late)
     text = (
-        f"Message {early.message} from {bare(sent.sender)} overtook {late.message}, which was sent before it, on the "
-        f"way to {late.device} ({' - '.join(servers)})."
+        f"Message {early.message} from {bare(late.sender)} overtook {late.message}, which was sent before it, on the "
+        f"way to {device} ({' - '.join(servers)})."
     )
-    stanzas = quote([*record.seen.get(late.message, [])[-1:], *record.seen.get(early.message, [])[-1:]])
-    return Finding(
-        Value.FAILED,
-        text,
-        early.message,
-        servers,
-        _reorderer(record, early.message, late.message, servers),
-        "",
-        stanzas,
-    )
+    stanzas = quote([*record.seen.get(late, [])[-1:], *record.seen.get(early, [])[-1:]])
+    return Finding(Value.FAILED, text, early.message, servers, _reorderer(record, early, late, servers), "", stanzas)
 
 
-def _reorderer(record: RunRecord, early: str, late: str, servers: tuple[str, ...]) -> str:
+def _reorderer(record: RunRecord, early: Sent, late: Sent, servers: tuple[str, ...]) -> str:
     """The first server that received the two in order and sent them in reverse order."""
     for name in servers:
-        received = [_place(record, key, name, "in") for key in (late, early)]
-        sent_places = [_place(record, key, name, "out") for key in (early, late)]
+        received = [_place(record, sent, name, "in") for sent in (late, early)]
+        sent_places = [_place(record, sent, name, "out") for sent in (early, late)]
         if _rising(received) and _rising(sent_places):
             return f"{name} received them in order and sent them in reverse order"
     return "a server or the link reordered them"
@@ -96,6 +83,6 @@ def _rising(places: list[int | None]) -> bool:
     return first is not None and second is not None and first < second
 
 
-def _place(record: RunRecord, message: str, server: str, direction: str) -> int | None:
-    places = (record.hops.get((message, server, direction, stream)) for stream in ("c2s", "s2s"))
+def _place(record: RunRecord, sent: Sent, server: str, direction: str) -> int | None:
+    places = (record.hops.get((sent, server, direction, stream)) for stream in ("c2s", "s2s"))
     return next((place for place in places if place is not None), None)

@@ -53,9 +53,9 @@ def check(record: RunRecord) -> Verdict:
 
 def _pairs(record: RunRecord) -> dict[Pair, Messages]:
     pairs: dict[Pair, Messages] = defaultdict(list)
-    for index, sent in record.messages.values():
+    for index, sent in record.messages:
         a, b = record.server_of(sent.sender), record.server_of(sent.receiver)
-        if a and b:
+        if a and b and not sent.claimed:  # a forged one should arrive nowhere
             pairs[a.name, b.name].append((index, sent))
     return pairs
 
@@ -64,8 +64,8 @@ def _linked(record: RunRecord, a: str, b: str, messages: Messages) -> Iterator[F
     refused = [
         (sent, bounce)
         for index, sent in messages
-        for bounce in record.bounces.get(sent.message, ())
-        if bounce.condition in NOT_REACHED and not record.deliveries.get(sent.message)
+        for bounce in record.bounces.get(sent, ())
+        if bounce.condition in NOT_REACHED and not record.deliveries.get(sent)
     ]
     unbroken = [(sent, bounce) for sent, bounce in refused if not _broken(record, sent)]
     for sent, bounce in unbroken:
@@ -81,16 +81,16 @@ def _linked(record: RunRecord, a: str, b: str, messages: Messages) -> Iterator[F
 
 def _broken(record: RunRecord, sent: Sent) -> bool:
     """Whether a stream broke on any of its routes."""
-    index = record.messages[sent.message][0]
+    index = record.announced[sent]
     routes = (record.route(index, sent, device) for device in (*sent.expected, sent.receiver))
     return any(route is not None and route.broken for route in routes)
 
 
 def _reached(record: RunRecord, index: int, sent: Sent, b: str) -> bool:
     """Whether anything proves that the route from sender to b works: a delivery, a marker, an answer, b's own feed."""
-    if record.deliveries.get(sent.message) or (sent.message, b, "in", "s2s") in record.hops:
+    if record.deliveries.get(sent) or (sent, b, "in", "s2s") in record.hops:
         return True
-    if any(one.condition not in NOT_REACHED for one in record.bounces.get(sent.message, ())):
+    if any(one.condition not in NOT_REACHED for one in record.bounces.get(sent, ())):
         return True
     routes = (record.route(index, sent, device) for device in record.addressees(index, sent))
     return any(route is not None and route.arrived for route in routes)
@@ -109,8 +109,8 @@ def _unlinked(record: RunRecord, a: str, messages: Messages) -> Iterator[Finding
     for _, sent in messages:
         servers = record.path(sent)
         about = _about(sent, *servers)
-        got = record.deliveries.get(sent.message)
-        bounce = next(iter(record.bounces.get(sent.message, ())), None)
+        got = record.deliveries.get(sent)
+        bounce = next(iter(record.bounces.get(sent, ())), None)
         if got:
             text = f"{about} reached {got[0].device}, though there is no link."
             yield _finding(record, Value.FAILED, sent, servers, text, "the two servers federate nevertheless")
@@ -142,7 +142,7 @@ def _forbidden_stanzas(record: RunRecord) -> Iterator[Finding]:
     for event in record.of(ServerSaw):
         if (event.stream, event.direction) != ("s2s", "in"):
             continue
-        source = record.server_of(event.sender)
+        source = record.server_of(event.peer or event.sender)
         if source is None or record.linked(source.name, event.server) or (source.name, event.server) in seen:
             continue
         seen.add((source.name, event.server))
@@ -163,7 +163,7 @@ def _about(sent: Sent, a: str, b: str) -> str:
 
 
 def _finding(record: RunRecord, value: Value, sent: Sent, servers: tuple[str, ...], text: str, cause: str) -> Finding:
-    stanzas = quote(record.seen.get(sent.message, []))
+    stanzas = quote(record.seen.get(sent, []))
     return Finding(
         value, text, sent.message, tuple(dict.fromkeys(servers)), cause, trace(record, sent).last_hop, stanzas
     )

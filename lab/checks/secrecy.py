@@ -28,8 +28,8 @@ NAME = "secrecy"
 
 def check(record: RunRecord) -> Verdict:
     """Judge every canary, and the bodies of encrypted messages."""
-    secret = {sent.canary: (index, sent) for index, sent in record.messages.values() if sent.canary}
-    encrypted = [sent for _, sent in record.messages.values() if is_end_to_end(sent.encryption)]
+    secret = {sent.canary: (index, sent) for index, sent in record.messages if sent.canary}
+    encrypted = [sent for _, sent in record.messages if is_end_to_end(sent.encryption)]
     findings = [*_found(record, secret), *_bodies(record, encrypted)]
     if secret:
         last = max(index for index, _ in secret.values())
@@ -110,7 +110,7 @@ def _why_readable(sent: Sent | None, seen: list[ServerSaw]) -> str:
 def _bodies(record: RunRecord, encrypted: list[Sent]) -> Iterator[Finding]:
     """Encrypted messages that a server saw with a readable body."""
     for sent in encrypted:
-        bodies = [event for event in record.seen.get(sent.message, ()) if event.body and event.type != "error"]
+        bodies = [event for event in record.seen.get(sent, ()) if event.body and event.type != "error"]
         if bodies:
             names = ", ".join(dict.fromkeys(event.server for event in bodies))
             servers = record.path(sent)

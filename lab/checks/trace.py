@@ -25,13 +25,13 @@ class Trace:
 def trace(record: RunRecord, sent: Sent) -> Trace:
     """The trace of a message."""
     servers = record.path(sent)
-    seen = [event for event in record.seen.get(sent.message, ()) if event.type != "error"]
+    seen = [event for event in record.seen.get(sent, ()) if event.type != "error"]
     a, b = (servers[0], servers[-1]) if servers else ("", "")
     hops = [(a, "in", "c2s"), (a, "out", "s2s"), (b, "in", "s2s"), (b, "out", "c2s")]
     if a == b:
         hops = [hops[0], hops[3]]
-    reached = [hop for hop in hops if (sent.message, *hop) in record.hops]
-    with_feed = {event.server for event in record.of(ServerSaw)}
+    reached = [hop for hop in hops if (sent, *hop) in record.hops]
+    with_feed = record.with_feed
     quotes = quote(seen)
     if not reached:
         return Trace("", _unseen(a, with_feed), quotes)
@@ -58,7 +58,7 @@ def quote(seen: list[ServerSaw]) -> tuple[str, ...]:
     return tuple(quotes)
 
 
-def _unseen(server: str, with_feed: set[str]) -> str:
+def _unseen(server: str, with_feed: frozenset[str]) -> str:
     if server in with_feed:
         return f"it never reached {server}: lost between its sender's device and that server"
     return "no server's feed shows how far it got"

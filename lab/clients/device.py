@@ -201,18 +201,12 @@ class ClientDevice:
         return frozenset({*joined.occupants.values(), *absent} - {session.stream.boundjid.bare})
 
     async def send_raw(self, *, xml: str) -> Event:
-        """Send this text. A well-formed stanza is counted by stream management, anything else goes out as it is."""
+        """Put this text on the stream as it is, behind what was sent before."""
         session = self._live()
-        try:
-            parsed = ET.fromstring(f'<x xmlns="{CLIENT}">{xml}</x>')  # noqa: S314 - the caller's own text
-        except ET.ParseError:
-            parsed = ET.Element("malformed")
-        if len(parsed) == 1 and parsed[0].tag in _STANZAS:
-            _stanza(session.stream, parsed[0]).send()
+        async with self._sending:
             await session.stream.flushed()
-            self._presence_sent(session, parsed[0])
-        else:
-            session.stream.send_raw(xml)
+            for stanza in session.stream.write(xml):
+                self._presence_sent(session, stanza)
         return {}
 
     async def presence(self, *, show: str | None = None, priority: int = 0) -> Event:

@@ -20,7 +20,7 @@ disconnect      {} -> {}: the server has closed the stream (`Disconnected` has b
 send            {to, body, message (stanza id), encryption? ("plain": in the clear on purpose), room?, marker?, timeout}
                 -> {stream, encryption, left_out: [sentences]}: handed to the stream, encrypted for every device known
                 then, but for those left out
-send_raw        {xml} -> {}: any stanza, as it is
+send_raw        {xml} -> {}: exactly these bytes (UTF-8) are on the stream, behind what was sent before
 presence        {show? ("away" | "chat" | "dnd" | "xa" | "unavailable"), priority? (-128 to 127), timeout}
                 -> {}: the own server has handled it; offline messages that it asked for are handed over
 join            {room, nick, timeout} -> {occupants: [full room JIDs]}: self-presence (status 110) was received
@@ -61,7 +61,7 @@ bounced         {message, by, condition, type, text}
 decrypted       {message, from, encryption, body, sender_key, trust, via}
 not-decrypted   {message, from, encryption, reason}
 presence        {from, type, room, codes: [...]}
-peer_stanza     {name, type, id, from, to, xml, stream}: a stanza was received
+peer_stanza     {name, type, id, from, to, xml, domain, stream}: a stanza was received on a stream of that domain
 peer_stream     {state ("open" | "closed"), direction ("in" | "out"), domain, stream, tls, authentication, reason,
                 condition, by}: stanzas may pass on a stream; it ended, or could not be opened (then `authentication` is
                 empty); `condition` is of a stream error, `by` who sent it ("server": the peer itself, or "peer")

@@ -176,7 +176,8 @@ class ScriptedPeer:
         xml = server_stream.text(stanza)
         kinds = {key: stanza.get(key) for key in ("type", "id", "from", "to")}
         name = stanza.tag.rpartition("}")[2]
-        self.emit("peer_stanza", name=name, xml=xml, stream=connection.stream.id, **kinds)
+        stream = connection.stream
+        self.emit("peer_stanza", name=name, xml=xml, domain=stream.remote, stream=stream.id, **kinds)
         if self._answers_pings and kinds["type"] == "get" and stanza.find(f"{{{PING}}}ping") is not None:
             answer = ET.Element("iq", {"type": "result"})
             for key, value in (("from", kinds["to"]), ("to", kinds["from"]), ("id", kinds["id"])):

@@ -14,7 +14,7 @@ class Dispatch:
 
     def __init__(self, participants: Participants) -> None:
         self._devices = participants.devices
-        self._messages = participants.messages
+        self._find = participants.find
         self._history = participants.context.history
 
     def handle(self, data: dict[str, Any]) -> None:
@@ -52,7 +52,7 @@ class Dispatch:
         )
 
     def _on_delivered(self, device: Device, data: dict[str, Any]) -> None:
-        message = self._messages.get(data["message"])
+        message = self._find(data["message"], data["from"], device.jid)
         self._history.record(
             Delivered(
                 at=data["at"],
@@ -68,7 +68,7 @@ class Dispatch:
             message.add_delivery(Delivery(device.jid, data["via"], data["at"], data.get("body"), "plain"))
 
     def _on_decrypted(self, device: Device, data: dict[str, Any]) -> None:
-        message = self._messages.get(data["message"])
+        message = self._find(data["message"], data["from"], device.jid)
         self._history.record(
             Decrypted(
                 at=data["at"],
@@ -78,6 +78,7 @@ class Dispatch:
                 matches=data["body"] == message.text if message else None,
                 sender_key=data.get("sender_key") or "",
                 trust=data.get("trust") or "",
+                sender=data["from"],
             )
         )
         if message:
@@ -92,9 +93,10 @@ class Dispatch:
                 device=device.jid,
                 encryption=data["encryption"],
                 reason=data["reason"],
+                sender=data["from"],
             )
         )
-        if message := self._messages.get(data["message"]):
+        if message := self._find(data["message"], data["from"], device.jid):
             via = data.get("via") or "live"
             message.add_delivery(Delivery(device.jid, via, data["at"], None, data["encryption"]))
 
@@ -110,7 +112,7 @@ class Dispatch:
                 text=data.get("text") or "",
             )
         )
-        if message := self._messages.get(data["message"]):
+        if message := self._find(data["message"], device.jid, data["by"]):
             message.add_bounce(Bounce(data["condition"], data["by"], data["at"], data.get("text") or ""))
 
     def _on_presence(self, device: Device, data: dict[str, Any]) -> None:

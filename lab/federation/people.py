@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +14,9 @@ from lab.errors import LabError, TimedOut, UserError
 from lab.federation import jids
 from lab.federation.context import Context, seconds
 from lab.federation.outcomes import Bounce, Delivers, Delivery, Outcome, Promise
+from lab.federation.stanzas import CLIENT, Stanza, parse_all, sent_event
 from lab.history.events import NotSent, Sent
+from lab.metrics.identity import Identities
 
 if TYPE_CHECKING:
     from lab.federation.servers import ServerHandle
@@ -180,13 +182,14 @@ class Device:
         return await self.person.participants.send(self, to, text, encryption=encryption)
 
     async def send_raw(self, xml: str) -> None:
-        """Send a stanza as it is written (RFC 6120 section 8). Returns once it is handed to the stream.
+        """Put exactly these bytes (in UTF-8) on the stream, behind all that was sent before (RFC 6120 section 8).
 
-        What becomes of it is not tracked. Raises UserError if the device is not connected, PeerError if its stream is
-        gone.
+        Messages with a body count as sent by this device, and are judged like others; anything else is recorded as a
+        note. Returns once it is handed to the stream. Raises UserError if the device is not connected, PeerError if its
+        stream is gone.
         """
         check_raw(xml, "send_raw: the stanza")
-        await self.person.context.call("send_raw", self.key, xml=xml)
+        await self.person.participants.send_raw(self, xml)
 
     async def published_devices(self, of: Person) -> list[int]:
         """The OMEMO device ids that `of` publishes, fetched anew (XEP-0384 section 5.3.1 of version 0.3).
@@ -389,7 +392,8 @@ class Participants:
         self.context = context
         self.people: list[Person] = []
         self.devices: dict[str, Device] = {}  # by the agent's name for it
-        self.messages: dict[str, Message] = {}  # by id
+        self.messages: dict[Sent, Message] = {}
+        self._identities = Identities()
         self._tag = secrets.token_hex(3)  # message ids of two runs in one lab differ
         self._numbers = count(1)
 
@@ -419,10 +423,11 @@ class Participants:
             to_device=to if isinstance(to, Device) else None,
             marker=marker,
         )
-        self.messages[message.id] = message
         address, history = to.jid, self.context.history
+        announced = self._sent(message, address, room)
+        self._add(announced, message)
         # Recorded before the agent is called: an answer that was recorded first would be to a message that nobody sent.
-        history.record(self._sent(message, address, room))
+        history.record(announced)
         try:
             await self.context.call(
                 "send", device.key, to=address, body=text, message=message.id, encryption=scheme, room=room,
@@ -432,6 +437,54 @@ class Participants:
             history.record(NotSent(at=history.now(), message=message.id, reason=str(error)))
             raise
         return message
+
+    async def send_raw(self, device: Device, xml: str) -> None:
+        """See `Device.send_raw`."""
+        history, announced = self.context.history, []
+        for stanza in parse_all(xml, history.now(), CLIENT):
+            person, expected = self._addressed(stanza)
+            sent = sent_event(stanza, device.jid, device.stream, self.context.canary_in, expected)
+            if sent is None:
+                continue
+            announced.append(history.record(replace(sent, sender=device.jid, claimed="")))
+            if person is not None:  # its outcome can be settled like that of others
+                promise = self.context.promise(device.person.server.name, person.server.name)
+                message = Message(
+                    id=sent.message, text=stanza.body or "", sender=device.person, device=device, receiver=person,
+                    encryption=sent.encryption, promise=promise, expected=expected,
+                )  # fmt: skip
+                self._add(announced[-1], message)
+        if not announced:
+            history.note(f"sent as it is, and not judged: {xml}", by=device.jid)
+        try:
+            await self.context.call("send_raw", device.key, xml=xml, timeout=SEND_DEADLINE)
+        except LabError as error:
+            for sent in announced:
+                history.record(NotSent(at=history.now(), message=sent.message, reason=str(error)))
+            raise
+
+    def _addressed(self, stanza: Stanza) -> tuple[Person | None, tuple[str, ...]]:
+        """The person that a raw message is for, and who must get it: where that is certain, else nobody."""
+        for person in self.people:
+            for device in person.devices:
+                if stanza.receiver == device.jid and device.connected:
+                    return person, _expected(device)
+            if stanza.receiver == person.jid and stanza.id:
+                # Of several devices all must get a chat message only (RFC 6121 section 8.5.2.1.1).
+                certain = stanza.type == "chat" or (len(person.devices) == 1 and stanza.type != "headline")
+                return person, _expected(person) if certain else ()
+        return None, ()
+
+    def _add(self, sent: Sent, message: Message) -> None:
+        self.messages[sent] = message
+        self._identities.add(sent)
+
+    def find(self, message: str | None, sender: str, receiver: str) -> Message | None:
+        """The message with this id that was sent by `sender`, or by somebody in the room that it is, to `receiver`."""
+        sent = self._identities.find(message, sender, receiver)
+        if sent is None or sender.partition("/")[0] not in (sent.sender.partition("/")[0], sent.receiver):
+            return None
+        return self.messages[sent]
 
     def _sent(self, message: Message, address: str, room: bool) -> Sent:
         return Sent(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -194,26 +194,33 @@ class Peer:
             stanza = stanzas.parse(xml, time.time())
         except (ET.ParseError, ValueError) as error:
             raise UserError(f"not one well-formed stanza ({error}); raw() sends what is none") from error
-        announced = stanzas.sent_event(stanza, self.server.name, self._context.canary_in)
-        if announced is not None:
-            self._record(announced)
+        await self._announced([stanza], self._call("peer_send", xml=xml), _domain(stanza.receiver))
+
+    async def _announced(self, found: Sequence[Stanza], writing: Awaitable[object], to: str) -> None:
+        """Record stanzas as sent to the domain `to`, then await that they are written."""
+        made = (stanzas.sent_event(one, self.domain, self.server.name, self._context.canary_in) for one in found)
+        announced = [self._context.history.record(event) for event in made if event is not None]
         try:
-            await self._call("peer_send", xml=xml)
+            await writing
         except LabError as error:
-            if announced is not None:
-                self._record(NotSent(at=time.time(), message=announced.message, reason=str(error)))
+            for event in announced:
+                self._record(NotSent(at=time.time(), message=event.message, reason=str(error)))
             raise
-        self._record_seen("out", stanza)
+        for one in found:
+            self._record_seen("out", one, to)
 
     async def raw(self, to: ServerHandle, data: str) -> None:
-        """Write bytes (UTF-8) on the stream to a server, whatever they are. They are not recorded.
+        """Write bytes (UTF-8) on the stream to a server, whatever they are.
 
-        Returns once they are written; the stream is opened if there is none.
-
-        Raises PeerError or TimedOut as `send` does, UserError for half a surrogate pair, which UTF-8 cannot write.
+        Stanzas are recorded as those of `send` are, anything else as a note. Returns once they are written; the stream
+        is opened if there is none. Raises PeerError or TimedOut as `send` does, UserError for half a surrogate pair,
+        which UTF-8 cannot write.
         """
         check_raw(data, "raw: the text")
-        await self._call("peer_raw", to=to.domain, data=data)
+        found = stanzas.parse_all(data, time.time(), stanzas.SERVER)
+        if not found:
+            self._note(f"sent to {to.domain} as it is, and not judged: {data}")
+        await self._announced(found, self._call("peer_raw", to=to.domain, data=data), to.domain)
 
     async def ping(self, to: ServerHandle, within: str | float = PEER_TIMEOUT) -> float:
         """Ping a server (XEP-0199) and return the seconds until its answer. Both directions of the link then work.
@@ -261,7 +268,7 @@ class Peer:
                 stream=self.server.name, via="live",
             )
         )  # fmt: skip
-        if message := self._participants.messages.get(stanza.id or ""):
+        if message := self._participants.find(stanza.id, stanza.sender or "", device):
             message.add_delivery(Delivery(device, "live", time.time(), stanza.body, "plain"))
 
     async def refuse(self, stanza: Stanza, condition: str, kind: str = "cancel") -> None:
@@ -327,7 +334,7 @@ class Peer:
     def _on_event(self, data: dict[str, Any]) -> None:
         if data["event"] == "peer_stanza":
             stanza = stanzas.parse(data["xml"], data["at"])
-            self._record_seen("in", stanza)
+            self._record_seen("in", stanza, data["domain"])
             if stanza.name == "message" and stanza.type == "error":
                 self._record(stanzas.bounced_event(stanza))
             self.stanzas.append(stanza)
@@ -361,7 +368,12 @@ class Peer:
     def _record(self, event: Event) -> None:
         self._context.history.record(event)
 
-    def _record_seen(self, direction: str, stanza: Stanza) -> None:
+    def _record_seen(self, direction: str, stanza: Stanza, peer: str) -> None:
         if self.server.spec.feed is not Feed.OFF:
             whole = self.server.spec.feed is Feed.FULL
-            self._record(stanzas.seen_event(stanza, self.server.name, direction, whole=whole))
+            self._record(stanzas.seen_event(stanza, self.server.name, direction, whole=whole, peer=peer))
+
+
+def _domain(jid: str | None) -> str:
+    """The domain part of a JID (RFC 7622 section 3.2)."""
+    return (jid or "").partition("/")[0].rpartition("@")[2]

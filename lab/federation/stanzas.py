@@ -1,6 +1,7 @@
-"""Raw stanzas between servers, and the events of the history that they are recorded as. Pure.
+"""Raw stanzas, and the events of the history that they are recorded as. Pure.
 
-Names are in the namespace `jabber:server` (RFC 6120 section 4.8.3), which a stanza's own XML leaves out.
+Names are in the namespace of the stream, `jabber:server` or `jabber:client` (RFC 6120 section 4.8.3), which a stanza's
+own XML leaves out.
 """
 
 from __future__ import annotations
@@ -10,16 +11,19 @@ from dataclasses import dataclass
 from xml.etree import ElementTree as ET
 from xml.sax.saxutils import quoteattr
 
+from lab.clients.xmpp.server_stream import text
 from lab.declarations.encryptions import by_element
 from lab.history.events import Bounced, Sent, ServerSaw
 
 SERVER = "jabber:server"
+CLIENT = "jabber:client"
+NAMES = ("message", "presence", "iq")
 STANZAS = "urn:ietf:params:xml:ns:xmpp-stanzas"
 
 
 @dataclass(frozen=True)
 class Stanza:
-    """A stanza that a scripted peer received, or sends (RFC 6120 section 8)."""
+    """A stanza that a device or a scripted peer received, or sent (RFC 6120 section 8)."""
 
     name: str  # "message", "presence", "iq"
     type: str | None
@@ -28,16 +32,17 @@ class Stanza:
     receiver: str | None
     xml: str
     at: float  # seconds since the epoch
+    namespace: str = SERVER  # of the stream: jabber:server, or jabber:client on a device's
 
     @property
     def element(self) -> ET.Element:
-        """The stanza, its names in the namespace jabber:server."""
-        return _parsed(self.xml)
+        """The stanza, its names in the namespace of its stream."""
+        return _parsed(self.xml, self.namespace)
 
     @property
     def body(self) -> str | None:
         """The text of a message, None without one."""
-        return self.element.findtext(f"{{{SERVER}}}body")
+        return self.element.findtext(f"{{{self.namespace}}}body")
 
     def error(self, condition: str, kind: str = "cancel") -> str:
         """The XML that answers it with a stanza error of this condition and type (RFC 6120 section 8.3)."""
@@ -48,22 +53,39 @@ class Stanza:
         )
 
 
-def parse(xml: str, at: float) -> Stanza:
+def parse(xml: str, at: float, namespace: str = SERVER) -> Stanza:
     """The stanza of a text. Raises ParseError, or ValueError if there is not exactly one."""
-    element = _parsed(xml)
+    return _stanza(_parsed(xml, namespace), xml, at, namespace)
+
+
+def parse_all(xml: str, at: float, namespace: str) -> list[Stanza]:
+    """The stanzas that a text consists of; none if it is anything else, or anything more."""
+    try:
+        root = _root(xml, namespace)
+    except ET.ParseError:
+        return []
+    known = {f"{{{namespace}}}{name}" for name in NAMES}
+    between = [root.text, *(child.tail for child in root)]
+    if any(child.tag not in known for child in root) or any(text and text.strip() for text in between):
+        return []
+    return [_stanza(child, xml if len(root) == 1 else "", at, namespace) for child in root]
+
+
+def _stanza(element: ET.Element, xml: str, at: float, namespace: str) -> Stanza:
     return Stanza(
         name=element.tag.rpartition("}")[2],
         type=element.get("type"),
         id=element.get("id"),
         sender=element.get("from"),
         receiver=element.get("to"),
-        xml=xml,
+        xml=xml or text(element, namespace),
         at=at,
+        namespace=namespace,
     )
 
 
-def seen_event(stanza: Stanza, server: str, direction: str, *, whole: bool) -> ServerSaw:
-    """The event that `server` handled it; `whole` records its XML as well."""
+def seen_event(stanza: Stanza, server: str, direction: str, *, whole: bool, peer: str = "") -> ServerSaw:
+    """The event that `server` handled it on a stream with the domain `peer`; `whole` records its XML as well."""
     element = stanza.element
     encrypted = (
         one.tag[1:].partition("}")[0] for one in element if by_element(one.tag) or one.tag.endswith("}encrypted")
@@ -72,23 +94,34 @@ def seen_event(stanza: Stanza, server: str, direction: str, *, whole: bool) -> S
         at=stanza.at, server=server, direction=direction, stream="s2s", name=stanza.name, type=stanza.type,
         id=stanza.id, sender=stanza.sender, receiver=stanza.receiver, size=len(stanza.xml.encode()),
         encryption=next(encrypted, None), body=stanza.body is not None, stanza=stanza.xml if whole else None,
+        peer=peer,
     )  # fmt: skip
 
 
-def sent_event(stanza: Stanza, stream: str, canary_in: Callable[[str], str | None]) -> Sent | None:
-    """The event of a message with a body and an id: what becomes of it can be judged. None for all else."""
+def sent_event(
+    stanza: Stanza, sender: str, stream: str, canary_in: Callable[[str], str | None], expected: tuple[str, ...] = ()
+) -> Sent | None:
+    """The event that `sender`, a device or a server, sent a message with a body. None for all else: nothing judges it.
+
+    A server speaks for everybody of its domain. What else stands in `from` is what it claims: its stream proves who it
+    is (RFC 6120 section 8.1.2).
+    """
     body = stanza.body
-    if stanza.name != "message" or stanza.type == "error" or not stanza.id or body is None:
+    if stanza.name != "message" or stanza.type == "error" or body is None:
         return None
+    named = stanza.sender or sender
+    domain = named.partition("/")[0].rpartition("@")[2]
+    own = named == sender if "@" in sender else domain == sender or domain.endswith(f".{sender}")
     return Sent(
-        at=stanza.at, message=stanza.id, sender=stanza.sender or "", receiver=stanza.receiver or "", stream=stream,
-        encryption="plain", canary=canary_in(body),
+        at=stanza.at, message=stanza.id or "", sender=named if own else sender, receiver=stanza.receiver or "",
+        stream=stream, encryption="plain", room=stanza.type == "groupchat", canary=canary_in(body), expected=expected,
+        claimed="" if own else named,
     )  # fmt: skip
 
 
 def bounced_event(stanza: Stanza) -> Bounced:
     """The event of a message of type error."""
-    error = stanza.element.find(f"{{{SERVER}}}error")
+    error = stanza.element.find(f"{{{stanza.namespace}}}error")
     names = [] if error is None else [one.tag.rpartition("}")[2] for one in error]
     return Bounced(
         at=stanza.at,
@@ -100,6 +133,10 @@ def bounced_event(stanza: Stanza) -> Bounced:
     )
 
 
-def _parsed(xml: str) -> ET.Element:
-    (element,) = ET.fromstring(f"<x xmlns='{SERVER}'>{xml}</x>")  # noqa: S314 - of a lab's own server or script
+def _parsed(xml: str, namespace: str) -> ET.Element:
+    (element,) = _root(xml, namespace)
     return element
+
+
+def _root(xml: str, namespace: str) -> ET.Element:
+    return ET.fromstring(f"<x xmlns='{namespace}'>{xml}</x>")  # noqa: S314 - of a lab's own server or script

@@ -93,8 +93,8 @@ class Sent(Event):
     """A device handed a message to its stream."""
 
     kind = "sent"
-    message: str  # the stanza's id attribute, unique in the run
-    sender: str  # full JID
+    message: str  # the stanza's id attribute, "" without one; messages that the lab itself writes have unique ones
+    sender: str  # full JID; of a scripted server that speaks for somebody of another one, that server's domain
     receiver: str  # bare or full JID; a room's bare JID for a room
     stream: str
     encryption: str  # the name of a declared encryption: "plain", "omemo"
@@ -102,6 +102,7 @@ class Sent(Event):
     marker: bool = False  # sent by settle(), not by the scenario
     canary: str | None = None  # the secret text inside, if any
     expected: tuple[str, ...] = ()  # full JIDs that must get it (RFC 6121 section 8.5); a bare JID: whoever comes next
+    claimed: str = ""  # the stanza's `from` where it is not the sender's own: the message is forged
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -150,6 +151,7 @@ class Decrypted(Event):
     matches: bool | None = None  # None: the lab does not know what was sent
     sender_key: str = ""  # hex fingerprint of the sending device's identity key
     trust: str = ""
+    sender: str = ""  # as the stanza's `from` says; "" in histories of earlier versions
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -161,6 +163,7 @@ class NotDecrypted(Event):
     device: str
     encryption: str
     reason: str
+    sender: str = ""  # as the stanza's `from` says; "" in histories of earlier versions
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -180,6 +183,7 @@ class ServerSaw(Event):
     encryption: str | None  # namespace of the child that shows its encryption
     body: bool  # a <body/> that is not merely an encrypted message's fallback
     stanza: str | None  # the whole XML
+    peer: str = ""  # who is authenticated at the stream's other end: a domain, or a full JID; "" if it is not recorded
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,12 +5,14 @@ Order is the order of recording: an event's index. Times are compared only where
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TypeVar
 
+from lab.declarations.encryptions import by_namespace
 from lab.history.events import (
     Bounced,
     Connected,
@@ -26,10 +28,14 @@ from lab.history.events import (
     ServerSaw,
 )
 from lab.metrics.availability import Availability
+from lab.metrics.identity import Identities
 from lab.plan.model import Plan
 from lab.topology.spec import Server, Topology
 
 E = TypeVar("E", bound=Event)
+
+# The conditions in a stanza error (RFC 6120 section 8.3.3).
+_CONDITION = re.compile(r"<([a-z-]+)\s[^>]*urn:ietf:params:xml:ns:xmpp-stanzas")
 
 
 @dataclass(frozen=True)
@@ -87,62 +93,122 @@ class RunRecord:
     # -- messages -------------------------------------------------------------------------------------------
 
     @cached_property
-    def _unsent(self) -> frozenset[str]:
-        return frozenset(event.message for event in self.of(NotSent))
+    def announced(self) -> dict[Sent, int]:
+        """Every message that somebody sent, markers too, with its place: also those of people's own clients."""
+        found = {event: index for index, event in self.indexed(Sent)}
+        return found | {sent: index for index, sent in self.foreign.items()}
 
     @cached_property
-    def announced(self) -> dict[str, tuple[int, Sent]]:
-        """Every `Sent`, markers too, by id: place and event. Of an id used twice, the first."""
-        found: dict[str, tuple[int, Sent]] = {}
-        for index, event in self.indexed(Sent):
-            found.setdefault(event.message, (index, event))
+    def foreign(self) -> dict[int, Sent]:
+        """Messages that clients other than the lab's sent, by the place of the event that proves it.
+
+        The proof is the feed of the sender's own server: it received them on a stream of that very account. Messages of
+        strangers to strangers, such as those of another run in the same lab, are left out.
+        """
+        return {index: sent for index, sent in self._foreign() if self._concerns_us(sent)}
+
+    def _foreign(self) -> Iterator[tuple[int, Sent]]:
+        known = Identities(self.of(Sent))
+        for index, event in self.indexed(ServerSaw):
+            origin = event.peer or event.sender or ""
+            if (event.name, event.stream, event.direction) != ("message", "c2s", "in") or event.type == "error":
+                continue
+            if origin in self.encryptions or not (event.body or event.encryption):
+                continue
+            same = known.find(event.id, origin, event.receiver)
+            if same is not None and bare(same.sender) == bare(origin):
+                continue
+            declared = by_namespace(event.encryption)
+            yield index, Sent(
+                at=event.at, message=event.id or "", sender=origin, receiver=event.receiver or bare(origin), stream="",
+                encryption=declared.name if declared else event.encryption or "plain",
+                room=event.type == "groupchat",
+            )  # fmt: skip
+
+    def _concerns_us(self, sent: Sent) -> bool:
+        if self.people & {bare(sent.sender), bare(sent.receiver)}:
+            return True
+        return bool(self._received & {(sent.message, bare(sent.sender)), (sent.message, bare(sent.receiver))})
+
+    @cached_property
+    def _received(self) -> frozenset[tuple[str, str]]:
+        """Ids of what the lab's devices got, each with the account or the room that it came from."""
+        return frozenset((one.message, bare(one.sender)) for one in self.of(Delivered))
+
+    @cached_property
+    def _identities(self) -> Identities:
+        return Identities(self.announced)
+
+    @cached_property
+    def _unsent(self) -> frozenset[Sent]:
+        """Messages that did not leave their device: of those with the id, the last that was announced by then."""
+        found: set[Sent] = set()
+        for index, event in self.indexed(NotSent):
+            before = [sent for place, sent in self.indexed(Sent) if place < index and sent.message == event.message]
+            found.update(before[-1:])
+        return frozenset(found)
+
+    @cached_property
+    def messages(self) -> tuple[tuple[int, Sent], ...]:
+        """What was sent and left its device, each with its place: without markers."""
+        kept = ((index, sent) for sent, index in self.announced.items() if not sent.marker)
+        return tuple((index, sent) for index, sent in kept if sent not in self._unsent)
+
+    def with_id(self, message: str | None) -> Sent | None:
+        """The first message of an id."""
+        return None if message is None else self._identities.with_id(message)
+
+    def sent_of(self, event: Delivered) -> Sent | None:
+        """The message that was delivered; None if nobody sent it."""
+        return self._identities.find(event.message, event.sender, event.device)
+
+    @cached_property
+    def deliveries(self) -> dict[Sent | None, list[Delivered]]:
+        """Deliveries by message; under None those of messages that nobody sent."""
+        return _by_message(self.of(Delivered), self.sent_of)
+
+    @cached_property
+    def bounces(self) -> dict[Sent | None, list[Bounced]]:
+        """Stanza errors that its sender got, by message; under None those about messages that nobody sent."""
+        found = _by_message(self.of(Bounced), lambda one: self._identities.find(one.message, one.device, one.by))
+        for sent in self.foreign.values():  # what the lab's devices do not see, the feed of their server has
+            errors = (one for one in self.seen.get(sent, ()) if one.type == "error")
+            home = self.server_of(sent.sender)
+            for one in errors:
+                if home is not None and (one.server, one.stream, one.direction) == (home.name, "c2s", "out"):
+                    found.setdefault(sent, []).append(_bounce_of(one))
         return found
 
     @cached_property
-    def messages(self) -> dict[str, tuple[int, Sent]]:
-        """What the scenario sent and what left its device: without markers."""
-        return {
-            key: (index, event)
-            for key, (index, event) in self.announced.items()
-            if not event.marker and key not in self._unsent
-        }
+    def decrypted(self) -> dict[Sent | None, list[Decrypted]]:
+        """Decryptions by message."""
+        return _by_message(self.of(Decrypted), lambda one: self._identities.find(one.message, one.sender, one.device))
 
     @cached_property
-    def deliveries(self) -> dict[str, list[Delivered]]:
-        """Deliveries by message id."""
-        return _by_message(self.of(Delivered))
+    def not_decrypted(self) -> dict[Sent | None, list[NotDecrypted]]:
+        """Failed decryptions by message."""
+        events = self.of(NotDecrypted)
+        return _by_message(events, lambda one: self._identities.find(one.message, one.sender, one.device))
+
+    def _sent_of_stanza(self, event: ServerSaw) -> Sent | None:
+        if event.name != "message":
+            return None
+        ends = (event.peer if event.direction == "in" and event.stream == "c2s" else "") or event.sender, event.receiver
+        return self._identities.find(event.id, *(reversed(ends) if event.type == "error" else ends))
 
     @cached_property
-    def bounces(self) -> dict[str, list[Bounced]]:
-        """Stanza errors that its sender got, by message id."""
-        return _by_message(self.of(Bounced))
+    def seen(self) -> dict[Sent | None, list[ServerSaw]]:
+        """What servers saw of each message, in the order of recording; under None what belongs to none."""
+        return _by_message(self.of(ServerSaw), self._sent_of_stanza)
 
     @cached_property
-    def decrypted(self) -> dict[str, list[Decrypted]]:
-        """Decryptions by message id."""
-        return _by_message(self.of(Decrypted))
-
-    @cached_property
-    def not_decrypted(self) -> dict[str, list[NotDecrypted]]:
-        """Failed decryptions by message id."""
-        return _by_message(self.of(NotDecrypted))
-
-    @cached_property
-    def seen(self) -> dict[str, list[ServerSaw]]:
-        """What servers saw of each message, by its id, in the order of recording."""
-        found: dict[str, list[ServerSaw]] = defaultdict(list)
-        for event in self.of(ServerSaw):
-            if event.id and event.name == "message":
-                found[event.id].append(event)
-        return found
-
-    @cached_property
-    def hops(self) -> dict[tuple[str, str, str, str], int]:
-        """(message id, server, direction, stream) to the index of its first event: comparable on one server only."""
-        found: dict[tuple[str, str, str, str], int] = {}
+    def hops(self) -> dict[tuple[Sent, str, str, str], int]:
+        """(message, server, direction, stream) to the index of its first event: comparable on one server only."""
+        found: dict[tuple[Sent, str, str, str], int] = {}
         for place, event in self.indexed(ServerSaw):
-            if event.id and event.name == "message" and event.type != "error":
-                found.setdefault((event.id, event.server, event.direction, event.stream), place)
+            sent = self._sent_of_stanza(event)
+            if sent is not None and event.type != "error":
+                found.setdefault((sent, event.server, event.direction, event.stream), place)
         return found
 
     @cached_property
@@ -183,6 +249,25 @@ class RunRecord:
         """The server that answers for a JID, its rooms' and other host names included; None if none of the lab's."""
         name = self._hosts.get(host(jid or ""))
         return self.topology.server(name) if name else None
+
+    @cached_property
+    def _domains(self) -> frozenset[str]:
+        return frozenset(server.domain for server in self.topology.servers)
+
+    def in_room(self, jid: str) -> bool:
+        """Whether a JID is that of somebody in a room: with a nickname, at a host that is no domain of accounts."""
+        return "/" in jid and host(jid) not in self._domains and self.server_of(jid) is not None
+
+    def from_a_server(self, jid: str) -> bool:
+        """Whether servers and rooms write by themselves under a JID: a host, or a room itself without a nickname."""
+        if "@" not in bare(jid):
+            return True
+        return host(jid) not in self._domains and "/" not in jid and self.server_of(jid) is not None
+
+    @cached_property
+    def with_feed(self) -> frozenset[str]:
+        """Names of the servers that recorded what they saw."""
+        return frozenset(event.server for event in self.of(ServerSaw))
 
     @cached_property
     def _links(self) -> frozenset[frozenset[str]]:
@@ -227,11 +312,20 @@ def host(jid: str) -> str:
     return bare(jid).rpartition("@")[2]
 
 
-T = TypeVar("T", Delivered, Bounced, Decrypted, NotDecrypted)
+T = TypeVar("T", Delivered, Bounced, Decrypted, NotDecrypted, ServerSaw)
 
 
-def _by_message(events: Iterator[T]) -> dict[str, list[T]]:
-    found: dict[str, list[T]] = defaultdict(list)
+def _by_message(events: Iterator[T], sent_of: Callable[[T], Sent | None]) -> dict[Sent | None, list[T]]:
+    found: dict[Sent | None, list[T]] = {}
     for event in events:
-        found[event.message].append(event)
+        found.setdefault(sent_of(event), []).append(event)
     return found
+
+
+def _bounce_of(event: ServerSaw) -> Bounced:
+    """The bounce that a server handed to a client of somebody's own."""
+    names = _CONDITION.findall(event.stanza or "")
+    condition = next((name for name in names if name != "text"), "undefined-condition")
+    return Bounced(
+        at=event.at, message=event.id or "", device=event.receiver or "", condition=condition, by=event.sender or ""
+    )

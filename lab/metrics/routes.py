@@ -23,12 +23,12 @@ class RouteCounts:
 def routes(record: RunRecord) -> list[RouteCounts]:
     """Counts by ordered pair of servers, in the order of first use."""
     found: dict[tuple[str, str], RouteCounts] = {}
-    for key, (_, sent) in record.messages.items():
+    for _, sent in record.messages:
         a, b = record.server_of(sent.sender), record.server_of(sent.receiver)
         if a is None or b is None:
             continue
         counts = found.setdefault((a.name, b.name), RouteCounts(a.name, b.name, record.linked(a.name, b.name)))
-        delivered, bounced = bool(record.deliveries.get(key)), bool(record.bounces.get(key))
+        delivered, bounced = bool(record.deliveries.get(sent)), bool(record.bounces.get(sent))
         counts.sent += 1
         counts.delivered += delivered
         counts.bounced += bounced

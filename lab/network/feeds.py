@@ -4,7 +4,8 @@ A server's module appends JSON lines, flushed line by line. A stanza is
 
     {"at": 1700000000.0, "direction": "in|out", "stream": "c2s|s2s", "name": "message", "type": "chat" or null,
      "id": ..., "from": ..., "to": ..., "size": bytes, "encryption": namespace or null, "body": bool,
-     "stanza": the XML, null in a `meta` feed}
+     "stanza": the XML, null in a `meta` feed, "peer": the domain or full JID that is authenticated at the stream's
+     other end, null or left out where the module does not know it}
 
 a stream that was opened or closed (the last three fields only then), and a line of the log are
 
@@ -88,6 +89,7 @@ def parse(line: bytes, server: str) -> Event:
         raise ValueError("not a JSON object")  # noqa: TRY004 - all that is wrong with a line is a ValueError
     if "event" not in entry:
         _check_fields(entry, _FIELDS)
+        _check("peer", entry.get("peer"), _OPTIONAL)
         return _stanza(entry, server)
     if not isinstance(entry["event"], str) or entry["event"] not in _OTHERS:
         raise ValueError(f"'event' is {entry['event']!r}, not one of {', '.join(_OTHERS)}")
@@ -116,6 +118,7 @@ def _stanza(entry: dict[str, Any], server: str) -> ServerSaw:
         at=float(entry["at"]), server=server, direction=entry["direction"], stream=entry["stream"], name=entry["name"],
         type=entry["type"], id=entry["id"], sender=entry["from"], receiver=entry["to"], size=entry["size"],
         encryption=entry["encryption"], body=entry["body"], stanza=entry["stanza"],
+        peer=entry.get("peer") or "",
     )  # fmt: skip
 
 

@@ -181,6 +181,11 @@ async def test_raw_stanzas_and_iqs(ground):
         assert 'type="error"' in answer["xml"]
         with pytest.raises(UserError, match="of type get or set"):
             await cast.ask("iq", "pc", xml="<presence/>")
+        # What the client library would refuse is sent as it is, and in its place between the others.
+        await cast.ask(
+            "send_raw", "pc", xml=f"<message to='{bob}/\N{HORSE}' type='chat' id='r2'><body>x</body></message>"
+        )
+        assert (await cast.hears("delivered", "phone", message="r2"))["body"] == "x"
         await cast.ask("send_raw", "pc", xml="<message></presence>")
         assert "stream error" in (await cast.hears("disconnected", "pc"))["reason"]
         with pytest.raises(UserError, match="not connected"):

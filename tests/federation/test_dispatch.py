@@ -21,15 +21,22 @@ from tests.federation.conftest import FakeAgent
         ),
         (
             "decrypted",
-            {"message": "m1", "encryption": "omemo", "body": "b", "sender_key": "k", "trust": "blind"},
+            {
+                "from": "x@x.test/y",
+                "message": "m1",
+                "encryption": "omemo",
+                "body": "b",
+                "sender_key": "k",
+                "trust": "blind",
+            },
             Decrypted,
             {"message": "m1", "sender_key": "k", "trust": "blind", "matches": None},
         ),
         (
             "not-decrypted",
-            {"message": "m1", "encryption": "omemo", "reason": "no session"},
+            {"from": "x@x.test/y", "message": "m1", "encryption": "omemo", "reason": "no session"},
             NotDecrypted,
-            {"reason": "no session"},
+            {"reason": "no session", "sender": "x@x.test/y"},
         ),
         (
             "bounced",
@@ -62,9 +69,9 @@ async def test_what_is_decrypted_is_compared_with_what_was_written(federation: F
     alice = await federation.server("island").person(encryption="omemo")
     bob = await federation.server("home").person(encryption="omemo")
     message = await alice.send(bob, "hello")
-    key, fields = bob.device.key, {"message": message.id, "encryption": "omemo"}
+    key, fields = bob.device.key, {"message": message.id, "encryption": "omemo", "from": alice.device.jid}
     # Of an encrypted message the delivery says nothing that a person could read.
-    agent.tell("delivered", key, **fields, via="live", encrypted=True, stream="s", **{"from": alice.device.jid})
+    agent.tell("delivered", key, **fields, via="live", encrypted=True, stream="s")
     assert not message.settled
     agent.tell("decrypted", key, **fields, body="hello")
     agent.tell("decrypted", key, **fields, body="other")

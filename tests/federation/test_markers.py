@@ -26,7 +26,9 @@ def delivers(federation: Federation, agent: FakeAgent, *, markers_only: bool = T
     def deliver(device: str | None, *, to: str, body: str, message: str, marker: bool = False, **_: Any) -> None:
         for one in federation.participants.devices.values():
             if to == one.jid and (marker or not markers_only):
-                agent.tell("delivered", one.key, message=message, via="live", body=body, stream="s", **{"from": "x"})
+                agent.tell(
+                    "delivered", one.key, message=message, via="live", body=body, stream="s", **{"from": str(device)}
+                )
 
     agent.answers["send"] = deliver
 

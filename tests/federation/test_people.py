@@ -10,7 +10,7 @@ import pytest
 from lab.errors import NotApplicable, PeerError, TimedOut, UserError
 from lab.federation import Device, Federation
 from lab.federation.outcomes import Delivers, Refuses
-from lab.history.events import NotSent, PresenceSent, Sent
+from lab.history.events import Note, NotSent, PresenceSent, Sent
 from tests.federation.conftest import FakeAgent
 
 
@@ -221,3 +221,49 @@ async def test_where_nobody_can_have_an_account_that_is_said(federation: Federat
         federation.peer()
     with pytest.raises(NotApplicable, match="give it `software: scripted`"):
         federation.server("home").peer()
+
+
+async def test_what_is_sent_raw_counts_as_sent_and_is_settled_like_others(
+    federation: Federation, agent: FakeAgent
+) -> None:
+    alice, bob = await federation.server("island").person("alice"), await federation.server("home").person("bob")
+    xml = f"<message to='{bob.jid}' type='chat' id='r1' from='x@y.test'><body>hello</body></message>"
+    await alice.device.send_raw(xml)
+    (sent,) = (one for one in federation.history.events if isinstance(one, Sent))
+    assert (sent.message, sent.sender, sent.expected) == ("r1", alice.device.jid, (bob.device.jid,))
+    assert (sent.claimed, agent.of("send_raw")[0]["xml"]) == ("", xml)
+    (message,) = federation.participants.messages.values()
+    fields = {"message": "r1", "via": "live", "body": "hello", "stream": "s"}
+    agent.tell("delivered", bob.device.key, **fields, **{"from": "mallory@island.test/x"})
+    assert not message.settled
+    agent.tell("delivered", bob.device.key, **fields, **{"from": alice.device.jid})
+    assert message.settled
+
+
+async def test_what_is_sent_raw_and_is_no_message_is_a_note(federation: Federation, agent: FakeAgent) -> None:
+    alice = await federation.server("island").person("alice")
+    for xml in ("<message to='x@y.test'", "<presence to='a@b.test/\N{HORSE}'/>", "<message to='x@y.test'/>"):
+        await alice.device.send_raw(xml)
+        note = federation.history.events[-1]
+        assert isinstance(note, Note) and xml in note.text
+    assert not federation.participants.messages
+
+
+async def test_what_could_not_be_sent_raw_is_recorded_as_not_sent(federation: Federation, agent: FakeAgent) -> None:
+    alice = await federation.server("island").person("alice")
+
+    def fail(device: str | None, **_: object) -> None:
+        raise PeerError("the stream is gone")
+
+    agent.answers["send_raw"] = fail
+    with pytest.raises(PeerError):
+        await alice.device.send_raw("<message to='x@y.test' id='r1'><body>a</body></message>")
+    assert [one.message for one in federation.history.events if isinstance(one, NotSent)] == ["r1"]
+
+
+async def test_each_of_several_raw_messages_counts(federation: Federation, agent: FakeAgent) -> None:
+    alice, bob = await federation.server("island").person("alice"), await federation.server("home").person("bob")
+    one = f"<message to='{bob.device.jid}' id='%s'><body>a</body></message>"
+    await alice.device.send_raw(one % "r1" + one % "r2")
+    found = [(each.message, each.expected) for each in federation.history.events if isinstance(each, Sent)]
+    assert found == [("r1", (bob.device.jid,)), ("r2", (bob.device.jid,))]

@@ -4,7 +4,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from lab.federation.stanzas import bounced_event, parse, seen_event, sent_event
+from lab.federation.stanzas import CLIENT, bounced_event, parse, parse_all, seen_event, sent_event
 
 MESSAGE = "<message from='x@a.test/r' to='y@b.test' id='m1'><body>it is canary-1</body></message>"
 
@@ -26,17 +26,59 @@ def test_what_is_not_one_stanza_is_refused(xml: str) -> None:
         parse(xml, 0.0)
 
 
-def test_messages_with_a_body_and_an_id_are_sent_and_nothing_else_is() -> None:
-    event = sent_event(parse(MESSAGE, 2.0), "s1", lambda text: "canary-1" if "canary-1" in text else None)
+def no_canary(_: str) -> None:
+    return None
+
+
+def test_messages_with_a_body_are_sent_and_nothing_else_is() -> None:
+    event = sent_event(parse(MESSAGE, 2.0), "a.test", "s1", lambda text: "canary-1" if "canary-1" in text else None)
     assert event is not None
     assert (event.message, event.stream, event.canary, event.at) == ("m1", "s1", "canary-1", 2.0)
+    assert (event.sender, event.claimed, event.room) == ("x@a.test/r", "", False)
     others = (
         "<message id='m1'/>",
-        "<message><body>x</body></message>",
         "<message type='error' id='m1'><body>x</body></message>",
         "<iq id='m1'><body/></iq>",
     )
-    assert [sent_event(parse(xml, 2.0), "s1", lambda text: None) for xml in others] == [None] * 4
+    assert [sent_event(parse(xml, 2.0), "a.test", "s1", no_canary) for xml in others] == [None] * 3
+
+
+@pytest.mark.parametrize(
+    ("named", "sender", "claimed"),
+    [
+        ("x@a.test/r", "x@a.test/r", ""),
+        ("room@conference.a.test/n", "room@conference.a.test/n", ""),
+        ("x@b.test", "a.test", "x@b.test"),
+        ("x@evila.test", "a.test", "x@evila.test"),
+        ("", "a.test", ""),
+    ],
+)
+def test_a_server_speaks_for_its_own_domain_only(named: str, sender: str, claimed: str) -> None:
+    xml = f"<message from='{named}' to='y@c.test' id='m1'><body>x</body></message>"
+    event = sent_event(parse(xml, 2.0), "a.test", "s1", no_canary)
+    assert event is not None
+    assert (event.sender, event.claimed) == (sender, claimed)
+
+
+def test_what_is_said_in_a_room_is_a_message_to_a_room() -> None:
+    xml = "<message from='x@a.test' to='hall@rooms.b.test' type='groupchat' id='m1'><body>x</body></message>"
+    event = sent_event(parse(xml, 2.0), "a.test", "s1", no_canary)
+    assert event is not None and event.room
+
+
+@pytest.mark.parametrize(
+    ("xml", "names"),
+    [
+        ("<message/><iq/>", ["message", "iq"]),
+        (" <presence/>\n", ["presence"]),
+        ("<message/>and", []),
+        ("<message/><other/>", []),
+        ("<message>", []),
+        ("", []),
+    ],
+)
+def test_a_text_consists_of_stanzas_or_is_none(xml: str, names: list[str]) -> None:
+    assert [one.name for one in parse_all(xml, 0.0, CLIENT)] == names
 
 
 def test_what_a_server_saw_says_whether_it_was_encrypted() -> None:

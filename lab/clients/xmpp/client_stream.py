@@ -20,10 +20,12 @@ from xml.etree import ElementTree as ET
 
 from slixmpp import ClientXMPP
 from slixmpp.exceptions import IqError
+from slixmpp.plugins.xep_0198.stream_management import MAX_SEQ
 from slixmpp.stanza import Iq
 
 from lab.clients.xmpp import scram  # noqa: F401 - registers the mechanism
 from lab.clients.xmpp.parser import PromptParser
+from lab.clients.xmpp.stanzas import CLIENT
 from lab.errors import PeerError, UserError
 
 #: How long a server may take to close its side after we closed ours, in seconds.
@@ -140,6 +142,21 @@ class ClientStream(ClientXMPP):
         answer: Iq = await Iq(self, xml=iq).send(timeout=ANSWER)  # type: ignore[no-untyped-call]
         return answer.xml
 
+    def write(self, xml: str) -> list[ET.Element]:
+        """Put this text on the stream as it is, and return the whole stanzas in it.
+
+        They are counted for stream management (XEP-0198). Raises PeerError if the stream is gone.
+        """
+        if not self.is_connected():
+            raise PeerError(f"{self.boundjid}: the stream is gone")
+        self.send_raw(xml)
+        management = self.plugin["xep_0198"]
+        stanzas = _whole_stanzas(xml)
+        for stanza in stanzas if management.enabled_out else ():
+            management.seq = (management.seq + 1) % MAX_SEQ
+            management.unacked_queue.append((management.seq, stanza))
+        return stanzas
+
     async def flushed(self) -> None:
         """Return once all stanzas queued until now are with the transport. Raises PeerError if the stream is gone."""
         gone = self.disconnected
@@ -167,6 +184,14 @@ class ClientStream(ClientXMPP):
             self._sender.cancel()
             await asyncio.wait([self._sender])
             self._sender = None
+
+
+def _whole_stanzas(xml: str) -> list[ET.Element]:
+    try:
+        root = ET.fromstring(f'<x xmlns="{CLIENT}">{xml}</x>')  # noqa: S314 - the caller's own text
+    except ET.ParseError:
+        return []
+    return [one for one in root if one.tag in {f"{{{CLIENT}}}{name}" for name in ("message", "presence", "iq")}]
 
 
 class Refused(PeerError):

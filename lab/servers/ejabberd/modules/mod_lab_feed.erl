@@ -4,11 +4,13 @@
 %% Options: mode ("full": whole stanzas; "meta": all but what is inside), file, encrypted (children of a stanza that show
 %% an encryption, "{namespace}name"; <encrypted/> does always). A line is
 %%   {"at", "direction": "in|out", "stream": "c2s|s2s", "name", "type", "id", "from", "to", "size",
-%%    "encryption": namespace of the child that shows it, "body": readable, "stanza": xml or null}
+%%    "encryption": namespace of the child that shows it, "body": readable, "stanza": xml or null,
+%%    "peer": the domain or full JID authenticated at the stream's other end}
 %% or {"at", "event": "stream-opened|stream-closed", "stream", "direction", "peer", "id", "tls", "authentication"}, when
 %%     closed also {"condition", "by": "server|peer|", "text"}
 %% or {"at", "event": "logged", "level": "warning|error", "text"}
-%% It only looks: each hook returns what it was given, with a note of its own in a stream's state. The file belongs to one process, so that lines stay whole.
+%% It only looks: each hook returns what it was given, with a note of its own in a stream's state. The file belongs to one
+%% process, so that lines stay whole.
 -module(mod_lab_feed).
 -behaviour(gen_mod).
 -export([start/2, stop/1, reload/3, depends/2, mod_options/1, mod_opt_type/1, mod_doc/0]).
@@ -48,10 +50,10 @@ mod_opt_type(encrypted) -> econf:list(econf:binary()).
 mod_options(_Host) -> [{mode, full}, {file, <<"feed.jsonl">>}, {encrypted, []}].
 mod_doc() -> #{}.
 
-c2s_in({Packet, _} = Acc) -> tell(in, c2s, Packet), Acc.
-c2s_out({Packet, _} = Acc) -> tell(out, c2s, Packet), Acc.
-s2s_in({Packet, _} = Acc) -> tell(in, s2s, Packet), Acc.
-s2s_out(Packet) -> tell(out, s2s, Packet), Packet.
+c2s_in({Packet, State} = Acc) -> tell(in, c2s, Packet, client(State)), Acc.
+c2s_out({Packet, State} = Acc) -> tell(out, c2s, Packet, client(State)), Acc.
+s2s_in({Packet, State} = Acc) -> tell(in, s2s, Packet, maps:get(remote_server, State, null)), Acc.
+s2s_out(Packet) -> tell(out, s2s, Packet, domain(Packet)), Packet.
 
 %% The mechanism is known only while it is used: it stays in the stream's state under a name of ours.
 c2s_authenticated(State, true, _User) -> State#{?MODULE => maps:get(sasl_mech, State, <<>>)};
@@ -123,10 +125,13 @@ log(#{level := Level} = Event, #{config := Writer}) ->
     Text = unicode:characters_to_binary(logger_formatter:format(Event, Format)),
     send(Writer, #{event => logged, text => Text, level => case Level of warning -> warning; _ -> error end}).
 
-tell(_Direction, _Stream, drop) -> ok;
-tell(Direction, Stream, Packet) ->
+domain(drop) -> null;
+domain(Packet) -> (xmpp:get_to(Packet))#jid.lserver.
+
+tell(_Direction, _Stream, drop, _Peer) -> ok;
+tell(Direction, Stream, Packet, Peer) ->
     {Writer, Mode, Encrypted} = persistent_term:get({?MODULE, local_host(Direction, Stream, Packet)}),
-    Writer ! {line, json:encode(line(Direction, Stream, Packet, Mode, Encrypted))},
+    Writer ! {line, json:encode((line(Direction, Stream, Packet, Mode, Encrypted))#{peer => Peer})},
     ok.
 
 %% The virtual host whose stream it is: rooms and uploads share that of their domain.

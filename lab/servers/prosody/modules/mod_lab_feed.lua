@@ -3,7 +3,8 @@
 --
 --   lab_feed        "full": whole stanzas; "meta": all but what is inside
 --   lab_feed_file   {"at", "direction": "in|out", "stream": "c2s|s2s", "name", "type", "id", "from", "to", "size",
---                    "encryption": namespace of the child that shows it, "body": readable, "stanza": xml or null}
+--                    "encryption": namespace of the child that shows it, "body": readable, "stanza": xml or null,
+--                    "peer": the domain or full JID authenticated at the stream's other end}
 --                   {"at", "event": "stream-opened|stream-closed", "stream", "direction", "peer", "id", "tls",
 --                    "authentication"}, when closed also {"condition", "by": "server|peer|", "text"}
 --                   {"at", "event": "logged", "level": "warning|error", "text"}
@@ -43,6 +44,10 @@ local function readable(stanza)
 	return body and body ~= "" or false;
 end
 
+local function remote_domain(session)
+	return session.direction == "outgoing" and session.to_host or session.from_host;
+end
+
 local function tell(direction, stanza, session)
 	if not (st.is_stanza(stanza) and KINDS[stanza.name]) then return; end
 	local attr = stanza.attr;
@@ -57,6 +62,7 @@ local function tell(direction, stanza, session)
 		to = attr.to or direction == "out" and session.full_jid or json.null;
 		size = #text; encryption = encryption or json.null; body = not encryption and readable(stanza);
 		stanza = full and text or json.null;
+		peer = (kind == "c2s" and session.full_jid or kind == "s2s" and remote_domain(session)) or json.null;
 	}), "\n");
 	file:flush();
 end
