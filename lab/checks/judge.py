@@ -40,6 +40,7 @@ NOTHING_JUDGED = "Nothing was judged: no message was sent and nothing was expect
 _CODES = {Value.VALID: exit_codes.VALID, Value.FAILED: exit_codes.FAILED, Value.UNKNOWN: exit_codes.UNKNOWN}
 _BROKE_OFF = {
     "lab-error": "The lab failed",
+    "peer-error": "The scenario broke off",  # a server or a client refused something, or did not answer
     "script-error": "The scenario broke off",
     "interrupted": "The run was interrupted",
 }
@@ -144,4 +145,5 @@ def _together(counted: list[Verdict], verdicts: tuple[Verdict, ...]) -> Judgemen
             break
     if value is Value.VALID:
         return Judgement(value, " ".join(each.sentence for each in these), verdicts)
-    return Judgement(value, these[0].sentence, verdicts)
+    broken_off = [each.sentence for each in counted if each.check == "run" and each.value is Value.UNKNOWN]
+    return Judgement(value, " ".join(dict.fromkeys([these[0].sentence, *broken_off])), verdicts)

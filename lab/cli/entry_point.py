@@ -28,11 +28,13 @@ import typer
 from lab import exit_codes
 from lab.cli.output import print_text
 from lab.errors import LabError, MissingError
+from lab.system.blocked_loop import BlockedLoopWatch
 
 T = TypeVar("T")
 
-#: Signals that ask the command to end, beside SIGINT, which Python itself turns into KeyboardInterrupt.
+#: Signals that ask the command to end. Outside an event loop Python itself turns SIGINT into KeyboardInterrupt.
 ENDING = (signal.SIGTERM, signal.SIGHUP)
+ENDING_WORK = (signal.SIGINT, *ENDING)
 
 #: Older tracebacks are deleted: a test suite in a loop must not fill the disk.
 MAX_TRACEBACKS = 20
@@ -80,6 +82,8 @@ def run(app: typer.Typer, arguments: Sequence[str]) -> int:
     except SystemExit:  # typer raises it for EPIPE; verbs end with typer.Exit
         return exit_codes.SIGNAL + signal.SIGPIPE
     except Terminated as ended:
+        if ended.number == signal.SIGINT:
+            return exit_codes.SIGNAL + signal.SIGINT
         print_error(f"ended by {signal.Signals(ended.number).name}")
         return exit_codes.SIGNAL + ended.number
     except KeyboardInterrupt:
@@ -90,18 +94,24 @@ def run(app: typer.Typer, arguments: Sequence[str]) -> int:
 
 
 def run_async(coroutine: Coroutine[Any, Any, T]) -> T:
-    """As `asyncio.run`; SIGTERM and SIGHUP cancel the work as Ctrl-C does, and Terminated is raised then."""
+    """As `asyncio.run`; SIGINT, SIGTERM and SIGHUP cancel the work, and Terminated is raised then.
+
+    Work that blocks the event loop is interrupted by Terminated; if it goes on all the same, this process ends, and
+    with it the labs that it owns.
+    """
 
     async def cancellable() -> T:
         loop, task = asyncio.get_running_loop(), asyncio.current_task()
         ended: list[int] = []
+        watch = BlockedLoopWatch(lambda: Terminated(ended[0]), give_up=lambda: _end_now(ended[0]))
 
         def end(number: int, frame: FrameType | None) -> None:
             if not ended and task:  # a second signal must not interrupt the clean-up of the first
                 loop.call_soon_threadsafe(task.cancel)  # it also wakes up a loop that waits
+                watch.begin()
             ended.append(number)
 
-        with _signals(end):
+        with _signals(end, ENDING_WORK), watch.watching():
             try:
                 return await coroutine
             except asyncio.CancelledError:
@@ -171,9 +181,17 @@ def _terminate(number: int, frame: FrameType | None) -> None:
     raise Terminated(number)
 
 
+def _end_now(number: int) -> None:
+    """End this process at once: what blocks it cannot be interrupted."""
+    print_error(f"ended by {signal.Signals(number).name}, although its work cannot be interrupted")
+    os._exit(exit_codes.SIGNAL + number)
+
+
 @contextlib.contextmanager
-def _signals(handler: Callable[[int, FrameType | None], None] = _terminate) -> Iterator[None]:
-    before = {number: signal.signal(number, handler) for number in ENDING}
+def _signals(
+    handler: Callable[[int, FrameType | None], None] = _terminate, numbers: Sequence[signal.Signals] = ENDING
+) -> Iterator[None]:
+    before = {number: signal.signal(number, handler) for number in numbers}
     try:
         yield
     finally:

@@ -4,9 +4,11 @@ This is the place where a scenario's errors end, each as what it means:
 
     ExpectationFailed, another AssertionError   expectation      the run failed
     NotApplicable                               not-applicable   a counted skip
-    LabError                                    lab-error        nothing certain is known: unknown
-    UserError, SystemExit, any other error,
-    the deadline                                script-error     the scenario broke off: unknown
+    PeerError, TimedOut                         peer-error       the scenario broke off: unknown
+    another LabError, but no UserError          lab-error        nothing certain is known: unknown
+    UserError, SystemExit, GeneratorExit, a
+    CancelledError of its own making, any other
+    error, the deadline                         script-error     the scenario broke off: unknown
     cancelled (Ctrl-C, SIGTERM)                 interrupted      what there is is written, then CancelledError is raised
 
 Whatever the end, the history is then judged, and the caller's `report` is called.
@@ -23,7 +25,7 @@ from pathlib import Path
 
 from lab import exit_codes
 from lab.checks import Judgement
-from lab.errors import LabError, NotApplicable, UserError, describe
+from lab.errors import LabError, NotApplicable, NotReady, PeerError, TimedOut, UserError, describe
 from lab.federation import Federation
 from lab.history.events import FORMAT, Expectation, RunEnded, RunStarted
 from lab.history.recorder import Recorder
@@ -34,6 +36,7 @@ from lab.plan.model import Plan
 from lab.runner import folders
 from lab.runner.context import Run, active
 from lab.runner.expectations import ExpectationFailed
+from lab.runner.invocation import call
 from lab.runner.judgement import judge_folder
 from lab.runner.scenarios import ScenarioInfo
 from lab.servers.conventions import LOG, OUTPUT
@@ -45,8 +48,9 @@ SCENARIO_DEADLINE = 600.0
 SETTLE_DEADLINE = 120.0
 
 FINISHED, EXPECTATION = "finished", "expectation"
-LAB_ERROR, SCRIPT_ERROR = "lab-error", "script-error"
+LAB_ERROR, PEER_ERROR, SCRIPT_ERROR = "lab-error", "peer-error", "script-error"
 NOT_APPLICABLE, INTERRUPTED = "not-applicable", "interrupted"
+_BROKEN = (LAB_ERROR, PEER_ERROR, SCRIPT_ERROR)  # nothing is settled after these
 
 
 # Called once a run has been judged: writes what is made of record and judgement into the run's folder.
@@ -136,7 +140,7 @@ async def _perform(info: ScenarioInfo, lab: Lab, recorder: Recorder, within: flo
             if ended.how == NOT_APPLICABLE:
                 return ended
             async with asyncio.timeout(SETTLE_DEADLINE):
-                if ended.how not in (LAB_ERROR, SCRIPT_ERROR):
+                if ended.how not in _BROKEN:
                     await federation.settle()
                 await federation.collect()
     except Exception as error:  # noqa: BLE001 - whatever ends a run
@@ -147,28 +151,37 @@ async def _perform(info: ScenarioInfo, lab: Lab, recorder: Recorder, within: flo
 async def _run_function(info: ScenarioInfo, federation: Federation, recorder: Recorder, within: float) -> RunEnded:
     """The scenario itself."""
     with active(recorder) as run:
-        limit = asyncio.timeout(within)
-        try:
-            async with limit:
-                await info.function(federation)
-        except ExpectationFailed as error:
+        outcome = await call(lambda: info.function(federation), within)
+        error = outcome.error
+        if outcome.overdue:
+            where = f"{_place(error, info)}: " if error is not None else ""
+            ignored = "" if outcome.ended else ", and it goes on although it was cancelled"
+            return _end(SCRIPT_ERROR, f"{where}not over after {within:g} s{_in_step(run, error)}{ignored}")
+        if error is None:
+            return _end(FINISHED, "")
+        if isinstance(error, ExpectationFailed):
             return _end(EXPECTATION, str(error))
-        except AssertionError as error:
+        if isinstance(error, AssertionError):
             return _end(EXPECTATION, _plain_assertion(error, info, recorder))
-        except NotApplicable as error:
+        if isinstance(error, NotApplicable):
             return _end(NOT_APPLICABLE, str(error))
-        except SystemExit as error:  # some scripts end so; the verdict is the lab's all the same
-            return _end(SCRIPT_ERROR, f"{_place(error, info)}: sys.exit({error.code!r}){_in_step(run, error)}")
-        except Exception as error:  # noqa: BLE001 - whatever a user's script raises
-            if limit.expired():
-                where = _place(error.__cause__ or error, info)
-                return _end(SCRIPT_ERROR, f"{where}: not over after {within:g} s{_in_step(run, error)}")
-            lab_failed = isinstance(error, LabError) and not isinstance(error, UserError)
-            return _end(
-                LAB_ERROR if lab_failed else SCRIPT_ERROR,
-                f"{_place(error, info)}: {describe(error)}" + _in_step(run, error),
-            )
-    return _end(FINISHED, "")
+        return _end(_kind(error), f"{_place(error, info)}: {_said(error)}{_in_step(run, error)}")
+
+
+def _kind(error: BaseException) -> str:
+    """How a run ends that such an error left."""
+    if isinstance(error, UserError) or not isinstance(error, LabError):
+        return SCRIPT_ERROR
+    refused = isinstance(error, PeerError) or (isinstance(error, TimedOut) and not isinstance(error, NotReady))
+    return PEER_ERROR if refused else LAB_ERROR
+
+
+def _said(error: BaseException) -> str:
+    if isinstance(error, SystemExit):  # some scripts end so; the verdict is the lab's all the same
+        return f"sys.exit({error.code!r})"
+    if isinstance(error, asyncio.CancelledError):
+        return "CancelledError: what it awaited had been cancelled, by the scenario itself"
+    return describe(error)
 
 
 def _plain_assertion(error: AssertionError, info: ScenarioInfo, recorder: Recorder) -> str:
@@ -185,7 +198,7 @@ def _failed_after(ended: RunEnded | None, error: Exception) -> RunEnded:
     if ended is None:
         return _end(LAB_ERROR, f"the federation could not be opened: {said}")
     text = f"the lab failed at the end of the run: {said}"
-    if ended.how in (EXPECTATION, LAB_ERROR, SCRIPT_ERROR):
+    if ended.how in (EXPECTATION, *_BROKEN):
         return _end(ended.how, f"{ended.detail}; then {text}")
     return _end(LAB_ERROR, text)
 
@@ -196,9 +209,9 @@ def _place(error: BaseException, info: ScenarioInfo) -> str:
     return f"{info.file.name}:{line}"
 
 
-def _in_step(run: Run, error: BaseException) -> str:
-    """In which step it happened; a TimeoutError's cause is the cancellation that left the step."""
-    known = run.failed is not None and run.failed[0] in (error, error.__cause__)
+def _in_step(run: Run, error: BaseException | None) -> str:
+    """In which step it happened."""
+    known = error is not None and run.failed is not None and run.failed[0] is error
     return f", in the step {run.failed[1]!r}" if run.failed and known else ""
 
 

@@ -87,6 +87,7 @@ def test_an_early_end_fails_even_without_its_event():
     [
         ("lab-error", "The lab failed: why"),
         ("script-error", "The scenario broke off: why"),
+        ("peer-error", "The scenario broke off: why"),
         ("interrupted", "interrupted: why"),
     ],
 )
@@ -94,6 +95,16 @@ def test_a_run_that_the_lab_or_a_signal_ended_is_unknown(how, said):
     judgement = judged(story().finish(how=how, detail="why"))
     assert judgement.value == "unknown"
     assert said in judgement.sentence
+
+
+@pytest.mark.parametrize("how", ["script-error", "peer-error", "lab-error"])
+def test_why_a_scenario_broke_off_is_said_also_if_a_check_failed(how):
+    told = SampleHistory()
+    told.expect(held=False)
+    judgement = judged(told.finish(how=how, detail="story.py:7: KeyError: 'bob'"))
+    assert judgement.value == "failed"
+    assert judgement.sentence.startswith("Expected")
+    assert judgement.sentence.endswith(": story.py:7: KeyError: 'bob'")
 
 
 def test_a_killed_run_is_unknown():

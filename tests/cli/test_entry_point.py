@@ -157,6 +157,54 @@ sys.exit(entry_point.run(app, []))
     assert "Traceback" not in told
 
 
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize("stubborn", [False, True])
+def test_a_signal_ends_work_that_blocks_the_event_loop(tmp_path: Path, number: int, code: int, stubborn: bool) -> None:
+    """Where it can be interrupted it cleans up; where it catches every error its process ends."""
+    begun, cleaned = tmp_path / "begun", tmp_path / "cleaned"
+    script = tmp_path / "verb.py"
+    script.write_text(f"""
+import pathlib, sys, time, typer
+from lab.cli import entry_point
+from lab.system import blocked_loop
+blocked_loop.PATIENCE, blocked_loop.ATTEMPTS = 0.2, 2
+
+async def long():
+    try:
+        pathlib.Path({str(begun)!r}).touch()
+        while True:
+            try:
+                time.sleep(60)
+            except BaseException:
+                if not {stubborn}:
+                    raise
+    finally:
+        pathlib.Path({str(cleaned)!r}).touch()
+
+app = typer.Typer()
+@app.command()
+def verb():
+    entry_point.run_async(long())
+
+sys.exit(entry_point.run(app, []))
+""")
+    process = subprocess.Popen([sys.executable, str(script)], stderr=subprocess.PIPE, text=True)
+    try:
+        deadline = time.monotonic() + 30
+        while not begun.exists():
+            assert process.poll() is None and time.monotonic() < deadline, process.stderr and process.stderr.read()
+            time.sleep(0.02)
+        process.send_signal(number)
+        _, told = process.communicate(timeout=30)
+    finally:
+        process.kill()
+        process.wait()
+    assert process.returncode == code, told
+    assert cleaned.exists() is not stubborn
+    assert ("cannot be interrupted" in told) is stubborn
+    assert "Traceback" not in told
+
+
 def test_a_second_sigterm_does_not_break_the_clean_up() -> None:
     done = []
 

@@ -29,6 +29,7 @@ EDGES = {
     "lab/network/control.py": "the service answers each request, with the error if need be",
     "lab/network/dns.py": "a question that cannot be read must not end the name server",
     "lab/network/service.py": "the service's own edge: what failed is told to who started it",
+    "lab/runner/invocation.py": "whatever leaves a scenario is its result",
     "lab/runner/run.py": "somebody else's scenario ends as an event of its run",
 }
 

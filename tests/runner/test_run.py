@@ -1,11 +1,13 @@
 """One run, with a federation that is none: every way in which a scenario can end."""
 
 import asyncio
+import contextlib
 import json
 import os
 import re
 import stat
 import sys
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
@@ -149,7 +151,20 @@ async def not_for_this(federation):
     raise NotApplicable("no two servers of this topology are unlinked")
 
 
+async def cancelling_its_own(federation):
+    task = asyncio.create_task(asyncio.sleep(60))
+    await asyncio.sleep(0)
+    task.cancel()
+    await task
+
+
+async def closed(federation):
+    raise GeneratorExit
+
+
 ENDS = {
+    "own-cancellation": (cancelling_its_own, "script-error", "unknown", 2, "CancelledError: what it awaited had been"),
+    "generator-exit": (closed, "script-error", "unknown", 2, "GeneratorExit"),
     "expectation": (failing, "expectation", "failed", 1, "expected 2; got 1"),
     "assert": (asserting, "expectation", "failed", 1, "three is not four"),
     "bug-of-the-script": (
@@ -161,7 +176,7 @@ ENDS = {
     ),
     "leaving": (leaving, "script-error", "unknown", 2, "sys.exit(0)"),
     "wrong-call": (asking_wrongly, "script-error", "unknown", 2, "test_run.py:"),
-    "error-of-the-lab": (lab_breaking, "lab-error", "unknown", 2, "home refused to make an account"),
+    "refused": (lab_breaking, "peer-error", "unknown", 2, "home refused to make an account"),
     "not-applicable": (not_for_this, "not-applicable", "skipped", 2, "no two servers of this topology are unlinked"),
 }
 
@@ -175,7 +190,7 @@ async def test_each_end_is_what_it_means(name, tmp_path):
     assert said in ended.detail
     assert fake.closed
     assert fake.settled == (how == "expectation")
-    assert fake.collected == (how in ("expectation", "lab-error", "script-error"))
+    assert fake.collected == (how in ("expectation", "lab-error", "peer-error", "script-error"))
     assert result.skipped == (how == "not-applicable")
 
 
@@ -213,6 +228,60 @@ async def test_a_scenario_that_hangs_is_ended_with_its_step(tmp_path):
     assert result.value == "unknown"
     assert re.search(r"test_run.py:\d+: not over after 0.05 s, in the step 'waiting for nothing'", result.sentence)
     assert fake.closed
+
+
+async def test_a_scenario_that_blocks_the_event_loop_is_ended(tmp_path, monkeypatch):
+    monkeypatch.setattr("lab.system.blocked_loop.PATIENCE", 0.1)
+
+    async def blocking(federation):
+        with step("asleep"):
+            while True:
+                time.sleep(60)  # noqa: ASYNC251
+
+    started = time.monotonic()
+    result, fake = await perform(tmp_path, blocking, within=0.05)
+    assert time.monotonic() - started < 10
+    assert result.value == "unknown"
+    assert re.search(r"test_run.py:\d+: not over after 0.05 s, in the step 'asleep'", result.sentence)
+    assert fake.closed and fake.collected
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # it refuses to be closed, too
+@pytest.mark.parametrize("caught", [asyncio.CancelledError, BaseException])
+async def test_a_scenario_that_goes_on_when_it_is_cancelled_is_abandoned(tmp_path, monkeypatch, caught):
+    monkeypatch.setattr("lab.runner.invocation.GRACE", 0.05)
+    end = asyncio.Event()  # so that nothing is left of it for other tests
+
+    async def deaf(federation):
+        while not end.is_set():
+            with contextlib.suppress(caught):
+                await asyncio.sleep(0.01)
+
+    result, fake = await perform(tmp_path, deaf, within=0.05)
+    assert result.value == "unknown"
+    assert "not over after 0.05 s, and it goes on although it was cancelled" in result.sentence
+    assert fake.closed
+    end.set()
+    await asyncio.sleep(0.05)
+
+
+async def test_a_run_that_is_cancelled_ends_although_its_scenario_goes_on(tmp_path, monkeypatch):
+    monkeypatch.setattr("lab.runner.invocation.GRACE", 0.05)
+    started = asyncio.Event()
+
+    async def deaf(federation):
+        started.set()
+        while True:
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.sleep(0.01)
+
+    task = asyncio.create_task(perform(tmp_path, deaf))
+    await started.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    folder = (tmp_path / "runs" / "latest").resolve()
+    assert read(folder / "history.jsonl")[-1].how == "interrupted"
 
 
 async def test_a_timeout_of_the_scripts_own_is_not_the_deadline(tmp_path):
