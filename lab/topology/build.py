@@ -11,7 +11,8 @@ from lab.declarations.links import LINK_FIELDS, Conditions
 from lab.declarations.manifest import Accounts
 from lab.declarations.servers import manifest
 from lab.topology import software, spec
-from lab.topology.model import MAX_LINKS, Defaults, LinkConditions, LinkSettings, ServerSettings, TopologyFile
+from lab.topology.limits import MAX_LINKS
+from lab.topology.model import Defaults, LinkConditions, LinkSettings, ServerSettings, TopologyFile
 from lab.topology.shape import Misfit
 
 LISTED_USERS = 8  # enough for the people of a story

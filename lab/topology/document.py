@@ -14,6 +14,9 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
+from lab.topology.guarded_parser import GuardedParser, TooMuch, one_link_too_many
+from lab.topology.limits import MAX_LINKS
+
 Steps = tuple[str | int, ...]
 
 # What the parser says, and what people did.
@@ -31,6 +34,9 @@ _HINTS = {
 }
 
 
+_LONGEST = 1000  # characters of a message: a value in it may be as long as the file
+
+
 @dataclass(frozen=True, order=True)
 class Problem:
     """One error. Ordered by its position; `line` is 0 where the text is no file but an argument of one line."""
@@ -43,7 +49,8 @@ class Problem:
 
     def __str__(self) -> str:
         place = f"{self.source}:{self.line}:{self.column}" if self.line else f"{self.source}:{self.column}"
-        return f"{place}: {self.path}: {self.message}" if self.path else f"{place}: {self.message}"
+        text = (f"{self.path}: {self.message}" if self.path else self.message).replace("\n", "\\n")  # one line
+        return f"{place}: {text}" if len(text) <= _LONGEST else f"{place}: {text[:_LONGEST]}…"
 
 
 def show(path: Iterable[str | int]) -> str:
@@ -92,14 +99,20 @@ class Document:
 def read(source: str, text: str) -> Document:
     """Parse YAML. Its errors are in `problems`; `data` is None if nothing could be read."""
     document = Document(source)
+    if place := one_link_too_many(text):
+        document.problems.append(Problem(source, *place, "", f"more than {MAX_LINKS} links, which no lab can hold"))
+        return document
+    yaml = YAML()
+    yaml.Parser = GuardedParser
     try:
-        document.root = YAML().compose(StringIO(text))
+        document.root = yaml.compose(StringIO(text))
+    except TooMuch as error:
+        mark = error.mark
+        document.problems.append(Problem(source, mark.line + 1, mark.column + 1, "", str(error)))
     except MarkedYAMLError as error:
         document.problems.append(_syntax(source, error))
     except YAMLError as error:
         document.problems.append(Problem(source, 1, 1, "", f"this is not YAML: {error}"))
-    except RecursionError:
-        document.problems.append(Problem(source, 1, 1, "", "nested too deeply: a topology has four levels at most"))
     else:
         document.data = _Reader(document).plain(document.root, ())
     return document
@@ -135,7 +148,7 @@ class _Reader:
     def plain(self, node: Node | None, path: Steps) -> object:
         """The data of a node. Raises nothing: problems go to the document."""
         if node is None or isinstance(node, ScalarNode):
-            return None if node is None else _scalar(node)
+            return None if node is None else self._scalar(node, path)
         if id(node) in self.open:
             self.document.add(path, "contains itself: write the value out instead of the alias")
             return None
@@ -145,6 +158,19 @@ class _Reader:
             self.done[id(node)] = read(node, path)
             self.open.discard(id(node))
         return self.done[id(node)]
+
+    def _scalar(self, node: ScalarNode, path: Steps) -> object:
+        self._check_characters(node, path)
+        return _scalar(node)
+
+    def _check_characters(self, node: ScalarNode, path: Steps) -> None:
+        """A text with half a surrogate pair, as `\\ud800` in quotes makes it, cannot be written anywhere."""
+        if half := next((one for one in str(node.value) if "\ud800" <= one <= "\udfff"), None):
+            mark = node.start_mark
+            message = f"U+{ord(half):04X} is half a character (a surrogate): remove it"
+            self.document.problems.append(
+                Problem(self.document.source, mark.line + 1, mark.column + 1, show(path), message)
+            )
 
     def _sequence(self, node: Node, path: Steps) -> list[object]:
         return [self.plain(child, (*path, index)) for index, child in enumerate(node.value)]
@@ -162,6 +188,7 @@ class _Reader:
                 self.document.problems.append(Problem(*place, show((*path, name)), message))
             else:
                 lines[name] = mark.line + 1
+                self._check_characters(key, (*path, name))
                 data[name] = self.plain(value, (*path, name))
         return data
 

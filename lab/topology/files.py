@@ -18,10 +18,12 @@ from pydantic import ValidationError
 
 from lab import packaged
 from lab.errors import UserError
+from lab.input_files import read_regular
 from lab.topology import references, shorthand, software, spec
 from lab.topology.build import build
 from lab.topology.document import Document, Problem, Steps, read
 from lab.topology.explain import explain
+from lab.topology.limits import MAX_BYTES
 from lab.topology.model import CustomFile, TopologyFile
 from lab.topology.shape import Misfit
 from lab.topology.shapes import KINDS
@@ -94,7 +96,7 @@ def _name(path: Path) -> str:
 
 def _read(path: Path) -> Document:
     try:
-        return read(str(path), path.read_text(encoding="utf-8"))
+        return read(str(path), read_regular(path, MAX_BYTES, "a topology").decode("utf-8"))
     except FileNotFoundError:
         known = suggestion(path.stem, names(), otherwise="")
         raise UserError(f"{path}: there is no such file{known}") from None

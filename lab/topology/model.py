@@ -16,12 +16,11 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from lab.declarations.links import LINK_FIELDS
 from lab.errors import UserError
 from lab.topology import software
-from lab.topology.shape import MAX_SERVERS
+from lab.topology.limits import MAX_LINKS, MAX_SERVERS
 from lab.topology.shapes import KINDS, AnyShape
 from lab.topology.spec import Authentication, Certificate, Feed, Tls, Unlinked
 
 MAX_USERS = 100_000  # per server; accounts are made at about 500 a second
-MAX_LINKS = 22_000  # two relay ports each, and there are 65,535 ports
 
 LABEL_PATTERN = r"^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$"
 DOMAIN_PATTERN = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*$"
@@ -40,20 +39,27 @@ def _checked(parse: Callable[[Any], Any]) -> BeforeValidator:
     return BeforeValidator(validate)
 
 
+def _matches(pattern: str, text: str) -> bool:
+    """Whether a pattern of the JSON Schema holds: there `$` is the end, in Python also before a last line feed."""
+    return re.fullmatch(pattern.removeprefix("^").removesuffix("$"), text) is not None
+
+
 def _label(text: str) -> str:
-    if not re.match(LABEL_PATTERN, text):
+    if not _matches(LABEL_PATTERN, text):
         near = re.sub(r"[^a-z0-9-]+", "-", text.lower()).strip("-0123456789")[:63].rstrip("-")
         hint = f": write '{near}'" if near and near != text else ""
         rule = "lower-case letters, digits and hyphens, a letter first, at most 63"
-        raise ValueError(f"'{text}' is not a DNS label ({rule}){hint}")
+        raise ValueError(f"{text!r} is not a DNS label ({rule}){hint}")
     return text
 
 
 def _domain(text: str) -> str:
     if len(text) > MAX_DOMAIN:
         raise ValueError(f"a domain has at most {MAX_DOMAIN} characters, this one has {len(text)}")
-    if not re.match(DOMAIN_PATTERN, text):
-        raise ValueError(f"'{text}' is not a domain: write lower-case DNS labels with dots, such as island.test")
+    if not _matches(DOMAIN_PATTERN, text):
+        raise ValueError(f"{text!r} is not a domain: write lower-case DNS labels with dots, such as island.test")
+    if text.split(".")[-1] == "localhost":
+        raise ValueError(f"'{text}' is this machine for every resolver (RFC 6761): write a domain such as island.test")
     if re.fullmatch(r"[0-9.]+", text):
         raise ValueError(f"'{text}' is an address: write a domain such as island.test")
     return text

@@ -9,8 +9,8 @@ from typing import Annotated, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-# More servers than any machine of today runs; a lab's network has addresses for 2816.
-MAX_SERVERS = 1000
+from lab.topology.limits import MAX_SERVERS
+
 DEFAULT_SEED = 0
 
 Count = Annotated[int, Field(strict=True, ge=1, le=MAX_SERVERS)]

@@ -6,11 +6,14 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 
 NEAR = 0.6  # difflib's own cutoff: one or two letters in a short word
+LONGEST = 100  # characters of a word that is compared: comparing takes the square of it
 MANY = 24  # more choices than this are not listed
 
 
 def nearest(word: str, known: Iterable[str]) -> str | None:
     """The known word that looks most like `word`, or None if none is near."""
+    if len(word) > LONGEST:
+        return None
     by_shape = {_shape(each): each for each in known}
     found = get_close_matches(_shape(word), by_shape, n=1, cutoff=NEAR)
     return by_shape[found[0]] if found else None

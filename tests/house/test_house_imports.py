@@ -13,9 +13,9 @@ from tests.house.tree import ROOT, Import, imports, python_files
 #: The packages of lab/, lowest first: each may import itself and those named before it, inside functions and for type
 #: checkers as well. `packaged` finds the files that ship, and imports none.
 ORDER = (
-    "errors", "exit_codes", "packaged", "declarations", "history", "topology", "servers", "plan", "metrics", "checks",
-    "system", "network", "clients", "runtime", "lifecycle", "federation", "faults", "runner", "report", "judged",
-    "load", "locust", "testing", "cli",
+    "errors", "exit_codes", "packaged", "input_files", "declarations", "history", "topology", "servers", "plan",
+    "metrics", "checks", "system", "network", "clients", "runtime", "lifecycle", "federation", "faults",
+    "runner", "report", "judged", "load", "locust", "testing", "cli",
 )  # fmt: skip
 
 #: Where a package may be imported; nowhere else.

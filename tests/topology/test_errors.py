@@ -1,5 +1,8 @@
 """What people remember: the texts of errors. Each errors/X.yaml has the text it gives in errors/X.txt."""
 
+import os
+import socket
+import time
 from pathlib import Path
 
 import pytest
@@ -110,3 +113,71 @@ def test_aliases_cannot_blow_up(tmp_path: Path) -> None:
     file.write_text("\n".join(lines))
     with pytest.raises(UserError, match="unknown key"):
         load(file)
+
+
+def _file(tmp_path: Path, text: str) -> Path:
+    file = tmp_path / "mine.yaml"
+    file.write_text(text)
+    return file
+
+
+HUGE = {
+    "servers": ("servers:\n" + "".join(f"  s{number}: {{}}\n" for number in range(30_000)), ":1002:3: more than 1000"),
+    "links": ("servers: {a: {}}\nlinks:\n" + "  - {between: [a, b]}\n" * 30_000, ":22003:6: more than 22000 links"),
+    "flow": ("[" * 100_000, ":1:21: nested too deeply"),
+    "block": ("- " * 100_000, ":1:41: nested too deeply"),
+    "indented": ("".join(" " * depth + "a:\n" for depth in range(900)), ":21:21: nested too deeply"),
+    "keys": ("".join(f"key{number}: 1\n" for number in range(50_000)), ":1001:1: more than 1000 entries"),
+    "list": ("- a\n" * 100_000, ":1001:3: more than 1000 entries"),
+    "word": (f"teaches: x\nservers: {'x' * 900_000}\n", ":2:10: servers: must be a mapping"),
+    "bytes": ("#" * (1 << 20) + "\n", "is larger than a topology can be"),
+}
+
+
+@pytest.mark.parametrize("name", HUGE)
+def test_what_could_never_run_is_an_error_at_once(name: str, tmp_path: Path) -> None:
+    text, said = HUGE[name]
+    began = time.process_time()
+    with pytest.raises(UserError) as caught:
+        load(_file(tmp_path, text))
+    assert said in str(caught.value) and len(str(caught.value)) < 1500
+    assert time.process_time() - began < 3, "seconds; tenths on an idle machine"
+
+
+@pytest.mark.parametrize("kind", ["device", "fifo", "folder", "socket"])
+def test_a_topology_is_a_regular_file(kind: str, tmp_path: Path) -> None:
+    path = tmp_path / "t.yaml"
+    if kind == "fifo":
+        os.mkfifo(path)
+    elif kind == "folder":
+        path.mkdir()
+    elif kind == "socket":
+        with socket.socket(socket.AF_UNIX) as made:
+            made.bind(str(path))
+    else:
+        path = Path("/dev/zero")
+    with pytest.raises(UserError, match=f"{path}: "):
+        load(path)
+    own = _file(tmp_path, f"servers: {{a: {{software: {path if kind == 'device' else './t.yaml'}}}}}\n")
+    if path.suffix:
+        with pytest.raises(UserError, match=r"mine\.yaml:1:25"):
+            load(own)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('servers: {"a\\n": {}}', r"1:11: servers.*'a\\n' is not a DNS label"),
+        ('name: "x\\n"\nservers: {a: {}}', r"1:7: name: 'x\\n' is not a DNS label"),
+        ('servers: {a: {domain: "x.test\\n"}}', r"1:23: servers.a.domain: 'x.test\\n' is not a domain"),
+        ("servers: {a: {domain: localhost}}", r"1:23: .*'localhost' is this machine"),
+        ("servers: {a: {domain: a.localhost}}", r"1:23: .*'a.localhost' is this machine"),
+        ('servers: {"a\\ud800": {}, b: {}}', r"1:11: .*U\+D800 is half a character"),
+        ('teaches: "\\udfff"\nservers: {a: {}}', r"1:10: teaches: U\+DFFF is half a character"),
+        ('servers: {a: {}, b: {}}\nlinks: [{between: [a, "b\\n"]}]', r"2:23: .*no server 'b"),
+        ('servers: {a: {software: external, address: "127.0.0.1:5269\\n"}}', "is not an IP address and a port"),
+    ],
+)
+def test_line_feeds_and_half_characters_are_errors_at_their_place(text: str, said: str, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=said):
+        load(_file(tmp_path, text))
