@@ -17,12 +17,12 @@ decryption.py, forgery.py.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from lab.checks import decryption, forgery, order
 from lab.checks.trace import quote, trace
 from lab.checks.verdict import Finding, Value, Verdict, plural, verdict
-from lab.history.events import Delivered, Disconnected, Sent, ServerSaw
+from lab.history.events import Bounced, Delivered, Disconnected, Sent, ServerSaw
 from lab.metrics.record import RunRecord, bare
 
 NAME = "delivery"
@@ -77,7 +77,7 @@ def _twice(record: RunRecord, sent: Sent) -> Iterator[Finding]:
     originals = [one for one in record.deliveries.get(sent, ()) if one.via in ORIGINALS]
     for device in dict.fromkeys(one.device for one in originals):
         times = [one for one in originals if one.device == device]
-        if len(times) > 1:
+        if len(times) > 1 and not _unacknowledged(record, sent, times):
             vias = " and ".join(one.via for one in times)
             yield _failed(
                 record,
@@ -86,11 +86,24 @@ def _twice(record: RunRecord, sent: Sent) -> Iterator[Finding]:
                 _duplicator(record, sent),
             )
     stored = {one.device for one in originals if one.via == "offline"}
-    if len(stored) > 1 and not sent.room:
+    if len(stored) > 1 and not sent.room and not _unacknowledged(record, sent, originals):
         cause = "an offline store that is delivered more than once"
         yield _failed(
             record, sent, f"was delivered from the offline store to several devices: {', '.join(stored)}", cause
         )
+
+
+def _unacknowledged(record: RunRecord, sent: Sent, times: list[Delivered]) -> bool:
+    """Whether a stream broke before a stanza was acknowledged, so that it was rightly sent again (XEP-0198).
+
+    That of the device itself, or one between the two servers.
+    """
+    streams = {one.stream for one in times}
+    if any(one.stream in streams and sent.message in one.unacknowledged for one in record.of(Disconnected)):
+        return True
+    servers = record.path(sent)
+    outage = record.outages.between(servers[0], servers[-1], sent.at, times[-1].at) if len(servers) > 1 else None
+    return outage is not None and outage.known
 
 
 def _duplicator(record: RunRecord, sent: Sent) -> str:
@@ -108,9 +121,18 @@ def _duplicator(record: RunRecord, sent: Sent) -> str:
 def _both(record: RunRecord, sent: Sent) -> Iterator[Finding]:
     got = [one for one in record.deliveries.get(sent, ()) if one.via in ORIGINALS]
     bounces = record.bounces.get(sent, ())
-    if got and bounces and not sent.room:
+    if got and bounces and not sent.room and not _bounced_in_outage(record, sent, bounces):
         text = f"was delivered to {got[0].device} and bounced as well ({bounces[0].condition} by {bounces[0].by})"
         yield _failed(record, sent, text, "a stream broke before it was acknowledged, or a server answers wrongly")
+
+
+def _bounced_in_outage(record: RunRecord, sent: Sent, bounces: Sequence[Bounced]) -> bool:
+    """Whether its sender's server may not have known, when it returned it, that it had arrived (XEP-0198)."""
+    servers = record.path(sent)
+    if len(servers) < 2:
+        return False
+    outages = [record.outages.between(servers[0], servers[-1], sent.at, one.at) for one in bounces]
+    return all(outage is not None and outage.known for outage in outages)
 
 
 def _misdelivered(record: RunRecord, sent: Sent) -> Iterator[Finding]:

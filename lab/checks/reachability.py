@@ -2,7 +2,8 @@
 
 For every ordered pair of servers that messages were sent between:
 
-- linked, or one and the same: a message or a marker arrives, and none is refused while its route was whole;
+- linked, or one and the same: a message or a marker arrives, and none is refused, but for refusals while a server or
+  the link was down, which are counted separately;
 - not linked: nothing is delivered, and each message bounces with a condition from the table of its sender's software
   (lab/servers: `refusal`), within that table's deadline.
 
@@ -45,9 +46,12 @@ def check(record: RunRecord) -> Verdict:
             findings += _linked(record, a, b, messages)
         else:
             findings += _unlinked(record, a, messages)
+    excused = sum(len(_excused(record, *pair, messages)) for pair, messages in pairs.items() if record.linked(*pair))
     apart = sum(1 for a, b in pairs if not record.linked(a, b))
     used = plural(len(pairs), "ordered pair")
     good = f"{used} of servers used: {len(pairs) - apart} delivered, {apart} refused as promised."
+    if excused:
+        good += f" {plural(excused, 'message')} bounced because of an outage."
     return verdict(NAME, len(pairs), findings, good, "No pair of servers was used.")
 
 
@@ -61,29 +65,42 @@ def _pairs(record: RunRecord) -> dict[Pair, Messages]:
 
 
 def _linked(record: RunRecord, a: str, b: str, messages: Messages) -> Iterator[Finding]:
-    refused = [
-        (sent, bounce)
-        for index, sent in messages
-        for bounce in record.bounces.get(sent, ())
-        if bounce.condition in NOT_REACHED and not record.deliveries.get(sent)
-    ]
-    unbroken = [(sent, bounce) for sent, bounce in refused if not _broken(record, sent)]
-    for sent, bounce in unbroken:
+    refused = _refused(record, messages)
+    excused = _excused(record, a, b, messages)
+    for sent, bounce in refused:
+        if sent in excused:
+            continue
+        outage = record.outages.between(a, b, sent.at, bounce.at)
         text = f"{_about(sent, a, b)} was bounced with {bounce.condition} from {bounce.by}, though the two are linked."
-        yield _finding(record, Value.FAILED, sent, (a, b), text, _why_refused(bounce, a, b))
-    if not unbroken and not any(_reached(record, index, sent, b) for index, sent in messages):
+        if outage is None:
+            yield _finding(record, Value.FAILED, sent, (a, b), text, _why_refused(bounce, a, b))
+        else:
+            yield _finding(record, Value.UNKNOWN, sent, (a, b), text, outage.cause)
+    if len(refused) == len(excused) and not any(_reached(record, index, sent, b) for index, sent in messages):
         sent = messages[0][1]
         relation = "on one server" if a == b else "linked"
-        why = "a stream broke meanwhile" if refused else "nothing arrived and no marker did"
+        why = "there was an outage meanwhile" if refused else "nothing arrived and no marker did"
         text = f"Whether {a} reaches {b} ({relation}) is not known: {why}."
         yield _finding(record, Value.UNKNOWN, sent, (a, b), text, "" if a == b else trace(record, sent).cause)
 
 
-def _broken(record: RunRecord, sent: Sent) -> bool:
-    """Whether a stream broke on any of its routes."""
-    index = record.announced[sent]
-    routes = (record.route(index, sent, device) for device in (*sent.expected, sent.receiver))
-    return any(route is not None and route.broken for route in routes)
+def _refused(record: RunRecord, messages: Messages) -> list[tuple[Sent, Bounced]]:
+    """Messages of which a server said that it did not get through."""
+    return [
+        (sent, bounce)
+        for _, sent in messages
+        for bounce in record.bounces.get(sent, ())[:1]
+        if bounce.condition in NOT_REACHED and not record.deliveries.get(sent)
+    ]
+
+
+def _excused(record: RunRecord, a: str, b: str, messages: Messages) -> frozenset[Sent]:
+    """Those of them that bounced while a server or the link was down, between sending and bounce."""
+    return frozenset(
+        sent
+        for sent, bounce in _refused(record, messages)
+        if (outage := record.outages.between(a, b, sent.at, bounce.at)) and outage.known
+    )
 
 
 def _reached(record: RunRecord, index: int, sent: Sent, b: str) -> bool:

@@ -31,6 +31,9 @@ from lab.clients.xmpp.client_stream import ClientStream, Refused, tls_context
 from lab.clients.xmpp.stanzas import CARBONS, CLIENT, delivery, own_presence, read_own_presence
 from lab.errors import LabError, PeerError, UserError
 
+#: The reason of a stream's end that was asked for: the server has read all acknowledgements then.
+ASKED_TO = "asked to"
+
 PING = "urn:xmpp:ping"
 SID = "urn:xmpp:sid:0"
 _STANZAS = {f"{{{CLIENT}}}{kind.name}": kind for kind in (Message, Presence, Iq)}
@@ -78,6 +81,7 @@ class ClientDevice:
         name, full = uuid.uuid4().hex, stream.boundjid.full
         session = ClientSession(name, stream, strategy, Inbox(stream.boundjid.bare, full, name, strategy, self._emit))
         self._session = session
+        stream.acknowledged = session.inbox.acknowledged
         self._register_handlers(session)
         try:
             extra = await self._begin(session)
@@ -128,7 +132,8 @@ class ClientDevice:
             return
         self._session = None
         if session.announced:
-            self._emit("disconnected", jid=session.stream.boundjid.full, stream=session.id, reason=reason)
+            self._emit("disconnected", jid=session.stream.boundjid.full, stream=session.id, reason=reason,
+                       unacknowledged=[] if reason == ASKED_TO else session.inbox.unacknowledged())  # fmt: skip
         await session.inbox.close()
         await session.encryption.close()
         await session.stream.abandon()
@@ -137,7 +142,7 @@ class ClientDevice:
         """Close the stream; nothing to do without one."""
         if (session := self._session) is not None:
             await session.stream.shut()
-            await self._end(session, "asked to")
+            await self._end(session, ASKED_TO)
         if self._tasks:
             await asyncio.wait(self._tasks)
         return {}

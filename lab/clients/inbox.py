@@ -7,6 +7,7 @@ order of `decrypted` events is the order of the stream as well.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
@@ -17,6 +18,9 @@ from lab.clients.rooms import MUC_USER, JoinedRoom, status_codes
 from lab.clients.xmpp.stanzas import Archived, BounceStanza, Forgery, Incoming, delivery, read
 from lab.declarations.encryptions import by_namespace
 from lab.errors import LabError
+
+#: Seconds that an acknowledgement may need to arrive at the server.
+ON_ITS_WAY = 2.0
 
 Emit = Callable[..., None]  # emit(event, **fields)
 
@@ -32,6 +36,8 @@ class Inbox:
         self._queries: dict[str, list[Archived]] = {}
         self.rooms: dict[str, JoinedRoom] = {}
         self.seen: set[str] = set()
+        self._received: list[str] = []  # ids of messages that were delivered to this stream, in order
+        self._acknowledgements: list[tuple[float, int]] = []  # when, and how many of these it was for
 
     def message(self, xml: ET.Element) -> None:
         """Handle one <message/>."""
@@ -78,6 +84,18 @@ class Inbox:
             if found is not None and not found.keys_only and not sent_by_us and found.id not in self.seen:
                 self._deliver(found)
 
+    def acknowledged(self) -> None:
+        """Remember that all that was received until now was acknowledged (XEP-0198)."""
+        self._acknowledgements.append((time.monotonic(), len(self._received)))
+
+    def unacknowledged(self) -> list[str]:
+        """Messages of which the server may not know, if the stream breaks now, that this device has them.
+
+        Without stream management it cannot know of any. An acknowledgement needs a moment to arrive.
+        """
+        known = [count for at, count in self._acknowledgements if at <= time.monotonic() - ON_ITS_WAY]
+        return self._received[max(known, default=0) :]
+
     async def decrypted(self) -> None:
         """Return once every message received until now has been decrypted, or could not be."""
         await self._encrypted.join()
@@ -93,6 +111,8 @@ class Inbox:
             self._encrypted.put_nowait(found)
             return
         self.seen.add(found.id)
+        if found.via in ("live", "offline"):
+            self._received.append(found.id)
         self._emit("delivered", message=found.id, to=found.receiver, stream=self._stream, via=found.via,
                    body=found.body, encrypted=found.encrypted, room=found.room, **{"from": found.sender})  # fmt: skip
         if found.encrypted is not None and not self._own(found):

@@ -53,7 +53,8 @@ Every request of a device may carry `timeout`, in seconds (30 if it does not): t
 Events (all with event, device, at):
 
 connected       {jid, stream}
-disconnected    {jid, stream, reason}
+disconnected    {jid, stream, reason, unacknowledged: [ids of messages of which the server may not know that they
+                were received, XEP-0198]}
 presence-sent   {stream, available, priority, show}: the device said so after it had connected
 delivered       {message, from, to, stream, via ("live" | "offline" | "archive" | "carbon"), body, encrypted
                 (namespace or null), room}

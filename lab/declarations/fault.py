@@ -37,6 +37,8 @@ class FaultDeclaration:
     name: str  # what scripts import from lab.faults, and what histories call it
     about: str  # a sentence: what happens
     fields: tuple[FaultField, ...]
+    #: Whether it acts on the route between two servers, by its fields in the history. None: where it names one.
+    acts_on: Callable[[Mapping[str, Plain], str, str], bool] | None = None
 
     def read(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """The value of every field. Raises one UserError with a line for each field that is wrong."""

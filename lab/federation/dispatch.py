@@ -35,7 +35,13 @@ class Dispatch:
     def _on_disconnected(self, device: Device, data: dict[str, Any]) -> None:
         device.connected = False
         self._history.record(
-            Disconnected(at=data["at"], device=device.jid, stream=data["stream"], reason=data.get("reason") or "")
+            Disconnected(
+                at=data["at"],
+                device=device.jid,
+                stream=data["stream"],
+                reason=data.get("reason") or "",
+                unacknowledged=tuple(data.get("unacknowledged") or ()),
+            )
         )
 
     def _on_presence_sent(self, device: Device, data: dict[str, Any]) -> None:

@@ -17,7 +17,16 @@ from typing import Any
 from lab.errors import LabError
 from lab.federation.context import Context
 from lab.federation.servers import ServerHandle
-from lab.history.events import DnsAnswered, Event, ServerLogged, ServerSaw, ServerStreamClosed, ServerStreamOpened
+from lab.history.events import (
+    DnsAnswered,
+    Event,
+    ServerEnded,
+    ServerLogged,
+    ServerSaw,
+    ServerStarted,
+    ServerStreamClosed,
+    ServerStreamOpened,
+)
 from lab.network.control import Control
 from lab.network.feeds import read
 from lab.servers.conventions import FEED
@@ -152,6 +161,23 @@ class _Queries:
         if control is not None:
             with contextlib.suppress(OSError):
                 await control.__aexit__(None, None, None)
+
+
+async def record_server_states(context: Context) -> None:
+    """Record each start and end of a server's process since the run began, and the end of one that was down then."""
+    began = next((event.at for event in context.history.events), 0.0)
+    try:
+        states = await context.lab.states()
+    except LabError as error:
+        context.history.note(f"when servers were started and ended cannot be read: {error}")
+        return
+    for name, state in states.items():
+        before = [one for one in state.changes if one[0] < began]
+        for at, runs in (*before[-1:], *(one for one in state.changes if one[0] >= began)):
+            if runs and at >= began:
+                context.history.record(ServerStarted(at=at, server=name))
+            elif not runs:
+                context.history.record(ServerEnded(at=at, server=name))
 
 
 def _answered(query: dict[str, Any]) -> DnsAnswered:

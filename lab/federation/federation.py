@@ -17,7 +17,7 @@ from lab.errors import LabError, NotApplicable, UserError, describe
 from lab.federation import collection, markers
 from lab.federation.context import Context
 from lab.federation.dispatch import Dispatch
-from lab.federation.evidence import Evidence
+from lab.federation.evidence import Evidence, record_server_states
 from lab.federation.people import Participants, Person
 from lab.federation.servers import LinkHandle, Peer, ServerHandle
 from lab.history.events import FaultApplied, FaultHealed, FieldValue
@@ -166,7 +166,7 @@ class Federation:
             try:
                 await self._heal(fault, number)
             except LabError as second:  # the first error is the one to look at; the history has both
-                error.add_note(f"{fault.name} could not be healed either: {describe(second)}")
+                error.add_note(f"{_name(fault)} could not be healed either: {describe(second)}")
             raise
         await self._heal(fault, number)
 
@@ -182,10 +182,10 @@ class Federation:
                 FaultApplied(
                     at=self.history.now(),
                     number=number,
-                    fault=fault.name,
+                    fault=_name(fault),
                     began=began,
-                    servers=tuple(fault.servers),
-                    fields=tuple(fault.fields.items()),
+                    servers=tuple(getattr(fault, "servers", ())),
+                    fields=tuple(getattr(fault, "fields", {}).items()),
                     error=failure,
                 )
             )
@@ -199,7 +199,7 @@ class Federation:
             raise
         finally:
             at = self.history.now()
-            self.history.record(FaultHealed(at=at, number=number, fault=fault.name, began=began, error=failure))
+            self.history.record(FaultHealed(at=at, number=number, fault=_name(fault), began=began, error=failure))
 
     # -- the end -----------------------------------------------------------------------------------------------
 
@@ -215,4 +215,10 @@ class Federation:
         Called by the run at its end.
         """
         await collection.search(self.participants, self.servers)
+        await record_server_states(self.context)
         await self._evidence.finish()
+
+
+def _name(fault: Fault[Any]) -> str:
+    """What a fault is called; one of a script that has no name is called as its class is."""
+    return str(getattr(fault, "name", type(fault).__name__))

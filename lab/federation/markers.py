@@ -56,7 +56,8 @@ async def _mark(participants: Participants, device: Device, to: Device | Room, u
     ends = _devices(device, to)
     gone = [one.jid for one in ends if not one.connected]
     if gone:
-        record(False, f"not connected at the end: {', '.join(gone)}")
+        broken = any(_broken(context.history, one, since=used) for one in ends)
+        record(False, f"not connected at the end: {', '.join(gone)}", broken)
         return
     marker = await participants.send(device, to, context.control, marker=True)
     outcome = await marker.outcome(MARKER_DEADLINE)

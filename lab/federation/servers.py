@@ -21,7 +21,16 @@ from lab.federation.outcomes import Delivers, Delivery, Promise
 from lab.federation.people import Participants, Person, Room
 from lab.federation.stanzas import Stanza
 from lab.federation.user_names import reserve_name
-from lab.history.events import Delivered, Event, Note, NotSent, ServerStreamClosed, ServerStreamOpened
+from lab.history.events import (
+    Delivered,
+    Event,
+    Note,
+    NotSent,
+    ServerEnded,
+    ServerStarted,
+    ServerStreamClosed,
+    ServerStreamOpened,
+)
 from lab.topology.spec import Feed
 
 # Seconds. A stream over a link takes one (DNS, TCP, TLS, SASL), on a busy machine several times that.
@@ -174,11 +183,13 @@ class Peer:
         except BaseException:
             await self._close_agent()
             raise
+        self._record(ServerStarted(at=time.time(), server=self.server.name))
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._record(ServerEnded(at=time.time(), server=self.server.name))
         await self._close_agent()
 
     # -- sending -------------------------------------------------------------------------------------------------

@@ -74,6 +74,7 @@ class Disconnected(Event):
     device: str
     stream: str
     reason: str = ""
+    unacknowledged: tuple[str, ...] = ()  # messages it was handed of which the server may not know (XEP-0198)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -325,6 +326,22 @@ class FaultHealed(Event):
 
 
 @dataclass(frozen=True, kw_only=True)
+class ServerEnded(Event):
+    """A server's process ended, or a scripted server stopped: until it is started again it is down."""
+
+    kind = "server-ended"
+    server: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServerStarted(Event):
+    """A server's process was started again, or a scripted server listens."""
+
+    kind = "server-started"
+    server: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Note(Event):
     """Something worth knowing that no check judges."""
 
@@ -347,7 +364,7 @@ KINDS: dict[str, type[Event]] = {
         RunStarted, RunEnded, Connected, Disconnected, PresenceSent, Sent, NotSent, Delivered, Bounced, Decrypted,
         NotDecrypted, ServerSaw, ServerStreamOpened, ServerStreamClosed, DnsAnswered, ServerLogged, Searched,
         CanaryFound, Step, Expectation, RouteSettled, FaultApplied,
-        FaultHealed, Note,
+        FaultHealed, ServerEnded, ServerStarted, Note,
     )
 }  # fmt: skip
 

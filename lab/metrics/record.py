@@ -29,6 +29,7 @@ from lab.history.events import (
 )
 from lab.metrics.availability import Availability
 from lab.metrics.identity import Identities
+from lab.metrics.outages import Outages
 from lab.plan.model import Plan
 from lab.topology.spec import Server, Topology
 
@@ -238,6 +239,11 @@ class RunRecord:
     def availability(self) -> Availability:
         """Which devices were available when."""
         return Availability(self.events)
+
+    @cached_property
+    def outages(self) -> Outages:
+        """When servers and links were down."""
+        return Outages(self.events, self.topology)
 
     # -- places ---------------------------------------------------------------------------------------------
 

@@ -15,7 +15,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from lab.errors import PeerError, UserError
@@ -40,6 +40,7 @@ class ServerProcess:
     process: subprocess.Popen[bytes] | None = None
     ended: asyncio.Event | None = None
     error: str = ""  # why it could not be started
+    changes: list[tuple[float, bool]] = field(default_factory=list)  # seconds since the epoch; whether it ran then
 
     def state(self) -> dict[str, object]:
         """What `status` shows: running, pid, exit_code (negative: the signal), detail."""
@@ -50,6 +51,7 @@ class ServerProcess:
             "pid": self.process.pid if self.process and running else None,
             "exit_code": code,
             "detail": self.error or _end_text(code),
+            "changes": self.changes,
         }
 
 
@@ -85,6 +87,7 @@ class ServerProcesses:
             log.error("server %s %s", name, server.error)  # noqa: TRY400 - the text says it all
             raise PeerError(f"server {name} {server.error}") from error
         server.error, server.ended = "", asyncio.Event()
+        server.changes.append((time.time(), True))
         self._watch_end(server)
         return server.process.pid
 
@@ -157,6 +160,7 @@ class ServerProcesses:
             loop.remove_reader(descriptor)
             os.close(descriptor)
             process.wait()
+            server.changes.append((time.time(), False))
             log.info("server %s %s", server.plan.spec.name, _end_text(process.returncode))
             assert ended is not None
             ended.set()

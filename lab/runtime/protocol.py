@@ -30,6 +30,7 @@ class ServerState:
     pid: int | None = None  # of the main process, as the host sees it
     exit_code: int | None = None
     detail: str = ""
+    changes: Sequence[tuple[float, bool]] = ()  # when (seconds since the epoch) it was started (True) and ended (False)
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,18 @@
 import pytest
 
 from lab.checks import Value
-from lab.history.events import Bounced, Connected, Delivered, NotSent, RouteSettled, Sent, ServerSaw
+from lab.history.events import (
+    Bounced,
+    Connected,
+    Delivered,
+    Disconnected,
+    NotSent,
+    RouteSettled,
+    Sent,
+    ServerEnded,
+    ServerSaw,
+    ServerStarted,
+)
 from tests.checks.changed_history import change, copy_of, judged, only, two
 from tests.checks.sample_history import SampleHistory
 
@@ -298,3 +309,38 @@ def test_a_bounced_message_whose_sent_event_is_gone_is_a_finding():
     finding = only(judged(told), Value.UNKNOWN)
     assert finding.message == "m2"
     assert "the history does not have that it was sent" in finding.sentence
+
+
+def again(told, *, via, unacknowledged=()):
+    """Bob's stream breaks, and after a new login he gets the message again."""
+    _, bob = (one for one in told.streams)
+    told.add(Disconnected, device=bob, stream=told.streams[bob], reason="reset", unacknowledged=unacknowledged)
+    told.add(Connected, device=bob, stream="new")
+    copy_of(told, told.index(Delivered, message="m1"), via=via, stream="new")
+    return told.finish()
+
+
+@pytest.mark.parametrize("via", ["live", "offline"])
+def test_what_was_not_acknowledged_when_its_stream_broke_may_arrive_twice(via):
+    told, alice, bob = two()
+    told.say(alice, bob)
+    assert judged(again(told, via=via, unacknowledged=("m1",))).value is Value.VALID
+
+
+def test_what_was_acknowledged_may_not():
+    told, alice, bob = two()
+    told.say(alice, bob)
+    assert "was delivered 2 times" in only(judged(again(told, via="offline", unacknowledged=("m2",)))).sentence
+
+
+def test_what_was_sent_again_between_servers_after_an_outage_may_arrive_twice_or_bounce_as_well():
+    told, alice, bob = two()
+    told.say(alice, bob)
+    told.add(ServerEnded, server="home")
+    told.add(ServerStarted, server="home")
+    copy_of(told, told.index(Delivered, message="m1"), at=told.time + 1.0)
+    told.add(Bounced, at=told.time + 1.0, message="m1", device=alice, condition="remote-server-timeout", by="home.test")
+    told.finish()
+    assert judged(told).value is Value.VALID
+    told.drop(ServerEnded)
+    assert len(judged(told).findings) == 2

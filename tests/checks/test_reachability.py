@@ -4,7 +4,7 @@ import pytest
 
 from lab.checks import Value
 from lab.checks.reachability import GRACE, check
-from lab.history.events import Bounced, Delivered, RouteSettled, ServerSaw
+from lab.history.events import Bounced, Delivered, FaultApplied, FaultHealed, RouteSettled, ServerEnded, ServerSaw
 from lab.metrics.record import RunRecord
 from lab.servers import software
 from lab.topology.spec import Server, Unlinked
@@ -92,13 +92,13 @@ def test_silence_fails_once_the_deadline_is_over(more, value):
     assert finding.cause == "island received it and never sent it on"
 
 
-def refused(condition, broken=False):
+def refused(condition, during=lambda told: None, after=lambda told: None):
     told, alice, bob, _ = three()
+    during(told)
     told.say(alice, bob)
     told.add(Bounced, message="m1", device=alice, condition=condition, by="home.test")
+    after(told)
     told.finish().drop(Delivered, message="m1")
-    place = told.index(RouteSettled)
-    told.events[place] = replace(told.events[place], broken=broken)
     return judged(told)
 
 
@@ -109,8 +109,51 @@ def test_a_link_that_refuses_fails():
     assert "policy" in only(refused("not-allowed")).cause
 
 
-def test_a_bounce_while_the_link_was_cut_does_not():
-    assert refused("remote-server-timeout", broken=True).value is Value.VALID
+def cut(*servers, groups=None):
+    def apply(told):
+        fields = {"fault": "partition", "fields": (("groups", groups),)} if groups else {"fault": "mine", "fields": ()}
+        told.add(FaultApplied, number=1, began=told.time + 0.001, servers=servers, **fields)
+
+    return apply
+
+
+def heal(told):
+    told.add(FaultHealed, number=1, fault="x", began=told.time)
+
+
+@pytest.mark.parametrize(
+    "outage",
+    [
+        lambda told: told.add(ServerEnded, server="home"),
+        lambda told: told.add(ServerEnded, server="island"),
+        cut("home", groups="home"),
+        cut("home"),
+    ],
+)
+def test_a_bounce_in_an_outage_is_counted_separately(outage):
+    verdict = refused("remote-server-timeout", during=outage)
+    assert verdict.value is Value.VALID
+    assert verdict.sentence.endswith("1 delivered, 0 refused as promised. 1 message bounced because of an outage.")
+    assert refused("remote-server-timeout", after=outage).value is Value.FAILED, "it began after the bounce"
+
+
+@pytest.mark.parametrize("elsewhere", [cut("public", groups="public"), cut("public")])
+def test_an_outage_elsewhere_excuses_nothing(elsewhere):
+    assert refused("remote-server-timeout", during=elsewhere).value is Value.FAILED
+
+
+def test_a_fault_that_was_healed_before_excuses_nothing():
+    def before(told):
+        cut("home")(told)
+        heal(told)
+        told.time += 1.0
+
+    assert refused("remote-server-timeout", during=before).value is Value.FAILED
+
+
+def test_a_fault_that_names_no_server_may_have_acted_on_the_link():
+    finding = only(refused("remote-server-timeout", during=cut()), Value.UNKNOWN)
+    assert "the fault mine, which names no server, was active" in finding.cause
 
 
 def test_the_receivers_own_answer_proves_that_it_was_reached():

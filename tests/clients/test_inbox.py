@@ -124,3 +124,17 @@ async def test_a_rooms_presences():
     assert room.occupants == {}
     assert [fields["codes"] for event, fields in events if event == "presence"][-1] == ["110", "307"]
     await made.close()
+
+
+async def test_what_was_not_acknowledged_in_time_may_arrive_again(monkeypatch):
+    made, _ = inbox()
+    monkeypatch.setattr("lab.clients.inbox.ON_ITS_WAY", 0.0)
+    for number in ("first", "second"):
+        made.message(message(number, FULL))
+    assert made.unacknowledged() == ["first", "second"]
+    made.acknowledged()
+    made.message(message("third", FULL))
+    assert made.unacknowledged() == ["third"]
+    monkeypatch.setattr("lab.clients.inbox.ON_ITS_WAY", 60.0)
+    assert made.unacknowledged() == ["first", "second", "third"], "the acknowledgement may not have arrived"
+    await made.close()

@@ -13,9 +13,11 @@ import pytest
 
 from lab.errors import PeerError
 from lab.federation import Federation, evidence
-from lab.history.events import DnsAnswered, Note, ServerLogged, ServerSaw
+from lab.federation.evidence import record_server_states
+from lab.history.events import DnsAnswered, Note, ServerEnded, ServerLogged, ServerSaw, ServerStarted
 from lab.history.recorder import Recorder
 from lab.plan.layout import Layout
+from lab.runtime.protocol import ServerState
 from tests.checks.sample_history import plan
 from tests.network.test_feeds import line
 
@@ -134,3 +136,22 @@ async def test_a_run_that_breaks_off_keeps_what_was_reported(tmp_path: Path, fee
             with feed.open("ab") as file:
                 file.write(line(id="m1"))
         assert [event.id for event in of(running, ServerSaw)] == ["m1"]
+
+
+async def test_when_servers_were_down_is_recorded(federation: Federation) -> None:
+    began = federation.history.now()
+    federation.history.record(Note(at=began, text="the run begins"))
+
+    async def states() -> dict[str, ServerState]:
+        return {
+            "island": ServerState(True, changes=[(began - 9, True)]),
+            "home": ServerState(True, changes=((began - 9, True), (began + 1, False), (began + 2, True))),
+            "public": ServerState(False, changes=((began - 9, True), (began - 8, False))),
+        }
+
+    federation.lab.states = states  # type: ignore[method-assign]
+    began = next(event.at for event in federation.history.events)
+    await record_server_states(federation.context)
+    kinds = (ServerEnded, ServerStarted)
+    found = [(one.server, one.kind, one.at - began) for one in federation.history.events if isinstance(one, kinds)]
+    assert found == [("home", "server-ended", 1), ("home", "server-started", 2), ("public", "server-ended", -8)]

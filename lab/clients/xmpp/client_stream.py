@@ -70,10 +70,19 @@ class ClientStream(ClientXMPP):
         self.register_plugin("xep_0030")
         self.register_plugin("xep_0198", {"allow_resume": False})
         self.register_plugin("xep_0199")
+        self.acknowledged: Callable[[], None] = lambda: None  # called after each acknowledgement that is sent
+        management: Any = self.plugin["xep_0198"]
+        self._send_ack: Callable[[], None] = management.send_ack
+        management.send_ack = self._acknowledge
         for event, step in _STEPS.items():
             self.add_event_handler(event, functools.partial(self._on_step, step))
 
         self.add_event_handler("stream_error", self._on_stream_error)
+
+    def _acknowledge(self) -> None:
+        """Acknowledge all stanzas received until now (XEP-0198 section 4)."""
+        self._send_ack()
+        self.acknowledged()
 
     def init_parser(self) -> None:
         """slixmpp calls this for each new stream."""

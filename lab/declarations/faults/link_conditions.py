@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
-from lab.declarations.fault import FaultDeclaration, FaultField, one_of, server_name
+from lab.declarations.fault import FaultDeclaration, FaultField, Plain, one_of, server_name
 from lab.declarations.links import LINK_FIELDS, LinkField
 from lab.errors import UserError
 
@@ -32,6 +33,11 @@ def _link_field(field: LinkField) -> FaultField:
     )
 
 
+def _acts_on(fields: Mapping[str, Plain], a: str, b: str) -> bool:
+    """On its link, of whichever direction: a stanza error needs both."""
+    return set(str(fields.get("link", "")).split()) == {a, b}
+
+
 DECLARATION = FaultDeclaration(
     name="conditions",
     about="A link has other conditions than the topology gives it.",
@@ -45,4 +51,5 @@ DECLARATION = FaultDeclaration(
         ),
         *(_link_field(field) for field in LINK_FIELDS),
     ),
+    acts_on=_acts_on,
 )

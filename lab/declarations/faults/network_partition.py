@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
-from lab.declarations.fault import FaultDeclaration, FaultField, one_of, server_names
+from lab.declarations.fault import FaultDeclaration, FaultField, Plain, one_of, server_names
 from lab.errors import UserError
 
 
@@ -20,6 +21,16 @@ def _groups(value: Any) -> tuple[tuple[str, ...], ...]:
 
 def _plain(groups: tuple[tuple[str, ...], ...]) -> str:
     return " | ".join(" ".join(group) for group in groups)
+
+
+def _acts_on(fields: Mapping[str, Plain], a: str, b: str) -> bool:
+    """Between servers of two groups; those that are in none are one more."""
+    groups = [group.split() for group in str(fields.get("groups", "")).split("|")]
+    return _group(groups, a) != _group(groups, b)
+
+
+def _group(groups: list[list[str]], server: str) -> int:
+    return next((place for place, group in enumerate(groups) if server in group), -1)
 
 
 DECLARATION = FaultDeclaration(
@@ -40,4 +51,5 @@ DECLARATION = FaultDeclaration(
             default="blackhole",
         ),
     ),
+    acts_on=_acts_on,
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from lab.plan.layout import Layout
@@ -34,16 +35,33 @@ def server_states(client: DockerClient, layout: Layout, *, pids: bool = False) -
 def _state(client: DockerClient, container: dict[str, Any], pids: bool) -> ServerState:
     status = str(container["Status"])
     if container["State"] in ("running", "paused", "restarting"):
-        pid = client.api.inspect_container(container["Id"])["State"]["Pid"] if pids else None
-        return ServerState(running=True, pid=pid or None, detail=status)
+        if not pids:
+            return ServerState(running=True, detail=status)
+        state = client.api.inspect_container(container["Id"])["State"]
+        return ServerState(running=True, pid=state["Pid"] or None, detail=status, changes=changes(state))
     exited = _EXITED.match(status)
     code = int(exited[1]) if exited else None
-    return ServerState(running=False, exit_code=code, detail=_exit_detail(client, container))
-
-
-def _exit_detail(client: DockerClient, container: dict[str, Any]) -> str:
-    """The engine's status, and what it kept of the output: a server of the lab's own has it in its folder."""
     inspected = client.api.inspect_container(container["Id"])
+    detail = _exit_detail(client, container, inspected)
+    return ServerState(running=False, exit_code=code, detail=detail, changes=changes(inspected["State"]))
+
+
+def changes(state: dict[str, Any]) -> list[tuple[float, bool]]:
+    """When a container was last started and when it last ended, in seconds since the epoch, in order."""
+    found = [(_seconds(state.get("StartedAt")), True), (_seconds(state.get("FinishedAt")), False)]
+    return sorted((at, runs) for at, runs in found if at > 0)
+
+
+def _seconds(stamp: str | None) -> float:
+    """A time as the engine writes it, with nanoseconds; 0 and less for "never"."""
+    match = re.match(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(\.\d{1,6})?", stamp or "")
+    if match is None:
+        return 0.0
+    return datetime.fromisoformat(match[1]).replace(tzinfo=UTC).timestamp() + float(match[2] or 0)
+
+
+def _exit_detail(client: DockerClient, container: dict[str, Any], inspected: dict[str, Any]) -> str:
+    """The engine's status, and what it kept of the output: a server of the lab's own has it in its folder."""
     parts = [str(container["Status"]), str(inspected["State"].get("Error") or "")]
     if inspected["HostConfig"]["LogConfig"]["Type"] != "none":
         parts.append(client.api.logs(container["Id"], tail=_LOG_LINES).decode(errors="replace").strip())
