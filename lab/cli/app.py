@@ -70,9 +70,9 @@ def _before(
         bool, typer.Option("--version", help="Print the version and exit.", callback=_version, is_eager=True)
     ] = False,
 ) -> None:
-    """A local-first lab for XMPP federation: several real servers, people, encryption, a verdict.
+    """A lab for XMPP federation on this machine: real servers, simulated people, encryption, a verdict.
 
-    Exit codes: 0 valid, 1 failed, 2 unknown or nothing judged, 3 never ready, 64 bad usage,
-    69 this machine lacks something, 70 internal error, 130/143 interrupted.
+    Exit codes: 0 valid, 1 failed, 2 unknown or nothing judged, 3 a server or link did not become ready,
+    64 bad usage, 69 this machine lacks something, 70 internal error, 130/143 interrupted.
     """
     CommandSettings.debug = debug

@@ -9,7 +9,7 @@ from lab.cli.output import print_text
 
 
 def check(run: RunArgument = None) -> None:
-    """Judge a run again, from its folder alone. Writes its verdict and ends with its exit code."""
+    """Judge a run again from its folder. Writes the verdict; the exit code is that of the verdict."""
     from lab.report.folder import write_report
     from lab.runner import folders
     from lab.runner.judgement import judge_folder

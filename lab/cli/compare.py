@@ -14,12 +14,12 @@ from lab.cli.output import Format, print_json, print_text
 
 def compare(
     first: Annotated[Path, typer.Argument(metavar="RUN1", help="The folder of a load.", show_default=False)],
-    second: Annotated[Path, typer.Argument(metavar="RUN2", help="The folder of another.", show_default=False)],
+    second: Annotated[Path, typer.Argument(metavar="RUN2", help="The folder of another load.", show_default=False)],
     output: FormatOption = Format.TABLE,
 ) -> None:
     """Compare two loads, figure by figure.
 
-    Says what a change may be noise, and whether the two can be compared at all.
+    Reports which differences may be noise, and whether the two loads are comparable.
     """
     from lab.load.analysis.comparison import compare as compare_loads
     from lab.load.metrics.run_folder import read

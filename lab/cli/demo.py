@@ -21,9 +21,10 @@ def demo(
     runtime: RuntimeOption = RuntimeChoice.AUTO,
     runs: RunsOption = RUNS,
 ) -> None:
-    """Show what a lab does. Two scenarios, then ten seconds of load, on a lab of its own.
+    """Run a demonstration on a new lab.
 
-    Ends with the verdicts, the runs' folders and the address of the load's page.
+    Runs two scenarios and ten seconds of load. Prints the verdicts, the runs' folders and the address of the
+    load's page.
     """
     from lab.cli.entry_point import report_error, run_async
     from lab.load.demonstration import DemoCallbacks, demonstrate

@@ -20,9 +20,9 @@ WIDTH = 110  # of sentences, as in the report of a run
 
 
 def doctor(output: FormatOption = Format.TABLE) -> None:
-    """Say what this machine can run.
+    """Report which runtimes work on this machine.
 
-    And how to get what it lacks. Exit code 69 if no runtime works.
+    Lists what is missing and how to install it. Exit code 69 if no runtime works.
     """
     from lab import exit_codes
     from lab.runtime.containers import Containers
@@ -58,7 +58,7 @@ def _lacking(found: Sequence[tuple[str, Prerequisite]]) -> Iterator[str]:
 def _verdict(usable: list[str]) -> str:
     if not usable:
         return "No runtime works on this machine yet; one of them is enough."
-    return f"Labs can run on this machine with: {', '.join(usable)}. `--runtime auto` takes {usable[0]}."
+    return f"Labs can run on this machine with: {', '.join(usable)}. `--runtime auto` chooses {usable[0]}."
 
 
 def _python() -> Prerequisite:

@@ -13,10 +13,10 @@ from lab.cli.output import live_progress, print_text
 def down(
     name: Annotated[
         str | None,
-        typer.Argument(metavar="[LAB]", help="Which lab; may be left out while only one is up.", show_default=False),
+        typer.Argument(metavar="[LAB]", help="Which lab; optional if only one is up.", show_default=False),
     ] = None,
     every: Annotated[
-        bool, typer.Option("--all", help="End every lab of yours but those that a run or a test holds.")
+        bool, typer.Option("--all", help="End all your labs, except those in use by a run or a test.")
     ] = False,
 ) -> None:
     """End a lab. Its servers, networks, addresses and folder are removed."""

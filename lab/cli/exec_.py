@@ -14,11 +14,11 @@ def exec_(
         str, typer.Argument(metavar="SERVER", help="The server's name in the topology.", show_default=False)
     ],
     command: Annotated[
-        list[str], typer.Argument(metavar="-- COMMAND...", help="What to run, and its arguments.", show_default=False)
+        list[str], typer.Argument(metavar="-- COMMAND...", help="The command and its arguments.", show_default=False)
     ],
     name: LabOption = None,
 ) -> None:
-    """Run a command beside a server. Ends with that command's exit code."""
+    """Run a command in a server's environment. The exit code is that of the command."""
     from lab.cli.entry_point import run_async
 
     raise typer.Exit(run_async(_execute(server, command, name)))

@@ -16,25 +16,27 @@ def graph(
     topology: TopologyArgument,
     *,
     mermaid: Annotated[
-        bool, typer.Option("--mermaid", help="Mermaid text, which code hosts draw in Markdown.")
+        bool, typer.Option("--mermaid", help="Mermaid text, which code hosting sites show as a drawing in Markdown.")
     ] = False,
     dot: Annotated[bool, typer.Option("--dot", help="Graphviz text.")] = False,
-    svg: Annotated[bool, typer.Option("--svg", help="A picture of its own.")] = False,
+    svg: Annotated[bool, typer.Option("--svg", help="An SVG image.")] = False,
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", help="File to write; its suffix says what to draw if nothing else does."),
+        typer.Option("--output", "-o", help="File to write; without another option its suffix selects the format."),
     ] = None,
 ) -> None:
-    """Draw a topology. Who may federate with whom, what the links are like, how central the hub is.
+    """Draw a topology.
 
-    Without an option it is drawn for the terminal.
+    Shows which servers may federate, the conditions of the links, and how central the hub is.
+
+    Without an option the drawing is text for the terminal.
     """
     from lab.report.graph import GRAPH_FORMATS
     from lab.topology.files import load
 
     asked = [name for name, wanted in (("mermaid", mermaid), ("dot", dot), ("svg", svg)) if wanted]
     if len(asked) > 1:
-        raise UserError(f"--{asked[0]} and --{asked[1]} are two drawings: ask for one")
+        raise UserError(f"--{asked[0]} and --{asked[1]} exclude each other: give one of them")
     text = GRAPH_FORMATS[asked[0] if asked else _by_suffix(output)].draw(load(topology))
     if output is None:
         print_text(text, end="")

@@ -44,7 +44,7 @@ def load(
     ] = None,
     users: UsersOption = 100,
     rate: Annotated[
-        str | None, typer.Option("--rate", "-r", metavar="RATE", help="Messages per time, as in 1000/s.")
+        str | None, typer.Option("--rate", "-r", metavar="RATE", help="Messages per time, such as 1000/s.")
     ] = None,
     length: Annotated[
         str, typer.Option("--for", metavar="DURATION", help="Length of the steady state, which is measured.")
@@ -59,17 +59,17 @@ def load(
     security: Annotated[
         Security, typer.Option("--security", help="STARTTLS on port 5222, or direct TLS on 5223.")
     ] = Security.STARTTLS,
-    seed: Annotated[int, typer.Option("--seed", help="Seed of who writes to whom, and when.")] = 0,
+    seed: Annotated[int, typer.Option("--seed", help="Seed of the random choice of senders, receivers and times.")] = 0,
     pin: PinOption = False,
     bounds: Annotated[
-        str | None, typer.Option("--bounds", metavar="BOUNDS", help="Bounds to keep, as in p99=200ms,loss=0.")
+        str | None, typer.Option("--bounds", metavar="BOUNDS", help="Limits for the verdict, such as p99=200ms,loss=0.")
     ] = None,
     find_limit: Annotated[
         str | None,
         typer.Option("--find-limit", metavar="BOUNDS", help="Search the highest rate within p99=…,loss=…"),
     ] = None,
     runtime: RuntimeOption = RuntimeChoice.AUTO,
-    name: Annotated[str | None, typer.Option("--name", metavar="LAB", help="Run on this lab, which is up.")] = None,
+    name: Annotated[str | None, typer.Option("--name", metavar="LAB", help="Use this lab, which must be up.")] = None,
     runs: RunsOption = RUNS,
     output: FormatOption = Format.TABLE,
 ) -> None:

@@ -13,13 +13,15 @@ from lab.cli.output import print_text
 def logs(
     server: Annotated[
         str | None,
-        typer.Argument(metavar="[SERVER]", help="Only this server; `service` is the lab's own.", show_default=False),
+        typer.Argument(
+            metavar="[SERVER]", help="Only this server; `service` is the lab's service.", show_default=False
+        ),
     ] = None,
     name: LabOption = None,
-    lines: Annotated[int, typer.Option("-n", "--lines", min=0, help="How many of the last lines of each file.")] = 20,
-    follow: Annotated[bool, typer.Option("--follow", help="Print new lines, too, until Ctrl-C.")] = False,
+    lines: Annotated[int, typer.Option("-n", "--lines", min=0, help="Number of lines of each file.")] = 20,
+    follow: Annotated[bool, typer.Option("--follow", help="Also print new lines until Ctrl-C.")] = False,
 ) -> None:
-    """Show the last lines that servers logged."""
+    """Show the last lines of servers' logs."""
     from lab.cli.entry_point import run_async
 
     run_async(_show(server, name, lines, follow))

@@ -28,17 +28,19 @@ RunArgument = Annotated[
 ]
 RuntimeOption = Annotated[
     RuntimeChoice,
-    typer.Option("--runtime", help="Where servers run; auto takes containers where an engine answers."),
+    typer.Option(
+        "--runtime", help="Where servers run; auto: containers if a container engine is running, else processes."
+    ),
 ]
-FormatOption = Annotated[Format, typer.Option("--format", "-f", help="For people, or for programs.")]
+FormatOption = Annotated[Format, typer.Option("--format", "-f", help="Output for people, or for programs.")]
 NameOption = Annotated[
     str | None, typer.Option("--name", metavar="LAB", help="The lab's name; the topology's by default.")
 ]
 LabOption = Annotated[
     str | None,
-    typer.Option("--name", metavar="LAB", help="Which lab; may be left out while only one is up."),
+    typer.Option("--name", metavar="LAB", help="Which lab; optional if only one is up."),
 ]
-RunsOption = Annotated[Path, typer.Option("--runs", metavar="FOLDER", help="Where the runs' folders go.")]
+RunsOption = Annotated[Path, typer.Option("--runs", metavar="FOLDER", help="The folder for the runs' folders.")]
 RUNS = Path("runs")  # its default
 
 # Of a load, alone or in a study.

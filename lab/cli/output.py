@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class Format(StrEnum):
-    """For people, or for programs."""
+    """Output for people, or for programs."""
 
     TABLE = "table"
     JSON = "json"
@@ -123,5 +123,5 @@ def _print_result(info: ScenarioInfo, topology: str, result: RunResult) -> None:
 
 
 def _print_kept(name: str) -> None:
-    print_text(f"The lab is left up: look with `xmpplab status {name}`, `xmpplab logs --name {name}`.")
+    print_text(f"The lab is still up: inspect it with `xmpplab status {name}` and `xmpplab logs --name {name}`.")
     print_text(f"End it with: xmpplab down {name}")

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def report(
     run: RunArgument = None,
     output: Annotated[
-        ReportFormat, typer.Option("--format", "-f", help="For people, or for programs.")
+        ReportFormat, typer.Option("--format", "-f", help="Output for people, or for programs.")
     ] = ReportFormat.TEXT,
 ) -> None:
     """Print the summary of a run. Verdict, findings, steps, messages by route.

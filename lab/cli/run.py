@@ -14,7 +14,7 @@ from lab.cli.output import batch_callbacks, print_text
 def run(
     scenarios: Annotated[
         list[str],
-        typer.Argument(metavar="SCENARIO...", help="Names, or files ending in .py.", show_default=False),
+        typer.Argument(metavar="SCENARIO...", help="Names of scenarios, or files ending in .py.", show_default=False),
     ],
     topologies: Annotated[
         list[str] | None,
@@ -23,20 +23,23 @@ def run(
     runtime: RuntimeOption = RuntimeChoice.AUTO,
     name: Annotated[
         str | None,
-        typer.Option("--name", metavar="LAB", help="Run on this lab, which is up, instead of on topologies."),
+        typer.Option("--name", metavar="LAB", help="Use this lab, which must be up, instead of topologies."),
     ] = None,
-    keep: Annotated[bool, typer.Option("--keep", help="Leave a lab up on which a scenario was not valid.")] = False,
+    keep: Annotated[bool, typer.Option("--keep", help="Do not end a lab on which a scenario was not valid.")] = False,
     timeout: Annotated[
-        str, typer.Option("--timeout", metavar="DURATION", help="The longest that one scenario may take.")
+        str, typer.Option("--timeout", metavar="DURATION", help="Time limit of one scenario.")
     ] = "10min",
     runs: RunsOption = RUNS,
     inline: Annotated[
-        bool, typer.Option("--inline", help="People's devices in this process, for a debugger; takes processes.")
+        bool,
+        typer.Option(
+            "--inline", help="Run people's devices in this process, for a debugger; implies --runtime processes."
+        ),
     ] = False,
 ) -> None:
-    """Run scenarios on topologies, and judge them.
+    """Run scenarios on topologies and judge the runs.
 
-    A lab that is up with the same plan is used again, with fresh people; otherwise a lab is made and ended.
+    A lab that is up with the same plan is used, with new accounts; otherwise a lab is started, and ended afterwards.
     """
     from lab.cli.entry_point import report_error, run_async
     from lab.declarations.units import seconds

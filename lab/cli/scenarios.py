@@ -7,7 +7,7 @@ from lab.cli.output import Format, print_rows
 
 
 def scenarios(output: FormatOption = Format.TABLE) -> None:
-    """List the scenarios that ship with the lab. Each says what it shows."""
+    """List the scenarios of xmpplab, and what each shows."""
     from lab.runner.scenarios import available, load
 
     found = [info for name in available() for info in load(name)]

@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 
 def status(
     name: Annotated[
-        str | None, typer.Argument(metavar="[LAB]", help="Only this lab, server by server.", show_default=False)
+        str | None, typer.Argument(metavar="[LAB]", help="Show the servers of this lab.", show_default=False)
     ] = None,
     output: FormatOption = Format.TABLE,
 ) -> None:
-    """Show which labs are up. With a name: the state of its servers."""
+    """List the labs that are up. With a name: the state of its servers."""
     from lab.cli.entry_point import run_async
     from lab.errors import UserError
     from lab.lifecycle.status import status as all_labs

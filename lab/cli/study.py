@@ -25,18 +25,24 @@ from lab.errors import UserError
 def study(
     topologies: Annotated[
         list[str] | None,
-        typer.Option("--topology", "-t", metavar="TOPOLOGY", help="A name, file or shape; several times."),
+        typer.Option("--topology", "-t", metavar="TOPOLOGY", help="A name, file or shape; may be given several times."),
     ] = None,
     test: Annotated[str, typer.Option("--load", metavar="NAME", help="A load test, file or traffic.")] = "neighbours",
     software: Annotated[
         list[str] | None,
-        typer.Option("--software", metavar="SOFTWARE", help="For all servers, as in ejabberd; several times."),
+        typer.Option(
+            "--software",
+            metavar="SOFTWARE",
+            help="The software of all servers, such as ejabberd; may be given several times.",
+        ),
     ] = None,
     seeds: Annotated[
-        int | None, typer.Option("--seeds", min=1, help="How often each is repeated; 3 by default.")
+        int | None, typer.Option("--seeds", min=1, help="How many times each is measured; 3 by default.")
     ] = None,
     users: UsersOption = 100,
-    rate: Annotated[str, typer.Option("--rate", "-r", metavar="RATE", help="Messages per time.")] = "100/s",
+    rate: Annotated[
+        str, typer.Option("--rate", "-r", metavar="RATE", help="Messages per time, such as 100/s.")
+    ] = "100/s",
     arrivals: Annotated[str | None, typer.Option("--arrivals", metavar="TEXT", help="constant or poisson.")] = None,
     length: Annotated[str, typer.Option("--for", metavar="DURATION", help="Length of each steady state.")] = "20s",
     warmup: WarmupOption = "5s",
@@ -45,13 +51,13 @@ def study(
     runtime: RuntimeOption = RuntimeChoice.AUTO,
     runs: RunsOption = RUNS,
     resume: Annotated[
-        Path | None, typer.Option("--resume", metavar="FOLDER", help="Resume the study of that folder.")
+        Path | None, typer.Option("--resume", metavar="FOLDER", help="Resume the study in this folder.")
     ] = None,
     output: FormatOption = Format.TABLE,
 ) -> None:
-    """Repeat a load over topologies and softwares.
+    """Measure the same load on several topologies.
 
-    Delay, loss and cost are compared with diameter, degree and centralisation of the graphs.
+    Compares delay, loss and cost with diameter, degree and centralisation of the graphs.
     """
     from lab import exit_codes
     from lab.cli.entry_point import run_async
@@ -60,7 +66,7 @@ def study(
 
     if resume is not None:
         if topologies:
-            raise UserError("--resume has the topologies of its folder: leave -t out; more --seeds add runs")
+            raise UserError("--resume uses the topologies of its folder: remove -t; a larger --seeds adds runs")
         request = StudyRequest.resume(resume, seeds)
     else:
         arguments = {

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 
 def sweep() -> None:
-    """Remove what killed labs left behind. Labs that are up stay."""
+    """Remove the remains of killed labs. Labs that are up are not changed."""
     from lab.cli.entry_point import run_async
     from lab.cli.output import print_text
     from lab.lifecycle.cleanup import sweep as clean
 
     swept = run_async(clean())
-    print_text("\n".join(f"removed {each}" for each in swept) or "nothing was left behind")
+    print_text("\n".join(f"removed {each}" for each in swept) or "there was nothing to remove")

@@ -7,7 +7,7 @@ from lab.cli.output import Format, print_rows
 
 
 def topologies(output: FormatOption = Format.TABLE) -> None:
-    """List the topologies that ship with the lab. Each says what it teaches."""
+    """List the topologies of xmpplab, and what each teaches."""
     from lab.packaged import names
     from lab.topology.files import load
 

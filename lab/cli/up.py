@@ -19,14 +19,14 @@ def up(
     name: NameOption = None,
     runtime: RuntimeOption = RuntimeChoice.AUTO,
     recreate: Annotated[
-        bool, typer.Option("--recreate", help="End a lab of that name with another plan, and start anew.")
+        bool, typer.Option("--recreate", help="If a lab of that name has another plan, end it and start a new one.")
     ] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan; start nothing.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan without starting a lab.")] = False,
     output: FormatOption = Format.TABLE,
 ) -> None:
-    """Start a federation that stays.
+    """Start a lab that stays up.
 
-    Returns once every link has carried a stanza both ways.
+    It runs until `xmpplab down`. The command returns when every link has carried a stanza in both directions.
     """
     from lab.topology.files import load
 
@@ -88,14 +88,16 @@ def next_steps(lab: Lab) -> str:
 
     edges = len(lab.plan.topology.links)
     probed = edges - len(lab.unknown)
-    lines = [f"{lab.name} is up ({lab.runtime.name}): {probed} of {edges} links have carried a stanza both ways."]
+    lines = [
+        f"{lab.name} is up ({lab.runtime.name}): {probed} of {edges} links have carried a stanza in both directions."
+    ]
     lines += [f"  the lab cannot probe {a} - {b}" for a, b in lab.unknown]
     yours = [server for server in lab.plan.servers if server.spec.manifest.started_by is StartedBy.PERSON]
     lines += [f"  {external_instructions(lab.layout, server)}" for server in yours]
     if any(server.spec.users for server in lab.plan.servers):
         lines.append(f"  log in     user1@<domain> at its address; the password is in {lab.layout.secret}")
     lines.append(f"  trust      {lab.layout.authority / 'authority.pem'}")
-    lines.append(f"  try it     xmpplab run everyone_writes --name {lab.name}")
-    lines.append(f"  look       xmpplab status, xmpplab logs --name {lab.name} <server>")
-    lines.append(f"  end it     xmpplab down {lab.name}")
+    lines.append(f"  use        xmpplab run everyone_writes --name {lab.name}")
+    lines.append(f"  inspect    xmpplab status, xmpplab logs --name {lab.name} <server>")
+    lines.append(f"  end        xmpplab down {lab.name}")
     return "\n".join(lines)

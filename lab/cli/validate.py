@@ -16,9 +16,9 @@ def validate(
         typer.Argument(metavar="TOPOLOGY...", help="Names, files, or shapes such as ring:6.", show_default=False),
     ],
 ) -> None:
-    """Check topologies without starting anything. A line for each good one, all errors of the others.
+    """Check topologies; nothing is started. Prints one line for each valid topology, and all errors of the others.
 
-    An error is `file:line:column: path: what is wrong, what to change`. Exit code 0 if all are good, else 64.
+    An error is `file:line:column: path: what is wrong, what to change`. Exit code 0 if all are valid, else 64.
     """
     from lab import exit_codes
     from lab.topology.files import load

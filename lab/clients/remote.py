@@ -75,7 +75,7 @@ class Agent:
             async with asyncio.timeout(limit):
                 result = await answer
         except TimeoutError:
-            raise TimedOut(f"the agent gave no answer to {op!r} of device {device!r} within {limit:g} s") from None
+            raise TimedOut(f"the agent did not answer {op!r} of device {device!r} within {limit:g} s") from None
         finally:
             del self._pending[number]
         if (error := result.get("error")) is not None:
@@ -168,7 +168,7 @@ class _PipedDevices:
         except OSError as error:
             reason = str(error)
         finally:
-            self._agent.ended(f"the agent is gone: {reason}")
+            self._agent.ended(f"the agent has ended: {reason}")
 
     def _receive(self, line: bytes) -> None:
         if not line.strip():

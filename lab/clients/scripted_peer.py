@@ -90,7 +90,7 @@ class ScriptedPeer:
         except (ET.ParseError, ValueError) as error:
             raise UserError(f"not one well-formed stanza ({error}); peer_raw sends what is none") from error
         if not (to := stanza.get("to")):
-            raise UserError("the stanza has no `to`: say whom it is for, or use peer_raw")
+            raise UserError("the stanza has no `to`: add it, or use peer_raw")
         return await self.raw(to=_domain(to), data=xml)
 
     async def raw(self, *, to: str, data: str) -> Json:
@@ -135,7 +135,7 @@ class ScriptedPeer:
             if one.stream.initiator and one.stream.ready and one.stream.remote == domain:
                 return one
         if self._server is None:
-            raise UserError(f"peer {self.name!r} is gone: peer_listen first")
+            raise UserError(f"peer {self.name!r} does not listen: use peer_listen first")
         if domain not in self._opening:
             task = self._opening[domain] = asyncio.create_task(self._connect(domain))
             task.add_done_callback(lambda _: self._opening.pop(domain, None))

@@ -23,6 +23,6 @@ def variants(package: str, attribute: str, kind: type[T]) -> dict[str, T]:
         path = f"{package}.{module.name}"
         value = getattr(import_module(path), attribute, None)
         if not isinstance(value, kind):
-            raise LabError(f"{path} declares nothing: give it `{attribute}`, a {kind.__name__}")
+            raise LabError(f"{path} declares nothing: add `{attribute}`, a {kind.__name__}")
         found[module.name.replace("_", "-")] = value
     return found

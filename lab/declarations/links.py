@@ -58,7 +58,9 @@ def _declare(neutral: Any, declaration: LinkField) -> Any:
 def _latency(value: Any) -> float:
     read = units.seconds(value)
     if read > MAX_LATENCY:
-        raise UserError(f"{value} is too long: servers give up before, take at most {units.duration_text(MAX_LATENCY)}")
+        raise UserError(
+            f"{value} is too long for servers, which time out: use at most {units.duration_text(MAX_LATENCY)}"
+        )
     return read
 
 
@@ -66,7 +68,8 @@ def _rate(value: Any) -> int | None:
     read = units.bytes_per_second(value)
     if read is not None and read < MIN_RATE:
         raise UserError(
-            f"{value} is too slow: servers give up before TLS is up, take at least {units.rate_text(MIN_RATE)}"
+            f"{value} is too slow for servers, which time out before TLS is negotiated: "
+            f"use at least {units.rate_text(MIN_RATE)}"
         )
     return read
 
@@ -87,7 +90,7 @@ class Conditions:
             write=units.duration_text,
             unit="s",
             schema=_DURATION,
-            about="Time each way, with a unit: 40ms. There and back takes twice as long (default 0).",
+            about="Delay in one direction, with a unit: 40ms. A round trip takes twice as long (default 0).",
         ),
     )
     #: Seconds, standard deviation around the latency.

@@ -47,7 +47,7 @@ async def sweep(progress: Progress = lambda text: None, *, containers: bool = Tr
         try:
             sentence = await _sweep_folder(layout)
         except (MissingError, UserError) as error:  # its engine does not answer, or the folder is no lab's: it stays
-            progress(f"the lab {layout.name} is left as it is: {error}")
+            progress(f"the lab {layout.name} is not changed: {error}")
             continue
         if sentence:
             swept.append(sentence)
@@ -155,7 +155,7 @@ async def _sweep_containers(progress: Progress) -> list[str]:
             try:
                 await runtime.stop(Layout(Path(folder)))
             except LabError as error:
-                progress(f"what is left of {folder} cannot be removed: {error}")
+                progress(f"{folder} cannot be removed completely: {error}")
                 continue
             swept.append(f"{', '.join(resources)} of the lab {Path(folder).name}")
     finally:

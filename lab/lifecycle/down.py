@@ -39,7 +39,7 @@ async def down_all(*, progress: Progress = lambda text: None) -> list[str]:
         try:
             await take_down(layout, runtime_of(layout))
         except UserError as error:  # the others end all the same
-            progress(f"{layout.name} is left as it is: {error}")
+            progress(f"{layout.name} is not changed: {error}")
             continue
         ended.append(layout.name)
     return ended

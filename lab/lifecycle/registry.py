@@ -52,7 +52,8 @@ async def attach(name: str | None = None) -> Lab:
         )
     if ended:
         raise UserError(
-            f"of the lab {record.name} not all runs: {', '.join(ended)}; see `xmpplab logs`, then end it with `down`"
+            f"these parts of the lab {record.name} have ended: {', '.join(ended)}; see `xmpplab logs`, "
+            "then end the lab with `xmpplab down`"
         )
     return lab
 

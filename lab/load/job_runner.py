@@ -88,7 +88,7 @@ def sampler_of(
 
 
 def _taken_down(lab: Lab) -> str:
-    return f"the lab {lab.name} went down"
+    return f"the lab {lab.name} is no longer up"
 
 
 async def _start_worker(lab: Lab) -> Pipes:
@@ -120,7 +120,7 @@ async def read_commands(
         if command.get("drained"):
             commands.drained.set()
         if command.get("stop"):
-            commands.stop("it was told to stop")
+            commands.stop("it received the command to stop")
     commands.stop("the program that started it has ended")
     if shared:
         commands.drained.set()  # nobody is left who could send it

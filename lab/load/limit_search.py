@@ -48,7 +48,7 @@ async def _search(request: LoadRequest, lab: Lab, progress: Progress, on_limit: 
         )  # fmt: skip
     except BaseException:
         if trials:  # the search was interrupted, or the lab went down
-            end(partial_limit(trials, "interrupted", "the search did not come to its end"))
+            end(partial_limit(trials, "interrupted", "the search was interrupted"))
         raise
     end(limit)
     return limit

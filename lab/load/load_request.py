@@ -47,7 +47,7 @@ class LoadRequest:
     ) -> LoadRequest:  # fmt: skip
         """Read the options of the command line. Raises UserError or MissingError for what is wrong with them."""
         if (topology is None) == (lab is None):
-            raise UserError("say where: -t TOPOLOGY makes a lab for the load, --name LAB takes one that is up")
+            raise UserError("give -t TOPOLOGY to start a lab for the load, or --name LAB to use one that is up")
         found = preflight.find_test(test)
         load: dict[str, Any] = {"users": users, "seconds": seconds(length), "warmup": seconds(warmup), "seed": seed}
         load |= {} if found.file is not None else {"traffic": found.name}
@@ -62,7 +62,7 @@ class LoadRequest:
             split_cores(workers)
         if find_limit is not None:
             if bounds is not None:
-                raise UserError("--find-limit has the bounds: leave --bounds out")
+                raise UserError("--find-limit already gives the bounds: remove --bounds")
             within = search_bounds(find_limit, trial_arrivals(written)[1])
             if where is not None:
                 check_search(where, within, str(load.get("traffic", "")))
@@ -89,7 +89,7 @@ def _with_software(topology: Topology, software: str | None) -> Topology:
         return topology
     chosen = parse_software(software)
     if manifest(chosen.software).accounts is not Accounts.CREATED:
-        raise UserError(f"--software {software}: a load needs accounts; take one of {', '.join(INSTALLED)}")
+        raise UserError(f"--software {software}: a load needs accounts; use one of {', '.join(INSTALLED)}")
     servers = (
         replace(one, software=chosen.software, version=chosen.version)
         if one.manifest.accounts is Accounts.CREATED

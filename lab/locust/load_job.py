@@ -87,7 +87,7 @@ def class_with_traffic(classes: Iterable[type[Any]]) -> type[XmppUser] | None:
     if found and len(every) > 1 and not found[0].fixed_count:
         raise UserError(f"{found[0].__name__} is not the only class: set how many users it has, with fixed_count")
     if found and found[0].tasks != [idle_task]:
-        raise UserError(f"{found[0].__name__} has traffic and tasks: give the tasks a class of their own")
+        raise UserError(f"{found[0].__name__} has traffic and tasks: move the tasks to a separate class")
     return found[0] if found else None
 
 

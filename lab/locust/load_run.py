@@ -195,7 +195,7 @@ class WorkerLoadRun(LoadRun):
         while not self.ended.wait(CHECK_INTERVAL):
             heartbeat = self._runner.last_heartbeat_timestamp
             if heartbeat is not None and time.time() - heartbeat > HEARTBEAT_TIMEOUT:
-                log.error("the Locust master is gone: this part of the load ends, and nobody counts it")
+                log.error("the Locust master has ended: this part of the load ends, and its results are lost")
                 self.command({"stop": True})
                 self.command({"drained": True})
                 return
@@ -306,7 +306,7 @@ class MasterLoadRun(LoadRun):
                 if self._parts.has_ended(part):
                     continue
                 if client not in clients or clients[client].state == STATE_MISSING:
-                    self._parts.on_lost(part, f"a Locust worker is gone, and with it part {part + 1} of the load")
+                    self._parts.on_lost(part, f"a Locust worker has ended, and with it part {part + 1} of the load")
                     self._stop_other_parts()
                     self._end_if_over()
 

@@ -35,7 +35,7 @@ _OPTIONS: tuple[tuple[str, type[Any], str], ...] = (
     ("warmup", float, "seconds before the steady state; not in Locust's statistics"),
     ("seed", int, "of who writes to whom, and of drawn arrivals"),
     ("generators", int, "processes of the generator, for each Locust process"),
-    ("runs", str, "keep each run in a folder of its own below this one, as `xmpplab load` does"),
+    ("runs", str, "write each run into a new folder below this one, as `xmpplab load` does"),
 )
 
 

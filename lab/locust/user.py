@@ -49,7 +49,7 @@ class XmppUser(User):
     """"plain" or "omemo" (XEP-0384 version 0.3): keys and sessions are made before the clock starts."""
 
     warmup: float | None = None
-    """Seconds of load before the steady state. Locust's statistics leave them out."""
+    """Seconds of load before the steady state. Locust's statistics do not include them."""
 
     seed: int | None = None
     """Seed of who writes to whom, and of random arrivals: the same seed gives the same plan."""

@@ -67,7 +67,7 @@ def read(path: Path, server: str, offset: int = 0) -> tuple[list[Event], int]:
             data = file.read(LARGEST_READ)
     except FileNotFoundError:
         if offset:
-            raise PeerError(f"{path}: the feed of {server} is gone") from None
+            raise PeerError(f"{path}: the feed of {server} does not exist any more") from None
         return [], 0
     end = data.rfind(b"\n") + 1
     if not end and len(data) == LARGEST_READ:

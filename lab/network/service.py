@@ -237,7 +237,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _failed(ready_pipe: ReadyPipe, error: Exception) -> int:
     if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
-        error = MissingError(f"{error}: raise the limit of open files (ulimit -n), or take fewer servers")
+        error = MissingError(f"{error}: raise the limit of open files (ulimit -n), or use fewer servers")
     answer = encode_answer(error)
     log.error(answer["message"])
     sys.stderr.write(answer["message"] + "\n")
@@ -252,7 +252,9 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--reservation-fd", type=int, action="append", default=[], help="open file that reserves addresses"
     )
-    parser.add_argument("--ready-fd", type=int, help="pipe: gets one JSON line once all is up, or why not")
+    parser.add_argument(
+        "--ready-fd", type=int, help="pipe: receives one JSON line when all has started, or with the reason why not"
+    )
     return parser.parse_args(arguments)
 
 

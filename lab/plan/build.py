@@ -95,7 +95,7 @@ def _address_problems(server: Server, facts: RuntimeFacts) -> list[str]:
     if address.version != 4 or not address.is_loopback:
         return [f"{address} is not on this machine's loopback, and a lab stays inside: use one of 127.0.0.0/8"]
     if address in ipaddress.ip_network(facts.network):
-        return [f"{address} lies in the lab's own network, {facts.network}: use another, such as 127.0.0.1"]
+        return [f"{address} is in the lab's network, {facts.network}: use another, such as 127.0.0.1"]
     return []
 
 

@@ -37,7 +37,7 @@ def differences(old: Plan, new: Plan) -> list[str]:
 
 def _of_servers(old: Topology, new: Topology) -> list[str]:
     was, now = {each.name: each for each in old.servers}, {each.name: each for each in new.servers}
-    sentences = [f"server {name} is gone" for name in was if name not in now]
+    sentences = [f"server {name} is removed" for name in was if name not in now]
     sentences += [f"server {name} is new" for name in now if name not in was]
     for name in (name for name in was if name in now):
         sentences += _changes(f"server {name}", _facts(was[name]), _facts(now[name]))
@@ -57,7 +57,7 @@ def _facts(server: Server) -> dict[str, Any]:
 
 def _of_links(old: Topology, new: Topology) -> list[str]:
     was, now = {each.pair: each for each in old.links}, {each.pair: each for each in new.links}
-    sentences = [f"link {_name(link)} is gone" for pair, link in was.items() if pair not in now]
+    sentences = [f"link {_name(link)} is removed" for pair, link in was.items() if pair not in now]
     sentences += [f"link {_name(link)} is new" for pair, link in now.items() if pair not in was]
     for pair, link in now.items():
         if pair in was:

@@ -57,7 +57,7 @@ def write_files(folder: Path, files: Sequence[File]) -> None:
 def _write(root: int, file: File) -> None:
     path = PurePath(file.path)
     if ".." in path.parts or path.is_absolute():
-        raise UserError(f"{file.path}: a server's file must lie in its own folder")
+        raise UserError(f"{file.path}: a server's file must be in the server's folder")
     for folder in reversed(path.parents[:-1]):
         with contextlib.suppress(FileExistsError):
             os.mkdir(folder, 0o700, dir_fd=root)

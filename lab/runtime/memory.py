@@ -31,7 +31,7 @@ def check_memory(topology: Topology, freed: int = 0) -> None:
     if want > have:
         raise MissingError(
             f"{topology.name}: its {len(topology.servers)} servers need about {want // _MEBIBYTE} MB of memory, and "
-            f"{have // _MEBIBYTE} MB are available. Take fewer servers{_lighter(topology)}."
+            f"{have // _MEBIBYTE} MB are available. Use fewer servers{_lighter(topology)}."
         )
 
 

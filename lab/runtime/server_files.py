@@ -93,7 +93,7 @@ def write_files(root: Path, files: tuple[File, ...]) -> None:
     for file in files:
         path = root / file.path
         if ".." in path.parts or not path.is_relative_to(root):
-            raise UserError(f"{file.path}: a server's file must lie in its own folder")
+            raise UserError(f"{file.path}: a server's file must be in the server's folder")
         if path.parent not in made:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             made.add(path.parent)

@@ -17,5 +17,5 @@ def software(name: str) -> Software:
     module = f"{__name__}.{manifest(name).folder}"
     found = getattr(import_module(module), "SOFTWARE", None)
     if not isinstance(found, Software):
-        raise LabError(f"{module} renders nothing: give it `SOFTWARE`, a {Software.__name__}")
+        raise LabError(f"{module} renders nothing: add `SOFTWARE`, a {Software.__name__}")
     return found

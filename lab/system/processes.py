@@ -164,7 +164,7 @@ def check_limits(servers: int, relays: int) -> None:
     if hard != resource.RLIM_INFINITY and hard < wanted:
         raise MissingError(
             f"the service of a lab of {servers} servers needs about {wanted} open files and may have {hard}: "
-            "raise the hard limit (ulimit -Hn), or take fewer servers"
+            "raise the hard limit (ulimit -Hn), or use fewer servers"
         )
 
 

@@ -78,7 +78,7 @@ def test_an_interrupted_demo_has_a_page_of_what_was_measured(tmp_path: Path, lab
         process.send_signal(signal.SIGINT)
         told, _ = process.communicate(timeout=60)
     assert process.returncode == 128 + signal.SIGINT
-    assert "UNKNOWN: neighbours kept its bounds" in told and "until it was interrupted" in told
+    assert "UNKNOWN: neighbours is within its bounds" in told and "until it was interrupted" in told
     page = tmp_path / told.splitlines()[-1]
     assert "UNKNOWN" in page.read_text() and page.read_text().count("<svg") == 7
     assert not [*labs.iterdir()]

@@ -61,9 +61,9 @@ def test_a_study_is_gone_on_with_and_keeps_what_it_has(tmp_path: Path) -> None:
         ([], "a study needs topologies"),
         (["-t", "pair", "-t", "pair"], "pair is twice"),
         (["--resume", "."], "not the folder of a study"),
-        (["--resume", ".", "-t", "pair"], "leave -t out"),
+        (["--resume", ".", "-t", "pair"], "remove -t"),
         (["-t", "pair", "-r", "50000/s"], "50000 messages per second are more than 1 workers can write (20000/s)"),
-        (["-t", "ring:4", "-u", "2", "-w", "3"], "take at most 2 workers"),
+        (["-t", "ring:4", "-u", "2", "-w", "3"], "use at most 2 workers"),
     ],
 )
 def test_what_cannot_be_is_refused_at_once(tmp_path: Path, words: list[str], said: str) -> None:

@@ -65,7 +65,7 @@ def test_an_option_goes_before_the_suffix(tmp_path: Path) -> None:
 
 def test_two_drawings_or_no_folder_are_said(tmp_path: Path) -> None:
     two = RUNNER.invoke(_app(), ["graph", "pair", "--dot", "--svg"])
-    assert isinstance(two.exception, UserError) and "ask for one" in str(two.exception)
+    assert isinstance(two.exception, UserError) and "give one of them" in str(two.exception)
     nowhere = RUNNER.invoke(_app(), ["graph", "pair", "-o", str(tmp_path / "no" / "g.svg")])
     assert isinstance(nowhere.exception, UserError) and "cannot be written" in str(nowhere.exception)
 

@@ -64,9 +64,9 @@ async def test_an_agent_that_dies_fails_every_waiting_call():
     async with talking_to("sys.exit(3)") as (agent, _):
         calls = [asyncio.create_task(agent.call("hello")) for _ in range(3)]
         for call in calls:
-            with pytest.raises(PeerError, match="the agent is gone"):
+            with pytest.raises(PeerError, match="the agent has ended"):
                 await asyncio.wait_for(call, 30)
-        with pytest.raises(PeerError, match="the agent is gone"):
+        with pytest.raises(PeerError, match="the agent has ended"):
             await agent.call("hello")
 
 
@@ -91,7 +91,7 @@ async def test_events_are_told_and_rubbish_is_trouble():
 async def test_no_answer_is_a_timeout(monkeypatch):
     monkeypatch.setattr(remote, "GRACE", 0.05)
     async with talking_to("pass") as (agent, _):
-        with pytest.raises(TimedOut, match=r"no answer to 'ping' of device 'd' within 0.1 s"):
+        with pytest.raises(TimedOut, match=r"the agent did not answer 'ping' of device 'd' within 0.1 s"):
             await agent.call("ping", "d", timeout=0.05)
 
 

@@ -32,4 +32,4 @@ def test_a_module_that_declares_nothing_is_an_error_that_says_what_it_needs(pack
     (package / "empty.py").write_text(text)
     with pytest.raises(LabError) as caught:
         variants("some_variants", "VALUE", int)
-    assert str(caught.value) == "some_variants.empty declares nothing: give it `VALUE`, a int"
+    assert str(caught.value) == "some_variants.empty declares nothing: add `VALUE`, a int"

@@ -134,7 +134,7 @@ def test_traffic_and_tasks_do_not_go_together() -> None:
         def more(self) -> None:
             pass
 
-    with pytest.raises(UserError, match="a class of their own"):
+    with pytest.raises(UserError, match="a separate class"):
         class_with_traffic([Both])
 
 

@@ -50,7 +50,7 @@ def test_a_signal_ends_it_with_all_that_was_measured(
     assert process.returncode == 0, told.decode()
     assert b"Traceback" not in told and b"KeyboardInterrupt" not in told
     kept = whole(runs, requests(tmp_path / "j.json"))
-    assert kept.interrupted == "it was told to stop"
+    assert kept.interrupted == "it received the command to stop"
     assert kept.result.total.lost == 0
     assert agents(lab) == []
 
@@ -92,7 +92,7 @@ def test_a_worker_that_is_killed_ends_the_load_and_is_said(lab: Lab, tmp_path: P
         under_way(runs)
         first.kill()
         _, told = one.communicate(timeout=DEADLINE)
-    assert one.returncode == 1 and b"a Locust worker is gone" in told, told.decode()
+    assert one.returncode == 1 and b"a Locust worker has ended" in told, told.decode()
     kept = read(runs / "latest")
     assert not kept.settled and kept.result.total.lost == 0, "nobody knows what its people got"
 

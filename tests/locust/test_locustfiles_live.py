@@ -138,7 +138,7 @@ def test_the_page_starts_and_stops_a_load_and_starts_another(lab: Lab, tmp_path:
             ask(port, "/swarm", user_count="6", spawn_rate="50", arrivals="100/s", rate="")
             until(lambda: sum(shown(port).values()) > 0, lambda: len([*runs.glob("2*")]) == number + 1)  # noqa: B023
             ask(port, "/stop", stop="")
-            assert whole(runs, shown(port)).interrupted == "it was told to stop"
+            assert whole(runs, shown(port)).interrupted == "it received the command to stop"
             assert agents(lab) == []
         page.send_signal(signal.SIGINT)
         assert page.wait(DEADLINE) == 0

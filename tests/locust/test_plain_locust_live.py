@@ -184,6 +184,6 @@ def test_a_lab_that_goes_down_ends_the_load_with_a_sentence(tmp_path: Path, fork
         xmpplab(environment, "down", "pair")
         told, _ = process.communicate(timeout=DEADLINE)
     assert process.returncode == 1, told
-    assert [text for text in errors(told) if "the lab pair went down" in text], told
+    assert [text for text in errors(told) if "the lab pair is no longer up" in text], told
     if not forked:  # then Locust itself may trip over the closed file of its table
         assert not re.findall(r'File ".*/(?:locust|gevent)/', told), told

@@ -114,7 +114,7 @@ def test_a_feed_that_shrinks_is_an_error(feed: Path) -> None:
     with pytest.raises(PeerError, match="has shrunk"):
         feeds.read(feed, "home", 10_000)
     feed.unlink()
-    with pytest.raises(PeerError, match="is gone"):
+    with pytest.raises(PeerError, match="does not exist any more"):
         feeds.read(feed, "home", 10)
 
 

@@ -140,7 +140,7 @@ BAD = [
     (island(servers=(server("a", "external", address="host:1"),), links=()), PROCESSES, "needs an address"),
     (island(servers=(server("a", "external", address="10.0.0.1:1"),), links=()), PROCESSES, "use one of 127.0.0.0/8"),
     (island(servers=(server("a", "external", address="[::1]:1"),), links=()), PROCESSES, "::1 is not on this machine"),
-    (island(servers=(server("a", "external", address="127.91.9.9:1"),), links=()), PROCESSES, "lab's own network"),
+    (island(servers=(server("a", "external", address="127.91.9.9:1"),), links=()), PROCESSES, "in the lab's network"),
     (island(servers=(replace(server("a"), version="0.9"),), links=()), PROCESSES, "use one of prosody@13.0"),
     (island(servers=(server("a", "openfire"),), links=()), PROCESSES, "server a: there is no server software"),
 ]

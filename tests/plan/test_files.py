@@ -51,13 +51,13 @@ def test_differences_are_sentences():
 
     before, after = (Plan(topology, PROCESSES, "", (), ()) for topology in (old, new))
     assert differences(before, after) == [
-        "server home is gone",
-        "server outside is gone",
+        "server home is removed",
+        "server outside is removed",
         "server new is new",
         "server island: users was 0, is 7",
         "server public: software was ejabberd@24.12, is prosody@13.0",
-        "link public - home is gone",
-        "link home - outside is gone",
+        "link public - home is removed",
+        "link home - outside is removed",
         "link new - public is new",
         "link home - island: direct was false, is true",
         "link home - island: island to home was neutral, is 50ms ±10ms, 8kbit/s",

@@ -42,6 +42,6 @@ def test_a_file_that_cannot_be_moved_to_its_place_leaves_nothing_beside_it(folde
 
 def test_a_file_must_lie_in_the_servers_folder(folder: Path) -> None:
     for path in ("../x", "/etc/x", "a/../../x"):
-        with pytest.raises(UserError, match="its own folder"):
+        with pytest.raises(UserError, match="the server's folder"):
             operations.write_files(folder, [File(path, "")])
     assert list(folder.iterdir()) == []

@@ -105,4 +105,4 @@ async def test_what_is_no_lab_keeps_no_lab_from_ending(layout: Layout) -> None:
     told: list[str] = []
     await down.down_all(progress=told.append)
     assert not layout.root.exists()
-    assert (mine / "text").exists() and any("a-thesis is left as it is" in each for each in told)
+    assert (mine / "text").exists() and any("a-thesis is not changed" in each for each in told)

@@ -121,7 +121,7 @@ def test_log_lines_tell_why_a_server_does_not_start(name, line, cause):
 @pytest.mark.parametrize(("runtime", "custom", "advice"), [
     ("processes", Custom("mine.yaml", (), "mine:latest"), "add a `command:`"),
     ("containers", Custom("mine.yaml", ("./serve",)), "add an `image:`"),
-    ("processes", None, "say which command or image"),
+    ("processes", None, "add a `command:` or an `image:`"),
 ])  # fmt: skip
 def test_a_users_own_server_needs_something_to_start(runtime, custom, advice):
     spec = Server("x", "x.test", "custom", "", custom=custom)

@@ -175,7 +175,7 @@ class ClientStream(ClientXMPP):
         finally:
             queue.cancel()
         if not self.is_connected():
-            raise PeerError(f"{self.boundjid}: the stream is gone")
+            raise PeerError(f"{self.boundjid}: the stream is closed")
 
     async def shut(self) -> None:
         """Close the stream; returns once the server has closed its side, or has been given up."""

@@ -69,7 +69,7 @@ def find_bottleneck(
     if highest.share >= QUEUEING:
         return highest.component, f"{highest.sentence}, the highest utilization: bursts of messages wait there"
     sentence = f"nothing was at its limit; the highest utilization: {highest.sentence}"
-    return "unknown", f"{sentence}; see what the servers wait for"
+    return "unknown", f"{sentence}; find out what the servers wait for"
 
 
 def _delayed_after_sending(result: Result) -> bool:

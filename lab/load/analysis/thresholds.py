@@ -58,7 +58,7 @@ def judge_load(record: LoadRecord) -> LoadVerdict:
         nothing = "nothing was received in the steady state"
         why = f"it was interrupted: {record.interrupted}" if record.interrupted else nothing
         return LoadVerdict("unknown", f"{name} measured nothing: {why}.")
-    held = f"kept its bounds ({describe_bounds(bounds)})" if bounds else "had no bounds"
+    held = f"is within its bounds ({describe_bounds(bounds)})" if bounds else "had no bounds"
     if record.interrupted:
         return LoadVerdict("unknown", f"{name} {held} until it was interrupted: {record.interrupted}.")
     if record.unaccounted:

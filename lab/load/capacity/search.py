@@ -83,7 +83,7 @@ def trial_arrivals(text: str | None) -> tuple[str, float | None]:
         return "constant", None
     model, _, rest = text.partition(":")
     if model not in ("constant", "poisson") or ":" in rest:
-        raise UserError(f"--find-limit chooses the rate: leave --arrivals {text} out, or say constant or poisson")
+        raise UserError(f"--find-limit chooses the rate: remove --arrivals {text}, or use constant or poisson")
     return model, parse_arrivals(text).peak(0.0)
 
 
@@ -207,7 +207,7 @@ class _Search:
             trial = await self._try(rate)
             if trial.holds or not trial.backlog:
                 return trial
-        raise _NotIdle(f"{TRIES} runs at {rate:.0f}/s started with a backlog and prove nothing: {trial.backlog}")
+        raise _NotIdle(f"{TRIES} runs at {rate:.0f}/s started with a backlog and are no evidence: {trial.backlog}")
 
     async def _try(self, rate: float) -> Trial:
         backlog = await self._wait_until_idle() if self._wait_until_idle is not None else ""
@@ -239,13 +239,13 @@ def _bottleneck(trials: list[Trial], rate: float, capacities: Capacities, bounds
     """The bottleneck of the run with the lowest rate above the one found."""
     failed = [trial for trial in trials if not trial.holds and not trial.backlog and trial.rate > rate]
     if not failed:
-        return "none", "every rate that was tried kept the bounds: allow a higher one"
+        return "none", "every rate that was tried was within the bounds: allow a higher one"
     lowest = min(trial.rate for trial in failed)
     used = next(trial.result.routes for trial in failed if trial.rate == lowest)
     slow = {route: delay for route, delay in capacities.delays.items() if route in used and delay >= bounds.p99}
     if slow and not rate:
         route = max(slow, key=slow.__getitem__)
-        return f"link {route}", f"link {route} alone takes {1000 * slow[route]:g} ms: no rate has a p99 below that"
+        return f"link {route}", f"link {route} alone delays by {1000 * slow[route]:g} ms: no rate has a p99 below that"
     named = [find_bottleneck(one.result, capacities, one.other_cores) for one in failed if one.rate == lowest]
     # Of several runs with that rate one in which it is known.
     bottleneck, why = next((one for one in named if one[0] != "unknown"), named[0])

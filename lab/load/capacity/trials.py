@@ -66,7 +66,7 @@ async def find_limit_on(
     PeerError if the load failed or the lab is gone, TimedOut if the lab was not idle at the start.
     """
     if model not in MODELS or "arrivals" in load:
-        raise UserError(f"a search chooses the rate of {' or '.join(MODELS)} arrivals: leave others out")
+        raise UserError(f"a search can only use {' or '.join(MODELS)} arrivals, since it chooses the rate")
     bounds = replace(bounds, highest=min(bounds.highest, _most(bounds, workers)))
     capacities = capacities_of(lab.plan, len(split_cores(workers)[0]) if pin else None)
     capacities = replace(capacities, server_cores=await _server_cores(lab))
@@ -108,7 +108,7 @@ def check(topology: Topology, bounds: Bounds, traffic: str) -> None:
     delays = [one.latency for link in topology.links if not link.direct for one in (link.forward, link.backward)]
     if traffic == "neighbours" and len(delays) == 2 * len(topology.links) and min(delays, default=0.0) >= bounds.p99:
         raise UserError(
-            f"no rate has a p99 of {duration_text(bounds.p99)}: the links alone take up to "
+            f"no rate has a p99 of {duration_text(bounds.p99)}: the latency of links alone is up to "
             f"{duration_text(max(delays))}; ask for p99={duration_text(round(2 * max(delays), 3))} or so"
         )
 

@@ -202,7 +202,7 @@ class Session:
         connection.write(stanzas.bind_request(stanzas.RESOURCE))
         bound = await negotiation.expect(connection, "iq")
         if bound.attributes.get("type") != "result":
-            raise PeerError(f"{self.user}@{self.endpoint.domain} gets no resource: {bound!r}")
+            raise PeerError(f"{self.user}@{self.endpoint.domain} received no resource: {bound!r}")
         before = self._management.unacknowledged if self._management is not None else []
         self._management = await self._enable_management(connection, features)
         self._queue = before + self._queue

@@ -53,9 +53,7 @@ async def run_in_child(job: Job, test: LoadTest, on_event: OnEvent, more: Sequen
         raise failed
     if not (job.folder / RESULT).is_file():
         if process.returncode == 0 and not (job.folder / SAMPLES).is_file():
-            raise UserError(
-                f"{test.file}: has tasks of its own and no traffic: give it to `locust -f`, with this lab up"
-            )
+            raise UserError(f"{test.file}: has tasks and no traffic: run it with `locust -f` while this lab is up")
         raise PeerError(f"{test.name} ended ({process.returncode}) without a result:\n{_last_lines(job.folder / LOG)}")
     return read(job.folder)
 

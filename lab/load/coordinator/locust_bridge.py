@@ -113,7 +113,7 @@ async def _line_or_end(line: Coroutine[Any, Any, bytes], gone: asyncio.Task[str]
     await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
     if gone.done():
         reading.cancel()
-        raise PeerError(f"the lab {lab.name} went down" if is_down(lab) else gone.result())
+        raise PeerError(f"the lab {lab.name} is no longer up" if is_down(lab) else gone.result())
     return reading.result()
 
 

@@ -68,9 +68,7 @@ def arrivals_text(rate: str | None, model: str | None) -> str | None:
     elif model is None or model in MODELS:
         text = f"{model or MODELS[0]}:{rate}"
     else:
-        raise UserError(
-            f"--arrivals {model} has its rates already: leave --rate out, or say one of {', '.join(MODELS)}"
-        )
+        raise UserError(f"--arrivals {model} already gives the rates: remove --rate, or use one of {', '.join(MODELS)}")
     if text is not None:
         parse_arrivals(text)
     return text
@@ -82,7 +80,7 @@ def check_load(topology: Topology, asked: Mapping[str, Any], workers: int) -> No
     endpoints = tuple(Endpoint(name, name, name, neighbours=topology.neighbours(name)) for name in names)
     load = Load(endpoints=endpoints, password="", authority="", **asked)  # hosts differ as their addresses will
     if load.users < workers:
-        raise UserError(f"{load.users} users for {workers} workers: take at most {max(1, load.users)} workers")
+        raise UserError(f"{load.users} users for {workers} workers: use at most {max(1, load.users)} workers")
     check_machine(load, Shard(0, workers))
     if "traffic" in asked and load.users <= _CHECKED_USERS:
         _check_partners(load, workers)

@@ -102,8 +102,8 @@ def split_cores(workers: int, cores: Iterable[int] | None = None) -> tuple[list[
     if workers >= len(available):
         most = len(available) - 1
         raise UserError(
-            f"--pin gives each of {workers} workers a core, and {len(available)} cores leave the servers none: "
-            + (f"take at most {most} worker{'s' * (most > 1)}" if most else "leave --pin out")
+            f"--pin gives each of {workers} workers a core: of {len(available)} cores none remains for the servers: "
+            + (f"use at most {most} worker{'s' * (most > 1)}" if most else "remove --pin")
         )
     return available[: len(available) - workers], available[len(available) - workers :]
 

@@ -198,18 +198,18 @@ def generator_limits(result: Result) -> tuple[str, ...]:
     """Why the generator was the limit: sentences with figures and what to do, () if it was not."""
     reasons = []
     if not result.length:
-        return ("the steady state was never reached: there is nothing to judge",)
+        return ("the steady state was not reached: there is nothing to judge",)
     for name, cores in sorted(result.cores().items()):
         if name.startswith("worker ") and cores >= BUSY:
-            reasons.append(f"{name} kept {cores:.2f} of its core busy: take more workers, or a lower rate")
+            reasons.append(f"{name} used {cores:.2f} of its core: use more workers or a lower rate")
     late, tick = result.lag.percentile(99), result.plan["tick"]
     if late > LATE_TICKS * tick:
         reasons.append(
             f"the generator was {late * 1000:.1f} ms late in 1 % of its ticks of {tick * 1000:g} ms, and delays from "
-            "the intended time hold that: take more workers or a lower rate, or leave it a core of its own"
+            "the intended time hold that: use more workers, a lower rate, or a separate core for the generator"
         )
     if reason := too_few_sent(result):
-        reasons.append(f"{reason}: take more workers, or a lower rate")
+        reasons.append(f"{reason}: use more workers or a lower rate")
     return tuple(reasons)
 
 
@@ -220,7 +220,7 @@ def too_few_sent(result: Result) -> str:
     expected, sent = result.plan["expected"], result.total.sent
     complete = result.length >= SENT * result.plan["seconds"]
     few = expected and complete and sent < SENT * expected - ROOTS * math.sqrt(expected)
-    return f"{sent} of {expected:.0f} messages asked for were sent" if few else ""
+    return f"{sent} of {expected:.0f} requested messages were sent" if few else ""
 
 
 def merge(samples: Iterable[dict[str, Any]]) -> Result:

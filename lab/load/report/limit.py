@@ -40,7 +40,7 @@ def render(limit: Limit) -> str:
         for trial in limit.trials
     ]  # fmt: skip
     found = (
-        f"The highest rate that keeps the bounds is {limit.rate:.0f}/s" if limit.rate else "No rate keeps the bounds"
+        f"The highest rate within the bounds is {limit.rate:.0f}/s" if limit.rate else "No rate is within the bounds"
     )
     again = ""
     if limit.rate:

@@ -55,7 +55,7 @@ def interval_note(rows: Sequence[Mapping[str, Any]]) -> str:
     if not counts:
         return ""
     if max(counts) == 1:
-        return "One run each does not show how much runs vary: take more seeds."
+        return "One run each does not show how much runs vary: use more seeds."
     said = []
     if min(counts) < MIN_RUNS_FOR_T:
         said.append(f"of fewer than {MIN_RUNS_FOR_T} runs the least and the greatest value")

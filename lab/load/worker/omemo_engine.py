@@ -189,14 +189,12 @@ async def run(
             f"an encrypted load has messages between two users only: {load.traffic!r} has {', '.join(sorted(kinds))}"
         )
     if load.security != "starttls":
-        raise UserError(
-            f"clients of an encrypted load support STARTTLS only, not {load.security!r}: leave --security out"
-        )
+        raise UserError(f"clients of an encrypted load support STARTTLS only, not {load.security!r}: remove --security")
     wanted, most = parse_arrivals(load.arrivals).peak(load.seconds), shard.of * MAX_RATE
     if wanted > most:
         raise UserError(
             f"{wanted:.0f} encrypted messages per second are more than {shard.of} workers can send ({most}/s): "
-            f"take {-(-int(wanted) // MAX_RATE)} workers on as many cores, or at most {most}/s"
+            f"use {-(-int(wanted) // MAX_RATE)} workers on as many cores, or at most {most}/s"
         )
     check_machine(load, shard)
     await OmemoEngine(load, shard, emit, stop or asyncio.Event(), drained).run(go)

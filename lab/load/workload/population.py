@@ -73,7 +73,7 @@ class Population:
         users = range(shard.index, self.users, shard.of)
         if not users:
             raise UserError(
-                f"{self.users} users for {shard.of} workers: take at least a user for each, or fewer workers"
+                f"{self.users} users for {shard.of} workers: use at least one user for each worker, or fewer workers"
             )
         return users
 

@@ -130,10 +130,13 @@ def _parse_parts(text: str) -> tuple[TrafficPart, ...]:
     parts = tuple(_parse_part(one.strip()) for one in text.split("+"))
     for kind in KINDS.values():
         if kind.once and sum(part.kind is kind for part in parts) > 1:
-            raise UserError(f"{kind.name} stands in it twice, and can have one size only")
+            raise UserError(f"{kind.name} occurs twice, and can have one size only")
     absent = any(part.kind.logs_out and part.number for part in parts)
     if absent and any(part.kind.receivers in (Receivers.ROOM, Receivers.CONTACTS) for part in parts):
-        raise UserError("logins:written=1 goes with messages only: no room and no presence waits for who is away")
+        raise UserError(
+            "logins:written=1 can be combined with messages only: servers store no room messages or presences "
+            "for users who are offline"
+        )
     return parts
 
 
@@ -146,7 +149,7 @@ def _parse_part(text: str) -> TrafficPart:
     if option and (kind.option is None or option != kind.option.name):
         raise UserError(f"{name} has {f'the option {kind.option.name}' if kind.option else 'no options'}, not {option}")
     if weight is not None and not float(weight):
-        raise UserError(f"{text!r} weighs nothing")
+        raise UserError(f"{text!r} has the weight 0")
     return TrafficPart(kind, _parse_option(kind, value), float(weight or 1))
 
 

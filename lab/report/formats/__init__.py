@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class ReportFormat(StrEnum):
-    """For people, or for programs."""
+    """Output for people, or for programs."""
 
     TEXT = "text"
     JSON = "json"

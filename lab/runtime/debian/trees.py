@@ -216,7 +216,8 @@ def _check_space() -> None:
     free = shutil.disk_usage(cache()).free
     if free < SPACE:
         raise MissingError(
-            f"{cache()} has {free >> 20} MB left and the servers need {SPACE >> 20}: make room, or set XMPPLAB_HOME"
+            f"{cache()} has {free >> 20} MB free and the servers need {SPACE >> 20} MB: "
+            "free some space, or set XMPPLAB_HOME"
         )
 
 

@@ -76,8 +76,8 @@ def _check_ports() -> None:
     for port in _PORTS:
         if error := _listening(_WILDCARD_PROBE, port):
             raise MissingError(
-                f"port {port} is taken on every address of this machine ({error.strerror}): end the XMPP server "
-                "that listens there, or let it listen on its own address only, or use --runtime containers"
+                f"port {port} is in use on every address of this machine ({error.strerror}): end the XMPP server "
+                "that listens there, configure it to listen on one address only, or use --runtime containers"
             )
 
 

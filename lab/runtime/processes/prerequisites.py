@@ -103,5 +103,5 @@ def _folder() -> Prerequisite:
     folder = home()
     longest = len(os.fsencode(folder)) + len("/labs//servers//admin.sock") + 2 * 16
     good = longest <= 107 and hasattr(socket, "AF_UNIX")
-    remedy = "" if good else "set XMPPLAB_HOME to a folder with a shorter path: sockets lie below it"
+    remedy = "" if good else "set XMPPLAB_HOME to a folder with a shorter path: sockets are created in it"
     return Prerequisite("folder of labs", good, str(folder), remedy)

@@ -137,7 +137,9 @@ class Processes:
                 preexec_fn=die_with_parent(),
             )
         except FileNotFoundError as error:
-            raise UserError(f"{argv[0]}: not found beside {server} (PATH is {environment['PATH']})") from error
+            raise UserError(
+                f"{argv[0]}: not found in the environment of {server} (PATH is {environment['PATH']})"
+            ) from error
         return await process.wait()
 
     async def stop(self, layout: Layout) -> None:

@@ -35,7 +35,7 @@ class CustomServer(UnknownSoftware):
         """The user's command with the environment above. Raises UserError if there is nothing to start."""
         custom = blueprint.spec.custom
         if custom is None:
-            raise UserError(f"server {blueprint.spec.name}: say which command or image it is")
+            raise UserError(f"server {blueprint.spec.name}: add a `command:` or an `image:`")
         if blueprint.runtime == "containers":
             if not custom.image:
                 raise UserError(f"{custom.name}: add an `image:` to run it in containers, or use --runtime processes")

@@ -26,7 +26,8 @@ def test_every_bound_kept_is_valid(tmp_path: Path) -> None:
     found = judged(tmp_path, LoadOutcome(result(100, 0.05), settled=True), {**NO_LOSS, "p99": 0.2})
     assert (found.value, found.exit_code) == ("valid", 0)
     assert str(found) == (
-        "VALID: federation kept its bounds (no loss or bounce, p99 at most 200 ms): 400 of 400 received, p99 50.0 ms."
+        "VALID: federation is within its bounds (no loss or bounce, p99 at most 200 ms): "
+        "400 of 400 received, p99 50.0 ms."
     )
 
 
@@ -35,7 +36,7 @@ def test_a_load_that_did_not_take_place_is_not_valid(tmp_path: Path) -> None:
     short.plan["expected"] *= 2
     found = judged(tmp_path, LoadOutcome(short, settled=True), NO_LOSS)
     assert found.value == "unknown"
-    assert "the generator was the limit, not the servers: 400 of 800 messages asked for were sent" in found.sentence
+    assert "the generator was the limit, not the servers: 400 of 800 requested messages were sent" in found.sentence
 
 
 @pytest.mark.parametrize("interrupted", ["", "ended by SIGINT"])

@@ -95,7 +95,7 @@ async def test_a_slow_generator_is_the_limit() -> None:
     limit = await find_limit(measure, BOUNDS)
     assert limit.bottleneck == "generator"
     assert limit.rate == pytest.approx(900, rel=0.06)
-    assert "worker 0 kept 0." in limit.why
+    assert "worker 0 used 0." in limit.why
 
 
 AROUND = Capacities(cores=2, server_cores={"big": 4.0}, links={"a->b": 1000})
@@ -173,7 +173,7 @@ async def test_a_federation_that_never_gets_idle_is_said() -> None:
     federation = Backlogged(settles=False)
     limit = await find_limit(federation.measure, BOUNDS, wait_until_idle=federation.wait_until_idle)
     assert (limit.rate, limit.confirmed, limit.bottleneck) == (800, False, "backlog")
-    assert "3 runs at 1131/s started with a backlog and prove nothing: a message took 3000 ms" in limit.why
+    assert "3 runs at 1131/s started with a backlog and are no evidence: a message took 3000 ms" in limit.why
     assert [trial.backlog != "" for trial in limit.trials[-3:]] == [True] * 3
 
 
@@ -198,7 +198,7 @@ async def test_a_link_that_takes_longer_than_may_be_is_named() -> None:
 
     limit = await find_limit(measure, BOUNDS, Capacities(delays={"a->b": 0.25, "b->c": 2.0}))
     assert (limit.rate, limit.bottleneck) == (0.0, "link a->b")
-    assert "alone takes 250 ms" in limit.why
+    assert "alone delays by 250 ms" in limit.why
 
 
 @pytest.mark.parametrize(

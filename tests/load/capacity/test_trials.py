@@ -39,7 +39,7 @@ def test_a_p99_below_the_links_latency_is_refused_with_one_that_works() -> None:
         replace(_plan().topology, links=(Link("a", "b", *conditions),))
         for conditions in ((Conditions(latency=0.15), Conditions(latency=0.2)), ())
     )
-    with pytest.raises(UserError, match=r"links alone take up to 200ms; ask for p99=400ms"):
+    with pytest.raises(UserError, match=r"latency of links alone is up to 200ms; ask for p99=400ms"):
         check(slow, Bounds(p99=0.1), "neighbours")
     check(slow, Bounds(p99=0.4), "neighbours")
     check(slow, Bounds(p99=0.1), "local")  # nothing goes over a link
@@ -77,7 +77,7 @@ def test_what_a_search_found_is_told_in_short_and_kept_whole(tmp_path: Path) -> 
     assert lines[1].endswith("  p99 was 771.1 ms")
     assert lines[2].endswith("the generator was 24.1 ms late in 1 % of its ticks of 5 ms")
     assert lines[3].endswith("it started with a backlog")
-    found = "The highest rate that keeps the bounds is 120/s, until the search ended early. Bottleneck: backlog: 3 runs"
+    found = "The highest rate within the bounds is 120/s, until the search ended early. Bottleneck: backlog: 3 runs"
     assert found in lines[5]
     (_, second, third) = to_json(limit)["trials"]
     assert second["misses"] == list(late.misses)

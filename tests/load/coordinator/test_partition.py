@@ -84,7 +84,7 @@ def test_with_a_part_that_is_gone_nothing_is_said_to_be_lost() -> None:
     both.on_event(0, {"event": "ledger", "worker": 0, "sent": [[PAIR, 3]]})
     both.on_lost(1, "part 2 is gone")
     assert both.incomplete
-    both.on_event(0, result(interrupted="it was told to stop"))
+    both.on_event(0, result(interrupted="it received the command to stop"))
     outcome = both.outcome()
     assert both.ended and not outcome.settled and outcome.interrupted == "part 2 is gone"
     assert (outcome.result.total.sent, outcome.result.total.lost) == (3, 0)

@@ -79,9 +79,9 @@ def test_a_job_that_is_wrong_is_refused_with_the_reason(text: str, said: str) ->
 def test_cores_are_dealt() -> None:
     assert split_cores(1, [0, 1]) == ([0], [1])
     assert split_cores(2, [4, 5, 6, 7]) == ([4, 5], [6, 7])
-    with pytest.raises(UserError, match=r"take at most 1 worker$"):
+    with pytest.raises(UserError, match=r"use at most 1 worker$"):
         split_cores(2, [0, 1])
-    with pytest.raises(UserError, match="leave --pin out"):
+    with pytest.raises(UserError, match="remove --pin"):
         split_cores(1, [0])
 
 

@@ -212,14 +212,14 @@ def test_a_generator_with_room_to_spare_is_not_the_limit() -> None:
 
 
 def test_the_generator_is_named_when_it_is_the_limit() -> None:
-    assert "never reached" in generator_limits(merge(SAMPLES[:1]))[0]
+    assert "was not reached" in generator_limits(merge(SAMPLES[:1]))[0]
     busy = merge([{**sample, "cpu": 0.97} for sample in SAMPLES])
     assert [line.split(":")[0] for line in generator_limits(busy)] == [
-        f"worker {n} kept 0.97 of its core busy" for n in (0, 1)
+        f"worker {n} used 0.97 of its core" for n in (0, 1)
     ]
     late = merge([{**sample, "lag": [50_000, 1]} for sample in SAMPLES])
     assert "50.0 ms late" in generator_limits(late)[0]
     few = merge([{**sample, "plan": {**sample["plan"], "expected": 800.0}} for sample in SAMPLES])
-    assert "400 of 800 messages" in generator_limits(few)[0]
+    assert "400 of 800 requested messages" in generator_limits(few)[0]
     interrupted = [{**s, "plan": {**s["plan"], "expected": 800.0}} for s in SAMPLES if s["to"] <= 4]
     assert generator_limits(merge(interrupted)) == (), "fewer is no wonder"

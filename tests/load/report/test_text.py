@@ -49,7 +49,7 @@ def test_a_report_says_what_was_carried_where_the_job_left_it_open(tmp_path: Pat
 
 def test_a_report_says_when_the_generator_was_the_limit_and_when_it_was_interrupted(tmp_path: Path) -> None:
     told = render(record(tmp_path / "x", LoadOutcome(result(100, 0.05, worker=0.95), "ended by SIGINT")))
-    assert "The generator was the limit: worker 0 kept 0.95 of its core busy" in told
+    assert "The generator was the limit: worker 0 used 0.95 of its core" in told
     assert "Interrupted: ended by SIGINT." in told
     assert "It is not known what was lost" in told
 

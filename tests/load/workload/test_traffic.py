@@ -185,8 +185,8 @@ def _lines(act: Callable[[], object]) -> int:
         ("local:size=5", "local has no options"),
         ("room:size=x", "no kind 'room:size=x'"),
         ("room:size=5KB", "'5KB' is no whole number"),
-        ("0*local+1*logins", "weighs nothing"),
-        ("room:size=5+room:size=6", "room stands in it twice"),
+        ("0*local+1*logins", "has the weight 0"),
+        ("room:size=5+room:size=6", "room occurs twice"),
         ("upload:size=100", "100 has no unit"),
     ],
 )

@@ -224,7 +224,7 @@ async def test_an_engine_that_goes_away_is_told_in_one_sentence():
         raise requests.exceptions.ConnectionError("Connection aborted.")
 
     own = engine.DockerEngine()
-    with pytest.raises(MissingError, match=r"does not answer any more \(Connection aborted.\): when it does"):
+    with pytest.raises(MissingError, match=r"does not answer any more \(Connection aborted.\): when it answers again"):
         await own.call(call)
     own.close()
 

@@ -61,5 +61,5 @@ def test_a_stranger_at_every_address_is_named(monkeypatch: pytest.MonkeyPatch) -
     with socket.socket() as stranger:
         stranger.bind(("127.79.0.9", PORTS.server))
         stranger.listen()
-        with pytest.raises(MissingError, match=f"port {PORTS.server} is taken on every address"):
+        with pytest.raises(MissingError, match=f"port {PORTS.server} is in use on every address"):
             reserve_network()

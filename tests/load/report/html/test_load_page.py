@@ -113,7 +113,7 @@ def test_the_page_is_whole_and_leads_nowhere(data: LoadPageData) -> None:
     parsed = Parsed(html)
     assert parsed.texts["h1"] == ["federation on pair"]
     assert parsed.texts["h2"] == HEADINGS
-    assert parsed.texts["p"][0].startswith("VALID federation kept its bounds (no loss): 400 of 403 received")
+    assert parsed.texts["p"][0].startswith("VALID federation is within its bounds (no loss): 400 of 403 received")
     assert "relayed links: a - b" in html and "The generator was not the limit" in html
     assert set(parsed.tags) <= HARMLESS
     assert not [one for one in parsed.attributes if one[1] in ("src", "style", "srcset") or one[1].startswith("on")]

@@ -136,7 +136,7 @@ def test_report_tells_loads_and_studies_and_draws_their_pages_again(
     told(tmp_path / "load", outcome())
     study_folder.write_study(tmp_path / "study", study(names=MORE))
     for name, said in (
-        ("load", "VALID: federation kept its bounds (no loss)"),
+        ("load", "VALID: federation is within its bounds (no loss)"),
         ("study", "rank correlation with diameter"),
     ):
         assert run(app, ["report", name]) == 0
