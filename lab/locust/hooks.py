@@ -37,6 +37,7 @@ from lab.locust.load_run import (
     exit_status,
 )
 from lab.locust.options import selected_lab
+from lab.locust.ports import check_web_port
 
 log = logging.getLogger("xmpplab")
 
@@ -82,6 +83,7 @@ class Hooks:
         options, classes = self._environment.parsed_options, self._environment.user_classes
         try:
             user = load_job.class_with_traffic(classes)
+            check_web_port(options)
             selected_lab(options)
             if user is not None and options is not None and options.headless:
                 parts = options.expect_workers if options.master else 1
