@@ -13,13 +13,21 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from hypothesis import settings
+
+try:
+    from hypothesis import settings
+except ModuleNotFoundError as error:  # after `make demo`, which installs what users need
+    pytest.exit(f"the tests need {error.name}: `make test` installs all that they need, then runs them", returncode=4)
 
 from lab.lifecycle.lab import Lab
 from lab.testing.session_labs import SessionLabs
 from tests.runtimes import CONTAINERS, PROCESSES
 
 pytest_plugins = ["pytester"]
+
+# Seconds of one test, for pytest-timeout. Not in pyproject.toml: after `make demo` there is no pytest-timeout, and
+# scenarios can be run with pytest all the same.
+os.environ.setdefault("PYTEST_TIMEOUT", "300")
 
 # A busy machine is slow now and then: how long one example takes says nothing about the code.
 settings.register_profile("xmpplab", deadline=None, max_examples=50)

@@ -1,7 +1,11 @@
 """What the plugin says while it collects: nothing is started."""
 
+import subprocess
+import sys
+
 import pytest
 
+from tests.house.tree import ROOT
 from tests.runner.test_scenarios import MADE
 
 
@@ -39,6 +43,14 @@ def test_other_markers_are_left_alone(pytester):
     result = collect(pytester)
     assert result.ret == 0
     result.stdout.fnmatch_lines(["*test_it?pair?"])
+
+
+def test_scenarios_of_the_checkout_need_nothing_that_only_its_tests_need():
+    """After `make demo` pytest is there, its plugins for the tests are not."""
+    words = ["--collect-only", "-q", "-p", "no:timeout", "-p", "no:xdist", "scenarios"]
+    done = subprocess.run([sys.executable, "-m", "pytest", *words], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "everyone_writes[pair]" in done.stdout
 
 
 def test_scenarios_made_in_a_loop_are_collected(pytester):
