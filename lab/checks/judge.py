@@ -19,6 +19,7 @@ from typing import Any
 
 from lab import exit_codes
 from lab.checks import expectations
+from lab.checks.cause import cause_of_end
 from lab.checks.verdict import Finding, Value, Verdict, verdict
 from lab.history.events import HistoryGap
 from lab.metrics.record import RunRecord
@@ -132,8 +133,10 @@ def _end(record: RunRecord) -> list[Verdict]:
         return []
     if ended.how == "expectation":
         return [Verdict("run", Value.FAILED, f"The scenario ended early: {ended.detail}")]
-    how = _BROKE_OFF.get(ended.how, ended.how)
-    return [Verdict("run", Value.UNKNOWN, f"{how}: {ended.detail}")]
+    text = f"{_BROKE_OFF.get(ended.how, ended.how)}: {ended.detail}"
+    if found := cause_of_end(record, ended.detail):
+        text = f"{text}. Likely cause: {found}."
+    return [Verdict("run", Value.UNKNOWN, text)]
 
 
 def _together(counted: list[Verdict], verdicts: tuple[Verdict, ...]) -> Judgement:

@@ -73,7 +73,7 @@ def _linked(record: RunRecord, a: str, b: str, messages: Messages) -> Iterator[F
         outage = record.outages.between(a, b, sent.at, bounce.at)
         text = f"{_about(sent, a, b)} was bounced with {bounce.condition} from {bounce.by}, though the two are linked."
         if outage is None:
-            yield _finding(record, Value.FAILED, sent, (a, b), text, _why_refused(bounce, a, b))
+            yield _finding(record, Value.FAILED, sent, (a, b), text, _why_refused(record, sent, bounce, a, b))
         else:
             yield _finding(record, Value.UNKNOWN, sent, (a, b), text, outage.cause)
     if len(refused) == len(excused) and not any(_reached(record, index, sent, b) for index, sent in messages):
@@ -113,7 +113,9 @@ def _reached(record: RunRecord, index: int, sent: Sent, b: str) -> bool:
     return any(route is not None and route.arrived for route in routes)
 
 
-def _why_refused(bounce: Bounced, a: str, b: str) -> str:
+def _why_refused(record: RunRecord, sent: Sent, bounce: Bounced, a: str, b: str) -> str:
+    if shown := trace(record, sent).evidence:
+        return shown
     if bounce.condition in ("not-allowed", "forbidden", "not-authorized"):
         return f"the policy of {a} or {b} forbids what the topology allows"
     return f"{a} did not get a stream to {b}: look at the names, certificates and log of both"

@@ -1,4 +1,4 @@
-"""How far a message got, by what servers saw of it: the last hop, and the likely cause that it shows.
+"""How far a message got, by what servers saw of it: the last hop, and the likely cause of its getting no further.
 
 The hops of a message from a person on a to one on b: in over c2s at a, out over s2s at a, in over s2s at b,
 out over c2s at b; on one server only the first and the last. What a server without a feed saw is not known.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from lab.checks.cause import course_of, evidence, likely_cause
 from lab.checks.verdict import LAST_STANZAS, LONGEST_STANZA, shortened
 from lab.history.events import Sent, ServerSaw
 from lab.metrics.record import RunRecord
@@ -20,6 +21,7 @@ class Trace:
     last_hop: str  # "home received it from its sender's device (in, c2s)", "" if no feed shows it
     cause: str  # the likely cause of its getting no further
     stanzas: tuple[str, ...]
+    evidence: str = ""  # the cause, where more than its course shows it: a stream error, a DNS answer, a log, a fault
 
 
 def trace(record: RunRecord, sent: Sent) -> Trace:
@@ -31,22 +33,29 @@ def trace(record: RunRecord, sent: Sent) -> Trace:
     if a == b:
         hops = [hops[0], hops[3]]
     reached = [hop for hop in hops if (sent, *hop) in record.hops]
-    with_feed = record.with_feed
-    quotes = quote(seen)
+    at_b = any(server == b and direction == "in" for server, direction, _ in reached)
+    course = course_of(record, sent, a, b, at_a=bool(reached), at_b=at_b)
+    last_hop, otherwise = _course(reached, a, b, record.with_feed)
+    shown = evidence(record, course)
+    return Trace(last_hop, likely_cause(record, course, otherwise), quote(seen), shown)
+
+
+def _course(reached: list[tuple[str, str, str]], a: str, b: str, with_feed: frozenset[str]) -> tuple[str, str]:
+    """The last hop, and what follows from it alone."""
     if not reached:
-        return Trace("", _unseen(a, with_feed), quotes)
+        return "", _unseen(a, with_feed)
     server, direction, stream = last = reached[-1]
     if (direction, stream) == ("in", "c2s"):
-        return Trace(f"{server} received it from its sender's device (in, c2s)", _not_sent_on(server, a == b), quotes)
+        return f"{server} received it from its sender's device (in, c2s)", _not_sent_on(server, a == b)
     if last == (a, "out", "s2s"):
-        cause = (
-            f"lost on the link {a} - {b}" if b in with_feed else f"lost on the link {a} - {b} or inside {b} (no feed)"
+        lost = f"lost on the link {a} - {b}"
+        return (
+            f"{a} sent it on its stream to {b} (out, s2s)",
+            lost if b in with_feed else f"{lost} or inside {b} (no feed)",
         )
-        return Trace(f"{a} sent it on its stream to {b} (out, s2s)", cause, quotes)
     if (direction, stream) == ("in", "s2s"):
-        return Trace(f"{b} received it from {a} (in, s2s)", f"{b} received it and sent it to no device", quotes)
-    cause = f"lost between {b} and the device, or the device dropped it"
-    return Trace(f"{b} sent it on a device's stream (out, c2s)", cause, quotes)
+        return f"{b} received it from {a} (in, s2s)", f"{b} received it and sent it to no device"
+    return f"{b} sent it on a device's stream (out, c2s)", f"lost between {b} and the device, or the device dropped it"
 
 
 def quote(seen: list[ServerSaw]) -> tuple[str, ...]:

@@ -51,7 +51,7 @@ class Outages:
     def between(self, a: str, b: str, began: float, ended: float) -> Outage | None:
         """What was down between servers `a` and `b` at any moment of that time, best known first; None if nothing."""
         for name in dict.fromkeys((a, b)):
-            if any(_overlap(one, (began, ended)) for one in self._down.get(name, ())):
+            if self.was_down(name, began, ended):
                 return Outage(f"{name} was down")
         if self._stream_ended(a, b, began, ended):
             return Outage(f"a stream between {a} and {b} ended")
@@ -67,6 +67,19 @@ class Outages:
                     f"the fault {fault.fault}, which names no server, was active", known=False
                 )
         return doubtful
+
+    def was_down(self, server: str, began: float, ended: float) -> bool:
+        """Whether a server was down at any moment of that time."""
+        return any(_overlap(one, (began, ended)) for one in self._down.get(server, ()))
+
+    def faults(self, a: str, b: str, began: float, ended: float) -> tuple[str, ...]:
+        """Names of the faults that acted between servers `a` and `b`, or may have, at any moment of that time."""
+        found = (
+            fault.fault
+            for fault, until in self._faults
+            if _overlap((fault.began, until), (began, ended)) and _acts_on(fault, a, b) is not False
+        )
+        return tuple(dict.fromkeys(found))
 
     def _stream_ended(self, a: str, b: str, began: float, ended: float) -> bool:
         """Whether a stream between the two that was open ended without one refusing the other."""

@@ -18,6 +18,7 @@ from lab.history.events import (
     Connected,
     Decrypted,
     Delivered,
+    DnsAnswered,
     Event,
     NotDecrypted,
     NotSent,
@@ -25,7 +26,9 @@ from lab.history.events import (
     RunEnded,
     RunStarted,
     Sent,
+    ServerLogged,
     ServerSaw,
+    ServerStreamClosed,
 )
 from lab.metrics.availability import Availability
 from lab.metrics.identity import Identities
@@ -213,6 +216,26 @@ class RunRecord:
         return found
 
     @cached_property
+    def closed_streams(self) -> dict[str, list[ServerStreamClosed]]:
+        """Streams that ended, by the name of the server that reported it."""
+        return _by(self.of(ServerStreamClosed), lambda event: event.server)
+
+    @cached_property
+    def logged(self) -> dict[str, list[ServerLogged]]:
+        """Warnings and errors by the name of the server."""
+        return _by(self.of(ServerLogged), lambda event: event.server)
+
+    @cached_property
+    def dns_answers(self) -> dict[str, list[DnsAnswered]]:
+        """Answers of the lab's name server by who asked."""
+        return _by(self.of(DnsAnswered), lambda event: event.asker)
+
+    @cached_property
+    def last_at(self) -> float:
+        """The time of the latest event."""
+        return max((event.at for event in self.events), default=0.0)
+
+    @cached_property
     def encryptions(self) -> dict[str, str]:
         """What each device can read beside plain text, by full JID: as it said when it last connected."""
         return {event.device: event.encryption for event in self.of(Connected)}
@@ -319,6 +342,13 @@ def host(jid: str) -> str:
 
 
 T = TypeVar("T", Delivered, Bounced, Decrypted, NotDecrypted, ServerSaw)
+
+
+def _by(events: Iterator[E], key: Callable[[E], str]) -> dict[str, list[E]]:
+    found: dict[str, list[E]] = defaultdict(list)
+    for event in events:
+        found[key(event)].append(event)
+    return found
 
 
 def _by_message(events: Iterator[T], sent_of: Callable[[T], Sent | None]) -> dict[Sent | None, list[T]]:

@@ -1,5 +1,7 @@
 """Small scenarios for the integration tests."""
 
+import asyncio
+
 from lab import Federation, expect, scenario, step
 
 
@@ -51,3 +53,11 @@ async def one_way(federation: Federation) -> None:
     a, b = federation.linked_pair()
     message = await (await a.person()).send(await b.person(), "hello")
     expect(await message.outcome(), federation.link(a, b).promise)
+
+
+@scenario()
+async def stream_closed_under_a_message(federation: Federation) -> None:
+    """Alice's server closes her stream for what is no XML; what she writes at once is lost with it."""
+    a, b = federation.linked_pair()
+    alice, bob = await a.person("alice"), await b.person("bob")
+    await asyncio.gather(alice.devices[0].send_raw("<message><body></message>"), alice.send(bob, "hello"))
