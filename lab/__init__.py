@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from lab.packaged import VERSION
 
 if TYPE_CHECKING:
-    from lab.errors import LabError, NotApplicable, NotReady, TimedOut, UserError
+    from lab.errors import LabError, NotApplicable, NotReady, NotReceived, TimedOut, UserError
     from lab.federation import Federation
     from lab.runner import expect, scenario, step
 
@@ -25,6 +25,7 @@ _MODULES = {
     "LabError": "lab.errors",
     "NotApplicable": "lab.errors",
     "NotReady": "lab.errors",
+    "NotReceived": "lab.errors",
     "TimedOut": "lab.errors",
     "UserError": "lab.errors",
 }
@@ -34,6 +35,7 @@ __all__ = [
     "LabError",
     "NotApplicable",
     "NotReady",
+    "NotReceived",
     "TimedOut",
     "UserError",
     "expect",

@@ -5,7 +5,8 @@ LabError
  ├── MissingError     this machine lacks something: the message says how to get it   (exit 69)
  ├── PeerError        a server or client misbehaved: the message quotes it
  ├── TimedOut         it took too long: carries the evidence seen until then
- │    └── NotReady    the lab never became ready                                     (exit 3)
+ │    ├── NotReady    the lab never became ready                                     (exit 3)
+ │    └── NotReceived a stanza that a script waits for was not received: an expectation that does not hold
  └── NotApplicable    this topology cannot give the role asked for: a counted skip
 
 Processes exchange errors in two forms, both with `kind` and `message`: the answer to a request names the kind
@@ -51,6 +52,10 @@ class TimedOut(LabError):
 
 class NotReady(TimedOut):
     """The lab did not become ready; `evidence` holds the last log lines and the likely cause."""
+
+
+class NotReceived(TimedOut, AssertionError):
+    """A stanza that a script waits for was not received in time: what it expects does not hold."""
 
 
 class NotApplicable(LabError):

@@ -83,6 +83,7 @@ class ClientDevice:
         self._session = session
         stream.acknowledged = session.inbox.acknowledged
         self._register_handlers(session)
+        stream.on_stanza = lambda direction, xml: self._emit("stanza", direction=direction, xml=xml, stream=name)
         try:
             extra = await self._begin(session)
         except BaseException as error:

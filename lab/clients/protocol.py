@@ -62,7 +62,10 @@ bounced         {message, by, condition, type, text}
 decrypted       {message, from, encryption, body, sender_key, trust, via}
 not-decrypted   {message, from, encryption, reason}
 presence        {from, type, room, codes: [...]}
-peer_stanza     {name, type, id, from, to, xml, domain, stream}: a stanza was received on a stream of that domain
+stanza          {direction ("in": received, "out": sent), xml, stream}: a stanza in the namespace jabber:client; a
+                received one before all that follows from it
+peer_stanza     {name, type, id, from, to, xml, domain, stream, direction}: a stanza was received on a stream with that
+                domain; `direction` is the stream's, "out" being against it (RFC 6120 section 4.5)
 peer_stream     {state ("open" | "closed"), direction ("in" | "out"), domain, stream, tls, authentication, reason,
                 condition, by}: stanzas may pass on a stream; it ended, or could not be opened (then `authentication` is
                 empty); `condition` is of a stream error, `by` who sent it ("server": the peer itself, or "peer")

@@ -172,12 +172,13 @@ class ScriptedPeer:
         self._connections.discard(connection)
 
     def on_stanza(self, connection: PeerConnection, stanza: ET.Element) -> None:
-        """A stanza was received on a stream that another server opened."""
+        """A stanza was received: on a stream that another server opened, or against the direction of our own."""
         xml = server_stream.text(stanza)
         kinds = {key: stanza.get(key) for key in ("type", "id", "from", "to")}
         name = stanza.tag.rpartition("}")[2]
         stream = connection.stream
-        self.emit("peer_stanza", name=name, xml=xml, domain=stream.remote, stream=stream.id, **kinds)
+        self.emit("peer_stanza", name=name, xml=xml, domain=stream.remote, stream=stream.id,
+                  direction="out" if stream.initiator else "in", **kinds)  # fmt: skip
         if self._answers_pings and kinds["type"] == "get" and stanza.find(f"{{{PING}}}ping") is not None:
             answer = ET.Element("iq", {"type": "result"})
             for key, value in (("from", kinds["to"]), ("to", kinds["from"]), ("id", kinds["id"])):

@@ -6,6 +6,7 @@ from typing import Any
 
 from lab.federation.outcomes import Bounce, Delivery
 from lab.federation.people import Device, Participants
+from lab.federation.stanzas import CLIENT, device_event, parse
 from lab.history.events import Bounced, Connected, Decrypted, Delivered, Disconnected, NotDecrypted, Note, PresenceSent
 
 
@@ -120,6 +121,11 @@ class Dispatch:
         )
         if message := self._find(data["message"], device.jid, data["by"]):
             message.add_bounce(Bounce(data["condition"], data["by"], data["at"], data.get("text") or ""))
+
+    def _on_stanza(self, device: Device, data: dict[str, Any]) -> None:
+        stanza = parse(data["xml"], data["at"], CLIENT, data["direction"])
+        self._history.record(device_event(stanza, device.jid, data["stream"]))
+        device.log.add(stanza)
 
     def _on_presence(self, device: Device, data: dict[str, Any]) -> None:
         """Presence is not judged; the servers' feeds have it."""

@@ -14,6 +14,7 @@ from lab.errors import LabError, TimedOut, UserError
 from lab.federation import jids
 from lab.federation.context import Context, seconds
 from lab.federation.outcomes import Bounce, Delivers, Delivery, Outcome, Promise
+from lab.federation.stanza_log import Match, StanzaLog
 from lab.federation.stanzas import CLIENT, Stanza, parse_all, sent_event
 from lab.history.events import NotSent, Sent
 from lab.metrics.identity import Identities
@@ -125,6 +126,7 @@ class Device:
         self.connected = False
         self.priority: int | None = None  # of its presence (RFC 6121 section 4.7.2.3); None: not available
         self.stream = ""  # unique per live stream, "" before the first
+        self.log = StanzaLog(self.key)
         self.omemo_device: int | None = None  # the OMEMO device id
         self.fingerprint: str | None = None  # of its OMEMO identity key, in hex
 
@@ -190,6 +192,22 @@ class Device:
         """
         check_raw(xml, "send_raw: the stanza")
         await self.person.participants.send_raw(self, xml)
+
+    @property
+    def stanzas(self) -> list[Stanza]:
+        """The stanzas that this device received and sent (RFC 6120 section 8), in the order of its streams.
+
+        `direction` says which it is, "in" or "out". They begin once a resource is bound.
+        """
+        return list(self.log.stanzas)
+
+    async def received(self, match: Match, within: str | float = DELIVERY_DEADLINE) -> Stanza:
+        """The first received stanza that matches, whether it was received already or is in time.
+
+        `match` is a function of the stanza, or a text in its XML, such as an id. `within` is in seconds, or a text such
+        as "10s". Raises NotReceived, which fails a run, with the last stanzas that were received.
+        """
+        return await self.log.received(match, within)
 
     async def published_devices(self, of: Person) -> list[int]:
         """The OMEMO device ids that `of` publishes, fetched anew (XEP-0384 section 5.3.1 of version 0.3).

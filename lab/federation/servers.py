@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import asyncio
 import secrets
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Self
 from xml.etree import ElementTree as ET
 
 from lab.clients.characters import check_raw, check_text
 from lab.clients.remote import Agent
 from lab.declarations.manifest import Accounts, StartedBy
-from lab.errors import LabError, NotApplicable, TimedOut, UserError
+from lab.errors import LabError, NotApplicable, NotReceived, TimedOut, UserError
 from lab.federation import jids, stanzas
-from lab.federation.context import Context, seconds
+from lab.federation.context import Context
 from lab.federation.outcomes import Delivers, Delivery, Promise
 from lab.federation.people import Participants, Person, Room
+from lab.federation.stanza_log import Match, StanzaLog
 from lab.federation.stanzas import Stanza
 from lab.federation.user_names import reserve_name
 from lab.history.events import (
@@ -35,7 +35,6 @@ from lab.topology.spec import Feed
 
 # Seconds. A stream over a link takes one (DNS, TCP, TLS, SASL), on a busy machine several times that.
 PEER_TIMEOUT = 20.0
-EVIDENCE = 8  # stanzas quoted where the awaited one was not received
 
 
 class ServerHandle:
@@ -136,10 +135,6 @@ class LinkHandle:
         return f"{self.source} {'->' if self.linked else '-/-'} {self.target}"
 
 
-Match = str | Callable[[Stanza], bool]
-T = TypeVar("T")
-
-
 class Peer:
     """A server with `software: scripted`: raw stanzas over server-to-server streams (RFC 6120), and misbehaviour.
 
@@ -156,13 +151,12 @@ class Peer:
     def __init__(self, participants: Participants, server: ServerHandle) -> None:
         self.server = server
         self.domain = server.domain
-        self.stanzas: list[Stanza] = []  # all that it received
+        self._log = StanzaLog(server.name)
         self._participants = participants
         self._context = participants.context
         self._returned: set[int] = set()  # indices of stanzas that `expect` has returned
         self._own_streams: dict[str, str] = {}  # streams that we opened and that are open: their ids to the domains
         self._ends: list[tuple[str, str]] = []  # of streams that we opened: domain, reason
-        self._changed = asyncio.Event()
         self._agent: Agent | None = None
 
     async def __aenter__(self) -> Self:
@@ -242,30 +236,40 @@ class Peer:
         await self.send(
             f"<iq type='get' id='{name}' from='{self.domain}' to='{to.domain}'><ping xmlns='urn:xmpp:ping'/></iq>"
         )
-        await self.expect(lambda one: one.id == name and one.type in ("result", "error"), within)
+        try:
+            await self.expect(lambda one: one.id == name and one.type in ("result", "error"), within)
+        except NotReceived as error:
+            raise TimedOut(f"{to} did not answer a ping of {self.server} within {within}", error.evidence) from None
         return time.monotonic() - began
 
     # -- receiving -----------------------------------------------------------------------------------------------
 
-    async def expect(self, match: Match, within: str | float = PEER_TIMEOUT) -> Stanza:
-        """The first stanza that matches and was not returned before, whether it was received already or is in time.
+    @property
+    def stanzas(self) -> list[Stanza]:
+        """The stanzas that it received (RFC 6120 section 8), in order: also those returned on a stream of its own."""
+        return list(self._log.stanzas)
+
+    async def received(self, match: Match, within: str | float = PEER_TIMEOUT) -> Stanza:
+        """The first stanza that matches, whether it was received already or is in time.
 
         `match` is a function of the stanza, or a text in its XML, such as an id. `within` is in seconds, or a text such
-        as "10s". Raises TimedOut with the last stanzas that were received.
+        as "10s". Raises NotReceived, which fails a run, with the last stanzas that were received.
         """
-        found = await self._until(lambda: self._find(match), within)
-        if found is not None:
-            return found
-        wanted = f"with {match!r}" if isinstance(match, str) else "that matches"
-        received = tuple(one.xml for one in self.stanzas[-EVIDENCE:]) or ("nothing was received",)
-        raise TimedOut(f"{self.server} received no stanza {wanted} within {within}", received)
+        return await self._log.received(match, within)
+
+    async def expect(self, match: Match, within: str | float = PEER_TIMEOUT) -> Stanza:
+        """As `received`, but of those stanzas that it has not returned before: the next one to be answered.
+
+        `within` is in seconds, or a text such as "10s". Raises NotReceived as `received` does.
+        """
+        return await self._log.received(match, within, taken=self._returned)
 
     async def closed(self, to: ServerHandle, within: str | float = PEER_TIMEOUT) -> str:
         """Wait until the stream that we opened to a server has ended (RFC 6120 section 4.4), and return the reason.
 
         `within` is in seconds, or a text such as "10s". Raises TimedOut if the stream stays open.
         """
-        if await self._until(lambda: to.domain not in self._own_streams.values() or None, within):
+        if await self._log.until(lambda: to.domain not in self._own_streams.values() or None, within):
             return next((reason for domain, reason in reversed(self._ends) if domain == to.domain), "there was none")
         raise TimedOut(f"the stream of {self.server} to {to} is still open after {within}")
 
@@ -323,33 +327,16 @@ class Peer:
             agent, self._agent = self._agent, None
             await agent.close()
 
-    async def _until(self, found: Callable[[], T | None], within: str | float) -> T | None:
-        """What `found` returns once it is not None; None if it does not in time."""
-        try:
-            async with asyncio.timeout(seconds(within)):
-                while (result := found()) is None:
-                    self._changed.clear()
-                    await self._changed.wait()
-        except TimeoutError:
-            return None
-        return result
-
-    def _find(self, match: Match) -> Stanza | None:
-        """The first stanza that matches and was not returned before; it is now."""
-        for index, one in enumerate(self.stanzas):
-            if index not in self._returned and (match in one.xml if isinstance(match, str) else match(one)):
-                self._returned.add(index)
-                return one
-        return None
-
     def _on_event(self, data: dict[str, Any]) -> None:
         if data["event"] == "peer_stanza":
             stanza = stanzas.parse(data["xml"], data["at"])
             self._record_seen("in", stanza, data["domain"])
             if stanza.name == "message" and stanza.type == "error":
                 self._record(stanzas.bounced_event(stanza))
-            self.stanzas.append(stanza)
-            self._changed.set()
+            if data["direction"] == "out":
+                where = f"on the stream that {self.domain} opened, against its direction (RFC 6120 section 4.5)"
+                self._note(f"{data['domain']} returned a {stanza.name} {where}: {stanza.xml}")
+            self._log.add(stanza)
         elif data["event"] == "peer_stream":
             self._on_stream(data)
         else:
@@ -371,7 +358,7 @@ class Peer:
             if own:
                 self._own_streams.pop(name, None)
                 self._ends.append((domain, data["reason"]))
-        self._changed.set()
+        self._log.changed()
 
     def _note(self, text: str) -> None:
         self._record(Note(at=time.time(), by=self.server.name, text=text))

@@ -7,13 +7,13 @@ own XML leaves out.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from xml.etree import ElementTree as ET
 from xml.sax.saxutils import quoteattr
 
 from lab.clients.xmpp.server_stream import text
 from lab.declarations.encryptions import by_element
-from lab.history.events import Bounced, Sent, ServerSaw
+from lab.history.events import Bounced, DeviceSaw, Sent, ServerSaw
 
 SERVER = "jabber:server"
 CLIENT = "jabber:client"
@@ -33,6 +33,7 @@ class Stanza:
     xml: str
     at: float  # seconds since the epoch
     namespace: str = SERVER  # of the stream: jabber:server, or jabber:client on a device's
+    direction: str = "in"  # "in": it was received; "out": sent
 
     @property
     def element(self) -> ET.Element:
@@ -53,9 +54,9 @@ class Stanza:
         )
 
 
-def parse(xml: str, at: float, namespace: str = SERVER) -> Stanza:
+def parse(xml: str, at: float, namespace: str = SERVER, direction: str = "in") -> Stanza:
     """The stanza of a text. Raises ParseError, or ValueError if there is not exactly one."""
-    return _stanza(_parsed(xml, namespace), xml, at, namespace)
+    return replace(_stanza(_parsed(xml, namespace), xml, at, namespace), direction=direction)
 
 
 def parse_all(xml: str, at: float, namespace: str) -> list[Stanza]:
@@ -95,6 +96,14 @@ def seen_event(stanza: Stanza, server: str, direction: str, *, whole: bool, peer
         id=stanza.id, sender=stanza.sender, receiver=stanza.receiver, size=len(stanza.xml.encode()),
         encryption=next(encrypted, None), body=stanza.body is not None, stanza=stanza.xml if whole else None,
         peer=peer,
+    )  # fmt: skip
+
+
+def device_event(stanza: Stanza, device: str, stream: str) -> DeviceSaw:
+    """The event that a device (a full JID) received or sent it on its stream."""
+    return DeviceSaw(
+        at=stanza.at, device=device, stream=stream, direction=stanza.direction, name=stanza.name, type=stanza.type,
+        id=stanza.id, sender=stanza.sender, receiver=stanza.receiver, stanza=stanza.xml,
     )  # fmt: skip
 
 

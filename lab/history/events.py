@@ -241,6 +241,22 @@ class ServerLogged(Event):
 
 
 @dataclass(frozen=True, kw_only=True)
+class DeviceSaw(Event):
+    """A device received or sent a stanza on its live stream."""
+
+    kind = "device-saw"
+    device: str  # full JID
+    stream: str
+    direction: str  # "in": received, "out": sent
+    name: str  # "message", "presence", "iq"
+    type: str | None
+    id: str | None
+    sender: str | None
+    receiver: str | None
+    stanza: str  # the whole XML
+
+
+@dataclass(frozen=True, kw_only=True)
 class Searched(Event):
     """A place of a server was searched for every canary."""
 
@@ -362,7 +378,7 @@ KINDS: dict[str, type[Event]] = {
     event.kind: event
     for event in (
         RunStarted, RunEnded, Connected, Disconnected, PresenceSent, Sent, NotSent, Delivered, Bounced, Decrypted,
-        NotDecrypted, ServerSaw, ServerStreamOpened, ServerStreamClosed, DnsAnswered, ServerLogged, Searched,
+        NotDecrypted, ServerSaw, DeviceSaw, ServerStreamOpened, ServerStreamClosed, DnsAnswered, ServerLogged, Searched,
         CanaryFound, Step, Expectation, RouteSettled, FaultApplied,
         FaultHealed, ServerEnded, ServerStarted, Note,
     )

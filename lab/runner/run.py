@@ -2,7 +2,8 @@
 
 This is the place where a scenario's errors end, each as what it means:
 
-    ExpectationFailed, another AssertionError   expectation      the run failed
+    ExpectationFailed, NotReceived, another
+    AssertionError                              expectation      the run failed
     NotApplicable                               not-applicable   a counted skip
     PeerError, TimedOut                         peer-error       the scenario broke off: unknown
     another LabError, but no UserError          lab-error        nothing certain is known: unknown
@@ -25,7 +26,7 @@ from pathlib import Path
 
 from lab import exit_codes
 from lab.checks import Judgement
-from lab.errors import LabError, NotApplicable, NotReady, PeerError, TimedOut, UserError, describe
+from lab.errors import LabError, NotApplicable, NotReady, NotReceived, PeerError, TimedOut, UserError, describe
 from lab.federation import Federation
 from lab.history.events import FORMAT, Expectation, RunEnded, RunStarted
 from lab.history.recorder import Recorder
@@ -188,7 +189,9 @@ def _plain_assertion(error: AssertionError, info: ScenarioInfo, recorder: Record
     """A bare `assert` is an expectation as well: record it as one."""
     where = _place(error, info)
     said = str(error).strip() or "the assertion does not hold"
-    recorder.record(Expectation(at=recorder.now(), expected=f"the assertion at {where}", actual=said, held=False))
+    late = isinstance(error, NotReceived)
+    expected = f"the stanza awaited at {where}" if late else f"the assertion at {where}"
+    recorder.record(Expectation(at=recorder.now(), expected=expected, actual=said, held=False, timed_out=late))
     return f"{where}: {said}"
 
 

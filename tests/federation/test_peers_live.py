@@ -7,9 +7,18 @@ from xml.etree import ElementTree as ET
 import pytest
 import pytest_asyncio
 
-from lab.errors import NotApplicable, PeerError, TimedOut, UserError
+from lab.errors import NotApplicable, NotReceived, PeerError, TimedOut, UserError
 from lab.federation import Federation
-from lab.history.events import Bounced, Delivered, NotSent, Sent, ServerSaw, ServerStreamClosed, ServerStreamOpened
+from lab.history.events import (
+    Bounced,
+    Delivered,
+    Note,
+    NotSent,
+    Sent,
+    ServerSaw,
+    ServerStreamClosed,
+    ServerStreamOpened,
+)
 from lab.history.recorder import Recorder
 from lab.lifecycle.up import up
 from lab.topology.files import load
@@ -67,8 +76,9 @@ async def test_two_scripts_talk(scripts, tmp_path: Path) -> None:
         assert (heard.sender, heard.body, heard.name) == ("x@a.test", "hello", "message")
         await b.refuse(heard, "gone")
         assert (await a.expect("m1")).element.find("{jabber:server}error") is not None
-        with pytest.raises(TimedOut, match="no stanza with 'm1' within") as caught:
+        with pytest.raises(NotReceived, match="no stanza with 'm1' within") as caught:
             await b.expect("m1", within=0.1)
+        assert await b.received("m1") == heard  # it is still there for those who only ask
         assert "hello" in str(caught.value.evidence)
         seen = [(one.server, one.direction) for one in federation.history.events if isinstance(one, ServerSaw)]
         assert {("a", "out"), ("b", "in"), ("b", "out"), ("a", "in")} <= set(seen)
@@ -174,6 +184,18 @@ async def test_a_script_and_a_real_server(kind: str, runtime: str, tmp_path: Pat
             await federation.context.call("ping", alice.device.key, to="peer.test", timeout=30.0)
             got = [one for one in federation.history.events if isinstance(one, Delivered) and one.message == "r1"]
             assert [one.device for one in got] == [alice.device.jid]
+            assert (await alice.device.received("r1")).body == "hi"
+            sent = [one.body for one in alice.device.stanzas if one.direction == "out" and one.id == message.id]
+            assert sent == ["hello"]
+            if kind == "ejabberd":  # it answers what it cannot read on the stream that it came on
+                xml = f"<message from='r@peer.test' to='{alice.jid}' id='r2' xml:lang='en_US'><body>hi</body></message>"
+                await peer.send(xml)
+                answer = await peer.received(lambda one: one.type == "error" and one.id == "r2")
+                assert "against its direction" in str([one for one in federation.history.events if type(one) is Note])
+                bounced = [one for one in federation.history.events if isinstance(one, Bounced)]
+                assert [(one.message, one.by) for one in bounced] == [("r2", answer.sender)]
+                assert answer in peer.stanzas
+                await peer.ping(federation.server("home"))
     finally:
         await lab.down()
 

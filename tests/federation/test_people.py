@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from lab.errors import NotApplicable, PeerError, TimedOut, UserError
+from lab.errors import NotApplicable, NotReceived, PeerError, TimedOut, UserError
 from lab.federation import Device, Federation
 from lab.federation.outcomes import Delivers, Refuses
-from lab.history.events import Note, NotSent, PresenceSent, Sent
+from lab.history.events import DeviceSaw, Note, NotSent, PresenceSent, Sent
 from tests.federation.conftest import FakeAgent
 
 
@@ -267,3 +267,24 @@ async def test_each_of_several_raw_messages_counts(federation: Federation, agent
     await alice.device.send_raw(one % "r1" + one % "r2")
     found = [(each.message, each.expected) for each in federation.history.events if isinstance(each, Sent)]
     assert found == [("r1", (bob.device.jid,)), ("r2", (bob.device.jid,))]
+
+
+async def test_what_a_device_received_and_sent_is_kept_and_waited_for(federation: Federation, agent: FakeAgent) -> None:
+    alice = await federation.server("island").person("alice")
+    device = alice.device
+    agent.tell("stanza", device.key, direction="out", xml="<message id='m0' to='b@b.test'/>", stream="s")
+    waiting = asyncio.create_task(device.received("m1"))
+    await asyncio.sleep(0)
+    agent.tell("stanza", device.key, direction="in", xml="<message id='m1'><body>hi</body></message>", stream="s")
+    found = await waiting
+    assert (found.id, found.body, found.direction) == ("m1", "hi", "in")
+    assert await device.received(lambda one: one.name == "message") == found == await device.received("m1")
+    assert [(one.direction, one.id) for one in device.stanzas] == [("out", "m0"), ("in", "m1")]
+    seen = [one for one in federation.history.events if isinstance(one, DeviceSaw)]
+    assert [(one.device, one.direction, one.id) for one in seen] == [
+        (device.jid, "out", "m0"),
+        (device.jid, "in", "m1"),
+    ]
+    with pytest.raises(NotReceived) as caught:
+        await device.received("m0", within=0.01)  # what it sent it has not received
+    assert isinstance(caught.value, AssertionError | TimedOut) and "hi" in caught.value.evidence[0]

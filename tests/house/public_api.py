@@ -10,7 +10,16 @@ from tests.house.tree import ROOT
 
 #: Each file with public names, and these names.
 PUBLIC = {
-    "lab/errors.py": ("LabError", "UserError", "MissingError", "PeerError", "TimedOut", "NotReady", "NotApplicable"),
+    "lab/errors.py": (
+        "LabError",
+        "UserError",
+        "MissingError",
+        "PeerError",
+        "TimedOut",
+        "NotReady",
+        "NotReceived",
+        "NotApplicable",
+    ),
     "lab/federation/federation.py": ("Federation", "Fault"),
     "lab/federation/outcomes.py": ("Bounce", "Delivers", "Delivery", "Outcome", "Refuses"),
     "lab/federation/people.py": ("Device", "Message", "Person", "Room"),
@@ -30,7 +39,8 @@ PUBLIC = {
 DEFINED_ELSEWHERE = {
     "Federation.link", "Federation.settle", "ServerHandle.person", "ServerHandle.room", "LinkHandle", "Bounce",
     "Delivers", "Delivery", "Refuses", "Device", "Device.connect", "Device.disconnect", "Device.send",
-    "Device.send_raw", "Device.published_devices", "Message.outcome", "Person", "Person.fingerprints", "Room",
+    "Device.send_raw", "Device.stanzas", "Peer.stanzas", "Device.published_devices", "Message.outcome", "Person",
+    "Person.fingerprints", "Room",
     "Room.join", "Room.leave", "Peer", "Peer.send", "Peer.ping", "Peer.closed", "Peer.refuse", "Peer.behave",
     "Peer.close", "Stanza", "Stanza.error", "ServerContainer", "ServerContainer.port", "ServerContainer.start",
 }  # fmt: skip

@@ -14,7 +14,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from lab.errors import NotApplicable, PeerError, TimedOut, UserError
+from lab.errors import NotApplicable, NotReceived, PeerError, TimedOut, UserError
 from lab.history.events import Delivered, RouteSettled, RunEnded, RunStarted, Sent
 from lab.history.reader import read
 from lab.plan import files
@@ -129,6 +129,11 @@ async def asserting(federation):
     assert value == 4, "three is not four"
 
 
+async def waiting(federation):
+    federation.send()
+    raise NotReceived("bob received no stanza with 'm9' within 1", ("<message id='m8'/>",))
+
+
 async def crashing(federation):
     with step("dividing"):
         1 / 0  # noqa: B018
@@ -167,6 +172,7 @@ ENDS = {
     "generator-exit": (closed, "script-error", "unknown", 2, "GeneratorExit"),
     "expectation": (failing, "expectation", "failed", 1, "expected 2; got 1"),
     "assert": (asserting, "expectation", "failed", 1, "three is not four"),
+    "not-received": (waiting, "expectation", "failed", 1, "bob received no stanza with 'm9' within 1\n  | <message"),
     "bug-of-the-script": (
         crashing,
         "script-error",

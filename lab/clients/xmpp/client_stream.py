@@ -21,10 +21,11 @@ from xml.etree import ElementTree as ET
 from slixmpp import ClientXMPP
 from slixmpp.exceptions import IqError
 from slixmpp.plugins.xep_0198.stream_management import MAX_SEQ
-from slixmpp.stanza import Iq
+from slixmpp.stanza import Iq, Message, Presence
 
 from lab.clients.xmpp import scram  # noqa: F401 - registers the mechanism
 from lab.clients.xmpp.parser import PromptParser
+from lab.clients.xmpp.server_stream import text
 from lab.clients.xmpp.stanzas import CLIENT
 from lab.errors import PeerError, UserError
 
@@ -64,6 +65,8 @@ class ClientStream(ClientXMPP):
         self.roster.auto_subscribe = False
         self._trouble = trouble
         self._sender: asyncio.Task[Any] | None = None
+        #: Called with each stanza that is received ("in") or sent ("out"): its direction and its XML.
+        self.on_stanza: Callable[[str, str], None] = lambda direction, xml: None
         self.step = "opening the connection"  # how far this stream is opened, for people
         self.refusal = ""  # what the server said when it closed the stream or refused the login
         self.max_redirects = -1  # see-other-host is an error like others
@@ -78,6 +81,14 @@ class ClientStream(ClientXMPP):
             self.add_event_handler(event, functools.partial(self._on_step, step))
 
         self.add_event_handler("stream_error", self._on_stream_error)
+        self.add_filter("in", functools.partial(self._pass, "in"))
+        self.add_filter("out_sync", functools.partial(self._pass, "out"))
+
+    def _pass(self, direction: str, stanza: Any) -> Any:
+        """A filter that returns what it is given."""
+        if isinstance(stanza, Message | Presence | Iq):
+            self.on_stanza(direction, text(stanza.xml, CLIENT))
+        return stanza
 
     def _acknowledge(self) -> None:
         """Acknowledge all stanzas received until now (XEP-0198 section 4)."""
@@ -164,6 +175,8 @@ class ClientStream(ClientXMPP):
         for stanza in stanzas if management.enabled_out else ():
             management.seq = (management.seq + 1) % MAX_SEQ
             management.unacked_queue.append((management.seq, stanza))
+        for stanza in stanzas:
+            self.on_stanza("out", xml if len(stanzas) == 1 else text(stanza, CLIENT))
         return stanzas
 
     async def flushed(self) -> None:

@@ -8,7 +8,8 @@ initiating and the receiving side take these steps in turn. TLS itself is the ca
 connection and calls `secured` with the names that the other's certificate proves.
 
 Rules: nothing but STARTTLS before TLS, nothing but EXTERNAL after it, no dialback; a stream carries stanzas one way,
-from its initiator (section 4.1; XEP-0288 is not offered). What is against them ends the stream with an error.
+from its initiator (section 4.5; XEP-0288 is not offered). What is against them ends the stream with an error, but for a
+stanza against the direction, which is returned like others.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ ERRORS = "urn:ietf:params:xml:ns:xmpp-streams"
 TLS = "urn:ietf:params:xml:ns:xmpp-tls"
 SASL = "urn:ietf:params:xml:ns:xmpp-sasl"
 
+_STANZAS = frozenset(f"{{{SERVER}}}{name}" for name in ("message", "presence", "iq"))
 _XML = "http://www.w3.org/XML/1998/namespace"
 _STARTTLS = f"<starttls xmlns='{TLS}'><required/></starttls>"
 _EXTERNAL = f"<mechanisms xmlns='{SASL}'><mechanism>EXTERNAL</mechanism></mechanisms>"
@@ -176,6 +178,8 @@ class ServerStream:
             return [self._header()]
         if element.tag in (f"{{{TLS}}}failure", f"{{{SASL}}}failure"):
             return self._close(f"it refuses: {', '.join(_conditions(element))}")
+        if self.ready and element.tag in _STANZAS:  # against the direction: some answer there what they cannot read
+            return [Received(element)]
         return self._fail("unsupported-stanza-type", f"{element.tag} is against the stream's direction")
 
     def _choose(self, features: ET.Element) -> list[Command]:
