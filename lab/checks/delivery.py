@@ -68,6 +68,7 @@ def _messages(record: RunRecord) -> Iterator[Finding]:
         yield from _both(record, sent)
         yield from _misdelivered(record, sent)
         yield from _against_presence(record, index, sent)
+        yield from _against_blocking(record, index, sent)
         servers = record.path(sent)
         if len(servers) < 2 or record.linked(servers[0], servers[1]):
             yield from _missing(record, index, sent)
@@ -167,6 +168,16 @@ def _against_presence(record: RunRecord, index: int, sent: Sent) -> Iterator[Fin
             yield _failed(record, sent, what, "a server ignores presence (RFC 6121 section 8.5.2)")
 
 
+def _against_blocking(record: RunRecord, index: int, sent: Sent) -> Iterator[Finding]:
+    """Deliveries of a message between two of whom one had blocked the other (XEP-0191 section 3)."""
+    if sent.room or not record.block_lists.stops(sent, index) or record.block_lists.changed(sent, index):
+        return
+    for one in record.deliveries.get(sent, ()):
+        if bare(one.device) == bare(sent.receiver) and one.via != "archive":
+            what = f"was delivered to {one.device}, though one of the two had blocked the other"
+            yield _failed(record, sent, what, "a server ignores a block list (XEP-0191)")
+
+
 def _gone_before(record: RunRecord, index: int, device: str, delivered: Delivered) -> bool:
     """Whether the stream of this device ended before: what is for it goes to others then (RFC 6121 8.5.3.2)."""
     place = next(place for place, event in record.indexed(Delivered) if event is delivered)
@@ -186,7 +197,9 @@ def _missing(record: RunRecord, index: int, sent: Sent) -> Iterator[Finding]:
         others = [one for one in record.deliveries.get(sent, ()) if bare(one.device) == bare(device)]
         if any(one.via in ORIGINALS and _gone_before(record, index, device, one) for one in others):
             continue
-        if _presence_decides(record, index, sent, device):
+        if record.block_lists.changed(sent, index):
+            yield _not_known(record, sent, f"did not reach {device}", "one of the two blocked the other meanwhile")
+        elif _presence_decides(record, index, sent, device):
             if not others:
                 yield _not_known(record, sent, f"did not reach {device}", "its person's presence changed meanwhile")
         elif route and route.proves:

@@ -59,7 +59,8 @@ def _pairs(record: RunRecord) -> dict[Pair, Messages]:
     pairs: dict[Pair, Messages] = defaultdict(list)
     for index, sent in record.messages:
         a, b = record.server_of(sent.sender), record.server_of(sent.receiver)
-        if a and b and not sent.claimed:  # a forged one should arrive nowhere
+        # A forged one and one that is blocked should arrive nowhere.
+        if a and b and not sent.claimed and not record.block_lists.stops(sent, index):
             pairs[a.name, b.name].append((index, sent))
     return pairs
 

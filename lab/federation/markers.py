@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 
 from lab.federation.outcomes import Delivers
-from lab.federation.people import Device, Message, Participants, Room
+from lab.federation.people import Device, Message, Participants, Room, is_blocked
 from lab.history.events import Disconnected, RouteSettled, Sent
 from lab.history.recorder import Recorder
 
@@ -26,7 +26,7 @@ def _routes(participants: Participants) -> dict[tuple[Device, Device | Room], li
     """(sending device, receiving device or room) to the messages that took this route."""
     routes: dict[tuple[Device, Device | Room], list[Message]] = {}
     for message in participants.messages.values():
-        if message.marker or not isinstance(message.promise, Delivers):
+        if message.marker or message.blocked or not isinstance(message.promise, Delivers):
             continue
         receiver = message.receiver
         ends = (receiver,) if isinstance(receiver, Room) else receiver.devices
@@ -58,6 +58,9 @@ async def _mark(participants: Participants, device: Device, to: Device | Room, u
     if gone:
         broken = any(_broken(context.history, one, since=used) for one in ends)
         record(False, f"not connected at the end: {', '.join(gone)}", broken)
+        return
+    if is_blocked(device, to):
+        record(False, "blocked at the end: no marker can arrive")
         return
     marker = await participants.send(device, to, context.control, marker=True)
     outcome = await marker.outcome(MARKER_DEADLINE)

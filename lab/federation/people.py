@@ -8,15 +8,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import count
 from typing import TYPE_CHECKING, Any
+from xml.sax.saxutils import quoteattr
 
 from lab.clients.characters import check_raw, check_text
-from lab.errors import LabError, TimedOut, UserError
+from lab.errors import LabError, PeerError, TimedOut, UserError
 from lab.federation import jids
 from lab.federation.context import Context, seconds
 from lab.federation.outcomes import Bounce, Delivers, Delivery, Outcome, Promise
 from lab.federation.stanza_log import Match, StanzaLog
 from lab.federation.stanzas import CLIENT, Stanza, parse_all, sent_event
-from lab.history.events import NotSent, Sent
+from lab.history.events import Blocked, NotSent, Sent, Unblocked
+from lab.metrics.block_lists import matches
 from lab.metrics.identity import Identities
 
 if TYPE_CHECKING:
@@ -32,6 +34,9 @@ DELIVERY_DEADLINE = 30.0
 # How much longer a promised refusal may take on a busy machine than the table of refusals says.
 REFUSAL_GRACE = 10.0
 JOIN_DEADLINE = 30.0
+# Whether its sender is told that a message was blocked is up to the servers (XEP-0191 section 3.2).
+BLOCKED_DEADLINE = 5.0
+BLOCKING = "urn:xmpp:blocking"
 # Presences that are on their way arrive within a round trip; asking more often only costs.
 ROOM_POLL_INTERVAL = 0.05
 
@@ -50,6 +55,7 @@ class Message:
     expected: tuple[str, ...]  # full JIDs that must get it (RFC 6121 section 8.5); or the bare JID: whoever comes next
     to_device: Device | None = None  # where it was addressed to one device, by its full JID
     marker: bool = False  # sent by settle(), not by the scenario
+    blocked: bool = False  # one of the two had blocked the other when it was sent (XEP-0191): it is for nobody
     deliveries: list[Delivery] = field(default_factory=list)
     bounces: list[Bounce] = field(default_factory=list)
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
@@ -57,8 +63,8 @@ class Message:
     @property
     def settled(self) -> bool:
         """True once it was bounced, or each device that was expected to get it has got it."""
-        if self.bounces:
-            return True
+        if self.bounces or self.blocked:
+            return bool(self.bounces or self.deliveries)
         reached = {one.device for one in self.deliveries}
         bares = {device.split("/")[0] for device in reached}
         return all(one in reached or one in bares for one in self.expected)
@@ -68,10 +74,11 @@ class Message:
 
         Returns when it is settled, or after `within`: seconds, or a text such as "10s". Without `within` the deadline
         is 30 seconds, or that of the promised refusal and 10 seconds more. Nothing is raised where the deadline passes:
-        `Outcome.settled` is then False.
+        `Outcome.settled` is then False. Of a message that was blocked (XEP-0191) nothing is expected: without `within`
+        it is waited 5 seconds for an error, and it is settled then, too.
         """
         await self._until(lambda: self.settled, self._deadline() if within is None else seconds(within))
-        return Outcome(tuple(self.deliveries), tuple(self.bounces), self.settled, self.id)
+        return Outcome(tuple(self.deliveries), tuple(self.bounces), self.settled or self.blocked, self.id)
 
     async def read_by(self, *devices: Device, within: str | float | None = None) -> dict[Device, str | None]:
         """The text that each of these devices reads; returns when all have got it, or after `within`.
@@ -109,6 +116,8 @@ class Message:
         self._changed.set()
 
     def _deadline(self) -> float:
+        if self.blocked:
+            return BLOCKED_DEADLINE
         return DELIVERY_DEADLINE if isinstance(self.promise, Delivers) else self.promise.within + REFUSAL_GRACE
 
     def __str__(self) -> str:
@@ -240,6 +249,7 @@ class Person:
         self.trust = trust  # in keys not seen before: "blind", "undecided"
         self.jid: str = f"{name}@{server.domain}"  # the bare JID, as the server bound it
         self.devices: list[Device] = []
+        self.blocked: set[str] = set()  # bare or full JIDs, and domains (XEP-0191)
 
     @property
     def device(self) -> Device:
@@ -279,6 +289,39 @@ class Person:
         if device is None:
             raise UserError(f"{self.jid} is not connected: call connect() before send()")
         return await device.send(to, text, encryption=encryption)
+
+    async def block(self, other: Person | str) -> None:
+        """Block somebody, or a JID or domain (XEP-0191 section 3.3): what they send is for nobody from then on.
+
+        Returns once the server has accepted it. Raises UserError if no device is connected, PeerError if it refuses.
+        """
+        jid = str(other)
+        await self._change_block_list("block", jid)
+        self.blocked.add(jid)
+        self.context.history.record(Blocked(at=self.context.history.now(), person=self.jid, jid=jid))
+
+    async def unblock(self, other: Person | str) -> None:
+        """Unblock somebody, or a JID or domain (XEP-0191 section 3.4).
+
+        Returns once the server has accepted it. Raises UserError if no device is connected, PeerError if it refuses.
+        """
+        jid = str(other)
+        await self._change_block_list("unblock", jid)
+        self.blocked.discard(jid)
+        self.context.history.record(Unblocked(at=self.context.history.now(), person=self.jid, jid=jid))
+
+    async def _change_block_list(self, what: str, jid: str) -> None:
+        device = next((one for one in self.devices if one.connected), None)
+        if device is None:
+            raise UserError(f"{self.jid} is not connected: call connect() before {what}()")
+        xml = f"<iq type='set'><{what} xmlns='{BLOCKING}'><item jid={quoteattr(jid)}/></{what}></iq>"
+        answer = await self.context.call("iq", device.key, xml=xml)
+        if "type='error'" in str(answer["xml"]).partition(">")[0].replace('"', "'"):
+            raise PeerError(f"{self.jid}: its server does not {what} {jid}: {answer['xml']}")
+
+    def blocks(self, jid: str) -> bool:
+        """Whether this person has blocked a JID (XEP-0191 section 3.1)."""
+        return any(matches(one, jid) for one in self.blocked)
 
     async def fingerprints(self, of: Person) -> dict[int, str]:
         """The identity keys that this person's first device holds for `of` (XEP-0384 section 8 of version 0.3).
@@ -437,7 +480,8 @@ class Participants:
             receiver=receiver,
             encryption=scheme,
             promise=Delivers() if room else self.context.promise(sender.server.name, receiver.server.name),
-            expected=_expected(to),
+            expected=() if (blocked := is_blocked(device, to)) else _expected(to),
+            blocked=blocked,
             to_device=to if isinstance(to, Device) else None,
             marker=marker,
         )
@@ -460,7 +504,7 @@ class Participants:
         """See `Device.send_raw`."""
         history, announced = self.context.history, []
         for stanza in parse_all(xml, history.now(), CLIENT):
-            person, expected = self._addressed(stanza)
+            person, expected = self._addressed(device, stanza)
             sent = sent_event(stanza, device.jid, device.stream, self.context.canary_in, expected)
             if sent is None:
                 continue
@@ -469,7 +513,7 @@ class Participants:
                 promise = self.context.promise(device.person.server.name, person.server.name)
                 message = Message(
                     id=sent.message, text=stanza.body or "", sender=device.person, device=device, receiver=person,
-                    encryption=sent.encryption, promise=promise, expected=expected,
+                    encryption=sent.encryption, promise=promise, expected=expected, blocked=is_blocked(device, person),
                 )  # fmt: skip
                 self._add(announced[-1], message)
         if not announced:
@@ -481,15 +525,17 @@ class Participants:
                 history.record(NotSent(at=history.now(), message=sent.message, reason=str(error)))
             raise
 
-    def _addressed(self, stanza: Stanza) -> tuple[Person | None, tuple[str, ...]]:
+    def _addressed(self, sender: Device, stanza: Stanza) -> tuple[Person | None, tuple[str, ...]]:
         """The person that a raw message is for, and who must get it: where that is certain, else nobody."""
         for person in self.people:
             for device in person.devices:
                 if stanza.receiver == device.jid and device.connected:
-                    return person, _expected(device)
+                    return person, () if is_blocked(sender, device) else _expected(device)
             if stanza.receiver == person.jid and stanza.id:
                 # Of several devices all must get a chat message only (RFC 6121 section 8.5.2.1.1).
-                certain = stanza.type == "chat" or (len(person.devices) == 1 and stanza.type != "headline")
+                certain = not is_blocked(sender, person) and (
+                    stanza.type == "chat" or (len(person.devices) == 1 and stanza.type != "headline")
+                )
                 return person, _expected(person) if certain else ()
         return None, ()
 
@@ -528,3 +574,9 @@ def _expected(to: Person | Device | Room) -> tuple[str, ...]:
             return (to.jid,)  # a connected device, available or not (section 8.5.3.1)
         to = to.person  # section 8.5.3.2.1: as if it were for the bare JID
     return tuple(one.jid for one in entitled(to)) or (to.jid,)
+
+
+def is_blocked(sender: Device, to: Person | Device | Room) -> bool:
+    """Whether a person of the two has blocked the other (XEP-0191)."""
+    receiver = to.person if isinstance(to, Device) else to
+    return sender.person.blocks(to.jid) or (isinstance(receiver, Person) and receiver.blocks(sender.jid))

@@ -90,6 +90,24 @@ class PresenceSent(Event):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Blocked(Event):
+    """A person blocked somebody (XEP-0191): their server has accepted it."""
+
+    kind = "blocked"
+    person: str  # bare JID
+    jid: str  # who is blocked: a bare or full JID, or a domain
+
+
+@dataclass(frozen=True, kw_only=True)
+class Unblocked(Event):
+    """A person unblocked somebody (XEP-0191): their server has accepted it."""
+
+    kind = "unblocked"
+    person: str
+    jid: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Sent(Event):
     """A device handed a message to its stream."""
 
@@ -377,9 +395,9 @@ class HistoryGap(Event):
 KINDS: dict[str, type[Event]] = {
     event.kind: event
     for event in (
-        RunStarted, RunEnded, Connected, Disconnected, PresenceSent, Sent, NotSent, Delivered, Bounced, Decrypted,
-        NotDecrypted, ServerSaw, DeviceSaw, ServerStreamOpened, ServerStreamClosed, DnsAnswered, ServerLogged, Searched,
-        CanaryFound, Step, Expectation, RouteSettled, FaultApplied,
+        RunStarted, RunEnded, Connected, Disconnected, PresenceSent, Blocked, Unblocked, Sent, NotSent, Delivered,
+        Bounced, Decrypted, NotDecrypted, ServerSaw, DeviceSaw, ServerStreamOpened, ServerStreamClosed, DnsAnswered,
+        ServerLogged, Searched, CanaryFound, Step, Expectation, RouteSettled, FaultApplied,
         FaultHealed, ServerEnded, ServerStarted, Note,
     )
 }  # fmt: skip

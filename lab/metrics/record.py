@@ -31,6 +31,7 @@ from lab.history.events import (
     ServerStreamClosed,
 )
 from lab.metrics.availability import Availability
+from lab.metrics.block_lists import BlockLists
 from lab.metrics.identity import Identities
 from lab.metrics.outages import Outages
 from lab.plan.model import Plan
@@ -262,6 +263,11 @@ class RunRecord:
     def availability(self) -> Availability:
         """Which devices were available when."""
         return Availability(self.events)
+
+    @cached_property
+    def block_lists(self) -> BlockLists:
+        """Who had blocked whom when."""
+        return BlockLists(self.events)
 
     @cached_property
     def outages(self) -> Outages:

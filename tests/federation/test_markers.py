@@ -68,6 +68,21 @@ async def test_a_stream_that_broke_in_between_is_recorded(federation: Federation
     assert (one.arrived, one.broken) == (True, True)
 
 
+async def test_no_marker_is_waited_for_where_one_has_blocked_the_other(
+    federation: Federation, agent: FakeAgent
+) -> None:
+    agent.answers["iq"] = lambda device, **_: {"xml": "<iq type='result'/>"}
+    alice, bob = await federation.server("island").person(), await federation.server("home").person()
+    await alice.send(bob, "hello")
+    await bob.block(alice)
+    await bob.send(alice, "not even this")
+    await federation.settle()
+    (one,) = settled(federation)
+    assert (one.sender, one.arrived) == (alice.device.jid, False)
+    assert one.detail == "blocked at the end: no marker can arrive"
+    assert len(agent.of("send")) == 2, "no marker"
+
+
 async def test_who_is_not_connected_at_the_end_is_named(federation: Federation, agent: FakeAgent) -> None:
     alice, bob = await federation.server("island").person(), await federation.server("home").person()
     await alice.send(bob, "hello")

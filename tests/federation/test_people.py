@@ -10,7 +10,7 @@ import pytest
 from lab.errors import NotApplicable, NotReceived, PeerError, TimedOut, UserError
 from lab.federation import Device, Federation
 from lab.federation.outcomes import Delivers, Refuses
-from lab.history.events import DeviceSaw, Note, NotSent, PresenceSent, Sent
+from lab.history.events import Blocked, DeviceSaw, Note, NotSent, PresenceSent, Sent, Unblocked
 from tests.federation.conftest import FakeAgent
 
 
@@ -141,6 +141,37 @@ async def test_who_must_get_a_message_depends_on_presence(federation: Federation
     assert (await alice.send(bob, "hello")).expected == (bob.jid,), "kept for whoever becomes available"
     await two.connect()
     assert (await alice.send(bob, "hello")).expected == (two.jid,), "a new stream has priority 0"
+
+
+async def test_a_blocked_message_is_for_nobody(
+    federation: Federation, agent: FakeAgent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lab.federation.people.BLOCKED_DEADLINE", 0.01)
+    agent.answers["iq"] = lambda device, **_: {"xml": "<iq xmlns='jabber:client' id='1' type='result'/>"}
+    alice, bob = await federation.server("island").person(), await federation.server("home").person()
+    await bob.block(alice)
+    assert "<block xmlns='urn:xmpp:blocking'><item jid=\"alice@island.test\"/></block>" in agent.of("iq")[0]["xml"]
+    message = await alice.send(bob, "hello")
+    outcome = await message.outcome()
+    assert (message.expected, outcome.settled, outcome.deliveries, outcome.bounces) == ((), True, (), ())
+    assert (await bob.send(alice, "hello")).expected == ()
+    await bob.unblock(alice)
+    assert (await alice.send(bob, "hello")).expected == (bob.device.jid,)
+    await bob.block("island.test")
+    assert (await alice.send(bob.device, "hello")).expected == ()
+    kinds = [one.kind for one in federation.history.events if isinstance(one, Blocked | Unblocked)]
+    assert kinds == ["blocked", "unblocked", "blocked"]
+
+
+async def test_a_server_that_refuses_to_block_is_said(federation: Federation, agent: FakeAgent) -> None:
+    agent.answers["iq"] = lambda device, **_: {"xml": '<iq id="1" type="error"><error type="cancel"/></iq>'}
+    alice, bob = await federation.server("island").person(), await federation.server("home").person()
+    with pytest.raises(PeerError, match="does not block alice"):
+        await bob.block(alice)
+    assert (await alice.send(bob, "hello")).expected == (bob.device.jid,)
+    await bob.disconnect()
+    with pytest.raises(UserError, match="is not connected"):
+        await bob.unblock(alice)
 
 
 async def test_a_device_says_how_available_it_is(federation: Federation, agent: FakeAgent) -> None:
