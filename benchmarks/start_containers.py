@@ -32,10 +32,9 @@ from lab.plan.build import build
 from lab.plan.layout import Layout
 from lab.plan.model import RuntimeFacts, ServerPlan
 from lab.runtime import lab_record as state
-from lab.runtime.containers import Containers
 from lab.runtime.containers.engine import WORKERS, connect, lab_filters, labels, resource_name, server_user
 from lab.runtime.containers.image_specs import server_image
-from lab.runtime.containers.runtime import reserve_network
+from lab.runtime.containers.runtime import Containers, reserve_network
 from lab.system.locks import try_lock
 from lab.topology.files import load
 

@@ -31,7 +31,7 @@ from lab.plan.layout import Layout
 from lab.plan.model import Plan
 from lab.runtime import lab_record as state
 from lab.system.locks import try_lock
-from lab.system.processes import SERVER_UID, marked
+from lab.system.processes import SERVER_UID, find_marked
 from lab.topology.files import load
 
 SERVERS, ROUNDS = 50, 3
@@ -90,7 +90,7 @@ def ours(servers: int) -> Cost:
         subprocess.run(command, check=True)
         wall, after = time.monotonic() - start, os.times()
         own = after.children_user + after.children_system - before.children_user - before.children_system
-        return Cost(own + consumed(marked().get(str(root), [])), wall)
+        return Cost(own + consumed(find_marked().get(str(root), [])), wall)
     finally:
         if root.exists():
             asyncio.run(down.down(name))

@@ -64,7 +64,7 @@ def pytest_configure(config: pytest.Config) -> None:
 @functools.cache
 def engine_problem() -> str | None:
     """Why containers cannot be had here, None if they can."""
-    from lab.runtime.containers import Containers
+    from lab.runtime.containers.runtime import Containers
 
     bad = [one for one in Containers().prerequisites() if not one.good]
     return "; ".join(f"{one.what}: {one.found} ({one.remedy})" for one in bad) or None

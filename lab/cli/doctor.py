@@ -25,7 +25,7 @@ def doctor(output: FormatOption = Format.TABLE) -> None:
     Lists what is missing and how to install it. Exit code 69 if no runtime works.
     """
     from lab import exit_codes
-    from lab.runtime.containers import Containers
+    from lab.runtime.containers.runtime import Containers
     from lab.runtime.processes.runtime import Processes
 
     by_runtime = {runtime.name: runtime.prerequisites() for runtime in (Containers(), Processes())}

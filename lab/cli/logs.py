@@ -28,12 +28,12 @@ def logs(
 
 
 async def _show(server: str | None, name: str | None, lines: int, follow: bool) -> None:
-    from lab.lifecycle.logs import follow_files, log_files
+    from lab.lifecycle.logs import find_log_files, follow_files
     from lab.lifecycle.registry import attach
     from lab.system.files import last_lines
 
     lab = await attach(name)
-    files = log_files(lab.layout.root, [each.spec.name for each in lab.plan.servers], server)
+    files = find_log_files(lab.layout.root, [each.spec.name for each in lab.plan.servers], server)
     for label, path in files:
         for line in last_lines(path, lines):
             print_text(f"{label}  {line}")

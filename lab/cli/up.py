@@ -84,7 +84,7 @@ def _people(users: int) -> str:
 def next_steps(lab: Lab) -> str:
     """What a person can do with a lab that is up, a line each."""
     from lab.declarations.manifest import StartedBy
-    from lab.lifecycle.readiness import external_instructions
+    from lab.lifecycle.readiness import describe_external_server
 
     edges = len(lab.plan.topology.links)
     probed = edges - len(lab.unknown)
@@ -93,7 +93,7 @@ def next_steps(lab: Lab) -> str:
     ]
     lines += [f"  the lab cannot probe {a} - {b}" for a, b in lab.unknown]
     yours = [server for server in lab.plan.servers if server.spec.manifest.started_by is StartedBy.PERSON]
-    lines += [f"  {external_instructions(lab.layout, server)}" for server in yours]
+    lines += [f"  {describe_external_server(lab.layout, server)}" for server in yours]
     if any(server.spec.users for server in lab.plan.servers):
         lines.append(f"  log in     user1@<domain> at its address; the password is in {lab.layout.secret}")
     lines.append(f"  trust      {lab.layout.authority / 'authority.pem'}")

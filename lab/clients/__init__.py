@@ -1,0 +1,1 @@
+"""Simulated users: agents, the devices in them, and scripted servers."""

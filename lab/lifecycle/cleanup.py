@@ -20,15 +20,15 @@ import time
 from pathlib import Path
 
 from lab.errors import LabError, MissingError, TimedOut, UserError
-from lab.lifecycle.runtimes import named, runtime_of
+from lab.lifecycle.runtimes import runtime_by_name, runtime_of
 from lab.network import lab_folder
-from lab.network.lab_folder import service_runs
+from lab.network.lab_folder import is_service_running
 from lab.plan.layout import Layout
 from lab.runtime.debian import trees
 from lab.runtime.lab_record import READY, LabRecord, layouts
 from lab.runtime.protocol import Progress
 from lab.system.locks import try_lock
-from lab.system.processes import command_line, end_members, evidence, marked
+from lab.system.processes import command_line, end_members, evidence, find_marked
 
 _FORK_PATIENCE = 2.0  # seconds between fork and exec: milliseconds, on a busy machine more
 _POLL = 0.01  # seconds between two tries for the lock
@@ -100,12 +100,16 @@ async def _lock(layout: Layout) -> int | None:
 def _is_up(layout: Layout, record: LabRecord) -> bool:
     if record.phase != READY or (record.owned and not record.owner.alive):
         return False
-    return service_runs(layout) if record.runtime == "processes" else named(record.runtime).is_running(layout)
+    return (
+        is_service_running(layout)
+        if record.runtime == "processes"
+        else runtime_by_name(record.runtime).is_running(layout)
+    )
 
 
 async def _sweep_processes() -> list[str]:
     found = []
-    for folder, pids in marked().items():
+    for folder, pids in find_marked().items():
         if not _is_absent(folder):
             continue
         leftovers = [pid for pid in pids if pid != os.getpid()]
@@ -142,7 +146,7 @@ async def _sweep_cache() -> list[str]:
 
 
 async def _sweep_containers(progress: Progress) -> list[str]:
-    from lab.runtime.containers import Containers
+    from lab.runtime.containers.runtime import Containers
 
     runtime = Containers()
     if any(not one.good for one in runtime.prerequisites()):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from lab.errors import UserError
 from lab.lifecycle.cleanup import sweep
 from lab.lifecycle.lab import take_down
-from lab.lifecycle.registry import meant
+from lab.lifecycle.registry import select_record
 from lab.lifecycle.runtimes import runtime_of
 from lab.plan.layout import Layout
 from lab.runtime.lab_record import LabRecord, layouts
@@ -17,11 +17,11 @@ async def down(name: str | None = None, *, progress: Progress = lambda text: Non
 
     Raises UserError if there is none; what interrupted work left of any lab is deleted in any case.
     """
-    layout = Layout.of(meant().name if name is None else name)
+    layout = Layout.of(select_record().name if name is None else name)
     existed = layout.root.is_dir()
     await sweep(progress, containers=False)
     if not layout.root.is_dir():
-        return layout.name if existed else meant(layout.name).name  # swept, or never there
+        return layout.name if existed else select_record(layout.name).name  # swept, or never there
     progress(f"ending {layout.name}")
     await take_down(layout, runtime_of(layout))
     return layout.name

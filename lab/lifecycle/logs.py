@@ -13,7 +13,7 @@ from lab.errors import UserError
 POLL = 0.2
 
 
-def log_files(root: Path, servers: Sequence[str], only: str | None) -> list[tuple[str, Path]]:
+def find_log_files(root: Path, servers: Sequence[str], only: str | None) -> list[tuple[str, Path]]:
     """Label and path of every log file of a lab, or of one server. Raises UserError for an unknown server."""
     from lab.plan.layout import Layout
     from lab.servers.conventions import LOG, OUTPUT

@@ -68,13 +68,13 @@ class _Readiness:
                 self.probed.add(domain)
 
 
-def usual_patience(plan: Plan) -> float:
+def default_timeout(plan: Plan) -> float:
     """Seconds that a lab of this size may need to become ready."""
     patience = BASE_PATIENCE + PATIENCE_EACH * len(plan.servers)
     return patience + EXTERNAL_PATIENCE if any(map(_external, plan.servers)) else patience
 
 
-def external_instructions(layout: Layout, server: ServerPlan) -> str:
+def describe_external_server(layout: Layout, server: ServerPlan) -> str:
     """What a person needs to run a server of their own in this lab."""
     certs = layout.server(server.spec.name) / "certs"
     dns = "{} port {}".format(*server.dns)
@@ -84,7 +84,7 @@ def external_instructions(layout: Layout, server: ServerPlan) -> str:
     )
 
 
-def unknown_edges(plan: Plan) -> tuple[tuple[str, str], ...]:
+def find_unknown_edges(plan: Plan) -> tuple[tuple[str, str], ...]:
     """Edges over which no server pings: whether they work is not known."""
     asked = {frozenset((server.spec.name, target)) for server in plan.servers for target in server.probes}
     return tuple((link.a, link.b) for link in plan.topology.links if link.pair not in asked)
@@ -166,7 +166,7 @@ def _sentence(layout: Layout, watched: list[_Readiness], missing: list[tuple[str
     up = sum(one.started for one in watched)
     awaited = {one.plan.spec.name for one in watched if not one.started} | {target for _, target in missing}
     instructions = [
-        external_instructions(layout, one.plan)
+        describe_external_server(layout, one.plan)
         for one in watched
         if _external(one.plan) and one.plan.spec.name in awaited
     ]
@@ -191,7 +191,7 @@ def _evidence(layout: Layout, servers: list[ServerPlan]) -> tuple[str, ...]:
     for server in servers[:EVIDENCE_SERVERS]:
         name = server.spec.name
         if _external(server):
-            lines.append(external_instructions(layout, server))
+            lines.append(describe_external_server(layout, server))
             continue
         tail = _log_lines(layout, name)
         lines += [f"{name}: {line}" for line in tail] or [f"{name}: wrote nothing"]

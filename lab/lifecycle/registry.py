@@ -1,4 +1,4 @@
-"""The labs that are there: which one is meant, and those that are up as values.
+"""The registry of labs: which one a command uses, and the labs that are up as values.
 
 A lab fits a topology if planning the topology again with the lab's own runtime facts gives an equal plan.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from lab.errors import LabError, UserError
 from lab.lifecycle.lab import Lab
-from lab.lifecycle.runtimes import choose, named
+from lab.lifecycle.runtimes import choose, runtime_by_name
 from lab.plan import files
 from lab.plan.build import build
 from lab.plan.diff import differences
@@ -18,11 +18,11 @@ from lab.runtime.server_files import read_secret
 from lab.topology.spec import Topology
 
 
-def meant(name: str | None = None, *, ready: bool = False) -> LabRecord:
-    """The record of the lab that is meant: the one of that name, or without a name the only one.
+def select_record(name: str | None = None, *, ready: bool = False) -> LabRecord:
+    """The record of the lab of that name, or without a name of the only lab.
 
     Labs that a run or a test owns count only where there is no other; with `ready` only labs that are up count at all.
-    Raises UserError if that is not one lab.
+    Raises UserError if there is none or more than one.
     """
     records = [record for layout in layouts() if (record := LabRecord.read(layout)) is not None]
     if ready:
@@ -43,9 +43,12 @@ def meant(name: str | None = None, *, ready: bool = False) -> LabRecord:
 
 
 async def attach(name: str | None = None) -> Lab:
-    """The lab that is `meant`. Raises UserError if there is none, if it is not up, or if a server of it has ended."""
-    record = meant(name)
-    lab, ended = await opened(Layout.of(record.name))
+    """The lab of that name, or the only one.
+
+    Raises UserError if there is none, if it is not up, or if one of its servers has ended.
+    """
+    record = select_record(name)
+    lab, ended = await open_lab(Layout.of(record.name))
     if lab is None:
         raise UserError(
             f"the lab {record.name} is not up (phase {record.phase}); see `xmpplab down {record.name}`, `xmpplab sweep`"
@@ -65,18 +68,18 @@ async def find(topology: Topology, runtime: Runtime | str = "auto") -> Lab | Non
         record = LabRecord.read(layout)
         if record is None or record.owned or record.runtime != chosen.name or record.topology != topology.name:
             continue
-        lab, ended = await opened(layout)
-        if lab is not None and not ended and not changes(lab, topology, chosen):
+        lab, ended = await open_lab(layout)
+        if lab is not None and not ended and not find_changes(lab, topology, chosen):
             return lab
     return None
 
 
-async def opened(layout: Layout) -> tuple[Lab | None, list[str]]:
+async def open_lab(layout: Layout) -> tuple[Lab | None, list[str]]:
     """The lab in this folder, if it was ready once and its service runs; a sentence for each server that has ended."""
     record = LabRecord.read(layout)
     if record is None or record.phase != READY:
         return None, []
-    runtime = named(record.runtime)
+    runtime = runtime_by_name(record.runtime)
     plan = files.load(layout.plan.read_text())
     try:
         states = await runtime.states(layout, plan)
@@ -87,7 +90,7 @@ async def opened(layout: Layout) -> tuple[Lab | None, list[str]]:
     return lab, [f"server {name} has ended ({_reason(one)})" for name, one in states.items() if not one.running]
 
 
-def changes(lab: Lab, topology: Topology, runtime: Runtime) -> list[str]:
+def find_changes(lab: Lab, topology: Topology, runtime: Runtime) -> list[str]:
     """What this topology on this runtime would have otherwise than the lab has; empty if the lab fits."""
     if lab.runtime.name != runtime.name:
         return [f"runtime: {lab.runtime.name} now, {runtime.name} wanted"]

@@ -14,22 +14,22 @@ def choose(name: str = "auto") -> Runtime:
     Raises UserError for another name, MissingError if containers are asked for and no engine answers.
     """
     if name == "processes":
-        return named(name)
+        return runtime_by_name(name)
     if name not in ("auto", "containers"):
         raise UserError(f"there is no runtime {name!r}; choose one of auto, containers, processes")
-    containers = named("containers")
+    containers = runtime_by_name("containers")
     lacking = [one for one in containers.prerequisites() if not one.good]
     if not lacking:
         return containers
     if name == "auto":
-        return named("processes")
+        return runtime_by_name("processes")
     raise MissingError("\n".join(f"{one.what}: {one.found}. {one.remedy}".rstrip() for one in lacking))
 
 
-def named(name: str) -> Runtime:
+def runtime_by_name(name: str) -> Runtime:
     """The runtime that a lab's record names; whether it can work here is not checked."""
     if name == "containers":
-        from lab.runtime.containers import Containers
+        from lab.runtime.containers.runtime import Containers
 
         return Containers()
     from lab.runtime.processes.runtime import Processes
@@ -41,5 +41,5 @@ def runtime_of(layout: Layout, default: Runtime | None = None) -> Runtime:
     """The runtime that a lab's record names; `default`, or else processes, where there is no record."""
     record = LabRecord.read(layout)
     if record is not None:
-        return named(record.runtime)
-    return default or named("processes")
+        return runtime_by_name(record.runtime)
+    return default or runtime_by_name("processes")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from lab.errors import LabError
-from lab.lifecycle.runtimes import named
+from lab.lifecycle.runtimes import runtime_by_name
 from lab.plan import files
 from lab.plan.layout import Layout
 from lab.plan.model import Plan
@@ -43,7 +43,7 @@ async def _status(layout: Layout, record: LabRecord) -> Status:
     if phase == READY:
         plan = files.load(layout.plan.read_text())
         try:
-            states = await named(record.runtime).states(layout, plan, pids=True)
+            states = await runtime_by_name(record.runtime).states(layout, plan, pids=True)
         except LabError:
             phase = "broken"
     return Status(

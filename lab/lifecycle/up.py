@@ -21,15 +21,15 @@ from typing import Any, TypeVar
 from lab.errors import UserError
 from lab.lifecycle.cleanup import sweep
 from lab.lifecycle.lab import Lab, end
-from lab.lifecycle.readiness import unknown_edges, usual_patience, wait_ready
-from lab.lifecycle.registry import changes, opened
+from lab.lifecycle.readiness import default_timeout, find_unknown_edges, wait_ready
+from lab.lifecycle.registry import find_changes, open_lab
 from lab.lifecycle.runtimes import choose, runtime_of
 from lab.network import lab_folder
 from lab.plan import files
 from lab.plan.build import build
 from lab.plan.layout import Layout
 from lab.runtime.lab_record import READY, STARTING, LabRecord, locked
-from lab.runtime.memory import check_memory, needed
+from lab.runtime.memory import check_memory, estimate_needed
 from lab.runtime.protocol import AddressReservation, Progress, Runtime
 from lab.runtime.server_files import generate_secret, make_servers, write_servers
 from lab.system.files import write_private
@@ -61,9 +61,9 @@ async def up(
     layout = Layout.of(lab_name(topology, name, owned))
     await sweep(progress, containers=chosen.name == "containers")
     async with locked(layout, make=True):
-        found, ended = await opened(layout)
+        found, ended = await open_lab(layout)
         if found is not None:
-            differences = changes(found, topology, chosen)
+            differences = find_changes(found, topology, chosen)
             if not differences and not ended:
                 progress(f"{layout.name} is up already, with the same plan: nothing to do")
                 return found
@@ -71,7 +71,7 @@ async def up(
                 listed = "\n".join(f"  {change}" for change in [*ended, *differences])
                 how = "with another plan" if differences else "and not all of it runs"
                 raise UserError(f"a lab {layout.name} is up {how}:\n{listed}\nuse --recreate, or --name")
-            check_memory(topology, freed=needed(found.plan.topology))
+            check_memory(topology, freed=estimate_needed(found.plan.topology))
             progress(f"ending {layout.name} first")
         if layout.state.exists():
             await end(layout, found.runtime if found else runtime_of(layout, chosen))
@@ -105,8 +105,8 @@ async def _bring_up(
             progress(f"starting {len(plan.servers)} servers ({runtime.name})")
             async with _beside(write_servers(layout, plan, keys)) as written:
                 await runtime.start(layout, plan, reservation, written=written, owned=owned, progress=progress)
-            await wait_ready(layout, plan, runtime, progress, patience or usual_patience(plan))
-        unknown = unknown_edges(plan)
+            await wait_ready(layout, plan, runtime, progress, patience or default_timeout(plan))
+        unknown = find_unknown_edges(plan)
         record.at(READY, ready=time.time(), unknown=unknown).write(layout)
     except BaseException:  # also a cancelled task: all that was begun is ended
         await end(layout, runtime)

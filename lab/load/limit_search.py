@@ -8,7 +8,7 @@ from pathlib import Path
 
 from lab.lifecycle.lab import Lab
 from lab.load.analysis.thresholds import parse_bounds
-from lab.load.capacity.search import Limit, Trial, partial_limit, search_bounds, trial_arrivals
+from lab.load.capacity.search import Limit, Trial, build_partial_limit, search_bounds, trial_arrivals
 from lab.load.capacity.trials import find_limit_on
 from lab.load.load_execution import Progress, lab_for
 from lab.load.load_request import LoadRequest
@@ -48,7 +48,7 @@ async def _search(request: LoadRequest, lab: Lab, progress: Progress, on_limit: 
         )  # fmt: skip
     except BaseException:
         if trials:  # the search was interrupted, or the lab went down
-            end(partial_limit(trials, "interrupted", "the search was interrupted"))
+            end(build_partial_limit(trials, "interrupted", "the search was interrupted"))
         raise
     end(limit)
     return limit

@@ -26,7 +26,7 @@ from locust.env import Environment
 
 from lab.errors import LabError, PeerError, TimedOut, decode_error
 from lab.locust.load_run import abort
-from lab.locust.options import selected_lab
+from lab.locust.options import select_lab
 from lab.locust.statistics import MessageBounced, MessageLost, request_type
 from lab.system.subprocesses import python_module
 
@@ -256,7 +256,7 @@ def _token() -> str:
 def new_client(environment: Environment, encryption: str) -> Client:
     """A new client, not connected yet; servers are dealt round-robin. Raises UserError if no lab is up."""
     if not _shared:
-        _shared.append(BridgeClient(environment, selected_lab(environment.parsed_options)))
+        _shared.append(BridgeClient(environment, select_lab(environment.parsed_options)))
     number = next(_count)
     first = max(0, getattr(environment.runner, "worker_index", 0))
     return Client(_shared[0], f"locust-{_token()}-{number}", first + number, encryption)

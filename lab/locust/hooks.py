@@ -36,7 +36,7 @@ from lab.locust.load_run import (
     abort,
     exit_status,
 )
-from lab.locust.options import selected_lab
+from lab.locust.options import select_lab
 from lab.locust.ports import check_web_port
 
 log = logging.getLogger("xmpplab")
@@ -84,7 +84,7 @@ class Hooks:
         try:
             user = load_job.class_with_traffic(classes)
             check_web_port(options)
-            selected_lab(options)
+            select_lab(options)
             if user is not None and options is not None and options.headless:
                 parts = options.expect_workers if options.master else 1
                 load_job.check_job(load_job.make_job(user, options, options.num_users or 1), parts)

@@ -15,12 +15,12 @@ from pathlib import Path
 from typing import Any
 
 from lab.errors import UserError
-from lab.lifecycle.registry import meant
+from lab.lifecycle.registry import select_record
 from lab.load.coordinator import preflight
 from lab.load.model.job import Job
 from lab.load.model.spec import Load
 from lab.load.workload.traffic import parse_traffic
-from lab.locust.options import given_options, job_from_environment, plan_of
+from lab.locust.options import job_from_environment, plan_of, read_options
 from lab.locust.user import ENDLESS, XmppUser, idle_task
 from lab.plan import files
 from lab.runner import folders
@@ -33,7 +33,7 @@ CHECKED_SECONDS = 60.0
 
 def make_job(user: type[XmppUser], options: Namespace, users: int) -> Job:
     """The job for this user class. Raises UserError for values that make no sense, and if no lab is up."""
-    given = given_options(options)
+    given = read_options(options)
     load: dict[str, Any] = {
         "users": user.fixed_count or users,
         "traffic": user.traffic,
@@ -49,7 +49,7 @@ def make_job(user: type[XmppUser], options: Namespace, users: int) -> Job:
     started_with = job_from_environment()
     if started_with is not None:
         return replace(started_with, load={**load, **started_with.load})
-    return Job(given.get("lab") or meant(ready=True).name, load, generators, name=user.__name__.lower())
+    return Job(given.get("lab") or select_record(ready=True).name, load, generators, name=user.__name__.lower())
 
 
 def check_job(job: Job, parts: int) -> None:

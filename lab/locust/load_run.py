@@ -215,7 +215,7 @@ class MasterLoadRun(LoadRun):
     def start(self, job: Job) -> None:
         """Assign a part to each connected worker, in the order of Locust's worker indexes."""
         try:
-            self._load = planned_load(job)
+            self._load = plan_load(job)
         except LabError as error:
             self.on_event(encode_event(error))
             return
@@ -369,7 +369,7 @@ def log_event(event: dict[str, Any]) -> None:
             log.info("the load runs: %g s of warm-up, then %g s", warmup, seconds)
 
 
-def planned_load(job: Job) -> Load:
+def plan_load(job: Job) -> Load:
     """The load of a job as far as the lab's plan gives it: without secrets, for planning only. Raises UserError."""
     where = endpoints(plan_of(job.lab), job.load.get("security", "starttls"))
     return Load(endpoints=where, password="", authority="", **job.load)

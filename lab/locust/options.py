@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from locust import events
 
 from lab.errors import UserError
-from lab.lifecycle.registry import meant
+from lab.lifecycle.registry import select_record
 from lab.load.model.job import VARIABLE, Job
 from lab.plan import files
 from lab.plan.layout import Layout
@@ -50,7 +50,7 @@ def add_options(parser: LocustArgumentParser) -> None:
 events.init_command_line_parser.add_listener(add_options)
 
 
-def given_options(options: Namespace) -> dict[str, Any]:
+def read_options(options: Namespace) -> dict[str, Any]:
     """The options that were given, with the types of `_OPTIONS`. Raises UserError for text that is no number.
 
     The page's fields are text, "" where nothing was entered.
@@ -78,10 +78,10 @@ def job_from_environment() -> Job | None:
         raise UserError(f"{VARIABLE} must name a job of `xmpplab load`: {error}") from error
 
 
-def selected_lab(options: Namespace | None) -> str:
+def select_lab(options: Namespace | None) -> str:
     """The name of the lab that the job or the options name, or the only one. Raises UserError unless it is up."""
     job = job_from_environment()
-    return meant(job.lab if job is not None else getattr(options, "lab", None) or None, ready=True).name
+    return select_record(job.lab if job is not None else getattr(options, "lab", None) or None, ready=True).name
 
 
 def plan_of(lab: str) -> Plan:

@@ -15,7 +15,7 @@ from lab.plan.layout import Layout
 from lab.system.locks import is_locked
 
 
-def service_runs(layout: Layout) -> bool:
+def is_service_running(layout: Layout) -> bool:
     """True while the lab's service runs: it holds a lock, which ends with it."""
     return is_locked(layout.service_lock)
 

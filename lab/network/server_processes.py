@@ -22,7 +22,7 @@ from lab.errors import PeerError, UserError
 from lab.plan.layout import Layout
 from lab.plan.model import ServerPlan
 from lab.servers.conventions import OUTPUT
-from lab.system.processes import MARK, SERVER_UID, die_with_parent, kill_members, members
+from lab.system.processes import MARK, SERVER_UID, die_with_parent, find_members, kill_members
 
 log = logging.getLogger(__name__)
 
@@ -123,7 +123,7 @@ class ServerProcesses:
         deadline = time.monotonic() + KILL_PATIENCE
         while kill_members(self._layout.root) and time.monotonic() < deadline:  # noqa: ASYNC110 - there is no event
             await asyncio.sleep(POLL)
-        if left := members(self._layout.root):
+        if left := find_members(self._layout.root):
             log.error("these processes of the lab cannot be ended: %s", left)
 
     async def _terminate(self) -> None:

@@ -13,21 +13,21 @@ RESERVE = 256 << 20
 _MEBIBYTE = 1 << 20
 
 
-def available() -> int:
+def read_available() -> int:
     """Bytes that can be used without swapping: the kernel's MemAvailable, or what the control group leaves of it."""
     lines = Path("/proc/meminfo").read_text().splitlines()
     free = next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:"))
     return min([free, *_group_left()])
 
 
-def needed(topology: Topology) -> int:
+def estimate_needed(topology: Topology) -> int:
     """Bytes that the servers of a topology need, idle."""
     return sum(server.manifest.memory for server in topology.servers)
 
 
 def check_memory(topology: Topology, freed: int = 0) -> None:
     """Raises MissingError, with figures, if the servers do not fit once `freed` bytes more are available."""
-    want, have = needed(topology) + RESERVE, available() + freed
+    want, have = estimate_needed(topology) + RESERVE, read_available() + freed
     if want > have:
         raise MissingError(
             f"{topology.name}: its {len(topology.servers)} servers need about {want // _MEBIBYTE} MB of memory, and "
@@ -35,7 +35,7 @@ def check_memory(topology: Topology, freed: int = 0) -> None:
         )
 
 
-def needs_each() -> str:
+def describe_needs() -> str:
     """What one server of each installed software needs, the least first: "24 MB (prosody), 120 MB (ejabberd)"."""
     by_need = sorted((MANIFESTS[name] for name in INSTALLED), key=lambda manifest: manifest.memory)
     return ", ".join(f"{manifest.memory // _MEBIBYTE} MB ({manifest.name})" for manifest in by_need)

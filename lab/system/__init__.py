@@ -1,0 +1,1 @@
+"""Processes, subprocesses, locks, files and sockets of this machine."""

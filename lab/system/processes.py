@@ -95,7 +95,7 @@ def evidence(pids: Iterable[int]) -> tuple[str, ...]:
     return tuple(f"{pid} {command_line(pid)}" for pid in pids)
 
 
-def marked() -> dict[str, list[int]]:
+def find_marked() -> dict[str, list[int]]:
     """Living processes that carry the mark, by lab folder: our own, or everybody's as root.
 
     Only those to which the folder's name means what it means to us, see `file_view`.
@@ -111,9 +111,9 @@ def marked() -> dict[str, list[int]]:
     return found
 
 
-def members(folder: Path) -> list[int]:
+def find_members(folder: Path) -> list[int]:
     """Living processes of the lab in `folder` but for this one, as far as this user may see them."""
-    return [pid for pid in marked().get(str(folder), []) if pid != os.getpid()]
+    return [pid for pid in find_marked().get(str(folder), []) if pid != os.getpid()]
 
 
 def file_view(process: int | str = "self") -> str:
@@ -130,7 +130,7 @@ def file_view(process: int | str = "self") -> str:
 
 def kill_members(folder: Path) -> int:
     """Send SIGKILL to every process of a lab but this one; how many there were."""
-    pids = members(folder)
+    pids = find_members(folder)
     _kill(pids)
     return len(pids)
 
@@ -142,7 +142,7 @@ async def end_members(folder: Path, *, within: float = 10.0) -> list[int]:
     """
     deadline = time.monotonic() + within
     while True:
-        pids = [pid for pid in members(folder) if Identity.of(pid)]
+        pids = [pid for pid in find_members(folder) if Identity.of(pid)]
         if not pids or time.monotonic() > deadline:
             return pids
         _kill(pids)

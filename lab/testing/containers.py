@@ -33,9 +33,10 @@ from lab.errors import NotReady
 from lab.network.authority import CERTIFICATE, Authority
 from lab.plan.model import CertificateRequest
 from lab.runtime import server_files as folders
-from lab.runtime.containers import Containers, engine
+from lab.runtime.containers import engine
 from lab.runtime.containers.container_specs import TO_FILE
-from lab.runtime.containers.prepare import image_of
+from lab.runtime.containers.preparation import image_of
+from lab.runtime.containers.runtime import Containers
 from lab.servers import software
 from lab.servers.conventions import OUTPUT, READY
 from lab.servers.software import Blueprint

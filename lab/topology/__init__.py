@@ -1,0 +1,1 @@
+"""What is asked for: topology files and their errors, shapes, and the graph."""

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from lab.system.processes import marked
+from lab.system.processes import find_marked
 
 pytestmark = pytest.mark.live
 
@@ -123,12 +123,12 @@ def test_an_interrupted_run_leaves_nothing(folder: Path, number: int, code: int)
         "import asyncio, lab\n@lab.scenario()\nasync def long(federation):\n"
         '    """It would take a minute."""\n    print("BEGUN", flush=True)\n    await asyncio.sleep(60)\n'
     )
-    before = set(marked())
+    before = set(find_marked())
     command = [*XMPPLAB, "run", "long.py", "-t", "pair", "--runtime", "processes"]
     with subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout and process.stdout.readline() == "BEGUN\n"
-            assert set(marked()) - before
+            assert set(find_marked()) - before
             process.send_signal(number)
             _, told = process.communicate(timeout=30)
         finally:
@@ -136,7 +136,7 @@ def test_an_interrupted_run_leaves_nothing(folder: Path, number: int, code: int)
     assert process.returncode == code, told
     assert "Traceback" not in told
     deadline = time.monotonic() + 60  # others may run labs meanwhile: only what is ours and stays is wrong
-    while (left := _from(folder, set(marked()) - before)) and time.monotonic() < deadline:
+    while (left := _from(folder, set(find_marked()) - before)) and time.monotonic() < deadline:
         time.sleep(0.1)
     assert not left
 
@@ -149,5 +149,5 @@ def _from(folder: Path, labs: set[str]) -> set[str]:
 def test_down_leaves_nothing(folder: Path, name: str) -> None:
     done = _xmpplab(folder, "down", name)
     assert (done.returncode, done.stdout) == (0, f"{name} has ended\n")
-    assert not [lab for lab in marked() if Path(lab).name == name]
+    assert not [lab for lab in find_marked() if Path(lab).name == name]
     assert _xmpplab(folder, "down", name).returncode == 64

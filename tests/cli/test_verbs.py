@@ -184,7 +184,7 @@ def test_status_of_nothing(capsys: pytest.CaptureFixture[str]) -> None:
 def test_doctor_says_what_to_do(
     good: bool, code: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from lab.runtime.containers import Containers
+    from lab.runtime.containers.runtime import Containers
     from lab.runtime.processes.runtime import Processes
     from lab.runtime.protocol import Prerequisite
 
@@ -213,7 +213,7 @@ def test_lists_carry_a_sentence_each(verb: str, capsys: pytest.CaptureFixture[st
 
 def test_logs_of_a_lab(tmp_path: Path) -> None:
     from lab.errors import UserError
-    from lab.lifecycle.logs import log_files
+    from lab.lifecycle.logs import find_log_files
     from lab.plan.layout import Layout
     from lab.servers.conventions import LOG
     from lab.system.files import last_lines
@@ -221,11 +221,11 @@ def test_logs_of_a_lab(tmp_path: Path) -> None:
     file = Layout(tmp_path).server("a") / LOG
     file.parent.mkdir(parents=True)
     file.write_text("one\ntwo\nthree\n")
-    labels = {path: label for label, path in log_files(tmp_path, ["a", "long"], None)}
+    labels = {path: label for label, path in find_log_files(tmp_path, ["a", "long"], None)}
     assert labels[file] == "a      " and last_lines(file, 2) == ["two", "three"]
-    assert [path.parent.name for _, path in log_files(tmp_path, ["a", "long"], "long")] == ["long", "long"]
+    assert [path.parent.name for _, path in find_log_files(tmp_path, ["a", "long"], "long")] == ["long", "long"]
     with pytest.raises(UserError, match="there are: a, long, service"):
-        log_files(tmp_path, ["a", "long"], "b")
+        find_log_files(tmp_path, ["a", "long"], "b")
     assert last_lines(tmp_path / "missing", 5) == []
 
 

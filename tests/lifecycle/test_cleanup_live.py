@@ -15,7 +15,7 @@ import pytest
 
 from lab.lifecycle import down, registry, runtimes, status
 from lab.lifecycle.cleanup import sweep
-from lab.network.lab_folder import service_runs
+from lab.network.lab_folder import is_service_running
 from lab.plan.layout import Layout
 from lab.runtime.processes.loopback import networks
 from lab.servers.conventions import READY
@@ -96,7 +96,7 @@ async def test_killed_service_makes_a_leftover() -> None:
         lab = await registry.attach(name)
         os.kill(json.loads(lab.layout.service.read_text())["pid"], signal.SIGKILL)
         until(lambda: left_of(name) == [str(lab.layout.root)])  # the servers died with it
-        until(lambda: not service_runs(lab.layout))
+        until(lambda: not is_service_running(lab.layout))
         (found,) = [one for one in await status.status() if one.name == name]
         assert found.phase == "broken"
         await sweep(containers=False)

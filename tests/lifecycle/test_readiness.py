@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from lab.errors import NotReady
-from lab.lifecycle.readiness import unknown_edges, wait_ready
+from lab.lifecycle.readiness import find_unknown_edges, wait_ready
 from lab.plan.build import build
 from lab.plan.layout import Layout
 from lab.plan.model import Plan, RuntimeFacts
@@ -81,6 +81,6 @@ async def test_a_server_that_has_ended_is_not_waited_for(layout: Layout) -> None
 
 def test_an_edge_between_two_strangers_is_unknown(layout: Layout) -> None:
     plan = plan_of(layout)
-    assert unknown_edges(plan) == ()
+    assert find_unknown_edges(plan) == ()
     silent = replace(plan, servers=tuple(replace(server, probes=()) for server in plan.servers))
-    assert unknown_edges(silent) == (("a", "b"),)
+    assert find_unknown_edges(silent) == (("a", "b"),)

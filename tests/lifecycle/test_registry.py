@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from lab.errors import UserError
-from lab.lifecycle.registry import meant
+from lab.lifecycle.registry import select_record
 from lab.plan.layout import Layout
 from lab.runtime.lab_record import READY, STARTING, LabRecord
 from lab.system.processes import Identity
@@ -27,38 +27,38 @@ def there_is(name: str, *, owned: bool = False, phase: str = READY) -> None:
 
 def test_without_a_name_it_is_the_only_one() -> None:
     with pytest.raises(UserError, match="no lab is up; start one with: xmpplab up TOPOLOGY"):
-        meant()
+        select_record()
     there_is("one")
-    assert meant().name == "one"
+    assert select_record().name == "one"
     there_is("two")
     with pytest.raises(UserError, match="several labs are up, name one of: one, two"):
-        meant()
+        select_record()
 
 
 def test_labs_with_an_owner_count_only_where_there_is_no_other() -> None:
     there_is("test", owned=True)
-    assert meant().name == "test"
+    assert select_record().name == "test"
     there_is("mine")
-    assert meant().name == "mine"
-    assert meant("test").name == "test"
+    assert select_record().name == "mine"
+    assert select_record("test").name == "test"
 
 
 def test_a_name_must_be_a_labs() -> None:
     with pytest.raises(UserError, match="there is no lab other; none is up"):
-        meant("other")
+        select_record("other")
     there_is("one")
     with pytest.raises(UserError, match="there is no lab other; there are one"):
-        meant("other")
+        select_record("other")
     with pytest.raises(UserError, match="cannot be a lab's name"):
-        meant("../one")
+        select_record("../one")
 
 
 def test_where_it_must_be_ready_others_do_not_count() -> None:
     there_is("begun", phase=STARTING)
-    assert meant().name == "begun"
+    assert select_record().name == "begun"
     with pytest.raises(UserError, match="no lab is up"):
-        meant(ready=True)
+        select_record(ready=True)
     there_is("up")
-    assert meant(ready=True).name == "up"
+    assert select_record(ready=True).name == "up"
     with pytest.raises(UserError, match="there is no lab begun; there are up"):
-        meant("begun", ready=True)
+        select_record("begun", ready=True)

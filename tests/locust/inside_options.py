@@ -14,7 +14,7 @@ from lab.errors import UserError
 from lab.load.model.job import VARIABLE
 from lab.locust import XmppUser
 from lab.locust.load_job import check_attributes, class_with_traffic, make_job
-from lab.locust.options import selected_lab
+from lab.locust.options import select_lab
 
 
 class Chat(XmppUser):
@@ -103,7 +103,7 @@ def test_without_a_lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(UserError, match="no lab is up"):
         make_job(Chat, given(lab=None), 1)
     with pytest.raises(UserError, match="there is no lab mine"):
-        selected_lab(given())
+        select_lab(given())
 
 
 def test_one_class_has_the_traffic() -> None:

@@ -22,7 +22,7 @@ from typing import IO, Any
 from lab.lifecycle import up as labs
 from lab.lifecycle.lab import Lab
 from lab.load.metrics.run_folder import LoadRecord, read
-from lab.system.processes import marked
+from lab.system.processes import find_marked
 from lab.topology.spec import Feed, Link
 from tests.house.tree import ROOT
 from tests.runtime.helpers import pair
@@ -50,7 +50,7 @@ async def a_pair(runtime: str) -> AsyncIterator[Lab]:
 
 def agents(lab: Lab) -> list[int]:
     """Processes of the lab that a load started."""
-    return [pid for pid in marked().get(str(lab.layout.root), []) if is_load(pid)]
+    return [pid for pid in find_marked().get(str(lab.layout.root), []) if is_load(pid)]
 
 
 def is_load(pid: int) -> bool:

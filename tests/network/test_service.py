@@ -22,11 +22,11 @@ import pytest
 from lab.declarations.links import Conditions
 from lab.errors import MissingError, PeerError, UserError
 from lab.network.control import Control
-from lab.network.lab_folder import service_runs
+from lab.network.lab_folder import is_service_running
 from lab.network.operations import OPERATIONS, Operations
 from lab.plan.layout import REFUSED_PORT, UNREACHABLE_PORT, Layout
 from lab.servers.conventions import OUTPUT
-from lab.system.processes import MARK, SERVER_UID, Identity, check_limits, members
+from lab.system.processes import MARK, SERVER_UID, Identity, check_limits, find_members
 from lab.topology.spec import Unlinked
 from tests.network import labs
 
@@ -50,7 +50,7 @@ async def test_it_starts_servers_names_and_links_and_says_so(tmp_path: Path) -> 
     with labs.service(layout) as process:
         found = Identity.of(process.pid)
         assert found is not None and json.loads(layout.service.read_text()) == found.to_json()
-        assert service_runs(layout)
+        assert is_service_running(layout)
         assert stat.S_IMODE(layout.control.stat().st_mode) == 0o600
         status = await ask(layout, "status")
         assert {name: state["running"] for name, state in status["servers"].items()} == {"a": True, "b": True}
@@ -62,10 +62,10 @@ async def test_it_starts_servers_names_and_links_and_says_so(tmp_path: Path) -> 
         assert (relay["connections"], relay["open"], relay["bytes"], relay["answer_bytes"]) == (1, 1, 7, 7)
         writer.close()
     assert process.returncode == 0
-    assert not service_runs(layout)
+    assert not is_service_running(layout)
     assert not layout.control.exists()
     assert not layout.service.exists()
-    assert members(layout.root) == []
+    assert find_members(layout.root) == []
 
 
 async def test_a_server_gets_little_of_our_world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -231,10 +231,10 @@ HELPED = ("sh", "-c", "setsid sleep 50 & exec sleep 50")
 def test_signals_end_it_in_order_helpers_included(tmp_path: Path, number: int) -> None:
     layout = labs.folder(tmp_path / "lab", labs.plan(command=HELPED))
     with labs.service(layout) as process:
-        until(lambda: len(members(layout.root)) == 5)  # the service, two servers, two helpers
+        until(lambda: len(find_members(layout.root)) == 5)  # the service, two servers, two helpers
         process.send_signal(number)
         assert process.wait(30) == 0
-        assert members(layout.root) == []
+        assert find_members(layout.root) == []
 
 
 def test_killed_it_takes_its_servers_with_it(tmp_path: Path) -> None:
@@ -242,8 +242,8 @@ def test_killed_it_takes_its_servers_with_it(tmp_path: Path) -> None:
     with labs.service(layout) as process:
         process.kill()
         process.wait(30)
-        until(lambda: members(layout.root) == [])
-        assert not service_runs(layout)
+        until(lambda: find_members(layout.root) == [])
+        assert not is_service_running(layout)
         assert layout.service.exists()  # stale, and known to be
 
 
@@ -257,7 +257,7 @@ def test_at_its_owners_end_the_lab_is_gone(tmp_path: Path) -> None:
         assert process.poll() is None
         os.close(writing)
         assert process.wait(30) == 0
-    assert members(layout.root) == []
+    assert find_members(layout.root) == []
     assert not layout.root.exists()
 
 
@@ -278,12 +278,12 @@ def test_an_owner_killed_outright_leaves_nothing(tmp_path: Path) -> None:
     owner = subprocess.Popen([sys.executable, "-c", OWNER, str(layout.root)], env=environment)
     try:
         until(layout.control.exists, 20)
-        until(lambda: len(members(layout.root)) == 6)  # owner, service, two servers, two helpers
+        until(lambda: len(find_members(layout.root)) == 6)  # owner, service, two servers, two helpers
     finally:
         owner.kill()
         owner.wait(30)
     until(lambda: not layout.root.exists())
-    until(lambda: members(layout.root) == [])
+    until(lambda: find_members(layout.root) == [])
 
 
 def test_a_folder_that_is_no_labs_is_not_deleted(tmp_path: Path) -> None:
@@ -341,12 +341,12 @@ def test_an_address_that_is_taken_ends_it_with_what_to_do(tmp_path: Path) -> Non
     process.stderr.close()
     assert answer["error"]["kind"] == "missing"
     assert f"the relay from a to b cannot listen on {plan.services} port 20000" in answer["error"]["message"]
-    assert members(layout.root) == []
+    assert find_members(layout.root) == []
 
 
 def test_asking_whether_it_lives_does_not_stop_it_from_starting(tmp_path: Path) -> None:
     layout = labs.folder(tmp_path / "lab", labs.plan())
-    assert not service_runs(layout)  # no lock file yet
+    assert not is_service_running(layout)  # no lock file yet
     with layout.service_lock.open("w") as asking:
         fcntl.flock(asking, fcntl.LOCK_SH)
         process = subprocess.Popen(

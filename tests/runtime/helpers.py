@@ -11,7 +11,7 @@ from lab.lifecycle.runtimes import choose
 from lab.plan.layout import Layout
 from lab.plan.model import RuntimeFacts
 from lab.runtime.processes.loopback import reserve
-from lab.system.processes import marked
+from lab.system.processes import find_marked
 from lab.topology.spec import Link, Server, Topology
 
 FREED = 60.0  # seconds: tests in another process keep a lab up no longer
@@ -44,7 +44,7 @@ async def facts_of(*servers: Server) -> RuntimeFacts:
 def left_of(name: str) -> list[str]:
     """What there still is of a lab: its folder, its processes."""
     root = Layout.of(name).root
-    return [str(root)] * root.exists() + [str(pid) for pid in marked().get(str(root), [])]
+    return [str(root)] * root.exists() + [str(pid) for pid in find_marked().get(str(root), [])]
 
 
 def until(condition: Callable[[], object], within: float = 60.0) -> None:

@@ -11,7 +11,16 @@ import pytest
 
 from lab.errors import MissingError
 from lab.system import processes
-from lab.system.processes import MARK, Identity, check_limits, command_line, end_members, evidence, file_view, members
+from lab.system.processes import (
+    MARK,
+    Identity,
+    check_limits,
+    command_line,
+    end_members,
+    evidence,
+    file_view,
+    find_members,
+)
 
 SLEEPING = [sys.executable, "-c", "import time; print(flush=True); time.sleep(600)"]
 
@@ -38,8 +47,8 @@ def test_an_identity_is_this_process_and_no_later_one_with_its_pid() -> None:
 
 
 def test_a_labs_processes_are_found_and_named(marked: subprocess.Popen[bytes], tmp_path: Path) -> None:
-    assert members(tmp_path) == [marked.pid]
-    assert members(tmp_path / "other") == []
+    assert find_members(tmp_path) == [marked.pid]
+    assert find_members(tmp_path / "other") == []
     assert evidence([marked.pid]) == (f"{marked.pid} {command_line(marked.pid)}",)
     assert "time.sleep(600)" in command_line(marked.pid)
     assert file_view(marked.pid) == file_view() != ""
@@ -48,7 +57,7 @@ def test_a_labs_processes_are_found_and_named(marked: subprocess.Popen[bytes], t
 async def test_they_are_ended_but_not_who_asks(
     marked: subprocess.Popen[bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(processes, "marked", lambda: {str(tmp_path): [marked.pid, os.getpid()]})
+    monkeypatch.setattr(processes, "find_marked", lambda: {str(tmp_path): [marked.pid, os.getpid()]})
     assert await end_members(tmp_path, within=30.0) == []
     assert marked.wait(30) == -9
 

@@ -1,0 +1,1 @@
+"""What the counters of a load mean: thresholds, bottleneck, comparison of two loads, studies."""

@@ -146,12 +146,12 @@ async def find_limit(
         if not confirmed:  # `low` was never tried: what is told is a rate that was
             low = max((trial.rate for trial in search.trials if trial.holds and trial.rate <= low), default=0.0)
     except _NotIdle as error:
-        return partial_limit(search.trials, "backlog", str(error))
+        return build_partial_limit(search.trials, "backlog", str(error))
     bottleneck, why = _bottleneck(search.trials, low, capacities or Capacities(), bounds)
     return Limit(low, confirmed, bottleneck, why, tuple(search.trials))
 
 
-def partial_limit(trials: Sequence[Trial], bottleneck: str, why: str) -> Limit:
+def build_partial_limit(trials: Sequence[Trial], bottleneck: str, why: str) -> Limit:
     """The result of a search that ended early: the highest rate that kept the bounds until then."""
     held = [trial.rate for trial in trials if trial.holds]
     return Limit(max(held, default=0.0), False, bottleneck, why, tuple(trials))

@@ -1,0 +1,1 @@
+"""What users do and when: traffic, arrivals, rates, users and their contacts and rooms."""

@@ -1,3 +1,1 @@
-"""The runtime `containers`. `Containers` is all that others need; importing it does not import the engine's SDK."""
-
-from lab.runtime.containers.runtime import Containers as Containers
+"""The runtime `containers`: labs in containers of Docker Engine. `runtime.Containers` is what other packages use."""

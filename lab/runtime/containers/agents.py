@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING
 from lab.plan.layout import Layout
 from lab.plan.model import ServerPlan
 from lab.runtime.agent_process import CLOSE_PATIENCE, spawn_agent
-from lab.runtime.containers.attach import attach, streams
+from lab.runtime.containers.attached_streams import attach, streams
 from lab.runtime.containers.container_specs import ContainerSpec, agent_spec
 from lab.runtime.containers.engine import DockerEngine, resource_name
 from lab.runtime.containers.image_specs import python_image
-from lab.runtime.containers.prepare import site
-from lab.runtime.containers.start import create
+from lab.runtime.containers.preparation import site
+from lab.runtime.containers.startup import create
 from lab.runtime.protocol import Pipes
 from lab.system.processes import MARK
 from lab.system.terminal import printable
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from docker import DockerClient
 
 
-async def in_container(
+async def start_in_container(
     engine: DockerEngine, layout: Layout, command: Sequence[str], *, place: ServerPlan | None = None
 ) -> Pipes:
     """An agent in a container on the lab's network, `place` being a scripted server's; its standard error is ours."""
@@ -45,7 +45,7 @@ async def in_container(
     return Pipes(reader, writer, lambda: asyncio.ensure_future(close()), pid)
 
 
-async def on_host(layout: Layout, argv: Sequence[str]) -> Pipes:
+async def start_on_host(layout: Layout, argv: Sequence[str]) -> Pipes:
     """A user's own agent as a child process."""
     return await spawn_agent(argv, {MARK: str(layout.root)})
 

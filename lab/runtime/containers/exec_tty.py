@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from lab.errors import UserError
-from lab.runtime.containers.attach import ERROR, Frames, own_socket
+from lab.runtime.containers.attached_streams import ERROR, Frames, own_socket
 
 if TYPE_CHECKING:
     from docker import DockerClient

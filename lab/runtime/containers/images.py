@@ -29,15 +29,15 @@ if TYPE_CHECKING:
 _EVIDENCE = 12  # last lines quoted of a build that failed
 
 
-def present(client: DockerClient) -> set[str]:
+def find_tags(client: DockerClient) -> set[str]:
     """Tags of the images of ours that the engine has."""
     images = client.api.images(filters={"label": f"{OURS}={OURS_VALUE}"})
     return {tag for image in images for tag in image.get("RepoTags") or ()}
 
 
-async def missing(engine: DockerEngine, specs: Sequence[ImageSpec]) -> list[ImageSpec]:
+async def find_missing(engine: DockerEngine, specs: Sequence[ImageSpec]) -> list[ImageSpec]:
     """Those whose image the engine does not have."""
-    there = await engine.call(present, engine.client)
+    there = await engine.call(find_tags, engine.client)
     return [spec for spec in specs if spec.tag not in there]
 
 
@@ -59,7 +59,7 @@ def build_cache() -> BuildCache:
     return BuildCache(cache())
 
 
-def context(spec: ImageSpec, packages: list[Path]) -> bytes:
+def make_context(spec: ImageSpec, packages: list[Path]) -> bytes:
     """The build context as a tar archive, the same bytes for the same content: times and owners are left out."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as archive:
@@ -98,7 +98,7 @@ def _build(client: DockerClient, spec: ImageSpec, packages: list[Path], base: st
 
     try:
         answers = client.api.build(
-            fileobj=io.BytesIO(context(spec, packages)),
+            fileobj=io.BytesIO(make_context(spec, packages)),
             custom_context=True,
             tag=spec.tag,
             buildargs={"BASE": base, **dict(spec.arguments)},

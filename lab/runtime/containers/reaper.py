@@ -82,7 +82,7 @@ def is_responsible(layout: Layout, token: str) -> bool:
 async def _reap(layout: Layout, token: str) -> None:
     from lab.network import lab_folder
     from lab.runtime.containers.engine import shared_engine
-    from lab.runtime.containers.stop import end
+    from lab.runtime.containers.removal import end
     from lab.runtime.lab_record import locked
 
     try:

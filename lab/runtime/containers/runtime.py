@@ -17,7 +17,7 @@ from lab.errors import MissingError, UserError
 from lab.plan.layout import Layout
 from lab.plan.model import Plan, RuntimeFacts
 from lab.runtime.admin import carry_out
-from lab.runtime.containers import agents, exec_tty, inspect, prepare, start, stop, subnets
+from lab.runtime.containers import agents, exec_tty, inspection, preparation, removal, startup, subnets
 from lab.runtime.containers.engine import (
     HOW_TO,
     DockerEngine,
@@ -63,7 +63,7 @@ class Containers:
                 f"{', '.join(outside)}: a server that you run yourself cannot be reached from a lab of containers, "
                 "whose network is closed: use --runtime processes"
             )
-        await prepare.provide(self._engine, servers, progress)
+        await preparation.provide(self._engine, servers, progress)
 
     async def reserve(self, layout: Layout, servers: Sequence[Server], *, owned: bool = False) -> AddressReservation:
         """The lab's network has been created. Raises MissingError if every subnet is taken."""
@@ -87,22 +87,22 @@ class Containers:
         progress: Progress,
     ) -> None:
         """Services answer, every server has been started. Raises NotReady."""
-        await start.start(self._engine, layout, plan, written, progress)
+        await startup.start(self._engine, layout, plan, written, progress)
 
     async def states(self, layout: Layout, plan: Plan, *, pids: bool = False) -> dict[str, ServerState]:
         """Each server's container; one that was removed does not run."""
-        found = await self._engine.call(inspect.server_states, self._engine.client, layout, pids=pids)
+        found = await self._engine.call(inspection.server_states, self._engine.client, layout, pids=pids)
         gone = ServerState(running=False, detail="its container does not exist")
         inside = [one.spec.name for one in plan.servers if one.spec.manifest.started_by is StartedBy.LAB]
         return {name: found.get(name, gone) for name in inside}
 
     async def service_pid(self, layout: Layout) -> int | None:
         """The main process of the services' container."""
-        return await self._engine.call(inspect.services_pid, self._engine.client, layout)
+        return await self._engine.call(inspection.services_pid, self._engine.client, layout)
 
     def is_running(self, layout: Layout) -> bool:
         """Whether the lab's services run."""
-        return inspect.services_run(self._engine.client, layout)
+        return inspection.services_run(self._engine.client, layout)
 
     async def operate(self, layout: Layout, plan: Plan, server: str, operations: Sequence[Operation]) -> None:
         """Carried out through the server's folder, which the host has too. Raises PeerError."""
@@ -120,8 +120,10 @@ class Containers:
         """Ours runs in a container on the lab's network, a user's own command on the host."""
         if argv is None:
             place = None if server is None else plan.server(server)
-            return await agents.in_container(self._engine, layout, python_module(module, python="python3"), place=place)
-        return await agents.on_host(layout, argv)
+            return await agents.start_in_container(
+                self._engine, layout, python_module(module, python="python3"), place=place
+            )
+        return await agents.start_on_host(layout, argv)
 
     async def execute(self, layout: Layout, plan: Plan, server: str, argv: Sequence[str]) -> int:
         """Runs in the server's container, as the server's user. Raises PeerError if that does not run."""
@@ -133,11 +135,11 @@ class Containers:
         """Nothing with the lab's label is left in the engine. Raises TimedOut."""
         if lease := _leases.pop(layout.root, None):
             lease.release()
-        await stop.end(self._engine, layout)
+        await removal.end(self._engine, layout)
 
     async def leftovers(self) -> dict[str, list[str]]:
         """What the engine has of any lab, by the lab's folder; running labs are among them."""
-        return await self._engine.call(stop.leftovers, self._engine.client)
+        return await self._engine.call(removal.find_leftovers, self._engine.client)
 
     def close(self) -> None:
         """Close connections and threads, but for the shared ones of this process: they are closed when it ends."""
@@ -153,7 +155,7 @@ def reserve_network(client: DockerClient, layout: Layout) -> str:
     taken = subnets.routes(_ROUTES.read_text()) if _ROUTES.exists() else []
     taken += [pool.get("Subnet", "") for one in client.api.networks() for pool in one["IPAM"].get("Config") or ()]
     refused = ""
-    for subnet in subnets.free(taken):
+    for subnet in subnets.find_free(taken):
         pool = IPAMPool(subnet=str(subnet.network), iprange=subnet.agents, gateway=subnet.gateway)
         try:
             client.api.create_network(

@@ -35,7 +35,7 @@ class Subnet:
         return str(IPv4Network((self.network[AGENTS], AGENTS_PREFIX)))
 
 
-def free(taken: Iterable[str]) -> list[Subnet]:
+def find_free(taken: Iterable[str]) -> list[Subnet]:
     """Subnets that overlap none of the networks taken ("10.0.0.0/8"), in order; what is no IPv4 network is ignored."""
     used = [network for text in taken if (network := _network(text)) is not None]
     return [

@@ -83,9 +83,9 @@ def _space() -> Prerequisite:
 
 
 def _memory() -> Prerequisite:
-    free = memory.available()
+    free = memory.read_available()
     good = free >= _COMFORT
-    remedy = f"small labs will do; a server needs {memory.needs_each()}"
+    remedy = f"small labs will do; a server needs {memory.describe_needs()}"
     return Prerequisite("memory", good, f"{free // _MEBIBYTE} MB available", "" if good else remedy)
 
 

@@ -20,7 +20,7 @@ from typing import Any
 
 from lab.errors import LabError, MissingError, TimedOut, UserError
 from lab.network.control import Control
-from lab.network.lab_folder import service_runs
+from lab.network.lab_folder import is_service_running
 from lab.network.server_processes import PATH
 from lab.plan.layout import Layout
 from lab.plan.model import Plan, RuntimeFacts
@@ -144,7 +144,7 @@ class Processes:
 
     async def stop(self, layout: Layout) -> None:
         """End the service and every process of the lab. Raises TimedOut with what still runs."""
-        if service_runs(layout):
+        if is_service_running(layout):
             with contextlib.suppress(LabError):  # it may be ending, or hang: then all marked processes are killed
                 async with Control(layout.control) as control:
                     await control.call("shutdown")
@@ -164,12 +164,12 @@ class Processes:
 
     def is_running(self, layout: Layout) -> bool:
         """True while the lab's service runs."""
-        return service_runs(layout)
+        return is_service_running(layout)
 
 
 async def _wait_ended(layout: Layout) -> None:
     deadline = time.monotonic() + STOP_PATIENCE
-    while service_runs(layout):
+    while is_service_running(layout):
         if time.monotonic() > deadline:
             raise TimedOut(f"the service of {layout.name} does not end")
         await asyncio.sleep(_POLL)

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from lab.errors import UserError
 from lab.load.analysis.bottleneck import Capacities, find_bottleneck
-from lab.load.capacity.search import Bounds, Measurement, find_limit, partial_limit
+from lab.load.capacity.search import Bounds, Measurement, build_partial_limit, find_limit
 from tests.load.synthetic_results import Federation, result
 
 BOUNDS = Bounds(p99=0.1, failed=0.001, start=100.0, lowest=1.0, highest=100_000.0, precision=0.05)
@@ -187,7 +187,7 @@ async def test_what_an_interrupted_search_found_is_told() -> None:
 
     with pytest.raises(KeyboardInterrupt):
         await find_limit(measure, BOUNDS, on_trial=trials.append)
-    found = partial_limit(trials, "interrupted", "by hand")
+    found = build_partial_limit(trials, "interrupted", "by hand")
     assert (found.rate, found.confirmed, found.bottleneck) == (800, False, "interrupted")
     assert [trial.rate for trial in found.trials] == [100, 200, 400, 800]
 

@@ -10,7 +10,7 @@ import pytest
 
 from lab.declarations.links import Conditions
 from lab.errors import UserError
-from lab.load.capacity.search import Bounds, Trial, partial_limit
+from lab.load.capacity.search import Bounds, Trial, build_partial_limit
 from lab.load.capacity.trials import OtherUsage, capacities_of, check, find_limit_on
 from lab.load.report.limit import render, to_json
 from lab.plan.model import RelayPlan
@@ -72,7 +72,7 @@ def test_what_a_search_found_is_told_in_short_and_kept_whole(tmp_path: Path) -> 
         result(150, 0.1),
     )
     behind = Trial(120, (), False, result(120, 0.1), backlog="after 60 s of waiting a message over a->b took 3 s")
-    limit = partial_limit([slow, late, behind], "backlog", "3 runs at 150/s began with a backlog")
+    limit = build_partial_limit([slow, late, behind], "backlog", "3 runs at 150/s began with a backlog")
     lines = render(limit).splitlines()
     assert lines[1].endswith("  p99 was 771.1 ms")
     assert lines[2].endswith("the generator was 24.1 ms late in 1 % of its ticks of 5 ms")

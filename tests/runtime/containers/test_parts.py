@@ -20,9 +20,9 @@ from lab.plan.layout import Layout
 from lab.plan.model import RuntimeFacts
 from lab.runtime.containers import container_specs as specs
 from lab.runtime.containers import engine, image_specs, images, reaper, subnets
-from lab.runtime.containers import prepare as provision
+from lab.runtime.containers import preparation as provision
 from lab.runtime.containers import python_libraries as wheels
-from lab.runtime.containers.attach import Frames
+from lab.runtime.containers.attached_streams import Frames
 from lab.topology.spec import Custom, Link, Server, Topology
 
 PAIR = Topology(
@@ -39,19 +39,19 @@ tun0 000012C6 00000000 0001 0 0 0 0000FEFF 0 0 0
 
 
 def test_the_first_free_subnet_overlaps_nothing():
-    found = subnets.free(["198.18.0.0/20", "198.18.20.0/24", "10.0.0.0/8", "fd00::/64", ""])
+    found = subnets.find_free(["198.18.0.0/20", "198.18.20.0/24", "10.0.0.0/8", "fd00::/64", ""])
     assert [str(one.network) for one in found[:2]] == ["198.18.32.0/20", "198.18.48.0/20"]
     assert len(found) == 30
 
 
 def test_the_engine_gives_agents_the_last_quarter():
-    subnet = subnets.free([])[1]
+    subnet = subnets.find_free([])[1]
     assert (subnet.gateway, subnet.agents) == ("198.18.16.1", "198.18.28.0/22")
 
 
 def test_a_network_that_the_host_routes_is_taken_and_the_default_route_is_not():
     assert subnets.routes(ROUTES) == ["198.18.0.0/15"]
-    assert subnets.free(subnets.routes(ROUTES)) == []
+    assert subnets.find_free(subnets.routes(ROUTES)) == []
 
 
 @given(st.lists(st.tuples(st.sampled_from([1, 2]), st.binary(max_size=40))), st.integers(1, 17))
@@ -102,10 +102,10 @@ def test_a_recipe_has_the_modules_and_how_to_compile_them():
 def test_a_context_is_the_same_bytes_for_the_same_content(tmp_path):
     package = tmp_path / "a_1_all.deb"
     package.write_bytes(b"x")
-    first = images.context(image_specs.python_image(), [package])
+    first = images.make_context(image_specs.python_image(), [package])
     time.sleep(0.01)
     package.write_bytes(b"x")
-    assert images.context(image_specs.python_image(), [package]) == first
+    assert images.make_context(image_specs.python_image(), [package]) == first
 
 
 def test_libraries_are_those_installed_here_and_what_they_need():

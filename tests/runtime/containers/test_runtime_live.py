@@ -186,7 +186,7 @@ async def test_the_agent_answers_and_ends_with_its_input(pair, client):
 
 async def test_an_agents_output_comes_whole_and_its_errors_apart(pair, capsys):
     program = "import sys\nfor line in sys.stdin: sys.stderr.write('seen'); print(line.upper(), end='', flush=True)"
-    pipes = await agents.in_container(pair.runtime._engine, pair.layout, ("python3", "-c", program))
+    pipes = await agents.start_in_container(pair.runtime._engine, pair.layout, ("python3", "-c", program))
     long = "x" * 1_000_000
     pipes.writer.write(f"short\n{long}\n".encode())
     assert await asyncio.wait_for(pipes.reader.readline(), PATIENCE) == b"SHORT\n"

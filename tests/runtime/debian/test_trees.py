@@ -82,7 +82,7 @@ async def test_commands_end_with_the_task() -> None:
 
 
 def test_too_little_memory_is_said_in_figures(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lab.runtime.memory.available", lambda: 64 << 20)
+    monkeypatch.setattr("lab.runtime.memory.read_available", lambda: 64 << 20)
     with pytest.raises(MissingError, match=r"2 servers need about \d+ MB of memory, and 64 MB"):
         check_memory(pair())
 

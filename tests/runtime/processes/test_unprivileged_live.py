@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from lab.lifecycle.runtimes import named
+from lab.lifecycle.runtimes import runtime_by_name
 from lab.runtime.debian import trees
 from tests.runtime.helpers import pair, unique
 
@@ -74,7 +74,7 @@ def interpreter(home: Path) -> str:
 
 
 async def test_without_root(home: Path) -> None:
-    await named("processes").prepare(pair("prosody", "ejabberd").servers, lambda text: None)
+    await runtime_by_name("processes").prepare(pair("prosody", "ejabberd").servers, lambda text: None)
     done = as_nobody(home, interpreter(home), "-c", SCRIPT, unique("user"))
     assert done.stdout.strip() == "left: []", done.stderr
     assert all(path.stat().st_uid == NOBODY for path in home.rglob("*"))

@@ -17,7 +17,7 @@ from lab.plan.layout import Layout
 from lab.runtime.containers.container_specs import TO_FILE, ContainerSpec, Mount
 from lab.runtime.containers.engine import DockerEngine, caller_user, first_error, labels
 from lab.runtime.containers.image_specs import ImageSpec, python_image, server_image
-from lab.runtime.containers.images import build_cache, build_images, missing
+from lab.runtime.containers.images import build_cache, build_images, find_missing
 from lab.runtime.containers.python_libraries import fetch_site, site_folder
 from lab.runtime.protocol import Progress
 from lab.system.subprocesses import python_module
@@ -63,10 +63,10 @@ async def provide(engine: DockerEngine, servers: Sequence[Server], progress: Pro
 async def _provide_own(engine: DockerEngine, specs: list[ImageSpec], progress: Progress) -> None:
     """Images of ours, and the libraries."""
     target = site_folder(await engine.machine())
-    if target.is_dir() and not await missing(engine, specs):
+    if target.is_dir() and not await find_missing(engine, specs):
         return
     async with build_cache().locked(progress):  # another process may have finished meanwhile: ask again what is missing
-        wanted = await missing(engine, specs)
+        wanted = await find_missing(engine, specs)
         async with asyncio.TaskGroup() as group:
             images = group.create_task(build_images(engine, wanted, progress))
             if not target.is_dir():

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from lab.errors import TimedOut
 from lab.plan.layout import Layout
 from lab.runtime.containers.engine import FILE_VIEW, LAB, DockerEngine, lab_filters
-from lab.runtime.containers.inspect import containers
+from lab.runtime.containers.inspection import containers
 from lab.system.processes import file_view
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ async def end(engine: DockerEngine, layout: Layout) -> None:
         await asyncio.sleep(_SETTLE)
 
 
-def leftovers(client: DockerClient) -> dict[str, list[str]]:
+def find_leftovers(client: DockerClient) -> dict[str, list[str]]:
     """Names of containers and networks with a lab's label, by the lab's folder; running labs are among them.
 
     Labs that were made by processes with another view of folders are left out: their state cannot be seen from here.

@@ -23,7 +23,7 @@ from lab.runtime.admin import write_files
 from lab.runtime.containers.container_specs import GATE, RESOLV, SERVICES, ContainerSpec, server_spec, services_spec
 from lab.runtime.containers.engine import SERVER, DockerEngine, first_error, resource_name
 from lab.runtime.containers.image_specs import python_image
-from lab.runtime.containers.prepare import image_of, site
+from lab.runtime.containers.preparation import image_of, site
 from lab.runtime.protocol import Progress, Written
 from lab.servers.software import File
 from lab.system.files import last_lines

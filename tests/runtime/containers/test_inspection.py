@@ -1,6 +1,6 @@
 """What the engine says of a container, read."""
 
-from lab.runtime.containers.inspect import changes
+from lab.runtime.containers.inspection import changes
 
 
 def test_when_a_container_was_started_and_ended() -> None:
