@@ -122,10 +122,10 @@ async def generator(folder: Path) -> str:
     """What is named where a worker is to write more than it can, to a server that does nothing."""
     around = OtherUsage()
     with null_server() as null:
-        load = null.load("a", users=40, arrivals="400000/s", seconds=0.5, warmup=0.0, login_rate=1000.0)
+        load = null.load("a", users=40, arrivals="400000/s", seconds=2.0, warmup=0.0, login_rate=1000.0)
 
         async def start() -> Pipes:
-            return await spawn_agent([sys.executable, "-m", "lab.load.worker.process"], {"PYTHONPATH": str(ROOT)})
+            return await spawn_agent([sys.executable, "-m", "lab.load.worker"], {"PYTHONPATH": str(ROOT)})
 
         async def watch(pool: WorkerPool) -> ResourceSampler:
             return ResourceSampler(None, {}, {worker.name: worker.pid or 0 for worker in pool.workers}, print)
