@@ -28,7 +28,7 @@ async def _execute(server: str, command: list[str], name: str | None) -> int:
     from lab.errors import UserError
     from lab.lifecycle.registry import attach
 
-    lab = await attach(name)
+    lab = await attach(name, whole=False)
     names = [each.spec.name for each in lab.plan.servers]
     if server not in names:
         raise UserError(f"no server {server!r} in {lab.name}; there are: {', '.join(names)}")

@@ -29,11 +29,14 @@ def logs(
 
 async def _show(server: str | None, name: str | None, lines: int, follow: bool) -> None:
     from lab.lifecycle.logs import find_log_files, follow_files
-    from lab.lifecycle.registry import attach
+    from lab.lifecycle.registry import select_record
+    from lab.plan import files as plans
+    from lab.plan.layout import Layout
     from lab.system.files import last_lines
 
-    lab = await attach(name)
-    files = find_log_files(lab.layout.root, [each.spec.name for each in lab.plan.servers], server)
+    layout = Layout.of(select_record(name).name)  # whatever of it runs: logs say why the rest does not
+    plan = plans.load(layout.plan.read_text()) if layout.plan.is_file() else None
+    files = find_log_files(layout.root, [each.spec.name for each in plan.servers] if plan else [], server)
     for label, path in files:
         for line in last_lines(path, lines):
             print_text(f"{label}  {line}")

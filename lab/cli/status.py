@@ -32,7 +32,10 @@ def status(
         return
     for one in found:
         if one.name == name:
-            print_rows(output, server_rows(one), empty=f"{name} ({one.phase}) has no plan yet")
+            rows = server_rows(one)
+            if output is Format.JSON and one.plan is not None:
+                rows = [{**row, **_settings(one, row["server"])} for row in rows]
+            print_rows(output, rows, empty=f"{name} ({one.phase}) has no plan yet")
             return
     raise UserError(f"there is no lab {name}; `xmpplab status` lists what there is")
 
@@ -44,9 +47,19 @@ def _lab_row(lab: Status) -> dict[str, Any]:
         "runtime": lab.runtime,
         "phase": lab.phase,
         "servers": f"{running} of {len(_started_by_lab(lab.plan)) if lab.plan else '?'} running",
+        "ended": list(lab.ended) or None,
         "since": time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(lab.since)),
         "ends_with": f"process {lab.owner}" if lab.owned else None,
     }
+
+
+def _settings(lab: Status, server: str) -> dict[str, Any]:
+    """What a client program needs beside the row of a server."""
+    from lab.lifecycle.client_settings import client_settings
+    from lab.plan.layout import Layout
+
+    assert lab.plan is not None
+    return client_settings(Layout.of(lab.name), lab.plan.server(server), lab.password)
 
 
 def _started_by_lab(plan: Plan) -> list[ServerPlan]:

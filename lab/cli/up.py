@@ -49,7 +49,15 @@ def _start(topology: Topology, name: str | None, runtime: RuntimeChoice, recreat
         lab = run_async(
             start(topology, runtime=runtime.value, name=name, owned=False, recreate=recreate, progress=progress)
         )
-    print_rows(output, addresses(lab))
+    rows = addresses(lab)
+    if output is Format.JSON:
+        from lab.lifecycle.client_settings import client_settings
+
+        rows = [
+            {**row, "lab": lab.name, **client_settings(lab.layout, server, lab.password)}
+            for row, server in zip(rows, lab.plan.servers, strict=True)
+        ]
+    print_rows(output, rows)
     if output is Format.TABLE:
         print_text("\n" + next_steps(lab))
 
@@ -95,7 +103,9 @@ def next_steps(lab: Lab) -> str:
     yours = [server for server in lab.plan.servers if server.spec.manifest.started_by is StartedBy.PERSON]
     lines += [f"  {describe_external_server(lab.layout, server)}" for server in yours]
     if any(server.spec.users for server in lab.plan.servers):
-        lines.append(f"  log in     user1@<domain> at its address; the password is in {lab.layout.secret}")
+        lines.append(
+            f"  log in     user1@<domain> at its address; the password is secret: line 1 of {lab.layout.secret}"
+        )
     lines.append(f"  trust      {lab.layout.authority / 'authority.pem'}")
     lines.append(f"  use        xmpplab run everyone_writes --name {lab.name}")
     lines.append(f"  inspect    xmpplab status, xmpplab logs --name {lab.name} <server>")

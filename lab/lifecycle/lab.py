@@ -26,6 +26,7 @@ class Lab:
     keys: ScramKeys  # what the servers store of it
     owned: bool = False  # it ends with this process
     unknown: tuple[tuple[str, str], ...] = ()  # edges over which no server could ping
+    ended: tuple[str, ...] = ()  # a sentence for each server that had ended when this was made
 
     @property
     def name(self) -> str:

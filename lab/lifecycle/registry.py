@@ -5,6 +5,8 @@ A lab fits a topology if planning the topology again with the lab's own runtime 
 
 from __future__ import annotations
 
+import signal
+
 from lab.errors import LabError, UserError
 from lab.lifecycle.lab import Lab
 from lab.lifecycle.runtimes import choose, runtime_by_name
@@ -42,20 +44,20 @@ def select_record(name: str | None = None, *, ready: bool = False) -> LabRecord:
     return candidates[0]
 
 
-async def attach(name: str | None = None) -> Lab:
-    """The lab of that name, or the only one.
+async def attach(name: str | None = None, *, whole: bool = True) -> Lab:
+    """The lab that is meant. Raises UserError if there is none, or if it is not up.
 
-    Raises UserError if there is none, if it is not up, or if one of its servers has ended.
+    It raises it as well if a server of the lab has ended, unless `whole` is false: then `Lab.ended` says which.
     """
     record = select_record(name)
-    lab, ended = await open_lab(Layout.of(record.name))
+    lab = await open_lab(Layout.of(record.name))
     if lab is None:
         raise UserError(
             f"the lab {record.name} is not up (phase {record.phase}); see `xmpplab down {record.name}`, `xmpplab sweep`"
         )
-    if ended:
+    if lab.ended and whole:
         raise UserError(
-            f"these parts of the lab {record.name} have ended: {', '.join(ended)}; see `xmpplab logs`, "
+            f"these parts of the lab {record.name} have ended: {', '.join(lab.ended)}; see `xmpplab logs`, "
             "then end the lab with `xmpplab down`"
         )
     return lab
@@ -68,26 +70,26 @@ async def find(topology: Topology, runtime: Runtime | str = "auto") -> Lab | Non
         record = LabRecord.read(layout)
         if record is None or record.owned or record.runtime != chosen.name or record.topology != topology.name:
             continue
-        lab, ended = await open_lab(layout)
-        if lab is not None and not ended and not find_changes(lab, topology, chosen):
+        lab = await open_lab(layout)
+        if lab is not None and not lab.ended and not find_changes(lab, topology, chosen):
             return lab
     return None
 
 
-async def open_lab(layout: Layout) -> tuple[Lab | None, list[str]]:
-    """The lab in this folder, if it was ready once and its service runs; a sentence for each server that has ended."""
+async def open_lab(layout: Layout) -> Lab | None:
+    """The lab in this folder, if it was ready once and its service runs; servers of it may have ended."""
     record = LabRecord.read(layout)
     if record is None or record.phase != READY:
-        return None, []
+        return None
     runtime = runtime_by_name(record.runtime)
     plan = files.load(layout.plan.read_text())
     try:
         states = await runtime.states(layout, plan)
     except LabError:  # its service has ended
-        return None, []
+        return None
     password, keys = read_secret(layout)
-    lab = Lab(layout, plan, runtime, password, keys, record.owned, record.unknown)
-    return lab, [f"server {name} has ended ({_reason(one)})" for name, one in states.items() if not one.running]
+    ended = tuple(f"server {name} has ended ({end_reason(one)})" for name, one in states.items() if not one.running)
+    return Lab(layout, plan, runtime, password, keys, record.owned, record.unknown, ended)
 
 
 def find_changes(lab: Lab, topology: Topology, runtime: Runtime) -> list[str]:
@@ -97,5 +99,8 @@ def find_changes(lab: Lab, topology: Topology, runtime: Runtime) -> list[str]:
     return differences(lab.plan, build(topology, lab.plan.facts))
 
 
-def _reason(ended: ServerState) -> str:
+def end_reason(ended: ServerState) -> str:
+    """Why a server has ended: its exit code, or the signal, or what its runtime says."""
+    if ended.exit_code is not None and -ended.exit_code in {*signal.Signals}:
+        return f"ended by {signal.Signals(-ended.exit_code).name}"
     return ended.detail if ended.exit_code is None else f"exit code {ended.exit_code}"

@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from lab.errors import LabError
+from lab.lifecycle.registry import end_reason
 from lab.lifecycle.runtimes import runtime_by_name
 from lab.plan import files
 from lab.plan.layout import Layout
 from lab.plan.model import Plan
 from lab.runtime.lab_record import READY, LabRecord, layouts
 from lab.runtime.protocol import ServerState
+from lab.runtime.server_files import read_secret
 
 
 @dataclass(frozen=True)
@@ -19,13 +21,15 @@ class Status:
 
     name: str
     runtime: str
-    phase: str  # "starting", "ready", "stopping", "broken": ready once, but its service has ended
+    phase: str  # "starting", "ready", "stopping", "broken": ready once, but its service or a server has ended
     owned: bool
     owner: int  # pid of the process that started it
     since: float  # seconds since the epoch
     plan: Plan | None
     states: dict[str, ServerState]
     unknown: tuple[tuple[str, str], ...]
+    ended: tuple[str, ...] = ()  # what has ended: servers with the reason, "service"
+    password: str = ""  # of every account; "" if the lab is not up
 
 
 async def status() -> list[Status]:
@@ -39,13 +43,26 @@ async def status() -> list[Status]:
 
 
 async def _status(layout: Layout, record: LabRecord) -> Status:
-    plan, states, phase = None, {}, record.phase
-    if phase == READY:
+    plan, states, password = None, {}, ""
+    ended: list[str] = []
+    if record.phase == READY:
         plan = files.load(layout.plan.read_text())
+        password, _ = read_secret(layout)
         try:
             states = await runtime_by_name(record.runtime).states(layout, plan, pids=True)
         except LabError:
-            phase = "broken"
+            ended.append("service")
+        ended += [f"{name} ({end_reason(state)})" for name, state in states.items() if not state.running]
     return Status(
-        record.name, record.runtime, phase, record.owned, record.owner.pid, record.made, plan, states, record.unknown
+        record.name,
+        record.runtime,
+        "broken" if ended else record.phase,
+        record.owned,
+        record.owner.pid,
+        record.made,
+        plan,
+        states,
+        record.unknown,
+        tuple(ended),
+        password,
     )

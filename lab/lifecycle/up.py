@@ -61,14 +61,14 @@ async def up(
     layout = Layout.of(lab_name(topology, name, owned))
     await sweep(progress, containers=chosen.name == "containers")
     async with locked(layout, make=True):
-        found, ended = await open_lab(layout)
+        found = await open_lab(layout)
         if found is not None:
             differences = find_changes(found, topology, chosen)
-            if not differences and not ended:
+            if not differences and not found.ended:
                 progress(f"{layout.name} is up already, with the same plan: nothing to do")
                 return found
             if not recreate:
-                listed = "\n".join(f"  {change}" for change in [*ended, *differences])
+                listed = "\n".join(f"  {change}" for change in [*found.ended, *differences])
                 how = "with another plan" if differences else "and not all of it runs"
                 raise UserError(f"a lab {layout.name} is up {how}:\n{listed}\nuse --recreate, or --name")
             check_memory(topology, freed=estimate_needed(found.plan.topology))

@@ -77,7 +77,9 @@ async def run_batch(request: BatchRequest, callbacks: BatchCallbacks) -> list[Ba
     if not request.topologies:
         if request.lab is None:
             callbacks.progress("no topology was given: using the lab that is up")
-        lab = await attach(request.lab)
+        lab = await attach(request.lab, whole=False)
+        for sentence in lab.ended:
+            callbacks.progress(f"{sentence}: only the rest of {lab.name} can be used")
         if request.inline and lab.runtime.name != "processes":
             raise UserError(f"--inline needs a lab of processes, and {lab.name} is in containers")
         return [await _run_on(lab, info, request, callbacks) for info in infos]

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 import signal
+import ssl
 from collections.abc import AsyncIterator
 from dataclasses import replace
 
@@ -14,6 +15,7 @@ import pytest
 from lab.errors import NotReady, PeerError, UserError
 from lab.lifecycle import registry, status
 from lab.lifecycle import up as labs
+from lab.lifecycle.client_settings import client_settings
 from lab.lifecycle.lab import Lab
 from lab.plan import build as planning
 from lab.plan.layout import Layout
@@ -91,7 +93,7 @@ async def test_commands_beside_a_server(mixed: Lab, capfd: pytest.CaptureFixture
     assert await mixed.execute("a", ["prosodyctl", "shell", "user", "list", "a.test"]) == 0
     assert "user1@a.test" in capfd.readouterr().out
     assert await mixed.execute("b", ["sh", "-c", "exit 7"]) == 7
-    with pytest.raises(UserError, match="not found beside b"):
+    with pytest.raises(UserError, match="not found in the environment of b"):
         await mixed.execute("b", ["no-such-command"])
 
 
@@ -99,6 +101,27 @@ async def test_status_tells(mixed: Lab) -> None:
     (found,) = [one for one in await status.status() if one.name == mixed.name]
     assert (found.phase, found.runtime, found.owned) == ("ready", "processes", False)
     assert found.states["b"].running
+
+
+async def test_json_has_what_a_client_program_needs(mixed: Lab) -> None:
+    """A program that has nothing but this logs in."""
+    found = client_settings(mixed.layout, mixed.plan.server("a"), mixed.password)
+    authority = ssl.create_default_context(cafile=found["authority"])
+    address = mixed.plan.server("a").address
+    reader, writer = await asyncio.open_connection(address, found["client_port"])
+    writer.write(
+        b"<stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' "
+        b"to='a.test' version='1.0'>"
+    )
+    await reader.readuntil(b"</stream:features>")
+    writer.write(b"<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>")
+    await reader.readuntil(b"<proceed")
+    await reader.readuntil(b">")
+    await writer.start_tls(authority, server_hostname="a.test")
+    writer.close()
+    assert found["accounts"] == ["user1@a.test", "user2@a.test"]
+    assert found["secret"] == {"password": mixed.password}
+    assert mixed.layout.secret.read_text().split()[0] == mixed.password
 
 
 async def test_recreate_ends_the_old_one() -> None:
@@ -121,6 +144,11 @@ async def test_a_lab_of_which_a_server_has_ended_is_not_thrown_away() -> None:
                 await labs.up(wanted, runtime="processes", name=lab.name)
         with pytest.raises(UserError, match="server b has ended"):
             await registry.attach(lab.name)
+        rest = await registry.attach(lab.name, whole=False)
+        assert rest.ended == ("server b has ended (ended by SIGKILL)",)
+        assert await rest.execute("a", ["true"]) == 0
+        (found,) = [one for one in await status.status() if one.name == lab.name]
+        assert (found.phase, found.ended) == ("broken", ("b (ended by SIGKILL)",))
         assert (await lab.states())["a"].running
         again = await labs.up(lab.plan.topology, runtime="processes", name=lab.name, recreate=True)
         assert (await again.states())["b"].running
