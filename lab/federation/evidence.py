@@ -28,7 +28,7 @@ from lab.history.events import (
     ServerStreamOpened,
 )
 from lab.network.control import Control
-from lab.network.feeds import read
+from lab.network.feeds import open_streams, read
 from lab.servers.conventions import FEED
 from lab.topology.spec import Feed
 
@@ -57,12 +57,16 @@ class Evidence:
         self._counts: Counter[tuple[type[Event], str]] = Counter()
         self._queries = _Queries(context)
         self._task: asyncio.Task[None] | None = None
+        self._ending = asyncio.Event()
 
     async def start(self) -> None:
-        """What servers report from now on belongs to this run."""
+        """What servers report from now on belongs to this run, and so do the streams that are open."""
         layout = self._context.lab.layout
         self._feeds = {one.name: layout.server(one.name) / FEED for one in self._servers if _has_feed(one)}
         self._offsets = {name: _size(path) for name, path in self._feeds.items()}
+        for name, path in self._feeds.items():
+            for opened in await asyncio.to_thread(open_streams, path, name, self._offsets[name]):
+                self._record(opened, name)
         await self._queries.start()
         self._task = asyncio.create_task(self._follow())
 
@@ -71,10 +75,8 @@ class Evidence:
         task, self._task = self._task, None
         if task is None:
             return
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            raise error
+        self._ending.set()  # not cancelled: half an answer of the control socket would be taken for the next
+        await task
         while await self._read():
             pass
         for name, path in self._feeds.items():
@@ -95,9 +97,10 @@ class Evidence:
             await self._queries.close()
 
     async def _follow(self) -> None:
-        while True:
+        while not self._ending.is_set():
             await self._read()
-            await asyncio.sleep(INTERVAL)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._ending.wait(), INTERVAL)
 
     async def _read(self) -> bool:
         """Record what is new; whether there was anything."""

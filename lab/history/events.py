@@ -214,7 +214,7 @@ class ServerStreamOpened(Event):
     stream: str  # "c2s", "s2s"
     direction: str  # "in": the peer opened it, "out": the server did
     peer: str  # full JID of a client, domain of a server
-    id: str  # of the stream (RFC 6120 section 4.7.3), "" if there was none
+    id: str  # of the stream (RFC 6120 section 4.7.3), the same when it is closed; "" if there was none
     tls: str  # "TLSv1.3", "TLS" where the server does not say which version, "" without
     authentication: str  # SASL mechanism or "dialback"
 

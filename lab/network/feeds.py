@@ -13,6 +13,8 @@ a stream that was opened or closed (the last three fields only then), and a line
      "id": ..., "tls": version, "authentication": mechanism, "condition": ..., "by": "server|peer|", "text": ...}
     {"at": ..., "event": "logged", "level": "warning|error", "text": ...}
 
+and `{"at": ..., "event": "started"}` is the first of each start: no stream from before is open any more.
+
 A reader keeps an offset in bytes and reads again from there. A last line without its end is still being written and is
 left for the next time. Any other line that is not as above is an error: evidence must not be skipped.
 """
@@ -27,6 +29,10 @@ from lab.errors import PeerError
 from lab.history.events import Event, ServerLogged, ServerSaw, ServerStreamClosed, ServerStreamOpened
 
 LARGEST_READ = 16 * 1024 * 1024  # bytes at a time: one stanza is at most 512 KiB in the servers' settings
+
+STARTED = "started"
+# Words in the lines that say which streams are open: others need not be parsed.
+_OF_STREAMS = (b'"stream-opened"', b'"stream-closed"', f'"{STARTED}"'.encode())
 
 _TEXT = (str,)
 _NUMBER = (int, float)
@@ -75,15 +81,49 @@ def read(path: Path, server: str, offset: int = 0) -> tuple[list[Event], int]:
     seen: list[Event] = []
     for line in data[:end].splitlines(keepends=True):
         try:
-            seen.append(parse(line, server))
+            event = parse(line, server)
         except ValueError as error:
             raise PeerError(f"{path}:{_number(path, offset)}: {error}: {line[:200]!r}") from error
+        if event is not None:
+            seen.append(event)
         offset += len(line)
     return seen, offset
 
 
-def parse(line: bytes, server: str) -> Event:
-    """The event of one line of a feed. Raises ValueError if it is none."""
+def open_streams(path: Path, server: str, until: int) -> list[ServerStreamOpened]:
+    """The streams of `server` that were open when its feed had `until` bytes. Raises PeerError as `read` does."""
+    found: dict[tuple[str, str, str, str], ServerStreamOpened] = {}
+    try:
+        with path.open("rb") as file:
+            place = 0
+            for number, line in enumerate(file, 1):
+                place += len(line)
+                if place > until:
+                    break
+                if any(word in line for word in _OF_STREAMS):
+                    _follow_stream(found, line, server, f"{path}:{number}")
+    except FileNotFoundError:
+        return []
+    return list(found.values())
+
+
+def _follow_stream(
+    found: dict[tuple[str, str, str, str], ServerStreamOpened], line: bytes, server: str, place: str
+) -> None:
+    try:
+        event = parse(line, server)
+    except ValueError as error:
+        raise PeerError(f"{place}: {error}: {line[:200]!r}") from error
+    if event is None:
+        found.clear()
+    elif isinstance(event, ServerStreamOpened):
+        found[event.stream, event.direction, event.peer, event.id] = event
+    elif isinstance(event, ServerStreamClosed):
+        found.pop((event.stream, event.direction, event.peer, event.id), None)
+
+
+def parse(line: bytes, server: str) -> Event | None:
+    """The event of one line of a feed, None for the server's start. Raises ValueError for any other line."""
     entry = json.loads(line)
     if not isinstance(entry, dict):
         raise ValueError("not a JSON object")  # noqa: TRY004 - all that is wrong with a line is a ValueError
@@ -91,6 +131,8 @@ def parse(line: bytes, server: str) -> Event:
         _check_fields(entry, _FIELDS)
         _check("peer", entry.get("peer"), _OPTIONAL)
         return _stanza(entry, server)
+    if entry["event"] == STARTED:
+        return None
     if not isinstance(entry["event"], str) or entry["event"] not in _OTHERS:
         raise ValueError(f"'event' is {entry['event']!r}, not one of {', '.join(_OTHERS)}")
     kind, fields = _OTHERS[entry["event"]]

@@ -14,12 +14,20 @@ import pytest
 from lab.errors import PeerError
 from lab.federation import Federation, evidence
 from lab.federation.evidence import record_server_states
-from lab.history.events import DnsAnswered, Note, ServerEnded, ServerLogged, ServerSaw, ServerStarted
+from lab.history.events import (
+    DnsAnswered,
+    Note,
+    ServerEnded,
+    ServerLogged,
+    ServerSaw,
+    ServerStarted,
+    ServerStreamOpened,
+)
 from lab.history.recorder import Recorder
 from lab.plan.layout import Layout
 from lab.runtime.protocol import ServerState
 from tests.checks.sample_history import plan
-from tests.network.test_feeds import line
+from tests.network.test_feeds import line, stream
 
 
 def logged(text: str) -> bytes:
@@ -54,7 +62,7 @@ class FakeControl:
 def feed(tmp_path: Path) -> Path:
     path = Layout(tmp_path / "lab").server("home") / "feed.jsonl"
     path.parent.mkdir(parents=True)
-    path.write_bytes(line(id="before the run"))
+    path.write_bytes(line(id="before the run") + stream("stream-opened", id="open"))
     return path
 
 
@@ -98,6 +106,10 @@ async def test_what_a_server_reports_is_in_the_history_while_the_scenario_runs(
     assert [event.id for event in of(federation, ServerSaw)] == ["m1"]
 
 
+async def test_streams_that_are_open_when_it_begins_belong_to_the_run(federation: Federation) -> None:
+    assert [one.id for one in of(federation, ServerStreamOpened)] == ["open"]
+
+
 async def test_answers_of_the_name_server_since_the_beginning(federation: Federation, control: FakeControl) -> None:
     control.log.append(control.query(2))
     await recorded(federation, DnsAnswered)
@@ -125,7 +137,7 @@ async def test_a_damaged_feed_is_said_at_the_end(federation: Federation, feed: P
     with feed.open("ab") as file:
         file.write(b"garbage\n")
     await asyncio.wait([federation._evidence._task])  # type: ignore[list-item]
-    with pytest.raises(PeerError, match=r"feed.jsonl:2: "):
+    with pytest.raises(PeerError, match=r"feed.jsonl:3: "):
         await federation._evidence.finish()
 
 

@@ -53,6 +53,12 @@ async def test_streams_and_names_while_the_scenario_runs(software: str, tmp_path
                 )
                 assert (closed.condition, closed.by) == ("policy-violation", "peer")
                 assert closed.authentication == "EXTERNAL"
+                opened_ids = {
+                    one.id
+                    for one in history.events
+                    if isinstance(one, ServerStreamOpened) and (one.server, one.direction) == (real.name, "out")
+                }
+                assert closed.id in opened_ids
                 # The other server does not answer any more: what it could not do stands in the server's log.
                 await peer.behave(streams="refuse")
                 await alice.send(peer.person("robot"), "hello")

@@ -55,6 +55,26 @@ def test_streams_and_lines_of_the_log_become_events(feed: Path) -> None:
     assert logged_event == ServerLogged(at=1.0, server="home", level="warning", text="careful")
 
 
+def stream(event: str, **changes: Any) -> bytes:
+    closed = {"condition": "", "by": "", "text": ""} if event == "stream-closed" else {}
+    return json.dumps({**STREAM, **closed, "event": event, **changes}).encode() + b"\n"
+
+
+def test_streams_that_are_open_at_a_place_of_the_feed(feed: Path) -> None:
+    started = b'{"at": 1.0, "event": "started"}\n'
+    before = stream("stream-opened", id="killed") + started + stream("stream-opened", id="1")
+    before += line(stanza='<a>"stream-opened"</a>') + stream("stream-opened", id="2")
+    before += stream("stream-closed", id="1") + stream("stream-closed", id="never opened")
+    feed.write_bytes(before + stream("stream-opened", id="later"))
+    assert [one.id for one in feeds.open_streams(feed, "home", len(before))] == ["2"]
+    assert feeds.open_streams(feed.with_name("none"), "home", 10) == []
+
+
+def test_a_start_is_no_event(feed: Path) -> None:
+    feed.write_bytes(b'{"at": 1.0, "event": "started"}\n')
+    assert feeds.read(feed, "home", 0) == ([], feed.stat().st_size)
+
+
 @pytest.mark.parametrize(
     ("changes", "complaint"),
     [

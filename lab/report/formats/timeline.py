@@ -42,6 +42,6 @@ def notes(record: RunRecord) -> Iterator[Note]:
 
 
 def length(record: RunRecord) -> float:
-    """Seconds from the first event to the last."""
-    times = [event.at for event in record.events]
-    return max(times) - min(times) if times else 0.0
+    """Seconds from the start of the run to the last event."""
+    first = record.started.at if record.started else min((event.at for event in record.events), default=0.0)
+    return max(0.0, record.last_at - first)

@@ -9,6 +9,7 @@
 %% or {"at", "event": "stream-opened|stream-closed", "stream", "direction", "peer", "id", "tls", "authentication"}, when
 %%     closed also {"condition", "by": "server|peer|", "text"}
 %% or {"at", "event": "logged", "level": "warning|error", "text"}
+%% or {"at", "event": "started"}, the first of each start
 %% It only looks: each hook returns what it was given, with a note of its own in a stream's state. The file belongs to one
 %% process, so that lines stay whole.
 -module(mod_lab_feed).
@@ -22,11 +23,13 @@
 
 -define(FIRST, 1).
 -define(LAST, 99).
+-define(ID, mod_lab_feed_id).
 -define(LONGEST, 1000). % characters of a line of the log
 
 start(Host, Opts) ->
     Writer = open(gen_mod:get_opt(file, Opts)),
     persistent_term:put({?MODULE, Host}, {Writer, gen_mod:get_opt(mode, Opts), gen_mod:get_opt(encrypted, Opts)}),
+    send(Writer, #{event => started}),
     _ = logger:add_handler(?MODULE, ?MODULE, #{level => warning, config => Writer}),
     {ok, [{hook, user_send_packet, c2s_in, ?FIRST}, {hook, user_receive_packet, c2s_out, ?LAST},
           {hook, s2s_receive_packet, s2s_in, ?FIRST}, {hook, s2s_send_packet, s2s_out, ?LAST},
@@ -64,7 +67,7 @@ c2s_opened(#{lserver := Host} = State) -> opened(Host, c2s, in, client(State), S
 c2s_closed(#{lserver := Host} = State, Reason) -> closed(Host, c2s, in, client(State), State, Reason), State.
 
 s2s_in_authenticated(#{server_host := Host} = State, true, Peer) ->
-    Known = State#{?MODULE => maps:get(sasl_mech, State, <<"dialback">>)},
+    Known = State#{?MODULE => maps:get(sasl_mech, State, <<"dialback">>), ?ID => id(in, State)},
     opened(Host, s2s, in, Peer, Known),
     Known;
 s2s_in_authenticated(State, _Failure, _Peer) -> State.
@@ -75,7 +78,8 @@ s2s_in_closed(#{server_host := Host} = State, Reason) ->
 
 %% SASL alone restarts the stream, and between servers it is EXTERNAL.
 s2s_out_authenticated(#{server_host := Host, remote_server := Peer, stream_state := Step} = State, true) ->
-    Known = State#{?MODULE => case Step of wait_for_stream -> <<"EXTERNAL">>; _ -> <<"dialback">> end},
+    Mechanism = case Step of wait_for_stream -> <<"EXTERNAL">>; _ -> <<"dialback">> end,
+    Known = State#{?MODULE => Mechanism, ?ID => id(out, State)},
     opened(Host, s2s, out, Peer, Known),
     Known;
 s2s_out_authenticated(State, _Failure) -> State.
@@ -97,12 +101,14 @@ closed(Host, Stream, Direction, Peer, State, Reason) ->
 
 stream(Stream, Direction, Peer, State) ->
     #{stream => Stream, direction => Direction, peer => Peer,
-      id => case Direction of
-                in -> maps:get(stream_id, State, <<>>);
-                out -> maps:get(stream_remote_id, State, <<>>)
-            end,
+      id => id(Direction, State),
       tls => case State of #{stream_encrypted := true} -> <<"TLS">>; _ -> <<>> end,
       authentication => maps:get(?MODULE, State, <<>>)}.
+
+%% Of a stream between servers it is that of the header before SASL, which restarts the stream: then it gets another one.
+id(_, #{?ID := Id}) -> Id;
+id(in, State) -> maps:get(stream_id, State, <<>>);
+id(out, State) -> maps:get(stream_remote_id, State, <<>>).
 
 reason({stream, {Direction, #stream_error{reason = Condition} = Error}}) ->
     {if is_atom(Condition) -> Condition; true -> 'see-other-host' end,

@@ -8,6 +8,7 @@
 --                   {"at", "event": "stream-opened|stream-closed", "stream", "direction", "peer", "id", "tls",
 --                    "authentication"}, when closed also {"condition", "by": "server|peer|", "text"}
 --                   {"at", "event": "logged", "level": "warning|error", "text"}
+--                   {"at", "event": "started"}, the first of each start
 --   lab_feed_encrypted   children of a stanza that show an encryption, "{namespace}name"; <encrypted/> does always
 --
 -- It only looks: filters return what they were given. Coming in it stands before all others (stream management counts
@@ -195,6 +196,7 @@ local function on_c2s_resumed(event) opened(event.session, known(event.from_sess
 local sink;
 
 function module.load()
+	write { event = "started" };
 	filters.add_filter_hook(attach);
 	module:hook_global("s2sout-established", on_s2s_established);
 	module:hook_global("s2sin-established", on_s2s_established);
