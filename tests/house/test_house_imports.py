@@ -15,7 +15,7 @@ from tests.house.tree import ROOT, Import, imports, python_files
 ORDER = (
     "errors", "exit_codes", "packaged", "input_files", "declarations", "history", "topology", "servers", "plan",
     "metrics", "checks", "system", "network", "clients", "runtime", "lifecycle", "federation", "faults",
-    "runner", "report", "judged", "load", "locust", "testing", "cli",
+    "runner", "report", "load", "locust", "testing", "cli",
 )  # fmt: skip
 
 #: Where a package may be imported; nowhere else.

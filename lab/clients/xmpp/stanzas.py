@@ -63,7 +63,6 @@ class Archived:
     """One message of an archive's answer (XEP-0313 section 4.2)."""
 
     query: str
-    archive_id: str
     at: str  # XEP-0082 date and time
     sender: str  # of the outer message: the archive
     xml: ET.Element
@@ -158,7 +157,7 @@ def _archived(xml: ET.Element, result: ET.Element) -> Archived | None:
         return None
     delay = forwarded.find(_DELAY)
     stamp = "" if delay is None else delay.get("stamp", "")
-    return Archived(result.get("queryid", ""), result.get("id", ""), stamp, xml.get("from", ""), inner)
+    return Archived(result.get("queryid", ""), stamp, xml.get("from", ""), inner)
 
 
 def _bounce(xml: ET.Element) -> BounceStanza:

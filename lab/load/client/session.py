@@ -107,11 +107,6 @@ class Session:
         if self._connection is not None and self._management is not None and self._management.ask():
             self._connection.write(stanzas.ACK_REQUEST)
 
-    def abort_connection(self, reason: str = "aborted on purpose") -> None:
-        """Break the connection, as a bad network does; the session reconnects by itself."""
-        if self._connection is not None:
-            self._connection.abort(reason)
-
     def disconnect(self) -> Connection | None:
         """End the stream; what is unacknowledged stays so. Returns the connection, which closes by itself."""
         if self._reconnecting is not None:
