@@ -1,6 +1,8 @@
 """Decryption: an encrypted message that was delivered is decrypted, to the text that was sent, by each expected device
 whose encryption is on.
 
+No device with published keys is left out of it, unless its sender has distrusted the key.
+
 One success is enough: a copy from an archive cannot be decrypted a second time, as its key is used up. A device that
 reads plain text only is left out; of one without a known encryption that tried nothing, nothing is known.
 """
@@ -12,12 +14,13 @@ from collections.abc import Iterator
 from lab.checks.trace import quote
 from lab.checks.verdict import Finding, Value
 from lab.declarations.encryptions import is_end_to_end
-from lab.history.events import Sent
+from lab.history.events import LeftOut, Sent
 from lab.metrics.record import RunRecord, bare
 
 
 def findings(record: RunRecord) -> Iterator[Finding]:
     """One finding for each device that did not read an encrypted message as it was sent."""
+    yield from _left_out(record)
     for index, sent in record.messages:
         if not is_end_to_end(sent.encryption):
             continue
@@ -25,6 +28,19 @@ def findings(record: RunRecord) -> Iterator[Finding]:
         for device in record.addressees(index, sent):
             if device in got and is_end_to_end(record.encryptions.get(device, "")):
                 yield from _of_device(record, index, sent, device)
+
+
+def _left_out(record: RunRecord) -> Iterator[Finding]:
+    """Devices that could not read a message because nobody encrypted it for them."""
+    for one in record.of(LeftOut):
+        sent = record.with_id(one.message, one.sender)
+        if sent is None or one.excluded or one.published is False:
+            continue
+        device = f"OMEMO device {one.omemo_device} of {one.owner} was left out"
+        if one.published:
+            yield _finding(record, sent, Value.FAILED, f"{device}, though its keys are published", one.reason)
+        else:
+            yield _finding(record, sent, Value.UNKNOWN, f"{device}; whether it has keys is not known", one.reason)
 
 
 def _of_device(record: RunRecord, index: int, sent: Sent, device: str) -> Iterator[Finding]:

@@ -3,7 +3,8 @@
 A message has a *set* of outcomes: deliveries to devices (live, from the offline store, from an archive, as a carbon
 copy) and bounces (stanza errors). Where sender's and receiver's servers are linked:
 
-- every device that was expected to get it gets it exactly once; a copy from the archive or a carbon is no second time;
+- every device that was expected to get it gets it exactly once; a copy from the archive is no second time, a carbon
+  of what the device has got itself is one (XEP-0280);
 - it is not delivered *and* bounced; a bounce alone is right: its sender knows (whether the link should have
   delivered is judged by `reachability`);
 - neither is lost, if a marker that was sent after it on the same route arrived and no stream broke; else unknown;
@@ -27,8 +28,10 @@ from lab.metrics.record import RunRecord, bare
 
 NAME = "delivery"
 
-# A second one of these is a second message; one from an archive or a carbon is a copy.
+# These hand over the message itself; an archive and a carbon a copy.
 ORIGINALS = ("live", "offline")
+# A second one of these on one device is a second message: a carbon is for devices that do not get the message itself.
+ONCE = (*ORIGINALS, "carbon")
 
 
 def check(record: RunRecord) -> Verdict:
@@ -76,15 +79,18 @@ def _messages(record: RunRecord) -> Iterator[Finding]:
 
 def _twice(record: RunRecord, sent: Sent) -> Iterator[Finding]:
     originals = [one for one in record.deliveries.get(sent, ()) if one.via in ORIGINALS]
-    for device in dict.fromkeys(one.device for one in originals):
-        times = [one for one in originals if one.device == device]
+    # What somebody writes to themselves goes to their devices, and as a carbon to those that did not send it.
+    once = ORIGINALS if bare(sent.sender) == bare(sent.receiver) else ONCE
+    handed = [one for one in record.deliveries.get(sent, ()) if one.via in once]
+    for device in dict.fromkeys(one.device for one in handed):
+        times = [one for one in handed if one.device == device]
         if len(times) > 1 and not _unacknowledged(record, sent, times):
             vias = " and ".join(one.via for one in times)
             yield _failed(
                 record,
                 sent,
                 f"was delivered {len(times)} times to {device} ({vias})",
-                _duplicator(record, sent),
+                _duplicator(record, sent, times),
             )
     stored = {one.device for one in originals if one.via == "offline"}
     if len(stored) > 1 and not sent.room and not _unacknowledged(record, sent, originals):
@@ -107,8 +113,11 @@ def _unacknowledged(record: RunRecord, sent: Sent, times: list[Delivered]) -> bo
     return outage is not None and outage.known
 
 
-def _duplicator(record: RunRecord, sent: Sent) -> str:
+def _duplicator(record: RunRecord, sent: Sent, times: Sequence[Delivered]) -> str:
     """The server that sent more copies than it received."""
+    if any(one.via == "carbon" for one in times):
+        home = record.server_of(times[0].device)
+        return f"{home.name if home else 'a server'} sends a carbon copy to a device that has the message (XEP-0280)"
     seen = [event for event in record.seen.get(sent, ()) if event.type != "error"]
     for name in record.path(sent):
         streams = {

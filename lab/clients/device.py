@@ -12,7 +12,7 @@ import time
 import uuid
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ from slixmpp.xmlstream.handler import Callback
 from slixmpp.xmlstream.matcher import MatchXPath
 
 from lab.clients import archive, rooms
-from lab.clients.encryption import DeviceKey, Encryption, EncryptionSettings, create_strategy
+from lab.clients.encryption import DeviceKey, Encryption, EncryptionSettings, LeftOutDevice, create_strategy
 from lab.clients.inbox import Inbox
 from lab.clients.xmpp.client_stream import ClientStream, Refused, tls_context
 from lab.clients.xmpp.stanzas import CARBONS, CLIENT, delivery, own_presence, read_own_presence
@@ -183,7 +183,7 @@ class ClientDevice:
             raise UserError(f"this device encrypts with {strategy.name!r}: connect another one with {encryption!r}")
         xml = ET.Element(f"{{{CLIENT}}}message", {"to": to, "id": message, "type": "groupchat" if room else "chat"})
         ET.SubElement(xml, f"{{{SID}}}origin-id", {"id": message})
-        left_out: list[str] = []
+        left_out: list[LeftOutDevice] = []
         async with self._sending:
             if encryption == "plain" or strategy.name == "plain":
                 ET.SubElement(xml, f"{{{CLIENT}}}body").text = body
@@ -191,7 +191,11 @@ class ClientDevice:
                 left_out = await strategy.encrypt(body, xml, await self._people(session, to, room))
             _stanza(session.stream, xml).send()
             await session.stream.flushed()
-        return {"stream": session.id, "encryption": encryption or strategy.name, "left_out": left_out}
+        return {
+            "stream": session.id,
+            "encryption": encryption or strategy.name,
+            "left_out": [asdict(one) for one in left_out],
+        }
 
     async def _people(self, session: ClientSession, to: str, room: bool) -> frozenset[str]:
         """The real bare JIDs that a message is encrypted for."""

@@ -18,8 +18,9 @@ connect         {jid, password, resource, host, port, authority (PEM text), encr
                 presence sent, offline messages handed over; with OMEMO the device list and bundle can be fetched
 disconnect      {} -> {}: the server has closed the stream (`Disconnected` has been sent)
 send            {to, body, message (stanza id), encryption? ("plain": in the clear on purpose), room?, marker?, timeout}
-                -> {stream, encryption, left_out: [sentences]}: handed to the stream, encrypted for every device known
-                then, but for those left out
+                -> {stream, encryption, left_out: [{owner (bare JID), device (id), reason, published (bool, null: not
+                known), excluded (bool: its key is distrusted)}]}: handed to the stream, encrypted for every device
+                known then, but for those left out
 send_raw        {xml} -> {}: exactly these bytes (UTF-8) are on the stream, behind what was sent before
 presence        {show? ("away" | "chat" | "dnd" | "xa" | "unavailable"), priority? (-128 to 127), timeout}
                 -> {}: the own server has handled it; offline messages that it asked for are handed over

@@ -17,7 +17,7 @@ from lab.federation.context import Context, seconds
 from lab.federation.outcomes import Bounce, Delivers, Delivery, Outcome, Promise
 from lab.federation.stanza_log import Match, StanzaLog
 from lab.federation.stanzas import CLIENT, Stanza, parse_all, sent_event
-from lab.history.events import Blocked, NotSent, Sent, Unblocked
+from lab.history.events import Blocked, LeftOut, NotSent, Sent, Unblocked
 from lab.metrics.block_lists import matches
 from lab.metrics.identity import Identities
 
@@ -491,13 +491,17 @@ class Participants:
         # Recorded before the agent is called: an answer that was recorded first would be to a message that nobody sent.
         history.record(announced)
         try:
-            await self.context.call(
+            answer = await self.context.call(
                 "send", device.key, to=address, body=text, message=message.id, encryption=scheme, room=room,
                 marker=message.marker, timeout=SEND_DEADLINE,
             )  # fmt: skip
         except LabError as error:
             history.record(NotSent(at=history.now(), message=message.id, reason=str(error)))
             raise
+        for one in answer.get("left_out", ()):
+            history.record(LeftOut(at=history.now(), message=message.id, sender=device.jid, owner=one["owner"],
+                                   omemo_device=one["device"], reason=one["reason"], published=one["published"],
+                                   excluded=one["excluded"]))  # fmt: skip
         return message
 
     async def send_raw(self, device: Device, xml: str) -> None:

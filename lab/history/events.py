@@ -134,6 +134,20 @@ class NotSent(Event):
 
 
 @dataclass(frozen=True, kw_only=True)
+class LeftOut(Event):
+    """A device on somebody's device list was left out of an encrypted message (XEP-0384)."""
+
+    kind = "left-out"
+    message: str
+    sender: str  # full JID of the device that encrypted it
+    owner: str  # bare JID of the one whose device was left out: a receiver, or the sender
+    omemo_device: int  # its id
+    reason: str
+    published: bool | None  # whether its keys can be fetched; None: the server did not say
+    excluded: bool  # the sender has distrusted its key
+
+
+@dataclass(frozen=True, kw_only=True)
 class Delivered(Event):
     """A device was handed a message."""
 
@@ -395,9 +409,9 @@ class HistoryGap(Event):
 KINDS: dict[str, type[Event]] = {
     event.kind: event
     for event in (
-        RunStarted, RunEnded, Connected, Disconnected, PresenceSent, Blocked, Unblocked, Sent, NotSent, Delivered,
-        Bounced, Decrypted, NotDecrypted, ServerSaw, DeviceSaw, ServerStreamOpened, ServerStreamClosed, DnsAnswered,
-        ServerLogged, Searched, CanaryFound, Step, Expectation, RouteSettled, FaultApplied,
+        RunStarted, RunEnded, Connected, Disconnected, PresenceSent, Blocked, Unblocked, Sent, NotSent, LeftOut,
+        Delivered, Bounced, Decrypted, NotDecrypted, ServerSaw, DeviceSaw, ServerStreamOpened, ServerStreamClosed,
+        DnsAnswered, ServerLogged, Searched, CanaryFound, Step, Expectation, RouteSettled, FaultApplied,
         FaultHealed, ServerEnded, ServerStarted, Note,
     )
 }  # fmt: skip

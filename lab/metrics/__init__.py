@@ -17,6 +17,7 @@ Metric = Callable[[RunRecord], object]
 #: In the order of the JSON report.
 NAMES = (
     "routes",
+    "left_out",
     "stanzas",
 )
 

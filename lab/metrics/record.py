@@ -159,9 +159,11 @@ class RunRecord:
         kept = ((index, sent) for sent, index in self.announced.items() if not sent.marker)
         return tuple((index, sent) for index, sent in kept if sent not in self._unsent)
 
-    def with_id(self, message: str | None) -> Sent | None:
-        """The first message of an id."""
-        return None if message is None else self._identities.with_id(message)
+    def with_id(self, message: str | None, sender: str = "") -> Sent | None:
+        """The first message of an id, of one sender if given."""
+        if message is None:
+            return None
+        return self._identities.find(message, sender, "") if sender else self._identities.with_id(message)
 
     def sent_of(self, event: Delivered) -> Sent | None:
         """The message that was delivered; None if nobody sent it."""

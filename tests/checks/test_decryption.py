@@ -3,7 +3,10 @@
 import pytest
 
 from lab.checks import Value
-from lab.history.events import Connected, Decrypted, NotDecrypted, RouteSettled
+from lab.checks.judge import judge
+from lab.history.events import Connected, Decrypted, LeftOut, NotDecrypted, RouteSettled
+from lab.metrics.record import RunRecord
+from lab.report.formats.text import render
 from tests.checks.changed_history import change, judged, only, two
 
 
@@ -52,3 +55,39 @@ def test_a_device_without_encryption_need_not_decrypt(encryption, value):
     told.drop(Decrypted)
     change(told, told.index(Connected, device=bob), encryption=encryption)
     assert judged(told.finish()).value is value
+
+
+def left_out(told, alice, **values):
+    fields = {"message": "m1", "sender": alice, "owner": "bob@home.test", "omemo_device": 7, "reason": "no session"}
+    told.add(LeftOut, **{**fields, "published": True, "excluded": False, **values})
+
+
+@pytest.mark.parametrize("owner", ["bob@home.test", "alice@island.test"])
+def test_a_device_with_published_keys_that_was_left_out_fails(owner):
+    told, alice, _ = encrypted()
+    left_out(told, alice, owner=owner)
+    finding = only(judged(told.finish()))
+    assert f"OMEMO device 7 of {owner} was left out, though its keys are published" in finding.sentence
+    assert (finding.message, finding.cause) == ("m1", "no session")
+
+
+@pytest.mark.parametrize(
+    ("values", "value"),
+    [
+        ({"excluded": True}, Value.VALID),
+        ({"published": False}, Value.VALID),
+        ({"published": None}, Value.UNKNOWN),
+    ],
+)
+def test_who_is_distrusted_or_has_no_keys_may_be_left_out(values, value):
+    told, alice, _ = encrypted()
+    left_out(told, alice, **values)
+    assert judged(told.finish()).value is value
+
+
+def test_the_report_names_who_was_left_out_and_why():
+    told, alice, _ = encrypted()
+    left_out(told, alice, excluded=True, reason="its key is distrusted")
+    record = RunRecord(tuple(told.finish().events), told.plan)
+    said = render(record, judge(record))
+    assert "m1: device 7 of bob@home.test, by its sender's decision: its key is distrusted" in said

@@ -136,11 +136,37 @@ def test_twice_is_found_and_the_repeating_server_named(first, second):
     assert finding.cause == "home received it once and sent it 2 times"
 
 
-@pytest.mark.parametrize("via", ["archive", "carbon"])
-def test_a_copy_is_no_second_time(via):
+def test_a_copy_from_the_archive_is_no_second_time():
     told, alice, bob = two()
     told.say(alice, bob)
-    copy_of(told, told.index(Delivered, message="m1"), via=via)
+    copy_of(told, told.index(Delivered, message="m1"), via="archive")
+    assert judged(told.finish()).value is Value.VALID
+
+
+@pytest.mark.parametrize("via", ["live", "offline", "carbon"])
+def test_a_carbon_of_what_the_device_has_got_is_a_second_time(via):
+    told, alice, bob = two()
+    told.say(alice, bob)
+    change(told, told.index(Delivered, message="m1"), via=via)
+    copy_of(told, told.index(Delivered, message="m1"), via="carbon")
+    finding = only(judged(told.finish()))
+    assert f"was delivered 2 times to {bob} ({via} and carbon)" in finding.sentence
+    assert finding.cause == "home sends a carbon copy to a device that has the message (XEP-0280)"
+
+
+def test_a_carbon_for_another_device_is_no_second_time():
+    told, alice, bob = two()
+    laptop = told.device("alice", "island", "laptop")
+    told.say(alice, bob)
+    copy_of(told, told.index(Delivered, message="m1"), via="carbon", device=laptop)
+    assert judged(told.finish()).value is Value.VALID
+
+
+def test_what_somebody_writes_to_themselves_may_come_as_a_carbon_too():
+    told, alice, _ = two()
+    laptop = told.device("alice", "island", "laptop")
+    told.say(alice, laptop)
+    copy_of(told, told.index(Delivered, message="m1"), via="carbon")
     assert judged(told.finish()).value is Value.VALID
 
 

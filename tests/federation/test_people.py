@@ -10,7 +10,7 @@ import pytest
 from lab.errors import NotApplicable, NotReceived, PeerError, TimedOut, UserError
 from lab.federation import Device, Federation
 from lab.federation.outcomes import Delivers, Refuses
-from lab.history.events import Blocked, DeviceSaw, Note, NotSent, PresenceSent, Sent, Unblocked
+from lab.history.events import Blocked, DeviceSaw, LeftOut, Note, NotSent, PresenceSent, Sent, Unblocked
 from tests.federation.conftest import FakeAgent
 
 
@@ -319,3 +319,13 @@ async def test_what_a_device_received_and_sent_is_kept_and_waited_for(federation
     with pytest.raises(NotReceived) as caught:
         await device.received("m0", within=0.01)  # what it sent it has not received
     assert isinstance(caught.value, AssertionError | TimedOut) and "hi" in caught.value.evidence[0]
+
+
+async def test_who_is_left_out_of_an_encrypted_message_is_recorded(federation: Federation, agent: FakeAgent) -> None:
+    alice, bob = await federation.server("island").person("alice"), await federation.server("home").person("bob")
+    left = {"owner": bob.jid, "device": 7, "reason": "no session", "published": True, "excluded": False}
+    agent.answers["send"] = lambda device, **_: {"left_out": [left]}
+    message = await alice.send(bob, "hello")
+    (event,) = (one for one in federation.history.events if isinstance(one, LeftOut))
+    assert (event.message, event.sender, event.owner, event.omemo_device) == (message.id, alice.device.jid, bob.jid, 7)
+    assert (event.published, event.excluded, event.reason) == (True, False, "no session")

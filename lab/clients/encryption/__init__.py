@@ -48,6 +48,17 @@ class DecryptedMessage:
 
 
 @dataclass(frozen=True)
+class LeftOutDevice:
+    """A device on somebody's device list that a message was not encrypted for."""
+
+    owner: str  # bare JID
+    device: int  # its id
+    reason: str
+    published: bool | None  # whether its keys can be fetched; None: the server did not say
+    excluded: bool = False  # the sender has distrusted its key
+
+
+@dataclass(frozen=True)
 class DeviceKey:
     """What is known of one device of a person."""
 
@@ -77,10 +88,10 @@ class Encryption(Protocol):
         """Called once the offline messages were handed over and decrypted; returns when others can encrypt to us."""
         ...
 
-    async def encrypt(self, body: str, message: ET.Element, people: frozenset[str]) -> list[str]:
+    async def encrypt(self, body: str, message: ET.Element, people: frozenset[str]) -> list[LeftOutDevice]:
         """Put the body, encrypted for all devices of these people (bare JIDs), into the message.
 
-        The devices left out are returned as sentences. Raises PeerError if a person cannot be encrypted to.
+        The devices left out are returned. Raises PeerError if a person cannot be encrypted to.
         """
         ...
 

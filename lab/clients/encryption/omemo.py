@@ -30,7 +30,7 @@ from slixmpp.xmlstream.matcher import MatchXPath
 from slixmpp_omemo.base_session_manager import TrustLevel
 from xmlschema import XMLSchemaValidationError
 
-from lab.clients.encryption import DecryptedMessage, DeviceKey, EncryptionSettings, NotForUs, pep
+from lab.clients.encryption import DecryptedMessage, DeviceKey, EncryptionSettings, LeftOutDevice, NotForUs, pep
 from lab.clients.encryption.key_store import KeyStore
 from lab.clients.encryption.session_manager import (
     BUNDLE,
@@ -44,7 +44,7 @@ from lab.clients.encryption.session_manager import fingerprint as fingerprint_of
 from lab.clients.encryption.sessions import Sessions
 from lab.clients.xmpp.client_stream import ClientStream
 from lab.clients.xmpp.stanzas import CARBONS, CLIENT, EME, Incoming
-from lab.errors import PeerError, UserError
+from lab.errors import LabError, PeerError, UserError
 
 HINTS = "urn:xmpp:hints"
 EVENT = "http://jabber.org/protocol/pubsub#event"
@@ -133,7 +133,7 @@ class OmemoStrategy:
 
     # Messages
 
-    async def encrypt(self, body: str, message: ET.Element, people: frozenset[str]) -> list[str]:
+    async def encrypt(self, body: str, message: ET.Element, people: frozenset[str]) -> list[LeftOutDevice]:
         """Encrypt for all published devices of these people and the own other ones."""
         everybody = people | {self._stream.boundjid.bare}
         published = dict(zip(everybody, await asyncio.gather(*map(self._refresh, everybody)), strict=True))
@@ -150,10 +150,21 @@ class OmemoStrategy:
         reached = {(key.bare_jid, key.device_id) for key, _ in content.keys} | {self._me(content)}
         reasons = {(error.bare_jid, error.device_id): str(error.exception) for error in failed}
         missed = {(jid, device) for jid, devices in published.items() for device in devices} - reached
-        return [
-            f"{jid} {device}: {reasons.get((jid, device), 'not trusted, or no bundle')}"
-            for jid, device in sorted(missed)
-        ]
+        return [await self._left_out(jid, device, reasons.get((jid, device), "")) for jid, device in sorted(missed)]
+
+    async def _left_out(self, jid: str, device: int, reason: str) -> LeftOutDevice:
+        """Why a device was left out: its key is distrusted, or there is none, or there is and it could not be used."""
+        async with self._transaction():
+            known = {it.device_id: it for it in await self._manager.get_device_information(jid)}
+        if device in known and _TRUST[known[device].trust_level_name] == "distrusted":
+            return LeftOutDevice(jid, device, reason or "its key is distrusted", published=True, excluded=True)
+        try:
+            found = await pep.fetch(self._stream, jid, BUNDLE.format(device)) is not None
+        except LabError as error:
+            return LeftOutDevice(jid, device, reason or f"its keys cannot be fetched: {error}", published=None)
+        if not found:
+            return LeftOutDevice(jid, device, reason or "it has published no keys", published=False)
+        return LeftOutDevice(jid, device, reason or "its keys cannot be used", published=True)
 
     @staticmethod
     def _me(content: omemo.Message) -> tuple[str, int]:

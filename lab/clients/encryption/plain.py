@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 from xml.etree import ElementTree as ET
 
-from lab.clients.encryption import DecryptedMessage, DeviceKey, EncryptionSettings
+from lab.clients.encryption import DecryptedMessage, DeviceKey, EncryptionSettings, LeftOutDevice
 from lab.clients.xmpp.client_stream import ClientStream
 from lab.clients.xmpp.stanzas import Incoming
 from lab.errors import UserError
@@ -31,7 +31,7 @@ class PlainStrategy:
     async def ready(self) -> None:
         """Nothing to wait for."""
 
-    async def encrypt(self, body: str, message: ET.Element, people: frozenset[str]) -> list[str]:
+    async def encrypt(self, body: str, message: ET.Element, people: frozenset[str]) -> list[LeftOutDevice]:
         """Put the body into the message."""
         namespace = message.tag.partition("}")[0]
         ET.SubElement(message, f"{namespace}}}body").text = body

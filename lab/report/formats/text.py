@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 
 from lab.checks import Finding, Judgement, Verdict
 from lab.checks.verdict import plural
+from lab.metrics.left_out import left_out
 from lab.metrics.record import RunRecord
 from lab.metrics.routes import routes
 from lab.metrics.stanzas import stanzas
@@ -23,6 +24,7 @@ WIDTH = 110
 FINDINGS_SHOWN = 5
 NOTES_SHOWN = 10
 ROUTES_SHOWN = 30
+LEFT_OUT_SHOWN = 10
 
 MARKS = {"valid": "ok", "failed": "FAILED", "unknown": "unknown", "done": "ok", "not ended": "not ended"}
 
@@ -30,7 +32,14 @@ MARKS = {"valid": "ok", "failed": "FAILED", "unknown": "unknown", "done": "ok", 
 def render(record: RunRecord, judgement: Judgement) -> str:
     """The whole report, with a newline at its end."""
     lines = [*_wrap(f"{judgement.value.upper()}: {judgement.sentence}"), "", *_head(record)]
-    for part in (_checks(record, judgement), _findings(judgement), _steps(record), _routes(record), _notes(record)):
+    for part in (
+        _checks(record, judgement),
+        _findings(judgement),
+        _steps(record),
+        _routes(record),
+        _left_out(record),
+        _notes(record),
+    ):
         block = list(part)
         if block:
             lines += ["", *block]
@@ -105,6 +114,17 @@ def _routes(record: RunRecord) -> Iterator[str]:
         yield "  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
     if len(found) > ROUTES_SHOWN:
         yield f"  and {len(found) - ROUTES_SHOWN} more routes: xmpplab report --format json has them all"
+
+
+def _left_out(record: RunRecord) -> Iterator[str]:
+    found = left_out(record)
+    if found:
+        yield "devices left out of encrypted messages"
+    for one in found[:LEFT_OUT_SHOWN]:
+        trust = ", by its sender's decision" if one.excluded else ""
+        yield from _wrap(f"{one.message}: device {one.omemo_device} of {one.owner}{trust}: {one.reason}", "  ", "    ")
+    if len(found) > LEFT_OUT_SHOWN:
+        yield f"  and {len(found) - LEFT_OUT_SHOWN} more: xmpplab report --format json has them all"
 
 
 def _notes(record: RunRecord) -> Iterator[str]:

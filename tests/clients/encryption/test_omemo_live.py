@@ -115,6 +115,26 @@ async def test_what_cannot_be_encrypted_is_not_sent(ground):
         await omemo(cast, "other", carol)
 
 
+async def test_who_is_left_out_of_a_message_is_named_with_the_reason(ground):
+    """A key that its sender distrusts, and a device that has published no keys: the others get the message."""
+    alice, bob = await ground.accounts("a", "b")
+    async with inline(ground) as cast:
+        await omemo(cast, "pc", alice)
+        phone, watch = [await omemo(cast, name, bob) for name in ("phone", "watch")]
+        await cast.ask("devices", "pc", of=bob)
+        for device, level in ((phone, "trusted"), (watch, "distrusted")):
+            await cast.ask("set_trust", "pc", of=bob, fingerprint=device["fingerprint"], level=level)
+        devices = "".join(f"<device id='{one}'/>" for one in (phone["omemo_device"], watch["omemo_device"], 4711))
+        node = f"<publish node='{OMEMO}.devicelist'><item id='current'><list xmlns='{OMEMO}'>{devices}</list></item>"
+        query = f"<pubsub xmlns='http://jabber.org/protocol/pubsub'>{node}</publish></pubsub>"
+        assert 'type="result"' in (await cast.ask("iq", "phone", xml=f"<iq type='set'>{query}</iq>"))["xml"]
+        sent = await cast.send("pc", bob, "s3cret", "m1")
+        found = {one["device"]: (one["published"], one["excluded"]) for one in sent["left_out"]}
+        assert found == {watch["omemo_device"]: (True, True), 4711: (False, False)}
+        assert all(one["reason"] and one["owner"] == bob for one in sent["left_out"])
+        await cast.hears("decrypted", "phone", message="m1", body="s3cret")
+
+
 async def test_undecided_keys_hold_the_message_until_somebody_decides(ground):
     alice, bob = await ground.accounts("a", "b")
     async with inline(ground) as cast:
