@@ -1,10 +1,14 @@
 """The verdict as a whole: what outranks what, and what nothing makes of it."""
 
+import json
+
 import pytest
 
 from lab.checks import CHECKS, Value, judge
 from lab.checks.verdict import Verdict
-from lab.history.events import HistoryGap, RunEnded, RunStarted
+from lab.history.events import HistoryGap, RunEnded, RunStarted, Sent
+from lab.history.reader import read
+from lab.history.recorder import Recorder
 from lab.metrics.record import RunRecord
 from tests.checks.sample_history import SampleHistory, plan
 
@@ -173,3 +177,39 @@ def test_an_expectation_about_what_nobody_sent_is_unknown_though_it_held():
     judgement = judged(told.finish())
     assert judgement.value == "unknown"
     assert "about message x9, which nobody sent" in judgement.sentence
+
+
+def whole_history():
+    """A message that is delivered, one that bounces, an expectation about each."""
+    told = story()
+    alice, carol = "alice@island.test/phone", told.device("carol", "public")
+    told.say(alice, carol)
+    told.expect(message="m1")
+    told.expect(message="m2")
+    return told.finish()
+
+
+def test_no_line_can_be_taken_out_of_a_history_unnoticed(tmp_path):
+    told = whole_history()
+    path = tmp_path / "history.jsonl"
+    with Recorder(path) as recorder:
+        for event in told.events:
+            recorder.record(event)
+    assert judge(RunRecord(read(path), told.plan)).value == "valid"
+    lines = path.read_bytes().splitlines(keepends=True)
+    for number in range(len(lines)):
+        path.write_bytes(b"".join(lines[:number] + lines[number + 1 :]))
+        assert judge(RunRecord(read(path), told.plan)).value in ("unknown", "failed"), lines[number]
+
+
+def test_no_sent_event_can_be_taken_out_of_an_older_history_unnoticed(tmp_path):
+    told = whole_history()
+    path = tmp_path / "history.jsonl"
+    lines = [json.dumps(event.to_json()).encode() + b"\n" for event in told.events]
+    path.write_bytes(b"".join(lines))
+    assert judge(RunRecord(read(path), told.plan)).value == "valid"
+    sent = [number for number, event in enumerate(told.events) if isinstance(event, Sent)]
+    assert len(sent) == 3
+    for number in sent:
+        path.write_bytes(b"".join(lines[:number] + lines[number + 1 :]))
+        assert judge(RunRecord(read(path), told.plan)).value in ("unknown", "failed"), lines[number]
