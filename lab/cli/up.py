@@ -11,7 +11,7 @@ from lab.cli.output import Format, live_progress, print_rows, print_text
 
 if TYPE_CHECKING:
     from lab.lifecycle.lab import Lab
-    from lab.topology.spec import Server, Topology
+    from lab.topology.spec import Server
 
 
 def up(
@@ -21,6 +21,13 @@ def up(
     recreate: Annotated[
         bool, typer.Option("--recreate", help="If a lab of that name has another plan, end it and start a new one.")
     ] = False,
+    timeout: Annotated[
+        str | None,
+        typer.Option(
+            "--timeout", metavar="DURATION", help="How long it may take until the lab is ready.", show_default=False
+        ),
+    ] = None,
+    keep: Annotated[bool, typer.Option("--keep", help="Leave a lab up that does not become ready.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan without starting a lab.")] = False,
     output: FormatOption = Format.TABLE,
 ) -> None:
@@ -38,17 +45,22 @@ def up(
         plan = placeholder_plan(wanted)
         print_text(dump(plan).rstrip() if output is Format.JSON else plan_text(plan))
         return
-    _start(wanted, name, runtime, recreate, output)
-
-
-def _start(topology: Topology, name: str | None, runtime: RuntimeChoice, recreate: bool, output: Format) -> None:
     from lab.cli.entry_point import run_async
+    from lab.declarations.units import seconds
     from lab.lifecycle.up import up as start
 
+    patience = None if timeout is None else seconds(timeout)
     with live_progress() as progress:
         lab = run_async(
-            start(topology, runtime=runtime.value, name=name, owned=False, recreate=recreate, progress=progress)
-        )
+            start(
+                wanted, runtime=runtime.value, name=name, recreate=recreate, progress=progress, patience=patience,
+                keep=keep,
+            )
+        )  # fmt: skip
+    _print_lab(lab, output)
+
+
+def _print_lab(lab: Lab, output: Format) -> None:
     rows = addresses(lab)
     if output is Format.JSON:
         from lab.lifecycle.client_settings import client_settings

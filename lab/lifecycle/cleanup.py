@@ -25,7 +25,7 @@ from lab.network import lab_folder
 from lab.network.lab_folder import is_service_running
 from lab.plan.layout import Layout
 from lab.runtime.debian import trees
-from lab.runtime.lab_record import READY, LabRecord, layouts
+from lab.runtime.lab_record import NOT_READY, READY, LabRecord, layouts
 from lab.runtime.protocol import Progress
 from lab.system.locks import try_lock
 from lab.system.processes import command_line, end_members, evidence, find_marked
@@ -98,7 +98,7 @@ async def _lock(layout: Layout) -> int | None:
 
 
 def _is_up(layout: Layout, record: LabRecord) -> bool:
-    if record.phase != READY or (record.owned and not record.owner.alive):
+    if record.phase not in (READY, NOT_READY) or (record.owned and not record.owner.alive):
         return False
     return (
         is_service_running(layout)

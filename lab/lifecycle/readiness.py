@@ -21,6 +21,7 @@ from pathlib import Path
 
 from lab.declarations.manifest import StartedBy
 from lab.errors import NotReady
+from lab.lifecycle.stream_probe import describe_fault, server_endpoint
 from lab.plan.layout import Layout
 from lab.plan.model import Plan, ServerPlan
 from lab.runtime.protocol import Progress, Runtime, ServerState
@@ -112,7 +113,7 @@ async def wait_ready(layout: Layout, plan: Plan, runtime: Runtime, progress: Pro
             progress(_sentence(layout, watched, missing))
             next_report = now + PROGRESS
         if now >= deadline:
-            raise _not_ready(layout, plan, not_started, missing, patience)
+            raise await _not_ready(layout, plan, not_started, missing, patience)
         await asyncio.sleep(POLL)
 
 
@@ -123,7 +124,9 @@ async def _check_servers(layout: Layout, plan: Plan, runtime: Runtime, not_start
     if ended:
         names = ", ".join(server.spec.name for server in ended)
         reasons = sorted({_exit_reason(states[server.spec.name]) for server in ended if server.spec.name in states})
-        raise NotReady(f"{names}: ended before being ready ({'; '.join(reasons)})", _evidence(layout, ended))
+        cause = next(filter(None, (_hint(layout, one) for one in ended)), "")
+        likely = f"; likely cause: {cause}" if cause else ""
+        raise NotReady(f"{names}: ended before being ready ({'; '.join(reasons)}){likely}", _evidence(layout, ended))
     for one in not_started:
         if not one.plan.spec.manifest.instrumented:
             one.started = await _accepts(one.plan)
@@ -149,10 +152,7 @@ def _exit_reason(state: ServerState) -> str:
 
 
 async def _accepts(server: ServerPlan) -> bool:
-    host, port = server.address, server.spec.manifest.ports.server
-    if server.spec.address:
-        host, _, text = server.spec.address.rpartition(":")
-        port = int(text)
+    host, port = server_endpoint(server)
     try:
         _, writer = await asyncio.wait_for(asyncio.open_connection(host, port), CHECK)
     except (OSError, TimeoutError):
@@ -173,7 +173,7 @@ def _sentence(layout: Layout, watched: list[_Readiness], missing: list[tuple[str
     return "; ".join([f"{up} of {len(watched)} servers up, {edges - len(missing)} of {edges} edges", *instructions])
 
 
-def _not_ready(
+async def _not_ready(
     layout: Layout, plan: Plan, not_started: list[_Readiness], missing: list[tuple[str, str]], patience: float
 ) -> NotReady:
     parts = []
@@ -183,7 +183,20 @@ def _not_ready(
         parts.append(f"no answer over: {', '.join(f'{a} to {b}' for a, b in missing[:10])}")
     names = dict.fromkeys([one.plan.spec.name for one in not_started] + [name for edge in missing for name in edge])
     servers = [plan.server(name) for name in names]
-    return NotReady(f"not ready after {patience:.0f} s; {'; '.join(parts)}", _evidence(layout, servers))
+    cause = next(filter(None, [*[await _fault(one) for one in servers], *[_hint(layout, one) for one in servers]]), "")
+    likely = f"; likely cause: {cause}" if cause else ""
+    return NotReady(f"not ready after {patience:.0f} s{likely}; {'; '.join(parts)}", _evidence(layout, servers))
+
+
+async def _fault(server: ServerPlan) -> str:
+    """What a server without the lab's module does wrong with a stream, "" of any other."""
+    return "" if server.spec.manifest.instrumented or _scripted(server) else await describe_fault(server)
+
+
+def _hint(layout: Layout, server: ServerPlan) -> str:
+    """What a server's own log says of its start, in the words of its software."""
+    found = software(server.spec.software).startup_hint(_log_lines(layout, server.spec.name))
+    return f"{server.spec.name}: {found}" if found else ""
 
 
 def _evidence(layout: Layout, servers: list[ServerPlan]) -> tuple[str, ...]:
@@ -195,8 +208,6 @@ def _evidence(layout: Layout, servers: list[ServerPlan]) -> tuple[str, ...]:
             continue
         tail = _log_lines(layout, name)
         lines += [f"{name}: {line}" for line in tail] or [f"{name}: wrote nothing"]
-        if hint := software(server.spec.software).startup_hint(tail):
-            lines.append(f"{name}: likely cause: {hint}")
     if len(servers) > EVIDENCE_SERVERS:
         lines.append(f"and {len(servers) - EVIDENCE_SERVERS} more servers")
     return tuple(lines)

@@ -14,7 +14,7 @@ from lab.plan import files
 from lab.plan.build import build
 from lab.plan.diff import differences
 from lab.plan.layout import Layout
-from lab.runtime.lab_record import READY, LabRecord, layouts
+from lab.runtime.lab_record import NOT_READY, READY, LabRecord, layouts
 from lab.runtime.protocol import Runtime, ServerState
 from lab.runtime.server_files import read_secret
 from lab.topology.spec import Topology
@@ -47,10 +47,11 @@ def select_record(name: str | None = None, *, ready: bool = False) -> LabRecord:
 async def attach(name: str | None = None, *, whole: bool = True) -> Lab:
     """The lab that is meant. Raises UserError if there is none, or if it is not up.
 
-    It raises it as well if a server of the lab has ended, unless `whole` is false: then `Lab.ended` says which.
+    It raises it as well if a server of the lab has ended, or the lab was never ready, unless `whole` is false: then
+    `Lab.ended` says which have.
     """
     record = select_record(name)
-    lab = await open_lab(Layout.of(record.name))
+    lab = await open_lab(Layout.of(record.name), ready=whole)
     if lab is None:
         raise UserError(
             f"the lab {record.name} is not up (phase {record.phase}); see `xmpplab down {record.name}`, `xmpplab sweep`"
@@ -76,10 +77,13 @@ async def find(topology: Topology, runtime: Runtime | str = "auto") -> Lab | Non
     return None
 
 
-async def open_lab(layout: Layout) -> Lab | None:
-    """The lab in this folder, if it was ready once and its service runs; servers of it may have ended."""
+async def open_lab(layout: Layout, *, ready: bool = True) -> Lab | None:
+    """The lab in this folder, if it was ready once and its service runs; servers of it may have ended.
+
+    Unless `ready`, also one that was never ready and was left up.
+    """
     record = LabRecord.read(layout)
-    if record is None or record.phase != READY:
+    if record is None or record.phase not in ((READY,) if ready else (READY, NOT_READY)):
         return None
     runtime = runtime_by_name(record.runtime)
     plan = files.load(layout.plan.read_text())

@@ -10,7 +10,7 @@ from lab.lifecycle.runtimes import runtime_by_name
 from lab.plan import files
 from lab.plan.layout import Layout
 from lab.plan.model import Plan
-from lab.runtime.lab_record import READY, LabRecord, layouts
+from lab.runtime.lab_record import NOT_READY, READY, LabRecord, layouts
 from lab.runtime.protocol import ServerState
 from lab.runtime.server_files import read_secret
 
@@ -21,7 +21,9 @@ class Status:
 
     name: str
     runtime: str
-    phase: str  # "starting", "ready", "stopping", "broken": ready once, but its service or a server has ended
+    phase: (
+        str  # "starting", "ready", "stopping", "not-ready", "broken": ready once, but its service or a server has ended
+    )
     owned: bool
     owner: int  # pid of the process that started it
     since: float  # seconds since the epoch
@@ -45,7 +47,7 @@ async def status() -> list[Status]:
 async def _status(layout: Layout, record: LabRecord) -> Status:
     plan, states, password = None, {}, ""
     ended: list[str] = []
-    if record.phase == READY:
+    if record.phase in (READY, NOT_READY):
         plan = files.load(layout.plan.read_text())
         password, _ = read_secret(layout)
         try:
@@ -56,7 +58,7 @@ async def _status(layout: Layout, record: LabRecord) -> Status:
     return Status(
         record.name,
         record.runtime,
-        "broken" if ended else record.phase,
+        "broken" if ended and record.phase == READY else record.phase,
         record.owned,
         record.owner.pid,
         record.made,

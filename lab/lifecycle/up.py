@@ -18,7 +18,7 @@ import time
 from collections.abc import AsyncIterator, Coroutine
 from typing import Any, TypeVar
 
-from lab.errors import UserError
+from lab.errors import NotReady, UserError
 from lab.lifecycle.cleanup import sweep
 from lab.lifecycle.lab import Lab, end
 from lab.lifecycle.readiness import default_timeout, find_unknown_edges, wait_ready
@@ -28,7 +28,7 @@ from lab.network import lab_folder
 from lab.plan import files
 from lab.plan.build import build
 from lab.plan.layout import Layout
-from lab.runtime.lab_record import READY, STARTING, LabRecord, locked
+from lab.runtime.lab_record import NOT_READY, READY, STARTING, LabRecord, locked
 from lab.runtime.memory import check_memory, estimate_needed
 from lab.runtime.protocol import AddressReservation, Progress, Runtime
 from lab.runtime.server_files import generate_secret, make_servers, write_servers
@@ -48,14 +48,16 @@ async def up(
     recreate: bool = False,
     progress: Progress = lambda text: None,
     patience: float | None = None,
+    keep: bool = False,
 ) -> Lab:
     """Bring a topology up; once this returns every allowed edge has carried a stanza both ways.
 
     Without `name` the lab has the topology's name, with `owned` a unique one. With `owned` it ends when
-    this process ends, however that happens. `patience` is in seconds and counts from the servers' start.
+    this process ends, however that happens. `patience` is in seconds and counts from the servers' start. With `keep` a
+    lab that does not become ready in that time stays as it is, in the phase `not-ready`.
 
     Raises UserError (a lab of that name has another plan), MissingError (memory, software, addresses),
-    NotReady. All that was begun has ended by then.
+    NotReady. All that was begun has ended by then, unless it was to be kept.
     """
     chosen = choose(runtime) if isinstance(runtime, str) else runtime
     layout = Layout.of(lab_name(topology, name, owned))
@@ -77,7 +79,7 @@ async def up(
             await end(layout, found.runtime if found else runtime_of(layout, chosen))
         else:  # a new folder, or one that was never a lab's: `empty` refuses that
             lab_folder.empty(layout)
-        return await _bring_up(layout, topology, chosen, owned, progress, patience)
+        return await _bring_up(layout, topology, chosen, owned, progress, patience, keep)
 
 
 def lab_name(topology: Topology, name: str | None, owned: bool = False) -> str:
@@ -88,9 +90,15 @@ def lab_name(topology: Topology, name: str | None, owned: bool = False) -> str:
 
 
 async def _bring_up(
-    layout: Layout, topology: Topology, runtime: Runtime, owned: bool, progress: Progress, patience: float | None
+    layout: Layout,
+    topology: Topology,
+    runtime: Runtime,
+    owned: bool,
+    progress: Progress,
+    patience: float | None,
+    keep: bool,
 ) -> Lab:
-    me = Identity.own()
+    me, kept = Identity.own(), False
     record = LabRecord(layout.name, topology.name, runtime.name, STARTING, owned, me, time.time())
     try:
         record.write(layout)
@@ -105,14 +113,30 @@ async def _bring_up(
             progress(f"starting {len(plan.servers)} servers ({runtime.name})")
             async with _beside(write_servers(layout, plan, keys)) as written:
                 await runtime.start(layout, plan, reservation, written=written, owned=owned, progress=progress)
+            kept = keep  # all of it has been started
             await wait_ready(layout, plan, runtime, progress, patience or default_timeout(plan))
         unknown = find_unknown_edges(plan)
         record.at(READY, ready=time.time(), unknown=unknown).write(layout)
+    except NotReady as error:
+        if not kept:
+            await _undo(layout, runtime)
+            raise
+        record.at(NOT_READY).write(layout)
+        raise NotReady(
+            f"{error.args[0]}; it is left up: see `xmpplab status {layout.name}` and `xmpplab logs`, end it with "
+            f"`xmpplab down {layout.name}`",
+            error.evidence,
+        ) from error
     except BaseException:  # also a cancelled task: all that was begun is ended
-        await end(layout, runtime)
-        lab_folder.remove(layout)
+        await _undo(layout, runtime)
         raise
     return Lab(layout, plan, runtime, password, keys, owned, unknown)
+
+
+async def _undo(layout: Layout, runtime: Runtime) -> None:
+    """End all that was begun."""
+    await end(layout, runtime)
+    lab_folder.remove(layout)
 
 
 @contextlib.asynccontextmanager

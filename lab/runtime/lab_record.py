@@ -1,7 +1,8 @@
 """A lab's own record (lab.json) and its lock.
 
 A process that changes a lab holds its lock (lab/system/locks.py). A lab in the phase `starting` or `stopping` whose
-lock is free has lost the process that changed it: it is a leftover.
+lock is free has lost the process that changed it: it is a leftover. One that is `not-ready` was never ready, and was
+left as it is so that somebody can look at it (`up --keep`).
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ FORMAT = 1  # of lab.json
 STARTING = "starting"
 READY = "ready"
 STOPPING = "stopping"
+NOT_READY = "not-ready"
 
 LOCK_PATIENCE = 60.0  # seconds: longer than a lab of 50 servers needs to start or to end
 

@@ -4,23 +4,29 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import os
 import signal
 import ssl
+import sys
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from lab.errors import NotReady, PeerError, UserError
 from lab.lifecycle import registry, status
 from lab.lifecycle import up as labs
+from lab.lifecycle.cleanup import sweep
 from lab.lifecycle.client_settings import client_settings
+from lab.lifecycle.down import down
 from lab.lifecycle.lab import Lab
 from lab.plan import build as planning
 from lab.plan.layout import Layout
 from lab.servers.conventions import FEED
 from lab.servers.software import File, WriteFiles
+from lab.topology.files import load
 from lab.topology.spec import Link, Server, Topology
 from tests.runtime.helpers import is_freed, left_of, pair, unique
 
@@ -206,4 +212,34 @@ async def test_a_cancelled_up_leaves_nothing() -> None:
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
+    assert left_of(name) == []
+
+
+SILENT = """
+import os, socket, time
+kept = [socket.create_server((os.environ["XMPPLAB_ADDRESS"], port)) for port in (5222, 5269)]
+time.sleep(1000)
+"""
+
+
+async def test_a_server_that_misbehaves_costs_as_long_as_was_said_and_can_be_looked_at(tmp_path: Path) -> None:
+    """It accepts connections and nothing else: the first line says so, and with `keep` it stays for a look."""
+    mine = {"name": "silent", "command": [sys.executable, "-c", SILENT]}
+    (tmp_path / "silent.yaml").write_text(json.dumps(mine))
+    topology, name = load(f"pair,software={tmp_path}/silent.yaml+prosody"), unique("silent")
+    said = r"^not ready after 1 s; likely cause: a at .* accepts connections, but answers no stream header"
+    with pytest.raises(NotReady, match=said):
+        await labs.up(topology, runtime="processes", name=name, patience=1.0)
+    assert left_of(name) == []
+    try:
+        with pytest.raises(NotReady, match=f"it is left up: .*xmpplab down {name}"):
+            await labs.up(topology, runtime="processes", name=name, patience=1.0, keep=True)
+        await sweep()
+        (found,) = [one for one in await status.status() if one.name == name]
+        assert (found.phase, found.ended) == ("not-ready", ())
+        with pytest.raises(UserError, match=r"is not up \(phase not-ready\)"):
+            await registry.attach(name)
+        assert await (await registry.attach(name, whole=False)).execute("a", ["true"]) == 0
+    finally:
+        await down(name)
     assert left_of(name) == []
