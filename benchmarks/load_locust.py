@@ -1,7 +1,8 @@
 """Locust's part of a load: CPU of the Locust process beside that of the generator, in the steady state of one load.
 
 Runs Locust headless on a Prosody of processes; arguments: messages a second (1000), seconds (20). What a start costs
-(about half a second of CPU) is left out. The conductor, which passes samples on and meters servers, is told apart.
+(about half a second of CPU) is left out. The coordinator process, which passes
+samples on and meters servers, is listed separately.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ def cpu(pid: int) -> float:
 
 
 def child_of(pid: int) -> int:
-    """The conductor."""
+    """The coordinator."""
     return int(Path(f"/proc/{pid}/task/{pid}/children").read_text().split()[0])
 
 
@@ -46,7 +47,7 @@ def samples(file: Path) -> list[dict[str, Any]]:
 
 
 def measure(lab: str, rate: int, seconds: int) -> tuple[float, float, float, int]:
-    """CPU seconds of Locust, conductor and generator between two samples, and the messages between them."""
+    """CPU seconds of Locust, coordinator and generator between two samples, and the messages between them."""
     with tempfile.TemporaryDirectory() as folder:
         asked = {
             "users": USERS,
@@ -84,9 +85,9 @@ def measure(lab: str, rate: int, seconds: int) -> tuple[float, float, float, int
         finally:
             process.terminate()
             process.wait()
-    locust, conductor = (after - before for before, after in zip(*readings, strict=True))
+    locust, coordinator = (after - before for before, after in zip(*readings, strict=True))
     received = sum(route["received"] for one in inside for route in one["steady"].values())
-    return locust, conductor, sum(one["cpu"] for one in inside), received
+    return locust, coordinator, sum(one["cpu"] for one in inside), received
 
 
 async def main() -> int:
@@ -94,10 +95,10 @@ async def main() -> int:
     rate, seconds = (int(one) for one in (sys.argv[1:] + ["1000", "20"][len(sys.argv) - 1 :]))
     lab = await labs.up(for_load(topology("pair")), runtime="processes", owned=True)
     try:
-        locust, conductor, engine, count = await asyncio.to_thread(measure, lab.name, rate, seconds)
+        locust, coordinator, engine, count = await asyncio.to_thread(measure, lab.name, rate, seconds)
     finally:
         await lab.down()
-    each = {"Locust": locust, "conductor": conductor, "generator": engine}
+    each = {"Locust": locust, "coordinator": coordinator, "generator": engine}
     told = ", ".join(f"{name} {1000 * used / count:.4f}" for name, used in each.items())
     print(f"{count} messages, CPU seconds per 1000: {told}")
     print(f"Locust's part: {locust / engine:.1%} of the generator's CPU, aim: at most {AIM:.0%}")

@@ -1,4 +1,4 @@
-"""Every error of the lab, under one root, by who has to act; and how processes tell each other of an error.
+"""All errors of the lab, with one root class, by who has to act; and their form in messages between processes.
 
 LabError
  ├── UserError        you asked wrongly: the message says where and what to change   (exit 64)

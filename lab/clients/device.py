@@ -220,7 +220,7 @@ class ClientDevice:
         return {}
 
     async def presence(self, *, show: str | None = None, priority: int = 0) -> Event:
-        """Say how available this device is (RFC 6121 section 4); see the protocol."""
+        """Send presence: how available this device is (RFC 6121 section 4); see the protocol."""
         session = self._live()
         xml = own_presence(show, priority)
         _stanza(session.stream, xml).send()

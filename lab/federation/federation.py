@@ -28,7 +28,7 @@ T_co = TypeVar("T_co", covariant=True)
 
 
 class Fault(Protocol[T_co]):
-    """A fault is a value: `apply` brings it about and returns what a script may ask of it, `heal` ends it.
+    """A fault is a value: `apply` starts it and returns what a script can use meanwhile, `heal` ends it.
 
     It is plain data, best a frozen dataclass, and goes into the history. lab.faults has those of the lab.
     """
@@ -58,7 +58,7 @@ class Fault(Protocol[T_co]):
 
 
 class Federation:
-    """Servers, links and people of one running lab. A scenario or a test gets it entered (`async with`)."""
+    """Servers, links and people of one running lab. For a scenario or a test it has been entered (`async with`)."""
 
     def __init__(self, lab: Lab, history: Recorder, *, inline: bool = False) -> None:
         """With `inline` devices run in this process, for a debugger (runtime `processes` only)."""
@@ -153,7 +153,7 @@ class Federation:
 
     @asynccontextmanager
     async def inject(self, fault: Fault[T_co]) -> AsyncIterator[T_co]:
-        """Apply a fault for the length of an `async with` block; the block gets what the fault's `apply` returns.
+        """Apply a fault for the length of an `async with` block, whose value is what the fault's `apply` returns.
 
         It is healed however the block ends, also where it could not be applied. Both are recorded, as FaultApplied and
         FaultHealed. Raises what `apply` raises, or `heal` after a block without an error; an error of `heal` after

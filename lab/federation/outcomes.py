@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Delivery:
-    """A device got the message (RFC 6121 section 8.5)."""
+    """A device received the message (RFC 6121 section 8.5)."""
 
     device: str  # full JID
     via: str  # "live", "offline" (the offline store), "archive" (XEP-0313), "carbon" (XEP-0280)
@@ -62,7 +62,7 @@ class Delivers:
 
 @dataclass(frozen=True)
 class Refuses:
-    """Promise: nobody gets the message, its sender gets one of these stanza errors (RFC 6120 section 8.3.3)."""
+    """Promise: no device receives the message, its sender receives one of these errors (RFC 6120 section 8.3.3)."""
 
     conditions: tuple[str, ...]
     within: float  # seconds after it was sent

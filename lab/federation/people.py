@@ -43,7 +43,7 @@ ROOM_POLL_INTERVAL = 0.05
 
 @dataclass
 class Message:
-    """A message that was handed to its sender's stream; `outcome()` says what became of it."""
+    """A message that was written to its sender's stream; `outcome()` returns what happened to it."""
 
     id: str  # the stanza's id attribute, unique in the run
     text: str
@@ -62,7 +62,7 @@ class Message:
 
     @property
     def settled(self) -> bool:
-        """True once it was bounced, or each device that was expected to get it has got it."""
+        """True once it has bounced, or each device that was expected to receive it has received it."""
         if self.bounces or self.blocked:
             return bool(self.bounces or self.deliveries)
         reached = {one.device for one in self.deliveries}
@@ -81,7 +81,7 @@ class Message:
         return Outcome(tuple(self.deliveries), tuple(self.bounces), self.settled or self.blocked, self.id)
 
     async def read_by(self, *devices: Device, within: str | float | None = None) -> dict[Device, str | None]:
-        """The text that each of these devices reads; returns when all have got it, or after `within`.
+        """The text that each of these devices reads; returns when all have received it, or after `within`.
 
         `within` is in seconds, or a text such as "10s", with the default of `outcome`. The text read is None
         for a device that could not decrypt it; a device that did not get it at all is left out.
@@ -111,7 +111,7 @@ class Message:
         self._changed.set()
 
     def add_bounce(self, bounce: Bounce) -> None:
-        """Add a stanza error that its sender got; called by the federation."""
+        """Add a stanza error that its sender received; called by the federation."""
         self.bounces.append(bounce)
         self._changed.set()
 
@@ -142,7 +142,7 @@ class Device:
     async def connect(self) -> None:
         """Log in (RFC 6120 sections 5 to 7, RFC 6121 section 4.2).
 
-        Returns once presence is sent, the messages of the offline store are handed over and, with OMEMO, device list
+        Returns once presence is sent, the messages of the offline store are received and, with OMEMO, device list
         and bundle can be fetched (XEP-0384). Raises PeerError if the server refuses, TimedOut after 60 seconds.
         """
         context, person = self.person.context, self.person
@@ -170,7 +170,7 @@ class Device:
         self.connected = False
 
     async def presence(self, show: str | None = None, priority: int = 0) -> None:
-        """Say how available this device is (RFC 6121 section 4.7); it is so, with priority 0, once it has connected.
+        """Send presence: how available this device is (RFC 6121 section 4.7). It has priority 0 once it has connected.
 
         `show` is "away", "chat", "dnd" or "xa", or "unavailable": then the device stays connected, and what is sent to
         the person is for others or kept. `priority` is a number of -128 to 127; with a negative one the device gets
@@ -291,7 +291,7 @@ class Person:
         return await device.send(to, text, encryption=encryption)
 
     async def block(self, other: Person | str) -> None:
-        """Block somebody, or a JID or domain (XEP-0191 section 3.3): what they send is for nobody from then on.
+        """Block a person, a JID or a domain (XEP-0191 section 3.3): from then on nobody receives what they send.
 
         Returns once the server has accepted it. Raises UserError if no device is connected, PeerError if it refuses.
         """
@@ -301,7 +301,7 @@ class Person:
         self.context.history.record(Blocked(at=self.context.history.now(), person=self.jid, jid=jid))
 
     async def unblock(self, other: Person | str) -> None:
-        """Unblock somebody, or a JID or domain (XEP-0191 section 3.4).
+        """Unblock a person, a JID or a domain (XEP-0191 section 3.4).
 
         Returns once the server has accepted it. Raises UserError if no device is connected, PeerError if it refuses.
         """

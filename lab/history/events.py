@@ -79,7 +79,7 @@ class Disconnected(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class PresenceSent(Event):
-    """A connected device told its server whether it is available, and how much (RFC 6121 section 4)."""
+    """A connected device sent presence: whether it is available, and its priority (RFC 6121 section 4)."""
 
     kind = "presence-sent"
     device: str  # full JID
@@ -109,7 +109,7 @@ class Unblocked(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class Sent(Event):
-    """A device handed a message to its stream."""
+    """A device wrote a message to its stream."""
 
     kind = "sent"
     message: str  # the stanza's id attribute, "" without one; messages that the lab itself writes have unique ones
@@ -149,7 +149,7 @@ class LeftOut(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class Delivered(Event):
-    """A device was handed a message."""
+    """A device received a message."""
 
     kind = "delivered"
     message: str
@@ -189,7 +189,7 @@ class Decrypted(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class NotDecrypted(Event):
-    """A device got an encrypted message that it could not decrypt."""
+    """A device received an encrypted message that it could not decrypt."""
 
     kind = "not-decrypted"
     message: str
@@ -326,7 +326,7 @@ class Step(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class Expectation(Event):
-    """The scenario said what must hold, and whether it did."""
+    """An expectation of the scenario, and whether it held."""
 
     kind = "expectation"
     expected: str

@@ -13,7 +13,7 @@ from lab.runtime.protocol import Progress
 
 
 async def down(name: str | None = None, *, progress: Progress = lambda text: None) -> str:
-    """End the lab of that name, or the one that is meant, and delete its folder; its name.
+    """End the lab of that name, or the only one, and delete its folder; returns its name.
 
     Raises UserError if there is none; what interrupted work left of any lab is deleted in any case.
     """

@@ -83,7 +83,7 @@ class Lab:
         return await self.runtime.agent(self.layout, self.plan, argv, server=server, module=module)
 
     async def execute(self, server: str, argv: Sequence[str]) -> int:
-        """Run a command beside a server with this terminal's input and output; its exit code."""
+        """Run a command in a server's environment with this terminal's input and output; returns its exit code."""
         return await self.runtime.execute(self.layout, self.plan, server, argv)
 
     async def down(self) -> None:

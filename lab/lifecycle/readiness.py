@@ -1,4 +1,4 @@
-"""Waits until a lab is ready: every allowed edge has carried a stanza both ways.
+"""Waits until a lab is ready: every allowed edge has carried a stanza in both directions.
 
 Each server writes into its READY file when it accepts streams, and when a neighbour has answered its ping
 (XEP-0199: request and answer use both directions of the edge). Only one server of an edge pings. No client logs in.

@@ -45,7 +45,7 @@ def select_record(name: str | None = None, *, ready: bool = False) -> LabRecord:
 
 
 async def attach(name: str | None = None, *, whole: bool = True) -> Lab:
-    """The lab that is meant. Raises UserError if there is none, or if it is not up.
+    """The lab of that name, or the only one. Raises UserError if there is none, or if it is not up.
 
     It raises it as well if a server of the lab has ended, or the lab was never ready, unless `whole` is false: then
     `Lab.ended` says which have.

@@ -50,7 +50,7 @@ async def up(
     patience: float | None = None,
     keep: bool = False,
 ) -> Lab:
-    """Bring a topology up; once this returns every allowed edge has carried a stanza both ways.
+    """Bring a topology up; once this returns every allowed edge has carried a stanza in both directions.
 
     Without `name` the lab has the topology's name, with `owned` a unique one. With `owned` it ends when
     this process ends, however that happens. `patience` is in seconds and counts from the servers' start. With `keep` a

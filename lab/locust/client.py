@@ -1,6 +1,6 @@
 """`self.client` of users with tasks of their own: a real client in an agent, each request sent and awaited.
 
-    friend = self.client.somebody()             another user of this Locust process who can be reached
+    friend = self.client.somebody()             another user of this Locust process who can receive messages
     sent = self.client.send(friend, "hello")    sent on the stream, encrypted if the class says so
     sent.outcome(timeout=30)                    waits for the delivery or the bounce, and counts it
 
@@ -175,7 +175,7 @@ class PendingMessage:
 class Client:
     """One user with one device: `jid` is the bare JID, `server` the name of the user's server in the topology.
 
-    Each method raises GreenletExit, which ends the Locust user, once the lab or the agent is gone.
+    Each method raises GreenletExit, which ends the Locust user, once the lab or the agent has ended.
     """
 
     def __init__(self, bridge: BridgeClient, user: str, number: int, encryption: str) -> None:

@@ -41,7 +41,7 @@ class DeliveryFailure(PeerError):
 
 
 class MessageBounced(DeliveryFailure):
-    """A message came back as an error; the text is its condition (RFC 6120 section 8.3.3)."""
+    """A message was answered with a stanza error; the text is its condition (RFC 6120 section 8.3.3)."""
 
     label = "Bounced"
 

@@ -128,7 +128,7 @@ class Runtime(Protocol):
         ...
 
     async def execute(self, layout: Layout, plan: Plan, server: str, argv: Sequence[str]) -> int:
-        """Run a command beside a server with this terminal's input and output; its exit code."""
+        """Run a command in a server's environment with this terminal's input and output; returns its exit code."""
         ...
 
     async def service_pid(self, layout: Layout) -> int | None:

@@ -13,8 +13,8 @@ PATIENCE = 60.0
 class Cast:
     """Devices behind one agent; events are kept in order."""
 
-    def __init__(self, agent: Agent, ground: Any) -> None:
-        self.agent, self.ground = agent, ground
+    def __init__(self, agent: Agent, running_lab: Any) -> None:
+        self.agent, self.running_lab = agent, running_lab
         self.events: list[dict[str, Any]] = []
         self._changed = asyncio.Event()
         agent.on_event = self._take
@@ -25,7 +25,7 @@ class Cast:
 
     async def connect(self, device: str, jid: str, **fields: Any) -> dict[str, Any]:
         """Log a device in; its resource is its name."""
-        login = {**self.ground.login(jid), "resource": device, "timeout": PATIENCE, **fields}
+        login = {**self.running_lab.login(jid), "resource": device, "timeout": PATIENCE, **fields}
         return await self.agent.call("connect", device, **login)
 
     async def ask(self, op: str, device: str, **fields: Any) -> dict[str, Any]:
@@ -52,9 +52,9 @@ class Cast:
 
 
 @asynccontextmanager
-async def inline(ground: Any):
+async def inline(running_lab: Any):
     """A cast in this process."""
-    cast = Cast(Agent.inline(), ground)
+    cast = Cast(Agent.inline(), running_lab)
     try:
         yield cast
     finally:

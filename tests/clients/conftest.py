@@ -25,7 +25,7 @@ links:
 
 
 @dataclass
-class Ground:
+class RunningLab:
     """Where devices can log in; every account is new."""
 
     lab: Lab
@@ -52,11 +52,11 @@ class Ground:
 
 
 @pytest_asyncio.fixture(scope="session")
-async def ground(tmp_path_factory) -> AsyncIterator[Ground]:
+async def running_lab(tmp_path_factory) -> AsyncIterator[RunningLab]:
     file: Path = tmp_path_factory.mktemp("topology") / "devices.yaml"
     file.write_text(TOPOLOGY)
     lab = await up(load(file), runtime="processes", owned=True)
     try:
-        yield Ground(lab)
+        yield RunningLab(lab)
     finally:
         await lab.down()

@@ -13,34 +13,34 @@ from tests.clients.cast import inline
 pytestmark = pytest.mark.live
 
 
-async def test_a_hundred_log_in_at_once(ground):
+async def test_a_hundred_log_in_at_once(running_lab):
     """What a login costs is measured in benchmarks/logins.py."""
-    accounts = await ground.accounts(*["a"] * 100)
-    async with inline(ground) as cast:
+    accounts = await running_lab.accounts(*["a"] * 100)
+    async with inline(running_lab) as cast:
         told = await asyncio.gather(*(cast.connect(f"d{number}", jid) for number, jid in enumerate(accounts)))
         assert len({one["stream"] for one in told}) == len(accounts)
 
 
 @pytest.mark.parametrize(("here", "there"), [("a", "b"), ("a", "c"), ("c", "a")])
-async def test_a_message_goes_across_and_a_stranger_bounces(ground, here, there):
-    alice, bob = await ground.accounts(here, there)
-    async with inline(ground) as cast:
+async def test_a_message_goes_across_and_a_stranger_bounces(running_lab, here, there):
+    alice, bob = await running_lab.accounts(here, there)
+    async with inline(running_lab) as cast:
         one, two = await cast.connect("pc", alice), await cast.connect("phone", bob)
         assert one["stream"] != two["stream"]
         await cast.send("pc", bob, "hello", "m1")
         got = await cast.hears("delivered", "phone", message="m1")
         assert (got["from"], got["body"], got["via"], got["room"]) == (one["jid"], "hello", "live", None)
         assert (got["stream"], got["encrypted"]) == (two["stream"], None)
-        await cast.send("pc", f"nobody@{ground.domain(there)}", "hello", "m2")
+        await cast.send("pc", f"nobody@{running_lab.domain(there)}", "hello", "m2")
         bounce = await cast.hears("bounced", "pc", message="m2")
         assert (bounce["condition"], bounce["type"]) == ("service-unavailable", "cancel")
-        assert (await cast.ask("ping", "pc", to=ground.domain(there)))["seconds"] < 5
+        assert (await cast.ask("ping", "pc", to=running_lab.domain(there)))["seconds"] < 5
         assert not cast.said("trouble")
 
 
-async def test_what_stops_a_login_is_said(ground):
-    (alice,) = await ground.accounts("a")
-    async with inline(ground) as cast:
+async def test_what_stops_a_login_is_said(running_lab):
+    (alice,) = await running_lab.accounts("a")
+    async with inline(running_lab) as cast:
         with pytest.raises(PeerError, match="login refused: not-authorized"):
             await cast.connect("pc", alice, password="wrong")
         with pytest.raises(PeerError, match="no connection is accepted"):
@@ -56,11 +56,11 @@ async def test_what_stops_a_login_is_said(ground):
             await cast.connect("pc", alice)
 
 
-async def test_a_server_that_says_nothing_is_a_timeout_with_the_step(ground):
-    (alice,) = await ground.accounts("a")
+async def test_a_server_that_says_nothing_is_a_timeout_with_the_step(running_lab):
+    (alice,) = await running_lab.accounts("a")
     writers = []
     silent = await asyncio.start_server(lambda reader, writer: writers.append(writer), "127.0.0.1", 0)
-    async with inline(ground) as cast:
+    async with inline(running_lab) as cast:
         port = silent.sockets[0].getsockname()[1]
         with pytest.raises(TimedOut) as caught:
             await cast.connect("pc", alice, host="127.0.0.1", port=port, timeout=0.3)
@@ -71,25 +71,25 @@ async def test_a_server_that_says_nothing_is_a_timeout_with_the_step(ground):
 
 
 @pytest.mark.parametrize("there", ["b", "c"])
-async def test_offline_messages_are_there_once_connect_returns(ground, there):
-    alice, bob = await ground.accounts("a", there)
-    async with inline(ground) as cast:
+async def test_offline_messages_are_there_once_connect_returns(running_lab, there):
+    alice, bob = await running_lab.accounts("a", there)
+    async with inline(running_lab) as cast:
         await cast.connect("pc", alice)
         await cast.connect("phone", bob)
         await cast.ask("disconnect", "phone")
         assert cast.said("disconnected", "phone")
         for number in range(40):
             await cast.send("pc", bob, "later", f"m{number}")
-        await cast.ask("ping", "pc", to=ground.domain(there))
+        await cast.ask("ping", "pc", to=running_lab.domain(there))
         await cast.connect("phone", bob)
         got = [(event["message"], event["via"]) for event in cast.said("delivered", "phone")]
         assert got == [(f"m{number}", "offline") for number in range(40)]
 
 
 @pytest.mark.parametrize("here", ["a", "c"])
-async def test_carbons_reach_the_other_devices_of_both(ground, here):
-    alice, bob = await ground.accounts(here, "b")
-    async with inline(ground) as cast:
+async def test_carbons_reach_the_other_devices_of_both(running_lab, here):
+    alice, bob = await running_lab.accounts(here, "b")
+    async with inline(running_lab) as cast:
         for device, jid in (("pc", alice), ("tablet", alice), ("phone", bob), ("watch", bob)):
             await cast.connect(device, jid)
         await cast.send("pc", f"{bob}/phone", "hello", "m1")
@@ -100,14 +100,14 @@ async def test_carbons_reach_the_other_devices_of_both(ground, here):
         assert not cast.said("delivered", "pc")
 
 
-async def test_a_forged_carbon_is_trouble_and_no_delivery(ground):
-    alice, bob = await ground.accounts("a", "b")
+async def test_a_forged_carbon_is_trouble_and_no_delivery(running_lab):
+    alice, bob = await running_lab.accounts("a", "b")
     forged = (
         f"<message to='{bob}' type='chat' id='f1'><sent xmlns='urn:xmpp:carbons:2'>"
         "<forwarded xmlns='urn:xmpp:forward:0'><message xmlns='jabber:client' from='boss@b.test' id='f2'>"
         "<body>pay</body></message></forwarded></sent></message>"
     )
-    async with inline(ground) as cast:
+    async with inline(running_lab) as cast:
         await cast.connect("pc", alice)
         await cast.connect("phone", bob)
         await cast.ask("send_raw", "pc", xml=forged)
@@ -116,9 +116,9 @@ async def test_a_forged_carbon_is_trouble_and_no_delivery(ground):
 
 
 @pytest.mark.parametrize("there", ["b", "c"])
-async def test_the_archive_gives_all_pages_and_delivers_what_was_missed(ground, there):
-    alice, bob = await ground.accounts("a", there)
-    async with inline(ground) as cast:
+async def test_the_archive_gives_all_pages_and_delivers_what_was_missed(running_lab, there):
+    alice, bob = await running_lab.accounts("a", there)
+    async with inline(running_lab) as cast:
         await cast.connect("pc", alice)
         await cast.connect("phone", bob)
         for number in range(130):
@@ -135,10 +135,10 @@ async def test_the_archive_gives_all_pages_and_delivers_what_was_missed(ground, 
 
 
 @pytest.mark.parametrize("host", ["b", "c"])
-async def test_a_room_on_another_server(ground, host):
-    people = await ground.accounts(host, "a", "b")  # ejabberd lets only its own people make rooms
-    room = f"square-{host}@conference.{ground.domain(host)}"
-    async with inline(ground) as cast:
+async def test_a_room_on_another_server(running_lab, host):
+    people = await running_lab.accounts(host, "a", "b")  # ejabberd lets only its own people make rooms
+    room = f"square-{host}@conference.{running_lab.domain(host)}"
+    async with inline(running_lab) as cast:
         for number, jid in enumerate(people):
             await cast.connect(f"d{number}", jid)
             joined = await cast.ask("join", f"d{number}", room=room, nick=f"n{number}")
@@ -157,10 +157,10 @@ async def test_a_room_on_another_server(ground, host):
             await cast.ask("occupants", "d1", room=room)
 
 
-async def test_a_taken_nick_is_an_error_that_names_the_condition(ground):
-    people = await ground.accounts("a", "b")
-    room = f"taken@conference.{ground.domain('a')}"
-    async with inline(ground) as cast:
+async def test_a_taken_nick_is_an_error_that_names_the_condition(running_lab):
+    people = await running_lab.accounts("a", "b")
+    room = f"taken@conference.{running_lab.domain('a')}"
+    async with inline(running_lab) as cast:
         for number, jid in enumerate(people):
             await cast.connect(f"d{number}", jid)
         await cast.ask("join", "d0", room=room, nick="same")
@@ -168,9 +168,9 @@ async def test_a_taken_nick_is_an_error_that_names_the_condition(ground):
             await cast.ask("join", "d1", room=room, nick="same")
 
 
-async def test_raw_stanzas_and_iqs(ground):
-    alice, bob = await ground.accounts("a", "b")
-    async with inline(ground) as cast:
+async def test_raw_stanzas_and_iqs(running_lab):
+    alice, bob = await running_lab.accounts("a", "b")
+    async with inline(running_lab) as cast:
         await cast.connect("pc", alice)
         await cast.connect("phone", bob)
         await cast.ask("send_raw", "pc", xml=f"<message to='{bob}' id='r1'><body>a &amp; b</body></message>")
@@ -193,12 +193,12 @@ async def test_raw_stanzas_and_iqs(ground):
         await cast.connect("pc", alice)
 
 
-async def test_an_agent_process_serves_many_devices(ground):
-    accounts = await ground.accounts("a", "b", "a", "b")
-    pipes = await ground.lab.agent()
+async def test_an_agent_process_serves_many_devices(running_lab):
+    accounts = await running_lab.accounts("a", "b", "a", "b")
+    pipes = await running_lab.lab.agent()
     from tests.clients.cast import Cast
 
-    cast = Cast(Agent(pipes.reader, pipes.writer, close=pipes.close), ground)
+    cast = Cast(Agent(pipes.reader, pipes.writer, close=pipes.close), running_lab)
     try:
         await asyncio.gather(*(cast.connect(f"d{number}", jid) for number, jid in enumerate(accounts)))
         await asyncio.gather(*(cast.send("d0", accounts[1], "x" * 100_000, f"m{number}") for number in range(10)))
@@ -211,14 +211,14 @@ async def test_an_agent_process_serves_many_devices(ground):
 
 
 @pytest.mark.parametrize("where", ["a", "c"])
-async def test_a_device_that_is_not_available_gets_what_was_kept_once_it_is(ground, where):
-    alice, bob = await ground.accounts("a", where)
-    async with inline(ground) as cast:
+async def test_a_device_that_is_not_available_gets_what_was_kept_once_it_is(running_lab, where):
+    alice, bob = await running_lab.accounts("a", where)
+    async with inline(running_lab) as cast:
         await cast.connect("pc", alice)
         await cast.connect("phone", bob)
         await cast.ask("presence", "phone", show="unavailable")
         await cast.send("pc", bob, "hello", "kept")
-        await cast.ask("ping", "pc", to=ground.domain(where))  # the message is with bob's server by now
+        await cast.ask("ping", "pc", to=running_lab.domain(where))  # the message is with bob's server by now
         assert not [one for one in cast.said("delivered") if one["device"] == "phone"]
         await cast.ask("presence", "phone", show="away", priority=3)
         got = [one for one in cast.said("delivered") if one["device"] == "phone"]

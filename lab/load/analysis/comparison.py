@@ -1,4 +1,4 @@
-"""Two loads side by side, from their folders alone: figure by figure, with noise, and whether they can be compared.
+"""Two loads, from their folders: figure by figure, with noise, and whether they are comparable.
 
 They can be compared if they were the same load, both measured to the end by a generator that was not the limit, with at
 most one difference between their settings: then that difference is what the comparison is about. With two differences

@@ -1,6 +1,6 @@
 """The highest rate that a federation carries within bounds, and the bottleneck that prevents a higher one.
 
-A rate is doubled until the bounds are exceeded (or halved until they are kept), then the interval between the two rates
+A rate is doubled until the bounds are exceeded (or halved until they are met), then the interval between the two rates
 is halved on a logarithmic scale; at the end the rate found has to keep the bounds again. Single runs are noisy near the
 limit: a rate that exceeds its bounds by little is tried again, and the majority of three runs decides; a large excess
 counts at once. A run in which the generator was the limit says nothing about the servers and does not keep the bounds.
@@ -100,7 +100,7 @@ class Trial:
 
     @property
     def holds(self) -> bool:
-        """Whether all bounds were kept."""
+        """Whether the run was within all bounds."""
         return not self.misses
 
 
@@ -110,11 +110,11 @@ class Limit:
 
     `bottleneck` is "server NAME", "servers" (together, on the cores that they are pinned to), "link A->B", "services"
     (the lab's relays), "machine", "generator", "backlog" (the federation did not become idle), "interrupted", "unknown"
-    or "none" (every rate kept the bounds).
+    or "none" (every rate was within the bounds).
     """
 
-    rate: float  # messages per second: the highest that kept the bounds, 0.0 if none did
-    confirmed: bool  # it kept them again at the end
+    rate: float  # messages per second: the highest within the bounds, 0.0 if none is
+    confirmed: bool  # a second run at that rate was within them, too
     bottleneck: str
     why: str  # a sentence
     trials: tuple[Trial, ...]
@@ -152,7 +152,7 @@ async def find_limit(
 
 
 def build_partial_limit(trials: Sequence[Trial], bottleneck: str, why: str) -> Limit:
-    """The result of a search that ended early: the highest rate that kept the bounds until then."""
+    """The result of a search that ended early: the highest rate within the bounds until then."""
     held = [trial.rate for trial in trials if trial.holds]
     return Limit(max(held, default=0.0), False, bottleneck, why, tuple(trials))
 
@@ -191,7 +191,7 @@ class _Search:
         return 0.0, rate
 
     async def holds(self, rate: float) -> bool:
-        """Whether a rate keeps the bounds: decided by one run that keeps or far exceeds them, else by the majority."""
+        """Whether a rate is within the bounds: one run that is within or far beyond them decides, else the majority."""
         trial = await self._conclusive(rate)
         if trial.holds or trial.large_excess:
             return trial.holds
@@ -202,7 +202,7 @@ class _Search:
         return kept > few
 
     async def _conclusive(self, rate: float) -> Trial:
-        """A run that started idle, or kept the bounds although it did not. Raises _NotIdle."""
+        """A run that started idle, or is within the bounds although it did not. Raises _NotIdle."""
         for _ in range(TRIES):
             trial = await self._try(rate)
             if trial.holds or not trial.backlog:

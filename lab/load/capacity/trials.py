@@ -1,4 +1,4 @@
-"""The highest rate that a lab carries: the search runs loads on it, each with its own folder.
+"""The highest rate of a lab within bounds: the search runs loads on it, each with its own folder.
 
     from lab.load.capacity.search import Bounds
     from lab.load.capacity.trials import find_limit_on
@@ -54,7 +54,7 @@ async def find_limit_on(
     progress: Progress = lambda text: None,
     on_trial: Callable[[Trial], None] = lambda trial: None,
 ) -> Limit:
-    """Search on a lab that is up; returns when the rate found was confirmed, or when no rate keeps the bounds.
+    """Search on a lab that is up; returns when the rate found was confirmed, or when no rate is within the bounds.
 
     `load` has fields of `lab.load.model.spec.Load` except arrivals, which the search chooses. `model` is "constant" or
     "poisson". `test` is a Locust file, or the traffic that `load` has too. `trial_bounds` are the bounds of a trial's

@@ -26,9 +26,9 @@ def opened(cast, device):
 
 
 @pytest.mark.parametrize(("here", "there"), BOTH)
-async def test_first_contact(ground, here, there):
-    alice, bob = await ground.accounts(here, there)
-    async with inline(ground) as cast:
+async def test_first_contact(running_lab, here, there):
+    alice, bob = await running_lab.accounts(here, there)
+    async with inline(running_lab) as cast:
         mine, theirs = await omemo(cast, "pc", alice), await omemo(cast, "phone", bob)
         assert (await cast.ask("devices", "pc", of=bob))["ids"] == [theirs["omemo_device"]]
         assert await cast.send("pc", bob, "s3cret", "m1") == {
@@ -48,10 +48,10 @@ async def test_first_contact(ground, here, there):
 
 
 @pytest.mark.parametrize(("here", "there"), BOTH)
-async def test_two_devices_on_each_side_all_read_all(ground, here, there):
-    alice, bob = await ground.accounts(here, there)
+async def test_two_devices_on_each_side_all_read_all(running_lab, here, there):
+    alice, bob = await running_lab.accounts(here, there)
     devices = {"pc": alice, "tablet": alice, "phone": bob, "watch": bob}
-    async with inline(ground) as cast:
+    async with inline(running_lab) as cast:
         for device, jid in devices.items():
             await omemo(cast, device, jid)
         for number, (device, jid) in enumerate([("pc", bob), ("phone", alice), ("tablet", bob), ("watch", alice)]):
@@ -63,9 +63,9 @@ async def test_two_devices_on_each_side_all_read_all(ground, here, there):
         assert not cast.said("trouble")
 
 
-async def test_a_device_that_comes_later_is_encrypted_for_at_once(ground):
-    alice, bob = await ground.accounts("a", "b")
-    async with inline(ground) as cast:
+async def test_a_device_that_comes_later_is_encrypted_for_at_once(running_lab):
+    alice, bob = await running_lab.accounts("a", "b")
+    async with inline(running_lab) as cast:
         await omemo(cast, "pc", alice)
         await omemo(cast, "phone", bob)
         await cast.send("pc", bob, "one", "m1")
@@ -75,11 +75,11 @@ async def test_a_device_that_comes_later_is_encrypted_for_at_once(ground):
         assert opened(cast, "watch") == [("m2", "two")]
 
 
-async def test_omemo_2_is_neither_announced_nor_published(ground):
-    alice, bob = await ground.accounts("a", "b")
+async def test_omemo_2_is_neither_announced_nor_published(running_lab):
+    alice, bob = await running_lab.accounts("a", "b")
     info = "<iq type='get' to='{}'><query xmlns='http://jabber.org/protocol/disco#info'/></iq>"
     nodes = "<iq type='get' to='{}'><query xmlns='http://jabber.org/protocol/disco#items'/></iq>"
-    async with inline(ground) as cast:
+    async with inline(running_lab) as cast:
         await omemo(cast, "pc", alice)
         mine = await omemo(cast, "phone", bob)
         said = (await cast.ask("iq", "pc", xml=info.format(mine["jid"])))["xml"]
@@ -94,9 +94,9 @@ async def test_omemo_2_is_neither_announced_nor_published(ground):
             assert "item-not-found" in got
 
 
-async def test_what_cannot_be_encrypted_is_not_sent(ground):
-    alice, bob, carol = await ground.accounts("a", "b", "b")
-    async with inline(ground) as cast:
+async def test_what_cannot_be_encrypted_is_not_sent(running_lab):
+    alice, bob, carol = await running_lab.accounts("a", "b", "b")
+    async with inline(running_lab) as cast:
         await omemo(cast, "pc", alice)
         await cast.connect("phone", bob)
         with pytest.raises(PeerError, match="has no OMEMO device"):
@@ -115,10 +115,10 @@ async def test_what_cannot_be_encrypted_is_not_sent(ground):
         await omemo(cast, "other", carol)
 
 
-async def test_who_is_left_out_of_a_message_is_named_with_the_reason(ground):
+async def test_who_is_left_out_of_a_message_is_named_with_the_reason(running_lab):
     """A key that its sender distrusts, and a device that has published no keys: the others get the message."""
-    alice, bob = await ground.accounts("a", "b")
-    async with inline(ground) as cast:
+    alice, bob = await running_lab.accounts("a", "b")
+    async with inline(running_lab) as cast:
         await omemo(cast, "pc", alice)
         phone, watch = [await omemo(cast, name, bob) for name in ("phone", "watch")]
         await cast.ask("devices", "pc", of=bob)
@@ -135,9 +135,9 @@ async def test_who_is_left_out_of_a_message_is_named_with_the_reason(ground):
         await cast.hears("decrypted", "phone", message="m1", body="s3cret")
 
 
-async def test_undecided_keys_hold_the_message_until_somebody_decides(ground):
-    alice, bob = await ground.accounts("a", "b")
-    async with inline(ground) as cast:
+async def test_undecided_keys_hold_the_message_until_somebody_decides(running_lab):
+    alice, bob = await running_lab.accounts("a", "b")
+    async with inline(running_lab) as cast:
         await omemo(cast, "pc", alice, trust="undecided")
         theirs = await omemo(cast, "phone", bob)
         with pytest.raises(PeerError, match=f"nobody has decided.*{theirs['fingerprint']}"):
@@ -157,9 +157,9 @@ async def test_undecided_keys_hold_the_message_until_somebody_decides(ground):
         assert [event["message"] for event in cast.said("delivered", "phone")] == ["m2"]
 
 
-async def test_after_a_verification_new_keys_wait_also_for_the_blind(ground):
-    alice, bob = await ground.accounts("a", "b")
-    async with inline(ground) as cast:
+async def test_after_a_verification_new_keys_wait_also_for_the_blind(running_lab):
+    alice, bob = await running_lab.accounts("a", "b")
+    async with inline(running_lab) as cast:
         await omemo(cast, "pc", alice)
         theirs = await omemo(cast, "phone", bob)
         await cast.ask("devices", "pc", of=bob)
@@ -170,15 +170,15 @@ async def test_after_a_verification_new_keys_wait_also_for_the_blind(ground):
 
 
 @pytest.mark.parametrize("there", ["b", "c"])
-async def test_a_new_agent_process_goes_on_with_the_same_keys(ground, there, tmp_path):
-    alice, bob = await ground.accounts("a", there)
+async def test_a_new_agent_process_goes_on_with_the_same_keys(running_lab, there, tmp_path):
+    alice, bob = await running_lab.accounts("a", there)
     folder = str(tmp_path / "keys")
-    async with inline(ground) as cast:
+    async with inline(running_lab) as cast:
         await omemo(cast, "pc", alice)
         fingerprints = []
         for turn in range(2):
-            pipes = await ground.lab.agent()
-            other = Cast(Agent(pipes.reader, pipes.writer, close=pipes.close), ground)
+            pipes = await running_lab.lab.agent()
+            other = Cast(Agent(pipes.reader, pipes.writer, close=pipes.close), running_lab)
             try:
                 login = await omemo(other, "phone", bob, folder=folder)
                 fingerprints.append(login["fingerprint"])
@@ -195,14 +195,14 @@ async def test_a_new_agent_process_goes_on_with_the_same_keys(ground, there, tmp
                 await other.agent.close()
             for number in range(5):
                 await cast.send("pc", bob, "while you were away", f"away{turn}-{number}")
-            await cast.ask("ping", "pc", to=ground.domain(there))
+            await cast.ask("ping", "pc", to=running_lab.domain(there))
         assert len(set(fingerprints)) == 1
         assert (tmp_path / "keys" / FILE).stat().st_mode & 0o777 == 0o600
 
 
-async def test_a_lost_bundle_is_published_again_at_the_next_login(ground):
-    alice, bob = await ground.accounts("a", "b")
-    async with inline(ground) as cast:
+async def test_a_lost_bundle_is_published_again_at_the_next_login(running_lab):
+    alice, bob = await running_lab.accounts("a", "b")
+    async with inline(running_lab) as cast:
         await omemo(cast, "pc", alice)
         mine = await omemo(cast, "phone", bob)
         for node in (f"{OMEMO}.devicelist", f"{OMEMO}.bundles:{mine['omemo_device']}"):
@@ -216,8 +216,8 @@ async def test_a_lost_bundle_is_published_again_at_the_next_login(ground):
         await cast.hears("decrypted", "phone", message="m2")
 
 
-async def test_a_node_with_other_options_is_configured_anew(ground):
-    alice, bob = await ground.accounts("a", "b")
+async def test_a_node_with_other_options_is_configured_anew(running_lab):
+    alice, bob = await running_lab.accounts("a", "b")
     form = (
         "<x xmlns='jabber:x:data' type='submit'><field var='FORM_TYPE'><value>"
         "http://jabber.org/protocol/pubsub#publish-options</value></field>"
@@ -227,7 +227,7 @@ async def test_a_node_with_other_options_is_configured_anew(ground):
         f"<pubsub xmlns='http://jabber.org/protocol/pubsub'><publish node='{OMEMO}.devicelist'><item id='current'>"
         f"<list xmlns='{OMEMO}'/></item></publish><publish-options>{form}</publish-options></pubsub>"
     )
-    async with inline(ground) as cast:
+    async with inline(running_lab) as cast:
         await cast.connect("phone", bob)
         answer = ET.fromstring((await cast.ask("iq", "phone", xml=f"<iq type='set'>{query}</iq>"))["xml"])
         assert answer.get("type") == "result"
@@ -239,10 +239,10 @@ async def test_a_node_with_other_options_is_configured_anew(ground):
 
 
 @pytest.mark.parametrize("host", ["b", "c"])
-async def test_a_room_where_everybody_knows_everybody(ground, host):
-    people = await ground.accounts(host, "a", "b")
-    room = f"secret-{host}@conference.{ground.domain(host)}"
-    async with inline(ground) as cast:
+async def test_a_room_where_everybody_knows_everybody(running_lab, host):
+    people = await running_lab.accounts(host, "a", "b")
+    room = f"secret-{host}@conference.{running_lab.domain(host)}"
+    async with inline(running_lab) as cast:
         for number, jid in enumerate(people):
             await omemo(cast, f"d{number}", jid)
         await cast.ask("join", "d0", room=room, nick="n0")
@@ -263,9 +263,9 @@ async def test_a_room_where_everybody_knows_everybody(ground, host):
         assert "s3cret" not in str(await cast.ask("archive", "d0", archive=room))
 
 
-async def test_many_messages_at_once_are_opened_in_order(ground):
-    alice, bob = await ground.accounts("a", "b")
-    async with inline(ground) as cast:
+async def test_many_messages_at_once_are_opened_in_order(running_lab):
+    alice, bob = await running_lab.accounts("a", "b")
+    async with inline(running_lab) as cast:
         await omemo(cast, "pc", alice)
         await omemo(cast, "phone", bob)
         await asyncio.gather(*(cast.send("pc", bob, f"text {n}", f"m{n}") for n in range(30)))
@@ -274,9 +274,9 @@ async def test_many_messages_at_once_are_opened_in_order(ground):
 
 
 @pytest.mark.parametrize(("here", "there"), BOTH)
-async def test_first_messages_that_cross_and_all_that_follow_are_read(ground, here, there):
-    alice, bob = await ground.accounts(here, there)
-    async with inline(ground) as cast:
+async def test_first_messages_that_cross_and_all_that_follow_are_read(running_lab, here, there):
+    alice, bob = await running_lab.accounts(here, there)
+    async with inline(running_lab) as cast:
         await omemo(cast, "pc", alice)
         await omemo(cast, "phone", bob)
         for turn in range(4):

@@ -14,10 +14,10 @@ PEOPLE, ROUNDS = 8, 5
 
 
 @pytest.mark.parametrize("server", ["a", "c"])
-async def test_everybody_may_make_a_node_at_the_same_moment(ground, server):
+async def test_everybody_may_make_a_node_at_the_same_moment(running_lab, server):
     streams = []
-    for jid in await ground.accounts(*[server] * PEOPLE):
-        login = ground.login(jid)
+    for jid in await running_lab.accounts(*[server] * PEOPLE):
+        login = running_lab.login(jid)
         stream = ClientStream(f"{jid}/x", login["password"], tls_context(login["authority"]), pytest.fail)
         await stream.open(login["host"], login["port"])
         streams.append(stream)

@@ -1,4 +1,4 @@
-"""Conducting: one start for all workers, one result of all, whatever becomes of them."""
+"""The coordinator: one start for all workers, one result of all, whatever becomes of them."""
 
 from __future__ import annotations
 

@@ -175,7 +175,7 @@ async def test_coordinators_together_are_one_load(null: Null, count: int, worker
     async def watch(pool: WorkerPool) -> ResourceSampler:
         return ResourceSampler(None, {}, {worker.name: worker.pid for worker in pool.workers}, lambda text: None)
 
-    async def conducted(part: int) -> None:
+    async def coordinated(part: int) -> None:
         job = Job("nobody's", workers=workers, part=Shard(part, count))
 
         def tell(event: dict[str, Any]) -> None:
@@ -186,7 +186,7 @@ async def test_coordinators_together_are_one_load(null: Null, count: int, worker
         tell(RunWriter(job).finish(outcome))
 
     async with asyncio.timeout(120):
-        await asyncio.gather(*(conducted(part) for part in range(count)))
+        await asyncio.gather(*(coordinated(part) for part in range(count)))
     outcome = all_of_them.outcome()
     total = outcome.result.total
     assert (total.sent, total.received, total.lost) == (240, 240, 0)  # 0.6 s at 400/s, to the message

@@ -16,7 +16,7 @@ LOAD = {"endpoints": (Endpoint("a", "a.test", "127.0.0.1"),), "users": 4, "passw
     [
         ({"traffic": "2*local+1*logins"}, "messages between two users only: .* has login"),
         ({"security": "direct"}, "support STARTTLS only"),
-        ({"arrivals": f"{2 * MAX_RATE + 1}/s"}, f"take 3 workers on as many cores, or at most {2 * MAX_RATE}/s"),
+        ({"arrivals": f"{2 * MAX_RATE + 1}/s"}, f"use 3 workers on as many cores, or at most {2 * MAX_RATE}/s"),
     ],
 )
 async def test_what_cannot_be_is_refused(asked: dict[str, str], said: str) -> None:

@@ -105,7 +105,7 @@ async def test_one_worker_decrypts_every_message(load: Load) -> None:
         assert total.intended.percentile(50) > 0.001
 
 
-async def conducted(job: Job) -> LoadOutcome:
+async def coordinated(job: Job) -> LoadOutcome:
     """The outcome, or what was told until it was late."""
     told: list[dict[str, Any]] = []
     try:
@@ -118,8 +118,8 @@ async def conducted(job: Job) -> LoadOutcome:
 @pytest.mark.live
 @pytest.mark.parametrize("arrivals", ["20/s", pytest.param("closed:think=200ms", marks=pytest.mark.slow)])
 async def test_people_of_two_workers_read_each_other_both_ways(lab: Lab, load: Load, arrivals: str) -> None:
-    """Processes of their own, conducted: what crosses the link crosses from worker to worker as well."""
-    outcome = await conducted(Job(lab.name, {**ASKED, "users": 6, "arrivals": arrivals}, workers=2))
+    """Processes of their own, coordinated: what crosses the link crosses from worker to worker as well."""
+    outcome = await coordinated(Job(lab.name, {**ASKED, "users": 6, "arrivals": arrivals}, workers=2))
     assert outcome.settled and outcome.drained and not outcome.missing, outcome
     assert set(outcome.result.routes) == {"a->b", "b->a"}
     for tally in outcome.result.routes.values():
@@ -135,7 +135,7 @@ async def test_people_of_two_workers_in_containers_read_each_other() -> None:
     topology = replace(pair("ejabberd", "prosody"), links=(Link("a", "b", direct=True),))
     lab = await labs.up(topology, runtime="containers", owned=True)
     try:
-        outcome = await conducted(Job(lab.name, ASKED, workers=2))
+        outcome = await coordinated(Job(lab.name, ASKED, workers=2))
     finally:
         await lab.down()
     total = outcome.result.total
