@@ -32,9 +32,10 @@ NAMES = (
     "delivery",
     "reachability",
     "secrecy",
+    "stanza-ids",
 )
 
-CHECKS: dict[str, Check] = {name: import_module(f"lab.checks.{name}").check for name in NAMES}
+CHECKS: dict[str, Check] = {name: import_module(f"lab.checks.{name.replace('-', '_')}").check for name in NAMES}
 
 SKIPPED = "skipped"
 NOTHING_JUDGED = "Nothing was judged: no message was sent and nothing was expected."
