@@ -45,7 +45,7 @@ def check(record: RunRecord) -> Verdict:
         if record.linked(a, b):
             findings += _linked(record, a, b, messages)
         else:
-            findings += _unlinked(record, a, messages)
+            findings += _unlinked(record, a, b, messages)
     excused = sum(len(_excused(record, *pair, messages)) for pair, messages in pairs.items() if record.linked(*pair))
     apart = sum(1 for a, b in pairs if not record.linked(a, b))
     used = plural(len(pairs), "ordered pair")
@@ -122,9 +122,11 @@ def _why_refused(record: RunRecord, sent: Sent, bounce: Bounced, a: str, b: str)
     return f"{a} did not get a stream to {b}: look at the names, certificates and log of both"
 
 
-def _unlinked(record: RunRecord, a: str, messages: Messages) -> Iterator[Finding]:
-    server = record.topology.server(a)
-    refusal = software(server.software).refusal(server.version, record.topology.unlinked)
+def _unlinked(record: RunRecord, a: str, b: str, messages: Messages) -> Iterator[Finding]:
+    server, down = record.topology.server(a), record.topology.link(a, b) is not None
+    known = software(server.software)
+    refusal = known.refused_stream(server.version) if down else known.refusal(server.version, record.topology.unlinked)
+    promise = "their link must not come up" if down else "there is no link"
     end = max(event.at for event in record.events)
     for _, sent in messages:
         servers = record.path(sent)
@@ -132,7 +134,7 @@ def _unlinked(record: RunRecord, a: str, messages: Messages) -> Iterator[Finding
         got = record.deliveries.get(sent)
         bounce = next(iter(record.bounces.get(sent, ())), None)
         if got:
-            text = f"{about} reached {got[0].device}, though there is no link."
+            text = f"{about} reached {got[0].device}, though {promise}."
             yield _finding(record, Value.FAILED, sent, servers, text, "the two servers federate nevertheless")
         elif bounce is None:
             waited = end - sent.at
@@ -169,7 +171,11 @@ def _forbidden_stanzas(record: RunRecord) -> Iterator[Finding]:
         yield Finding(
             Value.FAILED,
             f"{event.server} received a {event.name} {event.id or ''} from {event.sender} of {source.name}, though "
-            "there is no link between the two.",
+            + (
+                "their link must not come up."
+                if record.topology.link(source.name, event.server)
+                else "there is no link between the two."
+            ),
             event.id if event.name == "message" else None,
             (source.name, event.server),
             f"the policy of {event.server} accepts {source.name}",

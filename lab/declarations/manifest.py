@@ -62,6 +62,7 @@ class ServerManifest:
     described: bool = False  # by a file of the user's, whose path is in the topology
     started_by: StartedBy = StartedBy.LAB
     accounts: Accounts = Accounts.CREATED
+    two_certificates: bool = False  # can present one certificate to servers and another one to clients
     instrumented: bool = True  # carries the lab's modules: feed, probe, policy
     memory: int = 0  # bytes that one idle server needs, roughly
     subdomains: tuple[str, ...] = USUAL_SUBDOMAINS  # host names below its domain that it answers for

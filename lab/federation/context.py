@@ -32,11 +32,12 @@ class Context:
 
     def promise(self, source: str, target: str) -> Promise:
         """What becomes of a message from a person on server `source` to one on server `target`, both by name."""
-        plan = self.lab.plan
-        if source == target or plan.topology.link(source, target):
+        plan, link = self.lab.plan, self.lab.plan.topology.link(source, target)
+        if source == target or (link and link.comes_up):
             return Delivers()
         spec = plan.server(source).spec
-        refusal = software(spec.software).refusal(spec.version, plan.topology.unlinked)
+        known = software(spec.software)
+        refusal = known.refused_stream(spec.version) if link else known.refusal(spec.version, plan.topology.unlinked)
         return Refuses(refusal.conditions, refusal.within)
 
     def new_canary(self) -> str:

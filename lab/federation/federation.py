@@ -106,6 +106,8 @@ class Federation:
     def linked_pair(self) -> tuple[ServerHandle, ServerHandle]:
         """Two servers with a link: those of the topology's first. Raises NotApplicable without any link."""
         for link in self.lab.plan.topology.links:
+            if not link.comes_up:
+                continue
             return self.server(link.a), self.server(link.b)
         raise NotApplicable("no two servers of this topology are linked")
 

@@ -154,7 +154,7 @@ class Device:
             resource=self.resource,
             host=person.server.address,
             port=person.server.c2s_port,
-            authority=context.lab.authority,
+            authority=context.lab.trusted(person.server.name),
             encryption=person.encryption,
             trust=person.trust,
             folder=context.lab.agent_folder(person.server.name, person.name, self.resource),

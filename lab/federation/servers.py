@@ -54,8 +54,13 @@ class ServerHandle:
 
     @property
     def neighbours(self) -> tuple[ServerHandle, ...]:
-        """The servers linked with this one, in the topology's order."""
+        """The servers that this one federates with, in the topology's order."""
         return tuple(self._servers[name] for name in self._context.lab.plan.topology.neighbours(self.name))
+
+    @property
+    def linked(self) -> tuple[ServerHandle, ...]:
+        """The same, and those with a link that must not come up (`comes_up: false`)."""
+        return tuple(self._servers[name] for name in self._context.lab.plan.topology.linked(self.name))
 
     async def person(
         self,
@@ -122,7 +127,7 @@ class LinkHandle:
 
     source: ServerHandle
     target: ServerHandle
-    linked: bool
+    linked: bool  # and not by a link that must not come up
     promise: Promise  # what becomes of a message that takes it: Delivers, or Refuses
 
     @classmethod

@@ -13,6 +13,7 @@ from lab.plan.model import Plan
 from lab.runtime.lab_record import STOPPING, LabRecord, locked
 from lab.runtime.protocol import AGENT, Pipes, Runtime, ServerState
 from lab.servers.software import Operation, ScramKeys
+from lab.topology.spec import Certificate
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,15 @@ class Lab:
         from lab.runtime.server_files import authority_certificate
 
         return authority_certificate(self.layout)
+
+    def trusted(self, server: str) -> str:
+        """What clients of a server trust, PEM: the authority; or, where they see a wrong certificate, that very one."""
+        plan = self.plan.server(server)
+        if plan.certificate.kind is Certificate.VALID or plan.certificate.clients:
+            return self.authority
+        chain = (self.layout.server(server) / "certs" / f"{plan.spec.domain}.crt").read_text()
+        leaf, end, _ = chain.partition("-----END CERTIFICATE-----\n")
+        return leaf + end
 
     def agent_folder(self, server: str, user: str, resource: str) -> str:
         """The folder of a device's keys and trust: the same path for an agent as for us."""

@@ -88,7 +88,7 @@ def describe_external_server(layout: Layout, server: ServerPlan) -> str:
 def find_unknown_edges(plan: Plan) -> tuple[tuple[str, str], ...]:
     """Edges over which no server pings: whether they work is not known."""
     asked = {frozenset((server.spec.name, target)) for server in plan.servers for target in server.probes}
-    return tuple((link.a, link.b) for link in plan.topology.links if link.pair not in asked)
+    return tuple((link.a, link.b) for link in plan.topology.links if link.comes_up and link.pair not in asked)
 
 
 async def wait_ready(layout: Layout, plan: Plan, runtime: Runtime, progress: Progress, patience: float) -> None:

@@ -308,7 +308,7 @@ class RunRecord:
 
     @cached_property
     def _links(self) -> frozenset[frozenset[str]]:
-        return frozenset(link.pair for link in self.topology.links)
+        return frozenset(link.pair for link in self.topology.links if link.comes_up)
 
     def linked(self, a: str, b: str) -> bool:
         """Whether two servers may federate, or are the same."""

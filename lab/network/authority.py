@@ -14,7 +14,7 @@ Keys are P-256: making one and signing with it costs well below a millisecond.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
@@ -26,6 +26,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID, ObjectIdentifier
 
 from lab.errors import UserError
 from lab.plan.model import CertificateRequest
+from lab.servers.conventions import CLIENT_CERTIFICATES
 from lab.system.files import private_folder, write_private
 from lab.topology.spec import Certificate
 
@@ -95,15 +96,21 @@ class Authority:
     def issue(self, request: CertificateRequest, folder: Path) -> None:
         """Write certs/<domain>.crt (the chain, leaf first), certs/<domain>.key and certs/authority.pem below `folder`.
 
+        Also client-certs/<domain>.crt and .key, a valid one, where clients are to see another than servers.
         `folder` is a server's own. All three are 0600 and belong to the caller: who runs the server as
         another user changes their owner.
         """
+        self._write(request, folder / "certs")
+        write_private(folder / "certs" / CERTIFICATE, self.pem)
+        if request.clients:
+            self._write(replace(request, kind=Certificate.VALID), folder / CLIENT_CERTIFICATES)
+
+    def _write(self, request: CertificateRequest, folder: Path) -> None:
         chain, key = self.certify(request)
-        certs = private_folder(folder / "certs")
-        write_private(certs / f"{request.domain}.key", _key_pem(key))
+        private_folder(folder)
+        write_private(folder / f"{request.domain}.key", _key_pem(key))
         encoded = (certificate.public_bytes(serialization.Encoding.PEM) for certificate in chain)
-        write_private(certs / f"{request.domain}.crt", b"".join(encoded))
-        write_private(certs / CERTIFICATE, self.pem)
+        write_private(folder / f"{request.domain}.crt", b"".join(encoded))
 
     def certify(self, request: CertificateRequest) -> tuple[list[x509.Certificate], ec.EllipticCurvePrivateKey]:
         """The certificate chain and key for a request, of the kind it asks for."""

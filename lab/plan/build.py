@@ -16,7 +16,7 @@ from lab.plan.layout import DNS_BASE_PORT, DNS_PORT, RELAY_BASE_PORT
 from lab.plan.model import CertificateRequest, Plan, RelayPlan, RuntimeFacts, ServerPlan
 from lab.servers import software
 from lab.servers.software import Blueprint
-from lab.topology.spec import Authentication, Server, Tls, Topology, Unlinked
+from lab.topology.spec import Authentication, Certificate, Server, Tls, Topology, Unlinked
 
 SERVICES = 2  # offsets from the network's first address
 SERVERS = 256
@@ -147,7 +147,12 @@ def _server(topology: Topology, facts: RuntimeFacts, index: int, addresses: dict
         address=blueprint.address,
         folder=blueprint.folder,
         hosts=hosts,
-        certificate=CertificateRequest(server.domain, hosts, server.certificate),
+        certificate=CertificateRequest(
+            server.domain,
+            hosts,
+            server.certificate,
+            clients=server.certificate is not Certificate.VALID and server.manifest.two_certificates,
+        ),
         files=rendered.files,
         command=rendered.command,
         environment=rendered.environment,
@@ -164,8 +169,8 @@ def _dns(facts: RuntimeFacts, index: int) -> tuple[str, int]:
 
 
 def _allow(topology: Topology, server: Server) -> tuple[str, ...]:
-    """Every host name of every neighbour."""
-    neighbours = (topology.server(name) for name in topology.neighbours(server.name))
+    """Every host name of every server that it has a link with, also of one that must not come up."""
+    neighbours = (topology.server(name) for name in topology.linked(server.name))
     return tuple(host for each in neighbours for host in each.manifest.hosts(each.domain))
 
 

@@ -33,6 +33,7 @@ class CertificateRequest:
     domain: str
     names: tuple[str, ...]
     kind: Certificate
+    clients: bool = False  # and a valid one for clients beside it: client-certs/<domain>.crt and .key
 
 
 @dataclass(frozen=True)

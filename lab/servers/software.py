@@ -87,6 +87,21 @@ class Refusal:
     within: float  # seconds
 
 
+#: What Prosody 13.0.1 and ejabberd 24.12 give a sender where a stream is refused: for a wrong certificate, for TLS that
+#: one requires and the other has not, for dialback that one does not take. Measured both ways, after 0.3 s at most.
+REFUSED_STREAM = Refusal(("remote-server-timeout",), 2.0)
+
+#: What a sender may get on a server that nobody measured: any error that says "not reached", within the longest
+#: time that a server waits by default (Prosody gives up after 90 s).
+ANY_REFUSAL = Refusal(
+    (
+        "remote-server-not-found", "remote-server-timeout", "not-allowed", "forbidden", "service-unavailable",
+        "policy-violation", "recipient-unavailable", "not-authorized",
+    ),
+    100.0,
+)  # fmt: skip
+
+
 @dataclass(frozen=True)
 class UnpackedTree:
     """Where unpacked packages lie, for programs that are started in them. Absolute paths."""
@@ -154,6 +169,10 @@ class Software(ABC):
     def flush(self) -> tuple[Operation, ...]:
         """Operations after which the server's files hold all that it has been given to store."""
         return ()
+
+    def refused_stream(self, version: str) -> Refusal:
+        """What a sender must get where a link has to stay down (`comes_up: false`); any error if nobody measured it."""
+        return ANY_REFUSAL
 
     def startup_hint(self, log: Sequence[str]) -> str | None:
         """The likely cause in plain words if these last log lines show why it does not start, else None."""

@@ -79,7 +79,7 @@ def _server(
 
 def _link(link: LinkSettings, defaults: Defaults) -> spec.Link:
     a, b = link.between
-    plain = spec.Link(a, b)
+    plain = spec.Link(a, b, comes_up=link.comes_up is not False)
     if link.direct if link.direct is not None else defaults.direct:
         return replace(plain, direct=True)
     return replace(

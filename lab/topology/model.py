@@ -188,6 +188,8 @@ class LinkSettings(LinkConditions):
     """Conditions from the second to the first server only; they go before those of the link."""
     direct: Flag | None = None
     """Past the lab's relays: no conditions, no faults on this link (default false)."""
+    comes_up: Flag | None = None
+    """`false`: a promise that no stream comes up on this link, because of a certificate, say (default true)."""
 
 
 class Defaults(ServerDefaults, LinkConditions):

@@ -64,7 +64,7 @@ def _links(document: Document, servers: Data) -> None:
             message = f"{ends[0]} and {ends[1]} are linked already, by links[{first}] in line {line}: remove one"
             document.add(path, f"{message} (a link holds for both directions; see `forward` and `backward`)")
         tls = {_given(document, servers, end, "tls") for end in ends if end in servers}
-        if {"required", "off"} <= tls:
+        if {"required", "off"} <= tls and _mapping(link).get("comes_up") is not False:
             message = f"no stanza could pass between {ends[0]} and {ends[1]}: one requires TLS, the other has it off"
             document.add(path, f"{message}; make one of them `tls: optional`")
 

@@ -104,6 +104,7 @@ class Link:
     forward: Conditions = field(default_factory=Conditions)
     backward: Conditions = field(default_factory=Conditions)
     direct: bool = False  # past the lab's relays
+    comes_up: bool = True  # False: a promise that no stream comes up
 
     @property
     def pair(self) -> frozenset[str]:
@@ -134,6 +135,13 @@ class Topology:
         return next((link for link in self.links if link.pair == pair), None)
 
     def neighbours(self, name: str) -> tuple[str, ...]:
-        """Names of the servers linked with `name`, in the topology's order."""
-        linked = {other for link in self.links if name in link.pair for other in link.pair - {name}}
+        """Names of the servers that `name` federates with, in the topology's order."""
+        return self._others(name, tuple(link for link in self.links if link.comes_up))
+
+    def linked(self, name: str) -> tuple[str, ...]:
+        """Names of the servers that `name` has a link with, also one that must not come up."""
+        return self._others(name, self.links)
+
+    def _others(self, name: str, links: tuple[Link, ...]) -> tuple[str, ...]:
+        linked = {other for link in links if name in link.pair for other in link.pair - {name}}
         return tuple(server.name for server in self.servers if server.name in linked)

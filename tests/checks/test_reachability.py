@@ -73,6 +73,25 @@ def test_the_table_is_that_of_the_senders_software():
     assert judged(told.finish()).value is Value.VALID
 
 
+def test_a_link_that_must_not_come_up_refuses_as_promised():
+    the_plan = plan()
+    links = tuple(replace(link, comes_up=False) for link in the_plan.topology.links)
+    told = SampleHistory(replace(the_plan, topology=replace(the_plan.topology, links=links)))
+    alice, bob = told.device("alice", "island"), told.device("bob", "home")
+    told.say(alice, bob)
+    told.drop(ServerSaw)
+    told.drop(Delivered)
+    told.routes.clear()
+    told.add(Bounced, message="m1", device=alice, condition="remote-server-timeout", by="home.test")
+    assert judged(told.finish()).value is Value.VALID
+    place = told.index(Bounced)
+    told.events[place] = replace(told.events[place], condition="remote-server-not-found")
+    assert "promised is remote-server-timeout" in only(judged(told)).sentence
+    told.drop(Bounced)
+    told.add(Delivered, message="m1", sender=alice, device=bob, stream="s", via="live")
+    assert "though their link must not come up" in only(judged(told)).sentence
+
+
 def test_a_late_refusal_fails():
     told, _, _ = bounced()
     place = told.index(Bounced)

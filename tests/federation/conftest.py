@@ -71,6 +71,7 @@ async def federation(agent: FakeAgent, tmp_path: Path) -> AsyncIterator[Federati
     lab = SimpleNamespace(
         plan=plan(),
         authority="",
+        trusted=lambda server: "",
         password="secret",
         layout=layout,
         accounts=make,

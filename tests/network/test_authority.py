@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import ssl
 import stat
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives import serialization
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
+from lab.clients.xmpp.client_stream import tls_context
 from lab.errors import UserError
 from lab.network.authority import SRV_NAME, Authority
 from lab.plan.model import CertificateRequest
@@ -30,10 +33,15 @@ def authority(tmp_path: Path) -> Authority:
 
 def handshake(trusted: Path, folder: Path, name: str = DOMAIN, domain: str = DOMAIN) -> None:
     """A TLS handshake in memory (OpenSSL's verifier); raises ssl.SSLCertVerificationError."""
-    certs = folder / "certs"
+    handshake_with(ssl.create_default_context(cafile=str(trusted)), folder, name=name, domain=domain)
+
+
+def handshake_with(
+    calling: ssl.SSLContext, folder: Path, certificates: str = "certs", name: str = DOMAIN, domain: str = DOMAIN
+) -> None:
+    certs = folder / certificates
     accepting = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     accepting.load_cert_chain(certs / f"{domain}.crt", certs / f"{domain}.key")
-    calling = ssl.create_default_context(cafile=str(trusted))
     to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
     client = calling.wrap_bio(to_client, to_server, server_hostname=name)
     server = accepting.wrap_bio(to_server, to_client, server_side=True)
@@ -67,6 +75,25 @@ def test_bad_kind_is_refused_for_its_own_reason(
     authority.issue(request(kind), tmp_path)
     with pytest.raises(ssl.SSLCertVerificationError, match=complaint):
         handshake(tmp_path / "certs/authority.pem", tmp_path)
+
+
+@pytest.mark.parametrize("kind", list(Certificate))
+def test_who_trusts_a_servers_own_certificate_accepts_exactly_that(
+    authority: Authority, tmp_path: Path, kind: Certificate
+) -> None:
+    authority.issue(request(kind), tmp_path / "one")
+    authority.issue(request(kind), tmp_path / "other")
+    context = tls_context(leaf(tmp_path / "one").public_bytes(serialization.Encoding.PEM).decode())
+    handshake_with(context, tmp_path / "one")
+    with pytest.raises(ssl.SSLCertVerificationError):
+        handshake_with(context, tmp_path / "other")
+
+
+def test_clients_get_a_valid_one_where_servers_see_a_wrong_one(authority: Authority, tmp_path: Path) -> None:
+    authority.issue(replace(request(Certificate.EXPIRED), clients=True), tmp_path)
+    with pytest.raises(ssl.SSLCertVerificationError, match="expired"):
+        handshake(tmp_path / "certs/authority.pem", tmp_path)
+    handshake_with(tls_context(authority.pem.decode()), tmp_path, "client-certs")
 
 
 def test_server_auth_only_serves_but_is_no_client(authority: Authority, tmp_path: Path) -> None:

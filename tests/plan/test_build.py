@@ -8,7 +8,7 @@ from lab.declarations.links import Conditions
 from lab.errors import UserError
 from lab.plan.build import build
 from lab.plan.model import RuntimeFacts
-from lab.topology.spec import Authentication, Link, Server, Tls, Topology, Unlinked
+from lab.topology.spec import Authentication, Certificate, Link, Server, Tls, Topology, Unlinked
 
 PROCESSES = RuntimeFacts(
     "processes",
@@ -69,6 +69,24 @@ def test_each_direction_of_a_link_has_a_relay():
     assert there.conditions.latency == 0.04 and back.conditions.neutral
     assert there.to == ("127.91.1.1", 5269)
     assert plan.relay("home", "outside").to == ("127.0.0.1", 7269)
+
+
+def test_a_link_that_must_not_come_up_is_allowed_and_not_pinged():
+    links = island().links
+    plan = build(island(links=(replace(links[0], comes_up=False), *links[1:])), PROCESSES)
+    assert plan.server("home").probes == build(island(), PROCESSES).server("home").probes[1:]
+    assert "island" not in plan.server("home").probes
+    assert len(plan.relays) == len(build(island(), PROCESSES).relays)
+    text = "".join(file.text for file in plan.server("home").files)
+    assert "island.test" in text, "its policy takes it: what keeps the link down is something else"
+
+
+@pytest.mark.parametrize("kind", ["prosody", "ejabberd"])
+def test_a_wrong_certificate_is_for_servers_where_the_software_can_have_two(kind):
+    topology = Topology("one", "", (server("home", kind, certificate=Certificate.EXPIRED),), ())
+    (plan,) = build(topology, PROCESSES).servers
+    assert (plan.certificate.kind, plan.certificate.clients) == (Certificate.EXPIRED, kind == "prosody")
+    assert ("client-certs/home.test.crt" in plan.files[0].text) == (kind == "prosody")
 
 
 def test_a_direct_link_has_no_relay_and_keeps_the_others_ports():

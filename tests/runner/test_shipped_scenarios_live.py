@@ -23,6 +23,7 @@ pytestmark = pytest.mark.live
 CASES = [
     ("everyone_writes", "line:3,software=prosody+ejabberd", CONTAINERS),
     ("omemo_first_contact", "pair,software=prosody+ejabberd", CONTAINERS),
+    ("bad_certificate", "bad_certificates", SLOW_CONTAINERS),
     ("scripted_peer", "scripted_peer", CONTAINERS),
     ("everyone_writes", "hidden_island", SLOW_CONTAINERS),
     ("everyone_writes", "nowhere_refused", SLOW_CONTAINERS),

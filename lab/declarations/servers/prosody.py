@@ -9,6 +9,7 @@ MANIFEST = ServerManifest(
     # libunbound's binding for its DNS, and Lua with the C library that it is linked with
     versions=(ServerVersion("13.0", "trixie", ("prosody", "lua-unbound", "lua5.4", "libc6")),),
     default=True,
+    two_certificates=True,
     memory=24 << 20,  # 20 MB resident when idle, measured
     subdomains=("conference", "upload"),
     socket="admin.sock",

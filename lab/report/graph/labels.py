@@ -39,6 +39,8 @@ def link(value: Link, start: str | None = None) -> str:
     """Its conditions, "" if there are none. Where the directions differ, the one from `start` (default: `a`) comes
     first.
     """
+    if not value.comes_up:
+        return "must not come up"
     if value.direct:
         return "direct"
     out, back = value.forward.describe(), value.backward.describe()

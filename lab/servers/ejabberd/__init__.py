@@ -12,7 +12,17 @@ from lab.servers.ejabberd.accounts import INITIAL, accounts_json
 from lab.servers.ejabberd.config import configuration, inetrc, messages
 from lab.servers.ejabberd.launch import command, compile_command, environment
 from lab.servers.ejabberd.rosters import rosters_json
-from lab.servers.software import Blueprint, File, HttpCall, Operation, Refusal, Rendered, ScramKeys, Software
+from lab.servers.software import (
+    REFUSED_STREAM,
+    Blueprint,
+    File,
+    HttpCall,
+    Operation,
+    Refusal,
+    Rendered,
+    ScramKeys,
+    Software,
+)
 from lab.topology.spec import Unlinked
 
 #: What ejabberd 24.12 gives a sender, measured: the condition, and twice the time it took or a little more.
@@ -70,6 +80,10 @@ class Ejabberd(Software):
     def refusal(self, version: str, kind: Unlinked) -> Refusal:
         """Measured on 24.12."""
         return _REFUSALS[kind]
+
+    def refused_stream(self, version: str) -> Refusal:
+        """As measured with each kind of wrong certificate."""
+        return REFUSED_STREAM
 
     def startup_hint(self, log: Sequence[str]) -> str | None:
         """See _HINTS and the common ones."""

@@ -12,6 +12,7 @@ from lab.servers.prosody.launch import command, environment
 from lab.servers.prosody.rosters import roster_files
 from lab.servers.prosody.tools import prosodyctl
 from lab.servers.software import (
+    REFUSED_STREAM,
     Blueprint,
     File,
     Operation,
@@ -69,6 +70,10 @@ class Prosody(Software):
     def refusal(self, version: str, kind: Unlinked) -> Refusal:
         """Measured on 13.0.1."""
         return _REFUSALS[kind]
+
+    def refused_stream(self, version: str) -> Refusal:
+        """As measured with each kind of wrong certificate."""
+        return REFUSED_STREAM
 
     def startup_hint(self, log: Sequence[str]) -> str | None:
         """See _HINTS and the common ones."""

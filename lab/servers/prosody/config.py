@@ -12,9 +12,9 @@ from __future__ import annotations
 
 from lab.declarations.encryptions import elements
 from lab.declarations.servers.prosody import MANIFEST
-from lab.servers.conventions import FEED, LOG, READY
+from lab.servers.conventions import CLIENT_CERTIFICATES, FEED, LOG, READY
 from lab.servers.software import Blueprint, File
-from lab.topology.spec import Authentication, Feed, Tls
+from lab.topology.spec import Authentication, Certificate, Feed, Tls
 
 CONFIGURATION = "prosody.cfg.lua"
 #: Its text changes when rosters were written: mod_lab_rosters reads it before each use of what is in memory.
@@ -87,7 +87,14 @@ def _storage(blueprint: Blueprint) -> dict[str, Value]:
 def _encryption(blueprint: Blueprint) -> dict[str, Value]:
     spec, certificates = blueprint.spec, f"{blueprint.folder}/certs"
     certified = spec.authentication is Authentication.EXTERNAL
-    return {
+    for_clients: dict[str, Value] = {}
+    if spec.certificate is not Certificate.VALID:  # the wrong one is for servers: users log in as usual
+        pair: dict[str, Value] = {
+            "certificate": f"{blueprint.folder}/{CLIENT_CERTIFICATES}/{spec.domain}.crt",
+            "key": f"{blueprint.folder}/{CLIENT_CERTIFICATES}/{spec.domain}.key",
+        }
+        for_clients = {"c2s_ssl": pair, "c2s_direct_tls_ssl": pair}
+    return for_clients | {
         "certificates": certificates,
         "ssl": {
             "certificate": f"{certificates}/{spec.domain}.crt",
