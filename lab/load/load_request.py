@@ -31,9 +31,9 @@ class LoadRequest:
     topology: Topology | None
     load: Mapping[str, Any]  # fields of lab.load.model.spec.Load, as in a job
     rate: str | None  # for Locust, whose file knows the model of arrivals
-    workers: int
+    workers: int  # processes
     pin: bool
-    bounds: Mapping[str, float]
+    bounds: Mapping[str, float]  # delays in seconds, losses as shares
     find_limit: str | None  # the bounds of a search for the highest rate
     runtime: str
     lab: str | None
@@ -45,7 +45,11 @@ class LoadRequest:
         arrivals: str | None, body: int | None, seed: int, pin: bool, bounds: str | None, find_limit: str | None,
         runtime: str, lab: str | None, runs: Path, software: str | None = None, security: str = "starttls",
     ) -> LoadRequest:  # fmt: skip
-        """Read the options of the command line. Raises UserError or MissingError for what is wrong with them."""
+        """Read the options of `xmpplab load`, under their names: `length` is --for.
+
+        `users` is the number of users, `workers` the number of processes, `body` the size in bytes; durations and rates
+        are texts with a unit. Raises UserError for wrong options, MissingError if this machine lacks something.
+        """
         if (topology is None) == (lab is None):
             raise UserError("give -t TOPOLOGY to start a lab for the load, or --name LAB to use one that is up")
         found = preflight.find_test(test)

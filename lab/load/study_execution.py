@@ -55,7 +55,11 @@ class StudyRequest:
 
     @classmethod
     def resume(cls, folder: Path, seeds: int | None) -> StudyRequest:
-        """An earlier study, with the runs that it still lacks; more `seeds` add runs. Raises UserError."""
+        """An earlier study, with the runs that it still lacks.
+
+        `seeds` is the number of runs of each topology; more than before add runs. Raises UserError if the folder is
+        not a study's, or if a topology has changed.
+        """
         arguments, done = study_folder.completed_runs(folder)
         request = cls.parse({**arguments, "seeds": max(seeds or 0, arguments["seeds"])}, folder.parent)
         for (name, _), run in done.items():

@@ -203,7 +203,7 @@ class Client:
         """Another client of this Locust process, drawn evenly from those who can be written to.
 
         They are online, on this client's own server or (unless `local`) a linked one, and with encryption use the same.
-        Waits up to 60 seconds until there is one; raises TimedOut then.
+        Waits up to 60 seconds until there is one. Raises TimedOut if there is none then.
         """
         deadline = time.monotonic() + ONLINE_TIMEOUT
         while True:

@@ -33,6 +33,16 @@ PUBLIC = {
     "lab/testing/scenario_items.py": ("ScenarioFailed",),
     "lab/testing/containers.py": ("ServerContainer", "ProsodyContainer", "EjabberdContainer"),
     "lab/locust/user.py": ("XmppUser",),
+    "lab/locust/client.py": ("PendingMessage",),
+    "lab/load/load_execution.py": ("run_load",),
+    "lab/load/load_request.py": ("LoadRequest",),
+    "lab/load/capacity/trials.py": ("find_limit_on",),
+    "lab/load/capacity/search.py": ("Bounds", "Limit"),
+    "lab/load/study_execution.py": ("run_study", "StudyRequest"),
+    "lab/load/metrics/run_folder.py": ("read", "LoadRecord"),
+    "lab/load/analysis/thresholds.py": ("judge_load",),
+    "lab/load/analysis/comparison.py": ("compare",),
+    "lab/load/analysis/bottleneck.py": ("find_bottleneck",),
 }
 
 #: What does something that an RFC or a XEP defines, and so names its section.
@@ -47,7 +57,8 @@ DEFINED_ELSEWHERE = {
 
 #: Words that say what a number counts or measures.
 UNITS = re.compile(
-    r"\b(seconds?|milliseconds|bytes|port|number of|ids?|how many|so many|processes|seed)\b", re.IGNORECASE
+    r"\b(seconds?|milliseconds|bytes|port|number of|ids?|how many|so many|processes|seed|share|per second)\b",
+    re.IGNORECASE,
 )
 #: How a coroutine that returns nothing says what holds once it has returned.
 HOLDS = re.compile(r"[Rr]eturns? (it )?(once|when|the)|Wait until|[Ss]ee `|[Cc]alled (by|at)|acts")

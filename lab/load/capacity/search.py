@@ -51,9 +51,9 @@ class Bounds:
 
     p99: float = 0.1  # seconds from the intended time to the receipt
     failed: float = 0.0  # share of messages lost or bounced, 0 to 1
-    start: float = 100.0
-    lowest: float = 1.0
-    highest: float = 100_000.0
+    start: float = 100.0  # the first rate, messages per second
+    lowest: float = 1.0  # messages per second
+    highest: float = 100_000.0  # messages per second
     precision: float = 0.05  # the rate found is at most this share below one that exceeds the bounds
 
     def __post_init__(self) -> None:

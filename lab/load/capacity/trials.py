@@ -57,13 +57,14 @@ async def find_limit_on(
     """Search on a lab that is up; returns when the rate found was confirmed, or when no rate is within the bounds.
 
     `load` has fields of `lab.load.model.spec.Load` except arrivals, which the search chooses. `model` is "constant" or
-    "poisson". `test` is a Locust file, or the traffic that `load` has too. `trial_bounds` are the bounds of a trial's
-    own report (lab.load.analysis.thresholds), the search's unless given. `progress` is called with short sentences,
+    "poisson". `workers` is the number of worker processes; with `pin` each has a core. `test` is a Locust file, or the
+    traffic that `load` has too. `trial_bounds` are the bounds of a trial's report (lab.load.analysis.thresholds; delays
+    in seconds, losses as shares), by default those of the search. `progress` is called with short sentences,
     `on_trial` with each trial when it has ended. `folder` must exist; each trial has a folder below it, as
     `xmpplab load` writes it.
 
     Raises UserError, with what would work, for what is not possible; MissingError if this machine lacks something,
-    PeerError if the load failed or the lab is gone, TimedOut if the lab was not idle at the start.
+    PeerError if the load failed or the lab has ended, TimedOut if the lab was not idle at the start.
     """
     if model not in MODELS or "arrivals" in load:
         raise UserError(f"a search can only use {' or '.join(MODELS)} arrivals, since it chooses the rate")
