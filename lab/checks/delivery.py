@@ -103,10 +103,12 @@ def _twice(record: RunRecord, sent: Sent) -> Iterator[Finding]:
 def _unacknowledged(record: RunRecord, sent: Sent, times: list[Delivered]) -> bool:
     """Whether a stream broke before a stanza was acknowledged, so that it was rightly sent again (XEP-0198).
 
-    That of the device itself, or one between the two servers.
+    That of the device on which it came before the last time, or one between the two servers.
     """
-    streams = {one.stream for one in times}
-    if any(one.stream in streams and sent.message in one.unacknowledged for one in record.of(Disconnected)):
+    *earlier, last = (one.stream for one in times)
+    if len({*earlier, last}) == len(times) and any(
+        one.stream in earlier and sent.message in one.unacknowledged for one in record.of(Disconnected)
+    ):
         return True
     servers = record.path(sent)
     outage = record.outages.between(servers[0], servers[-1], sent.at, times[-1].at) if len(servers) > 1 else None

@@ -370,3 +370,21 @@ def test_what_was_sent_again_between_servers_after_an_outage_may_arrive_twice_or
     assert judged(told).value is Value.VALID
     told.drop(ServerEnded)
     assert len(judged(told).findings) == 2
+
+
+def test_twice_on_one_stream_is_no_matter_of_acknowledgements():
+    """The stream's end afterwards, at the end of the run say, explains nothing."""
+    told, alice, bob = two()
+    told.say(alice, bob)
+    copy_of(told, told.index(Delivered, message="m1"))
+    told.finish()
+    told.add(Disconnected, device=bob, stream=told.streams[bob], reason="", unacknowledged=("m1",))
+    assert "was delivered 2 times" in only(judged(told)).sentence
+
+
+def test_twice_on_two_streams_of_which_only_the_later_lacks_an_acknowledgement():
+    told, alice, bob = two()
+    told.say(alice, bob)
+    again(told, via="offline")
+    told.add(Disconnected, device=bob, stream="new", reason="", unacknowledged=("m1",))
+    assert "was delivered 2 times" in only(judged(told)).sentence

@@ -153,7 +153,9 @@ class Lab:
         await self.until(f"{name} ready", done, seconds)
 
     def feed(self, server: str, /, **wanted) -> list[dict]:
-        return [line for line in self.lines(server, FEED) if all(line[key] == value for key, value in wanted.items())]
+        """The stanzas in a server's feed with these fields."""
+        stanzas = (line for line in self.lines(server, FEED) if "event" not in line)
+        return [line for line in stanzas if all(line[key] == value for key, value in wanted.items())]
 
 
 def ground(tree: Path, root: Path, modules: Path, block: int) -> RuntimeFacts:
