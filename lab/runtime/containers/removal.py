@@ -6,7 +6,7 @@ import asyncio
 import time
 from typing import TYPE_CHECKING, Any
 
-from lab.errors import TimedOut
+from lab.errors import TimedOut, UserError
 from lab.plan.layout import Layout
 from lab.runtime.containers.engine import FILE_VIEW, LAB, DockerEngine, lab_filters
 from lab.runtime.containers.inspection import containers
@@ -20,7 +20,10 @@ _SETTLE = 0.2  # seconds between two lists: the engine may still be creating som
 
 
 async def end(engine: DockerEngine, layout: Layout) -> None:
-    """Remove containers, then networks of a lab, until there are none. Raises TimedOut with what is left."""
+    """Remove containers, then networks of a lab, until there are none. Raises TimedOut with what is left.
+
+    Raises UserError at once if a container that is not the lab's is on its network: the engine does not remove it then.
+    """
     deadline = time.monotonic() + _PATIENCE
     while True:
         found = await engine.call(containers, engine.client, layout)
@@ -29,6 +32,12 @@ async def end(engine: DockerEngine, layout: Layout) -> None:
         await engine.each(lambda one: _remove_network(engine.client, one["Id"]), networks)
         if not found and not networks:
             return
+        if not found and (foreign := await engine.call(_foreign_containers, engine.client, layout, networks)):
+            network, container = foreign
+            raise UserError(
+                f"container {container} is on the network of {layout.name} and not the lab's: disconnect it with "
+                f"`docker network disconnect {network} {container}`, then end the lab again"
+            )
         if time.monotonic() > deadline:
             names = [name for one in found for name in one["Names"]] + [one["Name"] for one in networks]
             raise TimedOut(f"the engine does not remove everything of the lab {layout.name}", tuple(names))
@@ -54,6 +63,22 @@ def find_leftovers(client: DockerClient) -> dict[str, list[str]]:
 def _networks(client: DockerClient, filters: dict[str, Any]) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = client.api.networks(filters=filters)
     return found
+
+
+def _foreign_containers(client: DockerClient, layout: Layout, networks: list[dict[str, Any]]) -> tuple[str, str] | None:
+    """A network of the lab and a container on it that is not the lab's, by name; None if there is none."""
+    from docker.errors import NotFound
+
+    for network in networks:
+        try:
+            there = client.api.inspect_network(network["Id"])["Containers"] or {}
+            for identifier, one in there.items():
+                labels = client.api.inspect_container(identifier)["Config"]["Labels"] or {}
+                if labels.get(LAB) != str(layout.root):
+                    return network["Name"], one["Name"]
+        except NotFound:  # removed meanwhile
+            continue
+    return None
 
 
 def _remove_container(client: DockerClient, container: str) -> None:

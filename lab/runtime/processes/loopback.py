@@ -27,6 +27,7 @@ def reserve_network(servers: int = 1) -> tuple[str, socket.socket]:
 
     Raises MissingError.
     """
+    _check_loopback()
     _check_ports()
     for network in networks():
         holder = reserve(network)
@@ -69,6 +70,20 @@ def _free(network: str, servers: int) -> bool:
     """True if no program listens at a port of one of the servers."""
     addresses = [offset(network, SERVERS + index) for index in range(servers)]
     return all(_listening(address, port) is None for address in addresses for port in _PORTS)
+
+
+def _check_loopback() -> None:
+    """An address can be bound although the loopback network is down. Raises MissingError."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:  # which sends nothing to connect
+        try:
+            probe.connect((_WILDCARD_PROBE, 9))
+        except OSError as error:
+            if error.errno not in (errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN, errno.EADDRNOTAVAIL):
+                raise
+            raise MissingError(
+                f"the loopback network of this machine is down ({error.strerror}): `ip link set lo up`, as root, "
+                "brings it up"
+            ) from error
 
 
 def _check_ports() -> None:

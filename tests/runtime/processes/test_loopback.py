@@ -1,5 +1,6 @@
 """Reservations of loopback networks: exclusive, and as long-lived as their socket."""
 
+import errno
 import os
 import socket
 import subprocess
@@ -63,3 +64,16 @@ def test_a_stranger_at_every_address_is_named(monkeypatch: pytest.MonkeyPatch) -
         stranger.listen()
         with pytest.raises(MissingError, match=f"port {PORTS.server} is in use on every address"):
             reserve_network()
+
+
+@pytest.mark.parametrize("code", [errno.ENETUNREACH, errno.ENETDOWN, errno.EADDRNOTAVAIL])
+def test_a_loopback_network_that_is_down_is_said(code: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Addresses can be bound all the same, and nothing would ever answer there."""
+
+    class Down(socket.socket):
+        def connect(self, address: object) -> None:
+            raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(loopback.socket, "socket", Down)
+    with pytest.raises(MissingError, match=r"the loopback network of this machine is down .*`ip link set lo up`"):
+        reserve_network()
