@@ -51,7 +51,7 @@ def check(record: RunRecord) -> Verdict:
 
 def _good(record: RunRecord) -> str:
     bounced = sum(1 for _, sent in record.messages if record.bounces.get(sent))
-    delivered = sum(1 for _, sent in record.messages if record.deliveries.get(sent))
+    delivered = sum(1 for _, sent in record.messages if record.arrivals(sent))
     return (
         f"{plural(len(record.messages), 'message')}: {delivered} delivered once to each device that should get it, "
         f"in order; {bounced} bounced."

@@ -91,7 +91,7 @@ def _refused(record: RunRecord, messages: Messages) -> list[tuple[Sent, Bounced]
         (sent, bounce)
         for _, sent in messages
         for bounce in record.bounces.get(sent, ())[:1]
-        if bounce.condition in NOT_REACHED and not record.deliveries.get(sent)
+        if bounce.condition in NOT_REACHED and not record.arrivals(sent)
     ]
 
 
@@ -106,7 +106,7 @@ def _excused(record: RunRecord, a: str, b: str, messages: Messages) -> frozenset
 
 def _reached(record: RunRecord, index: int, sent: Sent, b: str) -> bool:
     """Whether anything proves that the route from sender to b works: a delivery, a marker, an answer, b's own feed."""
-    if record.deliveries.get(sent) or (sent, b, "in", "s2s") in record.hops:
+    if record.arrivals(sent) or (sent, b, "in", "s2s") in record.hops:
         return True
     if any(one.condition not in NOT_REACHED for one in record.bounces.get(sent, ())):
         return True
@@ -131,7 +131,7 @@ def _unlinked(record: RunRecord, a: str, b: str, messages: Messages) -> Iterator
     for _, sent in messages:
         servers = record.path(sent)
         about = _about(sent, *servers)
-        got = record.deliveries.get(sent)
+        got = record.arrivals(sent)
         bounce = next(iter(record.bounces.get(sent, ())), None)
         if got:
             text = f"{about} reached {got[0].device}, though {promise}."

@@ -69,7 +69,8 @@ class Refuses:
 
     def matches(self, outcome: Outcome) -> bool:
         """True if the outcome is as promised."""
-        return not outcome.deliveries and [one.condition in self.conditions for one in outcome.bounces] == [True]
+        arrived = [one for one in outcome.deliveries if one.via != "carbon"]  # the sender's own devices get copies
+        return not arrived and [one.condition in self.conditions for one in outcome.bounces] == [True]
 
     def __str__(self) -> str:
         return f"bounced with {' or '.join(self.conditions)} within {self.within:g} s"

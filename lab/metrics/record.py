@@ -174,6 +174,15 @@ class RunRecord:
         """Deliveries by message; under None those of messages that nobody sent."""
         return _by_message(self.of(Delivered), self.sent_of)
 
+    def arrivals(self, sent: Sent) -> list[Delivered]:
+        """Deliveries to whom it was sent: a carbon for the sender's other devices shows only that it was written."""
+        own = bare(sent.sender) != bare(sent.receiver)
+        return [
+            one
+            for one in self.deliveries.get(sent, ())
+            if not (own and one.via == "carbon" and bare(one.device) == bare(sent.sender))
+        ]
+
     @cached_property
     def bounces(self) -> dict[Sent | None, list[Bounced]]:
         """Stanza errors that its sender got, by message; under None those about messages that nobody sent."""

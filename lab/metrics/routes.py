@@ -28,7 +28,7 @@ def routes(record: RunRecord) -> list[RouteCounts]:
         if a is None or b is None:
             continue
         counts = found.setdefault((a.name, b.name), RouteCounts(a.name, b.name, record.linked(a.name, b.name)))
-        delivered, bounced = bool(record.deliveries.get(sent)), bool(record.bounces.get(sent))
+        delivered, bounced = bool(record.arrivals(sent)), bool(record.bounces.get(sent))
         counts.sent += 1
         counts.delivered += delivered
         counts.bounced += bounced

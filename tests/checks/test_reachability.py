@@ -213,3 +213,21 @@ def test_a_server_the_lab_does_not_know_may_refuse_in_its_own_way():
     place = told.index(Bounced)
     told.events[place] = replace(told.events[place], condition="policy-violation")
     assert judged(told.finish()).value is Value.VALID
+
+
+def test_a_carbon_for_the_sender_s_other_device_is_no_arrival():
+    """Where there is no link it is no delivery, and where there is one it excuses no refusal."""
+    told = SampleHistory()
+    alice, carol = told.device("alice", "island"), told.device("carol", "public")
+    laptop = told.device("alice", "island", "laptop")
+    message = told.say(alice, carol)
+    copy = {"sender": alice, "device": laptop, "stream": "s", "via": "carbon"}
+    told.add(Delivered, message=message, **copy)
+    assert judged(told.finish()).value is Value.VALID
+    told = SampleHistory()
+    alice, bob = told.device("alice", "island"), told.device("bob", "home")
+    message = told.say(alice, bob)
+    told.drop(Delivered, message=message)
+    told.add(Delivered, message=message, **copy)
+    told.add(Bounced, message=message, device=alice, condition="remote-server-not-found", by="home.test")
+    assert judged(told.finish()).value is Value.FAILED

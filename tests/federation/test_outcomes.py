@@ -41,6 +41,8 @@ def test_delivered_once(what: Outcome, kept: bool) -> None:
 @pytest.mark.parametrize(
     ("what", "kept"),
     [
+        (outcome(delivery("alice@a.test/other", "carbon"), bounce()), True),
+        (outcome(delivery("bob@b.test/x", "carbon"), delivery("bob@b.test/y"), bounce()), False),
         (outcome(bounce()), True),
         (outcome(bounce("gone")), False),
         (outcome(bounce(), bounce()), False),

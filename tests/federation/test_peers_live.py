@@ -7,6 +7,7 @@ from xml.etree import ElementTree as ET
 import pytest
 import pytest_asyncio
 
+from lab.checks import delivery
 from lab.errors import NotApplicable, NotReceived, PeerError, TimedOut, UserError
 from lab.federation import Federation
 from lab.history.events import (
@@ -21,6 +22,7 @@ from lab.history.events import (
 )
 from lab.history.recorder import Recorder
 from lab.lifecycle.up import up
+from lab.metrics.record import RunRecord
 from lab.topology.files import load
 from lab.topology.spec import Certificate, Link, Server, Topology
 
@@ -84,6 +86,20 @@ async def test_two_scripts_talk(scripts, tmp_path: Path) -> None:
         assert {("a", "out"), ("b", "in"), ("b", "out"), ("a", "in")} <= set(seen)
         assert [one.message for one in federation.history.events if isinstance(one, Sent)] == ["m1"]
         assert [one.condition for one in federation.history.events if isinstance(one, Bounced)] == ["gone"]
+
+
+async def test_who_spoke_is_proved_by_the_stream(scripts, tmp_path: Path) -> None:
+    """b takes what a says in the name of somebody else: the history says whose stream it came on."""
+    async with two_of(scripts, tmp_path) as (federation, a, b):
+        await a.send("<message from='victim@bad.test/x' to='y@b.test' id='f1'><body>send money</body></message>")
+        b.accept(await b.expect("f1"))
+        events = federation.history.events
+        (sent,) = (one for one in events if isinstance(one, Sent))
+        assert (sent.sender, sent.claimed) == ("a.test", "victim@bad.test/x")
+        seen = {(one.server, one.direction): one.peer for one in events if isinstance(one, ServerSaw)}
+        assert seen == {("a", "out"): "b.test", ("b", "in"): "a.test"}
+        verdict = delivery.check(RunRecord(tuple(events), scripts.plan))
+        assert verdict.value == "failed" and "it was sent on a stream of a.test" in verdict.sentence
 
 
 async def test_bad_manners(scripts, tmp_path: Path) -> None:

@@ -32,9 +32,17 @@ def test_a_line_becomes_an_event(feed: Path) -> None:
     feed.write_bytes(line())
     (seen,), offset = feeds.read(feed, "home", 0)
     assert isinstance(seen, ServerSaw)
+    assert seen.peer == ""  # of a module that does not know it
     assert (seen.server, seen.sender, seen.receiver) == ("home", "a@x.test/r", "b@y.test")
     assert (seen.size, seen.body, seen.stanza, seen.at) == (210, True, "<message/>", 1700000000.5)
     assert offset == feed.stat().st_size
+
+
+@pytest.mark.parametrize(("peer", "known"), [("x.test", "x.test"), (None, "")])
+def test_who_is_at_the_other_end_is_read(feed: Path, peer: str | None, known: str) -> None:
+    feed.write_bytes(line(peer=peer))
+    (seen,), _ = feeds.read(feed, "home", 0)
+    assert isinstance(seen, ServerSaw) and seen.peer == known
 
 
 STREAM = {

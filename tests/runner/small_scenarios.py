@@ -1,8 +1,10 @@
 """Small scenarios for the integration tests."""
 
 import asyncio
+from xml.etree import ElementTree as ET
 
 from lab import Federation, expect, scenario, step
+from lab.clients.xmpp.client_stream import ClientStream, tls_context
 
 
 @scenario()
@@ -61,3 +63,23 @@ async def stream_closed_under_a_message(federation: Federation) -> None:
     a, b = federation.linked_pair()
     alice, bob = await a.person("alice"), await b.person("bob")
     await asyncio.gather(alice.devices[0].send_raw("<message><body></message>"), alice.send(bob, "hello"))
+
+
+@scenario()
+async def another_client_of_hers(federation: Federation) -> None:
+    """Alice writes with a client that is not the lab's as well, to bob, to nobody, and in the lab's words."""
+    a, b = federation.linked_pair()
+    alice, bob = await a.person("alice"), await b.person("bob")
+    # Not through the lab's agent: nothing but her server's feed shows who sent this.
+    trouble: list[str] = []
+    lab = federation.lab
+    other = ClientStream(f"{alice.jid}/other", lab.password, tls_context(lab.authority), trouble.append)
+    await other.open(a.address, a.c2s_port)
+    try:
+        for to, message in ((bob.jid, "own-1"), (f"nobody@{b.domain}", "own-2")):
+            other.write(f"<message to='{to}' type='chat' id='{message}'><body>hello</body></message>")
+        await bob.device.received("own-1")
+        await other.ask("get", ET.Element("{urn:xmpp:ping}ping"), b.domain)
+        await (await alice.send(bob, "from the lab's client")).outcome()
+    finally:
+        await other.shut()

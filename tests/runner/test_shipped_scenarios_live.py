@@ -81,3 +81,14 @@ async def test_nobody_waits_for_ejabberd_to_write_its_archive(
     events = read((await run_scenario(info_of(small_scenarios.one_way), lab, runs=tmp_path)).folder / "history.jsonl")
     (searched,) = (one for one in events if isinstance(one, Searched) and (one.server, one.place) == ("a", "archive"))
     assert searched.control
+
+
+@pytest.mark.parametrize("software", ["prosody+ejabberd", "ejabberd+prosody"])
+async def test_what_another_client_of_hers_sends_counts_as_hers(software: str, lab_on, tmp_path: Path) -> None:
+    lab = await lab_on(f"pair,software={software}")
+    result = await run_scenario(info_of(small_scenarios.another_client_of_hers), lab, runs=tmp_path)
+    assert result.value == "valid", result.sentence
+    assert "3 messages: 2 delivered once" in result.sentence and "1 bounced" in result.sentence
+    record = load_record(result.folder)
+    assert sorted(one.message for one in record.foreign.values()) == ["own-1", "own-2"]
+    assert {one.sender.rpartition("/")[2] for one in record.foreign.values()} == {"other"}

@@ -110,18 +110,23 @@ def read_own_presence(xml: ET.Element) -> OwnPresence | None:
 
 def read(xml: ET.Element, account: str, device: str) -> Incoming | BounceStanza | Forgery | Archived | None:
     """What this <message/> is for the stream of `device` (full JID) of `account` (bare JID); None: no delivery."""
-    if xml.get("type") == "error":
-        return _bounce(xml)
     if (result := xml.find(f"{{{MAM}}}result")) is not None:
         return _archived(xml, result)
     for direction in ("sent", "received"):
         if (carbon := xml.find(f"{{{CARBONS}}}{direction}")) is not None:
-            return _carbon(xml, carbon, account, device)
+            return _carbon(xml, carbon, account, device)  # Prosody gives it the type of what it carries
+    if xml.get("type") == "error":
+        return _bounce(xml)
     return delivery(xml, _via(xml, account), device)
 
 
 def delivery(xml: ET.Element, via: str, device: str) -> Incoming | None:
-    """The delivery that this message is, if it is one; `device` is the receiver where the stanza names none."""
+    """The delivery that this message is, if it is one; `device` is the receiver where the stanza names none.
+
+    An error is none: a copy of one tells of another device's message that was returned to it.
+    """
+    if xml.get("type") == "error":
+        return None
     sender = xml.get("from", "")
     body = xml.findtext(_BODY)
     encrypted = _encryption(xml)

@@ -82,6 +82,13 @@ def test_a_bounce_names_condition_type_text_and_sender():
     assert taken("", type="error").condition == "undefined-condition"
 
 
+@pytest.mark.parametrize("outer", ["error", "chat"])
+def test_a_copy_of_another_device_s_bounce_is_neither_a_bounce_nor_a_delivery(outer):
+    """Prosody gives a carbon the type of what it carries."""
+    returned = carbon("received", 'from="x@a.test" to="bob@b.test/pc" type="error" id="i1"><body>hello</body>')
+    assert taken(returned, **{"from": ME, "type": outer, "id": None}) is None
+
+
 def test_carbons_come_from_the_account_alone():
     inner = 'from="bob@b.test/pc" to="alice@a.test" id="i1"><body>x</body>'
     found = taken(carbon("sent", inner), **{"from": ME, "id": "outer"})
