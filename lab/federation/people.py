@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import count
@@ -16,7 +17,7 @@ from lab.federation import jids
 from lab.federation.context import Context, seconds
 from lab.federation.outcomes import Bounce, Delivers, Delivery, Outcome, Promise
 from lab.federation.stanza_log import Match, StanzaLog
-from lab.federation.stanzas import CLIENT, Stanza, parse_all, sent_event
+from lab.federation.stanzas import CLIENT, RawText, Stanza, sent_event
 from lab.history.events import Blocked, LeftOut, NotSent, Sent, Unblocked
 from lab.metrics.block_lists import matches
 from lab.metrics.identity import Identities
@@ -455,6 +456,7 @@ class Participants:
         self.devices: dict[str, Device] = {}  # by the agent's name for it
         self.messages: dict[Sent, Message] = {}
         self._identities = Identities()
+        self._raw: dict[str, RawText] = defaultdict(lambda: RawText(CLIENT))  # by stream
         self._tag = secrets.token_hex(3)  # message ids of two runs in one lab differ
         self._numbers = count(1)
 
@@ -507,7 +509,7 @@ class Participants:
     async def send_raw(self, device: Device, xml: str) -> None:
         """See `Device.send_raw`."""
         history, announced = self.context.history, []
-        for stanza in parse_all(xml, history.now(), CLIENT):
+        for stanza in self._raw[device.stream].add(xml, history.now()):
             person, expected = self._addressed(device, stanza)
             sent = sent_event(stanza, device.jid, device.stream, self.context.canary_in, expected)
             if sent is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
+from collections import defaultdict
 from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
@@ -19,7 +20,7 @@ from lab.federation.context import Context
 from lab.federation.outcomes import Delivers, Delivery, Promise
 from lab.federation.people import Participants, Person, Room
 from lab.federation.stanza_log import Match, StanzaLog
-from lab.federation.stanzas import Stanza
+from lab.federation.stanzas import RawText, Stanza
 from lab.federation.user_names import reserve_name
 from lab.history.events import (
     Delivered,
@@ -157,6 +158,7 @@ class Peer:
         self.server = server
         self.domain = server.domain
         self._log = StanzaLog(server.name)
+        self._raw: dict[str, RawText] = defaultdict(lambda: RawText(stanzas.SERVER))  # by domain
         self._participants = participants
         self._context = participants.context
         self._returned: set[int] = set()  # indices of stanzas that `expect` has returned
@@ -227,7 +229,7 @@ class Peer:
         which UTF-8 cannot write.
         """
         check_raw(data, "raw: the text")
-        found = stanzas.parse_all(data, time.time(), stanzas.SERVER)
+        found = self._raw[to.domain].add(data, time.time())
         if not found:
             self._note(f"sent to {to.domain} as it is, and not judged: {data}")
         await self._announced(found, self._call("peer_raw", to=to.domain, data=data), to.domain)
@@ -362,6 +364,7 @@ class Peer:
             self._record(ServerStreamClosed(**stream, **error))
             if own:
                 self._own_streams.pop(name, None)
+                self._raw.pop(domain, None)
                 self._ends.append((domain, data["reason"]))
         self._log.changed()
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from xml.etree import ElementTree as ET
 from xml.sax.saxutils import quoteattr
 
+from lab.clients.xmpp.parser import PromptParser
 from lab.clients.xmpp.server_stream import text
 from lab.declarations.encryptions import by_element
 from lab.history.events import Bounced, DeviceSaw, Sent, ServerSaw
@@ -70,6 +71,31 @@ def parse_all(xml: str, at: float, namespace: str) -> list[Stanza]:
     if any(child.tag not in known for child in root) or any(text and text.strip() for text in between):
         return []
     return [_stanza(child, xml if len(root) == 1 else "", at, namespace) for child in root]
+
+
+class RawText:
+    """Text that is written on one stream, in whatever pieces."""
+
+    def __init__(self, namespace: str) -> None:
+        self._namespace = namespace
+        self._unfinished = ""
+
+    def add(self, text: str, at: float) -> list[Stanza]:
+        """The stanzas that a further piece completes, with the pieces before it; none where it is anything else."""
+        written = self._unfinished + text
+        found = parse_all(written, at, self._namespace)
+        self._unfinished = "" if found or not self._may_go_on(written) else written
+        return found
+
+    def _may_go_on(self, text: str) -> bool:
+        """Whether this is the beginning of a stanza."""
+        parser = PromptParser()
+        try:
+            parser.feed(f"<x xmlns='{self._namespace}'>{text}")
+            depth = sum(1 if kind == "start" else -1 for kind, _ in parser.read_events())
+        except ET.ParseError:
+            return False
+        return text.lstrip().startswith("<") and (depth > 1 or text.rfind("<") > text.rfind(">"))
 
 
 def _stanza(element: ET.Element, xml: str, at: float, namespace: str) -> Stanza:

@@ -4,7 +4,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from lab.federation.stanzas import CLIENT, bounced_event, parse, parse_all, seen_event, sent_event
+from lab.federation.stanzas import CLIENT, RawText, bounced_event, parse, parse_all, seen_event, sent_event
 
 MESSAGE = "<message from='x@a.test/r' to='y@b.test' id='m1'><body>it is canary-1</body></message>"
 
@@ -79,6 +79,19 @@ def test_what_is_said_in_a_room_is_a_message_to_a_room() -> None:
 )
 def test_a_text_consists_of_stanzas_or_is_none(xml: str, names: list[str]) -> None:
     assert [one.name for one in parse_all(xml, 0.0, CLIENT)] == names
+
+
+def test_a_stanza_may_be_written_in_pieces() -> None:
+    text = RawText(CLIENT)
+    pieces = ["<mess", "age id='m1'><body>", "x</body>", "</message>", "<message id='m2'/>"]
+    assert [[one.id for one in text.add(piece, 0.0)] for piece in pieces] == [[], [], [], ["m1"], ["m2"]]
+
+
+@pytest.mark.parametrize("other", ["</message>", "and", "<other/>", "<message></iq>", ""])
+def test_what_is_no_beginning_of_a_stanza_is_forgotten(other: str) -> None:
+    text = RawText(CLIENT)
+    assert text.add(other, 0.0) == []
+    assert [one.id for one in text.add("<message id='m1'/>", 0.0)] == ["m1"]
 
 
 def test_what_a_server_saw_says_whether_it_was_encrypted() -> None:
