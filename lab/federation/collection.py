@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lab.errors import PeerError, TimedOut
-from lab.federation.people import Participants
+from lab.federation.people import Participants, Room
 from lab.federation.servers import ServerHandle
 from lab.history.canaries import find_all
 from lab.history.events import CanaryFound, Searched
@@ -24,8 +24,6 @@ from lab.topology.spec import Feed
 # Seconds. A server that did not write when asked does so by itself within seconds: mnesia after three.
 CONTROL_DEADLINE = 15.0
 POLL_INTERVAL = 0.1
-# Places where an unencrypted message that a server handled must be.
-CONTROLLED = ("feed", "archive")
 
 
 @dataclass(frozen=True)
@@ -39,20 +37,26 @@ class FoundText:
 
 async def search(participants: Participants, servers: Sequence[ServerHandle]) -> None:
     """Search every place of every server for every canary."""
-    controlled = _marked_servers(participants)
-    await asyncio.gather(*(_search(participants, one, one.name in controlled) for one in servers))
+    controlled = _controlled_places(participants) if participants.context.canaries else set()
+    await asyncio.gather(*(_search(participants, one, controlled) for one in servers))
 
 
-def _marked_servers(participants: Participants) -> set[str]:
-    """Names of servers that have handled a marker, as its delivery shows."""
-    names: set[str] = set()
+def _controlled_places(participants: Participants) -> set[tuple[str, str]]:
+    """Server and place where the control text must be: the server has handled a marker, as its delivery shows.
+
+    What is said in a room is archived by the room's server alone (XEP-0313 section 3.1.2, XEP-0045).
+    """
+    found: set[tuple[str, str]] = set()
     for message in participants.messages.values():
         if message.marker and message.deliveries:
-            names |= {message.sender.server.name, message.receiver.server.name}
-    return names
+            sender, receiver = message.sender.server.name, message.receiver.server.name
+            found |= {(sender, "feed"), (receiver, "feed"), (receiver, "archive")}
+            if not isinstance(message.receiver, Room):
+                found.add((sender, "archive"))
+    return found
 
 
-async def _search(participants: Participants, server: ServerHandle, controlled: bool) -> None:
+async def _search(participants: Participants, server: ServerHandle, controlled: set[tuple[str, str]]) -> None:
     context, name, spec = participants.context, server.name, server.spec
     if not spec.manifest.instrumented:
         context.history.note(f"server {name} is not the lab's: its files were not searched")
@@ -62,7 +66,7 @@ async def _search(participants: Participants, server: ServerHandle, controlled: 
     except (PeerError, TimedOut) as error:  # what is in its files is searched all the same
         context.history.note(f"server {name} does not write what it holds in memory: {error}")
     for place, globs in software(spec.software).places.items():
-        expected = controlled and place in CONTROLLED and not (place == "feed" and spec.feed is not Feed.FULL)
+        expected = (name, place) in controlled and not (place == "feed" and spec.feed is not Feed.FULL)
         await _search_place(participants, name, place, globs, expected)
 
 

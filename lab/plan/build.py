@@ -139,6 +139,7 @@ def _server(topology: Topology, facts: RuntimeFacts, index: int, addresses: dict
         probes=tuple(topology.server(name).domain for name in probes),
         libraries=facts.libraries,
         outbound=topology.unlinked is Unlinked.NOT_ALLOWED,
+        round_trip=max((link.round_trip for link in topology.links if server.name in link.pair), default=0.0),
         runtime=facts.runtime,
     )
     rendered = software(server.software).render(blueprint)

@@ -37,6 +37,7 @@ class Blueprint:
     probes: tuple[str, ...]  # domains it pings (XEP-0199) after its start until each has answered
     libraries: str = ""  # multiarch triplet below prefix, "x86_64-linux-gnu"
     outbound: bool = True  # whether `allow` also holds for what it sends (topology promise `not-allowed`)
+    round_trip: float = 0.0  # seconds that a byte there and one back may take over the slowest of its links
     runtime: str = "processes"  # "containers": a user's own command is found in the user's own image
 
 

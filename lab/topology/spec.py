@@ -107,6 +107,11 @@ class Link:
     comes_up: bool = True  # False: a promise that no stream comes up
 
     @property
+    def round_trip(self) -> float:
+        """Seconds that a byte there and one back may take, without what the rate adds; jitter is seldom tripled."""
+        return sum(one.latency + 3 * one.jitter for one in (self.forward, self.backward))
+
+    @property
     def pair(self) -> frozenset[str]:
         """The two server names, unordered."""
         return frozenset((self.a, self.b))

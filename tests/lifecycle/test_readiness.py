@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from lab.declarations.links import Conditions
 from lab.errors import NotReady
-from lab.lifecycle.readiness import find_unknown_edges, wait_ready
+from lab.lifecycle.readiness import default_timeout, find_unknown_edges, wait_ready
 from lab.plan.build import build
 from lab.plan.layout import Layout
 from lab.plan.model import Plan, RuntimeFacts
@@ -83,3 +84,13 @@ def test_an_edge_between_two_strangers_is_unknown(layout: Layout) -> None:
     assert find_unknown_edges(plan) == ()
     silent = replace(plan, servers=tuple(replace(server, probes=()) for server in plan.servers))
     assert find_unknown_edges(silent) == (("a", "b"),)
+
+
+@pytest.mark.parametrize(
+    ("conditions", "least"), [(Conditions(), 0.0), (Conditions(latency=4.0), 200.0), (Conditions(rate=2000), 60.0)]
+)
+def test_a_slow_link_has_more_time(layout: Layout, conditions: Conditions, least: float) -> None:
+    usual = plan_of(layout)
+    (link,) = usual.topology.links
+    slow = replace(usual.topology, links=(replace(link, forward=conditions, backward=conditions),))
+    assert default_timeout(replace(usual, topology=slow)) >= default_timeout(usual) + least

@@ -86,3 +86,18 @@ def test_without_neighbours_the_list_is_empty_and_without_a_policy_there_is_none
     assert "lab_policy" not in rendered(replace(usual, allow=None))
     inbound = rendered(replace(usual, outbound=False))
     assert "lab_allow_outbound = false" in inbound or "outbound: false" in inbound
+
+
+@pytest.mark.parametrize("kind", VERSIONS)
+def test_slow_links_have_patient_servers(kind):
+    from dataclasses import replace
+
+    usual, slow = rendered(blueprint(kind)), rendered(replace(blueprint(kind), round_trip=8.0))
+    added = [line.strip() for line in slow.splitlines() if line not in usual.splitlines()]
+    assert (
+        added
+        == {
+            "prosody": ["s2s_timeout = 170", "lab_probe_patience = 26"],
+            "ejabberd": ["negotiation_timeout: 200", "patience: 26"],
+        }[kind]
+    )

@@ -18,7 +18,7 @@ from collections.abc import Mapping, Sequence
 
 from lab.declarations.encryptions import elements
 from lab.declarations.servers.ejabberd import MANIFEST
-from lab.servers.conventions import FEED, READY
+from lab.servers.conventions import FEED, PROBE_PATIENCE, READY
 from lab.servers.ejabberd.accounts import INITIAL
 from lab.servers.software import Blueprint, File
 from lab.topology.spec import Authentication, Feed, Tls
@@ -29,6 +29,9 @@ DATA = "data"
 MESSAGES = "messages"
 
 Value = str | int | bool | Sequence["Value"] | Mapping[str, "Value"]
+
+#: ejabberd's own time for a stream to be negotiated, in seconds, and round trips that one takes.
+NEGOTIATION, CROSSINGS = 120, 10
 
 _STARTTLS: dict[Tls, Value] = {Tls.REQUIRED: "required", Tls.OPTIONAL: "optional", Tls.OFF: False}
 
@@ -93,6 +96,11 @@ def _federation(blueprint: Blueprint) -> dict[str, Value]:
         "s2s_cafile": f"{blueprint.folder}/certs/authority.pem",
         "s2s_max_retry_delay": 1,  # seconds; else one failure makes it bounce for minutes
         "outgoing_s2s_families": ["ipv4"],
+        **(
+            {"negotiation_timeout": round(NEGOTIATION + CROSSINGS * blueprint.round_trip)}
+            if blueprint.round_trip
+            else {}
+        ),
     }
 
 
@@ -136,7 +144,7 @@ def _modules(blueprint: Blueprint) -> dict[str, Value]:
         "mod_stream_mgmt": {},
         "mod_vcard": {"search": False},
         "mod_lab_accounts": {"initial_file": f"{folder}/{INITIAL}", "socket": f"{folder}/{MANIFEST.socket}"},
-        "mod_lab_probe": {"ready_file": f"{folder}/{READY}", "probes": blueprint.probes},
+        "mod_lab_probe": {"ready_file": f"{folder}/{READY}", "probes": blueprint.probes, **_patience(blueprint)},
     }
     if spec.authentication is not Authentication.EXTERNAL:
         modules["mod_s2s_dialback"] = {}
@@ -149,6 +157,11 @@ def _modules(blueprint: Blueprint) -> dict[str, Value]:
     if blueprint.allow is not None:
         modules["mod_lab_policy"] = {"outbound": blueprint.outbound, "allow": blueprint.allow}
     return modules
+
+
+def _patience(blueprint: Blueprint) -> dict[str, Value]:
+    slow = blueprint.round_trip
+    return {"patience": round(PROBE_PATIENCE + 2 * slow)} if slow else {}
 
 
 def _yaml(value: Mapping[str, Value], indent: str = "") -> str:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from lab.declarations.encryptions import elements
 from lab.declarations.servers.prosody import MANIFEST
-from lab.servers.conventions import CLIENT_CERTIFICATES, FEED, LOG, READY
+from lab.servers.conventions import CLIENT_CERTIFICATES, FEED, LOG, PROBE_PATIENCE, READY
 from lab.servers.software import Blueprint, File
 from lab.topology.spec import Authentication, Certificate, Feed, Tls
 
@@ -23,6 +23,9 @@ STAMP = "rosters.stamp"
 #: Messages in one archive. At Prosody's own 10,000 a full archive is read and written whole for a message, which takes
 #: 40 ms: a server that carried 2,800 messages a second carries 20 then, and what a load measured is how full it was.
 ARCHIVE = 1_000_000_000
+
+#: Prosody's own time for a stream between servers to be authenticated, in seconds, and round trips that one takes.
+S2S_TIMEOUT, CROSSINGS = 90, 10
 
 _MODULES = (
     "roster", "saslauth", "tls", "disco", "pep", "ping", "carbons", "smacks", "blocklist", "vcard4", "vcard_legacy",
@@ -54,6 +57,7 @@ def _network(blueprint: Blueprint) -> dict[str, Value]:
     return {
         "interfaces": [blueprint.address],
         "use_ipv6": False,
+        **({"s2s_timeout": round(S2S_TIMEOUT + CROSSINGS * blueprint.round_trip)} if blueprint.round_trip else {}),
         "c2s_direct_tls_ports": [str(MANIFEST.ports.client_tls)],
         "s2s_direct_tls_ports": [],
         "http_ports": [],
@@ -147,7 +151,10 @@ def _policy_options(blueprint: Blueprint) -> dict[str, Value]:
 
 
 def _host(blueprint: Blueprint) -> dict[str, Value]:
-    return {
+    slow: dict[str, Value] = {}
+    if blueprint.round_trip:
+        slow = {"lab_probe_patience": round(PROBE_PATIENCE + 2 * blueprint.round_trip)}
+    return slow | {
         "modules_enabled": ["lab_probe", "lab_rosters"],
         "lab_rosters_stamp": f"{blueprint.folder}/{STAMP}",
         "lab_probes": list(blueprint.probes),

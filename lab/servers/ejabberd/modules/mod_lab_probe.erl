@@ -11,36 +11,37 @@
 -include_lib("ejabberd/include/logger.hrl").
 
 -define(RETRY_AFTER, 250). % ms after an error: the neighbour may still be starting
--define(GIVE_UP_AFTER, 10000). % ms without any answer, then a new ping; never two at once
 -define(AFTER_ACCOUNTS, 100). % mod_lab_accounts has the initial accounts written by then
 
 start(Host, Opts) ->
-    persistent_term:put(?MODULE, {Host, gen_mod:get_opt(ready_file, Opts), gen_mod:get_opt(probes, Opts)}),
+    persistent_term:put(?MODULE, {Host, gen_mod:get_opt(ready_file, Opts), gen_mod:get_opt(probes, Opts),
+                                  gen_mod:get_opt(patience, Opts)}),
     {ok, [{hook, ejabberd_started, started, ?AFTER_ACCOUNTS, global}]}.
 
 stop(_Host) -> ok.
 reload(_Host, _New, _Old) -> ok.
 depends(_Host, _Opts) -> [].
 mod_opt_type(ready_file) -> econf:binary();
-mod_opt_type(probes) -> econf:list(econf:domain()).
-mod_options(_Host) -> [{ready_file, <<"ready.jsonl">>}, {probes, []}].
+mod_opt_type(probes) -> econf:list(econf:domain());
+mod_opt_type(patience) -> econf:pos_int(). % seconds without any answer, then a new ping; never two at once
+mod_options(_Host) -> [{ready_file, <<"ready.jsonl">>}, {probes, []}, {patience, 10}].
 mod_doc() -> #{}.
 
 started() ->
-    {Host, Path, Probes} = persistent_term:get(?MODULE),
+    {Host, Path, Probes, Patience} = persistent_term:get(?MODULE),
     tell(Path, #{started => true}),
     ok = file:change_mode(Path, 8#600),
-    [spawn(fun() -> probe(Host, Path, Domain) end) || Domain <- Probes],
+    [spawn(fun() -> probe(Host, Path, Domain, Patience * 1000) end) || Domain <- Probes],
     ok.
 
-probe(Host, Path, Domain) ->
+probe(Host, Path, Domain, Patience) ->
     Ping = #iq{type = get, from = jid:make(Host), to = jid:make(Domain), sub_els = [#ping{}]},
-    ejabberd_router:route_iq(Ping, Domain, self(), ?GIVE_UP_AFTER),
+    ejabberd_router:route_iq(Ping, Domain, self(), Patience),
     receive
         {iq_reply, Reply, Domain} ->
             case answered(Reply) of
                 true -> tell(Path, #{probed => Domain});
-                false -> timer:sleep(?RETRY_AFTER), probe(Host, Path, Domain)
+                false -> timer:sleep(?RETRY_AFTER), probe(Host, Path, Domain, Patience)
             end
     end.
 

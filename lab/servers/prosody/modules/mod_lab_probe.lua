@@ -12,7 +12,7 @@ local path = module:get_option_string("lab_ready_file");
 local probes = module:get_option_array("lab_probes", {});
 
 local RETRY_AFTER = 0.25; -- seconds after an error: the neighbour may still be starting
-local GIVE_UP_AFTER = 10; -- seconds without any answer, then a new ping; never two at once
+local GIVE_UP_AFTER = module:get_option_number("lab_probe_patience", 10); -- seconds without any answer, then a new ping
 -- Errors that only the neighbour itself can have sent (XEP-0199 section 4.3): it was reached.
 local ANSWERS = { ["service-unavailable"] = true, ["feature-not-implemented"] = true };
 
