@@ -17,6 +17,6 @@ def check(run: RunArgument = None) -> None:
     folder = folders.find(run)
     record, judgement = judge_folder(folder)
     write_report(folder, record, judgement)
-    print_text(f"{judgement.value.upper()}: {judgement.sentence}")
+    print_text(f"{judgement.value.upper()}: {judgement.sentence}", verdicts=True)
     print_text(folder / folders.VERDICT)
     raise typer.Exit(judgement.exit_code)

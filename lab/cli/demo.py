@@ -47,4 +47,4 @@ def _print_load(record: LoadRecord) -> None:
     lines = [str(judge_load(record)), *sentences(record), str(record.folder)]
     if record.interrupted:
         lines.append(str(record.folder / PAGE))
-    print_text("\n".join(lines))
+    print_text("\n".join(lines), verdicts=True)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
+import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from enum import StrEnum
@@ -28,9 +30,26 @@ class Format(StrEnum):
     JSON = "json"
 
 
-def print_text(text: object = "", *, error: bool = False, end: str = "\n") -> None:
-    """Print on standard output, or standard error, what may quote others: what would act on a terminal is escaped."""
-    print(printable(str(text)), file=sys.stderr if error else sys.stdout, end=end, flush=True)
+#: Colours of verdicts on a terminal (SGR): green, red, yellow.
+_COLOURS = {"VALID": 32, "FAILED": 31, "UNKNOWN": 33, "SKIPPED": 33}
+
+
+_VERDICT = re.compile(rf"^({'|'.join(_COLOURS)})(?=:)", re.MULTILINE)
+
+
+def print_text(text: object = "", *, error: bool = False, end: str = "\n", verdicts: bool = False) -> None:
+    """Print on standard output, or standard error, what may quote others: what would act on a terminal is escaped.
+
+    With `verdicts` a verdict at the beginning of a line has its colour on a terminal, unless NO_COLOR is set
+    (no-color.org).
+    """
+    stream = sys.stderr if error else sys.stdout
+    coloured = verdicts and stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+    print((_colour if coloured else str)(printable(str(text))), file=stream, end=end, flush=True)
+
+
+def _colour(text: str) -> str:
+    return _VERDICT.sub(lambda found: f"\x1b[1;{_COLOURS[found[1]]}m{found[1]}\x1b[0m", text)
 
 
 def print_json(data: object) -> None:
@@ -94,7 +113,7 @@ def print_load(record: LoadRecord, output: Format) -> None:
     if output is Format.JSON:
         print_json(to_json(record))
     else:
-        print_text(f"{render(record)}{record.folder}\n{(record.folder / PAGE).absolute().as_uri()}")
+        print_text(f"{render(record)}{record.folder}\n{(record.folder / PAGE).absolute().as_uri()}", verdicts=True)
 
 
 def print_study(folder: Path, data: dict[str, Any], output: Format) -> None:
@@ -119,7 +138,7 @@ def batch_callbacks(report_error: Callable[[Exception], int]) -> BatchCallbacks:
 
 
 def _print_result(info: ScenarioInfo, topology: str, result: RunResult) -> None:
-    print_text(f"{result.value.upper()}: {info.name} on {topology}: {result.sentence}\n{result.folder}")
+    print_text(f"{result.value.upper()}: {info.name} on {topology}: {result.sentence}\n{result.folder}", verdicts=True)
 
 
 def _print_kept(name: str) -> None:

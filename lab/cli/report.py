@@ -53,7 +53,7 @@ def _report_run(folder: Path, output: ReportFormat) -> None:
     from lab.runner.judgement import load_record
 
     record = load_record(folder)
-    print_text(render(output, record, judge(record)), end="")
+    print_text(render(output, record, judge(record)), end="", verdicts=True)
 
 
 def _report_load(folder: Path, output: Format) -> None:

@@ -1,18 +1,65 @@
-"""Tables of plain text."""
+"""Tables of plain text, no wider than the terminal: text wraps between words, so that no name or number is broken."""
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
+from textwrap import wrap
+
+#: Columns of a terminal that is narrower, and of output that is no terminal.
+LEAST, USUAL = 80, 120
+_GAP = "  "
 
 
-def table(head: Sequence[str], rows: Sequence[Sequence[object]], *, figures: bool = False) -> str:
-    """Columns with two spaces between them; with `figures` all but the first are aligned right. No trailing spaces."""
+def table(
+    head: Sequence[str], rows: Sequence[Sequence[object]], *, figures: bool = False, width: int | None = None
+) -> str:
+    """Columns with two spaces between them; with `figures` all but the first are aligned right. No trailing spaces.
+
+    It is at most `width` wide, or as wide as the terminal: cells wrap between words. Where words alone are wider, each
+    row becomes lines of their own, a name and a value each.
+    """
     lines = [[str(cell) for cell in row] for row in (head, *rows)]
-    widths = [max(len(line[column]) for line in lines) for column in range(len(head))]
-    return "\n".join(
-        "  ".join(
-            cell.rjust(width) if figures and column else cell.ljust(width)
-            for column, (cell, width) in enumerate(zip(line, widths, strict=True))
-        ).rstrip()
-        for line in lines
+    widths = _widths(lines, width or max(LEAST, shutil.get_terminal_size((USUAL, 24)).columns))
+    if widths is None:
+        return _as_blocks(lines[0], lines[1:])
+    return "\n".join(text for line in lines for text in _wrapped(line, widths, figures))
+
+
+def _widths(lines: Sequence[Sequence[str]], most: int) -> list[int] | None:
+    """The width of each column: the widest give way first, down to their longest word. None if that is not enough."""
+    columns = range(len(lines[0]))
+    widths = [max(len(line[column]) for line in lines) for column in columns]
+    words = [max((len(word) for line in lines for word in line[column].split()), default=0) for column in columns]
+    while sum(widths) + len(_GAP) * (len(widths) - 1) > most:
+        wide = [column for column in columns if widths[column] > words[column]]
+        if not wide:
+            return None
+        widths[max(wide, key=lambda column: widths[column])] -= 1
+    return widths
+
+
+def _wrapped(line: Sequence[str], widths: Sequence[int], figures: bool) -> list[str]:
+    cells = [
+        wrap(cell, width, break_long_words=False, break_on_hyphens=False) if len(cell) > width else [cell]
+        for cell, width in zip(line, widths, strict=True)
+    ]
+    found = []
+    for number in range(max(len(cell) for cell in cells)):
+        texts = [cell[number] if number < len(cell) else "" for cell in cells]
+        found.append(
+            _GAP.join(
+                text.rjust(width) if figures and column else text.ljust(width)
+                for column, (text, width) in enumerate(zip(texts, widths, strict=True))
+            ).rstrip()
+        )
+    return found
+
+
+def _as_blocks(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    longest = max(map(len, head))
+    blocks = (
+        "\n".join(f"{name.ljust(longest)}{_GAP}{cell}".rstrip() for name, cell in zip(head, row, strict=True))
+        for row in rows
     )
+    return "\n\n".join(blocks)

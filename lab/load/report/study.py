@@ -14,13 +14,17 @@ RESUME = "Resume it with `xmpplab study --resume` and its folder."
 
 
 def render(data: StudyData) -> str:
-    """The table, and what a reader must know before using it; it ends with a newline."""
+    """Tables of the figures and of the graphs, and what a reader must know before using it; it ends with a newline."""
     rows = [
-        [row["topology"], row["software"], row["runs"], *(row[name] for name in METRICS)]
-        + [mean_text(row, name) for name in FIGURES]
+        [row["topology"], row["software"], row["runs"], *(mean_text(row, name) for name in FIGURES)]
         for row in data["table"]
     ]
-    lines = [table(["topology", "software", "runs", *METRICS, *FIGURES], rows, figures=True)]
+    graphs = {row["topology"]: [row["topology"], *(row[name] for name in METRICS)] for row in data["table"]}
+    lines = [
+        table(["topology", "software", "runs", *FIGURES], rows, figures=True),
+        "",
+        table(["topology", *(name.replace("_", " ") for name in METRICS)], list(graphs.values()), figures=True),
+    ]
     for metric, found in data["correlations"].items():
         known = [f"{name} {value:+.2f}" for name, value in found.items() if value is not None]
         if known:
