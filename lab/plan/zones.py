@@ -8,10 +8,10 @@ For the host names of server b (its domain, rooms, ...) the answer for a server 
     refused       SRV to a port where nothing listens
     unreachable   SRV to a port that never answers
 
-SRV targets are IP literals (RFC 2782 wants names; ejabberd resolves targets through libc and Prosody asks for their
-address, which is answered here), so neither needs another source of names. `_xmpps-server` never exists; all that
-exists but is asked for with another type is empty. Records live for no time at all: the answer may change with the
-lab. Whoever is no server of the plan sees names and client records only.
+SRV targets are IP literals (RFC 2782 wants names): one question less for each stream, whose answer, an address, would
+be given here as well. `_xmpps-server` never exists; all that exists but is asked for with another type is empty.
+Records live for no time at all: the answer may change with the lab. Whoever is no server of the plan sees names and
+client records only.
 """
 
 from __future__ import annotations

@@ -56,7 +56,7 @@ def messages() -> File:
 
 
 def inetrc(blueprint: Blueprint) -> File:
-    """Where Erlang asks for SRV records (names of addresses it asks of nobody: SRV targets are IP literals)."""
+    """Whom Erlang asks for SRV records, and for addresses (modules/net.erl)."""
     address, port = blueprint.dns
     numbers = ",".join(address.split("."))
     text = (
