@@ -20,6 +20,11 @@ FIRST = [
 MINE = "name: mine\nteaches: Two servers.\nservers: {a: {}, b: {}}\nlinks: [{between: [a, b]}]\n"
 
 
+def study_code(folder: Path) -> int:
+    """How a study ends that has measured all: on a busy machine the generator may have been the limit of a run."""
+    return 2 if any(run["limited"] for run in json.loads((folder / "study.json").read_text())["runs"]) else 0
+
+
 def _study(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "lab.cli", "study", *words, "-f", "json"]
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=DEADLINE)
@@ -41,7 +46,7 @@ def test_a_study_is_gone_on_with_and_keeps_what_it_has(tmp_path: Path) -> None:
     before = kept.stat().st_mtime_ns
 
     done = _study(tmp_path, "--resume", str(folder), "--seeds", "2")
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == study_code(folder), done.stderr
     assert {(row["topology"], row["runs"]) for row in json.loads(done.stdout)["table"]} == {
         ("mine.yaml", 2),
         ("line:3", 2),

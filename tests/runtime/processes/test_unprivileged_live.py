@@ -24,13 +24,13 @@ NOBODY = 65534
 SCRIPT = """
 import asyncio, os, sys
 from lab.lifecycle import up as labs
-from lab.system.processes import marked
+from lab.system.processes import find_marked
 from tests.runtime.helpers import left_of, pair
 
 async def main(name):
     lab = await labs.up(pair("prosody", "ejabberd"), runtime="processes", name=name)
     await lab.accounts("b", ["one"])
-    assert {os.stat(f"/proc/{pid}").st_uid for pid in marked()[str(lab.layout.root)]} == {os.getuid()}
+    assert {os.stat(f"/proc/{pid}").st_uid for pid in find_marked()[str(lab.layout.root)]} == {os.getuid()}
     assert lab.layout.root.stat().st_mode & 0o777 == 0o700
     await lab.down()
     print("left:", left_of(name))
