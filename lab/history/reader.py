@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import fields
 from functools import cache
 from pathlib import Path
@@ -11,6 +10,10 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from lab.errors import UserError
 from lab.history.events import FORMAT, KINDS, Event, HistoryGap, Note, RunStarted, from_json
+from lab.input_files import parse_json, read_regular
+
+LARGEST_HISTORY = 8 << 30  # bytes: what a file claims to be may be more than the memory
+LATEST = 253402300799.0  # seconds since the epoch: the year 9999, which calendars end with
 
 
 def read(path: Path) -> tuple[Event, ...]:
@@ -22,9 +25,11 @@ def read(path: Path) -> tuple[Event, ...]:
     no event, and for a history of a later format.
     """
     try:
-        data = path.read_bytes()
+        data = read_regular(path, LARGEST_HISTORY, "a history")
     except FileNotFoundError:
         raise UserError(f"{path}: there is no such file: give the folder of a run") from None
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror}") from None
     *lines, rest = data.split(b"\n")
     numbered = [_numbered(line, f"{path}:{number}") for number, line in enumerate(lines, 1)]
     events = _with_gaps(numbered)
@@ -63,10 +68,11 @@ def _gap(last: int, number: int | None) -> str:
 
 def _numbered(line: bytes, place: str) -> tuple[int | None, Event]:
     """The event of a line, and its number if it has one."""
+    file, _, number_of_line = place.rpartition(":")
     try:
-        data = json.loads(line)
-    except (ValueError, RecursionError) as error:
-        raise UserError(f"{place}: not JSON: {error}") from error
+        data = parse_json(line.decode(), file, int(number_of_line))
+    except UnicodeDecodeError as error:
+        raise UserError(f"{place}: not UTF-8 text (byte {error.start}): the file is damaged") from None
     if not isinstance(data, dict):
         raise UserError(f"{place}: not a JSON object but {type(data).__name__}")
     number = data.pop("seq", None)
@@ -79,6 +85,8 @@ def _numbered(line: bytes, place: str) -> tuple[int | None, Event]:
     for name, hint in _hints(event.kind).items():
         if not _fits(getattr(event, name), hint):
             raise UserError(f"{place}: {name} of {event.kind!r} cannot be {getattr(event, name)!r}")
+    if not 0 <= event.at <= LATEST:
+        raise UserError(f"{place}: at of {event.kind!r} is no time: {event.at!r}")
     if isinstance(event, RunStarted) and event.format > FORMAT:
         raise UserError(f"{place}: the history is of format {event.format}: it needs a later xmpplab than this one")
     return number, event

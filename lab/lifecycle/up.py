@@ -33,7 +33,7 @@ from lab.runtime.memory import check_memory, estimate_needed
 from lab.runtime.protocol import AddressReservation, Progress, Runtime
 from lab.runtime.server_files import generate_secret, make_servers, write_servers
 from lab.system.files import write_private
-from lab.system.processes import Identity
+from lab.system.processes import Identity, check_limits
 from lab.topology.spec import Topology
 
 T = TypeVar("T")
@@ -103,6 +103,8 @@ async def _bring_up(
     try:
         record.write(layout)
         check_memory(topology)
+        if runtime.name == "processes":
+            check_limits(len(topology.servers), 2 * len(topology.links))
         async with _reserved(runtime.reserve(layout, topology.servers, owned=owned)) as reserved:
             await runtime.prepare(topology.servers, progress)
             password, keys = generate_secret(layout)

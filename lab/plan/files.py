@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import fields
+from pathlib import Path
 from typing import Any
 
 from lab.errors import UserError
+from lab.input_files import decode_json, read_json
 from lab.plan.model import Plan
 from lab.topology.spec import Link, Server, Topology
 
@@ -15,14 +17,31 @@ def dump(plan: Plan) -> str:
     return f"{_adapter().dump_json(plan, indent=1, by_alias=True).decode()}\n"
 
 
-def load(text: str) -> Plan:
+def read(path: Path) -> Plan:
+    """The plan of a file. Raises UserError with file and line if it is damaged, FileNotFoundError without a file."""
+    return _consistent(read_json(path, Plan, "a plan"), str(path))
+
+
+def load(text: str, place: str = "plan") -> Plan:
     """The plan of such text. Raises UserError if it is none, or one of another version of the lab."""
-    try:
-        plan: Plan = _adapter().validate_json(text)
-    except ValueError as error:
-        first = str(error).splitlines()[0]
-        message = f"this is no plan that this version of xmpplab can read ({first}): make the lab again"
-        raise UserError(message) from error
+    return _consistent(decode_json(text, Plan, place), place)
+
+
+def _consistent(plan: Plan, place: str) -> Plan:
+    """The plan, if its parts name only servers that it has. Raises UserError."""
+    names = [server.name for server in plan.topology.servers]
+    for server in plan.topology.servers:
+        try:
+            _ = server.manifest
+        except UserError as error:
+            raise UserError(f"{place}: server {server.name}: {error}") from None
+    if not names or len(set(names)) < len(names) or [server.spec.name for server in plan.servers] != names:
+        raise UserError(f"{place}: the servers of the topology and those of the plan are not the same: it is damaged")
+    named = [*(name for link in plan.topology.links for name in (link.a, link.b))]
+    named += [name for relay in plan.relays for name in (relay.source, relay.target)]
+    named += [name for server in plan.servers for name in server.probes]
+    if unknown := next((name for name in named if name not in names), None):
+        raise UserError(f"{place}: {unknown!r} is named as a server, and there is none: the file is damaged")
     return plan
 
 

@@ -84,7 +84,7 @@ def read_plan(folder: Path) -> Plan:
     """The plan of the lab that a run or a load used, from its folder. Raises UserError if there is none."""
     path = folder / PLAN
     try:
-        return files.load(path.read_text(encoding="utf-8"))
+        return files.read(path)
     except (FileNotFoundError, NotADirectoryError):
         raise UserError(f"{path}: there is no plan: give the folder of a run or of a load") from None
 

@@ -6,10 +6,12 @@ from typing import get_args, get_origin, get_type_hints
 from hypothesis import strategies as st
 
 from lab.history.events import FORMAT, KINDS
+from lab.history.reader import LATEST
+from lab.input_files import LARGEST
 
 PLAIN = {
-    float: st.floats(allow_nan=False, allow_infinity=False),
-    int: st.integers(),
+    float: st.floats(-LARGEST, LARGEST),
+    int: st.integers(-(10**28), 10**28),
     str: st.text(),
     bool: st.booleans(),
     type(None): st.none(),
@@ -29,7 +31,8 @@ def values(hint):
 
 def events_of(kind):
     hints = get_type_hints(kind)
-    known = {"format": st.integers(max_value=FORMAT)}  # a reader refuses later ones
+    # A reader refuses later formats, times that no calendar has, and numbers beyond 1e30.
+    known = {"format": st.integers(min_value=0, max_value=FORMAT), "at": st.floats(0, LATEST)}
     return st.builds(kind, **{name: known.get(name, values(hint)) for name, hint in hints.items() if name != "kind"})
 
 

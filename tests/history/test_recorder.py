@@ -134,7 +134,7 @@ GARBAGE = {
     "wrong-type": (b'{"event": "note", "at": "now", "text": ""}', "at of 'note' cannot be 'now'"),
     "wrong-inside": (b'{"event": "sent", "at": 1, "message": "m", "sender": "a", "receiver": "b", "stream": "s",'
                      b'"encryption": "plain", "expected": [1]}', "expected of 'sent' cannot be"),
-    "binary": (b"\xff\xfe\x00", "not JSON"),
+    "binary": (b"\xff\xfe\x00", "not UTF-8"),
 }  # fmt: skip
 
 

@@ -24,6 +24,10 @@ from lab.topology.spec import Topology
 
 Measure = Callable[[Topology, int], Awaitable[Result]]
 
+#: Metrics of the graphs and figures of the loads that are correlated and shown in the text table.
+METRICS = ("diameter", "mean_distance", "max_degree", "betweenness", "linked_pairs")
+FIGURES = ("p50_ms", "p99_ms", "loss", "cpu_per_1000", "busiest_share")
+
 #: Runs from which on an interval is Student's t.
 MIN_RUNS_FOR_T = 5
 #: Student's t, 97.5 %, for 1 to 30 degrees of freedom.

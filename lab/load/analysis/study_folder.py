@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from lab.errors import UserError
-from lab.load.analysis.study import StudyRun, plot_points, rank_correlation, table
+from lab.input_files import read_json
+from lab.load.analysis.study import FIGURES, METRICS, StudyRun, plot_points, rank_correlation, table
 from lab.load.metrics import run_folder
 from lab.load.metrics.rows import to_csv
 from lab.load.metrics.run_folder import LoadRecord
@@ -22,9 +23,6 @@ from lab.runner.folders import write
 
 STUDY, CSV = "study.json", "study.csv"
 VERSION = 1
-#: Metrics of the graphs and figures of the loads that are correlated and shown in the text table.
-METRICS = ("diameter", "mean_distance", "max_degree", "betweenness", "linked_pairs")
-FIGURES = ("p50_ms", "p99_ms", "loss", "cpu_per_1000", "busiest_share")
 
 #: Rows from which on figures are correlated with metrics: fewer rows are often in the same order by chance.
 MIN_ROWS = 5
@@ -71,15 +69,14 @@ def write_study(folder: Path, data: StudyData) -> None:
 
 def read_study(folder: Path) -> StudyData:
     """The study.json of a folder. Raises UserError if the folder is not a study's, or has another version."""
+    from lab.load.analysis.study_file import StudyFile
+
+    path = folder / STUDY
     try:
-        found: StudyData = json.loads((folder / STUDY).read_text(encoding="utf-8"))
+        found = read_json(path, StudyFile, "a study", VERSION)
     except (FileNotFoundError, NotADirectoryError) as error:
         raise UserError(f"{folder}: not the folder of a study: it has no {STUDY}") from error
-    except ValueError as error:
-        raise UserError(f"{folder / STUDY}: is damaged: {error}") from error
-    if found.get("version") != VERSION:
-        raise UserError(f"{folder}: of version {found.get('version')!r}; this lab reads version {VERSION}")
-    return found
+    return {**found}
 
 
 def completed_runs(folder: Path) -> tuple[StudyData, dict[tuple[str, int], Path]]:

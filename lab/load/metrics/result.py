@@ -12,7 +12,7 @@ At the end every expected receipt must have been received, lost or bounced, and 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -147,7 +147,7 @@ class Result:
                 found[name] = found.get(name, 0.0) + spent * share
         for name, readings in self.usage.items():
             inside = self._inside(readings)
-            if len(inside) > 1:
+            if len(inside) > 1 and inside[-1].at > inside[0].at:
                 # Readings lie inside the steady state; what it spent before the first and after the last is alike.
                 share = self.length / (inside[-1].at - inside[0].at)
                 found[name] = (inside[-1].cpu - inside[0].cpu) * max(1.0, share)
@@ -180,7 +180,7 @@ class Result:
         }
 
     @classmethod
-    def from_json(cls, data: dict[str, Any]) -> Result:
+    def from_json(cls, data: Mapping[str, Any]) -> Result:
         """The inverse of `to_json`. Raises UserError if another version of the lab wrote it."""
         if data.get("version") != VERSION:
             raise UserError(f"a result of version {data.get('version')!r}; this lab reads version {VERSION}")
@@ -261,4 +261,6 @@ def _second_json(second: Second) -> dict[str, Any]:
 
 def _second(data: dict[str, Any]) -> Second:
     tally, lag = RouteCounters.from_json(data["tally"]), Histogram.decode(data["lag"])
+    if data["judged"] > data["covered"]:
+        raise UserError(f"of a second {data['judged']:g} s are of the steady state, and {data['covered']:g} s covered")
     return Second(data["covered"], data["judged"], tally, lag, data["reconnects"], dict(data["cpu"]))

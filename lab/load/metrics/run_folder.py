@@ -16,10 +16,11 @@ from pathlib import Path
 from typing import IO, Any
 
 from lab.errors import UserError
+from lab.input_files import read_json
 from lab.load.metrics.resources import describe_machine
 from lab.load.metrics.result import Result, Usage, generator_limits
 from lab.load.metrics.rows import by_route, by_second, to_csv
-from lab.load.model.job import FILE, Job
+from lab.load.model.job import FILE, Job, read_job
 from lab.runner.folders import write
 
 SAMPLES, RESULT, ROUTES, INTERVALS = "samples.jsonl", "result.json", "routes.csv", "intervals.csv"
@@ -120,24 +121,27 @@ class LoadRecord:
 
 def read(folder: Path) -> LoadRecord:
     """Read a folder. Raises UserError if it is no load's, or its load has not ended."""
+    from lab.load.metrics.result_file import ResultFile
+
+    path = folder / RESULT
     try:
-        job = Job.decode((folder / FILE).read_text(encoding="utf-8"))
-        data = json.loads((folder / RESULT).read_text(encoding="utf-8"))
+        job = read_job(folder / FILE)
+        data = read_json(path, ResultFile, "the result of a load", VERSION)
     except (FileNotFoundError, NotADirectoryError) as error:
         raise UserError(f"{folder}: not the folder of a load that has ended: it has no {error.filename}") from error
-    except ValueError as error:
-        raise UserError(f"{folder / RESULT}: is damaged: {error}") from error
-    if data.get("version") != VERSION:
-        raise UserError(f"{folder}: of version {data.get('version')!r}; this lab reads version {VERSION}")
+    try:
+        result = Result.from_json(data["result"])
+    except UserError as error:
+        raise UserError(f"{path}: {error}: the file is damaged") from error
     return LoadRecord(
         folder,
         job,
-        Result.from_json(data["result"]),
+        result,
         data["interrupted"],
         data["settled"],
         data["unaccounted"],
         tuple(data["missing"]),
-        tuple(data["gone"]),
+        tuple({"user": one["user"], "reason": one["reason"]} for one in data["gone"]),
         {name: [Usage.decode(one) for one in readings] for name, readings in data["generators"].items()},
         tuple(data["limits"]),
         tuple(data["remarks"]),

@@ -28,6 +28,7 @@ from pathlib import Path
 from typing import Any
 
 from lab.errors import UserError
+from lab.input_files import decode_json, read_text
 from lab.load.model.spec import Load, Shard
 
 VERSION = 1
@@ -93,6 +94,18 @@ class Job:
         if version != VERSION:
             raise UserError(f"a job of version {version!r}; this lab reads version {VERSION}")
         return job
+
+
+def read_job(path: Path) -> Job:
+    """The job of a file. Raises UserError with file and line if it is damaged, FileNotFoundError without a file."""
+    from lab.load.model.job_file import JobFile
+
+    text = read_text(path, "a load")
+    decode_json(text, JobFile, str(path))
+    try:
+        return Job.decode(text)
+    except UserError as error:
+        raise UserError(f"{path}:1: {error}") from error
 
 
 def _check(name: str, value: object) -> None:

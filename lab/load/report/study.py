@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from lab.load.analysis.study import MIN_RUNS_FOR_T
-from lab.load.analysis.study_folder import FIGURES, METRICS, StudyData
+from lab.load.analysis.study import FIGURES, METRICS, MIN_RUNS_FOR_T
+from lab.load.analysis.study_folder import StudyData
 from lab.report.tables import table
 
 #: What to do about a study that lacks runs.

@@ -87,7 +87,7 @@ class Processes:
     ) -> None:
         """Start the service, which starts every server; returns once each has been started."""
         await written
-        await supervisor.start(layout, reservation.descriptors, owned=owned)
+        await supervisor.start(layout, reservation.descriptors, servers=len(plan.servers), owned=owned)
 
     async def states(self, layout: Layout, plan: Plan, *, pids: bool = False) -> dict[str, ServerState]:
         """Each server's process, by name. Raises PeerError if the lab's service has ended."""

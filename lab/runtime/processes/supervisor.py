@@ -15,7 +15,9 @@ from lab.system.files import last_lines
 from lab.system.processes import MARK
 from lab.system.subprocesses import python_module
 
-START_PATIENCE = 60.0  # seconds: Python starts in 0.3, each server in 5 ms
+#: Seconds: Python starts in 0.3. Each server is started in 5 ms, but those that have begun use all cores meanwhile: 600
+#: need 60 s on two.
+START_PATIENCE, START_PATIENCE_EACH = 60.0, 0.5
 _EVIDENCE = 12  # last lines of its log
 
 
@@ -30,7 +32,7 @@ class _Started:
 _started: dict[str, _Started] = {}  # by the lab's folder
 
 
-async def start(layout: Layout, reservations: Sequence[int], *, owned: bool) -> None:
+async def start(layout: Layout, reservations: Sequence[int], *, servers: int, owned: bool) -> None:
     """Return once DNS, relays and control socket answer and every server has been started.
 
     Raises MissingError, UserError or NotReady with the service's message.
@@ -58,7 +60,8 @@ async def start(layout: Layout, reservations: Sequence[int], *, owned: bool) -> 
         if owner_read is not None:
             os.close(owner_read)
     _started[str(layout.root)] = _Started(process, lease)
-    _check_answer(layout, await _read_line(ready_read, layout))
+    patience = START_PATIENCE + START_PATIENCE_EACH * servers
+    _check_answer(layout, await _read_line(ready_read, layout, patience))
 
 
 def release(layout: Layout) -> None:
@@ -71,17 +74,21 @@ def release(layout: Layout) -> None:
     started.process.wait()
 
 
-async def _read_line(descriptor: int, layout: Layout) -> bytes:
+async def _read_line(descriptor: int, layout: Layout, patience: float) -> bytes:
     """The line that the service writes into its pipe, read until the pipe is closed."""
     reader = asyncio.StreamReader()
     transport, _ = await asyncio.get_running_loop().connect_read_pipe(
         lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(descriptor, "rb")
     )
     try:
-        async with asyncio.timeout(START_PATIENCE):
+        async with asyncio.timeout(patience):
             return await reader.read()
     except TimeoutError:
-        raise NotReady(f"the service of {layout.name} does not start", _log(layout)) from None
+        raise NotReady(
+            f"the service of {layout.name} has not started all servers within {patience:.0f} s: this machine, with "
+            f"{os.cpu_count()} cores, may be too slow or too busy for so many",
+            _log(layout),
+        ) from None
     finally:
         transport.close()
 

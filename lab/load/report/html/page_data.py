@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from lab.input_files import decode_json
 from lab.load.analysis.thresholds import LoadVerdict, judge_load
 from lab.load.metrics.run_folder import SAMPLES, LoadRecord, read
 from lab.load.workload.arrivals import Arrivals, parse_arrivals
@@ -73,7 +73,7 @@ def read_page_data(folder: Path) -> LoadPageData:
     return LoadPageData(
         record,
         judge_load(record),
-        files.load(plan.read_text(encoding="utf-8")).topology if plan.is_file() else None,
+        files.read(plan).topology if plan.is_file() else None,
         started.get("load", record.job.load),
         started.get("at"),
     )
@@ -81,10 +81,11 @@ def read_page_data(folder: Path) -> LoadPageData:
 
 def _started(samples: Path) -> dict[str, Any]:
     """The event of the start; {} if there was none."""
+    from lab.load.metrics.result_file import StartedFile
+
     if samples.is_file():
-        with samples.open(encoding="utf-8") as lines:
-            for line in lines:
+        with samples.open(encoding="utf-8", errors="replace") as lines:
+            for number, line in enumerate(lines, 1):
                 if line.startswith('{"event":"started"'):
-                    found: dict[str, Any] = json.loads(line)
-                    return found
+                    return {**decode_json(line, StartedFile, str(samples), number)}
     return {}

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from lab.load.analysis.study import plot_points
-from lab.load.analysis.study_folder import CSV, METRICS, STUDY, StudyData, read_study
+from lab.load.analysis.study import METRICS, plot_points
+from lab.load.analysis.study_folder import CSV, STUDY, StudyData, read_study
 from lab.load.report.html import charts
 from lab.load.report.html import document as html
 from lab.load.report.html.vega import svg

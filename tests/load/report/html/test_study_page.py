@@ -13,7 +13,7 @@ from lab.cli.app import app
 from lab.cli.entry_point import run
 from lab.errors import UserError
 from lab.load.analysis import study_folder
-from lab.load.analysis.study import StudyRun, graph_metrics
+from lab.load.analysis.study import METRICS, StudyRun, graph_metrics
 from lab.load.report.html.study_page import page, write_page
 from lab.load.report.study import render, verdict
 from lab.topology.facts import facts
@@ -77,9 +77,7 @@ def test_from_five_rows_on_figures_are_correlated_with_metrics() -> None:
 
 def test_a_row_of_which_nothing_was_measured_has_its_place_in_table_and_csv(tmp_path: Path) -> None:
     data = study()
-    bare = {
-        name: data["table"][0][name] for name in ("topology", "software", "servers", "links", *study_folder.METRICS)
-    }
+    bare = {name: data["table"][0][name] for name in ("topology", "software", "servers", "links", *METRICS)}
     data["table"].insert(0, {**bare, "runs": 0})
     study_folder.write_study(tmp_path, data)
     head, first, *_ = (tmp_path / "study.csv").read_text().splitlines()

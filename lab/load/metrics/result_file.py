@@ -1,0 +1,99 @@
+"""The types of result.json, as `RunWriter.finish` writes it: what is read is decoded against them.
+
+Counts and durations are not below 0; `read_json` refuses what is not finite. Keys that are not here are left alone.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, NotRequired
+
+from pydantic import Field
+from typing_extensions import TypedDict
+
+Count = Annotated[int, Field(ge=0, le=1 << 62)]
+Whole = Annotated[int, Field(ge=-(1 << 62), le=1 << 62)]
+Length = Annotated[float, Field(ge=0, le=1e12)]  # seconds
+Positive = Annotated[float, Field(gt=0, le=1e12)]
+UsageRow = tuple[Length, Length, Count, Any]  # see lab.load.metrics.result.Usage
+UsageByName = dict[str, list[UsageRow]]
+
+
+class RouteFile(TypedDict):
+    """Counters of a route."""
+
+    sent: Count
+    expected: Count
+    received: Count
+    lost: Count
+    both: Count
+    duplicates: Count
+    out_of_order: Count
+    bounced: dict[str, Count]
+    intended: str  # HdrHistogram V2
+    actual: str
+
+
+class SecondFile(TypedDict):
+    """One second of the load."""
+
+    covered: Length
+    judged: Length
+    tally: RouteFile
+    lag: str
+    reconnects: Count
+    cpu: dict[str, Length]
+
+
+class PlanFile(TypedDict):
+    """What every worker was given."""
+
+    traffic: NotRequired[str]
+    arrivals: NotRequired[str]
+    workers: Annotated[int, Field(ge=1, le=100_000)]
+    warmup: Length
+    seconds: Positive
+    tick: Positive
+    expected: Length
+
+
+class MeasuredFile(TypedDict):
+    """The result of all workers."""
+
+    version: int
+    plan: PlanFile | Annotated[dict[str, Any], Field(max_length=0)]  # empty before the first sample
+    routes: dict[str, RouteFile]
+    warmup: dict[str, RouteFile]
+    seconds: dict[Annotated[str, Field(pattern="^[0-9]{1,9}$")], SecondFile]
+    usage: UsageByName
+    links: dict[str, Count]
+
+
+class GoneFile(TypedDict):
+    """A user who could not reconnect."""
+
+    user: str
+    reason: str
+
+
+class ResultFile(TypedDict):
+    """The whole file."""
+
+    version: int
+    interrupted: str
+    settled: bool
+    unaccounted: dict[str, Whole]
+    missing: list[dict[str, Any]]
+    gone: list[GoneFile]
+    generators: UsageByName
+    limits: list[str]
+    remarks: list[str]
+    machine: NotRequired[dict[str, str | int]]
+    result: MeasuredFile
+
+
+class StartedFile(TypedDict):
+    """The event `started` of samples.jsonl, as far as it is read."""
+
+    event: str
+    at: Annotated[float, Field(ge=0, le=253402300799)]
+    load: dict[str, str | int | float | bool | list[Any] | dict[str, Any] | None]
