@@ -23,7 +23,7 @@ from collections.abc import Iterator, Sequence
 from lab.checks import decryption, forgery, order
 from lab.checks.trace import quote, trace
 from lab.checks.verdict import Finding, Value, Verdict, plural, verdict
-from lab.history.events import Bounced, Delivered, Disconnected, Sent, ServerSaw
+from lab.history.events import Bounced, Delivered, Disconnected, RoomLeft, RouteSettled, Sent, ServerSaw
 from lab.metrics.record import RunRecord, bare
 
 NAME = "delivery"
@@ -208,7 +208,9 @@ def _missing(record: RunRecord, index: int, sent: Sent) -> Iterator[Finding]:
         others = [one for one in record.deliveries.get(sent, ()) if bare(one.device) == bare(device)]
         if any(one.via in ORIGINALS and _gone_before(record, index, device, one) for one in others):
             continue
-        if record.block_lists.changed(sent, index):
+        if _left_room(record, index, sent, device):
+            yield _not_known(record, sent, f"did not reach {device}", "it left the room meanwhile")
+        elif record.block_lists.changed(sent, index):
             yield _not_known(record, sent, f"did not reach {device}", "one of the two blocked the other meanwhile")
         elif _presence_decides(record, index, sent, device):
             if not others:
@@ -220,6 +222,17 @@ def _missing(record: RunRecord, index: int, sent: Sent) -> Iterator[Finding]:
                              and route.broken))  # fmt: skip
     if sent.expected and not got and not record.addressees(index, sent):
         yield _not_known(record, sent, "was not seen again", "nobody it was sent to became available after it")
+
+
+def _left_room(record: RunRecord, index: int, sent: Sent, device: str) -> bool:
+    """Whether an occupant left the room, or was removed, after the message was sent and before a marker was."""
+    settled = max(
+        (place for place, one in record.indexed(RouteSettled) if one.receiver == sent.receiver), default=index
+    )
+    return sent.room and any(
+        (one.device, one.room) == (device, sent.receiver) and index < place < settled
+        for place, one in record.indexed(RoomLeft)
+    )
 
 
 def _presence_decides(record: RunRecord, index: int, sent: Sent, device: str) -> bool:

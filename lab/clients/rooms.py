@@ -16,6 +16,7 @@ MUC_ADMIN = "http://jabber.org/protocol/muc#admin"
 DATA = "jabber:x:data"
 
 SELF = "110"  # this presence is about oneself
+RENAMED = "303"  # this occupant goes on under another nickname
 CREATED = "201"  # the room has just been made and waits for its configuration
 
 
@@ -45,7 +46,7 @@ class JoinedRoom:
             return  # the room about itself (ejabberd: its picture), no occupant joins or leaves
         elif presence.get("type") == "unavailable":
             self.occupants.pop(sender, None)
-            if SELF in codes or sender == self.me:
+            if RENAMED not in codes and (SELF in codes or sender == self.me):
                 self._ended(presence)
         else:
             item = presence.find(f"{{{MUC_USER}}}x/{{{MUC_USER}}}item")

@@ -4,10 +4,21 @@ from __future__ import annotations
 
 from typing import Any
 
+from lab.clients.rooms import RENAMED, SELF
 from lab.federation.outcomes import Bounce, Delivery
-from lab.federation.people import Device, Participants
+from lab.federation.people import Device, Participants, Room
 from lab.federation.stanzas import CLIENT, device_event, parse
-from lab.history.events import Bounced, Connected, Decrypted, Delivered, Disconnected, NotDecrypted, Note, PresenceSent
+from lab.history.events import (
+    Bounced,
+    Connected,
+    Decrypted,
+    Delivered,
+    Disconnected,
+    NotDecrypted,
+    Note,
+    PresenceSent,
+    RoomLeft,
+)
 
 
 class Dispatch:
@@ -15,6 +26,7 @@ class Dispatch:
 
     def __init__(self, participants: Participants) -> None:
         self._devices = participants.devices
+        self._rooms = participants.rooms
         self._find = participants.find
         self._history = participants.context.history
 
@@ -35,6 +47,8 @@ class Dispatch:
 
     def _on_disconnected(self, device: Device, data: dict[str, Any]) -> None:
         device.connected = False
+        for room in self._rooms.values():
+            self._leave(room, device, data["at"], [])
         self._history.record(
             Disconnected(
                 at=data["at"],
@@ -128,7 +142,16 @@ class Dispatch:
         device.log.add(stanza)
 
     def _on_presence(self, device: Device, data: dict[str, Any]) -> None:
-        """Presence is not judged; the servers' feeds have it."""
+        """A room's presence about the device itself says that it is no occupant any more; others are not judged."""
+        codes = [str(code) for code in data.get("codes") or ()]
+        room = self._rooms.get(str(data.get("room")))
+        about_itself = room is not None and (SELF in codes or data["from"] == f"{room.jid}/{room.nick(device.person)}")
+        if room is not None and about_itself and data["type"] == "unavailable" and RENAMED not in codes:
+            self._leave(room, device, data["at"], codes)
+
+    def _leave(self, room: Room, device: Device, at: float, codes: list[str]) -> None:
+        if room.remove(device):
+            self._history.record(RoomLeft(at=at, device=device.jid, room=room.jid, codes=tuple(codes)))
 
     def _on_trouble(self, device: Device, data: dict[str, Any]) -> None:
         self._history.record(Note(at=data["at"], by=device.jid, text=str(data["message"])))

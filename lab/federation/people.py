@@ -380,7 +380,9 @@ class Room:
         self.server = host
         self.name = name
         self.jid = f"{name}@conference.{host.domain}"
-        self.occupants: list[Person] = []
+        self.occupants: list[Person] = []  # as the room's presences have it: who is removed, or disconnects, is none
+        self._made = False
+        participants.rooms[self.jid] = self
 
     async def join(self, *people: Person) -> None:
         """Let people join (XEP-0045 section 7.2). Returns once each occupant sees all of them.
@@ -391,10 +393,12 @@ class Room:
             await self.context.call(
                 "join", person.device.key, room=self.jid, nick=self.nick(person), timeout=JOIN_DEADLINE
             )
-            if not self.occupants:
+            if not self._made:
                 # A new room is locked until its owner has configured it (XEP-0045 section 10.1.2).
                 await self.context.call("configure_room", person.device.key, room=self.jid, values={})
-            self.occupants.append(person)
+                self._made = True
+            if person not in self.occupants:
+                self.occupants.append(person)
         await self.converged(within=JOIN_DEADLINE)
 
     async def leave(self, person: Person) -> None:
@@ -403,7 +407,14 @@ class Room:
         Raises UserError if the person is not in the room, TimedOut.
         """
         await self.context.call("leave", person.device.key, room=self.jid, nick=self.nick(person))
-        self.occupants.remove(person)
+        self.remove(person.device)
+
+    def remove(self, device: Device) -> bool:
+        """Take a device out that is no occupant any more; whether it was one. Called by the federation."""
+        if device.person not in self.occupants or device is not device.person.device:
+            return False
+        self.occupants.remove(device.person)
+        return True
 
     def nick(self, person: Person) -> str:
         """The nickname of a person in this room: the name and the server's, since two may share a name."""
@@ -455,6 +466,7 @@ class Participants:
         self.people: list[Person] = []
         self.devices: dict[str, Device] = {}  # by the agent's name for it
         self.messages: dict[Sent, Message] = {}
+        self.rooms: dict[str, Room] = {}  # by bare JID
         self._identities = Identities()
         self._raw: dict[str, RawText] = defaultdict(lambda: RawText(CLIENT))  # by stream
         self._tag = secrets.token_hex(3)  # message ids of two runs in one lab differ

@@ -125,6 +125,16 @@ class Sent(Event):
 
 
 @dataclass(frozen=True, kw_only=True)
+class RoomLeft(Event):
+    """A device is no occupant of a room any more (XEP-0045): it left, was removed, or its stream ended."""
+
+    kind = "room-left"
+    device: str  # full JID
+    room: str  # bare JID
+    codes: tuple[str, ...] = ()  # of the room's presence, such as "307" for a kick; () where the stream ended
+
+
+@dataclass(frozen=True, kw_only=True)
 class NotSent(Event):
     """A message announced by `Sent` was not handed to the stream after all: nothing of it left the device."""
 
@@ -409,7 +419,8 @@ class HistoryGap(Event):
 KINDS: dict[str, type[Event]] = {
     event.kind: event
     for event in (
-        RunStarted, RunEnded, Connected, Disconnected, PresenceSent, Blocked, Unblocked, Sent, NotSent, LeftOut,
+        RunStarted, RunEnded, Connected, Disconnected, PresenceSent, Blocked, Unblocked, RoomLeft, Sent, NotSent,
+        LeftOut,
         Delivered, Bounced, Decrypted, NotDecrypted, ServerSaw, DeviceSaw, ServerStreamOpened, ServerStreamClosed,
         DnsAnswered, ServerLogged, Searched, CanaryFound, Step, Expectation, RouteSettled, FaultApplied,
         FaultHealed, ServerEnded, ServerStarted, Note,

@@ -10,7 +10,7 @@ import pytest
 from lab.errors import NotApplicable, NotReceived, PeerError, TimedOut, UserError
 from lab.federation import Device, Federation
 from lab.federation.outcomes import Delivers, Refuses
-from lab.history.events import Blocked, DeviceSaw, LeftOut, Note, NotSent, PresenceSent, Sent, Unblocked
+from lab.history.events import Blocked, DeviceSaw, LeftOut, Note, NotSent, PresenceSent, RoomLeft, Sent, Unblocked
 from tests.federation.conftest import FakeAgent
 
 
@@ -245,6 +245,40 @@ async def test_a_room_waits_until_everybody_sees_everybody(federation: Federatio
     with pytest.raises(TimedOut) as caught:
         await room.converged(within="10ms")
     assert any("has too many ['lobby@conference.home.test/ghost']" in line for line in caught.value.evidence)
+
+
+async def test_who_is_in_a_room_is_what_its_presences_say(federation: Federation, agent: FakeAgent) -> None:
+    alice, bob, carol = [await federation.server(name).person() for name in ("island", "home", "public")]
+    seen: set[str] = set()
+    agent.answers["join"] = lambda device, *, room, nick, **_: seen.add(f"{room}/{nick}")
+    agent.answers["occupants"] = lambda device, **_: {"occupants": sorted(seen)}
+    room = await federation.server("home").room("lobby", occupants=[alice, bob, carol])
+    me = {person: f"{room.jid}/{room.nick(person)}" for person in (alice, bob, carol)}
+
+    def presence(device: Device, about: str, *codes: str, kind: str = "unavailable") -> None:
+        agent.tell("presence", device.key, type=kind, codes=list(codes), room=room.jid, **{"from": about})
+
+    presence(alice.device, me[bob], "307")
+    presence(bob.device, me[bob], "110", "303")
+    presence(bob.device, me[bob], "110", kind="available")
+    assert room.occupants == [alice, bob, carol], "about somebody else, a new nickname, nothing that ends"
+    presence(bob.device, me[bob], "307", "110")
+    agent.tell("disconnected", carol.device.key, stream="s")
+    message = await alice.send(room, "hello")
+    assert message.expected == (alice.device.jid,)
+    agent.tell(
+        "delivered", alice.device.key, message=message.id, via="live", body="hello", stream="s", **{"from": me[alice]}
+    )
+    seen -= {me[bob], me[carol]}
+    await room.converged(within=1)
+    left = [(one.device, one.codes) for one in federation.history.events if isinstance(one, RoomLeft)]
+    assert left == [(bob.device.jid, ("307", "110")), (carol.device.jid, ())]
+    await carol.connect()
+    await room.join(bob, carol)
+    assert room.occupants == [alice, bob, carol]
+    assert len(agent.of("configure_room")) == 1, "the room is not new"
+    await room.leave(bob)
+    assert room.occupants == [alice, carol]
 
 
 async def test_where_nobody_can_have_an_account_that_is_said(federation: Federation) -> None:
