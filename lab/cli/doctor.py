@@ -11,12 +11,10 @@ import typer
 
 from lab.cli.options import FormatOption
 from lab.cli.output import Format, print_rows, print_text
-from lab.report.tables import table
+from lab.system.tables import table, terminal_width
 
 if TYPE_CHECKING:
     from lab.runtime.protocol import Prerequisite
-
-WIDTH = 110  # of sentences, as in the report of a run
 
 
 def doctor(output: FormatOption = Format.TABLE) -> None:
@@ -52,7 +50,10 @@ def _lacking(found: Sequence[tuple[str, Prerequisite]]) -> Iterator[str]:
         if not one.good:
             yield f"\n{name}: {one.what}"
             for text in (one.found, f"To do: {one.remedy}" if one.remedy else ""):
-                yield from textwrap.wrap(text, WIDTH, initial_indent="  ", subsequent_indent="  ")
+                yield from textwrap.wrap(
+                    text, terminal_width(), initial_indent="  ", subsequent_indent="  ", break_long_words=False,
+                    break_on_hyphens=False,
+                )  # fmt: skip
 
 
 def _verdict(usable: list[str]) -> str:

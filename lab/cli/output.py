@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-from lab.report.tables import table
+from lab.system.tables import table
 from lab.system.terminal import printable
 
 if TYPE_CHECKING:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from lab import exit_codes
-from lab.report.tables import table
 from lab.runner.batch import BatchResult
+from lab.system.tables import table
 
 
 def render(results: Sequence[BatchResult]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from lab.declarations.links import LINK_FIELDS
 from lab.plan.build import build
 from lab.plan.model import Plan, RuntimeFacts
-from lab.report.tables import table
+from lab.system.tables import table
 from lab.topology.spec import Topology
 
 #: Addresses of a lab are reserved when it starts; these stand for them.

@@ -255,7 +255,7 @@ def test_following_logs_sees_whole_lines_and_new_files(tmp_path: Path) -> None:
 
 
 def test_tables_are_aligned_without_trailing_spaces() -> None:
-    from lab.report.tables import table
+    from lab.system.tables import table
 
     assert table(("a", "bbb"), [("xx", 1), ("y", "")]) == "a   bbb\nxx  1\ny"
 

@@ -9,6 +9,7 @@ from lab.errors import UserError
 from lab.history.events import Delivered, Note, ServerSaw, Step
 from lab.history.recorder import Recorder
 from lab.metrics.record import RunRecord
+from lab.metrics.routes import routes
 from lab.plan import files
 from lab.report.folder import write_report
 from lab.report.formats.json import to_json
@@ -46,9 +47,13 @@ def written(told, folder):
     return folder
 
 
-def text_of(told):
+def text_of(told, width=None):
     record = RunRecord(tuple(told.events), told.plan)
-    return render(record, judge(record))
+    return render(record, judge(record), width)
+
+
+def routes_of(told):
+    return routes(RunRecord(tuple(told.events), told.plan))
 
 
 def test_a_valid_run_says_so_first_and_counts():
@@ -105,10 +110,32 @@ def test_long_stanzas_and_values_are_cut_and_say_how_long_they_are():
         replace(one, stanza="<message>" + "y" * 5000) if isinstance(one, ServerSaw) else one for one in told.events
     ]
     told.expect(held=False, expected="'" + "x" * 3000 + "'")
-    text = text_of(told)
-    assert "… (5009 characters)" in text and "y" * 200 not in text
-    joined = " ".join(text.split())
+    joined = " ".join(text_of(told).split())
+    assert "… (5009 characters)" in joined and "y" * 200 not in joined
     assert "… (3002 characters)" in joined and "x" * 200 not in joined
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_a_report_fits_its_width_and_breaks_no_name(width, monkeypatch):
+    monkeypatch.setenv("COLUMNS", str(width))
+    told = lost()
+    told.add(Step, text="everyone writes to everyone " * 6, phase="begin")
+    told.add(Note, text="each note has more words than one line can have; " * 4)
+    told.drop(Delivered, message="m2")
+    long_route = replace(routes_of(told)[0], sender="a-server-with-a-long-name-01", receiver="b" * 20)
+    monkeypatch.setattr("lab.report.formats.text.routes", lambda record: [long_route])
+    text = text_of(told)
+    assert width - 25 < max(map(len, text.splitlines())) <= width
+    for word in ("a-server-with-a-long-name-01", "b" * 20, "alice@island.test", "delivered"):
+        assert word in text
+    assert max(map(len, text_of(told, 100).splitlines())) <= 100
+
+
+def test_report_txt_has_the_same_width_whatever_the_terminal(tmp_path, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    record, judgement = judge_folder(written(lost(), tmp_path))
+    write_report(tmp_path, record, judgement)
+    assert 100 < max(map(len, (tmp_path / folders.REPORT).read_text().splitlines())) <= 120
 
 
 def test_json_has_the_run_the_verdict_and_the_routes():

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from lab.load.analysis.comparison import Comparison
-from lab.report.tables import table
+from lab.system.tables import table
 
 
 def to_json(comparison: Comparison) -> dict[str, Any]:

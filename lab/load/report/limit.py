@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 from lab.load.capacity.search import Limit, Trial
-from lab.report.tables import table
+from lab.system.tables import table
 
 
 def to_json(limit: Limit) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from lab.load.analysis.study import FIGURES, METRICS, MIN_RUNS_FOR_T
 from lab.load.analysis.study_folder import StudyData
-from lab.report.tables import table
+from lab.system.tables import table
 
 #: What to do about a study that lacks runs.
 RESUME = "Resume it with `xmpplab study --resume` and its folder."

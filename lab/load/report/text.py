@@ -11,7 +11,7 @@ from lab.load.analysis.thresholds import judge_load
 from lab.load.metrics.counters import RouteCounters
 from lab.load.metrics.result import Result, Usage
 from lab.load.metrics.run_folder import LoadRecord
-from lab.report.tables import table
+from lab.system.tables import table
 from lab.system.terminal import printable
 
 #: Routes with a line of their own; of more the slowest.

@@ -17,9 +17,9 @@ from lab.metrics.record import RunRecord
 from lab.metrics.routes import routes
 from lab.metrics.stanzas import stanzas
 from lab.report.formats import timeline
+from lab.system.tables import table, terminal_width
 from lab.system.terminal import printable
 
-WIDTH = 110
 # verdict.json has all of them.
 FINDINGS_SHOWN = 5
 NOTES_SHOWN = 10
@@ -29,16 +29,20 @@ LEFT_OUT_SHOWN = 10
 MARKS = {"valid": "ok", "failed": "FAILED", "unknown": "unknown", "done": "ok", "not ended": "not ended"}
 
 
-def render(record: RunRecord, judgement: Judgement) -> str:
-    """The whole report, with a newline at its end."""
-    lines = [*_wrap(f"{judgement.value.upper()}: {judgement.sentence}"), "", *_head(record)]
+def render(record: RunRecord, judgement: Judgement, width: int | None = None) -> str:
+    """The whole report, with a newline at its end; at most `width` columns wide, or as wide as the terminal.
+
+    Text wraps between words only: a line with an id, a JID or an address that is longer than the width is longer too.
+    """
+    columns = width or terminal_width()
+    lines = [*_wrap(f"{judgement.value.upper()}: {judgement.sentence}", columns), "", *_head(record, columns)]
     for part in (
-        _checks(record, judgement),
-        _findings(judgement),
-        _steps(record),
-        _routes(record),
-        _left_out(record),
-        _notes(record),
+        _checks(record, judgement, columns),
+        _findings(judgement, columns),
+        _steps(record, columns),
+        _routes(record, columns),
+        _left_out(record, columns),
+        _notes(record, columns),
     ):
         block = list(part)
         if block:
@@ -46,40 +50,43 @@ def render(record: RunRecord, judgement: Judgement) -> str:
     return printable("\n".join(lines)) + "\n"
 
 
-def _head(record: RunRecord) -> Iterator[str]:
+def _head(record: RunRecord, width: int) -> Iterator[str]:
     started, servers = record.started, record.topology.servers
     if started:
-        yield f"scenario  {started.scenario}: {started.title}" + (f" [{started.spec}]" if started.spec else "")
+        spec = f" [{started.spec}]" if started.spec else ""
+        yield from _wrap(f"scenario  {started.scenario}: {started.title}{spec}", width, then=" " * 10)
     links = plural(len(record.topology.links), "link")
-    yield f"topology  {record.topology.name}: {plural(len(servers), 'server')}, {links}, {record.plan.facts.runtime}"
+    size = f"{plural(len(servers), 'server')}, {links}, {record.plan.facts.runtime}"
+    yield from _wrap(f"topology  {record.topology.name}: {size}", width, then=" " * 10)
     if started:
         when = datetime.fromtimestamp(started.at, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
         seen = plural(stanzas(record), "stanza")
-        yield f"run       {when}, {timeline.length(record):.1f} s, {seen} seen by servers"
+        text = f"run       {when}, {timeline.length(record):.1f} s, {seen} seen by servers"
+        yield from _wrap(text, width, then=" " * 10)
 
 
-def _checks(record: RunRecord, judgement: Judgement) -> Iterator[str]:
+def _checks(record: RunRecord, judgement: Judgement, width: int) -> Iterator[str]:
     expects = dict(record.started.expects) if record.started else {}
     if judgement.verdicts:
         yield "checks"
     for each in judgement.verdicts:
         wanted = f" (must be {expects[each.check]})" if each.check in expects else ""
         mark = MARKS[each.value] if each.judged else "-"
-        yield from _wrap(f"{mark:8}  {each.check}{wanted}: {each.sentence}", "  ", " " * 12)
+        yield from _wrap(f"{mark:8}  {each.check}{wanted}: {each.sentence}", width, "  ", " " * 12)
 
 
-def _findings(judgement: Judgement) -> Iterator[str]:
+def _findings(judgement: Judgement, width: int) -> Iterator[str]:
     shown = [(each, finding) for each in judgement.verdicts for finding in _some(each)]
     if shown:
         yield "findings"
     for each, finding in shown:
-        yield from _wrap(f"{MARKS[finding.value]:8}  {each.check}: {finding.sentence}", "  ", " " * 12)
+        yield from _wrap(f"{MARKS[finding.value]:8}  {each.check}: {finding.sentence}", width, "  ", " " * 12)
         if finding.cause:
-            yield from _wrap(f"likely cause: {finding.cause}", " " * 12, " " * 14)
+            yield from _wrap(f"likely cause: {finding.cause}", width, " " * 12, " " * 14)
         if finding.last_hop:
-            yield from _wrap(f"last seen: {finding.last_hop}", " " * 12, " " * 14)
+            yield from _wrap(f"last seen: {finding.last_hop}", width, " " * 12, " " * 14)
         for stanza in finding.stanzas:
-            yield f"{' ' * 12}> {stanza}"
+            yield from _wrap(f"> {stanza}", width, " " * 12, " " * 14)
     left = sum(len(each.findings) for each in judgement.verdicts) - len(shown)
     if left:
         yield f"  and {plural(left, 'more finding')}: verdict.json has them all"
@@ -89,15 +96,16 @@ def _some(verdict: Verdict) -> Sequence[Finding]:
     return verdict.findings[:FINDINGS_SHOWN]
 
 
-def _steps(record: RunRecord) -> Iterator[str]:
+def _steps(record: RunRecord, width: int) -> Iterator[str]:
     steps = timeline.steps(record)
     if steps:
         yield "steps"
     for one in steps:
-        yield f"  {MARKS[one.state]:8}  {'  ' * one.depth}{one.text}"
+        indent = "  " * one.depth
+        yield from _wrap(f"{MARKS[one.state]:8}  {indent}{one.text}", width, "  ", f"{' ' * 14}{indent}")
 
 
-def _routes(record: RunRecord) -> Iterator[str]:
+def _routes(record: RunRecord, width: int) -> Iterator[str]:
     found = routes(record)
     if not found:
         return
@@ -107,38 +115,38 @@ def _routes(record: RunRecord) -> Iterator[str]:
          one.bounced, one.neither)
         for one in found[:ROUTES_SHOWN]
     ]  # fmt: skip
-    cells = [tuple(str(cell) for cell in row) for row in (head, *rows)]
-    widths = [max(len(row[column]) for row in cells) for column in range(len(head))]
     yield "messages"
-    for row in cells:
-        yield "  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+    yield from textwrap.indent(table(head, rows, width=width - 2), "  ").splitlines()
     if len(found) > ROUTES_SHOWN:
         yield f"  and {len(found) - ROUTES_SHOWN} more routes: xmpplab report --format json has them all"
 
 
-def _left_out(record: RunRecord) -> Iterator[str]:
+def _left_out(record: RunRecord, width: int) -> Iterator[str]:
     found = left_out(record)
     if found:
         yield "devices left out of encrypted messages"
     for one in found[:LEFT_OUT_SHOWN]:
         trust = ", by its sender's decision" if one.excluded else ""
-        yield from _wrap(f"{one.message}: device {one.omemo_device} of {one.owner}{trust}: {one.reason}", "  ", "    ")
+        yield from _wrap(
+            f"{one.message}: device {one.omemo_device} of {one.owner}{trust}: {one.reason}", width, "  ", "    "
+        )
     if len(found) > LEFT_OUT_SHOWN:
         yield f"  and {len(found) - LEFT_OUT_SHOWN} more: xmpplab report --format json has them all"
 
 
-def _notes(record: RunRecord) -> Iterator[str]:
+def _notes(record: RunRecord, width: int) -> Iterator[str]:
     notes = list(timeline.notes(record))
     if notes:
         yield "notes"
     for one in notes[:NOTES_SHOWN]:
-        yield from _wrap(one.text, "  ", "    ")
+        yield from _wrap(one.text, width, "  ", "    ")
     if len(notes) > NOTES_SHOWN:
         yield f"  and {len(notes) - NOTES_SHOWN} more"
 
 
-def _wrap(text: str, first: str = "", then: str = "") -> list[str]:
-    """Lines no wider than WIDTH; ids, JIDs and addresses stay whole."""
+def _wrap(text: str, width: int, first: str = "", then: str = "") -> list[str]:
+    """Lines no wider than `width`; ids, JIDs and addresses stay whole."""
     return textwrap.wrap(
-        text, WIDTH, initial_indent=first, subsequent_indent=then, break_long_words=False, break_on_hyphens=False
-    ) or [first]
+        printable(text), width, initial_indent=first, subsequent_indent=then, break_long_words=False,
+        break_on_hyphens=False,
+    ) or [first]  # fmt: skip

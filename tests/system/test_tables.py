@@ -2,7 +2,7 @@
 
 import pytest
 
-from lab.report.tables import table
+from lab.system.tables import table
 
 HEAD = ("server", "domain", "software", "remark")
 ROWS = [

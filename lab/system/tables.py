@@ -20,10 +20,15 @@ def table(
     row becomes lines of their own, a name and a value each.
     """
     lines = [[str(cell) for cell in row] for row in (head, *rows)]
-    widths = _widths(lines, width or max(LEAST, shutil.get_terminal_size((USUAL, 24)).columns))
+    widths = _widths(lines, width or terminal_width())
     if widths is None:
         return _as_blocks(lines[0], lines[1:])
     return "\n".join(text for line in lines for text in _wrapped(line, widths, figures))
+
+
+def terminal_width() -> int:
+    """Columns of the terminal, at least `LEAST`; `USUAL` where the output is no terminal."""
+    return max(LEAST, shutil.get_terminal_size((USUAL, 24)).columns)
 
 
 def _widths(lines: Sequence[Sequence[str]], most: int) -> list[int] | None:
