@@ -9,6 +9,8 @@ from typing import Any
 from lab.load.report.html.vega import Spec
 
 WIDTH, HEIGHT = 660, 200  # pixels of a plot without axes and legend
+#: Characters of a name up to which a legend stands beside the plot; pixels of a character and of a symbol with its gap.
+BESIDE, LETTER, SYMBOL = 24, 6, 36
 #: More points than this have no tooltips: each adds 150 bytes to the page, and nobody could point at a single one.
 POINTS = 700
 _STEPS = (1.0, 2.0, 5.0, 10.0)
@@ -28,6 +30,17 @@ def log_ticks(low: float, high: float) -> list[float]:
     return [value for value in values if low * 0.9999 <= value <= high * 1.0001]
 
 
+def whole_ticks(low: float, high: float, most: int = 6) -> list[int]:
+    """Whole numbers in a domain at equal distances, at most `most`: of few values Vega rounds 1.5 and 2 to one tick."""
+    first, last = math.ceil(low), math.floor(high)
+    step = next(
+        size
+        for size in (base * 10**power for power in range(12) for base in (1, 2, 5))
+        if last // size + -first // size < most
+    )
+    return list(range(-(-first // step) * step, last + 1, step))
+
+
 def logarithmic(field: str, title: str, low: float, high: float) -> Spec:
     """A channel with a logarithmic axis for values from low to high, both above 0."""
     domain = log_domain(low, high)
@@ -38,20 +51,32 @@ def logarithmic(field: str, title: str, low: float, high: float) -> Spec:
     }  # fmt: skip
 
 
-def from_zero(field: str, title: str, high: float) -> Spec:
-    """A channel with an axis from 0 to somewhat above `high`."""
+def from_zero(field: str, title: str, high: float, *, whole: bool = False) -> Spec:
+    """A channel with an axis from 0 to somewhat above `high`; with `whole` its ticks are whole numbers."""
     domain = [0, 1.12 * high if high > 0 else 1]
+    ticks = {"values": whole_ticks(domain[0], domain[1]), "format": "d"} if whole else {"tickCount": 5}
     return {
         "field": field, "type": "quantitative", "title": title,
-        "scale": {"domain": domain, "nice": False}, "axis": {"tickCount": 5},
+        "scale": {"domain": domain, "nice": False}, "axis": ticks,
     }  # fmt: skip
+
+
+def legend(names: Sequence[str], width: int = WIDTH) -> Spec:
+    """Where the legend of these names stands: beside the plots, whose width this is, or below if a name is long.
+
+    Names are never cut. Below the plots there are as many columns as have space, one at least.
+    """
+    longest = max(map(len, names), default=0)
+    if longest <= BESIDE:
+        return {}
+    return {"orient": "bottom", "direction": "vertical", "columns": max(1, int(width / (LETTER * longest + SYMBOL)))}
 
 
 def key(names: Sequence[str], values: Mapping[str, Any], default: Any) -> Spec:
     """A channel that distinguishes series, with a legend in this order."""
     scale = {"type": "ordinal", "domain": list(names), "range": [values.get(name, default) for name in names]}
-    legend = {"symbolType": "stroke", "symbolSize": 250}
-    return {"field": "series", "type": "nominal", "title": None, "sort": None, "scale": scale, "legend": legend}
+    look = {"symbolType": "stroke", "symbolSize": 250, **legend(names)}
+    return {"field": "series", "type": "nominal", "title": None, "sort": None, "scale": scale, "legend": look}
 
 
 def points(rows: Sequence[Mapping[str, Any]], encoding: Spec) -> list[Spec]:

@@ -102,7 +102,7 @@ ROUTES = 8
 #: The position of percentile p is 1 / (1 - p), on a logarithmic axis.
 NINES = {2: "50", 10: "90", 100: "99", 1000: "99.9", 10_000: "99.99", 100_000: "99.999"}
 _STEPS = 8  # of a curve, for each nine
-_NAMES = {"labelLimit": 240, "labelPadding": 6, "ticks": False}
+_NAMES = {"labelPadding": 6, "ticks": False}
 
 
 def percentile_rows(routes: Mapping[str, RouteCounters], together: RouteCounters) -> tuple[list[str], list[Row]]:
@@ -149,14 +149,22 @@ def percentiles(names: Sequence[str], rows: Sequence[Row]) -> Spec:
     return {"width": axes.WIDTH, "height": 260, "data": {"values": list(rows)}, "layer": [line, *dots]}
 
 
-def bars(rows: Sequence[Row], title: str, colour: str) -> Spec:
-    """Horizontal bars from zero, each with its value: rows have "series", "v", "text" and "tip"."""
+#: Pixels: of bars at least; of bars with their names, so that the page need not make the chart smaller.
+_LEAST_BARS, _NAMES_AND_BARS = 260, 800
+
+
+def bars(rows: Sequence[Row], title: str, colour: str, *, whole: bool = False) -> Spec:
+    """Horizontal bars from zero, each with its value: rows have "series", "v", "text" and "tip".
+
+    With `whole` the values are counts.
+    """
     y = {"field": "series", "type": "nominal", "title": None, "sort": None, "axis": _NAMES}
-    x = axes.from_zero("v", title, max(row["v"] for row in rows))
+    x = axes.from_zero("v", title, max(row["v"] for row in rows), whole=whole)
     bar = {"type": "bar", "color": colour, "height": {"band": 0.7}, "aria": True}
     text = {"type": "text", "align": "left", "dx": 4}
+    names = axes.LETTER * max(len(str(row["series"])) for row in rows)
     return {
-        "width": axes.WIDTH - 100,
+        "width": max(_LEAST_BARS, min(axes.WIDTH - 100, _NAMES_AND_BARS - names)),
         "height": {"step": 22},
         "data": {"values": list(rows)},
         "layer": [
@@ -192,9 +200,13 @@ def _keys(every: Sequence[Mapping[str, Any]]) -> Spec:
     software = list(dict.fromkeys(one["software"] for one in every))
     colours = [COLOURS[number % len(COLOURS)] for number in range(len(names))]
     shapes = [_SHAPES[number % len(_SHAPES)] for number in range(len(software))]
-    legend = {"symbolSize": 90, "symbolStrokeWidth": 0, "symbolFillColor": FOREGROUND}
+    place = axes.legend([*names, *software], 3 * _SIDE)
+    legend = {"symbolSize": 90, "symbolStrokeWidth": 0, "symbolFillColor": FOREGROUND, **place}
     return {
-        "color": {"field": "topology", "type": "nominal", "title": None, "scale": {"domain": names, "range": colours}},
+        "color": {
+            "field": "topology", "type": "nominal", "title": None, "scale": {"domain": names, "range": colours},
+            "legend": place,
+        },
         "shape": {
             "field": "software", "type": "nominal", "title": None, "scale": {"domain": software, "range": shapes},
             "legend": legend if len(software) > 1 else None,
@@ -204,11 +216,16 @@ def _keys(every: Sequence[Mapping[str, Any]]) -> Spec:
 
 def _against(metric: str, points: Sequence[Mapping[str, Any]], title: str | None, top: float, keys: Spec) -> Spec:
     values = [one["x"] for one in points]
-    whole = {"tickMinStep": 1, "format": "d"} if metric in ("diameter", "max_degree") else {}
     room = (max(values) - min(values)) * 0.16 or 0.5
+    domain = [min(values) - room, max(values) + room]
+    whole = (
+        {"values": axes.whole_ticks(domain[0], domain[1], 4), "format": "d"}
+        if metric in ("diameter", "max_degree")
+        else {}
+    )
     x = {
         "field": "x", "type": "quantitative", "title": metric.replace("_", " "),
-        "scale": {"domain": [min(values) - room, max(values) + room], "nice": False, "zero": False},
+        "scale": {"domain": domain, "nice": False, "zero": False},
         "axis": {"grid": False, "tickCount": 4, **whole},
     }  # fmt: skip
     y = {

@@ -133,7 +133,7 @@ def _failures(data: LoadPageData) -> str:
         known = "nothing was lost" if data.record.settled else "it is not known what was lost"
         return _without(title, f"Nothing bounced in the steady state, and {known}.")
     caption = "Messages of the steady state that bounced, by the error's condition, and those that were not received."
-    return _drawn(title, caption, "failures", charts.bars(rows, "messages", COLOURS[3]))
+    return _drawn(title, caption, "failures", charts.bars(rows, "messages", COLOURS[3], whole=True))
 
 
 def _bytes(data: LoadPageData) -> str:

@@ -39,8 +39,8 @@ _LINES = {"domainColor": FOREGROUND, "tickColor": FOREGROUND, "gridColor": FOREG
 CONFIG: Spec = {
     "background": None,
     "font": FONT,
-    "axis": {**_TEXTS, **_LINES, "titlePadding": 8},
-    "legend": {**_TEXTS, "labelLimit": 230, "layout": {"bottom": {"margin": 30}}},
+    "axis": {**_TEXTS, **_LINES, "titlePadding": 8, "labelLimit": 0},
+    "legend": {**_TEXTS, "labelLimit": 0, "layout": {"bottom": {"margin": 30}}},
     "header": {"labelColor": FOREGROUND, "titleColor": FOREGROUND, "labelFontSize": 12},
     "text": {"color": FOREGROUND, "fontSize": 11},
     "view": {"stroke": None},

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from xml.etree import ElementTree as Tree
 
 import pytest
 from hypothesis import given
@@ -14,6 +15,7 @@ from lab.load.metrics.counters import RouteCounters
 from lab.load.metrics.result import Result, Usage, merge
 from lab.load.report.html import axes, charts, series, topology_map
 from lab.load.report.html.page_data import LoadPageData
+from lab.load.report.html.vega import COLOURS, Spec, svg
 from lab.topology.files import load
 from tests.load.report.html.test_load_page import outcome, told
 from tests.load.samples import Worker, steady_run
@@ -123,3 +125,49 @@ def test_heat_has_a_server_each_and_an_arrow_for_each_direction() -> None:
 
 def test_points_that_have_one_place_stand_beside_each_other() -> None:
     assert charts._beside([1.0, 2.0, 1.0, 1.0], 0.1) == pytest.approx([0.9, 2.0, 1.0, 1.1])
+
+
+@given(st.floats(0, 1e6), st.floats(0, 1e6), st.integers(2, 8))
+def test_whole_ticks_are_whole_and_differ(low: float, more: float, most: int) -> None:
+    ticks = axes.whole_ticks(low, low + more, most)
+    assert len(ticks) == len(set(ticks)) <= most
+    assert all(isinstance(tick, int) and low <= tick <= low + more for tick in ticks)
+    assert ticks or more < 1 or most == 2
+
+
+LONG = [f"federation-server-number-{number:02}" for number in range(12)]
+
+
+def texts(spec: Spec) -> list[str]:
+    """All texts of a chart as it is drawn."""
+    return [one.text or "" for one in Tree.fromstring(svg(spec, "x", "x")).iter("text")]
+
+
+@pytest.mark.parametrize("names", [LONG, ["a", "b"], [f"{one}->{one}" for one in LONG]])
+def test_legends_have_whole_names(names: list[str]) -> None:
+    curve = charts.LoadCurve(0.0, 4.0, 4.0)
+    rows = [{"t": at, "series": name, "v": at % 4, "tip": ""} for name in names for at in range(4)]
+    spec = charts.processes(rows, curve, "messages", names, [])
+    assert set(names) <= set(texts(spec))
+    width = float(Tree.fromstring(svg(spec, "x", "x")).get("width", ""))
+    assert width < 1000, "a page would make the chart smaller"
+
+
+def test_bars_have_whole_names_and_ticks_of_counts_do_not_repeat() -> None:
+    rows = [{"series": f"{one}->{one}", "v": at % 4, "text": "", "tip": ""} for at, one in enumerate(LONG)]
+    drawn = [text for text in texts(charts.bars(rows, "messages", COLOURS[0], whole=True)) if text]
+    assert {row["series"] for row in rows} <= set(drawn)
+    assert [text for text in drawn if text.isdigit()] == ["0", "1", "2", "3"]
+
+
+@pytest.mark.parametrize("degrees", [(2, 3), (2, 2), (1, 2, 3), (2, 11)])
+def test_a_studys_legend_has_whole_names_and_its_ticks_do_not_repeat(degrees: tuple[int, ...]) -> None:
+    names = [f"a-topology-with-a-long-name-{number}-and-more.yaml" for number in range(len(degrees))]
+    points = [
+        {"topology": name, "software": "prosody", "x": float(degree), "y": 1000.5, "low": None, "high": None}
+        for name, degree in zip(names, degrees, strict=True)
+    ]
+    drawn = texts(charts.study_scatter({"max_degree": points}, "milliseconds"))
+    assert set(names) <= set(drawn)
+    ticks = [text for text in drawn if text.isdigit() and int(text) < 100 and text != "0"]
+    assert ticks and len(ticks) == len(set(ticks))
