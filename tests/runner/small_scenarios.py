@@ -51,9 +51,9 @@ async def a_room_of_all(federation: Federation) -> None:
 
 @scenario()
 async def one_way(federation: Federation) -> None:
-    """Somebody writes to a neighbour, who does not answer."""
+    """Somebody writes a secret to a neighbour, who does not answer: what servers keep is searched for it."""
     a, b = federation.linked_pair()
-    message = await (await a.person()).send(await b.person(), "hello")
+    message = await (await a.person()).send(await b.person(), federation.secret())
     expect(await message.outcome(), federation.link(a, b).promise)
 
 
