@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from itertools import count
 from typing import Any
 
 from lab.load.report.html.vega import Spec
@@ -35,7 +36,7 @@ def whole_ticks(low: float, high: float, most: int = 6) -> list[int]:
     first, last = math.ceil(low), math.floor(high)
     step = next(
         size
-        for size in (base * 10**power for power in range(12) for base in (1, 2, 5))
+        for size in (base * 10**power for power in count() for base in (1, 2, 5))
         if last // size + -first // size < most
     )
     return list(range(-(-first // step) * step, last + 1, step))
