@@ -31,6 +31,7 @@ from lab.servers import software
 from lab.servers.conventions import FEED, LOG, OUTPUT, READY
 from lab.servers.software import HttpCall, ScramKeys, WriteFiles
 from lab.system.scram import salted_password, server_key, stored_key
+from tests.network.labs import loopback
 
 NOBODY = 61747
 PASSWORD = "not a secret, it is drawn for no lab"
@@ -158,11 +159,11 @@ class Lab:
         return [line for line in stanzas if all(line[key] == value for key, value in wanted.items())]
 
 
-def ground(tree: Path, root: Path, modules: Path, block: int) -> RuntimeFacts:
+def ground(tree: Path, root: Path, modules: Path) -> RuntimeFacts:
     prefixes = tuple((name, str(tree)) for name in ("prosody@13.0", "ejabberd@24.12"))
     return RuntimeFacts(
         runtime="processes",
-        network=f"127.{block}.0.0/16",
+        network=f"{loopback()}.0.0/16",
         folders=f"{root}/{{server}}",
         prefixes=prefixes,
         modules=f"{modules}/{{software}}",

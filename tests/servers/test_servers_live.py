@@ -19,7 +19,6 @@ from tests.servers.harness import Client, ground, running
 pytestmark = pytest.mark.live
 
 PROSODY, EJABBERD = ("prosody", "13.0"), ("ejabberd", "24.12")
-BLOCKS = iter(range(121, 200))  # 127.x.0.0/16, apart from those of real labs
 
 
 def server(name: str, kind: tuple[str, str], **more) -> Server:
@@ -27,7 +26,7 @@ def server(name: str, kind: tuple[str, str], **more) -> Server:
 
 
 def planned(topology: Topology, tree: Path, root: Path, modules: Path):
-    return build(topology, ground(tree, root, modules, next(BLOCKS)))
+    return build(topology, ground(tree, root, modules))
 
 
 def direct(*pairs: str) -> tuple[Link, ...]:
