@@ -9,6 +9,7 @@ from lab.history.events import Delivered, Sent
 from lab.runner.judgement import load_record
 from lab.runner.run import run_scenario
 from lab.runner.scenarios import info_of
+from tests.runtimes import mostly_processes
 
 pytestmark = pytest.mark.live
 
@@ -24,6 +25,7 @@ async def there_and_back(federation: Federation) -> None:
         await (await sender.send(receiver, "tick")).outcome()
 
 
+@mostly_processes
 async def test_nothing_arrives_before_the_latency_has_passed(lab_on, tmp_path: Path) -> None:
     """How much later is measured with a clock that the test moves (test_relay.py), and by benchmarks/relay.py."""
     lab = await lab_on(f"pair,latency={LATENCY * 1000:.0f}ms")

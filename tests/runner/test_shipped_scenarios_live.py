@@ -72,6 +72,7 @@ async def test_a_room_across_servers(topology, lab_on, tmp_path: Path) -> None:
     assert result.exit_code == 0, (result.folder / "report.txt").read_text()
 
 
+@mostly_processes
 async def test_nobody_waits_for_ejabberd_to_write_its_archive(
     lab_on, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
