@@ -79,6 +79,7 @@ async def test_what_a_server_put_away_during_a_login_comes_with_the_next(
     null: Null, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(engine, "RELOGIN_DELAY", 0.3)
+    monkeypatch.setattr(engine, "DRAIN_TIMEOUT", 60.0)  # it ends once all is received: this only guards against hanging
     load = null.load("a", "b", **{**QUICK, "traffic": "4*neighbours+4*logins:written=1", "arrivals": "400/s"})
 
     async def keep() -> None:
