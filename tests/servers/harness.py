@@ -159,7 +159,7 @@ class Lab:
         return [line for line in stanzas if all(line[key] == value for key, value in wanted.items())]
 
 
-def ground(tree: Path, root: Path, modules: Path) -> RuntimeFacts:
+def runtime_facts(tree: Path, root: Path, modules: Path) -> RuntimeFacts:
     prefixes = tuple((name, str(tree)) for name in ("prosody@13.0", "ejabberd@24.12"))
     return RuntimeFacts(
         runtime="processes",

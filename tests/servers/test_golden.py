@@ -19,7 +19,7 @@ VERSIONS = {"prosody": "13.0", "ejabberd": "24.12"}
 
 
 def blueprint(kind: str, runtime: str = "processes", **spec) -> Blueprint:
-    """Server `home` with one neighbour, on the ground that each runtime gives."""
+    """Server `home` with one neighbour, with the facts that each runtime gives."""
     contained = runtime == "containers"
     return Blueprint(
         spec=Server("home", "home.test", kind, VERSIONS.get(kind, ""), users=3, **spec),

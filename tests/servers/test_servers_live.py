@@ -14,7 +14,7 @@ from lab.plan.zones import Zones
 from lab.servers import software
 from lab.servers.conventions import FEED, READY
 from lab.topology.spec import Authentication, Certificate, Link, Server, Tls, Topology, Unlinked
-from tests.servers.harness import Client, ground, running
+from tests.servers.harness import Client, running, runtime_facts
 
 pytestmark = pytest.mark.live
 
@@ -26,7 +26,7 @@ def server(name: str, kind: tuple[str, str], **more) -> Server:
 
 
 def planned(topology: Topology, tree: Path, root: Path, modules: Path):
-    return build(topology, ground(tree, root, modules))
+    return build(topology, runtime_facts(tree, root, modules))
 
 
 def direct(*pairs: str) -> tuple[Link, ...]:
