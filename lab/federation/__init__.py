@@ -1,8 +1,11 @@
 """The running federation: what scripts and tests use."""
 
+from lab.federation.devices import Device
 from lab.federation.federation import Fault, Federation
+from lab.federation.messages import Message
 from lab.federation.outcomes import Bounce, Delivers, Delivery, Outcome, Promise, Refuses
-from lab.federation.people import Device, Message, Person, Room
+from lab.federation.people import Person
+from lab.federation.rooms import Room
 from lab.federation.servers import LinkHandle, Peer, ServerHandle
 from lab.federation.stanzas import Stanza
 

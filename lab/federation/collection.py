@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lab.errors import PeerError, TimedOut
-from lab.federation.people import Participants, Room
+from lab.federation.participants import Participants
+from lab.federation.rooms import Room
 from lab.federation.servers import ServerHandle
 from lab.history.canaries import find_all
 from lab.history.events import CanaryFound, Searched

@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from lab.clients.rooms import RENAMED, SELF
+from lab.federation.devices import Device
 from lab.federation.outcomes import Bounce, Delivery
-from lab.federation.people import Device, Participants, Room
+from lab.federation.participants import Participants
+from lab.federation.rooms import Room
 from lab.federation.stanzas import CLIENT, device_event, parse
 from lab.history.events import (
     Bounced,

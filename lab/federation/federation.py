@@ -18,7 +18,8 @@ from lab.federation import collection, markers
 from lab.federation.context import Context
 from lab.federation.dispatch import Dispatch
 from lab.federation.evidence import Evidence, record_server_states
-from lab.federation.people import Participants, Person
+from lab.federation.participants import Participants
+from lab.federation.people import Person
 from lab.federation.servers import LinkHandle, Peer, ServerHandle
 from lab.history.events import FaultApplied, FaultHealed, FieldValue
 from lab.history.recorder import Recorder

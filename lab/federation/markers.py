@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import asyncio
 
+from lab.federation.devices import Device
+from lab.federation.messages import Message
 from lab.federation.outcomes import Delivers
-from lab.federation.people import Device, Message, Participants, Room, is_blocked
+from lab.federation.participants import Participants, is_blocked
+from lab.federation.rooms import Room
 from lab.history.events import Disconnected, RouteSettled, Sent
 from lab.history.recorder import Recorder
 

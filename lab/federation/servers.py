@@ -18,7 +18,9 @@ from lab.errors import LabError, NotApplicable, NotReceived, TimedOut, UserError
 from lab.federation import jids, stanzas
 from lab.federation.context import Context
 from lab.federation.outcomes import Delivers, Delivery, Promise
-from lab.federation.people import Participants, Person, Room
+from lab.federation.participants import Participants
+from lab.federation.people import Person
+from lab.federation.rooms import Room
 from lab.federation.stanza_log import Match, StanzaLog
 from lab.federation.stanzas import RawText, Stanza
 from lab.federation.user_names import reserve_name

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from lab.federation import Federation, Person
-from lab.federation.people import Device
+from lab.federation.devices import Device
 from lab.history.recorder import Recorder
 from lab.lifecycle.up import up
 from lab.servers.prosody.launch import command, environment

@@ -146,7 +146,7 @@ async def test_who_must_get_a_message_depends_on_presence(federation: Federation
 async def test_a_blocked_message_is_for_nobody(
     federation: Federation, agent: FakeAgent, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("lab.federation.people.BLOCKED_DEADLINE", 0.01)
+    monkeypatch.setattr("lab.federation.messages.BLOCKED_DEADLINE", 0.01)
     agent.answers["iq"] = lambda device, **_: {"xml": "<iq xmlns='jabber:client' id='1' type='result'/>"}
     alice, bob = await federation.server("island").person(), await federation.server("home").person()
     await bob.block(alice)

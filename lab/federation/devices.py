@@ -1,0 +1,123 @@
+"""The devices of people: each is one client with a stream of its own."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from lab.clients.characters import check_raw
+from lab.federation.messages import DELIVERY_DEADLINE, Message
+from lab.federation.stanza_log import Match, StanzaLog
+from lab.federation.stanzas import Stanza
+
+if TYPE_CHECKING:
+    from lab.federation.people import Person
+    from lab.federation.rooms import Room
+
+# Seconds. Logging in takes well under one; publishing OMEMO keys on a busy ejabberd several.
+CONNECT_DEADLINE = 60.0
+
+
+class Device:
+    """One client of a person: a resource (RFC 6120 section 7), with keys and trust of its own."""
+
+    def __init__(self, person: Person, resource: str) -> None:
+        self.person = person
+        self.resource = resource
+        self.key: str = f"{person.jid}/{resource}"  # the agent's name for it
+        self.jid: str = self.key  # the full JID, as the server bound it
+        self.connected = False
+        self.priority: int | None = None  # of its presence (RFC 6121 section 4.7.2.3); None: not available
+        self.stream = ""  # unique per live stream, "" before the first
+        self.log = StanzaLog(self.key)
+        self.omemo_device: int | None = None  # the OMEMO device id
+        self.fingerprint: str | None = None  # of its OMEMO identity key, in hex
+
+    async def connect(self) -> None:
+        """Log in (RFC 6120 sections 5 to 7, RFC 6121 section 4.2).
+
+        Returns once presence is sent, the messages of the offline store are received and, with OMEMO, device list
+        and bundle can be fetched (XEP-0384). Raises PeerError if the server refuses, TimedOut after 60 seconds.
+        """
+        context, person = self.person.context, self.person
+        answer = await context.call(
+            "connect",
+            self.key,
+            jid=person.jid,
+            password=context.lab.password,
+            resource=self.resource,
+            host=person.server.address,
+            port=person.server.c2s_port,
+            authority=context.lab.trusted(person.server.name),
+            encryption=person.encryption,
+            trust=person.trust,
+            folder=context.lab.agent_folder(person.server.name, person.name, self.resource),
+            timeout=CONNECT_DEADLINE,
+        )
+        self.jid, self.stream, self.connected, self.priority = answer["jid"], answer["stream"], True, 0
+        person.jid = self.jid.partition("/")[0]
+        self.omemo_device, self.fingerprint = answer.get("omemo_device"), answer.get("fingerprint")
+
+    async def disconnect(self) -> None:
+        """Log out (RFC 6120 section 4.4). Returns once the server has closed the stream. Raises TimedOut."""
+        await self.person.context.call("disconnect", self.key)
+        self.connected = False
+
+    async def presence(self, show: str | None = None, priority: int = 0) -> None:
+        """Send presence: how available this device is (RFC 6121 section 4.7). It has priority 0 once it has connected.
+
+        `show` is "away", "chat", "dnd" or "xa", or "unavailable": then the device stays connected, and what is sent to
+        the person is for others or kept. `priority` is a number of -128 to 127; with a negative one the device gets
+        only what is sent to its full JID.
+
+        Returns once the server has handled it. Raises UserError for other values, or if the device is not connected.
+        """
+        await self.person.context.call("presence", self.key, show=show, priority=priority)
+
+    async def send(self, to: Person | Device | Room, text: str, *, encryption: str | None = None) -> Message:
+        """Send a chat message (RFC 6121 section 5) or a groupchat message (XEP-0045 section 7.4).
+
+        To a person it is addressed to the bare JID, to a device to its full JID (RFC 6121 section 8.5.3).
+
+        `encryption` is the person's own unless given; "plain" sends without encryption. Returns once the message is
+        handed to the stream; await `Message.outcome()` for what becomes of it. Raises PeerError where it cannot be
+        encrypted (nothing is sent then), UserError if the device is not connected or the text has a character that XML
+        forbids (XML 1.0 section 2.2), TimedOut after 60 seconds.
+        """
+        return await self.person.participants.send(self, to, text, encryption=encryption)
+
+    async def send_raw(self, xml: str) -> None:
+        """Put exactly these bytes (in UTF-8) on the stream, behind all that was sent before (RFC 6120 section 8).
+
+        Messages with a body count as sent by this device, and are judged like others; anything else is recorded as a
+        note. Returns once it is handed to the stream. Raises UserError if the device is not connected, PeerError if its
+        stream is gone.
+        """
+        check_raw(xml, "send_raw: the stanza")
+        await self.person.participants.send_raw(self, xml)
+
+    @property
+    def stanzas(self) -> list[Stanza]:
+        """The stanzas that this device received and sent (RFC 6120 section 8), in the order of its streams.
+
+        `direction` says which it is, "in" or "out". They begin once a resource is bound.
+        """
+        return list(self.log.stanzas)
+
+    async def received(self, match: Match, within: str | float = DELIVERY_DEADLINE) -> Stanza:
+        """The first received stanza that matches, whether it was received already or is in time.
+
+        `match` is a function of the stanza, or a text in its XML, such as an id. `within` is in seconds, or a text such
+        as "10s". Raises NotReceived, which fails a run, with the last stanzas that were received.
+        """
+        return await self.log.received(match, within)
+
+    async def published_devices(self, of: Person) -> list[int]:
+        """The OMEMO device ids that `of` publishes, fetched anew (XEP-0384 section 5.3.1 of version 0.3).
+
+        Raises UserError on a device without OMEMO, PeerError if the list cannot be fetched, TimedOut after 60 seconds.
+        """
+        answer = await self.person.context.call("devices", self.key, of=of.jid, timeout=CONNECT_DEADLINE)
+        return [int(one) for one in answer["ids"]]
+
+    def __str__(self) -> str:
+        return self.jid

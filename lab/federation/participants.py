@@ -1,0 +1,164 @@
+"""All people, devices, messages and rooms of a running federation."""
+
+from __future__ import annotations
+
+import secrets
+from collections import defaultdict
+from dataclasses import replace
+from itertools import count
+
+from lab.clients.characters import check_text
+from lab.errors import LabError
+from lab.federation.context import Context
+from lab.federation.devices import Device
+from lab.federation.messages import Message
+from lab.federation.outcomes import Delivers
+from lab.federation.people import Person, entitled
+from lab.federation.rooms import Room
+from lab.federation.stanzas import CLIENT, RawText, Stanza, sent_event
+from lab.history.events import LeftOut, NotSent, Sent
+from lab.metrics.identity import Identities
+
+SEND_DEADLINE = 60.0  # seconds
+
+
+class Participants:
+    """The people, devices and messages of a running federation. Every message is sent through it."""
+
+    def __init__(self, context: Context) -> None:
+        self.context = context
+        self.people: list[Person] = []
+        self.devices: dict[str, Device] = {}  # by the agent's name for it
+        self.messages: dict[Sent, Message] = {}
+        self.rooms: dict[str, Room] = {}  # by bare JID
+        self._identities = Identities()
+        self._raw: dict[str, RawText] = defaultdict(lambda: RawText(CLIENT))  # by stream
+        self._tag = secrets.token_hex(3)  # message ids of two runs in one lab differ
+        self._numbers = count(1)
+
+    async def send(
+        self,
+        device: Device,
+        to: Person | Device | Room,
+        text: str,
+        *,
+        encryption: str | None = None,
+        marker: bool = False,
+    ) -> Message:
+        """See `Device.send`; with `marker` it is a message of settle(), unencrypted."""
+        check_text(text, "send: the text")
+        room = isinstance(to, Room)
+        scheme = "plain" if room or marker else encryption or device.person.encryption
+        sender, receiver = device.person, to.person if isinstance(to, Device) else to
+        message = Message(
+            id=f"{self._tag}-{next(self._numbers)}",
+            text=text,
+            sender=sender,
+            device=device,
+            receiver=receiver,
+            encryption=scheme,
+            promise=Delivers() if room else self.context.promise(sender.server.name, receiver.server.name),
+            expected=() if (blocked := is_blocked(device, to)) else _expected(to),
+            blocked=blocked,
+            to_device=to if isinstance(to, Device) else None,
+            marker=marker,
+        )
+        address, history = to.jid, self.context.history
+        announced = self._sent(message, address, room)
+        self._add(announced, message)
+        # Recorded before the agent is called: an answer that was recorded first would be to a message that nobody sent.
+        history.record(announced)
+        try:
+            answer = await self.context.call(
+                "send", device.key, to=address, body=text, message=message.id, encryption=scheme, room=room,
+                marker=message.marker, timeout=SEND_DEADLINE,
+            )  # fmt: skip
+        except LabError as error:
+            history.record(NotSent(at=history.now(), message=message.id, reason=str(error)))
+            raise
+        for one in answer.get("left_out", ()):
+            history.record(LeftOut(at=history.now(), message=message.id, sender=device.jid, owner=one["owner"],
+                                   omemo_device=one["device"], reason=one["reason"], published=one["published"],
+                                   excluded=one["excluded"]))  # fmt: skip
+        return message
+
+    async def send_raw(self, device: Device, xml: str) -> None:
+        """See `Device.send_raw`."""
+        history, announced = self.context.history, []
+        for stanza in self._raw[device.stream].add(xml, history.now()):
+            person, expected = self._addressed(device, stanza)
+            sent = sent_event(stanza, device.jid, device.stream, self.context.canary_in, expected)
+            if sent is None:
+                continue
+            announced.append(history.record(replace(sent, sender=device.jid, claimed="")))
+            if person is not None:  # its outcome can be settled like that of others
+                promise = self.context.promise(device.person.server.name, person.server.name)
+                message = Message(
+                    id=sent.message, text=stanza.body or "", sender=device.person, device=device, receiver=person,
+                    encryption=sent.encryption, promise=promise, expected=expected, blocked=is_blocked(device, person),
+                )  # fmt: skip
+                self._add(announced[-1], message)
+        if not announced:
+            history.note(f"sent as it is, and not judged: {xml}", by=device.jid)
+        try:
+            await self.context.call("send_raw", device.key, xml=xml, timeout=SEND_DEADLINE)
+        except LabError as error:
+            for sent in announced:
+                history.record(NotSent(at=history.now(), message=sent.message, reason=str(error)))
+            raise
+
+    def _addressed(self, sender: Device, stanza: Stanza) -> tuple[Person | None, tuple[str, ...]]:
+        """The person that a raw message is for, and who must get it: where that is certain, else nobody."""
+        for person in self.people:
+            for device in person.devices:
+                if stanza.receiver == device.jid and device.connected:
+                    return person, () if is_blocked(sender, device) else _expected(device)
+            if stanza.receiver == person.jid and stanza.id:
+                # Of several devices all must get a chat message only (RFC 6121 section 8.5.2.1.1).
+                certain = not is_blocked(sender, person) and (
+                    stanza.type == "chat" or (len(person.devices) == 1 and stanza.type != "headline")
+                )
+                return person, _expected(person) if certain else ()
+        return None, ()
+
+    def _add(self, sent: Sent, message: Message) -> None:
+        self.messages[sent] = message
+        self._identities.add(sent)
+
+    def find(self, message: str | None, sender: str, receiver: str) -> Message | None:
+        """The message with this id that was sent by `sender`, or by somebody in the room that it is, to `receiver`."""
+        sent = self._identities.find(message, sender, receiver)
+        if sent is None or sender.partition("/")[0] not in (sent.sender.partition("/")[0], sent.receiver):
+            return None
+        return self.messages[sent]
+
+    def _sent(self, message: Message, address: str, room: bool) -> Sent:
+        return Sent(
+            at=self.context.history.now(),
+            message=message.id,
+            sender=message.device.jid,
+            receiver=address,
+            stream=message.device.stream,
+            encryption=message.encryption,
+            room=room,
+            marker=message.marker,
+            canary=self.context.canary_in(message.text),
+            expected=message.expected,
+        )
+
+
+def _expected(to: Person | Device | Room) -> tuple[str, ...]:
+    """Who must get a message to these (RFC 6121 section 8.5): full JIDs, or the bare one where nobody is available."""
+    if isinstance(to, Room):
+        return tuple(one.jid for one in to.devices() if one.connected) or (to.jid,)
+    if isinstance(to, Device):
+        if to.connected:
+            return (to.jid,)  # a connected device, available or not (section 8.5.3.1)
+        to = to.person  # section 8.5.3.2.1: as if it were for the bare JID
+    return tuple(one.jid for one in entitled(to)) or (to.jid,)
+
+
+def is_blocked(sender: Device, to: Person | Device | Room) -> bool:
+    """Whether a person of the two has blocked the other (XEP-0191)."""
+    receiver = to.person if isinstance(to, Device) else to
+    return sender.person.blocks(to.jid) or (isinstance(receiver, Person) and receiver.blocks(sender.jid))
