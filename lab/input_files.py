@@ -95,7 +95,7 @@ def parse_json(text: str, place: str, line: int = 1) -> Any:
         raise UserError(f"{place}:{line + before}: {word[:20]} is no number that can be: the file is damaged")
 
     def whole(word: str) -> int:
-        return int(word) if len(word) < _DIGITS else refuse(word)
+        return int(word) if len(word.lstrip("-")) <= _DIGITS else refuse(word)
 
     def decimal(word: str) -> float:
         return found if abs(found := float(word)) <= LARGEST else refuse(word)

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -110,7 +111,7 @@ def test_an_interrupted_load_writes_its_report_and_leaves_nothing(
     _until(lambda: not left(tmp_path))
 
 
-def _until(condition: object, within: float = 120.0) -> None:
+def _until(condition: Callable[[], object], within: float = 120.0) -> None:
     deadline = time.monotonic() + within
     while not condition():
         assert time.monotonic() < deadline, "it did not come true in time"

@@ -34,7 +34,7 @@ async def talking_to(body):
     finally:
         await agent.close()
         await process.stderr.read()
-        process._transport.close()
+        process._transport.close()  # type: ignore[attr-defined]
 
 
 async def test_answers_find_who_asked_whatever_their_order():

@@ -8,6 +8,7 @@ import lab.faults
 from lab.declarations.faults import FAULTS
 from lab.errors import NotApplicable, UserError
 from lab.faults import conditions, partition
+from lab.faults.fault import LinkFault
 from lab.topology.files import load
 
 
@@ -47,6 +48,7 @@ def test_conditions_are_plain_data_in_their_units():
     fault = conditions(("s1", "s2"), latency="200ms", rate="8kbit/s")
     assert (fault.name, fault.servers) == ("conditions", ("s1", "s2"))
     assert fault.fields == {"link": "s1 s2", "direction": "both", "latency": 0.2, "rate": 1000}
+    assert isinstance(fault, LinkFault)
     assert fault.impairment() == {"latency": 0.2, "rate": 1000}
     assert conditions(("s1", "s2"), rate="unlimited").fields["rate"] is None
 
@@ -59,13 +61,16 @@ def test_conditions_are_plain_data_in_their_units():
     ([["s1", "s2"]], {("s1", "s4"), ("s4", "s1"), ("s2", "s3"), ("s3", "s2")}),
 ])  # fmt: skip
 def test_a_partition_cuts_the_links_between_groups(groups, cut):
-    assert set(partition(*groups).directions(federation("ring:4"))) == cut
+    fault = partition(*groups)
+    assert isinstance(fault, LinkFault)
+    assert set(fault.directions(federation("ring:4"))) == cut
 
 
 def test_conditions_act_on_one_direction_or_both():
-    ring = federation("ring:4")
-    assert conditions(("s1", "s2"), latency="1s").directions(ring) == [("s1", "s2"), ("s2", "s1")]
-    assert conditions(("s1", "s2"), latency="1s", direction="forward").directions(ring) == [("s1", "s2")]
+    both, forward = (conditions(("s1", "s2"), latency="1s", direction=one) for one in ("both", "forward"))
+    assert isinstance(both, LinkFault) and isinstance(forward, LinkFault)
+    assert both.directions(federation("ring:4")) == [("s1", "s2"), ("s2", "s1")]
+    assert forward.directions(federation("ring:4")) == [("s1", "s2")]
 
 
 @pytest.mark.parametrize(("make", "text"), [

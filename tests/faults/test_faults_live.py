@@ -38,6 +38,7 @@ async def test_messages_wait_while_a_partition_lets_no_byte_pass(linked, how):
         assert not (await message.outcome(NOTHING)).deliveries
     assert (await message.outcome(TAKES)).deliveries
     applied, healed = (one for one in federation.history.events if isinstance(one, FaultApplied | FaultHealed))
+    assert isinstance(applied, FaultApplied)
     assert (applied.fault, applied.servers, applied.error, healed.error) == ("partition", (alice.server.name,), "", "")
     assert dict(applied.fields) == {"groups": alice.server.name, "how": how}
 

@@ -25,6 +25,7 @@ class FakeAgent:
         self.answers: dict[str, Callable[..., dict[str, Any] | None]] = {"connect": self._connect}
         self.on_event: Callable[[dict[str, Any]], None] | None = None
         self.closed = False
+        self.made: list[tuple[str, list[str]]] = []  # accounts: the server and its users
 
     async def call(self, operation: str, device: str | None = None, **fields: Any) -> dict[str, Any]:
         self.calls.append((operation, device, fields))
@@ -62,10 +63,9 @@ def agent(monkeypatch: pytest.MonkeyPatch) -> FakeAgent:
 @pytest.fixture
 async def federation(agent: FakeAgent, tmp_path: Path) -> AsyncIterator[Federation]:
     """island - home - public; island and public are not linked."""
-    accounts: list[tuple[str, list[str]]] = []
 
     async def make(server: str, users: list[str]) -> None:
-        accounts.append((server, users))
+        agent.made.append((server, users))
 
     layout = Layout(tmp_path / "lab")
     lab = SimpleNamespace(
@@ -75,7 +75,6 @@ async def federation(agent: FakeAgent, tmp_path: Path) -> AsyncIterator[Federati
         password="secret",
         layout=layout,
         accounts=make,
-        made=accounts,
         agent_folder=lambda *names: "/".join(names),
         control=lambda: Control(layout.control),  # no service answers there
     )

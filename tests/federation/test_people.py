@@ -17,7 +17,7 @@ from tests.federation.conftest import FakeAgent
 async def test_a_person_has_an_account_and_devices_that_are_connected(federation: Federation, agent: FakeAgent) -> None:
     home = federation.server("home")
     alice = await home.person("alice", devices=2, encryption="omemo", trust="undecided")
-    assert federation.lab.made == [("home", ["alice"])]
+    assert agent.made == [("home", ["alice"])]
     assert [one.jid for one in alice.devices] == ["alice@home.test/device1", "alice@home.test/device2"]
     asked = agent.of("connect")[1]
     assert (asked["host"], asked["port"], asked["password"]) == (home.address, 5222, "secret")
@@ -43,7 +43,7 @@ async def test_a_name_that_cannot_be_one_makes_nothing(
     if name != "..":  # a name like others (RFC 7622), whose folder is not the one above
         with pytest.raises(UserError, match=r"cannot be"):
             await home.person(name)
-        assert (federation.lab.made, agent.calls, _files(tmp_path)) == ([], [], before)
+        assert (agent.made, agent.calls, _files(tmp_path)) == ([], [], before)
     alice = await home.person("alice")
     with pytest.raises(UserError, match="cannot be a room's name"):
         await home.room(f"{name}/", occupants=[alice])
@@ -60,7 +60,7 @@ async def test_a_name_is_what_is_on_the_wire(federation: Federation, agent: Fake
     home = federation.server("home")
     names = ["UPPER", "Stra\u00dfe", "\uff21\uff22"]
     assert [(await home.person(name)).jid for name in names] == ["upper@home.test", "strasse@home.test", "ab@home.test"]
-    assert federation.lab.made == [("home", ["upper"]), ("home", ["strasse"]), ("home", ["ab"])]
+    assert agent.made == [("home", ["upper"]), ("home", ["strasse"]), ("home", ["ab"])]
     agent.answers["connect"] = lambda device, **_: {"jid": "bound@home.test/x", "stream": "s"}
     assert (await home.person("otherwise")).jid == "bound@home.test", "the server has the last word"
 
@@ -188,7 +188,7 @@ async def test_a_message_is_settled_by_all_devices_or_a_bounce(federation: Feder
     bob = await federation.server("home").person(devices=2)
     first, second = bob.devices
 
-    def deliver(to: object, message: str) -> None:
+    def deliver(to: Device, message: str) -> None:
         agent.tell(
             "delivered", to.key, message=message, via="live", body="hello", stream="s", **{"from": alice.device.jid}
         )

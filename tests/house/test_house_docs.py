@@ -17,7 +17,7 @@ from lab.packaged import names
 from tests.house.docs import DOCS, README, Block, anchors, blocks, links, pages, text, words
 from tests.house.tree import ROOT, python_files
 
-COMMAND = typer.main.get_command(app)
+COMMAND = typer.main.get_group(app)
 
 
 def _fail(wrong: list[str]) -> None:

@@ -53,7 +53,8 @@ async def mixed() -> AsyncIterator[Lab]:
 async def test_ready_means_federated(mixed: Lab) -> None:
     states = await mixed.states()
     assert {name: state.running for name, state in states.items()} == {"a": True, "b": True}
-    relays = (await mixed.runtime.status(mixed.layout))["relays"]
+    async with mixed.control() as control:
+        relays = (await control.call("status"))["relays"]
     assert all(relay["bytes"] > 0 for relay in relays), relays
     assert mixed.unknown == ()
 

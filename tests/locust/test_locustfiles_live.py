@@ -187,6 +187,6 @@ def test_a_job_that_was_handed_on_is_kept_in_its_folder(lab: Lab, tmp_path: Path
 
 def test_files_of_loadtests_are_all_tried() -> None:
     """Each in `test_every_load_test_loads`, and this one in most of the others."""
-    (names,) = (one.args[1] for one in test_every_load_test_loads.pytestmark if one.name == "parametrize")
+    (names,) = (one.args[1] for one in vars(test_every_load_test_loads)["pytestmark"] if one.name == "parametrize")
     names = [name if isinstance(name, str) else name.values[0] for name in names]
     assert {*names, "federation"} == {path.stem for path in LOADTESTS.glob("*.py")}

@@ -13,6 +13,8 @@ from lab.cli.entry_point import run
 from lab.errors import MissingError, NotReady, PeerError
 from lab.runner import batch
 from lab.runner.batch import BatchResult
+from lab.runner.scenarios import ScenarioInfo
+from lab.topology.spec import Topology
 
 #: What the lab of each topology does: raised at its start, after its scenarios, or nothing.
 Wrong = dict[str, tuple[Exception | None, Exception | None]]
@@ -26,7 +28,7 @@ def _home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def _staged(monkeypatch: pytest.MonkeyPatch, wrong: Wrong) -> None:
     @contextlib.asynccontextmanager
-    async def lab_for(topology: object, *_: object) -> AsyncIterator[SimpleNamespace]:
+    async def lab_for(topology: Topology, *_: object) -> AsyncIterator[SimpleNamespace]:
         before, after = wrong.get(topology.name, (None, None))
         if before is not None:
             raise before
@@ -34,7 +36,7 @@ def _staged(monkeypatch: pytest.MonkeyPatch, wrong: Wrong) -> None:
         if after is not None:
             raise after
 
-    async def run_on(lab: SimpleNamespace, info: object, *_: object, **__: object) -> BatchResult:
+    async def run_on(lab: SimpleNamespace, info: ScenarioInfo, *_: object, **__: object) -> BatchResult:
         return BatchResult(info.name, lab.topology, "valid", 0, 0.1, None)
 
     monkeypatch.setattr(batch, "_lab_for", lab_for)

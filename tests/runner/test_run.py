@@ -17,6 +17,7 @@ import pytest
 from lab.errors import NotApplicable, NotReceived, PeerError, TimedOut, UserError
 from lab.history.events import Delivered, RouteSettled, RunEnded, RunStarted, Sent
 from lab.history.reader import read
+from lab.history.recorder import Recorder
 from lab.plan import files
 from lab.plan.layout import Layout
 from lab.report.folder import write_report
@@ -29,11 +30,17 @@ from tests.checks.sample_history import plan
 ALICE, BOB = "alice@island.test/phone", "bob@home.test/phone"
 
 
+def end_of(folder: Path) -> RunEnded:
+    ended = read(folder / "history.jsonl")[-1]
+    assert isinstance(ended, RunEnded)
+    return ended
+
+
 @dataclass
 class Fake:
     """A federation that delivers at once."""
 
-    recorder: object
+    recorder: Recorder
     settled: bool = False
     collected: bool = False
     closed: bool = False
@@ -192,7 +199,7 @@ async def test_each_end_is_what_it_means(name, tmp_path):
     story, how, value, code, said = ENDS[name]
     result, fake = await perform(tmp_path, story)
     assert (result.how, result.value, result.exit_code) == (how, value, code)
-    ended = read(result.folder / "history.jsonl")[-1]
+    ended = end_of(result.folder)
     assert said in ended.detail
     assert fake.closed
     assert fake.settled == (how == "expectation")
@@ -217,7 +224,7 @@ async def test_an_assertion_names_its_line(tmp_path):
 async def test_an_error_around_the_scenario_leaves_it_unknown(where, error, said, tmp_path):
     result, _ = await perform(tmp_path, good, breaks={where: error})
     assert (result.how, result.value) == ("lab-error", "unknown")
-    assert said in read(result.folder / "history.jsonl")[-1].detail
+    assert said in end_of(result.folder).detail
 
 
 async def test_what_was_expected_and_failed_stays_failed_when_the_lab_breaks_later(tmp_path):
@@ -287,7 +294,7 @@ async def test_a_run_that_is_cancelled_ends_although_its_scenario_goes_on(tmp_pa
     with pytest.raises(asyncio.CancelledError):
         await task
     folder = (tmp_path / "runs" / "latest").resolve()
-    assert read(folder / "history.jsonl")[-1].how == "interrupted"
+    assert end_of(folder).how == "interrupted"
 
 
 async def test_a_timeout_of_the_scripts_own_is_not_the_deadline(tmp_path):
@@ -314,7 +321,7 @@ async def test_a_cancelled_run_writes_what_is_there_and_goes_on(tmp_path):
     with pytest.raises(asyncio.CancelledError):
         await task
     folder = (tmp_path / "runs" / "latest").resolve()
-    assert read(folder / "history.jsonl")[-1].how == "interrupted"
+    assert end_of(folder).how == "interrupted"
     assert json.loads((folder / "verdict.json").read_text())["value"] == "unknown"
 
 

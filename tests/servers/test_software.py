@@ -69,6 +69,7 @@ def test_names_of_prosodys_files(text, name):
 
 def test_ejabberd_takes_accounts_over_its_socket():
     (call,) = software("ejabberd").accounts("a.test", ["user1", "user2"], KEYS)
+    assert isinstance(call, HttpCall)
     assert (call.socket, call.path) == ("api.sock", "/accounts")
     body = json.loads(call.body)
     assert body["users"] == ["user1", "user2"]
@@ -79,6 +80,7 @@ def test_ejabberd_takes_accounts_over_its_socket():
 def test_prosody_rosters_are_files_it_would_write_and_a_stamp_that_is_new_each_time():
     kind = software("prosody")
     ((first,), (again,)) = (kind.rosters("a.test", {"load1": ["load2@b.test", "x'y@c.test"]}) for _ in range(2))
+    assert isinstance(first, WriteFiles) and isinstance(again, WriteFiles)
     roster, stamp = first.files
     assert roster.path == "data/a%2etest/roster/load1.dat"
     assert '["load2@b.test"] = { ["subscription"] = "both"; ["groups"] = {}; };' in roster.text
@@ -88,6 +90,7 @@ def test_prosody_rosters_are_files_it_would_write_and_a_stamp_that_is_new_each_t
 
 def test_ejabberd_takes_rosters_over_its_socket():
     (call,) = software("ejabberd").rosters("a.test", {"load1": ["load2@b.test"], "load2": []})
+    assert isinstance(call, HttpCall)
     assert (call.socket, call.path, json.loads(call.body)) == (
         "api.sock", "/rosters", {"load1": ["load2@b.test"], "load2": []}
     )  # fmt: skip
@@ -149,5 +152,6 @@ def test_places_find_each_store_once(tmp_path: Path):
 
 def test_archives_are_emptied_where_they_make_a_server_slow():
     (call,) = software("ejabberd").forget(["load1", "load2"])
+    assert isinstance(call, HttpCall)
     assert (call.socket, call.path, json.loads(call.body)) == ("api.sock", "/forget", ["load1", "load2"])
     assert software("prosody").forget(["load1"]) == ()

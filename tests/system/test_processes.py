@@ -1,6 +1,7 @@
 """Processes are known by more than their pid, and those of a lab by their environment."""
 
 import os
+import resource
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -63,7 +64,7 @@ async def test_they_are_ended_but_not_who_asks(
 
 
 def test_what_needs_more_files_than_there_may_be_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(processes.resource, "getrlimit", lambda _: (200, 200))
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (200, 200))
     check_limits(servers=10, relays=20)
     with pytest.raises(MissingError, match=r"of 50 servers needs about \d+ open files and may have 200"):
         check_limits(servers=50, relays=100)

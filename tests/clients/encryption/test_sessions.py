@@ -8,6 +8,7 @@ import omemo
 import pytest
 from oldmemo.oldmemo import NAMESPACE
 
+from lab.clients.encryption import pep
 from lab.clients.encryption import session_manager as managers
 from lab.clients.encryption.key_store import KeyStore
 from lab.clients.encryption.sessions import MOST, Sessions
@@ -67,8 +68,8 @@ def server(monkeypatch):
     async def fetch(stream, of, node):
         return ET.fromstring(nodes[of, node]) if (of, node) in nodes else None
 
-    monkeypatch.setattr(managers.pep, "publish", publish)
-    monkeypatch.setattr(managers.pep, "fetch", fetch)
+    monkeypatch.setattr(pep, "publish", publish)
+    monkeypatch.setattr(pep, "fetch", fetch)
     return nodes
 
 

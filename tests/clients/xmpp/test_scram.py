@@ -1,9 +1,11 @@
+import secrets
+
 import pytest
 from slixmpp.util.sasl.client import MECHANISMS, SASLMutualAuthFailed
 from slixmpp.util.sasl.mechanisms import SCRAM
 
-from lab.clients.xmpp import scram
-from lab.clients.xmpp.scram import FastScram, salted_password
+from lab.clients.xmpp.scram import FastScram
+from lab.system.scram import salted_password
 
 SECURITY = {"tls_version": "TLSv1.3", "encrypted": True, "unencrypted_scram": False, "binding_proposed": True}
 
@@ -34,7 +36,7 @@ def exchange(name):
 
 @pytest.mark.parametrize(("name", "nonce", "challenge", "proof", "signature"), VECTORS)
 def test_exchanges_of_the_standards(monkeypatch, name, nonce, challenge, proof, signature):
-    monkeypatch.setattr(scram.secrets, "token_urlsafe", lambda size: nonce)
+    monkeypatch.setattr(secrets, "token_urlsafe", lambda size: nonce)
     client = exchange(name)
     assert client.process() == f"n,,n=user,r={nonce}".encode()
     assert client.process(challenge) == proof
@@ -43,7 +45,7 @@ def test_exchanges_of_the_standards(monkeypatch, name, nonce, challenge, proof, 
 
 def test_a_server_that_does_not_know_the_password_is_refused(monkeypatch):
     name, nonce, challenge, _, _ = VECTORS[1]
-    monkeypatch.setattr(scram.secrets, "token_urlsafe", lambda size: nonce)
+    monkeypatch.setattr(secrets, "token_urlsafe", lambda size: nonce)
     client = exchange(name)
     client.process()
     client.process(challenge)

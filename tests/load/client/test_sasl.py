@@ -6,6 +6,7 @@ import pytest
 
 from lab.errors import PeerError
 from lab.load.client import sasl
+from lab.system import scram
 
 EXAMPLES = {  # RFC 5802 section 5, RFC 7677 section 3
     "SCRAM-SHA-1": (
@@ -63,8 +64,8 @@ def test_the_best_mechanism_is_taken() -> None:
 
 
 def test_one_derivation_serves_all_accounts() -> None:
-    sasl.salted_password.cache_clear()
+    scram.salted_password.cache_clear()
     for user in ("a", "b", "c"):
         nonce, challenge, *_ = EXAMPLES["SCRAM-SHA-1"]
         sasl.ScramClient("SCRAM-SHA-1", user, "pencil", nonce).final_message(challenge.encode())
-    assert sasl.salted_password.cache_info().misses == 1
+    assert scram.salted_password.cache_info().misses == 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -52,10 +53,10 @@ def test_a_rate_and_its_model_become_one_text() -> None:
 
 def test_what_the_machine_cannot_do_is_said_with_the_number_that_works(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = {"users": 4, "seconds": 1.0, "warmup": 0.0, "arrivals": "constant:40001/s"}
-    monkeypatch.setattr(preflight.os, "sched_getaffinity", lambda _: range(2))
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: range(2))
     with pytest.raises(UserError, match="this machine's 2 cores write at most 40000/s"):
         preflight.check_load(PAIR, asked, 3)
-    monkeypatch.setattr(preflight.os, "sched_getaffinity", lambda _: range(8))
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: range(8))
     with pytest.raises(UserError, match=r"take --workers 3 .* or at most 40000/s"):
         preflight.check_load(PAIR, asked, 2)
     preflight.check_load(PAIR, asked, 3)

@@ -9,9 +9,9 @@ from dataclasses import replace
 from typing import Any
 from xml.etree import ElementTree as ET
 
+import oldmemo.etree
 import pytest
 
-from lab.clients.encryption import omemo as strategy
 from lab.errors import UserError
 from lab.lifecycle import up as labs
 from lab.lifecycle.lab import Lab
@@ -164,7 +164,7 @@ async def test_what_was_tampered_with_is_not_decrypted_and_not_lost(
     """Every fourth message to b has another ciphertext than was written; the receiver's worker finds out."""
     written = 0
 
-    def tampered(content: Any, serialize: Any = strategy.oldmemo.etree.serialize_message) -> ET.Element:
+    def tampered(content: Any, serialize: Any = oldmemo.etree.serialize_message) -> ET.Element:
         nonlocal written
         element: ET.Element = serialize(content)
         payload = element.find(f"{OMEMO}payload")
@@ -174,7 +174,7 @@ async def test_what_was_tampered_with_is_not_decrypted_and_not_lost(
                 payload.text = ("A" if payload.text[0] != "A" else "B") + payload.text[1:]
         return element
 
-    monkeypatch.setattr(strategy.oldmemo.etree, "serialize_message", tampered)
+    monkeypatch.setattr(oldmemo.etree, "serialize_message", tampered)
     carried = Together(replace(load, warmup=0.0, arrivals="16/s"), 2)
     result = await carried.carry()
     total = result.total

@@ -20,6 +20,7 @@ from lab.lifecycle.cleanup import sweep
 from lab.plan.layout import Layout, home
 from lab.runtime.containers import agents, engine
 from lab.runtime.containers.image_specs import server_image
+from lab.runtime.server_files import write_servers
 from lab.topology.spec import Custom, Link, Server, Topology
 
 pytestmark = [pytest.mark.containers, pytest.mark.live]
@@ -93,7 +94,7 @@ async def until(what, patience: float = PATIENCE) -> None:
 
 async def test_no_server_runs_before_its_folder_is_written(own_home, client, monkeypatch):
     """The engine has started it by then, and it waits."""
-    write, seen = labs.write_servers, []
+    write, seen = write_servers, []
 
     async def late(layout: Layout, *rest) -> None:
         container = engine.resource_name(layout, "s0")

@@ -74,6 +74,6 @@ def test_a_loopback_network_that_is_down_is_said(code: int, monkeypatch: pytest.
         def connect(self, address: object) -> None:
             raise OSError(code, os.strerror(code))
 
-    monkeypatch.setattr(loopback.socket, "socket", Down)
+    monkeypatch.setattr(socket, "socket", Down)
     with pytest.raises(MissingError, match=r"the loopback network of this machine is down .*`ip link set lo up`"):
         reserve_network()

@@ -17,7 +17,7 @@ from lab.load.metrics import rows as tables
 from lab.load.metrics.result import Result, Usage, merge
 from lab.load.metrics.run_folder import LoadOutcome, RunWriter, read
 from lab.load.model.job import Job
-from lab.load.report.html import document, load_charts
+from lab.load.report.html import document, series
 from lab.load.report.html.load_page import page, write_page
 from lab.load.report.html.page_data import LoadPageData, read_page_data
 from lab.topology.spec import Link, Server, Topology
@@ -141,9 +141,9 @@ def test_the_figures_are_those_of_the_result(data: LoadPageData) -> None:
     (head, *rows) = next(rows for caption, rows in parsed.tables.items() if caption.startswith("Routes"))
     expected = tables.by_route(data.record.result)
     assert [row[0] for row in rows] == ["a->b", "all"]
-    for row, data in zip(rows, expected, strict=True):
+    for row, route in zip(rows, expected, strict=True):
         assert [float(row[head.index(name)]) for name in ("sent", "expected", "received", "lost", "p50", "p99.9")] == [
-            data[name] for name in ("sent", "expected", "received", "lost", "p50_ms", "p99.9_ms")
+            route[name] for name in ("sent", "expected", "received", "lost", "p50_ms", "p99.9_ms")
         ]
     (_, *seconds) = next(rows for caption, rows in parsed.tables.items() if caption.startswith("Delays"))
     assert [row[:5] for row in seconds] == [
@@ -211,9 +211,7 @@ def test_what_cannot_be_drawn_says_why(data: LoadPageData) -> None:
     captions = "\n".join(Parsed(page(bare)).texts["figcaption"])
     for said in ("has no plan", "It is not known what was due", "direct links have none", "nothing was lost"):
         assert said in captions
-    assert "intended" not in {
-        row["series"] for row in load_charts.series.throughput(bare, load_charts.series.time_bins(bare.record.result))
-    }
+    assert "intended" not in {row["series"] for row in series.throughput(bare, series.time_bins(bare.record.result))}
 
 
 def test_a_page_is_written_from_the_folder_alone_and_is_its_owners(tmp_path: Path) -> None:
