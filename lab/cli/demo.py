@@ -43,8 +43,10 @@ def _print_load(record: LoadRecord) -> None:
     from lab.load.analysis.thresholds import judge_load
     from lab.load.report.text import sentences
     from lab.runner.folders import PAGE
+    from lab.system.tables import wrap_text
 
-    lines = [str(judge_load(record)), *sentences(record), str(record.folder)]
+    said = [str(judge_load(record)), *sentences(record)]
+    lines = [*(line for sentence in said for line in wrap_text(sentence, then="  ")), str(record.folder)]
     if record.interrupted:
         lines.append(str(record.folder / PAGE))
     print_text("\n".join(lines), verdicts=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import textwrap
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
@@ -11,7 +10,7 @@ import typer
 
 from lab.cli.options import FormatOption
 from lab.cli.output import Format, print_rows, print_text
-from lab.system.tables import table, terminal_width
+from lab.system.tables import table, wrap_text
 
 if TYPE_CHECKING:
     from lab.runtime.protocol import Prerequisite
@@ -50,10 +49,7 @@ def _lacking(found: Sequence[tuple[str, Prerequisite]]) -> Iterator[str]:
         if not one.good:
             yield f"\n{name}: {one.what}"
             for text in (one.found, f"To do: {one.remedy}" if one.remedy else ""):
-                yield from textwrap.wrap(
-                    text, terminal_width(), initial_indent="  ", subsequent_indent="  ", break_long_words=False,
-                    break_on_hyphens=False,
-                )  # fmt: skip
+                yield from wrap_text(text, "  ", "  ")
 
 
 def _verdict(usable: list[str]) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-from lab.system.tables import table
+from lab.system.tables import table, wrap_text
 from lab.system.terminal import printable
 
 if TYPE_CHECKING:
@@ -138,9 +138,11 @@ def batch_callbacks(report_error: Callable[[Exception], int]) -> BatchCallbacks:
 
 
 def _print_result(info: ScenarioInfo, topology: str, result: RunResult) -> None:
-    print_text(f"{result.value.upper()}: {info.name} on {topology}: {result.sentence}\n{result.folder}", verdicts=True)
+    said = wrap_text(f"{result.value.upper()}: {info.name} on {topology}: {result.sentence}", then="  ")
+    print_text("\n".join([*said, str(result.folder)]), verdicts=True)
 
 
 def _print_kept(name: str) -> None:
-    print_text(f"The lab is still up: inspect it with `xmpplab status {name}` and `xmpplab logs --name {name}`.")
+    said = f"The lab is still up: inspect it with `xmpplab status {name}` and `xmpplab logs --name {name}`."
+    print_text("\n".join(wrap_text(said, then="  ")))
     print_text(f"End it with: xmpplab down {name}")

@@ -8,6 +8,7 @@ import typer
 
 from lab.cli.options import FormatOption, NameOption, RuntimeChoice, RuntimeOption, TopologyArgument
 from lab.cli.output import Format, live_progress, print_rows, print_text
+from lab.system.tables import wrap_text
 
 if TYPE_CHECKING:
     from lab.lifecycle.lab import Lab
@@ -108,10 +109,8 @@ def next_steps(lab: Lab) -> str:
 
     edges = len(lab.plan.topology.links)
     probed = edges - len(lab.unknown)
-    lines = [
-        f"{lab.name} is up ({lab.runtime.name}): {probed} of {edges} links have carried a stanza in both directions."
-    ]
-    lines += [f"  the lab cannot probe {a} - {b}" for a, b in lab.unknown]
+    said = f"{lab.name} is up ({lab.runtime.name}): {probed} of {edges} links have carried a stanza in both directions."
+    lines = [said, *(f"  the lab cannot probe {a} - {b}" for a, b in lab.unknown)]
     yours = [server for server in lab.plan.servers if server.spec.manifest.started_by is StartedBy.PERSON]
     lines += [f"  {describe_external_server(lab.layout, server)}" for server in yours]
     if any(server.spec.users for server in lab.plan.servers):
@@ -122,4 +121,4 @@ def next_steps(lab: Lab) -> str:
     lines.append(f"  use        xmpplab run everyone_writes --name {lab.name}")
     lines.append(f"  inspect    xmpplab status, xmpplab logs --name {lab.name} <server>")
     lines.append(f"  end        xmpplab down {lab.name}")
-    return "\n".join(lines)
+    return "\n".join(text for line in lines for text in wrap_text(line, then=" " * (2 if line is said else 13)))

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from lab import exit_codes
 from lab.runner.batch import BatchResult
-from lab.system.tables import table
+from lab.system.tables import table, wrap_text
 
 
 def render(results: Sequence[BatchResult]) -> str:
@@ -18,4 +18,4 @@ def render(results: Sequence[BatchResult]) -> str:
     sentence = f"{valid} of {len(judged)} runs are valid."
     if skipped := len(results) - len(judged):
         sentence += f" {skipped} skipped: the topology cannot give what the scenario needs."
-    return f"{text}\n\n{sentence}"
+    return "\n".join([text, "", *wrap_text(sentence)])

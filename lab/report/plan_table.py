@@ -5,7 +5,7 @@ from __future__ import annotations
 from lab.declarations.links import LINK_FIELDS
 from lab.plan.build import build
 from lab.plan.model import Plan, RuntimeFacts
-from lab.system.tables import table
+from lab.system.tables import table, wrap_text
 from lab.topology.spec import Topology
 
 #: Addresses of a lab are reserved when it starts; these stand for them.
@@ -38,16 +38,17 @@ def plan_text(plan: Plan) -> str:
         for one in plan.servers
     ]
     parts = [
-        f"{plan.topology.name}: {plan.topology.teaches}",
+        "\n".join(wrap_text(f"{plan.topology.name}: {plan.topology.teaches}", then="  ")),
         table(("server", "domain", "software", "address", "users", "linked with", "files"), servers),
     ]
     if ways := [row for link in plan.topology.links for row in _ways(plan, link.a, link.b)]:
         parts.append(table(("from", "to", "through", *(field.name for field in LINK_FIELDS)), ways))
     memory = sum(one.memory for one in plan.servers) / 2**20
-    parts.append(
-        f"Between servers without a link: {plan.topology.unlinked.value}. Idle servers need about {memory:.0f} MiB.\n"
-        "Addresses are placeholders: a lab gets its own when it starts. Nothing was started."
+    said = (
+        f"Between servers without a link: {plan.topology.unlinked.value}. Idle servers need about {memory:.0f} MiB.",
+        "Addresses are placeholders: a lab gets its own when it starts. Nothing was started.",
     )
+    parts.append("\n".join(line for sentence in said for line in wrap_text(sentence, then="  ")))
     return "\n\n".join(parts)
 
 

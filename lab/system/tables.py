@@ -1,10 +1,12 @@
-"""Tables of plain text, no wider than the terminal: text wraps between words, so that no name or number is broken."""
+"""Tables and sentences of plain text, no wider than the terminal: no name and no number is broken."""
 
 from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
 from textwrap import wrap
+
+from lab.system.terminal import printable
 
 #: Columns of a terminal that is narrower, and of output that is no terminal.
 LEAST, USUAL = 80, 120
@@ -16,14 +18,30 @@ def table(
 ) -> str:
     """Columns with two spaces between them; with `figures` all but the first are aligned right. No trailing spaces.
 
-    It is at most `width` wide, or as wide as the terminal: cells wrap between words. Where words alone are wider, each
-    row becomes lines of their own, a name and a value each.
+    It is at most `width` wide, or as wide as the terminal: cells wrap between words. Where words alone are wider, the
+    first column stands on lines of its own above the others; where that is not enough, each row becomes lines of a name
+    and a value each.
     """
     lines = [[str(cell) for cell in row] for row in (head, *rows)]
-    widths = _widths(lines, width or terminal_width())
-    if widths is None:
-        return _as_blocks(lines[0], lines[1:])
-    return "\n".join(text for line in lines for text in _wrapped(line, widths, figures))
+    most = width or terminal_width()
+    if (widths := _widths(lines, most)) is not None:
+        return "\n".join(text for line in lines for text in _wrapped(line, widths, figures))
+    others = [line[1:] for line in lines]
+    if len(head) > 1 and (widths := _widths(others, most - len(_GAP))) is not None:
+        below = [[f"{_GAP}{text}" for text in _wrapped(line, widths, figures, first=0)] for line in others]
+        return "\n".join(text for line, under in zip(lines, below, strict=True) for text in (line[0], *under))
+    return _as_blocks(lines[0], lines[1:])
+
+
+def wrap_text(text: str, first: str = "", then: str = "", *, width: int | None = None) -> list[str]:
+    """The lines of a text, at most `width` wide, or as wide as the terminal; `first` and `then` are their indents.
+
+    It wraps between words only: a line with an id, a JID or a path that is longer than the width is longer too.
+    """
+    return wrap(
+        printable(text), width or terminal_width(), initial_indent=first, subsequent_indent=then,
+        break_long_words=False, break_on_hyphens=False,
+    ) or [first]  # fmt: skip
 
 
 def terminal_width() -> int:
@@ -44,7 +62,8 @@ def _widths(lines: Sequence[Sequence[str]], most: int) -> list[int] | None:
     return widths
 
 
-def _wrapped(line: Sequence[str], widths: Sequence[int], figures: bool) -> list[str]:
+def _wrapped(line: Sequence[str], widths: Sequence[int], figures: bool, first: int = 1) -> list[str]:
+    """The lines of a row; with `figures` cells from column `first` on are aligned right."""
     cells = [
         wrap(cell, width, break_long_words=False, break_on_hyphens=False) if len(cell) > width else [cell]
         for cell, width in zip(line, widths, strict=True)
@@ -54,7 +73,7 @@ def _wrapped(line: Sequence[str], widths: Sequence[int], figures: bool) -> list[
         texts = [cell[number] if number < len(cell) else "" for cell in cells]
         found.append(
             _GAP.join(
-                text.rjust(width) if figures and column else text.ljust(width)
+                text.rjust(width) if figures and column >= first else text.ljust(width)
                 for column, (text, width) in enumerate(zip(texts, widths, strict=True))
             ).rstrip()
         )

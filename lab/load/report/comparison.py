@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from lab.load.analysis.comparison import Comparison
-from lab.system.tables import table
+from lab.system.tables import table, wrap_text
 
 
 def to_json(comparison: Comparison) -> dict[str, Any]:
@@ -19,7 +19,8 @@ def render(comparison: Comparison, first: Path, second: Path) -> str:
     """The comparison of the loads in two folders as text: a table of figures, then a sentence for each difference."""
     head = ("figure", "first", "second", "change", "95 %", "beyond noise")
     figures = table(head, [_cells(row) for row in comparison.figures])
-    return "\n".join([f"first   {first}", f"second  {second}", "", figures, "", *_sentences(comparison)])
+    said = [line for sentence in _sentences(comparison) for line in wrap_text(sentence, then="  ")]
+    return "\n".join([f"first   {first}", f"second  {second}", "", figures, "", *said])
 
 
 def _sentences(comparison: Comparison) -> list[str]:

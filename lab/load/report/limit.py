@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 from lab.load.capacity.search import Limit, Trial
-from lab.system.tables import table
+from lab.system.tables import table, wrap_text
 
 
 def to_json(limit: Limit) -> dict[str, Any]:
@@ -39,7 +39,7 @@ def render(limit: Limit) -> str:
          f"{1000 * trial.result.total.intended.percentile(99):.1f}", _misses(trial)]
         for trial in limit.trials
     ]  # fmt: skip
-    found = (
+    highest = (
         f"The highest rate within the bounds is {limit.rate:.0f}/s" if limit.rate else "No rate is within the bounds"
     )
     again = ""
@@ -47,8 +47,9 @@ def render(limit: Limit) -> str:
         again = "; it was confirmed" if limit.confirmed else "; it was not confirmed"
     if limit.rate and limit.bottleneck in ("backlog", "interrupted"):
         again = ", until the search ended early"
-    said = f"{found}{again}. Bottleneck: {limit.bottleneck}: {limit.why}."
-    return f"{table(['rate', 'holds', 'received', 'p99 ms', 'misses'], rows, figures=True)}\n\n{said}"
+    said = f"{highest}{again}. Bottleneck: {limit.bottleneck}: {limit.why}."
+    found = table(["rate", "holds", "received", "p99 ms", "misses"], rows, figures=True)
+    return "\n".join([found, "", *wrap_text(said, then="  ")])
 
 
 def _misses(trial: Trial) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 from lab.load.analysis.study import FIGURES, METRICS, MIN_RUNS_FOR_T
 from lab.load.analysis.study_folder import StudyData
-from lab.system.tables import table
+from lab.system.tables import table, wrap_text
 
 #: What to do about a study that lacks runs.
 RESUME = "Resume it with `xmpplab study --resume` and its folder."
@@ -20,18 +20,19 @@ def render(data: StudyData) -> str:
         for row in data["table"]
     ]
     graphs = {row["topology"]: [row["topology"], *(row[name] for name in METRICS)] for row in data["table"]}
-    lines = [
+    tables = [
         table(["topology", "software", "runs", *FIGURES], rows, figures=True),
-        "",
         table(["topology", *(name.replace("_", " ") for name in METRICS)], list(graphs.values()), figures=True),
     ]
+    said = []
     for metric, found in data["correlations"].items():
         known = [f"{name} {value:+.2f}" for name, value in found.items() if value is not None]
         if known:
-            lines.append(f"rank correlation with {metric}: {', '.join(known)}")
+            said.append(f"rank correlation with {metric}: {', '.join(known)}")
     if note := interval_note(data["table"]):
-        lines.append(note)
-    return "\n".join([*lines, *remarks(data)]) + "\n"
+        said.append(note)
+    lines = [line for sentence in [*said, *remarks(data)] for line in wrap_text(sentence, then="  ")]
+    return "\n\n".join(tables) + "\n" + "".join(f"{line}\n" for line in lines)
 
 
 def verdict(data: StudyData) -> tuple[str, str]:

@@ -11,7 +11,7 @@ from lab.load.analysis.thresholds import judge_load
 from lab.load.metrics.counters import RouteCounters
 from lab.load.metrics.result import Result, Usage
 from lab.load.metrics.run_folder import LoadRecord
-from lab.system.tables import table
+from lab.system.tables import table, wrap_text
 from lab.system.terminal import printable
 
 #: Routes with a line of their own; of more the slowest.
@@ -27,7 +27,8 @@ def render(record: LoadRecord) -> str:
         parts += [_routes(record.result), _machines(record)]
         if record.result.links:
             parts.append(_links(record.result))
-    parts.append("\n".join([*sentences(record), str(judge_load(record))]))
+    said = [*sentences(record), str(judge_load(record))]
+    parts.append("\n".join(line for sentence in said for line in wrap_text(sentence, then="  ")))
     return printable("\n\n".join(parts)) + "\n"
 
 
@@ -69,7 +70,8 @@ def _head(record: LoadRecord) -> str:
     users = f"{load['users']} users" if "users" in load else "users as the lab has servers"
     length = f", {plan['seconds']:g} s after {plan['warmup']:g} s of warm-up" if plan else ""
     workers = plan.get("workers", record.job.workers)
-    return f"{record.job.lab}: {asked}{', ' if asked else ''}{users}{length}, {workers} worker{'s' * (workers != 1)}"
+    said = f"{record.job.lab}: {asked}{', ' if asked else ''}{users}{length}, {workers} worker{'s' * (workers != 1)}"
+    return "\n".join(wrap_text(said, then="  "))
 
 
 def _routes(result: Result) -> str:
@@ -106,7 +108,8 @@ def _machines(record: LoadRecord) -> str:
     text = table(["process", "cores", "CPU s per 1000", "memory"], rows, figures=True)
     tick = f"{1000 * result.plan['tick']:g} ms"
     lag = f"p50 {_ms(result, 50)} ms, p99 {_ms(result, 99)} ms"
-    return f"{text}\nsend lag of the generator, which looks at what is due each {tick}: {lag}"
+    said = f"send lag of the generator, which looks at what is due each {tick}: {lag}"
+    return "\n".join([text, *wrap_text(said, then="  ")])
 
 
 def _memory(readings: Sequence[Usage]) -> str:

@@ -17,7 +17,7 @@ from lab.metrics.record import RunRecord
 from lab.metrics.routes import routes
 from lab.metrics.stanzas import stanzas
 from lab.report.formats import timeline
-from lab.system.tables import table, terminal_width
+from lab.system.tables import table, terminal_width, wrap_text
 from lab.system.terminal import printable
 
 # verdict.json has all of them.
@@ -35,7 +35,7 @@ def render(record: RunRecord, judgement: Judgement, width: int | None = None) ->
     Text wraps between words only: a line with an id, a JID or an address that is longer than the width is longer too.
     """
     columns = width or terminal_width()
-    lines = [*_wrap(f"{judgement.value.upper()}: {judgement.sentence}", columns), "", *_head(record, columns)]
+    lines = [*wrap_text(f"{judgement.value.upper()}: {judgement.sentence}", width=columns), "", *_head(record, columns)]
     for part in (
         _checks(record, judgement, columns),
         _findings(judgement, columns),
@@ -54,15 +54,15 @@ def _head(record: RunRecord, width: int) -> Iterator[str]:
     started, servers = record.started, record.topology.servers
     if started:
         spec = f" [{started.spec}]" if started.spec else ""
-        yield from _wrap(f"scenario  {started.scenario}: {started.title}{spec}", width, then=" " * 10)
+        yield from wrap_text(f"scenario  {started.scenario}: {started.title}{spec}", then=" " * 10, width=width)
     links = plural(len(record.topology.links), "link")
     size = f"{plural(len(servers), 'server')}, {links}, {record.plan.facts.runtime}"
-    yield from _wrap(f"topology  {record.topology.name}: {size}", width, then=" " * 10)
+    yield from wrap_text(f"topology  {record.topology.name}: {size}", then=" " * 10, width=width)
     if started:
         when = datetime.fromtimestamp(started.at, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
         seen = plural(stanzas(record), "stanza")
         text = f"run       {when}, {timeline.length(record):.1f} s, {seen} seen by servers"
-        yield from _wrap(text, width, then=" " * 10)
+        yield from wrap_text(text, then=" " * 10, width=width)
 
 
 def _checks(record: RunRecord, judgement: Judgement, width: int) -> Iterator[str]:
@@ -72,7 +72,7 @@ def _checks(record: RunRecord, judgement: Judgement, width: int) -> Iterator[str
     for each in judgement.verdicts:
         wanted = f" (must be {expects[each.check]})" if each.check in expects else ""
         mark = MARKS[each.value] if each.judged else "-"
-        yield from _wrap(f"{mark:8}  {each.check}{wanted}: {each.sentence}", width, "  ", " " * 12)
+        yield from wrap_text(f"{mark:8}  {each.check}{wanted}: {each.sentence}", "  ", " " * 12, width=width)
 
 
 def _findings(judgement: Judgement, width: int) -> Iterator[str]:
@@ -80,13 +80,13 @@ def _findings(judgement: Judgement, width: int) -> Iterator[str]:
     if shown:
         yield "findings"
     for each, finding in shown:
-        yield from _wrap(f"{MARKS[finding.value]:8}  {each.check}: {finding.sentence}", width, "  ", " " * 12)
+        yield from wrap_text(f"{MARKS[finding.value]:8}  {each.check}: {finding.sentence}", "  ", " " * 12, width=width)
         if finding.cause:
-            yield from _wrap(f"likely cause: {finding.cause}", width, " " * 12, " " * 14)
+            yield from wrap_text(f"likely cause: {finding.cause}", " " * 12, " " * 14, width=width)
         if finding.last_hop:
-            yield from _wrap(f"last seen: {finding.last_hop}", width, " " * 12, " " * 14)
+            yield from wrap_text(f"last seen: {finding.last_hop}", " " * 12, " " * 14, width=width)
         for stanza in finding.stanzas:
-            yield from _wrap(f"> {stanza}", width, " " * 12, " " * 14)
+            yield from wrap_text(f"> {stanza}", " " * 12, " " * 14, width=width)
     left = sum(len(each.findings) for each in judgement.verdicts) - len(shown)
     if left:
         yield f"  and {plural(left, 'more finding')}: verdict.json has them all"
@@ -102,7 +102,7 @@ def _steps(record: RunRecord, width: int) -> Iterator[str]:
         yield "steps"
     for one in steps:
         indent = "  " * one.depth
-        yield from _wrap(f"{MARKS[one.state]:8}  {indent}{one.text}", width, "  ", f"{' ' * 14}{indent}")
+        yield from wrap_text(f"{MARKS[one.state]:8}  {indent}{one.text}", "  ", f"{' ' * 14}{indent}", width=width)
 
 
 def _routes(record: RunRecord, width: int) -> Iterator[str]:
@@ -127,8 +127,8 @@ def _left_out(record: RunRecord, width: int) -> Iterator[str]:
         yield "devices left out of encrypted messages"
     for one in found[:LEFT_OUT_SHOWN]:
         trust = ", by its sender's decision" if one.excluded else ""
-        yield from _wrap(
-            f"{one.message}: device {one.omemo_device} of {one.owner}{trust}: {one.reason}", width, "  ", "    "
+        yield from wrap_text(
+            f"{one.message}: device {one.omemo_device} of {one.owner}{trust}: {one.reason}", "  ", "    ", width=width
         )
     if len(found) > LEFT_OUT_SHOWN:
         yield f"  and {len(found) - LEFT_OUT_SHOWN} more: xmpplab report --format json has them all"
@@ -139,14 +139,6 @@ def _notes(record: RunRecord, width: int) -> Iterator[str]:
     if notes:
         yield "notes"
     for one in notes[:NOTES_SHOWN]:
-        yield from _wrap(one.text, width, "  ", "    ")
+        yield from wrap_text(one.text, "  ", "    ", width=width)
     if len(notes) > NOTES_SHOWN:
         yield f"  and {len(notes) - NOTES_SHOWN} more"
-
-
-def _wrap(text: str, width: int, first: str = "", then: str = "") -> list[str]:
-    """Lines no wider than `width`; ids, JIDs and addresses stay whole."""
-    return textwrap.wrap(
-        printable(text), width, initial_indent=first, subsequent_indent=then, break_long_words=False,
-        break_on_hyphens=False,
-    ) or [first]  # fmt: skip

@@ -2,7 +2,7 @@
 
 Up to 30 servers are drawn with one line each: as a tree from the most central server, where every link appears
 once (to the server above in the tree, or under "also"), or as a matrix where there are too many links for that.
-More servers are summarised.
+More servers are summarised, and so is a matrix that is wider than the terminal.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import Counter
 
 from lab.report.graph import labels
+from lab.system.tables import terminal_width, wrap_text
 from lab.topology.facts import Neighbours, components, distances, facts, neighbours
 from lab.topology.spec import Topology
 
@@ -19,6 +20,7 @@ READABLE = 30  # servers that fit a screen
 DENSE = 4.0  # mean links per server above which a tree shows too few of the links
 BAR = 40  # characters of the longest bar
 TOP = 10  # best linked servers named in a summary
+REMARKS = 24  # columns that remarks need beside a server; with less they stand below it
 
 
 def terminal(topology: Topology) -> str:
@@ -28,10 +30,12 @@ def terminal(topology: Topology) -> str:
         lines = _summary(topology)
     elif numbers.mean_degree > DENSE:
         lines = _matrix(topology)
+        if max(map(len, lines)) > terminal_width():
+            lines = _summary(topology)
     else:
         lines = _forest(topology)
-    heading = [topology.name, *([topology.teaches] if topology.teaches else [])]
-    end = [labels.totals(numbers), labels.unlinked(topology)]
+    heading = [topology.name, *(wrap_text(topology.teaches) if topology.teaches else [])]
+    end = [line for text in (labels.totals(numbers), labels.unlinked(topology)) for line in wrap_text(text, then="  ")]
     return "\n".join([*heading, "", *lines, "", *end]) + "\n"
 
 
@@ -42,7 +46,7 @@ def _forest(topology: Topology) -> list[str]:
     for group in components(graph):
         rows += _tree(graph, min(group, key=lambda name: sum(distances(graph, name).values())))
     shown: list[str] = []
-    table = []
+    table, branches = [], []
     for branch, name, parent in rows:
         server = topology.server(name)
         also = [_to(topology, name, other) for other in graph[name] if other in shown and other != parent]
@@ -55,8 +59,18 @@ def _forest(topology: Topology) -> list[str]:
         ]
         tail = ", ".join(remarks) + (f"{'; ' if remarks else ''}also {', '.join(also)}" if also else "")
         table.append((branch + name, labels.software(server), tail))
+        branches.append(branch)
         shown.append(name)
-    return _columns(table)
+    return [line for branch, row in zip(branches, _aligned(table), strict=True) for line in _lines(branch, *row)]
+
+
+def _lines(branch: str, beginning: str, remarks: str) -> list[str]:
+    """A server with its remarks, which wrap beside it, or below it where it leaves no room for them."""
+    width = terminal_width()
+    below = branch.replace("├── ", "│   ").replace("└── ", "    ")
+    if width - len(beginning) >= REMARKS or not remarks:
+        return [line.rstrip() for line in wrap_text(remarks, beginning, below.ljust(len(beginning)))]
+    return [beginning.rstrip(), *wrap_text(remarks, f"{below}      ", f"{below}      ")]
 
 
 def _to(topology: Topology, name: str, other: str) -> str:
@@ -101,7 +115,8 @@ def _matrix(topology: Topology) -> list[str]:
         )
     kinds = Counter(labels.link(link) for link in topology.links)
     legend = [f"   {count} × {text}" for text, count in kinds.items() if text]
-    return [*_columns(rows), *(["", " ● a link   ◍ a link with conditions:", *legend] if legend else ["", " ● a link"])]
+    shown = [f"{beginning}{cells}".rstrip() for beginning, cells in _aligned(rows)]
+    return [*shown, *(["", " ● a link   ◍ a link with conditions:", *legend] if legend else ["", " ● a link"])]
 
 
 def _cell(topology: Topology, a: str, b: str) -> str:
@@ -115,14 +130,16 @@ def _summary(topology: Topology) -> list[str]:
     softwares = Counter(labels.software(server) for server in topology.servers)
     degrees = Counter(len(others) for others in graph.values())
     most = max(degrees.values())
-    lines = ["servers by software: " + ", ".join(f"{count} {name}" for name, count in sorted(softwares.items())), ""]
-    lines += ["links  servers"]
+    said = "servers by software: " + ", ".join(f"{count} {name}" for name, count in sorted(softwares.items()))
+    lines = [*wrap_text(said, then="  "), "", "links  servers"]
     for degree, count in sorted(degrees.items()):
         lines.append(f"{degree:>5}  {'█' * max(1, round(BAR * count / most))} {count}")
     best = sorted(graph, key=lambda name: -len(graph[name]))[:TOP]
-    return [*lines, "", "best linked: " + ", ".join(f"{name} ({len(graph[name])})" for name in best)]
+    said = "best linked: " + ", ".join(f"{name} ({len(graph[name])})" for name in best)
+    return [*lines, "", *wrap_text(said, then="  ")]
 
 
-def _columns(rows: list[tuple[str, str, str]]) -> list[str]:
+def _aligned(rows: list[tuple[str, str, str]]) -> list[tuple[str, str]]:
+    """The first two columns, aligned, and the third as it is."""
     first, second = (max(len(row[index]) for row in rows) for index in (0, 1))
-    return [f"{a:<{first}}  {b:<{second}}  {c}".rstrip() for a, b, c in rows]
+    return [(f"{a:<{first}}  {b:<{second}}  ", c) for a, b, c in rows]

@@ -164,6 +164,8 @@ def test_the_verb_says_so_and_ends_so(tmp_path: Path, capsys: pytest.CaptureFixt
     assert "They can be compared: the same load in the same setting, twice." in text
     (line,) = (line for line in text.splitlines() if line.startswith("p50 ms"))
     assert line.endswith("yes")
+    assert run(app, ["compare", a, c]) == 2
+    assert max(map(len, capsys.readouterr().out.splitlines()[3:])) <= 120, "a sentence is wider than the terminal"
     assert run(app, ["compare", a, c, "-f", "json"]) == 2
     data = json.loads(capsys.readouterr().out)
     assert (data["comparable"], data["load"]) == (False, ["users: 10 and 20"])

@@ -63,3 +63,23 @@ def test_a_load_that_measured_nothing_says_so(tmp_path: Path) -> None:
 def test_only_a_loads_folder_is_read(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="not the folder of a load"):
         read(tmp_path)
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_a_report_fits_the_terminal_with_long_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, width: int
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(width))
+    names = [f"{letter}{'-server' * 7}" for letter in "ab"]
+    measured = result(100, 0.05, lost=2, cores={names[0]: 0.5}, worker=0.95)
+    measured.routes = {"->".join(names): measured.routes["a->b"]}
+    measured.links = {"->".join(names): 4000}
+    folder = tmp_path / "x"
+    folder.mkdir()
+    with RunWriter(Job("lab", {"users": 5}, folder=folder)) as writer:
+        writer.write_event("{}", {"event": "note", "text": f"the links of {names[0]} and {names[1]} are direct, " * 3})
+        writer.finish(LoadOutcome(measured, "ended by SIGINT"))
+    lines = render(read(folder)).splitlines()
+    assert [line for line in lines if len(line) > width and "->".join(names) not in line] == []
+    assert all(any(name in line for line in lines) for name in names), "a name was broken"
+    assert any(line.startswith("UNKNOWN: ") for line in lines), "a verdict begins its line"

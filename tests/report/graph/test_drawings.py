@@ -47,6 +47,24 @@ def test_a_tree_in_the_terminal_has_every_server_and_every_link_once(text: str) 
     assert branches + others == len(topology.links)
 
 
+@pytest.mark.parametrize("width", [80, 120])
+@pytest.mark.parametrize("text", [*DRAWN, *BIG, "full-mesh:24", "long"])
+def test_a_drawing_for_the_terminal_fits_it(
+    text: str, width: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(width))
+    names = [f"{letter}{'-server' * 7}" for letter in "abc"]
+    if text == "long":
+        links = "".join(f"  - {{between: [{a}, {b}], latency: 20ms}}\n" for a, b in combinations(names, 2))
+        servers = "".join(f"  {name}: {{}}\n" for name in names)
+        text = str(tmp_path / "long.yaml")
+        Path(text).write_text(f"teaches: {'What is said of it, ' * 9}\nservers:\n{servers}links:\n{links}")
+    lines = terminal(load(text)).splitlines()
+    assert [line for line in lines if len(line) > width] == []
+    if text.endswith(".yaml"):
+        assert all(any(name in line for line in lines) for name in names), "a name was broken"
+
+
 @pytest.mark.parametrize(
     "text", ["hidden-island", "full-mesh:9", "star:25", "random:40", "islands:12,islands=4", "line:6,latency=1s"]
 )

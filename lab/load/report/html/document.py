@@ -43,6 +43,7 @@ table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size
 caption { text-align: left; font-weight: 600; padding: .3rem 0 } thead th { color: var(--muted); font-weight: 600 }
 th, td { padding: .15rem .6rem; border-bottom: 1px solid var(--line); text-align: right; white-space: nowrap }
 th:first-child, td:first-child { text-align: left } tbody th { font-weight: 400 }
+.numbered { columns: 22rem; font-size: .87rem; margin: .6rem 0 }
 summary { cursor: pointer; margin-top: .8rem }
 @media print { details { display: none } body { max-width: none } }
 """
@@ -87,6 +88,12 @@ def sentences(said: Iterable[str]) -> str:
     """A list of sentences; "" if there are none."""
     items = "".join(f"<li>{text(one)}</li>" for one in said)
     return f"<ul>{items}</ul>" if items else ""
+
+
+def numbered(names: Iterable[str]) -> str:
+    """Names by number, in columns; "" if there are none."""
+    items = "".join(f"<li>{text(name)}</li>" for name in names)
+    return f'<ol class="numbered">{items}</ol>' if items else ""
 
 
 def tiles(figures: Mapping[str, str]) -> str:

@@ -46,7 +46,8 @@ def _topology_map(data: LoadPageData) -> str:
         "the steady state. Messages within a server and to rooms belong to no link. Point at a server or link for its "
         "figures."
     )
-    return _drawn(title, caption, "topology-map", topology_map.graph(data.topology, data.record.result))
+    drawing = svg(topology_map.graph(data.topology, data.record.result), "topology-map", f"{title}. {caption}")
+    return html.figure(title, caption, drawing + html.numbered(topology_map.key(data.topology)))
 
 
 def _throughput(data: LoadPageData, found: list[series.TimeBin], curve: charts.LoadCurve) -> str:

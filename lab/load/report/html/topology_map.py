@@ -2,12 +2,14 @@
 
 The positions are those of `xmpplab graph`. A link is two arrows, because its directions differ; a direction that
 carried nothing is a thin dashed line. Messages within a server and to rooms belong to no link and are not shown.
+Names stand below the servers; where one is long, or two would overlap, numbers stand there and `key` has the names.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from math import atan2, degrees, hypot
 from typing import Any
 
@@ -26,6 +28,9 @@ MARGIN = 46  # pixels around, for names
 NODE, SMALL_NODE = 17, 7  # pixels of a server's radius
 MANY = 30  # servers from which on they are drawn small
 NAMELESS = 80  # servers from which on names are in tooltips only
+LONG = 24  # characters of a name up to which it may stand below its server
+LETTER = 6.6  # pixels of a bold character
+BELOW = 30  # pixels of height of the texts below a server
 APART = 4.5  # pixels between a direction's line and the middle of the link
 HEAD = 7  # pixels of an arrow's head
 COOL_TO_HOT = ["#3f8ad6", "#8c7fc2", "#d1300f"]
@@ -65,6 +70,19 @@ def graph(topology: Topology, result: Result) -> Spec:
         "encoding": {"x": _axis("x", canvas.width), "y": _axis("y", canvas.height, down=True)},
         "resolve": {"scale": {"color": "independent", "strokeWidth": "independent"}},
     }
+
+
+def key(topology: Topology) -> list[str]:
+    """The names of the servers in the order of their numbers; [] where names stand in the map, or only in tooltips."""
+    names = [server.name for server in topology.servers]
+    if len(names) >= NAMELESS:
+        return []
+    points = _canvas(topology).points
+    overlap = any(
+        abs(points[a][1] - points[b][1]) < BELOW and abs(points[a][0] - points[b][0]) < LETTER * (len(a) + len(b)) / 2
+        for a, b in combinations(names, 2)
+    )
+    return names if overlap or max(map(len, names)) > LONG else []
 
 
 def _canvas(topology: Topology) -> _Canvas:
@@ -179,7 +197,7 @@ def _servers(topology: Topology, result: Result, canvas: _Canvas) -> list[Spec]:
     disc = {"type": "point", "filled": True, "size": area, "stroke": FOREGROUND, "strokeWidth": 1.5, "aria": True}
     layers: list[Spec] = [{"mark": {**disc, "opacity": 1}, "encoding": {"fill": fill, "description": {"field": "tip"}}}]
     if len(rows) < NAMELESS:
-        layers += _labels("name", canvas.radius + 11, "bold")
+        layers += _labels("label", canvas.radius + 11, "bold")
     if len(rows) < MANY:
         layers += _labels("figure", canvas.radius + 24, "normal")
     return [{"data": {"values": rows}, **layer} for layer in layers]
@@ -187,17 +205,19 @@ def _servers(topology: Topology, result: Result, canvas: _Canvas) -> list[Spec]:
 
 def _labels(field: str, below: float, weight: str) -> list[Spec]:
     """A text below each server, with an outline in the background colour, because lines cross it."""
-    text = {"type": "text", "dy": below, "limit": 150, "fontWeight": weight}
+    text = {"type": "text", "dy": below, "fontWeight": weight}
     outline = {**text, "stroke": BACKGROUND, "strokeWidth": 3, "color": BACKGROUND}
     return [{"mark": mark, "encoding": {"text": {"field": field}}} for mark in (outline, text)]
 
 
 def _nodes(topology: Topology, busy: Mapping[str, float], canvas: _Canvas) -> list[Row]:
     rows = []
-    for server in topology.servers:
+    numbered = bool(key(topology))
+    for number, server in enumerate(topology.servers, start=1):
         x, y = canvas.points[server.name]
         cores = busy.get(server.name)
         figure = "" if cores is None else f"{cores:.2f} cores"
         tip = f"{server.name} ({server.software}): {figure or 'not metered'}"
-        rows.append({"x": x, "y": y, "name": server.name, "cores": cores, "figure": figure, "tip": tip})
+        label = str(number) if numbered else server.name
+        rows.append({"x": x, "y": y, "label": label, "cores": cores, "figure": figure, "tip": tip})
     return rows

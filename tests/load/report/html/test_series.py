@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree as Tree
 
@@ -118,9 +119,27 @@ def test_heat_has_a_server_each_and_an_arrow_for_each_direction() -> None:
     rows = [layer["data"]["values"] for layer in layers]
     idle, used, servers = rows[0], rows[1], rows[-1]
     assert [row["rate"] for row in used] == [100.0] and len(idle) == 3
-    assert [(row["name"], row["cores"]) for row in servers] == [("island", None), ("home", 0.5), ("public", None)]
-    places = {row["name"]: row["x"] for row in servers}
+    assert [(row["label"], row["cores"]) for row in servers] == [("island", None), ("home", 0.5), ("public", None)]
+    places = {row["label"]: row["x"] for row in servers}
     assert places["island"] < used[0]["x"] < used[0]["x2"] < places["home"]
+
+
+@pytest.mark.parametrize(
+    ("source", "numbered"), [("hidden-island", False), ("ring:20", False), ("full-mesh:70", True), ("ring:90", False)]
+)
+def test_names_that_would_overlap_are_numbers_with_a_key(source: str, numbered: bool) -> None:
+    assert bool(topology_map.key(load(source))) == numbered
+
+
+def test_a_long_name_is_not_cut_but_numbered() -> None:
+    names = [f"{letter}{'-server' * 7}" for letter in "ab"]
+    pair = load("pair")
+    servers = tuple(replace(one, name=name) for one, name in zip(pair.servers, names, strict=True))
+    topology = replace(pair, servers=servers, links=(replace(pair.links[0], a=names[0], b=names[1]),))
+    assert topology_map.key(topology) == names
+    layers = topology_map.graph(topology, merge(steady_run()))["layer"]
+    assert [row["label"] for row in layers[-1]["data"]["values"]] == ["1", "2"]
+    assert "limit" not in str(layers)
 
 
 def test_points_that_have_one_place_stand_beside_each_other() -> None:
