@@ -4,6 +4,11 @@ from __future__ import annotations
 
 from lab.cli.options import FormatOption
 from lab.cli.output import Format, print_rows
+from lab.topology.spec import Server
+
+
+def _software(server: Server) -> str:
+    return f"{server.software}@{server.version}" if server.version else server.software
 
 
 def topologies(output: FormatOption = Format.TABLE) -> None:
@@ -15,7 +20,13 @@ def topologies(output: FormatOption = Format.TABLE) -> None:
     print_rows(
         output,
         [
-            {"topology": name, "servers": len(one.servers), "links": len(one.links), "teaches": one.teaches}
+            {
+                "topology": name,
+                "servers": len(one.servers),
+                "links": len(one.links),
+                "software": ", ".join(dict.fromkeys(_software(server) for server in one.servers)),
+                "teaches": one.teaches,
+            }
             for name, one in found
         ],
     )

@@ -133,7 +133,7 @@ def _server(topology: Topology, facts: RuntimeFacts, index: int, addresses: dict
         address=addresses[server.name],
         folder=folder(facts, server.name),
         prefix=dict(facts.prefixes).get(f"{server.software}@{server.version}", ""),
-        modules=facts.modules.format(software=server.software),
+        modules=facts.modules.format(software=server.software, version=server.version),
         dns=_dns(facts, index),
         allow=_allow(topology, server),
         probes=tuple(topology.server(name).domain for name in probes),

@@ -22,7 +22,7 @@ class RuntimeFacts:
     network: str  # "127.91.0.0/16" or "198.18.16.0/20"
     folders: str  # a server's folder as it sees it, "{server}" is its name: "/lab" or "/…/labs/x/servers/{server}"
     prefixes: tuple[tuple[str, str], ...] = ()  # "prosody@13.0" -> root of its unpacked tree; () if installed
-    modules: str = "/lab-modules/{software}"  # folder with the lab's modules for a software
+    modules: str = "/lab-modules/{software}"  # folder of the lab's modules, by {software} and {version}
     libraries: str = ""  # multiarch triplet, "" if installed
 
 

@@ -1,4 +1,4 @@
-"""Values of `software:` in a topology: `prosody`, `prosody@13.0`, `./mine.yaml`, `external`, `scripted`.
+"""Values of `software:` in a topology: `prosody`, `prosody@0.12`, `./mine.yaml`, `external`, `scripted`.
 
 Which software there is, and in which versions, is read from the manifests in lab/declarations/servers.
 """

@@ -60,7 +60,7 @@ async def blueprint() -> Blueprint:
     facts = await facts_of(HOME)
     return Blueprint(
         spec=HOME, address="", folder=".", prefix=dict(facts.prefixes)["prosody@13.0"],
-        modules=facts.modules.format(software="prosody"), dns=("", 0), allow=None, probes=(),
+        modules=facts.modules.format(software="prosody", version="13.0"), dns=("", 0), allow=None, probes=(),
         libraries=facts.libraries,
     )  # fmt: skip
 

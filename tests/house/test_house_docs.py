@@ -122,9 +122,10 @@ def test_every_encryption_and_every_software_is_documented() -> None:
         if one.devices and f"`{one.name}`" not in text(DOCS / "agents.md")
     ]
     wrong += [
-        f"docs/servers.md: `{one.name}` must be said to be {one.about}"
+        f"docs/servers.md: `{one.name}@{version.number}` must be said to be {one.about} {version.suite}"
         for one in MANIFESTS.values()
-        if one.installed and f"| `{one.name}@{one.default_version}` | {one.about} |" not in text(DOCS / "servers.md")
+        for version in one.versions
+        if f"| `{one.name}@{version.number}` | {one.about} {version.suite} |" not in text(DOCS / "servers.md")
     ]
     _fail(wrong)
 

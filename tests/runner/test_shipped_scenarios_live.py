@@ -25,6 +25,8 @@ CASES = [
     ("omemo_first_contact", "pair,software=prosody+ejabberd", CONTAINERS),
     ("bad_certificate", "bad_certificates", SLOW_CONTAINERS),
     ("scripted_peer", "scripted_peer", CONTAINERS),
+    ("everyone_writes", "versions", SLOW_CONTAINERS),
+    ("omemo_first_contact", "pair,software=prosody@0.12+ejabberd@23.01", SLOW_CONTAINERS),
     ("everyone_writes", "hidden_island", SLOW_CONTAINERS),
     ("everyone_writes", "nowhere_refused", SLOW_CONTAINERS),
     ("omemo_first_contact", "pair,software=ejabberd+prosody", SLOW_CONTAINERS),

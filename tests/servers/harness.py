@@ -166,7 +166,7 @@ def runtime_facts(tree: Path, root: Path, modules: Path) -> RuntimeFacts:
         network=f"{loopback()}.0.0/16",
         folders=f"{root}/{{server}}",
         prefixes=prefixes,
-        modules=f"{modules}/{{software}}",
+        modules=f"{modules}/{{software}}-{{version}}",
         libraries="x86_64-linux-gnu",
     )
 

@@ -53,7 +53,7 @@ async def description() -> str:
         address="",
         folder=".",
         prefix=dict(facts.prefixes)["prosody@13.0"],
-        modules=facts.modules.format(software="prosody"),
+        modules=facts.modules.format(software="prosody", version="13.0"),
         dns=("", 0),
         allow=None,
         probes=(),

@@ -21,8 +21,11 @@ DATA = "jabber:x:data"
 TRIES = 50
 _FORM = "http://jabber.org/protocol/pubsub#{}"
 
-#: Everybody may read, the item outlives the session, there is one (XEP-0384 0.3 section 4.3).
-OPTIONS = {"pubsub#access_model": "open", "pubsub#persist_items": "true", "pubsub#max_items": "1"}
+#: Everybody may read, and the item outlives the session (XEP-0384 0.3 section 4.3).
+OPTIONS = {"pubsub#access_model": "open", "pubsub#persist_items": "true"}
+#: As the owner configures a node: there is one item, too. ejabberd 23.01 refuses a publication that says so
+#: (resource-constraint: unknown field); a node that a publication makes has one item anyway (XEP-0163 section 4.3.2).
+CONFIGURATION = {**OPTIONS, "pubsub#max_items": "1"}
 
 
 async def fetch(stream: ClientStream, of: str, node: str) -> ET.Element | None:
@@ -75,19 +78,19 @@ def _publication(node: str, payload: ET.Element) -> ET.Element:
     item = ET.SubElement(ET.SubElement(query, f"{{{PUBSUB}}}publish", {"node": node}), f"{{{PUBSUB}}}item")
     item.set("id", "current")
     item.append(payload)
-    ET.SubElement(query, f"{{{PUBSUB}}}publish-options").append(_form("publish-options"))
+    ET.SubElement(query, f"{{{PUBSUB}}}publish-options").append(_form("publish-options", OPTIONS))
     return query
 
 
 def _configuration(node: str) -> ET.Element:
     query = ET.Element(f"{{{OWNER}}}pubsub")
-    ET.SubElement(query, f"{{{OWNER}}}configure", {"node": node}).append(_form("node_config"))
+    ET.SubElement(query, f"{{{OWNER}}}configure", {"node": node}).append(_form("node_config", CONFIGURATION))
     return query
 
 
-def _form(kind: str) -> ET.Element:
+def _form(kind: str, options: dict[str, str]) -> ET.Element:
     form = ET.Element(f"{{{DATA}}}x", {"type": "submit"})
-    for name, value in {"FORM_TYPE": _FORM.format(kind), **OPTIONS}.items():
+    for name, value in {"FORM_TYPE": _FORM.format(kind), **options}.items():
         entry = ET.SubElement(form, f"{{{DATA}}}field", {"var": name})
         if name == "FORM_TYPE":
             entry.set("type", "hidden")

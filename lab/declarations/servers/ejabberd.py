@@ -4,10 +4,13 @@ from lab.declarations.manifest import ServerManifest, ServerVersion
 
 MANIFEST = ServerManifest(
     name="ejabberd",
-    about="ejabberd from Debian trixie",
+    about="ejabberd from Debian",
     colours=("#fdebd2", "#c9730a"),
     # ejabberd brings Erlang; the C library is the one that it is linked with
-    versions=(ServerVersion("24.12", "trixie", ("ejabberd", "libc6")),),
+    versions=(
+        ServerVersion("24.12", "trixie", ("ejabberd", "libc6")),
+        ServerVersion("23.01", "bookworm", ("ejabberd", "libc6")),
+    ),
     memory=120 << 20,  # 108 to 116 MB resident when idle, measured
     subdomains=("conference", "upload", "pubsub"),
     socket="api.sock",

@@ -51,9 +51,6 @@ async def unpack(packages: Sequence[Path], tree: Path, progress: Progress) -> No
     """Unpack .deb files into a folder."""
     progress(f"unpacking {len(packages)} packages")
     tree.mkdir(mode=0o755)
-    for name in ("bin", "lib", "lib64", "sbin"):  # merged, as Debian has it: some packages still say /lib
-        (tree / "usr" / name).mkdir(parents=True, exist_ok=True)
-        (tree / name).symlink_to(f"usr/{name}")
     slots = asyncio.Semaphore(_WORKERS)
 
     async def one(package: Path) -> None:
@@ -65,6 +62,21 @@ async def unpack(packages: Sequence[Path], tree: Path, progress: Progress) -> No
     async with asyncio.TaskGroup() as group:
         for package in packages:
             group.create_task(one(package))
+    _merge_usr(tree)
+
+
+def _merge_usr(tree: Path) -> None:
+    """Merge /lib into /usr/lib, and so on, as Debian does: packages of older releases say /lib.
+
+    Afterwards: a link to /usr that is there while a package with such a folder is unpacked is replaced by the folder.
+    """
+    for name in ("bin", "lib", "lib64", "sbin"):
+        folder, target = tree / name, tree / "usr" / name
+        target.mkdir(parents=True, exist_ok=True)
+        if folder.is_dir():
+            shutil.copytree(folder, target, symlinks=True, dirs_exist_ok=True)
+            shutil.rmtree(folder)
+        folder.symlink_to(f"usr/{name}")
 
 
 async def relocate(tree: Path, final: Path, progress: Progress) -> None:

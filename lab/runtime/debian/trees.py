@@ -1,7 +1,7 @@
 """The cache of the runtime `processes`: one tree of unpacked packages for each Debian release, one folder of modules.
 
     cache/trees/<release>-<architecture>-<digest>/   the tree; the file `stamp` in it says that it is complete
-    cache/modules/<digest>/<software>/               the lab's own server modules, compiled where they must be
+    cache/modules/<digest>/<software>-<version>/     the lab's own server modules, compiled where they must be
     cache/lock                                       held while an entry is built
 
 Rules:
@@ -92,26 +92,25 @@ async def ensure_tree(release: str, progress: Progress) -> Path:
 
 
 async def ensure_modules(trees: dict[str, Path], progress: Progress) -> Path:
-    """The folder of the lab's modules, by software; compiled with the tree of the software's release if need be.
+    """The folder of the lab's modules, by software and version; compiled with the tree of its release if need be.
 
-    `trees` are those of the releases in use; software of other releases is left out.
+    `trees` are those of the releases in use; versions of other releases are left out.
     """
-    wanted = _by_software(trees)
     target = modules_folder(trees)
     if is_complete(target):
         return target
     async with build_cache().locked(progress):
         if not is_complete(target):
-            await _build_modules(wanted, target, progress)
+            await _build_modules(trees, target, progress)
     return target
 
 
 def modules_folder(trees: dict[str, Path]) -> Path:
     """The path of the modules of these releases' software, compiled with these trees."""
     digest = hashlib.sha256(str(FORMAT).encode())
-    for name, tree in sorted(_by_software(trees).items()):
-        digest.update(f"{name}\0{tree}\0".encode())
-        for path in sorted(_sources(name)):
+    for manifest, version in _of_releases(trees):
+        digest.update(f"{manifest.name}-{version.number}\0{trees[version.suite]}\0".encode())
+        for path in sorted(_sources(manifest)):
             digest.update(path.name.encode() + b"\0" + path.read_bytes())
     return cache() / "modules" / digest.hexdigest()[:16]
 
@@ -146,22 +145,30 @@ async def _build_modules(trees: dict[str, Path], target: Path, progress: Progres
     with _unfinished(target) as work:
         built = work / "modules"
         built.mkdir()
-        for name, tree in trees.items():
-            source = work / "source" / name
-            source.mkdir(parents=True)
-            for path in _sources(name):
-                (source / path.name).write_bytes(path.read_bytes())
-            command = software(name).build(str(tree), apt.triplet(tree), str(source), str(built / name))
-            if command is None:
-                shutil.copytree(source, built / name)
-                continue
-            (built / name).mkdir()
-            progress(f"compiling the lab's modules for {name}")
-            code, output = await run(command, {"HOME": str(work)})
-            if code:
-                raise MissingError(f"the lab's modules for {name} cannot be compiled:\n{output}")
+        for manifest, version in _of_releases(trees):
+            await _build_version(manifest, version, trees[version.suite], work / "source", built, progress)
         make_readable(built)
         _finish(built, target)
+
+
+async def _build_version(
+    manifest: ServerManifest, version: ServerVersion, tree: Path, sources_folder: Path, built: Path, progress: Progress
+) -> None:
+    """The modules for one version of a software, in a folder of their own below `built`."""
+    folder = f"{manifest.name}-{version.number}"
+    source, target = sources_folder / folder, built / folder
+    source.mkdir(parents=True)
+    for path in _sources(manifest):
+        (source / path.name).write_bytes(path.read_bytes())
+    command = software(manifest.name).build(str(tree), apt.triplet(tree), str(source), str(target))
+    if command is None:
+        shutil.copytree(source, target)
+        return
+    target.mkdir()
+    progress(f"compiling the lab's modules for {manifest.name} {version.number}")
+    code, output = await run(command, {"HOME": str(sources_folder.parent)})
+    if code:
+        raise MissingError(f"the lab's modules for {manifest.name} {version.number} cannot be compiled:\n{output}")
 
 
 @contextlib.contextmanager
@@ -195,15 +202,15 @@ def make_readable(root: Path) -> None:
                 path.chmod(0o755 if path.stat().st_mode & 0o100 else 0o644)
 
 
-def _sources(name: str) -> list[Path]:
+def _sources(manifest: ServerManifest) -> list[Path]:
     """Files of the lab's modules for a software."""
-    folder = Path(str(package_files("lab.servers") / MANIFESTS[name].folder / "modules"))
+    folder = Path(str(package_files("lab.servers") / manifest.folder / "modules"))
     return [path for path in folder.iterdir() if path.is_file()] if folder.is_dir() else []
 
 
-def _by_software(trees: dict[str, Path]) -> dict[str, Path]:
-    installed = (MANIFESTS[name] for name in INSTALLED)
-    return {one.name: trees[suite] for one in installed if (suite := one.versions[0].suite) in trees}
+def _of_releases(releases: Iterable[str]) -> list[tuple[ServerManifest, ServerVersion]]:
+    """Software that these releases have, by version, in an order that does not depend on theirs."""
+    return [found for release in sorted(releases) for found in _of_release(release)]
 
 
 def _of_release(release: str) -> list[tuple[ServerManifest, ServerVersion]]:

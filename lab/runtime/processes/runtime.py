@@ -56,7 +56,8 @@ class Processes:
             return
         made = {release: await trees.ensure_tree(release, progress) for release in releases}
         await trees.ensure_modules(made, progress)
-        _check_reachable(next(iter(made.values())))
+        for tree in made.values():
+            _check_reachable(tree)
 
     async def reserve(self, layout: Layout, servers: Sequence[Server], *, owned: bool = False) -> AddressReservation:
         """Reserve a 127.S.0.0/16, until we end unless a service inherits it. Raises MissingError if there is none."""
@@ -71,7 +72,7 @@ class Processes:
             network=reservation.network,
             folders=str(layout.root / "servers" / "{server}"),
             prefixes=tuple(sorted(_prefixes(servers, made).items())),
-            modules=str(trees.modules_folder(made) / "{software}"),
+            modules=str(trees.modules_folder(made) / "{software}-{version}"),
             libraries=apt.triplet(next(iter(made.values()))) if made else "",
         )
 

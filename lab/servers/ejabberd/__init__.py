@@ -25,7 +25,7 @@ from lab.servers.software import (
 )
 from lab.topology.spec import Unlinked
 
-#: What ejabberd 24.12 gives a sender, measured: the condition, and twice the time it took or a little more.
+#: What ejabberd 24.12 and 23.01 give a sender, measured: the condition, and twice the time it took or a little more.
 _REFUSALS = {
     Unlinked.NOT_ALLOWED: Refusal(("forbidden",), 2.0),
     Unlinked.NXDOMAIN: Refusal(("remote-server-not-found",), 2.0),
@@ -78,7 +78,7 @@ class Ejabberd(Software):
         return (HttpCall(MANIFEST.socket, "/flush", ""),)
 
     def refusal(self, version: str, kind: Unlinked) -> Refusal:
-        """Measured on 24.12."""
+        """Measured on 24.12 and 23.01."""
         return _REFUSALS[kind]
 
     def refused_stream(self, version: str) -> Refusal:

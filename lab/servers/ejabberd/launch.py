@@ -24,10 +24,16 @@ _INSTALLED = ("/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu")
 #: Folder of the compiled modules. A code path that ends in "ejabberd" would pass for ejabberd's own folder.
 BEAMS = "xmpplab"
 
+_NO_DUMP = ("ERL_CRASH_DUMP_BYTES", "0")  # dumps hold whatever was in memory, keys included
+
 _COMPILE = (
     "[Source, Target] = init:get_plain_arguments(), "
     "ok = filelib:ensure_path(Target), "
-    'Compile = fun(File) -> {ok, _} = compile:file(File, [report, warnings_as_errors, {outdir, Target}]) end, '
+    # Debian bookworm calls the library p1_xmpp
+    'Folders = [code:lib_dir(xmpp), code:lib_dir(p1_xmpp)], '
+    'Include = [{i, filename:join(Folder, "include")} || Folder <- Folders, is_list(Folder)], '
+    'Options = [report, warnings_as_errors, {outdir, Target} | Include], '
+    'Compile = fun(File) -> {ok, _} = compile:file(File, Options) end, '
     '[_ | _] = [Compile(File) || File <- filelib:wildcard(filename:join(Source, "*.erl"))], '
     "halt(0)."
 )  # fmt: skip
@@ -56,13 +62,13 @@ def environment(blueprint: Blueprint) -> tuple[tuple[str, str], ...]:
         ("EJABBERD_MSGS_PATH", f"{folder}/{MESSAGES}"),
         ("ERL_INETRC", f"{folder}/{INETRC}"),
         ("ERL_CRASH_DUMP", f"{folder}/erl_crash.dump"),
-        ("ERL_CRASH_DUMP_BYTES", "0"),  # dumps hold whatever was in memory, keys included
+        _NO_DUMP,
     )
 
 
 def compile_command(prefix: str, libraries: str, source: str, target: str) -> tuple[str, ...]:
     """Compiles every Erlang file of folder `source` into folder `target`, which is made where it is missing."""
-    variables = tuple(f"{name}={value}" for name, value in (*_where(prefix, libraries), ("HOME", "/")))
+    variables = tuple(f"{name}={value}" for name, value in (*_where(prefix, libraries), ("HOME", "/"), _NO_DUMP))
     arguments = ("-noinput", "-boot", "start_clean", "-eval", _COMPILE, "-extra", source, f"{target}/{BEAMS}")
     return ("env", *variables, *_erlang(prefix), *arguments)
 

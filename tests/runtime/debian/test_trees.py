@@ -8,11 +8,14 @@ import pytest
 
 from lab.errors import MissingError, TimedOut
 from lab.lifecycle.cleanup import sweep
+from lab.plan.build import build
 from lab.plan.diff import differences
+from lab.plan.model import RuntimeFacts
 from lab.runtime.debian import apt as packages
 from lab.runtime.debian import trees
 from lab.runtime.memory import check_memory
 from lab.system import subprocesses as commands
+from lab.topology.files import load
 from lab.topology.spec import Topology
 from tests.runtime.helpers import pair
 
@@ -44,6 +47,35 @@ async def test_with_the_stamp_apt_is_not_called(monkeypatch: pytest.MonkeyPatch)
 
     monkeypatch.setattr(packages, "download", never)
     assert await trees.ensure_tree("trixie", lambda text: None) == tree
+
+
+async def test_packages_of_older_releases_say_lib_and_are_merged_into_usr(tmp_path: Path) -> None:
+    """The C library of Debian bookworm is below /lib, and other packages are below /usr/lib in the same tree."""
+    made = []
+    for name, path in (("old", "lib/x86_64-linux-gnu/libc.so.6"), ("new", "usr/lib/x86_64-linux-gnu/libm.so.6")):
+        source = tmp_path / name
+        (source / path).parent.mkdir(parents=True)
+        (source / path).write_text(name)
+        (source / "DEBIAN").mkdir(mode=0o755)
+        control = f"Package: {name}\nVersion: 1\nArchitecture: all\nMaintainer: m <m@x.test>\nDescription: d\n"
+        (source / "DEBIAN" / "control").write_text(control)
+        made.append(tmp_path / f"{name}.deb")
+        code, output = await commands.run(["dpkg-deb", "--build", str(source), str(made[-1])])
+        assert code == 0, output
+    tree = tmp_path / "tree"
+    await packages.unpack(made, tree, lambda text: None)
+    assert packages.triplet(tree) == "x86_64-linux-gnu"
+    assert sorted(path.name for path in (tree / "usr/lib/x86_64-linux-gnu").iterdir()) == ["libc.so.6", "libm.so.6"]
+    assert (tree / "lib").readlink() == Path("usr/lib")
+
+
+def test_each_version_has_modules_of_its_own() -> None:
+    """Erlang's compiled modules run on the release that compiled them."""
+    one = trees.modules_folder({"trixie": Path("/t")})
+    assert one != trees.modules_folder({"trixie": Path("/t"), "bookworm": Path("/b")})
+    facts = RuntimeFacts("processes", "127.80.0.0/16", "/x/{server}", modules="/m/{software}-{version}")
+    files = {server.spec.name: server.files[0].text for server in build(load("versions"), facts).servers}
+    assert "/m/prosody-13.0" in files["fresh"] and "/m/prosody-0.12" in files["settled"]
 
 
 async def test_what_fails_leaves_nothing_half_made(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -88,10 +120,6 @@ def test_too_little_memory_is_said_in_figures(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_many_differences_are_cut_short() -> None:
-    from lab.plan.build import build
-    from lab.plan.model import RuntimeFacts
-    from lab.topology.files import load
-
     facts = RuntimeFacts("processes", "127.80.0.0/16", "/x/{server}")
 
     def differ(a: Topology, b: Topology) -> list[str]:

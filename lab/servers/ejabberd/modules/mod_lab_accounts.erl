@@ -11,7 +11,7 @@
 -behaviour(gen_mod).
 -export([start/2, stop/1, reload/3, depends/2, mod_options/1, mod_opt_type/1, mod_doc/0]).
 -export([started/0]).
--include_lib("xmpp/include/scram.hrl").
+-include("scram.hrl").
 -include_lib("ejabberd/include/ejabberd_auth.hrl").
 -include_lib("ejabberd/include/mod_roster.hrl").
 -include_lib("ejabberd/include/logger.hrl").
@@ -21,9 +21,10 @@
 
 start(Host, Opts) ->
     persistent_term:put(?MODULE, {Host, gen_mod:get_opt(initial_file, Opts), gen_mod:get_opt(socket, Opts)}),
-    {ok, [{hook, ejabberd_started, started, ?BEFORE_PROBE, global}]}.
+    lab_hooks:add(global, ?MODULE, hooks()).
 
-stop(_Host) -> ok.
+stop(_Host) -> lab_hooks:delete(global, ?MODULE, hooks()).
+hooks() -> [{ejabberd_started, started, ?BEFORE_PROBE}].
 reload(_Host, _New, _Old) -> ok.
 depends(_Host, _Opts) -> [].
 mod_opt_type(_) -> econf:binary().
@@ -40,7 +41,7 @@ started() ->
 
 store(Host, Text) ->
     #{<<"iterations">> := Iterations, <<"salt">> := Salt, <<"stored_key">> := Stored, <<"server_key">> := Server,
-      <<"users">> := Users} = json:decode(Text),
+      <<"users">> := Users} = lab_json:decode(Text),
     Keys = #scram{storedkey = Stored, serverkey = Server, salt = Salt, hash = sha, iterationcount = Iterations},
     {atomic, ok} = mnesia:transaction(fun() ->
         lists:foreach(fun(User) -> mnesia:write(#passwd{us = {jid:nodeprep(User), Host}, password = Keys}) end, Users)
@@ -50,7 +51,7 @@ store(Host, Text) ->
 rosters(Host, Text) ->
     %% Dirty: nobody reads them yet, and one transaction of thousands of records takes minutes.
     ok = mnesia:async_dirty(fun() ->
-        maps:foreach(fun(User, Contacts) -> roster({jid:nodeprep(User), Host}, Contacts) end, json:decode(Text))
+        maps:foreach(fun(User, Contacts) -> roster({jid:nodeprep(User), Host}, Contacts) end, lab_json:decode(Text))
     end),
     [ets_cache:clear(Cache) || Cache <- [roster_cache, roster_item_cache, roster_version_cache],
                                ets:whereis(Cache) =/= undefined],
@@ -64,7 +65,7 @@ roster({User, Host} = Us, Contacts) ->
     end, Contacts).
 
 forget(Host, Text) ->
-    lists:foreach(fun(User) -> ok = mnesia:dirty_delete(archive_msg, {jid:nodeprep(User), Host}) end, json:decode(Text)).
+    lists:foreach(fun(User) -> ok = mnesia:dirty_delete(archive_msg, {jid:nodeprep(User), Host}) end, lab_json:decode(Text)).
 
 listen(Host, Path) ->
     Self = self(),

@@ -18,7 +18,7 @@
 -export([c2s_in/1, c2s_out/1, s2s_in/1, s2s_out/1]).
 -export([c2s_authenticated/3, c2s_opened/1, c2s_closed/2, s2s_in_authenticated/3, s2s_in_closed/2,
          s2s_out_authenticated/2, s2s_out_closed/2, log/2]).
--include_lib("xmpp/include/xmpp.hrl").
+-include("xmpp.hrl").
 -include_lib("ejabberd/include/logger.hrl").
 
 -define(FIRST, 1).
@@ -31,19 +31,22 @@ start(Host, Opts) ->
     persistent_term:put({?MODULE, Host}, {Writer, gen_mod:get_opt(mode, Opts), gen_mod:get_opt(encrypted, Opts)}),
     send(Writer, #{event => started}),
     _ = logger:add_handler(?MODULE, ?MODULE, #{level => warning, config => Writer}),
-    {ok, [{hook, user_send_packet, c2s_in, ?FIRST}, {hook, user_receive_packet, c2s_out, ?LAST},
-          {hook, s2s_receive_packet, s2s_in, ?FIRST}, {hook, s2s_send_packet, s2s_out, ?LAST},
-          {hook, c2s_auth_result, c2s_authenticated, ?FIRST}, {hook, c2s_session_opened, c2s_opened, ?FIRST},
-          {hook, c2s_session_resumed, c2s_opened, ?FIRST}, {hook, c2s_closed, c2s_closed, ?FIRST},
-          {hook, s2s_in_auth_result, s2s_in_authenticated, ?FIRST}, {hook, s2s_in_closed, s2s_in_closed, ?FIRST},
-          {hook, s2s_out_auth_result, s2s_out_authenticated, ?FIRST},
-          {hook, s2s_out_closed, s2s_out_closed, ?FIRST}]}.
+    lab_hooks:add(Host, ?MODULE, hooks()).
 
 stop(Host) ->
+    lab_hooks:delete(Host, ?MODULE, hooks()),
     _ = logger:remove_handler(?MODULE),
     {Writer, _, _} = persistent_term:get({?MODULE, Host}),
     Writer ! stop,
     ok.
+
+hooks() ->
+    [{user_send_packet, c2s_in, ?FIRST}, {user_receive_packet, c2s_out, ?LAST},
+     {s2s_receive_packet, s2s_in, ?FIRST}, {s2s_send_packet, s2s_out, ?LAST},
+     {c2s_auth_result, c2s_authenticated, ?FIRST}, {c2s_session_opened, c2s_opened, ?FIRST},
+     {c2s_session_resumed, c2s_opened, ?FIRST}, {c2s_closed, c2s_closed, ?FIRST},
+     {s2s_in_auth_result, s2s_in_authenticated, ?FIRST}, {s2s_in_closed, s2s_in_closed, ?FIRST},
+     {s2s_out_auth_result, s2s_out_authenticated, ?FIRST}, {s2s_out_closed, s2s_out_closed, ?FIRST}].
 
 reload(_Host, _New, _Old) -> ok.
 depends(_Host, _Opts) -> [].
@@ -122,7 +125,7 @@ write(Host, Line) ->
     send(Writer, Line).
 
 send(Writer, Line) ->
-    Writer ! {line, json:encode(Line#{at => os:system_time(microsecond) / 1.0e6})},
+    Writer ! {line, lab_json:encode(Line#{at => os:system_time(microsecond) / 1.0e6})},
     ok.
 
 %% A handler of OTP's logger. What it cannot write it must not log: that would never end.
@@ -137,7 +140,7 @@ domain(Packet) -> (xmpp:get_to(Packet))#jid.lserver.
 tell(_Direction, _Stream, drop, _Peer) -> ok;
 tell(Direction, Stream, Packet, Peer) ->
     {Writer, Mode, Encrypted} = persistent_term:get({?MODULE, local_host(Direction, Stream, Packet)}),
-    Writer ! {line, json:encode((line(Direction, Stream, Packet, Mode, Encrypted))#{peer => Peer})},
+    Writer ! {line, lab_json:encode((line(Direction, Stream, Packet, Mode, Encrypted))#{peer => Peer})},
     ok.
 
 %% The virtual host whose stream it is: rooms and uploads share that of their domain.

@@ -8,16 +8,22 @@
 -behaviour(gen_mod).
 -export([start/2, stop/1, reload/3, depends/2, mod_options/1, mod_opt_type/1, mod_doc/0]).
 -export([allow_host/3, said_something/3, authenticated/3]).
--include_lib("xmpp/include/xmpp.hrl").
+-include("xmpp.hrl").
 -include_lib("ejabberd/include/logger.hrl").
 
 start(Host, Opts) ->
-    persistent_term:put({?MODULE, Host}, maps:from_keys(gen_mod:get_opt(allow, Opts), true)),
-    Inbound = [{hook, s2s_in_handle_recv, said_something, 10}, {hook, s2s_in_auth_result, authenticated, 10}],
-    Outbound = [{hook, s2s_allow_host, allow_host, 10} || gen_mod:get_opt(outbound, Opts)],
-    {ok, Inbound ++ Outbound}.
+    Outbound = gen_mod:get_opt(outbound, Opts),
+    persistent_term:put({?MODULE, Host}, {maps:from_keys(gen_mod:get_opt(allow, Opts), true), Outbound}),
+    lab_hooks:add(Host, ?MODULE, hooks(Outbound)).
 
-stop(_Host) -> ok.
+stop(Host) ->
+    {_, Outbound} = persistent_term:get({?MODULE, Host}),
+    lab_hooks:delete(Host, ?MODULE, hooks(Outbound)).
+
+hooks(Outbound) ->
+    [{s2s_in_handle_recv, said_something, 10}, {s2s_in_auth_result, authenticated, 10} |
+     [{s2s_allow_host, allow_host, 10} || Outbound]].
+
 reload(_Host, _New, _Old) -> ok.
 depends(_Host, _Opts) -> [].
 mod_opt_type(allow) -> econf:list(econf:domain());
@@ -26,7 +32,8 @@ mod_options(_Host) -> [{allow, []}, {outbound, true}].
 mod_doc() -> #{}.
 
 allowed(Host, Server) ->
-    maps:is_key(Server, persistent_term:get({?MODULE, Host})).
+    {Allowed, _} = persistent_term:get({?MODULE, Host}),
+    maps:is_key(Server, Allowed).
 
 allow_host(Acc, Host, Server) ->
     case allowed(Host, Server) of

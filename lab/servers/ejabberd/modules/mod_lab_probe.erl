@@ -7,7 +7,7 @@
 -behaviour(gen_mod).
 -export([start/2, stop/1, reload/3, depends/2, mod_options/1, mod_opt_type/1, mod_doc/0]).
 -export([started/0]).
--include_lib("xmpp/include/xmpp.hrl").
+-include("xmpp.hrl").
 -include_lib("ejabberd/include/logger.hrl").
 
 -define(RETRY_AFTER, 250). % ms after an error: the neighbour may still be starting
@@ -16,9 +16,10 @@
 start(Host, Opts) ->
     persistent_term:put(?MODULE, {Host, gen_mod:get_opt(ready_file, Opts), gen_mod:get_opt(probes, Opts),
                                   gen_mod:get_opt(patience, Opts)}),
-    {ok, [{hook, ejabberd_started, started, ?AFTER_ACCOUNTS, global}]}.
+    lab_hooks:add(global, ?MODULE, hooks()).
 
-stop(_Host) -> ok.
+stop(_Host) -> lab_hooks:delete(global, ?MODULE, hooks()).
+hooks() -> [{ejabberd_started, started, ?AFTER_ACCOUNTS}].
 reload(_Host, _New, _Old) -> ok.
 depends(_Host, _Opts) -> [].
 mod_opt_type(ready_file) -> econf:binary();
@@ -53,5 +54,5 @@ answered(#iq{type = error} = Reply) ->
 answered(timeout) -> false.
 
 tell(Path, Line) ->
-    Text = json:encode(Line#{at => os:system_time(microsecond) / 1.0e6}),
+    Text = lab_json:encode(Line#{at => os:system_time(microsecond) / 1.0e6}),
     ok = file:write_file(Path, [Text, $\n], [append]).

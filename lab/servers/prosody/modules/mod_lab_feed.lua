@@ -15,18 +15,18 @@
 -- at 999); going out after all others, so that a stanza kept back for a stream that is gone is told when it is sent.
 module:set_global();
 
-local filters = require "prosody.util.filters";
-local json = require "prosody.util.json";
-local st = require "prosody.util.stanza";
-local logger = require "prosody.util.logger";
-local now = require "prosody.util.time".now;
+local filters = require "util.filters";
+local json = require "util.json";
+local st = require "util.stanza";
+local logger = require "util.logger";
+local now = require "util.time".now;
 
 local FIRST, LAST = 1000, -1000;
 local LONGEST = 1000; -- bytes of a line of the log
 local KINDS = { message = true, presence = true, iq = true };
 local NAMESPACES = { ["jabber:client"] = true, ["jabber:server"] = true };
 
-local full = module:get_option_enum("lab_feed", "full", "meta") == "full";
+local full = module:get_option_string("lab_feed", "full") == "full";
 local shows_encryption = module:get_option_set("lab_feed_encrypted", {});
 local file = assert(io.open(module:get_option_string("lab_feed_file"), "a"));
 

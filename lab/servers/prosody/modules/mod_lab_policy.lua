@@ -5,8 +5,8 @@
 --   lab_no_external      true: neither offers nor uses SASL EXTERNAL, so that dialback (XEP-0220) is what happens
 --
 -- A sender here gets `not-allowed` at once; a stream from elsewhere is closed with `policy-violation`.
-local st = require "prosody.util.stanza";
-local jid_host = require "prosody.util.jid".host;
+local st = require "util.stanza";
+local jid_host = require "util.jid".host;
 
 local allow = module:get_option_set("lab_allow");
 local outbound = module:get_option_boolean("lab_allow_outbound", true);

@@ -3,10 +3,10 @@
 --
 --   lab_ready_file   JSON lines: {"started": true, "at": epoch}, then {"probed": "<domain>", "at": epoch} each
 --   lab_probes       list of domains
-local st = require "prosody.util.stanza";
-local now = require "prosody.util.time".now;
-local new_id = require "prosody.util.id".medium;
-local json = require "prosody.util.json";
+local st = require "util.stanza";
+local now = require "util.time".now;
+local new_id = require "util.id".medium;
+local json = require "util.json";
 
 local path = module:get_option_string("lab_ready_file");
 local probes = module:get_option_array("lab_probes", {});

@@ -3,7 +3,7 @@
 --
 --   lab_rosters_stamp   a file whose text changes when rosters were written
 local host = prosody.hosts[module.host];
-local new_cache = require "prosody.util.cache".new;
+local new_cache = require "util.cache".new;
 
 local path = module:get_option_string("lab_rosters_stamp");
 local SIZE = 1024; -- as many as Prosody itself keeps (core/rostermanager.lua)
