@@ -6,6 +6,7 @@ import typer
 
 from lab.cli.options import RunArgument
 from lab.cli.output import print_text
+from lab.system.tables import wrap_text
 
 
 def check(run: RunArgument = None) -> None:
@@ -17,6 +18,6 @@ def check(run: RunArgument = None) -> None:
     folder = folders.find(run)
     record, judgement = judge_folder(folder)
     write_report(folder, record, judgement)
-    print_text(f"{judgement.value.upper()}: {judgement.sentence}", verdicts=True)
-    print_text(folder / folders.VERDICT)
+    said = wrap_text(f"{judgement.value.upper()}: {judgement.sentence}", then="  ")
+    print_text("\n".join([*said, str(folder / folders.VERDICT)]), verdicts=True)
     raise typer.Exit(judgement.exit_code)

@@ -31,7 +31,7 @@ def doctor(output: FormatOption = Format.TABLE) -> None:
     if output is Format.JSON:
         print_rows(output, [_row(name, one) for name, one in found])
     else:
-        print_text("\n".join((_table(found), *_lacking(found), "", _verdict(usable))))
+        print_text("\n".join((_table(found), *_lacking(found), "", *wrap_text(_verdict(usable)))))
     if not usable:
         raise typer.Exit(exit_codes.MISSING)
 

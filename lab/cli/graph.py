@@ -7,14 +7,15 @@ from typing import Annotated
 
 import typer
 
-from lab.cli.options import TopologyArgument
+from lab.cli.options import TopologyArgument, TopologyOption, one_topology
 from lab.cli.output import print_text
 from lab.errors import UserError
 
 
 def graph(
-    topology: TopologyArgument,
+    topology: TopologyArgument = None,
     *,
+    option: TopologyOption = None,
     mermaid: Annotated[
         bool, typer.Option("--mermaid", help="Mermaid text, which code hosting sites show as a drawing in Markdown.")
     ] = False,
@@ -37,7 +38,7 @@ def graph(
     asked = [name for name, wanted in (("mermaid", mermaid), ("dot", dot), ("svg", svg)) if wanted]
     if len(asked) > 1:
         raise UserError(f"--{asked[0]} and --{asked[1]} exclude each other: give one of them")
-    text = GRAPH_FORMATS[asked[0] if asked else _by_suffix(output)].draw(load(topology))
+    text = GRAPH_FORMATS[asked[0] if asked else _by_suffix(output)].draw(load(one_topology(topology, option)))
     if output is None:
         print_text(text, end="")
         return

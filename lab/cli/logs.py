@@ -18,28 +18,27 @@ def logs(
         ),
     ] = None,
     name: LabOption = None,
-    lines: Annotated[int, typer.Option("-n", "--lines", min=0, help="Number of lines of each file.")] = 20,
-    follow: Annotated[bool, typer.Option("--follow", help="Also print new lines until Ctrl-C.")] = False,
+    tail: Annotated[int, typer.Option("--tail", "-n", min=0, help="Number of lines of each file.")] = 20,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Also print new lines until Ctrl-C.")] = False,
 ) -> None:
     """Show the last lines of servers' logs."""
     from lab.cli.entry_point import run_async
 
-    run_async(_show(server, name, lines, follow))
+    run_async(_show(server, name, tail, follow))
 
 
-async def _show(server: str | None, name: str | None, lines: int, follow: bool) -> None:
-    from lab.lifecycle.logs import find_log_files, follow_files
+async def _show(server: str | None, name: str | None, tail: int, follow: bool) -> None:
+    from lab.lifecycle.logs import find_log_files, follow_files, last_lines
     from lab.lifecycle.registry import select_record
     from lab.plan import files as plans
     from lab.plan.layout import Layout
-    from lab.system.files import last_lines
 
     layout = Layout.of(select_record(name).name)  # whatever of it runs: logs say why the rest does not
     plan = plans.load(layout.plan.read_text()) if layout.plan.is_file() else None
     files = find_log_files(layout.root, [each.spec.name for each in plan.servers] if plan else [], server)
-    for label, path in files:
-        for line in last_lines(path, lines):
-            print_text(f"{label}  {line}")
+    lines, ends = last_lines(files, tail, whole=follow)
+    for label, line in lines:
+        print_text(f"{label}  {line}")
     if follow:
-        async for label, line in follow_files(files):
+        async for label, line in follow_files(files, ends):
             print_text(f"{label}  {line}")

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from lab.cli.output import Format
+from lab.errors import UserError
 
 
 class RuntimeChoice(StrEnum):
@@ -20,7 +21,12 @@ class RuntimeChoice(StrEnum):
 
 
 TopologyArgument = Annotated[
-    str, typer.Argument(metavar="TOPOLOGY", help="A name, a file, or a shape such as ring:6.", show_default=False)
+    str | None,
+    typer.Argument(metavar="TOPOLOGY", help="A name, a file, or a shape such as ring:6.", show_default=False),
+]
+TopologyOption = Annotated[
+    str | None,
+    typer.Option("--topology", "-t", metavar="TOPOLOGY", help="The same, as other verbs take it.", show_default=False),
 ]
 RunArgument = Annotated[
     Path | None,
@@ -50,3 +56,14 @@ WarmupOption = Annotated[
 ]
 WorkersOption = Annotated[int, typer.Option("--workers", "-w", min=1, help="Processes of the generator.")]
 PinOption = Annotated[bool, typer.Option("--pin", help="Pin servers and generator to separate cores.")]
+
+
+def one_topology(argument: str | None, option: str | None) -> str:
+    """The topology that a command line names, as an argument or with -t. Raises UserError unless it names one."""
+    named = [each for each in (argument, option) if each is not None]
+    if len(named) != 1:
+        raise UserError(
+            "name one topology, as an argument or with -t"
+            + (f": {named[0]} and {named[1]} are two" if named else ", for example: pair, ring:6, or a file")
+        )
+    return named[0]

@@ -98,7 +98,7 @@ def plain_progress() -> Callable[[str], None]:
     def show(text: str) -> None:
         nonlocal last
         if text != last:
-            print_text(text, error=True)
+            print_text("\n".join(wrap_text(text, then="  ")), error=True)
         last = text
 
     return show

@@ -6,7 +6,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lab.cli.options import FormatOption, NameOption, RuntimeChoice, RuntimeOption, TopologyArgument
+from lab.cli.options import (
+    FormatOption,
+    NameOption,
+    RuntimeChoice,
+    RuntimeOption,
+    TopologyArgument,
+    TopologyOption,
+    one_topology,
+)
 from lab.cli.output import Format, live_progress, print_rows, print_text
 from lab.system.tables import wrap_text
 
@@ -16,7 +24,8 @@ if TYPE_CHECKING:
 
 
 def up(
-    topology: TopologyArgument,
+    topology: TopologyArgument = None,
+    option: TopologyOption = None,
     name: NameOption = None,
     runtime: RuntimeOption = RuntimeChoice.AUTO,
     recreate: Annotated[
@@ -38,7 +47,7 @@ def up(
     """
     from lab.topology.files import load
 
-    wanted = load(topology)
+    wanted = load(one_topology(topology, option))
     if dry_run:
         from lab.plan.files import dump
         from lab.report.plan_table import placeholder_plan, plan_text

@@ -12,9 +12,15 @@ from lab.errors import UserError
 
 def validate(
     topologies: Annotated[
-        list[str],
+        list[str] | None,
         typer.Argument(metavar="TOPOLOGY...", help="Names, files, or shapes such as ring:6.", show_default=False),
-    ],
+    ] = None,
+    options: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--topology", "-t", metavar="TOPOLOGY", help="The same, as other verbs take it.", show_default=False
+        ),
+    ] = None,
 ) -> None:
     """Check topologies; nothing is started. Prints one line for each valid topology, and all errors of the others.
 
@@ -24,8 +30,10 @@ def validate(
     from lab.topology.files import load
     from lab.topology.words import count
 
-    wrong: list[str] = []
-    for source in topologies:
+    sources, wrong = [*(topologies or ()), *(options or ())], list[str]()
+    if not sources:
+        raise UserError("name a topology, as an argument or with -t, for example: pair, ring:6, or a file")
+    for source in sources:
         try:
             topology = load(source)
         except UserError as error:

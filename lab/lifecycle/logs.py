@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
+from collections import deque
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
@@ -27,14 +28,37 @@ def find_log_files(root: Path, servers: Sequence[str], only: str | None) -> list
     return [(each.ljust(width), path) for each, paths in places.items() if only in (None, each) for path in paths]
 
 
-async def follow_files(files: Sequence[tuple[str, Path]]) -> AsyncGenerator[tuple[str, str], None]:
-    """Whole lines as they are added, files that appear later included."""
+def last_lines(
+    files: Sequence[tuple[str, Path]], count: int, *, whole: bool
+) -> tuple[list[tuple[str, str]], dict[Path, int]]:
+    """The last whole lines of each file with its label, and where they end, from where it can be followed.
+
+    Without `whole` a last line that has no end yet is among them.
+    """
+    lines: list[tuple[str, str]] = []
+    ends: dict[Path, int] = {}
+    for label, path in files:
+        try:
+            with path.open("rb") as file:
+                last, end = deque(file, maxlen=count + 1), file.tell()
+        except FileNotFoundError:
+            continue
+        if whole and last and not last[-1].endswith(b"\n"):
+            end -= len(last.pop())
+        ends[path] = end
+        lines += [(label, line.decode(errors="replace").rstrip("\n")) for line in [*last][-count:] if count]
+    return lines, ends
+
+
+async def follow_files(
+    files: Sequence[tuple[str, Path]], ends: Mapping[Path, int] | None = None
+) -> AsyncGenerator[tuple[str, str], None]:
+    """Whole lines as they are added behind `ends` (see `last_lines`), files that appear later included."""
     opened: dict[Path, IO[str]] = {}
     rest: dict[Path, str] = {}
-    for _, path in files:
-        if path.exists():
-            opened[path] = _open(path)
-            opened[path].seek(0, 2)
+    for path, end in (ends or {}).items():
+        opened[path] = _open(path)
+        opened[path].seek(end)
     try:
         while True:
             for label, path in files:

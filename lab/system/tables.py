@@ -30,7 +30,7 @@ def table(
     if len(head) > 1 and (widths := _widths(others, most - len(_GAP))) is not None:
         below = [[f"{_GAP}{text}" for text in _wrapped(line, widths, figures, first=0)] for line in others]
         return "\n".join(text for line, under in zip(lines, below, strict=True) for text in (line[0], *under))
-    return _as_blocks(lines[0], lines[1:])
+    return _as_blocks(lines[0], lines[1:], most)
 
 
 def wrap_text(text: str, first: str = "", then: str = "", *, width: int | None = None) -> list[str]:
@@ -80,10 +80,15 @@ def _wrapped(line: Sequence[str], widths: Sequence[int], figures: bool, first: i
     return found
 
 
-def _as_blocks(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def _as_blocks(head: Sequence[str], rows: Sequence[Sequence[str]], width: int) -> str:
     longest = max(map(len, head))
+    below = " " * (longest + len(_GAP))
     blocks = (
-        "\n".join(f"{name.ljust(longest)}{_GAP}{cell}".rstrip() for name, cell in zip(head, row, strict=True))
+        "\n".join(
+            line.rstrip()
+            for name, cell in zip(head, row, strict=True)
+            for line in wrap_text(cell, f"{name.ljust(longest)}{_GAP}", below, width=width)
+        )
         for row in rows
     )
     return "\n\n".join(blocks)

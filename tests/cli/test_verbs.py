@@ -213,34 +213,43 @@ def test_lists_carry_a_sentence_each(verb: str, capsys: pytest.CaptureFixture[st
 
 def test_logs_of_a_lab(tmp_path: Path) -> None:
     from lab.errors import UserError
-    from lab.lifecycle.logs import find_log_files
+    from lab.lifecycle.logs import find_log_files, last_lines
     from lab.plan.layout import Layout
     from lab.servers.conventions import LOG
-    from lab.system.files import last_lines
 
     file = Layout(tmp_path).server("a") / LOG
     file.parent.mkdir(parents=True)
     file.write_text("one\ntwo\nthree\n")
     labels = {path: label for label, path in find_log_files(tmp_path, ["a", "long"], None)}
-    assert labels[file] == "a      " and last_lines(file, 2) == ["two", "three"]
+    assert labels[file] == "a      "
+    assert last_lines([("a", file)], 2, whole=True) == ([("a", "two"), ("a", "three")], {file: 14})
+    with file.open("a") as more:
+        more.write("half")
+    assert last_lines([("a", file)], 2, whole=True) == ([("a", "two"), ("a", "three")], {file: 14})
+    assert last_lines([("a", file)], 2, whole=False)[0] == [("a", "three"), ("a", "half")]
+    assert last_lines([("a", file)], 0, whole=True) == ([], {file: 14})
     assert [path.parent.name for _, path in find_log_files(tmp_path, ["a", "long"], "long")] == ["long", "long"]
     with pytest.raises(UserError, match="there are: a, long, service"):
         find_log_files(tmp_path, ["a", "long"], "b")
-    assert last_lines(tmp_path / "missing", 5) == []
+    assert last_lines([("a", tmp_path / "missing")], 5, whole=True) == ([], {})
 
 
 def test_following_logs_sees_whole_lines_and_new_files(tmp_path: Path) -> None:
     import asyncio
 
-    from lab.lifecycle.logs import follow_files
+    from lab.lifecycle.logs import follow_files, last_lines
 
     old, new = tmp_path / "old", tmp_path / "new"
     old.write_text("before\n")
+    _, ends = last_lines([("o", old), ("n", new)], 5, whole=True)
+    with old.open("a") as file:
+        file.write("between\n")
 
     async def seen() -> list[tuple[str, str]]:
-        lines = follow_files([("o", old), ("n", new)])
+        lines = follow_files([("o", old), ("n", new)], ends)
+        between = await asyncio.wait_for(anext(lines), 30)
         task = asyncio.ensure_future(anext(lines))
-        await asyncio.sleep(0)  # it has looked once: what stands there is old
+        await asyncio.sleep(0)  # it has looked once
         with old.open("a") as file:
             file.write("half")
         new.write_text("hello\n")
@@ -249,9 +258,25 @@ def test_following_logs_sees_whole_lines_and_new_files(tmp_path: Path) -> None:
             file.write(" and half\n")
         second = await asyncio.wait_for(anext(lines), 30)
         await lines.aclose()
-        return [first, second]
+        return [between, first, second]
 
-    assert asyncio.run(seen()) == [("n", "hello"), ("o", "half and half")]
+    assert asyncio.run(seen()) == [("o", "between"), ("n", "hello"), ("o", "half and half")]
+
+
+def test_a_topology_is_an_argument_or_an_option(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(app, ["graph", "pair"]) == 0
+    drawn = capsys.readouterr().out
+    assert run(app, ["graph", "-t", "pair"]) == 0
+    assert capsys.readouterr().out == drawn
+    assert run(app, ["up", "--dry-run", "--topology", "pair"]) == 0
+    assert capsys.readouterr().out.startswith("pair: ")
+    assert run(app, ["validate", "ring:3", "-t", "pair"]) == 0
+    assert [line.partition(":")[0] for line in capsys.readouterr().out.splitlines()] == ["ring-3", "pair"]
+    for arguments, said in ((["graph", "pair", "-t", "ring:3"], "pair and ring:3 are two"), (["up"], "name one")):
+        assert run(app, arguments) == 64
+        assert said in capsys.readouterr().err
+    assert run(app, ["validate"]) == 64
+    assert "name a topology" in capsys.readouterr().err
 
 
 def test_tables_are_aligned_without_trailing_spaces() -> None:
