@@ -3,6 +3,7 @@
     load("topologies/mine.yaml")    a file
     load("hidden-island")           one that ships with xmpplab, from any folder
     load("ring:6,software=prosody+ejabberd")    a shape
+    load("mixed-pair,users=6")      a name or a file, with other values than it says
 
 Each error is a line `file:line:column: path: what is wrong, what to change`; for a shape `'ring:6':column: …`.
 """
@@ -31,6 +32,8 @@ from lab.topology.words import choices, suggestion
 
 _EMPTY = "the file is empty: write `servers` and `links`, or `shape: {kind: ring, servers: 6}`"
 
+_NAME = r"[A-Za-z0-9_-]+"
+
 
 def names() -> tuple[str, ...]:
     """Names of the topologies that ship with xmpplab."""
@@ -40,11 +43,16 @@ def names() -> tuple[str, ...]:
 def load(source: str | Path) -> spec.Topology:
     """Read a topology: the path of a file, the name of a committed one, or a shape such as `ring:6`.
 
+    Behind a name or a path `,key=value` may follow: the value then holds for all servers or links.
+
     Raises UserError with a line for everything that is wrong.
     """
     if isinstance(source, str):
         if not source.strip():
             raise UserError(f"no topology is named: give a file, a shape such as ring:6, or one of {choices(names())}")
+        head, comma, _ = source.partition(",")
+        if comma and (path := _overridden(source, head)):
+            return _judge_overridden(path, source, head)
         path = _path(source)
         if path is None:
             document = shorthand.read(source)
@@ -66,19 +74,38 @@ def load_all(sources: Iterable[str | Path]) -> list[spec.Topology]:
     return topologies
 
 
+def _overridden(text: str, head: str) -> Path | None:
+    """The file in front of the first comma, None if there is none and the text is something else."""
+    if Path(text).is_file():
+        return None
+    if "/" in head or head.endswith((".yaml", ".yml")):
+        return Path(head)
+    if head in KINDS and not KINDS[head].model_fields["servers"].is_required():
+        return None  # a shape that needs no number of servers: a pair
+    return packaged.find("topologies", head, ".yaml") if re.fullmatch(_NAME, head) else None
+
+
+def _judge_overridden(path: Path, text: str, head: str) -> spec.Topology:
+    file = _read(path)
+    shape = file.data.get("shape") if isinstance(file.data, dict) else None
+    overrides = shorthand.read_overrides(text, head, shape)
+    return _judge(shorthand.OverriddenDocument(file, overrides), path.parent, _name(path))
+
+
 def _path(text: str) -> Path | None:
     """The file that is meant, None for a shape. Raises UserError if there is none of that name."""
     path = Path(text)
     if "/" in text.split(",", maxsplit=1)[0] or (text.endswith((".yaml", ".yml")) and "," not in text):
         return path
-    if re.fullmatch(r"[A-Za-z0-9_-]+", text):
-        if found := packaged.find("topologies", text, ".yaml"):
+    name = text.partition(",")[0]
+    if re.fullmatch(_NAME, name):
+        if name == text and (found := packaged.find("topologies", text, ".yaml")):
             return found
         if path.is_file():
             return path
-        if text not in KINDS:
-            near = suggestion(text, [*names(), *KINDS], otherwise=f": known are {choices(names())}")
-            raise UserError(f"no topology '{text}'{near} (or give a file, or a shape such as ring:6)")
+        if name not in KINDS:
+            near = suggestion(name, [*names(), *KINDS], otherwise=f": known are {choices(names())}")
+            raise UserError(f"no topology '{name}'{near} (or give a file, or a shape such as ring:6)")
     if shorthand.is_short(text):
         return None
     return path
@@ -147,14 +174,15 @@ def _customs(document: Document, folder: Path) -> tuple[dict[str, spec.Custom], 
     for path, text in _files(document.data):
         if text in found:
             continue
-        place = Path(os.path.normpath(folder / text))
+        from_here = document.where(path)[0] == 0
+        place = Path(os.path.normpath(text if from_here else folder / text))
         try:
             described = _read(place)
         except UserError as error:
             document.add(
                 path,
                 f"{str(error).removeprefix(f'{place}: ')} at {place}: give the path from "
-                f"{'the current folder' if document.where(path)[0] == 0 else 'the folder of this file'}",
+                f"{'the current folder' if from_here else 'the folder of this file'}",
             )
             continue
         custom = _custom(described, place)

@@ -46,6 +46,38 @@ def test_a_committed_name_goes_before_a_shape_and_a_size_makes_a_shape() -> None
     assert load("ring:5").name == "ring-5" and not load("ring:5").teaches
 
 
+def test_behind_a_name_values_hold_for_all_servers_and_links() -> None:
+    pair = load("mixed-pair,users=6,latency=40ms,unlinked=refused,name=six")
+    assert [(one.software, one.users) for one in pair.servers] == [("prosody", 6), ("ejabberd", 6)]
+    assert pair.links[0].forward == pair.links[0].backward == Conditions(latency=0.04)
+    assert (pair.name, pair.unlinked, pair.teaches) == ("six", Unlinked.REFUSED, load("mixed-pair").teaches)
+    assert {one.users for one in load("hidden_island,users=1").servers} == {1}, "one of them has 20 in the file"
+    assert {one.software for one in load("mixed-pair,software=prosody").servers} == {"prosody"}
+    assert all(link.direct for link in load("slow-link,direct=true").links)
+    assert len(load("ring,servers=3,users=4").servers) == 3
+
+
+def test_a_server_that_is_a_script_stays_one() -> None:
+    home, peer = load("scripted-peer,software=ejabberd,users=6").servers
+    assert (home.software, home.users, peer.software, peer.users) == ("ejabberd", 6, "scripted", 0)
+
+
+def test_behind_a_path_values_hold_as_well(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "mine.yaml").write_text(
+        "servers: {a: {users: 3}, b: {}}\n"
+        "links: [{between: [a, b], forward: {latency: 9ms}, backward: {rate: 8kbit}}]\n"
+    )
+    (tmp_path / "own.yaml").write_text("name: own\ncommand: [./own]\n")
+    monkeypatch.chdir(tmp_path)
+    found = load("folder/mine.yaml,software=./own.yaml,latency=2ms")
+    assert [one.custom and one.custom.name for one in found.servers] == ["own", "own"], "its path is from here"
+    assert found.links[0].forward == Conditions(latency=0.002)
+    assert (found.links[0].backward.latency, found.links[0].backward.rate) == (0.002, 1000)  # bytes per s
+    Path("with,comma.yaml").write_text("servers: {a: {}}\n")
+    assert load("with,comma.yaml").name == "with-comma"
+
+
 def test_a_file_without_suffix_beside_the_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     Path("village").write_text("servers: {a: {}}\n")
