@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def demo(
     topology: Annotated[
         str, typer.Option("--topology", "-t", metavar="TOPOLOGY", help="A name, file or shape.")
-    ] = "hidden_island",
+    ] = "hidden-island",
     runtime: RuntimeOption = RuntimeChoice.AUTO,
     runs: RunsOption = RUNS,
 ) -> None:

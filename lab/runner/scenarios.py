@@ -107,12 +107,14 @@ def info_of(function: object) -> ScenarioInfo | None:
 
 
 def available() -> tuple[str, ...]:
-    """Names of the scenarios that come with the lab."""
-    return names("scenarios", ".py")
+    """Names of the scenarios that come with the lab, as their functions are called."""
+    return tuple(name.replace("-", "_") for name in names("scenarios", ".py"))
 
 
 def load(name_or_file: str | Path) -> list[ScenarioInfo]:
     """The scenarios that a file (a path that ends in .py) makes, or those of the lab by name, in the order of making.
+
+    In a name `-` and `_` are the same.
 
     Raises UserError, with file and line where the file is at fault: also if two have the same name.
     """
@@ -122,7 +124,7 @@ def load(name_or_file: str | Path) -> list[ScenarioInfo]:
     if found := find("scenarios", name, ".py"):
         return _load_file(found)
     known = available()
-    near = difflib.get_close_matches(name.replace("_", "-"), known, n=1)
+    near = difflib.get_close_matches(name.replace("-", "_"), known, n=1)
     hint = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(known)}."
     raise UserError(f"no scenario {name!r}: {hint} A file of your own is given by its path, ending in .py")
 

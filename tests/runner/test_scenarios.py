@@ -70,7 +70,7 @@ def test_scenarios_of_the_lab_are_found_by_name(monkeypatch, tmp_path):
     monkeypatch.setattr(packaged, "folder", lambda name: tmp_path / name)
     assert [info.name for info in load("tiny_story")] == ["tiny_story"]
     assert [info.name for info in load("tiny-story")] == ["tiny_story"]
-    with pytest.raises(errors.UserError, match="no scenario 'tiny_stroy': did you mean 'tiny-story'"):
+    with pytest.raises(errors.UserError, match="no scenario 'tiny_stroy': did you mean 'tiny_story'"):
         load("tiny_stroy")
     with pytest.raises(errors.UserError, match="there are: tiny-story"):
         load("zzz")

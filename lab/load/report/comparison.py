@@ -6,20 +6,26 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from lab.load.analysis.change_limits import ComparisonVerdict
 from lab.load.analysis.comparison import Comparison
 from lab.system.tables import table, wrap_text
 
 
-def to_json(comparison: Comparison) -> dict[str, Any]:
-    """The comparison as a JSON object."""
-    return {"comparable": comparison.comparable, **asdict(comparison)}
+def to_json(comparison: Comparison, verdict: ComparisonVerdict | None = None) -> dict[str, Any]:
+    """The comparison as a JSON object, with its verdict if limits were given."""
+    judged = {} if verdict is None else {"verdict": asdict(verdict)}
+    return {"comparable": comparison.comparable, **asdict(comparison), **judged}
 
 
-def render(comparison: Comparison, first: Path, second: Path) -> str:
-    """The comparison of the loads in two folders as text: a table of figures, then a sentence for each difference."""
+def render(comparison: Comparison, first: Path, second: Path, verdict: ComparisonVerdict | None = None) -> str:
+    """The comparison of the loads in two folders as text: a table of figures, then a sentence for each difference.
+
+    If limits were given, the verdict is last.
+    """
     head = ("figure", "first", "second", "change", "95 %", "beyond noise")
     figures = table(head, [_cells(row) for row in comparison.figures])
-    said = [line for sentence in _sentences(comparison) for line in wrap_text(sentence, then="  ")]
+    judged = [] if verdict is None else [str(verdict)]
+    said = [line for sentence in (*_sentences(comparison), *judged) for line in wrap_text(sentence, then="  ")]
     return "\n".join([f"first   {first}", f"second  {second}", "", figures, "", *said])
 
 

@@ -12,7 +12,9 @@ import pytest
 
 from lab.cli.app import app
 from lab.cli.entry_point import run
+from lab.errors import UserError
 from lab.load.analysis import bootstrap
+from lab.load.analysis.change_limits import judge_changes, parse_limits
 from lab.load.analysis.comparison import Comparison, compare, rows
 from lab.load.coordinator.provisioning import for_load
 from lab.load.metrics.counters import RouteCounters, sum_counters
@@ -154,6 +156,53 @@ def test_what_was_not_measured_whole_cannot(tmp_path: Path, more: dict[str, Any]
     assert said in found.against[0]
 
 
+@pytest.mark.parametrize(
+    ("limits", "times", "value", "said"),
+    [
+        ("p50>10%", 1.6, "failed", "p50 ms changed by +"),
+        ("p50 ms > 10 %, received<-5%", 1.6, "failed", "(p50 ms>10%)"),
+        ("p50>200%", 1.6, "valid", "No change is outside of p50>200%."),
+        ("p50<-10%", 1.6, "valid", "p50<-10%"),
+        ("p50<-10%", 0.5, "failed", "p50 ms changed by -"),
+        ("a: CPU s per 1000>10%", 1.6, "failed", "a: CPU s per 1000 changed"),
+        ("p50>-90%", 1.0, "unknown", "may be noise"),
+        ("p50>-90%,max>-90%", 1.0, "failed", "max ms changed"),
+    ],
+)
+def test_a_limit_of_change(tmp_path: Path, limits: str, times: float, value: str, said: str) -> None:
+    found = compared(tmp_path, kept(tmp_path / "b", result=noisy(2, times=times)))
+    verdict = judge_changes(found, parse_limits(limits))
+    assert verdict.value == value and said in verdict.sentence, verdict
+
+
+def test_from_nothing_to_something_is_above_every_limit(tmp_path: Path) -> None:
+    worse = noisy(2)
+    worse.routes["a->b"].lost = 3
+    found = compared(tmp_path, kept(tmp_path / "b", result=worse))
+    assert judge_changes(found, parse_limits("lost>1000%")).value == "failed"
+    assert judge_changes(found, parse_limits("duplicates>0%")).value == "valid", "0 in both is no change"
+
+
+def test_limits_of_what_cannot_be_compared_are_unknown(tmp_path: Path) -> None:
+    other = kept(tmp_path / "b", Job("lab", {**LOAD, "users": 20}, name="neighbours"), noisy(2, times=1.6))
+    assert judge_changes(compared(tmp_path, other), parse_limits("p50>10%")).exit_code == 2
+
+
+def test_a_figure_of_one_load_only_is_unknown(tmp_path: Path) -> None:
+    lacks = noisy(2)
+    lacks.usage.clear()
+    verdict = judge_changes(
+        compared(tmp_path, kept(tmp_path / "b", result=lacks)), parse_limits("a: CPU s per 1000>1%")
+    )
+    assert (verdict.value, "one of them only" in verdict.sentence) == ("unknown", True)
+
+
+@pytest.mark.parametrize("text", ["p99", "p99>10", "p99>ten%", ">10%", "", "p99>10%,", "p99>=10%"])
+def test_what_is_no_limit(text: str) -> None:
+    with pytest.raises(UserError, match="is no limit of a change"):
+        parse_limits(text)
+
+
 def test_the_verb_says_so_and_ends_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     kept(tmp_path / "a")
     kept(tmp_path / "b", result=noisy(2, times=1.6))
@@ -164,6 +213,12 @@ def test_the_verb_says_so_and_ends_so(tmp_path: Path, capsys: pytest.CaptureFixt
     assert "They can be compared: the same load in the same setting, twice." in text
     (line,) = (line for line in text.splitlines() if line.startswith("p50 ms"))
     assert line.endswith("yes")
+    assert run(app, ["compare", a, b, "--fail-if", "p50>500%", "--fail-if", "p50>10%"]) == 1
+    assert capsys.readouterr().out.splitlines()[-1].startswith("FAILED: p50 ms changed by +")
+    assert run(app, ["compare", a, b, "--fail-if", "p50>10%", "-f", "json"]) == 1
+    assert json.loads(capsys.readouterr().out)["verdict"]["value"] == "failed"
+    assert run(app, ["compare", a, b, "--fail-if", "p42>10%"]) == 64
+    assert "no figure 'p42' is compared; there are: sent, " in capsys.readouterr().err
     assert run(app, ["compare", a, c]) == 2
     assert max(map(len, capsys.readouterr().out.splitlines()[3:])) <= 120, "a sentence is wider than the terminal"
     assert run(app, ["compare", a, c, "-f", "json"]) == 2
