@@ -118,7 +118,7 @@ def _size(document: Document) -> str:
 
 def _name(path: Path) -> str:
     """A topology without a name has that of its file, as a DNS label."""
-    return re.sub(r"[^a-z0-9]+", "-", path.stem.lower()).strip("-0123456789") or "topology"
+    return re.sub(r"[^a-z0-9]+", "-", path.stem.lower()).lstrip("-0123456789").rstrip("-") or "topology"
 
 
 def _read(path: Path) -> Document:

@@ -46,7 +46,7 @@ def _matches(pattern: str, text: str) -> bool:
 
 def _label(text: str) -> str:
     if not _matches(LABEL_PATTERN, text):
-        near = re.sub(r"[^a-z0-9-]+", "-", text.lower()).strip("-0123456789")[:63].rstrip("-")
+        near = re.sub(r"[^a-z0-9-]+", "-", text.lower()).lstrip("-0123456789")[:63].rstrip("-")
         hint = f": write '{near}'" if near and near != text else ""
         rule = "lower-case letters, digits and hyphens, a letter first, at most 63"
         raise ValueError(f"{text!r} is not a DNS label ({rule}){hint}")

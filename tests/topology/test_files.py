@@ -92,6 +92,14 @@ def test_unsaid_is_secure_and_named_after_the_file(tmp_path: Path) -> None:
     assert topology.links == (Link("b", "a"),)
 
 
+@pytest.mark.parametrize(
+    ("file", "name"), [("Two Labs.yaml", "two-labs"), ("try-2.yaml", "try-2"), ("2-ring.yaml", "ring")]
+)
+def test_a_file_gives_its_whole_name_as_far_as_a_label_can_have_it(tmp_path: Path, file: str, name: str) -> None:
+    (tmp_path / file).write_text("servers: {a: {}}\n")
+    assert load(str(tmp_path / file)).name == name
+
+
 def test_a_server_goes_before_the_defaults(tmp_path: Path) -> None:
     text = "defaults: {users: 3, feed: meta, tls: optional}\nservers: {a: {users: 0, feed: full, tls: required}, b: {}}"
     a, b = _load(tmp_path, text).servers
