@@ -14,6 +14,10 @@ from lab.load.worker import engine
 
 ALONE = Shard()
 
+SHIPPED = engine.DRAIN_TIMEOUT
+#: Seconds of a drain at most, in place of SHIPPED: it ends once all is received, also on a machine that stands still.
+GUARD = 120.0
+
 
 @dataclass
 class Told:
@@ -59,7 +63,8 @@ async def driven(
         if meanwhile is not None:
             await meanwhile()
 
-    with mock.patch.object(engine, "DRAIN_TIMEOUT", engine.DRAIN_TIMEOUT):
+    timeout = GUARD if engine.DRAIN_TIMEOUT == SHIPPED else engine.DRAIN_TIMEOUT  # a test has chosen another
+    with mock.patch.object(engine, "DRAIN_TIMEOUT", timeout):
         beside = [asyncio.create_task(aside())]
         if missing is not None:
             beside.append(asyncio.create_task(_end_drain(load, told, missing)))
@@ -70,6 +75,13 @@ async def driven(
             for one in beside:
                 one.cancel()
     return told
+
+
+async def until(condition: Callable[[], object], within: float = 60.0) -> None:
+    """Return once the condition holds; fails after `within` seconds."""
+    async with asyncio.timeout(within):
+        while not condition():  # noqa: ASYNC110 - another process changes it
+            await asyncio.sleep(0.01)
 
 
 async def _end_drain(load: Load, told: Told, missing: int) -> None:

@@ -17,6 +17,8 @@ It says "ready PORT" on standard output and obeys lines on standard input, answe
     rosters JSON            who is subscribed to whom: {"load1@a.example": ["load2@a.example"], ...}
     cpu               answers "cpu SECONDS" of this process
     routed            answers "routed N", messages since the start
+    logins            answers "logins N", those of the user who has logged in least often
+    kept              answers "kept N", how many messages `keep` still has to put away
 """
 
 from __future__ import annotations
@@ -184,6 +186,10 @@ def obey(world: World, line: str) -> str:
         return f"cpu {time.process_time()}"
     elif word == "routed":
         return f"routed {world.routed}"
+    elif word == "logins":
+        return f"logins {min(world.logins.values(), default=0)}"
+    elif word == "kept":
+        return f"kept {world.keep}"
     return "done"
 
 

@@ -12,6 +12,7 @@ import hmac
 import re
 import secrets
 import ssl
+from collections import Counter
 
 from lab.load.client.tls import TlsEngine
 from lab.system.scram import salted_password, server_key, stored_key
@@ -54,6 +55,7 @@ class World:
         self.peers: set[Stream] = set()
         self.swallow = self.double = self.ignore = self.late = self.keep = 0
         self.routed = 0
+        self.logins: Counter[bytes] = Counter()  # by bare JID
         self.linger = 0.0
         self.rosters: dict[bytes, list[bytes]] = {}
         self.archived: set[bytes] = set()
@@ -175,6 +177,7 @@ class Stream(asyncio.BufferedProtocol):
         bare = self.user + b"@" + self.domain
         account = self.account = self.world.accounts[bare] = Account(bare + b"/load")
         account.peer = self
+        self.world.logins[bare] += 1
         self.write(
             b"<iq type='result' id='%b'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'><jid>%b</jid></bind></iq>"
             % (identity, account.jid)

@@ -11,7 +11,7 @@ from lab.load.kinds import build_draw
 from lab.load.model.spec import Load
 from lab.load.worker import engine
 from lab.load.workload.recipients import Recipients
-from tests.load.engine_runs import Told, driven
+from tests.load.engine_runs import Told, driven, until
 from tests.load.null_server.launch import Null, null_server
 from tests.load.samples import Act
 
@@ -75,21 +75,21 @@ async def test_who_logs_out_waits_for_answers_and_until_the_server_has_ended_the
     assert told.result.routes["login"].received > 0
 
 
-async def test_what_a_server_put_away_during_a_login_comes_with_the_next(
-    null: Null, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_what_a_server_put_away_during_a_login_comes_with_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engine, "RELOGIN_DELAY", 0.3)
-    monkeypatch.setattr(engine, "DRAIN_TIMEOUT", 60.0)  # it ends once all is received: this only guards against hanging
-    load = null.load("a", "b", **{**QUICK, "traffic": "4*neighbours+4*logins:written=1", "arrivals": "400/s"})
+    stop = asyncio.Event()
+    with null_server() as null:
+        more = {"traffic": "4*neighbours+1*logins:written=1", "arrivals": "400/s", "seconds": 120.0}
 
-    async def keep() -> None:
-        await asyncio.sleep(1.2)  # everybody has been away by now, and few of them will go once more
-        null.obey("keep 5")
+        async def keep() -> None:
+            await until(lambda: null.obey("logins") != "logins 1")  # everybody has been away, and is to go once more
+            null.obey("keep 5")
+            await until(lambda: null.obey("kept") == "kept 0")
+            stop.set()  # few of them have come back by themselves since
 
-    told = await driven(load, keep)
+        told = await driven(null.load("a", "b", **{**QUICK, **more}), keep, stop=stop)
     assert told.ended["drained"], str(told.ended)
     assert told.result.total.lost == 0
-    assert told.result.total.intended.max > 0.3
     assert told.result.unaccounted() == {}
 
 
