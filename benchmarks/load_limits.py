@@ -29,7 +29,7 @@ from typing import cast
 import uvloop
 from _load import Aims, Worker, median, null_server, rss, window
 
-from lab.load.client.tls import client_context
+from lab.load.client.tls import load_context
 from lab.load.metrics.result import merge
 from lab.load.model.spec import Shard
 
@@ -109,7 +109,7 @@ async def _pace(peers: list[asyncio.Transport], rate: int) -> None:
 def _write(pipe: Connection, port: int, authority: str, rate: int) -> None:
     async def main() -> None:
         loop = asyncio.get_running_loop()
-        context = client_context(authority) if authority else None
+        context = load_context(authority) if authority else None
         name = "a.example" if authority else None
         peers = [
             (

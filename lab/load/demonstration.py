@@ -8,10 +8,10 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
-from lab.declarations.manifest import Accounts
 from lab.errors import NotReady
 from lab.lifecycle.lab import Lab
 from lab.load.analysis.thresholds import judge_load
+from lab.load.coordinator.provisioning import list_load_users
 from lab.load.load_execution import OnResult, Progress, run_load_on, temporary_lab
 from lab.load.load_request import LoadRequest
 from lab.runner.batch import BatchCallbacks, BatchResult, run_on
@@ -42,7 +42,7 @@ async def demonstrate(
 
     Raises UserError before anything is started, MissingError, PeerError.
     """
-    topology = load_topology(source)
+    topology = list_load_users(load_topology(source), USERS)
     request = load_request(source, topology, runtime, runs)
     progress, started = callbacks.batch.progress, time.monotonic()
     try:
@@ -59,7 +59,7 @@ async def demonstrate(
 
 def load_request(source: str, topology: Topology, runtime: str, runs: Path) -> LoadRequest:
     """The load: over links if there is one between servers with users. Raises UserError if no server can have users."""
-    with_users = {server.name for server in topology.servers if server.manifest.accounts is Accounts.CREATED}
+    with_users = {server.name for server in topology.servers if server.hosts_users}
     linked = any({link.a, link.b} <= with_users for link in topology.links)
     return LoadRequest.parse(
         test="neighbours" if linked else "local", topology=source, users=USERS, rate=RATE, length=LENGTH,

@@ -18,7 +18,9 @@ from lab.load.coordinator import preflight
 from lab.load.coordinator.provisioning import for_load
 from lab.load.metrics.cpu import split_cores
 from lab.runner import folders
+from lab.topology.build import LISTED_USERS
 from lab.topology.files import load as load_topology
+from lab.topology.files import load_custom
 from lab.topology.software import parse as parse_software
 from lab.topology.spec import Topology
 
@@ -61,7 +63,7 @@ class LoadRequest:
         only_rate = found.file is not None and arrivals is None
         if written is not None and not only_rate:
             load["arrivals"] = written
-        where = for_load(_with_software(load_topology(topology), software)) if topology is not None else None
+        where = for_load(_with_software(load_topology(topology), software), users) if topology is not None else None
         if pin:
             split_cores(workers)
         if find_limit is not None:
@@ -92,10 +94,12 @@ def _with_software(topology: Topology, software: str | None) -> Topology:
     if software is None:
         return topology
     chosen = parse_software(software)
-    if manifest(chosen.software).accounts is not Accounts.CREATED:
-        raise UserError(f"--software {software}: a load needs accounts; use one of {', '.join(INSTALLED)}")
+    if manifest(chosen.software).accounts is Accounts.NONE:
+        raise UserError(f"--software {software}: a load needs accounts; use one of {', '.join(INSTALLED)}, ./mine.yaml")
+    custom = load_custom(Path(chosen.file)) if chosen.file is not None else None
+    users = LISTED_USERS if manifest(chosen.software).accounts is Accounts.LISTED else 0
     servers = (
-        replace(one, software=chosen.software, version=chosen.version)
+        replace(one, software=chosen.software, version=chosen.version, custom=custom, users=max(one.users, users))
         if one.manifest.accounts is Accounts.CREATED
         else one
         for one in topology.servers

@@ -61,6 +61,16 @@ def load(source: str | Path) -> spec.Topology:
     return _judge(_read(source), source.parent, _name(source))
 
 
+def load_custom(path: Path) -> spec.Custom:
+    """Read the description of a software of one's own. Raises UserError with a line for everything that is wrong."""
+    path = path.absolute()
+    document = _read(path)
+    custom = _custom(document, path)
+    if custom is None:
+        raise UserError("\n".join(map(str, sorted(document.problems))))
+    return custom
+
+
 def load_all(sources: Iterable[str | Path]) -> list[spec.Topology]:
     """Read several topologies, in their order. Raises UserError with what is wrong with all of them, at once."""
     topologies, wrong = [], []

@@ -133,7 +133,7 @@ class ServerDefaults(Strict):
 
     users: Users | None = None
     """Accounts made before the server is ready: user1, user2, … (default 0; 8 on a server described by a file of
-    yours)."""
+    yours, which also gets as many for loads: load1, load2, …)."""
     tls: Tls | None = None
     """TLS with other servers; clients must use it in any case (default required)."""
     authentication: Authentication | None = None

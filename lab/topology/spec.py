@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from lab.declarations.links import Conditions
-from lab.declarations.manifest import ServerManifest
+from lab.declarations.manifest import Accounts, ServerManifest
 from lab.declarations.servers import manifest
 
 
@@ -81,7 +81,7 @@ class Server:
     domain: str
     software: str  # the name of a manifest: "prosody", "custom"
     version: str  # "13.0"; "" where it has no meaning
-    users: int = 0  # accounts made before it is ready: user1 .. userN
+    users: int = 0  # accounts made before it is ready: user1 .. userN; in a list that it reads also load1 .. loadN
     tls: Tls = Tls.REQUIRED
     authentication: Authentication = Authentication.EXTERNAL
     certificate: Certificate = Certificate.VALID
@@ -93,6 +93,12 @@ class Server:
     def manifest(self) -> ServerManifest:
         """What is declared of its software. Raises UserError if there is no such software."""
         return manifest(self.software)
+
+    @property
+    def hosts_users(self) -> bool:
+        """Whether users can log in: the lab creates their accounts, or it reads a list of them that is not empty."""
+        accounts = self.manifest.accounts
+        return accounts is Accounts.CREATED or (accounts is Accounts.LISTED and self.users > 0)
 
 
 @dataclass(frozen=True)

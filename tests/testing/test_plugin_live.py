@@ -1,16 +1,12 @@
 """The pytest plugin, as somebody with a server of their own uses it: a test file, a description, nothing else."""
 
 import json
-import shlex
 from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
 
-from lab.servers.prosody.launch import command, environment
-from lab.servers.software import Blueprint
-from lab.topology.spec import Server
-from tests.runtime.helpers import facts_of
+from tests.runtime.own_server import description
 
 pytestmark = pytest.mark.live
 
@@ -28,52 +24,6 @@ async def test_offline_message_arrives_once(federation: Federation) -> None:
     await bob.connect()                                     # returns once the offline store is flushed
     assert len((await message.outcome()).deliveries) == 1
 """
-
-# Somebody's own server: a Prosody that the lab did not configure and has no module in.
-CONFIGURATION = """
-interfaces = { "$XMPPLAB_ADDRESS" }
-modules_enabled = { "roster"; "saslauth"; "tls"; "disco"; "ping"; }
-c2s_direct_tls_ports = {} s2s_direct_tls_ports = {} http_ports = {} https_ports = {}
-authentication = "internal_plain"
-data_path = "data" pidfile = "mine.pid" admin_socket = "mine.sock" log = "*console"
-s2s_secure_auth = true
-ssl = { certificate = "$XMPPLAB_CERTIFICATE"; key = "$XMPPLAB_KEY"; cafile = "$XMPPLAB_AUTHORITY"; capath = "certs" }
-unbound = { resolvconf = false; hoststxt = false; forward = "${XMPPLAB_DNS%%:*}@${XMPPLAB_DNS##*:}";
-  options = { ["local-zone:"] = "test. transparent"; ["do-not-query-localhost:"] = "no" } }
-VirtualHost "$XMPPLAB_DOMAIN"
-"""
-
-
-async def description() -> str:
-    """mine.yaml: a shell script that writes its configuration and accounts from what the lab gives it."""
-    server = Server("mine", "mine.test", "prosody", "13.0")
-    facts = await facts_of(server)
-    blueprint = Blueprint(
-        spec=server,
-        address="",
-        folder=".",
-        prefix=dict(facts.prefixes)["prosody@13.0"],
-        modules=facts.modules.format(software="prosody", version="13.0"),
-        dns=("", 0),
-        allow=None,
-        probes=(),
-        libraries=facts.libraries,
-    )
-    variables = " ".join(f"{name}={shlex.quote(value)}" for name, value in environment(blueprint))
-    script = f"""
-        cat > prosody.cfg.lua <<END
-{CONFIGURATION}
-END
-        accounts=data/$(echo "$XMPPLAB_DOMAIN" | sed 's/\\./%2e/g')/accounts
-        mkdir -p "$accounts"
-        password=$(sed -n 's/.*"password": "\\(.*\\)",/\\1/p' "$XMPPLAB_USERS")
-        for user in $(grep -o 'user[0-9]*' "$XMPPLAB_USERS" | grep -v '^user$\\|^users$'); do
-            echo "return {{ [\\"password\\"] = \\"$password\\" }}" > "$accounts/$user.dat"
-        done
-        export {variables}
-        exec {shlex.join(command(blueprint))}
-    """
-    return json.dumps({"name": "mine", "command": ["/bin/sh", "-c", script]})
 
 
 async def test_a_file_and_a_description_are_enough(pytester: pytest.Pytester) -> None:

@@ -28,15 +28,13 @@ from lab.clients.xmpp.parser import PromptParser
 from lab.clients.xmpp.server_stream import text
 from lab.clients.xmpp.stanzas import CLIENT
 from lab.errors import PeerError, UserError
+from lab.system.tls import client_context
 
 #: How long a server may take to close its side after we closed ours, in seconds.
 CLOSING = 2.0
 
 #: Seconds until an unanswered IQ is forgotten; those who ask have shorter limits of their own.
 ANSWER = 600.0
-
-#: X509_V_FLAG_NO_CHECK_TIME of OpenSSL, for which Python has no name.
-_NO_CHECK_TIME = ssl.VerifyFlags(0x200000)
 
 _STEPS = {
     "connected": "connected, waiting for TLS",
@@ -48,19 +46,11 @@ _STEPS = {
 
 @lru_cache(maxsize=64)
 def tls_context(authority: str) -> ssl.SSLContext:
-    """The TLS context that trusts this authority (PEM text) and nobody else.
-
-    Given the certificate of a server in its place it accepts exactly that one, whatever is wrong with it.
-    """
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    """The TLS context that trusts this authority, or this certificate of a server; see lab.system.tls."""
     try:
-        context.load_verify_locations(cadata=authority)
+        return client_context(authority)
     except ssl.SSLError as error:
         raise UserError(f"authority: not a certificate in PEM form ({error.reason or error})") from error
-    if not context.cert_store_stats()["x509_ca"]:
-        context.check_hostname = False
-        context.verify_flags |= ssl.VerifyFlags.VERIFY_X509_PARTIAL_CHAIN | _NO_CHECK_TIME
-    return context
 
 
 class ClientStream(ClientXMPP):

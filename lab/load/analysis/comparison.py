@@ -16,7 +16,7 @@ from lab.load.metrics.result import Result
 from lab.load.metrics.run_folder import LoadRecord
 from lab.load.model.spec import Load
 from lab.plan.model import Plan
-from lab.topology.spec import Topology
+from lab.topology.spec import Server, Topology
 
 #: Fields that do not make it another load: its random numbers, and how it is carried out.
 _NOT_COMPARED = ("seed", "login_rate", "endpoints", "password", "authority")
@@ -150,12 +150,17 @@ def _graph(topology: Topology) -> object:
     return (tuple(server.name for server in topology.servers), topology.links)
 
 
-def _software(topology: Topology) -> Mapping[str, tuple[str, str]]:
-    return {server.name: (server.software, server.version) for server in topology.servers}
+def _software(topology: Topology) -> Mapping[str, str]:
+    return {server.name: _kind(server) for server in topology.servers}
 
 
 def _kinds(topology: Topology) -> str:
-    return "+".join(sorted({f"{server.software} {server.version}" for server in topology.servers}))
+    return "+".join(sorted({_kind(server) for server in topology.servers}))
+
+
+def _kind(server: Server) -> str:
+    """A software for people: one of the user's own has the name that its description gives it."""
+    return f"{server.custom.name if server.custom else server.software} {server.version}".strip()
 
 
 def _remarks(first: LoadRecord, second: LoadRecord) -> tuple[str, ...]:

@@ -18,16 +18,19 @@ SECURITIES = ("starttls", "direct", "none")
 ALPN = "xmpp-client"
 
 
-def tls_context(security: str, authority: str) -> ssl.SSLContext | None:
-    """The TLS context of a worker, None without TLS. Raises UserError for an unknown security or a bad authority."""
+def tls_context(security: str, trusted: str) -> ssl.SSLContext | None:
+    """The TLS context for servers whose certificates this authority (PEM) signed, or for the one that has this one.
+
+    None without TLS. Raises UserError for an unknown security, or for what is no certificate.
+    """
     if security not in SECURITIES:
         raise UserError(f"security {security!r}: use one of {', '.join(SECURITIES)}")
     if security == "none":
         return None
-    from lab.load.client.tls import client_context
+    from lab.load.client.tls import load_context
 
     try:
-        context = client_context(authority)
+        context = load_context(trusted)
     except (ssl.SSLError, ValueError) as error:
         raise UserError(f"the load's authority is no certificate in PEM ({error}); TLS needs one") from error
     if security == "direct":

@@ -35,7 +35,7 @@ POLL = 0.01  # seconds between two checks of a state
 
 @dataclass
 class SessionContext:
-    """What the sessions of a worker share: the load, the TLS context, and who handles what is received.
+    """What the sessions of a worker share: the load, the TLS contexts, and who handles what is received.
 
     Raises UserError for an unknown security, or an authority that is no certificate.
     """
@@ -46,10 +46,15 @@ class SessionContext:
     on_reconnected: Callable[[Session, bool], None]  # whether the stream was resumed
     on_given_up: Callable[[Session, str], None]  # with the reason
     rng: Random
-    tls: ssl.SSLContext | None = field(init=False)
+    _tls: dict[str, ssl.SSLContext | None] = field(init=False)  # by what it trusts
 
     def __post_init__(self) -> None:
-        self.tls = negotiation.tls_context(self.load.security, self.load.authority)
+        trusted = {"", *(endpoint.trusted for endpoint in self.load.endpoints)}
+        self._tls = {one: negotiation.tls_context(self.load.security, one or self.load.authority) for one in trusted}
+
+    def tls_for(self, endpoint: Endpoint) -> ssl.SSLContext | None:
+        """The context of TLS connections to a server, None without TLS."""
+        return self._tls[endpoint.trusted]
 
 
 class Session:
@@ -78,7 +83,7 @@ class Session:
     @property
     def tls(self) -> ssl.SSLContext | None:
         """The context of TLS connections to the server, None without TLS."""
-        return self._context.tls
+        return self._context.tls_for(self.endpoint)
 
     async def connect(self) -> None:
         """Log in; returns once the server has processed the user's available presence.
@@ -163,7 +168,7 @@ class Session:
         context, endpoint = self._context, self.endpoint
         async with asyncio.timeout(LOGIN_TIMEOUT):
             connection, features = await negotiation.authenticate(
-                endpoint, self.user, context.load.password, context.load.security, context.tls
+                endpoint, self.user, context.load.password, context.load.security, self.tls
             )
             try:
                 if await self._resume(connection):

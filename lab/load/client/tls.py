@@ -12,18 +12,19 @@ from __future__ import annotations
 import ssl
 from collections.abc import Callable
 
+from lab.system.tls import client_context
+
 #: Larger than a TLS record (16 KiB, RFC 8446 section 5.1): one read decrypts several small ones.
 _BUFFER = bytearray(64 * 1024)
 _VIEW = memoryview(_BUFFER)
 _SIZE = len(_BUFFER)
 
 
-def client_context(authority: str) -> ssl.SSLContext:
-    """A context that trusts this authority (PEM) alone, checks host names, and uses TLS 1.2 or later."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+def load_context(trusted: str) -> ssl.SSLContext:
+    """The context of `lab.system.tls.client_context` for TLS 1.2 or later, as `TlsEngine` needs it."""
+    context = client_context(trusted)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.options |= ssl.OP_NO_RENEGOTIATION  # a peer that asked for it would wait until something is sent
-    context.load_verify_locations(cadata=authority)
     return context
 
 

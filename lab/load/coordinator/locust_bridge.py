@@ -39,7 +39,7 @@ class BridgeServer:
 
     def __init__(self, lab: Lab, agent: Agent) -> None:
         self._lab, self._agent = lab, agent
-        self._endpoints = endpoints(lab.plan)
+        self._endpoints = endpoints(lab.plan, listed=False)  # names of users are drawn: no list has them
 
     async def answer(self, request: Json) -> Json:
         """The answer to a request, which may be an error."""
@@ -65,7 +65,7 @@ class BridgeServer:
             resource="locust",
             host=home.host,
             port=home.port,
-            authority=self._lab.authority,
+            authority=self._lab.trusted(home.server),
             encryption=encryption,
             timeout=CONNECT_TIMEOUT,
         )

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from lab import packaged
-from lab.declarations.manifest import Accounts
 from lab.errors import UserError
+from lab.load.coordinator.provisioning import check_accounts
 from lab.load.kinds import build_draw
 from lab.load.model.spec import Endpoint, Load, Shard
 from lab.load.workload.arrivals import parse_arrivals
@@ -76,12 +76,13 @@ def arrivals_text(rate: str | None, model: str | None) -> str | None:
 
 def check_load(topology: Topology, asked: Mapping[str, Any], workers: int) -> None:
     """Check that machine and generator can do it. Raises UserError or MissingError with a number that works."""
-    names = [server.name for server in topology.servers if server.manifest.accounts is Accounts.CREATED]
+    names = [server.name for server in topology.servers if server.hosts_users]
     endpoints = tuple(Endpoint(name, name, name, neighbours=topology.neighbours(name)) for name in names)
     load = Load(endpoints=endpoints, password="", authority="", **asked)  # hosts differ as their addresses will
     if load.users < workers:
         raise UserError(f"{load.users} users for {workers} workers: use at most {max(1, load.users)} workers")
     check_machine(load, Shard(0, workers))
+    check_accounts(topology, load)
     if "traffic" in asked and load.users <= _CHECKED_USERS:
         _check_partners(load, workers)
     cores = len(os.sched_getaffinity(0))

@@ -2,13 +2,14 @@
 
 A link without conditions is direct, since a relay would be a part of what is measured. Servers send no feed of their
 stanzas, which would cost them about as much as the messages. A lab that is up is not changed: the run's remarks say how
-it differs. Users have accounts on the servers on which the lab can create them.
+it differs. Users have accounts on the servers on which the lab can create them, and on those that list them when they
+start (`software: ./mine.yaml`): such a list has as many users of a load as people, `users` of the server.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from itertools import islice
 from typing import Any
@@ -20,8 +21,10 @@ from lab.lifecycle.lab import Lab
 from lab.load.model.spec import Endpoint, Load
 from lab.load.workload.population import Population
 from lab.load.workload.recipients import Recipients
+from lab.load.workload.traffic import MIXES, apply_mix, parse_traffic
 from lab.plan.model import Plan
 from lab.runtime import lab_record as state
+from lab.runtime.server_files import load_user_names
 from lab.servers import software
 from lab.topology.spec import Feed, Server, Topology
 
@@ -29,25 +32,72 @@ from lab.topology.spec import Feed, Server, Topology
 BATCH = 1000
 
 
-def for_load(topology: Topology) -> Topology:
-    """The topology for a load, see the module. Links that have conditions keep their relays."""
+def for_load(topology: Topology, users: int = 0) -> Topology:
+    """The topology for a load of so many users, see the module. Links that have conditions keep their relays."""
     links = (
         replace(link, direct=link.direct or (link.forward.neutral and link.backward.neutral)) for link in topology.links
     )
-    servers = (replace(server, feed=Feed.OFF) for server in topology.servers)
+    servers = (replace(server, feed=Feed.OFF) for server in list_load_users(topology, users).servers)
     return replace(topology, servers=tuple(servers), links=tuple(links))
 
 
-def endpoints(plan: Plan, security: str = "starttls") -> tuple[Endpoint, ...]:
-    """Where users log in, in the topology's order. Raises UserError if no server can have any."""
+def list_load_users(topology: Topology, users: int) -> Topology:
+    """The topology with lists of accounts that are long enough for a load of so many users, see the module."""
+    each = -(-users // max(1, sum(server.hosts_users for server in topology.servers)))
+    servers = (
+        replace(server, users=max(server.users, each)) if _reads_list(server) and server.hosts_users else server
+        for server in topology.servers
+    )
+    return replace(topology, servers=tuple(servers))
+
+
+def _reads_list(server: Server) -> bool:
+    return server.manifest.accounts is Accounts.LISTED
+
+
+def check_accounts(topology: Topology, load: Load) -> None:
+    """Check that the accounts of a load can be had on servers that read a list of them. Raises UserError."""
+    population, servers = Population(load), {server.name: server for server in topology.servers}
+    listed = {
+        endpoint.server: population.count(number)
+        for number, endpoint in enumerate(load.endpoints)
+        if _reads_list(servers[endpoint.server])
+    }
+    for name, needed in listed.items():
+        if needed > (has := servers[name].users):
+            raise UserError(
+                f"the load has {needed} users on {name}, which has a list of {has}: give it `users: {needed}` in the "
+                f"topology, or start a lab for the load with -t"
+            )
+    if listed and any(part.kind.needs_contacts for part in parse_traffic(load.traffic).parts):
+        raise UserError(
+            f"{load.traffic} needs contacts, and the lab cannot write rosters on {_some(list(listed))}: choose other "
+            f"traffic, or `users: 0` in the topology, so that nobody is there"
+        )
+
+
+def endpoints(plan: Plan, security: str = "starttls", *, listed: bool = True) -> tuple[Endpoint, ...]:
+    """Where users log in, in the topology's order; without `listed` not where a server reads a list of its accounts.
+
+    Raises UserError if no server can have any.
+    """
     found = tuple(
         Endpoint(spec.name, spec.domain, one.address, _port(spec, security), plan.topology.neighbours(spec.name))
         for one in plan.servers
-        if (spec := one.spec).manifest.accounts is Accounts.CREATED
+        if (spec := one.spec).hosts_users and (listed or not _reads_list(spec))
     )
     if not found:
         raise UserError(f"{plan.topology.name}: no server can have users: a load needs one of {', '.join(INSTALLED)}")
     return found
+
+
+def trusting(lab: Lab, where: Iterable[Endpoint]) -> tuple[Endpoint, ...]:
+    """The same endpoints, with the certificates of servers that present a wrong one to clients."""
+    authority = lab.authority
+    trusted = {one.server: lab.trusted(one.server) for one in where}
+    return tuple(
+        replace(one, trusted=trusted[one.server]) if trusted[one.server] != authority else one for one in where
+    )
 
 
 def _port(server: Server, security: str) -> int:
@@ -58,30 +108,34 @@ def _port(server: Server, security: str) -> int:
 def load_on(lab: Lab, asked: Mapping[str, Any]) -> Load:
     """The load of a job on a lab; `asked` is the job's "load". Raises UserError for values that make no sense."""
     from lab.load.workload.arrivals import parse_arrivals
-    from lab.load.workload.traffic import MIXES, apply_mix, parse_traffic
 
     given: dict[str, Any] = {"users": 2 * len(lab.plan.servers), **asked}
-    where = endpoints(lab.plan, given.get("security", "starttls"))
+    where = trusting(lab, endpoints(lab.plan, given.get("security", "starttls")))
     load = Load(endpoints=where, password=lab.password, authority=lab.authority, **given)
     if load.traffic in MIXES and "arrivals" not in asked:
         load = apply_mix(load.traffic, load)
     parse_traffic(load.traffic)
+    check_accounts(lab.plan.topology, load)
     # Workers may run where the file of a replay is not: they get its times.
     return replace(load, arrivals=parse_arrivals(load.arrivals).portable)
 
 
 async def make_accounts(lab: Lab, load: Load) -> None:
-    """Create the accounts load1 … loadN on every server; they can log in once this returns. Raises PeerError."""
+    """Create the accounts load1 … loadN on every server that has no list of them; they can log in once this returns.
+
+    Raises PeerError if a server refuses.
+    """
     population = Population(load)
 
     async def on(number: int, server: str) -> None:
-        names = [f"load{user}" for user in range(1, population.count(number) + 1)]
+        names = load_user_names(population.count(number))
         for at in range(0, len(names), BATCH):
             await lab.accounts(server, names[at : at + BATCH])
 
     async with asyncio.TaskGroup() as group:
         for number, endpoint in enumerate(load.endpoints):
-            group.create_task(on(number, endpoint.server))
+            if not _reads_list(lab.plan.server(endpoint.server).spec):
+                group.create_task(on(number, endpoint.server))
 
 
 async def empty_archives(lab: Lab, load: Load) -> None:
@@ -92,7 +146,7 @@ async def empty_archives(lab: Lab, load: Load) -> None:
     population = Population(load)
     async with asyncio.TaskGroup() as group:
         for number, endpoint in enumerate(load.endpoints):
-            names = [f"load{user}" for user in range(1, population.count(number) + 1)]
+            names = load_user_names(population.count(number))
             operations = software(lab.plan.server(endpoint.server).spec.software).forget(names)
             group.create_task(lab.operate(endpoint.server, operations))
 
@@ -139,7 +193,7 @@ def remarks(plan: Plan) -> list[str]:
         said.append(
             f"{_some(with_feed)} send a feed of their stanzas, which costs them time: servers alone would be faster"
         )
-    without_users = [server.name for server in topology.servers if server.manifest.accounts is not Accounts.CREATED]
+    without_users = [server.name for server in topology.servers if not server.hosts_users]
     if without_users:
         said.append(f"no users on {_some(without_users)}: the lab creates no accounts there")
     return said

@@ -19,6 +19,7 @@ class Endpoint:
     host: str
     port: int = 5222
     neighbours: tuple[str, ...] = ()  # names of the servers it federates with
+    trusted: str = ""  # PEM of the server's certificate, where clients see a wrong one; "": what the authority signed
 
 
 @dataclass(frozen=True)

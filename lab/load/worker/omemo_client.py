@@ -44,7 +44,7 @@ class OmemoClient:
                     resource="omemo",
                     host=self.endpoint.host,
                     port=self.endpoint.port,
-                    authority=self._load.authority,
+                    authority=self.endpoint.trusted or self._load.authority,
                     encryption="omemo",
                 )
                 await self._remove_other_devices(answer["omemo_device"])

@@ -25,6 +25,7 @@ from lab.plan import files
 from lab.plan.build import build
 from lab.plan.model import Plan, RuntimeFacts
 from lab.topology.files import load as topology
+from lab.topology.spec import Custom
 
 LOAD = {"users": 10, "traffic": "neighbours", "arrivals": "constant:50/s", "seconds": 20.0, "warmup": 0.0}
 
@@ -124,6 +125,14 @@ def test_another_load_cannot(tmp_path: Path, name: str, value: object, said: str
     assert "it was not the same load" in found.against[0]
 
 
+def with_own_server(made: Plan, name: str) -> Plan:
+    """The plan with the user's own software on all servers."""
+    servers = (
+        replace(one, software="custom", version="", custom=Custom(name, ("./serve",))) for one in made.topology.servers
+    )
+    return replace(made, topology=replace(made.topology, servers=tuple(servers)))
+
+
 def test_one_thing_of_the_setting_is_what_a_comparison_is_about_two_are_too_many(tmp_path: Path) -> None:
     same, pinned = kept(tmp_path / "b"), kept(tmp_path / "c", Job("lab", LOAD, pin=True, name="neighbours"))
     for plans, said in (
@@ -136,6 +145,8 @@ def test_one_thing_of_the_setting_is_what_a_comparison_is_about_two_are_too_many
         both = compare(same, pinned, plans)
         assert not both.comparable
         assert both.against == ("the settings differ in 2 ways, and each of them can be the reason for a change",)
+    ours, theirs = (with_own_server(plan(), name) for name in ("ours", "theirs"))
+    assert compare(same, same, (ours, theirs)).setting == ("software: ours and theirs",)
     elsewhere = replace(same, machine={**same.machine, "cores": 64})
     assert compare(same, elsewhere, (plan(), plan())).setting[0].endswith("and 64")
 

@@ -13,13 +13,15 @@ import pytest
 
 from lab.declarations.links import Conditions
 from lab.errors import UserError
-from lab.load.coordinator.provisioning import endpoints, for_load, remarks
+from lab.load.coordinator.provisioning import check_accounts, endpoints, for_load, remarks
 from lab.load.metrics.cpu import CpuPinning, split_cores
 from lab.load.model.job import Job
-from lab.load.model.spec import Shard
+from lab.load.model.spec import Load, Shard
+from lab.load.workload.population import Population
 from lab.plan.build import build
 from lab.plan.model import RuntimeFacts
-from lab.topology.spec import Feed, Link, Server, Topology
+from lab.runtime.server_files import load_user_names
+from lab.topology.spec import Custom, Feed, Link, Server, Topology
 
 FACTS = RuntimeFacts(runtime="processes", network="127.91.0.0/16", folders="/x/{server}")
 SERVERS = tuple(Server(name, f"{name}.test", "prosody", "13.0") for name in "abc")
@@ -48,6 +50,31 @@ def test_users_live_where_accounts_can_be_made() -> None:
     alone = Topology("x", "", (topology.servers[2],), ())
     with pytest.raises(UserError, match="no server can have users"):
         endpoints(build(alone, FACTS))
+
+
+OWN = Server("own", "own.test", "custom", "", users=8, custom=Custom("mine", ("./serve",)))
+
+
+def test_a_server_with_a_list_of_accounts_has_as_many_of_a_load_as_it_needs() -> None:
+    topology = Topology("x", "", (SERVERS[0], OWN), (Link("a", "own"),))
+    assert [server.users for server in for_load(topology, 31).servers] == [0, 16]
+    assert [server.users for server in for_load(topology, 4).servers] == [0, 8]
+    load = Load(endpoints(build(for_load(topology, 31), FACTS)), 31, "", "")
+    assert load_user_names(16)[-1] == Population(load).name(30) == "load16"
+    check_accounts(for_load(topology, 31), load)
+    with pytest.raises(UserError, match=r"the load has 15 users on own, .* list of 8: give it `users: 15`"):
+        check_accounts(topology, load)
+    with pytest.raises(UserError, match=r"presence needs contacts.* on own"):
+        check_accounts(for_load(topology, 31), replace(load, traffic="presence"))
+    assert [one.server for one in endpoints(build(topology, FACTS), listed=False)] == ["a"]
+
+
+def test_nobody_of_a_load_is_on_a_server_with_an_empty_list() -> None:
+    topology = Topology("x", "", (SERVERS[0], replace(OWN, users=0)), (Link("a", "own"),))
+    assert for_load(topology, 30).servers[1].users == 0
+    plan = build(topology, FACTS)
+    assert [one.server for one in endpoints(plan)] == ["a"]
+    assert any("no users on own" in text for text in remarks(plan))
 
 
 def test_a_job_comes_back_as_it_was() -> None:

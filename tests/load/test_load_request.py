@@ -1,0 +1,40 @@
+"""What `load` and `study` ask for: the software of all servers, also one of the user's own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from lab.errors import UserError
+from lab.load.load_request import LoadRequest
+
+
+def request(topology: str, software: str | None) -> LoadRequest:
+    return LoadRequest.parse(
+        test="neighbours", topology=topology, users=30, rate=None, length="1s", warmup="0s", workers=1, arrivals=None,
+        body=None, seed=0, pin=False, bounds=None, find_limit=None, runtime="processes", lab=None, runs=Path("runs"),
+        software=software,
+    )  # fmt: skip
+
+
+def test_software_is_that_of_all_servers_on_which_the_lab_makes_accounts(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("mine.yaml").write_text("name: mine\ncommand: [./serve]\n")
+    asked = request("line:3,software=./mine.yaml+prosody", "ejabberd")
+    assert [server.software for server in asked.topology.servers] == ["custom", "ejabberd", "custom"]
+    asked = request("line:3", "./mine.yaml")
+    assert {(one.software, one.custom.name, one.custom.folder, one.users) for one in asked.topology.servers} == {
+        ("custom", "mine", str(tmp_path), 10)
+    }
+
+
+@pytest.mark.parametrize(
+    ("software", "said"),
+    [("external", "a load needs accounts"), ("./none.yaml", "there is no such file"), ("./odd.yaml", "odd.yaml:1:")],
+)
+def test_software_that_no_load_can_run_on_is_refused(tmp_path: Path, monkeypatch, software: str, said: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("odd.yaml").write_text("name: odd\n")
+    with pytest.raises(UserError, match=said):
+        request("pair", software)
