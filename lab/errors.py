@@ -35,7 +35,14 @@ class MissingError(LabError):
 
 
 class PeerError(LabError):
-    """A server, client or agent answered with an error or not as its protocol says."""
+    """A server, client or agent answered with an error or not as its protocol says.
+
+    `condition` is that of the stanza error (RFC 6120 section 8.3.3), "" where it was none.
+    """
+
+    def __init__(self, message: str, condition: str = "") -> None:
+        super().__init__(message)
+        self.condition = condition
 
 
 class TimedOut(LabError):
@@ -88,10 +95,16 @@ _CLASSES: dict[str, type[LabError]] = {
 
 
 def encode_answer(error: Exception) -> dict[str, str]:
-    """An error as the answer to a request: kind (`usage`, `missing`, `timeout`, `peer`, `internal`) and message."""
+    """An error as the answer to a request: kind (`usage`, `missing`, `timeout`, `peer`, `internal`) and message.
+
+    One that a stanza error was the reason of has its condition as well.
+    """
     if not isinstance(error, LabError):
         return {"kind": _INTERNAL, "message": describe(error)}
-    return {"kind": next(kind for cls, kind in _KINDS if isinstance(error, cls)), "message": str(error)}
+    answer = {"kind": next(kind for cls, kind in _KINDS if isinstance(error, cls)), "message": str(error)}
+    if isinstance(error, PeerError) and error.condition:
+        answer["condition"] = error.condition
+    return answer
 
 
 def encode_event(error: LabError) -> dict[str, str]:
@@ -107,4 +120,6 @@ def decode_error(data: Mapping[str, Any]) -> LabError:
         head, *rest = message.split("\n")
         if all(line.startswith(_QUOTE) for line in rest):
             return cls(head, tuple(line.removeprefix(_QUOTE) for line in rest))
+    if issubclass(cls, PeerError):
+        return cls(message, str(data.get("condition") or ""))
     return cls(message)

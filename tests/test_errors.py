@@ -44,6 +44,13 @@ def test_an_event_names_the_class_and_an_answer_the_kind() -> None:
     assert encode_answer(ValueError("x")) == {"kind": "internal", "message": "ValueError: x"}
 
 
+def test_the_condition_of_a_refusal_comes_along() -> None:
+    written = encode_answer(PeerError("no", "conflict"))
+    assert written == {"kind": "peer", "message": "no", "condition": "conflict"}
+    read = decode_error(written)
+    assert isinstance(read, PeerError) and read.condition == "conflict"
+
+
 def test_what_is_not_known_is_the_other_sides_fault() -> None:
     for kind in ("internal", "of a later version"):
         assert type(decode_error({"kind": kind, "message": "m"})) is PeerError

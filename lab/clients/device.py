@@ -24,7 +24,7 @@ from slixmpp.xmlstream import tostring
 from slixmpp.xmlstream.handler import Callback
 from slixmpp.xmlstream.matcher import MatchXPath
 
-from lab.clients import archive, rooms
+from lab.clients import archive, receipts, rooms
 from lab.clients.encryption import DeviceKey, Encryption, EncryptionSettings, LeftOutDevice, create_strategy
 from lab.clients.inbox import Inbox
 from lab.clients.xmpp.client_stream import ClientStream, Refused, tls_context
@@ -118,10 +118,22 @@ class ClientDevice:
 
     def _register_handlers(self, session: ClientSession) -> None:
         stream = session.stream
-        for name, handler in (("message", session.inbox.message), ("presence", session.inbox.presence)):
+        handlers: tuple[tuple[str, Callable[[ET.Element], None]], ...] = (
+            ("message", session.inbox.message),
+            ("presence", session.inbox.presence),
+            ("message", partial(self._receipts, session)),
+        )
+        for number, (name, handler) in enumerate(handlers):
             matcher = MatchXPath(f"{{{CLIENT}}}{name}")
-            stream.register_handler(Callback(f"lab {name}", matcher, partial(_handle, handler)))
+            stream.register_handler(Callback(f"lab {name} {number}", matcher, partial(_handle, handler)))
         stream.add_event_handler("disconnected", lambda reason: self._on_disconnected(session, reason))
+
+    def _receipts(self, session: ClientSession, xml: ET.Element) -> None:
+        """Acknowledge a message that asks for it, and emit the receipts of others (XEP-0184)."""
+        if (answer := receipts.receipt_for(xml, uuid.uuid4().hex)) is not None:
+            _stanza(session.stream, answer).send()
+        if (message := receipts.acknowledged(xml)) is not None:
+            self._emit("receipt", message=message, **{"from": xml.get("from", "")})
 
     def _on_disconnected(self, session: ClientSession, reason: object) -> None:
         if self._session is session:
@@ -174,7 +186,7 @@ class ClientDevice:
 
     async def send(
         self, *, to: str, body: str, message: str, encryption: str | None = None, room: bool = False,
-        marker: bool = False,
+        marker: bool = False, extensions: list[str] | None = None,
     ) -> Event:  # fmt: skip
         """Send a message; see the protocol. `marker` changes nothing on the wire."""
         session = self._live()
@@ -183,6 +195,7 @@ class ClientDevice:
             raise UserError(f"this device encrypts with {strategy.name!r}: connect another one with {encryption!r}")
         xml = ET.Element(f"{{{CLIENT}}}message", {"to": to, "id": message, "type": "groupchat" if room else "chat"})
         ET.SubElement(xml, f"{{{SID}}}origin-id", {"id": message})
+        xml.extend(_element(one) for one in extensions or ())
         left_out: list[LeftOutDevice] = []
         async with self._sending:
             if encryption == "plain" or strategy.name == "plain":
@@ -342,6 +355,14 @@ class ClientDevice:
 def _stanza(stream: ClientStream, xml: ET.Element) -> Any:
     """slixmpp's stanza of this XML, ready to be sent and counted by stream management (XEP-0198)."""
     return _STANZAS[xml.tag](stream, xml=xml)
+
+
+def _element(xml: str) -> ET.Element:
+    try:
+        (found,) = ET.fromstring(f'<x xmlns="{CLIENT}">{xml}</x>')  # noqa: S314 - the caller's own text
+    except (ET.ParseError, ValueError) as error:
+        raise UserError(f"extensions: {xml!r} is not one well-formed element ({error})") from error
+    return found
 
 
 def _archived(entry: Any) -> Event:

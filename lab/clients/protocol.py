@@ -5,7 +5,8 @@ An agent is a process that hosts devices (XMPP clients). It reads requests, one 
     {"id": 1, "op": "connect", "device": "d1", ...}
 
 and each is answered once, in any order, with `{"id": 1, "ok": {...}}` or
-`{"id": 1, "error": {"kind": "usage|missing|timeout|peer|internal", "message": "..."}}`. In between it writes events:
+`{"id": 1, "error": {"kind": "usage|missing|timeout|peer|internal", "message": "..."}}`, with "condition" where a stanza
+error was the reason (RFC 6120 section 8.3.3). In between it writes events:
 `{"event": "delivered", "device": "d1", "at": 1700000000.0, ...}`. Standard input at its end means: disconnect
 everything and exit. Standard error is for people. `device` is a name the other side chooses.
 
@@ -17,7 +18,8 @@ connect         {jid, password, resource, host, port, authority (PEM text), encr
                 -> {jid: full JID, stream, omemo_device? (id), fingerprint? (hex)}: bound, roster fetched,
                 presence sent, offline messages handed over; with OMEMO the device list and bundle can be fetched
 disconnect      {} -> {}: the server has closed the stream (`Disconnected` has been sent)
-send            {to, body, message (stanza id), encryption? ("plain": in the clear on purpose), room?, marker?, timeout}
+send            {to, body, message (stanza id), encryption? ("plain": in the clear on purpose), room?, marker?,
+                extensions? ([XML of an element]: further children of the stanza), timeout}
                 -> {stream, encryption, left_out: [{owner (bare JID), device (id), reason, published (bool, null: not
                 known), excluded (bool: its key is distrusted)}]}: handed to the stream, encrypted for every device
                 known then, but for those left out
@@ -62,6 +64,7 @@ delivered       {message, from, to, stream, via ("live" | "offline" | "archive" 
 bounced         {message, by, condition, type, text}
 decrypted       {message, from, encryption, body, sender_key, trust, via}
 not-decrypted   {message, from, encryption, reason}
+receipt         {message, from}: a receipt for a message of this device (XEP-0184); it answers requests by itself
 presence        {from, type, room, codes: [...]}
 stanza          {direction ("in": received, "out": sent), xml, stream}: a stanza in the namespace jabber:client; a
                 received one before all that follows from it

@@ -41,7 +41,8 @@ class JoinedRoom:
         codes = status_codes(presence)
         if presence.get("type") == "error":
             condition, _, text = error_of(presence)
-            self._fail(PeerError(f"room {self.jid} refuses {self.nick}: {condition}{f' ({text})' if text else ''}"))
+            said = f"{condition}{f' ({text})' if text else ''}"
+            self._fail(PeerError(f"room {self.jid} refuses {self.nick}: {said}", condition))
         elif not sender.partition("/")[2]:
             return  # the room about itself (ejabberd: its picture), no occupant joins or leaves
         elif presence.get("type") == "unavailable":

@@ -1,15 +1,18 @@
 """The running federation: what scripts and tests use."""
 
-from lab.federation.devices import Device
+from lab.federation.devices import ArchivedMessage, Device
 from lab.federation.federation import Fault, Federation
 from lab.federation.messages import Message
-from lab.federation.outcomes import Bounce, Delivers, Delivery, Outcome, Promise, Refuses
+from lab.federation.outcomes import Bounce, Delivers, Delivery, Outcome, Promise, Receipt, Refuses
 from lab.federation.people import Person
+from lab.federation.posts import Post
 from lab.federation.rooms import Room
+from lab.federation.rosters import RosterItem
 from lab.federation.servers import LinkHandle, Peer, ServerHandle
 from lab.federation.stanzas import Stanza
 
 __all__ = [
+    "ArchivedMessage",
     "Bounce",
     "Delivers",
     "Delivery",
@@ -21,9 +24,12 @@ __all__ = [
     "Outcome",
     "Peer",
     "Person",
+    "Post",
     "Promise",
+    "Receipt",
     "Refuses",
     "Room",
+    "RosterItem",
     "ServerHandle",
     "Stanza",
 ]

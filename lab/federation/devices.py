@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
+from xml.sax.saxutils import quoteattr
 
 from lab.clients.characters import check_raw
+from lab.errors import PeerError
+from lab.federation.context import seconds
 from lab.federation.messages import DELIVERY_DEADLINE, Message
 from lab.federation.stanza_log import Match, StanzaLog
-from lab.federation.stanzas import Stanza
+from lab.federation.stanzas import CLIENT, Stanza, parse
 
 if TYPE_CHECKING:
     from lab.federation.people import Person
@@ -15,6 +21,20 @@ if TYPE_CHECKING:
 
 # Seconds. Logging in takes well under one; publishing OMEMO keys on a busy ejabberd several.
 CONNECT_DEADLINE = 60.0
+# An IQ to another server may have to wait for a stream.
+IQ_DEADLINE = 30.0
+
+
+@dataclass(frozen=True)
+class ArchivedMessage:
+    """A message in an archive (XEP-0313)."""
+
+    id: str  # the stanza's
+    sender: str
+    receiver: str
+    at: float | None  # when the archive stored it, in seconds since the epoch
+    text: str | None  # of its body, None without one
+    encrypted: bool
 
 
 class Device:
@@ -73,17 +93,41 @@ class Device:
         """
         await self.person.context.call("presence", self.key, show=show, priority=priority)
 
-    async def send(self, to: Person | Device | Room, text: str, *, encryption: str | None = None) -> Message:
+    async def send(
+        self,
+        to: Person | Device | Room,
+        text: str,
+        *,
+        encryption: str | None = None,
+        correct: Message | None = None,
+        receipt: bool = False,
+        private: bool = False,
+        extensions: Sequence[str] = (),
+    ) -> Message:
         """Send a chat message (RFC 6121 section 5) or a groupchat message (XEP-0045 section 7.4).
 
         To a person it is addressed to the bare JID, to a device to its full JID (RFC 6121 section 8.5.3).
 
-        `encryption` is the person's own unless given; "plain" sends without encryption. Returns once the message is
-        handed to the stream; await `Message.outcome()` for what becomes of it. Raises PeerError where it cannot be
-        encrypted (nothing is sent then), UserError if the device is not connected or the text has a character that XML
-        forbids (XML 1.0 section 2.2), TimedOut after 60 seconds.
+        `encryption` is the person's own unless given; "plain" sends without encryption. `correct` is an earlier message
+        that it replaces (XEP-0308). With `receipt` it asks for receipts (XEP-0184): devices of the lab send one, see
+        `Message.acknowledged`. With `private` servers are to make no carbon copies (XEP-0280 section 9). `extensions`
+        are further elements of the stanza, as XML; they are not encrypted.
+
+        Returns once the message is handed to the stream; await `Message.outcome()` for what becomes of it. Raises
+        PeerError where it cannot be encrypted (nothing is sent then), UserError if the device is not connected, the
+        text has a character that XML forbids (XML 1.0 section 2.2), or the options do not fit each other or the
+        receiver; TimedOut after 60 seconds.
         """
-        return await self.person.participants.send(self, to, text, encryption=encryption)
+        return await self.person.participants.send(
+            self,
+            to,
+            text,
+            encryption=encryption,
+            correct=correct,
+            receipt=receipt,
+            private=private,
+            extensions=extensions,
+        )
 
     async def send_raw(self, xml: str) -> None:
         """Put exactly these bytes (in UTF-8) on the stream, behind all that was sent before (RFC 6120 section 8).
@@ -94,6 +138,37 @@ class Device:
         """
         check_raw(xml, "send_raw: the stanza")
         await self.person.participants.send_raw(self, xml)
+
+    async def iq(self, xml: str, within: str | float = IQ_DEADLINE) -> Stanza:
+        """Send an IQ of type get or set, and return its answer (RFC 6120 section 8.2.3).
+
+        An error is an answer as well: its `type` is "error", and `condition` says which. `within` is in seconds, or a
+        text such as "10s". Raises UserError if it is no such IQ or the device is not connected, TimedOut without an
+        answer.
+        """
+        check_raw(xml, "iq: the stanza")
+        answer = await self.person.context.call("iq", self.key, xml=xml, timeout=seconds(within))
+        return parse(str(answer["xml"]), time.time(), CLIENT)
+
+    async def archive(
+        self, room: Room | None = None, *, with_: Person | str | None = None, start: float | None = None,
+        deliver: bool = False,
+    ) -> list[ArchivedMessage]:  # fmt: skip
+        """The messages in the archive of the device's own account, or of a room (XEP-0313 section 4), oldest first.
+
+        Only those exchanged with `with_`, and none before `start` (seconds since the epoch), where given. With
+        `deliver` those that the device was not handed before count as delivered, via "archive", and are decrypted.
+        Returns once all pages are read. Raises PeerError if the archive refuses, UserError if the device is not
+        connected, TimedOut after 60 seconds.
+        """
+        answer = await self.person.context.call(
+            "archive", self.key, start=start, deliver=deliver, timeout=CONNECT_DEADLINE,
+            **{"with": None if with_ is None else str(with_), "archive": None if room is None else room.jid},
+        )  # fmt: skip
+        return [
+            ArchivedMessage(one["id"], one["from"], one["to"], one["at"], one["body"], one["encrypted"] is not None)
+            for one in answer["messages"]
+        ]
 
     @property
     def stanzas(self) -> list[Stanza]:
@@ -121,3 +196,13 @@ class Device:
 
     def __str__(self) -> str:
         return self.jid
+
+
+async def ask(device: Device, kind: str, payload: str, what: str, *, to: str = "") -> Stanza:
+    """The result of an IQ of type `kind` ("get", "set"). Raises PeerError, "`what`: condition", if it is an error."""
+    address = f" to={quoteattr(to)}" if to else ""
+    answer = await device.iq(f"<iq type='{kind}'{address}>{payload}</iq>")
+    if answer.condition is not None:
+        asked = to or f"the server of {device.person}"
+        raise PeerError(f"{what}: {asked} answers {answer.condition}: {answer.xml}", answer.condition)
+    return answer

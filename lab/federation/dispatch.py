@@ -6,7 +6,7 @@ from typing import Any
 
 from lab.clients.rooms import RENAMED, SELF
 from lab.federation.devices import Device
-from lab.federation.outcomes import Bounce, Delivery
+from lab.federation.outcomes import Bounce, Delivery, Receipt
 from lab.federation.participants import Participants
 from lab.federation.rooms import Room
 from lab.federation.stanzas import CLIENT, device_event, parse
@@ -19,6 +19,7 @@ from lab.history.events import (
     NotDecrypted,
     Note,
     PresenceSent,
+    ReceiptReceived,
     RoomLeft,
 )
 
@@ -138,13 +139,21 @@ class Dispatch:
         if message := self._find(data["message"], device.jid, data["by"]):
             message.add_bounce(Bounce(data["condition"], data["by"], data["at"], data.get("text") or ""))
 
+    def _on_receipt(self, device: Device, data: dict[str, Any]) -> None:
+        self._history.record(
+            ReceiptReceived(at=data["at"], message=data["message"], device=device.jid, by=data["from"])
+        )
+        if message := self._find(data["message"], device.jid, data["from"]):
+            message.add_receipt(Receipt(data["from"], data["at"]))
+
     def _on_stanza(self, device: Device, data: dict[str, Any]) -> None:
         stanza = parse(data["xml"], data["at"], CLIENT, data["direction"])
         self._history.record(device_event(stanza, device.jid, data["stream"]))
         device.log.add(stanza)
 
     def _on_presence(self, device: Device, data: dict[str, Any]) -> None:
-        """A room's presence about the device itself says that it is no occupant any more; others are not judged."""
+        """Requests of contacts; a room's presence about the device itself says that it is no occupant any more."""
+        device.person.note_subscription(str(data["type"]), str(data["from"]))
         codes = [str(code) for code in data.get("codes") or ()]
         room = self._rooms.get(str(data.get("room")))
         about_itself = room is not None and (SELF in codes or data["from"] == f"{room.jid}/{room.nick(device.person)}")

@@ -7,8 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from lab.errors import NotReceived
 from lab.federation.context import seconds
-from lab.federation.outcomes import Bounce, Delivers, Delivery, Outcome, Promise
+from lab.federation.outcomes import Bounce, Delivers, Delivery, Outcome, Promise, Receipt
 
 if TYPE_CHECKING:
     from lab.federation.devices import Device
@@ -40,8 +41,10 @@ class Message:
     to_device: Device | None = None  # where it was addressed to one device, by its full JID
     marker: bool = False  # sent by settle(), not by the scenario
     blocked: bool = False  # one of the two had blocked the other when it was sent (XEP-0191): it is for nobody
+    corrects: str = ""  # the id of the message that it replaces (XEP-0308)
     deliveries: list[Delivery] = field(default_factory=list)
     bounces: list[Bounce] = field(default_factory=list)
+    receipts: list[Receipt] = field(default_factory=list)  # of devices that said that they have it (XEP-0184)
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
@@ -79,6 +82,16 @@ class Message:
         texts = got()
         return {device: texts[device.jid] for device in devices if device.jid in texts}
 
+    async def acknowledged(self, within: str | float = DELIVERY_DEADLINE) -> Receipt:
+        """The first receipt for the message (XEP-0184); it must have been sent with `receipt=True`.
+
+        `within` is in seconds, or a text such as "10s". Raises NotReceived, which fails a run.
+        """
+        await self._until(lambda: bool(self.receipts), seconds(within))
+        if not self.receipts:
+            raise NotReceived(f"{self} was not acknowledged within {within}", (f"it is {await self.outcome(0)}",))
+        return self.receipts[0]
+
     async def _until(self, holds: Callable[[], bool], deadline: float) -> None:
         """Return once it holds, or when the deadline has passed: the caller judges what was reached by then."""
         try:
@@ -92,6 +105,11 @@ class Message:
     def add_delivery(self, delivery: Delivery) -> None:
         """Add a delivery to a device; called by the federation."""
         self.deliveries.append(delivery)
+        self._changed.set()
+
+    def add_receipt(self, receipt: Receipt) -> None:
+        """Add a receipt that its sender got; called by the federation."""
+        self.receipts.append(receipt)
         self._changed.set()
 
     def add_bounce(self, bounce: Bounce) -> None:

@@ -21,6 +21,14 @@ class Delivery:
 
 
 @dataclass(frozen=True)
+class Receipt:
+    """A device said that it has the message (XEP-0184)."""
+
+    device: str  # full JID
+    at: float  # seconds since the epoch
+
+
+@dataclass(frozen=True)
 class Bounce:
     """The message was returned to its sender as a stanza error (RFC 6120 section 8.3)."""
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import secrets
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import count
 
 from lab.clients.characters import check_text
-from lab.errors import LabError
+from lab.errors import LabError, UserError
 from lab.federation.context import Context
 from lab.federation.devices import Device
+from lab.federation.message_extensions import message_extensions
 from lab.federation.messages import Message
 from lab.federation.outcomes import Delivers
 from lab.federation.people import Person, entitled
@@ -44,9 +46,14 @@ class Participants:
         *,
         encryption: str | None = None,
         marker: bool = False,
+        correct: Message | None = None,
+        receipt: bool = False,
+        private: bool = False,
+        extensions: Sequence[str] = (),
     ) -> Message:
         """See `Device.send`; with `marker` it is a message of settle(), unencrypted."""
         check_text(text, "send: the text")
+        _check_options(device, to, correct, receipt=receipt, private=private)
         room = isinstance(to, Room)
         scheme = "plain" if room or marker else encryption or device.person.encryption
         sender, receiver = device.person, to.person if isinstance(to, Device) else to
@@ -62,9 +69,10 @@ class Participants:
             blocked=blocked,
             to_device=to if isinstance(to, Device) else None,
             marker=marker,
+            corrects="" if correct is None else correct.corrects or correct.id,
         )
         address, history = to.jid, self.context.history
-        announced = self._sent(message, address, room)
+        announced = replace(self._sent(message, address, room), receipt=receipt, private=private)
         self._add(announced, message)
         # Recorded before the agent is called: an answer that was recorded first would be to a message that nobody sent.
         history.record(announced)
@@ -72,6 +80,7 @@ class Participants:
             answer = await self.context.call(
                 "send", device.key, to=address, body=text, message=message.id, encryption=scheme, room=room,
                 marker=message.marker, timeout=SEND_DEADLINE,
+                extensions=message_extensions(message.corrects, receipt, private, extensions),
             )  # fmt: skip
         except LabError as error:
             history.record(NotSent(at=history.now(), message=message.id, reason=str(error)))
@@ -142,9 +151,20 @@ class Participants:
             encryption=message.encryption,
             room=room,
             marker=message.marker,
+            corrects=message.corrects,
             canary=self.context.canary_in(message.text),
             expected=message.expected,
         )
+
+
+def _check_options(
+    device: Device, to: Person | Device | Room, correct: Message | None, *, receipt: bool, private: bool
+) -> None:
+    if isinstance(to, Room) and (receipt or private):
+        raise UserError(f"send: {to} is a room: a message to it has no {'receipts' if receipt else 'carbon copies'}")
+    receiver = to.person if isinstance(to, Device) else to
+    if correct is not None and (correct.sender is not device.person or correct.receiver is not receiver):
+        raise UserError(f"send: {correct} can be corrected by its own sender, and to its own receiver only")
 
 
 def _expected(to: Person | Device | Room) -> tuple[str, ...]:

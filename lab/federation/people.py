@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+import secrets
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 from xml.sax.saxutils import quoteattr
 
-from lab.errors import PeerError, UserError
+from lab.clients.characters import check_text
+from lab.errors import NotReceived, TimedOut, UserError
 from lab.federation import jids
-from lab.federation.devices import Device
-from lab.federation.messages import Message
-from lab.history.events import Blocked, Unblocked
+from lab.federation.context import seconds
+from lab.federation.devices import Device, ask
+from lab.federation.messages import DELIVERY_DEADLINE, Message
+from lab.federation.posts import ACCESS, Post, publication, read_posts, request, subscription
+from lab.federation.rosters import ROSTER, SUBSCRIPTIONS, RosterItem, absent, differences, read_roster
+from lab.history.events import (
+    Blocked,
+    Followed,
+    PostPublished,
+    RosterRead,
+    SubscriptionSent,
+    Unblocked,
+    Unfollowed,
+)
 from lab.metrics.block_lists import matches
 
 if TYPE_CHECKING:
@@ -19,6 +33,8 @@ if TYPE_CHECKING:
     from lab.federation.servers import ServerHandle
 
 BLOCKING = "urn:xmpp:blocking"
+# Seconds. What another server says of a subscription changes a roster within a round trip.
+ROSTER_POLL_INTERVAL = 0.1
 
 
 class Person:
@@ -40,6 +56,8 @@ class Person:
         self.trust = trust  # in keys not seen before: "blind", "undecided"
         self.jid: str = f"{name}@{server.domain}"  # the bare JID, as the server bound it
         self.devices: list[Device] = []
+        self.requests: set[str] = set()  # bare JIDs of those whose request it has received and not answered
+        self._requests_changed = asyncio.Event()
         self.blocked: set[str] = set()  # bare or full JIDs, and domains (XEP-0191)
 
     @property
@@ -74,12 +92,188 @@ class Person:
             if device.connected:
                 await device.disconnect()
 
-    async def send(self, to: Person | Device | Room, text: str, *, encryption: str | None = None) -> Message:
+    async def send(
+        self,
+        to: Person | Device | Room,
+        text: str,
+        *,
+        encryption: str | None = None,
+        correct: Message | None = None,
+        receipt: bool = False,
+        private: bool = False,
+        extensions: Sequence[str] = (),
+    ) -> Message:
         """Send from the first connected device; see `Device.send`. Raises UserError if none is connected."""
+        return await self.connected_device("send").send(
+            to,
+            text,
+            encryption=encryption,
+            correct=correct,
+            receipt=receipt,
+            private=private,
+            extensions=extensions,
+        )
+
+    def connected_device(self, what: str) -> Device:
+        """The first connected device, which does `what`. Raises UserError if none is connected."""
         device = next((one for one in self.devices if one.connected), None)
         if device is None:
-            raise UserError(f"{self.jid} is not connected: call connect() before send()")
-        return await device.send(to, text, encryption=encryption)
+            raise UserError(f"{self.jid} is not connected: call connect() before {what}()")
+        return device
+
+    # -- contacts ------------------------------------------------------------------------------------------------
+
+    async def roster(
+        self, expected: Mapping[Person | str, str] | None = None, *, within: str | float = DELIVERY_DEADLINE
+    ) -> dict[str, RosterItem]:
+        """The roster that the own server holds, by bare JID (RFC 6121 section 2.1).
+
+        With `expected`, subscriptions ("none", "to", "from", "both") by person or bare JID, it returns once all of
+        these hold; somebody who is not in the roster has "none". `within` is in seconds, or a text such as "10s".
+        Raises NotReceived, which fails a run, with what is different; UserError if no device is connected or for
+        another word, PeerError if the server refuses.
+        """
+        wanted = {str(contact): subscription for contact, subscription in (expected or {}).items()}
+        if unknown := [one for one in wanted.values() if one not in SUBSCRIPTIONS]:
+            raise UserError(f"roster: a subscription is one of {', '.join(SUBSCRIPTIONS)}, not {unknown[0]!r}")
+        roster, missing = await self._roster_until(lambda found: differences(found, wanted), within)
+        if missing:
+            raise NotReceived(f"the roster of {self} is not as expected within {within}", tuple(missing))
+        return roster
+
+    async def subscribe(self, other: Person | str) -> None:
+        """Ask for the presence of another person (RFC 6121 section 3.1.1).
+
+        Returns once the own server holds the request, or the subscription, in the roster. Raises UserError if no device
+        is connected, TimedOut if the server has not done so in 30 seconds.
+        """
+        await self._subscription("subscribe", other, lambda one: one.ask == "subscribe" or "to" in _ways(one))
+
+    async def approve(self, other: Person | str, within: str | float = DELIVERY_DEADLINE) -> None:
+        """Wait for another person's request, and grant it (RFC 6121 section 3.1.4).
+
+        `within` is in seconds, or a text such as "30s". Returns once the own server has the other as subscribed. Raises
+        NotReceived, which fails a run, if there is no request in time; UserError and TimedOut as `subscribe`.
+        """
+        await self._requested(other, within)
+        await self._subscription("subscribed", other, lambda one: "from" in _ways(one))
+
+    async def deny(self, other: Person | str, within: str | float = DELIVERY_DEADLINE) -> None:
+        """Wait for another person's request and refuse it; or withdraw what was granted (RFC 6121 sections 3.1.4, 3.2).
+
+        `within` is in seconds, or a text such as "30s". Returns once the own server has the other as not subscribed.
+        Raises as `approve` does.
+        """
+        if "from" not in _ways((await self._read_roster()).get(str(other), absent(str(other)))):
+            await self._requested(other, within)
+        await self._subscription("unsubscribed", other, lambda one: "from" not in _ways(one))
+
+    async def unsubscribe(self, other: Person | str) -> None:
+        """Give up the subscription to another person, or the request for it (RFC 6121 section 3.3).
+
+        Returns once the own server has neither in the roster. Raises UserError and TimedOut as `subscribe`.
+        """
+        await self._subscription("unsubscribe", other, lambda one: not one.ask and "to" not in _ways(one))
+
+    async def _subscription(self, kind: str, other: Person | str, holds: Callable[[RosterItem], bool]) -> None:
+        device, contact = self.connected_device(kind), str(other)
+        self.context.history.record(
+            SubscriptionSent(at=self.context.history.now(), person=self.jid, contact=contact, type=kind)
+        )
+        await self.context.call("send_raw", device.key, xml=f"<presence type='{kind}' to={quoteattr(contact)}/>")
+        self.requests.discard(contact)
+
+        def missing(found: dict[str, RosterItem]) -> list[str]:
+            item = found.get(contact, absent(contact))
+            return [] if holds(item) else [f"{contact}: subscription {item.subscription}, ask {item.ask or 'none'}"]
+
+        _, wrong = await self._roster_until(missing, DELIVERY_DEADLINE)
+        if wrong:
+            raise TimedOut(f"{self}: its server has not done what {kind!r} asks for", tuple(wrong))
+
+    async def _requested(self, other: Person | str, within: str | float) -> None:
+        """Return once there is a request by this person that is neither answered nor withdrawn."""
+        try:
+            async with asyncio.timeout(seconds(within)):
+                while str(other) not in self.requests:
+                    self._requests_changed.clear()
+                    await self._requests_changed.wait()
+        except TimeoutError:
+            evidence = tuple(f"there is a request by {one}" for one in sorted(self.requests))
+            raise NotReceived(f"{self} received no request by {other} within {within}", evidence) from None
+
+    def note_subscription(self, kind: str, sender: str) -> None:
+        """Take a received presence into account (RFC 6121 section 3.1); called by the federation."""
+        if kind == "subscribe":
+            self.requests.add(sender.partition("/")[0])
+        elif kind == "unsubscribe":
+            self.requests.discard(sender.partition("/")[0])
+        self._requests_changed.set()
+
+    async def _roster_until(
+        self, missing: Callable[[dict[str, RosterItem]], list[str]], within: str | float
+    ) -> tuple[dict[str, RosterItem], list[str]]:
+        """The roster once nothing is missing, or as it is when the deadline has passed, and what is missing then."""
+        deadline = self.context.history.now() + seconds(within)
+        while True:
+            roster = await self._read_roster()
+            if not (wrong := missing(roster)) or self.context.history.now() > deadline:
+                break
+            await asyncio.sleep(ROSTER_POLL_INTERVAL)
+        items = tuple((one.jid, one.subscription, one.ask) for one in roster.values())
+        self.context.history.record(RosterRead(at=self.context.history.now(), person=self.jid, items=items))
+        return roster, wrong
+
+    async def _read_roster(self) -> dict[str, RosterItem]:
+        device = self.connected_device("roster")
+        return read_roster((await ask(device, "get", f"<query xmlns='{ROSTER}'/>", f"{self}: roster")).element)
+
+    # -- posts ---------------------------------------------------------------------------------------------------
+
+    async def publish(self, text: str, *, access: str = "presence") -> Post:
+        """Publish a post over PEP (XEP-0277, the node of XEP-0472): followers and contacts are notified.
+
+        `access` is who may read and follow it (XEP-0060 section 4.5): "presence" (contacts who see this person),
+        "open", "roster" or "whitelist". It is set with the first post; a later one with another one is refused with
+        precondition-not-met. Returns once the own server has stored it: `device.received(post.id)` waits for it.
+        Raises PeerError if it refuses, UserError if no device is connected or for another word.
+        """
+        check_text(text, "publish: the text")
+        if access not in ACCESS:
+            raise UserError(f"publish: access is one of {', '.join(ACCESS)}, not {access!r}")
+        post, now = Post(secrets.token_hex(8), self.jid, text), self.context.history.now()
+        await ask(self.connected_device("publish"), "set", publication(post, access, now), f"{self}: publish")
+        now = self.context.history.now()
+        self.context.history.record(PostPublished(at=now, person=self.jid, item=post.id, access=access))
+        return post
+
+    async def follow(self, author: Person | str) -> None:
+        """Subscribe to somebody's posts (XEP-0277, XEP-0060 section 6.1); they must have published one before.
+
+        Returns once the author's server has accepted it. Raises PeerError if it refuses, with `condition`, UserError if
+        no device is connected, TimedOut after 30 seconds.
+        """
+        await self._follow("subscribe", author)
+        self.context.history.record(Followed(at=self.context.history.now(), person=self.jid, author=str(author)))
+
+    async def unfollow(self, author: Person | str) -> None:
+        """End what `follow` began (XEP-0060 section 6.2). Returns once it is accepted; raises as `follow` does."""
+        await self._follow("unsubscribe", author)
+        self.context.history.record(Unfollowed(at=self.context.history.now(), person=self.jid, author=str(author)))
+
+    async def _follow(self, action: str, author: Person | str) -> None:
+        payload, device = subscription(action, self.jid), self.connected_device("follow")
+        await ask(device, "set", payload, f"{self}: {action} to posts of {author}", to=str(author))
+
+    async def posts(self, of: Person | str) -> list[Post]:
+        """The posts of somebody that this person may read, in the server's order (XEP-0060 section 6.5).
+
+        Raises as `follow` does.
+        """
+        device = self.connected_device("posts")
+        return read_posts((await ask(device, "get", request(), f"{self}: posts of {of}", to=str(of))).element, str(of))
+
+    # -- block list ----------------------------------------------------------------------------------------------
 
     async def block(self, other: Person | str) -> None:
         """Block a person, a JID or a domain (XEP-0191 section 3.3): from then on nobody receives what they send.
@@ -102,17 +296,14 @@ class Person:
         self.context.history.record(Unblocked(at=self.context.history.now(), person=self.jid, jid=jid))
 
     async def _change_block_list(self, what: str, jid: str) -> None:
-        device = next((one for one in self.devices if one.connected), None)
-        if device is None:
-            raise UserError(f"{self.jid} is not connected: call connect() before {what}()")
-        xml = f"<iq type='set'><{what} xmlns='{BLOCKING}'><item jid={quoteattr(jid)}/></{what}></iq>"
-        answer = await self.context.call("iq", device.key, xml=xml)
-        if "type='error'" in str(answer["xml"]).partition(">")[0].replace('"', "'"):
-            raise PeerError(f"{self.jid}: its server does not {what} {jid}: {answer['xml']}")
+        payload = f"<{what} xmlns='{BLOCKING}'><item jid={quoteattr(jid)}/></{what}>"
+        await ask(self.connected_device(what), "set", payload, f"{self}: {what} {jid}")
 
     def blocks(self, jid: str) -> bool:
         """Whether this person has blocked a JID (XEP-0191 section 3.1)."""
         return any(matches(one, jid) for one in self.blocked)
+
+    # -- keys ----------------------------------------------------------------------------------------------------
 
     async def fingerprints(self, of: Person) -> dict[int, str]:
         """The identity keys that this person's first device holds for `of` (XEP-0384 section 8 of version 0.3).
@@ -146,6 +337,11 @@ class Person:
 
     def __str__(self) -> str:
         return self.jid
+
+
+def _ways(item: RosterItem) -> tuple[str, ...]:
+    """Who sees whom: "to", "from", both or neither."""
+    return ("to", "from") if item.subscription == "both" else (item.subscription,)
 
 
 def entitled(person: Person) -> list[Device]:

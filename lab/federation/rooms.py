@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from typing import TYPE_CHECKING
+from xml.sax.saxutils import quoteattr
 
-from lab.errors import TimedOut
+from lab.errors import TimedOut, UserError
 from lab.federation.context import seconds
-from lab.federation.devices import Device
+from lab.federation.devices import IQ_DEADLINE, Device, ask
 from lab.federation.people import Person
+from lab.history.events import OccupantsRead, RoomJoined
 
 if TYPE_CHECKING:
     from lab.federation.participants import Participants
@@ -18,6 +20,13 @@ if TYPE_CHECKING:
 JOIN_DEADLINE = 30.0
 # Presences that are on their way arrive within a round trip; asking more often only costs.
 ROOM_POLL_INTERVAL = 0.05
+
+ADMIN = "http://jabber.org/protocol/muc#admin"
+PING = "urn:xmpp:ping"
+AFFILIATIONS = ("owner", "admin", "member", "none", "outcast")
+ROLES = ("moderator", "participant", "visitor")
+#: Errors that a ping to oneself gets from one's own client, or because one has just changed the nickname.
+FROM_OCCUPANT = ("service-unavailable", "feature-not-implemented", "item-not-found")
 
 
 class Room:
@@ -33,6 +42,7 @@ class Room:
         self.name = name
         self.jid = f"{name}@conference.{host.domain}"
         self.occupants: list[Person] = []  # as the room's presences have it: who is removed, or disconnects, is none
+        self.owner: Person | None = None  # who made it, the first who joined
         self._made = False
         participants.rooms[self.jid] = self
 
@@ -51,6 +61,9 @@ class Room:
                 self._made = True
             if person not in self.occupants:
                 self.occupants.append(person)
+            self.owner = self.owner or person
+            now, device = self.context.history.now(), person.device
+            self.context.history.record(RoomJoined(at=now, device=device.jid, room=self.jid, nick=self.nick(person)))
         await self.converged(within=JOIN_DEADLINE)
 
     async def leave(self, person: Person) -> None:
@@ -60,6 +73,97 @@ class Room:
         """
         await self.context.call("leave", person.device.key, room=self.jid, nick=self.nick(person))
         self.remove(person.device)
+
+    async def rejoin(self, person: Person) -> None:
+        """Let a person join again whom the room, or their stream, has lost (XEP-0410 section 3.3).
+
+        Returns once each occupant sees all of them; raises as `join` does.
+        """
+        await self.join(person)
+
+    async def self_ping(self, person: Person, within: str | float = IQ_DEADLINE) -> str:
+        """Whether the room still has a person as an occupant, by a ping to themselves (XEP-0410 section 3.2).
+
+        "joined", "not-joined" or "unreachable": the room's server cannot be reached. `within` is in seconds, or a text
+        such as "10s". Raises UserError if the person is not connected, TimedOut without an answer.
+        """
+        me = f"{self.jid}/{self.nick(person)}"
+        ping = f"<iq type='get' to={quoteattr(me)}><ping xmlns='{PING}'/></iq>"
+        return self_ping_result((await person.device.iq(ping, within)).condition)
+
+    async def kick(self, person: Person, *, by: Person | None = None) -> None:
+        """Remove an occupant (XEP-0045 section 8.2). `by` is who does it, the room's owner unless given.
+
+        Returns once that one has seen them leave. Raises PeerError if the room refuses, with `condition`, TimedOut
+        after 30 seconds, UserError if `by` is not connected or not in the room.
+        """
+        item = f"<item nick={quoteattr(self.nick(person))} role='none'/>"
+        await self._administer(item, f"kick {person}", by)
+        await self._gone(person, by)
+
+    async def ban(self, person: Person, *, by: Person | None = None) -> None:
+        """Remove a person, who may not join again (XEP-0045 section 9.1).
+
+        Returns once the one who did it has seen them leave; raises as `kick` does.
+        """
+        await self.affiliation(person, "outcast", by=by)
+        await self._gone(person, by)
+
+    async def affiliation(self, person: Person, affiliation: str, *, by: Person | None = None) -> None:
+        """Make a person "owner", "admin", "member", "none" or "outcast" (XEP-0045 sections 9 and 10).
+
+        `by` is who does it, the room's owner unless given. Returns once the room has accepted it. Raises PeerError if
+        the room refuses, with `condition`, UserError for another word or if `by` is not connected.
+        """
+        if affiliation not in AFFILIATIONS:
+            raise UserError(f"affiliation: one of {', '.join(AFFILIATIONS)}, not {affiliation!r}")
+        item = f"<item jid={quoteattr(person.jid)} affiliation='{affiliation}'/>"
+        await self._administer(item, f"make {person} {affiliation}", by)
+
+    async def occupant_lists(self, *, by: Person | None = None) -> dict[str, tuple[str, ...]]:
+        """The full room JIDs of who is in the room, as each connected occupant sees it, by the device's full JID.
+
+        The room's own list stands under the room's JID; `by`, a moderator, asks for it (XEP-0045 section 9.7), the
+        room's owner unless given. All are recorded, for checks to compare. Raises PeerError if the room refuses,
+        UserError if `by` is not connected, TimedOut after 30 seconds.
+        """
+        found = {one.device.jid: await self._view(one.device) for one in self.occupants if one.device.connected}
+        found[self.jid] = await self._own_list(self._by(by))
+        lists = {reader: tuple(sorted(occupants)) for reader, occupants in found.items()}
+        for reader, occupants in lists.items():
+            now = self.context.history.now()
+            self.context.history.record(OccupantsRead(at=now, room=self.jid, reader=reader, occupants=occupants))
+        return lists
+
+    async def _own_list(self, by: Person) -> set[str]:
+        nicks: set[str] = set()
+        for role in ROLES:
+            query = f"<query xmlns='{ADMIN}'><item role='{role}'/></query>"
+            answer = await ask(by.device, "get", query, f"{role}s of {self}", to=self.jid)
+            items = answer.element.iterfind(f"{{{ADMIN}}}query/{{{ADMIN}}}item")
+            nicks |= {one.get("nick", "") for one in items}
+        return {f"{self.jid}/{nick}" for nick in nicks}
+
+    async def _administer(self, item: str, what: str, by: Person | None) -> None:
+        query = f"<query xmlns='{ADMIN}'>{item}</query>"
+        await ask(self._by(by).device, "set", query, f"{self}: {what}", to=self.jid)
+
+    async def _gone(self, person: Person, by: Person | None) -> None:
+        """Return once the one who removed a person has seen them leave."""
+        watcher, nick = self._by(by).device, f"{self.jid}/{self.nick(person)}"
+        try:
+            async with asyncio.timeout(JOIN_DEADLINE):
+                while True:
+                    if nick not in await self._view(watcher):
+                        return
+                    await asyncio.sleep(ROOM_POLL_INTERVAL)
+        except TimeoutError:
+            raise TimedOut(f"{watcher} has not seen {person} leave room {self.jid} in {JOIN_DEADLINE:g} s") from None
+
+    def _by(self, person: Person | None) -> Person:
+        if (by := person or self.owner) is None:
+            raise UserError(f"nobody has joined room {self.jid}: let somebody join first")
+        return by
 
     def remove(self, device: Device) -> bool:
         """Take a device out that is no occupant any more; whether it was one. Called by the federation."""
@@ -108,3 +212,14 @@ class Room:
 
     def __str__(self) -> str:
         return self.jid
+
+
+def self_ping_result(condition: str | None) -> str:
+    """What the answer to a ping to oneself in a room says (XEP-0410 section 3.2), by its error condition if it is one.
+
+    The room lets a ping through to occupants only; what comes back from an occupant's own client, also an error, is
+    proof. One condition may come from anybody on the way: a server that cannot be reached has nothing to say.
+    """
+    if condition in ("remote-server-not-found", "remote-server-timeout"):
+        return "unreachable"
+    return "joined" if condition in (None, *FROM_OCCUPANT) else "not-joined"

@@ -46,6 +46,15 @@ class Stanza:
         """The text of a message, None without one."""
         return self.element.findtext(f"{{{self.namespace}}}body")
 
+    @property
+    def condition(self) -> str | None:
+        """The condition of a stanza of type error (RFC 6120 section 8.3.3), None of any other stanza."""
+        if self.type != "error":
+            return None
+        error = self.element.find(f"{{{self.namespace}}}error")
+        names = [] if error is None else [one.tag.rpartition("}")[2] for one in error]
+        return next((one for one in names if one != "text"), "undefined-condition")
+
     def error(self, condition: str, kind: str = "cancel") -> str:
         """The XML that answers it with a stanza error of this condition and type (RFC 6120 section 8.3)."""
         attributes = {"type": "error", "id": self.id, "from": self.receiver, "to": self.sender}
@@ -157,12 +166,11 @@ def sent_event(
 def bounced_event(stanza: Stanza) -> Bounced:
     """The event of a message of type error."""
     error = stanza.element.find(f"{{{stanza.namespace}}}error")
-    names = [] if error is None else [one.tag.rpartition("}")[2] for one in error]
     return Bounced(
         at=stanza.at,
         message=stanza.id or "",
         device=stanza.receiver or "",
-        condition=next((one for one in names if one != "text"), "undefined-condition"),
+        condition=stanza.condition or "undefined-condition",
         by=stanza.sender or "",
         error_type="" if error is None else error.get("type", ""),
     )

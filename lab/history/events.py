@@ -108,6 +108,53 @@ class Unblocked(Event):
 
 
 @dataclass(frozen=True, kw_only=True)
+class SubscriptionSent(Event):
+    """A person asked for, granted, refused or gave up a presence subscription (RFC 6121 section 3)."""
+
+    kind = "subscription-sent"
+    person: str  # bare JID
+    contact: str  # bare JID of the other
+    type: str  # of the presence: "subscribe", "subscribed", "unsubscribe", "unsubscribed"
+
+
+@dataclass(frozen=True, kw_only=True)
+class RosterRead(Event):
+    """A person's roster, read from their server (RFC 6121 section 2)."""
+
+    kind = "roster-read"
+    person: str  # bare JID
+    items: tuple[tuple[str, str, str], ...]  # bare JID, subscription, ask ("subscribe" or ""), of each contact
+
+
+@dataclass(frozen=True, kw_only=True)
+class PostPublished(Event):
+    """A person published a post (XEP-0277): their server has stored it."""
+
+    kind = "post-published"
+    person: str  # bare JID
+    item: str  # its id
+    access: str  # access model of the node (XEP-0060 section 4.5): "presence", "open", ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Followed(Event):
+    """A person subscribed to somebody's posts (XEP-0277, XEP-0060 section 6.1): the author's server has accepted it."""
+
+    kind = "followed"
+    person: str  # bare JID
+    author: str  # bare JID
+
+
+@dataclass(frozen=True, kw_only=True)
+class Unfollowed(Event):
+    """A person ended the subscription to somebody's posts (XEP-0060 section 6.2)."""
+
+    kind = "unfollowed"
+    person: str  # bare JID
+    author: str  # bare JID
+
+
+@dataclass(frozen=True, kw_only=True)
 class Sent(Event):
     """A device wrote a message to its stream."""
 
@@ -122,6 +169,39 @@ class Sent(Event):
     canary: str | None = None  # the secret text inside, if any
     expected: tuple[str, ...] = ()  # full JIDs that must get it (RFC 6121 section 8.5); a bare JID: whoever comes next
     claimed: str = ""  # the stanza's `from` where it is not the sender's own: the message is forged
+    corrects: str = ""  # the id of the message that it replaces (XEP-0308)
+    receipt: bool = False  # it asks for a receipt (XEP-0184)
+    private: bool = False  # it asks servers to make no carbon copies (XEP-0280 section 9)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReceiptReceived(Event):
+    """A device got a receipt for a message that it had sent (XEP-0184)."""
+
+    kind = "receipt-received"
+    message: str  # the id of the message that was received
+    device: str  # full JID of its sender
+    by: str  # full JID of the device that says that it has it
+
+
+@dataclass(frozen=True, kw_only=True)
+class RoomJoined(Event):
+    """A device is an occupant of a room (XEP-0045 section 7.2): the room has confirmed it."""
+
+    kind = "room-joined"
+    device: str  # full JID
+    room: str  # bare JID
+    nick: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class OccupantsRead(Event):
+    """Who is in a room: as its presences have shown one device, or as the room itself says (XEP-0045 section 9)."""
+
+    kind = "occupants-read"
+    room: str  # bare JID
+    reader: str  # full JID of the device; the room's own JID for its own list
+    occupants: tuple[str, ...]  # full room JIDs
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -419,11 +499,11 @@ class HistoryGap(Event):
 KINDS: dict[str, type[Event]] = {
     event.kind: event
     for event in (
-        RunStarted, RunEnded, Connected, Disconnected, PresenceSent, Blocked, Unblocked, RoomLeft, Sent, NotSent,
-        LeftOut,
-        Delivered, Bounced, Decrypted, NotDecrypted, ServerSaw, DeviceSaw, ServerStreamOpened, ServerStreamClosed,
-        DnsAnswered, ServerLogged, Searched, CanaryFound, Step, Expectation, RouteSettled, FaultApplied,
-        FaultHealed, ServerEnded, ServerStarted, Note,
+        RunStarted, RunEnded, Connected, Disconnected, PresenceSent, Blocked, Unblocked, SubscriptionSent, RosterRead,
+        PostPublished, Followed, Unfollowed, RoomJoined, RoomLeft, OccupantsRead, Sent, NotSent, LeftOut,
+        ReceiptReceived, Delivered, Bounced, Decrypted, NotDecrypted, ServerSaw, DeviceSaw, ServerStreamOpened,
+        ServerStreamClosed, DnsAnswered, ServerLogged, Searched, CanaryFound, Step, Expectation, RouteSettled,
+        FaultApplied, FaultHealed, ServerEnded, ServerStarted, Note,
     )
 }  # fmt: skip
 

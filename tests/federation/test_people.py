@@ -166,7 +166,7 @@ async def test_a_blocked_message_is_for_nobody(
 async def test_a_server_that_refuses_to_block_is_said(federation: Federation, agent: FakeAgent) -> None:
     agent.answers["iq"] = lambda device, **_: {"xml": '<iq id="1" type="error"><error type="cancel"/></iq>'}
     alice, bob = await federation.server("island").person(), await federation.server("home").person()
-    with pytest.raises(PeerError, match="does not block alice"):
+    with pytest.raises(PeerError, match=r"block alice@island\.test: the server of bob@home\.test answers"):
         await bob.block(alice)
     assert (await alice.send(bob, "hello")).expected == (bob.device.jid,)
     await bob.disconnect()

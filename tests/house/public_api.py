@@ -21,11 +21,13 @@ PUBLIC = {
         "NotApplicable",
     ),
     "lab/federation/federation.py": ("Federation", "Fault"),
-    "lab/federation/outcomes.py": ("Bounce", "Delivers", "Delivery", "Outcome", "Refuses"),
-    "lab/federation/devices.py": ("Device",),
+    "lab/federation/outcomes.py": ("Bounce", "Delivers", "Delivery", "Outcome", "Receipt", "Refuses"),
+    "lab/federation/devices.py": ("ArchivedMessage", "Device"),
     "lab/federation/messages.py": ("Message",),
     "lab/federation/people.py": ("Person",),
+    "lab/federation/posts.py": ("Post",),
     "lab/federation/rooms.py": ("Room",),
+    "lab/federation/rosters.py": ("RosterItem",),
     "lab/federation/servers.py": ("LinkHandle", "Peer", "ServerHandle"),
     "lab/federation/stanzas.py": ("Stanza",),
     "lab/runner/expectations.py": ("ExpectationFailed", "expect"),
@@ -52,10 +54,13 @@ PUBLIC = {
 DEFINED_ELSEWHERE = {
     "Federation.link", "Federation.settle", "ServerHandle.person", "ServerHandle.room", "LinkHandle", "Bounce",
     "Delivers", "Delivery", "Refuses", "Device", "Device.connect", "Device.disconnect", "Device.send",
-    "Device.send_raw", "Device.stanzas", "Peer.stanzas", "Device.published_devices", "Message.outcome", "Person",
-    "Person.fingerprints", "Room",
-    "Room.join", "Room.leave", "Peer", "Peer.send", "Peer.ping", "Peer.closed", "Peer.refuse", "Peer.behave",
-    "Peer.close", "Stanza", "Stanza.error", "ServerContainer", "ServerContainer.port", "ServerContainer.start",
+    "Device.send_raw", "Device.stanzas", "Device.iq", "Device.archive", "ArchivedMessage", "Receipt", "RosterItem",
+    "Post", "Person.roster", "Person.subscribe", "Person.approve", "Person.deny", "Person.unsubscribe",
+    "Person.publish", "Person.follow", "Person.unfollow", "Person.posts", "Room.rejoin", "Room.self_ping",
+    "Room.kick", "Room.ban", "Room.affiliation", "Room.occupant_lists", "Message.acknowledged", "Peer.stanzas",
+    "Device.published_devices", "Message.outcome", "Person", "Person.fingerprints", "Room", "Room.join", "Room.leave",
+    "Peer", "Peer.send", "Peer.ping", "Peer.closed", "Peer.refuse", "Peer.behave", "Peer.close", "Stanza",
+    "Stanza.error", "ServerContainer", "ServerContainer.port", "ServerContainer.start",
 }  # fmt: skip
 
 #: Words that say what a number counts or measures.

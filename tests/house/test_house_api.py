@@ -31,7 +31,7 @@ def test_every_public_name_is_looked_at() -> None:
 #: A file, a part of its documentation, what it becomes, and what is then said.
 REMOVED = [
     ("lab/federation/people.py", '"""The first device."""', "", "Person.device: no docstring"),
-    ("lab/federation/people.py", "Raises UserError if none is connected.", "", "Person.send: raises UserError"),
+    ("lab/federation/people.py", "Raises UserError if none is connected.", "", "Person.connected_device: raises"),
     ("lab/federation/devices.py", "Log out (RFC 6120 section 4.4).", "Log out.", "RFC or XEP"),
     ("lab/federation/servers.py", "return the seconds until its answer", "return the time", "Peer.ping: within"),
     ("lab/federation/outcomes.py", "    at: float  # seconds since the epoch", "    at: float", "at is a number"),

@@ -216,10 +216,10 @@ def _whole_stanzas(xml: str) -> list[ET.Element]:
 
 
 class Refused(PeerError):
-    """An IQ was answered with an error; `condition` and `iq` tell which."""
+    """An IQ was answered with an error; `condition` and `xml` tell which."""
 
     def __init__(self, what: str, error: IqError) -> None:
-        self.condition = str(error.condition)
+        condition = str(error.condition)
         self.xml: ET.Element = error.iq.xml
         text = f" ({error.text})" if error.text else ""
-        super().__init__(f"{what}: {self.condition}{text}, says {error.iq['from'] or 'the own server'}")
+        super().__init__(f"{what}: {condition}{text}, says {error.iq['from'] or 'the own server'}", condition)

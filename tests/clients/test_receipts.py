@@ -1,0 +1,34 @@
+"""Which messages are acknowledged, and by what."""
+
+from xml.etree import ElementTree as ET
+
+from lab.clients.receipts import acknowledged, receipt_for
+
+
+def message(inside: str, attributes: str = "from='alice@a.test/1' id='m1' type='chat'") -> ET.Element:
+    return ET.fromstring(f"<message xmlns='jabber:client' {attributes}>{inside}</message>")
+
+
+REQUEST = "<request xmlns='urn:xmpp:receipts'/>"
+
+
+def test_a_request_is_answered_with_the_id_of_the_message() -> None:
+    answer = receipt_for(message(REQUEST), "r1")
+    assert answer is not None
+    assert (answer.get("to"), answer.get("id"), answer.get("type")) == ("alice@a.test/1", "r1", "chat")
+    answer.set("from", "bob@b.test/1")
+    assert acknowledged(answer) == "m1"
+
+
+def test_nothing_else_is() -> None:
+    copy = f"<sent xmlns='urn:xmpp:carbons:2'><forwarded xmlns='urn:xmpp:forward:0'>{REQUEST}</forwarded></sent>"
+    for one in (
+        message("<body>no request</body>"),
+        message(copy),
+        message(REQUEST, "from='alice@a.test/1' type='chat'"),
+        message(REQUEST, "from='room@c.test/alice' id='m1' type='groupchat'"),
+        message(REQUEST, "from='b.test' id='m1' type='error'"),
+    ):
+        assert receipt_for(one, "r1") is None
+        assert acknowledged(one) is None
+    assert acknowledged(message("<received xmlns='urn:xmpp:receipts' id='m1'/>", "type='error'")) is None

@@ -1,0 +1,130 @@
+"""What people of two servers do with each other, in both directions, as scenarios that the lab judges."""
+
+import pytest
+
+from lab import Federation, NotReceived, expect, scenario, step
+from lab.errors import PeerError
+from lab.federation import ServerHandle
+
+
+def both_ways(federation: Federation) -> list[tuple[ServerHandle, ServerHandle]]:
+    a, b = federation.linked_pair()
+    return [(a, b), (b, a)]
+
+
+@scenario(spec="RFC 6121 3")
+async def subscriptions(federation: Federation) -> None:
+    """A request is granted, given up, refused, withdrawn: both rosters agree each time."""
+    for a, b in both_ways(federation):
+        alice, bob = await a.person(), await b.person()
+        with step(f"{alice} asks {bob}, who grants it"):
+            await alice.subscribe(bob)
+            await bob.approve(alice, within="60s")
+            await alice.roster({bob: "to"}, within="60s")
+            await bob.roster({alice: "from"})
+            await alice.device.received(lambda one, bob=bob: one.sender == bob.device.jid and one.name == "presence")
+        with step("the other way round: both see each other"):
+            await bob.subscribe(alice)
+            await alice.approve(bob, within="60s")
+            await bob.roster({alice: "both"}, within="60s")
+            expect((await alice.roster())[bob.jid].subscription, "both")
+        with step(f"{alice} gives it up, {bob} withdraws what was granted"):
+            await alice.unsubscribe(bob)
+            await bob.roster({alice: "to"}, within="60s")
+            await alice.deny(bob)
+            await bob.roster({alice: "none"}, within="60s")
+        with step("a request is refused"):
+            await alice.subscribe(bob)
+            await bob.deny(alice, within="60s")
+            await alice.roster({bob: "none"}, within="60s")
+            with pytest.raises(NotReceived, match="is not as expected within"):
+                await alice.roster({bob: "both"}, within=0.1)
+            with pytest.raises(NotReceived, match="received no request"):
+                await bob.approve(alice, within=0.1)
+
+
+@scenario(spec="XEP-0308, XEP-0184, XEP-0280, XEP-0313")
+async def messages_with_more(federation: Federation) -> None:
+    """Corrections, receipts, private messages, further elements, an archive, any IQ."""
+    for a, b in both_ways(federation):
+        alice, bob = await a.person(devices=2), await b.person()
+        with step("a receipt, and a correction of a correction"):
+            first = await alice.send(bob, "helo", receipt=True)
+            expect((await first.acknowledged("60s")).device, bob.device.jid)
+            second = await alice.send(bob, "hallo", correct=first)
+            third = await alice.send(bob, "hello", correct=second)
+            await third.outcome()
+            replaced = (await bob.device.received(third.id)).element.find("{urn:xmpp:message-correct:0}replace")
+            expect(replaced is not None and replaced.get("id"), first.id)
+        with step("a private message has no copy, the next one has"):
+            secret = await alice.send(bob.device, "for one device", private=True, extensions=["<mark xmlns='urn:x'/>"])
+            shared = await alice.send(bob.device, "for all")
+            await alice.devices[1].received(shared.id, within="60s")
+            expect([one.via for one in (await secret.outcome()).deliveries], ["live"])
+            expect("urn:x" in (await bob.device.received(secret.id)).xml, True)
+        with step("the archive has them, encrypted is none"):
+            found = await bob.device.archive(with_=alice)
+            expect([one.text for one in found if one.id in (first.id, third.id)], ["helo", "hello"])
+        with step("an error is an answer"):
+            ping = "<ping xmlns='urn:xmpp:ping'/>"
+            expect((await alice.device.iq(f"<iq type='get' to='{b.domain}'>{ping}</iq>")).type, "result")
+            refused = await alice.device.iq(f"<iq type='get' to='nobody@{b.domain}'><query xmlns='urn:x'/></iq>")
+            expect((refused.type, refused.condition), ("error", "service-unavailable"))
+
+
+@scenario(spec="XEP-0277")
+async def posts(federation: Federation) -> None:
+    """Posts for everybody are followed from another server; those for contacts are not readable by a stranger."""
+    for a, b in both_ways(federation):
+        alice, bob, shy = await a.person(), await b.person(), await a.person()
+        with pytest.raises(PeerError) as nothing:
+            await bob.follow(alice)
+        expect(nothing.value.condition in ("item-not-found", "service-unavailable", "forbidden"), True)
+        first = await alice.publish("one <post> & more", access="open")
+        with step(f"{bob} follows {alice}"):
+            await bob.follow(alice)
+            second = await alice.publish("two", access="open")
+            await bob.device.received(second.id, within="60s")
+            expect({one.id: one.text for one in await bob.posts(alice)}, {first.id: first.text, second.id: "two"})
+        with step("and no more"):
+            await bob.unfollow(alice)
+            third = await alice.publish("three", access="open")
+            expect(third.id in {one.id for one in await bob.posts(alice)}, True)
+            expect(any(third.id in one.xml and one.name == "message" for one in bob.device.stanzas), False)
+        with step("posts for contacts only"):
+            await shy.publish("for friends")
+            with pytest.raises(PeerError) as closed:
+                await bob.posts(shy)
+            expect(closed.value.condition in ("not-authorized", "forbidden", "presence-subscription-required"), True)
+
+
+@scenario(spec="XEP-0045 8, 9, XEP-0410")
+async def rooms(federation: Federation) -> None:
+    """Somebody is kicked and rejoins, is made a member, is banned: the room, their ping and all lists agree."""
+    for a, b in both_ways(federation):
+        owner, guest = await a.person(), await b.person()
+        room = await a.room(f"square-{a.name}", occupants=[owner, guest])
+        me = f"{room.jid}/{room.nick(guest)}"
+        expect(await room.self_ping(guest), "joined")
+        with step("kicked, and back"):
+            await room.kick(guest)
+            expect(await room.self_ping(guest), "not-joined")
+            expect(me in (await room.occupant_lists())[room.jid], False)
+            await room.rejoin(guest)
+            lists = await room.occupant_lists()
+            expect(set(lists), {room.jid, owner.device.jid, guest.device.jid})
+            expect({len(one) for one in lists.values()}, {2})
+        with step("a guest may not kick; an admin may"):
+            other = await a.person()
+            await room.join(other)
+            with pytest.raises(PeerError) as refused:
+                await room.kick(other, by=guest)
+            expect(refused.value.condition in ("forbidden", "not-allowed"), True)
+            await room.affiliation(guest, "admin")
+            await room.kick(other, by=guest)
+            await room.affiliation(guest, "none")
+        with step("banned"):
+            await room.ban(guest)
+            with pytest.raises(PeerError) as banned:
+                await room.rejoin(guest)
+            expect(banned.value.condition, "forbidden")

@@ -1,0 +1,104 @@
+"""Rosters, requests and corrections as people have them, without servers."""
+
+from xml.etree import ElementTree as ET
+
+import pytest
+
+from lab.errors import NotReceived, PeerError, UserError
+from lab.federation import Federation, RosterItem
+from lab.federation.rooms import self_ping_result
+from lab.federation.rosters import differences, read_roster
+from lab.history.events import ReceiptReceived, RosterRead, Sent, SubscriptionSent
+from tests.federation.conftest import FakeAgent
+
+ANSWER = (
+    "<iq xmlns='jabber:client' type='result'><query xmlns='jabber:iq:roster'>"
+    "<item jid='bob@home.test' subscription='to' ask='subscribe' name='Bob' approved='true'/>"
+    "<item jid='x@y'/></query></iq>"
+)
+
+
+def test_a_roster_is_read_and_compared() -> None:
+    roster = read_roster(ET.fromstring(ANSWER))
+    assert roster == {
+        "bob@home.test": RosterItem("bob@home.test", "to", "subscribe", "Bob", approved=True),
+        "x@y": RosterItem("x@y", "none"),
+    }
+    assert differences(roster, {"bob@home.test": "to", "x@y": "none", "nobody@z": "none"}) == []
+    assert differences(roster, {"bob@home.test": "both", "nobody@z": "from"}) == [
+        "bob@home.test: subscription to, ask subscribe, not both",
+        "nobody@z: subscription none, not from",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("condition", "result"),
+    [
+        (None, "joined"),
+        ("service-unavailable", "joined"),
+        ("not-acceptable", "not-joined"),
+        ("remote-server-timeout", "unreachable"),
+    ],
+)
+def test_what_a_ping_to_oneself_says(condition: str | None, result: str) -> None:
+    assert self_ping_result(condition) == result
+
+
+async def test_a_request_is_approved_once_it_is_there(federation: Federation, agent: FakeAgent) -> None:
+    item = "<item jid='alice@island.test' subscription='from'/>"
+    agent.answers["iq"] = lambda device, **_: {
+        "xml": f"<iq type='result'><query xmlns='jabber:iq:roster'>{item}</query></iq>"
+    }
+    alice, bob = await federation.server("island").person(), await federation.server("home").person()
+    with pytest.raises(NotReceived, match=r"received no request by alice@island\.test within 0\.01"):
+        await bob.approve(alice, within=0.01)
+    ask = {"from": alice.jid, "room": None, "codes": []}
+    agent.tell("presence", bob.device.key, type="subscribe", **ask)
+    agent.tell("presence", bob.device.key, type="unsubscribe", **ask)
+    with pytest.raises(NotReceived):
+        await bob.approve(alice, within=0.01)
+    agent.tell("presence", bob.device.key, type="subscribe", **ask)
+    await bob.approve(alice)
+    assert agent.of("send_raw") == [{"xml": "<presence type='subscribed' to=\"alice@island.test\"/>"}]
+    events = [one for one in federation.history.events if isinstance(one, SubscriptionSent | RosterRead)]
+    assert [type(one) for one in events] == [SubscriptionSent, RosterRead]
+    assert isinstance(events[1], RosterRead) and events[1].items == (("alice@island.test", "from", ""),)
+    with pytest.raises(NotReceived):
+        await bob.approve(alice, within=0.01)  # it was answered
+
+
+async def test_what_a_server_refuses_has_its_condition(federation: Federation, agent: FakeAgent) -> None:
+    agent.answers["iq"] = lambda device, **_: {
+        "xml": "<iq type='error'><error type='cancel'><item-not-found "
+        "xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></iq>"
+    }
+    alice, bob = await federation.server("island").person(), await federation.server("home").person()
+    with pytest.raises(PeerError, match=r"subscribe to posts of bob@home\.test") as refused:
+        await alice.follow(bob)
+    assert refused.value.condition == "item-not-found"
+    assert (await alice.device.iq("<iq type='get'/>")).condition == "item-not-found"
+
+
+async def test_a_message_says_what_it_carries(federation: Federation, agent: FakeAgent) -> None:
+    alice, bob = await federation.server("island").person(), await federation.server("home").person()
+    first = await alice.send(bob, "helo", receipt=True)
+    second = await alice.send(bob, "hello", correct=first, private=True, extensions=["<x xmlns='urn:x'/>"])
+    third = await alice.send(bob, "Hello", correct=second)
+    assert (second.corrects, third.corrects) == (first.id, first.id)
+    carried = [" ".join(one["extensions"]) for one in agent.of("send")]
+    assert carried[0] == "<request xmlns='urn:xmpp:receipts'/>"
+    assert [part in carried[1] for part in (first.id, "carbons:2", "no-copy", "urn:x")] == [True] * 4
+    sent = [one for one in federation.history.events if isinstance(one, Sent)]
+    assert [(one.corrects, one.receipt, one.private) for one in sent] == [
+        ("", True, False), (first.id, False, True), (first.id, False, False)
+    ]  # fmt: skip
+    with pytest.raises(UserError, match="can be corrected by its own sender"):
+        await bob.send(alice, "no", correct=first)
+    room = await federation.server("home").room("square", occupants=[])
+    with pytest.raises(UserError, match="is a room: a message to it has no receipts"):
+        await alice.send(room, "hello", receipt=True)
+    with pytest.raises(NotReceived, match="was not acknowledged"):
+        await first.acknowledged(within=0.01)
+    agent.tell("receipt", alice.device.key, message=first.id, **{"from": bob.device.jid})
+    assert (await first.acknowledged()).device == bob.device.jid
+    assert any(isinstance(one, ReceiptReceived) and one.by == bob.device.jid for one in federation.history.events)
