@@ -72,7 +72,7 @@ def test_scenarios_of_the_lab_are_found_by_name(monkeypatch, tmp_path):
     assert [info.name for info in load("tiny-story")] == ["tiny_story"]
     with pytest.raises(errors.UserError, match="no scenario 'tiny_stroy': did you mean 'tiny_story'"):
         load("tiny_stroy")
-    with pytest.raises(errors.UserError, match="there are: tiny-story"):
+    with pytest.raises(errors.UserError, match="there are: tiny_story"):
         load("zzz")
 
 
