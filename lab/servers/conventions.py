@@ -7,4 +7,5 @@ PROBE_PATIENCE = 10.0  # seconds until an unanswered ping is sent again, on link
 CLIENT_CERTIFICATES = "client-certs"  # folder of the certificate that clients see, where servers see a wrong one
 READY = "ready.jsonl"  # {"probed": "<domain>"} for each neighbour that answered its ping
 LOG = "server.log"
+TOOLS = "tools"  # folder of administration commands, first in PATH of `xmpplab exec`
 OUTPUT = "output.log"  # standard output and error of its process

@@ -98,6 +98,12 @@ async def test_another_plan_touches_nothing(mixed: Lab) -> None:
 async def test_commands_beside_a_server(mixed: Lab, capfd: pytest.CaptureFixture[str]) -> None:
     assert await mixed.execute("a", ["prosodyctl", "shell", "user", "list", "a.test"]) == 0
     assert "user1@a.test" in capfd.readouterr().out
+    assert await mixed.execute("b", ["ejabberdctl", "registered_users", "b.test"]) == 0
+    assert "user1\n" in capfd.readouterr().out
+    assert await mixed.execute("b", ["ejabberdctl", "register", "j\u00fcrgen", "b.test", "two words"]) == 0
+    assert capfd.readouterr().out == "User j\u00fcrgen@b.test successfully registered\n"
+    assert await mixed.execute("b", ["ejabberdctl", "no-such-command"]) == 1
+    assert "unknown command" in capfd.readouterr().out
     assert await mixed.execute("b", ["sh", "-c", "exit 7"]) == 7
     with pytest.raises(UserError, match="not found in the environment of b"):
         await mixed.execute("b", ["no-such-command"])

@@ -29,6 +29,7 @@ from lab.runtime.agent_process import spawn_agent
 from lab.runtime.debian import apt, trees
 from lab.runtime.processes import loopback, supervisor
 from lab.runtime.protocol import AGENT, AddressReservation, Pipes, Prerequisite, Progress, ServerState, Written
+from lab.servers.conventions import TOOLS
 from lab.servers.software import Operation
 from lab.system.processes import MARK, SERVER_UID, Identity, die_with_parent, end_members, evidence
 from lab.system.subprocesses import python_module
@@ -192,7 +193,7 @@ def _prefixes(servers: Sequence[Server], made: dict[str, Path]) -> dict[str, str
 def _exec_environment(layout: Layout, plan: Plan, server: str) -> dict[str, str]:
     spec, folder = plan.server(server).spec, layout.server(server)
     prefix = dict(plan.facts.prefixes).get(f"{spec.software}@{spec.version}")
-    path = f"{prefix}/{trees.TOOLS}:{PATH}" if prefix else PATH
+    path = f"{folder}/{TOOLS}:{prefix}/{trees.TOOLS}:{PATH}" if prefix else PATH
     kept = {name: os.environ[name] for name in ("TERM", "LANG", "COLUMNS", "LINES") if name in os.environ}
     own = dict(plan.server(server).environment)
     return {**kept, **own, "PATH": path, "HOME": str(folder), MARK: str(layout.root)}

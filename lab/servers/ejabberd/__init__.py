@@ -10,7 +10,7 @@ from lab.servers.common import hint
 from lab.servers.conventions import FEED, OUTPUT
 from lab.servers.ejabberd.accounts import INITIAL, accounts_json
 from lab.servers.ejabberd.config import configuration, inetrc, messages
-from lab.servers.ejabberd.launch import command, compile_command, environment
+from lab.servers.ejabberd.launch import command, compile_command, environment, tools
 from lab.servers.ejabberd.rosters import rosters_json
 from lab.servers.software import (
     REFUSED_STREAM,
@@ -49,8 +49,8 @@ class Ejabberd(Software):
     name = "ejabberd"
 
     def render(self, blueprint: Blueprint) -> Rendered:
-        """ejabberd.yml, inetrc (its DNS), messages (no translations) and the command that runs it."""
-        files = (configuration(blueprint), inetrc(blueprint), messages())
+        """ejabberd.yml, inetrc (its DNS), messages (no translations), ejabberdctl and the command that runs it."""
+        files = (configuration(blueprint), inetrc(blueprint), messages(), *tools(blueprint))
         return Rendered(files, command(blueprint), environment(blueprint))
 
     def build(self, prefix: str, libraries: str, source: str, target: str) -> tuple[str, ...] | None:

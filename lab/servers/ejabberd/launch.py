@@ -8,10 +8,13 @@ the lab talks to it through a socket in its folder.
 
 from __future__ import annotations
 
+import shlex
+
 from lab.servers.common import PRIVATELY
-from lab.servers.conventions import LOG
+from lab.servers.conventions import LOG, TOOLS
 from lab.servers.ejabberd.config import CONFIGURATION, DATA, INETRC, MESSAGES
-from lab.servers.software import Blueprint
+from lab.servers.ejabberd.tools import ejabberdctl
+from lab.servers.software import Blueprint, File
 
 #: One scheduler that sleeps when idle, one thread for files: many servers share few cores.
 _MACHINE = ("+K", "true", "+S", "1", "+sbwt", "none", "+A", "1")
@@ -20,6 +23,8 @@ _FIND_ERLANG = 'for BINDIR in "$ROOTDIR"/erts-*/bin; do export BINDIR; done; exe
 
 #: Debian's ejabberd lies among the libraries of the machine's architecture; folders that are missing do no harm.
 _INSTALLED = ("/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu")
+
+_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 #: Folder of the compiled modules. A code path that ends in "ejabberd" would pass for ejabberd's own folder.
 BEAMS = "xmpplab"
@@ -50,6 +55,11 @@ def command(blueprint: Blueprint) -> tuple[str, ...]:
     )  # fmt: skip
 
 
+def tools(blueprint: Blueprint) -> tuple[File, ...]:
+    """Administration commands, which are started with the server's environment."""
+    return (ejabberdctl(shlex.join(_erlang(blueprint.prefix))),)
+
+
 def environment(blueprint: Blueprint) -> tuple[tuple[str, str], ...]:
     """Where Erlang lies, and where ejabberd has its configuration and log."""
     folder = blueprint.folder
@@ -63,6 +73,8 @@ def environment(blueprint: Blueprint) -> tuple[tuple[str, str], ...]:
         ("ERL_INETRC", f"{folder}/{INETRC}"),
         ("ERL_CRASH_DUMP", f"{folder}/erl_crash.dump"),
         _NO_DUMP,
+        # The runtime of processes puts the server's tools into PATH itself.
+        *(() if blueprint.prefix else (("PATH", f"{folder}/{TOOLS}:{_PATH}"),)),
     )
 
 

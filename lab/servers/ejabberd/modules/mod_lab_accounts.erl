@@ -5,7 +5,8 @@
 %%   {"iterations": 4096, "salt": base64, "stored_key": base64, "server_key": base64, "users": ["user1", ...]}
 %% with the keys of SCRAM-SHA-1, one set for all. POST /rosters takes {"user1": ["user2@b.test", ...], ...}: whole
 %% rosters of people who are not online, each contact subscribed both ways (RFC 6121 section 3). POST /forget takes
-%% ["user1", ...] and empties their archives. ejabberd's own listener is not used: it gives a Unix socket its
+%% ["user1", ...] and empties their archives. POST /ctl is for ejabberdctl (lab_ctl): it answers with the exit code, a
+%% line end, and the output. ejabberd's own listener is not used: it gives a Unix socket its
 %% name only after five seconds.
 -module(mod_lab_accounts).
 -behaviour(gen_mod).
@@ -83,16 +84,24 @@ listen(Host, Path) ->
 
 accept(Host, Listener) ->
     {ok, Socket} = gen_tcp:accept(Listener),
-    {Status, Text} =
-        try answer(Host, request(Socket))
-        catch Class:Reason ->
-            ?ERROR_MSG("lab accounts: ~p ~p", [Class, Reason]),
-            {<<"400 Bad Request">>, iolist_to_binary(io_lib:format("~p", [Reason]))}
-        end,
+    try request(Socket) of
+        {'POST', <<"/ctl">>, _} = Request -> spawn(fun() -> serve(Host, Socket, Request) end);  % may take long
+        Request -> serve(Host, Socket, Request)
+    catch Class:Reason -> send(Socket, refusal(Class, Reason))
+    end,
+    accept(Host, Listener).
+
+serve(Host, Socket, Request) ->
+    send(Socket, try answer(Host, Request) catch Class:Reason -> refusal(Class, Reason) end).
+
+refusal(Class, Reason) ->
+    ?ERROR_MSG("lab accounts: ~p ~p", [Class, Reason]),
+    {<<"400 Bad Request">>, iolist_to_binary(io_lib:format("~p", [Reason]))}.
+
+send(Socket, {Status, Text}) ->
     _ = gen_tcp:send(Socket, [<<"HTTP/1.1 ">>, Status, <<"\r\nContent-Type: text/plain\r\nConnection: close\r\n">>,
                               <<"Content-Length: ">>, integer_to_binary(byte_size(Text)), <<"\r\n\r\n">>, Text]),
-    gen_tcp:close(Socket),
-    accept(Host, Listener).
+    gen_tcp:close(Socket).
 
 request(Socket) ->
     {ok, {http_request, Method, {abs_path, Path}, _}} = gen_tcp:recv(Socket, 0, ?PATIENCE),
@@ -112,7 +121,10 @@ answer(Host, {'POST', <<"/accounts">>, Body}) -> ok = store(Host, Body), {<<"200
 answer(Host, {'POST', <<"/rosters">>, Body}) -> ok = rosters(Host, Body), {<<"200 OK">>, <<"ok\n">>};
 answer(Host, {'POST', <<"/forget">>, Body}) -> ok = forget(Host, Body), {<<"200 OK">>, <<"ok\n">>};
 answer(_Host, {'POST', <<"/flush">>, _}) -> flush(), {<<"200 OK">>, <<"ok\n">>};
-answer(_Host, _) -> {<<"404 Not Found">>, <<"POST /accounts, /rosters, /forget or /flush\n">>}.
+answer(_Host, {'POST', <<"/ctl">>, Body}) ->
+    {Code, Output} = lab_ctl:run(Body),
+    {<<"200 OK">>, iolist_to_binary([integer_to_binary(Code), "\n", Output])};
+answer(_Host, _) -> {<<"404 Not Found">>, <<"POST /accounts, /rosters, /forget, /flush or /ctl\n">>}.
 
 %% The log into the tables, then the tables (archives are dets files, which wait three seconds) into their files.
 flush() ->
