@@ -16,7 +16,9 @@ lab/exit_codes.py.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 _QUOTE = "  | "  # before each line of evidence
@@ -74,6 +76,17 @@ def describe(error: BaseException) -> str:
     if isinstance(error, LabError):
         return str(error)
     return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Errors of the operating system within say this file: that of a write, such as of a full disk, names none."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None:
+            error.filename = str(path)
+        raise
 
 
 #: Each class and the kind by which answers name it. A subclass is written as the first of these that it belongs to.

@@ -10,12 +10,18 @@ import json
 import os
 import re
 import stat
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 from lab.errors import UserError
 
 T = TypeVar("T")
+
+#: The path of a value in JSON: keys and indices.
+Steps = Sequence[str | int]
+#: Finds what does not fit together in a decoded value: where, and what is wrong; None if all fits.
+Check = Callable[[T], tuple[Steps, str] | None]
 
 MAX_JSON = 1 << 30  # bytes: the plan of 1000 servers has 6 MB, the result of a load over a day 100 MB
 
@@ -44,14 +50,14 @@ def read_regular(path: Path, most: int, what: str) -> bytes:
     return data
 
 
-def read_json(path: Path, kind: type[T], what: str, version: int | None = None) -> T:
+def read_json(path: Path, kind: type[T], what: str, version: int | None = None, check: Check[T] | None = None) -> T:
     """The JSON of a file as a value of a declared type: a dataclass, a TypedDict, a dictionary of these.
 
-    With `version` a file that names another one is refused for that alone.
+    With `version` a file that names another one is refused for that alone; `check` sees the decoded value.
 
     Raises UserError as `file:line: field: what is wrong`, FileNotFoundError or NotADirectoryError without a file.
     """
-    return decode_json(read_text(path, what), kind, str(path), version=version)
+    return decode_json(read_text(path, what), kind, str(path), version=version, check=check)
 
 
 def read_text(path: Path, what: str) -> str:
@@ -59,31 +65,50 @@ def read_text(path: Path, what: str) -> str:
     try:
         return read_regular(path, MAX_JSON, what).decode()
     except UnicodeDecodeError as error:
-        raise UserError(f"{path}: this is not UTF-8 text (byte {error.start}): the file is damaged") from None
+        line = error.object.count(b"\n", 0, error.start) + 1
+        raise UserError(f"{path}:{line}: this is not UTF-8 text (byte {error.start}): the file is damaged") from None
     except (FileNotFoundError, NotADirectoryError):
         raise
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {error.strerror}") from None
 
 
-def decode_json(text: str, kind: type[T], place: str, line: int = 1, version: int | None = None) -> T:
+def decode_json(
+    text: str, kind: type[T], place: str, line: int = 1, version: int | None = None, check: Check[T] | None = None
+) -> T:
     """As `read_json` for a text that stands at `place`, its first line being `line`."""
     from pydantic import ValidationError
 
     data = parse_json(text, place, line)
     if version is not None and isinstance(data, dict) and data.get("version", version) != version:
-        raise UserError(f"{place}: of version {data['version']!r}; this lab reads version {version}")
+        other = f"of version {data['version']!r}; this lab reads version {version}"
+        raise error_at(text, place, ("version",), other, line)
     try:
         decoded: T = _adapter(kind).validate_json(text, strict=True)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
-        steps = tuple(first["loc"])
-        where = ".".join(map(str, steps))
-        raise UserError(
-            f"{place}:{line + _lines_before(text, steps)}: {where or 'the whole'}: {first['msg']}"
-            ": the file is damaged, or another version of xmpplab wrote it"
-        ) from None
+        steps = _steps(data, first["loc"], missing=first["type"] == "missing")
+        raise error_at(text, place, steps, first["msg"] + _DAMAGED, line) from None
+    if check is not None and (found := check(decoded)) is not None:
+        raise error_at(text, place, found[0], found[1] + _DAMAGED, line)
     return decoded
+
+
+def error_at(text: str, place: str, steps: Steps, what: str, line: int = 1) -> UserError:
+    """The error about the value at a path of the JSON `text`: `place:line: path: what`."""
+    where = ".".join(map(str, steps)) or "the whole"
+    return UserError(f"{place}:{line + _lines_before(text, steps)}: {where}: {what}")
+
+
+def _steps(data: Any, location: Steps, *, missing: bool) -> Steps:
+    """Pydantic's location without the names of types that it has there, too; a key that is missing is its last."""
+    steps: list[str | int] = []
+    for step in location:
+        within = data if isinstance(data, dict) else dict(enumerate(data)) if isinstance(data, list) else {}
+        if step in within:
+            steps.append(step)
+            data = within[step]
+    return [*steps, location[-1]] if missing else steps
 
 
 def parse_json(text: str, place: str, line: int = 1) -> Any:
@@ -108,6 +133,7 @@ def parse_json(text: str, place: str, line: int = 1) -> Any:
         raise UserError(f"{place}:{line}: not JSON that can be read ({error}): the file is damaged") from None
 
 
+_DAMAGED = ": the file is damaged, or another version of xmpplab wrote it"
 _adapters: dict[Any, Any] = {}  # by type: making one takes milliseconds
 
 
@@ -119,7 +145,7 @@ def _adapter(kind: Any) -> Any:
     return _adapters[kind]
 
 
-def _lines_before(text: str, steps: tuple[str | int, ...]) -> int:
+def _lines_before(text: str, steps: Steps) -> int:
     """Line feeds before the value at a path, or before the nearest value that contains it."""
     decoder, place = json.JSONDecoder(), _space(text, 0)
     for step in steps:

@@ -20,6 +20,7 @@ import signal
 import time
 import traceback
 from collections.abc import Callable, Coroutine, Iterator, Sequence
+from pathlib import Path
 from types import FrameType
 from typing import Any, TypeVar
 
@@ -53,6 +54,7 @@ _MACHINE = {
     errno.ENFILE: _FILES,
     errno.ENOMEM: "Start fewer servers",
 }
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 class CommandSettings:
@@ -140,7 +142,14 @@ def _of_machine(error: OSError) -> MissingError:
     """The error of the operating system as one that says what to do: it is not an error of the lab."""
     assert error.errno is not None
     where = f"{error.filename}: " if error.filename else ""
-    return MissingError(f"{where}{error.strerror}. {_MACHINE[error.errno]}")
+    disk = f" (the disk is that of {_mount_point(Path(error.filename))})" if where and error.errno in _FULL else ""
+    return MissingError(f"{where}{error.strerror}{disk}. {_MACHINE[error.errno]}")
+
+
+def _mount_point(path: Path) -> Path:
+    """Where the file system of a file is mounted."""
+    path = path.absolute()
+    return next((each for each in path.parents if each.is_mount()), path)
 
 
 def print_error(text: str) -> None:

@@ -34,7 +34,7 @@ async def _show(server: str | None, name: str | None, tail: int, follow: bool) -
     from lab.plan.layout import Layout
 
     layout = Layout.of(select_record(name).name)  # whatever of it runs: logs say why the rest does not
-    plan = plans.load(layout.plan.read_text()) if layout.plan.is_file() else None
+    plan = plans.read(layout.plan) if layout.plan.is_file() else None
     files = find_log_files(layout.root, [each.spec.name for each in plan.servers] if plan else [], server)
     lines, ends = last_lines(files, tail, whole=follow)
     for label, line in lines:

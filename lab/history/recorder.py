@@ -16,7 +16,7 @@ from threading import Lock
 from types import TracebackType
 from typing import Self, TypeVar
 
-from lab.errors import UserError
+from lab.errors import UserError, naming
 from lab.history.events import Event, Note
 
 E = TypeVar("E", bound=Event)
@@ -48,7 +48,7 @@ class Recorder:
         Raises ValueError after `close`, or for a value that JSON does not have.
         """
         body = json.dumps(event.to_json(), allow_nan=False, separators=(",", ":"))
-        with self._lock:
+        with self._lock, naming(self.path):
             self._file.write(f'{{"seq":{len(self.events) + 1},{body[1:]}\n')
             self._file.flush()
             self.events.append(event)
@@ -78,7 +78,7 @@ class Recorder:
 
     def close(self) -> None:
         """End the history; nothing can be recorded any more. May be called twice."""
-        with self._lock:
+        with self._lock, naming(self.path):
             self._file.close()
 
     def __enter__(self) -> Self:

@@ -24,6 +24,7 @@ from lab.errors import NotReady
 from lab.lifecycle.stream_probe import describe_fault, server_endpoint
 from lab.plan.layout import Layout
 from lab.plan.model import Plan, ServerPlan
+from lab.runtime.disk import is_full
 from lab.runtime.protocol import Progress, Runtime, ServerState
 from lab.servers import software
 from lab.servers.conventions import LOG, OUTPUT, READY
@@ -128,7 +129,9 @@ async def wait_ready(layout: Layout, plan: Plan, runtime: Runtime, progress: Pro
 
 
 async def _check_servers(layout: Layout, plan: Plan, runtime: Runtime, not_started: list[_Readiness]) -> None:
-    """Raise NotReady for servers that have exited; find out whether servers without the lab's module accept streams."""
+    """Raise NotReady for servers that have exited, or a full disk; ask servers without the lab's module for streams."""
+    if is_full(layout.root):
+        raise NotReady(f"{layout.root}: the disk is full: make room there, or set XMPPLAB_HOME to another disk")
     states = await runtime.states(layout, plan)
     ended = [server for server in plan.servers if not _runs(server, states.get(server.spec.name))]
     if ended:

@@ -86,7 +86,7 @@ async def open_lab(layout: Layout, *, ready: bool = True) -> Lab | None:
     if record is None or record.phase not in ((READY,) if ready else (READY, NOT_READY)):
         return None
     runtime = runtime_by_name(record.runtime)
-    plan = files.load(layout.plan.read_text())
+    plan = files.read(layout.plan)
     try:
         states = await runtime.states(layout, plan)
     except LabError:  # its service has ended

@@ -48,7 +48,7 @@ async def _status(layout: Layout, record: LabRecord) -> Status:
     plan, states, password = None, {}, ""
     ended: list[str] = []
     if record.phase in (READY, NOT_READY):
-        plan = files.load(layout.plan.read_text())
+        plan = files.read(layout.plan)
         password, _ = read_secret(layout)
         try:
             states = await runtime_by_name(record.runtime).states(layout, plan, pids=True)

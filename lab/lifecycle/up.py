@@ -1,7 +1,7 @@
 """Brings a lab up, alike for both runtimes.
 
-The steps: sweep, lock, compare with the lab of that name, check memory, reserve addresses, get the software, plan,
-write the folder, start, wait until every edge has carried a stanza.
+The steps: sweep, lock, compare with the lab of that name, check memory and disk, reserve addresses, get the
+software, plan, write the folder, start, wait until every edge has carried a stanza.
 
 Rules:
 - while a lab is brought up its lock is held; an error, Ctrl-C or a cancelled task ends what was begun and deletes the
@@ -28,6 +28,7 @@ from lab.network import lab_folder
 from lab.plan import files
 from lab.plan.build import build
 from lab.plan.layout import Layout
+from lab.runtime.disk import check_room
 from lab.runtime.lab_record import NOT_READY, READY, STARTING, LabRecord, locked
 from lab.runtime.memory import check_memory, estimate_needed
 from lab.runtime.protocol import AddressReservation, Progress, Runtime
@@ -103,6 +104,7 @@ async def _bring_up(
     try:
         record.write(layout)
         check_memory(topology)
+        check_room(layout.root, len(topology.servers))
         if runtime.name == "processes":
             check_limits(len(topology.servers), 2 * len(topology.links))
         async with _reserved(runtime.reserve(layout, topology.servers, owned=owned)) as reserved:

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from lab.errors import UserError
+from lab.input_files import error_at, read_text
 from lab.load.analysis import study_folder
-from lab.load.analysis.study import StudyRun, measure_all
+from lab.load.analysis.study import StudyRun, measure_all, study_run
 from lab.load.analysis.study_folder import StudyData
 from lab.load.load_execution import Progress, measure, temporary_lab
 from lab.load.load_request import LoadRequest
@@ -61,10 +62,16 @@ class StudyRequest:
         not a study's, or if a topology has changed.
         """
         arguments, done = study_folder.completed_runs(folder)
-        request = cls.parse({**arguments, "seeds": max(seeds or 0, arguments["seeds"])}, folder.parent)
+        try:
+            request = cls.parse({**arguments, "seeds": max(seeds or 0, arguments["seeds"])}, folder.parent)
+        except UserError as error:
+            raise study_folder.wrong_value(folder, ("arguments",), str(error)) from error
         for (name, _), run in done.items():
+            if name not in request.requests:
+                raise study_folder.wrong_value(folder, ("runs",), f"the arguments have no {name!r}, and {run} is of it")
             if folders.read_plan(run).topology != request.requests[name].topology:
-                raise UserError(f"{name} is not what it was in {run}: start a new study, or undo its change")
+                path, other = run / folders.PLAN, f"{name} is not what it was: start a new study, or undo its change"
+                raise error_at(read_text(path, "a plan"), str(path), ("topology",), other)
         return replace(request, folder=folder, done=done)
 
     @property
@@ -88,12 +95,9 @@ async def run_study(
 
     async def measure_one(topology: Topology, seed: int) -> Result:
         name, load = next((name, one) for name, one in request.requests.items() if one.topology is topology)
-        if (name, seed) in request.done:
-            record = read(request.done[name, seed])
-        else:
-            here = f"run {len(entries) + 1} of {request.planned}: {name}, seed {seed}"
-            run = _run_folder(folder, f"{len(entries) + 1:03}-{name.translate(_PLAIN)}-{seed}")
-            record = await _run(load, topology, run, seed, lambda text: progress(f"{here}: {text}" if text else here))
+        here = f"run {len(entries) + 1} of {request.planned}: {name}, seed {seed}"
+        run = _run_folder(folder, f"{len(entries) + 1:03}-{name.translate(_PLAIN)}-{seed}")
+        record = await _run(load, topology, run, seed, lambda text: progress(f"{here}: {text}" if text else here))
         entries.append(study_folder.run_entry(record, name, seed))
         return record.result
 
@@ -101,9 +105,13 @@ async def run_study(
         return study_folder.contents(_asked(request), request.planned, entries, runs, request.arguments)
 
     topologies = {name: one.topology for name, one in request.requests.items() if one.topology is not None}
+    for (name, seed), path in request.done.items():  # first: study.json lacks none of them, whatever ends this
+        record = read(path)
+        entries.append(study_folder.run_entry(record, name, seed))
+        runs.append(study_run(name, topologies[name], seed, record.result))
     study_folder.write_study(folder, contents())
     try:
-        async for run in measure_all(measure_one, topologies, range(request.arguments["seeds"])):
+        async for run in measure_all(measure_one, topologies, range(request.arguments["seeds"]), request.done):
             runs.append(run)
             study_folder.write_study(folder, contents())
     finally:  # also for the runs that were measured until it was interrupted

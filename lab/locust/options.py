@@ -87,6 +87,6 @@ def select_lab(options: Namespace | None) -> str:
 def plan_of(lab: str) -> Plan:
     """The plan of a lab that is up. Raises UserError if there is no such lab."""
     try:
-        return files.load(Layout.of(lab).plan.read_text(encoding="utf-8"))
+        return files.read(Layout.of(lab).plan)
     except FileNotFoundError as error:
         raise UserError(f"no lab {lab} is up") from error

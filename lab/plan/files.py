@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from lab.errors import UserError
-from lab.input_files import decode_json, read_json
+from lab.input_files import Steps, decode_json, read_json
 from lab.plan.model import Plan
 from lab.topology.spec import Link, Server, Topology
 
@@ -19,30 +19,41 @@ def dump(plan: Plan) -> str:
 
 def read(path: Path) -> Plan:
     """The plan of a file. Raises UserError with file and line if it is damaged, FileNotFoundError without a file."""
-    return _consistent(read_json(path, Plan, "a plan"), str(path))
+    return read_json(path, Plan, "a plan", check=_contradiction)
 
 
 def load(text: str, place: str = "plan") -> Plan:
     """The plan of such text. Raises UserError if it is none, or one of another version of the lab."""
-    return _consistent(decode_json(text, Plan, place), place)
+    return decode_json(text, Plan, place, check=_contradiction)
 
 
-def _consistent(plan: Plan, place: str) -> Plan:
-    """The plan, if its parts name only servers that it has. Raises UserError."""
-    names = [server.name for server in plan.topology.servers]
-    for server in plan.topology.servers:
+def _contradiction(plan: Plan) -> tuple[Steps, str] | None:
+    """Where the parts of a plan do not fit together, and what is wrong there."""
+    servers = plan.topology.servers
+    names = [server.name for server in servers]
+    if not names:
+        return ("topology", "servers"), "there is no server"
+    for index, server in enumerate(servers):
+        if server.name in names[:index]:
+            return ("topology", "servers", index, "name"), f"{server.name!r} is the name of another server"
         try:
             _ = server.manifest
         except UserError as error:
-            raise UserError(f"{place}: server {server.name}: {error}") from None
-    if not names or len(set(names)) < len(names) or [server.spec.name for server in plan.servers] != names:
-        raise UserError(f"{place}: the servers of the topology and those of the plan are not the same: it is damaged")
-    named = [*(name for link in plan.topology.links for name in (link.a, link.b))]
-    named += [name for relay in plan.relays for name in (relay.source, relay.target)]
-    named += [name for server in plan.servers for name in server.probes]
-    if unknown := next((name for name in named if name not in names), None):
-        raise UserError(f"{place}: {unknown!r} is named as a server, and there is none: the file is damaged")
-    return plan
+            return ("topology", "servers", index, "software"), str(error)
+    if len(plan.servers) != len(servers):
+        return ("servers",), f"there are {len(plan.servers)}, and the topology has {len(servers)}"
+    for index, (planned, server) in enumerate(zip(plan.servers, servers, strict=True)):
+        for part in fields(server):
+            if getattr(planned.spec, part.name) != getattr(server, part.name):
+                return ("servers", index, "spec", part.name), "it is not what the topology has"
+    named: list[tuple[Steps, str]] = []
+    for index, link in enumerate(plan.topology.links):
+        named += [(("topology", "links", index, "a"), link.a), (("topology", "links", index, "b"), link.b)]
+    for index, relay in enumerate(plan.relays):
+        named += [(("relays", index, "source"), relay.source), (("relays", index, "target"), relay.target)]
+    for index, planned in enumerate(plan.servers):
+        named += [(("servers", index, "probes", place), name) for place, name in enumerate(planned.probes)]
+    return next(((steps, f"there is no server {name!r}") for steps, name in named if name not in names), None)
 
 
 def differences(old: Plan, new: Plan) -> list[str]:

@@ -90,8 +90,11 @@ def read_plan(folder: Path) -> Plan:
 
 
 def write(path: Path, text: str) -> None:
-    """Write a file of a run, 0600, whole or not at all."""
-    write_private(path, text)
+    """Write a file of a run, 0600, whole or not at all. Raises UserError if there is a folder of its name."""
+    try:
+        write_private(path, text)
+    except IsADirectoryError:
+        raise UserError(f"{path}: is to be a file, and is a folder: move it away") from None
 
 
 def copy_logs(folder: Path, logs: Mapping[str, Iterable[Path]]) -> None:

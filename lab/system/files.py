@@ -6,6 +6,8 @@ import os
 from collections import deque
 from pathlib import Path
 
+from lab.errors import naming
+
 
 def private_folder(path: Path) -> Path:
     """Make a folder (and its parents) that only its owner can enter, mode 0700."""
@@ -19,7 +21,7 @@ def write_private(path: Path, data: bytes | str, mode: int = 0o600, owner: int |
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
     try:
-        with os.fdopen(descriptor, "wb") as file:
+        with naming(path), os.fdopen(descriptor, "wb") as file:
             os.fchmod(descriptor, mode)
             if owner is not None:
                 os.fchown(descriptor, owner, owner)

@@ -1,7 +1,7 @@
 """Whatever is damaged in the folder of a run, a load or a study: the exit code is of a verdict, or 64 with the file.
 
 Every value of every JSON file is replaced by one of each other type, by numbers that cannot be, or taken out; lines are
-cut off, files are missing or are something else.
+cut off, files are missing or are something else. What is wrong with a value is said with file and line.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 import json
 import os
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -19,14 +20,18 @@ import typer
 
 from lab.cli.app import app
 from lab.cli.entry_point import run
+from lab.errors import NotReady
 from lab.history.recorder import Recorder
 from lab.load.analysis.study import StudyRun, graph_metrics
 from lab.load.analysis.study_folder import contents, run_entry, write_study
+from lab.load.coordinator.provisioning import for_load
 from lab.load.metrics.result import Usage
 from lab.load.metrics.run_folder import LoadOutcome, RunWriter, read
 from lab.load.model.job import Job
 from lab.plan import files
+from lab.plan.build import build
 from lab.runner import folders
+from lab.topology.files import load
 from tests.checks.sample_history import SampleHistory
 from tests.load.synthetic_results import result
 
@@ -37,7 +42,9 @@ OTHERS = (None, True, 0, -1, 7, 1.5, 1e999, float("nan"), -(10**40), 10**25, "",
           [[1]], {}, {"x": 1}, {"x": {"y": None}}, DELETED)  # fmt: skip
 #: In an ordinary test run each value is replaced by every seventh of these, the next one by the following ones.
 ROUNDS = 7
-GOOD = {0, 1, 2, 64}
+#: How many of the values whose paths differ only in indices are damaged: all are read in the same way.
+FEW = 3
+GOOD = {0, 1, 2, 3, 64}  # 3: a study that is resumed would go on
 
 
 def _run(root: Path) -> list[list[str]]:
@@ -90,8 +97,32 @@ def _study(root: Path) -> list[list[str]]:
     ]
     entries = [run_entry(record, one.topology, one.seed) for one in runs]
     (root / "study").mkdir()
-    write_study(root / "study", contents({"load": "chat", "users": 4}, 12, entries, runs, {"seeds": 2}))
+    write_study(root / "study", contents({"load": "chat", "users": 4}, 12, entries, runs))
     return [["report", str(root / "study")], ["report", "-f", "json", str(root / "study")]]
+
+
+def _resumed(root: Path) -> list[list[str]]:
+    """A study that lacks the second run of one of its topologies."""
+    study = root / "resumed"
+    study.mkdir()
+    arguments = {"topologies": ["pair", "ring:3"], "software": [], "seeds": 2, "test": "neighbours", "users": 4,
+                 "rate": "25/s", "length": "4s", "warmup": "1s", "workers": 1, "arrivals": None, "pin": False,
+                 "runtime": "processes"}  # fmt: skip
+    runs, entries = [], []
+    for name, seed in (("pair", 0), ("ring:3", 0), ("pair", 1)):
+        folder = study / f"{name.replace(':', '-')}-{seed}"
+        _write_load(folder)
+        plan = build(for_load(load(name)), SampleHistory().plan.facts)
+        (folder / folders.PLAN).write_text(files.dump(plan))
+        record = read(folder)
+        runs.append(StudyRun(name, "prosody", seed, graph_metrics(plan.topology), record.result))
+        entries.append(run_entry(record, name, seed))
+    write_study(study, contents({"load": "neighbours", "users": 4}, 4, entries, runs, arguments))
+    return [["study", "--resume", str(study)]]
+
+
+def _start(*_: object) -> None:
+    raise NotReady("a lab would be started")
 
 
 @pytest.fixture(autouse=True)
@@ -99,6 +130,7 @@ def no_drawings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("XMPPLAB_HOME", str(tmp_path / "home"))
     built = typer.main.get_command(app)  # takes longer than what a verb does here
     monkeypatch.setattr(typer.main, "get_command", lambda _: built)
+    monkeypatch.setattr("lab.load.study_execution._run_folder", _start)
     for module in ("load_charts", "study_page"):  # a drawing takes tenths of a second; what goes into it is computed
         monkeypatch.setattr(f"lab.load.report.html.{module}.svg", lambda *_, **__: "<svg/>")
 
@@ -129,19 +161,18 @@ def _kind(path: tuple[Any, ...]) -> tuple[Any, ...]:
     return tuple("*" if isinstance(step, int) else step for step in path)
 
 
-def _damaged(data: Any, few: int) -> Iterator[tuple[str, Any]]:
+def _damaged(data: Any, few: int, turn: int) -> Iterator[tuple[str, Any]]:
     seen: dict[tuple[Any, ...], int] = {}
     for path in _paths(data):
         kind = _kind(path)
         seen[kind] = seen.get(kind, 0) + 1
         if seen[kind] <= few:
-            turn = len(seen) % ROUNDS if few == 1 else 0  # by turns, or all
-            for value in OTHERS[turn :: ROUNDS if few == 1 else 1]:
+            for value in OTHERS[(len(seen) + turn) % ROUNDS :: ROUNDS]:
                 if value is not DELETED or path:
                     yield f"{path} = {value!r}", _replaced(data, path, value)
 
 
-def _texts(path: Path, few: int) -> Iterator[tuple[str, bytes]]:
+def _texts(path: Path, few: int, turn: int) -> Iterator[tuple[str, bytes]]:
     """What the file might be instead: with one value damaged, cut off, or something else altogether."""
     text = path.read_text()
     if path.suffix == ".jsonl":
@@ -151,13 +182,13 @@ def _texts(path: Path, few: int) -> Iterator[tuple[str, bytes]]:
             event = json.loads(line)
             done[event["event"]] = done.get(event["event"], 0) + 1
             if done[event["event"]] <= few:
-                for what, data in _damaged(event, few):
+                for what, data in _damaged(event, few, turn):
                     yield (
                         f"line {number + 1}: {what}",
                         "\n".join([*lines[:number], json.dumps(data), *lines[number + 1 :], ""]).encode(),
                     )
     else:
-        for what, data in _damaged(json.loads(text), few):
+        for what, data in _damaged(json.loads(text), few, turn):
             yield what, json.dumps(data, indent=1).encode()
     for size in (0, 1, len(text) // 3, len(text) // 2, len(text) - 3, len(text) - 1):
         yield f"cut off after {size}", text.encode()[:size]
@@ -184,36 +215,54 @@ def _codes(commands: list[list[str]], capsys: pytest.CaptureFixture[str]) -> lis
     return found
 
 
-@pytest.mark.parametrize(
-    ("build", "name"),
+FILES = pytest.mark.parametrize(
+    ("make", "name"),
     [(_run, "history.jsonl"), (_run, "plan.json"), (_load, "result.json"), (_load, "load.json"), (_load, "plan.json"),
-     (_load, "samples.jsonl"), (_study, "study.json")],
+     (_load, "samples.jsonl"), (_study, "study.json"), (_resumed, "study.json"), (_resumed, "pair-0/plan.json"),
+     (_resumed, "pair-0/result.json"), (_resumed, "pair-0/load.json")],
 )  # fmt: skip
+
+
+@FILES
 def test_no_damage_is_an_internal_error(
-    build: Build, name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], request: pytest.FixtureRequest
+    make: Build, name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    commands = build(tmp_path)
-    path = tmp_path / build.__name__.removeprefix("_") / name
-    assert {code for code, _ in _codes(commands, capsys)} <= {0, 1, 2}
-    whole, wrong, tried = path.read_bytes(), [], 0
-    few = 10**9 if request.config.getoption("--all") else 1
-    for what, data in _texts(path, few):
+    _try_damage(make, name, tmp_path, capsys, few=1, turn=0)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("turn", range(ROUNDS))
+@FILES
+def test_no_damage_at_all_is_an_internal_error(
+    make: Build, name: str, turn: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _try_damage(make, name, tmp_path, capsys, few=FEW, turn=turn)
+
+
+def _try_damage(make: Build, name: str, root: Path, capsys: pytest.CaptureFixture[str], *, few: int, turn: int) -> None:
+    commands = make(root)
+    path = root / make.__name__.removeprefix("_") / name
+    whole = _codes(commands, capsys)
+    assert {code for code, _ in whole} <= GOOD - {64}, whole
+    kept, wrong, tried = root / "kept", [], 0
+    shutil.copytree(path.parent, kept)
+    place = re.compile(rf"{re.escape(str(path))}:[0-9]+: ")
+    for what, data in _texts(kept / path.name, few, turn):
         path.write_bytes(data)
         tried += 1
         for (code, said), command in zip(_codes(commands, capsys), commands, strict=True):
-            if code not in GOOD or (code == 64 and path.name not in said):
+            if code not in GOOD or (code == 64 and not place.search(said)):
                 wrong.append(f"{what}: {command[0]} ends with {code}: {said.strip().splitlines()[:1]}")
-    path.write_bytes(whole)
     assert not wrong, f"{len(wrong)} of {tried}:\n" + "\n".join(wrong[:40])
 
 
-@pytest.mark.parametrize("build", [_run, _load, _study])
+@pytest.mark.parametrize("make", [_run, _load, _study, _resumed])
 @pytest.mark.parametrize("how", ["missing", "folder", "fifo", "link to itself"])
 def test_files_that_are_something_else(
-    build: Build, how: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    make: Build, how: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    commands = build(tmp_path)
-    folder = tmp_path / build.__name__.removeprefix("_")
+    commands = make(tmp_path)
+    folder = tmp_path / make.__name__.removeprefix("_")
     for path in sorted(folder.iterdir()):
         kept = tmp_path / "kept"
         shutil.move(path, kept)

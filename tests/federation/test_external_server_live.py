@@ -24,11 +24,12 @@ from lab.servers.prosody.launch import command, environment
 from lab.servers.software import Blueprint
 from lab.system.processes import SERVER_UID
 from lab.topology.spec import Link, Server, Topology
+from tests.network import labs
 from tests.runtime.helpers import facts_of
 
 pytestmark = pytest.mark.live
 
-ADDRESS = "127.0.77.1"
+ADDRESS = f"{labs.loopback()}.77.1"
 HOME = Server("home", "home.test", "prosody", "13.0")
 
 CONFIGURATION = """

@@ -12,7 +12,7 @@ there are two. (A bootstrap over so few runs gives intervals that are too narrow
 from __future__ import annotations
 
 import math
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean, stdev
 from typing import Any
@@ -59,16 +59,21 @@ class MeanInterval:
 
 
 async def measure_all(
-    measure: Measure, topologies: Mapping[str, Topology], seeds: Sequence[int]
+    measure: Measure, topologies: Mapping[str, Topology], seeds: Sequence[int], done: Container[tuple[str, int]] = ()
 ) -> AsyncIterator[StudyRun]:
-    """Measure every topology with every seed; yields each run when it has ended."""
+    """Measure every topology with every seed but those that are done; yields each run when it has ended."""
     for seed in seeds:
         order = list(topologies)
         seeded_rng(seed, "order").shuffle(order)
         for name in order:
-            topology = topologies[name]
-            software = "+".join(sorted({server.software for server in topology.servers}))
-            yield StudyRun(name, software, seed, graph_metrics(topology), await measure(topology, seed))
+            if (name, seed) not in done:
+                yield study_run(name, topologies[name], seed, await measure(topologies[name], seed))
+
+
+def study_run(name: str, topology: Topology, seed: int, result: Result) -> StudyRun:
+    """The run of a topology that has this result."""
+    software = "+".join(sorted({server.software for server in topology.servers}))
+    return StudyRun(name, software, seed, graph_metrics(topology), result)
 
 
 def graph_metrics(topology: Topology) -> dict[str, float]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import Field, with_config
 from typing_extensions import TypedDict
 
+from lab.input_files import Steps
 from lab.load.analysis.study import FIGURES, METRICS
 
 Count = Annotated[int, Field(ge=0, le=1 << 62)]
@@ -25,39 +26,65 @@ class RunFile(TypedDict):
     limited: bool
 
 
-def _row(row: dict[str, Any]) -> dict[str, Any]:
-    """A row of the table: texts, the number of runs, metrics, and figures each with both ends of its interval."""
-    for name in (*_TEXTS, "runs", "servers", "links", *METRICS):
-        if name not in row:
-            raise ValueError(f"a row has no {name}")
-    for name, value in row.items():
-        text, end = name in _TEXTS, name.endswith(("_low", "_high"))
-        if isinstance(value, str) != text or (value is None and not end):
-            raise ValueError(f"{name} of a row cannot be {value!r}")
-    ends = {name for name in row if name.endswith(("_low", "_high"))}
-    for name in {one.removesuffix("_low").removesuffix("_high") for one in ends} | {*FIGURES} & {*row}:
-        if not {name, f"{name}_low", f"{name}_high"} <= {*row}:
-            raise ValueError(f"{name} of a row lacks one of its values")
-        low, high = row[f"{name}_low"], row[f"{name}_high"]
-        if (low is None) != (high is None) or (low is None and row["runs"] > 1):
-            raise ValueError(f"{name} of a row has an interval with one end, or none though there are several runs")
-    return row
+@with_config(extra="forbid")
+class ArgumentsFile(TypedDict):
+    """What was asked for; a study is resumed with it. The options of `xmpplab study`."""
 
-
-def _correlations(found: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    """Of each figure with each metric, or none at all."""
-    if found and (set(found) != {*METRICS} or any(set(of) != {*FIGURES} for of in found.values())):
-        raise ValueError("they must be of each figure with each metric")
-    return found
+    topologies: Annotated[list[str], Field(min_length=1)]
+    software: list[str]
+    seeds: Annotated[int, Field(ge=1, le=100_000)]
+    test: str
+    users: Annotated[int, Field(ge=1, le=1 << 31)]
+    rate: str
+    length: str
+    warmup: str
+    workers: Annotated[int, Field(ge=1, le=100_000)]
+    arrivals: str | None
+    pin: bool
+    runtime: Literal["auto", "containers", "processes"]
 
 
 class StudyFile(TypedDict):
-    """The whole file."""
+    """The whole file. Without arguments it cannot be resumed."""
 
     version: int
     asked: dict[str, str | int | float | bool | list[Any] | dict[str, Any] | None]
-    arguments: dict[str, Any]
+    arguments: ArgumentsFile | Annotated[dict[str, Any], Field(max_length=0)]
     planned: Count
     runs: list[RunFile]
-    table: list[Annotated[dict[str, str | int | Figure | None], AfterValidator(_row)]]
-    correlations: Annotated[dict[str, dict[str, Figure | None]], AfterValidator(_correlations)]
+    table: list[dict[str, str | int | Figure | None]]
+    correlations: dict[str, dict[str, Figure | None]]
+
+
+def contradiction(data: StudyFile) -> tuple[Steps, str] | None:
+    """Where parts of a study do not fit together, and what is wrong there."""
+    for index, run in enumerate(data["runs"]):
+        if run["folder"] in ("", ".", "..") or not set(run["folder"]).isdisjoint("/\0"):
+            return ("runs", index, "folder"), "it should be the name of a folder in that of the study"
+    for index, row in enumerate(data["table"]):
+        if found := _wrong_in_row(row):
+            return ("table", index, *found[0]), found[1]
+    for metric, of in data["correlations"].items():
+        if metric not in METRICS or set(of) != {*FIGURES}:
+            return ("correlations", metric), f"it should have {', '.join(FIGURES)}, of one of {', '.join(METRICS)}"
+    if data["correlations"] and (missing := {*METRICS} - {*data["correlations"]}):
+        return ("correlations",), f"those with {', '.join(sorted(missing))} are missing"
+    return None
+
+
+def _wrong_in_row(row: dict[str, Any]) -> tuple[Steps, str] | None:
+    """What is wrong in a row of the table: it has texts, the number of runs, metrics, and figures with intervals."""
+    for name in (*_TEXTS, "runs", "servers", "links", *METRICS):
+        if name not in row:
+            return (name,), "it is missing"
+    for name, value in row.items():
+        text, end = name in _TEXTS, name.endswith(("_low", "_high"))
+        if isinstance(value, str) != text or (value is None and not end):
+            return (name,), f"it cannot be {value!r}"
+    ends = {name for name in row if name.endswith(("_low", "_high"))}
+    for name in sorted({one.removesuffix("_low").removesuffix("_high") for one in ends} | {*FIGURES} & {*row}):
+        if missing := next((one for one in (name, f"{name}_low", f"{name}_high") if one not in row), None):
+            return (missing,), "it is missing"
+        if (row[f"{name}_low"] is None) != (row[f"{name}_high"] is None):
+            return (f"{name}_low",), "an interval has two ends or, of a single value, none"
+    return None

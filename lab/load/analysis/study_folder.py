@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from lab.errors import UserError
-from lab.input_files import read_json
+from lab.input_files import Steps, error_at, read_json, read_text
 from lab.load.analysis.study import FIGURES, METRICS, StudyRun, plot_points, rank_correlation, table
 from lab.load.metrics import run_folder
 from lab.load.metrics.rows import to_csv
@@ -69,11 +69,11 @@ def write_study(folder: Path, data: StudyData) -> None:
 
 def read_study(folder: Path) -> StudyData:
     """The study.json of a folder. Raises UserError if the folder is not a study's, or has another version."""
-    from lab.load.analysis.study_file import StudyFile
+    from lab.load.analysis.study_file import StudyFile, contradiction
 
     path = folder / STUDY
     try:
-        found = read_json(path, StudyFile, "a study", VERSION)
+        found = read_json(path, StudyFile, "a study", VERSION, contradiction)
     except (FileNotFoundError, NotADirectoryError) as error:
         raise UserError(f"{folder}: not the folder of a study: it has no {STUDY}") from error
     return {**found}
@@ -82,17 +82,28 @@ def read_study(folder: Path) -> StudyData:
 def completed_runs(folder: Path) -> tuple[StudyData, dict[tuple[str, int], Path]]:
     """What a study is resumed with: its arguments, and the folders of its completed runs by topology and seed.
 
-    Raises UserError if the folder is not a study's.
+    Raises UserError if the folder is not a study's, or if one of its runs is damaged.
     """
     data = read_study(folder)
     if not data["arguments"]:
-        raise UserError(f"{folder}: does not say what was asked for: start a new study")
-    done = {}
-    for run in data["runs"]:
+        raise wrong_value(folder, ("arguments",), "does not say what was asked for: start a new study")
+    done: dict[tuple[str, int], Path] = {}
+    for index, run in enumerate(data["runs"]):
+        if not (folder / run["folder"]).is_dir():
+            raise wrong_value(folder, ("runs", index, "folder"), f"there is no folder {run['folder']!r} in {folder}")
         record = run_folder.read(folder / run["folder"])
-        if record.measured and not record.interrupted:
-            done[run["topology"], run["seed"]] = record.folder
+        if not record.measured or record.interrupted:
+            continue
+        if not 0 <= run["seed"] < data["arguments"]["seeds"] or (run["topology"], run["seed"]) in done:
+            raise wrong_value(folder, ("runs", index, "seed"), f"seed {run['seed']} was not asked for, or run before")
+        done[run["topology"], run["seed"]] = record.folder
     return data["arguments"], done
+
+
+def wrong_value(folder: Path, steps: Steps, what: str) -> UserError:
+    """The error about a value of the study.json of a folder, with its line."""
+    path = folder / STUDY
+    return error_at(read_text(path, "a study"), str(path), steps, what)
 
 
 def _correlations(rows: list[StudyData]) -> dict[str, dict[str, float | None]]:

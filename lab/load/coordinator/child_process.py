@@ -16,12 +16,12 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any
 
-from lab.errors import LabError, PeerError, UserError, decode_error
+from lab.errors import LabError, PeerError, UserError, decode_error, naming
 from lab.load.coordinator.preflight import LoadTest
 from lab.load.metrics.run_folder import RESULT, SAMPLES, LoadRecord, read
 from lab.load.model.job import FILE, VARIABLE, Job
 from lab.load.worker.engine import DRAIN_TIMEOUT
-from lab.runner.folders import write
+from lab.runner.folders import PAGE, REPORT, write
 from lab.system.processes import die_with_parent
 from lab.system.subprocesses import python_module
 
@@ -29,6 +29,7 @@ from lab.system.subprocesses import python_module
 LOG = "output.log"
 _POLL = 0.1  # seconds between two looks for events
 _STOP_TIMEOUT = DRAIN_TIMEOUT + 20.0  # seconds: the drain, logging out, the result
+_SPACE = 1 << 20  # bytes: more than the page of a short load
 _EVIDENCE = 12  # last lines of the log that an error quotes
 
 OnEvent = Callable[[dict[str, Any]], None]
@@ -51,10 +52,14 @@ async def run_in_child(job: Job, test: LoadTest, on_event: OnEvent, more: Sequen
         raise
     if failed is not None:
         raise failed
-    if not (job.folder / RESULT).is_file():
+    made = (RESULT, REPORT, PAGE) if job.page else (RESULT, REPORT)
+    missing = [name for name in made if not (job.folder / name).is_file()]
+    if missing:
+        _check_disk(job.folder)
         if process.returncode == 0 and not (job.folder / SAMPLES).is_file():
             raise UserError(f"{test.file}: has tasks and no traffic: run it with `locust -f` while this lab is up")
-        raise PeerError(f"{test.name} ended ({process.returncode}) without a result:\n{_last_lines(job.folder / LOG)}")
+        lacks = "a result" if RESULT in missing else missing[0]
+        raise PeerError(f"{test.name} ended ({process.returncode}) without {lacks}:\n{_last_lines(job.folder / LOG)}")
     return read(job.folder)
 
 
@@ -127,6 +132,16 @@ def _new_events(path: Path) -> Callable[[], Iterator[dict[str, Any]]]:
                 yield json.loads(line)
 
     return new
+
+
+def _check_disk(folder: Path) -> None:
+    """Raises OSError if the disk is full: then the child could not write its error into this folder, either."""
+    probe = folder / ".space"
+    try:
+        with naming(folder):
+            probe.write_bytes(bytes(_SPACE))
+    finally:
+        probe.unlink(missing_ok=True)
 
 
 def _last_lines(log: Path) -> str:

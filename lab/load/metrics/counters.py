@@ -80,16 +80,19 @@ class RouteCounters:
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> RouteCounters:
-        """The inverse of `sample` and of `to_json`."""
+        """The inverse of `sample` and of `to_json`, also with decoded histograms."""
         found = cls()
         for name in COUNTS:
             setattr(found, name, data[name])
         found.bounced.update(data["bounced"])
-        found.intended, found.actual = (_histogram(data[name]) for name in ("intended", "actual"))
+        found.intended, found.actual = (decode_histogram(data[name]) for name in ("intended", "actual"))
         return found
 
 
-def _histogram(data: str | list[int]) -> Histogram:
+def decode_histogram(data: str | list[int] | Histogram) -> Histogram:
+    """A histogram from its text or its flat list; one that is decoded already, itself."""
+    if isinstance(data, Histogram):
+        return data
     return Histogram.decode(data) if isinstance(data, str) else Histogram(data)
 
 

@@ -7,8 +7,26 @@ from __future__ import annotations
 
 from typing import Annotated, Any, NotRequired
 
-from pydantic import Field
+from pydantic import AfterValidator, Field, PlainValidator
 from typing_extensions import TypedDict
+
+from lab.errors import UserError
+from lab.load.metrics.histogram import Histogram
+from lab.load.metrics.result import VERSION
+
+
+def _histogram(text: object) -> Histogram:
+    try:
+        return Histogram.decode(str(text))  # which nothing but text of that kind passes
+    except UserError as error:
+        raise ValueError(str(error)) from None
+
+
+def _version(number: int) -> int:
+    if number != VERSION:
+        raise ValueError(f"a result of version {number}; this lab reads version {VERSION}")
+    return number
+
 
 Count = Annotated[int, Field(ge=0, le=1 << 62)]
 Whole = Annotated[int, Field(ge=-(1 << 62), le=1 << 62)]
@@ -16,6 +34,7 @@ Length = Annotated[float, Field(ge=0, le=1e12)]  # seconds
 Positive = Annotated[float, Field(gt=0, le=1e12)]
 UsageRow = tuple[Length, Length, Count, Any]  # see lab.load.metrics.result.Usage
 UsageByName = dict[str, list[UsageRow]]
+Delays = Annotated[Histogram, PlainValidator(_histogram)]
 
 
 class RouteFile(TypedDict):
@@ -29,8 +48,8 @@ class RouteFile(TypedDict):
     duplicates: Count
     out_of_order: Count
     bounced: dict[str, Count]
-    intended: str  # HdrHistogram V2
-    actual: str
+    intended: Delays
+    actual: Delays
 
 
 class SecondFile(TypedDict):
@@ -39,9 +58,15 @@ class SecondFile(TypedDict):
     covered: Length
     judged: Length
     tally: RouteFile
-    lag: str
+    lag: Delays
     reconnects: Count
     cpu: dict[str, Length]
+
+
+def _second(second: SecondFile) -> SecondFile:
+    if second["judged"] > second["covered"]:
+        raise ValueError(f"{second['judged']:g} s are of the steady state, and {second['covered']:g} s covered")
+    return second
 
 
 class PlanFile(TypedDict):
@@ -59,11 +84,11 @@ class PlanFile(TypedDict):
 class MeasuredFile(TypedDict):
     """The result of all workers."""
 
-    version: int
+    version: Annotated[int, AfterValidator(_version)]
     plan: PlanFile | Annotated[dict[str, Any], Field(max_length=0)]  # empty before the first sample
     routes: dict[str, RouteFile]
     warmup: dict[str, RouteFile]
-    seconds: dict[Annotated[str, Field(pattern="^[0-9]{1,9}$")], SecondFile]
+    seconds: dict[Annotated[str, Field(pattern="^[0-9]{1,9}$")], Annotated[SecondFile, AfterValidator(_second)]]
     usage: UsageByName
     links: dict[str, Count]
 

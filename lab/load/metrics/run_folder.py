@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
-from lab.errors import UserError
+from lab.errors import UserError, naming
 from lab.input_files import read_json
 from lab.load.metrics.resources import describe_machine
 from lab.load.metrics.result import Result, Usage, generator_limits
@@ -66,9 +66,10 @@ class RunWriter:
         """Append an event; `line` is its JSON."""
         if event["event"] == "note":
             self._remarks.append(event["text"])
-        if self._samples is not None:
-            self._samples.write(line + "\n")
-            self._samples.flush()
+        if self._samples is not None and self._folder is not None:
+            with naming(self._folder / SAMPLES):
+                self._samples.write(line + "\n")
+                self._samples.flush()
 
     def finish(self, outcome: LoadOutcome) -> dict[str, Any]:
         """Write result.json and the tables; returns the "result" event."""
@@ -129,14 +130,10 @@ def read(folder: Path) -> LoadRecord:
         data = read_json(path, ResultFile, "the result of a load", VERSION)
     except (FileNotFoundError, NotADirectoryError) as error:
         raise UserError(f"{folder}: not the folder of a load that has ended: it has no {error.filename}") from error
-    try:
-        result = Result.from_json(data["result"])
-    except UserError as error:
-        raise UserError(f"{path}: {error}: the file is damaged") from error
     return LoadRecord(
         folder,
         job,
-        result,
+        Result.from_json(data["result"]),
         data["interrupted"],
         data["settled"],
         data["unaccounted"],

@@ -25,11 +25,14 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lab.errors import UserError
-from lab.input_files import decode_json, read_text
+from lab.input_files import Steps, decode_json, read_text
 from lab.load.model.spec import Load, Shard
+
+if TYPE_CHECKING:
+    from lab.load.model.job_file import JobFile
 
 VERSION = 1
 
@@ -101,11 +104,21 @@ def read_job(path: Path) -> Job:
     from lab.load.model.job_file import JobFile
 
     text = read_text(path, "a load")
-    decode_json(text, JobFile, str(path))
-    try:
-        return Job.decode(text)
-    except UserError as error:
-        raise UserError(f"{path}:1: {error}") from error
+    decode_json(text, JobFile, str(path), version=VERSION, check=_wrong_field)
+    return Job.decode(text)
+
+
+def _wrong_field(job: JobFile) -> tuple[Steps, str] | None:
+    """Where a job has a value that `Job` refuses, and why."""
+    for name, value in job.get("load", {}).items():
+        try:
+            _check(name, value)
+        except UserError as error:
+            return ("load", name), str(error)
+    part = Shard(**job.get("part", {}))
+    if not 0 <= part.index < part.of:
+        return ("part",), f"part {part.index} of {part.of}: parts are counted from 0"
+    return None
 
 
 def _check(name: str, value: object) -> None:

@@ -4,12 +4,19 @@ from __future__ import annotations
 
 from typing import Annotated, NotRequired
 
-from pydantic import Field
+from pydantic import Field, with_config
 from typing_extensions import TypedDict
 
-from lab.load.model.spec import Shard
+
+@with_config(extra="forbid")
+class PartFile(TypedDict):
+    """A coordinator's part."""
+
+    index: NotRequired[int]
+    of: NotRequired[int]
 
 
+@with_config(extra="forbid")
 class JobFile(TypedDict):
     """What load.json may contain; the fields of "load" are checked by `Job`."""
 
@@ -19,7 +26,7 @@ class JobFile(TypedDict):
     workers: NotRequired[Annotated[int, Field(ge=1, le=100_000)]]
     folder: NotRequired[str | None]
     pin: NotRequired[bool]
-    part: NotRequired[Shard]
+    part: NotRequired[PartFile]
     hold: NotRequired[bool]
     name: NotRequired[str]
     bounds: NotRequired[dict[str, Annotated[float, Field(ge=0, le=1e12)]]]

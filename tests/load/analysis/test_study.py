@@ -134,8 +134,11 @@ def test_only_whole_runs_are_kept_for_a_study_that_is_gone_on_with(tmp_path: Pat
         with RunWriter(Job("lab", {}, folder=tmp_path / name)) as writer:
             writer.finish(outcome)
         runs.append({"folder": name, "topology": "pair", "seed": seed, "measured": True, "limited": False})
-    study_folder.write_study(tmp_path, study_folder.contents({}, 3, runs, [], {"seeds": 3}))
-    assert study_folder.completed_runs(tmp_path) == ({"seeds": 3}, {("pair", 0): tmp_path / "001-whole"})
+    arguments = {"topologies": ["pair"], "software": [], "seeds": 3, "test": "neighbours", "users": 4, "rate": "4/s",
+                 "length": "4s", "warmup": "1s", "workers": 1, "arrivals": None, "pin": False,
+                 "runtime": "auto"}  # fmt: skip
+    study_folder.write_study(tmp_path, study_folder.contents({}, 3, runs, [], arguments))
+    assert study_folder.completed_runs(tmp_path) == (arguments, {("pair", 0): tmp_path / "001-whole"})
     study_folder.write_study(tmp_path, study_folder.contents({}, 3, runs, []))
     with pytest.raises(UserError, match="start a new study"):
         study_folder.completed_runs(tmp_path)

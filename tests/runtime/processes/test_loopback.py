@@ -13,6 +13,7 @@ from lab.errors import MissingError
 from lab.plan.build import SERVERS, offset
 from lab.runtime.processes import loopback
 from lab.runtime.processes.loopback import reserve_network
+from tests.network import labs
 from tests.runtime.helpers import is_reserved
 
 
@@ -58,9 +59,10 @@ def test_a_network_where_a_stranger_listens_is_passed_over() -> None:
 
 
 def test_a_stranger_at_every_address_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loopback, "_WILDCARD_PROBE", "127.79.0.9")  # a real one would be in the way of every lab here
+    address = f"{labs.loopback()}.0.9"
+    monkeypatch.setattr(loopback, "_WILDCARD_PROBE", address)  # a real one would be in the way of every lab here
     with socket.socket() as stranger:
-        stranger.bind(("127.79.0.9", PORTS.server))
+        stranger.bind((address, PORTS.server))
         stranger.listen()
         with pytest.raises(MissingError, match=f"port {PORTS.server} is in use on every address"):
             reserve_network()
