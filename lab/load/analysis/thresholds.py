@@ -21,10 +21,9 @@ from lab.declarations.units import seconds
 from lab.errors import UserError
 from lab.load.metrics.result import Result, too_few_sent
 from lab.load.metrics.run_folder import LoadRecord
+from lab.load.model.job import DELAYS, SHARES
 
 DEFAULT = "loss=0,bounced=0,duplicates=0"
-DELAYS = ("p50", "p90", "p95", "p99", "p99.9", "max")
-SHARES = ("loss", "bounced", "failed", "duplicates")
 #: One of what a share counts, for sentences.
 _SINGULAR = {"failed": "failure", "bounced": "bounce", "duplicates": "duplicate"}
 _NUMBER = re.compile(r"([0-9]+(?:\.[0-9]+)?)(%?)")

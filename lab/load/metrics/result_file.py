@@ -11,6 +11,7 @@ from pydantic import AfterValidator, Field, PlainValidator
 from typing_extensions import TypedDict
 
 from lab.errors import UserError
+from lab.input_files import Steps
 from lab.load.metrics.histogram import Histogram
 from lab.load.metrics.result import VERSION
 
@@ -114,6 +115,14 @@ class ResultFile(TypedDict):
     remarks: list[str]
     machine: NotRequired[dict[str, str | int]]
     result: MeasuredFile
+
+
+def contradiction(data: ResultFile) -> tuple[Steps, str] | None:
+    """Where parts of a result do not fit together, and what is wrong there."""
+    result = data["result"]
+    if not result["plan"] and (result["routes"] or result["warmup"] or result["seconds"]):
+        return ("result", "plan"), "it is empty, and something was measured"
+    return None
 
 
 class StartedFile(TypedDict):

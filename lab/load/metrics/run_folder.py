@@ -122,12 +122,12 @@ class LoadRecord:
 
 def read(folder: Path) -> LoadRecord:
     """Read a folder. Raises UserError if it is no load's, or its load has not ended."""
-    from lab.load.metrics.result_file import ResultFile
+    from lab.load.metrics.result_file import ResultFile, contradiction
 
     path = folder / RESULT
     try:
         job = read_job(folder / FILE)
-        data = read_json(path, ResultFile, "the result of a load", VERSION)
+        data = read_json(path, ResultFile, "the result of a load", VERSION, contradiction)
     except (FileNotFoundError, NotADirectoryError) as error:
         raise UserError(f"{folder}: not the folder of a load that has ended: it has no {error.filename}") from error
     return LoadRecord(

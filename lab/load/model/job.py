@@ -40,6 +40,10 @@ VERSION = 1
 VARIABLE = "XMPPLAB_LOAD"
 FILE = "load.json"
 
+#: Names of bounds (lab.load.analysis.thresholds).
+DELAYS = ("p50", "p90", "p95", "p99", "p99.9", "max")
+SHARES = ("loss", "bounced", "failed", "duplicates")
+
 #: Fields of a load that the lab gives.
 _LABS_OWN = {"endpoints", "password", "authority"}
 #: Fields of a load that a job may have, with their types.
@@ -70,6 +74,8 @@ class Job:
             raise UserError(f"part {self.part.index} of {self.part.of}: parts are counted from 0")
         for name, value in self.load.items():
             _check(name, value)
+        for name in self.bounds:
+            _check_bound(name)
 
     def shards(self) -> list[Shard]:
         """The shards of this coordinator's workers."""
@@ -115,6 +121,11 @@ def _wrong_field(job: JobFile) -> tuple[Steps, str] | None:
             _check(name, value)
         except UserError as error:
             return ("load", name), str(error)
+    for name in job.get("bounds", {}):
+        try:
+            _check_bound(name)
+        except UserError as error:
+            return ("bounds", name), str(error)
     part = Shard(**job.get("part", {}))
     if not 0 <= part.index < part.of:
         return ("part",), f"part {part.index} of {part.of}: parts are counted from 0"
@@ -127,3 +138,8 @@ def _check(name: str, value: object) -> None:
     wanted = _TYPES[LOAD_FIELDS[name]]
     if not isinstance(value, wanted) or (isinstance(value, bool) and bool not in wanted):
         raise UserError(f"{name} of a load must be {LOAD_FIELDS[name]}, not {value!r}")
+
+
+def _check_bound(name: str) -> None:
+    if name not in (*DELAYS, *SHARES):
+        raise UserError(f"a load has no bound {name!r}; there are {', '.join((*DELAYS, *SHARES))}")
