@@ -36,13 +36,13 @@ OPERATIONS = frozenset({
 
 #: Requests of a raw server-to-server peer: the names of its methods behind this prefix.
 PEER = "peer_"
-PEER_OPERATIONS = frozenset(PEER + name for name in ("listen", "send", "raw", "behave", "close"))
+PEER_OPERATIONS = frozenset(PEER + name for name in ("listen", "send", "raw", "behave", "negotiate", "open", "close"))
 
 #: Those that may name a device for the first time.
 FIRST = frozenset({"connect", "peer_listen"})
 
 #: Fields that are written to a stream as they are; all others go into XML.
-RAW = frozenset({"xml", "data"})
+RAW = frozenset({"xml", "data", "features"})
 
 #: Seconds that a request may take if it sets no `timeout`.
 TIMEOUT = 30.0

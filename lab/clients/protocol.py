@@ -47,8 +47,16 @@ peer_send       {xml} -> {stream}: one stanza, as it is, on our stream to the se
 peer_raw        {to (domain), data} -> {stream}: these bytes (UTF-8) on that stream
 peer_behave     {pings?: bool, streams?: "answer" | "silent" | "refuse"} -> {}: whether pings are answered; how streams
                 that come in are met: as they should, with nothing, with a reset
-peer_close      {domain?, condition? (a stream error), abort?: bool (reset)} -> {streams: how many}: those with that
-                domain, or all, are gone; it still listens
+peer_negotiate  {tls?: "required" | "optional" | "none", authentication?: "external" | "dialback" | "either" | "none",
+                header?: {attribute: text, or null to leave it out}, features? (XML, "" for the usual ones),
+                certificate?: [certificate, key] (paths), key?: "true" | "false" (of dialback), verifies?: "truth" |
+                "valid" | "invalid" | "silence" (as authoritative server), direction?: "out" | "in"} -> {}: new streams
+                are negotiated like that, those that we open ("out"), accept ("in"), or both; what is left out stays
+peer_open       {to (domain), within? (seconds, 20)} -> {open: bool, reason, condition, by, features (XML), tls,
+                authentication, stream}: our stream to that domain was opened afresh, or why it was not; with
+                authentication "none" it is open once TLS is negotiated
+peer_close      {domain?, condition? (a stream error), abort?: bool (reset), initiated?: bool (our own only)}
+                -> {streams: how many}: those with that domain, or all, are gone; it still listens
 disconnect      {} -> {streams}: nothing listens, no stream is left
 
 Every request of a device may carry `timeout`, in seconds (30 if it does not): then it is given up, with kind "timeout".
@@ -73,6 +81,8 @@ peer_stanza     {name, type, id, from, to, xml, domain, stream, direction}: a st
 peer_stream     {state ("open" | "closed"), direction ("in" | "out"), domain, stream, tls, authentication, reason,
                 condition, by}: stanzas may pass on a stream; it ended, or could not be opened (then `authentication` is
                 empty); `condition` is of a stream error, `by` who sent it ("server": the peer itself, or "peer")
+peer_dialback   {name ("result" | "verify"), type, id, from, to, domain, stream, direction}: an element of dialback
+                (XEP-0220) that proves nothing on its stream: a question to us, an answer to one, or what nobody asked
 trouble         {message}: an error that no request asked about
 """
 

@@ -11,14 +11,16 @@ Its public coroutines are those requests without their prefix; each says in the 
 from __future__ import annotations
 
 import asyncio
+import secrets
 import ssl
 import time
 from collections.abc import Callable, Coroutine
+from dataclasses import replace
 from typing import Any
 from xml.etree import ElementTree as ET
 
 from lab.clients.xmpp import server_stream
-from lab.clients.xmpp.server_stream import ServerStream
+from lab.clients.xmpp.server_stream import Negotiation, ServerStream
 from lab.errors import LabError, PeerError, UserError
 from lab.network.srv import look_up_server
 
@@ -26,6 +28,23 @@ PING = "urn:xmpp:ping"
 
 #: What is done with a stream that another server opens: answer it, send nothing, or reset its connection.
 BEHAVIOURS = ("answer", "silent", "refuse")
+
+#: Of streams: those that we open, those that we accept.
+DIRECTIONS = ("out", "in")
+
+#: What may be set of a `Negotiation`, and to which words.
+_CHOICES = {
+    "tls": server_stream.TLS_CHOICES,
+    "authentication": server_stream.AUTHENTICATIONS,
+    "key": server_stream.KEYS,
+    "verifies": server_stream.VERIFICATIONS,
+}
+
+#: Seconds that an authoritative server has to say what it thinks of a key (XEP-0220).
+VERIFYING = 20.0
+
+#: Seconds for a stream to be opened; over dialback it waits for two further ones.
+OPENING = 20.0
 
 #: Seconds for a TLS handshake; a server under load takes tenths.
 HANDSHAKE = 20.0
@@ -44,6 +63,9 @@ class ScriptedPeer:
     def __init__(self, name: str, emit: Callable[[Json], None]) -> None:
         self.name = name
         self.behaviour = BEHAVIOURS[0]
+        self._negotiations = {direction: Negotiation() for direction in DIRECTIONS}
+        self._secret = secrets.token_hex(16)  # of its dialback keys
+        self._asked: dict[tuple[str, str], asyncio.Future[str]] = {}  # keys that we verify, by sender and stream id
         self._emit_event = emit
         self._domain = ""
         self._server: asyncio.Server | None = None
@@ -64,15 +86,12 @@ class ScriptedPeer:
         """Accept streams; see the protocol."""
         if self._server is not None:
             raise UserError(f"peer {self.name!r} listens already")
-        try:
-            self._accepting = _context(ssl.PROTOCOL_TLS_SERVER, certificate, key, authority)
-            self._initiating = _context(ssl.PROTOCOL_TLS_CLIENT, certificate, key, authority)
-        except (OSError, ssl.SSLError) as error:
-            raise UserError(f"peer {self.name!r}: certificate, key or authority cannot be used: {error}") from error
+        self._authority = authority
+        self._show_certificate(certificate, key)
         self._domain, self._dns = domain, (str(dns[0]), int(dns[1]))
 
         def accepted() -> PeerConnection:
-            return PeerConnection(self, ServerStream(domain))
+            return PeerConnection(self, self._stream())
 
         try:
             self._server = await asyncio.get_running_loop().create_server(accepted, host, port)
@@ -82,6 +101,68 @@ class ScriptedPeer:
                 "close the one that does first"
             ) from error
         return {}
+
+    def _show_certificate(self, certificate: str, key: str) -> None:
+        try:
+            self._contexts = {
+                (initiator, checked): _context(initiator, checked, certificate, key, self._authority)
+                for initiator in (True, False)
+                for checked in (True, False)
+            }
+        except (OSError, ssl.SSLError) as error:
+            raise UserError(f"peer {self.name!r}: certificate, key or authority cannot be used: {error}") from error
+
+    def _stream(self, remote: str = "", **changes: Any) -> ServerStream:
+        """A new stream: ours to the domain `remote`, or one that is received."""
+        how = replace(self._negotiations["out" if remote else "in"], **changes)
+        return ServerStream(self._domain, remote=remote, initiator=bool(remote), negotiation=how, secret=self._secret)
+
+    async def negotiate(
+        self,
+        *,
+        tls: str | None = None,
+        authentication: str | None = None,
+        key: str | None = None,
+        verifies: str | None = None,
+        header: dict[str, Any] | None = None,
+        features: str | None = None,
+        certificate: list[Any] | None = None,
+        direction: str | None = None,
+    ) -> Json:
+        """Set how streams are negotiated from now on; see the protocol."""
+        if direction not in (None, *DIRECTIONS):
+            raise UserError(
+                f"direction: {direction!r} is unknown: use one of {', '.join(DIRECTIONS)}, or none for both"
+            )
+        given = {"tls": tls, "authentication": authentication, "key": key, "verifies": verifies}
+        for name, value in given.items():
+            if value is not None and value not in _CHOICES[name]:
+                raise UserError(f"{name}: {value!r} is unknown: use one of {', '.join(_CHOICES[name])}")
+        changes: Json = {name: value for name, value in given.items() if value is not None}
+        if header is not None:
+            changes["header"] = {str(name): None if value is None else str(value) for name, value in header.items()}
+        if features is not None:
+            changes["features"] = features or None
+        if certificate is not None:
+            self._show_certificate(*map(str, certificate))
+        for one in DIRECTIONS if direction is None else (direction,):
+            self._negotiations[one] = replace(self._negotiations[one], **changes)
+        if verifies is not None:  # questions come on streams that are there already
+            for connection in self._connections:
+                connection.stream.negotiation = replace(connection.stream.negotiation, verifies=verifies)
+        return {}
+
+    async def open(self, *, to: str, within: float = OPENING) -> Json:
+        """Open a stream to a domain afresh, as is negotiated now; see the protocol."""
+        if to in self._opening:
+            self._opening[to].cancel()
+            await asyncio.wait([self._opening[to]])
+        await self.close(domain=to, initiated=True)
+        try:
+            connection = await self._connection_to(to, within)
+        except StreamRefused as error:
+            return {"open": False, "reason": str(error), **error.connection.facts}
+        return {"open": True, "reason": "", **connection.facts}
 
     async def send(self, *, xml: str) -> Json:
         """Send one stanza to the server of its `to`, as it is written."""
@@ -107,9 +188,12 @@ class ScriptedPeer:
         self.behaviour = streams or self.behaviour
         return {}
 
-    async def close(self, *, domain: str | None = None, condition: str = "", abort: bool = False) -> Json:
-        """End the streams with a domain, or all."""
+    async def close(
+        self, *, domain: str | None = None, condition: str = "", abort: bool = False, initiated: bool = False
+    ) -> Json:
+        """End the streams with a domain, or all; with `initiated` only our own."""
         wanted = [one for one in self._connections if domain in (None, one.stream.remote)]
+        wanted = [one for one in wanted if one.stream.initiator or not initiated]
         for one in wanted:
             if abort:
                 one.transport.abort()
@@ -129,39 +213,65 @@ class ScriptedPeer:
         await asyncio.gather(*self._tasks, *self._opening.values(), return_exceptions=True)
         return await self.close()
 
-    async def _connection_to(self, domain: str) -> PeerConnection:
-        """Our stream to a domain; opened if there is none. Raises PeerError with how far it got."""
+    async def _connection_to(self, domain: str, within: float | None = None) -> PeerConnection:
+        """Our stream to a domain; opened if there is none, `within` so many seconds.
+
+        Raises PeerError with how far it got.
+        """
         for one in self._connections:
-            if one.stream.initiator and one.stream.ready and one.stream.remote == domain:
+            if one.stream.initiator and one.stream.ready and one.stream.remote == domain and not one.verifies:
                 return one
         if self._server is None:
             raise UserError(f"peer {self.name!r} does not listen: use peer_listen first")
         if domain not in self._opening:
-            task = self._opening[domain] = asyncio.create_task(self._connect(domain))
+            task = self._opening[domain] = asyncio.create_task(self._connect(domain, within))
             task.add_done_callback(lambda _: self._opening.pop(domain, None))
         return await asyncio.shield(self._opening[domain])
 
-    async def _connect(self, domain: str) -> PeerConnection:
+    async def _connect(self, domain: str, within: float | None = None, **changes: Any) -> PeerConnection:
+        """A new stream of ours, open `within` so many seconds; with `changes` in its negotiation: for a question."""
         host, port = await look_up_server(domain, self._dns)
-        connection = PeerConnection(self, ServerStream(self._domain, remote=domain, initiator=True))
+        connection = PeerConnection(self, self._stream(domain, **changes), verifies=bool(changes))
         try:
             await asyncio.get_running_loop().create_connection(lambda: connection, host, port)
         except OSError as error:
             raise PeerError(f"no stream to {domain}: {host} port {port}: {error.strerror or error}") from error
         try:
-            await asyncio.wait((connection.opened, connection.gone), return_when=asyncio.FIRST_COMPLETED)
+            both = (connection.opened, connection.gone)
+            await asyncio.wait(both, timeout=within, return_when=asyncio.FIRST_COMPLETED)
         except asyncio.CancelledError:
             connection.transport.abort()
             raise
         if not connection.opened.done():
-            raise PeerError(f"no stream to {domain}: {connection.gone.result()}; it was {connection.stream.step}")
+            if not connection.gone.done():
+                connection.end(f"nothing more was received within {within:g} s")
+                await connection.gone
+            raise StreamRefused(connection)
         return connection
+
+    async def _verify(self, asking: PeerConnection, request: server_stream.VerifyKey) -> None:
+        """Ask the authoritative server about a key, on a stream of its own (XEP-0220 section 2.2); tell its answer."""
+        answer = self._asked[request.sender, request.id] = asyncio.get_running_loop().create_future()
+        said, connection = "error", None
+        try:
+            async with asyncio.timeout(VERIFYING):
+                connection = await self._connect(request.sender, authentication="none")
+                connection.execute(connection.stream.verify(request.key, self._domain, request.id))
+                said = await answer
+        except (LabError, TimeoutError) as error:
+            self.emit("trouble", message=f"the key of {request.sender} cannot be verified: {error or 'no answer'}")
+        finally:
+            del self._asked[request.sender, request.id]
+            if connection is not None:
+                connection.execute(connection.stream.stop())
+        asking.execute(asking.stream.verified(request.sender, said))
 
     # -- called by its connections -------------------------------------------------------------------------------
 
-    def context(self, *, initiator: bool) -> ssl.SSLContext:
-        """The TLS context of a stream that we initiate, or accept."""
-        return self._initiating if initiator else self._accepting
+    def context(self, stream: ServerStream) -> ssl.SSLContext:
+        """The TLS context of a stream. Where dialback is to prove the other's domain, any certificate will do."""
+        how = stream.negotiation
+        return self._contexts[stream.initiator, not how.dialback if stream.initiator else how.external]
 
     def on_connection(self, connection: PeerConnection) -> None:
         """A connection was made."""
@@ -185,6 +295,20 @@ class ScriptedPeer:
                 answer.set(key, value or "")
             self._spawn(self.send(xml=server_stream.text(answer, "")))
 
+    def on_key(self, connection: PeerConnection, request: server_stream.VerifyKey) -> None:
+        """Another server proves by a key who it is."""
+        self._spawn(self._verify(connection, request))
+
+    def on_dialback(self, connection: PeerConnection, element: ET.Element) -> None:
+        """An element of dialback was received: an answer to our question, or something to be told."""
+        kinds = {key: element.get(key) for key in ("type", "id", "from", "to")}
+        name, stream = element.tag.rpartition("}")[2], connection.stream
+        waiting = self._asked.get((kinds["from"] or "", kinds["id"] or ""))
+        if connection.verifies and name == "verify" and waiting is not None and not waiting.done():
+            waiting.set_result("valid" if kinds["type"] == "valid" else "invalid")
+        self.emit("peer_dialback", name=name, domain=stream.remote, stream=stream.id,
+                  direction="out" if stream.initiator else "in", **kinds)  # fmt: skip
+
     def emit(self, event: str, **fields: Any) -> None:
         """Emit an event of this peer."""
         self._emit_event({"event": event, "device": self.name, "at": time.time(), **fields})
@@ -201,6 +325,15 @@ class ScriptedPeer:
         task.add_done_callback(self._tasks.discard)
 
 
+class StreamRefused(PeerError):
+    """A stream of ours that ended before it was open. `connection` knows how far it got."""
+
+    def __init__(self, connection: PeerConnection) -> None:
+        stream = connection.stream
+        super().__init__(f"no stream to {stream.remote}: {connection.gone.result()}; it was {stream.step}")
+        self.connection = connection
+
+
 class PeerConnection(asyncio.Protocol):
     """One connection of a peer: its stream, its transport, TLS on it.
 
@@ -209,17 +342,31 @@ class PeerConnection(asyncio.Protocol):
 
     transport: Any  # asyncio.Transport
 
-    def __init__(self, peer: ScriptedPeer, stream: ServerStream) -> None:
+    def __init__(self, peer: ScriptedPeer, stream: ServerStream, *, verifies: bool = False) -> None:
+        """`verifies`: a stream of ours for a question to an authoritative server, and for nothing else."""
         loop = asyncio.get_running_loop()
         self._peer = peer
         self.stream = stream
+        self.verifies = verifies
         self.opened: asyncio.Future[None] = loop.create_future()
         self.gone: asyncio.Future[str] = loop.create_future()
         self._reason = ""
-        self._error = ("", "")  # condition of the stream error and who sent it
-        self._tls = ""
+        self.error = ("", "")  # condition of the stream error and who sent it
+        self.tls = ""
         self._upgrade: asyncio.Task[None] | None = None
         self._early: bytearray | None = None  # what is received during the TLS handshake, before we know its end
+
+    @property
+    def facts(self) -> Json:
+        """What was negotiated, as the protocol names it."""
+        (condition, by), stream = self.error, self.stream
+        return {"condition": condition, "by": by, "features": stream.features, "tls": self.tls,
+                "authentication": stream.authentication, "stream": stream.id}  # fmt: skip
+
+    def end(self, reason: str) -> None:
+        """Reset the connection."""
+        self._reason = self._reason or reason
+        self.transport.abort()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """TCP is connected."""
@@ -249,17 +396,21 @@ class PeerConnection(asyncio.Protocol):
                 case server_stream.Ready():
                     self.opened.set_result(None)
                     self._emit("open")
+                case server_stream.VerifyKey():
+                    self._peer.on_key(self, command)
+                case server_stream.Dialback(element):
+                    self._peer.on_dialback(self, element)
                 case server_stream.Received(element):
                     self._peer.on_stanza(self, element)
                 case server_stream.Closed(reason, condition, by):
-                    self._reason, self._error = self._reason or reason, (condition, by)
+                    self._reason, self.error = self._reason or reason, (condition, by)
                     self.transport.close()
 
     async def _start_tls(self) -> None:
         initiator = self.stream.initiator
         try:
             self.transport = await asyncio.get_running_loop().start_tls(
-                self.transport, self, self._peer.context(initiator=initiator), server_side=not initiator,
+                self.transport, self, self._peer.context(self.stream), server_side=not initiator,
                 server_hostname=self.stream.remote if initiator else None,
                 ssl_handshake_timeout=HANDSHAKE, ssl_shutdown_timeout=CLOSING,
             )  # fmt: skip
@@ -267,7 +418,7 @@ class PeerConnection(asyncio.Protocol):
             self._reason = f"no TLS: {error}"
             self.transport.abort()
             return
-        self._tls = self.transport.get_extra_info("ssl_object").version() or ""
+        self.tls = self.transport.get_extra_info("ssl_object").version() or ""
         certificate = self.transport.get_extra_info("peercert") or {}
         names = (value for kind, value in certificate.get("subjectAltName", ()) if kind == "DNS")
         early, self._early = self._early, None
@@ -284,19 +435,21 @@ class PeerConnection(asyncio.Protocol):
             self.gone.set_result(self._reason)
 
     def _emit(self, state: str) -> None:
-        stream, (condition, by) = self.stream, self._error
+        stream, (condition, by) = self.stream, self.error
         self._peer.emit(
             "peer_stream", state=state, direction="out" if stream.initiator else "in", domain=stream.remote,
-            stream=stream.id, tls=self._tls, authentication=stream.authentication,
+            stream=stream.id, tls=self.tls, authentication=stream.authentication,
             reason=self._reason if state == "closed" else "", condition=condition, by=by,
         )  # fmt: skip
 
 
-def _context(protocol: int, certificate: str, key: str, authority: str) -> ssl.SSLContext:
-    context = ssl.SSLContext(protocol)
+def _context(initiator: bool, checked: bool, certificate: str, key: str, authority: str) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT if initiator else ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, key)
     context.load_verify_locations(authority)
-    if protocol == ssl.PROTOCOL_TLS_SERVER:
+    if not checked:
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    elif not initiator:
         context.verify_mode = ssl.CERT_OPTIONAL  # a client without a certificate is not offered EXTERNAL
     return context
 

@@ -6,7 +6,7 @@ import secrets
 import time
 from collections import defaultdict
 from collections.abc import Awaitable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Any, Self
 from xml.etree import ElementTree as ET
@@ -16,7 +16,7 @@ from lab.clients.remote import Agent
 from lab.declarations.manifest import Accounts, StartedBy
 from lab.errors import LabError, NotApplicable, NotReceived, TimedOut, UserError
 from lab.federation import jids, stanzas
-from lab.federation.context import Context
+from lab.federation.context import Context, seconds
 from lab.federation.outcomes import Delivers, Delivery, Promise
 from lab.federation.participants import Participants
 from lab.federation.people import Person
@@ -34,7 +34,8 @@ from lab.history.events import (
     ServerStreamClosed,
     ServerStreamOpened,
 )
-from lab.topology.spec import Feed
+from lab.runtime.server_files import change_owner, server_owner
+from lab.topology.spec import Certificate, Feed, Tls
 
 # Seconds. A stream over a link takes one (DNS, TCP, TLS, SASL), on a busy machine several times that.
 PEER_TIMEOUT = 20.0
@@ -143,6 +144,19 @@ class LinkHandle:
         return f"{self.source} {'->' if self.linked else '-/-'} {self.target}"
 
 
+@dataclass(frozen=True)
+class OpenedStream:
+    """What became of a stream that a peer opened: open, or how far it got (RFC 6120 section 4.3)."""
+
+    open: bool  # stanzas may be written to it
+    reason: str  # why it is not open, "" if it is
+    condition: str  # of the stream error that ended it (section 4.9.3), "" without one
+    by: str  # who sent that error: "peer" is the other side, "server" this one
+    features: str  # what the other side offered last, as XML
+    tls: str  # version of TLS, "" without
+    authentication: str  # "EXTERNAL" or "dialback", "" if it is not authenticated
+
+
 class Peer:
     """A server with `software: scripted`: raw stanzas over server-to-server streams (RFC 6120), and misbehaviour.
 
@@ -166,6 +180,7 @@ class Peer:
         self._returned: set[int] = set()  # indices of stanzas that `expect` has returned
         self._own_streams: dict[str, str] = {}  # streams that we opened and that are open: their ids to the domains
         self._ends: list[tuple[str, str]] = []  # of streams that we opened: domain, reason
+        self._proves = True  # whether streams that we open are authenticated
         self._agent: Agent | None = None
 
     async def __aenter__(self) -> Self:
@@ -183,6 +198,9 @@ class Peer:
                 authority=str(certs / "authority.pem"),
                 dns=list(lab.plan.server(name).dns),
             )
+            spec = self.server.spec
+            tls = "none" if spec.tls is Tls.OFF else spec.tls.value
+            await self.negotiate(tls=tls, authentication=spec.authentication.value)
         except BaseException:
             await self._close_agent()
             raise
@@ -194,6 +212,48 @@ class Peer:
     ) -> None:
         self._record(ServerEnded(at=time.time(), server=self.server.name))
         await self._close_agent()
+
+    # -- streams -------------------------------------------------------------------------------------------------
+
+    async def negotiate(
+        self,
+        *,
+        tls: str | None = None,
+        authentication: str | None = None,
+        certificate: Certificate | str | None = None,
+        header: Mapping[str, str | None] | None = None,
+        features: str | None = None,
+        key: str | None = None,
+        verifies: str | None = None,
+        direction: str | None = None,
+    ) -> None:
+        """Negotiate new streams like this; None changes nothing. `direction` is "out" for those that the peer opens
+        only, "in" for those that it accepts.
+
+        `tls` is "required", "optional" (used where both have it) or "none". `authentication` is "external" (XEP-0178),
+        "dialback" (XEP-0220), "either", or "none": a stream that the peer opens is left unauthenticated. At first both
+        are as the topology has them. `certificate` is a kind of certificate, as in a topology. `header` sets attributes
+        of the stream's header (RFC 6120 section 4.7), or leaves one out with None; `features` is XML that is offered
+        instead of what follows from the rest, "" sets it back. `key="false"` sends dialback keys that the domain did
+        not make; `verifies` is what the peer says of keys that it is asked about: the "truth", "valid", "invalid", or
+        it keeps "silence". Returns once it holds. Raises UserError for a word that is none of these.
+        """
+        files = None if certificate is None else self._issue(certificate)
+        await self._call("peer_negotiate", tls=tls, authentication=authentication, certificate=files,
+                         header=None if header is None else dict(header), features=features, key=key,
+                         verifies=verifies, direction=direction)  # fmt: skip
+        if authentication is not None and direction != "in":
+            self._proves = authentication != "none"
+
+    async def open(self, to: ServerHandle, within: str | float = PEER_TIMEOUT) -> OpenedStream:
+        """Open a stream to a server afresh, as is negotiated now, and return what became of it.
+
+        With `authentication="none"` it is open once TLS is negotiated, for `raw`. A stream that is not open `within`
+        that time (seconds, or a text such as "10s") is given up. Raises PeerError if there is no connection at all.
+        """
+        limit = seconds(within)
+        found = await self._call("peer_open", to=to.domain, within=limit, timeout=limit + PEER_TIMEOUT)
+        return OpenedStream(**{name: value for name, value in found.items() if name != "stream"})
 
     # -- sending -------------------------------------------------------------------------------------------------
 
@@ -231,8 +291,10 @@ class Peer:
         which UTF-8 cannot write.
         """
         check_raw(data, "raw: the text")
-        found = self._raw[to.domain].add(data, time.time())
-        if not found:
+        found = self._raw[to.domain].add(data, time.time()) if self._proves else []
+        if not self._proves:
+            self._note(f"sent to {to.domain} on a stream that is not authenticated, where nothing counts: {data}")
+        elif not found:
             self._note(f"sent to {to.domain} as it is, and not judged: {data}")
         await self._announced(found, self._call("peer_raw", to=to.domain, data=data), to.domain)
 
@@ -326,6 +388,22 @@ class Peer:
 
     # -- internal ------------------------------------------------------------------------------------------------
 
+    def _issue(self, certificate: Certificate | str) -> list[str]:
+        """Paths of another certificate of the lab's authority for this domain, and of its key."""
+        from lab.network.authority import Authority
+
+        try:
+            kind = Certificate(certificate)
+        except ValueError:
+            raise UserError(f"certificate: {certificate!r} is unknown: use one of {', '.join(Certificate)}") from None
+        layout = self._context.lab.layout
+        folder = layout.server(self.server.name) / "certs" / kind.value
+        request = replace(self._context.lab.plan.server(self.server.name).certificate, kind=kind)
+        Authority.load(layout.authority).issue_pair(request, folder)
+        if (owner := server_owner()) is not None:
+            change_owner(folder, owner)
+        return [str(folder / f"{self.domain}.{end}") for end in ("crt", "key")]
+
     async def _call(self, operation: str, **fields: Any) -> dict[str, Any]:
         if self._agent is None:
             raise UserError(f"the peer {self.server} is not there: use it inside `async with`")
@@ -346,6 +424,9 @@ class Peer:
                 where = f"on the stream that {self.domain} opened, against its direction (RFC 6120 section 4.5)"
                 self._note(f"{data['domain']} returned a {stanza.name} {where}: {stanza.xml}")
             self._log.add(stanza)
+        elif data["event"] == "peer_dialback":
+            given = ", ".join(f"{key} {data[key]}" for key in ("type", "from", "to", "id") if data[key])
+            self._note(f"{data['domain']} sent <db:{data['name']}/> ({given})")
         elif data["event"] == "peer_stream":
             self._on_stream(data)
         else:
@@ -357,7 +438,9 @@ class Peer:
             "peer": data["domain"], "id": data["stream"], "tls": data["tls"], "authentication": data["authentication"],
         }  # fmt: skip
         name, domain, own = data["stream"], data["domain"], data["direction"] == "out"
-        if data["state"] == "open":
+        if data["state"] == "open" and not data["authentication"]:
+            self._note(f"a stream to {domain} is open and not authenticated ({data['tls'] or 'no TLS'})")
+        elif data["state"] == "open":
             self._record(ServerStreamOpened(**stream))
             if own:
                 self._own_streams[name] = domain

@@ -100,12 +100,13 @@ class Authority:
         `folder` is a server's own. All three are 0600 and belong to the caller: who runs the server as
         another user changes their owner.
         """
-        self._write(request, folder / "certs")
+        self.issue_pair(request, folder / "certs")
         write_private(folder / "certs" / CERTIFICATE, self.pem)
         if request.clients:
-            self._write(replace(request, kind=Certificate.VALID), folder / CLIENT_CERTIFICATES)
+            self.issue_pair(replace(request, kind=Certificate.VALID), folder / CLIENT_CERTIFICATES)
 
-    def _write(self, request: CertificateRequest, folder: Path) -> None:
+    def issue_pair(self, request: CertificateRequest, folder: Path) -> None:
+        """Write <domain>.crt and <domain>.key into `folder` (0700), both 0600."""
         chain, key = self.certify(request)
         private_folder(folder)
         write_private(folder / f"{request.domain}.key", _key_pem(key))

@@ -150,6 +150,53 @@ async def test_a_certificate_that_proves_nothing_opens_nothing(scripts, tmp_path
         assert a.stanzas == []
 
 
+async def test_dialback_in_every_role(scripts, tmp_path: Path) -> None:
+    """Each proves its domain to the other by a key; whatever their certificates, and a false key proves nothing."""
+    async with two_of(scripts, tmp_path) as (federation, a, b):
+        for peer in (a, b):
+            await peer.negotiate(authentication="dialback", certificate="self-signed")
+        assert await a.ping(b.server) < 20
+        opened = [one for one in federation.history.events if isinstance(one, ServerStreamOpened)]
+        assert {(one.server, one.direction, one.authentication) for one in opened} == {
+            (name, direction, "dialback") for name in "ab" for direction in ("out", "in")
+        }
+        assert all(one.tls for one in opened)
+        await a.negotiate(key="false")
+        stream = await a.open(b.server)
+        assert (stream.open, stream.authentication) == (False, "") and "dialback: invalid" in stream.reason
+        await a.negotiate(verifies="valid")
+        assert (await a.open(b.server)).authentication == "dialback"
+        await a.negotiate(tls="none", verifies="silence", direction="out")
+        stream = await a.open(b.server, within="0.5s")
+        assert not stream.open and "STARTTLS" not in stream.authentication and "<starttls" in stream.features
+
+
+async def test_streams_are_negotiated_as_the_script_says(scripts, tmp_path: Path) -> None:
+    async with two_of(scripts, tmp_path) as (federation, a, b):
+        for kind in Certificate:
+            await a.negotiate(certificate=kind)
+            stream = await a.open(b.server)
+            # b takes any certificate that may be a server's: Python checks the purpose of a client's
+            assert stream.open == (kind is Certificate.VALID), (kind, stream)
+        await a.negotiate(certificate="valid", authentication="none", direction="out")
+        stream = await a.open(b.server)
+        assert stream.open and stream.authentication == "" and "EXTERNAL" in stream.features
+        await a.raw(b.server, "<message from='x@a.test' to='y@b.test' id='u1'><body>x</body></message>")
+        assert "not-authorized" in await a.closed(b.server)
+        assert [one for one in federation.history.events if isinstance(one, Sent)] == []
+        await a.negotiate(authentication="external", header={"to": "nobody.test"})
+        assert (await a.open(b.server)).condition == "host-unknown"
+        await a.negotiate(header={})
+        await b.negotiate(features="<x xmlns='urn:x'/>", direction="in")
+        stream = await a.open(b.server)
+        assert stream.features == '<x xmlns="urn:x"/>' and "it offers no TLS" in stream.reason
+        await b.negotiate(features="")
+        assert (await a.open(b.server)).authentication == "EXTERNAL"
+        for wrong in ({"tls": "off"}, {"authentication": "sasl"}, {"certificate": "old"}, {"direction": "both"}):
+            with pytest.raises(UserError, match="unknown: use one of"):
+                await a.negotiate(**wrong)
+
+
 @pytest.mark.parametrize("time", range(5))
 async def test_inside_the_script_for_a_debugger(scripts, time: int, tmp_path: Path) -> None:
     """On this loop, another than that of an agent: TLS is up at one end before the other end knows."""

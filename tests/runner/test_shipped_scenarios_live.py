@@ -1,11 +1,13 @@
 """The lab's own scenarios, on real servers of both kinds, over both runtimes: each run is valid."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from lab.checks.judge import judge
 from lab.federation import collection
+from lab.federation.servers import Peer
 from lab.history.events import Bounced, Searched
 from lab.history.reader import read
 from lab.report.folder import write_report
@@ -25,6 +27,9 @@ CASES = [
     ("omemo_first_contact", "pair,software=prosody+ejabberd", CONTAINERS),
     ("bad_certificate", "bad_certificates", SLOW_CONTAINERS),
     ("scripted_peer", "scripted_peer", CONTAINERS),
+    ("unencrypted_peer_refused", "unencrypted_peer", SLOW_CONTAINERS),
+    ("unsolicited_dialback_ignored", "dialback_peer", SLOW_CONTAINERS),
+    ("false_dialback_key_refused", "dialback_peer", SLOW_CONTAINERS),
     ("everyone_writes", "versions", SLOW_CONTAINERS),
     ("omemo_first_contact", "pair,software=prosody@0.12+ejabberd@23.01", SLOW_CONTAINERS),
     ("everyone_writes", "hidden_island", SLOW_CONTAINERS),
@@ -95,3 +100,46 @@ async def test_what_another_client_of_hers_sends_counts_as_hers(software: str, l
     record = load_record(result.folder)
     assert sorted(one.message for one in record.foreign.values()) == ["own-1", "own-2"]
     assert {one.sender.rpartition("/")[2] for one in record.foreign.values()} == {"other"}
+
+
+#: How a scenario of a scripted server is made to fail: what the script says of its streams is changed behind its back.
+SABOTAGE: dict[str, tuple[str, dict[str | None, str], str]] = {
+    "unsolicited_dialback_ignored": ("authentication", {"none": "dialback"}, "forged-far"),
+    "false_dialback_key_refused": ("verifies", {None: "valid"}, "false"),
+}
+
+
+@pytest.mark.parametrize("runtime", [PROCESSES], indirect=True)
+@pytest.mark.parametrize("scenario", SABOTAGE)
+async def test_a_peer_that_is_believed_makes_the_run_fail(
+    scenario: str, lab_on, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    field, words, said = SABOTAGE[scenario]
+    negotiate = Peer.negotiate
+
+    async def negotiate_otherwise(self: Peer, **how: Any) -> None:
+        await negotiate(self, **{**how, field: words.get(how.get(field), how.get(field))})
+
+    monkeypatch.setattr(Peer, "negotiate", negotiate_otherwise)
+    (info,) = load(scenario)
+    result = await run_scenario(info, await lab_on("dialback_peer"), runs=tmp_path)
+    assert result.value == "failed" and said in result.sentence.lower(), result.sentence
+
+
+@pytest.mark.parametrize("kind", ["prosody", "ejabberd"])
+async def test_a_server_that_allows_plaintext_makes_the_run_fail(kind: str, tmp_path: Path) -> None:
+    topology = tmp_path / "lenient.yaml"
+    topology.write_text(
+        f"""
+        defaults: {{tls: optional, authentication: dialback}}
+        servers: {{home: {{software: {kind}}}, peer: {{software: scripted, tls: off}}}}
+        links: [{{between: [home, peer], comes_up: false}}]
+        """
+    )
+    labs = SessionLabs(PROCESSES)
+    try:
+        (info,) = load("unencrypted_peer_refused")
+        result = await run_scenario(info, await labs.get(str(topology)), runs=tmp_path)
+    finally:
+        await labs.close()
+    assert result.value == "failed" and "policy-violation" in result.sentence, result.sentence

@@ -5,7 +5,21 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from lab.clients.xmpp.server_stream import ERRORS, SASL, Closed, Ready, Received, Send, ServerStream, StartTls
+from lab.clients.xmpp.server_stream import (
+    DIALBACK,
+    ERRORS,
+    SASL,
+    Closed,
+    Dialback,
+    Negotiation,
+    Ready,
+    Received,
+    Send,
+    ServerStream,
+    StartTls,
+    VerifyKey,
+    dialback_key,
+)
 from lab.clients.xmpp.server_stream import text as xml_of
 
 HEADER = "<stream:stream xmlns='jabber:server' xmlns:stream='http://etherx.jabber.org/streams' version='1.0'"
@@ -127,3 +141,91 @@ def test_xml_keeps_its_meaning():
 def test_nothing_is_heard_before_authentication():
     b = ServerStream("b.test")
     assert not [one for one in b.receive(f"{FROM_A}<message/>".encode()) if isinstance(one, Received | Ready)]
+
+
+def calling_back(key: str = "true", tls: str = "none") -> tuple[ServerStream, ServerStream]:
+    """a proves its domain to b by dialback."""
+    a = Negotiation(tls=tls, authentication="dialback", key=key)
+    b = Negotiation(tls=tls, authentication="dialback")
+    return (
+        ServerStream("a.test", remote="b.test", initiator=True, negotiation=a, secret="of a"),
+        ServerStream("b.test", negotiation=b, secret="of b"),
+    )
+
+
+def authoritative(verifies: str = "truth") -> ServerStream:
+    """A stream of b's to a, on which b asks."""
+    stream = ServerStream("a.test", negotiation=Negotiation("none", "dialback", verifies=verifies), secret="of a")
+    stream.receive(f"{HEADER} from='b.test' to='a.test' xmlns:db='{DIALBACK}'>".encode())
+    return stream
+
+
+@pytest.mark.parametrize("tls", ["none", "required"])
+@pytest.mark.parametrize(("key", "answer"), [("true", "valid"), ("false", "invalid")])
+def test_a_key_is_verified_by_the_domain_that_made_it(tls, key, answer):
+    a, b = calling_back(key, tls)
+    told_a, told_b = talk(a, b)
+    asked = told_b[-1]
+    assert isinstance(asked, VerifyKey) and (asked.sender, asked.id) == ("a.test", b.id)
+    assert StartTls() in told_a or tls == "none"
+    assert not a.ready and not b.ready
+    question = ServerStream("b.test", remote="a.test", initiator=True, negotiation=Negotiation("none", "none"))
+    asking = said(question.verify(asked.key, "b.test", asked.id))
+    assert f'type="{answer}"' in said(authoritative().receive(asking.encode()))
+    said_to_a = b.verified("a.test", answer)
+    heard = a.receive(said(said_to_a).encode())
+    if answer == "valid":
+        assert heard == [Ready()] and Ready() in said_to_a
+        assert (a.authentication, b.authentication, b.remote) == ("dialback", "dialback", "a.test")
+        assert [type(one) for one in b.receive(b"<message id='1'/>")] == [Received]
+    else:
+        assert ends(heard) == "dialback: invalid" and ends(said_to_a) == "its key for a.test is not valid"
+        assert not a.ready and not b.ready
+
+
+def test_a_key_is_for_one_stream_between_two_domains():
+    """The example of XEP-0185 section 5."""
+    key = dialback_key("s3cr3tf0rd14lb4ck", "xmpp.example.com", "example.org", "D60000229F")
+    assert key == "37c69b1cf07a3f67c04a5ef5902fa5114f2c76fe4a2686482ba5b89323075643"
+
+
+def test_an_authoritative_server_may_lie_or_keep_silence():
+    question = b"<db:verify from='b.test' to='a.test' id='s'>made up</db:verify>"
+    for verifies, answer in (("truth", "invalid"), ("valid", "valid"), ("silence", "")):
+        commands = authoritative(verifies).receive(question)
+        assert isinstance(commands[0], Dialback)
+        assert (f'type="{answer}"' in said(commands)) == bool(answer)
+        assert bool(said(commands)) == bool(answer)
+
+
+def test_answers_that_nobody_asked_for_prove_nothing():
+    _, b = calling_back()
+    b.receive(f"{HEADER} from='a.test' to='b.test' xmlns:db='{DIALBACK}'>".encode())
+    for name in ("result", "verify"):
+        (told,) = b.receive(f"<db:{name} from='a.test' to='b.test' id='1' type='valid'/>".encode())
+        assert isinstance(told, Dialback)
+    assert ends(b.receive(b"<message/>")).startswith("not-authorized") and not b.ready
+
+
+def test_who_requires_tls_serves_no_dialback_without_it():
+    b = ServerStream("b.test", negotiation=Negotiation("required", "dialback"))
+    greeting = said(b.receive(f"{HEADER} from='a.test' xmlns:db='{DIALBACK}'>".encode()))
+    assert "<required/>" in greeting and "features:dialback" not in greeting
+    assert ends(b.receive(b"<db:result from='a.test' to='b.test'>k</db:result>")).startswith("not-authorized")
+
+
+def test_headers_and_features_are_as_they_are_set():
+    how = Negotiation(header={"version": None, "from": "<c.test>"}, features="<x xmlns='urn:x'/>")
+    header = said(ServerStream("a.test", remote="b.test", initiator=True, negotiation=how).begin())
+    assert "version" not in header.partition("<stream:stream")[2] and 'from="&lt;c.test&gt;"' in header
+    greeting = said(ServerStream("b.test", negotiation=how).receive(FROM_A.encode()))
+    assert greeting.endswith("<stream:features><x xmlns='urn:x'/></stream:features>")
+    old = said(ServerStream("b.test").receive(FROM_A.replace(" version='1.0'", "").encode()))
+    assert "features" not in old  # RFC 6120 section 4.7.5
+
+
+def test_a_stream_may_stay_unauthenticated():
+    how = Negotiation(tls="none", authentication="none")
+    a, b = ServerStream("a.test", remote="b.test", initiator=True, negotiation=how), ServerStream("b.test")
+    assert talk(a, b) == ([Ready()], [])
+    assert a.ready and a.authentication == "" and "starttls" in a.features
