@@ -32,6 +32,9 @@ RunArgument = Annotated[
     Path | None,
     typer.Argument(metavar="[RUN]", help="The folder of a run; the latest by default.", show_default=False),
 ]
+ServerArgument = Annotated[
+    str, typer.Argument(metavar="SERVER", help="The server's name in the topology.", show_default=False)
+]
 RuntimeOption = Annotated[
     RuntimeChoice,
     typer.Option(
@@ -39,6 +42,10 @@ RuntimeOption = Annotated[
     ),
 ]
 FormatOption = Annotated[Format, typer.Option("--format", "-f", help="Output for people, or for programs.")]
+FaultsOption = Annotated[
+    Path | None,
+    typer.Option("--faults", metavar="FILE", help="Declared faults, instead of those of the topology."),
+]
 NameOption = Annotated[
     str | None, typer.Option("--name", metavar="LAB", help="The lab's name; the topology's by default.")
 ]

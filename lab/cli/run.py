@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from lab import exit_codes
-from lab.cli.options import RUNS, RunsOption, RuntimeChoice, RuntimeOption
+from lab.cli.options import RUNS, FaultsOption, RunsOption, RuntimeChoice, RuntimeOption
 from lab.cli.output import batch_callbacks, print_text
 
 
@@ -29,6 +29,7 @@ def run(
     timeout: Annotated[
         str, typer.Option("--timeout", metavar="DURATION", help="Time limit of one scenario.")
     ] = "10min",
+    faults: FaultsOption = None,
     runs: RunsOption = RUNS,
     inline: Annotated[
         bool,
@@ -58,6 +59,7 @@ def run(
         within=seconds(timeout),
         runs=runs,
         inline=inline,
+        faults=faults,
     )
     results = run_async(run_batch(request, batch_callbacks(report_error)))
     if len(results) > 1:

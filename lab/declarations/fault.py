@@ -2,20 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any
 
+from lab.declarations import units
+from lab.declarations.effects import Effect
 from lab.errors import UserError
 
 #: What describes a fault in a history, as JSON has it.
 Plain = str | int | float | bool | None
 
+#: What a fault acts on: directions of links (source and target), or servers (one name each).
+Targets = Sequence[tuple[str, ...]]
+
 REQUIRED = object()
+
+DURATION_SCHEMA: Mapping[str, Any] = {"anyOf": [{"type": "string", "pattern": units.DURATION_PATTERN}, {"const": 0}]}
+SERVERS_SCHEMA: Mapping[str, Any] = {"type": "array", "items": {"type": "string"}, "minItems": 1}
 
 
 def _same(value: Any) -> Any:
     return value
+
+
+class FaultTarget(StrEnum):
+    """What a fault is declared for."""
+
+    GROUPS = "groups"  # every link between two of its `groups` of servers
+    LINKS = "links"  # the links that its `selector` chooses
+    SERVERS = "servers"  # the servers that its `selector` chooses
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,38 +45,65 @@ class FaultField:
     plain: Callable[[Any], Plain] = _same  # that value for the history
     unit: str = ""  # of a number in the history
     default: Any = REQUIRED  # as given, not as read
+    aliases: tuple[str, ...] = ()  # other names that files may use
+    schema: Mapping[str, Any] | None = None  # JSON schema of what files give
 
 
 @dataclass(frozen=True, kw_only=True)
 class FaultDeclaration:
     """A fault. Its code is the module of the same name in lab/faults."""
 
-    name: str  # what scripts import from lab.faults, and what histories call it
+    name: str  # the action in files; scripts import it from lab.faults, with `_` for `-`
     about: str  # a sentence: what happens
     fields: tuple[FaultField, ...]
     #: Whether it acts on the route between two servers, by its fields in the history. None: where it names one.
     acts_on: Callable[[Mapping[str, Plain], str, str], bool] | None = None
+    #: What it is declared for in files and on the command line. None: only scripts inject it.
+    target: FaultTarget | None = None
+    #: What it does to these targets, by the values of its fields.
+    effects: Callable[[Mapping[str, Any], Targets], Sequence[Effect]] | None = None
+    lasts: bool = True  # False: it happens once, and there is nothing to heal
+    pulses: Callable[[Mapping[str, Any]], tuple[float, float]] | None = None  # seconds on and off, while it lasts
+    duration_alias: str = ""  # another name of `duration`
+    check: Callable[[Mapping[str, Any]], tuple[str, str] | None] | None = None  # the field that is wrong, and why
 
     def read(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """The value of every field. Raises one UserError with a line for each field that is wrong."""
-        known = {field.name: field for field in self.fields}
-        names = ", ".join(known)
-        wrong = [
-            f"{self.name}: {name}: there is no such field: there are {names}" for name in given if name not in known
-        ]
-        values = {}
-        for name, field in known.items():
+        values, wrong = self.values(given)
+        if wrong:
+            raise UserError("\n".join(f"{self.name}: {name}: {why}" for name, why in wrong))
+        return values
+
+    def values(self, given: Mapping[str, Any]) -> tuple[dict[str, Any], list[tuple[str, str]]]:
+        """The value of every field that can be read, and each field that is wrong, as it is given, with the reason."""
+        known = {name: field for field in self.fields for name in (field.name, *field.aliases)}
+        names = ", ".join(field.name for field in self.fields) or "none"
+        wrong = [(name, f"there is no such field: there are {names}") for name in given if name not in known]
+        values: dict[str, Any] = {}
+        for field in self.fields:
+            written = [name for name in (field.name, *field.aliases) if name in given]
+            if len(written) > 1:
+                wrong.append((written[1], f"is the same as {written[0]}: remove one of the two"))
+            name = written[0] if written else field.name
             value = given.get(name, field.default)
             if value is REQUIRED:
-                wrong.append(f"{self.name}: {name}: is missing: {field.about}")
+                wrong.append((name, f"is missing: {field.about}"))
                 continue
             try:
-                values[name] = field.read(value)
+                values[field.name] = field.read(value)
             except UserError as error:
-                wrong.append(f"{self.name}: {name}: {error}")
-        if wrong:
-            raise UserError("\n".join(wrong))
-        return values
+                wrong.append((name, str(error)))
+        if not wrong and self.check is not None and (found := self.check(values)) is not None:
+            wrong.append(found)
+        return values, wrong
+
+    def plain(self, values: Mapping[str, Any]) -> dict[str, Plain]:
+        """Values of fields as plain data, for a history."""
+        return {one.name: one.plain(values[one.name]) for one in self.fields if values[one.name] is not UNCHANGED}
+
+
+#: A field that is not given: its value does not change.
+UNCHANGED = object()
 
 
 def one_of(*choices: str) -> Callable[[Any], str]:
@@ -91,3 +135,40 @@ def server_names(value: Any) -> tuple[str, ...]:
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise UserError(f"names {', '.join(twice)} twice")
     return names
+
+
+def link_ends(value: Any) -> tuple[str, str]:
+    """The two servers of a link: as a script has it, or two of them. Raises UserError."""
+    ends = (value.source, value.target) if hasattr(value, "source") and hasattr(value, "target") else value
+    if not isinstance(ends, tuple | list) or len(ends) != 2:
+        raise UserError(f"{value!r} is no link: give federation.link(a, b), or two servers")
+    source, target = map(server_name, ends)
+    if source == target:
+        raise UserError(f"{source} has no link with itself: give two servers")
+    return source, target
+
+
+def acts_on_links(fields: Mapping[str, Plain], a: str, b: str) -> bool:
+    """On the directions of its `links` in the history; of whichever direction: a stanza's answer needs both."""
+    links = fields.get("links", fields.get("link", ""))  # histories of earlier versions have one `link`
+    return any(set(one.split()) == {a, b} for one in str(links).split("|"))
+
+
+#: The field of faults of links that says which of the two directions.
+DIRECTION = FaultField(
+    name="direction",
+    about="From the first server of the link `to` the second, `from` it back, or `both`.",
+    read=one_of("both", "to", "from"),
+    default="both",
+    schema={"enum": ["both", "to", "from"]},
+)
+HOWS = ("blackhole", "silent", "reset", "refuse")
+#: The field of faults that cut links.
+HOW = FaultField(
+    name="how",
+    about="What connections meet: no byte passes and nothing answers (blackhole), no byte passes but "
+    "connections are accepted (silent), they are reset, or refused.",
+    read=one_of(*HOWS),
+    default="blackhole",
+    schema={"enum": list(HOWS)},
+)

@@ -14,7 +14,9 @@ from lab.declarations.faults import FAULTS
 from lab.errors import LabError
 from lab.federation import Fault
 
-_MODULES = {declared.name: f"{__name__}.{module.replace('-', '_')}" for module, declared in FAULTS.items()}
+_MODULES = {
+    declared.name.replace("-", "_"): f"{__name__}.{module.replace('-', '_')}" for module, declared in FAULTS.items()
+}
 
 
 def __getattr__(name: str) -> Callable[..., Fault[Any]]:

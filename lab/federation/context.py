@@ -11,6 +11,7 @@ from lab.declarations import units
 from lab.errors import PeerError, UserError
 from lab.federation.outcomes import Delivers, Promise, Refuses
 from lab.history.recorder import Recorder
+from lab.lifecycle.faults import FaultSession
 from lab.lifecycle.lab import Lab
 from lab.servers import software
 
@@ -27,6 +28,7 @@ class Context:
         # Markers carry this text unencrypted: a search that does not find it where it must be has searched nothing.
         self.control = f"control-{secrets.token_hex(12)}"
         self.on_event: Callable[[Json], None] | None = None  # called with each event of the devices
+        self.faults: dict[str, FaultSession] = {}  # of injected faults, by their tokens
         self._inline = inline
         self._agent: Agent | None = None
 

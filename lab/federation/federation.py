@@ -162,7 +162,7 @@ class Federation:
         FaultHealed. Raises what `apply` raises, or `heal` after a block without an error; an error of `heal` after
         another error becomes a note of that one, if it is a LabError.
         """
-        number = next(self._injections)
+        number = self.next_injection()
         try:
             yield await self._apply(fault, number)
         except BaseException as error:
@@ -172,6 +172,10 @@ class Federation:
                 error.add_note(f"{_name(fault)} could not be healed either: {describe(second)}")
             raise
         await self._heal(fault, number)
+
+    def next_injection(self) -> int:
+        """The number of the next injection of this run, from 1, for its events."""
+        return next(self._injections)
 
     async def _apply(self, fault: Fault[T_co], number: int) -> T_co:
         began, failure = self.history.now(), ""

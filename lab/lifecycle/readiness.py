@@ -14,14 +14,12 @@ Rules:
 from __future__ import annotations
 
 import asyncio
-import json
 import time
-from dataclasses import dataclass, field
-from pathlib import Path
 
 from lab.declarations.manifest import StartedBy
 from lab.errors import NotReady
-from lab.lifecycle.stream_probe import describe_fault, server_endpoint
+from lab.lifecycle.stream_probe import describe_fault
+from lab.network.ready_file import ReadyFile, accepts
 from lab.plan.layout import Layout
 from lab.plan.model import Plan, ServerPlan
 from lab.runtime.disk import is_full
@@ -42,35 +40,6 @@ EXTERNAL_PATIENCE = 600.0  # seconds more where a person has to read the instruc
 ROUND_TRIPS = 16  # of two streams, one each way (TCP, two stream headers, STARTTLS, TLS, SASL), and a ping
 STREAM_BYTES = 40_000  # that these two carry each way, most of it certificates
 PATIENCE_EACH = 2.0  # seconds more for each server: a Prosody costs 0.15 s of CPU, an ejabberd 2
-
-
-@dataclass
-class _Readiness:
-    """What one server has reported until now."""
-
-    plan: ServerPlan
-    path: Path
-    offset: int = 0
-    started: bool = False
-    probed: set[str] = field(default_factory=set)
-
-    def read(self) -> None:
-        """Read the new lines of the READY file: complete lines only."""
-        try:
-            if self.path.stat().st_size <= self.offset:
-                return
-            with self.path.open("rb") as file:
-                file.seek(self.offset)
-                data = file.read()
-        except FileNotFoundError:
-            return
-        whole = data[: data.rfind(b"\n") + 1]
-        self.offset += len(whole)
-        for line in whole.splitlines():
-            entry = json.loads(line)
-            self.started = True
-            if domain := entry.get("probed"):
-                self.probed.add(domain)
 
 
 def default_timeout(plan: Plan) -> float:
@@ -104,7 +73,7 @@ def find_unknown_edges(plan: Plan) -> tuple[tuple[str, str], ...]:
 
 async def wait_ready(layout: Layout, plan: Plan, runtime: Runtime, progress: Progress, patience: float) -> None:
     """Return once every server is up and the ping over every edge that has one was answered. Raises NotReady."""
-    watched = [_Readiness(one, layout.server(one.spec.name) / READY) for one in plan.servers if not _scripted(one)]
+    watched = [ReadyFile(one, layout.server(one.spec.name) / READY) for one in plan.servers if not _scripted(one)]
     domains = {server.spec.name: server.spec.domain for server in plan.servers}
     deadline = time.monotonic() + patience
     next_check, next_report = time.monotonic() + CHECK, time.monotonic() + PROGRESS
@@ -128,7 +97,7 @@ async def wait_ready(layout: Layout, plan: Plan, runtime: Runtime, progress: Pro
         await asyncio.sleep(POLL)
 
 
-async def _check_servers(layout: Layout, plan: Plan, runtime: Runtime, not_started: list[_Readiness]) -> None:
+async def _check_servers(layout: Layout, plan: Plan, runtime: Runtime, not_started: list[ReadyFile]) -> None:
     """Raise NotReady for servers that have exited, or a full disk; ask servers without the lab's module for streams."""
     if is_full(layout.root):
         raise NotReady(f"{layout.root}: the disk is full: make room there, or set XMPPLAB_HOME to another disk")
@@ -142,7 +111,7 @@ async def _check_servers(layout: Layout, plan: Plan, runtime: Runtime, not_start
         raise NotReady(f"{names}: ended before being ready ({'; '.join(reasons)}){likely}", _evidence(layout, ended))
     for one in not_started:
         if not one.plan.spec.manifest.instrumented:
-            one.started = await _accepts(one.plan)
+            one.started = await accepts(one.plan)
 
 
 def _runs(server: ServerPlan, state: ServerState | None) -> bool:
@@ -164,17 +133,7 @@ def _exit_reason(state: ServerState) -> str:
     return state.detail if state.exit_code is None else f"exit code {state.exit_code}"
 
 
-async def _accepts(server: ServerPlan) -> bool:
-    host, port = server_endpoint(server)
-    try:
-        _, writer = await asyncio.wait_for(asyncio.open_connection(host, port), CHECK)
-    except (OSError, TimeoutError):
-        return False
-    writer.close()
-    return True
-
-
-def _sentence(layout: Layout, watched: list[_Readiness], missing: list[tuple[str, str]]) -> str:
+def _sentence(layout: Layout, watched: list[ReadyFile], missing: list[tuple[str, str]]) -> str:
     edges = sum(len(one.plan.probes) for one in watched)
     up = sum(one.started for one in watched)
     awaited = {one.plan.spec.name for one in watched if not one.started} | {target for _, target in missing}
@@ -187,7 +146,7 @@ def _sentence(layout: Layout, watched: list[_Readiness], missing: list[tuple[str
 
 
 async def _not_ready(
-    layout: Layout, plan: Plan, not_started: list[_Readiness], missing: list[tuple[str, str]], patience: float
+    layout: Layout, plan: Plan, not_started: list[ReadyFile], missing: list[tuple[str, str]], patience: float
 ) -> NotReady:
     parts = []
     if not_started:

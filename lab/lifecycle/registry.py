@@ -8,6 +8,7 @@ from __future__ import annotations
 import signal
 
 from lab.errors import LabError, UserError
+from lab.lifecycle.faults import undo_abandoned
 from lab.lifecycle.lab import Lab
 from lab.lifecycle.runtimes import choose, runtime_by_name
 from lab.plan import files
@@ -88,6 +89,7 @@ async def open_lab(layout: Layout, *, ready: bool = True) -> Lab | None:
     runtime = runtime_by_name(record.runtime)
     plan = files.read(layout.plan)
     try:
+        await undo_abandoned(layout, plan, runtime)
         states = await runtime.states(layout, plan)
     except LabError:  # its service has ended
         return None

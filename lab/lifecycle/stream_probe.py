@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 
+from lab.network.ready_file import server_endpoint
 from lab.plan.model import ServerPlan
 
 PATIENCE = 2.0  # seconds for each answer
@@ -14,14 +15,6 @@ _HEADER = (
     "to='{domain}' version='1.0'>"
 )
 _CONDITION = re.compile(rb"<([a-z-]+)[^<>]*xmlns=['\"]urn:ietf:params:xml:ns:xmpp-streams")
-
-
-def server_endpoint(server: ServerPlan) -> tuple[str, int]:
-    """Where a server accepts streams of other servers."""
-    if not server.spec.address:
-        return server.address, server.spec.manifest.ports.server
-    host, _, port = server.spec.address.rpartition(":")
-    return host, int(port)
 
 
 async def describe_fault(server: ServerPlan) -> str:

@@ -13,6 +13,7 @@ import logging
 import os
 import socket
 from collections.abc import Awaitable, Callable, Mapping
+from contextvars import ContextVar
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -25,14 +26,20 @@ log = logging.getLogger(__name__)
 LONGEST_LINE = 64 * 1024 * 1024  # bytes: the DNS log of a large lab in one answer has about 3 MB
 PATIENCE = 10.0  # seconds for an answer; stopping a server takes up to 3
 
+#: The connection that the running handler answers, to hold what ends with it.
+connection: ContextVar[object] = ContextVar("xmpplab_control_connection")
+
 Handler = Callable[[dict[str, Any]], Awaitable[dict[str, Any]]]
 
 
 class ControlServer:
     """Answers requests with the handlers of a service."""
 
-    def __init__(self, path: Path, handlers: Mapping[str, Handler]) -> None:
-        self._path, self._handlers = path, handlers
+    def __init__(
+        self, path: Path, handlers: Mapping[str, Handler], on_close: Callable[[object], Awaitable[object]] | None = None
+    ) -> None:
+        """`on_close` is called with each connection that a client has closed, however it ended."""
+        self._path, self._handlers, self._on_close = path, handlers, on_close
         self._server: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -60,6 +67,7 @@ class ControlServer:
         task = asyncio.current_task()
         assert task is not None
         self._tasks.add(task)
+        connection.set(writer)
         try:
             while line := await reader.readline():
                 writer.write(json.dumps(await self._answer(line)).encode() + b"\n")
@@ -71,6 +79,8 @@ class ControlServer:
         finally:
             self._tasks.discard(task)
             writer.close()
+        if self._on_close is not None:
+            await self._on_close(writer)
 
     async def _answer(self, line: bytes) -> dict[str, Any]:
         number: Any = None

@@ -29,6 +29,7 @@ import dns.rdataclass
 import dns.rdatatype
 import dns.rrset
 
+from lab.declarations.effects import NameAnswer
 from lab.errors import MissingError
 from lab.plan.model import Plan
 from lab.plan.zones import TTL, Answer, Record, Zones
@@ -66,6 +67,14 @@ class Resolver:
     answered: int = 0  # the number of the last query in the log
     totals: Counter[str] = field(default_factory=Counter)  # by response code
     overrides: dict[tuple[str, str, str], Answer] = field(default_factory=dict)  # (asker or "*", name, type)
+    faults: dict[tuple[str, str, str], NameAnswer] = field(default_factory=dict)  # (token, asker, target)
+
+    _delay: float = 0.0  # of the answer that was worked out last
+
+    def respond_late(self, wire: bytes, asker: str | None, limit: int | None = None) -> tuple[bytes | None, float]:
+        """As `respond`, with the seconds after which the response is to be sent."""
+        self._delay = 0.0
+        return self.respond(wire, asker, limit), self._delay
 
     def respond(self, wire: bytes, asker: str | None, limit: int | None = None) -> bytes | None:
         """The response to a message, None if it gets none.
@@ -111,6 +120,7 @@ class Resolver:
             log.exception("no answer for %s %s asked by %s", name, rtype, asker)
             answer = Answer("SERVFAIL")
             response.set_rcode(dns.rcode.SERVFAIL)
+        self._delay = answer.delay
         self.totals[answer.rcode] += 1
         self.answered += 1
         who = STRANGER if asker is None else asker
@@ -118,13 +128,16 @@ class Resolver:
         return answer.rcode != DROP
 
     def answer(self, asker: str | None, name: str, rtype: str) -> Answer:
-        """The answer to a question: the override that fits best, else that of the zones."""
+        """The answer to a question: the override that fits best, else that of a fault, else that of the zones."""
         if asker is None:
             return Answer("REFUSED")
         if self.overrides:
             for who in (asker, "*"):
                 if (fixed := self.overrides.get((who, name, rtype))) is not None:
                     return fixed
+        for fault in reversed(self.faults.values()):  # the later one wins
+            if fault.asker == asker and (changed := self.zones.faulty_answer(fault, name, rtype)) is not None:
+                return changed
         return self.zones.answer(asker, name, rtype)
 
     def _fail(self, response: dns.message.Message, rcode: dns.rcode.Rcode) -> bool:
@@ -199,6 +212,13 @@ class DnsServer:
             server.close()
 
 
+def _send_after(delay: float, send: Callable[..., None], *what: Any) -> None:
+    if delay:
+        asyncio.get_running_loop().call_later(delay, send, *what)
+    else:
+        send(*what)
+
+
 @dataclass(frozen=True)
 class _Views:
     chooser: Chooser
@@ -216,9 +236,9 @@ class _Datagrams(asyncio.DatagramProtocol):
         self._transport: Any = transport
 
     def datagram_received(self, data: bytes, addr: tuple[str | Any, int]) -> None:
-        response = self._resolver.respond(data, self._views.of(addr[0]), PLAIN_SIZE)
+        response, delay = self._resolver.respond_late(data, self._views.of(addr[0]), PLAIN_SIZE)
         if response is not None:
-            self._transport.sendto(response, addr)
+            _send_after(delay, self._transport.sendto, response, addr)
 
     def error_received(self, exc: Exception) -> None:
         log.debug("a client has closed its socket: %s", exc)  # ICMP unreachable for a response
@@ -248,9 +268,9 @@ class _Stream(asyncio.Protocol):
             if len(self._rest) < end:
                 return
             message, self._rest = self._rest[2:end], self._rest[end:]
-            response = self._resolver.respond(message, self._asker)
+            response, delay = self._resolver.respond_late(message, self._asker)
             if response is not None:
-                self._transport.write(len(response).to_bytes(2, "big") + response)
+                _send_after(delay, self._transport.write, len(response).to_bytes(2, "big") + response)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._timer.cancel()

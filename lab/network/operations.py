@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import signal
+import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -15,18 +16,20 @@ from typing import Any
 
 from lab.declarations.links import LINK_FIELDS
 from lab.errors import UserError
-from lab.network.control import Handler
+from lab.network.control import Handler, connection
 from lab.network.dns import DROP, Query, Resolver
+from lab.network.fault_engine import FaultEngine
 from lab.network.impairments import LinkImpairments
-from lab.network.relay import Cut, Relay
+from lab.network.relay import Relay
 from lab.network.server_processes import STOP_PATIENCE, ServerProcesses
 from lab.plan.layout import Layout
 from lab.plan.model import Plan
 from lab.plan.zones import Answer, Record
+from lab.topology.faults import read_one
 
 #: Names of the operations; each is a method of `Operations`.
 OPERATIONS = (
-    *("status", "queries", "set_link", "impair_link", "restore_links"),
+    *("status", "queries", "set_link", "start_faults", "add_fault", "list_faults", "heal_faults", "fault_events"),
     *("spawn", "stop", "signal", "override", "shutdown"),
 )
 
@@ -44,6 +47,7 @@ class Operations:
     relays: Sequence[Relay]
     links: Mapping[tuple[str, str], LinkImpairments]  # by source and target
     resolver: Resolver
+    faults: FaultEngine
     end: Callable[[], None]  # lets the service end in order
 
     def handlers(self) -> dict[str, Handler]:
@@ -77,17 +81,37 @@ class Operations:
         """Change link fields, in their units, from `source` to `target`; those that are not given stay."""
         return asdict(self._link(request).set_base(_link_fields(request)))
 
-    async def impair_link(self, request: dict[str, Any]) -> dict[str, Any]:
-        """Change link fields from `source` to `target`, or `cut` it, until `restore_links` with the same `token`."""
-        link, token, cut = self._link(request), _text(request, "token"), request.get("cut")
-        if cut is not None and cut not in tuple(Cut):
-            raise UserError(f"cut {cut!r} is none of {', '.join(Cut)}")
-        return asdict(await link.impair(token, _link_fields(request), None if cut is None else Cut(cut)))
+    async def start_faults(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Let `faults` (as in a topology) act at their times from `begin` on; they end with this connection."""
+        given, begin = request.get("faults"), _number(request, "begin", time.time())
+        if not isinstance(given, list) or not all(isinstance(one, dict) for one in given):
+            raise UserError("'faults' must be a list of faults")
+        started = self.faults.start([read_one(one) for one in given], begin, connection.get())
+        return {"started": [one.spec.name for one in started]}
 
-    async def restore_links(self, request: dict[str, Any]) -> dict[str, Any]:
-        """End everything that `impair_link` did with that `token`."""
-        token = _text(request, "token")
-        return {"restored": [await link.restore(token) for link in self.links.values()].count(True)}
+    async def add_fault(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Apply `fault` now; answered once it acts. It ends with this connection, with `keep` when it is healed."""
+        given = request.get("fault")
+        if not isinstance(given, dict):
+            raise UserError("'fault' must be a fault as in a topology")
+        holder = None if request.get("keep") else connection.get()
+        added = await self.faults.add(read_one(given), holder)
+        return added.describe()
+
+    async def list_faults(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Every fault that is not over."""
+        return {"faults": self.faults.list_active(), "last": self.faults.last}
+
+    async def heal_faults(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Heal the fault `name`, those of this connection (`mine`), or all; answered once none of them acts."""
+        name = request.get("name")
+        holder = connection.get() if request.get("mine") else None
+        return {"healed": await self.faults.heal(name=None if name is None else str(name), holder=holder)}
+
+    async def fault_events(self, request: dict[str, Any]) -> dict[str, Any]:
+        """What faults have done after event number `since`; waits at most `wait` seconds for something."""
+        since, wait = int(_number(request, "since", 0.0)), _number(request, "wait", 0.0)
+        return {"events": await self.faults.wait_events(since, wait)}
 
     def _link(self, request: dict[str, Any]) -> LinkImpairments:
         source, target = _text(request, "source"), _text(request, "target")
@@ -101,9 +125,9 @@ class Operations:
         return {"pid": self.servers.spawn(_text(request, "server"))}
 
     async def stop(self, request: dict[str, Any]) -> dict[str, Any]:
-        """End `server`: SIGTERM, SIGKILL after `grace` seconds; answered once it has ended."""
-        grace = _number(request, "grace", STOP_PATIENCE)
-        return {"exit_code": await self.servers.stop(_text(request, "server"), grace)}
+        """End `server`: SIGTERM, SIGKILL after `grace` seconds or `at_once`; answered once it has ended."""
+        grace, server = _number(request, "grace", STOP_PATIENCE), _text(request, "server")
+        return {"exit_code": await self.servers.stop(server, grace, at_once=request.get("at_once") is True)}
 
     async def signal(self, request: dict[str, Any]) -> dict[str, Any]:
         """Send `signal` ("SIGSTOP", "SIGCONT", ...) to `server`."""

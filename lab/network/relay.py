@@ -83,8 +83,15 @@ class Relay:
 
     def reset_all(self) -> None:
         """Reset every open connection at both ends."""
+        self.end_all(reset=True)
+
+    def end_all(self, *, reset: bool) -> None:
+        """End every open connection at both ends: with a reset, or in order, after what has been written (FIN)."""
         for connection in tuple(self.open):
-            connection.reset()
+            if reset:
+                connection.reset()
+            else:
+                connection.close()
 
     def close(self) -> None:
         """Accept no more connections and reset those that are open."""
@@ -167,6 +174,13 @@ class RelayedConnection:
         self._back.discard()
         self.near.reset()
         self.far.reset()
+
+    def close(self) -> None:
+        """End in order: both sides get the end of the connection; bytes in transit are lost."""
+        self._out.discard()
+        self._back.discard()
+        self.near.close()
+        self.far.close()
 
     def _ended(self, ending: StreamEnd, sink: Side) -> None:
         """The end of one direction has reached its sink."""

@@ -91,15 +91,27 @@ class ServerProcesses:
         self._watch_end(server)
         return server.process.pid
 
-    async def stop(self, name: str, patience: float = STOP_PATIENCE) -> int:
-        """End a server: SIGTERM, after `patience` seconds SIGKILL. Returns its exit code once it has ended."""
+    def runs(self, name: str) -> bool:
+        """Whether a server's process runs, also while it is paused. Raises UserError if there is no such server."""
+        process = self._server(name).process
+        return process is not None and process.returncode is None
+
+    async def stop(self, name: str, patience: float | None = None, *, at_once: bool = False) -> int:
+        """End a server: SIGTERM, after `patience` seconds SIGKILL, or that `at_once`; its exit code, once it has ended.
+
+        One that is paused ends as well.
+        """
         server = self._server(name)
         if server.process is None or server.ended is None:
             raise UserError(f"server {name} was never started")
         if not server.ended.is_set():
-            server.process.terminate()
+            if at_once:
+                server.process.kill()
+            else:
+                server.process.terminate()
+                server.process.send_signal(signal.SIGCONT)  # one that was paused cannot end
             try:
-                await asyncio.wait_for(server.ended.wait(), patience)
+                await asyncio.wait_for(server.ended.wait(), STOP_PATIENCE if patience is None else patience)
             except TimeoutError:
                 server.process.kill()
                 await server.ended.wait()

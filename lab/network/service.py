@@ -37,12 +37,15 @@ from lab.declarations.manifest import StartedBy
 from lab.errors import LabError, MissingError, UserError, encode_answer
 from lab.network.control import ControlServer
 from lab.network.dns import DnsServer, Resolver, Views
+from lab.network.fault_engine import FaultEngine
+from lab.network.fault_executor import ProcessControl, ServiceExecutor
 from lab.network.impairments import LinkImpairments
 from lab.network.lab_folder import remove
 from lab.network.link_shaper import LinkShaper
 from lab.network.listener import Listener
 from lab.network.operations import Operations
 from lab.network.relay import Relay
+from lab.network.server_outages import ServerOutages
 from lab.network.server_processes import ServerProcesses
 from lab.network.target import Target
 from lab.plan.files import load
@@ -87,16 +90,23 @@ class Service:
         }
         self.unreachable = Listener(plan.services, UNREACHABLE_PORT, asyncio.Protocol, "the port that never answers")
         self.servers = ServerProcesses(layout, plan.servers if plan.facts.runtime == "processes" else ())
+        links = {direction: LinkImpairments(relay) for direction, relay in self.relays.items()}
+        processes = plan.facts.runtime == "processes"
+        outages = ServerOutages(ProcessControl(layout, plan, self.servers)) if processes else None
+        self.faults = FaultEngine(plan.topology, ServiceExecutor(links, self.relays, self.resolver, outages))
         operations = Operations(
             layout,
             plan,
             self.servers,
             tuple(self.relays.values()),
-            {direction: LinkImpairments(relay) for direction, relay in self.relays.items()},
+            links,
             self.resolver,
+            self.faults,
             end=self.stopping.set,
         )
-        self.control = ControlServer(layout.control, operations.handlers())
+        self.control = ControlServer(
+            layout.control, operations.handlers(), lambda connection: self.faults.heal(holder=connection)
+        )
 
     def _has_address(self, server: str) -> Callable[[], bool]:
         """Whether a server has its address: on loopback always, in a container of the lab's own from its start on."""

@@ -17,9 +17,10 @@ client records only.
 from __future__ import annotations
 
 import ipaddress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
+from lab.declarations.effects import NameAnswer
 from lab.plan.build import s2s_endpoint
 from lab.plan.layout import REFUSED_PORT, UNREACHABLE_PORT
 from lab.plan.model import Plan, ServerPlan
@@ -29,6 +30,7 @@ TTL = 0  # seconds
 
 _SERVER = "_xmpp-server._tcp."
 _CLIENT = "_xmpp-client._tcp."
+_DIRECT = "_xmpps-server._tcp."
 
 
 class Record(NamedTuple):
@@ -40,10 +42,11 @@ class Record(NamedTuple):
 
 @dataclass(frozen=True)
 class Answer:
-    """`rcode` is "NOERROR" or "NXDOMAIN"."""
+    """`rcode` is "NOERROR" or "NXDOMAIN"; of an answer that a fault gives also "SERVFAIL", or "DROP" for none."""
 
     rcode: str
     records: tuple[Record, ...] = ()
+    delay: float = 0.0  # seconds until it is sent
 
 
 _EMPTY = Answer("NOERROR")
@@ -85,6 +88,31 @@ class Zones:
         if owner is None or (asker and self._hidden(asker, owner)):
             return _NO_SUCH_NAME
         return _EMPTY if name.startswith("_tcp.") else _found(rtype, _address(owner.address))
+
+    def faulty_answer(self, fault: NameAnswer, name: str, rtype: str) -> Answer | None:
+        """The answer under a fault to the server that asks; None where the fault changes nothing of it."""
+        name = name.rstrip(".").lower()
+        host = name.removeprefix(_SERVER).removeprefix(_DIRECT).removeprefix("_tcp.")
+        owner = self._owners.get(host)
+        if owner is None or owner.spec.name != fault.target:
+            return None
+        usual = self.answer(fault.asker, name, rtype)
+        match fault.how:
+            case "nxdomain":
+                return _NO_SUCH_NAME
+            case "servfail":
+                return Answer("SERVFAIL")
+            case "no-answer":
+                return Answer("DROP")
+            case "slow":
+                return replace(usual, delay=fault.delay)
+        if not usual.records or not name.startswith(_SERVER) or rtype != "SRV":
+            return None
+        wrong = _srv(self._services, REFUSED_PORT)
+        if fault.how == "wrong-srv":
+            return replace(usual, records=(wrong,))
+        later = tuple(Record("SRV", f"10 {record.value.partition(' ')[2]}") for record in usual.records)
+        return replace(usual, records=(wrong, *later))
 
     def _hidden(self, asker: str, owner: ServerPlan) -> bool:
         return self._unlinked is Unlinked.NXDOMAIN and not self._linked(asker, owner)

@@ -7,9 +7,9 @@ A lab that is up with an equal plan is used and left up. Otherwise a lab is star
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lab import exit_codes
@@ -22,8 +22,8 @@ from lab.runner import folders
 from lab.runner.run import SCENARIO_DEADLINE, Report, RunResult, run_scenario
 from lab.runner.scenarios import ScenarioInfo
 from lab.runner.scenarios import load as load_scenarios
-from lab.topology.files import load_all
-from lab.topology.spec import Topology
+from lab.topology.files import load_all, load_faults
+from lab.topology.spec import FaultSpec, Topology
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,7 @@ class BatchRequest:
     within: float  # seconds that one scenario may take
     runs: Path
     inline: bool  # devices in this process
+    faults: Path | None = None  # declared faults, instead of those of the topologies
 
 
 @dataclass(frozen=True)
@@ -82,11 +83,20 @@ async def run_batch(request: BatchRequest, callbacks: BatchCallbacks) -> list[Ba
             callbacks.progress(f"{sentence}: only the rest of {lab.name} can be used")
         if request.inline and lab.runtime.name != "processes":
             raise UserError(f"--inline needs a lab of processes, and {lab.name} is in containers")
-        return [await _run_on(lab, info, request, callbacks) for info in infos]
+        faults = _faults(request, [lab.plan.topology])
+        return [await _run_on(lab, info, request, callbacks, faults) for info in infos]
     results: list[BatchResult] = []
-    for topology in load_all(request.topologies):
-        results += await _run_topology(topology, infos, request, callbacks)
+    topologies = load_all(request.topologies)
+    faults = _faults(request, topologies)
+    for topology in topologies:
+        chosen = topology if faults is None else replace(topology, faults=faults)
+        results += await _run_topology(chosen, infos, request, callbacks)
     return results
+
+
+def _faults(request: BatchRequest, topologies: Sequence[Topology]) -> tuple[FaultSpec, ...] | None:
+    """The declared faults of the file that was given, checked on these topologies; None without one."""
+    return None if request.faults is None else load_faults(request.faults, topologies)
 
 
 async def _run_topology(
@@ -98,7 +108,7 @@ async def _run_topology(
         async with _lab_for(topology, request, results, callbacks) as lab:
             callbacks.progress(f"{topology.name} is up ({lab.runtime.name}) after {time.monotonic() - started:.1f} s")
             for info in infos:
-                results.append(await _run_on(lab, info, request, callbacks))
+                results.append(await _run_on(lab, info, request, callbacks, topology.faults))
     except NotReady as error:
         value, code = "never ready", callbacks.on_error(NotReady(f"{topology.name} was never ready: {error}"))
     except (UserError, MissingError, OSError):  # of the request or of the machine: it is the same for every topology
@@ -135,8 +145,16 @@ async def _lab_for(
         callbacks.on_kept(name)
 
 
-async def _run_on(lab: Lab, info: ScenarioInfo, request: BatchRequest, callbacks: BatchCallbacks) -> BatchResult:
-    return await run_on(lab, info, callbacks, runs=request.runs, within=request.within, inline=request.inline)
+async def _run_on(
+    lab: Lab,
+    info: ScenarioInfo,
+    request: BatchRequest,
+    callbacks: BatchCallbacks,
+    faults: Sequence[FaultSpec] | None,
+) -> BatchResult:
+    return await run_on(
+        lab, info, callbacks, runs=request.runs, within=request.within, inline=request.inline, faults=faults
+    )
 
 
 async def run_on(
@@ -147,12 +165,18 @@ async def run_on(
     runs: Path,
     within: float = SCENARIO_DEADLINE,
     inline: bool = False,
+    faults: Sequence[FaultSpec] | None = None,
 ) -> BatchResult:
-    """Run one scenario on a lab that is up; `on_result` has been called when it returns."""
+    """Run one scenario on a lab that is up; `on_result` has been called when it returns.
+
+    `faults` are the declared ones, by default those of the lab's topology.
+    """
     topology = lab.plan.topology.name
     callbacks.progress(f"running {info.name} on {topology}: {info.title}")
     started = time.monotonic()
-    result = await run_scenario(info, lab, report=callbacks.report, runs=runs, within=within, inline=inline)
+    result = await run_scenario(
+        info, lab, report=callbacks.report, runs=runs, within=within, inline=inline, faults=faults
+    )
     took = time.monotonic() - started
     callbacks.on_result(info, topology, result)
     return BatchResult(info.name, topology, result.value, result.exit_code, took, result.folder, result.skipped)

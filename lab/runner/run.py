@@ -20,8 +20,8 @@ from __future__ import annotations
 import asyncio
 import json
 import traceback
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from lab import exit_codes
@@ -36,11 +36,14 @@ from lab.plan import files
 from lab.plan.model import Plan
 from lab.runner import folders
 from lab.runner.context import Run, active
+from lab.runner.declared_faults import NEVER, RunFaults
 from lab.runner.expectations import ExpectationFailed
 from lab.runner.invocation import call
 from lab.runner.judgement import judge_folder
 from lab.runner.scenarios import ScenarioInfo
 from lab.servers.conventions import LOG, OUTPUT
+from lab.topology.faults import check_all
+from lab.topology.spec import FaultSpec
 
 # In seconds. A scenario ends within seconds; one that takes longer than this hangs, and its history says more than
 # further waiting.
@@ -82,14 +85,19 @@ async def run_scenario(
     runs: Path = folders.RUNS,
     within: float = SCENARIO_DEADLINE,
     inline: bool = False,
+    faults: Sequence[FaultSpec] | None = None,
+    at_once: bool = False,
 ) -> RunResult:
     """Run a scenario on a lab that is up, with fresh people, and judge it; returns once the run's folder is complete.
 
     `within` is the longest that the scenario may take, in seconds. With `inline` the people's devices live in this
-    process, where breakpoints reach them (runtime `processes` only). The servers' logs are copied unless the run is
-    valid. Raises CancelledError when cancelled, UserError if the folder cannot be made; all else is a result.
+    process, where breakpoints reach them (runtime `processes` only). The declared `faults`, by default those of the
+    lab's topology, act from the first step on, or `at_once`. The servers' logs are copied unless the run is valid.
+    Raises CancelledError when cancelled, UserError if the folder cannot be made; all else is a result.
     """
-    plan = lab.plan
+    faults = lab.plan.topology.faults if faults is None else tuple(faults)
+    check_all(faults, lab.plan.topology)
+    plan = replace(lab.plan, topology=replace(lab.plan.topology, faults=tuple(faults)))
     folder = folders.make(runs, info.name, plan.topology.name)
     folders.write(folder / folders.TOPOLOGY, json.dumps(asdict(plan.topology), indent=2) + "\n")
     folders.write(folder / folders.PLAN, files.dump(plan))
@@ -98,7 +106,7 @@ async def run_scenario(
         with Recorder(folder / folders.HISTORY) as recorder:
             recorder.record(_started(info, plan, recorder))
             try:
-                ended = await _perform(info, lab, recorder, within, inline=inline)
+                ended = await _perform(info, lab, recorder, within, faults, inline=inline, at_once=at_once)
             finally:
                 recorder.record(RunEnded(at=recorder.now(), how=ended.how, detail=ended.detail))
     finally:
@@ -132,15 +140,30 @@ def _logs_of(lab: Lab) -> dict[str, tuple[Path, ...]]:
     return {**servers, "service": (lab.layout.service_log,)}
 
 
-async def _perform(info: ScenarioInfo, lab: Lab, recorder: Recorder, within: float, *, inline: bool) -> RunEnded:
+async def _perform(
+    info: ScenarioInfo,
+    lab: Lab,
+    recorder: Recorder,
+    within: float,
+    faults: Sequence[FaultSpec],
+    *,
+    inline: bool,
+    at_once: bool,
+) -> RunEnded:
     """The scenario, then markers and what the servers saw; each error becomes how the run ended."""
     ended: RunEnded | None = None
     try:
-        async with Federation(lab, recorder, inline=inline) as federation:
+        async with (
+            Federation(lab, recorder, inline=inline) as federation,
+            RunFaults(federation, faults, at_once=at_once) as declared,
+        ):
             ended = await _run_function(info, federation, recorder, within)
             if ended.how == NOT_APPLICABLE:
                 return ended
+            if declared.missed and ended.how == FINISHED:
+                ended = _end(SCRIPT_ERROR, NEVER)
             async with asyncio.timeout(SETTLE_DEADLINE):
+                await declared.end()
                 if ended.how not in _BROKEN:
                     await federation.settle()
                 await federation.collect()

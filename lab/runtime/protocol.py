@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from lab.network.server_outages import ServerControl
 from lab.plan.layout import Layout
 from lab.plan.model import Plan, RuntimeFacts
 from lab.servers.software import Operation
@@ -129,6 +130,10 @@ class Runtime(Protocol):
 
     async def execute(self, layout: Layout, plan: Plan, server: str, argv: Sequence[str]) -> int:
         """Run a command in a server's environment with this terminal's input and output; returns its exit code."""
+        ...
+
+    def server_control(self, layout: Layout, plan: Plan) -> ServerControl:
+        """What ends, starts and pauses the servers of a running lab."""
         ...
 
     async def service_pid(self, layout: Layout) -> int | None:

@@ -6,7 +6,7 @@ The run ends as the test did: what leaves the test leaves the scenario, so that 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from lab.report.folder import write_report
 from lab.runner.context import Run, current
 from lab.runner.run import RunResult, run_scenario
 from lab.runner.scenarios import ScenarioInfo
+from lab.topology.spec import FaultSpec
 
 _HINT = (
     "Is an `await` missing? What the test itself compares counts if it says so with `expect` (from lab import expect)."
@@ -41,12 +42,13 @@ async def federation_run(
     expects: Mapping[str, str],
     ended: Callable[[], BaseException | None],
     on_result: Callable[[RunResult], None],
+    faults: Sequence[FaultSpec] | None = None,
 ) -> AsyncIterator[tuple[Federation, Run]]:
     """A federation for the length of a test, and its run. Raises JudgementFailed at its end unless it is valid.
 
     `ended` is called at the end of the block: the error that left the test, None if it passed; where the test has not
     been over it raises LookupError, and the run is interrupted. `on_result` is called with the result. A test that has
-    failed by itself fails no second time.
+    failed by itself fails no second time. Declared `faults` act from the test's beginning on.
     """
     loop = asyncio.get_running_loop()
     ready: asyncio.Future[tuple[Federation, Run]] = loop.create_future()
@@ -62,7 +64,7 @@ async def federation_run(
     info = ScenarioInfo(
         name=test, title=test, spec="", expects=tuple(expects.items()), function=body, file=file, line=1
     )
-    running = asyncio.create_task(run_scenario(info, lab, report=write_report, runs=runs))
+    running = asyncio.create_task(run_scenario(info, lab, report=write_report, runs=runs, faults=faults, at_once=True))
     await asyncio.wait((ready, running), return_when=asyncio.FIRST_COMPLETED)
     if not ready.done():
         raise JudgementFailed((await running).sentence)

@@ -38,6 +38,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
     --xmpplab-runtime   what runs the servers: auto, containers or processes
     --xmpplab-topology  the topology of tests that name none; may be repeated, `pair` by default
+    --xmpplab-faults    a file of declared faults, instead of those of the topologies
     --xmpplab-runs      the folder that the runs' folders are made in, `runs` by default
     """
     group = parser.getgroup("xmpplab", "federations of XMPP servers")
@@ -47,6 +48,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--xmpplab-topology", action="append", metavar="T", help="topology of tests that name none; may be repeated"
     )
+    group.addoption("--xmpplab-faults", metavar="FILE", help="declared faults, instead of those of the topologies")
     group.addoption("--xmpplab-runs", default="runs", metavar="FOLDER", help="where run folders go (default: runs)")
 
 
@@ -140,6 +142,7 @@ async def federation(request: pytest.FixtureRequest, xmpplab_topology: str) -> A
         expects=markers.expects(item),
         ended=lambda: item.stash[_ENDED],
         on_result=on_result,
+        faults=labs_of(request.config).faults(xmpplab_topology),
     ) as (running, run):
         token = current.set(run)  # pytest-asyncio runs the test in this context: `expect` and `step` record there
         try:

@@ -96,7 +96,8 @@ class ScenarioItem(pytest.Item):
     async def _run(self) -> RunResult:
         lab = await labs_of(self.config).get(self.source)
         runs = Path(self.config.getoption("--xmpplab-runs"))
-        return await run_scenario(self.info, lab, report=write_report, runs=runs)
+        faults = labs_of(self.config).faults(self.source)
+        return await run_scenario(self.info, lab, report=write_report, runs=runs, faults=faults)
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: object = None) -> str:
         """The report instead of a traceback; an error of the lab in its own words."""

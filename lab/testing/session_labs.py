@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 
 if TYPE_CHECKING:
     from lab.lifecycle.lab import Lab
+    from lab.topology.spec import FaultSpec, Topology
 
 DEFAULT_TOPOLOGY = "pair"
 
@@ -17,9 +19,10 @@ DEFAULT_TOPOLOGY = "pair"
 class SessionLabs:
     """A lab for each topology. Tests share it; each has people of its own."""
 
-    def __init__(self, runtime: str) -> None:
-        """`runtime` is "auto", "containers" or "processes"."""
-        self._runtime = runtime
+    def __init__(self, runtime: str, faults: str | None = None) -> None:
+        """`runtime` is "auto", "containers" or "processes", `faults` a file of declared faults."""
+        self._runtime, self._faults = runtime, faults
+        self._topologies: dict[str, Topology] = {}
         self._labs: dict[str, Lab] = {}
 
     async def get(self, source: str) -> Lab:
@@ -29,13 +32,20 @@ class SessionLabs:
         """
         from lab.lifecycle.registry import find  # the plugin is loaded in every session, also without any lab
         from lab.lifecycle.up import up
-        from lab.topology.files import load
+        from lab.topology.files import load, load_faults
 
         if source not in self._labs:
             topology = load(source)
+            if self._faults is not None:
+                topology = replace(topology, faults=load_faults(self._faults, [topology]))
+            self._topologies[source] = topology
             found = await find(topology, self._runtime)
             self._labs[source] = found or await up(topology, runtime=self._runtime, owned=True, progress=_progress)
         return self._labs[source]
+
+    def faults(self, source: str) -> tuple[FaultSpec, ...]:
+        """The declared faults of a topology whose lab was asked for."""
+        return self._topologies[source].faults
 
     async def close(self) -> None:
         """End the labs that this session started; those that were up before stay."""
@@ -51,7 +61,7 @@ _LABS = pytest.StashKey[SessionLabs]()
 def labs_of(config: pytest.Config) -> SessionLabs:
     """The labs of the session with this configuration."""
     if _LABS not in config.stash:
-        config.stash[_LABS] = SessionLabs(config.getoption("--xmpplab-runtime"))
+        config.stash[_LABS] = SessionLabs(config.getoption("--xmpplab-runtime"), config.getoption("--xmpplab-faults"))
     return config.stash[_LABS]
 
 

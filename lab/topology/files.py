@@ -12,20 +12,21 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from pydantic import ValidationError
 
 from lab import packaged
-from lab.errors import UserError
+from lab.errors import NotApplicable, UserError
 from lab.input_files import read_regular
-from lab.topology import references, shorthand, software, spec
+from lab.topology import faults, references, shorthand, software, spec
 from lab.topology.build import build
 from lab.topology.document import Document, Problem, Steps, read
 from lab.topology.explain import explain
 from lab.topology.limits import MAX_BYTES
-from lab.topology.model import CustomFile, TopologyFile
+from lab.topology.model import CustomFile, FaultsFile, TopologyFile
 from lab.topology.shape import Misfit
 from lab.topology.shapes import KINDS
 from lab.topology.words import choices, suggestion
@@ -102,6 +103,49 @@ def _judge_overridden(path: Path, text: str, head: str) -> spec.Topology:
     return _judge(shorthand.OverriddenDocument(file, overrides), path.parent, _name(path))
 
 
+def load_faults(path: str | Path, topologies: Sequence[spec.Topology] = ()) -> tuple[spec.FaultSpec, ...]:
+    """Read a file of declared faults, and check them on each of these topologies.
+
+    Raises UserError with a line for everything that is wrong.
+    """
+    document = _read(Path(path), "a list of faults")
+    specs: tuple[spec.FaultSpec, ...] = ()
+    if document.data is None:
+        if not document.problems:
+            document.add((), "the file is empty: write `faults: [{action: partition, groups: [[a]], at: 5s}]`")
+    else:
+        try:
+            FaultsFile.model_validate(document.data)
+        except ValidationError as error:
+            explain(document, error, lambda steps, _: FaultsFile if steps == () else None)
+        specs = _faults(document, topologies)
+    if document.problems:
+        raise UserError("\n".join(map(str, dict.fromkeys(sorted(document.problems)))))
+    return specs
+
+
+def _faults(document: Document, topologies: Sequence[spec.Topology]) -> tuple[spec.FaultSpec, ...]:
+    """The declared faults of a document; what is wrong with them becomes its problems."""
+    data = document.data
+    if not isinstance(data, dict) or "faults" not in data:
+        return ()
+
+    def add(path: Steps, message: str, *, key: bool = False) -> None:
+        document.add(("faults", *path), message, key=key)
+
+    before = len(document.problems)
+    specs = faults.read(data["faults"], add)
+    if len(document.problems) > before:
+        return ()
+    for topology in topologies:
+        for index, one in enumerate(specs):
+            try:
+                faults.check(one, topology, lambda path, message, *, key=False, at=index: add((at, *path), message))
+            except NotApplicable as error:
+                add((index,), f"{error} in {topology.name}")
+    return specs
+
+
 def _path(text: str) -> Path | None:
     """The file that is meant, None for a shape. Raises UserError if there is none of that name."""
     path = Path(text)
@@ -131,11 +175,11 @@ def _name(path: Path) -> str:
     return re.sub(r"[^a-z0-9]+", "-", path.stem.lower()).lstrip("-0123456789").rstrip("-") or "topology"
 
 
-def _read(path: Path) -> Document:
+def _read(path: Path, what: str = "a topology") -> Document:
     try:
-        return read(str(path), read_regular(path, MAX_BYTES, "a topology").decode("utf-8"))
+        return read(str(path), read_regular(path, MAX_BYTES, what).decode("utf-8"))
     except FileNotFoundError:
-        known = suggestion(path.stem, names(), otherwise="")
+        known = suggestion(path.stem, names(), otherwise="") if what == "a topology" else ""
         raise UserError(f"{path}: there is no such file{known}") from None
     except UnicodeDecodeError as error:
         raise UserError(f"{path}:1:1: this is not UTF-8 text (byte {error.start}): save the file as UTF-8") from None
@@ -152,9 +196,12 @@ def _judge(document: Document, folder: Path, name: str) -> spec.Topology:
     topology = None
     if file is not None and not document.problems and not problems:
         topology = _build(document, file, name, customs)
+    declared = _faults(document, [topology] if topology is not None else [])
+    if document.problems:
+        topology = None
     if topology is None:
         raise UserError("\n".join(map(str, dict.fromkeys([*sorted(document.problems), *problems]))))
-    return topology
+    return replace(topology, faults=declared)
 
 
 def _validate(document: Document) -> TopologyFile | None:

@@ -16,6 +16,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from lab.declarations.links import LINK_FIELDS
 from lab.errors import UserError
 from lab.topology import software
+from lab.topology.faults import schema as faults_schema
 from lab.topology.limits import MAX_LINKS, MAX_SERVERS
 from lab.topology.shapes import KINDS, AnyShape
 from lab.topology.spec import Authentication, Certificate, Feed, Tls, Unlinked
@@ -222,9 +223,18 @@ class TopologyFile(Strict):
     """Who may federate with whom. Servers do not relay: no link means no messages."""
     shape: AnyShape | None = None
     """Servers and links made by a rule, instead of `servers` and `links`."""
+    faults: Annotated[Any, WithJsonSchema(faults_schema())] = None
+    """What is broken on purpose, and when: scenarios and loads apply it, `up` does not."""
     unlinked: Unlinked | None = None
     """What happens between servers without a link: refused by policy at both ends, or by the network: the name does
     not exist, the port refuses, nothing answers (default not-allowed)."""
+
+
+class FaultsFile(Strict):
+    """Declared faults in a file of their own."""
+
+    faults: Annotated[Any, WithJsonSchema(faults_schema())]
+    """What is broken on purpose, and when."""
 
 
 class CustomFile(Strict):

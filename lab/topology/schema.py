@@ -1,6 +1,7 @@
-"""The JSON Schema of topology files, for editors: `python -m lab.topology.schema` writes schemas/topology.json again.
+"""The JSON Schemas of topology files and of files of faults, for editors: `python -m lab.topology.schema` writes
+schemas/topology.json and schemas/faults.json again.
 
-It is made of the model and says what a single value may be; what concerns several places (a link to a server that is
+They are made of the models and say what a single value may be; what concerns several places (a link to a server that is
 not there) only `xmpplab validate` can say.
 """
 
@@ -10,7 +11,7 @@ import json
 from typing import Any
 
 from lab import packaged
-from lab.topology.model import TopologyFile
+from lab.topology.model import FaultsFile, TopologyFile
 
 TITLE = "A topology of xmpplab"
 
@@ -28,9 +29,15 @@ def schema() -> dict[str, Any]:
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **made, "title": TITLE}
 
 
-def text() -> str:
-    """The schema as it is committed."""
-    return json.dumps(schema(), indent=2, ensure_ascii=False) + "\n"
+def faults_schema() -> dict[str, Any]:
+    """The schema of a file of faults as data."""
+    made = _tidy(FaultsFile.model_json_schema())
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **made, "title": "Declared faults of xmpplab"}
+
+
+def text(made: dict[str, Any] | None = None) -> str:
+    """The schema as it is committed, of topologies unless another one is given."""
+    return json.dumps(made or schema(), indent=2, ensure_ascii=False) + "\n"
 
 
 def _tidy(value: Any) -> Any:
@@ -54,3 +61,4 @@ def _tidy(value: Any) -> Any:
 
 if __name__ == "__main__":
     (packaged.folder("schemas") / "topology.json").write_text(text(), encoding="utf-8")
+    (packaged.folder("schemas") / "faults.json").write_text(text(faults_schema()), encoding="utf-8")

@@ -6,8 +6,10 @@ A topology is an undirected graph. Its vertices are servers, its edges are the p
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Any
 
 from lab.declarations.links import Conditions
 from lab.declarations.manifest import Accounts, ServerManifest
@@ -123,6 +125,32 @@ class Link:
         return frozenset((self.a, self.b))
 
 
+class FaultMode(StrEnum):
+    """How many of the targets that a selector finds a fault acts on, each time anew."""
+
+    ALL = "all"
+    ONE = "one"  # one by lot
+    FIXED = "fixed"  # `value` of them by lot
+    FIXED_PERCENT = "fixed-percent"  # `value` percent of them by lot, rounded up
+    RANDOM_MAX_PERCENT = "random-max-percent"  # a number by lot, at most `value` percent of them
+
+
+@dataclass(frozen=True)
+class FaultSpec:
+    """A declared fault: what happens to which servers or links, and when. Times are in seconds."""
+
+    name: str
+    action: str  # the name of a declaration
+    fields: Mapping[str, Any] = field(default_factory=dict)  # of the action, as they were written
+    selector: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # link, server, software, group
+    mode: FaultMode = FaultMode.ALL
+    value: int = 1  # of the mode
+    at: float = 0.0  # from the scenario's first step, or the load's steady state
+    duration: float | None = None  # None: until the end
+    every: float | None = None  # None: once
+    seed: int = 0
+
+
 @dataclass(frozen=True)
 class Topology:
     """A whole federation, ready to be planned."""
@@ -132,6 +160,7 @@ class Topology:
     servers: tuple[Server, ...]
     links: tuple[Link, ...]
     unlinked: Unlinked = Unlinked.NOT_ALLOWED
+    faults: tuple[FaultSpec, ...] = field(default=(), compare=False)  # they change nothing of a lab that is up
 
     def server(self, name: str) -> Server:
         """The server of that name. Raises KeyError."""

@@ -59,7 +59,7 @@ async def test_messages_come_back_while_a_partition_breaks_connections(linked, h
 async def test_a_link_has_at_least_the_latency_of_its_conditions(linked):
     federation, alice, bob = linked
     link = federation.link(alice.server, bob.server)
-    async with federation.inject(conditions(link, latency="700ms", direction="forward")):
+    async with federation.inject(conditions(link, latency="700ms", direction="to")):
         began = time.monotonic()
         assert (await (await alice.send(bob, "slow")).outcome(TAKES)).deliveries
         assert time.monotonic() - began >= 0.7

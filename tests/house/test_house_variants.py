@@ -58,13 +58,13 @@ LINK_FIELD = """
 """
 
 VARIANT_LIST = (
-    Variant("a fault", "fault", "server_pause", (), """
+    Variant("a fault", "fault", "server_drowsiness", (), """
         import asyncio
         from tempfile import mkdtemp
         from types import SimpleNamespace
         from lab.report.plan_table import placeholder_plan
         from lab.errors import UserError
-        from lab.faults import pause
+        from lab.faults import drowse
         from lab.federation import Federation
         from lab.history.recorder import Recorder
         from lab.topology.files import load
@@ -73,14 +73,14 @@ VARIANT_LIST = (
             lab = SimpleNamespace(plan=placeholder_plan(load("pair")), authority="")
             with Recorder(Path(mkdtemp()) / "history.jsonl") as recorder:
                 federation = Federation(lab, recorder)
-                async with federation.inject(pause(federation.servers[0], at_least="2s")) as said:
-                    assert said == f"{federation.servers[0].name} is paused"
+                async with federation.inject(drowse(federation.servers[0], at_least="2s")) as said:
+                    assert said == f"{federation.servers[0].name} is drowsy"
                 applied, healed = recorder.events
                 assert dict(applied.fields) == {"server": federation.servers[0].name, "at_least": 2.0}
-                assert healed.fault == "pause"
+                assert healed.fault == "drowse"
         asyncio.run(main())
-        with raises(UserError, "pause: at_least: 3 has no unit"):
-            pause("a", at_least=3)
+        with raises(UserError, "drowse: at_least: 3 has no unit"):
+            drowse("a", at_least=3)
     """),
     Variant("an encryption", "encryption", "rot13", (), """
         import asyncio
@@ -165,7 +165,7 @@ VARIANT_LIST = (
         assert "stall" in plan_text(plan) and "20ms" in plan_text(plan)
         assert "stall 20ms" in GRAPH_FORMATS["mermaid"].draw(topology) and '"stall"' in text()
         assert "stall 20ms" in str(files.differences(plan, placeholder_plan(load("pair"))) + [there.describe()])
-        assert conditions(("a", "b"), stall="1s").impairment() == {"stall": 1.0}
+        assert conditions(("a", "b"), stall="1s").fields["stall"] == 1.0
         assert _link_fields({"stall": 2}) == {"stall": 2.0}
         path.write_text("servers: {a: , b: }\\nlinks:\\n  - {between: [a, b], stall: 20}\\n")
         with raises(UserError, "one.yaml:3:30: links[0].stall: 20 has no unit"):

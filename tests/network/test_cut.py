@@ -117,24 +117,65 @@ async def test_impairments_end_in_any_order() -> None:
         assert not await of.restore("two")
 
 
-async def test_a_service_impairs_a_link_and_says_what_is_wrong_with_a_request(tmp_path: Folder) -> None:
+async def test_a_service_applies_faults_and_says_what_is_wrong_with_a_request(tmp_path: Folder) -> None:
+    plan = labs.plan(command=labs.ECHOING)
+    layout = labs.folder(tmp_path / "lab", plan)
+    fault = {"name": "mine", "action": "partition", "groups": [["a"]], "how": "refuse"}
+    with labs.service(layout):
+        async with Control(layout.control) as control:
+            await control.call("add_fault", fault=fault)
+            with pytest.raises(ConnectionRefusedError):
+                await asyncio.open_connection(plan.services, plan.relays[0].port)
+            assert [relay["cut"] for relay in (await control.call("status"))["relays"]] == ["refuse", "refuse"]
+            assert [one["name"] for one in (await control.call("list_faults"))["faults"]] == ["mine"]
+            with pytest.raises(UserError, match="mine: acts already"):
+                await control.call("add_fault", fault=fault)
+            assert await control.call("heal_faults", name="mine") == {"healed": ["mine"]}
+            with pytest.raises(UserError, match="no fault 'mine' is active"):
+                await control.call("heal_faults", name="mine")
+            _, writer = await asyncio.open_connection(plan.services, plan.relays[0].port)
+            writer.close()
+            with pytest.raises(UserError, match="how: 'bend' is none of blackhole, silent, reset, refuse"):
+                await control.call("add_fault", fault={**fault, "how": "bend"})
+            with pytest.raises(UserError, match="no server 'x' in this topology"):
+                await control.call("add_fault", fault={**fault, "groups": [["x"]]})
+            phases = [one["phase"] for one in (await control.call("fault_events"))["events"]]
+            assert phases == ["apply", "heal"]
+
+
+async def test_faults_end_with_the_connection_that_holds_them_unless_they_are_kept(tmp_path: Folder) -> None:
     plan = labs.plan(command=labs.ECHOING)
     layout = labs.folder(tmp_path / "lab", plan)
     with labs.service(layout):
+        async with Control(layout.control) as watching:
+            async with Control(layout.control) as holder:
+                for name, keep in (("held", False), ("kept", True)):
+                    fault = {"name": name, "action": "partition", "groups": [["a"]], "how": "silent"}
+                    await holder.call("add_fault", fault=fault, keep=keep)
+                later = [{"name": "later", "action": "partition", "groups": [["a"]], "at": "5min"}]
+                await holder.call("start_faults", faults=later)
+                names = [one["name"] for one in (await watching.call("list_faults"))["faults"]]
+                assert names == ["held", "kept", "later"]
+            async with asyncio.timeout(HANGS):
+                healed = 0
+                while healed < 1:  # "later" was never applied
+                    events = (await watching.call("fault_events", since=2, wait=5))["events"]
+                    healed = len([one for one in events if (one["phase"], one["name"]) == ("heal", "held")])
+            assert [one["name"] for one in (await watching.call("list_faults"))["faults"] if one["acts"]] == ["kept"]
+            await watching.call("heal_faults")
+            assert [relay["cut"] for relay in (await watching.call("status"))["relays"]] == [None, None]
+
+
+async def test_a_fault_that_flaps_cuts_and_heals_in_time(tmp_path: Folder) -> None:
+    plan = labs.plan(command=labs.ECHOING)
+    layout = labs.folder(tmp_path / "lab", plan)
+    flap = {"name": "f", "action": "flap", "down": "100ms", "up": "100ms", "duration": "600ms"}
+    with labs.service(layout):
         async with Control(layout.control) as control:
-            way = {"source": "a", "target": "b", "token": "mine"}
-            await control.call("impair_link", **way, cut="refuse", latency=1)
-            with pytest.raises(ConnectionRefusedError):
-                await asyncio.open_connection(plan.services, plan.relays[0].port)
-            status = await control.call("status")
-            assert [relay["cut"] for relay in status["relays"]] == ["refuse", None]
-            assert await control.call("restore_links", token="mine") == {"restored": 1}
-            assert await control.call("restore_links", token="mine") == {"restored": 0}
-            _, writer = await asyncio.open_connection(plan.services, plan.relays[0].port)
-            writer.close()
-            with pytest.raises(UserError, match="cut 'bend' is none of blackhole, silent, reset, refuse"):
-                await control.call("impair_link", **way, cut="bend")
-            with pytest.raises(UserError, match="'token' is missing"):
-                await control.call("impair_link", source="a", target="b", cut="reset")
-            with pytest.raises(UserError, match="'rate' must be a number of at least 1, not 0"):
-                await control.call("impair_link", **way, rate=0)
+            await control.call("add_fault", fault=flap, keep=True)
+            events: list[dict[str, object]] = []
+            while len(events) < 6:
+                since = int(events[-1]["number"]) if events else 0  # type: ignore[call-overload]
+                events += (await control.call("fault_events", patience=HANGS, since=since, wait=5))["events"]
+            assert [one["phase"] for one in events] == ["apply", "heal"] * 3
+            assert [one["occurrence"] for one in events] == [1, 1, 2, 2, 3, 3]

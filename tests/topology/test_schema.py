@@ -7,7 +7,7 @@ import pytest
 
 from lab import packaged
 from lab.topology.document import read
-from lab.topology.schema import schema, text
+from lab.topology.schema import faults_schema, schema, text
 from tests.topology.mini_schema import valid
 
 COMMITTED = packaged.folder("schemas") / "topology.json"
@@ -18,6 +18,8 @@ ERRORS = Path(__file__).parent / "errors"
 def test_committed_equals_the_model() -> None:
     assert COMMITTED.read_text(encoding="utf-8") == text(), "run `python -m lab.topology.schema` and commit its result"
     assert json.loads(text()) == SCHEMA
+    faults = packaged.folder("schemas") / "faults.json"
+    assert faults.read_text(encoding="utf-8") == text(faults_schema())
 
 
 def _plain(file: Path) -> object:

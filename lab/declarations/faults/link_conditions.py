@@ -5,22 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from lab.declarations.fault import FaultDeclaration, FaultField, Plain, one_of, server_name
+from lab.declarations.effects import LinkImpairment
+from lab.declarations.fault import (
+    DIRECTION,
+    UNCHANGED,
+    FaultDeclaration,
+    FaultField,
+    FaultTarget,
+    Targets,
+    acts_on_links,
+)
 from lab.declarations.links import LINK_FIELDS, LinkField
-from lab.errors import UserError
 
-#: A field that is not given: its value does not change.
-UNCHANGED = object()
-
-
-def _ends(value: Any) -> tuple[str, str]:
-    ends = (value.source, value.target) if hasattr(value, "source") and hasattr(value, "target") else value
-    if not isinstance(ends, tuple | list) or len(ends) != 2:
-        raise UserError(f"{value!r} is no link: give federation.link(a, b), or two servers")
-    source, target = map(server_name, ends)
-    if source == target:
-        raise UserError(f"{source} has no link with itself: give two servers")
-    return source, target
+#: What pumba and containerlab call a field.
+_ALIASES = {"latency": ("delay",)}
 
 
 def _link_field(field: LinkField) -> FaultField:
@@ -30,26 +28,35 @@ def _link_field(field: LinkField) -> FaultField:
         read=lambda value: UNCHANGED if value is UNCHANGED else field.read(value),
         unit=field.unit,
         default=UNCHANGED,
+        aliases=_ALIASES.get(field.name, ()),
+        schema=field.schema,
     )
 
 
-def _acts_on(fields: Mapping[str, Plain], a: str, b: str) -> bool:
-    """On its link, of whichever direction: a stanza error needs both."""
-    return set(str(fields.get("link", "")).split()) == {a, b}
+def _changes(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {one.name: values[one.name] for one in LINK_FIELDS if values[one.name] is not UNCHANGED}
+
+
+def _check(values: Mapping[str, Any]) -> tuple[str, str] | None:
+    changes = _changes(values)
+    if not changes:
+        return "", f"says nothing of the link: give one of {', '.join(one.name for one in LINK_FIELDS)}"
+    for field in LINK_FIELDS:
+        if {field.name, field.at_most} <= changes.keys() and changes[field.name] > changes[field.at_most]:
+            return field.name, f"is larger than {field.at_most}: {field.reason}"
+    return None
+
+
+def _effects(values: Mapping[str, Any], targets: Targets) -> list[LinkImpairment]:
+    return [LinkImpairment(source, target, changes=_changes(values)) for source, target in targets]
 
 
 DECLARATION = FaultDeclaration(
     name="conditions",
-    about="A link has other conditions than the topology gives it.",
-    fields=(
-        FaultField(name="link", about="The link.", read=_ends, plain=" ".join),
-        FaultField(
-            name="direction",
-            about="Both directions of the link, or only the one from its first server to the second.",
-            read=one_of("both", "forward"),
-            default="both",
-        ),
-        *(_link_field(field) for field in LINK_FIELDS),
-    ),
-    acts_on=_acts_on,
+    about="Links have other conditions than the topology gives them.",
+    fields=(DIRECTION, *(_link_field(field) for field in LINK_FIELDS)),
+    acts_on=acts_on_links,
+    target=FaultTarget.LINKS,
+    effects=_effects,
+    check=_check,
 )

@@ -5,11 +5,23 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from lab.declarations.fault import FaultDeclaration, FaultField, Plain, one_of, server_names
+from lab.declarations.effects import LinkImpairment
+from lab.declarations.fault import (
+    HOW,
+    SERVERS_SCHEMA,
+    FaultDeclaration,
+    FaultField,
+    FaultTarget,
+    Plain,
+    Targets,
+    server_names,
+)
 from lab.errors import UserError
 
 
 def _groups(value: Any) -> tuple[tuple[str, ...], ...]:
+    if not isinstance(value, list | tuple):
+        raise UserError(f"{value!r} are no groups: write `groups: [[a, b], [c]]`")
     groups = tuple(map(server_names, value))
     if not groups:
         raise UserError("names no group: give at least one list of servers, which is cut from all others")
@@ -33,6 +45,10 @@ def _group(groups: list[list[str]], server: str) -> int:
     return next((place for place, group in enumerate(groups) if server in group), -1)
 
 
+def _effects(values: Mapping[str, Any], targets: Targets) -> list[LinkImpairment]:
+    return [LinkImpairment(source, target, cut=values["how"]) for source, target in targets]
+
+
 DECLARATION = FaultDeclaration(
     name="partition",
     about="Groups of servers are cut from each other; servers in no group form one more group.",
@@ -42,14 +58,11 @@ DECLARATION = FaultDeclaration(
             about="Lists of servers: no stanza passes from one list to another.",
             read=_groups,
             plain=_plain,
+            schema={"type": "array", "items": SERVERS_SCHEMA, "minItems": 1},
         ),
-        FaultField(
-            name="how",
-            about="What connections meet: no byte passes and nothing answers (blackhole), no byte passes but "
-            "connections are accepted (silent), they are reset, or refused.",
-            read=one_of("blackhole", "silent", "reset", "refuse"),
-            default="blackhole",
-        ),
+        HOW,
     ),
     acts_on=_acts_on,
+    target=FaultTarget.GROUPS,
+    effects=_effects,
 )

@@ -28,6 +28,7 @@ from lab.runtime.containers.engine import (
     shared_engine,
 )
 from lab.runtime.containers.reaper import Lease
+from lab.runtime.containers.server_control import ContainerControl
 from lab.runtime.protocol import AGENT, AddressReservation, Pipes, Prerequisite, Progress, ServerState, Written
 from lab.servers.software import Operation
 from lab.system.subprocesses import python_module
@@ -95,6 +96,10 @@ class Containers:
         gone = ServerState(running=False, detail="its container does not exist")
         inside = [one.spec.name for one in plan.servers if one.spec.manifest.started_by is StartedBy.LAB]
         return {name: found.get(name, gone) for name in inside}
+
+    def server_control(self, layout: Layout, plan: Plan) -> ContainerControl:
+        """By way of the engine."""
+        return ContainerControl(self._engine, layout, plan)
 
     async def service_pid(self, layout: Layout) -> int | None:
         """The main process of the services' container."""

@@ -28,6 +28,7 @@ from lab.runtime.admin import carry_out
 from lab.runtime.agent_process import spawn_agent
 from lab.runtime.debian import apt, trees
 from lab.runtime.processes import loopback, supervisor
+from lab.runtime.processes.server_control import RemoteProcessControl
 from lab.runtime.protocol import AGENT, AddressReservation, Pipes, Prerequisite, Progress, ServerState, Written
 from lab.servers.conventions import TOOLS
 from lab.servers.software import Operation
@@ -158,6 +159,10 @@ class Processes:
             )
         await _wait_ended(layout)  # a process that ends loses its environment a moment before it closes its files
         supervisor.release(layout)
+
+    def server_control(self, layout: Layout, plan: Plan) -> RemoteProcessControl:
+        """By way of the lab's service."""
+        return RemoteProcessControl(layout, plan)
 
     async def service_pid(self, layout: Layout) -> int | None:
         """The lab's service, the parent of the servers."""

@@ -4,7 +4,7 @@ from lab.declarations.fault import FaultDeclaration, FaultField, server_name
 from lab.declarations.units import seconds
 
 DECLARATION = FaultDeclaration(
-    name="pause",
+    name="drowse",
     about="A server does nothing.",
     fields=(
         FaultField(name="server", about="The server.", read=server_name),

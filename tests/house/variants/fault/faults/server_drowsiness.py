@@ -1,11 +1,11 @@
-"""`pause`: a server does nothing."""
+"""`drowse`: a server does nothing."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import ClassVar
 
-from lab.declarations.faults.server_pause import DECLARATION
+from lab.declarations.faults.server_drowsiness import DECLARATION
 
 from lab.declarations.fault import FaultDeclaration
 from lab.faults.fault import DeclaredFault
@@ -13,8 +13,8 @@ from lab.federation import Federation, ServerHandle
 
 
 @dataclass(frozen=True, kw_only=True)
-class ServerPause(DeclaredFault):
-    """A server that is paused."""
+class ServerDrowsiness(DeclaredFault):
+    """A server that is drowsy."""
 
     declaration: ClassVar[FaultDeclaration] = DECLARATION
 
@@ -28,12 +28,12 @@ class ServerPause(DeclaredFault):
 
     async def apply(self, federation: Federation) -> str:
         """Pause it."""
-        return f"{self.server} is paused"
+        return f"{self.server} is drowsy"
 
     async def heal(self, federation: Federation) -> None:
         """Let it go on."""
 
 
-def pause(server: ServerHandle | str, *, at_least: str = "1s") -> ServerPause:
+def drowse(server: ServerHandle | str, *, at_least: str = "1s") -> ServerDrowsiness:
     """Pause a server."""
-    return ServerPause(**DECLARATION.read({"server": server, "at_least": at_least}))
+    return ServerDrowsiness(**DECLARATION.read({"server": server, "at_least": at_least}))

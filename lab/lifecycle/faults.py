@@ -1,0 +1,221 @@
+"""The faults that one process holds on a lab: they end with it, however it ends.
+
+The lab's service times and heals what concerns links, names and its own processes. What concerns servers in containers
+is done here, by the process that holds the lab; a note in the lab's folder says which servers it has changed, so that
+whoever uses the lab next undoes it if this process was killed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from lab.declarations.effects import Effect, ServerChange, ServerOutage
+from lab.declarations.fault import FaultTarget
+from lab.errors import PeerError, UserError
+from lab.lifecycle.lab import Lab
+from lab.network.control import Control
+from lab.network.fault_engine import FaultEngine, FaultEvent
+from lab.network.server_outages import ServerOutages
+from lab.plan.fault_schedule import declaration
+from lab.plan.layout import Layout
+from lab.plan.model import Plan
+from lab.runtime.protocol import Runtime
+from lab.system.files import write_private
+from lab.system.processes import Identity
+from lab.topology.faults import check_all, to_json
+from lab.topology.spec import FaultSpec
+
+PATIENCE = 300.0  # seconds that applying or healing may take: a server is waited for after its start
+_WAIT = 5.0  # seconds that one question for events waits for an answer
+
+OnEvent = Callable[[FaultEvent], None]
+
+
+def held_here(spec: FaultSpec, lab: Lab) -> bool:
+    """Whether the process that holds the lab carries a fault out, and not the lab's service."""
+    return declaration(spec).target is FaultTarget.SERVERS and lab.runtime.name != "processes"
+
+
+class FaultSession:
+    """Faults on one lab, for the length of an `async with` block: all of them have been healed at its end."""
+
+    def __init__(self, lab: Lab, on_event: OnEvent = lambda event: None) -> None:
+        """`on_event` is called with whatever the faults of this session do."""
+        self._lab, self._on_event = lab, on_event
+        self._control: Control | None = None
+        self._events: asyncio.Task[None] | None = None
+        self._since = 0
+        self._names: set[str] = set()
+        self._stack = contextlib.AsyncExitStack()
+        self._executor = _HolderExecutor(lab)
+        self._engine = FaultEngine(lab.plan.topology, self._executor, on_event)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def start(self, specs: Sequence[FaultSpec], begin: float | None = None) -> None:
+        """Let faults act at their times from `begin` on (seconds since the epoch; now). Raises UserError, PeerError."""
+        check_all(specs, self._lab.plan.topology)
+        begin = time.time() if begin is None else begin
+        there = [spec for spec in specs if not held_here(spec, self._lab)]
+        if there:
+            control = await self._connected()
+            self._names |= {spec.name for spec in there}
+            await control.call("start_faults", faults=[to_json(spec) for spec in there], begin=begin)
+            if self._events is None:
+                self._events = asyncio.create_task(self._follow())
+        self._engine.start([spec for spec in specs if held_here(spec, self._lab)], begin, self)
+
+    async def add(self, spec: FaultSpec, *, keep: bool = False) -> None:
+        """Apply a fault now; it acts once this returns. With `keep` it stays when this session ends.
+
+        Raises UserError, and what applying it raises.
+        """
+        check_all([spec], self._lab.plan.topology)
+        if held_here(spec, self._lab):
+            await self._engine.add(spec, self)
+            return
+        control = await self._connected()
+        await control.call("add_fault", patience=PATIENCE, fault=to_json(spec), keep=keep)
+
+    async def close(self) -> None:
+        """Heal every fault of this session; none acts once this returns, and `on_event` has been called with all."""
+        try:
+            await self._engine.heal()
+            if self._control is not None:
+                await self._control.call("heal_faults", patience=PATIENCE, mine=True)
+                if self._events is not None:
+                    self._report(await self._control.call("fault_events", since=self._since))
+        finally:
+            if self._events is not None:
+                self._events.cancel()
+                await asyncio.wait([self._events])
+            self._control = self._events = None
+            await self._stack.aclose()
+            self._executor.release()
+
+    async def _connected(self) -> Control:
+        if self._control is None:
+            self._control = await self._stack.enter_async_context(self._lab.control())
+            self._since = (await self._control.call("list_faults"))["last"]
+        return self._control
+
+    async def _follow(self) -> None:
+        """Report events as they happen; a connection of its own waits for them."""
+        with contextlib.suppress(PeerError):  # the service has ended: whoever uses the lab finds out
+            async with self._lab.control() as control:
+                while True:
+                    answer = await control.call("fault_events", patience=_WAIT + 10, since=self._since, wait=_WAIT)
+                    self._report(answer)
+
+    def _report(self, answer: dict[str, list[dict[str, object]]]) -> None:
+        for fields in answer["events"]:
+            event = FaultEvent(**{**fields, "servers": tuple(fields["servers"])})  # type: ignore[arg-type]
+            if event.number <= self._since:
+                continue
+            self._since = event.number
+            if event.name in self._names:
+                self._on_event(event)
+
+
+class _HolderExecutor:
+    """Stops, kills, pauses and restarts servers in containers, and notes which."""
+
+    def __init__(self, lab: Lab) -> None:
+        self._note = _notes(lab.layout) / f"{os.getpid()}-{id(self)}.json"
+        self._changed: dict[str, str] = {}
+        self._outages = ServerOutages(lab.runtime.server_control(lab.layout, lab.plan))
+
+    async def apply(self, effect: Effect, token: str) -> None:
+        """Carry it out."""
+        assert isinstance(effect, ServerOutage)
+        self._changed[effect.server] = str(effect.change)
+        self._write()
+        await self._outages.apply(effect, token)
+        if effect.change is ServerChange.RESTART:
+            self._changed.pop(effect.server, None)
+            self._write()
+
+    async def heal(self, effect: Effect, token: str) -> None:
+        """End it."""
+        assert isinstance(effect, ServerOutage)
+        await self._outages.heal(effect, token)
+
+    def release(self) -> None:
+        """Nothing is held any more."""
+        self._note.unlink(missing_ok=True)
+
+    def _write(self) -> None:
+        self._note.parent.mkdir(mode=0o700, exist_ok=True)
+        note = {"holder": Identity.own().to_json(), "servers": self._changed}
+        write_private(self._note, json.dumps(note))
+
+
+def _notes(layout: Layout) -> Path:
+    return layout.root / "held"
+
+
+async def undo_abandoned(layout: Layout, plan: Plan, runtime: Runtime) -> list[str]:
+    """Undo what processes that have ended did to servers; a sentence for each server. Raises NotReady, PeerError."""
+    undone = []
+    for path in sorted(_notes(layout).glob("*.json")):
+        try:
+            note = json.loads(path.read_text())
+        except (OSError, ValueError):  # another process undoes it, or its writer was killed before it changed anything
+            continue
+        holder = Identity.from_json(note["holder"])
+        if holder is not None and holder.alive:
+            continue
+        control = runtime.server_control(layout, plan)
+        for server in note["servers"]:
+            if await control.runs(server):
+                await control.resume(server)
+            else:
+                await control.start(server)
+            undone.append(f"{server} runs again: what had stopped or paused it was killed")
+        path.unlink(missing_ok=True)
+    return undone
+
+
+async def change_server(lab: Lab, server: str, action: str) -> None:
+    """Stop, start, restart or kill a server; returns once it has ended, or accepts streams.
+
+    Raises UserError, NotReady.
+    """
+    names = [one.spec.name for one in lab.plan.servers]
+    if server not in names:
+        raise UserError(f"no server {server!r} in {lab.name}; there are: {', '.join(names)}")
+    control = lab.runtime.server_control(lab.layout, lab.plan)
+    runs = await control.runs(server)
+    if action == "start":
+        if runs:
+            await control.resume(server)
+            return
+        await control.start(server)
+        return
+    if not runs:
+        raise UserError(f"{server} does not run: `xmpplab start {server}` starts it")
+    await control.end(server, at_once=action == "kill")
+    if action == "restart":
+        await control.start(server)
+
+
+@contextlib.asynccontextmanager
+async def declared_faults(lab: Lab, specs: Sequence[FaultSpec], on_event: OnEvent) -> AsyncIterator[FaultSession]:
+    """A session for declared faults, which are checked first: `start` lets them act. Raises UserError."""
+    check_all(specs, lab.plan.topology)
+    async with FaultSession(lab, on_event) as session:
+        yield session
