@@ -56,7 +56,7 @@ def read(data: object, add: Add) -> tuple[FaultSpec, ...]:
         return ()
     found: dict[str, FaultSpec] = {}
     for index, entry in enumerate(data):
-        spec = _Reader(entry, (index,), add).read(f"-{index + 1}")
+        spec = _FaultReader(entry, (index,), add).read(f"-{index + 1}")
         if spec is None:
             continue
         if spec.name in found:
@@ -68,7 +68,7 @@ def read(data: object, add: Add) -> tuple[FaultSpec, ...]:
 def read_one(data: Mapping[str, Any]) -> FaultSpec:
     """A fault as a script or the command line gives it. Raises UserError with all that is wrong."""
     wrong: list[str] = []
-    spec = _Reader(dict(data), (), _listed(wrong)).read("")
+    spec = _FaultReader(dict(data), (), _listed(wrong)).read("")
     if wrong or spec is None:
         action = data.get("action")
         raise UserError("\n".join(f"{action}: {line}" for line in wrong))
@@ -176,7 +176,7 @@ def _listed(wrong: list[str], prefix: str = "") -> Add:
     return add
 
 
-class _Reader:
+class _FaultReader:
     """Reads one fault."""
 
     def __init__(self, data: object, path: Steps, add: Add) -> None:
