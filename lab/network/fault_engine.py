@@ -183,14 +183,14 @@ class FaultEngine:
                     await fault.ending.wait()
             if fault.decision is not None:
                 await self._heal(fault)
-        except Exception as error:  # the edge of a task
-            log.exception("fault %s", fault.spec.name)
+        except Exception as error:
             if not fault.first.done():
                 fault.first.set_exception(error)
+            raise
         finally:
             self._active.pop(fault.spec.name, None)
             if not fault.first.done():
-                fault.first.cancel()
+                fault.first.cancel()  # it was ended before it acted
 
     async def _apply(self, fault: ActiveFault, decision: Decision) -> None:
         lasts = declaration(fault.spec).lasts
