@@ -10,7 +10,7 @@ from typing import Any
 from lab.errors import UserError
 from lab.input_files import error_at, read_text
 from lab.load.analysis import study_folder
-from lab.load.analysis.study import StudyRun, measure_all, study_run
+from lab.load.analysis.study import StudyRun, in_order, measure_all, study_run
 from lab.load.analysis.study_folder import StudyData
 from lab.load.load_execution import Progress, measure, temporary_lab
 from lab.load.load_request import LoadRequest
@@ -102,7 +102,9 @@ async def run_study(
         return record.result
 
     def contents() -> StudyData:
-        return study_folder.contents(_asked(request), request.planned, entries, runs, request.arguments)
+        return study_folder.contents(
+            _asked(request), request.planned, entries, in_order(runs, list(topologies)), request.arguments
+        )
 
     topologies = {name: one.topology for name, one in request.requests.items() if one.topology is not None}
     for (name, seed), path in request.done.items():  # first: study.json lacks none of them, whatever ends this

@@ -97,6 +97,11 @@ class Server:
         return manifest(self.software)
 
     @property
+    def software_name(self) -> str:
+        """Its software for people: one of the user's own has the name that its description gives it."""
+        return self.custom.name if self.custom is not None else self.software
+
+    @property
     def hosts_users(self) -> bool:
         """Whether users can log in: the lab creates their accounts, or it reads a list of them that is not empty."""
         accounts = self.manifest.accounts

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import signal
 import subprocess
@@ -119,12 +120,15 @@ def _until(condition: Callable[[], object], within: float = 120.0) -> None:
 
 
 def test_a_load_test_runs_in_locust_and_leaves_the_same_folder(tmp_path: Path) -> None:
+    began = time.time()
     done = _load(tmp_path, "federation", *QUICK, "--runtime", "processes")
     assert done.returncode == 0, done.stderr
     kept = read(tmp_path / "runs" / "latest")
     assert kept.settled
     assert kept.result.total.sent == kept.result.total.received == 150
     assert "Aggregated" in (kept.folder / "output.log").read_text()
+    rows = list(csv.DictReader((kept.folder / "intervals.csv").read_text().splitlines()))
+    assert began <= float(rows[0]["epoch"]) <= float(rows[-1]["epoch"]) <= time.time()
 
 
 def test_a_study_has_a_row_for_each_topology_and_its_runs_can_be_compared(tmp_path: Path) -> None:

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from lab.errors import PeerError
 from lab.lifecycle import up as labs
+from lab.lifecycle.lab import Lab
 from lab.load.coordinator.provisioning import for_load, load_on, make_accounts
+from lab.load.model.spec import Load
+from lab.load.worker.omemo_client import OmemoClient
 from lab.topology.spec import Certificate
 from tests.cli.test_study_live import study_code
 from tests.load.engine_runs import driven
@@ -64,6 +69,33 @@ async def test_a_study_has_users_on_ones_own_servers(tmp_path: Path) -> None:
         assert {"a->b", "b->a"} <= {*json.loads(result.read_text())["result"]["routes"]}
 
 
+async def _enter(lab: Lab, load: Load) -> None:
+    """A user of a Locust task logs in on each server."""
+    asked = [{"id": number, "op": "enter", "user": "task", "number": number} for number in range(len(load.endpoints))]
+    lines = [json.dumps(one) + "\n" for one in ({"lab": lab.name}, *asked)]
+    bridge = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "lab.load.coordinator.locust_bridge", stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    bridge.stdin.write("".join(lines).encode())
+    answers: dict[int, Any] = {}
+    async with asyncio.timeout(120):
+        while len(answers) < len(asked):
+            answer = json.loads(await bridge.stdout.readline())
+            if "id" in answer:
+                answers[answer["id"]] = answer.get("ok", {}).get("jid", answer)
+        bridge.stdin.close()
+        await bridge.wait()
+    assert answers == {number: f"task@{one.domain}" for number, one in enumerate(load.endpoints)}
+
+
+async def _encrypt(load: Load) -> None:
+    """A user of an encrypted load logs in on each server."""
+    for number, endpoint in enumerate(load.endpoints):
+        client = OmemoClient("load1", number, endpoint, load, lambda *_: None)
+        await client.connect()
+        await client.disconnect()
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", [Certificate.EXPIRED, Certificate.SELF_SIGNED])
 async def test_exactly_a_servers_own_wrong_certificate_is_accepted(kind: Certificate) -> None:
@@ -74,6 +106,8 @@ async def test_exactly_a_servers_own_wrong_certificate_is_accepted(kind: Certifi
         load = load_on(lab, {"users": 4, "traffic": "local", "arrivals": "20/s", "seconds": 1.0, "warmup": 0.0})
         await make_accounts(lab, load)
         told = await driven(load)
+        await _enter(lab, load)
+        await _encrypt(load)
         assert (told.result.total.sent, told.result.total.received) == (20, 20)
         first, second = load.endpoints
         for trusted in (second.trusted, ""):

@@ -159,8 +159,7 @@ def _kinds(topology: Topology) -> str:
 
 
 def _kind(server: Server) -> str:
-    """A software for people: one of the user's own has the name that its description gives it."""
-    return f"{server.custom.name if server.custom else server.software} {server.version}".strip()
+    return f"{server.software_name} {server.version}".strip()
 
 
 def _remarks(first: LoadRecord, second: LoadRecord) -> tuple[str, ...]:

@@ -72,7 +72,7 @@ async def measure_all(
 
 def study_run(name: str, topology: Topology, seed: int, result: Result) -> StudyRun:
     """The run of a topology that has this result."""
-    software = "+".join(sorted({server.software for server in topology.servers}))
+    software = "+".join(sorted({server.software_name for server in topology.servers}))
     return StudyRun(name, software, seed, graph_metrics(topology), result)
 
 
@@ -145,6 +145,12 @@ def student_t(freedom: int) -> float:
     """Student's t, 97.5 %, for that many degrees of freedom, at least 1."""
     # Beyond the table the error of this is below 0.002.
     return _T[freedom - 1] if freedom <= len(_T) else 1.96 + 2.45 / freedom
+
+
+def in_order(runs: Iterable[StudyRun], topologies: Sequence[str]) -> list[StudyRun]:
+    """The runs in the order of these topologies, those of one topology as they were made; rows then are as well."""
+    place = {name: number for number, name in enumerate(topologies)}
+    return sorted(runs, key=lambda run: place[run.topology])
 
 
 def table(runs: Iterable[StudyRun]) -> list[dict[str, Any]]:

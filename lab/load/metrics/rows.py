@@ -51,13 +51,14 @@ def by_route(result: Result) -> list[dict[str, Any]]:
     ]
 
 
-def by_second(result: Result) -> list[dict[str, Any]]:
-    """A row for each second, the warm-up included."""
+def by_second(result: Result, start: float | None = None) -> list[dict[str, Any]]:
+    """A row for each second, the warm-up included; `start` of the warm-up is in seconds since the epoch, if known."""
     steady = result.steady
     workers = sorted({name for second in result.seconds.values() for name in second.cpu})
     return [
         {
             "second": number,
+            "epoch": None if start is None else round(start + number, 3),
             "phase": "steady" if number in steady else "warmup" if number < result.plan["warmup"] else "after",
             **_second(result.seconds[number], max(1, result.plan["workers"])),
             **{f"{name} cores": _cores(result.seconds[number], name) for name in workers},

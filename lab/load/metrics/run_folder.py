@@ -48,6 +48,7 @@ class RunWriter:
         self._folder, self._job = job.folder, job
         self._samples: IO[str] | None = None
         self._remarks: list[str] = []
+        self._start: float | None = None  # of the warm-up, in seconds since the epoch
 
     def __enter__(self) -> RunWriter:
         """Open samples.jsonl in the folder, which must exist, and write load.json unless it exists."""
@@ -66,6 +67,8 @@ class RunWriter:
         """Append an event; `line` is its JSON."""
         if event["event"] == "note":
             self._remarks.append(event["text"])
+        elif event["event"] == "started" and self._start is None:
+            self._start = event["at"]
         if self._samples is not None and self._folder is not None:
             with naming(self._folder / SAMPLES):
                 self._samples.write(line + "\n")
@@ -93,7 +96,7 @@ class RunWriter:
         if self._folder is not None:
             write(self._folder / RESULT, json.dumps(data) + "\n")
             write(self._folder / ROUTES, to_csv(by_route(result)))
-            write(self._folder / INTERVALS, to_csv(by_second(result)))
+            write(self._folder / INTERVALS, to_csv(by_second(result, self._start)))
         return {"event": "result", **data}
 
 

@@ -10,6 +10,7 @@ from lab.load.analysis import study_folder
 from lab.load.analysis.study import (
     StudyRun,
     graph_metrics,
+    in_order,
     load_figures,
     mean_interval,
     measure_all,
@@ -51,6 +52,12 @@ async def test_rounds_hold_each_topology_once_in_changing_order() -> None:
     assert all(sorted(one) == sorted(TOPOLOGIES) for one in rounds)
     assert len({tuple(one) for one in rounds}) > 1
     assert [cell.seed for cell in cells] == [seed for seed in range(8) for _ in range(3)]
+
+
+async def test_rows_are_in_the_order_in_which_topologies_were_given() -> None:
+    cells, given = await _cells(range(2)), ["mesh:4", "path:4", "star:4"]
+    assert [cell.topology for cell in cells[:3]] != given
+    assert [(row["topology"], row["runs"]) for row in table(in_order(cells, given))] == [(one, 2) for one in given]
 
 
 async def test_the_table() -> None:

@@ -196,6 +196,8 @@ def test_tables() -> None:
     result.usage["a"] = [Usage(at + 0.5, at * 0.5, 100 + at) for at in range(6)]
     rows = list(csv.DictReader(io.StringIO(to_csv(by_second(result)))))
     assert [row["phase"] for row in rows] == ["warmup"] * 2 + ["steady"] * 4
+    assert rows[0]["epoch"] == "", "nothing said when the load began"
+    assert [row["epoch"] for row in by_second(result, 1000.25)][:2] == [1000.25, 1001.25]
     assert rows[3]["received_per_second"] == "100.0"
     assert (rows[3]["a cores"], rows[0]["a cores"], rows[3]["a rss"]) == ("0.5", "", "103")
     assert float(rows[3]["p99_ms"]) == pytest.approx(30, rel=0.001)

@@ -194,6 +194,39 @@ def study_scatter(points: Mapping[str, Sequence[Mapping[str, Any]]], title: str)
     return {"hconcat": drawings, "spacing": 24}
 
 
+def study_bars(points: Sequence[Mapping[str, Any]], title: str) -> Spec:
+    """Horizontal bars from zero, software beside software for each topology; a line is the interval of a bar.
+
+    Points have "topology", "software", "y", and "low" and "high", which may be None.
+    """
+    software = list(dict.fromkeys(one["software"] for one in points))
+    top = max(one["y"] if one["high"] is None else one["high"] for one in points) or 1.0
+    x = axes.from_zero("y", title, top)
+    y = {"field": "topology", "type": "nominal", "title": None, "sort": None, "axis": _NAMES}
+    beside = {"field": "software", "type": "nominal", "sort": software}
+    colours = [COLOURS[number % len(COLOURS)] for number in range(len(software))]
+    colour = {
+        "field": "software", "type": "nominal", "title": None, "scale": {"domain": software, "range": colours},
+        "legend": axes.legend(software, 3 * _SIDE),
+    }  # fmt: skip
+    rows = [{**one, "tip": f"{one['topology']}, {one['software']}: {_spread(one)}"} for one in points]
+    bar = {"x": x, "y": y, "yOffset": beside, "color": colour, "description": {"field": "tip"}}
+    rule = {"x": {**x, "field": "low"}, "x2": {"field": "high"}, "y": y, "yOffset": beside}
+    return {
+        "width": max(_LEAST_BARS, 3 * _SIDE - axes.LETTER * max(len(one["topology"]) for one in points)),
+        "height": {"step": 18, "for": "offset"},
+        "data": {"values": rows},
+        "layer": [
+            {"mark": {"type": "bar", "aria": True}, "encoding": bar},
+            {
+                "mark": {"type": "rule", "strokeWidth": 1.6, "color": FOREGROUND},
+                "transform": [{"filter": "isValid(datum.low)"}],
+                "encoding": rule,
+            },
+        ],
+    }
+
+
 def _keys(every: Sequence[Mapping[str, Any]]) -> Spec:
     """Colours tell topologies apart, shapes what software they run."""
     names = list(dict.fromkeys(one["topology"] for one in every))
@@ -264,5 +297,9 @@ def _beside(values: Sequence[float], apart: float) -> list[float]:
 
 
 def _tip(metric: str, one: Mapping[str, Any]) -> str:
-    spread = "" if one["high"] is None else f" ({one['low']:.3g} to {one['high']:.3g})"
-    return f"{one['topology']} ({one['software']}): {one['y']:.3g}{spread} at {metric.replace('_', ' ')} {one['x']:g}"
+    return f"{one['topology']} ({one['software']}): {_spread(one)} at {metric.replace('_', ' ')} {one['x']:g}"
+
+
+def _spread(one: Mapping[str, Any]) -> str:
+    """A mean with its interval, if it has one."""
+    return f"{one['y']:.3g}" + ("" if one["high"] is None else f" ({one['low']:.3g} to {one['high']:.3g})")

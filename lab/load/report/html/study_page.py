@@ -49,7 +49,7 @@ def page(study: StudyData) -> str:
     title = f"Study: {study['asked'].get('load', 'a load')} over topologies"
     parts = [f"<h1>{html.text(title)}</h1>", _verdict(study), html.terms(study["asked"])]
     if rows:
-        parts += [_table(rows), *_figures(rows), _correlations(study["correlations"]), _runs(study["runs"])]
+        parts += [_table(rows), *_figures(study), _correlations(study["correlations"]), _runs(study["runs"])]
     else:
         parts.append("<p>Nothing was measured: there is nothing to draw.</p>")
     parts += [html.files({STUDY: "the table as JSON", CSV: "as CSV"}), f'<p class="muted">{html.text(_LIMITS)}</p>']
@@ -78,8 +78,8 @@ def _mean(row: Mapping[str, Any], name: str) -> str | None:
     return mean_text(row, name, 100 if name in _PERCENT else 1)
 
 
-def _figures(rows: Sequence[Mapping[str, Any]]) -> list[str]:
-    found = []
+def _figures(study: StudyData) -> list[str]:
+    found, rows, kinds = [], study["table"], _software(study["arguments"])
     for name, (title, unit, caption) in FIGURES.items():
         shown = [row for row in rows if name in row]
         if not any(row[name] for row in shown):
@@ -89,7 +89,35 @@ def _figures(rows: Sequence[Mapping[str, Any]]) -> list[str]:
         points = {metric: _scaled(plot_points(shown, metric, name), name) for metric in DRAWN}
         drawing = svg(charts.study_scatter(points, unit), name, f"{title}. {caption}")
         found.append(html.figure(title, caption + _BARS, drawing))
+        beside = _beside(shown, kinds, name)
+        if len({one["software"] for one in beside}) > 1:
+            drawing = svg(charts.study_bars(beside, unit), f"{name}-software", f"{title}, by software. {caption}")
+            found.append(
+                html.figure(f"{title}, by software", f"{caption} Lines are the intervals of the table.", drawing)
+            )
     return found
+
+
+def _software(arguments: Mapping[str, Any]) -> list[str]:
+    """What `--software` said, in order."""
+    given = arguments.get("software")
+    return [one for one in given if isinstance(one, str)] if isinstance(given, list) else []
+
+
+def _beside(rows: Sequence[Mapping[str, Any]], kinds: Sequence[str], name: str) -> list[dict[str, Any]]:
+    """Points of the rows that `--software` made, under the topology's own name and what that option said."""
+    points = [
+        {
+            "topology": row["topology"].removesuffix(f" {kind}"),
+            "software": kind,
+            **{end: row[f"{name}_{end}"] for end in ("low", "high")},
+            "y": row[name],
+        }
+        for row in rows
+        for kind in kinds
+        if row["topology"].endswith(f" {kind}")
+    ]
+    return _scaled(points, name)
 
 
 def _scaled(points: Sequence[Mapping[str, Any]], name: str) -> list[dict[str, Any]]:

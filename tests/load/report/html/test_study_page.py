@@ -86,6 +86,22 @@ def test_a_row_of_which_nothing_was_measured_has_its_place_in_table_and_csv(tmp_
     assert Parsed(page(data)).tags["svg"] == 3
 
 
+def test_software_stands_beside_software_for_each_topology() -> None:
+    names = [f"{name} {kind}" for name in ("ring:4", "star:4") for kind in ("prosody@13.0", "./mine.yaml")]
+    cells = []
+    for number, name in enumerate(names):
+        graph, measured = graph_metrics(load(name.partition(" ")[0])), result(100, 0.010 + number / 100)
+        cells += [StudyRun(name, "prosody", seed, graph, measured) for seed in range(2)]
+    arguments = {"software": ["prosody@13.0", "./mine.yaml"]}
+    parsed = Parsed(page(study_folder.contents({}, 8, [], cells, arguments)))
+    assert "Delay, p99, by software" in parsed.texts["h2"]
+    tips = [value for tag, name, value in parsed.attributes if name == "aria-label"] + parsed.texts["title"]
+    assert {"ring:4, prosody@13.0: 10 (10 to 10)", "star:4, ./mine.yaml: 40 (40 to 40)"} <= {*tips}, tips
+    assert set(parsed.tags) <= HARMLESS
+    one = Parsed(page(study_folder.contents({}, 8, [], cells[:2], {"software": ["prosody@13.0"]})))
+    assert not any("by software" in title for title in one.texts["h2"])
+
+
 def test_what_was_not_measured_or_the_generators_is_said() -> None:
     parsed = Parsed(page(study(lost=4, limited=True, planned=9)))
     said = parsed.texts["p"][0]
