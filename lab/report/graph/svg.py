@@ -6,6 +6,7 @@ from html import escape
 from itertools import combinations
 
 from lab.report.graph import labels
+from lab.report.graph.bends import bends, curve, middle
 from lab.report.graph.layout import Point, layout
 from lab.topology.facts import facts, neighbours
 from lab.topology.spec import Link, Server, Topology
@@ -17,6 +18,8 @@ MARGIN = 28
 LINE = 16  # pixels from one line of text to the next
 LETTER = 7.0  # mean width of a letter at 13 pixels, rather too large than too small
 MAX_SPREAD = 5.0  # the factor by which a drawing grows at most so that boxes do not overlap
+Ends = tuple[str, str]  # of a link, as it names them
+SPREADS = (1.0, 1.25, 1.6, 2.0)  # factors by which it grows further so that links need not pass behind boxes
 SMALL = 30  # more servers than this are drawn with their name only
 
 _STYLE = (
@@ -35,15 +38,16 @@ def svg(topology: Topology) -> str:
         name: (max(LETTER * len(line) for line in lines) + 24, LINE * len(lines) + 12.0)
         for name, lines in boxes.items()
     }
-    points, (width, height) = _box_positions(topology, sizes)
+    points, bent, (width, height) = _with_bends(topology, _box_positions(topology, sizes), sizes)
     top = MARGIN + 22 + (LINE + 6) * bool(topology.teaches)
     notes = [labels.totals(facts(topology)), labels.unlinked(topology)]
     widest = max([width, *(6.4 * len(text) for text in (*notes, topology.teaches))]) + 2 * MARGIN
     shift = (widest - width) / 2
     points = {name: (x + shift, y + top) for name, (x, y) in points.items()}
+    bent = {pair: (x + shift, y + top) for pair, (x, y) in bent.items()}
     bottom = top + height + MARGIN
-    parts = [_heading(topology), *(_line(link, points) for link in topology.links)]
-    parts += [_label(link, points) for link in topology.links if labels.link(link)]
+    parts = [_heading(topology), *(_line(link, points, bent) for link in topology.links)]
+    parts += [_label(link, points, bent) for link in topology.links if labels.link(link)]
     parts += [_box(server, boxes[server.name], points[server.name], sizes[server.name]) for server in topology.servers]
     parts += _legend(topology, bottom)
     parts += [_text(MARGIN, bottom + 24 + LINE * (row + 1), "quiet", note) for row, note in enumerate(notes)]
@@ -62,18 +66,38 @@ def _lines(server: Server, count: int) -> list[str]:
     return [server.name, labels.software(server), *labels.remarks(server)]
 
 
-def _box_positions(topology: Topology, sizes: dict[str, Point]) -> tuple[dict[str, Point], Point]:
-    """Centres of the boxes, spread until no two overlap, and the size of the drawing."""
+def _box_positions(topology: Topology, sizes: dict[str, Point]) -> dict[str, Point]:
+    """Centres of the boxes, spread until no two overlap."""
     raw = {name: (x * UNIT, y * UNIT) for name, (x, y) in layout(neighbours(topology)).items()}
     room = {link.pair: (_label_width(labels.link(link)), 20.0) for link in topology.links if labels.link(link)}
     pairs = [(a, b, room.get(frozenset((a, b)), (10.0, 10.0))) for a, b in combinations(raw, 2)]
     spread = min(MAX_SPREAD, max([1.0, *(_spread_factor(raw, sizes, a, b, between) for a, b, between in pairs)]))
-    points = {name: (x * spread, y * spread) for name, (x, y) in raw.items()}
-    left = min(x - sizes[name][0] / 2 for name, (x, _) in points.items())
-    top = min(y - sizes[name][1] / 2 for name, (_, y) in points.items())
-    moved = {name: (x - left, y - top) for name, (x, y) in points.items()}
-    right = max(x + sizes[name][0] / 2 for name, (x, _) in moved.items())
-    return moved, (right, max(y + sizes[name][1] / 2 for name, (_, y) in moved.items()))
+    return {name: (x * spread, y * spread) for name, (x, y) in raw.items()}
+
+
+def _with_bends(
+    topology: Topology, points: dict[str, Point], sizes: dict[str, Point]
+) -> tuple[dict[str, Point], dict[Ends, Point], Point]:
+    """The centres of the boxes, the control points of links that bend, and the size of the drawing with both.
+
+    The boxes are spread further while a link has no way past them.
+    """
+    pairs = [(link.a, link.b) for link in topology.links]
+    for spread in SPREADS:
+        spaced = {name: (x * spread, y * spread) for name, (x, y) in points.items()}
+        bent, met = bends(pairs, spaced, sizes)
+        if not met:
+            break
+    ways = [point for (a, b), control in bent.items() for point in curve(spaced[a], control, spaced[b])]
+    corners = [
+        (x + side * sizes[name][0] / 2, y + side * sizes[name][1] / 2)
+        for name, (x, y) in spaced.items()
+        for side in (-1, 1)
+    ]
+    left, top = (min(point[axis] for point in (*ways, *corners)) for axis in (0, 1))
+    right, bottom = (max(point[axis] for point in (*ways, *corners)) for axis in (0, 1))
+    moved = {name: (x - left, y - top) for name, (x, y) in spaced.items()}
+    return moved, {pair: (x - left, y - top) for pair, (x, y) in bent.items()}, (right - left, bottom - top)
 
 
 def _spread_factor(points: dict[str, Point], sizes: dict[str, Point], a: str, b: str, between: Point) -> float:
@@ -90,19 +114,24 @@ def _heading(topology: Topology) -> str:
     return title + (_text(MARGIN, MARGIN + 8 + LINE + 4, "quiet", topology.teaches) if topology.teaches else "")
 
 
-def _line(link: Link, points: dict[str, Point]) -> str:
+def _line(link: Link, points: dict[str, Point], bent: dict[Ends, Point]) -> str:
+    """The link: a straight line, or a curve around the boxes that are in its way."""
     (x1, y1), (x2, y2) = points[link.a], points[link.b]
     shaped = not (link.forward.neutral and link.backward.neutral)
     dash = ' stroke-dasharray="6 5"' if link.direct else ""
     style = "shaped" if shaped else "link"
+    if control := bent.get((link.a, link.b)):
+        way = f"M{x1:.0f} {y1:.0f}Q{control[0]:.0f} {control[1]:.0f} {x2:.0f} {y2:.0f}"
+        return f'<path class="{style}" d="{way}" fill="none"{dash}/>'
     return f'<line class="{style}" x1="{x1:.0f}" y1="{y1:.0f}" x2="{x2:.0f}" y2="{y2:.0f}"{dash}/>'
 
 
-def _label(link: Link, points: dict[str, Point]) -> str:
+def _label(link: Link, points: dict[str, Point], bent: dict[Ends, Point]) -> str:
     """The link's conditions on a white background in the middle of its line; arrows point as the directions do."""
     (x1, y1), (x2, y2) = points[link.a], points[link.b]
     text = labels.link(link, link.a if x1 <= x2 else link.b)
-    x, y, width = (x1 + x2) / 2, (y1 + y2) / 2, _label_width(text)
+    control = bent.get((link.a, link.b), ((x1 + x2) / 2, (y1 + y2) / 2))
+    (x, y), width = middle((x1, y1), control, (x2, y2)), _label_width(text)
     background = (
         f'<rect x="{x - width / 2:.0f}" y="{y - 9:.0f}" width="{width:.0f}" height="18" rx="9" fill="#ffffff"/>'
     )

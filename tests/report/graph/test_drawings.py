@@ -66,6 +66,67 @@ def test_a_drawing_for_the_terminal_fits_it(
 
 
 @pytest.mark.parametrize(
+    "text",
+    ["hidden-island", "full-mesh:9", "full-mesh:4", "grid:12", "small-world:12", "scale-free:30,m=2", "random:20,p=0.3",
+     "islands:12,islands=4", "triangle"],
+)  # fmt: skip
+def test_no_link_of_an_svg_is_behind_a_box(text: str, tmp_path: Path) -> None:
+    if text == "triangle":  # three in a row, of which the outer two are linked as well
+        text = str(tmp_path / "triangle.yaml")
+        Path(text).write_text(
+            "servers: {a: {}, b: {}, c: {}, d: {}, e: {}}\n"
+            "links: [{between: [a, b]}, {between: [b, c]}, {between: [c, d]}, {between: [d, e]}, {between: [a, e]},\n"
+            "  {between: [a, c], latency: 40ms}]\n"
+        )
+    topology = load(text)
+    root = ElementTree.fromstring(GRAPH_FORMATS["svg"].draw(topology))
+    boxes = [
+        tuple(float(box.get(key, "")) for key in ("x", "y", "width", "height"))
+        for box in root.iter("{http://www.w3.org/2000/svg}rect")
+        if box.get("class") == "box"
+    ]
+    width, height = map(float, root.get("viewBox", "").split()[2:])
+    ways = _ways_of_links(root)
+    assert len(ways) == len(topology.links)
+    for way in ways:
+        met = [box for box in boxes if any(_inside(point, box) for point in way)]
+        ends = [box for box in boxes if _inside(way[0], box) or _inside(way[-1], box)]
+        assert met == ends, f"a link from {way[0]} to {way[-1]} passes behind a box"
+        assert all(0 <= x <= width and 0 <= y <= height for x, y in way), "a link leaves the drawing"
+
+
+def _inside(point: tuple[float, float], box: tuple[float, ...]) -> bool:
+    left, top, width, height = box
+    return left < point[0] < left + width and top < point[1] < top + height
+
+
+def _ways_of_links(root: ElementTree.Element) -> list[list[tuple[float, float]]]:
+    """Points of each link, straight or curved, at distances of a few pixels."""
+    ways = []
+    for element in root.iter():
+        if element.get("class") not in ("link", "shaped"):
+            continue
+        if element.tag.endswith("line"):
+            x1, y1, x2, y2 = (float(element.get(key, "")) for key in ("x1", "y1", "x2", "y2"))
+            x, y = (x1 + x2) / 2, (y1 + y2) / 2
+        elif "Q" in element.get("d", ""):
+            x1, y1, x, y, x2, y2 = map(float, re.findall(r"-?[0-9]+", element.get("d", "")))
+        else:
+            continue  # in the legend
+        steps = [n / 300 for n in range(301)]
+        ways.append(
+            [
+                (
+                    (1 - t) ** 2 * x1 + 2 * t * (1 - t) * x + t * t * x2,
+                    (1 - t) ** 2 * y1 + 2 * t * (1 - t) * y + t * t * y2,
+                )
+                for t in steps
+            ]
+        )
+    return ways
+
+
+@pytest.mark.parametrize(
     "text", ["hidden-island", "full-mesh:9", "star:25", "random:40", "islands:12,islands=4", "line:6,latency=1s"]
 )
 def test_boxes_of_an_svg_stand_clear_of_each_other(text: str) -> None:
