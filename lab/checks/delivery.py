@@ -8,6 +8,7 @@ copy) and bounces (stanza errors). Where sender's and receiver's servers are lin
 - it is not delivered *and* bounced; a bounce alone is right: its sender knows (whether the link should have
   delivered is judged by `reachability`);
 - neither is lost, if a marker that was sent after it on the same route arrived and no stream broke; else unknown;
+  behind what a client of somebody's own sent, any marker from its server to that device will do;
 - it reaches nobody to whom it was not sent, and names its sender rightly: the one on whose stream it was sent. What a
   client of somebody's own sends counts as theirs, proved by the feed of their server;
 - a bounce is about a message that somebody sent.
@@ -220,8 +221,22 @@ def _missing(record: RunRecord, index: int, sent: Sent) -> Iterator[Finding]:
         else:
             yield _not_known(record, sent, f"did not reach {device}", _why_unknown(route is None, route is not None
                              and route.broken))  # fmt: skip
+    if not got and _undecided(record, index, sent):
+        yield _not_known(record, sent, "was not seen again", "which of its receiver's clients must get it is not known")
     if sent.expected and not got and not record.addressees(index, sent):
         yield _not_known(record, sent, "was not seen again", "nobody it was sent to became available after it")
+
+
+def _undecided(record: RunRecord, index: int, sent: Sent) -> bool:
+    """Whether a message of somebody's own client should reach a person of the run, nobody knows where."""
+    if index not in record.foreign or sent.expected or sent.room or record.block_lists.stops(sent, index):
+        return False
+    home = record.server_of(sent.receiver)
+    handed = any(
+        (one.server, one.stream, one.direction) == (home.name if home else "", "c2s", "out")
+        for one in record.seen.get(sent, ())
+    )
+    return bare(sent.receiver) in record.people and not handed
 
 
 def _left_room(record: RunRecord, index: int, sent: Sent, device: str) -> bool:

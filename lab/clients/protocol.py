@@ -41,7 +41,8 @@ iq              {xml, timeout} -> {xml}: any IQ, its answer
 
 Requests of a raw server-to-server peer (`software: scripted`; docs/agents.md), a device of another kind:
 
-peer_listen     {domain, host, port, certificate, key, authority (paths of PEM files), dns: [address, port]}
+peer_listen     {domain, host, port, certificate, key, authority (paths of PEM files), dns: [address, port],
+                handshake? (seconds that TLS may take)}
                 -> {}: streams are accepted at host and port
 peer_send       {xml} -> {stream}: one stanza, as it is, on our stream to the server of its `to`, opened if need be
 peer_raw        {to (domain), data} -> {stream}: these bytes (UTF-8) on that stream

@@ -66,6 +66,7 @@ class ScriptedPeer:
         self._negotiations = {direction: Negotiation() for direction in DIRECTIONS}
         self._secret = secrets.token_hex(16)  # of its dialback keys
         self._asked: dict[tuple[str, str], asyncio.Future[str]] = {}  # keys that we verify, by sender and stream id
+        self.handshake = HANDSHAKE
         self._emit_event = emit
         self._domain = ""
         self._server: asyncio.Server | None = None
@@ -81,7 +82,16 @@ class ScriptedPeer:
         return "; ".join(f"{one.remote or 'somebody'}: {one.step}" for one in streams) or "no stream is being opened"
 
     async def listen(
-        self, *, domain: str, host: str, port: int, certificate: str, key: str, authority: str, dns: list[Any]
+        self,
+        *,
+        domain: str,
+        host: str,
+        port: int,
+        certificate: str,
+        key: str,
+        authority: str,
+        dns: list[Any],
+        handshake: float = HANDSHAKE,
     ) -> Json:
         """Accept streams; see the protocol."""
         if self._server is not None:
@@ -89,6 +99,7 @@ class ScriptedPeer:
         self._authority = authority
         self._show_certificate(certificate, key)
         self._domain, self._dns = domain, (str(dns[0]), int(dns[1]))
+        self.handshake = handshake
 
         def accepted() -> PeerConnection:
             return PeerConnection(self, self._stream())
@@ -412,7 +423,7 @@ class PeerConnection(asyncio.Protocol):
             self.transport = await asyncio.get_running_loop().start_tls(
                 self.transport, self, self._peer.context(self.stream), server_side=not initiator,
                 server_hostname=self.stream.remote if initiator else None,
-                ssl_handshake_timeout=HANDSHAKE, ssl_shutdown_timeout=CLOSING,
+                ssl_handshake_timeout=self._peer.handshake, ssl_shutdown_timeout=CLOSING,
             )  # fmt: skip
         except OSError as error:  # ssl.SSLError is one
             self._reason = f"no TLS: {error}"

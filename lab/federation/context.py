@@ -14,6 +14,7 @@ from lab.history.recorder import Recorder
 from lab.lifecycle.faults import FaultSession
 from lab.lifecycle.lab import Lab
 from lab.servers import software
+from lab.topology.allowance import largest_allowance, route_allowance
 
 Json = dict[str, Any]
 
@@ -41,6 +42,14 @@ class Context:
         known = software(spec.software)
         refusal = known.refused_stream(spec.version) if link else known.refusal(spec.version, plan.topology.unlinked)
         return Refuses(refusal.conditions, refusal.within)
+
+    def allowance(self, *servers: str) -> float:
+        """Seconds more than on fast links that a stanza and its answer may need between servers, by name."""
+        return route_allowance(self.lab.plan.topology, *servers)
+
+    def largest_allowance(self, server: str) -> float:
+        """The same for the slowest link of a server."""
+        return largest_allowance(self.lab.plan.topology, server)
 
     def new_canary(self) -> str:
         """A text that is searched for on every server when the scenario is over."""

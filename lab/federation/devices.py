@@ -56,7 +56,8 @@ class Device:
         """Log in (RFC 6120 sections 5 to 7, RFC 6121 section 4.2).
 
         Returns once presence is sent, the messages of the offline store are received and, with OMEMO, device list
-        and bundle can be fetched (XEP-0384). Raises PeerError if the server refuses, TimedOut after 60 seconds.
+        and bundle can be fetched (XEP-0384). Raises PeerError if the server refuses, TimedOut after 60 seconds
+        and what a slow link needs more.
         """
         context, person = self.person.context, self.person
         answer = await context.call(
@@ -139,7 +140,7 @@ class Device:
         check_raw(xml, "send_raw: the stanza")
         await self.person.participants.send_raw(self, xml)
 
-    async def iq(self, xml: str, within: str | float = IQ_DEADLINE) -> Stanza:
+    async def iq(self, xml: str, within: str | float | None = None) -> Stanza:
         """Send an IQ of type get or set, and return its answer (RFC 6120 section 8.2.3).
 
         An error is an answer as well: its `type` is "error", and `condition` says which. `within` is in seconds, or a
@@ -147,7 +148,8 @@ class Device:
         answer.
         """
         check_raw(xml, "iq: the stanza")
-        answer = await self.person.context.call("iq", self.key, xml=xml, timeout=seconds(within))
+        limit = self._patience(IQ_DEADLINE) if within is None else seconds(within)
+        answer = await self.person.context.call("iq", self.key, xml=xml, timeout=limit)
         return parse(str(answer["xml"]), time.time(), CLIENT)
 
     async def archive(
@@ -162,7 +164,7 @@ class Device:
         connected, TimedOut after 60 seconds.
         """
         answer = await self.person.context.call(
-            "archive", self.key, start=start, deliver=deliver, timeout=CONNECT_DEADLINE,
+            "archive", self.key, start=start, deliver=deliver, timeout=self._patience(CONNECT_DEADLINE),
             **{"with": None if with_ is None else str(with_), "archive": None if room is None else room.jid},
         )  # fmt: skip
         return [
@@ -178,21 +180,31 @@ class Device:
         """
         return list(self.log.stanzas)
 
-    async def received(self, match: Match, within: str | float = DELIVERY_DEADLINE) -> Stanza:
+    async def received(self, match: Match, within: str | float | None = None) -> Stanza:
         """The first received stanza that matches, whether it was received already or is in time.
 
         `match` is a function of the stanza, or a text in its XML, such as an id. `within` is in seconds, or a text such
-        as "10s". Raises NotReceived, which fails a run, with the last stanzas that were received.
+        as "10s"; 30 seconds, and an allowance for slow links, unless given. Raises NotReceived, which fails a run, with
+        the last stanzas that were received.
         """
+        if within is None:
+            within = self._patience(DELIVERY_DEADLINE)
         return await self.log.received(match, within)
 
     async def published_devices(self, of: Person) -> list[int]:
         """The OMEMO device ids that `of` publishes, fetched anew (XEP-0384 section 5.3.1 of version 0.3).
 
-        Raises UserError on a device without OMEMO, PeerError if the list cannot be fetched, TimedOut after 60 seconds.
+        Raises UserError on a device without OMEMO, PeerError if the list cannot be fetched, TimedOut after 60 seconds
+        and what a slow link needs more.
         """
-        answer = await self.person.context.call("devices", self.key, of=of.jid, timeout=CONNECT_DEADLINE)
+        context = self.person.context
+        timeout = CONNECT_DEADLINE + context.allowance(self.person.server.name, of.server.name)
+        answer = await context.call("devices", self.key, of=of.jid, timeout=timeout)
         return [int(one) for one in answer["ids"]]
+
+    def _patience(self, usual: float) -> float:
+        """Seconds that are waited for what may have to pass the slowest link of the own server."""
+        return usual + self.person.context.largest_allowance(self.person.server.name)
 
     def __str__(self) -> str:
         return self.jid

@@ -31,6 +31,7 @@ class Dispatch:
         self._devices = participants.devices
         self._rooms = participants.rooms
         self._find = participants.find
+        self._block_requests = participants.block_requests
         self._history = participants.context.history
 
     def handle(self, data: dict[str, Any]) -> None:
@@ -150,6 +151,12 @@ class Dispatch:
         stanza = parse(data["xml"], data["at"], CLIENT, data["direction"])
         self._history.record(device_event(stanza, device.jid, data["stream"]))
         device.log.add(stanza)
+        if stanza.name != "iq":
+            return
+        if stanza.direction == "out":
+            self._block_requests.sent(device.jid, stanza.xml)
+        else:
+            self._block_requests.answered(device.jid, stanza.id, stanza.type)
 
     def _on_presence(self, device: Device, data: dict[str, Any]) -> None:
         """Requests of contacts; a room's presence about the device itself says that it is no occupant any more."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -49,15 +49,21 @@ _NAMES: dict[type[Event], str] = {
 class Evidence:
     """The reader of one run's evidence: `start` it when the run begins, `finish` or `close` it at the end."""
 
-    def __init__(self, context: Context, servers: Sequence[ServerHandle]) -> None:
+    def __init__(
+        self, context: Context, servers: Sequence[ServerHandle], on_seen: Callable[[ServerSaw], None] = lambda _: None
+    ) -> None:
+        """`on_seen` is called with each stanza that a server handled, once it is recorded."""
         self._context = context
+        self._on_seen = on_seen
         self._servers = tuple(servers)
         self._feeds: dict[str, Path] = {}
         self._offsets: dict[str, int] = {}
         self._counts: Counter[tuple[type[Event], str]] = Counter()
         self._queries = _Queries(context)
         self._task: asyncio.Task[None] | None = None
-        self._ending = asyncio.Event()
+        self._ending = False
+        self._wake = asyncio.Event()  # there is a reason to read at once
+        self._waiting: list[asyncio.Future[None]] = []  # for the next reading to be complete
 
     async def start(self) -> None:
         """What servers report from now on belongs to this run, and so do the streams that are open."""
@@ -70,12 +76,22 @@ class Evidence:
         await self._queries.start()
         self._task = asyncio.create_task(self._follow())
 
+    async def catch_up(self) -> None:
+        """Return once what servers have reported until now is in the history."""
+        if self._task is None:
+            return
+        complete: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append(complete)
+        self._wake.set()
+        await asyncio.wait((complete, self._task), return_when=asyncio.FIRST_COMPLETED)
+
     async def finish(self) -> None:
         """Read what there is until now, and note what was left out. Raises PeerError for a feed that is damaged."""
         task, self._task = self._task, None
         if task is None:
             return
-        self._ending.set()  # not cancelled: half an answer of the control socket would be taken for the next
+        self._ending = True
+        self._wake.set()  # not cancelled: half an answer of the control socket would be taken for the next
         await task
         while await self._read():
             pass
@@ -97,10 +113,15 @@ class Evidence:
             await self._queries.close()
 
     async def _follow(self) -> None:
-        while not self._ending.is_set():
+        while not self._ending:
+            self._wake.clear()
+            waiting, self._waiting = self._waiting, []
             await self._read()
+            for one in waiting:
+                if not one.done():
+                    one.set_result(None)
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._ending.wait(), INTERVAL)
+                await asyncio.wait_for(self._wake.wait(), INTERVAL)
 
     async def _read(self) -> bool:
         """Record what is new; whether there was anything."""
@@ -123,6 +144,8 @@ class Evidence:
             if self._counts[type(event), source] > MOST:
                 return
         self._context.history.record(event)
+        if isinstance(event, ServerSaw):
+            self._on_seen(event)
 
 
 class _Queries:

@@ -21,7 +21,7 @@ from lab.federation.evidence import Evidence, record_server_states
 from lab.federation.participants import Participants
 from lab.federation.people import Person
 from lab.federation.servers import LinkHandle, Peer, ServerHandle
-from lab.history.events import FaultApplied, FaultHealed, FieldValue
+from lab.history.events import FaultApplied, FaultHealed, FieldValue, ServerSaw
 from lab.history.recorder import Recorder
 from lab.lifecycle.lab import Lab
 
@@ -72,7 +72,7 @@ class Federation:
         for one in lab.plan.servers:
             self._servers[one.spec.name] = ServerHandle(self.participants, self._servers, one.spec.name)
         self.servers = tuple(self._servers.values())
-        self._evidence = Evidence(self.context, self.servers)
+        self._evidence = Evidence(self.context, self.servers, self._on_seen)
         self._injections = count(1)
 
     async def __aenter__(self) -> Self:
@@ -88,6 +88,14 @@ class Federation:
         """Disconnect every device. The servers keep running. Called at the end of the `async with` block."""
         await self._evidence.close()
         await self.context.close()
+
+    def _on_seen(self, event: ServerSaw) -> None:
+        """What a client of a person's own asks of its server; those of the lab's devices say it themselves."""
+        if (event.stream, event.name) != ("c2s", "iq"):
+            return
+        client = (event.peer or event.sender if event.direction == "in" else event.peer or event.receiver) or ""
+        if client not in {one.jid for one in self.participants.devices.values()}:
+            self.participants.block_requests.seen(event)
 
     # -- the graph ---------------------------------------------------------------------------------------------
 
@@ -214,6 +222,7 @@ class Federation:
         """Send a marker on every route that was used, and wait for it at most 20 seconds: a message that is missing
         behind it is lost (RFC 6120 section 10.1). Called by the run at the end of a scenario.
         """
+        await self._evidence.catch_up()
         await markers.settle(self.participants)
 
     async def collect(self) -> None:

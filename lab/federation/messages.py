@@ -40,6 +40,7 @@ class Message:
     expected: tuple[str, ...]  # full JIDs that must get it (RFC 6121 section 8.5); or the bare JID: whoever comes next
     to_device: Device | None = None  # where it was addressed to one device, by its full JID
     marker: bool = False  # sent by settle(), not by the scenario
+    in_room: bool = False  # it is for the occupants of a room
     blocked: bool = False  # one of the two had blocked the other when it was sent (XEP-0191): it is for nobody
     corrects: str = ""  # the id of the message that it replaces (XEP-0308)
     deliveries: list[Delivery] = field(default_factory=list)
@@ -60,7 +61,8 @@ class Message:
         """What became of the message: all its deliveries and bounces (RFC 6121 section 8.5, RFC 6120 section 8.3).
 
         Returns when it is settled, or after `within`: seconds, or a text such as "10s". Without `within` the deadline
-        is 30 seconds, or that of the promised refusal and 10 seconds more. Nothing is raised where the deadline passes:
+        is 30 seconds, or that of the promised refusal and 10 seconds more, with an allowance for the latency and the
+        rate that the topology gives the links. Nothing is raised where the deadline passes:
         `Outcome.settled` is then False. Of a message that was blocked (XEP-0191) nothing is expected: without `within`
         it is waited 5 seconds for an error, and it is settled then, too.
         """
@@ -82,11 +84,12 @@ class Message:
         texts = got()
         return {device: texts[device.jid] for device in devices if device.jid in texts}
 
-    async def acknowledged(self, within: str | float = DELIVERY_DEADLINE) -> Receipt:
+    async def acknowledged(self, within: str | float | None = None) -> Receipt:
         """The first receipt for the message (XEP-0184); it must have been sent with `receipt=True`.
 
         `within` is in seconds, or a text such as "10s". Raises NotReceived, which fails a run.
         """
+        within = DELIVERY_DEADLINE + self.allowance() if within is None else within
         await self._until(lambda: bool(self.receipts), seconds(within))
         if not self.receipts:
             raise NotReceived(f"{self} was not acknowledged within {within}", (f"it is {await self.outcome(0)}",))
@@ -119,8 +122,15 @@ class Message:
 
     def _deadline(self) -> float:
         if self.blocked:
-            return BLOCKED_DEADLINE
-        return DELIVERY_DEADLINE if isinstance(self.promise, Delivers) else self.promise.within + REFUSAL_GRACE
+            return BLOCKED_DEADLINE + self.allowance()
+        usual = DELIVERY_DEADLINE if isinstance(self.promise, Delivers) else self.promise.within + REFUSAL_GRACE
+        return usual + self.allowance()
+
+    def allowance(self) -> float:
+        """Seconds that it and the answer to it may take more than on fast links; what is said in a room takes two."""
+        context, to = self.sender.context, self.receiver.server.name
+        onwards = context.largest_allowance(to) if self.in_room else 0.0
+        return context.allowance(self.sender.server.name, to) + onwards
 
     def __str__(self) -> str:
         return f"message {self.id} from {self.device.jid} to {self.receiver}"

@@ -10,6 +10,7 @@ from itertools import count
 
 from lab.clients.characters import check_text
 from lab.errors import LabError, UserError
+from lab.federation.block_requests import BlockRequests
 from lab.federation.context import Context
 from lab.federation.devices import Device
 from lab.federation.message_extensions import message_extensions
@@ -33,6 +34,7 @@ class Participants:
         self.devices: dict[str, Device] = {}  # by the agent's name for it
         self.messages: dict[Sent, Message] = {}
         self.rooms: dict[str, Room] = {}  # by bare JID
+        self.block_requests = BlockRequests(self.person_of)
         self._identities = Identities()
         self._raw: dict[str, RawText] = defaultdict(lambda: RawText(CLIENT))  # by stream
         self._tag = secrets.token_hex(3)  # message ids of two runs in one lab differ
@@ -68,6 +70,7 @@ class Participants:
             expected=() if (blocked := is_blocked(device, to)) else _expected(to),
             blocked=blocked,
             to_device=to if isinstance(to, Device) else None,
+            in_room=room,
             marker=marker,
             corrects="" if correct is None else correct.corrects or correct.id,
         )
@@ -79,7 +82,7 @@ class Participants:
         try:
             answer = await self.context.call(
                 "send", device.key, to=address, body=text, message=message.id, encryption=scheme, room=room,
-                marker=message.marker, timeout=SEND_DEADLINE,
+                marker=message.marker, timeout=SEND_DEADLINE + message.allowance(),
                 extensions=message_extensions(message.corrects, receipt, private, extensions),
             )  # fmt: skip
         except LabError as error:
@@ -91,11 +94,15 @@ class Participants:
                                    excluded=one["excluded"]))  # fmt: skip
         return message
 
+    def person_of(self, jid: str) -> Person | None:
+        """The person with this bare JID."""
+        return next((one.person for one in self.devices.values() if one.person.jid == jid), None)
+
     async def send_raw(self, device: Device, xml: str) -> None:
         """See `Device.send_raw`."""
         history, announced = self.context.history, []
         for stanza in self._raw[device.stream].add(xml, history.now()):
-            person, expected = self._addressed(device, stanza)
+            person, expected = self.addressed(device, stanza)
             sent = sent_event(stanza, device.jid, device.stream, self.context.canary_in, expected)
             if sent is None:
                 continue
@@ -116,18 +123,20 @@ class Participants:
                 history.record(NotSent(at=history.now(), message=sent.message, reason=str(error)))
             raise
 
-    def _addressed(self, sender: Device, stanza: Stanza) -> tuple[Person | None, tuple[str, ...]]:
-        """The person that a raw message is for, and who must get it: where that is certain, else nobody."""
+    def addressed(self, sender: Device | str, stanza: Stanza) -> tuple[Person | None, tuple[str, ...]]:
+        """The person that a raw message is for, and who must get it: where that is certain, else nobody.
+
+        `sender` is a device, or the JID of somebody on a scripted server. Without an id two messages may be alike.
+        """
+        named = stanza.id and stanza.type != "groupchat"
         for person in self.people:
             for device in person.devices:
                 if stanza.receiver == device.jid and device.connected:
-                    return person, () if is_blocked(sender, device) else _expected(device)
-            if stanza.receiver == person.jid and stanza.id:
+                    return person, _expected(device) if named and not is_blocked(sender, device) else ()
+            if stanza.receiver == person.jid:
                 # Of several devices all must get a chat message only (RFC 6121 section 8.5.2.1.1).
-                certain = not is_blocked(sender, person) and (
-                    stanza.type == "chat" or (len(person.devices) == 1 and stanza.type != "headline")
-                )
-                return person, _expected(person) if certain else ()
+                certain = stanza.type == "chat" or (len(person.devices) == 1 and stanza.type != "headline")
+                return person, _expected(person) if named and certain and not is_blocked(sender, person) else ()
         return None, ()
 
     def _add(self, sent: Sent, message: Message) -> None:
@@ -178,7 +187,9 @@ def _expected(to: Person | Device | Room) -> tuple[str, ...]:
     return tuple(one.jid for one in entitled(to)) or (to.jid,)
 
 
-def is_blocked(sender: Device, to: Person | Device | Room) -> bool:
-    """Whether a person of the two has blocked the other (XEP-0191)."""
+def is_blocked(sender: Device | str, to: Person | Device | Room) -> bool:
+    """Whether a person of the two has blocked the other (XEP-0191); a JID is of somebody without a block list."""
     receiver = to.person if isinstance(to, Device) else to
-    return sender.person.blocks(to.jid) or (isinstance(receiver, Person) and receiver.blocks(sender.jid))
+    if isinstance(sender, Device) and sender.person.blocks(to.jid):
+        return True
+    return isinstance(receiver, Person) and receiver.blocks(sender if isinstance(sender, str) else sender.jid)

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from lab.federation.rooms import Room
     from lab.federation.servers import ServerHandle
 
+FINGERPRINTS_DEADLINE = 30.0  # seconds, and the allowance of the route
 BLOCKING = "urn:xmpp:blocking"
 # Seconds. What another server says of a subscription changes a roster within a round trip.
 ROSTER_POLL_INTERVAL = 0.1
@@ -124,7 +125,7 @@ class Person:
     # -- contacts ------------------------------------------------------------------------------------------------
 
     async def roster(
-        self, expected: Mapping[Person | str, str] | None = None, *, within: str | float = DELIVERY_DEADLINE
+        self, expected: Mapping[Person | str, str] | None = None, *, within: str | float | None = None
     ) -> dict[str, RosterItem]:
         """The roster that the own server holds, by bare JID (RFC 6121 section 2.1).
 
@@ -136,6 +137,7 @@ class Person:
         wanted = {str(contact): subscription for contact, subscription in (expected or {}).items()}
         if unknown := [one for one in wanted.values() if one not in SUBSCRIPTIONS]:
             raise UserError(f"roster: a subscription is one of {', '.join(SUBSCRIPTIONS)}, not {unknown[0]!r}")
+        within = self._patience() if within is None else within
         roster, missing = await self._roster_until(lambda found: differences(found, wanted), within)
         if missing:
             raise NotReceived(f"the roster of {self} is not as expected within {within}", tuple(missing))
@@ -149,23 +151,23 @@ class Person:
         """
         await self._subscription("subscribe", other, lambda one: one.ask == "subscribe" or "to" in _ways(one))
 
-    async def approve(self, other: Person | str, within: str | float = DELIVERY_DEADLINE) -> None:
+    async def approve(self, other: Person | str, within: str | float | None = None) -> None:
         """Wait for another person's request, and grant it (RFC 6121 section 3.1.4).
 
         `within` is in seconds, or a text such as "30s". Returns once the own server has the other as subscribed. Raises
         NotReceived, which fails a run, if there is no request in time; UserError and TimedOut as `subscribe`.
         """
-        await self._requested(other, within)
+        await self._requested(other, self._patience() if within is None else within)
         await self._subscription("subscribed", other, lambda one: "from" in _ways(one))
 
-    async def deny(self, other: Person | str, within: str | float = DELIVERY_DEADLINE) -> None:
+    async def deny(self, other: Person | str, within: str | float | None = None) -> None:
         """Wait for another person's request and refuse it; or withdraw what was granted (RFC 6121 sections 3.1.4, 3.2).
 
         `within` is in seconds, or a text such as "30s". Returns once the own server has the other as not subscribed.
         Raises as `approve` does.
         """
         if "from" not in _ways((await self._read_roster()).get(str(other), absent(str(other)))):
-            await self._requested(other, within)
+            await self._requested(other, self._patience() if within is None else within)
         await self._subscription("unsubscribed", other, lambda one: "from" not in _ways(one))
 
     async def unsubscribe(self, other: Person | str) -> None:
@@ -187,9 +189,13 @@ class Person:
             item = found.get(contact, absent(contact))
             return [] if holds(item) else [f"{contact}: subscription {item.subscription}, ask {item.ask or 'none'}"]
 
-        _, wrong = await self._roster_until(missing, DELIVERY_DEADLINE)
+        _, wrong = await self._roster_until(missing, self._patience())
         if wrong:
             raise TimedOut(f"{self}: its server has not done what {kind!r} asks for", tuple(wrong))
+
+    def _patience(self) -> float:
+        """Seconds that are waited for what may have to pass the slowest link of the own server."""
+        return DELIVERY_DEADLINE + self.context.largest_allowance(self.server.name)
 
     async def _requested(self, other: Person | str, within: str | float) -> None:
         """Return once there is a request by this person that is neither answered nor withdrawn."""
@@ -281,9 +287,8 @@ class Person:
         Returns once the server has accepted it. Raises UserError if no device is connected, PeerError if it refuses.
         """
         jid = str(other)
-        await self._change_block_list("block", jid)
-        self.blocked.add(jid)
-        self.context.history.record(Blocked(at=self.context.history.now(), person=self.jid, jid=jid))
+        await self._ask_to("block", jid)
+        self.change_block_list(jid, blocked=True)
 
     async def unblock(self, other: Person | str) -> None:
         """Unblock a person, a JID or a domain (XEP-0191 section 3.4).
@@ -291,11 +296,18 @@ class Person:
         Returns once the server has accepted it. Raises UserError if no device is connected, PeerError if it refuses.
         """
         jid = str(other)
-        await self._change_block_list("unblock", jid)
-        self.blocked.discard(jid)
-        self.context.history.record(Unblocked(at=self.context.history.now(), person=self.jid, jid=jid))
+        await self._ask_to("unblock", jid)
+        self.change_block_list(jid, blocked=False)
 
-    async def _change_block_list(self, what: str, jid: str) -> None:
+    def change_block_list(self, jid: str, *, blocked: bool) -> None:
+        """Record that the server has accepted it, unless it is known already; called by the federation."""
+        if (jid in self.blocked) == blocked:
+            return
+        (self.blocked.add if blocked else self.blocked.discard)(jid)
+        kind = Blocked if blocked else Unblocked
+        self.context.history.record(kind(at=self.context.history.now(), person=self.jid, jid=jid))
+
+    async def _ask_to(self, what: str, jid: str) -> None:
         payload = f"<{what} xmlns='{BLOCKING}'><item jid={quoteattr(jid)}/></{what}>"
         await ask(self.connected_device(what), "set", payload, f"{self}: {what} {jid}")
 
@@ -311,7 +323,8 @@ class Person:
         A dictionary of OMEMO device ids to fingerprints (64 hex digits). Raises UserError on a device without OMEMO,
         PeerError if a bundle cannot be fetched.
         """
-        answer = await self.context.call("fingerprints", self.device.key, of=of.jid)
+        timeout = FINGERPRINTS_DEADLINE + self.context.allowance(self.server.name, of.server.name)
+        answer = await self.context.call("fingerprints", self.device.key, of=of.jid, timeout=timeout)
         rows: Sequence[dict[str, Any]] = answer["devices"]
         return {int(one["id"]): str(one["fingerprint"]) for one in rows}
 

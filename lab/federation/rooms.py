@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 # All in seconds.
 JOIN_DEADLINE = 30.0
+CONVERGED_DEADLINE = 60.0
 # Presences that are on their way arrive within a round trip; asking more often only costs.
 ROOM_POLL_INTERVAL = 0.05
 
@@ -49,29 +50,29 @@ class Room:
     async def join(self, *people: Person) -> None:
         """Let people join (XEP-0045 section 7.2). Returns once each occupant sees all of them.
 
-        Raises PeerError if the room refuses one, TimedOut after 30 seconds.
+        Raises PeerError if the room refuses one, TimedOut after 30 seconds and what slow links need more.
         """
         for person in people:
-            await self.context.call(
-                "join", person.device.key, room=self.jid, nick=self.nick(person), timeout=JOIN_DEADLINE
-            )
+            timeout = JOIN_DEADLINE + self._allowance(person)
+            await self.context.call("join", person.device.key, room=self.jid, nick=self.nick(person), timeout=timeout)
             if not self._made:
                 # A new room is locked until its owner has configured it (XEP-0045 section 10.1.2).
-                await self.context.call("configure_room", person.device.key, room=self.jid, values={})
+                await self.context.call("configure_room", person.device.key, room=self.jid, values={}, timeout=timeout)
                 self._made = True
             if person not in self.occupants:
                 self.occupants.append(person)
             self.owner = self.owner or person
             now, device = self.context.history.now(), person.device
             self.context.history.record(RoomJoined(at=now, device=device.jid, room=self.jid, nick=self.nick(person)))
-        await self.converged(within=JOIN_DEADLINE)
+        await self.converged(within=JOIN_DEADLINE + self._allowance(*people) + self._allowance(*self.occupants))
 
     async def leave(self, person: Person) -> None:
         """Let a person leave (XEP-0045 section 7.14). Returns once the room has confirmed it.
 
         Raises UserError if the person is not in the room, TimedOut.
         """
-        await self.context.call("leave", person.device.key, room=self.jid, nick=self.nick(person))
+        timeout = JOIN_DEADLINE + self._allowance(person)
+        await self.context.call("leave", person.device.key, room=self.jid, nick=self.nick(person), timeout=timeout)
         self.remove(person.device)
 
     async def rejoin(self, person: Person) -> None:
@@ -151,14 +152,15 @@ class Room:
     async def _gone(self, person: Person, by: Person | None) -> None:
         """Return once the one who removed a person has seen them leave."""
         watcher, nick = self._by(by).device, f"{self.jid}/{self.nick(person)}"
+        within = JOIN_DEADLINE + self._allowance(watcher.person)
         try:
-            async with asyncio.timeout(JOIN_DEADLINE):
+            async with asyncio.timeout(within):
                 while True:
                     if nick not in await self._view(watcher):
                         return
                     await asyncio.sleep(ROOM_POLL_INTERVAL)
         except TimeoutError:
-            raise TimedOut(f"{watcher} has not seen {person} leave room {self.jid} in {JOIN_DEADLINE:g} s") from None
+            raise TimedOut(f"{watcher} has not seen {person} leave room {self.jid} in {within:g} s") from None
 
     def _by(self, person: Person | None) -> Person:
         if (by := person or self.owner) is None:
@@ -176,11 +178,13 @@ class Room:
         """The nickname of a person in this room: the name and the server's, since two may share a name."""
         return f"{person.name}.{person.server.name}"
 
-    async def converged(self, within: str | float = 60.0) -> None:
+    async def converged(self, within: str | float | None = None) -> None:
         """Wait until each occupant sees exactly the occupants, and each message to the room has reached all of them.
 
-        `within` is in seconds, or a text such as "60s". Raises TimedOut with what each occupant misses.
+        `within` is in seconds, or a text such as "60s", which it is by default, with an allowance for slow links.
+        Raises TimedOut with what each occupant misses.
         """
+        within = CONVERGED_DEADLINE + 2 * self._allowance(*self.occupants) if within is None else within
         want = {f"{self.jid}/{self.nick(person)}" for person in self.occupants}
         views: dict[str, set[str]] = {}
         try:
@@ -197,6 +201,10 @@ class Room:
                 if view != want
             ]
             raise TimedOut(f"room {self.jid} did not agree within {within}", (*evidence, *self._missing())) from None
+
+    def _allowance(self, *people: Person) -> float:
+        """Seconds more that the slowest of the links between these people's servers and the room's may need."""
+        return max((self.context.allowance(one.server.name, self.server.name) for one in people), default=0.0)
 
     def devices(self) -> list[Device]:
         """Every device in the room: a message to the room is for all of them, also for its sender's."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 import time
 from collections import defaultdict
@@ -10,13 +11,15 @@ from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Any, Self
 from xml.etree import ElementTree as ET
+from xml.sax.saxutils import quoteattr
 
 from lab.clients.characters import check_raw, check_text
 from lab.clients.remote import Agent
 from lab.declarations.manifest import Accounts, StartedBy
 from lab.errors import LabError, NotApplicable, NotReceived, TimedOut, UserError
-from lab.federation import jids, stanzas
+from lab.federation import jids, markers, stanzas
 from lab.federation.context import Context, seconds
+from lab.federation.devices import Device
 from lab.federation.outcomes import Delivers, Delivery, Promise
 from lab.federation.participants import Participants
 from lab.federation.people import Person
@@ -29,16 +32,21 @@ from lab.history.events import (
     Event,
     Note,
     NotSent,
+    RouteSettled,
+    Sent,
     ServerEnded,
     ServerStarted,
     ServerStreamClosed,
     ServerStreamOpened,
 )
+from lab.metrics.record import RunRecord
 from lab.runtime.server_files import change_owner, server_owner
 from lab.topology.spec import Certificate, Feed, Tls
 
-# Seconds. A stream over a link takes one (DNS, TCP, TLS, SASL), on a busy machine several times that.
+# Seconds, and the allowance of the link. A stream takes one (DNS, TCP, TLS, SASL), on a busy machine several times
+# that.
 PEER_TIMEOUT = 20.0
+REQUEST_TIMEOUT = 30.0
 
 
 class ServerHandle:
@@ -182,6 +190,7 @@ class Peer:
         self._ends: list[tuple[str, str]] = []  # of streams that we opened: domain, reason
         self._proves = True  # whether streams that we open are authenticated
         self._agent: Agent | None = None
+        self._began = 0  # place in the history
 
     async def __aenter__(self) -> Self:
         lab, name = self._context.lab, self.server.name
@@ -197,6 +206,7 @@ class Peer:
                 key=str(certs / f"{self.domain}.key"),
                 authority=str(certs / "authority.pem"),
                 dns=list(lab.plan.server(name).dns),
+                handshake=self._patience(),
             )
             spec = self.server.spec
             tls = "none" if spec.tls is Tls.OFF else spec.tls.value
@@ -204,14 +214,19 @@ class Peer:
         except BaseException:
             await self._close_agent()
             raise
+        self._began = len(self._context.history.events)
         self._record(ServerStarted(at=time.time(), server=self.server.name))
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._record(ServerEnded(at=time.time(), server=self.server.name))
-        await self._close_agent()
+        try:
+            if kind is None:
+                await self._settle()
+        finally:
+            self._record(ServerEnded(at=time.time(), server=self.server.name))
+            await self._close_agent()
 
     # -- streams -------------------------------------------------------------------------------------------------
 
@@ -245,13 +260,13 @@ class Peer:
         if authentication is not None and direction != "in":
             self._proves = authentication != "none"
 
-    async def open(self, to: ServerHandle, within: str | float = PEER_TIMEOUT) -> OpenedStream:
+    async def open(self, to: ServerHandle, within: str | float | None = None) -> OpenedStream:
         """Open a stream to a server afresh, as is negotiated now, and return what became of it.
 
         With `authentication="none"` it is open once TLS is negotiated, for `raw`. A stream that is not open `within`
         that time (seconds, or a text such as "10s") is given up. Raises PeerError if there is no connection at all.
         """
-        limit = seconds(within)
+        limit = self._patience() if within is None else seconds(within)
         found = await self._call("peer_open", to=to.domain, within=limit, timeout=limit + PEER_TIMEOUT)
         return OpenedStream(**{name: value for name, value in found.items() if name != "stream"})
 
@@ -261,7 +276,7 @@ class Peer:
         """Send one stanza (RFC 6120 section 8), as it is written, to the server of its `to` attribute.
 
         Returns once it is written to the stream, which is opened if there is none. Raises UserError if it is not one
-        stanza, PeerError or TimedOut (30 seconds) if there is no stream and none can be opened.
+        stanza, PeerError or TimedOut (30 seconds, more over slow links) if there is no stream and none can be opened.
         """
         check_text(xml, "send: the stanza")
         try:
@@ -272,8 +287,7 @@ class Peer:
 
     async def _announced(self, found: Sequence[Stanza], writing: Awaitable[object], to: str) -> None:
         """Record stanzas as sent to the domain `to`, then await that they are written."""
-        made = (stanzas.sent_event(one, self.domain, self.server.name, self._context.canary_in) for one in found)
-        announced = [self._context.history.record(event) for event in made if event is not None]
+        announced = [self._context.history.record(event) for event in map(self._sent, found) if event is not None]
         try:
             await writing
         except LabError as error:
@@ -282,6 +296,11 @@ class Peer:
             raise
         for one in found:
             self._record_seen("out", one, to)
+
+    def _sent(self, stanza: Stanza) -> Sent | None:
+        _, expected = self._participants.addressed(stanza.sender or self.domain, stanza)
+        sent = stanzas.sent_event(stanza, self.domain, self.server.name, self._context.canary_in, expected)
+        return replace(sent, expected=()) if sent is not None and sent.claimed else sent
 
     async def raw(self, to: ServerHandle, data: str) -> None:
         """Write bytes (UTF-8) on the stream to a server, whatever they are.
@@ -298,12 +317,13 @@ class Peer:
             self._note(f"sent to {to.domain} as it is, and not judged: {data}")
         await self._announced(found, self._call("peer_raw", to=to.domain, data=data), to.domain)
 
-    async def ping(self, to: ServerHandle, within: str | float = PEER_TIMEOUT) -> float:
+    async def ping(self, to: ServerHandle, within: str | float | None = None) -> float:
         """Ping a server (XEP-0199) and return the seconds until its answer. Both directions of the link then work.
 
         `within` is in seconds, or a text such as "10s". Raises TimedOut without an answer, and what `send` raises.
         """
         name, began = f"ping-{secrets.token_hex(4)}", time.monotonic()
+        within = self._patience() if within is None else within
         await self.send(
             f"<iq type='get' id='{name}' from='{self.domain}' to='{to.domain}'><ping xmlns='urn:xmpp:ping'/></iq>"
         )
@@ -320,26 +340,28 @@ class Peer:
         """The stanzas that it received (RFC 6120 section 8), in order: also those returned on a stream of its own."""
         return list(self._log.stanzas)
 
-    async def received(self, match: Match, within: str | float = PEER_TIMEOUT) -> Stanza:
+    async def received(self, match: Match, within: str | float | None = None) -> Stanza:
         """The first stanza that matches, whether it was received already or is in time.
 
         `match` is a function of the stanza, or a text in its XML, such as an id. `within` is in seconds, or a text such
         as "10s". Raises NotReceived, which fails a run, with the last stanzas that were received.
         """
-        return await self._log.received(match, within)
+        return await self._log.received(match, self._patience() if within is None else within)
 
-    async def expect(self, match: Match, within: str | float = PEER_TIMEOUT) -> Stanza:
+    async def expect(self, match: Match, within: str | float | None = None) -> Stanza:
         """As `received`, but of those stanzas that it has not returned before: the next one to be answered.
 
         `within` is in seconds, or a text such as "10s". Raises NotReceived as `received` does.
         """
+        within = self._patience() if within is None else within
         return await self._log.received(match, within, taken=self._returned)
 
-    async def closed(self, to: ServerHandle, within: str | float = PEER_TIMEOUT) -> str:
+    async def closed(self, to: ServerHandle, within: str | float | None = None) -> str:
         """Wait until the stream that we opened to a server has ended (RFC 6120 section 4.4), and return the reason.
 
         `within` is in seconds, or a text such as "10s". Raises TimedOut if the stream stays open.
         """
+        within = self._patience() if within is None else within
         if await self._log.until(lambda: to.domain not in self._own_streams.values() or None, within):
             return next((reason for domain, reason in reversed(self._ends) if domain == to.domain), "there was none")
         raise TimedOut(f"the stream of {self.server} to {to} is still open after {within}")
@@ -404,10 +426,71 @@ class Peer:
             change_owner(folder, owner)
         return [str(folder / f"{self.domain}.{end}") for end in ("crt", "key")]
 
+    async def _settle(self) -> None:
+        """Send a marker behind what has not arrived of our messages: see lab.federation.markers."""
+        await asyncio.gather(*(self._mark(*route, since) for route, since in self._missing().items()))
+
+    def _missing(self) -> dict[tuple[str, str], int]:
+        """(sender, receiving device) to the place of the first message of ours that has not arrived."""
+        record = RunRecord(tuple(self._context.history.events), self._context.lab.plan)
+        found: dict[tuple[str, str], int] = {}
+        for place, sent in record.messages:
+            if sent.stream != self.server.name or place < self._began or record.bounces.get(sent):
+                continue
+            got = {one.device for one in record.deliveries.get(sent, ())}
+            for jid in sent.expected:
+                if "/" in jid and jid not in got:
+                    found.setdefault((sent.sender, jid), place)
+        return found
+
+    async def _mark(self, sender: str, receiver: str, since: int) -> None:
+        to, history = _domain(receiver), self._context.history
+        device = next(one for one in self._participants.devices.values() if one.jid == receiver)
+        ended = any(
+            isinstance(event, ServerStreamClosed) and (event.server, event.peer) == (self.server.name, to)
+            for event in history.events[since:]
+        )
+        arrived = False
+        if ended:
+            detail = "the stream that was used has ended"
+        elif not device.connected:
+            detail = f"not connected at the end: {receiver}"
+        else:
+            try:
+                arrived = await self._send_marker(sender, device)
+                detail = "" if arrived else "not delivered before the deadline"
+            except LabError as error:
+                ended, detail = True, str(error)
+        broken = ended or markers.ended_since(history, receiver, since)
+        self._record(
+            RouteSettled(
+                at=time.time(), sender=sender, receiver=receiver, arrived=arrived, broken=broken, detail=detail
+            )
+        )  # fmt: skip
+
+    async def _send_marker(self, sender: str, device: Device) -> bool:
+        """Whether a marker to a device was delivered to it in time."""
+        name = f"marker-{secrets.token_hex(6)}"
+        xml = (
+            f"<message type='chat' id='{name}' from={quoteattr(sender)} to={quoteattr(device.jid)}>"
+            f"<body>{self._context.control}</body></message>"
+        )
+        sent = self._sent(stanzas.parse(xml, time.time()))
+        assert sent is not None  # it is a message with a body
+        self._record(replace(sent, marker=True))
+        await self._call("peer_send", xml=xml)
+        within = markers.MARKER_DEADLINE + self._context.largest_allowance(self.server.name)
+        return await device.log.until(lambda: _received(device, name), within) is not None
+
     async def _call(self, operation: str, **fields: Any) -> dict[str, Any]:
         if self._agent is None:
             raise UserError(f"the peer {self.server} is not there: use it inside `async with`")
+        fields.setdefault("timeout", REQUEST_TIMEOUT + self._context.largest_allowance(self.server.name))
         return await self._agent.call(operation, self.server.name, **fields)
+
+    def _patience(self) -> float:
+        """Seconds that are waited for what may have to pass the slowest link of this server."""
+        return PEER_TIMEOUT + self._context.largest_allowance(self.server.name)
 
     async def _close_agent(self) -> None:
         if self._agent is not None:
@@ -463,6 +546,10 @@ class Peer:
         if self.server.spec.feed is not Feed.OFF:
             whole = self.server.spec.feed is Feed.FULL
             self._record(stanzas.seen_event(stanza, self.server.name, direction, whole=whole, peer=peer))
+
+
+def _received(device: Device, message: str) -> bool | None:
+    return any(one.id == message and one.direction == "in" for one in device.log.stanzas) or None
 
 
 def _domain(jid: str | None) -> str:

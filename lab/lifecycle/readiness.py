@@ -27,7 +27,7 @@ from lab.runtime.protocol import Progress, Runtime, ServerState
 from lab.servers import software
 from lab.servers.conventions import LOG, OUTPUT, READY
 from lab.system.files import last_lines
-from lab.topology.spec import Link
+from lab.topology.allowance import largest_allowance
 
 POLL = 0.03  # seconds between two reads of the files: a stat for each server costs 2 microseconds
 CHECK = 0.5  # seconds between two checks of the processes
@@ -37,22 +37,14 @@ EVIDENCE_SERVERS = 3  # servers quoted at most
 
 BASE_PATIENCE = 60.0  # seconds for the first server: an ejabberd on a slow machine needs 10
 EXTERNAL_PATIENCE = 600.0  # seconds more where a person has to read the instructions and start a server
-ROUND_TRIPS = 16  # of two streams, one each way (TCP, two stream headers, STARTTLS, TLS, SASL), and a ping
-STREAM_BYTES = 40_000  # that these two carry each way, most of it certificates
 PATIENCE_EACH = 2.0  # seconds more for each server: a Prosody costs 0.15 s of CPU, an ejabberd 2
 
 
 def default_timeout(plan: Plan) -> float:
     """Seconds that a lab of this size may need to become ready."""
     patience = BASE_PATIENCE + PATIENCE_EACH * len(plan.servers)
-    patience += max((_link_patience(link) for link in plan.topology.links), default=0.0)
+    patience += largest_allowance(plan.topology)
     return patience + EXTERNAL_PATIENCE if any(map(_external, plan.servers)) else patience
-
-
-def _link_patience(link: Link) -> float:
-    """Seconds more that a stream each way over this link and a ping may need, if the lab's software gives up once."""
-    rates = [one.rate for one in (link.forward, link.backward) if one.rate is not None]
-    return 2 * (ROUND_TRIPS * link.round_trip + sum(STREAM_BYTES / rate for rate in rates))
 
 
 def describe_external_server(layout: Layout, server: ServerPlan) -> str:

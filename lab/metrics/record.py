@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TypeVar
 
@@ -18,6 +18,7 @@ from lab.history.events import (
     Connected,
     Decrypted,
     Delivered,
+    Disconnected,
     DnsAnswered,
     Event,
     NotDecrypted,
@@ -29,6 +30,7 @@ from lab.history.events import (
     ServerLogged,
     ServerSaw,
     ServerStreamClosed,
+    ServerStreamOpened,
 )
 from lab.metrics.availability import Availability
 from lab.metrics.block_lists import BlockLists
@@ -124,11 +126,41 @@ class RunRecord:
             if same is not None and bare(same.sender) == bare(origin):
                 continue
             declared = by_namespace(event.encryption)
-            yield index, Sent(
+            sent = Sent(
                 at=event.at, message=event.id or "", sender=origin, receiver=event.receiver or bare(origin), stream="",
                 encryption=declared.name if declared else event.encryption or "plain",
                 room=event.type == "groupchat",
             )  # fmt: skip
+            yield index, replace(sent, expected=self._entitled(index, sent, event.type))
+
+    def _entitled(self, index: int, sent: Sent, kind: str | None) -> tuple[str, ...]:
+        """Who must get a message of a client of somebody's own, where that is certain; else nobody.
+
+        It is seen a moment after it was sent: where presence changed in that moment, nothing is certain.
+        """
+        person = bare(sent.receiver)
+        if sent.room or not sent.message or kind == "headline" or self.block_lists.stops(sent, index):
+            return ()
+        before = min(self.availability.place_at(sent.at), index)
+        then, now = self._entitled_at(before, sent.receiver), self._entitled_at(index, sent.receiver)
+        # Of several devices all must get a chat message only (RFC 6121 section 8.5.2.1.1).
+        several = kind != "chat" and sum(bare(device) == person for device in self.encryptions) > 1
+        return () if then != now or several or person in self._with_own_clients else now
+
+    def _entitled_at(self, place: int, receiver: str) -> tuple[str, ...]:
+        """Whom a message to a JID must reach (RFC 6121 section 8.5); the bare JID where nobody is available."""
+        if bare(receiver) not in self.people:
+            return ()
+        if self.availability.connected(receiver, place):
+            return (receiver,)
+        return self.availability.entitled(bare(receiver), place) or (bare(receiver),)
+
+    @cached_property
+    def _with_own_clients(self) -> frozenset[str]:
+        """Bare JIDs of those who were seen with a client that is not the lab's: it may get what is for them."""
+        streams = (one.peer for one in self.of(ServerStreamOpened) if one.stream == "c2s")
+        stanzas = (one.peer for one in self.of(ServerSaw) if one.stream == "c2s")
+        return frozenset(bare(jid) for jid in (*streams, *stanzas) if "/" in jid and jid not in self.encryptions)
 
     def _concerns_us(self, sent: Sent) -> bool:
         if self.people & {bare(sent.sender), bare(sent.receiver)}:
@@ -344,8 +376,34 @@ class RunRecord:
             if place > index
         ]
         if not tried:
-            return None
+            return self._route_of_others(index, sent, device) if index in self.foreign else None
         return Route(any(one.arrived for one in tried), any(one.broken for one in tried))
+
+    def _route_of_others(self, index: int, sent: Sent, device: str) -> Route | None:
+        """The same by markers that the sender's server received after the message, from whichever of its clients.
+
+        From there on they share one stream to the receiver's server (RFC 6120 section 10.1).
+        """
+        servers = self.path(sent)
+        tried: list[tuple[int, RouteSettled]] = []
+        for (sender, receiver), found in self._settled.items():
+            home = self.server_of(sender)
+            if receiver == device and home is not None and home.name == servers[0]:
+                tried += [one for one in found if self._marked_after(index, one[1], home.name)]
+        if not tried:
+            return None
+        place, last = tried[-1]
+        ended = any(event.device == device and index < at < place for at, event in self.indexed(Disconnected))
+        broken = ended or self.outages.between(servers[0], servers[-1], sent.at, last.at) is not None
+        return Route(any(one.arrived for _, one in tried), broken)
+
+    def _marked_after(self, index: int, settled: RouteSettled, server: str) -> bool:
+        """Whether a server received the marker of a route after this place of the history."""
+        return any(
+            place > index and sent.marker and (sent.sender, sent.receiver) == (settled.sender, settled.receiver)
+            for (sent, name, direction, stream), place in self.hops.items()
+            if (name, direction, stream) == (server, "in", "c2s")
+        )
 
 
 def bare(jid: str) -> str:

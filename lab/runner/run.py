@@ -42,8 +42,9 @@ from lab.runner.invocation import call
 from lab.runner.judgement import judge_folder
 from lab.runner.scenarios import ScenarioInfo
 from lab.servers.conventions import LOG, OUTPUT
+from lab.topology.allowance import largest_allowance
 from lab.topology.faults import check_all
-from lab.topology.spec import FaultSpec
+from lab.topology.spec import FaultSpec, Topology
 
 # In seconds. A scenario ends within seconds; one that takes longer than this hangs, and its history says more than
 # further waiting.
@@ -162,14 +163,19 @@ async def _perform(
                 return ended
             if declared.missed and ended.how == FINISHED:
                 ended = _end(SCRIPT_ERROR, NEVER)
-            async with asyncio.timeout(SETTLE_DEADLINE):
+            async with asyncio.timeout(settle_deadline(lab.plan.topology)):
                 await declared.end()
                 if ended.how not in _BROKEN:
                     await federation.settle()
                 await federation.collect()
     except Exception as error:  # noqa: BLE001 - whatever ends a run
-        return _failed_after(ended, error)
+        return _failed_after(ended, error, lab.plan.topology)
     return ended
+
+
+def settle_deadline(topology: Topology) -> float:
+    """Seconds that markers and feeds may take: a marker may need a new stream over the slowest link."""
+    return SETTLE_DEADLINE + 2 * largest_allowance(topology)
 
 
 async def _run_function(info: ScenarioInfo, federation: Federation, recorder: Recorder, within: float) -> RunEnded:
@@ -218,9 +224,9 @@ def _plain_assertion(error: AssertionError, info: ScenarioInfo, recorder: Record
     return f"{where}: {said}"
 
 
-def _failed_after(ended: RunEnded | None, error: Exception) -> RunEnded:
+def _failed_after(ended: RunEnded | None, error: Exception, topology: Topology) -> RunEnded:
     """The end after an error of the lab's own, before or after the scenario: what was found out stays known."""
-    said = f"no end after {SETTLE_DEADLINE:g} s" if isinstance(error, TimeoutError) else describe(error)
+    said = f"no end after {settle_deadline(topology):g} s" if isinstance(error, TimeoutError) else describe(error)
     if ended is None:
         return _end(LAB_ERROR, f"the federation could not be opened: {said}")
     text = f"the lab failed at the end of the run: {said}"

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
 
-from lab.federation import Federation, markers
-from lab.history.events import RouteSettled
+from lab.checks import Value
+from lab.checks.delivery import check
+from lab.errors import PeerError
+from lab.federation import Federation, Peer, Person, markers
+from lab.history.events import RouteSettled, ServerSaw
+from lab.metrics.record import RunRecord
 from tests.federation.conftest import FakeAgent
 
 
@@ -91,3 +96,108 @@ async def test_who_is_not_connected_at_the_end_is_named(federation: Federation, 
     (one,) = settled(federation)
     assert one.detail == f"not connected at the end: {bob.device.jid}"
     assert len(agent.of("send")) == 1, "no marker"
+
+
+def own_client_wrote(federation: Federation, alice: Person, bob: Person) -> None:
+    """Alice's server received it from a client of her own; nobody saw it again."""
+    federation.history.record(
+        ServerSaw(
+            at=time.time(), server="island", direction="in", stream="c2s", name="message", type="chat", id="p1",
+            sender=f"{alice.jid}/own", receiver=bob.jid, size=100, encryption=None, body=True, stanza=None,
+            peer=f"{alice.jid}/own",
+        )
+    )  # fmt: skip
+
+
+async def test_a_marker_follows_what_is_missing_of_a_person_s_own_client(
+    federation: Federation, agent: FakeAgent
+) -> None:
+    delivers(federation, agent)
+    alice, bob = await federation.server("island").person(), await federation.server("home").person()
+    for person in (alice, bob):
+        agent.tell("connected", person.device.key, jid=person.device.jid, stream="s")
+    own_client_wrote(federation, alice, bob)
+    await federation.settle()
+    (one,) = settled(federation)
+    assert (one.sender, one.receiver, one.arrived) == (alice.device.jid, bob.device.jid, True)
+
+
+async def test_none_follows_what_arrived_or_where_nobody_is_that_could_send_it(
+    federation: Federation, agent: FakeAgent
+) -> None:
+    delivers(federation, agent)
+    alice, bob = await federation.server("island").person(), await federation.server("home").person()
+    for person in (alice, bob):
+        agent.tell("connected", person.device.key, jid=person.device.jid, stream="s")
+    own_client_wrote(federation, alice, bob)
+    await alice.disconnect()
+    await federation.settle()
+    assert settled(federation) == [], "no device of the lab's on her server"
+    await alice.connect()
+    agent.tell(
+        "delivered", bob.device.key, message="p1", via="live", body="x", stream="s", **{"from": f"{alice.jid}/own"}
+    )
+    await federation.settle()
+    assert settled(federation) == [], "it was delivered"
+
+
+def scripted(federation: Federation) -> Peer:
+    """public as a scripted peer; what its agent tells is not what the devices' tells."""
+    return Peer(federation.participants, federation.server("public"))
+
+
+def tell(federation: Federation, event: str, person: Person, **fields: Any) -> None:
+    """An event of a person's device, while a peer has the fake agent."""
+    assert federation.context.on_event is not None
+    federation.context.on_event({"event": event, "device": person.device.key, "at": 1.0, **fields})
+
+
+async def test_a_scripted_peer_sends_a_marker_behind_what_is_missing(federation: Federation, agent: FakeAgent) -> None:
+    bob = await federation.server("home").person()
+
+    def send(device: str | None, *, xml: str, **_: Any) -> None:
+        if federation.context.control in xml:  # the marker, and nothing else
+            tell(federation, "stanza", bob, direction="in", xml=xml, stream="s")
+
+    agent.answers["peer_send"] = send
+    async with scripted(federation) as peer:
+        for number in ("m1", "m2"):
+            await peer.send(
+                f"<message id='{number}' type='chat' from='robot@public.test' to='{bob.jid}'><body>x</body></message>"
+            )
+        await peer.send("<message id='m3' from='robot@public.test' to='nobody@home.test'><body>x</body></message>")
+    (one,) = settled(federation)
+    assert (one.sender, one.receiver, one.arrived, one.broken) == (
+        "robot@public.test", bob.device.jid, True, False,
+    )  # fmt: skip
+    verdict = check(RunRecord(tuple(federation.history.events), federation.lab.plan))
+    assert [one.message for one in verdict.findings if one.value is Value.FAILED] == ["m1", "m2"]
+    assert all("is lost: a marker sent after it" in one.sentence for one in verdict.findings)
+
+
+async def test_a_marker_of_a_scripted_peer_that_cannot_be_sent_leaves_it_open(
+    federation: Federation, agent: FakeAgent
+) -> None:
+    bob = await federation.server("home").person()
+    async with scripted(federation) as peer:
+        await peer.send(f"<message id='m1' from='robot@public.test' to='{bob.jid}'><body>x</body></message>")
+
+        def refuse(device: str | None, **_: Any) -> None:
+            raise PeerError("no stream")
+
+        agent.answers["peer_send"] = refuse
+    (one,) = settled(federation)
+    assert (one.arrived, one.broken, one.detail) == (False, True, "no stream")
+    verdict = check(RunRecord(tuple(federation.history.events), federation.lab.plan))
+    assert [one.value for one in verdict.findings] == [Value.UNKNOWN]
+
+
+async def test_a_scripted_peer_whose_message_arrived_sends_no_marker(federation: Federation, agent: FakeAgent) -> None:
+    bob = await federation.server("home").person()
+    async with scripted(federation) as peer:
+        await peer.send(f"<message id='m1' from='robot@public.test' to='{bob.jid}'><body>x</body></message>")
+        tell(
+            federation, "delivered", bob, message="m1", via="live", body="x", stream="s",
+            **{"from": "robot@public.test"},
+        )  # fmt: skip
+    assert (settled(federation), len(agent.of("peer_send"))) == ([], 1)
