@@ -12,6 +12,7 @@ import os
 import secrets
 from pathlib import Path
 
+from lab.declarations.load_users import PROBE_USER, load_user_names
 from lab.declarations.manifest import Accounts
 from lab.errors import UserError
 from lab.plan.layout import Layout
@@ -57,11 +58,6 @@ def scram_keys(password: str, salt: bytes, iterations: int = ITERATIONS) -> Scra
 def user_names(count: int) -> list[str]:
     """Names of a server's first accounts: user1 .. userN."""
     return [f"user{number}" for number in range(1, count + 1)]
-
-
-def load_user_names(count: int) -> list[str]:
-    """Names of a load's users on one server: load1 .. loadN."""
-    return [f"load{number}" for number in range(1, count + 1)]
 
 
 def make_servers(layout: Layout, plan: Plan) -> None:
@@ -124,7 +120,7 @@ def authority_certificate(layout: Layout) -> str:
 def _write_server(root: Path, server: ServerPlan, keys: ScramKeys) -> None:
     users = user_names(server.spec.users)
     if server.spec.manifest.accounts is Accounts.LISTED:  # a load could not make its own later
-        users += load_user_names(server.spec.users)
+        users += [*load_user_names(server.spec.users), PROBE_USER]
     accounts: tuple[File, ...] = ()
     if users:
         accounts = software(server.spec.software).initial_accounts(server.spec.domain, users, keys)

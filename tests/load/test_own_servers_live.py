@@ -15,9 +15,11 @@ import pytest
 from lab.errors import PeerError
 from lab.lifecycle import up as labs
 from lab.lifecycle.lab import Lab
+from lab.load.capacity.idle import LabIdleDetector
 from lab.load.coordinator.provisioning import for_load, load_on, make_accounts
 from lab.load.model.spec import Load
 from lab.load.worker.omemo_client import OmemoClient
+from lab.topology.files import load as topology_of
 from lab.topology.spec import Certificate
 from tests.cli.test_study_live import study_code
 from tests.load.engine_runs import driven
@@ -67,6 +69,18 @@ async def test_a_study_has_users_on_ones_own_servers(tmp_path: Path) -> None:
     assert {(row["topology"], row["loss"]) for row in told["table"]} == {(shapes[1], 0), ("pair", 0)}
     for result in (tmp_path / told["folder"]).glob("*/result.json"):
         assert {"a->b", "b->a"} <= {*json.loads(result.read_text())["result"]["routes"]}
+
+
+@pytest.mark.slow
+async def test_whether_ones_own_server_is_idle_is_seen(tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text(await description())
+    (tmp_path / "own.yaml").write_text(TOPOLOGY.replace("mine: {", "mine: {users: 1, "))
+    lab = await labs.up(for_load(topology_of(tmp_path / "own.yaml"), 3), runtime="processes", owned=True)
+    try:
+        async with LabIdleDetector(lab) as detector:
+            assert await detector.wait(120.0) == ""
+    finally:
+        await lab.down()
 
 
 async def _enter(lab: Lab, load: Load) -> None:

@@ -18,12 +18,12 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
 
+from lab.declarations.load_users import PROBE_USER
 from lab.errors import MissingError, PeerError, TimedOut
 from lab.lifecycle.lab import Lab
 from lab.load.coordinator import provisioning
 from lab.load.metrics.resources import ProcessMeter
 from lab.load.model.spec import Shard
-from lab.load.worker import probe
 from lab.load.worker.process import encode
 
 #: A route is idle if a probe takes at most DELAY_FACTOR times as long as at the start, plus DELAY_EXTRA seconds.
@@ -136,10 +136,10 @@ class LabIdleDetector:
 
     async def _start(self) -> IdleDetector:
         lab = self._lab
-        load = provisioning.load_on(lab, {})
+        load = provisioning.load_on(lab, {"users": len(provisioning.endpoints(lab.plan))})
         async with asyncio.TaskGroup() as group:
             for endpoint in load.endpoints:
-                group.create_task(lab.accounts(endpoint.server, [probe.USER]))
+                group.create_task(provisioning.make_accounts_on(lab, endpoint.server, [PROBE_USER]))
         self._pipes = await lab.agent(module="lab.load.worker.probe")
         self._stack.push_async_callback(self._close)
         self._pipes.writer.write(encode(load, Shard()).encode())

@@ -9,11 +9,12 @@ start (`software: ./mine.yaml`): such a list has as many users of a load as peop
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
 from typing import Any
 
+from lab.declarations.load_users import load_user_names
 from lab.declarations.manifest import Accounts
 from lab.declarations.servers import INSTALLED
 from lab.errors import UserError
@@ -24,7 +25,6 @@ from lab.load.workload.recipients import Recipients
 from lab.load.workload.traffic import MIXES, apply_mix, parse_traffic
 from lab.plan.model import Plan
 from lab.runtime import lab_record as state
-from lab.runtime.server_files import load_user_names
 from lab.servers import software
 from lab.topology.spec import Feed, Server, Topology
 
@@ -130,12 +130,17 @@ async def make_accounts(lab: Lab, load: Load) -> None:
     async def on(number: int, server: str) -> None:
         names = load_user_names(population.count(number))
         for at in range(0, len(names), BATCH):
-            await lab.accounts(server, names[at : at + BATCH])
+            await make_accounts_on(lab, server, names[at : at + BATCH])
 
     async with asyncio.TaskGroup() as group:
         for number, endpoint in enumerate(load.endpoints):
-            if not _reads_list(lab.plan.server(endpoint.server).spec):
-                group.create_task(on(number, endpoint.server))
+            group.create_task(on(number, endpoint.server))
+
+
+async def make_accounts_on(lab: Lab, server: str, names: Sequence[str]) -> None:
+    """Create accounts of a load on a server, unless it reads a list, which has them. Raises PeerError."""
+    if not _reads_list(lab.plan.server(server).spec):
+        await lab.accounts(server, names)
 
 
 async def empty_archives(lab: Lab, load: Load) -> None:

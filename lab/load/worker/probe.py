@@ -23,6 +23,7 @@ import sys
 import time
 from typing import Any
 
+from lab.declarations.load_users import PROBE_USER
 from lab.errors import LabError, PeerError, encode_event
 from lab.load.client import stanzas
 from lab.load.client.session import Session, SessionContext
@@ -31,7 +32,6 @@ from lab.load.model.spec import Load, seeded_rng
 from lab.load.worker.process import LONGEST_LINE, decode
 from lab.load.worker.ramp_up import log_in
 
-USER = "quiet"
 _LOGIN_RATE = 50.0  # per second
 
 
@@ -47,7 +47,7 @@ class Probe:
             self._on_given_up,
             seeded_rng(load.seed, "probe"),
         )
-        self.sessions = [Session(context, number, USER, one) for number, one in enumerate(load.endpoints)]
+        self.sessions = [Session(context, number, PROBE_USER, one) for number, one in enumerate(load.endpoints)]
         self._domains = {one.server: one.domain for one in load.endpoints}
         self._sent: dict[str, float] = {}  # by route: since when its message is under way
         self._delays: dict[str, float] = {}
@@ -64,7 +64,7 @@ class Probe:
                 route = here.server if name == here.server else f"{here.server}->{name}"
                 if route not in self._sent:
                     self._sent[route] = time.perf_counter()
-                    to = stanzas.message_head(f"{USER}@{self._domains[name]}/{stanzas.RESOURCE}")
+                    to = stanzas.message_head(f"{PROBE_USER}@{self._domains[name]}/{stanzas.RESOURCE}")
                     session.send(to + route.encode() + stanzas.message_tail(0))
             session.request_ack()
         deadline = time.perf_counter() + patience

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from lab.declarations.load_users import load_user_name
 from lab.errors import UserError
 from lab.load.model.spec import Load, Shard, seeded_rng
 
@@ -44,7 +45,7 @@ class Population:
 
     def name(self, user: int) -> str:
         """The user's name on their server (the local part of the address)."""
-        return f"load{user // self.servers + 1}"
+        return load_user_name(user // self.servers + 1)
 
     def number(self, address: str) -> int | None:
         """The user who has that address, with or without a resource; None if it is of no user of the load."""

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from lab.declarations.links import Conditions
+from lab.declarations.load_users import load_user_names
 from lab.errors import UserError
 from lab.load.coordinator.provisioning import check_accounts, endpoints, for_load, remarks
 from lab.load.metrics.cpu import CpuPinning, split_cores
@@ -20,7 +21,6 @@ from lab.load.model.spec import Load, Shard
 from lab.load.workload.population import Population
 from lab.plan.build import build
 from lab.plan.model import RuntimeFacts
-from lab.runtime.server_files import load_user_names
 from lab.topology.spec import Custom, Feed, Link, Server, Topology
 
 FACTS = RuntimeFacts(runtime="processes", network="127.91.0.0/16", folders="/x/{server}")
