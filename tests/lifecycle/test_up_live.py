@@ -8,6 +8,7 @@ import json
 import os
 import signal
 import ssl
+import tempfile
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -23,6 +24,7 @@ from lab.lifecycle.down import down
 from lab.lifecycle.lab import Lab
 from lab.plan import build as planning
 from lab.plan.layout import Layout
+from lab.runtime.debian import trees
 from lab.servers.conventions import FEED
 from lab.servers.software import File, WriteFiles
 from lab.topology.files import load
@@ -108,6 +110,20 @@ async def test_commands_beside_a_server(mixed: Lab, capfd: pytest.CaptureFixture
     assert await mixed.execute("b", ["sh", "-c", "exit 7"]) == 7
     with pytest.raises(UserError, match="not found in the environment of b"):
         await mixed.execute("b", ["no-such-command"])
+
+
+async def test_a_home_with_other_letters_than_ascii(monkeypatch: pytest.MonkeyPatch) -> None:
+    shared = trees.cache()
+    with tempfile.TemporaryDirectory(
+        prefix="j\u00fcrgen-\u65e5\u672c-"
+    ) as folder:  # short, because of the sockets' paths
+        Path(folder).chmod(0o711)  # servers that root starts must reach it
+        monkeypatch.setenv("XMPPLAB_HOME", folder)
+        monkeypatch.setenv("XMPPLAB_CACHE", str(shared))
+        async with running(pair("prosody", "ejabberd", users=1), "letters") as lab:
+            assert all(state.running for state in (await lab.states()).values())
+            assert await lab.execute("b", ["ejabberdctl", "status"]) == 0
+            await lab.accounts("b", ["later"])
 
 
 async def test_status_tells(mixed: Lab) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from lab.declarations.servers.ejabberd import MANIFEST
 from lab.servers.common import hint
@@ -43,6 +44,11 @@ _HINTS = (
 )  # fmt: skip
 
 
+#: Its folder, in which it is started, by a path of ASCII letters: by another one it finds no certificates, and some
+#: modules do not start.
+_HERE = "/proc/self/cwd"
+
+
 class Ejabberd(Software):
     """`software: ejabberd@24.12`."""
 
@@ -50,6 +56,8 @@ class Ejabberd(Software):
 
     def render(self, blueprint: Blueprint) -> Rendered:
         """ejabberd.yml, inetrc (its DNS), messages (no translations), ejabberdctl and the command that runs it."""
+        if not blueprint.folder.isascii():
+            blueprint = replace(blueprint, folder=_HERE)
         files = (configuration(blueprint), inetrc(blueprint), messages(), *tools(blueprint))
         return Rendered(files, command(blueprint), environment(blueprint))
 
