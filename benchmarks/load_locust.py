@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from lab.lifecycle import up as labs
-from lab.load.coordinator.provisioning import for_load
+from lab.load.coordinator.provisioning import adapt_topology
 from lab.load.model.job import VARIABLE, Job
 from lab.topology.files import load as topology
 
@@ -93,7 +93,7 @@ def measure(lab: str, rate: int, seconds: int) -> tuple[float, float, float, int
 async def main() -> int:
     """Print the figures; 1 if the aim is missed."""
     rate, seconds = (int(one) for one in (sys.argv[1:] + ["1000", "20"][len(sys.argv) - 1 :]))
-    lab = await labs.up(for_load(topology("pair")), runtime="processes", owned=True)
+    lab = await labs.up(adapt_topology(topology("pair")), runtime="processes", owned=True)
     try:
         locust, coordinator, engine, count = await asyncio.to_thread(measure, lab.name, rate, seconds)
     finally:

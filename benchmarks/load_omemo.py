@@ -16,7 +16,7 @@ import sys
 
 from lab.lifecycle import up as labs
 from lab.load.coordinator.coordinator import CoordinatorCommands
-from lab.load.coordinator.provisioning import for_load
+from lab.load.coordinator.provisioning import adapt_topology
 from lab.load.job_runner import run_job
 from lab.load.metrics.result import Result
 from lab.load.model.job import Job
@@ -45,7 +45,7 @@ def split(result: Result) -> tuple[float, float]:
 
 async def main(rate: int, seconds: float, rounds: int) -> None:
     """Print a row for each number of workers and way."""
-    lab = await labs.up(for_load(topology("pair")), runtime="processes", owned=True)
+    lab = await labs.up(adapt_topology(topology("pair")), runtime="processes", owned=True)
     try:
         for workers in (1, 2):
             found: dict[str, list[tuple[float, float]]] = {way: [] for way in WAYS}

@@ -24,7 +24,7 @@ from lab.lifecycle import up as labs
 from lab.lifecycle.lab import Lab
 from lab.load.analysis.bottleneck import Capacities, find_bottleneck
 from lab.load.capacity.search import Bounds, Measurement
-from lab.load.capacity.trials import OtherUsage, TrialRunner, capacities_of, find_limit_on
+from lab.load.capacity.trials import OtherUsage, TrialRunner, compute_capacities, find_limit_on
 from lab.load.coordinator import provisioning
 from lab.load.coordinator.coordinator import Coordinator, CoordinatorCommands
 from lab.load.coordinator.preflight import LoadTest
@@ -54,7 +54,7 @@ CORES = len(os.sched_getaffinity(0))
 @contextlib.asynccontextmanager
 async def lab_of(topology: Topology, runtime: str) -> AsyncIterator[Lab]:
     """A lab that is up as loads want it."""
-    lab = await labs.up(provisioning.for_load(topology), runtime=runtime, owned=True)
+    lab = await labs.up(provisioning.adapt_topology(topology), runtime=runtime, owned=True)
     try:
         yield lab
     finally:
@@ -80,7 +80,7 @@ async def slow_server(folder: Path) -> str:
             "100000",
             "--cpu-quota",
             "5000",
-            engine.resource_name(lab.layout, "a"),
+            engine.build_name(lab.layout, "a"),
         ]
         await asyncio.to_thread(subprocess.run, words, check=True, capture_output=True)
         bounds = Bounds(p99=0.5, start=200, lowest=200)
@@ -115,7 +115,7 @@ async def busy_machine(folder: Path) -> str:
     async with lab_of(files.load("pair,software=prosody"), "processes") as lab:
         with busy_loops(2 * CORES):
             busy: Measurement = await trials_on(lab, LOAD, folder).measure(20, "constant")
-        return find_bottleneck(busy.result, capacities_of(lab.plan), busy.other_cores)[0]
+        return find_bottleneck(busy.result, compute_capacities(lab.plan), busy.other_cores)[0]
 
 
 async def generator(folder: Path) -> str:
@@ -145,7 +145,7 @@ async def archives(folder: Path) -> tuple[float, float]:
         trials, spent = trials_on(lab, asked, folder), []
         for trial in range(3):
             if trial == 2:
-                await provisioning.empty_archives(lab, provisioning.load_on(lab, asked))
+                await provisioning.empty_archives(lab, provisioning.build_load(lab, asked))
             used = (await trials.measure(250, "constant")).result.used()
             spent.append(sum(used[one.spec.name] for one in lab.plan.servers))
     return spent[1] / spent[0], spent[2] / spent[1]

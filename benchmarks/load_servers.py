@@ -33,7 +33,7 @@ from lab.load.capacity.trials import find_limit_on
 from lab.load.coordinator.child_process import run_in_child
 from lab.load.coordinator.preflight import LoadTest
 from lab.load.coordinator.progress import ProgressPrinter
-from lab.load.coordinator.provisioning import empty_archives, endpoints, for_load, load_on
+from lab.load.coordinator.provisioning import adapt_topology, build_load, empty_archives, find_endpoints
 from lab.load.metrics.result import Result
 from lab.load.model.job import Job
 from lab.topology.software import parse
@@ -63,7 +63,7 @@ async def ours(lab: Lab, folder: Path, **more: object) -> Result:
 
 def theirs(lab: Lab, rate: float) -> tuple[float, float]:
     """Messages a second that came to tsung's users, and their mean delay in seconds; none if not all write."""
-    (there,) = endpoints(lab.plan, "direct")
+    (there,) = find_endpoints(lab.plan, "direct")
     with Tsung(Target(there.host, there.port, "direct", there.domain, lab.password), USERS, rate) as tsung:
         deadline = time.monotonic() + 20 + USERS / 50 + INTERVAL * (JUDGED + 2)
         while len(found := tsung.intervals()) < JUDGED:
@@ -76,7 +76,7 @@ def theirs(lab: Lab, rate: float) -> tuple[float, float]:
 async def clean(lab: Lab, quiet: LabIdleDetector) -> None:
     """Nothing is under way, and no archive makes the next message dearer than the first."""
     await quiet.wait(IDLE)
-    await empty_archives(lab, load_on(lab, LOAD))
+    await empty_archives(lab, build_load(lab, LOAD))
 
 
 async def rung(lab: Lab, folder: Path, quiet: LabIdleDetector, rate: float) -> tuple[float, float]:
@@ -99,7 +99,7 @@ async def measure(software: str, aims: Aims) -> None:
     """Everything on one software."""
     chosen = parse(software)
     server = Server("a", "a.test", chosen.software, chosen.version)
-    topology = for_load(Topology(software, "One server alone.", (server,), ()))
+    topology = adapt_topology(Topology(software, "One server alone.", (server,), ()))
     lab = await labs.up(topology, runtime="processes", owned=True)
     try:
         with tempfile.TemporaryDirectory() as name:

@@ -32,8 +32,8 @@ from lab.plan.build import build
 from lab.plan.layout import Layout
 from lab.plan.model import RuntimeFacts, ServerPlan
 from lab.runtime import lab_record as state
-from lab.runtime.containers.engine import WORKERS, connect, lab_filters, labels, resource_name, server_user
-from lab.runtime.containers.image_specs import server_image
+from lab.runtime.containers.engine import WORKERS, build_filters, build_labels, build_name, connect, get_server_user
+from lab.runtime.containers.image_specs import find_server_image
 from lab.runtime.containers.runtime import Containers, reserve_network
 from lab.system.locks import try_lock
 from lab.topology.files import load
@@ -106,14 +106,14 @@ def bare(servers: int, *, tuned: bool = False, idle: bool = False) -> float:
     program = shutil.which("docker")
     if program is None:
         raise SystemExit("the docker command is what is compared with: install it (Debian: docker.io or docker-cli)")
-    image, client = server_image("prosody", "13.0").tag, connect()
+    image, client = find_server_image("prosody", "13.0").tag, connect()
     layout = Layout.of(f"bench-bare-{os.getpid()}")
     state.make_root(layout)  # what a killed benchmark leaves is swept, but nothing while we hold the lock
     lock = try_lock(layout.lock)
     assert lock is not None, "nobody else has this name"
 
-    words = [program, "run", "--detach", "--network", resource_name(layout), "--user", server_user()]
-    words += [word for key, value in labels(layout).items() for word in ("--label", f"{key}={value}")]
+    words = [program, "run", "--detach", "--network", build_name(layout), "--user", get_server_user()]
+    words += [word for key, value in build_labels(layout).items() for word in ("--label", f"{key}={value}")]
 
     def run(server: ServerPlan | None) -> None:
         command = IDLE if idle or server is None else server.command
@@ -132,7 +132,7 @@ def bare(servers: int, *, tuned: bool = False, idle: bool = False) -> float:
             list(pool.map(run, [None, *plan.servers]))
             passed = made + time.monotonic() - start
             rest()  # whoever cannot run has ended by then
-            if (running := len(client.containers.list(filters={**lab_filters(layout)}))) != servers + 1:
+            if (running := len(client.containers.list(filters={**build_filters(layout)}))) != servers + 1:
                 raise SystemExit(f"of the containers by hand {running} run, not {servers + 1}")
             return passed
         finally:

@@ -20,7 +20,7 @@ _WORST_FIRST = (INTERNAL, FAILED, NOT_READY, UNKNOWN, VALID)
 _OF_ERRORS = ((UserError, USAGE), (MissingError, MISSING), (NotReady, NOT_READY))
 
 
-def of_error(error: BaseException, otherwise: int = INTERNAL) -> int:
+def get_exit_code(error: BaseException, otherwise: int = INTERNAL) -> int:
     """The code of a process that ends with this error; `otherwise` for one whose message does not say what to do."""
     return next((code for kind, code in _OF_ERRORS if isinstance(error, kind)), otherwise)
 

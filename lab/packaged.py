@@ -15,7 +15,7 @@ VERSION = "0.1.0"  # as pyproject.toml says
 PACKAGE = Path(__file__).resolve().parent
 
 
-def folder(name: str) -> Path:
+def find_folder(name: str) -> Path:
     """The folder of that name: "topologies", "scenarios", "loadtests", "images", "schemas".
 
     Raises MissingError if the installation has none.
@@ -30,10 +30,10 @@ def folder(name: str) -> Path:
 
 def find(kind: str, name: str, suffix: str) -> Path | None:
     """The file of that name in the folder `kind`; `-` and `_` are the same, None if there is none."""
-    wanted = folder(kind) / f"{name.replace('-', '_')}{suffix}"
+    wanted = find_folder(kind) / f"{name.replace('-', '_')}{suffix}"
     return wanted if wanted.is_file() else None
 
 
-def names(kind: str, suffix: str) -> tuple[str, ...]:
+def list_names(kind: str, suffix: str) -> tuple[str, ...]:
     """Names of all files in the folder `kind` with that suffix, with hyphens as on the command line."""
-    return tuple(sorted(path.stem.replace("_", "-") for path in folder(kind).glob(f"[a-z]*{suffix}")))
+    return tuple(sorted(path.stem.replace("_", "-") for path in find_folder(kind).glob(f"[a-z]*{suffix}")))

@@ -57,6 +57,6 @@ def test_what_is_not_known_is_the_other_sides_fault() -> None:
 
 
 def test_each_class_has_its_exit_code() -> None:
-    codes = [exit_codes.of_error(error("x")) for error in (UserError, MissingError, NotReady, TimedOut, PeerError)]
+    codes = [exit_codes.get_exit_code(error("x")) for error in (UserError, MissingError, NotReady, TimedOut, PeerError)]
     assert codes == [64, 69, 3, 70, 70]
-    assert exit_codes.of_error(PeerError("x"), otherwise=1) == 1
+    assert exit_codes.get_exit_code(PeerError("x"), otherwise=1) == 1

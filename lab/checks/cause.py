@@ -20,14 +20,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from lab.checks.verdict import LONGEST_VALUE, shortened
+from lab.checks.verdict import LONGEST_VALUE, shorten
 from lab.history.events import (
     Bounced,
     Disconnected,
     Sent,
     ServerStreamClosed,
 )
-from lab.metrics.record import RunRecord, host
+from lab.metrics.jids import get_domain
+from lab.metrics.record import RunRecord
 
 # Seconds by which a server may notice, and a device not yet, that a stream has ended.
 BEFORE = 0.5
@@ -55,21 +56,21 @@ class Course:
         return f"{max(0.0, at - self.sent.at):.1f} s after it was sent"
 
 
-def course_of(record: RunRecord, sent: Sent, a: str, b: str, *, at_a: bool, at_b: bool) -> Course:
+def find_course(record: RunRecord, sent: Sent, a: str, b: str, *, at_a: bool, at_b: bool) -> Course:
     """The course of a message."""
     bounces = record.bounces.get(sent)
     return Course(sent, a, b, at_a=at_a, at_b=at_b, until=bounces[0].at if bounces else record.last_at)
 
 
-def likely_cause(record: RunRecord, course: Course, otherwise: str) -> str:
+def find_likely_cause(record: RunRecord, course: Course, otherwise: str) -> str:
     """The likely cause of a message's getting no further; `otherwise` where nothing but its course is known."""
     own = record.bounces.get(course.sent)
     if own:
         otherwise = f"{own[0].by} bounced it with {own[0].condition}{_text_of(own[0])}"
-    return evidence(record, course) or otherwise + _faults(record, course)
+    return describe_evidence(record, course) or otherwise + _faults(record, course)
 
 
-def evidence(record: RunRecord, course: Course) -> str:
+def describe_evidence(record: RunRecord, course: Course) -> str:
     """The likely cause as the history shows it beside the message's own bounce, "" if nothing shows any."""
     for consulted in _CONSULTED:
         found = next(consulted(record, course), "")
@@ -78,7 +79,7 @@ def evidence(record: RunRecord, course: Course) -> str:
     return ""
 
 
-def cause_of_end(record: RunRecord, detail: str) -> str:
+def find_cause_of_end(record: RunRecord, detail: str) -> str:
     """Why a scenario broke off with an error that names a device: the stream error by which its stream ended, or ""."""
     for events in record.closed_streams.values():
         for event in reversed(events):
@@ -91,7 +92,7 @@ def _why(closed: ServerStreamClosed) -> str:
     """ " with policy-violation (its text)", or what else is known of a stream's end."""
     if not closed.condition:
         return f": {closed.text}" if closed.text else ""
-    text = f" ({shortened(closed.text, LONGEST_VALUE)})" if closed.text not in ("", closed.condition) else ""
+    text = f" ({shorten(closed.text, LONGEST_VALUE)})" if closed.text not in ("", closed.condition) else ""
     return f" with {closed.condition}{text}"
 
 
@@ -146,7 +147,7 @@ def _answers(record: RunRecord, course: Course) -> Iterator[str]:
     """The last answer of the name server about the receiver's host, where it is none that leads anywhere."""
     if course.at_b or course.a == course.b:
         return
-    name = SRV + host(course.sent.receiver).lower()
+    name = SRV + get_domain(course.sent.receiver).lower()
     about = [event for event in record.dns_answers.get(course.a, ()) if event.name == name and course.during(event.at)]
     if about and not (about[-1].rcode == "NOERROR" and about[-1].records):
         answer = about[-1].rcode if about[-1].rcode != "NOERROR" else "no record"
@@ -184,19 +185,19 @@ def _bounces(record: RunRecord, course: Course) -> Iterator[str]:
 
 
 def _text_of(bounce: Bounced) -> str:
-    return f" ({shortened(bounce.text, LONGEST_VALUE)})" if bounce.text else ""
+    return f" ({shorten(bounce.text, LONGEST_VALUE)})" if bounce.text else ""
 
 
 def _logs(record: RunRecord, course: Course) -> Iterator[str]:
     sent = course.sent
     servers = dict.fromkeys((course.a, course.b))
     lines = [one for name in servers for one in record.logged.get(name, ()) if course.during(one.at)]
-    ends = {course.a: host(sent.receiver), course.b: host(sent.sender)}
+    ends = {course.a: get_domain(sent.receiver), course.b: get_domain(sent.sender)}
     naming = [
         one for one in lines if sent.message in one.text or (course.a != course.b and ends[one.server] in one.text)
     ]
     for one in (*naming, *(one for one in lines if one.level == "error")):
-        yield f"{one.server} logged: {shortened(one.text, LONGEST_VALUE)}"
+        yield f"{one.server} logged: {shorten(one.text, LONGEST_VALUE)}"
 
 
 def _servers_down(record: RunRecord, course: Course) -> Iterator[str]:

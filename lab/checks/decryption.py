@@ -15,10 +15,11 @@ from lab.checks.trace import quote
 from lab.checks.verdict import Finding, Value
 from lab.declarations.encryptions import is_end_to_end
 from lab.history.events import LeftOut, Sent
-from lab.metrics.record import RunRecord, bare
+from lab.metrics.jids import strip_resource
+from lab.metrics.record import RunRecord
 
 
-def findings(record: RunRecord) -> Iterator[Finding]:
+def find_undecrypted(record: RunRecord) -> Iterator[Finding]:
     """One finding for each device that did not read an encrypted message as it was sent."""
     yield from _left_out(record)
     for index, sent in record.messages:
@@ -67,5 +68,7 @@ def _of_device(record: RunRecord, index: int, sent: Sent, device: str) -> Iterat
 
 def _finding(record: RunRecord, sent: Sent, value: Value, what: str, cause: str) -> Finding:
     servers = record.path(sent)
-    text = f"Message {sent.message} from {bare(sent.sender)} ({' - '.join(servers)}, {sent.encryption}): {what}."
+    text = (
+        f"Message {sent.message} from {strip_resource(sent.sender)} ({' - '.join(servers)}, {sent.encryption}): {what}."
+    )
     return Finding(value, text, sent.message, servers, cause, "", quote(record.seen.get(sent, [])))

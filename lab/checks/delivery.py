@@ -23,9 +23,10 @@ from collections.abc import Iterator, Sequence
 
 from lab.checks import decryption, forgery, order
 from lab.checks.trace import quote, trace
-from lab.checks.verdict import Finding, Value, Verdict, plural, verdict
+from lab.checks.verdict import Finding, Value, Verdict, build_verdict, pluralize
 from lab.history.events import Bounced, Delivered, Disconnected, RoomLeft, RouteSettled, Sent, ServerSaw
-from lab.metrics.record import RunRecord, bare
+from lab.metrics.jids import strip_resource
+from lab.metrics.record import RunRecord
 
 NAME = "delivery"
 
@@ -39,29 +40,30 @@ def check(record: RunRecord) -> Verdict:
     """Judge the outcomes, the order and the decryption of every message of the scenario."""
     findings = [
         *_messages(record),
-        *forgery.findings(record),
+        *forgery.find_forgeries(record),
         *_unsent(record),
         *_bounces_of_unsent(record),
         *_ids_used_twice(record),
-        *order.findings(record),
-        *decryption.findings(record),
+        *order.find_disorder(record),
+        *decryption.find_undecrypted(record),
     ]
     count = len(record.messages)
-    return verdict(NAME, count, findings, _good(record), "No message was sent.")
+    return build_verdict(NAME, count, findings, _good(record), "No message was sent.")
 
 
 def _good(record: RunRecord) -> str:
     bounced = sum(1 for _, sent in record.messages if record.bounces.get(sent))
     delivered = sum(1 for _, sent in record.messages if record.arrivals(sent))
     return (
-        f"{plural(len(record.messages), 'message')}: {delivered} delivered once to each device that should get it, "
+        f"{pluralize(len(record.messages), 'message')}: {delivered} delivered once to each device that should get it, "
         f"in order; {bounced} bounced."
     )
 
 
 def describe(record: RunRecord, sent: Sent) -> str:
     """ "Message m1 from alice@a.test to bob@b.test (a - b)"."""
-    return f"Message {sent.message} from {bare(sent.sender)} to {bare(sent.receiver)} ({' - '.join(record.path(sent))})"
+    sender, receiver = strip_resource(sent.sender), strip_resource(sent.receiver)
+    return f"Message {sent.message} from {sender} to {receiver} ({' - '.join(record.path(sent))})"
 
 
 def _messages(record: RunRecord) -> Iterator[Finding]:
@@ -81,7 +83,7 @@ def _messages(record: RunRecord) -> Iterator[Finding]:
 def _twice(record: RunRecord, sent: Sent) -> Iterator[Finding]:
     originals = [one for one in record.deliveries.get(sent, ()) if one.via in ORIGINALS]
     # What somebody writes to themselves goes to their devices, and as a carbon to those that did not send it.
-    once = ORIGINALS if bare(sent.sender) == bare(sent.receiver) else ONCE
+    once = ORIGINALS if strip_resource(sent.sender) == strip_resource(sent.receiver) else ONCE
     handed = [one for one in record.deliveries.get(sent, ()) if one.via in once]
     for device in dict.fromkeys(one.device for one in handed):
         times = [one for one in handed if one.device == device]
@@ -152,14 +154,14 @@ def _misdelivered(record: RunRecord, sent: Sent) -> Iterator[Finding]:
     if sent.room:  # it goes to the occupants, under the room's address
         return
     private = record.in_room(sent.receiver)  # a private message in a room (XEP-0045 section 7.5)
-    mine = {bare(sent.sender), bare(sent.receiver), *(bare(one) for one in sent.expected)}
+    mine = {strip_resource(sent.sender), strip_resource(sent.receiver), *(strip_resource(one) for one in sent.expected)}
     for one in record.deliveries.get(sent, ()):
-        if bare(one.device) not in mine and not private:
+        if strip_resource(one.device) not in mine and not private:
             yield _failed(
                 record, sent, f"was delivered to {one.device}, to whom it was not sent", "a server misroutes it"
             )
-        senders = {bare(sent.receiver)} if private else {bare(sent.sender)}
-        if one.via in ORIGINALS and bare(one.sender) not in senders:
+        senders = {strip_resource(sent.receiver)} if private else {strip_resource(sent.sender)}
+        if one.via in ORIGINALS and strip_resource(one.sender) not in senders:
             text = f"reached {one.device} as if {one.sender} had sent it"
             yield _failed(record, sent, text, "a server or device forged its sender")
 
@@ -170,7 +172,11 @@ def _against_presence(record: RunRecord, index: int, sent: Sent) -> Iterator[Fin
         return
     one_device = sent.receiver in sent.expected and "/" in sent.receiver
     for one in record.deliveries.get(sent, ()):
-        if one.via != "live" or bare(one.device) != bare(sent.receiver) or one.device in sent.expected:
+        if (
+            one.via != "live"
+            or strip_resource(one.device) != strip_resource(sent.receiver)
+            or one.device in sent.expected
+        ):
             continue
         if one_device and not _gone_before(record, index, sent.receiver, one):
             what = f"was delivered to {one.device}, though it is addressed to {sent.receiver}"
@@ -185,7 +191,7 @@ def _against_blocking(record: RunRecord, index: int, sent: Sent) -> Iterator[Fin
     if sent.room or not record.block_lists.stops(sent, index) or record.block_lists.changed(sent, index):
         return
     for one in record.deliveries.get(sent, ()):
-        if bare(one.device) == bare(sent.receiver) and one.via != "archive":
+        if strip_resource(one.device) == strip_resource(sent.receiver) and one.via != "archive":
             what = f"was delivered to {one.device}, though one of the two had blocked the other"
             yield _failed(record, sent, what, "a server ignores a block list (XEP-0191)")
 
@@ -206,7 +212,9 @@ def _missing(record: RunRecord, index: int, sent: Sent) -> Iterator[Finding]:
         if device in got or (stores and device not in sent.expected):
             continue
         route = record.route(index, sent, device)
-        others = [one for one in record.deliveries.get(sent, ()) if bare(one.device) == bare(device)]
+        others = [
+            one for one in record.deliveries.get(sent, ()) if strip_resource(one.device) == strip_resource(device)
+        ]
         if any(one.via in ORIGINALS and _gone_before(record, index, device, one) for one in others):
             continue
         if _left_room(record, index, sent, device):
@@ -236,7 +244,7 @@ def _undecided(record: RunRecord, index: int, sent: Sent) -> bool:
         (one.server, one.stream, one.direction) == (home.name if home else "", "c2s", "out")
         for one in record.seen.get(sent, ())
     )
-    return bare(sent.receiver) in record.people and not handed
+    return strip_resource(sent.receiver) in record.people and not handed
 
 
 def _left_room(record: RunRecord, index: int, sent: Sent, device: str) -> bool:
@@ -253,7 +261,7 @@ def _left_room(record: RunRecord, index: int, sent: Sent, device: str) -> bool:
 def _presence_decides(record: RunRecord, index: int, sent: Sent, device: str) -> bool:
     """Whether presences that changed after it was sent may have made the server choose another device, or keep it."""
     chosen = device in sent.expected and "/" not in sent.receiver and not sent.room
-    return chosen and record.availability.changed(bare(device), index)
+    return chosen and record.availability.changed(strip_resource(device), index)
 
 
 def _lost(record: RunRecord, sent: Sent, device: str) -> Finding:
@@ -292,7 +300,7 @@ def _unsent(record: RunRecord) -> Iterator[Finding]:
         told.add(one.message)
         home = record.server_of(one.sender)
         # Who writes with a client of their own is seen by their server: without its feed nothing shows who it was.
-        forged = bare(one.sender) in record.people and home is not None and home.name in record.with_feed
+        forged = strip_resource(one.sender) in record.people and home is not None and home.name in record.with_feed
         servers = tuple(each.name for each in (home, record.server_of(one.device)) if each)
         yield Finding(
             Value.FAILED if forged else Value.UNKNOWN,

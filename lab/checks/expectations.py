@@ -6,7 +6,7 @@ One about a message that, by the history, nobody sent is unknown even where it h
 from __future__ import annotations
 
 from lab.checks.trace import trace
-from lab.checks.verdict import LONGEST_VALUE, Finding, Value, Verdict, plural, shortened, verdict
+from lab.checks.verdict import LONGEST_VALUE, Finding, Value, Verdict, build_verdict, pluralize, shorten
 from lab.history.events import Expectation
 from lab.metrics.record import RunRecord
 
@@ -20,12 +20,12 @@ def check(record: RunRecord) -> Verdict:
     findings += [
         _unsent(one) for one in all_of_them if one.held and one.message and record.with_id(one.message) is None
     ]
-    good = f"{plural(len(all_of_them), 'expectation')} held."
-    return verdict(NAME, len(all_of_them), findings, good, "The scenario expected nothing.")
+    good = f"{pluralize(len(all_of_them), 'expectation')} held."
+    return build_verdict(NAME, len(all_of_them), findings, good, "The scenario expected nothing.")
 
 
 def _unsent(one: Expectation) -> Finding:
-    expected = shortened(one.expected, LONGEST_VALUE)
+    expected = shorten(one.expected, LONGEST_VALUE)
     text = f"An expectation ({expected}) is about message {one.message}, which nobody sent by this history."
     return Finding(Value.UNKNOWN, text, one.message, cause="an event is missing from the history")
 
@@ -33,7 +33,7 @@ def _unsent(one: Expectation) -> Finding:
 def _finding(record: RunRecord, one: Expectation) -> Finding:
     sent = record.with_id(one.message)
     step = f" in the step '{one.step}'" if one.step else ""
-    expected, actual = shortened(one.expected, LONGEST_VALUE), shortened(one.actual, LONGEST_VALUE)
+    expected, actual = shorten(one.expected, LONGEST_VALUE), shorten(one.actual, LONGEST_VALUE)
     late = " before the deadline" if one.timed_out else ""
     if sent is None:
         text = f"Expected{step}: {expected}; got{late}: {actual}."

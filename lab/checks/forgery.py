@@ -12,12 +12,13 @@ from collections.abc import Iterator
 from lab.checks.trace import quote
 from lab.checks.verdict import Finding, Value
 from lab.history.events import Sent, ServerSaw
-from lab.metrics.record import RunRecord, bare, host
+from lab.metrics.jids import get_domain, strip_resource
+from lab.metrics.record import RunRecord
 
 _CAUSE = "{} does not compare the sender with the domain of the stream (RFC 6120 section 8.1.2.2)"
 
 
-def findings(record: RunRecord) -> Iterator[Finding]:
+def find_forgeries(record: RunRecord) -> Iterator[Finding]:
     """One finding for each forged message and server that took it."""
     told: set[tuple[str, str]] = set()
     for finding in (*_announced(record), *_seen(record)):
@@ -33,7 +34,11 @@ def _announced(record: RunRecord) -> Iterator[Finding]:
         if not sent.claimed:
             continue
         handed = [one.device for one in record.deliveries.get(sent, ())]
-        answered = [one.device for one in record.bounces.get(sent, ()) if bare(one.device) == bare(sent.claimed)]
+        answered = [
+            one.device
+            for one in record.bounces.get(sent, ())
+            if strip_resource(one.device) == strip_resource(sent.claimed)
+        ]
         taken = f"reached {handed[0]}" if handed else f"was answered to {answered[0]}" if answered else ""
         if taken:
             yield _finding(record, sent, taken)
@@ -76,5 +81,5 @@ def _forged(record: RunRecord, event: ServerSaw) -> bool:
     if event.sender is None:
         return False
     claimed, proved = record.server_of(event.sender), record.server_of(event.peer)
-    same = claimed == proved if claimed or proved else host(event.sender) == event.peer
-    return not same and not host(event.sender).endswith(f".{event.peer}")
+    same = claimed == proved if claimed or proved else get_domain(event.sender) == event.peer
+    return not same and not get_domain(event.sender).endswith(f".{event.peer}")

@@ -19,8 +19,8 @@ from typing import Any
 
 from lab import exit_codes
 from lab.checks import expectations
-from lab.checks.cause import cause_of_end
-from lab.checks.verdict import Finding, Value, Verdict, verdict
+from lab.checks.cause import find_cause_of_end
+from lab.checks.verdict import Finding, Value, Verdict, build_verdict
 from lab.history.events import HistoryGap
 from lab.metrics.record import RunRecord
 
@@ -120,7 +120,7 @@ def _gaps(record: RunRecord) -> list[Verdict]:
     )
     if not findings:
         return []
-    return [verdict("history", len(findings), findings, "", "")]
+    return [build_verdict("history", len(findings), findings, "", "")]
 
 
 def _end(record: RunRecord) -> list[Verdict]:
@@ -135,7 +135,7 @@ def _end(record: RunRecord) -> list[Verdict]:
     if ended.how == "expectation":
         return [Verdict("run", Value.FAILED, f"The scenario ended early: {ended.detail}")]
     text = f"{_BROKE_OFF.get(ended.how, ended.how)}: {ended.detail}"
-    if found := cause_of_end(record, ended.detail):
+    if found := find_cause_of_end(record, ended.detail):
         text = f"{text}. Likely cause: {found}."
     return [Verdict("run", Value.UNKNOWN, text)]
 

@@ -13,10 +13,11 @@ from collections.abc import Iterator
 from lab.checks.trace import quote
 from lab.checks.verdict import Finding, Value
 from lab.history.events import Delivered, Sent
-from lab.metrics.record import RunRecord, bare
+from lab.metrics.jids import strip_resource
+from lab.metrics.record import RunRecord
 
 
-def findings(record: RunRecord) -> Iterator[Finding]:
+def find_disorder(record: RunRecord) -> Iterator[Finding]:
     """One finding for each stream with messages out of order, about the first message that arrived too early."""
     for (_, device, _), stream in _streams(record).items():
         pair = _first_overreceived(stream, _sending_order(record, stream))
@@ -61,8 +62,8 @@ def _sending_order(record: RunRecord, stream: list[Sent]) -> dict[Sent, int]:
 def _finding(record: RunRecord, early: Sent, late: Sent, device: str) -> Finding:
     servers = record.path(late)
     text = (
-        f"Message {early.message} from {bare(late.sender)} overtook {late.message}, which was sent before it, on the "
-        f"way to {device} ({' - '.join(servers)})."
+        f"Message {early.message} from {strip_resource(late.sender)} overtook {late.message}, "
+        f"which was sent before it, on the way to {device} ({' - '.join(servers)})."
     )
     stanzas = quote([*record.seen.get(late, [])[-1:], *record.seen.get(early, [])[-1:]])
     return Finding(Value.FAILED, text, early.message, servers, _reorderer(record, early, late, servers), "", stanzas)

@@ -17,10 +17,11 @@ from collections import defaultdict
 from collections.abc import Iterator
 
 from lab.checks.trace import quote, trace
-from lab.checks.verdict import Finding, Value, Verdict, plural, verdict
+from lab.checks.verdict import Finding, Value, Verdict, build_verdict, pluralize
 from lab.history.events import Bounced, Sent, ServerSaw
-from lab.metrics.record import RunRecord, bare
-from lab.servers import software
+from lab.metrics.jids import strip_resource
+from lab.metrics.record import RunRecord
+from lab.servers import get_software
 
 NAME = "reachability"
 
@@ -48,11 +49,11 @@ def check(record: RunRecord) -> Verdict:
             findings += _unlinked(record, a, b, messages)
     excused = sum(len(_excused(record, *pair, messages)) for pair, messages in pairs.items() if record.linked(*pair))
     apart = sum(1 for a, b in pairs if not record.linked(a, b))
-    used = plural(len(pairs), "ordered pair")
+    used = pluralize(len(pairs), "ordered pair")
     good = f"{used} of servers used: {len(pairs) - apart} delivered, {apart} refused as promised."
     if excused:
-        good += f" {plural(excused, 'message')} bounced because of an outage."
-    return verdict(NAME, len(pairs), findings, good, "No pair of servers was used.")
+        good += f" {pluralize(excused, 'message')} bounced because of an outage."
+    return build_verdict(NAME, len(pairs), findings, good, "No pair of servers was used.")
 
 
 def _pairs(record: RunRecord) -> dict[Pair, Messages]:
@@ -124,7 +125,7 @@ def _why_refused(record: RunRecord, sent: Sent, bounce: Bounced, a: str, b: str)
 
 def _unlinked(record: RunRecord, a: str, b: str, messages: Messages) -> Iterator[Finding]:
     server, down = record.topology.server(a), record.topology.link(a, b) is not None
-    known = software(server.software)
+    known = get_software(server.software)
     refusal = known.refused_stream(server.version) if down else known.refusal(server.version, record.topology.unlinked)
     promise = "their link must not come up" if down else "there is no link"
     end = max(event.at for event in record.events)
@@ -185,7 +186,7 @@ def _forbidden_stanzas(record: RunRecord) -> Iterator[Finding]:
 
 
 def _about(sent: Sent, a: str, b: str) -> str:
-    return f"Message {sent.message} from {bare(sent.sender)} on {a} to {bare(sent.receiver)} on {b}"
+    return f"Message {sent.message} from {strip_resource(sent.sender)} on {a} to {strip_resource(sent.receiver)} on {b}"
 
 
 def _finding(record: RunRecord, value: Value, sent: Sent, servers: tuple[str, ...], text: str, cause: str) -> Finding:

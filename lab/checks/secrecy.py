@@ -15,12 +15,12 @@ from collections import defaultdict
 from collections.abc import Iterator
 
 from lab.checks.trace import quote
-from lab.checks.verdict import Finding, Value, Verdict, plural, verdict
+from lab.checks.verdict import Finding, Value, Verdict, build_verdict, pluralize
 from lab.declarations.encryptions import is_end_to_end
 from lab.history.canaries import find, find_all
 from lab.history.events import CanaryFound, Searched, Sent, ServerSaw
 from lab.metrics.record import RunRecord
-from lab.servers import software
+from lab.servers import get_software
 from lab.topology.spec import Feed, Server
 
 NAME = "secrecy"
@@ -35,11 +35,13 @@ def check(record: RunRecord) -> Verdict:
         last = max(index for index, _ in secret.values())
         for name in _servers_on_route(record, secret):
             findings += _unknown(record, record.topology.server(name), last)
-    good = f"{plural(len(secret), 'canary').replace('canarys', 'canaries')} sent, and no server can read any of them."
+    good = (
+        f"{pluralize(len(secret), 'canary').replace('canarys', 'canaries')} sent, and no server can read any of them."
+    )
     if not secret:
         # Encrypted messages alone show only that no body was readable where feeds record it.
-        return verdict(NAME, 0, findings, good, "No canary was sent, so that no leak could be seen.")
-    return verdict(NAME, len(secret), findings, good, "")
+        return build_verdict(NAME, 0, findings, good, "No canary was sent, so that no leak could be seen.")
+    return build_verdict(NAME, len(secret), findings, good, "")
 
 
 Secrets = dict[str, tuple[int, Sent]]
@@ -128,7 +130,7 @@ def _unknown(record: RunRecord, server: Server, after: int) -> Iterator[Finding]
 
 
 def _unsearched(record: RunRecord, server: Server, after: int) -> Iterator[str]:
-    places = tuple(software(server.software).places)
+    places = tuple(get_software(server.software).places)
     if not server.manifest.instrumented or not places:
         yield f"the lab cannot read the files of {server.software} servers"
         return

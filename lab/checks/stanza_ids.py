@@ -12,9 +12,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from xml.etree import ElementTree as ET
 
-from lab.checks.verdict import LONGEST_STANZA, Finding, Value, Verdict, plural, shortened, verdict
+from lab.checks.verdict import LONGEST_STANZA, Finding, Value, Verdict, build_verdict, pluralize, shorten
 from lab.history.events import DeviceSaw, ServerSaw
-from lab.metrics.record import RunRecord, bare
+from lab.metrics.jids import strip_resource
+from lab.metrics.record import RunRecord
 
 NAME = "stanza-ids"
 
@@ -45,14 +46,16 @@ def check(record: RunRecord) -> Verdict:
         if any(one.message == event.id and one.by in authorities for one in forged)
     ]
     findings = [finding for one in received for finding in _findings(record, forged, *one)]
-    good = f"{plural(len(received), 'message')} with an id in the receiver's name: the receiver's server took it out."
-    return verdict(NAME, len(received), findings, good, "No message bore an id in the name of its receiver.")
+    good = (
+        f"{pluralize(len(received), 'message')} with an id in the receiver's name: the receiver's server took it out."
+    )
+    return build_verdict(NAME, len(received), findings, good, "No message bore an id in the name of its receiver.")
 
 
 def _authorities(event: DeviceSaw) -> frozenset[str]:
     """In whose name the device's client believes an id: of its account, and of the room that a message is from."""
-    room = {bare(event.sender or "")} if event.type == "groupchat" else set()
-    return frozenset({bare(event.device), *room})
+    room = {strip_resource(event.sender or "")} if event.type == "groupchat" else set()
+    return frozenset({strip_resource(event.device), *room})
 
 
 def _forged(record: RunRecord) -> Iterator[StanzaId]:
@@ -86,7 +89,7 @@ def _findings(
         name = owner.name if owner else one.by
         what = f"Message {one.message} from {event.sender} reached {event.device} with the stanza id {one.id}, "
         what += f"which its sender chose in the name of {one.by}"
-        quoted = (f"{event.device} {event.direction} c2s: {shortened(event.stanza, LONGEST_STANZA)}",)
+        quoted = (f"{event.device} {event.direction} c2s: {shorten(event.stanza, LONGEST_STANZA)}",)
         if one.by in _generators(record, forged):
             text, cause = f"{what}.", f"{name} leaves ids by others in its own name (XEP-0359)"
             yield Finding(Value.FAILED, text, one.message, (name,), cause, "", quoted)
@@ -115,4 +118,4 @@ def _ids(message: str | None, stanza: str | None) -> list[StanzaId]:
     except ET.ParseError:
         return []
     found = [element for outer in root for element in outer.findall(_ELEMENT)]
-    return [StanzaId(message or "", bare(element.get("by", "")), element.get("id", "")) for element in found]
+    return [StanzaId(message or "", strip_resource(element.get("by", "")), element.get("id", "")) for element in found]

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from lab.checks.cause import course_of, evidence, likely_cause
-from lab.checks.verdict import LAST_STANZAS, LONGEST_STANZA, shortened
+from lab.checks.cause import describe_evidence, find_course, find_likely_cause
+from lab.checks.verdict import LAST_STANZAS, LONGEST_STANZA, shorten
 from lab.history.events import Sent, ServerSaw
 from lab.metrics.record import RunRecord
 
@@ -34,10 +34,10 @@ def trace(record: RunRecord, sent: Sent) -> Trace:
         hops = [hops[0], hops[3]]
     reached = [hop for hop in hops if (sent, *hop) in record.hops]
     at_b = any(server == b and direction == "in" for server, direction, _ in reached)
-    course = course_of(record, sent, a, b, at_a=bool(reached), at_b=at_b)
+    course = find_course(record, sent, a, b, at_a=bool(reached), at_b=at_b)
     last_hop, otherwise = _course(reached, a, b, record.with_feed)
-    shown = evidence(record, course)
-    return Trace(last_hop, likely_cause(record, course, otherwise), quote(seen), shown)
+    shown = describe_evidence(record, course)
+    return Trace(last_hop, find_likely_cause(record, course, otherwise), quote(seen), shown)
 
 
 def _course(reached: list[tuple[str, str, str]], a: str, b: str, with_feed: frozenset[str]) -> tuple[str, str]:
@@ -63,7 +63,7 @@ def quote(seen: list[ServerSaw]) -> tuple[str, ...]:
     quotes = []
     for event in seen[-LAST_STANZAS:]:
         text = event.stanza if event.stanza is not None else f"<{event.name}> of {event.size} bytes, not recorded"
-        quotes.append(f"{event.server} {event.direction} {event.stream}: {shortened(text, LONGEST_STANZA)}")
+        quotes.append(f"{event.server} {event.direction} {event.stream}: {shorten(text, LONGEST_STANZA)}")
     return tuple(quotes)
 
 

@@ -49,7 +49,7 @@ class Verdict:
         return asdict(self)
 
 
-def verdict(check: str, judged: int, findings: Sequence[Finding], good: str, nothing: str) -> Verdict:
+def build_verdict(check: str, judged: int, findings: Sequence[Finding], good: str, nothing: str) -> Verdict:
     """The verdict of a check that looked at `judged` things: `good` without a finding, `nothing` if judged is 0."""
     for value in (Value.FAILED, Value.UNKNOWN):
         these = [finding for finding in findings if finding.value is value]
@@ -69,11 +69,11 @@ def _leading(findings: Sequence[Finding]) -> str:
     return text + (f" (and {more} more finding{'s' * (more > 1)})" if more else "")
 
 
-def plural(count: int, noun: str) -> str:
+def pluralize(count: int, noun: str) -> str:
     """ "1 message", "2 messages"."""
     return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
-def shortened(text: str, longest: int) -> str:
+def shorten(text: str, longest: int) -> str:
     """The text, or so many characters of it and how many there are."""
     return text if len(text) <= longest else f"{text[:longest]}… ({len(text)} characters)"

@@ -8,7 +8,7 @@ import typer
 
 from lab import exit_codes
 from lab.cli.options import RUNS, RunsOption, RuntimeChoice, RuntimeOption
-from lab.cli.output import batch_callbacks, live_progress, print_text
+from lab.cli.output import make_batch_callbacks, print_text, show_progress
 
 if TYPE_CHECKING:
     from lab.load.metrics.run_folder import LoadRecord
@@ -30,7 +30,7 @@ def demo(
     from lab.load.demonstration import DemoCallbacks, demonstrate
     from lab.report.batch_table import render
 
-    callbacks = DemoCallbacks(batch_callbacks(report_error), live_progress, _print_load)
+    callbacks = DemoCallbacks(make_batch_callbacks(report_error), show_progress, _print_load)
     results, page = run_async(demonstrate(topology, runtime.value, runs, callbacks))
     print_text(f"\n{render(results)}")
     if page is not None:
@@ -41,11 +41,11 @@ def demo(
 def _print_load(record: LoadRecord) -> None:
     """A few lines about the load. The address of its page is printed last; an interrupted demo does not get there."""
     from lab.load.analysis.thresholds import judge_load
-    from lab.load.report.text import sentences
+    from lab.load.report.text import list_remarks
     from lab.runner.folders import PAGE
     from lab.system.tables import wrap_text
 
-    said = [str(judge_load(record)), *sentences(record)]
+    said = [str(judge_load(record)), *list_remarks(record)]
     lines = [*(line for sentence in said for line in wrap_text(sentence, then="  ")), str(record.folder)]
     if record.interrupted:
         lines.append(str(record.folder / PAGE))

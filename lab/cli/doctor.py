@@ -10,7 +10,7 @@ import typer
 
 from lab.cli.options import FormatOption
 from lab.cli.output import Format, print_rows, print_text
-from lab.system.tables import table, wrap_text
+from lab.system.tables import format_table, wrap_text
 
 if TYPE_CHECKING:
     from lab.runtime.protocol import Prerequisite
@@ -40,7 +40,7 @@ def _table(found: Sequence[tuple[str, Prerequisite]]) -> str:
     rows = [
         (name, one.what, "yes" if one.good else "no", one.found if one.good else "see below") for name, one in found
     ]
-    return table(("part", "what", "good", "found"), rows)
+    return format_table(("part", "what", "good", "found"), rows)
 
 
 def _lacking(found: Sequence[tuple[str, Prerequisite]]) -> Iterator[str]:

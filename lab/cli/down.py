@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from lab.cli.output import live_progress, print_text
+from lab.cli.output import print_text, show_progress
 
 
 def down(
@@ -25,7 +25,7 @@ def down(
 
     if every and name:
         raise UserError("give a lab's name or --all, not both")
-    with live_progress() as progress:
+    with show_progress() as progress:
         ended = run_async(_end(name, every, progress))
     print_text("\n".join(f"{each} has ended" for each in ended) or "no lab was up")
 

@@ -128,7 +128,7 @@ def report_error(error: Exception) -> int:
     """Print an error in one line (with its evidence, and the path of its traceback); returns its exit code."""
     if isinstance(error, OSError) and error.errno in _MACHINE:
         error = _of_machine(error)
-    code = exit_codes.of_error(error)
+    code = exit_codes.get_exit_code(error)
     text = str(error) if isinstance(error, LabError) else f"internal error: {type(error).__name__}: {error}"
     if CommandSettings.debug:
         print_text("".join(traceback.format_exception(error)), error=True, end="")
@@ -171,11 +171,11 @@ def _usage(error: typer.TyperException) -> int:
 
 def _write_traceback(error: Exception) -> str:
     """Write the traceback into a new file; returns a sentence that says which."""
-    from lab.plan.layout import home
+    from lab.plan.layout import find_home
     from lab.system.files import write_private
 
     text = "".join(traceback.format_exception(error))
-    path = home() / "errors" / f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}.txt"
+    path = find_home() / "errors" / f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}.txt"
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         write_private(path, text)

@@ -84,12 +84,12 @@ def _read(words: list[str], fields: dict[str, Any], length: str | None, called: 
     """The fault that is asked for. Raises UserError."""
     from lab.declarations.fault import FaultTarget
     from lab.topology.faults import ACTIONS, read_one
-    from lab.topology.words import choices, suggestion
+    from lab.topology.words import list_choices, suggest
 
     action, targets = (words[0], words[1:]) if words else ("", [])
     if action not in ACTIONS:
-        near = suggestion(action, ACTIONS, otherwise=f": there are {choices(ACTIONS)}")
-        raise UserError(f"no action {action!r}{near}" if action else f"which action? There are {choices(ACTIONS)}")
+        near = suggest(action, ACTIONS, otherwise=f": there are {list_choices(ACTIONS)}")
+        raise UserError(f"no action {action!r}{near}" if action else f"which action? There are {list_choices(ACTIONS)}")
     data: dict[str, Any] = {"action": action, "name": called or action, **fields}
     if length is not None:
         data["duration"] = length
@@ -107,7 +107,7 @@ def _read(words: list[str], fields: dict[str, Any], length: str | None, called: 
 async def _add(spec: FaultSpec, name: str | None) -> None:
     import asyncio
 
-    from lab.declarations.units import duration_text
+    from lab.declarations.units import format_duration
     from lab.lifecycle.faults import FaultSession, held_here
     from lab.lifecycle.registry import attach
     from lab.plan.fault_schedule import declaration
@@ -119,7 +119,7 @@ async def _add(spec: FaultSpec, name: str | None) -> None:
         if not lasts:
             print_text(f"{spec.name}: done")
             return
-        until = "until it is healed" if spec.duration is None else f"for {duration_text(spec.duration)}"
+        until = "until it is healed" if spec.duration is None else f"for {format_duration(spec.duration)}"
         if not held_here(spec, lab):
             print_text(f"{spec.name} acts {until}; `xmpplab fault heal {spec.name}` heals it")
             return

@@ -18,7 +18,7 @@ from lab.cli.options import (
     WarmupOption,
     WorkersOption,
 )  # fmt: skip
-from lab.cli.output import Format, live_progress, print_json, print_load, print_text
+from lab.cli.output import Format, print_json, print_load, print_text, show_progress
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -82,7 +82,7 @@ def load(
     from lab.load.load_execution import run_load
     from lab.load.load_request import LoadRequest
 
-    with live_progress() as progress:
+    with show_progress() as progress:
         request = LoadRequest.parse(
             test=test, topology=topology, users=users, rate=rate, length=length, warmup=warmup, workers=workers,
             arrivals=arrivals, body=body, security=security.value, seed=seed, pin=pin, bounds=bounds,

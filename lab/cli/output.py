@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterator, Sequence
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-from lab.system.tables import table, wrap_text
-from lab.system.terminal import printable
+from lab.system.tables import format_table, wrap_text
+from lab.system.terminal import escape_unprintable
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -45,7 +45,7 @@ def print_text(text: object = "", *, error: bool = False, end: str = "\n", verdi
     """
     stream = sys.stderr if error else sys.stdout
     coloured = verdicts and stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
-    print((_colour if coloured else str)(printable(str(text))), file=stream, end=end, flush=True)
+    print((_colour if coloured else str)(escape_unprintable(str(text))), file=stream, end=end, flush=True)
 
 
 def _colour(text: str) -> str:
@@ -63,7 +63,7 @@ def print_rows(output: Format, rows: Sequence[dict[str, Any]], *, empty: str = "
         print_json(rows)
     elif rows:
         head = [key.replace("_", " ") for key in rows[0]]
-        print_text(table(head, [[_cell(value) for value in row.values()] for row in rows]))
+        print_text(format_table(head, [[_cell(value) for value in row.values()] for row in rows]))
     else:
         print_text(empty)
 
@@ -79,19 +79,19 @@ def _cell(value: object) -> str:
 
 
 @contextlib.contextmanager
-def live_progress() -> Iterator[Callable[[str], None]]:
+def show_progress() -> Iterator[Callable[[str], None]]:
     """Progress on standard error: one changing line on a terminal, else one line for each sentence."""
     if not sys.stderr.isatty():
-        yield plain_progress()
+        yield make_plain_progress()
         return
     from rich.console import Console
     from rich.markup import escape
 
     with Console(stderr=True).status("…") as status:
-        yield lambda text: status.update(escape(printable(text)))
+        yield lambda text: status.update(escape(escape_unprintable(text)))
 
 
-def plain_progress() -> Callable[[str], None]:
+def make_plain_progress() -> Callable[[str], None]:
     """Progress as lines on standard error, none twice in a row. Runs use it: a changing line disturbs a debugger."""
     last = ""
 
@@ -129,12 +129,12 @@ def print_study(folder: Path, data: dict[str, Any], output: Format) -> None:
         print_text(f"{render(data)}{folder}\n{page.as_uri()}")
 
 
-def batch_callbacks(report_error: Callable[[Exception], int]) -> BatchCallbacks:
+def make_batch_callbacks(report_error: Callable[[Exception], int]) -> BatchCallbacks:
     """Callbacks that print each result of a batch and every error, and write the reports of the runs."""
     from lab.report.folder import write_report
     from lab.runner.batch import BatchCallbacks
 
-    return BatchCallbacks(plain_progress(), write_report, _print_result, report_error, _print_kept)
+    return BatchCallbacks(make_plain_progress(), write_report, _print_result, report_error, _print_kept)
 
 
 def _print_result(info: ScenarioInfo, topology: str, result: RunResult) -> None:

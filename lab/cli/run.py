@@ -8,7 +8,7 @@ import typer
 
 from lab import exit_codes
 from lab.cli.options import RUNS, FaultsOption, RunsOption, RuntimeChoice, RuntimeOption
-from lab.cli.output import batch_callbacks, print_text
+from lab.cli.output import make_batch_callbacks, print_text
 
 
 def run(
@@ -43,7 +43,7 @@ def run(
     A lab that is up with the same plan is used, with new accounts; otherwise a lab is started, and ended afterwards.
     """
     from lab.cli.entry_point import report_error, run_async
-    from lab.declarations.units import seconds
+    from lab.declarations.units import parse_duration
     from lab.errors import UserError
     from lab.report.batch_table import render
     from lab.runner.batch import BatchRequest, run_batch
@@ -56,12 +56,12 @@ def run(
         lab=name,
         runtime=(RuntimeChoice.PROCESSES if inline else runtime).value,
         keep=keep,
-        within=seconds(timeout),
+        within=parse_duration(timeout),
         runs=runs,
         inline=inline,
         faults=faults,
     )
-    results = run_async(run_batch(request, batch_callbacks(report_error)))
+    results = run_async(run_batch(request, make_batch_callbacks(report_error)))
     if len(results) > 1:
         print_text(f"\n{render(results)}")
     raise typer.Exit(exit_codes.merge(one.exit_code for one in results if not one.skipped))

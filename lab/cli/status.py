@@ -24,15 +24,15 @@ def status(
     """List the labs that are up. With a name: the state of its servers."""
     from lab.cli.entry_point import run_async
     from lab.errors import UserError
-    from lab.lifecycle.status import status as all_labs
+    from lab.lifecycle.status import read_status
 
-    found = run_async(all_labs())
+    found = run_async(read_status())
     if name is None:
         print_rows(output, [_lab_row(one) for one in found], empty="no lab is up; start one with: xmpplab up TOPOLOGY")
         return
     for one in found:
         if one.name == name:
-            rows = server_rows(one)
+            rows = list_servers(one)
             if output is Format.JSON and one.plan is not None:
                 rows = [{**row, **_settings(one, row["server"])} for row in rows]
             print_rows(output, rows, empty=f"{name} ({one.phase}) has no plan yet")
@@ -55,11 +55,11 @@ def _lab_row(lab: Status) -> dict[str, Any]:
 
 def _settings(lab: Status, server: str) -> dict[str, Any]:
     """What a client program needs beside the row of a server."""
-    from lab.lifecycle.client_settings import client_settings
+    from lab.lifecycle.client_settings import build_client_settings
     from lab.plan.layout import Layout
 
     assert lab.plan is not None
-    return client_settings(Layout.of(lab.name), lab.plan.server(server), lab.password)
+    return build_client_settings(Layout.of(lab.name), lab.plan.server(server), lab.password)
 
 
 def _started_by_lab(plan: Plan) -> list[ServerPlan]:
@@ -69,7 +69,7 @@ def _started_by_lab(plan: Plan) -> list[ServerPlan]:
     return [server for server in plan.servers if server.spec.manifest.started_by is StartedBy.LAB]
 
 
-def server_rows(lab: Status) -> list[dict[str, Any]]:
+def list_servers(lab: Status) -> list[dict[str, Any]]:
     """A row for each server of a lab: software, address, whether it runs, its links."""
     if lab.plan is None:
         return []

@@ -18,7 +18,7 @@ from lab.cli.options import (
     WarmupOption,
     WorkersOption,
 )  # fmt: skip
-from lab.cli.output import Format, live_progress, print_study
+from lab.cli.output import Format, print_study, show_progress
 from lab.errors import UserError
 
 
@@ -61,7 +61,7 @@ def study(
     """
     from lab import exit_codes
     from lab.cli.entry_point import run_async
-    from lab.load.report.study import verdict
+    from lab.load.report.study import judge_study
     from lab.load.study_execution import StudyRequest, run_study
 
     if resume is not None:
@@ -75,6 +75,6 @@ def study(
             "arrivals": arrivals, "pin": pin, "runtime": runtime.value,
         }  # fmt: skip
         request = StudyRequest.parse(arguments, runs)
-    with live_progress() as progress:
+    with show_progress() as progress:
         data = run_async(run_study(request, progress, lambda folder, data: print_study(folder, data, output)))
-    raise typer.Exit(exit_codes.VALID if verdict(data)[0] == "valid" else exit_codes.UNKNOWN)
+    raise typer.Exit(exit_codes.VALID if judge_study(data)[0] == "valid" else exit_codes.UNKNOWN)

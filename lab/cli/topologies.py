@@ -13,10 +13,10 @@ def _software(server: Server) -> str:
 
 def topologies(output: FormatOption = Format.TABLE) -> None:
     """List the topologies of xmpplab, and what each teaches."""
-    from lab.packaged import names
+    from lab.packaged import list_names
     from lab.topology.files import load
 
-    found = [(name, load(name)) for name in names("topologies", ".yaml")]
+    found = [(name, load(name)) for name in list_names("topologies", ".yaml")]
     print_rows(
         output,
         [

@@ -15,7 +15,7 @@ from lab.cli.options import (
     TopologyOption,
     one_topology,
 )
-from lab.cli.output import Format, live_progress, print_rows, print_text
+from lab.cli.output import Format, print_rows, print_text, show_progress
 from lab.system.tables import wrap_text
 
 if TYPE_CHECKING:
@@ -50,17 +50,17 @@ def up(
     wanted = load(one_topology(topology, option))
     if dry_run:
         from lab.plan.files import dump
-        from lab.report.plan_table import placeholder_plan, plan_text
+        from lab.report.plan_table import build_placeholder_plan, render_plan
 
-        plan = placeholder_plan(wanted)
-        print_text(dump(plan).rstrip() if output is Format.JSON else plan_text(plan))
+        plan = build_placeholder_plan(wanted)
+        print_text(dump(plan).rstrip() if output is Format.JSON else render_plan(plan))
         return
     from lab.cli.entry_point import run_async
-    from lab.declarations.units import seconds
+    from lab.declarations.units import parse_duration
     from lab.lifecycle.up import up as start
 
-    patience = None if timeout is None else seconds(timeout)
-    with live_progress() as progress:
+    patience = None if timeout is None else parse_duration(timeout)
+    with show_progress() as progress:
         lab = run_async(
             start(
                 wanted, runtime=runtime.value, name=name, recreate=recreate, progress=progress, patience=patience,
@@ -71,20 +71,20 @@ def up(
 
 
 def _print_lab(lab: Lab, output: Format) -> None:
-    rows = addresses(lab)
+    rows = list_addresses(lab)
     if output is Format.JSON:
-        from lab.lifecycle.client_settings import client_settings
+        from lab.lifecycle.client_settings import build_client_settings
 
         rows = [
-            {**row, "lab": lab.name, **client_settings(lab.layout, server, lab.password)}
+            {**row, "lab": lab.name, **build_client_settings(lab.layout, server, lab.password)}
             for row, server in zip(rows, lab.plan.servers, strict=True)
         ]
     print_rows(output, rows)
     if output is Format.TABLE:
-        print_text("\n" + next_steps(lab))
+        print_text("\n" + describe_next_steps(lab))
 
 
-def addresses(lab: Lab) -> list[dict[str, object]]:
+def list_addresses(lab: Lab) -> list[dict[str, object]]:
     """A row for each server: where it listens and which accounts it has."""
     return [
         {
@@ -111,7 +111,7 @@ def _people(users: int) -> str:
     return {0: "-", 1: "user1"}.get(users, f"user1 .. user{users}")
 
 
-def next_steps(lab: Lab) -> str:
+def describe_next_steps(lab: Lab) -> str:
     """What a person can do with a lab that is up, a line each."""
     from lab.declarations.manifest import StartedBy
     from lab.lifecycle.readiness import describe_external_server

@@ -19,7 +19,7 @@ from typing import Any
 
 from lab.clients.host import Host
 from lab.errors import UserError, encode_answer
-from lab.system.terminal import printable
+from lab.system.terminal import escape_unprintable
 
 #: A request longer than this is not one: the largest stanza servers take is 10 MiB, escaped at most six-fold.
 LONGEST_LINE = 64 * 1024 * 1024
@@ -86,8 +86,8 @@ async def serve(output: Output) -> None:
         output.write(await host.handle(request))
 
     async def read() -> None:
-        async for line in lines():
-            request = parsed(line)
+        async for line in read_lines():
+            request = parse_request(line)
             if "error" in request:
                 output.write(request)
                 continue
@@ -106,7 +106,7 @@ async def serve(output: Output) -> None:
     await output.close()
 
 
-def parsed(line: bytes) -> dict[str, Any]:
+def parse_request(line: bytes) -> dict[str, Any]:
     """The request of a line, or the error answer to what is none; it quotes nothing, lines carry passwords."""
     try:
         request = json.loads(line)
@@ -125,7 +125,7 @@ def _unreadable(message: str) -> dict[str, Any]:
     return {"id": None, "error": encode_answer(UserError(message))}
 
 
-async def lines() -> AsyncIterator[bytes]:
+async def read_lines() -> AsyncIterator[bytes]:
     """The lines of standard input, without blank ones; the last may lack its end."""
     rest = b""
     async for chunk in _chunks():
@@ -165,7 +165,7 @@ class _PrintableFormatter(logging.Formatter):
     """Log records may quote what a server sent, and standard error is somebody's terminal."""
 
     def format(self, record: logging.LogRecord) -> str:
-        return printable(super().format(record))
+        return escape_unprintable(super().format(record))
 
 
 def main() -> None:

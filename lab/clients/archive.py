@@ -41,7 +41,7 @@ async def fetch(
         after = last
 
 
-def seconds(stamp: str) -> float | None:
+def parse_stamp(stamp: str) -> float | None:
     """Seconds since the epoch of an XEP-0082 date and time, None if it is none."""
     try:
         return datetime.fromisoformat(stamp.replace("Z", "+00:00")).timestamp()
@@ -49,7 +49,7 @@ def seconds(stamp: str) -> float | None:
         return None
 
 
-def stamp(at: float) -> str:
+def format_stamp(at: float) -> str:
     """The XEP-0082 date and time of seconds since the epoch."""
     return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 

@@ -27,8 +27,8 @@ from slixmpp.xmlstream.matcher import MatchXPath
 from lab.clients import archive, receipts, rooms
 from lab.clients.encryption import DeviceKey, Encryption, EncryptionSettings, LeftOutDevice, create_strategy
 from lab.clients.inbox import Inbox
-from lab.clients.xmpp.client_stream import ClientStream, Refused, tls_context
-from lab.clients.xmpp.stanzas import CARBONS, CLIENT, delivery, own_presence, read_own_presence
+from lab.clients.xmpp.client_stream import ClientStream, Refused, make_tls_context
+from lab.clients.xmpp.stanzas import CARBONS, CLIENT, build_presence, read_delivery, read_own_presence
 from lab.errors import LabError, PeerError, UserError
 
 #: The reason of a stream's end that was asked for: the server has read all acknowledgements then.
@@ -75,7 +75,7 @@ class ClientDevice:
             raise UserError(f"device {self.name!r} is connected already: disconnect it first")
         settings = EncryptionSettings(trust, None if folder is None else Path(folder), self._memory, self._trouble)
         strategy = create_strategy(encryption, settings)
-        stream = self._opening = ClientStream(f"{jid}/{resource}", password, tls_context(authority), self._trouble)
+        stream = self._opening = ClientStream(f"{jid}/{resource}", password, make_tls_context(authority), self._trouble)
         strategy.prepare(stream)
         await stream.open(host, port)
         name, full = uuid.uuid4().hex, stream.boundjid.full
@@ -220,7 +220,9 @@ class ClientDevice:
         absent: set[str] = set()
         for affiliation in ("owner", "admin", "member"):
             with suppress(Refused):  # not everybody may ask; those present are known anyway
-                absent |= rooms.members(await session.stream.ask("get", rooms.members_query(affiliation), to))
+                absent |= rooms.read_members(
+                    await session.stream.ask("get", rooms.build_members_query(affiliation), to)
+                )
         return frozenset({*joined.occupants.values(), *absent} - {session.stream.boundjid.bare})
 
     async def send_raw(self, *, xml: str) -> Event:
@@ -235,7 +237,7 @@ class ClientDevice:
     async def presence(self, *, show: str | None = None, priority: int = 0) -> Event:
         """Send presence: how available this device is (RFC 6121 section 4); see the protocol."""
         session = self._live()
-        xml = own_presence(show, priority)
+        xml = build_presence(show, priority)
         _stanza(session.stream, xml).send()
         await session.stream.flushed()
         self._presence_sent(session, xml)
@@ -257,7 +259,7 @@ class ClientDevice:
         """Read an archive; with `deliver` what this device was not handed before is delivered via "archive"."""
         session = self._live()
         if isinstance(start, int | float):
-            start = archive.stamp(start)
+            start = archive.format_stamp(start)
 
         async def ask(query: ET.Element) -> ET.Element:
             return await session.stream.ask("set", query, archive_)
@@ -277,7 +279,7 @@ class ClientDevice:
         loop = asyncio.get_running_loop()
         joining = rooms.JoinedRoom(room, nick, loop.create_future(), loop.create_future())
         session.inbox.rooms[room] = joining
-        _stanza(session.stream, rooms.joining(room, nick)).send()
+        _stanza(session.stream, rooms.build_join(room, nick)).send()
         try:
             made = await joining.joined
             if made:
@@ -302,7 +304,7 @@ class ClientDevice:
 
     async def configure_room(self, *, room: str, values: dict[str, str | list[str]]) -> Event:
         """Submit values of the room's configuration form."""
-        await self._live().stream.ask("set", rooms.configuration(values), room)
+        await self._live().stream.ask("set", rooms.build_configuration(values), room)
         return {}
 
     def _room(self, session: ClientSession, room: str) -> rooms.JoinedRoom:
@@ -367,10 +369,10 @@ def _element(xml: str) -> ET.Element:
 
 def _archived(entry: Any) -> Event:
     xml: ET.Element = entry.xml
-    found = delivery(xml, "archive", "")
+    found = read_delivery(xml, "archive", "")
     return {
         "id": xml.get("id", ""), "from": xml.get("from", ""), "to": xml.get("to", ""),
-        "at": archive.seconds(entry.at), "body": xml.findtext(f"{{{CLIENT}}}body"),
+        "at": archive.parse_stamp(entry.at), "body": xml.findtext(f"{{{CLIENT}}}body"),
         "encrypted": None if found is None else found.encrypted,
     }  # fmt: skip
 

@@ -14,9 +14,9 @@ from typing import Any
 from xml.etree import ElementTree as ET
 
 from lab.clients.encryption import Encryption, NotForUs
-from lab.clients.rooms import MUC_USER, JoinedRoom, status_codes
-from lab.clients.xmpp.stanzas import Archived, BounceStanza, Forgery, Incoming, delivery, read
-from lab.declarations.encryptions import by_namespace
+from lab.clients.rooms import MUC_USER, JoinedRoom, read_status_codes
+from lab.clients.xmpp.stanzas import Archived, BounceStanza, Forgery, Incoming, read, read_delivery
+from lab.declarations.encryptions import find_by_namespace
 from lab.errors import LabError
 
 #: Seconds that an acknowledgement may need to arrive at the server.
@@ -64,7 +64,7 @@ class Inbox:
         if room is not None:
             room.on_presence(xml)
         in_room = room is not None or xml.find(f"{{{MUC_USER}}}x") is not None
-        self._emit("presence", type=xml.get("type", "available"), codes=status_codes(xml),
+        self._emit("presence", type=xml.get("type", "available"), codes=read_status_codes(xml),
                    room=sender.partition("/")[0] if in_room else None, **{"from": sender})  # fmt: skip
 
     def collect(self, query: str) -> list[Archived]:
@@ -79,7 +79,7 @@ class Inbox:
     def catch_up(self, archived: list[Archived]) -> None:
         """Deliver those messages of the account's archive that this device neither sent nor was handed before."""
         for entry in archived:
-            found = delivery(entry.xml, "archive", self._device)
+            found = read_delivery(entry.xml, "archive", self._device)
             sent_by_us = found is not None and found.sender.partition("/")[0] == self._account
             if found is not None and not found.keys_only and not sent_by_us and found.id not in self.seen:
                 self._deliver(found)
@@ -134,7 +134,7 @@ class Inbox:
                 self._encrypted.task_done()
 
     async def _decrypt(self, found: Incoming) -> None:
-        declared = by_namespace(found.encrypted)
+        declared = find_by_namespace(found.encrypted)
         fields: dict[str, Any] = {
             "message": found.id,
             "from": found.sender,

@@ -6,7 +6,7 @@ import asyncio
 from dataclasses import dataclass, field
 from xml.etree import ElementTree as ET
 
-from lab.clients.xmpp.stanzas import CLIENT, error_of
+from lab.clients.xmpp.stanzas import CLIENT, read_error
 from lab.errors import PeerError
 
 MUC = "http://jabber.org/protocol/muc"
@@ -38,9 +38,9 @@ class JoinedRoom:
     def on_presence(self, presence: ET.Element) -> None:
         """Take one presence from the room into account."""
         sender = presence.get("from", "")
-        codes = status_codes(presence)
+        codes = read_status_codes(presence)
         if presence.get("type") == "error":
-            condition, _, text = error_of(presence)
+            condition, _, text = read_error(presence)
             said = f"{condition}{f' ({text})' if text else ''}"
             self._fail(PeerError(f"room {self.jid} refuses {self.nick}: {said}", condition))
         elif not sender.partition("/")[2]:
@@ -58,7 +58,7 @@ class JoinedRoom:
                     self.joined.set_result(CREATED in codes)
 
     def _ended(self, presence: ET.Element) -> None:
-        self._fail(PeerError(f"room {self.jid} removed {self.nick} (codes {status_codes(presence)})"))
+        self._fail(PeerError(f"room {self.jid} removed {self.nick} (codes {read_status_codes(presence)})"))
         if not self.left.done():
             self.left.set_result(None)
 
@@ -67,12 +67,12 @@ class JoinedRoom:
             self.joined.set_exception(error)
 
 
-def status_codes(presence: ET.Element) -> list[str]:
+def read_status_codes(presence: ET.Element) -> list[str]:
     """The status codes of a room's presence, as they stand."""
     return [status.get("code", "") for status in presence.findall(f"{{{MUC_USER}}}x/{{{MUC_USER}}}status")]
 
 
-def joining(room: str, nick: str) -> ET.Element:
+def build_join(room: str, nick: str) -> ET.Element:
     """The presence that joins a room without asking for its history."""
     presence = ET.Element(f"{{{CLIENT}}}presence", {"to": f"{room}/{nick}"})
     muc = ET.SubElement(presence, f"{{{MUC}}}x")
@@ -80,7 +80,7 @@ def joining(room: str, nick: str) -> ET.Element:
     return presence
 
 
-def configuration(values: dict[str, str | list[str]]) -> ET.Element:
+def build_configuration(values: dict[str, str | list[str]]) -> ET.Element:
     """The owner's query that submits these values; without any it accepts the defaults (section 10.1.2)."""
     query = ET.Element(f"{{{MUC_OWNER}}}query")
     form = ET.SubElement(query, f"{{{DATA}}}x", {"type": "submit"})
@@ -93,14 +93,14 @@ def configuration(values: dict[str, str | list[str]]) -> ET.Element:
     return query
 
 
-def members_query(affiliation: str) -> ET.Element:
+def build_members_query(affiliation: str) -> ET.Element:
     """Ask for all people of this affiliation: "owner", "admin", "member" (section 9.5)."""
     query = ET.Element(f"{{{MUC_ADMIN}}}query")
     ET.SubElement(query, f"{{{MUC_ADMIN}}}item", {"affiliation": affiliation})
     return query
 
 
-def members(answer: ET.Element) -> set[str]:
-    """The bare JIDs in the answer to `members_query`."""
+def read_members(answer: ET.Element) -> set[str]:
+    """The bare JIDs in the answer to `build_members_query`."""
     items = answer.findall(f"{{{MUC_ADMIN}}}query/{{{MUC_ADMIN}}}item")
     return {item.get("jid", "").partition("/")[0] for item in items if item.get("jid")}

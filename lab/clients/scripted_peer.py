@@ -294,7 +294,7 @@ class ScriptedPeer:
 
     def on_stanza(self, connection: PeerConnection, stanza: ET.Element) -> None:
         """A stanza was received: on a stream that another server opened, or against the direction of our own."""
-        xml = server_stream.text(stanza)
+        xml = server_stream.format_element(stanza)
         kinds = {key: stanza.get(key) for key in ("type", "id", "from", "to")}
         name = stanza.tag.rpartition("}")[2]
         stream = connection.stream
@@ -304,7 +304,7 @@ class ScriptedPeer:
             answer = ET.Element("iq", {"type": "result"})
             for key, value in (("from", kinds["to"]), ("to", kinds["from"]), ("id", kinds["id"])):
                 answer.set(key, value or "")
-            self._spawn(self.send(xml=server_stream.text(answer, "")))
+            self._spawn(self.send(xml=server_stream.format_element(answer, "")))
 
     def on_key(self, connection: PeerConnection, request: server_stream.VerifyKey) -> None:
         """Another server proves by a key who it is."""

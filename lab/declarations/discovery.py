@@ -11,7 +11,7 @@ from lab.errors import LabError
 T = TypeVar("T")
 
 
-def variants(package: str, attribute: str, kind: type[T]) -> dict[str, T]:
+def find_variants(package: str, attribute: str, kind: type[T]) -> dict[str, T]:
     """The value `attribute` of each module of a package, by the module's name with hyphens, in alphabetical order.
 
     Modules whose name begins with an underscore are no variants. Raises LabError for a module without such a value.

@@ -117,7 +117,7 @@ def one_of(*choices: str) -> Callable[[Any], str]:
     return read
 
 
-def server_name(value: Any) -> str:
+def read_server_name(value: Any) -> str:
     """A server: by its name in the topology, or as a script has it. Raises UserError."""
     name = value if isinstance(value, str) else getattr(value, "name", None)
     if not isinstance(name, str) or not name:
@@ -125,11 +125,11 @@ def server_name(value: Any) -> str:
     return name
 
 
-def server_names(value: Any) -> tuple[str, ...]:
+def read_server_names(value: Any) -> tuple[str, ...]:
     """Several servers, at least one, none of them twice. Raises UserError."""
     if isinstance(value, str) or not isinstance(value, Iterable):
         raise UserError(f"{value!r} are no servers: give a list of them, or of their names")
-    names = tuple(map(server_name, value))
+    names = tuple(map(read_server_name, value))
     if not names:
         raise UserError("names no server")
     if twice := sorted({name for name in names if names.count(name) > 1}):
@@ -142,7 +142,7 @@ def link_ends(value: Any) -> tuple[str, str]:
     ends = (value.source, value.target) if hasattr(value, "source") and hasattr(value, "target") else value
     if not isinstance(ends, tuple | list) or len(ends) != 2:
         raise UserError(f"{value!r} is no link: give federation.link(a, b), or two servers")
-    source, target = map(server_name, ends)
+    source, target = map(read_server_name, ends)
     if source == target:
         raise UserError(f"{source} has no link with itself: give two servers")
     return source, target

@@ -56,20 +56,20 @@ def _declare(neutral: Any, declaration: LinkField) -> Any:
 
 
 def _latency(value: Any) -> float:
-    read = units.seconds(value)
+    read = units.parse_duration(value)
     if read > MAX_LATENCY:
         raise UserError(
-            f"{value} is too long for servers, which time out: use at most {units.duration_text(MAX_LATENCY)}"
+            f"{value} is too long for servers, which time out: use at most {units.format_duration(MAX_LATENCY)}"
         )
     return read
 
 
 def _rate(value: Any) -> int | None:
-    read = units.bytes_per_second(value)
+    read = units.parse_rate(value)
     if read is not None and read < MIN_RATE:
         raise UserError(
             f"{value} is too slow for servers, which time out before TLS is negotiated: "
-            f"use at least {units.rate_text(MIN_RATE)}"
+            f"use at least {units.format_rate(MIN_RATE)}"
         )
     return read
 
@@ -87,7 +87,7 @@ class Conditions:
         0.0,
         LinkField(
             read=_latency,
-            write=units.duration_text,
+            write=units.format_duration,
             unit="s",
             schema=_DURATION,
             about="Delay in one direction, with a unit: 40ms. A round trip takes twice as long (default 0).",
@@ -98,7 +98,7 @@ class Conditions:
         0.0,
         LinkField(
             read=_latency,
-            write=units.duration_text,
+            write=units.format_duration,
             unit="s",
             schema=_DURATION,
             about="Standard deviation of the latency, not larger than it (default 0).",
@@ -113,7 +113,7 @@ class Conditions:
         None,
         LinkField(
             read=_rate,
-            write=units.rate_text,
+            write=units.format_rate,
             unit="bytes/s",
             schema=_RATE,
             about="Most that passes, with a unit: 1Mbit/s (bits) or 100KB/s (bytes), or unlimited (default unlimited).",

@@ -24,7 +24,7 @@ RATE_PATTERN = rf"^(unlimited|{_NUMBER} ?([kMG]?bit|[kKMG]?B|[KMG]iB)(/s)?)$"
 _SPLIT = re.compile(rf"({_NUMBER}) ?([A-Za-zµ]*)(/s)?")
 
 
-def seconds(value: object) -> float:
+def parse_duration(value: object) -> float:
     """A duration such as "40ms" in seconds. Raises UserError that says how to write it."""
     if value == 0 and not isinstance(value, bool):
         return 0.0
@@ -37,8 +37,8 @@ def seconds(value: object) -> float:
     return round(float(number) * DURATION_UNITS[unit], 9)
 
 
-def bytes_per_second(value: object) -> int | None:
-    """A rate such as "1Mbit/s" in bytes per second, None for "unlimited". Raises UserError as `seconds` does."""
+def parse_rate(value: object) -> int | None:
+    """A rate such as "1Mbit/s" in bytes per second, None for "unlimited". Raises UserError as `parse_duration` does."""
     if value == UNLIMITED:
         return None
     number, unit, _ = _parts(value, "a rate such as 64kbit/s or 100KB/s")
@@ -51,7 +51,7 @@ def bytes_per_second(value: object) -> int | None:
     raise UserError(_unknown_rate_unit(value, number, unit))
 
 
-def duration_text(value: float) -> str:
+def format_duration(value: float) -> str:
     """The shortest exact text of a duration given in seconds: 0.04 is "40ms"."""
     if value == 0:
         return "0"
@@ -61,7 +61,7 @@ def duration_text(value: float) -> str:
     return f"{_plain(value / DURATION_UNITS['us'])}us"
 
 
-def rate_text(value: int | None) -> str:
+def format_rate(value: int | None) -> str:
     """A rate given in bytes per second as text in bits, which is how links are sold: 125000 is "1Mbit/s"."""
     if value is None:
         return UNLIMITED

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-from lab.declarations.fault import FaultDeclaration, FaultTarget, Plain, link_ends, server_name
+from lab.declarations.fault import FaultDeclaration, FaultTarget, Plain, link_ends, read_server_name
 from lab.errors import UserError
 from lab.federation import Federation, LinkHandle, ServerHandle
 from lab.lifecycle.faults import FaultSession
@@ -120,7 +120,7 @@ def of_servers(
     def names() -> tuple[str, ...]:
         if not servers:
             raise UserError("names no server")
-        return tuple(map(server_name, servers))
+        return tuple(map(read_server_name, servers))
 
     return _injected(declared, fields or {}, "server", names)
 

@@ -19,7 +19,7 @@ from lab.federation.rooms import Room
 from lab.federation.servers import ServerHandle
 from lab.history.canaries import find_all
 from lab.history.events import CanaryFound, Searched
-from lab.servers import software
+from lab.servers import get_software
 from lab.topology.spec import Feed
 
 # Seconds. A server that did not write when asked does so by itself within seconds: mnesia after three.
@@ -63,10 +63,10 @@ async def _search(participants: Participants, server: ServerHandle, controlled: 
         context.history.note(f"server {name} is not the lab's: its files were not searched")
         return
     try:
-        await context.lab.operate(name, software(spec.software).flush())
+        await context.lab.operate(name, get_software(spec.software).flush())
     except (PeerError, TimedOut) as error:  # what is in its files is searched all the same
         context.history.note(f"server {name} does not write what it holds in memory: {error}")
-    for place, globs in software(spec.software).places.items():
+    for place, globs in get_software(spec.software).places.items():
         expected = (name, place) in controlled and not (place == "feed" and spec.feed is not Feed.FULL)
         await _search_place(participants, name, place, globs, expected)
 

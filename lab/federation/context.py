@@ -13,7 +13,7 @@ from lab.federation.outcomes import Delivers, Promise, Refuses
 from lab.history.recorder import Recorder
 from lab.lifecycle.faults import FaultSession
 from lab.lifecycle.lab import Lab
-from lab.servers import software
+from lab.servers import get_software
 from lab.topology.allowance import largest_allowance, route_allowance
 
 Json = dict[str, Any]
@@ -39,7 +39,7 @@ class Context:
         if source == target or (link and link.comes_up):
             return Delivers()
         spec = plan.server(source).spec
-        known = software(spec.software)
+        known = get_software(spec.software)
         refusal = known.refused_stream(spec.version) if link else known.refusal(spec.version, plan.topology.unlinked)
         return Refuses(refusal.conditions, refusal.within)
 
@@ -95,6 +95,6 @@ class Context:
             await agent.close()
 
 
-def seconds(duration: str | float) -> float:
+def read_duration(duration: str | float) -> float:
     """A duration in seconds: of a number of seconds, or of a text such as "60s" or "500ms". Raises UserError."""
-    return float(duration) if isinstance(duration, int | float) else units.seconds(duration)
+    return float(duration) if isinstance(duration, int | float) else units.parse_duration(duration)

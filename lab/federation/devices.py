@@ -10,7 +10,7 @@ from xml.sax.saxutils import quoteattr
 
 from lab.clients.characters import check_raw
 from lab.errors import PeerError
-from lab.federation.context import seconds
+from lab.federation.context import read_duration
 from lab.federation.messages import DELIVERY_DEADLINE, Message
 from lab.federation.stanza_log import Match, StanzaLog
 from lab.federation.stanzas import CLIENT, Stanza, parse
@@ -148,7 +148,7 @@ class Device:
         answer.
         """
         check_raw(xml, "iq: the stanza")
-        limit = self._patience(IQ_DEADLINE) if within is None else seconds(within)
+        limit = self._patience(IQ_DEADLINE) if within is None else read_duration(within)
         answer = await self.person.context.call("iq", self.key, xml=xml, timeout=limit)
         return parse(str(answer["xml"]), time.time(), CLIENT)
 

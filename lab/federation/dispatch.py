@@ -9,7 +9,7 @@ from lab.federation.devices import Device
 from lab.federation.outcomes import Bounce, Delivery, Receipt
 from lab.federation.participants import Participants
 from lab.federation.rooms import Room
-from lab.federation.stanzas import CLIENT, device_event, parse
+from lab.federation.stanzas import CLIENT, build_device_event, parse
 from lab.history.events import (
     Bounced,
     Connected,
@@ -149,7 +149,7 @@ class Dispatch:
 
     def _on_stanza(self, device: Device, data: dict[str, Any]) -> None:
         stanza = parse(data["xml"], data["at"], CLIENT, data["direction"])
-        self._history.record(device_event(stanza, device.jid, data["stream"]))
+        self._history.record(build_device_event(stanza, device.jid, data["stream"]))
         device.log.add(stanza)
         if stanza.name != "iq":
             return

@@ -17,7 +17,7 @@ EXCLUDED = "\"&'/:<>@"  # RFC 7622 section 3.3.1
 LONGEST = 200
 
 
-def localpart(text: str, what: str = "name") -> str:
+def prepare_localpart(text: str, what: str = "name") -> str:
     """A localpart as it is on the wire (RFC 7622 section 3.3). Raises UserError that says what is wrong with it."""
     prepared = _enforce("UsernameCaseMapped:CaseFold", text, what)
     if excluded := next((one for one in prepared if one in EXCLUDED), None):
@@ -25,7 +25,7 @@ def localpart(text: str, what: str = "name") -> str:
     return prepared
 
 
-def resourcepart(text: str, what: str = "resource") -> str:
+def prepare_resourcepart(text: str, what: str = "resource") -> str:
     """A resourcepart as it is on the wire (RFC 7622 section 3.4). Raises UserError that says what is wrong with it."""
     return _enforce("OpaqueString", text, what)
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from lab.errors import NotReceived
-from lab.federation.context import seconds
+from lab.federation.context import read_duration
 from lab.federation.outcomes import Bounce, Delivers, Delivery, Outcome, Promise, Receipt
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ class Message:
         `Outcome.settled` is then False. Of a message that was blocked (XEP-0191) nothing is expected: without `within`
         it is waited 5 seconds for an error, and it is settled then, too.
         """
-        await self._until(lambda: self.settled, self._deadline() if within is None else seconds(within))
+        await self._until(lambda: self.settled, self._deadline() if within is None else read_duration(within))
         return Outcome(tuple(self.deliveries), tuple(self.bounces), self.settled or self.blocked, self.id)
 
     async def read_by(self, *devices: Device, within: str | float | None = None) -> dict[Device, str | None]:
@@ -80,7 +80,7 @@ class Message:
         def got() -> dict[str, str | None]:
             return {one.device: one.text for one in self.deliveries if one.device in wanted}
 
-        await self._until(lambda: got().keys() == wanted, self._deadline() if within is None else seconds(within))
+        await self._until(lambda: got().keys() == wanted, self._deadline() if within is None else read_duration(within))
         texts = got()
         return {device: texts[device.jid] for device in devices if device.jid in texts}
 
@@ -90,7 +90,7 @@ class Message:
         `within` is in seconds, or a text such as "10s". Raises NotReceived, which fails a run.
         """
         within = DELIVERY_DEADLINE + self.allowance() if within is None else within
-        await self._until(lambda: bool(self.receipts), seconds(within))
+        await self._until(lambda: bool(self.receipts), read_duration(within))
         if not self.receipts:
             raise NotReceived(f"{self} was not acknowledged within {within}", (f"it is {await self.outcome(0)}",))
         return self.receipts[0]

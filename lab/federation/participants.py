@@ -18,7 +18,7 @@ from lab.federation.messages import Message
 from lab.federation.outcomes import Delivers
 from lab.federation.people import Person, entitled
 from lab.federation.rooms import Room
-from lab.federation.stanzas import CLIENT, RawText, Stanza, sent_event
+from lab.federation.stanzas import CLIENT, RawText, Stanza, build_sent_event
 from lab.history.events import LeftOut, NotSent, Sent
 from lab.metrics.identity import Identities
 
@@ -103,7 +103,7 @@ class Participants:
         history, announced = self.context.history, []
         for stanza in self._raw[device.stream].add(xml, history.now()):
             person, expected = self.addressed(device, stanza)
-            sent = sent_event(stanza, device.jid, device.stream, self.context.canary_in, expected)
+            sent = build_sent_event(stanza, device.jid, device.stream, self.context.canary_in, expected)
             if sent is None:
                 continue
             announced.append(history.record(replace(sent, sender=device.jid, claimed="")))

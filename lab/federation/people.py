@@ -11,7 +11,7 @@ from xml.sax.saxutils import quoteattr
 from lab.clients.characters import check_text
 from lab.errors import NotReceived, TimedOut, UserError
 from lab.federation import jids
-from lab.federation.context import seconds
+from lab.federation.context import read_duration
 from lab.federation.devices import Device, ask
 from lab.federation.messages import DELIVERY_DEADLINE, Message
 from lab.federation.posts import ACCESS, Post, publication, read_posts, request, subscription
@@ -73,7 +73,7 @@ class Person:
         the person has such a device.
         """
         names = [one.resource for one in self.devices]
-        device = Device(self, jids.resourcepart(resource) if resource else f"device{len(names) + 1}")
+        device = Device(self, jids.prepare_resourcepart(resource) if resource else f"device{len(names) + 1}")
         if device.resource in names:
             raise UserError(f"{self.jid} has a device {device.resource!r} already: choose another name")
         self.participants.devices[device.key] = device
@@ -200,7 +200,7 @@ class Person:
     async def _requested(self, other: Person | str, within: str | float) -> None:
         """Return once there is a request by this person that is neither answered nor withdrawn."""
         try:
-            async with asyncio.timeout(seconds(within)):
+            async with asyncio.timeout(read_duration(within)):
                 while str(other) not in self.requests:
                     self._requests_changed.clear()
                     await self._requests_changed.wait()
@@ -220,7 +220,7 @@ class Person:
         self, missing: Callable[[dict[str, RosterItem]], list[str]], within: str | float
     ) -> tuple[dict[str, RosterItem], list[str]]:
         """The roster once nothing is missing, or as it is when the deadline has passed, and what is missing then."""
-        deadline = self.context.history.now() + seconds(within)
+        deadline = self.context.history.now() + read_duration(within)
         while True:
             roster = await self._read_roster()
             if not (wrong := missing(roster)) or self.context.history.now() > deadline:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from xml.sax.saxutils import quoteattr
 
 from lab.errors import TimedOut, UserError
-from lab.federation.context import seconds
+from lab.federation.context import read_duration
 from lab.federation.devices import IQ_DEADLINE, Device, ask
 from lab.federation.people import Person
 from lab.history.events import OccupantsRead, RoomJoined
@@ -188,7 +188,7 @@ class Room:
         want = {f"{self.jid}/{self.nick(person)}" for person in self.occupants}
         views: dict[str, set[str]] = {}
         try:
-            async with asyncio.timeout(seconds(within)):
+            async with asyncio.timeout(read_duration(within)):
                 while True:
                     views = {person.jid: await self._view(person.device) for person in self.occupants}
                     if all(view == want for view in views.values()) and not self._missing():

@@ -18,7 +18,7 @@ from lab.clients.remote import Agent
 from lab.declarations.manifest import Accounts, StartedBy
 from lab.errors import LabError, NotApplicable, NotReceived, TimedOut, UserError
 from lab.federation import jids, markers, stanzas
-from lab.federation.context import Context, seconds
+from lab.federation.context import Context, read_duration
 from lab.federation.devices import Device
 from lab.federation.outcomes import Delivers, Delivery, Promise
 from lab.federation.participants import Participants
@@ -40,7 +40,7 @@ from lab.history.events import (
     ServerStreamOpened,
 )
 from lab.metrics.record import RunRecord
-from lab.runtime.server_files import change_owner, server_owner
+from lab.runtime.server_files import change_owner, find_server_owner
 from lab.topology.spec import Certificate, Feed, Tls
 
 # Seconds, and the allowance of the link. A stream takes one (DNS, TCP, TLS, SASL), on a busy machine several times
@@ -97,7 +97,7 @@ class ServerHandle:
             raise NotApplicable(f"the lab makes no accounts on {self.name}, which is {self.spec.software}")
         if devices < 1:
             raise UserError(f"a person needs at least one device, not {devices}")
-        wanted = None if name is None else jids.localpart(name)
+        wanted = None if name is None else jids.prepare_localpart(name)
         lab, people = self._context.lab, self._participants.people
         user = reserve_name(lab.layout, self.spec, wanted, frozenset(one.name for one in people))
         if self.spec.manifest.accounts is not Accounts.LISTED:
@@ -113,7 +113,7 @@ class ServerHandle:
 
         Returns once every occupant has seen every other one join. Raises as `Room.join` does.
         """
-        room = Room(self._participants, self, jids.localpart(name, "room's name"))
+        room = Room(self._participants, self, jids.prepare_localpart(name, "room's name"))
         await room.join(*occupants)
         return room
 
@@ -266,7 +266,7 @@ class Peer:
         With `authentication="none"` it is open once TLS is negotiated, for `raw`. A stream that is not open `within`
         that time (seconds, or a text such as "10s") is given up. Raises PeerError if there is no connection at all.
         """
-        limit = self._patience() if within is None else seconds(within)
+        limit = self._patience() if within is None else read_duration(within)
         found = await self._call("peer_open", to=to.domain, within=limit, timeout=limit + PEER_TIMEOUT)
         return OpenedStream(**{name: value for name, value in found.items() if name != "stream"})
 
@@ -299,7 +299,7 @@ class Peer:
 
     def _sent(self, stanza: Stanza) -> Sent | None:
         _, expected = self._participants.addressed(stanza.sender or self.domain, stanza)
-        sent = stanzas.sent_event(stanza, self.domain, self.server.name, self._context.canary_in, expected)
+        sent = stanzas.build_sent_event(stanza, self.domain, self.server.name, self._context.canary_in, expected)
         return replace(sent, expected=()) if sent is not None and sent.claimed else sent
 
     async def raw(self, to: ServerHandle, data: str) -> None:
@@ -388,7 +388,7 @@ class Peer:
 
     def person(self, name: str) -> Person:
         """A person of this server, to whom others can write: without a device, the script handles their stanzas."""
-        return Person(self._participants, self.server, jids.localpart(name))
+        return Person(self._participants, self.server, jids.prepare_localpart(name))
 
     # -- misbehaviour --------------------------------------------------------------------------------------------
 
@@ -422,7 +422,7 @@ class Peer:
         folder = layout.server(self.server.name) / "certs" / kind.value
         request = replace(self._context.lab.plan.server(self.server.name).certificate, kind=kind)
         Authority.load(layout.authority).issue_pair(request, folder)
-        if (owner := server_owner()) is not None:
+        if (owner := find_server_owner()) is not None:
             change_owner(folder, owner)
         return [str(folder / f"{self.domain}.{end}") for end in ("crt", "key")]
 
@@ -502,7 +502,7 @@ class Peer:
             stanza = stanzas.parse(data["xml"], data["at"])
             self._record_seen("in", stanza, data["domain"])
             if stanza.name == "message" and stanza.type == "error":
-                self._record(stanzas.bounced_event(stanza))
+                self._record(stanzas.build_bounced_event(stanza))
             if data["direction"] == "out":
                 where = f"on the stream that {self.domain} opened, against its direction (RFC 6120 section 4.5)"
                 self._note(f"{data['domain']} returned a {stanza.name} {where}: {stanza.xml}")
@@ -545,7 +545,7 @@ class Peer:
     def _record_seen(self, direction: str, stanza: Stanza, peer: str) -> None:
         if self.server.spec.feed is not Feed.OFF:
             whole = self.server.spec.feed is Feed.FULL
-            self._record(stanzas.seen_event(stanza, self.server.name, direction, whole=whole, peer=peer))
+            self._record(stanzas.build_seen_event(stanza, self.server.name, direction, whole=whole, peer=peer))
 
 
 def _received(device: Device, message: str) -> bool | None:

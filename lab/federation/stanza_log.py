@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from lab.errors import NotReceived
-from lab.federation.context import seconds
+from lab.federation.context import read_duration
 from lab.federation.stanzas import Stanza
 
 EVIDENCE = 8  # stanzas quoted where the awaited one was not received
@@ -36,7 +36,7 @@ class StanzaLog:
     async def until(self, found: Callable[[], T | None], within: str | float) -> T | None:
         """What `found` returns once it is not None; None if it does not in time."""
         try:
-            async with asyncio.timeout(seconds(within)):
+            async with asyncio.timeout(read_duration(within)):
                 while (result := found()) is None:
                     self._changed.clear()
                     await self._changed.wait()

@@ -12,8 +12,8 @@ from xml.etree import ElementTree as ET
 from xml.sax.saxutils import quoteattr
 
 from lab.clients.xmpp.parser import PromptParser
-from lab.clients.xmpp.server_stream import text
-from lab.declarations.encryptions import by_element
+from lab.clients.xmpp.server_stream import format_element
+from lab.declarations.encryptions import find_by_element
 from lab.history.events import Bounced, DeviceSaw, Sent, ServerSaw
 
 SERVER = "jabber:server"
@@ -114,17 +114,17 @@ def _stanza(element: ET.Element, xml: str, at: float, namespace: str) -> Stanza:
         id=element.get("id"),
         sender=element.get("from"),
         receiver=element.get("to"),
-        xml=xml or text(element, namespace),
+        xml=xml or format_element(element, namespace),
         at=at,
         namespace=namespace,
     )
 
 
-def seen_event(stanza: Stanza, server: str, direction: str, *, whole: bool, peer: str = "") -> ServerSaw:
+def build_seen_event(stanza: Stanza, server: str, direction: str, *, whole: bool, peer: str = "") -> ServerSaw:
     """The event that `server` handled it on a stream with the domain `peer`; `whole` records its XML as well."""
     element = stanza.element
     encrypted = (
-        one.tag[1:].partition("}")[0] for one in element if by_element(one.tag) or one.tag.endswith("}encrypted")
+        one.tag[1:].partition("}")[0] for one in element if find_by_element(one.tag) or one.tag.endswith("}encrypted")
     )
     return ServerSaw(
         at=stanza.at, server=server, direction=direction, stream="s2s", name=stanza.name, type=stanza.type,
@@ -134,7 +134,7 @@ def seen_event(stanza: Stanza, server: str, direction: str, *, whole: bool, peer
     )  # fmt: skip
 
 
-def device_event(stanza: Stanza, device: str, stream: str) -> DeviceSaw:
+def build_device_event(stanza: Stanza, device: str, stream: str) -> DeviceSaw:
     """The event that a device (a full JID) received or sent it on its stream."""
     return DeviceSaw(
         at=stanza.at, device=device, stream=stream, direction=stanza.direction, name=stanza.name, type=stanza.type,
@@ -142,7 +142,7 @@ def device_event(stanza: Stanza, device: str, stream: str) -> DeviceSaw:
     )  # fmt: skip
 
 
-def sent_event(
+def build_sent_event(
     stanza: Stanza, sender: str, stream: str, canary_in: Callable[[str], str | None], expected: tuple[str, ...] = ()
 ) -> Sent | None:
     """The event that `sender`, a device or a server, sent a message with a body. None for all else: nothing judges it.
@@ -163,7 +163,7 @@ def sent_event(
     )  # fmt: skip
 
 
-def bounced_event(stanza: Stanza) -> Bounced:
+def build_bounced_event(stanza: Stanza) -> Bounced:
     """The event of a message of type error."""
     error = stanza.element.find(f"{{{stanza.namespace}}}error")
     return Bounced(

@@ -9,7 +9,7 @@ from pathlib import Path
 from lab.declarations.manifest import Accounts
 from lab.errors import UserError
 from lab.plan.layout import Layout
-from lab.runtime.server_files import server_owner
+from lab.runtime.server_files import find_server_owner
 from lab.topology.spec import Server
 
 # The names that examples of cryptography use.
@@ -44,7 +44,7 @@ def reserve_name(layout: Layout, server: Server, wanted: str | None, known: froz
 
 def _set_owner(folder: Path) -> None:
     """As root, let an agent in a container write keys there: it runs as the user of the servers."""
-    owner = server_owner()
+    owner = find_server_owner()
     if owner is not None:
         os.chown(folder, owner, owner)
 

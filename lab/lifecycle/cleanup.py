@@ -20,15 +20,15 @@ import time
 from pathlib import Path
 
 from lab.errors import LabError, MissingError, TimedOut, UserError
-from lab.lifecycle.runtimes import runtime_by_name, runtime_of
+from lab.lifecycle.runtimes import find_runtime, get_runtime
 from lab.network import lab_folder
 from lab.network.lab_folder import is_service_running
 from lab.plan.layout import Layout
 from lab.runtime.debian import trees
-from lab.runtime.lab_record import NOT_READY, READY, LabRecord, layouts
+from lab.runtime.lab_record import NOT_READY, READY, LabRecord, list_layouts
 from lab.runtime.protocol import Progress
 from lab.system.locks import try_lock
-from lab.system.processes import command_line, end_members, evidence, find_marked
+from lab.system.processes import describe_processes, end_members, find_marked, read_command_line
 
 _FORK_PATIENCE = 2.0  # seconds between fork and exec: milliseconds, on a busy machine more
 _POLL = 0.01  # seconds between two tries for the lock
@@ -43,7 +43,7 @@ async def sweep(progress: Progress = lambda text: None, *, containers: bool = Tr
     Raises TimedOut if something cannot be ended.
     """
     swept = []
-    for layout in layouts():
+    for layout in list_layouts():
         try:
             sentence = await _sweep_folder(layout)
         except (MissingError, UserError) as error:  # its engine does not answer, or the folder is no lab's: it stays
@@ -75,7 +75,7 @@ async def _sweep_folder(layout: Layout) -> str | None:
         if record is None and layout.state.exists():
             raise UserError("another version of xmpplab made it, or its lab.json is damaged: `xmpplab down` ends it")
         lab_folder.check(layout)
-        await runtime_of(layout).stop(layout)
+        await find_runtime(layout).stop(layout)
         lab_folder.remove(layout)
     finally:
         os.close(lock)
@@ -101,9 +101,7 @@ def _is_up(layout: Layout, record: LabRecord) -> bool:
     if record.phase not in (READY, NOT_READY) or (record.owned and not record.owner.alive):
         return False
     return (
-        is_service_running(layout)
-        if record.runtime == "processes"
-        else runtime_by_name(record.runtime).is_running(layout)
+        is_service_running(layout) if record.runtime == "processes" else get_runtime(record.runtime).is_running(layout)
     )
 
 
@@ -115,9 +113,9 @@ async def _sweep_processes() -> list[str]:
         leftovers = [pid for pid in pids if pid != os.getpid()]
         if not leftovers:
             continue
-        names = [f"process {pid} ({command_line(pid)[:60]}) of the lab {Path(folder).name}" for pid in leftovers]
+        names = [f"process {pid} ({read_command_line(pid)[:60]}) of the lab {Path(folder).name}" for pid in leftovers]
         if left := await end_members(Path(folder)):
-            raise TimedOut(f"processes of {folder} cannot be ended", evidence(left))
+            raise TimedOut(f"processes of {folder} cannot be ended", describe_processes(left))
         found += names
     return found
 

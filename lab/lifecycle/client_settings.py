@@ -8,10 +8,10 @@ from lab.declarations.manifest import StartedBy
 from lab.network.authority import CERTIFICATE
 from lab.plan.layout import Layout
 from lab.plan.model import ServerPlan
-from lab.runtime.server_files import user_names
+from lab.runtime.server_files import list_user_names
 
 
-def client_settings(layout: Layout, server: ServerPlan, password: str) -> dict[str, Any]:
+def build_client_settings(layout: Layout, server: ServerPlan, password: str) -> dict[str, Any]:
     """Ports, authority, DNS and accounts of a server. What must not get into a log is below the key `secret`.
 
     Ports are those of its `address`; they are null for a server that the lab does not start.
@@ -24,6 +24,6 @@ def client_settings(layout: Layout, server: ServerPlan, password: str) -> dict[s
         "https_port": ports.https if ports else None,
         "authority": str(layout.authority / CERTIFICATE),
         "dns": list(server.dns),
-        "accounts": [f"{name}@{server.spec.domain}" for name in user_names(server.spec.users)],
+        "accounts": [f"{name}@{server.spec.domain}" for name in list_user_names(server.spec.users)],
         "secret": {"password": password},
     }

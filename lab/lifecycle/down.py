@@ -6,9 +6,9 @@ from lab.errors import UserError
 from lab.lifecycle.cleanup import sweep
 from lab.lifecycle.lab import take_down
 from lab.lifecycle.registry import select_record
-from lab.lifecycle.runtimes import runtime_of
+from lab.lifecycle.runtimes import find_runtime
 from lab.plan.layout import Layout
-from lab.runtime.lab_record import LabRecord, layouts
+from lab.runtime.lab_record import LabRecord, list_layouts
 from lab.runtime.protocol import Progress
 
 
@@ -23,7 +23,7 @@ async def down(name: str | None = None, *, progress: Progress = lambda text: Non
     if not layout.root.is_dir():
         return layout.name if existed else select_record(layout.name).name  # swept, or never there
     progress(f"ending {layout.name}")
-    await take_down(layout, runtime_of(layout))
+    await take_down(layout, find_runtime(layout))
     return layout.name
 
 
@@ -31,13 +31,13 @@ async def down_all(*, progress: Progress = lambda text: None) -> list[str]:
     """End every lab that no living process owns; their names."""
     await sweep(progress, containers=False)
     ended = []
-    for layout in layouts():
+    for layout in list_layouts():
         record = LabRecord.read(layout)
         if record is not None and record.owned and record.owner.alive:
             continue
         progress(f"ending {layout.name}")
         try:
-            await take_down(layout, runtime_of(layout))
+            await take_down(layout, find_runtime(layout))
         except UserError as error:  # the others end all the same
             progress(f"{layout.name} is not changed: {error}")
             continue

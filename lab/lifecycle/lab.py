@@ -37,9 +37,9 @@ class Lab:
     @property
     def authority(self) -> str:
         """The certificate of the lab's authority, PEM."""
-        from lab.runtime.server_files import authority_certificate
+        from lab.runtime.server_files import read_authority_certificate
 
-        return authority_certificate(self.layout)
+        return read_authority_certificate(self.layout)
 
     def trusted(self, server: str) -> str:
         """What clients of a server trust, PEM: the authority; or, where they see a wrong certificate, that very one."""
@@ -63,20 +63,20 @@ class Lab:
 
         Raises PeerError if the server refuses.
         """
-        from lab.servers import software
+        from lab.servers import get_software
 
         spec = self.plan.server(server).spec
-        await self.operate(server, software(spec.software).accounts(spec.domain, users, self.keys))
+        await self.operate(server, get_software(spec.software).accounts(spec.domain, users, self.keys))
 
     async def rosters(self, server: str, rosters: Mapping[str, Sequence[str]]) -> None:
         """Give people of a server who are not online these rosters, whole: addresses of contacts by user name.
 
         Each is subscribed both ways, see `Software.rosters`. Raises PeerError if the server refuses.
         """
-        from lab.servers import software
+        from lab.servers import get_software
 
         spec = self.plan.server(server).spec
-        await self.operate(server, software(spec.software).rosters(spec.domain, rosters))
+        await self.operate(server, get_software(spec.software).rosters(spec.domain, rosters))
 
     async def operate(self, server: str, operations: Sequence[Operation]) -> None:
         """Carry operations out on a running server. Raises PeerError if it refuses."""

@@ -24,9 +24,9 @@ from lab.plan.layout import Layout
 from lab.plan.model import Plan, ServerPlan
 from lab.runtime.disk import is_full
 from lab.runtime.protocol import Progress, Runtime, ServerState
-from lab.servers import software
+from lab.servers import get_software
 from lab.servers.conventions import LOG, OUTPUT, READY
-from lab.system.files import last_lines
+from lab.system.files import read_last_lines
 from lab.topology.allowance import largest_allowance
 
 POLL = 0.03  # seconds between two reads of the files: a stat for each server costs 2 microseconds
@@ -40,7 +40,7 @@ EXTERNAL_PATIENCE = 600.0  # seconds more where a person has to read the instruc
 PATIENCE_EACH = 2.0  # seconds more for each server: a Prosody costs 0.15 s of CPU, an ejabberd 2
 
 
-def default_timeout(plan: Plan) -> float:
+def compute_default_timeout(plan: Plan) -> float:
     """Seconds that a lab of this size may need to become ready."""
     patience = BASE_PATIENCE + PATIENCE_EACH * len(plan.servers)
     patience += largest_allowance(plan.topology)
@@ -159,7 +159,7 @@ async def _fault(server: ServerPlan) -> str:
 
 def _hint(layout: Layout, server: ServerPlan) -> str:
     """What a server's own log says of its start, in the words of its software."""
-    found = software(server.spec.software).startup_hint(_log_lines(layout, server.spec.name))
+    found = get_software(server.spec.software).startup_hint(_log_lines(layout, server.spec.name))
     return f"{server.spec.name}: {found}" if found else ""
 
 
@@ -181,6 +181,6 @@ def _log_lines(layout: Layout, server: str) -> list[str]:
     """The last lines that a server wrote: to its standard error, then to its log."""
     lines: list[str] = []
     for name in (OUTPUT, LOG):
-        written = last_lines(layout.server(server) / name, 2 * EVIDENCE_LINES)
+        written = read_last_lines(layout.server(server) / name, 2 * EVIDENCE_LINES)
         lines += [line for line in written if line.strip()][-EVIDENCE_LINES:]
     return lines

@@ -10,12 +10,12 @@ import signal
 from lab.errors import LabError, UserError
 from lab.lifecycle.faults import undo_abandoned
 from lab.lifecycle.lab import Lab
-from lab.lifecycle.runtimes import choose, runtime_by_name
+from lab.lifecycle.runtimes import choose, get_runtime
 from lab.plan import files
 from lab.plan.build import build
-from lab.plan.diff import differences
+from lab.plan.diff import find_differences
 from lab.plan.layout import Layout
-from lab.runtime.lab_record import NOT_READY, READY, LabRecord, layouts
+from lab.runtime.lab_record import NOT_READY, READY, LabRecord, list_layouts
 from lab.runtime.protocol import Runtime, ServerState
 from lab.runtime.server_files import read_secret
 from lab.topology.spec import Topology
@@ -27,7 +27,7 @@ def select_record(name: str | None = None, *, ready: bool = False) -> LabRecord:
     Labs that a run or a test owns count only where there is no other; with `ready` only labs that are up count at all.
     Raises UserError if there is none or more than one.
     """
-    records = [record for layout in layouts() if (record := LabRecord.read(layout)) is not None]
+    records = [record for layout in list_layouts() if (record := LabRecord.read(layout)) is not None]
     if ready:
         records = [record for record in records if record.phase == READY]
     if name is not None:
@@ -68,7 +68,7 @@ async def attach(name: str | None = None, *, whole: bool = True) -> Lab:
 async def find(topology: Topology, runtime: Runtime | str = "auto") -> Lab | None:
     """A lab that is up, that no process owns, and whose plan is what this topology means; None if there is none."""
     chosen = choose(runtime) if isinstance(runtime, str) else runtime
-    for layout in layouts():
+    for layout in list_layouts():
         record = LabRecord.read(layout)
         if record is None or record.owned or record.runtime != chosen.name or record.topology != topology.name:
             continue
@@ -86,7 +86,7 @@ async def open_lab(layout: Layout, *, ready: bool = True) -> Lab | None:
     record = LabRecord.read(layout)
     if record is None or record.phase not in ((READY,) if ready else (READY, NOT_READY)):
         return None
-    runtime = runtime_by_name(record.runtime)
+    runtime = get_runtime(record.runtime)
     plan = files.read(layout.plan)
     try:
         await undo_abandoned(layout, plan, runtime)
@@ -94,7 +94,7 @@ async def open_lab(layout: Layout, *, ready: bool = True) -> Lab | None:
     except LabError:  # its service has ended
         return None
     password, keys = read_secret(layout)
-    ended = tuple(f"server {name} has ended ({end_reason(one)})" for name, one in states.items() if not one.running)
+    ended = tuple(f"server {name} has ended ({describe_end(one)})" for name, one in states.items() if not one.running)
     return Lab(layout, plan, runtime, password, keys, record.owned, record.unknown, ended)
 
 
@@ -102,10 +102,10 @@ def find_changes(lab: Lab, topology: Topology, runtime: Runtime) -> list[str]:
     """What this topology on this runtime would have otherwise than the lab has; empty if the lab fits."""
     if lab.runtime.name != runtime.name:
         return [f"runtime: {lab.runtime.name} now, {runtime.name} wanted"]
-    return differences(lab.plan, build(topology, lab.plan.facts))
+    return find_differences(lab.plan, build(topology, lab.plan.facts))
 
 
-def end_reason(ended: ServerState) -> str:
+def describe_end(ended: ServerState) -> str:
     """Why a server has ended: its exit code, or the signal, or what its runtime says."""
     if ended.exit_code is not None and -ended.exit_code in {*signal.Signals}:
         return f"ended by {signal.Signals(-ended.exit_code).name}"

@@ -14,19 +14,19 @@ def choose(name: str = "auto") -> Runtime:
     Raises UserError for another name, MissingError if containers are asked for and no engine answers.
     """
     if name == "processes":
-        return runtime_by_name(name)
+        return get_runtime(name)
     if name not in ("auto", "containers"):
         raise UserError(f"there is no runtime {name!r}; choose one of auto, containers, processes")
-    containers = runtime_by_name("containers")
+    containers = get_runtime("containers")
     lacking = [one for one in containers.prerequisites() if not one.good]
     if not lacking:
         return containers
     if name == "auto":
-        return runtime_by_name("processes")
+        return get_runtime("processes")
     raise MissingError("\n".join(f"{one.what}: {one.found}. {one.remedy}".rstrip() for one in lacking))
 
 
-def runtime_by_name(name: str) -> Runtime:
+def get_runtime(name: str) -> Runtime:
     """The runtime that a lab's record names; whether it can work here is not checked."""
     if name == "containers":
         from lab.runtime.containers.runtime import Containers
@@ -37,9 +37,9 @@ def runtime_by_name(name: str) -> Runtime:
     return Processes()
 
 
-def runtime_of(layout: Layout, default: Runtime | None = None) -> Runtime:
+def find_runtime(layout: Layout, default: Runtime | None = None) -> Runtime:
     """The runtime that a lab's record names; `default`, or else processes, where there is no record."""
     record = LabRecord.read(layout)
     if record is not None:
-        return runtime_by_name(record.runtime)
-    return default or runtime_by_name("processes")
+        return get_runtime(record.runtime)
+    return default or get_runtime("processes")

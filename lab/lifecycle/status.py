@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from lab.errors import LabError
-from lab.lifecycle.registry import end_reason
-from lab.lifecycle.runtimes import runtime_by_name
+from lab.lifecycle.registry import describe_end
+from lab.lifecycle.runtimes import get_runtime
 from lab.plan import files
 from lab.plan.layout import Layout
 from lab.plan.model import Plan
-from lab.runtime.lab_record import NOT_READY, READY, LabRecord, layouts
+from lab.runtime.lab_record import NOT_READY, READY, LabRecord, list_layouts
 from lab.runtime.protocol import ServerState
 from lab.runtime.server_files import read_secret
 
@@ -34,10 +34,10 @@ class Status:
     password: str = ""  # of every account; "" if the lab is not up
 
 
-async def status() -> list[Status]:
+async def read_status() -> list[Status]:
     """Every lab that has a folder."""
     found = []
-    for layout in layouts():
+    for layout in list_layouts():
         record = LabRecord.read(layout)
         if record is not None:
             found.append(await _status(layout, record))
@@ -51,10 +51,10 @@ async def _status(layout: Layout, record: LabRecord) -> Status:
         plan = files.read(layout.plan)
         password, _ = read_secret(layout)
         try:
-            states = await runtime_by_name(record.runtime).states(layout, plan, pids=True)
+            states = await get_runtime(record.runtime).states(layout, plan, pids=True)
         except LabError:
             ended.append("service")
-        ended += [f"{name} ({end_reason(state)})" for name, state in states.items() if not state.running]
+        ended += [f"{name} ({describe_end(state)})" for name, state in states.items() if not state.running]
     return Status(
         record.name,
         record.runtime,

@@ -21,9 +21,9 @@ from typing import Any, TypeVar
 from lab.errors import NotReady, UserError
 from lab.lifecycle.cleanup import sweep
 from lab.lifecycle.lab import Lab, end
-from lab.lifecycle.readiness import default_timeout, find_unknown_edges, wait_ready
+from lab.lifecycle.readiness import compute_default_timeout, find_unknown_edges, wait_ready
 from lab.lifecycle.registry import find_changes, open_lab
-from lab.lifecycle.runtimes import choose, runtime_of
+from lab.lifecycle.runtimes import choose, find_runtime
 from lab.network import lab_folder
 from lab.plan import files
 from lab.plan.build import build
@@ -61,7 +61,7 @@ async def up(
     NotReady. All that was begun has ended by then, unless it was to be kept.
     """
     chosen = choose(runtime) if isinstance(runtime, str) else runtime
-    layout = Layout.of(lab_name(topology, name, owned))
+    layout = Layout.of(choose_name(topology, name, owned))
     await sweep(progress, containers=chosen.name == "containers")
     async with locked(layout, make=True):
         found = await open_lab(layout)
@@ -77,13 +77,13 @@ async def up(
             check_memory(topology, freed=estimate_needed(found.plan.topology))
             progress(f"ending {layout.name} first")
         if layout.state.exists():
-            await end(layout, found.runtime if found else runtime_of(layout, chosen))
+            await end(layout, found.runtime if found else find_runtime(layout, chosen))
         else:  # a new folder, or one that was never a lab's: `empty` refuses that
             lab_folder.empty(layout)
         return await _bring_up(layout, topology, chosen, owned, progress, patience, keep)
 
 
-def lab_name(topology: Topology, name: str | None, owned: bool = False) -> str:
+def choose_name(topology: Topology, name: str | None, owned: bool = False) -> str:
     """The name that a lab gets. Raises UserError for one that cannot be a folder's and a host's name."""
     if name is None:
         name = f"{topology.name[:32].strip('-')}-{secrets.token_hex(3)}" if owned else topology.name
@@ -118,7 +118,7 @@ async def _bring_up(
             async with _beside(write_servers(layout, plan, keys)) as written:
                 await runtime.start(layout, plan, reservation, written=written, owned=owned, progress=progress)
             kept = keep  # all of it has been started
-            await wait_ready(layout, plan, runtime, progress, patience or default_timeout(plan))
+            await wait_ready(layout, plan, runtime, progress, patience or compute_default_timeout(plan))
         unknown = find_unknown_edges(plan)
         record.at(READY, ready=time.time(), unknown=unknown).write(layout)
     except NotReady as error:

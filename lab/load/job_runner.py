@@ -23,7 +23,7 @@ from lab.lifecycle.lab import Lab
 from lab.load.coordinator import provisioning
 from lab.load.coordinator.coordinator import Coordinator, CoordinatorCommands, Emit
 from lab.load.coordinator.workers import WorkerPool
-from lab.load.metrics.cpu import CpuPinning, pinning_text, split_cores
+from lab.load.metrics.cpu import CpuPinning, describe_pinning, split_cores
 from lab.load.metrics.resources import ResourceSampler
 from lab.load.metrics.run_folder import LoadOutcome, RunWriter, read
 from lab.load.model.job import Job
@@ -47,8 +47,8 @@ async def run_job(job: Job, commands: CoordinatorCommands, emit: Emit) -> LoadOu
         raise UserError("several coordinators would pin to the same cores: pin with only one of them")
     cores = split_cores(job.workers) if job.pin else None
     lab = await attach(job.lab)
-    load = provisioning.load_on(lab, job.load)
-    for text in provisioning.remarks(lab.plan):
+    load = provisioning.build_load(lab, job.load)
+    for text in provisioning.list_remarks(lab.plan):
         emit({"event": "note", "text": text})
     emit({"event": "progress", "text": f"making accounts for {load.users} users"})
     await provisioning.make_accounts(lab, load)
@@ -61,9 +61,9 @@ async def run_job(job: Job, commands: CoordinatorCommands, emit: Emit) -> LoadOu
         if cores is not None:
             services = await lab.runtime.service_pid(lab.layout)
             _pin(pinning, cores, [*servers.values(), *([] if services is None else [services])], generators)
-            emit({"event": "note", "text": pinning_text(servers, cores)})
+            emit({"event": "note", "text": describe_pinning(servers, cores)})
         note: Callable[[str], None] = lambda text: emit({"event": "note", "text": text})  # noqa: E731
-        return sampler_of(job, lab, servers, generators, note)
+        return build_sampler(job, lab, servers, generators, note)
 
     emit({"event": "progress", "text": f"starting {job.workers} workers"})
     try:
@@ -79,7 +79,7 @@ async def run_job(job: Job, commands: CoordinatorCommands, emit: Emit) -> LoadOu
     )
 
 
-def sampler_of(
+def build_sampler(
     job: Job, lab: Lab, servers: dict[str, int], generators: dict[str, int], note: Callable[[str], None]
 ) -> ResourceSampler:
     """The sampler of one coordinator: its own generators, and in the first of several also servers and links."""

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from lab.lifecycle.lab import Lab
 from lab.load.analysis.thresholds import parse_bounds
-from lab.load.capacity.search import Limit, Trial, build_partial_limit, search_bounds, trial_arrivals
+from lab.load.capacity.search import Limit, Trial, build_partial_limit, parse_trial_arrivals, search_bounds
 from lab.load.capacity.trials import find_limit_on
 from lab.load.load_execution import Progress, lab_for
 from lab.load.load_request import LoadRequest
@@ -32,7 +32,7 @@ async def find_limit(request: LoadRequest, progress: Progress, on_limit: OnLimit
 
 async def _search(request: LoadRequest, lab: Lab, progress: Progress, on_limit: OnLimit) -> Limit:
     written = request.load.get("arrivals") or (f"constant:{request.rate}" if request.rate else None)
-    (model, start), bounds = trial_arrivals(written), request.find_limit or ""
+    (model, start), bounds = parse_trial_arrivals(written), request.find_limit or ""
     folder = folders.make(request.runs, f"limit-{request.test.name}", lab.plan.topology.name)
     trials: list[Trial] = []
 

@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from lab.declarations.manifest import Accounts
-from lab.declarations.servers import INSTALLED, manifest
-from lab.declarations.units import seconds
+from lab.declarations.servers import INSTALLED, get_manifest
+from lab.declarations.units import parse_duration
 from lab.errors import UserError
 from lab.load.analysis.thresholds import DEFAULT, parse_bounds
-from lab.load.capacity.search import search_bounds, trial_arrivals
+from lab.load.capacity.search import parse_trial_arrivals, search_bounds
 from lab.load.capacity.trials import check as check_search
 from lab.load.coordinator import preflight
-from lab.load.coordinator.provisioning import for_load
+from lab.load.coordinator.provisioning import adapt_topology
 from lab.load.metrics.cpu import split_cores
 from lab.runner import folders
 from lab.topology.build import LISTED_USERS
@@ -55,21 +55,28 @@ class LoadRequest:
         if (topology is None) == (lab is None):
             raise UserError("give -t TOPOLOGY to start a lab for the load, or --name LAB to use one that is up")
         found = preflight.find_test(test)
-        load: dict[str, Any] = {"users": users, "seconds": seconds(length), "warmup": seconds(warmup), "seed": seed}
+        load: dict[str, Any] = {
+            "users": users,
+            "seconds": parse_duration(length),
+            "warmup": parse_duration(warmup),
+            "seed": seed,
+        }
         load |= {} if found.file is not None else {"traffic": found.name}
         load |= {} if body is None else {"body": body}
         load |= {} if security == "starttls" else {"security": security}
-        written = preflight.arrivals_text(rate, arrivals)
+        written = preflight.format_arrivals(rate, arrivals)
         only_rate = found.file is not None and arrivals is None
         if written is not None and not only_rate:
             load["arrivals"] = written
-        where = for_load(_with_software(load_topology(topology), software), users) if topology is not None else None
+        where = (
+            adapt_topology(_with_software(load_topology(topology), software), users) if topology is not None else None
+        )
         if pin:
             split_cores(workers)
         if find_limit is not None:
             if bounds is not None:
                 raise UserError("--find-limit already gives the bounds: remove --bounds")
-            within = search_bounds(find_limit, trial_arrivals(written)[1])
+            within = search_bounds(find_limit, parse_trial_arrivals(written)[1])
             if where is not None:
                 check_search(where, within, str(load.get("traffic", "")))
         folders.check(runs)
@@ -85,7 +92,7 @@ class LoadRequest:
         """Check that the load is possible with these servers, before accounts are made. Raises UserError,
         MissingError.
         """
-        arrivals = {} if self.rate is None else {"arrivals": preflight.arrivals_text(self.rate, None)}
+        arrivals = {} if self.rate is None else {"arrivals": preflight.format_arrivals(self.rate, None)}
         preflight.check_load(topology, {**self.load, **arrivals}, self.workers)
 
 
@@ -94,10 +101,10 @@ def _with_software(topology: Topology, software: str | None) -> Topology:
     if software is None:
         return topology
     chosen = parse_software(software)
-    if manifest(chosen.software).accounts is Accounts.NONE:
+    if get_manifest(chosen.software).accounts is Accounts.NONE:
         raise UserError(f"--software {software}: a load needs accounts; use one of {', '.join(INSTALLED)}, ./mine.yaml")
     custom = load_custom(Path(chosen.file)) if chosen.file is not None else None
-    users = LISTED_USERS if manifest(chosen.software).accounts is Accounts.LISTED else 0
+    users = LISTED_USERS if get_manifest(chosen.software).accounts is Accounts.LISTED else 0
     servers = (
         replace(one, software=chosen.software, version=chosen.version, custom=custom, users=max(one.users, users))
         if one.manifest.accounts is Accounts.CREATED

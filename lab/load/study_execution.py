@@ -61,7 +61,7 @@ class StudyRequest:
         `seeds` is the number of runs of each topology; more than before add runs. Raises UserError if the folder is
         not a study's, or if a topology has changed.
         """
-        arguments, done = study_folder.completed_runs(folder)
+        arguments, done = study_folder.find_completed_runs(folder)
         try:
             request = cls.parse({**arguments, "seeds": max(seeds or 0, arguments["seeds"])}, folder.parent)
         except UserError as error:
@@ -98,18 +98,18 @@ async def run_study(
         here = f"run {len(entries) + 1} of {request.planned}: {name}, seed {seed}"
         run = _run_folder(folder, f"{len(entries) + 1:03}-{name.translate(_PLAIN)}-{seed}")
         record = await _run(load, topology, run, seed, lambda text: progress(f"{here}: {text}" if text else here))
-        entries.append(study_folder.run_entry(record, name, seed))
+        entries.append(study_folder.build_run_entry(record, name, seed))
         return record.result
 
     def contents() -> StudyData:
-        return study_folder.contents(
+        return study_folder.build_contents(
             _asked(request), request.planned, entries, in_order(runs, list(topologies)), request.arguments
         )
 
     topologies = {name: one.topology for name, one in request.requests.items() if one.topology is not None}
     for (name, seed), path in request.done.items():  # first: study.json lacks none of them, whatever ends this
         record = read(path)
-        entries.append(study_folder.run_entry(record, name, seed))
+        entries.append(study_folder.build_run_entry(record, name, seed))
         runs.append(study_run(name, topologies[name], seed, record.result))
     study_folder.write_study(folder, contents())
     try:

@@ -27,8 +27,8 @@ from locust.env import Environment
 from lab.errors import LabError, PeerError, TimedOut, decode_error
 from lab.locust.load_run import abort
 from lab.locust.options import select_lab
-from lab.locust.statistics import MessageBounced, MessageLost, request_type
-from lab.system.subprocesses import python_module
+from lab.locust.statistics import MessageBounced, MessageLost, get_request_type
+from lab.system.subprocesses import build_python_command
 
 Json = dict[str, Any]
 
@@ -49,7 +49,7 @@ class BridgeClient:
         self._answers: dict[int, AsyncResult[Json]] = {}
         self._ready, self._error = Event(), ""
         self._process = subprocess.Popen(
-            python_module("lab.load.coordinator.locust_bridge"),
+            build_python_command("lab.load.coordinator.locust_bridge"),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             start_new_session=True,
@@ -162,7 +162,7 @@ class PendingMessage:
             error = MessageLost(f"never received, within {timeout:g} s")
         self._bridge.pending.pop(self.id, None)
         self._bridge.environment.events.request.fire(
-            request_type=request_type(self._route),
+            request_type=get_request_type(self._route),
             name=self._route,
             response_time=None if isinstance(error, MessageLost) else 1000 * self._seconds,
             response_length=0,
@@ -253,7 +253,7 @@ def _token() -> str:
     return secrets.token_hex(3)
 
 
-def new_client(environment: Environment, encryption: str) -> Client:
+def make_client(environment: Environment, encryption: str) -> Client:
     """A new client, not connected yet; servers are dealt round-robin. Raises UserError if no lab is up."""
     if not _shared:
         _shared.append(BridgeClient(environment, select_lab(environment.parsed_options)))

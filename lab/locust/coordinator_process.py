@@ -17,7 +17,7 @@ from gevent.event import Event
 
 from lab.errors import PeerError, encode_event
 from lab.load.model.job import Job
-from lab.system.subprocesses import python_module
+from lab.system.subprocesses import build_python_command
 
 EventHandler = Callable[[dict[str, Any]], None]
 
@@ -35,7 +35,7 @@ class CoordinatorProcess:
         self._stopped = False
         self.ended = Event()
         self._process = subprocess.Popen(
-            python_module("lab.load"),
+            build_python_command("lab.load"),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             start_new_session=True,  # Locust handles Ctrl-C and then calls `stop`

@@ -34,7 +34,7 @@ from lab.locust.load_run import (
     MasterLoadRun,
     WorkerLoadRun,
     abort,
-    exit_status,
+    get_exit_status,
 )
 from lab.locust.options import select_lab
 from lab.locust.ports import check_web_port
@@ -73,7 +73,7 @@ class Hooks:
             hooks.test_stop.add_listener(self.on_stopped)
         if options is not None and options.spawn_rate is None:
             options.spawn_rate = load_job.LOGIN_RATE
-        has_traffic = load_job.class_with_traffic(self._environment.user_classes) is not None
+        has_traffic = load_job.find_class_with_traffic(self._environment.user_classes) is not None
         if options is not None and options.headless and has_traffic:
             self._run_time, options.run_time = options.run_time, None
             log.info("the steady state lasts %s", f"{self._run_time} s" if self._run_time else "until it is stopped")
@@ -82,7 +82,7 @@ class Hooks:
         """Report errors of file and options before anything happens; without a page the whole job is checked."""
         options, classes = self._environment.parsed_options, self._environment.user_classes
         try:
-            user = load_job.class_with_traffic(classes)
+            user = load_job.find_class_with_traffic(classes)
             check_web_port(options)
             select_lab(options)
             if user is not None and options is not None and options.headless:
@@ -90,7 +90,7 @@ class Hooks:
                 load_job.check_job(load_job.make_job(user, options, options.num_users or 1), parts)
         except LabError as error:
             log.error("%s", error)  # noqa: TRY400 - one sentence: the traceback would tell the user nothing
-            sys.exit(exit_status(error))
+            sys.exit(get_exit_status(error))
 
     def on_start(self, **_: Any) -> None:
         """A test starts: start the load, if the file has one."""
@@ -100,7 +100,7 @@ class Hooks:
         assert options is not None
         environment.process_exit_code = None
         try:
-            user = load_job.class_with_traffic(environment.user_classes)
+            user = load_job.find_class_with_traffic(environment.user_classes)
             if user is None:
                 return
             options = type(options)(**{**vars(options), "run_time": options.run_time or self._run_time})

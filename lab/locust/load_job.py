@@ -20,8 +20,8 @@ from lab.load.coordinator import preflight
 from lab.load.model.job import Job
 from lab.load.model.spec import Load
 from lab.load.workload.traffic import parse_traffic
-from lab.locust.options import job_from_environment, plan_of, read_options
-from lab.locust.user import ENDLESS, XmppUser, idle_task
+from lab.locust.options import plan_of, read_job, read_options
+from lab.locust.user import ENDLESS, XmppUser, sleep_idle
 from lab.plan import files
 from lab.runner import folders
 
@@ -46,7 +46,7 @@ def make_job(user: type[XmppUser], options: Namespace, users: int) -> Job:
     generators = given.get("generators", user.generators)
     if not isinstance(generators, int):
         raise UserError(f"generators of {user.__name__} must be int, not {generators!r}")
-    started_with = job_from_environment()
+    started_with = read_job()
     if started_with is not None:
         return replace(started_with, load={**load, **started_with.load})
     return Job(given.get("lab") or select_record(ready=True).name, load, generators, name=user.__name__.lower())
@@ -72,7 +72,7 @@ def add_run_folder(job: Job, options: Namespace) -> Job:
     return replace(job, folder=folder)
 
 
-def class_with_traffic(classes: Iterable[type[Any]]) -> type[XmppUser] | None:
+def find_class_with_traffic(classes: Iterable[type[Any]]) -> type[XmppUser] | None:
     """The one class whose traffic the engine carries, None if all have tasks of their own. Raises UserError."""
     every = list(classes)
     for one in every:
@@ -86,7 +86,7 @@ def class_with_traffic(classes: Iterable[type[Any]]) -> type[XmppUser] | None:
         )
     if found and len(every) > 1 and not found[0].fixed_count:
         raise UserError(f"{found[0].__name__} is not the only class: set how many users it has, with fixed_count")
-    if found and found[0].tasks != [idle_task]:
+    if found and found[0].tasks != [sleep_idle]:
         raise UserError(f"{found[0].__name__} has traffic and tasks: move the tasks to a separate class")
     return found[0] if found else None
 

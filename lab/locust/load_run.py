@@ -35,7 +35,7 @@ from locust.runners import STATE_INIT, STATE_MISSING, MasterRunner, WorkerRunner
 from lab import exit_codes
 from lab.errors import LabError, PeerError, UserError, decode_error, encode_event
 from lab.load.coordinator.partition import PartialResults
-from lab.load.coordinator.provisioning import endpoints
+from lab.load.coordinator.provisioning import find_endpoints
 from lab.load.job_runner import finish_run
 from lab.load.metrics.run_folder import RunWriter
 from lab.load.model.job import Job
@@ -335,14 +335,14 @@ def abort(environment: Environment, error: LabError) -> None:
 def report_error(environment: Environment, error: LabError) -> None:
     """Log an error, show it on Locust's page, and set Locust's exit status."""
     log.error("%s", error)
-    environment.process_exit_code = exit_status(error)
+    environment.process_exit_code = get_exit_status(error)
     if environment.runner is not None and environment.web_ui is not None:
         environment.runner.log_exception("xmpplab", str(error), str(error))
 
 
-def exit_status(error: LabError) -> int:
+def get_exit_status(error: LabError) -> int:
     """Locust's exit status for a load that failed: that of `xmpplab`, or 1 for errors without one of their own."""
-    return exit_codes.of_error(error, exit_codes.FAILED)
+    return exit_codes.get_exit_code(error, exit_codes.FAILED)
 
 
 def end_locust(environment: Environment) -> None:
@@ -371,5 +371,5 @@ def log_event(event: dict[str, Any]) -> None:
 
 def plan_load(job: Job) -> Load:
     """The load of a job as far as the lab's plan gives it: without secrets, for planning only. Raises UserError."""
-    where = endpoints(plan_of(job.lab), job.load.get("security", "starttls"))
+    where = find_endpoints(plan_of(job.lab), job.load.get("security", "starttls"))
     return Load(endpoints=where, password="", authority="", **job.load)

@@ -67,7 +67,7 @@ def read_options(options: Namespace) -> dict[str, Any]:
     return given
 
 
-def job_from_environment() -> Job | None:
+def read_job() -> Job | None:
     """The job of `xmpplab load`, if it started this process. Raises UserError if its file cannot be read."""
     name = os.environ.get(VARIABLE)
     if not name:
@@ -80,7 +80,7 @@ def job_from_environment() -> Job | None:
 
 def select_lab(options: Namespace | None) -> str:
     """The name of the lab that the job or the options name, or the only one. Raises UserError unless it is up."""
-    job = job_from_environment()
+    job = read_job()
     return select_record(job.lab if job is not None else getattr(options, "lab", None) or None, ready=True).name
 
 

@@ -88,7 +88,7 @@ class Statistics:
 
     def _merge(self, route: str, tally: RouteCounters, now: float) -> None:
         stats = self._environment.stats
-        batch = stats_entry(stats, route, tally, now)
+        batch = build_stats_entry(stats, route, tally, now)
         stats.get(route, batch.method).extend(batch)
         stats.total.extend(batch)
 
@@ -96,20 +96,25 @@ class Statistics:
 def fire_failure(environment: Environment, route: str, error: LabError) -> None:
     """Fire Locust's `request` event for a failure, without a response time."""
     environment.events.request.fire(
-        request_type=request_type(route), name=route, response_time=None, response_length=0, exception=error, context={}
+        request_type=get_request_type(route),
+        name=route,
+        response_time=None,
+        response_length=0,
+        exception=error,
+        context={},
     )
 
 
-def request_type(route: str) -> str:
+def get_request_type(route: str) -> str:
     """Locust's type of a route: "message", "presence" for presences that contacts receive, "request" for all others."""
     if route.startswith(PRESENCE):
         return PRESENCE.strip()
     return MESSAGE if route in ("local", "room") or "->" in route else REQUEST
 
 
-def stats_entry(stats: RequestStats, route: str, tally: RouteCounters, now: float) -> StatsEntry:
+def build_stats_entry(stats: RequestStats, route: str, tally: RouteCounters, now: float) -> StatsEntry:
     """Deliveries of one route as Locust counts them: as if each had been logged at `now` (seconds of the epoch)."""
-    batch = StatsEntry(stats, route, request_type(route))
+    batch = StatsEntry(stats, route, get_request_type(route))
     counts = tally.intended.counts
     batch.start_time = stats.total.start_time
     batch.num_requests = tally.received

@@ -9,14 +9,14 @@ from gevent import GreenletExit
 from locust import User, constant
 
 from lab.errors import LabError
-from lab.locust.client import Client, new_client
+from lab.locust.client import Client, make_client
 from lab.locust.statistics import fire_failure
 
 #: Seconds of a load without an end: it runs until it is stopped.
 ENDLESS = 86_400.0
 
 
-def idle_task(user: XmppUser) -> None:
+def sleep_idle(user: XmppUser) -> None:
     """The task of users with traffic, which the engine carries: Locust has nothing to do."""
 
 
@@ -61,7 +61,7 @@ class XmppUser(User):
         """With traffic: give Locust a task that does nothing and ends at once when it is told to stop."""
         super().__init_subclass__(**more)
         if cls.traffic is not None and not cls.tasks:
-            cls.tasks = [idle_task]
+            cls.tasks = [sleep_idle]
             cls.wait_time = constant(ENDLESS)
 
     client: Client
@@ -73,7 +73,7 @@ class XmppUser(User):
         A login that fails is counted by Locust as a failure of "login", and ends this user: raises GreenletExit.
         """
         if self.traffic is None:
-            self.client = new_client(self.environment, self.encryption or "plain")
+            self.client = make_client(self.environment, self.encryption or "plain")
             try:
                 self.client.connect()
             except LabError as error:  # counted like other failures: it is no error of this file

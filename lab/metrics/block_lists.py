@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from lab.history.events import Blocked, Event, Sent, Unblocked
+from lab.metrics.jids import strip_resource
 
 
 class BlockLists:
@@ -20,7 +21,7 @@ class BlockLists:
     def changed(self, sent: Sent, index: int) -> bool:
         """Whether one of the two blocked or unblocked the other after this place."""
         return any(
-            place > index and event.person == bare(person) and matches(event.jid, other)
+            place > index and event.person == strip_resource(person) and matches(event.jid, other)
             for place, event in self._changes
             for person, other in _ways(sent)
         )
@@ -28,7 +29,7 @@ class BlockLists:
     def _holds(self, person: str, other: str, index: int) -> bool:
         listed: set[str] = set()
         for place, event in self._changes:
-            if place < index and event.person == bare(person):
+            if place < index and event.person == strip_resource(person):
                 (listed.add if isinstance(event, Blocked) else listed.discard)(event.jid)
         return any(matches(one, other) for one in listed)
 
@@ -39,11 +40,6 @@ def _ways(sent: Sent) -> tuple[tuple[str, str], tuple[str, str]]:
 
 def matches(blocked: str, jid: str) -> bool:
     """Whether an entry of a block list is about a JID (XEP-0191 section 3.1): a full or bare one, or a domain."""
-    domain = bare(jid).rpartition("@")[2]
+    domain = strip_resource(jid).rpartition("@")[2]
     resource = jid.partition("/")[2]
-    return blocked in {jid, bare(jid), domain, *({f"{domain}/{resource}"} if resource else ())}
-
-
-def bare(jid: str) -> str:
-    """A JID without its resource."""
-    return jid.partition("/")[0]
+    return blocked in {jid, strip_resource(jid), domain, *({f"{domain}/{resource}"} if resource else ())}

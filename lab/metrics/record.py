@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TypeVar
 
-from lab.declarations.encryptions import by_namespace
+from lab.declarations.encryptions import find_by_namespace
 from lab.history.events import (
     Bounced,
     Connected,
@@ -35,6 +35,7 @@ from lab.history.events import (
 from lab.metrics.availability import Availability
 from lab.metrics.block_lists import BlockLists
 from lab.metrics.identity import Identities
+from lab.metrics.jids import get_domain, strip_resource
 from lab.metrics.outages import Outages
 from lab.plan.model import Plan
 from lab.topology.spec import Server, Topology
@@ -123,11 +124,12 @@ class RunRecord:
             if origin in self.encryptions or not (event.body or event.encryption):
                 continue
             same = known.find(event.id, origin, event.receiver)
-            if same is not None and bare(same.sender) == bare(origin):
+            if same is not None and strip_resource(same.sender) == strip_resource(origin):
                 continue
-            declared = by_namespace(event.encryption)
+            declared = find_by_namespace(event.encryption)
             sent = Sent(
-                at=event.at, message=event.id or "", sender=origin, receiver=event.receiver or bare(origin), stream="",
+                at=event.at, message=event.id or "", sender=origin,
+                receiver=event.receiver or strip_resource(origin), stream="",
                 encryption=declared.name if declared else event.encryption or "plain",
                 room=event.type == "groupchat",
             )  # fmt: skip
@@ -138,39 +140,44 @@ class RunRecord:
 
         It is seen a moment after it was sent: where presence changed in that moment, nothing is certain.
         """
-        person = bare(sent.receiver)
+        person = strip_resource(sent.receiver)
         if sent.room or not sent.message or kind == "headline" or self.block_lists.stops(sent, index):
             return ()
         before = min(self.availability.place_at(sent.at), index)
         then, now = self._entitled_at(before, sent.receiver), self._entitled_at(index, sent.receiver)
         # Of several devices all must get a chat message only (RFC 6121 section 8.5.2.1.1).
-        several = kind != "chat" and sum(bare(device) == person for device in self.encryptions) > 1
+        several = kind != "chat" and sum(strip_resource(device) == person for device in self.encryptions) > 1
         return () if then != now or several or person in self._with_own_clients else now
 
     def _entitled_at(self, place: int, receiver: str) -> tuple[str, ...]:
         """Whom a message to a JID must reach (RFC 6121 section 8.5); the bare JID where nobody is available."""
-        if bare(receiver) not in self.people:
+        if strip_resource(receiver) not in self.people:
             return ()
         if self.availability.connected(receiver, place):
             return (receiver,)
-        return self.availability.entitled(bare(receiver), place) or (bare(receiver),)
+        return self.availability.entitled(strip_resource(receiver), place) or (strip_resource(receiver),)
 
     @cached_property
     def _with_own_clients(self) -> frozenset[str]:
         """Bare JIDs of those who were seen with a client that is not the lab's: it may get what is for them."""
         streams = (one.peer for one in self.of(ServerStreamOpened) if one.stream == "c2s")
         stanzas = (one.peer for one in self.of(ServerSaw) if one.stream == "c2s")
-        return frozenset(bare(jid) for jid in (*streams, *stanzas) if "/" in jid and jid not in self.encryptions)
+        return frozenset(
+            strip_resource(jid) for jid in (*streams, *stanzas) if "/" in jid and jid not in self.encryptions
+        )
 
     def _concerns_us(self, sent: Sent) -> bool:
-        if self.people & {bare(sent.sender), bare(sent.receiver)}:
+        if self.people & {strip_resource(sent.sender), strip_resource(sent.receiver)}:
             return True
-        return bool(self._received & {(sent.message, bare(sent.sender)), (sent.message, bare(sent.receiver))})
+        return bool(
+            self._received
+            & {(sent.message, strip_resource(sent.sender)), (sent.message, strip_resource(sent.receiver))}
+        )
 
     @cached_property
     def _received(self) -> frozenset[tuple[str, str]]:
         """Ids of what the lab's devices got, each with the account or the room that it came from."""
-        return frozenset((one.message, bare(one.sender)) for one in self.of(Delivered))
+        return frozenset((one.message, strip_resource(one.sender)) for one in self.of(Delivered))
 
     @cached_property
     def _identities(self) -> Identities:
@@ -208,11 +215,11 @@ class RunRecord:
 
     def arrivals(self, sent: Sent) -> list[Delivered]:
         """Deliveries to whom it was sent: a carbon for the sender's other devices shows only that it was written."""
-        own = bare(sent.sender) != bare(sent.receiver)
+        own = strip_resource(sent.sender) != strip_resource(sent.receiver)
         return [
             one
             for one in self.deliveries.get(sent, ())
-            if not (own and one.via == "carbon" and bare(one.device) == bare(sent.sender))
+            if not (own and one.via == "carbon" and strip_resource(one.device) == strip_resource(sent.sender))
         ]
 
     @cached_property
@@ -287,7 +294,7 @@ class RunRecord:
     @cached_property
     def people(self) -> frozenset[str]:
         """Bare JIDs of everyone who had a device in the run."""
-        return frozenset(bare(device) for device in self.encryptions)
+        return frozenset(strip_resource(device) for device in self.encryptions)
 
     def addressees(self, index: int, sent: Sent) -> tuple[str, ...]:
         """The full JIDs that must get a message: those it was expected at, a bare JID standing for who came later.
@@ -325,7 +332,7 @@ class RunRecord:
 
     def server_of(self, jid: str | None) -> Server | None:
         """The server that answers for a JID, its rooms' and other host names included; None if none of the lab's."""
-        name = self._hosts.get(host(jid or ""))
+        name = self._hosts.get(get_domain(jid or ""))
         return self.topology.server(name) if name else None
 
     @cached_property
@@ -334,13 +341,13 @@ class RunRecord:
 
     def in_room(self, jid: str) -> bool:
         """Whether a JID is that of somebody in a room: with a nickname, at a host that is no domain of accounts."""
-        return "/" in jid and host(jid) not in self._domains and self.server_of(jid) is not None
+        return "/" in jid and get_domain(jid) not in self._domains and self.server_of(jid) is not None
 
     def from_a_server(self, jid: str) -> bool:
         """Whether servers and rooms write by themselves under a JID: a host, or a room itself without a nickname."""
-        if "@" not in bare(jid):
+        if "@" not in strip_resource(jid):
             return True
-        return host(jid) not in self._domains and "/" not in jid and self.server_of(jid) is not None
+        return get_domain(jid) not in self._domains and "/" not in jid and self.server_of(jid) is not None
 
     @cached_property
     def with_feed(self) -> frozenset[str]:
@@ -404,16 +411,6 @@ class RunRecord:
             for (sent, name, direction, stream), place in self.hops.items()
             if (name, direction, stream) == (server, "in", "c2s")
         )
-
-
-def bare(jid: str) -> str:
-    """A JID without its resource."""
-    return jid.partition("/")[0]
-
-
-def host(jid: str) -> str:
-    """The domain part of a JID (RFC 7622 section 3.2)."""
-    return bare(jid).rpartition("@")[2]
 
 
 T = TypeVar("T", Delivered, Bounced, Decrypted, NotDecrypted, ServerSaw)

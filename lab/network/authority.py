@@ -27,7 +27,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID, ObjectIdentifier
 from lab.errors import UserError
 from lab.plan.model import CertificateRequest
 from lab.servers.conventions import CLIENT_CERTIFICATES
-from lab.system.files import private_folder, write_private
+from lab.system.files import make_private_folder, write_private
 from lab.topology.spec import Certificate
 
 CERTIFICATE = "authority.pem"
@@ -60,7 +60,7 @@ class Authority:
     def create(cls, folder: Path) -> Authority:
         """Create a new authority and store it in `folder` (0700) as authority.pem and authority.key (0600)."""
         authority = cls.generate("xmpplab authority")
-        private_folder(folder)
+        make_private_folder(folder)
         write_private(folder / KEY, _key_pem(authority.key))
         write_private(folder / CERTIFICATE, authority.pem)
         return authority
@@ -108,7 +108,7 @@ class Authority:
     def issue_pair(self, request: CertificateRequest, folder: Path) -> None:
         """Write <domain>.crt and <domain>.key into `folder` (0700), both 0600."""
         chain, key = self.certify(request)
-        private_folder(folder)
+        make_private_folder(folder)
         write_private(folder / f"{request.domain}.key", _key_pem(key))
         encoded = (certificate.public_bytes(serialization.Encoding.PEM) for certificate in chain)
         write_private(folder / f"{request.domain}.crt", b"".join(encoded))

@@ -252,7 +252,7 @@ def _failed(ready_pipe: ReadyPipe, error: Exception) -> int:
     log.error(answer["message"])
     sys.stderr.write(answer["message"] + "\n")
     ready_pipe.write({"error": answer})
-    return exit_codes.of_error(error)
+    return exit_codes.get_exit_code(error)
 
 
 def _options(arguments: list[str] | None) -> argparse.Namespace:

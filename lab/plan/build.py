@@ -14,7 +14,7 @@ from lab.declarations.manifest import StartedBy
 from lab.errors import UserError
 from lab.plan.layout import DNS_BASE_PORT, DNS_PORT, RELAY_BASE_PORT
 from lab.plan.model import CertificateRequest, Plan, RelayPlan, RuntimeFacts, ServerPlan
-from lab.servers import software
+from lab.servers import get_software
 from lab.servers.software import Blueprint
 from lab.topology.spec import Authentication, Certificate, Server, Tls, Topology, Unlinked
 
@@ -37,13 +37,13 @@ def build(topology: Topology, facts: RuntimeFacts) -> Plan:
     return Plan(
         topology=topology,
         facts=facts,
-        services=offset(facts.network, SERVICES),
+        services=compute_address(facts.network, SERVICES),
         servers=tuple(_server(topology, facts, i, addresses) for i in range(len(topology.servers))),
         relays=_relays(topology, addresses),
     )
 
 
-def offset(network: str, count: int) -> str:
+def compute_address(network: str, count: int) -> str:
     """The address `count` after the network's first."""
     return str(ipaddress.ip_network(network).network_address + count)
 
@@ -73,7 +73,7 @@ def _server_problems(topology: Topology, facts: RuntimeFacts) -> list[str]:
         except UserError as error:
             problems.append(where + str(error))
             continue
-        path = f"{folder(facts, server.name)}/{kind.socket}"
+        path = f"{find_folder(facts, server.name)}/{kind.socket}"
         if kind.socket and len(path.encode()) > LONGEST_SOCKET_PATH:
             problems.append(
                 f"{where}the path of its socket, {path}, has {len(path.encode())} bytes and no socket can have more "
@@ -111,16 +111,16 @@ def _endpoint(server: Server) -> tuple[str, int] | None:
 
 def _server_address(facts: RuntimeFacts, index: int, server: Server) -> str:
     endpoint = _endpoint(server) if server.manifest.started_by is StartedBy.PERSON else None
-    return endpoint[0] if endpoint else offset(facts.network, SERVERS + index)
+    return endpoint[0] if endpoint else compute_address(facts.network, SERVERS + index)
 
 
-def s2s_endpoint(server: Server, address: str) -> tuple[str, int]:
+def find_s2s_endpoint(server: Server, address: str) -> tuple[str, int]:
     """Where other servers reach it without a relay."""
     endpoint = _endpoint(server) if server.manifest.started_by is StartedBy.PERSON else None
     return endpoint or (address, server.manifest.ports.server)
 
 
-def folder(facts: RuntimeFacts, name: str) -> str:
+def find_folder(facts: RuntimeFacts, name: str) -> str:
     """A server's folder, as it sees it."""
     return facts.folders.format(server=name)
 
@@ -131,7 +131,7 @@ def _server(topology: Topology, facts: RuntimeFacts, index: int, addresses: dict
     blueprint = Blueprint(
         spec=server,
         address=addresses[server.name],
-        folder=folder(facts, server.name),
+        folder=find_folder(facts, server.name),
         prefix=dict(facts.prefixes).get(f"{server.software}@{server.version}", ""),
         modules=facts.modules.format(software=server.software, version=server.version),
         dns=_dns(facts, index),
@@ -142,7 +142,7 @@ def _server(topology: Topology, facts: RuntimeFacts, index: int, addresses: dict
         round_trip=max((link.round_trip for link in topology.links if server.name in link.pair), default=0.0),
         runtime=facts.runtime,
     )
-    rendered = software(server.software).render(blueprint)
+    rendered = get_software(server.software).render(blueprint)
     return ServerPlan(
         spec=server,
         address=blueprint.address,
@@ -166,7 +166,7 @@ def _server(topology: Topology, facts: RuntimeFacts, index: int, addresses: dict
 def _dns(facts: RuntimeFacts, index: int) -> tuple[str, int]:
     """Servers are distinguished by their own address where they have one each, else by the port that they query."""
     port = DNS_PORT if facts.runtime == "containers" else DNS_BASE_PORT + index
-    return (offset(facts.network, SERVICES), port)
+    return (compute_address(facts.network, SERVICES), port)
 
 
 def _allow(topology: Topology, server: Server) -> tuple[str, ...]:
@@ -200,6 +200,6 @@ def _relays(topology: Topology, addresses: dict[str, str]) -> tuple[RelayPlan, .
             continue
         directions = ((link.a, link.b, link.forward), (link.b, link.a, link.backward))
         for k, (source, target, conditions) in enumerate(directions, start=2 * i):
-            to = s2s_endpoint(topology.server(target), addresses[target])
+            to = find_s2s_endpoint(topology.server(target), addresses[target])
             relays.append(RelayPlan(source, target, RELAY_BASE_PORT + k, to, conditions))
     return tuple(relays)

@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import fields
 from typing import Any
 
-from lab.plan.files import differences as asked_differences
+from lab.plan.files import find_differences as asked_differences
 from lab.plan.model import Plan
 
 #: Sentences at most: a lab with another shape differs everywhere.
 LIMIT = 12
 
 
-def differences(now: Plan, wanted: Plan) -> list[str]:
+def find_differences(now: Plan, wanted: Plan) -> list[str]:
     """What `wanted`, planned with the runtime facts of `now`, has otherwise; empty if the plans are equal."""
     if now == wanted:
         return []

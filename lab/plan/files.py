@@ -56,7 +56,7 @@ def _contradiction(plan: Plan) -> tuple[Steps, str] | None:
     return next(((steps, f"there is no server {name!r}") for steps, name in named if name not in names), None)
 
 
-def differences(old: Plan, new: Plan) -> list[str]:
+def find_differences(old: Plan, new: Plan) -> list[str]:
     """What the new plan asks for that the old one does not, one sentence each; where they run does not count.
 
     Two plans with the same servers, links and promises have none.

@@ -34,7 +34,7 @@ UNREACHABLE_PORT = 19999  # connections there are never answered
 NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?")
 
 
-def home() -> Path:
+def find_home() -> Path:
     """The folder of all labs and caches: XMPPLAB_HOME, or /var/lib/xmpplab for root, else ~/.local/state/xmpplab."""
     if chosen := os.environ.get("XMPPLAB_HOME"):
         return Path(chosen).absolute()
@@ -52,13 +52,13 @@ class Layout:
 
     @classmethod
     def of(cls, name: str) -> Layout:
-        """The layout of the lab of that name below `home()`. Raises UserError for what is no name.
+        """The layout of the lab of that name below `find_home()`. Raises UserError for what is no name.
 
         Everything that deletes uses this function: a name is never a path that leads somewhere else.
         """
         if not NAME.fullmatch(name):
             raise UserError(f"{name!r} cannot be a lab's name: use at most 40 of a-z, 0-9 and hyphens, as in my-lab")
-        return cls(home() / "labs" / name)
+        return cls(find_home() / "labs" / name)
 
     @property
     def name(self) -> str:

@@ -21,7 +21,7 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from lab.declarations.effects import NameAnswer
-from lab.plan.build import s2s_endpoint
+from lab.plan.build import find_s2s_endpoint
 from lab.plan.layout import REFUSED_PORT, UNREACHABLE_PORT
 from lab.plan.model import Plan, ServerPlan
 from lab.topology.spec import Unlinked
@@ -132,10 +132,10 @@ class Zones:
             return None
         if self._linked(asker, owner):
             port = self._relays.get((asker, owner.spec.name))
-            return _srv(self._services, port) if port else _srv(*s2s_endpoint(owner.spec, owner.address))
+            return _srv(self._services, port) if port else _srv(*find_s2s_endpoint(owner.spec, owner.address))
         match self._unlinked:
             case Unlinked.NOT_ALLOWED:
-                return _srv(*s2s_endpoint(owner.spec, owner.address))
+                return _srv(*find_s2s_endpoint(owner.spec, owner.address))
             case Unlinked.NXDOMAIN:
                 return None
             case Unlinked.REFUSED:
@@ -144,7 +144,7 @@ class Zones:
                 return _srv(self._services, UNREACHABLE_PORT)
 
 
-def answer(plan: Plan, asker: str, name: str, rtype: str) -> Answer:
+def look_up(plan: Plan, asker: str, name: str, rtype: str) -> Answer:
     """One answer; for many of the same plan make `Zones` once."""
     return Zones(plan).answer(asker, name, rtype)
 

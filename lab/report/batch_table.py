@@ -6,13 +6,13 @@ from collections.abc import Sequence
 
 from lab import exit_codes
 from lab.runner.batch import BatchResult
-from lab.system.tables import table, wrap_text
+from lab.system.tables import format_table, wrap_text
 
 
 def render(results: Sequence[BatchResult]) -> str:
     """The table and the sentence, without a newline at the end."""
     rows = [(one.scenario, one.topology, one.value, f"{one.seconds:.1f} s", one.folder or "-") for one in results]
-    text = table(("scenario", "topology", "verdict", "took", "folder"), rows)
+    text = format_table(("scenario", "topology", "verdict", "took", "folder"), rows)
     judged = [one for one in results if not one.skipped]
     valid = sum(one.exit_code == exit_codes.VALID for one in judged)
     sentence = f"{valid} of {len(judged)} runs are valid."

@@ -5,14 +5,14 @@ from __future__ import annotations
 from lab.declarations.links import LINK_FIELDS
 from lab.plan.build import build
 from lab.plan.model import Plan, RuntimeFacts
-from lab.system.tables import table, wrap_text
+from lab.system.tables import format_table, wrap_text
 from lab.topology.spec import Topology
 
 #: Addresses of a lab are reserved when it starts; these stand for them.
 PLACEHOLDER_NETWORK = "127.80.0.0/16"
 
 
-def placeholder_plan(topology: Topology) -> Plan:
+def build_placeholder_plan(topology: Topology) -> Plan:
     """The plan of a topology with the facts that `processes` would have on a machine without labs."""
     facts = RuntimeFacts(
         runtime="processes",
@@ -23,7 +23,7 @@ def placeholder_plan(topology: Topology) -> Plan:
     return build(topology, facts)
 
 
-def plan_text(plan: Plan) -> str:
+def render_plan(plan: Plan) -> str:
     """The plan as tables: servers, then each direction of each link."""
     servers = [
         (
@@ -39,10 +39,10 @@ def plan_text(plan: Plan) -> str:
     ]
     parts = [
         "\n".join(wrap_text(f"{plan.topology.name}: {plan.topology.teaches}", then="  ")),
-        table(("server", "domain", "software", "address", "users", "linked with", "files"), servers),
+        format_table(("server", "domain", "software", "address", "users", "linked with", "files"), servers),
     ]
     if ways := [row for link in plan.topology.links for row in _ways(plan, link.a, link.b)]:
-        parts.append(table(("from", "to", "through", *(field.name for field in LINK_FIELDS)), ways))
+        parts.append(format_table(("from", "to", "through", *(field.name for field in LINK_FIELDS)), ways))
     memory = sum(one.memory for one in plan.servers) / 2**20
     said = (
         f"Between servers without a link: {plan.topology.unlinked.value}. Idle servers need about {memory:.0f} MiB.",

@@ -17,7 +17,7 @@ from lab.errors import MissingError, NotReady, UserError
 from lab.lifecycle.lab import Lab
 from lab.lifecycle.registry import attach, find
 from lab.lifecycle.runtimes import choose
-from lab.lifecycle.up import lab_name, up
+from lab.lifecycle.up import choose_name, up
 from lab.runner import folders
 from lab.runner.run import SCENARIO_DEADLINE, Report, RunResult, run_scenario
 from lab.runner.scenarios import ScenarioInfo
@@ -132,7 +132,7 @@ async def _lab_for(
         callbacks.progress(f"using the lab {found.name}, which is up with the same plan")
         yield found
         return
-    name = lab_name(topology, None, owned=True)
+    name = choose_name(topology, None, owned=True)
     lab = await up(topology, runtime=runtime, name=name, owned=not request.keep, progress=callbacks.progress)
     kept = False
     try:

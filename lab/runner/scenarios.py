@@ -15,7 +15,7 @@ from types import ModuleType
 from typing import Any, TypeVar, overload
 
 from lab.errors import UserError, describe
-from lab.packaged import find, names
+from lab.packaged import find, list_names
 
 ScenarioFunction = Callable[[Any], Coroutine[Any, Any, None]]
 F = TypeVar("F", bound=Callable[..., Coroutine[Any, Any, None]])
@@ -100,15 +100,15 @@ def _importing() -> str:
     return frame.f_code.co_filename
 
 
-def info_of(function: object) -> ScenarioInfo | None:
+def get_info(function: object) -> ScenarioInfo | None:
     """The ScenarioInfo of a function, None if it is no scenario."""
     found = getattr(function, ATTRIBUTE, None)
     return found if isinstance(found, ScenarioInfo) else None
 
 
-def available() -> tuple[str, ...]:
+def list_scenarios() -> tuple[str, ...]:
     """Names of the scenarios that come with the lab, as their functions are called."""
-    return tuple(name.replace("-", "_") for name in names("scenarios", ".py"))
+    return tuple(name.replace("-", "_") for name in list_names("scenarios", ".py"))
 
 
 def load(name_or_file: str | Path) -> list[ScenarioInfo]:
@@ -123,7 +123,7 @@ def load(name_or_file: str | Path) -> list[ScenarioInfo]:
     name = str(name_or_file)
     if found := find("scenarios", name, ".py"):
         return _load_file(found)
-    known = available()
+    known = list_scenarios()
     near = difflib.get_close_matches(name.replace("-", "_"), known, n=1)
     hint = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(known)}."
     raise UserError(f"no scenario {name!r}: {hint} A file of your own is given by its path, ending in .py")

@@ -17,7 +17,7 @@ from typing import Any
 
 from lab.errors import TimedOut, UserError
 from lab.network.lab_folder import refuse_foreign
-from lab.plan.layout import NAME, Layout, home
+from lab.plan.layout import NAME, Layout, find_home
 from lab.system.files import write_private
 from lab.system.locks import lock
 from lab.system.processes import Identity
@@ -68,9 +68,9 @@ class LabRecord:
             return None
 
 
-def layouts() -> list[Layout]:
-    """Every lab folder below `home()`, by name; among them may be leftovers."""
-    folder = home() / "labs"
+def list_layouts() -> list[Layout]:
+    """Every lab folder below `find_home()`, by name; among them may be leftovers."""
+    folder = find_home() / "labs"
     if not folder.is_dir():
         return []
     found = sorted(path for path in folder.iterdir() if NAME.fullmatch(path.name))
@@ -113,7 +113,7 @@ def make_root(layout: Layout) -> None:
 
 def make_home() -> None:
     """Make the folder of all labs and caches. Raises UserError where it cannot be made."""
-    _make_folder(home())
+    _make_folder(find_home())
 
 
 def _make_folder(folder: Path) -> None:

@@ -17,17 +17,17 @@ from lab.declarations.manifest import Accounts
 from lab.errors import UserError
 from lab.plan.layout import Layout
 from lab.plan.model import Plan, ServerPlan
-from lab.servers import software
+from lab.servers import get_software
 from lab.servers.software import File, ScramKeys
 from lab.system.processes import SERVER_UID
-from lab.system.scram import salted_password, server_key, stored_key
+from lab.system.scram import compute_server_key, compute_stored_key, derive_password
 
 ITERATIONS = 4096  # the minimum of RFC 7677 section 4, and what the servers use by default
 _SALT_BYTES = 16
 _PASSWORD_BYTES = 18  # 144 bits
 
 
-def server_owner() -> int | None:
+def find_server_owner() -> int | None:
     """The uid and gid that own a server's files; None: the caller's."""
     return SERVER_UID if os.geteuid() == 0 else None
 
@@ -36,26 +36,26 @@ def generate_secret(layout: Layout) -> tuple[str, ScramKeys]:
     """Generate the lab's password and salt and store them in its `secret` file (0600): a line each, the salt in hex."""
     password, salt = secrets.token_urlsafe(_PASSWORD_BYTES), secrets.token_bytes(_SALT_BYTES)
     _write(layout.secret, f"{password}\n{salt.hex()}\n", 0o600)
-    return password, scram_keys(password, salt)
+    return password, compute_scram_keys(password, salt)
 
 
 def read_secret(layout: Layout) -> tuple[str, ScramKeys]:
     """The lab's password, and what servers store of it."""
     password, salt = layout.secret.read_text().split()
-    return password, scram_keys(password, bytes.fromhex(salt))
+    return password, compute_scram_keys(password, bytes.fromhex(salt))
 
 
-def scram_keys(password: str, salt: bytes, iterations: int = ITERATIONS) -> ScramKeys:
+def compute_scram_keys(password: str, salt: bytes, iterations: int = ITERATIONS) -> ScramKeys:
     """StoredKey and ServerKey for SCRAM-SHA-1 and SCRAM-SHA-256 (RFC 5802 section 3, RFC 7677)."""
 
     def pair(name: str) -> tuple[bytes, bytes]:
-        salted = salted_password(name, password.encode(), salt, iterations)
-        return stored_key(name, salted), server_key(name, salted)
+        salted = derive_password(name, password.encode(), salt, iterations)
+        return compute_stored_key(name, salted), compute_server_key(name, salted)
 
     return ScramKeys(salt=salt, iterations=iterations, sha1=pair("sha1"), sha256=pair("sha256"), password=password)
 
 
-def user_names(count: int) -> list[str]:
+def list_user_names(count: int) -> list[str]:
     """Names of a server's first accounts: user1 .. userN."""
     return [f"user{number}" for number in range(1, count + 1)]
 
@@ -76,7 +76,7 @@ async def write_servers(layout: Layout, plan: Plan, keys: ScramKeys) -> None:
     await asyncio.sleep(0)  # the tasks that wait for an engine start first: the import takes a while
     from lab.network.authority import Authority
 
-    authority, owner = Authority.create(layout.authority), server_owner()
+    authority, owner = Authority.create(layout.authority), find_server_owner()
     for server in plan.servers:
         await asyncio.sleep(0)
         folder = layout.server(server.spec.name)
@@ -110,7 +110,7 @@ def change_owner(root: Path, owner: int) -> None:
     os.chown(root, owner, owner)  # last: until then no other user can put a link there
 
 
-def authority_certificate(layout: Layout) -> str:
+def read_authority_certificate(layout: Layout) -> str:
     """The certificate of the lab's authority, PEM."""
     from lab.network.authority import CERTIFICATE
 
@@ -118,12 +118,12 @@ def authority_certificate(layout: Layout) -> str:
 
 
 def _write_server(root: Path, server: ServerPlan, keys: ScramKeys) -> None:
-    users = user_names(server.spec.users)
+    users = list_user_names(server.spec.users)
     if server.spec.manifest.accounts is Accounts.LISTED:  # a load could not make its own later
         users += [*load_user_names(server.spec.users), PROBE_USER]
     accounts: tuple[File, ...] = ()
     if users:
-        accounts = software(server.spec.software).initial_accounts(server.spec.domain, users, keys)
+        accounts = get_software(server.spec.software).initial_accounts(server.spec.domain, users, keys)
     write_files(root, server.files)
     write_files(root, accounts)
 

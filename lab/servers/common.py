@@ -21,7 +21,7 @@ _HINTS = (
 )
 
 
-def hint(log: Sequence[str], special: Sequence[tuple[str, str]] = ()) -> str | None:
+def find_hint(log: Sequence[str], special: Sequence[tuple[str, str]] = ()) -> str | None:
     """The cause of the first pattern (its own ones first) that a log line matches, else None."""
     text = "\n".join(log)
     for pattern, cause in (*special, *_HINTS):

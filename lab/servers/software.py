@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from lab.servers.common import hint
+from lab.servers.common import find_hint
 from lab.topology.spec import Server, Unlinked
 
 
@@ -177,4 +177,4 @@ class Software(ABC):
 
     def startup_hint(self, log: Sequence[str]) -> str | None:
         """The likely cause in plain words if these last log lines show why it does not start, else None."""
-        return hint(log)
+        return find_hint(log)

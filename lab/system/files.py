@@ -9,7 +9,7 @@ from pathlib import Path
 from lab.errors import naming
 
 
-def private_folder(path: Path) -> Path:
+def make_private_folder(path: Path) -> Path:
     """Make a folder (and its parents) that only its owner can enter, mode 0700."""
     path.mkdir(mode=0o700, parents=True, exist_ok=True)
     path.chmod(0o700)  # whatever the umask is, and if the folder existed
@@ -32,7 +32,7 @@ def write_private(path: Path, data: bytes | str, mode: int = 0o600, owner: int |
         raise
 
 
-def last_lines(path: Path, count: int) -> list[str]:
+def read_last_lines(path: Path, count: int) -> list[str]:
     """The last lines of a text file, without their ends; none if the file is not there."""
     try:
         with path.open(encoding="utf-8", errors="replace") as file:

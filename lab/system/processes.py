@@ -82,7 +82,7 @@ def die_with_parent(number: int = signal.SIGKILL) -> Callable[[], None]:
     return prepare
 
 
-def command_line(pid: int) -> str:
+def read_command_line(pid: int) -> str:
     """The command line of a process, "" if it does not exist any more."""
     try:
         return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
@@ -90,23 +90,23 @@ def command_line(pid: int) -> str:
         return ""
 
 
-def evidence(pids: Iterable[int]) -> tuple[str, ...]:
+def describe_processes(pids: Iterable[int]) -> tuple[str, ...]:
     """The pid and command line of each process, as an error quotes them."""
-    return tuple(f"{pid} {command_line(pid)}" for pid in pids)
+    return tuple(f"{pid} {read_command_line(pid)}" for pid in pids)
 
 
 def find_marked() -> dict[str, list[int]]:
     """Living processes that carry the mark, by lab folder: our own, or everybody's as root.
 
-    Only those to which the folder's name means what it means to us, see `file_view`.
+    Only those to which the folder's name means what it means to us, see `identify_file_view`.
     """
     found: dict[str, list[int]] = {}
-    prefix, here = f"{MARK}=".encode(), file_view()
+    prefix, here = f"{MARK}=".encode(), identify_file_view()
     for entry in os.scandir("/proc"):
         if not entry.name.isdigit():
             continue
         for line in _environment(entry.path):
-            if line.startswith(prefix) and file_view(entry.name) == here:
+            if line.startswith(prefix) and identify_file_view(entry.name) == here:
                 found.setdefault(os.fsdecode(line[len(prefix) :]), []).append(int(entry.name))
     return found
 
@@ -116,7 +116,7 @@ def find_members(folder: Path) -> list[int]:
     return [pid for pid in find_marked().get(str(folder), []) if pid != os.getpid()]
 
 
-def file_view(process: int | str = "self") -> str:
+def identify_file_view(process: int | str = "self") -> str:
     """Which folders a process sees: those of its mount namespace, below its root folder (a chroot has another).
 
     Processes with the same view mean the same by a folder's name. "" where that cannot be seen.

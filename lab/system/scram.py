@@ -20,7 +20,7 @@ CACHE_SIZE = 4096
 
 
 @lru_cache(maxsize=CACHE_SIZE)
-def salted_password(digest: str, password: bytes, salt: bytes, iterations: int) -> bytes:
+def derive_password(digest: str, password: bytes, salt: bytes, iterations: int) -> bytes:
     """Hi(password, salt, iterations) of RFC 5802 section 2.2, which is PBKDF2 with HMAC.
 
     The result is cached, as RFC 5802 section 3 suggests to clients: all accounts of a lab share password and salt, so
@@ -29,16 +29,16 @@ def salted_password(digest: str, password: bytes, salt: bytes, iterations: int) 
     return hashlib.pbkdf2_hmac(digest, password, salt, iterations)
 
 
-def client_key(digest: str, salted: bytes) -> bytes:
+def compute_client_key(digest: str, salted: bytes) -> bytes:
     """ClientKey of a salted password, which the client's proof contains."""
     return hmac.digest(salted, b"Client Key", digest)
 
 
-def stored_key(digest: str, salted: bytes) -> bytes:
+def compute_stored_key(digest: str, salted: bytes) -> bytes:
     """StoredKey of a salted password, with which a server verifies a proof."""
-    return hashlib.new(digest, client_key(digest, salted)).digest()
+    return hashlib.new(digest, compute_client_key(digest, salted)).digest()
 
 
-def server_key(digest: str, salted: bytes) -> bytes:
+def compute_server_key(digest: str, salted: bytes) -> bytes:
     """ServerKey of a salted password, with which a server signs its last message."""
     return hmac.digest(salted, b"Server Key", digest)

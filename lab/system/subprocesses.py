@@ -16,7 +16,7 @@ from lab.system.processes import die_with_parent
 _EVIDENCE = 8  # last lines quoted of its output
 
 
-def python_module(module: str, *words: str, python: str = sys.executable) -> list[str]:
+def build_python_command(module: str, *words: str, python: str = sys.executable) -> list[str]:
     """The command that runs a Python module, whatever files lie in the current folder.
 
     Without `-P` that folder would come first on the module path, and a user's own random.py or dns.py would replace
@@ -45,7 +45,7 @@ async def run(
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
         cwd=folder,
-        env={**os.environ, "LC_ALL": "C.UTF-8", "PATH": search_path(), **(environment or {})},
+        env={**os.environ, "LC_ALL": "C.UTF-8", "PATH": build_search_path(), **(environment or {})},
         preexec_fn=die_with_parent(signal.SIGTERM if grace else signal.SIGKILL),
         start_new_session=bool(grace),  # to clean up it may signal its whole process group, which must not be ours
     )
@@ -73,7 +73,7 @@ async def _end(process: asyncio.subprocess.Process, grace: float) -> None:
     await process.wait()
 
 
-def search_path() -> str:
+def build_search_path() -> str:
     """PATH, and the folders of system tools that an ordinary user's PATH does not have."""
     return os.environ.get("PATH", "") + ":/usr/sbin:/usr/bin:/sbin:/bin"
 

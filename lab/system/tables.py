@@ -6,14 +6,14 @@ import shutil
 from collections.abc import Sequence
 from textwrap import wrap
 
-from lab.system.terminal import printable
+from lab.system.terminal import escape_unprintable
 
 #: Columns of a terminal that is narrower, and of output that is no terminal.
 LEAST, USUAL = 80, 120
 _GAP = "  "
 
 
-def table(
+def format_table(
     head: Sequence[str], rows: Sequence[Sequence[object]], *, figures: bool = False, width: int | None = None
 ) -> str:
     """Columns with two spaces between them; with `figures` all but the first are aligned right. No trailing spaces.
@@ -23,7 +23,7 @@ def table(
     and a value each.
     """
     lines = [[str(cell) for cell in row] for row in (head, *rows)]
-    most = width or terminal_width()
+    most = width or get_terminal_width()
     if (widths := _widths(lines, most)) is not None:
         return "\n".join(text for line in lines for text in _wrapped(line, widths, figures))
     others = [line[1:] for line in lines]
@@ -39,12 +39,12 @@ def wrap_text(text: str, first: str = "", then: str = "", *, width: int | None =
     It wraps between words only: a line with an id, a JID or a path that is longer than the width is longer too.
     """
     return wrap(
-        printable(text), width or terminal_width(), initial_indent=first, subsequent_indent=then,
+        escape_unprintable(text), width or get_terminal_width(), initial_indent=first, subsequent_indent=then,
         break_long_words=False, break_on_hyphens=False,
     ) or [first]  # fmt: skip
 
 
-def terminal_width() -> int:
+def get_terminal_width() -> int:
     """Columns of the terminal, at least `LEAST`; `USUAL` where the output is no terminal."""
     return max(LEAST, shutil.get_terminal_size((USUAL, 24)).columns)
 

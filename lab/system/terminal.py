@@ -16,7 +16,7 @@ _ACTING = re.compile(
 )
 
 
-def printable(text: str) -> str:
+def escape_unprintable(text: str) -> str:
     """The text with every character that acts on a terminal written out as in Python: ``\\x1b``, ``\\u202e``."""
     return _ACTING.sub(lambda found: _written(ord(found[0])), text)
 

@@ -28,16 +28,16 @@ from typing import Any, Self
 from testcontainers.core.config import testcontainers_config
 from testcontainers.core.container import DockerContainer
 
-from lab.declarations.servers import manifest
+from lab.declarations.servers import get_manifest
 from lab.errors import NotReady
 from lab.network.authority import CERTIFICATE, Authority
 from lab.plan.model import CertificateRequest
 from lab.runtime import server_files as folders
 from lab.runtime.containers import engine
 from lab.runtime.containers.container_specs import TO_FILE
-from lab.runtime.containers.preparation import image_of
+from lab.runtime.containers.preparation import find_image
 from lab.runtime.containers.runtime import Containers
-from lab.servers import software
+from lab.servers import get_software
 from lab.servers.conventions import OUTPUT, READY
 from lab.servers.software import Blueprint
 from lab.topology.spec import Server
@@ -69,9 +69,9 @@ class ServerContainer(DockerContainer):
     ) -> None:
         testcontainers_config.ryuk_disabled = True
         self.software = software or self.software
-        spec = Server("server", domain, self.software, manifest(self.software).default_version)
+        spec = Server("server", domain, self.software, get_manifest(self.software).default_version)
         _build_image(spec)
-        super().__init__(image_of(spec), **options)
+        super().__init__(find_image(spec), **options)
         self.domain = domain
         self.users = tuple(users)
         self.password = secrets.token_urlsafe(18)
@@ -123,7 +123,7 @@ class ServerContainer(DockerContainer):
 
     def _prepare(self, root: Path) -> None:
         """Write the server's folder, and say how its container is to be made."""
-        folder, kind = root / "server", software(self.software)
+        folder, kind = root / "server", get_software(self.software)
         folder.mkdir(mode=0o700)
         blueprint = Blueprint(
             spec=self._spec,
@@ -137,14 +137,14 @@ class ServerContainer(DockerContainer):
             runtime="containers",
         )
         rendered = kind.render(blueprint)
-        keys = folders.scram_keys(self.password, secrets.token_bytes(16))
+        keys = folders.compute_scram_keys(self.password, secrets.token_bytes(16))
         folders.write_files(folder, rendered.files)
         folders.write_files(folder, kind.initial_accounts(self.domain, self.users, keys))
         names = self._spec.manifest.hosts(self.domain)
         Authority.create(root / "authority").issue(
             CertificateRequest(self.domain, names, self._spec.certificate), folder
         )
-        if (owner := folders.server_owner()) is not None:
+        if (owner := folders.find_server_owner()) is not None:
             folders.change_owner(folder, owner)
         self._describe(folder, rendered.command, dict(rendered.environment))
 
@@ -158,7 +158,7 @@ class ServerContainer(DockerContainer):
         for port in (own.client, own.server, own.https):
             published[f"{port}/tcp"] = ("127.0.0.1",)
         self.with_kwargs(
-            user=engine.server_user(),
+            user=engine.get_server_user(),
             working_dir="/lab",
             cap_drop=["ALL"],
             security_opt=["no-new-privileges"],

@@ -21,19 +21,19 @@ _OPTIONS = ("--xmpplab-runtime",)
 
 def add_result(item: pytest.Item, result: RunResult, *, failed: bool) -> None:
     """Add a run's result to the test's properties, and to what is shown of it if it has failed by itself."""
-    values = (result.value, result.sentence, str(result.folder), rerun(item))
+    values = (result.value, result.sentence, str(result.folder), build_rerun_command(item))
     item.user_properties.extend(zip(PROPERTIES, values, strict=True))
     if failed:
-        text = f"{result.value.upper()}: {result.sentence}\n{where(item, result)}"
+        text = f"{result.value.upper()}: {result.sentence}\n{describe_place(item, result)}"
         item.add_report_section("teardown", "xmpplab run", text)  # pytest prints it below the test's failure
 
 
-def where(item: pytest.Item, result: RunResult) -> str:
+def describe_place(item: pytest.Item, result: RunResult) -> str:
     """Two lines: the run's folder, and the command that runs the test again."""
-    return f"folder  {result.folder}\nrerun   {rerun(item)}"
+    return f"folder  {result.folder}\nrerun   {build_rerun_command(item)}"
 
 
-def rerun(item: pytest.Item) -> str:
+def build_rerun_command(item: pytest.Item) -> str:
     """The command line that runs this test again, from the folder in which pytest was started."""
     config = item.config
     file = os.path.relpath(item.path, config.invocation_params.dir)
@@ -43,7 +43,7 @@ def rerun(item: pytest.Item) -> str:
     return shlex.join(["pytest", node, *chosen, *topologies])
 
 
-def in_own_words(item: pytest.Item, error: BaseException) -> str | None:
+def describe_error(item: pytest.Item, error: BaseException) -> str | None:
     """The text of an error that came from the lab around a test, not from the test; None for any other."""
     from lab.testing.federation_run import JudgementFailed
 
@@ -53,4 +53,4 @@ def in_own_words(item: pytest.Item, error: BaseException) -> str | None:
         return None
     known = dict(item.user_properties)
     folder = known.get("xmpplab_folder")
-    return f"{error}\nfolder  {folder}\nrerun   {rerun(item)}" if folder else str(error)
+    return f"{error}\nfolder  {folder}\nrerun   {build_rerun_command(item)}" if folder else str(error)

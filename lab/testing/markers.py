@@ -27,7 +27,7 @@ def check(item: pytest.Item) -> None:
             )
 
 
-def expects(item: pytest.Item) -> Mapping[str, str]:
+def read_expects(item: pytest.Item) -> Mapping[str, str]:
     """What the nearest marker expects of the checks, by name of the check."""
     marker = item.get_closest_marker(TOPOLOGY)
     return dict(marker.kwargs.get("expects", {})) if marker else {}

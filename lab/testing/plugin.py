@@ -23,7 +23,7 @@ import pytest_asyncio
 
 from lab.errors import NotApplicable
 from lab.testing import markers
-from lab.testing.session_labs import close_labs_of, labs_of, topologies_of
+from lab.testing.session_labs import close_labs_of, get_labs, list_topologies
 
 if TYPE_CHECKING:
     from lab.federation import Federation
@@ -75,7 +75,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """One test for each topology; the scope groups the tests of a topology together."""
     if "xmpplab_topology" in metafunc.fixturenames:
         markers.check(metafunc.definition)
-        sources = topologies_of(metafunc.config, metafunc.definition.get_closest_marker("topology"))
+        sources = list_topologies(metafunc.config, metafunc.definition.get_closest_marker("topology"))
         metafunc.parametrize("xmpplab_topology", sources, scope="session")
 
 
@@ -133,16 +133,16 @@ async def federation(request: pytest.FixtureRequest, xmpplab_topology: str) -> A
     def on_result(result: RunResult) -> None:
         add_result(item, result, failed=item.stash.get(_ENDED, None) is not None)
 
-    lab = await labs_of(request.config).get(xmpplab_topology)
+    lab = await get_labs(request.config).get(xmpplab_topology)
     async with federation_run(
         lab,
         item.name,
         request.path,
         runs=Path(request.config.getoption("--xmpplab-runs")),
-        expects=markers.expects(item),
+        expects=markers.read_expects(item),
         ended=lambda: item.stash[_ENDED],
         on_result=on_result,
-        faults=labs_of(request.config).faults(xmpplab_topology),
+        faults=get_labs(request.config).faults(xmpplab_topology),
     ) as (running, run):
         token = current.set(run)  # pytest-asyncio runs the test in this context: `expect` and `step` record there
         try:
@@ -156,12 +156,12 @@ def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Remember how the test ended; errors of the lab around it are shown in their own words, without a traceback."""
-    from lab.testing.failures import in_own_words
+    from lab.testing.failures import describe_error
 
     report = yield
     error = call.excinfo.value if call.excinfo else None
     if call.when == "call" or (call.when == "setup" and error is not None):
         item.stash[_ENDED] = error
-    if call.when != "call" and error is not None and (text := in_own_words(item, error)):
+    if call.when != "call" and error is not None and (text := describe_error(item, error)):
         report.longrepr = text
     return report

@@ -16,8 +16,8 @@ from lab.report.folder import write_report
 from lab.runner import ScenarioInfo, load
 from lab.runner.folders import REPORT
 from lab.runner.run import RunResult, run_scenario
-from lab.testing.failures import add_result, where
-from lab.testing.session_labs import labs_of, topologies_of
+from lab.testing.failures import add_result, describe_place
+from lab.testing.session_labs import get_labs, list_topologies
 
 
 class ScenarioFailed(Exception):
@@ -70,7 +70,7 @@ class ScenarioFile(pytest.File):
         except LabError as error:
             raise self.CollectError(str(error)) from error
         for info in infos:
-            for source in topologies_of(self.config, None):
+            for source in list_topologies(self.config, None):
                 yield ScenarioItem.from_parent(self, name=f"{info.name}[{source}]", info=info, source=source)
 
 
@@ -91,12 +91,12 @@ class ScenarioItem(pytest.Item):
         if result.exit_code != exit_codes.VALID:
             report = result.folder / REPORT
             text = report.read_text() if report.exists() else f"{result.value.upper()}: {result.sentence}\n"
-            raise ScenarioFailed(f"{text}\n{where(self, result)}")
+            raise ScenarioFailed(f"{text}\n{describe_place(self, result)}")
 
     async def _run(self) -> RunResult:
-        lab = await labs_of(self.config).get(self.source)
+        lab = await get_labs(self.config).get(self.source)
         runs = Path(self.config.getoption("--xmpplab-runs"))
-        faults = labs_of(self.config).faults(self.source)
+        faults = get_labs(self.config).faults(self.source)
         return await run_scenario(self.info, lab, report=write_report, runs=runs, faults=faults)
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: object = None) -> str:

@@ -58,7 +58,7 @@ class SessionLabs:
 _LABS = pytest.StashKey[SessionLabs]()
 
 
-def labs_of(config: pytest.Config) -> SessionLabs:
+def get_labs(config: pytest.Config) -> SessionLabs:
     """The labs of the session with this configuration."""
     if _LABS not in config.stash:
         config.stash[_LABS] = SessionLabs(config.getoption("--xmpplab-runtime"), config.getoption("--xmpplab-faults"))
@@ -71,7 +71,7 @@ def close_labs_of(config: pytest.Config) -> None:
         asyncio.run(labs.close())
 
 
-def topologies_of(config: pytest.Config, marker: pytest.Mark | None) -> list[str]:
+def list_topologies(config: pytest.Config, marker: pytest.Mark | None) -> list[str]:
     """The topologies that a test runs on: its marker's, else the command line's, else the default."""
     named = marker.args if marker else ()
     return [str(one) for one in named or config.getoption("--xmpplab-topology") or [DEFAULT_TOPOLOGY]]

@@ -9,7 +9,7 @@ from typing import Any
 
 from lab.declarations.links import LINK_FIELDS, Conditions
 from lab.declarations.manifest import Accounts
-from lab.declarations.servers import manifest
+from lab.declarations.servers import get_manifest
 from lab.topology import software, spec
 from lab.topology.limits import MAX_LINKS
 from lab.topology.model import Defaults, LinkConditions, LinkSettings, ServerSettings, TopologyFile
@@ -60,7 +60,7 @@ def _server(
     usual = spec.Authentication.DIALBACK if tls is spec.Tls.OFF else spec.Authentication.EXTERNAL
     given = own.users if own.users is not None else defaults.users
     # The lab creates further accounts as people need them, but not where a server reads a list of them.
-    accounts = manifest(choice.software).accounts
+    accounts = get_manifest(choice.software).accounts
     usual_users = LISTED_USERS if accounts is Accounts.LISTED else 0
     return spec.Server(
         name=name,

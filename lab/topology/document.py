@@ -14,7 +14,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
-from lab.topology.guarded_parser import GuardedParser, TooMuch, one_link_too_many
+from lab.topology.guarded_parser import GuardedParser, TooMuch, find_excess_link
 from lab.topology.limits import MAX_LINKS
 
 Steps = tuple[str | int, ...]
@@ -99,7 +99,7 @@ class Document:
 def read(source: str, text: str) -> Document:
     """Parse YAML. Its errors are in `problems`; `data` is None if nothing could be read."""
     document = Document(source)
-    if place := one_link_too_many(text):
+    if place := find_excess_link(text):
         document.problems.append(Problem(source, *place, "", f"more than {MAX_LINKS} links, which no lab can hold"))
         return document
     yaml = YAML()

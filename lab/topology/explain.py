@@ -13,10 +13,10 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from lab.topology.document import Document, Steps
-from lab.topology.model import Defaults, LinkSettings, ServerSettings, TopologyFile, keys, section
+from lab.topology.model import Defaults, LinkSettings, ServerSettings, TopologyFile, find_section, list_keys
 from lab.topology.shape import Misfit
 from lab.topology.shapes import KINDS
-from lab.topology.words import choices, nearest, suggestion
+from lab.topology.words import find_nearest, list_choices, suggest
 
 Section = Callable[[Steps, object], type[BaseModel] | None]
 
@@ -35,7 +35,7 @@ _MAPPINGS = {
 }
 
 
-def explain(document: Document, error: ValidationError, find: Section = section) -> None:
+def explain(document: Document, error: ValidationError, find: Section = find_section) -> None:
     """Add a problem to the document for each error."""
     for each in error.errors(include_url=False, include_context=True):
         _one(document, each, find)
@@ -51,10 +51,10 @@ def _one(document: Document, error: Mapping[str, Any], find: Section) -> None:
     elif kind == "missing":
         document.add(path, f"`{loc[-1]}` is missing: {_how(document, str(loc[-1]), value)}")
     elif kind == "union_tag_not_found":
-        document.add(path, f"`kind` is missing: one of {choices(KINDS)}")
+        document.add(path, f"`kind` is missing: one of {list_choices(KINDS)}")
     elif kind == "union_tag_invalid":
         tag = str(error["ctx"]["tag"])
-        document.add((*path, "kind"), f"unknown shape '{tag}'{suggestion(tag, KINDS)}")
+        document.add((*path, "kind"), f"unknown shape '{tag}'{suggest(tag, KINDS)}")
     elif value is None and _in_data(document.data, path):
         document.add(path, "has no value: give one, or remove the key", key=True)
     else:
@@ -84,15 +84,15 @@ def _in_data(data: object, path: Steps) -> bool:
 def _unknown_key(document: Document, path: Steps, find: Section) -> str:
     name, parent = str(path[-1]), path[:-1]
     model = find(parent, _walk(document.data, parent)[1])
-    known = list(keys(model)) if model is not None else []
-    if near := nearest(name, known):
+    known = list(list_keys(model)) if model is not None else []
+    if near := find_nearest(name, known):
         return f"unknown key, did you mean '{near}'?"
-    home = next((home for home, other in _HOMES.items() if find is section and name in keys(other)), None)
+    home = next((home for home, other in _HOMES.items() if find is find_section and name in list_keys(other)), None)
     if home is not None:
         return f"'{name}' does not belong here, but to {home}"
     if name == "<<":
         return "merge keys are not supported: put what all share into `defaults`"
-    return f"unknown key, known here: {choices(known)}" if known else "unknown key"
+    return f"unknown key, known here: {list_choices(known)}" if known else "unknown key"
 
 
 def _how(document: Document, key: str, value: object) -> str:
@@ -107,9 +107,9 @@ def _wording(error: Mapping[str, Any], path: Steps, value: object) -> str:
         return str(context["error"])
     if kind == "enum":
         known = re.findall(r"'([^']*)'", context["expected"])
-        if near := nearest(str(value), known):
-            return f"{_shown(value)} is not known, did you mean '{near}'? It is one of {choices(known)}"
-        return f"must be one of {choices(known)}, not {_shown(value)}"
+        if near := find_nearest(str(value), known):
+            return f"{_shown(value)} is not known, did you mean '{near}'? It is one of {list_choices(known)}"
+        return f"must be one of {list_choices(known)}, not {_shown(value)}"
     if kind in ("dict_type", "model_type", "model_attributes_type", "tuple_type"):
         return _collection(kind, path, value)
     if kind in ("too_short", "string_too_short"):

@@ -28,10 +28,10 @@ class Facts:
         return sum(self.degrees) / self.servers
 
 
-def facts(topology: Topology) -> Facts:
+def compute_facts(topology: Topology) -> Facts:
     """Compute all of them; breadth first from each server."""
-    graph = neighbours(topology)
-    tables = [distances(graph, name) for name in graph]
+    graph = find_neighbours(topology)
+    tables = [compute_distances(graph, name) for name in graph]
     lengths = [length for table in tables for length in table.values() if length]
     degrees = tuple(len(graph[name]) for name in graph)
     count = len(graph)
@@ -40,7 +40,7 @@ def facts(topology: Topology) -> Facts:
     return Facts(
         servers=count,
         links=len(topology.links),
-        components=len(components(graph)),
+        components=len(find_components(graph)),
         diameter=max(lengths, default=0),
         mean_distance=sum(lengths) / len(lengths) if lengths else 0.0,
         degrees=degrees,
@@ -48,7 +48,7 @@ def facts(topology: Topology) -> Facts:
     )
 
 
-def neighbours(topology: Topology) -> Neighbours:
+def find_neighbours(topology: Topology) -> Neighbours:
     """Linked servers of each server, all in the topology's order."""
     position = {server.name: index for index, server in enumerate(topology.servers)}
     linked: dict[str, list[str]] = {name: [] for name in position}
@@ -58,7 +58,7 @@ def neighbours(topology: Topology) -> Neighbours:
     return {name: tuple(sorted(others, key=position.__getitem__)) for name, others in linked.items()}
 
 
-def distances(graph: Neighbours, start: str) -> dict[str, int]:
+def compute_distances(graph: Neighbours, start: str) -> dict[str, int]:
     """Distance of every server that can be reached from `start`, nearest first."""
     found = {start: 0}
     queue = deque([start])
@@ -71,13 +71,13 @@ def distances(graph: Neighbours, start: str) -> dict[str, int]:
     return found
 
 
-def components(graph: Neighbours) -> tuple[tuple[str, ...], ...]:
+def find_components(graph: Neighbours) -> tuple[tuple[str, ...], ...]:
     """Groups of servers that hang together, each in the topology's order."""
     seen: set[str] = set()
     groups = []
     for name in graph:
         if name not in seen:
-            group = distances(graph, name)
+            group = compute_distances(graph, name)
             seen |= group.keys()
             groups.append(tuple(other for other in graph if other in group))
     return tuple(groups)

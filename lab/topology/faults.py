@@ -20,7 +20,7 @@ from lab.declarations.faults import FAULTS
 from lab.errors import NotApplicable, UserError
 from lab.topology.fault_targets import find_targets
 from lab.topology.spec import FaultMode, FaultSpec, Topology
-from lab.topology.words import choices, suggestion
+from lab.topology.words import list_choices, suggest
 
 MAX_FAULTS = 1000
 
@@ -84,7 +84,7 @@ def check(spec: FaultSpec, topology: Topology, add: Add) -> None:
         nonlocal before
         if name not in known:
             before += 1
-            add(path, f"no server {name!r} in this topology{suggestion(name, known)}")
+            add(path, f"no server {name!r} in this topology{suggest(name, known)}")
 
     for position, group in enumerate(spec.fields.get("groups", ()) if _target(spec) is FaultTarget.GROUPS else ()):
         for place, name in enumerate(group):
@@ -191,9 +191,9 @@ class _FaultReader:
         action = data.get("action")
         if not isinstance(action, str) or action not in ACTIONS:
             said = f"there is no action {action!r}: there are" if action is not None else "`action` is missing: one of"
-            near = suggestion(str(action), ACTIONS, otherwise="")
+            near = suggest(str(action), ACTIONS, otherwise="")
             where = () if action is None else ("action",)
-            self._wrong(where, f"{said} {choices(ACTIONS)}{near}")
+            self._wrong(where, f"{said} {list_choices(ACTIONS)}{near}")
             return None
         declared = ACTIONS[action]
         assert declared.target is not None
@@ -226,7 +226,7 @@ class _FaultReader:
         for unknown in [name for name in given if name not in known]:
             del given[unknown]
             every = [*known, *common]
-            self._wrong((unknown,), f"{declared.name} has no such field{suggestion(unknown, every)}", key=True)
+            self._wrong((unknown,), f"{declared.name} has no such field{suggest(unknown, every)}", key=True)
         for name, why in declared.values(given)[1]:
             self._wrong((name,) if name else (), why)
         return given
@@ -238,7 +238,7 @@ class _FaultReader:
         found = {}
         for key, value in given.items():
             if key not in known:
-                self._wrong(("selector", key), f"cannot be selected by{suggestion(key, known)}", key=True)
+                self._wrong(("selector", key), f"cannot be selected by{suggest(key, known)}", key=True)
                 continue
             try:
                 found[key] = _selected(key, value)
@@ -249,13 +249,13 @@ class _FaultReader:
     def _mode(self, data: dict[str, Any]) -> tuple[FaultMode, int]:
         given, value = data.get("mode", "all"), data.get("value", 1)
         if given not in tuple(FaultMode):
-            self._wrong(("mode",), f"{given!r} is none of {choices(FaultMode)}")
+            self._wrong(("mode",), f"{given!r} is none of {list_choices(FaultMode)}")
             return FaultMode.ALL, 1
         mode = FaultMode(given)
         if mode in _WITH_VALUE and "value" not in data:
             self._wrong(("mode",), f"`{mode}` needs a `value`")
         if "value" in data and mode not in _WITH_VALUE:
-            self._wrong(("value",), f"only {choices(_WITH_VALUE)} have a value: remove it", key=True)
+            self._wrong(("value",), f"only {list_choices(_WITH_VALUE)} have a value: remove it", key=True)
         most = 100 if mode in (FaultMode.FIXED_PERCENT, FaultMode.RANDOM_MAX_PERCENT) else 10**6
         if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= most:
             self._wrong(("value",), f"must be a whole number from 1 to {most}, not {value!r}")
@@ -282,12 +282,12 @@ class _FaultReader:
         if name not in data:
             return None
         try:
-            found = units.seconds(data[name])
+            found = units.parse_duration(data[name])
         except UserError as error:
             self._wrong((name,), str(error))
             return None
         if found < least:
-            self._wrong((name,), f"must be at least {units.duration_text(least)}")
+            self._wrong((name,), f"must be at least {units.format_duration(least)}")
             return None
         return found
 

@@ -29,16 +29,16 @@ from lab.topology.limits import MAX_BYTES
 from lab.topology.model import CustomFile, FaultsFile, TopologyFile
 from lab.topology.shape import Misfit
 from lab.topology.shapes import KINDS
-from lab.topology.words import choices, suggestion
+from lab.topology.words import list_choices, suggest
 
 _EMPTY = "the file is empty: write `servers` and `links`, or `shape: {kind: ring, servers: 6}`"
 
 _NAME = r"[A-Za-z0-9_-]+"
 
 
-def names() -> tuple[str, ...]:
+def list_names() -> tuple[str, ...]:
     """Names of the topologies that ship with xmpplab."""
-    return packaged.names("topologies", ".yaml")
+    return packaged.list_names("topologies", ".yaml")
 
 
 def load(source: str | Path) -> spec.Topology:
@@ -50,7 +50,9 @@ def load(source: str | Path) -> spec.Topology:
     """
     if isinstance(source, str):
         if not source.strip():
-            raise UserError(f"no topology is named: give a file, a shape such as ring:6, or one of {choices(names())}")
+            raise UserError(
+                f"no topology is named: give a file, a shape such as ring:6, or one of {list_choices(list_names())}"
+            )
         head, comma, _ = source.partition(",")
         if comma and (path := _overridden(source, head)):
             return _judge_overridden(path, source, head)
@@ -158,7 +160,7 @@ def _path(text: str) -> Path | None:
         if path.is_file():
             return path
         if name not in KINDS:
-            near = suggestion(name, [*names(), *KINDS], otherwise=f": known are {choices(names())}")
+            near = suggest(name, [*list_names(), *KINDS], otherwise=f": known are {list_choices(list_names())}")
             raise UserError(f"no topology '{name}'{near} (or give a file, or a shape such as ring:6)")
     if shorthand.is_short(text):
         return None
@@ -179,7 +181,7 @@ def _read(path: Path, what: str = "a topology") -> Document:
     try:
         return read(str(path), read_regular(path, MAX_BYTES, what).decode("utf-8"))
     except FileNotFoundError:
-        known = suggestion(path.stem, names(), otherwise="") if what == "a topology" else ""
+        known = suggest(path.stem, list_names(), otherwise="") if what == "a topology" else ""
         raise UserError(f"{path}: there is no such file{known}") from None
     except UnicodeDecodeError as error:
         raise UserError(f"{path}:1:1: this is not UTF-8 text (byte {error.start}): save the file as UTF-8") from None

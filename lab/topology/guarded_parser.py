@@ -38,7 +38,7 @@ class TooMuch(Exception):
         self.mark = mark
 
 
-def one_link_too_many(text: str) -> tuple[int, int] | None:
+def find_excess_link(text: str) -> tuple[int, int] | None:
     """Where a text has one link too many, by its `between`: line and column, from 1. Parsing them would take 10 s."""
     if text.count(_LINK) <= MAX_LINKS:
         return None

@@ -102,8 +102,8 @@ def _text_schema(pattern: str, *examples: str, **more: Any) -> WithJsonSchema:
     return WithJsonSchema({"type": "string", "pattern": pattern, "examples": list(examples), **more})
 
 
-_ONE_SOFTWARE = {"anyOf": [{"enum": software.spellings()}, {"type": "string", "pattern": r"(/|\.ya?ml$)"}]}
-_SOFTWARE = Field(description=software.explanation())
+_ONE_SOFTWARE = {"anyOf": [{"enum": software.list_spellings()}, {"type": "string", "pattern": r"(/|\.ya?ml$)"}]}
+_SOFTWARE = Field(description=software.describe_values())
 
 Name = Annotated[str, AfterValidator(_label), _text_schema(LABEL_PATTERN, "island")]
 Domain = Annotated[str, AfterValidator(_domain), _text_schema(DOMAIN_PATTERN, "island.test")]
@@ -248,7 +248,7 @@ class CustomFile(Strict):
     """The image: how it is started as a container."""
 
 
-def section(path: tuple[str | int, ...], data: object) -> type[BaseModel] | None:
+def find_section(path: tuple[str | int, ...], data: object) -> type[BaseModel] | None:
     """The model of the mapping at a path of a topology file, None if there is none."""
     match path:
         case ():
@@ -266,6 +266,6 @@ def section(path: tuple[str | int, ...], data: object) -> type[BaseModel] | None
     return None
 
 
-def keys(model: type[BaseModel]) -> tuple[str, ...]:
+def list_keys(model: type[BaseModel]) -> tuple[str, ...]:
     """The keys that a mapping of this model may have."""
     return tuple(model.model_fields)

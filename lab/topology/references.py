@@ -13,7 +13,7 @@ from lab.declarations.manifest import Accounts, StartedBy
 from lab.declarations.servers import MANIFESTS
 from lab.errors import UserError
 from lab.topology.document import Document
-from lab.topology.words import suggestion
+from lab.topology.words import suggest
 
 Data = dict[str, object]
 
@@ -54,7 +54,7 @@ def _links(document: Document, servers: Data) -> None:
             continue
         for position, end in enumerate(ends):
             if end not in servers:
-                document.add((*path, position), f"no server '{end}'{suggestion(end, servers)}")
+                document.add((*path, position), f"no server '{end}'{suggest(end, servers)}")
         if ends[0] == ends[1]:
             document.add(path, f"'{ends[0]}' is linked with itself: name two servers")
             continue

@@ -16,7 +16,7 @@ from lab.topology.model import FaultsFile, TopologyFile
 TITLE = "A topology of xmpplab"
 
 
-def schema() -> dict[str, Any]:
+def build_schema() -> dict[str, Any]:
     """The schema as data."""
     made = _tidy(TopologyFile.model_json_schema())
     # An empty server (`island:`) is one that has only the defaults.
@@ -35,9 +35,9 @@ def faults_schema() -> dict[str, Any]:
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **made, "title": "Declared faults of xmpplab"}
 
 
-def text(made: dict[str, Any] | None = None) -> str:
+def render_schema(made: dict[str, Any] | None = None) -> str:
     """The schema as it is committed, of topologies unless another one is given."""
-    return json.dumps(made or schema(), indent=2, ensure_ascii=False) + "\n"
+    return json.dumps(made or build_schema(), indent=2, ensure_ascii=False) + "\n"
 
 
 def _tidy(value: Any) -> Any:
@@ -60,5 +60,5 @@ def _tidy(value: Any) -> Any:
 
 
 if __name__ == "__main__":
-    (packaged.folder("schemas") / "topology.json").write_text(text(), encoding="utf-8")
-    (packaged.folder("schemas") / "faults.json").write_text(text(faults_schema()), encoding="utf-8")
+    (packaged.find_folder("schemas") / "topology.json").write_text(render_schema(), encoding="utf-8")
+    (packaged.find_folder("schemas") / "faults.json").write_text(render_schema(faults_schema()), encoding="utf-8")

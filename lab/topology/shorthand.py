@@ -17,9 +17,9 @@ from lab.declarations.links import LINK_FIELDS
 from lab.declarations.manifest import Accounts
 from lab.declarations.servers import MANIFESTS
 from lab.topology.document import Document, Problem, Steps
-from lab.topology.model import Defaults, keys
+from lab.topology.model import Defaults, list_keys
 from lab.topology.shapes import KINDS
-from lab.topology.words import choices, nearest, suggestion
+from lab.topology.words import find_nearest, list_choices, suggest
 
 _TOP = ("unlinked", "name")
 
@@ -92,8 +92,8 @@ def _setting(document: ShortDocument, data: dict[str, object], kind: str, settin
     key, equals, value = setting.strip().partition("=")
     column += len(setting) - len(setting.lstrip())
     place = document.source, 0, column, key
-    shape_keys = [known for known in keys(KINDS[kind]) if known != "kind"] if kind in KINDS else []
-    known = [*shape_keys, *keys(Defaults), *_TOP]
+    shape_keys = [known for known in list_keys(KINDS[kind]) if known != "kind"] if kind in KINDS else []
+    known = [*shape_keys, *list_keys(Defaults), *_TOP]
     if not equals or not key:
         document.problems.append(Problem(document.source, 0, column, "", f"'{setting}' must be key=value"))
         return
@@ -113,14 +113,14 @@ def _setting(document: ShortDocument, data: dict[str, object], kind: str, settin
 
 
 def _unknown(kind: str, key: str, known: list[str]) -> str:
-    if near := nearest(key, known):
+    if near := find_nearest(key, known):
         return f"unknown key, did you mean '{near}'?"
     if not kind:
-        return f"unknown key{suggestion(key, known)}"
-    others = [name for name, shape in KINDS.items() if key in keys(shape)]
+        return f"unknown key{suggest(key, known)}"
+    others = [name for name, shape in KINDS.items() if key in list_keys(shape)]
     if others:
-        return f"a {kind} has no '{key}', but {choices(others)} {'has' if len(others) == 1 else 'have'}"
-    return f"unknown key{suggestion(key, known)}"
+        return f"a {kind} has no '{key}', but {list_choices(others)} {'has' if len(others) == 1 else 'have'}"
+    return f"unknown key{suggest(key, known)}"
 
 
 class OverriddenDocument(Document):

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from lab.declarations.manifest import ServerManifest
 from lab.declarations.servers import INSTALLED, MANIFESTS
 from lab.errors import UserError
-from lab.topology.words import choices, suggestion
+from lab.topology.words import list_choices, suggest
 
 
 @dataclass(frozen=True)
@@ -34,12 +34,12 @@ _UNVERSIONED = tuple(name for name, one in MANIFESTS.items() if not one.installe
 DEFAULT = Choice(INSTALLED[0], MANIFESTS[INSTALLED[0]].default_version)
 
 
-def spellings() -> list[str]:
+def list_spellings() -> list[str]:
     """Every text that names a software, but for paths of files."""
     return [*INSTALLED, *_with_versions(), *_UNVERSIONED]
 
 
-def explanation() -> str:
+def describe_values() -> str:
     """The values of `software:`, in a sentence for editors."""
     known = "; ".join(
         [f"{', '.join(INSTALLED)}, with a version as in {DEFAULT}", "a file such as ./mine.yaml", *_UNVERSIONED]
@@ -64,7 +64,7 @@ def parse(text: object) -> Choice:
     if not at:
         return Choice(name, manifest.default_version)
     if version not in _numbers(manifest):
-        raise UserError(f"no version '{version}' of {name}{suggestion(version, _numbers(manifest))}")
+        raise UserError(f"no version '{version}' of {name}{suggest(version, _numbers(manifest))}")
     return Choice(name, version)
 
 
@@ -79,7 +79,7 @@ def _with_versions() -> list[str]:
 def _unknown(name: str) -> str:
     if "+" in name:
         return f"'{name}' is several: one server has one software (`defaults` may name several, dealt in turn)"
-    if near := suggestion(name, [*INSTALLED, *_UNVERSIONED], otherwise=""):
+    if near := suggest(name, [*INSTALLED, *_UNVERSIONED], otherwise=""):
         return f"unknown software '{name}'{near}"
-    known = choices(_with_versions())
+    known = list_choices(_with_versions())
     return f"unknown software '{name}': known are {known}, {', '.join(_UNVERSIONED)}, or the path of a file of yours"

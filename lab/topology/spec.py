@@ -13,7 +13,7 @@ from typing import Any
 
 from lab.declarations.links import Conditions
 from lab.declarations.manifest import Accounts, ServerManifest
-from lab.declarations.servers import manifest
+from lab.declarations.servers import get_manifest
 
 
 class Unlinked(StrEnum):
@@ -94,7 +94,7 @@ class Server:
     @property
     def manifest(self) -> ServerManifest:
         """What is declared of its software. Raises UserError if there is no such software."""
-        return manifest(self.software)
+        return get_manifest(self.software)
 
     @property
     def software_name(self) -> str:

@@ -10,7 +10,7 @@ LONGEST = 100  # characters of a word that is compared: comparing takes the squa
 MANY = 24  # more choices than this are not listed
 
 
-def nearest(word: str, known: Iterable[str]) -> str | None:
+def find_nearest(word: str, known: Iterable[str]) -> str | None:
     """The known word that looks most like `word`, or None if none is near."""
     if len(word) > LONGEST:
         return None
@@ -19,21 +19,21 @@ def nearest(word: str, known: Iterable[str]) -> str | None:
     return by_shape[found[0]] if found else None
 
 
-def choices(known: Iterable[str]) -> str:
+def list_choices(known: Iterable[str]) -> str:
     """Known words as a list to read, cut short if there are too many."""
     words = list(known)
     return ", ".join(words[:MANY]) + (", …" if len(words) > MANY else "")
 
 
-def suggestion(word: str, known: Iterable[str], otherwise: str | None = None) -> str:
+def suggest(word: str, known: Iterable[str], otherwise: str | None = None) -> str:
     """A clause to put behind what is unknown: ", did you mean 'x'?", else "; known are …" or `otherwise`."""
     words = list(known)
-    near = nearest(word, words)
+    near = find_nearest(word, words)
     if near is not None:
         return f", did you mean '{near}'?"
     if otherwise is not None:
         return otherwise
-    return f": known {'is' if len(words) == 1 else 'are'} {choices(words)}" if words else ""
+    return f": known {'is' if len(words) == 1 else 'are'} {list_choices(words)}" if words else ""
 
 
 def count(number: int, noun: str) -> str:

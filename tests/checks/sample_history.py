@@ -19,7 +19,7 @@ from lab.history.events import (
     ServerSaw,
 )
 from lab.plan.model import CertificateRequest, Plan, RuntimeFacts, ServerPlan
-from lab.servers import software
+from lab.servers import get_software
 from lab.topology.spec import Certificate, Feed, Link, Server, Topology, Unlinked
 
 OMEMO = "eu.siacs.conversations.axolotl"
@@ -103,7 +103,7 @@ class SampleHistory:
         a, b = (self._server(jid) for jid in (sender, devices[0]))
         self.saw(message, a, "in", "c2s", sent)
         if a != b and self.plan.topology.link(a, b) is None:
-            refusal = software(self.plan.topology.server(a).software).refusal("", self.plan.topology.unlinked)
+            refusal = get_software(self.plan.topology.server(a).software).refusal("", self.plan.topology.unlinked)
             self.add(Bounced, message=message, device=sender, condition=refusal.conditions[0], by=f"{b}.test")
             return message
         if a != b:

@@ -7,7 +7,7 @@ import pytest
 
 from lab.lifecycle.up import up
 from lab.runner.run import run_scenario
-from lab.runner.scenarios import info_of
+from lab.runner.scenarios import get_info
 from lab.topology.files import load
 from tests.runner import small_scenarios
 
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.live
 async def test_a_server_that_closes_the_senders_stream_is_quoted(software: str, tmp_path: Path) -> None:
     lab = await up(load(f"pair,software={software}"), runtime="processes", owned=True)
     try:
-        result = await run_scenario(info_of(small_scenarios.stream_closed_under_a_message), lab, runs=tmp_path)
+        result = await run_scenario(get_info(small_scenarios.stream_closed_under_a_message), lab, runs=tmp_path)
     finally:
         await lab.down()
     assert result.value == "unknown", result.sentence

@@ -6,7 +6,7 @@ from lab.checks import Value
 from lab.checks.reachability import GRACE, check
 from lab.history.events import Bounced, Delivered, FaultApplied, FaultHealed, RouteSettled, ServerEnded, ServerSaw
 from lab.metrics.record import RunRecord
-from lab.servers import software
+from lab.servers import get_software
 from lab.topology.spec import Server, Unlinked
 from tests.checks.sample_history import SampleHistory, plan
 
@@ -68,7 +68,7 @@ def test_another_condition_than_promised_fails_and_names_both():
 def test_the_table_is_that_of_the_senders_software():
     told, _, _, carol = three(unlinked=Unlinked.REFUSED)
     told.say(carol, told.device("erin", "island"))  # public is an ejabberd
-    wanted = software("ejabberd").refusal("", Unlinked.REFUSED).conditions
+    wanted = get_software("ejabberd").refusal("", Unlinked.REFUSED).conditions
     assert told.events[told.index(Bounced)].condition in wanted
     assert judged(told.finish()).value is Value.VALID
 
@@ -95,7 +95,7 @@ def test_a_link_that_must_not_come_up_refuses_as_promised():
 def test_a_late_refusal_fails():
     told, _, _ = bounced()
     place = told.index(Bounced)
-    within = software("prosody").refusal("", Unlinked.NXDOMAIN).within
+    within = get_software("prosody").refusal("", Unlinked.NXDOMAIN).within
     told.events[place] = replace(told.events[place], at=1000.0 + within + GRACE + 1)
     assert "refused after" in only(judged(told)).sentence
 
@@ -104,7 +104,7 @@ def test_a_late_refusal_fails():
 def test_silence_fails_once_the_deadline_is_over(more, value):
     told, _, _ = bounced()
     told.drop(Bounced)
-    within = software("prosody").refusal("", Unlinked.NXDOMAIN).within
+    within = get_software("prosody").refusal("", Unlinked.NXDOMAIN).within
     told.events[-1] = replace(told.events[-1], at=told.events[0].at + within + GRACE + more)
     finding = only(judged(told), value)
     assert "neither delivered nor refused" in finding.sentence

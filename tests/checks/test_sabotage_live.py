@@ -11,7 +11,7 @@ from lab.lifecycle.runtimes import choose
 from lab.lifecycle.up import up
 from lab.runner.judgement import load_record
 from lab.runner.run import run_scenario
-from lab.runner.scenarios import info_of
+from lab.runner.scenarios import get_info
 from lab.topology.files import load
 from tests.checks.sabotage import Tampered, load_module
 from tests.checks.sabotage.leaky import LeakyStrategy
@@ -30,7 +30,7 @@ async def run_tampered(mode: str, runs: Path, runtime: str = "processes"):
     tampered = Tampered(choose(runtime), load_module(mode))
     lab = await up(load("pair"), runtime=tampered, owned=True)
     try:
-        return await run_scenario(info_of(small_scenarios.three_in_a_row), lab, runs=runs)
+        return await run_scenario(get_info(small_scenarios.three_in_a_row), lab, runs=runs)
     finally:
         await lab.down()
 
@@ -50,7 +50,7 @@ async def test_a_server_that_treats_messages_badly_is_found_out(mode, says, tmp_
 @mostly_processes
 async def test_the_same_server_left_alone_is_valid(lab_on, tmp_path: Path) -> None:
     """The sabotage tests judge the sabotage, not the story."""
-    result = await run_scenario(info_of(small_scenarios.three_in_a_row), await lab_on("pair"), runs=tmp_path)
+    result = await run_scenario(get_info(small_scenarios.three_in_a_row), await lab_on("pair"), runs=tmp_path)
     assert result.value == "valid", result.sentence
 
 
@@ -58,7 +58,7 @@ async def test_a_device_that_says_it_in_plain_beside_the_ciphertext(monkeypatch,
     monkeypatch.setattr(omemo, "STRATEGY", LeakyStrategy)
     lab = await up(load("pair"), runtime="processes", owned=True)
     try:
-        result = await run_scenario(info_of(small_scenarios.one_secret), lab, runs=tmp_path, inline=True)
+        result = await run_scenario(get_info(small_scenarios.one_secret), lab, runs=tmp_path, inline=True)
     finally:
         await lab.down()
     (message,) = (event.message for event in load_record(result.folder).of(Sent) if not event.marker)
@@ -69,14 +69,14 @@ async def test_a_device_that_says_it_in_plain_beside_the_ciphertext(monkeypatch,
 
 @mostly_processes
 async def test_a_run_in_which_nothing_happened_is_unknown(lab_on, tmp_path: Path) -> None:
-    result = await run_scenario(info_of(small_scenarios.nobody_speaks), await lab_on("pair"), runs=tmp_path)
+    result = await run_scenario(get_info(small_scenarios.nobody_speaks), await lab_on("pair"), runs=tmp_path)
     assert (result.value, result.exit_code) == ("unknown", 2)
     assert "Nothing was judged" in result.sentence
 
 
 @mostly_processes
 async def test_a_check_that_crashes_is_unknown_and_the_others_are_heard(lab_on, tmp_path: Path) -> None:
-    result = await run_scenario(info_of(small_scenarios.three_in_a_row), await lab_on("pair"), runs=tmp_path)
+    result = await run_scenario(get_info(small_scenarios.three_in_a_row), await lab_on("pair"), runs=tmp_path)
 
     def crash(record):
         raise RuntimeError("out of order")

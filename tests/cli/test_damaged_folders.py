@@ -22,9 +22,9 @@ from lab.cli.app import app
 from lab.cli.entry_point import run
 from lab.errors import NotReady
 from lab.history.recorder import Recorder
-from lab.load.analysis.study import StudyRun, graph_metrics
-from lab.load.analysis.study_folder import contents, run_entry, write_study
-from lab.load.coordinator.provisioning import for_load
+from lab.load.analysis.study import StudyRun, compute_graph_metrics
+from lab.load.analysis.study_folder import build_contents, build_run_entry, write_study
+from lab.load.coordinator.provisioning import adapt_topology
 from lab.load.metrics.result import Usage
 from lab.load.metrics.run_folder import LoadOutcome, RunWriter, read
 from lab.load.model.job import Job
@@ -91,13 +91,13 @@ def _study(root: Path) -> list[list[str]]:
     record = read(root / "load")
     topology = SampleHistory().plan.topology
     runs = [
-        StudyRun(f"ring:{size}", "prosody", seed, graph_metrics(topology), record.result)
+        StudyRun(f"ring:{size}", "prosody", seed, compute_graph_metrics(topology), record.result)
         for size in range(3, 9)
         for seed in range(2)
     ]
-    entries = [run_entry(record, one.topology, one.seed) for one in runs]
+    entries = [build_run_entry(record, one.topology, one.seed) for one in runs]
     (root / "study").mkdir()
-    write_study(root / "study", contents({"load": "chat", "users": 4}, 12, entries, runs))
+    write_study(root / "study", build_contents({"load": "chat", "users": 4}, 12, entries, runs))
     return [["report", str(root / "study")], ["report", "-f", "json", str(root / "study")]]
 
 
@@ -112,12 +112,12 @@ def _resumed(root: Path) -> list[list[str]]:
     for name, seed in (("pair", 0), ("ring:3", 0), ("pair", 1)):
         folder = study / f"{name.replace(':', '-')}-{seed}"
         _write_load(folder)
-        plan = build(for_load(load(name)), SampleHistory().plan.facts)
+        plan = build(adapt_topology(load(name)), SampleHistory().plan.facts)
         (folder / folders.PLAN).write_text(files.dump(plan))
         record = read(folder)
-        runs.append(StudyRun(name, "prosody", seed, graph_metrics(plan.topology), record.result))
-        entries.append(run_entry(record, name, seed))
-    write_study(study, contents({"load": "neighbours", "users": 4}, 4, entries, runs, arguments))
+        runs.append(StudyRun(name, "prosody", seed, compute_graph_metrics(plan.topology), record.result))
+        entries.append(build_run_entry(record, name, seed))
+    write_study(study, build_contents({"load": "neighbours", "users": 4}, 4, entries, runs, arguments))
     return [["study", "--resume", str(study)]]
 
 

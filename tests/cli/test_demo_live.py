@@ -17,7 +17,7 @@ import pytest
 from lab.cli.entry_point import run
 from lab.load import demonstration
 from lab.load.metrics.run_folder import read
-from lab.plan.layout import home
+from lab.plan.layout import find_home
 from lab.runner.batch import BatchResult
 from lab.topology.files import load
 from tests.cli.leftovers import left
@@ -37,7 +37,7 @@ def _words(length: str, *arguments: str) -> list[str]:
 @pytest.fixture
 def labs(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """The folder of the labs of a home of its own: other tests may have labs meanwhile. What was fetched is shared."""
-    monkeypatch.setenv("XMPPLAB_CACHE", os.environ.get("XMPPLAB_CACHE") or str(home() / "cache"))
+    monkeypatch.setenv("XMPPLAB_CACHE", os.environ.get("XMPPLAB_CACHE") or str(find_home() / "cache"))
     with tempfile.TemporaryDirectory(prefix="xl-") as folder:
         Path(folder).chmod(0o711)  # pytest's own folders are closed to the user that servers run as
         monkeypatch.setenv("XMPPLAB_HOME", folder)

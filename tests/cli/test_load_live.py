@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from lab.load.metrics.run_folder import read
-from lab.plan.layout import home
+from lab.plan.layout import find_home
 from tests.cli.leftovers import left
 from tests.cli.test_study_live import study_code
 from tests.runtimes import CONTAINERS, PROCESSES
@@ -31,7 +31,7 @@ def _load(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def _labs() -> set[str]:
-    folder = home() / "labs"
+    folder = find_home() / "labs"
     return {path.name for path in folder.iterdir()} if folder.is_dir() else set()
 
 

@@ -280,15 +280,15 @@ def test_a_topology_is_an_argument_or_an_option(capsys: pytest.CaptureFixture[st
 
 
 def test_tables_are_aligned_without_trailing_spaces() -> None:
-    from lab.system.tables import table
+    from lab.system.tables import format_table
 
-    assert table(("a", "bbb"), [("xx", 1), ("y", "")]) == "a   bbb\nxx  1\ny"
+    assert format_table(("a", "bbb"), [("xx", 1), ("y", "")]) == "a   bbb\nxx  1\ny"
 
 
 def test_progress_outside_a_terminal_is_lines(capsys: pytest.CaptureFixture[str]) -> None:
-    from lab.cli.output import live_progress
+    from lab.cli.output import show_progress
 
-    with live_progress() as progress:
+    with show_progress() as progress:
         progress("starting")
         progress("starting")
         progress("[bold]ready")

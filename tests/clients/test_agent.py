@@ -6,8 +6,8 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from lab.clients.agent import parsed
-from lab.system.subprocesses import python_module
+from lab.clients.agent import parse_request
+from lab.system.subprocesses import build_python_command
 
 #: Seconds for an interpreter to start on a busy machine.
 START = 30
@@ -89,7 +89,7 @@ async def test_requests_may_come_from_a_file(tmp_path):
 
 @pytest.mark.parametrize("line", [b"{", b"\xff", b"3", b'"x"', b"{}", b'{"id": 1.5}', b'{"id": [1]}'])
 def test_what_is_no_request(line):
-    assert parsed(line)["id"] is None
+    assert parse_request(line)["id"] is None
 
 
 async def test_starting_does_not_load_what_only_some_devices_need():
@@ -104,7 +104,7 @@ async def test_a_file_in_the_current_folder_replaces_no_module(tmp_path, monkeyp
     monkeypatch.chdir(tmp_path)
     pipe = asyncio.subprocess.PIPE
     process = await asyncio.create_subprocess_exec(
-        *python_module("lab.clients.agent"), stdin=pipe, stdout=pipe, stderr=pipe
+        *build_python_command("lab.clients.agent"), stdin=pipe, stdout=pipe, stderr=pipe
     )
     ask = {"id": 1, "op": "connect", "device": "d"}  # imports slixmpp and dnspython; without its fields it is refused
     answers, err = await talk(process, json.dumps(ask))

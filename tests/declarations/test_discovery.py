@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from lab.declarations.discovery import variants
+from lab.declarations.discovery import find_variants
 from lab.errors import LabError
 
 
@@ -24,12 +24,12 @@ def test_each_module_is_a_variant_by_its_name(package):
     (package / "two_words.py").write_text("VALUE = 2\n")
     (package / "one.py").write_text("VALUE = 1\n")
     (package / "_helper.py").write_text("")
-    assert list(variants("some_variants", "VALUE", int).items()) == [("one", 1), ("two-words", 2)]
+    assert list(find_variants("some_variants", "VALUE", int).items()) == [("one", 1), ("two-words", 2)]
 
 
 @pytest.mark.parametrize("text", ["", "VALUE = 'text'\n"])
 def test_a_module_that_declares_nothing_is_an_error_that_says_what_it_needs(package, text):
     (package / "empty.py").write_text(text)
     with pytest.raises(LabError) as caught:
-        variants("some_variants", "VALUE", int)
+        find_variants("some_variants", "VALUE", int)
     assert str(caught.value) == "some_variants.empty declares nothing: add `VALUE`, a int"

@@ -8,10 +8,10 @@ from lab.declarations.units import (
     DURATION_PATTERN,
     DURATION_UNITS,
     RATE_PATTERN,
-    bytes_per_second,
-    duration_text,
-    rate_text,
-    seconds,
+    format_duration,
+    format_rate,
+    parse_duration,
+    parse_rate,
 )
 from lab.errors import UserError
 
@@ -21,7 +21,7 @@ from lab.errors import UserError
     [("40ms", 0.04), ("1.5s", 1.5), ("2min", 120.0), ("500us", 0.0005), ("0.1ms", 0.0001), (0, 0.0), ("0 s", 0.0)],
 )
 def test_durations(text: object, value: float) -> None:
-    assert seconds(text) == value
+    assert parse_duration(text) == value
 
 
 @pytest.mark.parametrize(
@@ -36,11 +36,11 @@ def test_durations(text: object, value: float) -> None:
     ],
 )
 def test_rates(text: object, value: int) -> None:
-    assert bytes_per_second(text) == value
+    assert parse_rate(text) == value
 
 
 def test_unlimited_is_no_rate() -> None:
-    assert bytes_per_second("unlimited") is None
+    assert parse_rate("unlimited") is None
 
 
 @pytest.mark.parametrize(
@@ -48,35 +48,35 @@ def test_unlimited_is_no_rate() -> None:
 )
 def test_no_durations(text: object) -> None:
     with pytest.raises(UserError):
-        seconds(text)
+        parse_duration(text)
 
 
 @pytest.mark.parametrize("text", [100, "100kb/s", "1Mbps", "1mbit", "5", "", False, None, "-1KB/s", "3 parsecs/s"])
 def test_no_rates(text: object) -> None:
     with pytest.raises(UserError):
-        bytes_per_second(text)
+        parse_rate(text)
 
 
 @given(st.integers(min_value=0, max_value=10**9))
 def test_a_duration_reads_back(microseconds: int) -> None:
     value = round(microseconds / 1e6, 9)
-    assert seconds(duration_text(value) if value else 0) == pytest.approx(value, rel=1e-9, abs=1e-9)
+    assert parse_duration(format_duration(value) if value else 0) == pytest.approx(value, rel=1e-9, abs=1e-9)
 
 
 @given(st.integers(min_value=1, max_value=10**6))
 def test_a_rate_reads_back(rate: int) -> None:
-    assert bytes_per_second(rate_text(rate)) == rate
+    assert parse_rate(format_rate(rate)) == rate
 
 
 @given(st.sampled_from(sorted(DURATION_UNITS)), st.integers(min_value=0, max_value=10**6))
 def test_the_editors_pattern_takes_what_is_taken(unit: str, number: int) -> None:
     import re
 
-    assert re.match(DURATION_PATTERN, f"{number}{unit}") and seconds(f"{number}{unit}") == pytest.approx(
+    assert re.match(DURATION_PATTERN, f"{number}{unit}") and parse_duration(f"{number}{unit}") == pytest.approx(
         number * DURATION_UNITS[unit]
     )
 
 
 @given(st.from_regex(RATE_PATTERN, fullmatch=True))
 def test_the_editors_pattern_takes_nothing_else(text: str) -> None:
-    bytes_per_second(text.strip())
+    parse_rate(text.strip())

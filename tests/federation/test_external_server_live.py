@@ -20,7 +20,7 @@ from lab.federation import Federation, Person
 from lab.federation.devices import Device
 from lab.history.recorder import Recorder
 from lab.lifecycle.up import up
-from lab.servers.prosody.launch import command, environment
+from lab.servers.prosody.launch import build_command, build_environment
 from lab.servers.software import Blueprint
 from lab.system.processes import SERVER_UID
 from lab.topology.spec import Link, Server, Topology
@@ -82,9 +82,9 @@ async def prosody_by_hand(said: re.Match[str], c2s: int, password: str) -> Async
     made = await blueprint()
     with (folder / "output").open("wb") as output:
         process = await asyncio.create_subprocess_exec(
-            *command(made), cwd=folder, stdout=output, stderr=output, stdin=asyncio.subprocess.DEVNULL,
+            *build_command(made), cwd=folder, stdout=output, stderr=output, stdin=asyncio.subprocess.DEVNULL,
             user=uid, group=uid, extra_groups=[] if uid else None,
-            env={"PATH": "/usr/bin:/bin", "HOME": str(folder), **dict(environment(made))},
+            env={"PATH": "/usr/bin:/bin", "HOME": str(folder), **dict(build_environment(made))},
         )  # fmt: skip
     try:
         yield folder

@@ -12,7 +12,7 @@ from slixmpp import JID
 from lab.errors import UserError
 from lab.federation import jids
 from lab.plan.layout import Layout
-from lab.servers.prosody.accounts import store_name
+from lab.servers.prosody.accounts import encode_store_name
 
 ODD = st.text(max_size=300) | st.text("./\\\0\n aA\u00df@%~\ud800", max_size=8)
 
@@ -20,23 +20,23 @@ ODD = st.text(max_size=300) | st.text("./\\\0\n aA\u00df@%~\ud800", max_size=8)
 @given(ODD, ODD)
 def test_a_name_is_one_that_every_part_of_the_lab_can_carry_or_an_error(user: str, resource: str) -> None:
     try:
-        user, resource = jids.localpart(user), jids.resourcepart(resource)
+        user, resource = jids.prepare_localpart(user), jids.prepare_resourcepart(resource)
     except UserError as error:
         assert str(error).isprintable()
         return
-    assert jids.localpart(user) == user, "what was prepared stays as it is"
+    assert jids.prepare_localpart(user) == user, "what was prepared stays as it is"
     assert JID(f"{user}@a.test").bare == f"{user}@a.test", "the same for a client"
     layout = Layout(Path("/lab"))
     place = layout.device("a", user, resource).relative_to("/lab/people/a")
     assert len(place.parts) == 2, "two folders, neither of them another one's"
-    assert not {"..", "."} & {*place.parts, *PurePath(store_name(user)).parts}
-    assert max(len(part.encode()) for part in (*place.parts, store_name(user))) < 230
+    assert not {"..", "."} & {*place.parts, *PurePath(encode_store_name(user)).parts}
+    assert max(len(part.encode()) for part in (*place.parts, encode_store_name(user))) < 230
 
 
 @given(ODD, ODD)
 def test_two_names_have_two_folders(one: str, other: str) -> None:
     try:
-        one, other = jids.localpart(one), jids.localpart(other)
+        one, other = jids.prepare_localpart(one), jids.prepare_localpart(other)
     except UserError:
         return
     layout = Layout(Path("/lab"))
@@ -60,5 +60,5 @@ def test_two_names_have_two_folders(one: str, other: str) -> None:
 )
 def test_what_is_wrong_is_said(name: str, said: str) -> None:
     with pytest.raises(UserError) as raised:
-        jids.localpart(name)
+        jids.prepare_localpart(name)
     assert said in str(raised.value)

@@ -6,7 +6,7 @@ import pytest
 
 from lab.report.folder import write_report
 from lab.runner.run import run_scenario
-from lab.runner.scenarios import info_of
+from lab.runner.scenarios import get_info
 from tests.federation import contact_scenarios
 from tests.runtimes import mostly_processes
 
@@ -17,5 +17,5 @@ pytestmark = pytest.mark.live
 @pytest.mark.parametrize("name", ["subscriptions", "messages_with_more", "posts", "rooms"])
 async def test_between_two_servers(name: str, lab_on, tmp_path: Path) -> None:
     lab = await lab_on("pair,software=prosody+ejabberd")
-    result = await run_scenario(info_of(getattr(contact_scenarios, name)), lab, report=write_report, runs=tmp_path)
+    result = await run_scenario(get_info(getattr(contact_scenarios, name)), lab, report=write_report, runs=tmp_path)
     assert result.exit_code == 0, (result.folder / "report.txt").read_text()

@@ -4,7 +4,15 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from lab.federation.stanzas import CLIENT, RawText, bounced_event, parse, parse_all, seen_event, sent_event
+from lab.federation.stanzas import (
+    CLIENT,
+    RawText,
+    build_bounced_event,
+    build_seen_event,
+    build_sent_event,
+    parse,
+    parse_all,
+)
 
 MESSAGE = "<message from='x@a.test/r' to='y@b.test' id='m1'><body>it is canary-1</body></message>"
 
@@ -15,7 +23,7 @@ def test_a_stanza_is_read_and_answered_with_an_error() -> None:
     assert stanza.body == "it is canary-1"
     answer = parse(stanza.error("gone"), 3.0)
     assert (answer.type, answer.id, answer.sender, answer.receiver) == ("error", "m1", "y@b.test", "x@a.test/r")
-    event = bounced_event(answer)
+    event = build_bounced_event(answer)
     assert (event.message, event.device, event.condition, event.by) == ("m1", "x@a.test/r", "gone", "y@b.test")
     assert event.error_type == "cancel"
 
@@ -31,7 +39,9 @@ def no_canary(_: str) -> None:
 
 
 def test_messages_with_a_body_are_sent_and_nothing_else_is() -> None:
-    event = sent_event(parse(MESSAGE, 2.0), "a.test", "s1", lambda text: "canary-1" if "canary-1" in text else None)
+    event = build_sent_event(
+        parse(MESSAGE, 2.0), "a.test", "s1", lambda text: "canary-1" if "canary-1" in text else None
+    )
     assert event is not None
     assert (event.message, event.stream, event.canary, event.at) == ("m1", "s1", "canary-1", 2.0)
     assert (event.sender, event.claimed, event.room) == ("x@a.test/r", "", False)
@@ -40,7 +50,7 @@ def test_messages_with_a_body_are_sent_and_nothing_else_is() -> None:
         "<message type='error' id='m1'><body>x</body></message>",
         "<iq id='m1'><body/></iq>",
     )
-    assert [sent_event(parse(xml, 2.0), "a.test", "s1", no_canary) for xml in others] == [None] * 3
+    assert [build_sent_event(parse(xml, 2.0), "a.test", "s1", no_canary) for xml in others] == [None] * 3
 
 
 @pytest.mark.parametrize(
@@ -55,14 +65,14 @@ def test_messages_with_a_body_are_sent_and_nothing_else_is() -> None:
 )
 def test_a_server_speaks_for_its_own_domain_only(named: str, sender: str, claimed: str) -> None:
     xml = f"<message from='{named}' to='y@c.test' id='m1'><body>x</body></message>"
-    event = sent_event(parse(xml, 2.0), "a.test", "s1", no_canary)
+    event = build_sent_event(parse(xml, 2.0), "a.test", "s1", no_canary)
     assert event is not None
     assert (event.sender, event.claimed) == (sender, claimed)
 
 
 def test_what_is_said_in_a_room_is_a_message_to_a_room() -> None:
     xml = "<message from='x@a.test' to='hall@rooms.b.test' type='groupchat' id='m1'><body>x</body></message>"
-    event = sent_event(parse(xml, 2.0), "a.test", "s1", no_canary)
+    event = build_sent_event(parse(xml, 2.0), "a.test", "s1", no_canary)
     assert event is not None and event.room
 
 
@@ -95,8 +105,8 @@ def test_what_is_no_beginning_of_a_stanza_is_forgotten(other: str) -> None:
 
 
 def test_what_a_server_saw_says_whether_it_was_encrypted() -> None:
-    plain = seen_event(parse(MESSAGE, 2.0), "b", "in", whole=True)
+    plain = build_seen_event(parse(MESSAGE, 2.0), "b", "in", whole=True)
     assert (plain.body, plain.encryption, plain.stanza, plain.size) == (True, None, MESSAGE, len(MESSAGE))
     omemo = "<message id='m2'><encrypted xmlns='eu.siacs.conversations.axolotl'/></message>"
-    hidden = seen_event(parse(omemo, 2.0), "b", "in", whole=False)
+    hidden = build_seen_event(parse(omemo, 2.0), "b", "in", whole=False)
     assert (hidden.body, hidden.encryption, hidden.stanza) == (False, "eu.siacs.conversations.axolotl", None)

@@ -13,7 +13,7 @@ import lab
 from lab import exit_codes
 from lab.cli.app import VERBS, app
 from lab.errors import UserError
-from lab.packaged import names
+from lab.packaged import list_names
 from tests.house.docs import DOCS, README, Block, anchors, blocks, links, pages, text, words
 from tests.house.tree import ROOT, python_files
 
@@ -65,7 +65,7 @@ def test_every_topology_stands_on_the_page_with_its_sentence() -> None:
 
     page = words(DOCS / "topologies.md")
     wrong = []
-    for name in names("topologies", ".yaml"):
+    for name in list_names("topologies", ".yaml"):
         if f"`{name}`" not in page:
             wrong.append(f"docs/topologies.md: `{name}` is not in it")
         elif load(name).teaches not in page:
@@ -74,11 +74,11 @@ def test_every_topology_stands_on_the_page_with_its_sentence() -> None:
 
 
 def test_every_scenario_stands_on_the_page_with_its_sentence() -> None:
-    from lab.runner.scenarios import available, load
+    from lab.runner.scenarios import list_scenarios, load
 
     page = words(DOCS / "scenarios.md")
     wrong = []
-    for info in (info for name in available() for info in load(name)):
+    for info in (info for name in list_scenarios() for info in load(name)):
         if f"`{info.name}`" not in page:
             wrong.append(f"docs/scenarios.md: `{info.name}` is not in it")
         elif info.title not in page:

@@ -48,7 +48,7 @@ LINK_FIELD = """
         0.0,
         LinkField(
             read=_latency,
-            write=units.duration_text,
+            write=units.format_duration,
             unit="s",
             schema=_DURATION,
             about="Time that each piece waits, with a unit: 40ms (default 0).",
@@ -62,7 +62,7 @@ VARIANT_LIST = (
         import asyncio
         from tempfile import mkdtemp
         from types import SimpleNamespace
-        from lab.report.plan_table import placeholder_plan
+        from lab.report.plan_table import build_placeholder_plan
         from lab.errors import UserError
         from lab.faults import drowse
         from lab.federation import Federation
@@ -70,7 +70,7 @@ VARIANT_LIST = (
         from lab.topology.files import load
 
         async def main():
-            lab = SimpleNamespace(plan=placeholder_plan(load("pair")), authority="")
+            lab = SimpleNamespace(plan=build_placeholder_plan(load("pair")), authority="")
             with Recorder(Path(mkdtemp()) / "history.jsonl") as recorder:
                 federation = Federation(lab, recorder)
                 async with federation.inject(drowse(federation.servers[0], at_least="2s")) as said:
@@ -90,7 +90,7 @@ VARIANT_LIST = (
         from lab.declarations.encryptions import is_end_to_end
         from lab.runtime.containers.python_libraries import ROOTS
         from lab.topology.files import load
-        from lab.report.plan_table import placeholder_plan
+        from lab.report.plan_table import build_placeholder_plan
 
         assert "rot13" in STRATEGIES and is_end_to_end("rot13") and ROOTS.count("uvloop") == 2
         strategy = create_strategy("rot13", EncryptionSettings("blind", None, {}, print))
@@ -99,33 +99,33 @@ VARIANT_LIST = (
         incoming = read(message, "b@b.test", "b@b.test/y")
         assert incoming.encrypted == "urn:example:rot13" and incoming.body is None
         assert asyncio.run(strategy.decrypt(incoming, "a@a.test")).body == "hello"
-        files = placeholder_plan(load("mixed-pair")).servers
+        files = build_placeholder_plan(load("mixed-pair")).servers
         assert all("{urn:example:rot13}turned" in "".join(file.text for file in server.files) for server in files)
     """),
     Variant("a server software", "software", "metronome", (), """
-        from lab.report.plan_table import placeholder_plan, plan_text
+        from lab.report.plan_table import build_placeholder_plan, render_plan
         from lab.errors import UserError
-        from lab.load.coordinator.provisioning import endpoints
+        from lab.load.coordinator.provisioning import find_endpoints
         from lab.report.graph import GRAPH_FORMATS
         from lab.runtime import memory
-        from lab.runtime.containers.image_specs import server_image
-        from lab.runtime.debian.trees import release_packages
+        from lab.runtime.containers.image_specs import find_server_image
+        from lab.runtime.debian.trees import list_packages
         from lab.topology.files import load
-        from lab.topology.schema import schema
+        from lab.topology.schema import build_schema
 
         topology = load("ring:3,software=metronome+prosody")
         assert [server.version for server in topology.servers] == ["4.0", "13.0", "4.0"]
-        plan = placeholder_plan(topology)
+        plan = build_placeholder_plan(topology)
         assert plan.servers[0].files[0].path == "metronome.cfg.lua"
-        assert "metronome@4.0" in plan_text(plan) and "metronome@4.0" in str(schema())
-        assert [one.server for one in endpoints(plan)] == [server.name for server in topology.servers]
+        assert "metronome@4.0" in render_plan(plan) and "metronome@4.0" in str(build_schema())
+        assert [one.server for one in find_endpoints(plan)] == [server.name for server in topology.servers]
         assert all("#a00000" in GRAPH_FORMATS[name].draw(topology) for name in ("svg", "dot", "mermaid"))
         assert memory.estimate_needed(topology) == (30 + 24 + 30) << 20
         assert "30 MB (metronome)" in memory.describe_needs()
-        image = server_image("metronome", "4.0")
+        image = find_server_image("metronome", "4.0")
         assert "modules/mod_lab_feed.lua" in dict(image.files)
         assert dict(image.arguments) == {"NOT_IN_IMAGE": "/etc/metronome/certs"}
-        assert "metronome" in release_packages("trixie")
+        assert "metronome" in list_packages("trixie")
         with raises(UserError, "no version '9' of metronome"):
             load("pair,software=metronome@9")
     """),
@@ -144,7 +144,7 @@ VARIANT_LIST = (
         Edit("declarations/links.py", '            whole=True,\n        ),\n    )\n', LINK_FIELD),
         Edit("network/link_shaper.py", "        delay = conditions.latency\n", "        delay += conditions.stall\n"),
     ), """
-        from lab.report.plan_table import placeholder_plan, plan_text
+        from lab.report.plan_table import build_placeholder_plan, render_plan
         from lab.declarations.links import Conditions
         from lab.errors import UserError
         from lab.faults import conditions
@@ -153,18 +153,18 @@ VARIANT_LIST = (
         from lab.plan import files
         from lab.report.graph import GRAPH_FORMATS
         from lab.topology.files import load
-        from lab.topology.schema import text
+        from lab.topology.schema import render_schema
 
         path = Path("one.yaml")
         path.write_text("servers: {a: , b: }\\nlinks:\\n  - {between: [a, b], stall: 20ms, backward: {stall: 0}}\\n")
         topology = load(path)
-        plan = files.load(files.dump(placeholder_plan(topology)))
+        plan = files.load(files.dump(build_placeholder_plan(topology)))
         there, back = (relay.conditions for relay in plan.relays)
         assert (there.stall, back.stall, there.neutral, back.neutral) == (0.02, 0.0, False, True)
         assert LinkShaper(there).arrival(1.0, 100, 0.0) == 1.02
-        assert "stall" in plan_text(plan) and "20ms" in plan_text(plan)
-        assert "stall 20ms" in GRAPH_FORMATS["mermaid"].draw(topology) and '"stall"' in text()
-        assert "stall 20ms" in str(files.differences(plan, placeholder_plan(load("pair"))) + [there.describe()])
+        assert "stall" in render_plan(plan) and "20ms" in render_plan(plan)
+        assert "stall 20ms" in GRAPH_FORMATS["mermaid"].draw(topology) and '"stall"' in render_schema()
+        assert "stall 20ms" in str([*files.find_differences(plan, build_placeholder_plan(load("pair")))])
         assert conditions(("a", "b"), stall="1s").fields["stall"] == 1.0
         assert _link_fields({"stall": 2}) == {"stall": 2.0}
         path.write_text("servers: {a: , b: }\\nlinks:\\n  - {between: [a, b], stall: 20}\\n")
@@ -217,7 +217,7 @@ def raises(kind, text):
         raise AssertionError(f"no {kind.__name__}")
 
 def a_run():
-    from lab.report.plan_table import placeholder_plan
+    from lab.report.plan_table import build_placeholder_plan
     from lab.history.events import RunEnded, RunStarted
     from lab.metrics.record import RunRecord
     from lab.topology.files import load
@@ -225,7 +225,7 @@ def a_run():
         RunStarted(at=1.0, scenario="s", title="t", topology="pair", runtime="processes"),
         RunEnded(at=2.0, how="finished"),
     )
-    return RunRecord(events, placeholder_plan(load("pair")))
+    return RunRecord(events, build_placeholder_plan(load("pair")))
 """
 
 

@@ -39,10 +39,10 @@ def test_topologies_and_scenarios_are_found(installed: Path) -> None:
     told = _python(
         installed,
         "import lab\nassert lab.__file__.startswith(sys.path[0]), lab.__file__\n"
-        "from lab.packaged import names, folder\nfrom lab.topology.files import load\n"
-        "from lab.runner.scenarios import available\n"
-        "print(len([load(name) for name in names('topologies', '.yaml')]), len(available()))\n"
-        "assert folder('schemas').is_dir() and folder('images').is_dir()",
+        "from lab.packaged import list_names, find_folder\nfrom lab.topology.files import load\n"
+        "from lab.runner.scenarios import list_scenarios\n"
+        "print(len([load(name) for name in list_names('topologies', '.yaml')]), len(list_scenarios()))\n"
+        "assert find_folder('schemas').is_dir() and find_folder('images').is_dir()",
     )
     topologies, scenarios = map(int, told.split())
     assert topologies == len(list((ROOT / "topologies").glob("*.yaml")))

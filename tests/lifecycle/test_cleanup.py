@@ -26,7 +26,7 @@ from lab.runtime import lab_record as state
 from lab.runtime.containers import engine, removal
 from lab.runtime.containers.images import build_cache
 from lab.system.locks import try_lock
-from lab.system.processes import MARK, Identity, end_members, file_view, kill_members
+from lab.system.processes import MARK, Identity, end_members, identify_file_view, kill_members
 from lab.topology.files import load
 
 
@@ -77,7 +77,7 @@ async def test_nothing_is_written_into_a_folder_that_is_no_labs(home: Path, link
         (home / "labs" / "notes").symlink_to(folder)
     await sweep(containers=False)
     with pytest.raises(UserError, match="no lab's folder"):
-        await up(load("pair"), runtime=runtimes.runtime_by_name("processes"), name="notes")
+        await up(load("pair"), runtime=runtimes.get_runtime("processes"), name="notes")
     with pytest.raises(UserError, match="no lab"):
         await down.down("notes")
     await down.down_all()
@@ -124,7 +124,7 @@ async def test_a_full_disk_keeps_no_lab_from_ending(monkeypatch: pytest.MonkeyPa
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(state, "write_private", full)
-    await take_down(layout, runtimes.runtime_by_name("processes"))
+    await take_down(layout, runtimes.get_runtime("processes"))
     assert not layout.root.exists()
 
 
@@ -167,8 +167,8 @@ def test_only_labs_made_where_the_same_folders_are_seen_are_asked_for() -> None:
 
     assert removal.find_leftovers(Client()) == {}  # type: ignore[arg-type]
     assert len(asked) == 2
-    assert all(f"{engine.FILE_VIEW}={file_view()}" in one["label"] for one in asked)
-    assert engine.labels(Layout.of("x"))[engine.FILE_VIEW] == file_view()
+    assert all(f"{engine.FILE_VIEW}={identify_file_view()}" in one["label"] for one in asked)
+    assert engine.build_labels(Layout.of("x"))[engine.FILE_VIEW] == identify_file_view()
 
 
 @contextlib.contextmanager

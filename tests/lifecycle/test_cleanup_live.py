@@ -17,7 +17,7 @@ from lab.lifecycle import down, registry, runtimes, status
 from lab.lifecycle.cleanup import sweep
 from lab.network.lab_folder import is_service_running
 from lab.plan.layout import Layout
-from lab.runtime.processes.loopback import networks
+from lab.runtime.processes.loopback import list_networks
 from lab.servers.conventions import READY
 from lab.system.processes import MARK
 from tests.runtime.helpers import is_freed, left_of, pair, text_of, unique, until
@@ -97,7 +97,7 @@ async def test_killed_service_makes_a_leftover() -> None:
         os.kill(json.loads(lab.layout.service.read_text())["pid"], signal.SIGKILL)
         until(lambda: left_of(name) == [str(lab.layout.root)])  # the servers died with it
         until(lambda: not is_service_running(lab.layout))
-        (found,) = [one for one in await status.status() if one.name == name]
+        (found,) = [one for one in await status.read_status() if one.name == name]
         assert found.phase == "broken"
         await sweep(containers=False)
         assert left_of(name) == []
@@ -135,4 +135,4 @@ async def test_a_stray_process_of_a_lab_that_is_gone() -> None:
 
 
 def test_there_are_slots_to_claim() -> None:
-    assert len(list(networks())) == 40
+    assert len(list(list_networks())) == 40

@@ -9,7 +9,7 @@ import pytest
 
 from lab.declarations.links import Conditions
 from lab.errors import NotReady
-from lab.lifecycle.readiness import default_timeout, find_unknown_edges, wait_ready
+from lab.lifecycle.readiness import compute_default_timeout, find_unknown_edges, wait_ready
 from lab.plan.build import build
 from lab.plan.layout import Layout
 from lab.plan.model import Plan, RuntimeFacts
@@ -93,4 +93,4 @@ def test_a_slow_link_has_more_time(layout: Layout, conditions: Conditions, least
     usual = plan_of(layout)
     (link,) = usual.topology.links
     slow = replace(usual.topology, links=(replace(link, forward=conditions, backward=conditions),))
-    assert default_timeout(replace(usual, topology=slow)) >= default_timeout(usual) + least
+    assert compute_default_timeout(replace(usual, topology=slow)) >= compute_default_timeout(usual) + least

@@ -19,7 +19,7 @@ from lab.errors import NotReady, PeerError, UserError
 from lab.lifecycle import registry, status
 from lab.lifecycle import up as labs
 from lab.lifecycle.cleanup import sweep
-from lab.lifecycle.client_settings import client_settings
+from lab.lifecycle.client_settings import build_client_settings
 from lab.lifecycle.down import down
 from lab.lifecycle.lab import Lab
 from lab.plan import build as planning
@@ -113,7 +113,7 @@ async def test_commands_beside_a_server(mixed: Lab, capfd: pytest.CaptureFixture
 
 
 async def test_a_home_with_other_letters_than_ascii(monkeypatch: pytest.MonkeyPatch) -> None:
-    shared = trees.cache()
+    shared = trees.find_cache()
     with tempfile.TemporaryDirectory(
         prefix="j\u00fcrgen-\u65e5\u672c-"
     ) as folder:  # short, because of the sockets' paths
@@ -127,14 +127,14 @@ async def test_a_home_with_other_letters_than_ascii(monkeypatch: pytest.MonkeyPa
 
 
 async def test_status_tells(mixed: Lab) -> None:
-    (found,) = [one for one in await status.status() if one.name == mixed.name]
+    (found,) = [one for one in await status.read_status() if one.name == mixed.name]
     assert (found.phase, found.runtime, found.owned) == ("ready", "processes", False)
     assert found.states["b"].running
 
 
 async def test_json_has_what_a_client_program_needs(mixed: Lab) -> None:
     """A program that has nothing but this logs in."""
-    found = client_settings(mixed.layout, mixed.plan.server("a"), mixed.password)
+    found = build_client_settings(mixed.layout, mixed.plan.server("a"), mixed.password)
     authority = ssl.create_default_context(cafile=found["authority"])
     address = mixed.plan.server("a").address
     reader, writer = await asyncio.open_connection(address, found["client_port"])
@@ -176,7 +176,7 @@ async def test_a_lab_of_which_a_server_has_ended_is_not_thrown_away() -> None:
         rest = await registry.attach(lab.name, whole=False)
         assert rest.ended == ("server b has ended (ended by SIGKILL)",)
         assert await rest.execute("a", ["true"]) == 0
-        (found,) = [one for one in await status.status() if one.name == lab.name]
+        (found,) = [one for one in await status.read_status() if one.name == lab.name]
         assert (found.phase, found.ended) == ("broken", ("b (ended by SIGKILL)",))
         assert (await lab.states())["a"].running
         again = await labs.up(lab.plan.topology, runtime="processes", name=lab.name, recreate=True)
@@ -260,7 +260,7 @@ async def test_a_server_that_misbehaves_costs_as_long_as_was_said_and_can_be_loo
         with pytest.raises(NotReady, match=f"it is left up: .*xmpplab down {name}"):
             await labs.up(topology, runtime="processes", name=name, patience=1.0, keep=True)
         await sweep()
-        (found,) = [one for one in await status.status() if one.name == name]
+        (found,) = [one for one in await status.read_status() if one.name == name]
         assert (found.phase, found.ended) == ("not-ready", ())
         with pytest.raises(UserError, match=r"is not up \(phase not-ready\)"):
             await registry.attach(name)

@@ -16,7 +16,7 @@ from lab.errors import PeerError
 from lab.lifecycle import up as labs
 from lab.lifecycle.lab import Lab
 from lab.load.capacity.idle import LabIdleDetector
-from lab.load.coordinator.provisioning import for_load, load_on, make_accounts
+from lab.load.coordinator.provisioning import adapt_topology, build_load, make_accounts
 from lab.load.model.spec import Load
 from lab.load.worker.omemo_client import OmemoClient
 from lab.topology.files import load as topology_of
@@ -75,7 +75,7 @@ async def test_a_study_has_users_on_ones_own_servers(tmp_path: Path) -> None:
 async def test_whether_ones_own_server_is_idle_is_seen(tmp_path: Path) -> None:
     (tmp_path / "mine.yaml").write_text(await description())
     (tmp_path / "own.yaml").write_text(TOPOLOGY.replace("mine: {", "mine: {users: 1, "))
-    lab = await labs.up(for_load(topology_of(tmp_path / "own.yaml"), 3), runtime="processes", owned=True)
+    lab = await labs.up(adapt_topology(topology_of(tmp_path / "own.yaml"), 3), runtime="processes", owned=True)
     try:
         async with LabIdleDetector(lab) as detector:
             assert await detector.wait(120.0) == ""
@@ -115,9 +115,9 @@ async def _encrypt(load: Load) -> None:
 async def test_exactly_a_servers_own_wrong_certificate_is_accepted(kind: Certificate) -> None:
     topology = pair("ejabberd", "ejabberd")
     servers = tuple(replace(server, certificate=kind) for server in topology.servers)
-    lab = await labs.up(for_load(replace(topology, servers=servers, links=())), runtime="processes", owned=True)
+    lab = await labs.up(adapt_topology(replace(topology, servers=servers, links=())), runtime="processes", owned=True)
     try:
-        load = load_on(lab, {"users": 4, "traffic": "local", "arrivals": "20/s", "seconds": 1.0, "warmup": 0.0})
+        load = build_load(lab, {"users": 4, "traffic": "local", "arrivals": "20/s", "seconds": 1.0, "warmup": 0.0})
         await make_accounts(lab, load)
         told = await driven(load)
         await _enter(lab, load)

@@ -13,7 +13,7 @@ from locust.argument_parser import get_parser
 from lab.errors import UserError
 from lab.load.model.job import VARIABLE
 from lab.locust import XmppUser
-from lab.locust.load_job import check_attributes, class_with_traffic, make_job
+from lab.locust.load_job import check_attributes, find_class_with_traffic, make_job
 from lab.locust.options import select_lab
 
 
@@ -116,14 +116,14 @@ def test_one_class_has_the_traffic() -> None:
     class Fixed(XmppUser):
         traffic, fixed_count = "local", 5
 
-    assert class_with_traffic([Chat]) is Chat
-    assert class_with_traffic([Own, Plain]) is None
-    assert class_with_traffic([Own, Fixed]) is Fixed
+    assert find_class_with_traffic([Chat]) is Chat
+    assert find_class_with_traffic([Own, Plain]) is None
+    assert find_class_with_traffic([Own, Fixed]) is Fixed
     assert make_job(Fixed, given(), 30).load["users"] == 5
     with pytest.raises(UserError, match="here are Chat, Second"):
-        class_with_traffic([Chat, Second])
+        find_class_with_traffic([Chat, Second])
     with pytest.raises(UserError, match="fixed_count"):
-        class_with_traffic([Chat, Own])
+        find_class_with_traffic([Chat, Own])
 
 
 def test_traffic_and_tasks_do_not_go_together() -> None:
@@ -135,7 +135,7 @@ def test_traffic_and_tasks_do_not_go_together() -> None:
             pass
 
     with pytest.raises(UserError, match="a separate class"):
-        class_with_traffic([Both])
+        find_class_with_traffic([Both])
 
 
 def parsed(*words: str) -> Namespace:

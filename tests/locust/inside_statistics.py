@@ -11,7 +11,7 @@ from locust.stats import RequestStats
 
 from lab.load.metrics.counters import RouteCounters
 from lab.load.metrics.histogram import Histogram
-from lab.locust.statistics import Statistics, request_type, stats_entry
+from lab.locust.statistics import Statistics, build_stats_entry, get_request_type
 
 DELAYS = [random.Random(7).lognormvariate(-4, 1.5) for _ in range(5000)]
 
@@ -50,7 +50,7 @@ def test_percentiles_are_those_of_single_deliveries() -> None:
         one_by_one.log_request("message", "a->b", 1000 * delay, 0)
     stats = RequestStats()
     for part in (DELAYS[:2000], DELAYS[2000:2001], DELAYS[2001:]):
-        batch = stats_entry(stats, "a->b", tally(part), now=1000.0)
+        batch = build_stats_entry(stats, "a->b", tally(part), now=1000.0)
         stats.get("a->b", "message").extend(batch)
         stats.total.extend(batch)
     mine, theirs = stats.get("a->b", "message"), one_by_one.get("a->b", "message")
@@ -94,7 +94,7 @@ def test_failures_are_fired_one_by_one(environment: Environment) -> None:
 
 
 def test_a_delay_of_nothing_is_no_error() -> None:
-    assert stats_entry(RequestStats(), "local", tally([0.0]), now=1.0).min_response_time == 0
+    assert build_stats_entry(RequestStats(), "local", tally([0.0]), now=1.0).min_response_time == 0
     assert Histogram().total == 0
 
 
@@ -115,8 +115,8 @@ def test_rates_count_from_the_steady_state_on(environment: Environment) -> None:
 
 @pytest.mark.parametrize("route", ["local", "a->b", "room"])
 def test_messages(route: str) -> None:
-    assert request_type(route) == "message"
+    assert get_request_type(route) == "message"
 
 
 def test_requests() -> None:
-    assert request_type("login") == "request"
+    assert get_request_type("login") == "request"

@@ -28,7 +28,7 @@ async def lab() -> AsyncIterator[Lab]:
 def generators(lab: Lab) -> list[str]:
     """The networks of the lab's containers that a load started."""
     with contextlib.closing(docker.from_env()) as client:
-        label = [*eng.lab_filters(lab.layout)["label"], f"{eng.ROLE}=agent"]
+        label = [*eng.build_filters(lab.layout)["label"], f"{eng.ROLE}=agent"]
         found = client.containers.list(filters={"label": label}, ignore_removed=True)
         return [network for one in found for network in one.attrs["NetworkSettings"]["Networks"]]
 
@@ -41,7 +41,7 @@ def test_workers_are_containers_and_the_run_is_whole(lab: Lab, tmp_path: Path, f
     asked = ("--headless", *LOAD, "--runs", f"{tmp_path}/runs", "--json-file", f"{tmp_path}/c", *more)
     with running(argv(lab, "federation", *asked)) as process:
         until(lambda: len(generators(lab)) == 2)
-        assert {*generators(lab)} == {eng.resource_name(lab.layout)}
+        assert {*generators(lab)} == {eng.build_name(lab.layout)}
         assert process.wait(60) == 0
     assert whole(tmp_path / "runs", requests(tmp_path / "c.json")).result.total.received == 200
     assert generators(lab) == []

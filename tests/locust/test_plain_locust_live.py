@@ -15,13 +15,13 @@ from pathlib import Path
 import pytest
 
 from lab.load.metrics.run_folder import read
-from lab.plan.layout import home
+from lab.plan.layout import find_home
 from tests.house.tree import ROOT
 from tests.locust.locust_process import DEADLINE, LOADTESTS, counts, free_port, processes, running, until
 
 pytestmark = pytest.mark.live
 
-ENVIRONMENT = {"XMPPLAB_CACHE": os.environ.get("XMPPLAB_CACHE") or str(home() / "cache")}
+ENVIRONMENT = {"XMPPLAB_CACHE": os.environ.get("XMPPLAB_CACHE") or str(find_home() / "cache")}
 
 OWN = """
 from locust import task

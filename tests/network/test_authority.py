@@ -12,7 +12,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from lab.clients.xmpp.client_stream import tls_context
+from lab.clients.xmpp.client_stream import make_tls_context
 from lab.errors import UserError
 from lab.network.authority import SRV_NAME, Authority
 from lab.plan.model import CertificateRequest
@@ -83,7 +83,7 @@ def test_who_trusts_a_servers_own_certificate_accepts_exactly_that(
 ) -> None:
     authority.issue(request(kind), tmp_path / "one")
     authority.issue(request(kind), tmp_path / "other")
-    context = tls_context(leaf(tmp_path / "one").public_bytes(serialization.Encoding.PEM).decode())
+    context = make_tls_context(leaf(tmp_path / "one").public_bytes(serialization.Encoding.PEM).decode())
     handshake_with(context, tmp_path / "one")
     with pytest.raises(ssl.SSLCertVerificationError):
         handshake_with(context, tmp_path / "other")
@@ -93,7 +93,7 @@ def test_clients_get_a_valid_one_where_servers_see_a_wrong_one(authority: Author
     authority.issue(replace(request(Certificate.EXPIRED), clients=True), tmp_path)
     with pytest.raises(ssl.SSLCertVerificationError, match="expired"):
         handshake(tmp_path / "certs/authority.pem", tmp_path)
-    handshake_with(tls_context(authority.pem.decode()), tmp_path, "client-certs")
+    handshake_with(make_tls_context(authority.pem.decode()), tmp_path, "client-certs")
 
 
 def test_server_auth_only_serves_but_is_no_client(authority: Authority, tmp_path: Path) -> None:

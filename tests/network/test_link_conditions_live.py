@@ -8,7 +8,7 @@ from lab import Federation, scenario
 from lab.history.events import Delivered, Sent
 from lab.runner.judgement import load_record
 from lab.runner.run import run_scenario
-from lab.runner.scenarios import info_of
+from lab.runner.scenarios import get_info
 from tests.runtimes import mostly_processes
 
 pytestmark = pytest.mark.live
@@ -29,7 +29,7 @@ async def there_and_back(federation: Federation) -> None:
 async def test_nothing_arrives_before_the_latency_has_passed(lab_on, tmp_path: Path) -> None:
     """How much later is measured with a clock that the test moves (test_relay.py), and by benchmarks/relay.py."""
     lab = await lab_on(f"pair,latency={LATENCY * 1000:.0f}ms")
-    result = await run_scenario(info_of(there_and_back), lab, runs=tmp_path)
+    result = await run_scenario(get_info(there_and_back), lab, runs=tmp_path)
     assert result.value == "valid", result.sentence
     record = load_record(result.folder)
     sent = {event.message: event for event in record.of(Sent) if not event.marker}

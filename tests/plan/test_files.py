@@ -8,7 +8,7 @@ import pytest
 from lab.declarations.links import Conditions
 from lab.errors import UserError
 from lab.plan.build import build
-from lab.plan.files import differences, dump, load
+from lab.plan.files import dump, find_differences, load
 from lab.topology.spec import Custom, Link, Unlinked
 from tests.plan.test_build import CONTAINERS, PROCESSES, island, server
 
@@ -28,9 +28,9 @@ def test_what_is_no_plan_is_refused():
 
 
 def test_the_ground_makes_no_difference():
-    assert differences(build(island(), PROCESSES), build(island(), CONTAINERS)) == []
+    assert find_differences(build(island(), PROCESSES), build(island(), CONTAINERS)) == []
     elsewhere = replace(PROCESSES, network="127.95.0.0/16", folders="/other/{server}")
-    assert differences(build(island(), PROCESSES), build(island(), elsewhere)) == []
+    assert find_differences(build(island(), PROCESSES), build(island(), elsewhere)) == []
 
 
 def test_differences_are_sentences():
@@ -50,7 +50,7 @@ def test_differences_are_sentences():
     from lab.plan.model import Plan
 
     before, after = (Plan(topology, PROCESSES, "", (), ()) for topology in (old, new))
-    assert differences(before, after) == [
+    assert find_differences(before, after) == [
         "server home is removed",
         "server outside is removed",
         "server new is new",
@@ -69,10 +69,10 @@ def test_differences_are_sentences():
 def test_the_way_a_link_is_written_makes_no_difference():
     old = island()
     turned = tuple(Link(link.b, link.a, link.backward, link.forward, link.direct) for link in old.links)
-    assert differences(build(old, PROCESSES), build(replace(old, links=turned), PROCESSES)) == []
+    assert find_differences(build(old, PROCESSES), build(replace(old, links=turned), PROCESSES)) == []
 
 
 def test_the_order_of_servers_counts():
     old = island()
     new = replace(old, servers=old.servers[::-1])
-    assert differences(build(old, PROCESSES), build(new, PROCESSES)) == ["the servers are in another order"]
+    assert find_differences(build(old, PROCESSES), build(new, PROCESSES)) == ["the servers are in another order"]

@@ -6,7 +6,7 @@ import pytest
 
 from lab.plan.build import build
 from lab.plan.layout import REFUSED_PORT, UNREACHABLE_PORT
-from lab.plan.zones import Zones, answer
+from lab.plan.zones import Zones, look_up
 from lab.topology.spec import Unlinked
 from tests.plan.test_build import CONTAINERS, PROCESSES, island
 
@@ -98,4 +98,4 @@ def test_askers_are_told_apart_by_port_or_by_address():
 
 def test_one_answer_without_zones():
     plan = build(island(), PROCESSES)
-    assert answer(plan, "island", "home.test", "A") == Zones(plan).answer("island", "home.test", "A")
+    assert look_up(plan, "island", "home.test", "A") == Zones(plan).answer("island", "home.test", "A")

@@ -4,7 +4,7 @@ import asyncio
 from xml.etree import ElementTree as ET
 
 from lab import Federation, expect, scenario, step
-from lab.clients.xmpp.client_stream import ClientStream, tls_context
+from lab.clients.xmpp.client_stream import ClientStream, make_tls_context
 
 
 @scenario()
@@ -73,7 +73,7 @@ async def another_client_of_hers(federation: Federation) -> None:
     # Not through the lab's agent: nothing but her server's feed shows who sent this.
     trouble: list[str] = []
     lab = federation.lab
-    other = ClientStream(f"{alice.jid}/other", lab.password, tls_context(lab.authority), trouble.append)
+    other = ClientStream(f"{alice.jid}/other", lab.password, make_tls_context(lab.authority), trouble.append)
     await other.open(a.address, a.c2s_port)
     try:
         for to, message in ((bob.jid, "own-1"), (f"nobody@{b.domain}", "own-2")):

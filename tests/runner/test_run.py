@@ -23,7 +23,7 @@ from lab.plan.layout import Layout
 from lab.report.folder import write_report
 from lab.runner import expect, folders, scenario, step
 from lab.runner.run import run_scenario
-from lab.runner.scenarios import info_of
+from lab.runner.scenarios import get_info
 from lab.servers.conventions import OUTPUT
 from tests.checks.sample_history import plan
 
@@ -89,7 +89,7 @@ async def perform(tmp_path, story, *, breaks=None, **values):
         made.append(Fake(recorder, breaks=breaks or {}))
         return made[0]
 
-    info = info_of(scenario(spec="RFC 6120 10.4", expects=values.pop("expects", None))(story))
+    info = get_info(scenario(spec="RFC 6120 10.4", expects=values.pop("expects", None))(story))
     lab = SimpleNamespace(plan=plan(), layout=Layout(tmp_path / "lab"))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("lab.runner.run.Federation", opened)

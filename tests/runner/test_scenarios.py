@@ -4,7 +4,7 @@ import pytest
 
 from lab import errors, packaged
 from lab.runner import load, scenario
-from lab.runner.scenarios import info_of
+from lab.runner.scenarios import get_info
 
 STORY = '''\
 from lab import scenario, expect
@@ -52,7 +52,7 @@ def test_a_file_gives_its_scenarios_in_order(write):
     assert first.expects == (("secrecy", "failed"),)
     assert (second.name, second.title, second.expects) == ("another_story", "A title of its own", ())
     assert first.line == 4
-    assert info_of(first.function) is first
+    assert get_info(first.function) is first
 
 
 def test_the_function_stays_what_it_was():
@@ -67,7 +67,7 @@ def test_scenarios_of_the_lab_are_found_by_name(monkeypatch, tmp_path):
     (tmp_path / "scenarios" / "tiny_story.py").write_text(
         "from lab import scenario\n@scenario()\nasync def tiny_story(federation): pass\n"
     )
-    monkeypatch.setattr(packaged, "folder", lambda name: tmp_path / name)
+    monkeypatch.setattr(packaged, "find_folder", lambda name: tmp_path / name)
     assert [info.name for info in load("tiny_story")] == ["tiny_story"]
     assert [info.name for info in load("tiny-story")] == ["tiny_story"]
     with pytest.raises(errors.UserError, match="no scenario 'tiny_stroy': did you mean 'tiny_story'"):

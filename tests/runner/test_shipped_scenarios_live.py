@@ -14,7 +14,7 @@ from lab.report.folder import write_report
 from lab.runner import load
 from lab.runner.judgement import load_record
 from lab.runner.run import run_scenario
-from lab.runner.scenarios import info_of
+from lab.runner.scenarios import get_info
 from lab.testing.session_labs import SessionLabs
 from tests.runner import small_scenarios
 from tests.runtimes import CONTAINERS, PROCESSES, SLOW_CONTAINERS, mostly_processes
@@ -74,7 +74,7 @@ async def test_a_missing_edge_that_never_answers(tmp_path: Path) -> None:
 @pytest.mark.parametrize("topology", ["pair,software=prosody+ejabberd", "pair,software=ejabberd+prosody"])
 async def test_a_room_across_servers(topology, lab_on, tmp_path: Path) -> None:
     """The room's host is of either kind, and everybody else is on the other."""
-    info, lab = info_of(small_scenarios.a_room_of_all), await lab_on(topology)
+    info, lab = get_info(small_scenarios.a_room_of_all), await lab_on(topology)
     result = await run_scenario(info, lab, report=write_report, runs=tmp_path)
     assert result.exit_code == 0, (result.folder / "report.txt").read_text()
 
@@ -86,7 +86,7 @@ async def test_nobody_waits_for_ejabberd_to_write_its_archive(
     """By itself it does so after three seconds: asked to, it has done so when it answers."""
     monkeypatch.setattr(collection, "CONTROL_DEADLINE", 0.0)
     lab = await lab_on("pair,software=ejabberd+prosody")
-    events = read((await run_scenario(info_of(small_scenarios.one_way), lab, runs=tmp_path)).folder / "history.jsonl")
+    events = read((await run_scenario(get_info(small_scenarios.one_way), lab, runs=tmp_path)).folder / "history.jsonl")
     (searched,) = (one for one in events if isinstance(one, Searched) and (one.server, one.place) == ("a", "archive"))
     assert searched.control
 
@@ -94,7 +94,7 @@ async def test_nobody_waits_for_ejabberd_to_write_its_archive(
 @pytest.mark.parametrize("software", ["prosody+ejabberd", "ejabberd+prosody"])
 async def test_what_another_client_of_hers_sends_counts_as_hers(software: str, lab_on, tmp_path: Path) -> None:
     lab = await lab_on(f"pair,software={software}")
-    result = await run_scenario(info_of(small_scenarios.another_client_of_hers), lab, runs=tmp_path)
+    result = await run_scenario(get_info(small_scenarios.another_client_of_hers), lab, runs=tmp_path)
     assert result.value == "valid", result.sentence
     assert "3 messages: 2 delivered once" in result.sentence and "1 bounced" in result.sentence
     record = load_record(result.folder)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 
-from lab.servers.prosody.launch import command, environment
+from lab.servers.prosody.launch import build_command, build_environment
 from lab.servers.software import Blueprint
 from lab.topology.spec import Server
 from tests.runtime.helpers import facts_of
@@ -40,7 +40,7 @@ async def description() -> str:
         probes=(),
         libraries=facts.libraries,
     )
-    variables = " ".join(f"{name}={shlex.quote(value)}" for name, value in environment(blueprint))
+    variables = " ".join(f"{name}={shlex.quote(value)}" for name, value in build_environment(blueprint))
     script = f"""
         cat > prosody.cfg.lua <<END
 {CONFIGURATION}
@@ -52,6 +52,6 @@ END
             echo "return {{ [\\"password\\"] = \\"$password\\" }}" > "$accounts/$user.dat"
         done
         export {variables}
-        exec {shlex.join(command(blueprint))}
+        exec {shlex.join(build_command(blueprint))}
     """
     return json.dumps({"name": "mine", "command": ["/bin/sh", "-c", script]})

@@ -27,10 +27,10 @@ from lab.declarations.manifest import PORTS
 from lab.network.authority import Authority
 from lab.plan.model import Plan, RuntimeFacts
 from lab.plan.zones import TTL, Zones
-from lab.servers import software
+from lab.servers import get_software
 from lab.servers.conventions import FEED, LOG, OUTPUT, READY
 from lab.servers.software import HttpCall, ScramKeys, WriteFiles
-from lab.system.scram import salted_password, server_key, stored_key
+from lab.system.scram import compute_server_key, compute_stored_key, derive_password
 from tests.network.labs import loopback
 
 NOBODY = 61747
@@ -41,8 +41,8 @@ def keys(password: str = PASSWORD) -> ScramKeys:
     """RFC 5802 section 3, with the lab's count."""
     salt, both = bytes(range(16)), []
     for name in ("sha1", "sha256"):
-        salted = salted_password(name, password.encode(), salt, 4096)
-        both.append((stored_key(name, salted), server_key(name, salted)))
+        salted = derive_password(name, password.encode(), salt, 4096)
+        both.append((compute_stored_key(name, salted), compute_server_key(name, salted)))
     return ScramKeys(salt, 4096, both[0], both[1], password)
 
 
@@ -184,7 +184,7 @@ async def running(plan: Plan, root: Path, zones: Zones | None = None) -> AsyncIt
             authority.issue(server.certificate, lab.path(name))
             users = [f"user{i + 1}" for i in range(server.spec.users)]
             lab.write(name, server.files)
-            lab.write(name, software(server.spec.software).initial_accounts(server.spec.domain, users, keys()))
+            lab.write(name, get_software(server.spec.software).initial_accounts(server.spec.domain, users, keys()))
             transport, _ = await loop.create_datagram_endpoint(
                 lambda name=name: Answers(zones, name), local_addr=server.dns
             )

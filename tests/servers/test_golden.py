@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from lab.servers import software
+from lab.servers import get_software
 from lab.servers.software import Blueprint
 from lab.topology.spec import Authentication, Custom, Feed, Server, Tls
 
@@ -37,7 +37,7 @@ def blueprint(kind: str, runtime: str = "processes", **spec) -> Blueprint:
 
 def rendered(plan: Blueprint) -> str:
     """All that a rendering says, as one text."""
-    result = software(plan.spec.software).render(plan)
+    result = get_software(plan.spec.software).render(plan)
     parts = ["$ " + " ".join(result.command), *(f"{name}={value}" for name, value in result.environment)]
     for file in result.files:
         parts += ["", f"=== {file.path} {file.mode:o}", file.text.rstrip("\n")]

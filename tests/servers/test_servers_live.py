@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from lab.declarations.encryptions import by_element, elements
+from lab.declarations.encryptions import find_by_element, list_elements
 from lab.plan.build import build
 from lab.plan.zones import Zones
-from lab.servers import software
+from lab.servers import get_software
 from lab.servers.conventions import FEED, READY
 from lab.topology.spec import Authentication, Certificate, Link, Server, Tls, Topology, Unlinked
 from tests.servers.harness import Client, running, runtime_facts
@@ -83,7 +83,7 @@ async def test_accounts_before_the_start_and_on_a_running_server(lab, name):
         await Client(lab, name, "fresh").__aenter__()
     from tests.servers.harness import keys
 
-    kind, domain = software(lab.plan.server(name).spec.software), f"{name}.test"
+    kind, domain = get_software(lab.plan.server(name).spec.software), f"{name}.test"
     await lab.operate(name, kind.accounts(domain, ["fresh", "o_dd.na-me"], keys()))
     for user in ("fresh", "o_dd.na-me"):
         async with Client(lab, name, user):
@@ -95,7 +95,7 @@ async def test_a_link_delivers_and_the_feeds_tell_what_is_readable(lab, pair):
     async with Client(lab, pair[0]) as sender, Client(lab, pair[1]) as receiver:
         plain = sender.send(receiver.jid, "in the open")
         assert (await receiver.receive(plain))["body"] == "in the open"
-        hidden = {one: sender.send(receiver.jid, "fallback", one) for one in elements()}
+        hidden = {one: sender.send(receiver.jid, "fallback", one) for one in list_elements()}
         for message in hidden.values():
             await receiver.receive(message)
     hops = [(pair[0], "in", "c2s"), (pair[0], "out", "s2s"), (pair[1], "in", "s2s"), (pair[1], "out", "c2s")]
@@ -106,7 +106,7 @@ async def test_a_link_delivers_and_the_feeds_tell_what_is_readable(lab, pair):
         assert line["from"].startswith(sender.jid) and line["to"].startswith(receiver.jid)
         for element, message in hidden.items():
             (line,) = lab.feed(name, id=message, direction=direction, stream=stream)
-            assert (line["body"], line["encryption"]) == (False, by_element(element).namespace)
+            assert (line["body"], line["encryption"]) == (False, find_by_element(element).namespace)
 
 
 @pytest.mark.parametrize("to", ["user1@d.test", "room@conference.d.test"])
@@ -124,7 +124,7 @@ async def test_without_a_link_the_own_policy_of_ejabberd_answers_at_once(tree, m
 async def refused(lab, name: str, to: str, kind: Unlinked) -> None:
     """A message is answered as the table of refusals says."""
     spec = lab.plan.server(name).spec
-    promise = software(spec.software).refusal(spec.version, kind)
+    promise = get_software(spec.software).refusal(spec.version, kind)
     async with Client(lab, name) as sender:
         answer = await sender.receive(sender.send(to), promise.within)
     assert answer["type"] == "error"
@@ -198,7 +198,7 @@ async def test_a_thousand_accounts_at_once(tree, modules, root, kind):
 
     async with running(planned(Topology("one", "", (server("a", kind),), ()), tree, root, modules), root) as lab:
         await lab.ready("a")
-        await lab.operate("a", software(kind[0]).accounts("a.test", [f"many{i}" for i in range(1000)], keys()))
+        await lab.operate("a", get_software(kind[0]).accounts("a.test", [f"many{i}" for i in range(1000)], keys()))
         async with Client(lab, "a", "many999"):
             pass
 

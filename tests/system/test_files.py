@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from lab.system.files import last_lines, private_folder, write_private
+from lab.system.files import make_private_folder, read_last_lines, write_private
 
 
 def mode(path: Path) -> int:
@@ -14,7 +14,7 @@ def mode(path: Path) -> int:
 
 def test_a_folder_is_its_owners_whatever_it_was(tmp_path: Path) -> None:
     (tmp_path / "there").mkdir(mode=0o755)
-    assert [mode(private_folder(tmp_path / name)) for name in ("there", "new/below")] == [0o700, 0o700]
+    assert [mode(make_private_folder(tmp_path / name)) for name in ("there", "new/below")] == [0o700, 0o700]
 
 
 def test_a_file_is_replaced_whole(tmp_path: Path) -> None:
@@ -41,5 +41,5 @@ def test_where_it_cannot_be_written_the_old_one_stays(tmp_path: Path, monkeypatc
 def test_last_lines(tmp_path: Path) -> None:
     file = tmp_path / "log"
     file.write_bytes(b"one\ntwo\nth\xffree\nfour")
-    assert last_lines(file, 2) == ["th\ufffdree", "four"]
-    assert last_lines(tmp_path / "none", 2) == []
+    assert read_last_lines(file, 2) == ["th\ufffdree", "four"]
+    assert read_last_lines(tmp_path / "none", 2) == []

@@ -16,11 +16,11 @@ from lab.system.processes import (
     MARK,
     Identity,
     check_limits,
-    command_line,
+    describe_processes,
     end_members,
-    evidence,
-    file_view,
     find_members,
+    identify_file_view,
+    read_command_line,
 )
 
 SLEEPING = [sys.executable, "-c", "import time; print(flush=True); time.sleep(600)"]
@@ -50,9 +50,9 @@ def test_an_identity_is_this_process_and_no_later_one_with_its_pid() -> None:
 def test_a_labs_processes_are_found_and_named(marked: subprocess.Popen[bytes], tmp_path: Path) -> None:
     assert find_members(tmp_path) == [marked.pid]
     assert find_members(tmp_path / "other") == []
-    assert evidence([marked.pid]) == (f"{marked.pid} {command_line(marked.pid)}",)
-    assert "time.sleep(600)" in command_line(marked.pid)
-    assert file_view(marked.pid) == file_view() != ""
+    assert describe_processes([marked.pid]) == (f"{marked.pid} {read_command_line(marked.pid)}",)
+    assert "time.sleep(600)" in read_command_line(marked.pid)
+    assert identify_file_view(marked.pid) == identify_file_view() != ""
 
 
 async def test_they_are_ended_but_not_who_asks(

@@ -8,15 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lab.system.terminal import printable
+from lab.system.terminal import escape_unprintable
 
 
 @given(st.text() | st.text("\x1b[31m\r\x9b\u202e\ud800ab\n\t"))
 def test_what_is_left_can_be_written_and_shown(text: str) -> None:
-    shown = printable(text)
+    shown = escape_unprintable(text)
     shown.encode()
     assert not [one for one in shown if unicodedata.category(one) in ("Cc", "Zl", "Zp", "Cs") and one not in "\n\t"]
-    assert printable(shown) == shown
+    assert escape_unprintable(shown) == shown
 
 
 @pytest.mark.parametrize(
@@ -31,4 +31,4 @@ def test_what_is_left_can_be_written_and_shown(text: str) -> None:
     ],
 )
 def test_characters_that_act_are_written_out(text: str, shown: str | None) -> None:
-    assert printable(text) == (text if shown is None else shown)
+    assert escape_unprintable(text) == (text if shown is None else shown)

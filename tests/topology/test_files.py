@@ -7,7 +7,7 @@ import pytest
 from lab import packaged
 from lab.declarations.links import Conditions
 from lab.errors import UserError
-from lab.topology.files import load, names
+from lab.topology.files import list_names, load
 from lab.topology.spec import Authentication, Custom, Feed, Link, Server, Tls, Topology, Unlinked
 
 
@@ -37,7 +37,7 @@ def test_found_from_any_folder_under_both_spellings(tmp_path: Path, monkeypatch:
     assert (
         load("hidden-island")
         == load("hidden_island")
-        == load(str(packaged.folder("topologies") / "hidden_island.yaml"))
+        == load(str(packaged.find_folder("topologies") / "hidden_island.yaml"))
     )
 
 
@@ -197,10 +197,10 @@ def test_a_shape_in_a_file(tmp_path: Path) -> None:
     assert len(topology.links) == 6 and {server.users for server in topology.servers} == {1}
 
 
-@pytest.mark.parametrize("name", names())
+@pytest.mark.parametrize("name", list_names())
 def test_every_committed_topology(name: str) -> None:
     topology = load(name)
-    text = (packaged.folder("topologies") / f"{name.replace('-', '_')}.yaml").read_text()
+    text = (packaged.find_folder("topologies") / f"{name.replace('-', '_')}.yaml").read_text()
     assert topology.name == name
     assert topology.teaches.endswith(".") and len(topology.teaches) > 40
     assert text.startswith("# yaml-language-server: $schema=../schemas/topology.json\n")
@@ -208,7 +208,7 @@ def test_every_committed_topology(name: str) -> None:
 
 
 def test_there_are_enough_of_them_and_all_promises_occur() -> None:
-    topologies = [load(name) for name in names()]
+    topologies = [load(name) for name in list_names()]
     assert len(topologies) >= 10
     assert {topology.unlinked for topology in topologies} == set(Unlinked)
 
@@ -218,9 +218,9 @@ def test_an_installation_without_its_data_says_so(tmp_path: Path, monkeypatch: p
 
     monkeypatch.setattr(packaged, "PACKAGE", tmp_path / "lab")
     with pytest.raises(MissingError, match="install xmpplab again"):
-        packaged.folder("topologies")
+        packaged.find_folder("topologies")
     (tmp_path / "lab" / "data" / "topologies").mkdir(parents=True)
-    assert packaged.folder("topologies") == tmp_path / "lab" / "data" / "topologies"
+    assert packaged.find_folder("topologies") == tmp_path / "lab" / "data" / "topologies"
 
 
 def test_nothing_is_no_topology() -> None:

@@ -7,26 +7,28 @@ import pytest
 
 from lab import packaged
 from lab.topology.document import read
-from lab.topology.schema import faults_schema, schema, text
+from lab.topology.schema import build_schema, faults_schema, render_schema
 from tests.topology.mini_schema import valid
 
-COMMITTED = packaged.folder("schemas") / "topology.json"
-SCHEMA = schema()
+COMMITTED = packaged.find_folder("schemas") / "topology.json"
+SCHEMA = build_schema()
 ERRORS = Path(__file__).parent / "errors"
 
 
 def test_committed_equals_the_model() -> None:
-    assert COMMITTED.read_text(encoding="utf-8") == text(), "run `python -m lab.topology.schema` and commit its result"
-    assert json.loads(text()) == SCHEMA
-    faults = packaged.folder("schemas") / "faults.json"
-    assert faults.read_text(encoding="utf-8") == text(faults_schema())
+    assert COMMITTED.read_text(encoding="utf-8") == render_schema(), (
+        "run `python -m lab.topology.schema` and commit its result"
+    )
+    assert json.loads(render_schema()) == SCHEMA
+    faults = packaged.find_folder("schemas") / "faults.json"
+    assert faults.read_text(encoding="utf-8") == render_schema(faults_schema())
 
 
 def _plain(file: Path) -> object:
     return read(file.name, file.read_text()).data
 
 
-@pytest.mark.parametrize("file", sorted(packaged.folder("topologies").glob("*.yaml")), ids=lambda file: file.stem)
+@pytest.mark.parametrize("file", sorted(packaged.find_folder("topologies").glob("*.yaml")), ids=lambda file: file.stem)
 def test_committed_topologies_are_valid_in_an_editor(file: Path) -> None:
     assert valid(_plain(file), SCHEMA, SCHEMA)
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lab.topology.facts import Facts, facts
+from lab.topology.facts import Facts, compute_facts
 from lab.topology.files import load
 from lab.topology.shapes import KINDS
 
@@ -12,7 +12,7 @@ CONNECTED = sorted(set(KINDS) - {"islands", "pair", "grid"})
 
 
 def _facts(text: str) -> Facts:
-    return facts(load(text))
+    return compute_facts(load(text))
 
 
 @settings(deadline=None, max_examples=60)
@@ -22,7 +22,7 @@ def test_connected_simple_and_the_same_again(kind: str, size: int, seed: int) ->
     topology = load(text)
     assert topology == load(text)
     assert len(topology.servers) == size
-    assert facts(topology).components == 1
+    assert compute_facts(topology).components == 1
     assert len({link.pair for link in topology.links}) == len(topology.links)
     assert all(len(link.pair) == 2 for link in topology.links)
 
@@ -44,7 +44,7 @@ def test_number_of_links(text: str, links: int) -> None:
 def test_the_hub_is_in_the_middle_of_the_star() -> None:
     topology = load("star:6")
     assert topology.neighbours("hub") == ("leaf1", "leaf2", "leaf3", "leaf4", "leaf5")
-    assert facts(topology).centralisation == 1.0
+    assert compute_facts(topology).centralisation == 1.0
 
 
 def test_a_tree_branches_as_asked() -> None:
@@ -76,7 +76,7 @@ def test_islands_are_apart_until_bridged() -> None:
     assert _facts("islands:7,islands=3").components == 3
     assert [server.name for server in load("islands:5").servers] == ["a1", "a2", "a3", "b1", "b2"]
     bridged = load("islands:7,islands=3,bridges=true")
-    assert facts(bridged).components == 1
+    assert compute_facts(bridged).components == 1
     assert bridged.link("a3", "b1") and bridged.link("b2", "c1") and not bridged.link("a3", "c1")
 
 
@@ -87,4 +87,4 @@ def test_the_smallest_of_each_kind(kind: str) -> None:
 
 
 def test_two_servers_are_not_centralised() -> None:
-    assert facts(load("pair")).centralisation == 0.0
+    assert compute_facts(load("pair")).centralisation == 0.0

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from xml.etree import ElementTree as ET
 
 from lab.clients.xmpp.stanzas import Incoming
-from lab.declarations.encryptions import ENCRYPTIONS, encryption
+from lab.declarations.encryptions import ENCRYPTIONS, get_encryption
 from lab.errors import PeerError, UserError
 
 if TYPE_CHECKING:
@@ -118,7 +118,7 @@ class Encryption(Protocol):
 
 def create_strategy(name: str, settings: EncryptionSettings) -> Encryption:
     """A new strategy of that name. Raises UserError for an unknown one."""
-    declared = encryption(name, STRATEGIES)
+    declared = get_encryption(name, STRATEGIES)
     if settings.trust not in TRUST_POLICIES:
         raise UserError(f"trust {settings.trust!r} is unknown: use one of {', '.join(TRUST_POLICIES)}")
     # Imported only when a device asks for it: OMEMO takes half a second.

@@ -37,10 +37,10 @@ from lab.clients.encryption.session_manager import (
     DEVICE_LIST,
     UndecidedKeys,
     create,
-    device_list,
+    fetch_device_list,
     read_device_list,
 )
-from lab.clients.encryption.session_manager import fingerprint as fingerprint_of
+from lab.clients.encryption.session_manager import format_fingerprint as fingerprint_of
 from lab.clients.encryption.sessions import Sessions
 from lab.clients.xmpp.client_stream import ClientStream
 from lab.clients.xmpp.stanzas import CARBONS, CLIENT, EME, Incoming
@@ -253,7 +253,7 @@ class OmemoStrategy:
 
     async def _published(self, of: str) -> list[int]:
         try:
-            return list(await device_list(self._stream, of))
+            return list(await fetch_device_list(self._stream, of))
         except omemo.OMEMOException as error:
             raise PeerError(f"the OMEMO device list of {of} cannot be fetched: {error}") from error
 

@@ -33,7 +33,7 @@ class UndecidedKeys(omemo.TrustDecisionFailed):
     """Keys wait for a decision; nothing is encrypted before."""
 
 
-def fingerprint(identity_key: bytes) -> str:
+def format_fingerprint(identity_key: bytes) -> str:
     """The 64 hex digits that people compare."""
     return "".join(omemo.SessionManager.format_identity_key(identity_key))
 
@@ -97,7 +97,7 @@ def _publishing_class(stream: ClientStream, store: KeyStore) -> type[BaseSession
 
         @staticmethod
         async def _download_device_list(namespace: str, bare_jid: str) -> DeviceList:
-            return await device_list(stream, bare_jid)
+            return await fetch_device_list(stream, bare_jid)
 
     return PublishingManager
 
@@ -115,7 +115,7 @@ def _manager_class(
         async def _prompt_manual_trust(
             self, manually_trusted: frozenset[DeviceInformation], identifier: str | None
         ) -> None:
-            keys = ", ".join(f"{it.bare_jid} {fingerprint(it.identity_key)}" for it in manually_trusted)
+            keys = ", ".join(f"{it.bare_jid} {format_fingerprint(it.identity_key)}" for it in manually_trusted)
             raise UndecidedKeys(f"not sent: nobody has decided whether to trust {keys}; use set_trust")
 
         @staticmethod
@@ -126,7 +126,7 @@ def _manager_class(
     return TrustingManager
 
 
-async def device_list(stream: ClientStream, of: str) -> DeviceList:
+async def fetch_device_list(stream: ClientStream, of: str) -> DeviceList:
     """The OMEMO devices that a person has published. Raises omemo.DeviceListDownloadFailed."""
     try:
         payload = await pep.fetch(stream, of, DEVICE_LIST)

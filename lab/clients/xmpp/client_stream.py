@@ -25,7 +25,7 @@ from slixmpp.stanza import Iq, Message, Presence
 
 from lab.clients.xmpp import scram  # noqa: F401 - registers the mechanism
 from lab.clients.xmpp.parser import PromptParser
-from lab.clients.xmpp.server_stream import text
+from lab.clients.xmpp.server_stream import format_element
 from lab.clients.xmpp.stanzas import CLIENT
 from lab.errors import PeerError, UserError
 from lab.system.tls import client_context
@@ -45,7 +45,7 @@ _STEPS = {
 
 
 @lru_cache(maxsize=64)
-def tls_context(authority: str) -> ssl.SSLContext:
+def make_tls_context(authority: str) -> ssl.SSLContext:
     """The TLS context that trusts this authority, or this certificate of a server; see lab.system.tls."""
     try:
         return client_context(authority)
@@ -86,7 +86,7 @@ class ClientStream(ClientXMPP):
     def _pass(self, direction: str, stanza: Any) -> Any:
         """A filter that returns what it is given."""
         if isinstance(stanza, Message | Presence | Iq):
-            self.on_stanza(direction, text(stanza.xml, CLIENT))
+            self.on_stanza(direction, format_element(stanza.xml, CLIENT))
         return stanza
 
     def _acknowledge(self) -> None:
@@ -175,7 +175,7 @@ class ClientStream(ClientXMPP):
             management.seq = (management.seq + 1) % MAX_SEQ
             management.unacked_queue.append((management.seq, stanza))
         for stanza in stanzas:
-            self.on_stanza("out", xml if len(stanzas) == 1 else text(stanza, CLIENT))
+            self.on_stanza("out", xml if len(stanzas) == 1 else format_element(stanza, CLIENT))
         return stanzas
 
     async def flushed(self) -> None:

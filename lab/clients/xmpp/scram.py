@@ -1,7 +1,7 @@
 """SCRAM (RFC 5802, RFC 7677) at the price of one key derivation per password, not one per login.
 
 slixmpp derives the salted password in a Python loop: 4096 iterations cost about 60 ms of CPU at every login.
-`lab.system.scram.salted_password` uses hashlib and caches the result; the iterations and the exchange are those of the
+`lab.system.scram.derive_password` uses hashlib and caches the result; the iterations and the exchange are those of the
 standard.
 
 Importing this module registers the mechanism with slixmpp, in place of its own, for the whole process.
@@ -14,7 +14,7 @@ import secrets
 from slixmpp.util.sasl.client import sasl_mech
 from slixmpp.util.sasl.mechanisms import SCRAM
 
-from lab.system.scram import salted_password
+from lab.system.scram import derive_password
 
 #: Above slixmpp's own score for SCRAM (60), below EXTERNAL (100).
 SCORE = 61
@@ -25,10 +25,10 @@ class FastScram(SCRAM):
     """SCRAM-* and SCRAM-*-PLUS with a cached derivation and a nonce from the system's random source."""
 
     def Hi(self, text: str | bytes, salt: bytes, iterations: int) -> bytes:  # noqa: N802 - the RFC's name
-        """The salted password; see `salted_password`."""
+        """The salted password; see `derive_password`."""
         password = text.encode() if isinstance(text, str) else text
         digest = self.hash_name.lower().replace("-", "")  # "SHA-256" -> "sha256", as hashlib has it
-        return salted_password(digest, password, salt, iterations)
+        return derive_password(digest, password, salt, iterations)
 
     def process_1(self, challenge: bytes) -> bytes:
         """The client's first message. slixmpp draws its nonce from `random`; RFC 5802 wants it unpredictable."""

@@ -298,7 +298,7 @@ class ServerStream:
         return self._fail("unsupported-stanza-type", f"{element.tag} is against the stream's direction")
 
     def _choose(self, features: ET.Element) -> list[Command]:
-        self.features = "".join(text(one) for one in features)
+        self.features = "".join(format_element(one) for one in features)
         if self._authentication:
             return self._open()
         if self._names is None and self.negotiation.tls != "none":
@@ -404,7 +404,7 @@ class ServerStream:
         return [_send("</stream:stream>"), Closed(reason, condition, by)]
 
 
-def text(element: ET.Element, inherited: str = SERVER) -> str:
+def format_element(element: ET.Element, inherited: str = SERVER) -> str:
     """An element as XML that stands in a stream whose default namespace is `inherited`; no prefixes but xml's."""
     namespace, _, name = element.tag[1:].rpartition("}") if element.tag[0] == "{" else ("", "", element.tag)
     attributes = "" if namespace == inherited else f" xmlns={quoteattr(namespace)}"
@@ -417,7 +417,7 @@ def text(element: ET.Element, inherited: str = SERVER) -> str:
             plain = f"a{index}:{plain}"
         attributes += f" {plain}={quoteattr(value)}"
     inside = escape(element.text or "") + "".join(
-        text(child, namespace) + escape(child.tail or "") for child in element
+        format_element(child, namespace) + escape(child.tail or "") for child in element
     )
     return f"<{name}{attributes}>{inside}</{name}>" if inside else f"<{name}{attributes}/>"
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from xml.etree import ElementTree as ET
 
-from lab.declarations.encryptions import by_element, by_namespace
+from lab.declarations.encryptions import find_by_element, find_by_namespace
 from lab.errors import UserError
 
 CLIENT = "jabber:client"
@@ -82,7 +82,7 @@ SHOWS = ("away", "chat", "dnd", "xa")
 UNAVAILABLE = "unavailable"
 
 
-def own_presence(show: str | None, priority: int) -> ET.Element:
+def build_presence(show: str | None, priority: int) -> ET.Element:
     """The presence that says so; `show` may be "unavailable". Raises UserError for what RFC 6121 does not know."""
     if show is not None and show not in (*SHOWS, UNAVAILABLE):
         raise UserError(f"show must be one of {', '.join((*SHOWS, UNAVAILABLE))}, or None, not {show!r}")
@@ -117,10 +117,10 @@ def read(xml: ET.Element, account: str, device: str) -> Incoming | BounceStanza 
             return _carbon(xml, carbon, account, device)  # Prosody gives it the type of what it carries
     if xml.get("type") == "error":
         return _bounce(xml)
-    return delivery(xml, _via(xml, account), device)
+    return read_delivery(xml, _via(xml, account), device)
 
 
-def delivery(xml: ET.Element, via: str, device: str) -> Incoming | None:
+def read_delivery(xml: ET.Element, via: str, device: str) -> Incoming | None:
     """The delivery that this message is, if it is one; `device` is the receiver where the stanza names none.
 
     An error is none: a copy of one tells of another device's message that was returned to it.
@@ -130,7 +130,7 @@ def delivery(xml: ET.Element, via: str, device: str) -> Incoming | None:
     sender = xml.get("from", "")
     body = xml.findtext(_BODY)
     encrypted = _encryption(xml)
-    declared = by_namespace(encrypted)
+    declared = find_by_namespace(encrypted)
     keys_only = declared is not None and declared.payload != "" and xml.find(declared.payload_path) is None
     if body is None and encrypted is None:
         return None
@@ -152,7 +152,7 @@ def _carbon(xml: ET.Element, carbon: ET.Element, account: str, device: str) -> I
     if sender != account:
         return Forgery(f"a carbon copy from {sender}: only {account} itself may send one (XEP-0280 section 11)")
     inner = carbon.find(f"{{{FORWARD}}}forwarded/{{{CLIENT}}}message")
-    return None if inner is None else delivery(inner, "carbon", device)
+    return None if inner is None else read_delivery(inner, "carbon", device)
 
 
 def _archived(xml: ET.Element, result: ET.Element) -> Archived | None:
@@ -166,11 +166,11 @@ def _archived(xml: ET.Element, result: ET.Element) -> Archived | None:
 
 
 def _bounce(xml: ET.Element) -> BounceStanza:
-    condition, kind, text = error_of(xml)
+    condition, kind, text = read_error(xml)
     return BounceStanza(xml.get("id", ""), xml.get("from", ""), condition, kind, text)
 
 
-def error_of(xml: ET.Element) -> tuple[str, str, str]:
+def read_error(xml: ET.Element) -> tuple[str, str, str]:
     """Condition, type and text of a stanza's <error/>; "undefined-condition" where it names none."""
     error = xml.find(f"{{{CLIENT}}}error")
     if error is None:
@@ -182,7 +182,7 @@ def error_of(xml: ET.Element) -> tuple[str, str, str]:
 
 def _encryption(xml: ET.Element) -> str | None:
     for child in xml:
-        if declared := by_element(child.tag):
+        if declared := find_by_element(child.tag):
             return declared.namespace
         if child.tag == f"{{{EME}}}encryption":
             return child.get("namespace")

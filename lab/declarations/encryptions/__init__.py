@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from lab.declarations.discovery import variants
+from lab.declarations.discovery import find_variants
 from lab.declarations.encryption import EncryptionDeclaration
 from lab.errors import UserError
 
 #: Every declaration by the name of its encryption.
 ENCRYPTIONS: dict[str, EncryptionDeclaration] = {
-    one.name: one for one in variants(__name__, "DECLARATION", EncryptionDeclaration).values()
+    one.name: one for one in find_variants(__name__, "DECLARATION", EncryptionDeclaration).values()
 }
 
 _BY_ELEMENT = {one.element: one for one in ENCRYPTIONS.values() if one.element}
 _BY_NAMESPACE = {one.namespace: one for one in ENCRYPTIONS.values() if one.element}
 
 
-def encryption(name: str, among: Iterable[str] = ENCRYPTIONS) -> EncryptionDeclaration:
+def get_encryption(name: str, among: Iterable[str] = ENCRYPTIONS) -> EncryptionDeclaration:
     """The declaration of that name. Raises UserError if it is not among these."""
     known = sorted(among)
     if name not in known:
@@ -25,12 +25,12 @@ def encryption(name: str, among: Iterable[str] = ENCRYPTIONS) -> EncryptionDecla
     return ENCRYPTIONS[name]
 
 
-def by_element(tag: str) -> EncryptionDeclaration | None:
+def find_by_element(tag: str) -> EncryptionDeclaration | None:
     """The encryption that a child of a message shows by its name, None if it shows none."""
     return _BY_ELEMENT.get(tag)
 
 
-def by_namespace(namespace: str | None) -> EncryptionDeclaration | None:
+def find_by_namespace(namespace: str | None) -> EncryptionDeclaration | None:
     """The encryption that feeds and XEP-0380 name so, None if none is declared."""
     return _BY_NAMESPACE.get(namespace or "")
 
@@ -40,6 +40,6 @@ def is_end_to_end(name: str) -> bool:
     return name not in ENCRYPTIONS or ENCRYPTIONS[name].end_to_end
 
 
-def elements() -> tuple[str, ...]:
+def list_elements() -> tuple[str, ...]:
     """Every element by which an encryption is recognised."""
     return tuple(_BY_ELEMENT)

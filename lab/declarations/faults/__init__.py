@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from lab.declarations.discovery import variants
+from lab.declarations.discovery import find_variants
 from lab.declarations.fault import FaultDeclaration
 
 #: Every declaration by its module's name, with hyphens.
-FAULTS: dict[str, FaultDeclaration] = variants(__name__, "DECLARATION", FaultDeclaration)
+FAULTS: dict[str, FaultDeclaration] = find_variants(__name__, "DECLARATION", FaultDeclaration)

@@ -15,14 +15,14 @@ from lab.declarations.fault import (
     Targets,
     acts_on_links,
 )
-from lab.declarations.units import seconds
+from lab.declarations.units import parse_duration
 from lab.errors import UserError
 
 SHORTEST = 0.05  # seconds: what is shorter is over before a relay has ended the connections
 
 
 def _span(value: Any) -> float:
-    read = seconds(value)
+    read = parse_duration(value)
     if read < SHORTEST:
         raise UserError(f"{value} is too short: use at least 50ms")
     return read

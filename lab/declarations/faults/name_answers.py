@@ -16,7 +16,7 @@ from lab.declarations.fault import (
     acts_on_links,
     one_of,
 )
-from lab.declarations.units import seconds
+from lab.declarations.units import parse_duration
 
 HOWS = ("nxdomain", "servfail", "no-answer", "slow", "wrong-srv", "failover")
 
@@ -43,7 +43,7 @@ DECLARATION = FaultDeclaration(
         FaultField(
             name="delay",
             about="How late `slow` answers.",
-            read=seconds,
+            read=parse_duration,
             unit="s",
             default="3s",
             schema=DURATION_SCHEMA,

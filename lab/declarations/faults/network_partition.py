@@ -14,7 +14,7 @@ from lab.declarations.fault import (
     FaultTarget,
     Plain,
     Targets,
-    server_names,
+    read_server_names,
 )
 from lab.errors import UserError
 
@@ -22,7 +22,7 @@ from lab.errors import UserError
 def _groups(value: Any) -> tuple[tuple[str, ...], ...]:
     if not isinstance(value, list | tuple):
         raise UserError(f"{value!r} are no groups: write `groups: [[a, b], [c]]`")
-    groups = tuple(map(server_names, value))
+    groups = tuple(map(read_server_names, value))
     if not groups:
         raise UserError("names no group: give at least one list of servers, which is cut from all others")
     named = [name for group in groups for name in group]

@@ -6,7 +6,7 @@ in a file; then what somebody else starts.
 
 from __future__ import annotations
 
-from lab.declarations.discovery import variants
+from lab.declarations.discovery import find_variants
 from lab.declarations.manifest import ServerManifest, StartedBy
 from lab.errors import UserError
 
@@ -18,14 +18,15 @@ def _place(manifest: ServerManifest) -> tuple[bool, bool, bool, str]:
 
 #: Every manifest by the name of its software.
 MANIFESTS: dict[str, ServerManifest] = {
-    manifest.name: manifest for manifest in sorted(variants(__name__, "MANIFEST", ServerManifest).values(), key=_place)
+    manifest.name: manifest
+    for manifest in sorted(find_variants(__name__, "MANIFEST", ServerManifest).values(), key=_place)
 }
 
 #: Software that the lab installs from packages.
 INSTALLED = tuple(name for name, manifest in MANIFESTS.items() if manifest.installed)
 
 
-def manifest(software: str) -> ServerManifest:
+def get_manifest(software: str) -> ServerManifest:
     """The manifest of a software. Raises UserError if there is none."""
     try:
         return MANIFESTS[software]

@@ -17,7 +17,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from random import Random
 
-from lab.load.analysis.study import student_t
+from lab.load.analysis.study import compute_student_t
 from lab.load.metrics.histogram import Histogram
 from lab.load.metrics.result import Result, Usage
 from lab.load.model.spec import seeded_rng
@@ -59,12 +59,12 @@ def _figures(segment: Segment) -> dict[str, float]:
     return found
 
 
-def change_intervals(first: Result, second: Result) -> dict[str, tuple[float, float]]:
+def compute_change_intervals(first: Result, second: Result) -> dict[str, tuple[float, float]]:
     """The change from the first to the second in percent, the least and the greatest (95 %), by figure.
 
     Empty where a load is too short.
     """
-    a, b = segments(first), segments(second)
+    a, b = split_segments(first), split_segments(second)
     if not a or not b:
         return {}
     drawn, ratios = seeded_rng("noise"), dict[str, list[float]]()
@@ -77,7 +77,7 @@ def change_intervals(first: Result, second: Result) -> dict[str, tuple[float, fl
     return {name: _interval(sorted(several), factor) for name, several in ratios.items() if len(several) == DRAWS}
 
 
-def segments(result: Result) -> list[Segment]:
+def split_segments(result: Result) -> list[Segment]:
     """The whole seconds of a steady state in at most MAX_SEGMENTS segments; [] if there are too few seconds."""
     whole = [number for number, second in result.steady.items() if second.judged > 0.99 * second.covered > 0]
     if len(whole) < MIN_SECONDS:
@@ -128,7 +128,7 @@ def _resampled(several: Sequence[Segment], drawn: Random) -> Segment:
 
 def _widening(count: int) -> float:
     blocks = count / _block(count)
-    return student_t(max(1, int(blocks) - 1)) / _NORMAL * math.sqrt(blocks / (blocks - 1))
+    return compute_student_t(max(1, int(blocks) - 1)) / _NORMAL * math.sqrt(blocks / (blocks - 1))
 
 
 def _interval(ratios: Sequence[float], factor: float) -> tuple[float, float]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from lab.load.metrics.resources import MACHINE, SERVICES
-from lab.load.metrics.result import BUSY, Result, generator_limits
+from lab.load.metrics.result import BUSY, Result, find_generator_limits
 
 #: A component at this share of its capacity is saturated: arrivals are uneven, so that it cannot use the rest.
 SATURATED = 0.9
@@ -52,7 +52,7 @@ def find_bottleneck(
     - The component with the highest utilization is, if it was at half of its capacity: bursts wait there.
     - Else it is "unknown".
     """
-    other_cores, cores, reasons = other_cores or {}, result.cores(), generator_limits(result)
+    other_cores, cores, reasons = other_cores or {}, result.cores(), find_generator_limits(result)
     every = max(other_cores.get(MACHINE, 0.0), sum(cores.values()))
     worker = max((used for name, used in cores.items() if name not in result.usage), default=0.0)
     idle = every < SATURATED * capacities.cores

@@ -29,7 +29,7 @@ _PLAN = ("warmup", "seconds", "tick", "expected")
 class Comparison:
     """Two loads compared. The fields are those of the JSON output; texts are a sentence each."""
 
-    figures: list[dict[str, Any]]  # see `rows`
+    figures: list[dict[str, Any]]  # see `list_changes`
     load: tuple[str, ...]  # differences between the loads
     setting: tuple[str, ...]  # differences between topologies, runtimes, workers, machines
     against: tuple[str, ...]  # reasons why the figures cannot be compared; () if they can
@@ -55,11 +55,11 @@ def compare(first: LoadRecord, second: LoadRecord, plans: tuple[Plan, Plan]) -> 
         if record.limits:
             against.append(f"in the {which} the generator was the limit: {record.limits[0]}")
     return Comparison(
-        rows(first.result, second.result), tuple(load), tuple(setting), tuple(against), _remarks(first, second)
+        list_changes(first.result, second.result), tuple(load), tuple(setting), tuple(against), _remarks(first, second)
     )
 
 
-def figures(result: Result) -> dict[str, float]:
+def list_figures(result: Result) -> dict[str, float]:
     """The figures that are compared: delays in ms, shares, rates, CPU seconds per 1000 messages of each server and
     worker.
     """
@@ -78,13 +78,13 @@ def figures(result: Result) -> dict[str, float]:
     return found
 
 
-def rows(first: Result, second: Result) -> list[dict[str, Any]]:
+def list_changes(first: Result, second: Result) -> list[dict[str, Any]]:
     """A row for each figure: its value in the first load and in the second, the change in percent (None from 0).
 
     `low_percent` and `high_percent` are the 95 % interval of the change, `beyond_noise` says whether 0 lies outside it;
     None where the noise is not known.
     """
-    a, b, intervals = figures(first), figures(second), bootstrap.change_intervals(first, second)
+    a, b, intervals = list_figures(first), list_figures(second), bootstrap.compute_change_intervals(first, second)
     found = []
     for name in dict.fromkeys((*a, *b)):
         low, high = intervals.get(name, (None, None))
@@ -167,7 +167,7 @@ def _remarks(first: LoadRecord, second: LoadRecord) -> tuple[str, ...]:
     said = (
         [f"seeds differ ({seeds[0]} and {seeds[1]}): other pairs of users, the same load"] if len({*seeds}) > 1 else []
     )
-    if not bootstrap.segments(first.result) or not bootstrap.segments(second.result):
+    if not bootstrap.split_segments(first.result) or not bootstrap.split_segments(second.result):
         said.append(f"noise is not known: it needs {bootstrap.MIN_SECONDS} whole seconds of steady state in both")
     else:
         said.append("noise is what varies within these runs; repeated runs show how much runs vary (xmpplab study)")

@@ -19,7 +19,7 @@ from typing import Any
 
 from lab.load.metrics.result import Result
 from lab.load.model.spec import seeded_rng
-from lab.topology.facts import facts
+from lab.topology.facts import compute_facts
 from lab.topology.spec import Topology
 
 Measure = Callable[[Topology, int], Awaitable[Result]]
@@ -73,16 +73,16 @@ async def measure_all(
 def study_run(name: str, topology: Topology, seed: int, result: Result) -> StudyRun:
     """The run of a topology that has this result."""
     software = "+".join(sorted({server.software_name for server in topology.servers}))
-    return StudyRun(name, software, seed, graph_metrics(topology), result)
+    return StudyRun(name, software, seed, compute_graph_metrics(topology), result)
 
 
-def graph_metrics(topology: Topology) -> dict[str, float]:
+def compute_graph_metrics(topology: Topology) -> dict[str, float]:
     """The metrics of a graph that the table has. Distances are counted in links; a message crosses one at most.
 
     `linked_pairs` is the share of all pairs of servers that have a link. Centralisations are Freeman's, of degree and
     of betweenness: 0 where all servers are alike, 1 for a star.
     """
-    of = facts(topology)
+    of = compute_facts(topology)
     pairs = of.servers * (of.servers - 1) / 2
     return {
         "servers": of.servers,
@@ -109,7 +109,7 @@ def _betweenness(topology: Topology) -> float:
     return float(sum(max(each) - one for one in each) / (len(graph) - 1))
 
 
-def load_figures(result: Result) -> dict[str, float]:
+def compute_figures(result: Result) -> dict[str, float]:
     """The figures of a load: delays in ms, shares, messages per second, CPU seconds of all servers per 1000 messages.
 
     `busiest_share` is the share of the busiest server in the CPU time of all; `link_bytes` are per message received.
@@ -132,16 +132,16 @@ def load_figures(result: Result) -> dict[str, float]:
     return found
 
 
-def mean_interval(values: Sequence[float]) -> MeanInterval:
+def compute_mean_interval(values: Sequence[float]) -> MeanInterval:
     """Mean and interval of at least one value, none of them below 0."""
     mean, runs = fmean(values), len(values)
     if runs < MIN_RUNS_FOR_T:
         return MeanInterval(mean, None, None, 1) if runs < 2 else MeanInterval(mean, min(values), max(values), runs)
-    half = student_t(runs - 1) * stdev(values) / math.sqrt(runs)
+    half = compute_student_t(runs - 1) * stdev(values) / math.sqrt(runs)
     return MeanInterval(mean, max(0.0, mean - half), mean + half, runs)
 
 
-def student_t(freedom: int) -> float:
+def compute_student_t(freedom: int) -> float:
     """Student's t, 97.5 %, for that many degrees of freedom, at least 1."""
     # Beyond the table the error of this is below 0.002.
     return _T[freedom - 1] if freedom <= len(_T) else 1.96 + 2.45 / freedom
@@ -153,7 +153,7 @@ def in_order(runs: Iterable[StudyRun], topologies: Sequence[str]) -> list[StudyR
     return sorted(runs, key=lambda run: place[run.topology])
 
 
-def table(runs: Iterable[StudyRun]) -> list[dict[str, Any]]:
+def build_table(runs: Iterable[StudyRun]) -> list[dict[str, Any]]:
     """A row per topology and software: its metrics, then each figure as mean, `_low` and `_high` (see MeanInterval).
 
     Runs in which nothing was received are left out: they have no delay.
@@ -163,17 +163,17 @@ def table(runs: Iterable[StudyRun]) -> list[dict[str, Any]]:
         groups.setdefault((run.topology, run.software), []).append(run)
     rows = []
     for (topology, software), group in groups.items():
-        several = [load_figures(run.result) for run in group if run.result.total.received]
+        several = [compute_figures(run.result) for run in group if run.result.total.received]
         row: dict[str, Any] = {"topology": topology, "software": software, "runs": len(several)}
         row |= group[0].graph
         for name in dict.fromkeys(name for one in several for name in one):
-            found = mean_interval([one[name] for one in several if name in one])
+            found = compute_mean_interval([one[name] for one in several if name in one])
             row |= {name: found.mean, f"{name}_low": found.low, f"{name}_high": found.high}
         rows.append(row)
     return rows
 
 
-def plot_points(rows: Sequence[Mapping[str, Any]], metric: str, figure: str) -> list[dict[str, Any]]:
+def build_plot_points(rows: Sequence[Mapping[str, Any]], metric: str, figure: str) -> list[dict[str, Any]]:
     """Points of a plot: x is a metric of the graph, y a figure with its interval; sorted by x."""
     points = [
         {
@@ -190,7 +190,7 @@ def plot_points(rows: Sequence[Mapping[str, Any]], metric: str, figure: str) -> 
     return sorted(points, key=lambda point: point["x"])
 
 
-def rank_correlation(points: Sequence[Mapping[str, Any]]) -> float | None:
+def compute_rank_correlation(points: Sequence[Mapping[str, Any]]) -> float | None:
     """Spearman's rank correlation: 1.0 if y rises with x, -1.0 if it falls; None where one of them never changes.
 
     With the few topologies of a study it describes these; it proves nothing about others.

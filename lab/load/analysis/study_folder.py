@@ -15,7 +15,7 @@ from typing import Any
 
 from lab.errors import UserError
 from lab.input_files import Steps, error_at, read_json, read_text
-from lab.load.analysis.study import FIGURES, METRICS, StudyRun, plot_points, rank_correlation, table
+from lab.load.analysis.study import FIGURES, METRICS, StudyRun, build_plot_points, build_table, compute_rank_correlation
 from lab.load.metrics import run_folder
 from lab.load.metrics.rows import to_csv
 from lab.load.metrics.run_folder import LoadRecord
@@ -30,7 +30,7 @@ MIN_ROWS = 5
 StudyData = dict[str, Any]
 
 
-def run_entry(record: LoadRecord, topology: str, seed: int) -> StudyData:
+def build_run_entry(record: LoadRecord, topology: str, seed: int) -> StudyData:
     """One run of a study, as in study.json."""
     return {
         "folder": record.folder.name,
@@ -41,7 +41,7 @@ def run_entry(record: LoadRecord, topology: str, seed: int) -> StudyData:
     }
 
 
-def contents(
+def build_contents(
     asked: Mapping[str, Any],
     planned: int,
     entries: Sequence[StudyData],
@@ -49,7 +49,7 @@ def contents(
     arguments: Mapping[str, Any] | None = None,
 ) -> StudyData:
     """The whole of study.json; there may be fewer runs than were planned, or none."""
-    rows = table(runs)
+    rows = build_table(runs)
     return {
         "version": VERSION,
         "asked": dict(asked),
@@ -79,7 +79,7 @@ def read_study(folder: Path) -> StudyData:
     return {**found}
 
 
-def completed_runs(folder: Path) -> tuple[StudyData, dict[tuple[str, int], Path]]:
+def find_completed_runs(folder: Path) -> tuple[StudyData, dict[tuple[str, int], Path]]:
     """What a study is resumed with: its arguments, and the folders of its completed runs by topology and seed.
 
     Raises UserError if the folder is not a study's, or if one of its runs is damaged.
@@ -112,5 +112,7 @@ def _correlations(rows: list[StudyData]) -> dict[str, dict[str, float | None]]:
         return {}
     found = {}
     for metric in METRICS:
-        found[metric] = {figure: rank_correlation(plot_points(rows, metric, figure)) for figure in FIGURES}
+        found[metric] = {
+            figure: compute_rank_correlation(build_plot_points(rows, metric, figure)) for figure in FIGURES
+        }
     return found

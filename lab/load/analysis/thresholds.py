@@ -17,9 +17,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from lab import exit_codes
-from lab.declarations.units import seconds
+from lab.declarations.units import parse_duration
 from lab.errors import UserError
-from lab.load.metrics.result import Result, too_few_sent
+from lab.load.metrics.result import Result, describe_too_few_sent
 from lab.load.metrics.run_folder import LoadRecord
 from lab.load.model.job import DELAYS, SHARES
 
@@ -51,7 +51,7 @@ def judge_load(record: LoadRecord) -> LoadVerdict:
     """The verdict of a load, from its folder alone."""
     name = record.job.name or str(record.job.load.get("traffic", "the load"))
     bounds, total = record.job.bounds, record.result.total
-    if record.result.length and (misses := tuple(exceeded_bounds(record.result, bounds))):
+    if record.result.length and (misses := tuple(find_exceeded_bounds(record.result, bounds))):
         return LoadVerdict("failed", f"{name} exceeded its bounds: {'; '.join(misses)}.", misses)
     if not record.measured:
         nothing = "nothing was received in the steady state"
@@ -66,7 +66,7 @@ def judge_load(record: LoadRecord) -> LoadVerdict:
     if not record.settled:
         why = "not every worker reported what its users received"
         return LoadVerdict("unknown", f"{name}: it is not known what was lost: {why}.")
-    if few := too_few_sent(record.result):
+    if few := describe_too_few_sent(record.result):
         return LoadVerdict("unknown", f"{name}: the generator was the limit, not the servers: {few}.")
     p99 = 1000 * total.intended.percentile(99)
     received = f"{total.received} of {total.deliveries} received"
@@ -83,11 +83,11 @@ def parse_bounds(text: str) -> dict[str, float]:
             raise UserError(f"{part.strip()!r} is not a bound: write p99=200ms,loss=0; there are {known}")
         if name in found:
             raise UserError(f"{name} is given twice in {text!r}")
-        found[name] = seconds(value) if name in DELAYS else _share(name, value)
+        found[name] = parse_duration(value) if name in DELAYS else _share(name, value)
     return found
 
 
-def exceeded_bounds(result: Result, bounds: Mapping[str, float]) -> list[str]:
+def find_exceeded_bounds(result: Result, bounds: Mapping[str, float]) -> list[str]:
     """The bounds that a result exceeds, a sentence each."""
     total = result.total
     values = {

@@ -136,7 +136,7 @@ class LabIdleDetector:
 
     async def _start(self) -> IdleDetector:
         lab = self._lab
-        load = provisioning.load_on(lab, {"users": len(provisioning.endpoints(lab.plan))})
+        load = provisioning.build_load(lab, {"users": len(provisioning.find_endpoints(lab.plan))})
         async with asyncio.TaskGroup() as group:
             for endpoint in load.endpoints:
                 group.create_task(provisioning.make_accounts_on(lab, endpoint.server, [PROBE_USER]))

@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 from lab.errors import UserError
 from lab.load.analysis.bottleneck import Capacities, find_bottleneck
 from lab.load.analysis.thresholds import parse_bounds
-from lab.load.metrics.result import Result, generator_limits
+from lab.load.metrics.result import Result, find_generator_limits
 from lab.load.workload.arrivals import parse_arrivals
 
 
@@ -77,7 +77,7 @@ def search_bounds(text: str, start: float | None) -> Bounds:
     return Bounds(p99=given.get("p99", Bounds.p99), failed=failed, **({} if start is None else {"start": start}))
 
 
-def trial_arrivals(text: str | None) -> tuple[str, float | None]:
+def parse_trial_arrivals(text: str | None) -> tuple[str, float | None]:
     """The model of a trial's arrivals, and the rate to start at. Raises UserError for other arrivals."""
     if text is None:
         return "constant", None
@@ -224,7 +224,7 @@ def _misses(result: Result, bounds: Bounds) -> tuple[tuple[str, ...], bool]:
     total = result.total
     if not total.received:
         return ("nothing was received",), True
-    misses, large_excess = list(generator_limits(result)), False
+    misses, large_excess = list(find_generator_limits(result)), False
     p99 = total.intended.percentile(99)
     if p99 > bounds.p99:
         misses.append(f"p99 was {p99 * 1000:.1f} ms, the bound is {bounds.p99 * 1000:g} ms")

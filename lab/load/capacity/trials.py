@@ -16,7 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from lab.declarations.units import duration_text
+from lab.declarations.units import format_duration
 from lab.errors import UserError
 from lab.lifecycle.lab import Lab
 from lab.load.analysis.bottleneck import Capacities
@@ -26,7 +26,7 @@ from lab.load.coordinator import provisioning
 from lab.load.coordinator.child_process import run_in_child
 from lab.load.coordinator.preflight import MAX_WORKER_RATE, MODELS, LoadTest
 from lab.load.coordinator.progress import ProgressPrinter
-from lab.load.metrics.cpu import allowed_cores, split_cores
+from lab.load.metrics.cpu import read_allowed_cores, split_cores
 from lab.load.metrics.result import Usage
 from lab.load.model.job import Job
 from lab.plan import files
@@ -69,14 +69,14 @@ async def find_limit_on(
     if model not in MODELS or "arrivals" in load:
         raise UserError(f"a search can only use {' or '.join(MODELS)} arrivals, since it chooses the rate")
     bounds = replace(bounds, highest=min(bounds.highest, _most(bounds, workers)))
-    capacities = capacities_of(lab.plan, len(split_cores(workers)[0]) if pin else None)
+    capacities = compute_capacities(lab.plan, len(split_cores(workers)[0]) if pin else None)
     capacities = replace(capacities, server_cores=await _server_cores(lab))
     length = float(load.get("seconds", 30.0)) + float(load.get("warmup", 5.0))
     check(lab.plan.topology, bounds, str(load.get("traffic", test.name if test.file is None else "")))
     own = {"p99": bounds.p99, "failed": bounds.failed} if trial_bounds is None else dict(trial_bounds)
     job = Job(lab.name, load, workers, None, pin, name=test.name, bounds=own)
     runner = TrialRunner(lab, job, test, folder, progress)
-    whole = provisioning.load_on(lab, load)
+    whole = provisioning.build_load(lab, load)
     progress("measuring the delays of the idle lab")
     async with LabIdleDetector(lab) as detector:
 
@@ -89,7 +89,7 @@ async def find_limit_on(
         return await find_limit(measure, bounds, capacities, wait_until_idle, on_trial)
 
 
-def capacities_of(plan: Plan, pinned_cores: int | None = None) -> Capacities:
+def compute_capacities(plan: Plan, pinned_cores: int | None = None) -> Capacities:
     """The capacities of a lab: the machine's cores, rates and latencies of links; `pinned_cores` of all servers."""
     conditions = {f"{one.source}->{one.target}": one.conditions for one in plan.relays}
     rates = {route: one.rate for route, one in conditions.items() if one.rate is not None}
@@ -100,7 +100,7 @@ def capacities_of(plan: Plan, pinned_cores: int | None = None) -> Capacities:
 async def _server_cores(lab: Lab) -> dict[str, float]:
     """Cores that servers may use, by name, where that is less than one. A server has one busy thread: it uses one."""
     pids = {name: one.pid for name, one in (await lab.states()).items() if one.pid is not None}
-    found = {name: allowed_cores(pid) for name, pid in pids.items()}
+    found = {name: read_allowed_cores(pid) for name, pid in pids.items()}
     return {name: cores for name, cores in found.items() if cores is not None and cores < 1}
 
 
@@ -109,8 +109,8 @@ def check(topology: Topology, bounds: Bounds, traffic: str) -> None:
     delays = [one.latency for link in topology.links if not link.direct for one in (link.forward, link.backward)]
     if traffic == "neighbours" and len(delays) == 2 * len(topology.links) and min(delays, default=0.0) >= bounds.p99:
         raise UserError(
-            f"no rate has a p99 of {duration_text(bounds.p99)}: the latency of links alone is up to "
-            f"{duration_text(max(delays))}; ask for p99={duration_text(round(2 * max(delays), 3))} or so"
+            f"no rate has a p99 of {format_duration(bounds.p99)}: the latency of links alone is up to "
+            f"{format_duration(max(delays))}; ask for p99={format_duration(round(2 * max(delays), 3))} or so"
         )
 
 

@@ -18,7 +18,7 @@ SECURITIES = ("starttls", "direct", "none")
 ALPN = "xmpp-client"
 
 
-def tls_context(security: str, trusted: str) -> ssl.SSLContext | None:
+def make_tls_context(security: str, trusted: str) -> ssl.SSLContext | None:
     """The TLS context for servers whose certificates this authority (PEM) signed, or for the one that has this one.
 
     None without TLS. Raises UserError for an unknown security, or for what is no certificate.
@@ -81,20 +81,20 @@ async def expect(connection: Connection, name: str) -> Element:
 
 
 async def _open_stream(connection: Connection, domain: str) -> Element:
-    connection.open_stream(stanzas.stream_header(domain))
+    connection.open_stream(stanzas.build_stream_header(domain))
     return await expect(connection, "stream:features")
 
 
 async def _send_credentials(connection: Connection, user: str, password: str, offered: list[str]) -> None:
     mechanism = sasl.choose_mechanism(offered)
     if mechanism == "PLAIN":
-        connection.write(stanzas.sasl_auth(mechanism, sasl.plain_message(user, password)))
+        connection.write(stanzas.build_sasl_auth(mechanism, sasl.build_plain_message(user, password)))
         await expect(connection, "success")
         return
     scram = sasl.ScramClient(mechanism, user, password)
-    connection.write(stanzas.sasl_auth(mechanism, scram.first_message))
+    connection.write(stanzas.build_sasl_auth(mechanism, scram.first_message))
     challenge = await expect(connection, "challenge")
-    connection.write(stanzas.sasl_response(scram.final_message(_decoded(challenge))))
+    connection.write(stanzas.build_sasl_response(scram.final_message(_decoded(challenge))))
     scram.verify_server(_decoded(await expect(connection, "success")))
 
 

@@ -12,7 +12,7 @@ from base64 import b64decode, b64encode
 from collections.abc import Iterable
 
 from lab.errors import PeerError
-from lab.system.scram import client_key, salted_password, server_key, stored_key
+from lab.system.scram import compute_client_key, compute_server_key, compute_stored_key, derive_password
 
 #: SCRAM mechanisms with their hash, the preferred one first.
 MECHANISMS = {"SCRAM-SHA-256": "sha256", "SCRAM-SHA-1": "sha1"}
@@ -34,7 +34,7 @@ def choose_mechanism(offered: Iterable[str]) -> str:
     raise PeerError(f"no way to log in: the server offers {', '.join(sorted(names)) or 'nothing'}")
 
 
-def plain_message(user: str, password: str) -> bytes:
+def build_plain_message(user: str, password: str) -> bytes:
     """The message of PLAIN (RFC 4616 section 2)."""
     return f"\0{user}\0{password}".encode()
 
@@ -65,12 +65,12 @@ class ScramClient:
             raise PeerError(f"the server's challenge is not SCRAM's: {text!r}") from error
         if not nonce.startswith(self._nonce) or nonce == self._nonce or not 0 < iterations <= MOST_ITERATIONS:
             raise PeerError(f"the server's challenge breaks RFC 5802: {text!r}")
-        digest, salted = self._digest, salted_password(self._digest, self._password, salt, iterations)
+        digest, salted = self._digest, derive_password(self._digest, self._password, salt, iterations)
         without_proof = f"c={_CHANNEL_BINDING},r={nonce}"
         auth_message = f"{self._bare},{text},{without_proof}".encode()
-        self._server_signature = hmac.digest(server_key(digest, salted), auth_message, digest)
-        client_signature = hmac.digest(stored_key(digest, salted), auth_message, digest)
-        proof = bytes(a ^ b for a, b in zip(client_key(digest, salted), client_signature, strict=True))
+        self._server_signature = hmac.digest(compute_server_key(digest, salted), auth_message, digest)
+        client_signature = hmac.digest(compute_stored_key(digest, salted), auth_message, digest)
+        proof = bytes(a ^ b for a, b in zip(compute_client_key(digest, salted), client_signature, strict=True))
         return f"{without_proof},p={b64encode(proof).decode()}".encode()
 
     def verify_server(self, success: bytes) -> None:

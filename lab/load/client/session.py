@@ -50,7 +50,9 @@ class SessionContext:
 
     def __post_init__(self) -> None:
         trusted = {"", *(endpoint.trusted for endpoint in self.load.endpoints)}
-        self._tls = {one: negotiation.tls_context(self.load.security, one or self.load.authority) for one in trusted}
+        self._tls = {
+            one: negotiation.make_tls_context(self.load.security, one or self.load.authority) for one in trusted
+        }
 
     def tls_for(self, endpoint: Endpoint) -> ssl.SSLContext | None:
         """The context of TLS connections to a server, None without TLS."""
@@ -120,7 +122,7 @@ class Session:
         if connection is not None:
             connection.dispatch(_ignore, _ignore, _ignore)
             if management is not None:  # or the server stores what we have received for the user's next session
-                connection.write(stanzas.acknowledgement(management.handled % MODULO))
+                connection.write(stanzas.build_acknowledgement(management.handled % MODULO))
             connection.write(stanzas.STREAM_END)
             connection.close()
         return connection
@@ -144,7 +146,7 @@ class Session:
             async with asyncio.timeout(LOGIN_TIMEOUT):
                 await self._announce(stanzas.UNAVAILABLE)
                 if self._management is not None:
-                    connection.write(stanzas.acknowledgement(self._management.handled % MODULO))
+                    connection.write(stanzas.build_acknowledgement(self._management.handled % MODULO))
                 connection.write(stanzas.STREAM_END)
                 while not connection.closed:  # noqa: ASYNC110 - what is received until then counts
                     await asyncio.sleep(POLL)
@@ -184,7 +186,7 @@ class Session:
         management = self._management
         if management is None or not management.identity:
             return False
-        connection.write(stanzas.resume_request(management.identity, management.handled % MODULO))
+        connection.write(stanzas.build_resume_request(management.identity, management.handled % MODULO))
         element = await connection.read()
         if element.name != "resumed":
             management.identity = ""  # this stream is over; the server may say what it had received (section 5)
@@ -199,7 +201,7 @@ class Session:
         return True
 
     async def _bind(self, connection: Connection, features: Element) -> None:
-        connection.write(stanzas.bind_request(stanzas.RESOURCE))
+        connection.write(stanzas.build_bind_request(stanzas.RESOURCE))
         bound = await negotiation.expect(connection, "iq")
         if bound.attributes.get("type") != "result":
             raise PeerError(f"{self.user}@{self.endpoint.domain} received no resource: {bound!r}")
@@ -263,13 +265,13 @@ class Session:
                 management.handled += 1
             kind = element.attributes.get("type")
             if name == "iq" and kind in ("get", "set") and not (kind == "set" and _is_roster_push(element)):
-                self.send(stanzas.error_reply(element.attributes), during_logout=True)
+                self.send(stanzas.build_error_reply(element.attributes), during_logout=True)
             elif element.attributes.get("id") == stanzas.PING_ID:
                 self._on_acknowledged()
             else:
                 self._context.on_stanza(self, element)
         elif name == "r" and management is not None and self._connection is not None:
-            self._connection.write(stanzas.acknowledgement(management.handled % MODULO))
+            self._connection.write(stanzas.build_acknowledgement(management.handled % MODULO))
         elif name == "a" and management is not None:
             management.acknowledge(element.attributes.get("h"))
             self._on_acknowledged()

@@ -21,7 +21,7 @@ _SIZE = len(_BUFFER)
 
 
 def load_context(trusted: str) -> ssl.SSLContext:
-    """The context of `lab.system.tls.client_context` for TLS 1.2 or later, as `TlsEngine` needs it."""
+    """The context of `lab.system.tls.make_client_context` for TLS 1.2 or later, as `TlsEngine` needs it."""
     context = client_context(trusted)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.options |= ssl.OP_NO_RENEGOTIATION  # a peer that asked for it would wait until something is sent

@@ -23,7 +23,7 @@ from lab.load.model.job import FILE, VARIABLE, Job
 from lab.load.worker.engine import DRAIN_TIMEOUT
 from lab.runner.folders import PAGE, REPORT, write
 from lab.system.processes import die_with_parent
-from lab.system.subprocesses import python_module
+from lab.system.subprocesses import build_python_command
 
 #: The child's own output: Locust's tables, and errors.
 LOG = "output.log"
@@ -66,9 +66,9 @@ async def run_in_child(job: Job, test: LoadTest, on_event: OnEvent, more: Sequen
 async def _start(job: Job, test: LoadTest, log: IO[bytes], more: Sequence[str]) -> asyncio.subprocess.Process:
     assert job.folder is not None
     if test.file is None:
-        words = python_module("lab.load")
+        words = build_python_command("lab.load")
     else:
-        words = python_module("locust", "-f", str(test.file), "--headless", "--only-summary", *more)
+        words = build_python_command("locust", "-f", str(test.file), "--headless", "--only-summary", *more)
         words += ["-u", str(job.load["users"]), "-t", f"{math.ceil(job.load['seconds'])}s"]
     process = await asyncio.create_subprocess_exec(
         *words,

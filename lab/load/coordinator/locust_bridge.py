@@ -23,7 +23,7 @@ from typing import Any
 from lab.clients.remote import Agent
 from lab.errors import LabError, PeerError, UserError, encode_answer, encode_event
 from lab.lifecycle.lab import Lab
-from lab.load.coordinator.provisioning import endpoints, is_down
+from lab.load.coordinator.provisioning import find_endpoints, is_down
 from lab.load.model.spec import Endpoint
 
 Json = dict[str, Any]
@@ -39,7 +39,7 @@ class BridgeServer:
 
     def __init__(self, lab: Lab, agent: Agent) -> None:
         self._lab, self._agent = lab, agent
-        self._endpoints = endpoints(lab.plan, listed=False)  # names of users are drawn: no list has them
+        self._endpoints = find_endpoints(lab.plan, listed=False)  # names of users are drawn: no list has them
 
     async def answer(self, request: Json) -> Json:
         """The answer to a request, which may be an error."""

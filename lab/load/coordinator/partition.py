@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from lab.errors import LabError, decode_error
-from lab.load.coordinator.workers import Event, outstanding
+from lab.load.coordinator.workers import Event, count_outstanding
 from lab.load.metrics.result import Result, Usage, merge
 from lab.load.metrics.run_folder import LoadOutcome
 from lab.load.model.spec import Load
@@ -100,7 +100,7 @@ class PartialResults:
         """Whether every message was received or has bounced, if none is sent after `until` seconds of the load."""
         if len(self._totals) < self._count * self._workers or any(to < until for to, _ in self._totals.values()):
             return False
-        return outstanding([totals for _, totals in self._totals.values()]) <= 0
+        return count_outstanding([totals for _, totals in self._totals.values()]) <= 0
 
     def outcome(self) -> LoadOutcome:
         """The outcome of the load once all parts have ended; emits the lost messages, too."""

@@ -46,7 +46,7 @@ def find_test(text: str) -> LoadTest:
         if not Path(text).is_file():
             raise UserError(f"{text}: there is no such file: give the path of a Locust file")
         return LoadTest(Path(text).stem, Path(text).absolute())
-    known = packaged.names("loadtests", ".py")
+    known = packaged.list_names("loadtests", ".py")
     if (file := packaged.find("loadtests", text, ".py")) is not None:
         return LoadTest(file.stem.replace("_", "-"), file)
     kinds = [form.partition(":")[0] for form in (*FORMS, *MIXES)]
@@ -59,7 +59,7 @@ def find_test(text: str) -> LoadTest:
     raise UserError(f"no load test {text!r}: {hint} Also a file ending in .py, or a traffic: {', '.join(kinds)}")
 
 
-def arrivals_text(rate: str | None, model: str | None) -> str | None:
+def format_arrivals(rate: str | None, model: str | None) -> str | None:
     """`--rate` and `--arrivals` as one text; None if neither is given. Raises UserError."""
     if rate is None:
         if model in MODELS:

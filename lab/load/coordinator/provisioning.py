@@ -25,14 +25,14 @@ from lab.load.workload.recipients import Recipients
 from lab.load.workload.traffic import MIXES, apply_mix, parse_traffic
 from lab.plan.model import Plan
 from lab.runtime import lab_record as state
-from lab.servers import software
+from lab.servers import get_software
 from lab.topology.spec import Feed, Server, Topology
 
 #: Accounts or rosters in one request to a server.
 BATCH = 1000
 
 
-def for_load(topology: Topology, users: int = 0) -> Topology:
+def adapt_topology(topology: Topology, users: int = 0) -> Topology:
     """The topology for a load of so many users, see the module. Links that have conditions keep their relays."""
     links = (
         replace(link, direct=link.direct or (link.forward.neutral and link.backward.neutral)) for link in topology.links
@@ -76,7 +76,7 @@ def check_accounts(topology: Topology, load: Load) -> None:
         )
 
 
-def endpoints(plan: Plan, security: str = "starttls", *, listed: bool = True) -> tuple[Endpoint, ...]:
+def find_endpoints(plan: Plan, security: str = "starttls", *, listed: bool = True) -> tuple[Endpoint, ...]:
     """Where users log in, in the topology's order; without `listed` not where a server reads a list of its accounts.
 
     Raises UserError if no server can have any.
@@ -105,12 +105,12 @@ def _port(server: Server, security: str) -> int:
     return ports.client_tls if security == "direct" else ports.client
 
 
-def load_on(lab: Lab, asked: Mapping[str, Any]) -> Load:
+def build_load(lab: Lab, asked: Mapping[str, Any]) -> Load:
     """The load of a job on a lab; `asked` is the job's "load". Raises UserError for values that make no sense."""
     from lab.load.workload.arrivals import parse_arrivals
 
     given: dict[str, Any] = {"users": 2 * len(lab.plan.servers), **asked}
-    where = trusting(lab, endpoints(lab.plan, given.get("security", "starttls")))
+    where = trusting(lab, find_endpoints(lab.plan, given.get("security", "starttls")))
     load = Load(endpoints=where, password=lab.password, authority=lab.authority, **given)
     if load.traffic in MIXES and "arrivals" not in asked:
         load = apply_mix(load.traffic, load)
@@ -152,7 +152,7 @@ async def empty_archives(lab: Lab, load: Load) -> None:
     async with asyncio.TaskGroup() as group:
         for number, endpoint in enumerate(load.endpoints):
             names = load_user_names(population.count(number))
-            operations = software(lab.plan.server(endpoint.server).spec.software).forget(names)
+            operations = get_software(lab.plan.server(endpoint.server).spec.software).forget(names)
             group.create_task(lab.operate(endpoint.server, operations))
 
 
@@ -162,7 +162,7 @@ def is_down(lab: Lab) -> bool:
     return record is None or record.phase != state.READY
 
 
-def rosters(load: Load) -> dict[str, dict[str, list[str]]]:
+def plan_rosters(load: Load) -> dict[str, dict[str, list[str]]]:
     """The contacts that a load's users need, by server and address; {} if they need none."""
     population, known = Population(load), Recipients(load).contacts
     domains = [endpoint.domain for endpoint in load.endpoints]
@@ -183,11 +183,11 @@ async def make_rosters(lab: Lab, load: Load) -> None:
             await lab.rosters(server, dict(islice(names.items(), at, at + BATCH)))
 
     async with asyncio.TaskGroup() as group:
-        for server, of in rosters(load).items():
+        for server, of in plan_rosters(load).items():
             group.create_task(on(server, of))
 
 
-def remarks(plan: Plan) -> list[str]:
+def list_remarks(plan: Plan) -> list[str]:
     """Remarks of a run on the lab that it used, a sentence each."""
     topology = plan.topology
     said = [_links(topology)] if topology.links else []

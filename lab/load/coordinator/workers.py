@@ -161,10 +161,10 @@ class WorkerPool:
         if any(worker.sampled_until < until for worker in self.workers if not worker.gone):
             return False
         totals = [worker.totals for worker in self.workers]
-        return all(totals) and outstanding(totals) <= 0
+        return all(totals) and count_outstanding(totals) <= 0
 
 
-def outstanding(totals: Sequence[Mapping[str, int]]) -> int:
+def count_outstanding(totals: Sequence[Mapping[str, int]]) -> int:
     """Receipts and answers that are still expected, from the totals of all workers."""
     return sum(one["expected"] - one["delivered"] - one["bounced"] + one["requests"] for one in totals)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from lab.declarations.discovery import variants
+from lab.declarations.discovery import find_variants
 from lab.load.model.spec import Load, Shard, seeded_rng
 from lab.load.workload.actions import Draw, DrawContext, KindCode, draw_mixed
 from lab.load.workload.population import Population
@@ -12,7 +12,7 @@ from lab.load.workload.requests import PendingRequests, RequestKind
 from lab.load.workload.traffic import Traffic
 
 #: By the name of the kind.
-CODE: dict[str, KindCode] = variants(__name__, "KIND", KindCode)
+CODE: dict[str, KindCode] = find_variants(__name__, "KIND", KindCode)
 
 
 def build_request_kinds(

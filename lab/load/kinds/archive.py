@@ -18,7 +18,7 @@ class ArchiveRequests(RequestKind):
     def send(self, session: Session, intended: int, size: int) -> str:
         """Request the last page."""
         identity = self.requests.register("archive", session.number, intended, on_result=self._on_result)
-        session.send(stanzas.archive_request(identity.encode(), PAGE))
+        session.send(stanzas.build_archive_request(identity.encode(), PAGE))
         return identity
 
     def _on_result(self, session: Session, identity: str, element: Element) -> None:

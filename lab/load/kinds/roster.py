@@ -29,12 +29,12 @@ class RosterRequests(RequestKind):
         self._uses[session.number] += 1
         if self._uses[session.number] % 2 or not contacts:
             identity = self.requests.register("roster", session.number, intended, on_result=self._on_roster)
-            session.send(stanzas.roster_request(identity.encode()))
+            session.send(stanzas.build_roster_request(identity.encode()))
             return identity
         identity = self.requests.register("roster-set", session.number, intended, on_result=self._on_renamed)
         self._renames[identity] = 2
         contact = contacts[self._uses[session.number] // 2 % len(contacts)]
-        session.send(stanzas.roster_rename(identity.encode(), contact, identity))
+        session.send(stanzas.build_roster_rename(identity.encode(), contact, identity))
         return identity
 
     def on_push(self, session: Session, element: Element) -> None:

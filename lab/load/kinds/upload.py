@@ -21,7 +21,7 @@ class UploadRequests(RequestKind):
 
         identity = self.requests.register("upload", session.number, intended, on_result=on_slot)
         service = f"upload.{session.endpoint.domain}"
-        session.send(stanzas.upload_slot_request(identity.encode(), service, f"{identity}.bin", size))
+        session.send(stanzas.build_upload_slot_request(identity.encode(), service, f"{identity}.bin", size))
         return identity
 
     async def _upload(self, session: Session, identity: str, slot: Element, size: int) -> None:

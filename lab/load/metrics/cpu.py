@@ -20,7 +20,7 @@ from lab.errors import MissingError, UserError
 _CGROUPS = Path("/sys/fs/cgroup")
 
 
-def allowed_cores(pid: int, root: Path = _CGROUPS, proc: Path = Path("/proc")) -> float | None:
+def read_allowed_cores(pid: int, root: Path = _CGROUPS, proc: Path = Path("/proc")) -> float | None:
     """Cores that a process may use at most, 0.5 for half of one; None if it has ended."""
     try:
         count = len(os.sched_getaffinity(pid))
@@ -108,7 +108,7 @@ def split_cores(workers: int, cores: Iterable[int] | None = None) -> tuple[list[
     return available[: len(available) - workers], available[len(available) - workers :]
 
 
-def pinning_text(servers: Iterable[str], cores: tuple[list[int], list[int]]) -> str:
+def describe_pinning(servers: Iterable[str], cores: tuple[list[int], list[int]]) -> str:
     """What was pinned, for a report; `cores` as `split_cores` returns them."""
     shared, own = cores
     several = "cores" if len(shared) > 1 else "core"

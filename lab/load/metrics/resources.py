@@ -190,7 +190,7 @@ class ResourceSampler:
         while self._series:
             await asyncio.sleep(max(0.0, due - time.perf_counter()))
             readings = {name: _encode(series.take()) for name, series in self._series.items()}
-            whole = Usage(time.perf_counter() - start, machine_cpu_seconds(), 0)
+            whole = Usage(time.perf_counter() - start, read_machine_cpu_seconds(), 0)
             around = {**readings.pop("around", {}), MACHINE: whole.encode()}
             tell({"event": "usage", "servers": {}, "generators": {}, **readings, "around": around})
             due = max(due + SAMPLE_INTERVAL, time.perf_counter())
@@ -208,16 +208,16 @@ class ResourceSampler:
         try:
             async with Control(self._lab.layout.control) as control:
                 await asyncio.sleep(max(0.0, start - time.perf_counter()))
-                before = await link_bytes(control)
+                before = await read_link_bytes(control)
                 try:
                     await asyncio.sleep(max(0.0, end - time.perf_counter()))
                 finally:
-                    self.links = difference(before, await link_bytes(control))
+                    self.links = subtract_readings(before, await read_link_bytes(control))
         except LabError as error:
             self._note(f"bytes of links are not known: {error}")
 
 
-def machine_cpu_seconds() -> float:
+def read_machine_cpu_seconds() -> float:
     """CPU seconds that all processes have spent so far on the cores that we may use.
 
     Time that a hypervisor gave to others (steal, proc_stat(5)) counts: no process here could use it.
@@ -236,7 +236,7 @@ def describe_machine() -> dict[str, str | int]:
     return {"cores": len(os.sched_getaffinity(0)), "processor": processor, "lab": packaged.VERSION}
 
 
-async def link_bytes(control: Control) -> dict[str, int]:
+async def read_link_bytes(control: Control) -> dict[str, int]:
     """Bytes that went over each link so far, by direction "a->b", whoever opened the connection.
 
     That is what a sent on its own connections, and what it answered on those of b. Direct links have no relay
@@ -251,8 +251,8 @@ async def link_bytes(control: Control) -> dict[str, int]:
     return found
 
 
-def difference(before: Mapping[str, int], after: Mapping[str, int]) -> dict[str, int]:
-    """What was added between two readings of `link_bytes`."""
+def subtract_readings(before: Mapping[str, int], after: Mapping[str, int]) -> dict[str, int]:
+    """What was added between two readings of `read_link_bytes`."""
     return {name: count - before.get(name, 0) for name, count in after.items()}
 
 

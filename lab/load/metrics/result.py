@@ -6,7 +6,7 @@ the workers covered: where it was interrupted, up to then, since nothing is writ
 
 At the end every expected receipt must have been received, lost or bounced, and no other (`unaccounted`).
 
-`generator_limits` says whether a result describes the servers, or only a generator that was too slow.
+`find_generator_limits` says whether a result describes the servers, or only a generator that was too slow.
 """
 
 from __future__ import annotations
@@ -194,7 +194,7 @@ class Result:
         )
 
 
-def generator_limits(result: Result) -> tuple[str, ...]:
+def find_generator_limits(result: Result) -> tuple[str, ...]:
     """Why the generator was the limit: sentences with figures and what to do, () if it was not."""
     reasons = []
     if not result.length:
@@ -208,12 +208,12 @@ def generator_limits(result: Result) -> tuple[str, ...]:
             f"the generator was {late * 1000:.1f} ms late in 1 % of its ticks of {tick * 1000:g} ms, and delays from "
             "the intended time hold that: use more workers, a lower rate, or a separate core for the generator"
         )
-    if reason := too_few_sent(result):
+    if reason := describe_too_few_sent(result):
         reasons.append(f"{reason}: use more workers or a lower rate")
     return tuple(reasons)
 
 
-def too_few_sent(result: Result) -> str:
+def describe_too_few_sent(result: Result) -> str:
     """How many messages were sent of how many, if these were too few to be the load that was asked for; else ""."""
     if not result.length:
         return ""

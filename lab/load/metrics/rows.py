@@ -14,14 +14,14 @@ from lab.load.metrics.result import Result, Second, Usage
 PERCENTILES = (50.0, 90.0, 95.0, 99.0, 99.9)
 
 
-def delays(histogram: Histogram, prefix: str = "") -> dict[str, float]:
+def list_delays(histogram: Histogram, prefix: str = "") -> dict[str, float]:
     """Percentiles, mean and maximum in milliseconds: {"p50_ms": 1.2, ...}."""
     found = {f"{prefix}p{percent:g}_ms": histogram.percentile(percent) for percent in PERCENTILES}
     found |= {f"{prefix}mean_ms": histogram.mean, f"{prefix}max_ms": histogram.max}
     return {name: round(1000 * value, 3) for name, value in found.items()}
 
 
-def counts(tally: RouteCounters) -> dict[str, Any]:
+def list_counts(tally: RouteCounters) -> dict[str, Any]:
     """What was counted, bounces by their sum."""
     return {
         "sent": tally.sent,
@@ -35,23 +35,23 @@ def counts(tally: RouteCounters) -> dict[str, Any]:
     }
 
 
-def by_route(result: Result) -> list[dict[str, Any]]:
+def list_routes(result: Result) -> list[dict[str, Any]]:
     """A row for each route of the steady state, and one for all together; delays from the intended time come first."""
     rows = {**dict(sorted(result.routes.items())), "all": result.total}
     length = result.length
     return [
         {
             "route": route,
-            **counts(tally),
+            **list_counts(tally),
             "per_second": round(tally.received / length, 1) if length else 0.0,
-            **delays(tally.intended),
-            **delays(tally.actual, "written_"),
+            **list_delays(tally.intended),
+            **list_delays(tally.actual, "written_"),
         }
         for route, tally in rows.items()
     ]
 
 
-def by_second(result: Result, start: float | None = None) -> list[dict[str, Any]]:
+def list_seconds(result: Result, start: float | None = None) -> list[dict[str, Any]]:
     """A row for each second, the warm-up included; `start` of the warm-up is in seconds since the epoch, if known."""
     steady = result.steady
     workers = sorted({name for second in result.seconds.values() for name in second.cpu})
@@ -84,11 +84,11 @@ def to_csv(rows: list[dict[str, Any]]) -> str:
 def _second(second: Second, workers: int) -> dict[str, Any]:
     length = second.covered / workers
     return {
-        **counts(second.tally),
+        **list_counts(second.tally),
         "sent_per_second": round(second.tally.sent / length, 1) if length else 0.0,
         "received_per_second": round(second.tally.received / length, 1) if length else 0.0,
         "reconnects": second.reconnects,
-        **delays(second.tally.intended),
+        **list_delays(second.tally.intended),
         "lag_p99_ms": round(1000 * second.lag.percentile(99), 3),
     }
 

@@ -18,8 +18,8 @@ from typing import IO, Any
 from lab.errors import UserError, naming
 from lab.input_files import read_json
 from lab.load.metrics.resources import describe_machine
-from lab.load.metrics.result import Result, Usage, generator_limits
-from lab.load.metrics.rows import by_route, by_second, to_csv
+from lab.load.metrics.result import Result, Usage, find_generator_limits
+from lab.load.metrics.rows import list_routes, list_seconds, to_csv
 from lab.load.model.job import FILE, Job, read_job
 from lab.runner.folders import write
 
@@ -88,15 +88,15 @@ class RunWriter:
             "missing": list(outcome.missing),
             "gone": [{"user": user, "reason": reason} for user, reason in outcome.gone],
             "generators": {name: [one.encode() for one in readings] for name, readings in outcome.generators.items()},
-            "limits": list(generator_limits(result)) if result.plan else [],
+            "limits": list(find_generator_limits(result)) if result.plan else [],
             "remarks": self._remarks,
             "machine": describe_machine(),
             "result": result.to_json(),
         }
         if self._folder is not None:
             write(self._folder / RESULT, json.dumps(data) + "\n")
-            write(self._folder / ROUTES, to_csv(by_route(result)))
-            write(self._folder / INTERVALS, to_csv(by_second(result, self._start)))
+            write(self._folder / ROUTES, to_csv(list_routes(result)))
+            write(self._folder / INTERVALS, to_csv(list_seconds(result, self._start)))
         return {"event": "result", **data}
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from lab.load.analysis.change_limits import ComparisonVerdict
 from lab.load.analysis.comparison import Comparison
-from lab.system.tables import table, wrap_text
+from lab.system.tables import format_table, wrap_text
 
 
 def to_json(comparison: Comparison, verdict: ComparisonVerdict | None = None) -> dict[str, Any]:
@@ -23,7 +23,7 @@ def render(comparison: Comparison, first: Path, second: Path, verdict: Compariso
     If limits were given, the verdict is last.
     """
     head = ("figure", "first", "second", "change", "95 %", "beyond noise")
-    figures = table(head, [_cells(row) for row in comparison.figures])
+    figures = format_table(head, [_cells(row) for row in comparison.figures])
     judged = [] if verdict is None else [str(verdict)]
     said = [line for sentence in (*_sentences(comparison), *judged) for line in wrap_text(sentence, then="  ")]
     return "\n".join([f"first   {first}", f"second  {second}", "", figures, "", *said])

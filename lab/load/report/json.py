@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from lab.load.analysis.thresholds import judge_load
-from lab.load.metrics.rows import by_route
+from lab.load.metrics.rows import list_routes
 from lab.load.metrics.run_folder import LoadRecord
 from lab.runner.folders import PAGE
 
@@ -22,7 +22,7 @@ def to_json(record: LoadRecord) -> dict[str, Any]:
         "sentence": verdict.sentence,
         "measured": record.measured,
         "settled": record.settled,
-        "routes": by_route(result) if record.measured else [],
+        "routes": list_routes(result) if record.measured else [],
         "cores": result.cores(),
         "cpu_per_1000": result.cost(),
         "memory": {name: max(one.rss for one in found) for name, found in readings.items() if found},

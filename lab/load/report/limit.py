@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 from lab.load.capacity.search import Limit, Trial
-from lab.system.tables import table, wrap_text
+from lab.system.tables import format_table, wrap_text
 
 
 def to_json(limit: Limit) -> dict[str, Any]:
@@ -48,7 +48,7 @@ def render(limit: Limit) -> str:
     if limit.rate and limit.bottleneck in ("backlog", "interrupted"):
         again = ", until the search ended early"
     said = f"{highest}{again}. Bottleneck: {limit.bottleneck}: {limit.why}."
-    found = table(["rate", "holds", "received", "p99 ms", "misses"], rows, figures=True)
+    found = format_table(["rate", "holds", "received", "p99 ms", "misses"], rows, figures=True)
     return "\n".join([found, "", *wrap_text(said, then="  ")])
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from lab.load.analysis.study import FIGURES, METRICS, MIN_RUNS_FOR_T
 from lab.load.analysis.study_folder import StudyData
-from lab.system.tables import table, wrap_text
+from lab.system.tables import format_table, wrap_text
 
 #: What to do about a study that lacks runs.
 RESUME = "Resume it with `xmpplab study --resume` and its folder."
@@ -16,34 +16,34 @@ RESUME = "Resume it with `xmpplab study --resume` and its folder."
 def render(data: StudyData) -> str:
     """Tables of the figures and of the graphs, and what a reader must know before using it; it ends with a newline."""
     rows = [
-        [row["topology"], row["software"], row["runs"], *(mean_text(row, name) for name in FIGURES)]
+        [row["topology"], row["software"], row["runs"], *(format_mean(row, name) for name in FIGURES)]
         for row in data["table"]
     ]
     graphs = {row["topology"]: [row["topology"], *(row[name] for name in METRICS)] for row in data["table"]}
     tables = [
-        table(["topology", "software", "runs", *FIGURES], rows, figures=True),
-        table(["topology", *(name.replace("_", " ") for name in METRICS)], list(graphs.values()), figures=True),
+        format_table(["topology", "software", "runs", *FIGURES], rows, figures=True),
+        format_table(["topology", *(name.replace("_", " ") for name in METRICS)], list(graphs.values()), figures=True),
     ]
     said = []
     for metric, found in data["correlations"].items():
         known = [f"{name} {value:+.2f}" for name, value in found.items() if value is not None]
         if known:
             said.append(f"rank correlation with {metric}: {', '.join(known)}")
-    if note := interval_note(data["table"]):
+    if note := describe_intervals(data["table"]):
         said.append(note)
-    lines = [line for sentence in [*said, *remarks(data)] for line in wrap_text(sentence, then="  ")]
+    lines = [line for sentence in [*said, *list_remarks(data)] for line in wrap_text(sentence, then="  ")]
     return "\n\n".join(tables) + "\n" + "".join(f"{line}\n" for line in lines)
 
 
-def verdict(data: StudyData) -> tuple[str, str]:
+def judge_study(data: StudyData) -> tuple[str, str]:
     """ "valid" if every run was measured, and no generator instead of the servers; else "unknown". With a sentence."""
     limited = any(run["limited"] for run in data["runs"])
     whole = data["planned"] and sum(run["measured"] for run in data["runs"]) == data["planned"]
-    said = [f"All {data['planned']} runs were measured.", *remarks(data)] if whole else remarks(data)
+    said = [f"All {data['planned']} runs were measured.", *list_remarks(data)] if whole else list_remarks(data)
     return "valid" if whole and not limited else "unknown", " ".join(said)
 
 
-def remarks(data: StudyData) -> list[str]:
+def list_remarks(data: StudyData) -> list[str]:
     """What a reader must know, a sentence each."""
     measured, limited = (sum(run[name] for run in data["runs"]) for name in ("measured", "limited"))
     said = [] if measured == data["planned"] else [f"{measured} of {data['planned']} runs were measured."]
@@ -54,7 +54,7 @@ def remarks(data: StudyData) -> list[str]:
     return said
 
 
-def interval_note(rows: Sequence[Mapping[str, Any]]) -> str:
+def describe_intervals(rows: Sequence[Mapping[str, Any]]) -> str:
     """What the values after the means are, as a sentence; "" if there are none."""
     counts = {row["runs"] for row in rows if row["runs"]}
     if not counts:
@@ -69,7 +69,7 @@ def interval_note(rows: Sequence[Mapping[str, Any]]) -> str:
     return f"After each mean: {', '.join(said)}."
 
 
-def mean_text(row: Mapping[str, Any], name: str, scale: float = 1.0) -> str:
+def format_mean(row: Mapping[str, Any], name: str, scale: float = 1.0) -> str:
     """A mean with its interval: "20 ± 3" of five runs or more, "20 (18 to 23)", least to greatest, of fewer."""
     if name not in row:
         return "-"

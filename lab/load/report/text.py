@@ -11,8 +11,8 @@ from lab.load.analysis.thresholds import judge_load
 from lab.load.metrics.counters import RouteCounters
 from lab.load.metrics.result import Result, Usage
 from lab.load.metrics.run_folder import LoadRecord
-from lab.system.tables import table, wrap_text
-from lab.system.terminal import printable
+from lab.system.tables import format_table, wrap_text
+from lab.system.terminal import escape_unprintable
 
 #: Routes with a line of their own; of more the slowest.
 LINES = 16
@@ -27,12 +27,12 @@ def render(record: LoadRecord) -> str:
         parts += [_routes(record.result), _machines(record)]
         if record.result.links:
             parts.append(_links(record.result))
-    said = [*sentences(record), str(judge_load(record))]
+    said = [*list_remarks(record), str(judge_load(record))]
     parts.append("\n".join(line for sentence in said for line in wrap_text(sentence, then="  ")))
-    return printable("\n\n".join(parts)) + "\n"
+    return escape_unprintable("\n\n".join(parts)) + "\n"
 
 
-def sentences(record: LoadRecord) -> list[str]:
+def list_remarks(record: LoadRecord) -> list[str]:
     """What a reader must know before using the tables, a sentence each."""
     result, said = record.result, []
     if record.interrupted:
@@ -83,7 +83,7 @@ def _routes(result: Result) -> str:
     rows = [_route(name, result.routes[name], result.length) for name in shown]
     if len(slowest) > LINES:
         rows.append([f"({len(slowest) - LINES} more)", *[""] * (len(head) - 1)])
-    return table(head, [*rows, _route("all", result.total, result.length)], figures=True)
+    return format_table(head, [*rows, _route("all", result.total, result.length)], figures=True)
 
 
 def _route(name: str, tally: RouteCounters, length: float) -> Row:
@@ -105,7 +105,7 @@ def _machines(record: LoadRecord) -> str:
         for name in (*result.usage, *sorted(set(cores) - set(result.usage)))
         if name in cores
     ]
-    text = table(["process", "cores", "CPU s per 1000", "memory"], rows, figures=True)
+    text = format_table(["process", "cores", "CPU s per 1000", "memory"], rows, figures=True)
     tick = f"{1000 * result.plan['tick']:g} ms"
     lag = f"p50 {_ms(result, 50)} ms, p99 {_ms(result, 99)} ms"
     said = f"send lag of the generator, which looks at what is due each {tick}: {lag}"
@@ -131,4 +131,4 @@ def _links(result: Result) -> str:
         ]
         for name, count in sorted(result.links.items())
     ]
-    return table(["link", "bytes", "KB per s", "bytes per message"], rows, figures=True)
+    return format_table(["link", "bytes", "KB per s", "bytes per message"], rows, figures=True)

@@ -23,7 +23,7 @@ from lab.load.model import message_id
 from lab.load.model.spec import Load, Shard
 from lab.load.worker.engine import Emit, LoadEngine
 from lab.load.worker.omemo_client import OmemoClient
-from lab.load.worker.omemo_sessions import SessionSetup, pairs
+from lab.load.worker.omemo_sessions import SessionSetup, find_pairs
 from lab.load.worker.users import DISCONNECT_TIMEOUT, VirtualUsers
 from lab.load.workload.arrivals import parse_arrivals
 from lab.load.workload.machine_limits import check_machine
@@ -162,7 +162,7 @@ class OmemoEngine(LoadEngine):
     async def _ramp_up(self) -> None:
         """All users log in with keys; then a session is set up for every pair that will write to each other."""
         users, online = self._omemo_users, 0
-        found = pairs(self._load, self._shard.of)
+        found = find_pairs(self._load, self._shard.of)
 
         async def one(client: OmemoClient) -> None:
             nonlocal online

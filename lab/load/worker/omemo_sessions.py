@@ -48,7 +48,7 @@ _REQUEST, _READY, _FIRST, _REPLY = "request", "ready", "first", "reply"
 _BODY = "hello"
 
 
-def pairs(load: Load, of: int) -> list[tuple[int, int]]:
+def find_pairs(load: Load, of: int) -> list[tuple[int, int]]:
     """Who will write to each other, lower number first, as far as it can be known. Raises UserError for too many."""
     found = dict.fromkeys(
         (min(sender, receiver), max(sender, receiver))

@@ -64,8 +64,8 @@ class Probe:
                 route = here.server if name == here.server else f"{here.server}->{name}"
                 if route not in self._sent:
                     self._sent[route] = time.perf_counter()
-                    to = stanzas.message_head(f"{PROBE_USER}@{self._domains[name]}/{stanzas.RESOURCE}")
-                    session.send(to + route.encode() + stanzas.message_tail(0))
+                    to = stanzas.build_message_head(f"{PROBE_USER}@{self._domains[name]}/{stanzas.RESOURCE}")
+                    session.send(to + route.encode() + stanzas.build_message_tail(0))
             session.request_ack()
         deadline = time.perf_counter() + patience
         while self._sent and (left := deadline - time.perf_counter()) > 0:

@@ -23,7 +23,7 @@ from dataclasses import asdict
 from importlib import import_module
 from typing import Any
 
-from lab.declarations.encryptions import ENCRYPTIONS, encryption
+from lab.declarations.encryptions import ENCRYPTIONS, get_encryption
 from lab.errors import LabError, UserError, encode_event
 from lab.load.model.spec import Endpoint, Load, Shard
 
@@ -105,7 +105,7 @@ async def run_worker(reader: asyncio.StreamReader, emit: Callable[[dict[str, Any
 
 def _engine(load: Load) -> Any:
     """The function that carries a load, imported only if it is used. Raises UserError for an unknown encryption."""
-    declared = encryption(load.encryption, (name for name, one in ENCRYPTIONS.items() if one.loads))
+    declared = get_encryption(load.encryption, (name for name, one in ENCRYPTIONS.items() if one.loads))
     module = f"{declared.module}_engine" if declared.end_to_end else "engine"
     return import_module(f"lab.load.worker.{module}").run
 

@@ -107,7 +107,7 @@ class RoomJoins:
             self._outside.setdefault(session.number, _NO_ANSWER)
             self._joining[session.number] = session
             self._all_joined.clear()
-            session.send(stanzas.room_join(room, nick(session.number)))
+            session.send(stanzas.build_room_join(room, build_nick(session.number)))
 
     async def wait_until_joined(self) -> None:
         """Return once all users are in their rooms. Raises TimedOut, with who is not and why."""
@@ -117,7 +117,7 @@ class RoomJoins:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._all_joined.wait(), min(JOIN_ANSWER_TIMEOUT, deadline - loop.time()))
             if loop.time() >= deadline:
-                evidence = [f"{self._room_of(user)}/{nick(user)}: {why}" for user, why in self._outside.items()]
+                evidence = [f"{self._room_of(user)}/{build_nick(user)}: {why}" for user, why in self._outside.items()]
                 raise TimedOut(f"{len(evidence)} users cannot join their rooms", tuple(evidence[:10]))
             for user in [user for user, why in self._outside.items() if why == _NO_ANSWER]:
                 self.join(self._joining[user])
@@ -134,7 +134,7 @@ class RoomJoins:
             return True
         codes = {e.attributes.get("code") for e in element.walk() if e.name == "status"}
         if CREATED in codes:
-            session.send(stanzas.room_settings_accepted(room))
+            session.send(stanzas.build_room_settings(room))
         if OWN_PRESENCE in codes:
             self._outside.pop(session.number, None)
             if not self._outside:
@@ -142,7 +142,7 @@ class RoomJoins:
         return True
 
 
-def nick(user: int) -> str:
+def build_nick(user: int) -> str:
     """A user's nickname in any room."""
     return f"load{user}"
 
@@ -165,7 +165,7 @@ class ArchiveFiller:
                 for _ in range(ARCHIVED_MESSAGES):
                     received = self._waiting[session.number] = asyncio.get_running_loop().create_future()
                     identity = f"{_ARCHIVE_ID}{session.number}".encode()
-                    session.send(stanzas.message_head(address) + identity + stanzas.message_tail(1))
+                    session.send(stanzas.build_message_head(address) + identity + stanzas.build_message_tail(1))
                     await received
 
         try:

@@ -19,7 +19,7 @@ from lab.load.worker.ramp_up import ArchiveFiller, RoomJoins
 from lab.load.worker.settlement import Settlement, settle_ledger
 from lab.load.workload.population import Population, RoomPlan
 from lab.load.workload.recipients import Recipients
-from lab.load.workload.requests import PendingRequests, error_condition
+from lab.load.workload.requests import PendingRequests, read_error_condition
 from lab.load.workload.traffic import parse_traffic
 
 #: Seconds until connections that did not close are aborted, all users together.
@@ -60,9 +60,11 @@ class VirtualUsers:
             for user in own
         }
         # Byte templates: the part of a message before its id, by receiver, and the part after it.
-        self._to = [stanzas.message_head(self.address(user)) for user in range(load.users)]
-        self._to_room = [stanzas.message_head(self.room_address(room), "groupchat") for room in self.recipients.rooms]
-        self._tail = stanzas.message_tail(load.body)
+        self._to = [stanzas.build_message_head(self.address(user)) for user in range(load.users)]
+        self._to_room = [
+            stanzas.build_message_head(self.room_address(room), "groupchat") for room in self.recipients.rooms
+        ]
+        self._tail = stanzas.build_message_tail(load.body)
 
     def address(self, user: int) -> str:
         """A user's bare address."""
@@ -109,7 +111,7 @@ class VirtualUsers:
         """Away, or available again. All contacts get the presence; the action ends when the user gets its own back."""
         identity = self.deliveries.register_presence(session.number, intended)
         self._away ^= {session.number}
-        session.send(stanzas.presence(identity, away=session.number in self._away))
+        session.send(stanzas.build_presence(identity, away=session.number in self._away))
         return self.requests.register("presence", session.number, intended, identity=identity.decode())
 
     def start_closed_loop(self, think: float) -> None:
@@ -142,12 +144,12 @@ class VirtualUsers:
         if sender in self.sessions:
             closed_loop.on_ended((sender, intended))
         else:
-            session.send(self._to[sender] + message_id.encode_delivery_report(fields) + stanzas.message_tail(0))
+            session.send(self._to[sender] + message_id.encode_delivery_report(fields) + stanzas.build_message_tail(0))
 
     def _on_stanza(self, session: Session, element: Element) -> None:
         if element.name == "message":
             fields = self.deliveries.on_bounce(
-                session.number, element.attributes.get("id", ""), error_condition(element)
+                session.number, element.attributes.get("id", ""), read_error_condition(element)
             )
             if fields is not None and self._closed_loop is not None:
                 self._closed_loop.on_ended((fields[1], fields[4]))
@@ -161,7 +163,7 @@ class VirtualUsers:
         kind, identity = element.attributes.get("type"), element.attributes.get("id", "")
         if kind == "error":
             by = self.population.number(element.attributes.get("from", ""))
-            self.deliveries.on_bounce(session.number, identity, error_condition(element), by)
+            self.deliveries.on_bounce(session.number, identity, read_error_condition(element), by)
         elif kind is None and not self.requests.end(session.number, identity):
             self.deliveries.on_delivery(session.number, identity)
 

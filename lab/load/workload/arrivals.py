@@ -34,7 +34,7 @@ from itertools import accumulate, count, pairwise, takewhile
 from pathlib import Path
 from random import Random
 
-from lab.declarations.units import seconds
+from lab.declarations.units import parse_duration
 from lab.errors import UserError
 from lab.load.model.spec import Shard, seeded_rng
 from lab.load.workload.rates import Rates, constant, ramp, spike, steps
@@ -239,7 +239,7 @@ def _options(text: str, *names: str) -> dict[str, float]:
     given = dict(part.partition("=")[::2] for part in text.split(",") if part)
     if {*given} != {*names}:
         raise UserError(f"needs {','.join(f'{name}=…' for name in names)}, each once, and has {text!r}")
-    return {name: seconds(value) for name, value in given.items()}
+    return {name: parse_duration(value) for name, value in given.items()}
 
 
 def _unpacked(text: str) -> tuple[float, ...]:

@@ -36,7 +36,7 @@ def check_machine(load: Load, shard: Shard) -> None:
     _check_files(load, shard)
 
 
-def available_ports() -> int:
+def count_available_ports() -> int:
     """Connections that this machine can have to one address and port at a time."""
     low, high = map(int, _PORTS.read_text().split())
     return high - low + 1 - PORT_RESERVE
@@ -44,7 +44,7 @@ def available_ports() -> int:
 
 def _check_ports(load: Load) -> None:
     """Each connection to an address has a port of its own at our end (RFC 9293 section 3.3.1)."""
-    population, most = Population(load), available_ports()
+    population, most = Population(load), count_available_ports()
     users: Counter[tuple[str, int]] = Counter()
     for number, endpoint in enumerate(load.endpoints):
         users[endpoint.host, endpoint.port] += population.count(number)

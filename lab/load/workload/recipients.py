@@ -25,7 +25,7 @@ class Recipients:
         subscribed = self.contacts if traffic.presences else []
         #: By user, those whose receipts of the user's presence are counted.
         self.subscribers = [frozenset(others) - self.intermittent for others in subscribed]
-        self.server_routes, self._servers = routes(load), len(load.endpoints)
+        self.server_routes, self._servers = list_routes(load), len(load.endpoints)
 
     def receivers(self, flags: int, target: int) -> Iterable[int]:
         """Who should receive what has that target, by the flags of its id (lab.load.model.message_id)."""
@@ -54,7 +54,7 @@ class Recipients:
         return self.route(flags, missing.sender, missing.receiver)
 
 
-def routes(load: Load) -> list[list[str]]:
+def list_routes(load: Load) -> list[list[str]]:
     """The route from each endpoint's users to each endpoint's: "local" or "a->b"."""
     names = [endpoint.server for endpoint in load.endpoints]
     return [["local" if a == b else f"{a}->{b}" for b in names] for a in names]

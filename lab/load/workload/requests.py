@@ -131,7 +131,7 @@ class PendingRequests:
         """A user received an iq stanza: a push of the user's own server, or an answer."""
         identity, kind = element.attributes.get("id", ""), element.attributes.get("type")
         if kind == "set":
-            session.send(stanzas.result_reply(element.attributes))
+            session.send(stanzas.build_result_reply(element.attributes))
             for each in self.kinds.values():
                 each.on_push(session, element)
             return
@@ -139,7 +139,7 @@ class PendingRequests:
         if one is None or one.user != session.number:
             return
         if kind == "error":
-            self.end(session.number, identity, error_condition(element))
+            self.end(session.number, identity, read_error_condition(element))
         elif one.on_result is not None:
             one.on_result(session, identity, element)
         else:
@@ -188,7 +188,7 @@ class PendingRequests:
             self.end(session.number, identity, str(error)[:80])
 
 
-def error_condition(element: Element) -> str:
+def read_error_condition(element: Element) -> str:
     """The condition of a stanza's error (RFC 6120 section 8.3.3)."""
     error = element.find("error")
     named = next((child.name for child in error.children if child.name != "text"), None) if error else None

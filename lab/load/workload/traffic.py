@@ -25,7 +25,7 @@ from dataclasses import dataclass, replace
 
 from lab.declarations.load_kind import LoadKind, Receivers
 from lab.declarations.load_kinds import KINDS
-from lab.declarations.units import bytes_per_second
+from lab.declarations.units import parse_rate
 from lab.errors import UserError
 from lab.load.model.spec import Load, seeded_rng
 from lab.load.workload.population import Population, RoomPlan, plan_contacts, plan_rooms
@@ -159,7 +159,7 @@ def _parse_option(kind: LoadKind, value: str | None) -> int:
     if value is None:
         return kind.option.default
     if kind.option.in_bytes:
-        return bytes_per_second(value) or 0  # sizes have the units of rates
+        return parse_rate(value) or 0  # sizes have the units of rates
     if not value.isdigit():
         raise UserError(f"{value!r} is no whole number")
     return int(value)

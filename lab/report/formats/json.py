@@ -28,14 +28,14 @@ def to_json(record: RunRecord, judgement: Judgement) -> dict[str, Any]:
             "topology": record.topology.name,
             "runtime": record.plan.facts.runtime,
             "started": started.at if started else None,
-            "seconds": round(timeline.length(record), 3),
+            "seconds": round(timeline.compute_length(record), 3),
             "expects": dict(started.expects) if started else {},
             "ended": record.ended.how if record.ended else None,
         },
         "verdict": judgement.to_json(),
-        "steps": [asdict(one) for one in timeline.steps(record)],
+        "steps": [asdict(one) for one in timeline.list_steps(record)],
         **{name: _plain(metric(record)) for name, metric in METRICS.items()},
-        "notes": [one.text for one in timeline.notes(record)],
+        "notes": [one.text for one in timeline.list_notes(record)],
     }
 
 

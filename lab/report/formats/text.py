@@ -11,14 +11,14 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 
 from lab.checks import Finding, Judgement, Verdict
-from lab.checks.verdict import plural
+from lab.checks.verdict import pluralize
 from lab.metrics.left_out import left_out
 from lab.metrics.record import RunRecord
 from lab.metrics.routes import routes
 from lab.metrics.stanzas import stanzas
 from lab.report.formats import timeline
-from lab.system.tables import table, terminal_width, wrap_text
-from lab.system.terminal import printable
+from lab.system.tables import format_table, get_terminal_width, wrap_text
+from lab.system.terminal import escape_unprintable
 
 # verdict.json has all of them.
 FINDINGS_SHOWN = 5
@@ -34,7 +34,7 @@ def render(record: RunRecord, judgement: Judgement, width: int | None = None) ->
 
     Text wraps between words only: a line with an id, a JID or an address that is longer than the width is longer too.
     """
-    columns = width or terminal_width()
+    columns = width or get_terminal_width()
     lines = [*wrap_text(f"{judgement.value.upper()}: {judgement.sentence}", width=columns), "", *_head(record, columns)]
     for part in (
         _checks(record, judgement, columns),
@@ -47,7 +47,7 @@ def render(record: RunRecord, judgement: Judgement, width: int | None = None) ->
         block = list(part)
         if block:
             lines += ["", *block]
-    return printable("\n".join(lines)) + "\n"
+    return escape_unprintable("\n".join(lines)) + "\n"
 
 
 def _head(record: RunRecord, width: int) -> Iterator[str]:
@@ -55,13 +55,13 @@ def _head(record: RunRecord, width: int) -> Iterator[str]:
     if started:
         spec = f" [{started.spec}]" if started.spec else ""
         yield from wrap_text(f"scenario  {started.scenario}: {started.title}{spec}", then=" " * 10, width=width)
-    links = plural(len(record.topology.links), "link")
-    size = f"{plural(len(servers), 'server')}, {links}, {record.plan.facts.runtime}"
+    links = pluralize(len(record.topology.links), "link")
+    size = f"{pluralize(len(servers), 'server')}, {links}, {record.plan.facts.runtime}"
     yield from wrap_text(f"topology  {record.topology.name}: {size}", then=" " * 10, width=width)
     if started:
         when = datetime.fromtimestamp(started.at, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
-        seen = plural(stanzas(record), "stanza")
-        text = f"run       {when}, {timeline.length(record):.1f} s, {seen} seen by servers"
+        seen = pluralize(stanzas(record), "stanza")
+        text = f"run       {when}, {timeline.compute_length(record):.1f} s, {seen} seen by servers"
         yield from wrap_text(text, then=" " * 10, width=width)
 
 
@@ -89,7 +89,7 @@ def _findings(judgement: Judgement, width: int) -> Iterator[str]:
             yield from wrap_text(f"> {stanza}", " " * 12, " " * 14, width=width)
     left = sum(len(each.findings) for each in judgement.verdicts) - len(shown)
     if left:
-        yield f"  and {plural(left, 'more finding')}: verdict.json has them all"
+        yield f"  and {pluralize(left, 'more finding')}: verdict.json has them all"
 
 
 def _some(verdict: Verdict) -> Sequence[Finding]:
@@ -97,7 +97,7 @@ def _some(verdict: Verdict) -> Sequence[Finding]:
 
 
 def _steps(record: RunRecord, width: int) -> Iterator[str]:
-    steps = timeline.steps(record)
+    steps = timeline.list_steps(record)
     if steps:
         yield "steps"
     for one in steps:
@@ -116,7 +116,7 @@ def _routes(record: RunRecord, width: int) -> Iterator[str]:
         for one in found[:ROUTES_SHOWN]
     ]  # fmt: skip
     yield "messages"
-    yield from textwrap.indent(table(head, rows, width=width - 2), "  ").splitlines()
+    yield from textwrap.indent(format_table(head, rows, width=width - 2), "  ").splitlines()
     if len(found) > ROUTES_SHOWN:
         yield f"  and {len(found) - ROUTES_SHOWN} more routes: xmpplab report --format json has them all"
 
@@ -135,7 +135,7 @@ def _left_out(record: RunRecord, width: int) -> Iterator[str]:
 
 
 def _notes(record: RunRecord, width: int) -> Iterator[str]:
-    notes = list(timeline.notes(record))
+    notes = list(timeline.list_notes(record))
     if notes:
         yield "notes"
     for one in notes[:NOTES_SHOWN]:

@@ -19,7 +19,7 @@ class StepLine:
     state: str  # "done", "failed", "not ended"
 
 
-def steps(record: RunRecord) -> list[StepLine]:
+def list_steps(record: RunRecord) -> list[StepLine]:
     """The steps in the order in which they began."""
     open_steps: dict[str, list[int]] = defaultdict(list)
     lines: list[StepLine] = []
@@ -36,12 +36,12 @@ def steps(record: RunRecord) -> list[StepLine]:
     return lines
 
 
-def notes(record: RunRecord) -> Iterator[Note]:
+def list_notes(record: RunRecord) -> Iterator[Note]:
     """What was recorded beside what is judged."""
     return record.of(Note)
 
 
-def length(record: RunRecord) -> float:
+def compute_length(record: RunRecord) -> float:
     """Seconds from the start of the run to the last event."""
     first = record.started.at if record.started else min((event.at for event in record.events), default=0.0)
     return max(0.0, record.last_at - first)

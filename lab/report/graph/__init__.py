@@ -9,7 +9,7 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import NamedTuple
 
-from lab.system.terminal import printable
+from lab.system.terminal import escape_unprintable
 from lab.topology.spec import Topology
 
 #: As the options of `xmpplab graph` call them.
@@ -30,8 +30,8 @@ class GraphFormat(NamedTuple):
 
 def _format(name: str) -> GraphFormat:
     module = import_module(f"lab.report.graph.{name}")
-    draw: Callable[[Topology], str] = getattr(module, name)
-    return GraphFormat(lambda topology: printable(draw(topology)), module.SUFFIXES)
+    draw: Callable[[Topology], str] = module.render
+    return GraphFormat(lambda topology: escape_unprintable(draw(topology)), module.SUFFIXES)
 
 
 GRAPH_FORMATS = {name: _format(name) for name in NAMES}

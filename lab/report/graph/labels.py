@@ -14,14 +14,14 @@ UNLINKED = {
 }
 
 
-def software(server: Server) -> str:
+def describe_software(server: Server) -> str:
     """ "prosody 13.0", "mine", "external"."""
     if server.custom is not None:
         return server.custom.name
     return f"{server.software} {server.version}".strip()
 
 
-def remarks(server: Server) -> list[str]:
+def list_remarks(server: Server) -> list[str]:
     """What differs from an ordinary server: its domain, TLS, authentication, certificate, feed, address."""
     ordinary = Authentication.DIALBACK if server.tls is Tls.OFF else Authentication.EXTERNAL
     said = [
@@ -35,7 +35,7 @@ def remarks(server: Server) -> list[str]:
     return [text for holds, text in said if holds]
 
 
-def link(value: Link, start: str | None = None) -> str:
+def describe_link(value: Link, start: str | None = None) -> str:
     """Its conditions, "" if there are none. Where the directions differ, the one from `start` (default: `a`) comes
     first.
     """
@@ -51,7 +51,7 @@ def link(value: Link, start: str | None = None) -> str:
     return f"→ {out or 'plain'} ← {back or 'plain'}"
 
 
-def totals(facts: Facts) -> str:
+def describe_totals(facts: Facts) -> str:
     """The facts of the graph in one line."""
     least, most = min(facts.degrees), max(facts.degrees)
     parts = [
@@ -66,7 +66,7 @@ def totals(facts: Facts) -> str:
     return " · ".join(parts)
 
 
-def unlinked(topology: Topology) -> str:
+def describe_unlinked(topology: Topology) -> str:
     """What happens between servers without a link, with the number of such pairs, as a sentence."""
     pairs = len(topology.servers) * (len(topology.servers) - 1) // 2 - len(topology.links)
     if not pairs:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from itertools import combinations
 from math import atan2, ceil, cos, hypot, pi, sin, sqrt
 
-from lab.topology.facts import Neighbours, components, distances
+from lab.topology.facts import Neighbours, compute_distances, find_components
 
 Point = tuple[float, float]
 
@@ -22,10 +22,10 @@ GAP = 1.0  # between parts
 ISOTROPIC = 0.02  # points that spread equally in all directions are not rotated
 
 
-def layout(graph: Neighbours) -> dict[str, Point]:
+def compute_layout(graph: Neighbours) -> dict[str, Point]:
     """A point for each server; linked ones are about 1 apart."""
     placed: dict[str, Point] = {}
-    groups = components(graph)
+    groups = find_components(graph)
     columns = ceil(sqrt(len(groups)))
     left = top = row_height = 0.0
     for number, group in enumerate(groups):
@@ -47,7 +47,7 @@ def _part(graph: Neighbours, group: tuple[str, ...]) -> list[Point]:
     # No form shows a full mesh better than a circle.
     if len(group) > LARGE or (len(group) > 3 and degrees == {len(group) - 1}):
         return _at_origin(circle)
-    tables = [distances(graph, name) for name in group]
+    tables = [compute_distances(graph, name) for name in group]
     far = [[float(table[other]) for other in group] for table in tables]
     starts = [circle, _classical_scaling(far)]
     best = min((_majorized(start, far) for start in starts), key=lambda points: round(_stress(points, far), 6))

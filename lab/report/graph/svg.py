@@ -7,8 +7,8 @@ from itertools import combinations
 
 from lab.report.graph import labels
 from lab.report.graph.bends import bends, curve, middle
-from lab.report.graph.layout import Point, layout
-from lab.topology.facts import facts, neighbours
+from lab.report.graph.layout import Point, compute_layout
+from lab.topology.facts import compute_facts, find_neighbours
 from lab.topology.spec import Link, Server, Topology
 
 SUFFIXES = (".svg",)
@@ -31,7 +31,7 @@ _STYLE = (
 )
 
 
-def svg(topology: Topology) -> str:
+def render(topology: Topology) -> str:
     """The drawing; the same topology gives the same text."""
     boxes = {server.name: _lines(server, len(topology.servers)) for server in topology.servers}
     sizes = {
@@ -40,14 +40,14 @@ def svg(topology: Topology) -> str:
     }
     points, bent, (width, height) = _with_bends(topology, _box_positions(topology, sizes), sizes)
     top = MARGIN + 22 + (LINE + 6) * bool(topology.teaches)
-    notes = [labels.totals(facts(topology)), labels.unlinked(topology)]
+    notes = [labels.describe_totals(compute_facts(topology)), labels.describe_unlinked(topology)]
     widest = max([width, *(6.4 * len(text) for text in (*notes, topology.teaches))]) + 2 * MARGIN
     shift = (widest - width) / 2
     points = {name: (x + shift, y + top) for name, (x, y) in points.items()}
     bent = {pair: (x + shift, y + top) for pair, (x, y) in bent.items()}
     bottom = top + height + MARGIN
     parts = [_heading(topology), *(_line(link, points, bent) for link in topology.links)]
-    parts += [_label(link, points, bent) for link in topology.links if labels.link(link)]
+    parts += [_label(link, points, bent) for link in topology.links if labels.describe_link(link)]
     parts += [_box(server, boxes[server.name], points[server.name], sizes[server.name]) for server in topology.servers]
     parts += _legend(topology, bottom)
     parts += [_text(MARGIN, bottom + 24 + LINE * (row + 1), "quiet", note) for row, note in enumerate(notes)]
@@ -63,13 +63,17 @@ def _lines(server: Server, count: int) -> list[str]:
     """The lines in a server's box: its name, its software, what is unusual."""
     if count > SMALL:
         return [server.name]
-    return [server.name, labels.software(server), *labels.remarks(server)]
+    return [server.name, labels.describe_software(server), *labels.list_remarks(server)]
 
 
 def _box_positions(topology: Topology, sizes: dict[str, Point]) -> dict[str, Point]:
     """Centres of the boxes, spread until no two overlap."""
-    raw = {name: (x * UNIT, y * UNIT) for name, (x, y) in layout(neighbours(topology)).items()}
-    room = {link.pair: (_label_width(labels.link(link)), 20.0) for link in topology.links if labels.link(link)}
+    raw = {name: (x * UNIT, y * UNIT) for name, (x, y) in compute_layout(find_neighbours(topology)).items()}
+    room = {
+        link.pair: (_label_width(labels.describe_link(link)), 20.0)
+        for link in topology.links
+        if labels.describe_link(link)
+    }
     pairs = [(a, b, room.get(frozenset((a, b)), (10.0, 10.0))) for a, b in combinations(raw, 2)]
     spread = min(MAX_SPREAD, max([1.0, *(_spread_factor(raw, sizes, a, b, between) for a, b, between in pairs)]))
     return {name: (x * spread, y * spread) for name, (x, y) in raw.items()}
@@ -129,7 +133,7 @@ def _line(link: Link, points: dict[str, Point], bent: dict[Ends, Point]) -> str:
 def _label(link: Link, points: dict[str, Point], bent: dict[Ends, Point]) -> str:
     """The link's conditions on a white background in the middle of its line; arrows point as the directions do."""
     (x1, y1), (x2, y2) = points[link.a], points[link.b]
-    text = labels.link(link, link.a if x1 <= x2 else link.b)
+    text = labels.describe_link(link, link.a if x1 <= x2 else link.b)
     control = bent.get((link.a, link.b), ((x1 + x2) / 2, (y1 + y2) / 2))
     (x, y), width = middle((x1, y1), control, (x2, y2)), _label_width(text)
     background = (
@@ -156,7 +160,7 @@ def _box(server: Server, lines: list[str], point: Point, size: Point) -> str:
 def _legend(topology: Topology, y: float) -> list[str]:
     """A coloured square for each software that occurs, and a dashed line where there are direct links."""
     parts, x = [], float(MARGIN)
-    seen = {labels.software(server): server.manifest.colours for server in topology.servers}
+    seen = {labels.describe_software(server): server.manifest.colours for server in topology.servers}
     for name, (fill, stroke) in seen.items():
         parts.append(f'<rect x="{x:.0f}" y="{y:.0f}" width="12" height="12" rx="3" fill="{fill}" stroke="{stroke}"/>')
         parts.append(_text(x + 18, y + 10, "quiet", name))

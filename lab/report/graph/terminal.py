@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections import Counter
 
 from lab.report.graph import labels
-from lab.system.tables import terminal_width, wrap_text
-from lab.topology.facts import Neighbours, components, distances, facts, neighbours
+from lab.system.tables import get_terminal_width, wrap_text
+from lab.topology.facts import Neighbours, compute_distances, compute_facts, find_components, find_neighbours
 from lab.topology.spec import Topology
 
 SUFFIXES = (".txt",)
@@ -23,28 +23,32 @@ TOP = 10  # best linked servers named in a summary
 REMARKS = 24  # columns that remarks need beside a server; with less they stand below it
 
 
-def terminal(topology: Topology) -> str:
+def render(topology: Topology) -> str:
     """The picture with a heading above and the facts below; ends with a newline."""
-    numbers = facts(topology)
+    numbers = compute_facts(topology)
     if numbers.servers > READABLE:
         lines = _summary(topology)
     elif numbers.mean_degree > DENSE:
         lines = _matrix(topology)
-        if max(map(len, lines)) > terminal_width():
+        if max(map(len, lines)) > get_terminal_width():
             lines = _summary(topology)
     else:
         lines = _forest(topology)
     heading = [topology.name, *(wrap_text(topology.teaches) if topology.teaches else [])]
-    end = [line for text in (labels.totals(numbers), labels.unlinked(topology)) for line in wrap_text(text, then="  ")]
+    end = [
+        line
+        for text in (labels.describe_totals(numbers), labels.describe_unlinked(topology))
+        for line in wrap_text(text, then="  ")
+    ]
     return "\n".join([*heading, "", *lines, "", *end]) + "\n"
 
 
 def _forest(topology: Topology) -> list[str]:
     """A breadth-first tree of each part."""
-    graph = neighbours(topology)
+    graph = find_neighbours(topology)
     rows: list[tuple[str, str, str]] = []  # the branch in front, the server, its parent ("" for a root)
-    for group in components(graph):
-        rows += _tree(graph, min(group, key=lambda name: sum(distances(graph, name).values())))
+    for group in find_components(graph):
+        rows += _tree(graph, min(group, key=lambda name: sum(compute_distances(graph, name).values())))
     shown: list[str] = []
     table, branches = [], []
     for branch, name, parent in rows:
@@ -54,11 +58,11 @@ def _forest(topology: Topology) -> list[str]:
         link = topology.link(name, parent) if parent else None
         remarks = [
             *facts_of,
-            *labels.remarks(server),
-            *([labels.link(link, name)] if link and labels.link(link) else []),
+            *labels.list_remarks(server),
+            *([labels.describe_link(link, name)] if link and labels.describe_link(link) else []),
         ]
         tail = ", ".join(remarks) + (f"{'; ' if remarks else ''}also {', '.join(also)}" if also else "")
-        table.append((branch + name, labels.software(server), tail))
+        table.append((branch + name, labels.describe_software(server), tail))
         branches.append(branch)
         shown.append(name)
     return [line for branch, row in zip(branches, _aligned(table), strict=True) for line in _lines(branch, *row)]
@@ -66,7 +70,7 @@ def _forest(topology: Topology) -> list[str]:
 
 def _lines(branch: str, beginning: str, remarks: str) -> list[str]:
     """A server with its remarks, which wrap beside it, or below it where it leaves no room for them."""
-    width = terminal_width()
+    width = get_terminal_width()
     below = branch.replace("├── ", "│   ").replace("└── ", "    ")
     if width - len(beginning) >= REMARKS or not remarks:
         return [line.rstrip() for line in wrap_text(remarks, beginning, below.ljust(len(beginning)))]
@@ -75,7 +79,7 @@ def _lines(branch: str, beginning: str, remarks: str) -> list[str]:
 
 def _to(topology: Topology, name: str, other: str) -> str:
     link = topology.link(name, other)
-    text = labels.link(link, name) if link else ""
+    text = labels.describe_link(link, name) if link else ""
     return f"{other} ({text})" if text else other
 
 
@@ -111,9 +115,13 @@ def _matrix(topology: Topology) -> list[str]:
     for number, server in enumerate(topology.servers, start=1):
         cells = (_cell(topology, server.name, other) for other in names)
         rows.append(
-            (f"{number:>{widest}} {server.name}", labels.software(server), " ".join(f"{c:>{widest}}" for c in cells))
+            (
+                f"{number:>{widest}} {server.name}",
+                labels.describe_software(server),
+                " ".join(f"{c:>{widest}}" for c in cells),
+            )
         )
-    kinds = Counter(labels.link(link) for link in topology.links)
+    kinds = Counter(labels.describe_link(link) for link in topology.links)
     legend = [f"   {count} × {text}" for text, count in kinds.items() if text]
     shown = [f"{beginning}{cells}".rstrip() for beginning, cells in _aligned(rows)]
     return [*shown, *(["", " ● a link   ◍ a link with conditions:", *legend] if legend else ["", " ● a link"])]
@@ -121,13 +129,13 @@ def _matrix(topology: Topology) -> list[str]:
 
 def _cell(topology: Topology, a: str, b: str) -> str:
     link = topology.link(a, b)
-    return "\\" if a == b else "·" if link is None else "◍" if labels.link(link) else "●"
+    return "\\" if a == b else "·" if link is None else "◍" if labels.describe_link(link) else "●"
 
 
 def _summary(topology: Topology) -> list[str]:
     """Too many to draw: softwares, how links are spread, the best linked."""
-    graph = neighbours(topology)
-    softwares = Counter(labels.software(server) for server in topology.servers)
+    graph = find_neighbours(topology)
+    softwares = Counter(labels.describe_software(server) for server in topology.servers)
     degrees = Counter(len(others) for others in graph.values())
     most = max(degrees.values())
     said = "servers by software: " + ", ".join(f"{count} {name}" for name, count in sorted(softwares.items()))

@@ -16,15 +16,15 @@ from typing import TYPE_CHECKING
 from lab.plan.layout import Layout
 from lab.plan.model import ServerPlan
 from lab.runtime.agent_process import CLOSE_PATIENCE, spawn_agent
-from lab.runtime.containers.attached_streams import attach, streams
-from lab.runtime.containers.container_specs import ContainerSpec, agent_spec
-from lab.runtime.containers.engine import DockerEngine, resource_name
-from lab.runtime.containers.image_specs import python_image
-from lab.runtime.containers.preparation import site
+from lab.runtime.containers.attached_streams import attach, open_streams
+from lab.runtime.containers.container_specs import ContainerSpec, build_agent_spec
+from lab.runtime.containers.engine import DockerEngine, build_name
+from lab.runtime.containers.image_specs import find_python_image
+from lab.runtime.containers.preparation import find_site
 from lab.runtime.containers.startup import create
 from lab.runtime.protocol import Pipes
 from lab.system.processes import MARK
-from lab.system.terminal import printable
+from lab.system.terminal import escape_unprintable
 
 if TYPE_CHECKING:
     from docker import DockerClient
@@ -34,9 +34,9 @@ async def start_in_container(
     engine: DockerEngine, layout: Layout, command: Sequence[str], *, place: ServerPlan | None = None
 ) -> Pipes:
     """An agent in a container on the lab's network, `place` being a scripted server's; its standard error is ours."""
-    spec = agent_spec(layout, command, python_image().tag, site(await engine.machine()), place)
-    container, connection, pid = await engine.call(_start, engine.client, spec, resource_name(layout))
-    reader, writer = await streams(connection, _write_error)
+    spec = build_agent_spec(layout, command, find_python_image().tag, find_site(await engine.machine()), place)
+    container, connection, pid = await engine.call(_start, engine.client, spec, build_name(layout))
+    reader, writer = await open_streams(connection, _write_error)
 
     async def close() -> None:
         writer.close()
@@ -51,7 +51,7 @@ async def start_on_host(layout: Layout, argv: Sequence[str]) -> Pipes:
 
 
 def _write_error(data: bytes) -> None:
-    sys.stderr.write(printable(data.decode(errors="replace")))
+    sys.stderr.write(escape_unprintable(data.decode(errors="replace")))
 
 
 def _start(client: DockerClient, spec: ContainerSpec, network: str) -> tuple[str, socket.socket, int | None]:

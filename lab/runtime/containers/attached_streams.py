@@ -77,12 +77,12 @@ class _Demultiplexer(asyncio.StreamReaderProtocol):
 def attach(client: DockerClient, container: str) -> socket.socket:
     """A connected socket of the created container's input, output and error. Blocks; call it before the start."""
     parameters = {"stdin": 1, "stdout": 1, "stderr": 1, "stream": 1}
-    connection = own_socket(client.api.attach_socket(container, params=parameters))
+    connection = take_socket(client.api.attach_socket(container, params=parameters))
     connection.setblocking(False)
     return connection
 
 
-def own_socket(wrapped: Any) -> socket.socket:
+def take_socket(wrapped: Any) -> socket.socket:
     """A blocking socket of our own for the connection that the SDK gives; the SDK's objects are closed."""
     try:
         connection = socket.socket(fileno=os.dup(wrapped.fileno()))
@@ -93,7 +93,7 @@ def own_socket(wrapped: Any) -> socket.socket:
     return connection
 
 
-async def streams(
+async def open_streams(
     connection: socket.socket, on_error: Callable[[bytes], None]
 ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
     """Reader of the container's standard output and writer of its standard input."""

@@ -13,8 +13,8 @@ from pathlib import Path
 
 from lab.errors import MissingError, TimedOut
 from lab.runtime.containers.engine import OURS, OURS_VALUE, DockerEngine, connect
-from lab.runtime.containers.image_specs import cache
-from lab.runtime.debian.sources import VARIABLE, machine_sources, sources_for
+from lab.runtime.containers.image_specs import find_cache
+from lab.runtime.debian.sources import VARIABLE, choose_sources, read_machine_sources
 from lab.runtime.protocol import Progress
 from lab.system.subprocesses import quote_end, run
 
@@ -62,8 +62,8 @@ def _pull(repository: str, tag: str) -> bool:
 
 async def make_base(engine: DockerEngine, suite: str, tag: str) -> None:
     """Build a base image with that tag from the archive; the caller holds the cache's lock. Raises MissingError."""
-    listed = sources_for(suite, machine_sources(), os.environ.get(VARIABLE))
-    with tempfile.TemporaryDirectory(prefix=".base-", dir=cache()) as name:
+    listed = choose_sources(suite, read_machine_sources(), os.environ.get(VARIABLE))
+    with tempfile.TemporaryDirectory(prefix=".base-", dir=find_cache()) as name:
         folder = Path(name)
         archive = folder / "base.tar"
         options = [f"--dpkgopt={line}" for line in _SLIM]

@@ -15,9 +15,9 @@ from typing import Any
 from lab import packaged
 from lab.plan.layout import Layout
 from lab.plan.model import Plan, ServerPlan
-from lab.runtime.containers.engine import labels, resource_name, server_user
+from lab.runtime.containers.engine import build_labels, build_name, get_server_user
 from lab.servers.conventions import OUTPUT
-from lab.system.subprocesses import python_module
+from lab.system.subprocesses import build_python_command
 
 RESOLV = "resolv.conf"  # in the lab's folder, mounted into every server
 SERVICES = "services"  # in the lab's folder: all that the services see of it
@@ -102,16 +102,16 @@ class ContainerSpec:
         }
 
 
-def server_spec(layout: Layout, plan: Plan, server: ServerPlan, image: str) -> ContainerSpec:
+def build_server_spec(layout: Layout, plan: Plan, server: ServerPlan, image: str) -> ContainerSpec:
     """A server: its own folder at /lab, the lab's DNS, its own address."""
     name = server.spec.name
     gated = (*_GATED, server.folder, *server.command) if server.command else ()
     return ContainerSpec(
-        name=resource_name(layout, name),
+        name=build_name(layout, name),
         image=image,
         command=gated,
-        labels=labels(layout, role="server", server=name),
-        user=server_user(),
+        labels=build_labels(layout, role="server", server=name),
+        user=get_server_user(),
         address=server.address,
         mounts=(
             Mount(layout.server(name), server.folder, writable=True),
@@ -124,15 +124,15 @@ def server_spec(layout: Layout, plan: Plan, server: ServerPlan, image: str) -> C
     )
 
 
-def services_spec(layout: Layout, plan: Plan, image: str, site: Path) -> ContainerSpec:
+def build_services_spec(layout: Layout, plan: Plan, image: str, site: Path) -> ContainerSpec:
     """The lab's DNS and relays. Of the lab they see a folder of their own with the plan: no key, secret or store."""
     log = f"{_SERVICES_INSIDE}/{layout.service_log.name}"
     return ContainerSpec(
-        name=resource_name(layout, "_services"),
+        name=build_name(layout, "_services"),
         image=image,
-        command=(*TO_FILE, log, *python_module("lab.network.service", _SERVICES_INSIDE, python="python3")),
-        labels=labels(layout, role="services"),
-        user=server_user(),
+        command=(*TO_FILE, log, *build_python_command("lab.network.service", _SERVICES_INSIDE, python="python3")),
+        labels=build_labels(layout, role="services"),
+        user=get_server_user(),
         address=plan.services,
         mounts=(Mount(layout.root / SERVICES, _SERVICES_INSIDE, writable=True), *_code(site)),
         environment=(("HOME", "/tmp"),),  # noqa: S108 - inside the container
@@ -140,7 +140,7 @@ def services_spec(layout: Layout, plan: Plan, image: str, site: Path) -> Contain
     )
 
 
-def agent_spec(
+def build_agent_spec(
     layout: Layout, command: Sequence[str], image: str, site: Path, place: ServerPlan | None = None
 ) -> ContainerSpec:
     """An agent. Its input and output are its caller's; keys and trust are at the same path as on the host.
@@ -150,11 +150,11 @@ def agent_spec(
     people = layout.root / "people"
     certs = layout.server(place.spec.name) / "certs" if place else None
     return ContainerSpec(
-        name=resource_name(layout, place.spec.name) if place else "",
+        name=build_name(layout, place.spec.name) if place else "",
         image=image,
         command=tuple(command),
-        labels=labels(layout, role="agent"),
-        user=server_user(),
+        labels=build_labels(layout, role="agent"),
+        user=get_server_user(),
         address=place.address if place else None,
         mounts=(
             Mount(people, str(people), writable=True),

@@ -20,7 +20,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from lab.errors import MissingError
-from lab.system.processes import SERVER_UID, file_view
+from lab.system.processes import SERVER_UID, identify_file_view
 
 if TYPE_CHECKING:
     from docker import DockerClient
@@ -34,7 +34,7 @@ LOCAL = "unix:///var/run/docker.sock"  # where an engine is if DOCKER_HOST does 
 OURS = "xmpplab"  # label of everything that xmpplab makes; its value is OURS_VALUE
 OURS_VALUE = "1"
 LAB = "xmpplab.lab"  # label: the lab's folder
-FILE_VIEW = "xmpplab.place"  # label: where that folder is seen, see `file_view`
+FILE_VIEW = "xmpplab.place"  # label: where that folder is seen, see `identify_file_view`
 ROLE = "xmpplab.role"  # label: "server", "services", "agent"
 SERVER = "xmpplab.server"  # label: the server's name in the topology
 
@@ -76,7 +76,7 @@ def _check_socket(host: str, timeout: float) -> None:
             raise OSError(f"{path}: {error.strerror or error}") from error
 
 
-def engine_version() -> str:
+def read_version() -> str:
     """The version of the engine that answers. Raises MissingError if none does."""
     return _version(os.environ.get("DOCKER_HOST") or LOCAL)
 
@@ -183,32 +183,32 @@ def first_error() -> Iterator[None]:
         raise first from first.__cause__
 
 
-def labels(layout: Layout, **more: str) -> dict[str, str]:
+def build_labels(layout: Layout, **more: str) -> dict[str, str]:
     """The labels of something that belongs to a lab."""
     return {
         OURS: OURS_VALUE,
         LAB: str(layout.root),
-        FILE_VIEW: file_view(),
+        FILE_VIEW: identify_file_view(),
         **{f"xmpplab.{key}": value for key, value in more.items()},
     }
 
 
-def lab_filters(layout: Layout) -> dict[str, list[str]]:
+def build_filters(layout: Layout) -> dict[str, list[str]]:
     """The filter that finds everything of a lab."""
     return {"label": [f"{LAB}={layout.root}"]}
 
 
-def resource_name(layout: Layout, part: str = "") -> str:
+def build_name(layout: Layout, part: str = "") -> str:
     """A name for a container or network of a lab; labs of the same name in other homes get other names."""
     home = hashlib.sha256(str(layout.root).encode()).hexdigest()[:6]
     return ".".join(filter(None, ("xmpplab", layout.name, home, part)))
 
 
-def caller_user() -> str:
+def get_caller_user() -> str:
     """The caller's own uid and gid, for what writes into the caller's folders."""
     return f"{os.geteuid()}:{os.getegid()}"
 
 
-def server_user() -> str:
+def get_server_user() -> str:
     """The user of containers: the caller, so that all files stay the caller's; for root, one without any rights."""
-    return f"{SERVER_UID}:{SERVER_UID}" if os.geteuid() == 0 else caller_user()
+    return f"{SERVER_UID}:{SERVER_UID}" if os.geteuid() == 0 else get_caller_user()

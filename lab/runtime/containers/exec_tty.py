@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from lab.errors import UserError
-from lab.runtime.containers.attached_streams import ERROR, Frames, own_socket
+from lab.runtime.containers.attached_streams import ERROR, Frames, take_socket
 
 if TYPE_CHECKING:
     from docker import DockerClient
@@ -37,7 +37,7 @@ def run(client: DockerClient, container: str, argv: Sequence[str], user: str, fo
         raise UserError(f"{argv[0]}: not found in the container {container}")
     terminal = os.isatty(0) and os.isatty(1)
     made = client.api.exec_create(container, list(argv), stdin=True, tty=terminal, user=user, workdir=folder)["Id"]
-    connection = own_socket(client.api.exec_start(made, tty=terminal, socket=True))
+    connection = take_socket(client.api.exec_start(made, tty=terminal, socket=True))
     with connection, _raw(client, made) if terminal else contextlib.nullcontext():
         _pump(connection, terminal)
     return int(client.api.exec_inspect(made)["ExitCode"])

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lab import packaged
-from lab.declarations.servers import manifest
+from lab.declarations.servers import get_manifest
 from lab.errors import UserError
-from lab.plan.layout import home
+from lab.plan.layout import find_home
 from lab.runtime.debian.sources import VARIABLE
-from lab.servers import software
+from lab.servers import get_software
 
 PYTHON = "3.13"  # of Debian trixie: services and agents run on it
 PYTHON_SUITE = "trixie"
@@ -52,17 +52,17 @@ class ImageSpec:
         return hashlib.sha256("\n".join((self.suite, *self.packages, self.archive)).encode()).hexdigest()[:_DIGEST]
 
 
-def cache() -> Path:
+def find_cache() -> Path:
     """The cache folder of what images and their mounts are made of; all of it can be fetched again.
 
     What is unfinished there has a name that begins with a dot.
     """
-    return home() / "cache" / "containers"
+    return find_home() / "cache" / "containers"
 
 
-def server_image(name: str, version: str) -> ImageSpec:
+def find_server_image(name: str, version: str) -> ImageSpec:
     """The image of a server software that the lab knows."""
-    declared = manifest(name)
+    declared = get_manifest(name)
     wanted = declared.version(version)
     if wanted is None:
         raise UserError(f"there is no image of {name}: it is not installed from packages")
@@ -76,18 +76,18 @@ def server_image(name: str, version: str) -> ImageSpec:
 def _modules_script(name: str) -> bytes:
     """Puts the lab's modules for a software where its configuration expects them."""
     target = f"/lab-modules/{name}"
-    build = software(name).build("", "", "/modules", target) or ("cp", "-R", "/modules/.", target)
+    build = get_software(name).build("", "", "/modules", target) or ("cp", "-R", "/modules/.", target)
     return f"mkdir -p {target}\n{shlex.join(build)}\n".encode()
 
 
-def python_image() -> ImageSpec:
+def find_python_image() -> ImageSpec:
     """The image in which services and agents run."""
     files = (("Dockerfile", _dockerfile("python")),)
     return ImageSpec("python", PYTHON, PYTHON_SUITE, _PYTHON_PACKAGES, files, _archive())
 
 
 def _dockerfile(name: str) -> bytes:
-    return (packaged.folder("images") / name / "Dockerfile").read_bytes()
+    return (packaged.find_folder("images") / name / "Dockerfile").read_bytes()
 
 
 def _sources(folder: Path) -> list[Path]:

@@ -18,9 +18,9 @@ from lab.errors import MissingError
 from lab.runtime.build_cache import BuildCache
 from lab.runtime.containers.base_image import ensure_base
 from lab.runtime.containers.engine import OURS, OURS_VALUE, DockerEngine
-from lab.runtime.containers.image_specs import ImageSpec, cache
+from lab.runtime.containers.image_specs import ImageSpec, find_cache
 from lab.runtime.debian.apt import download
-from lab.runtime.debian.sources import machine_sources, sources_for
+from lab.runtime.debian.sources import choose_sources, read_machine_sources
 from lab.runtime.protocol import Progress
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ async def build_images(engine: DockerEngine, specs: Sequence[ImageSpec], progres
 
 def build_cache() -> BuildCache:
     """The cache of packages and libraries of images."""
-    return BuildCache(cache())
+    return BuildCache(find_cache())
 
 
 def make_context(spec: ImageSpec, packages: list[Path]) -> bytes:
@@ -83,11 +83,11 @@ async def _make(engine: DockerEngine, spec: ImageSpec, base: asyncio.Task[str], 
 
 async def _packages(spec: ImageSpec, progress: Progress) -> list[Path]:
     """The .deb files of a spec, from the cache or the archive; they are kept for a build after a change of a module."""
-    folder = cache() / f"debs-{spec.packages_digest}"
+    folder = find_cache() / f"debs-{spec.packages_digest}"
     if not folder.is_dir():
         progress(f"fetching the packages of {spec.name} {spec.version}")
         with tempfile.TemporaryDirectory(prefix=".debs-", dir=folder.parent) as name:
-            sources = sources_for(spec.suite, machine_sources(), spec.archive or None)
+            sources = choose_sources(spec.suite, read_machine_sources(), spec.archive or None)
             found = await download(sources, spec.packages, Path(name), lambda text: None)
             found[0].parent.rename(folder)
     return sorted(folder.glob("*.deb"))

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from lab.plan.layout import Layout
-from lab.runtime.containers.engine import ROLE, SERVER, lab_filters
+from lab.runtime.containers.engine import ROLE, SERVER, build_filters
 from lab.runtime.protocol import ServerState
 
 if TYPE_CHECKING:
@@ -17,16 +17,16 @@ _LOG_LINES = 5  # of a container whose output the engine keeps
 _EXITED = re.compile(r"Exited \((\d+)\)")
 
 
-def containers(client: DockerClient, layout: Layout) -> list[dict[str, Any]]:
+def list_containers(client: DockerClient, layout: Layout) -> list[dict[str, Any]]:
     """Everything of a lab, running or not, as the engine lists it."""
-    found: list[dict[str, Any]] = client.api.containers(all=True, filters=lab_filters(layout))
+    found: list[dict[str, Any]] = client.api.containers(all=True, filters=build_filters(layout))
     return found
 
 
-def server_states(client: DockerClient, layout: Layout, *, pids: bool = False) -> dict[str, ServerState]:
+def read_server_states(client: DockerClient, layout: Layout, *, pids: bool = False) -> dict[str, ServerState]:
     """Each server's container by the server's name. One request to the engine; with `pids` one more for each."""
     states = {}
-    for container in containers(client, layout):
+    for container in list_containers(client, layout):
         if server := container["Labels"].get(SERVER):
             states[server] = _state(client, container, pids)
     return states
@@ -38,15 +38,15 @@ def _state(client: DockerClient, container: dict[str, Any], pids: bool) -> Serve
         if not pids:
             return ServerState(running=True, detail=status)
         state = client.api.inspect_container(container["Id"])["State"]
-        return ServerState(running=True, pid=state["Pid"] or None, detail=status, changes=changes(state))
+        return ServerState(running=True, pid=state["Pid"] or None, detail=status, changes=read_changes(state))
     exited = _EXITED.match(status)
     code = int(exited[1]) if exited else None
     inspected = client.api.inspect_container(container["Id"])
     detail = _exit_detail(client, container, inspected)
-    return ServerState(running=False, exit_code=code, detail=detail, changes=changes(inspected["State"]))
+    return ServerState(running=False, exit_code=code, detail=detail, changes=read_changes(inspected["State"]))
 
 
-def changes(state: dict[str, Any]) -> list[tuple[float, bool]]:
+def read_changes(state: dict[str, Any]) -> list[tuple[float, bool]]:
     """When a container was last started and when it last ended, in seconds since the epoch, in order."""
     found = [(_seconds(state.get("StartedAt")), True), (_seconds(state.get("FinishedAt")), False)]
     return sorted((at, runs) for at, runs in found if at > 0)
@@ -68,16 +68,16 @@ def _exit_detail(client: DockerClient, container: dict[str, Any], inspected: dic
     return "; ".join(part for part in parts if part)
 
 
-def services_pid(client: DockerClient, layout: Layout) -> int | None:
+def find_services_pid(client: DockerClient, layout: Layout) -> int | None:
     """The main process of the container with the lab's DNS and relays, as the host sees it; None if it does not run."""
-    for one in containers(client, layout):
+    for one in list_containers(client, layout):
         if one["Labels"].get(ROLE) == "services" and one["State"] == "running":
             return client.api.inspect_container(one["Id"])["State"]["Pid"] or None
     return None
 
 
-def services_run(client: DockerClient, layout: Layout) -> bool:
+def are_services_running(client: DockerClient, layout: Layout) -> bool:
     """Whether the container with the lab's DNS and relays runs."""
     return any(
-        one["Labels"].get(ROLE) == "services" and one["State"] == "running" for one in containers(client, layout)
+        one["Labels"].get(ROLE) == "services" and one["State"] == "running" for one in list_containers(client, layout)
     )

@@ -15,28 +15,28 @@ from lab.declarations.manifest import StartedBy
 from lab.errors import MissingError, UserError
 from lab.plan.layout import Layout
 from lab.runtime.containers.container_specs import TO_FILE, ContainerSpec, Mount
-from lab.runtime.containers.engine import DockerEngine, caller_user, first_error, labels
-from lab.runtime.containers.image_specs import ImageSpec, python_image, server_image
+from lab.runtime.containers.engine import DockerEngine, build_labels, first_error, get_caller_user
+from lab.runtime.containers.image_specs import ImageSpec, find_python_image, find_server_image
 from lab.runtime.containers.images import build_cache, build_images, find_missing
-from lab.runtime.containers.python_libraries import fetch_site, site_folder
+from lab.runtime.containers.python_libraries import fetch_site, find_site_folder
 from lab.runtime.protocol import Progress
-from lab.system.subprocesses import python_module
+from lab.system.subprocesses import build_python_command
 from lab.topology.spec import Server
 
 if TYPE_CHECKING:
     from docker import DockerClient
 
-_COMPILE = python_module(
+_COMPILE = build_python_command(
     "compileall", "-q", "-j0", "--invalidation-mode", "unchecked-hash", "/opt/site", python="python3"
 )
 _COMPILE_LOG = "compile.log"
 _COMPILE_PATIENCE = 120  # seconds: 5 on two cores
 
 
-def image_of(server: Server) -> str:
+def find_image(server: Server) -> str:
     """The tag of a server's image. Raises UserError if its description names none."""
     if server.custom is None:
-        return server_image(server.software, server.version).tag
+        return find_server_image(server.software, server.version).tag
     if server.custom.image is None:
         raise UserError(
             f"server {server.name}: {server.custom.name} has no `image:`, which the runtime `containers` needs; "
@@ -48,12 +48,12 @@ def image_of(server: Server) -> str:
 async def provide(engine: DockerEngine, servers: Sequence[Server], progress: Progress) -> None:
     """Return once every image and library is there. Raises MissingError, UserError."""
     inside = [server for server in servers if server.manifest.started_by is StartedBy.LAB]
-    specs: dict[str, ImageSpec] = {python_image().tag: python_image()}
+    specs: dict[str, ImageSpec] = {find_python_image().tag: find_python_image()}
     for server in inside:
         if server.custom is None:
-            spec = server_image(server.software, server.version)
+            spec = find_server_image(server.software, server.version)
             specs[spec.tag] = spec
-    custom = {image_of(server) for server in inside if server.custom is not None}
+    custom = {find_image(server) for server in inside if server.custom is not None}
     with first_error():
         await _provide_own(engine, list(specs.values()), progress)
         for image in sorted(custom):
@@ -62,7 +62,7 @@ async def provide(engine: DockerEngine, servers: Sequence[Server], progress: Pro
 
 async def _provide_own(engine: DockerEngine, specs: list[ImageSpec], progress: Progress) -> None:
     """Images of ours, and the libraries."""
-    target = site_folder(await engine.machine())
+    target = find_site_folder(await engine.machine())
     if target.is_dir() and not await find_missing(engine, specs):
         return
     async with build_cache().locked(progress):  # another process may have finished meanwhile: ask again what is missing
@@ -73,9 +73,9 @@ async def _provide_own(engine: DockerEngine, specs: list[ImageSpec], progress: P
                 group.create_task(_provide_site(engine, target, images, progress))
 
 
-def site(machine: str) -> Path:
+def find_site(machine: str) -> Path:
     """The folder of the libraries. Raises MissingError if it has not been provided."""
-    folder = site_folder(machine)
+    folder = find_site_folder(machine)
     if not folder.is_dir():
         raise MissingError(f"{folder} is not there any more: run `xmpplab up` again")
     return folder
@@ -95,10 +95,10 @@ def _compile(client: DockerClient, folder: Path) -> None:
     """Write the byte code beside the sources, with the image's Python. The container is removed at its end."""
     spec = ContainerSpec(
         name="",
-        image=python_image().tag,
+        image=find_python_image().tag,
         command=(*TO_FILE, f"/opt/site/{_COMPILE_LOG}", *_COMPILE),
-        labels=labels(Layout(folder)),  # swept with the folder, if we are killed
-        user=caller_user(),
+        labels=build_labels(Layout(folder)),  # swept with the folder, if we are killed
+        user=get_caller_user(),
         mounts=(Mount(folder, "/opt/site", writable=True),),
         environment=(("PYTHONDONTWRITEBYTECODE", ""),),
         transient=True,

@@ -20,9 +20,9 @@ from typing import TYPE_CHECKING
 from lab import packaged
 from lab.declarations.encryptions import ENCRYPTIONS
 from lab.errors import MissingError
-from lab.runtime.containers.image_specs import PYTHON, cache
+from lab.runtime.containers.image_specs import PYTHON, find_cache
 from lab.runtime.protocol import Progress
-from lab.system.subprocesses import python_module, quote_end, run
+from lab.system.subprocesses import build_python_command, quote_end, run
 
 if TYPE_CHECKING:
     from packaging.requirements import Requirement
@@ -38,9 +38,9 @@ _GLIBC = range(41, 4, -1)  # minor versions of glibc 2.x whose wheels run on Deb
 _MACHINES = {"amd64": "x86_64", "arm64": "aarch64"}  # as the engine and as wheels call them
 
 
-def site_folder(machine: str) -> Path:
+def find_site_folder(machine: str) -> Path:
     """The path of the libraries' folder; `machine` is the engine's name of its architecture ("amd64")."""
-    return cache() / f"site-{_digest(machine)}"
+    return find_cache() / f"site-{_digest(machine)}"
 
 
 @functools.cache  # it takes 20 ms, and what is installed beside a process does not change while it runs
@@ -68,7 +68,7 @@ async def fetch_site(machine: str, target: Path, progress: Progress) -> Path:
     return folder
 
 
-def closure(roots: tuple[str, ...] = ROOTS) -> dict[str, str]:
+def compute_closure(roots: tuple[str, ...] = ROOTS) -> dict[str, str]:
     """Distributions that these need on the image's Python, extras included, with the versions installed here."""
     from packaging.requirements import Requirement
     from packaging.utils import canonicalize_name
@@ -100,7 +100,7 @@ def _installed(name: str, extra: str) -> tuple[str, list[Requirement]]:
     return described["Version"], [one for one in needs if one.marker is None or one.marker.evaluate(environment)]
 
 
-def with_hashes(pinned: dict[str, str], lock: str) -> list[str]:
+def add_hashes(pinned: dict[str, str], lock: str) -> list[str]:
     """Requirement lines for pip, with the lock's hashes; without any if the lock does not have each at that version."""
     blocks = {}
     for match in re.finditer(r"^([A-Za-z0-9._-]+)==(\S+)((?:\s*\\\n\s+--hash=\S+)+)", lock, re.MULTILINE):
@@ -113,14 +113,14 @@ def with_hashes(pinned: dict[str, str], lock: str) -> list[str]:
 
 def _requirements() -> list[str]:
     lock = packaged.PACKAGE.parent / "requirements.lock"
-    return with_hashes(closure(), lock.read_text() if lock.is_file() else "")
+    return add_hashes(compute_closure(), lock.read_text() if lock.is_file() else "")
 
 
 async def _pip(machine: str, requirements: Path, target: Path) -> None:
     wheel_machine = _MACHINES.get(machine, machine)
     platforms = [f"manylinux_2_{minor}_{wheel_machine}" for minor in _GLIBC]
     platforms += [f"manylinux2014_{wheel_machine}", f"linux_{wheel_machine}"]
-    command = python_module("pip", "install", "--quiet", "--no-input", "--disable-pip-version-check")
+    command = build_python_command("pip", "install", "--quiet", "--no-input", "--disable-pip-version-check")
     command += ["--no-deps", "--no-compile", "--only-binary=:all:", "--implementation", "cp"]
     command += ["--python-version", PYTHON, "--ignore-requires-python"]  # some pips compare with the host's Python
     command += [part for platform in platforms for part in ("--platform", platform)]

@@ -25,7 +25,7 @@ from pathlib import Path
 
 from lab.plan.layout import Layout
 from lab.system.files import write_private
-from lab.system.subprocesses import python_module
+from lab.system.subprocesses import build_python_command
 
 _FILE = "reaper"  # in the lab's folder: the token of the lab's reaper
 _PATIENCE = 5.0  # seconds that the reaper of an ended lab may need to end
@@ -40,7 +40,7 @@ class Lease:
         held, self._end = os.pipe()  # neither is inherited: a child process of the owner would keep the lab running
         try:
             self._process = subprocess.Popen(
-                python_module("lab.runtime.containers.reaper", str(layout.root), token),
+                build_python_command("lab.runtime.containers.reaper", str(layout.root), token),
                 stdin=held,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from lab.errors import TimedOut, UserError
 from lab.plan.layout import Layout
-from lab.runtime.containers.engine import FILE_VIEW, LAB, DockerEngine, lab_filters
-from lab.runtime.containers.inspection import containers
-from lab.system.processes import file_view
+from lab.runtime.containers.engine import FILE_VIEW, LAB, DockerEngine, build_filters
+from lab.runtime.containers.inspection import list_containers
+from lab.system.processes import identify_file_view
 
 if TYPE_CHECKING:
     from docker import DockerClient
@@ -26,9 +26,9 @@ async def end(engine: DockerEngine, layout: Layout) -> None:
     """
     deadline = time.monotonic() + _PATIENCE
     while True:
-        found = await engine.call(containers, engine.client, layout)
+        found = await engine.call(list_containers, engine.client, layout)
         await engine.each(lambda one: _remove_container(engine.client, one["Id"]), found)
-        networks = await engine.call(_networks, engine.client, lab_filters(layout))
+        networks = await engine.call(_networks, engine.client, build_filters(layout))
         await engine.each(lambda one: _remove_network(engine.client, one["Id"]), networks)
         if not found and not networks:
             return
@@ -52,7 +52,7 @@ def find_leftovers(client: DockerClient) -> dict[str, list[str]]:
     Labs that were made by processes with another view of folders are left out: their state cannot be seen from here.
     """
     found: dict[str, list[str]] = {}
-    filters = {"label": [LAB, f"{FILE_VIEW}={file_view()}"]}
+    filters = {"label": [LAB, f"{FILE_VIEW}={identify_file_view()}"]}
     for one in client.api.containers(all=True, filters=filters):
         found.setdefault(one["Labels"][LAB], []).append(f"container {one['Names'][0].lstrip('/')}")
     for one in _networks(client, filters):

@@ -21,17 +21,17 @@ from lab.runtime.containers import agents, exec_tty, inspection, preparation, re
 from lab.runtime.containers.engine import (
     HOW_TO,
     DockerEngine,
-    engine_version,
-    labels,
-    resource_name,
-    server_user,
+    build_labels,
+    build_name,
+    get_server_user,
+    read_version,
     shared_engine,
 )
 from lab.runtime.containers.reaper import Lease
 from lab.runtime.containers.server_control import ContainerControl
 from lab.runtime.protocol import AGENT, AddressReservation, Pipes, Prerequisite, Progress, ServerState, Written
 from lab.servers.software import Operation
-from lab.system.subprocesses import python_module
+from lab.system.subprocesses import build_python_command
 from lab.topology.spec import Server
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ class Containers:
     def prerequisites(self) -> list[Prerequisite]:
         """Whether an engine answers."""
         try:
-            version = engine_version()
+            version = read_version()
         except MissingError as error:
             return [Prerequisite("container engine", False, str(error).partition(": start one")[0], HOW_TO)]
         return [Prerequisite("container engine", True, f"version {version}")]
@@ -92,7 +92,7 @@ class Containers:
 
     async def states(self, layout: Layout, plan: Plan, *, pids: bool = False) -> dict[str, ServerState]:
         """Each server's container; one that was removed does not run."""
-        found = await self._engine.call(inspection.server_states, self._engine.client, layout, pids=pids)
+        found = await self._engine.call(inspection.read_server_states, self._engine.client, layout, pids=pids)
         gone = ServerState(running=False, detail="its container does not exist")
         inside = [one.spec.name for one in plan.servers if one.spec.manifest.started_by is StartedBy.LAB]
         return {name: found.get(name, gone) for name in inside}
@@ -103,11 +103,11 @@ class Containers:
 
     async def service_pid(self, layout: Layout) -> int | None:
         """The main process of the services' container."""
-        return await self._engine.call(inspection.services_pid, self._engine.client, layout)
+        return await self._engine.call(inspection.find_services_pid, self._engine.client, layout)
 
     def is_running(self, layout: Layout) -> bool:
         """Whether the lab's services run."""
-        return inspection.services_run(self._engine.client, layout)
+        return inspection.are_services_running(self._engine.client, layout)
 
     async def operate(self, layout: Layout, plan: Plan, server: str, operations: Sequence[Operation]) -> None:
         """Carried out through the server's folder, which the host has too. Raises PeerError."""
@@ -126,7 +126,7 @@ class Containers:
         if argv is None:
             place = None if server is None else plan.server(server)
             return await agents.start_in_container(
-                self._engine, layout, python_module(module, python="python3"), place=place
+                self._engine, layout, build_python_command(module, python="python3"), place=place
             )
         return await agents.start_on_host(layout, argv)
 
@@ -134,7 +134,7 @@ class Containers:
         """Runs in the server's container, as the server's user. Raises PeerError if that does not run."""
         there = plan.server(server)
         folder = there.folder if there.spec.manifest.started_by is StartedBy.LAB else "/"
-        return exec_tty.run(self._engine.client, resource_name(layout, server), argv, server_user(), folder)
+        return exec_tty.run(self._engine.client, build_name(layout, server), argv, get_server_user(), folder)
 
     async def stop(self, layout: Layout) -> None:
         """Nothing with the lab's label is left in the engine. Raises TimedOut."""
@@ -157,19 +157,19 @@ def reserve_network(client: DockerClient, layout: Layout) -> str:
     from docker.errors import APIError
     from docker.types import IPAMConfig, IPAMPool
 
-    taken = subnets.routes(_ROUTES.read_text()) if _ROUTES.exists() else []
+    taken = subnets.parse_routes(_ROUTES.read_text()) if _ROUTES.exists() else []
     taken += [pool.get("Subnet", "") for one in client.api.networks() for pool in one["IPAM"].get("Config") or ()]
     refused = ""
     for subnet in subnets.find_free(taken):
         pool = IPAMPool(subnet=str(subnet.network), iprange=subnet.agents, gateway=subnet.gateway)
         try:
             client.api.create_network(
-                resource_name(layout),
+                build_name(layout),
                 driver="bridge",
                 internal=True,
                 check_duplicate=True,
                 ipam=IPAMConfig(pool_configs=[pool]),
-                labels=labels(layout),
+                labels=build_labels(layout),
             )
         except APIError as error:
             if "overlap" not in str(error.explanation).lower():  # else another lab took it meanwhile

@@ -9,7 +9,7 @@ from lab.errors import PeerError, UserError
 from lab.network.ready_file import ReadyFile
 from lab.plan.layout import Layout
 from lab.plan.model import Plan
-from lab.runtime.containers.engine import DockerEngine, resource_name
+from lab.runtime.containers.engine import DockerEngine, build_name
 from lab.servers.conventions import READY
 
 STOP_PATIENCE = 3  # seconds between SIGTERM and SIGKILL, as with processes
@@ -61,7 +61,7 @@ class ContainerControl:
         from docker.errors import APIError, NotFound
 
         try:
-            return await self._engine.call(function, resource_name(self._layout, server), **options)
+            return await self._engine.call(function, build_name(self._layout, server), **options)
         except NotFound as error:
             raise UserError(f"no server {server!r} is a container of this lab") from error
         except APIError as error:

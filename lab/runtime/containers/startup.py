@@ -20,13 +20,20 @@ from lab.network.control import Control
 from lab.plan.layout import Layout
 from lab.plan.model import Plan
 from lab.runtime.admin import write_files
-from lab.runtime.containers.container_specs import GATE, RESOLV, SERVICES, ContainerSpec, server_spec, services_spec
-from lab.runtime.containers.engine import SERVER, DockerEngine, first_error, resource_name
-from lab.runtime.containers.image_specs import python_image
-from lab.runtime.containers.preparation import image_of, site
+from lab.runtime.containers.container_specs import (
+    GATE,
+    RESOLV,
+    SERVICES,
+    ContainerSpec,
+    build_server_spec,
+    build_services_spec,
+)
+from lab.runtime.containers.engine import SERVER, DockerEngine, build_name, first_error
+from lab.runtime.containers.image_specs import find_python_image
+from lab.runtime.containers.preparation import find_image, find_site
 from lab.runtime.protocol import Progress, Written
 from lab.servers.software import File
-from lab.system.files import last_lines
+from lab.system.files import read_last_lines
 from lab.system.processes import SERVER_UID
 
 if TYPE_CHECKING:
@@ -41,12 +48,16 @@ _RESOLVER = "nameserver {}\noptions timeout:1 attempts:2\n"
 
 async def start(engine: DockerEngine, layout: Layout, plan: Plan, written: Written, progress: Progress) -> None:
     """Return once the services answer and every server has been started. Raises NotReady."""
-    libraries = site(await engine.machine())
+    libraries = find_site(await engine.machine())
     write_shared(layout, plan)
-    network, client = resource_name(layout), engine.client
+    network, client = build_name(layout), engine.client
     contained = [server for server in plan.servers if server.spec.manifest.started_by is StartedBy.LAB]
     own, custom = (
-        [server_spec(layout, plan, one, image_of(one.spec)) for one in contained if (one.spec.custom is None) is known]
+        [
+            build_server_spec(layout, plan, one, find_image(one.spec))
+            for one in contained
+            if (one.spec.custom is None) is known
+        ]
         for known in (True, False)
     )
     count_started = _counter(progress, len(contained))
@@ -56,7 +67,7 @@ async def start(engine: DockerEngine, layout: Layout, plan: Plan, written: Writt
         (_seen_by_services(layout).started / spec.labels[SERVER]).touch()
         count_started()
 
-    services = services_spec(layout, plan, python_image().tag, libraries)
+    services = build_services_spec(layout, plan, find_python_image().tag, libraries)
     with first_error():
         async with asyncio.TaskGroup() as group:
             names = group.create_task(_start_services(engine, layout, services, network))
@@ -136,7 +147,7 @@ async def _answers(layout: Layout) -> bool:
 
 def _log_lines(layout: Layout) -> tuple[str, ...]:
     """The last lines of the services' log."""
-    return tuple(last_lines(layout.service_log, _EVIDENCE)) or ("its log was never written",)
+    return tuple(read_last_lines(layout.service_log, _EVIDENCE)) or ("its log was never written",)
 
 
 def _counter(progress: Progress, total: int) -> Callable[[], None]:

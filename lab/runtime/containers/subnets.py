@@ -45,7 +45,7 @@ def find_free(taken: Iterable[str]) -> list[Subnet]:
     ]
 
 
-def routes(text: str) -> list[str]:
+def parse_routes(text: str) -> list[str]:
     """Networks of this host's routing table, from the text of /proc/net/route; the default route is left out."""
     found = []
     for line in text.splitlines()[1:]:

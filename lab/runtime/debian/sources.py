@@ -10,7 +10,7 @@ release of the same archive: addresses, components and keyrings stay, the suite 
 
 XMPPLAB_ARCHIVE holds one or several sources, separated by semicolons, each like a line of sources.list without
 its first word: `[options] address [suite [component ...]]`. Left out, the suite is the release and the
-component is main. Nothing here reads or writes but `machine_sources`.
+component is main. Nothing here reads or writes but `read_machine_sources`.
 """
 
 from __future__ import annotations
@@ -50,13 +50,13 @@ class Source:
         return "".join(f"{name}: {value}\n" for name, value in fields if value)
 
 
-def sources_for(release: str, configured: Sequence[Source], chosen: str | None = None) -> list[Source]:
+def choose_sources(release: str, configured: Sequence[Source], chosen: str | None = None) -> list[Source]:
     """Sources for a release: from XMPPLAB_ARCHIVE if `chosen`, else from the machine's own.
 
     Raises MissingError if the machine's sources are not those of a Debian archive.
     """
     if chosen:
-        return from_variable(chosen, release)
+        return parse_variable(chosen, release)
     found = [source for one in configured if (source := _other_release(one, release))]
     own = [one for one in found if _of_debian(one)] or found
     if not own:
@@ -68,7 +68,7 @@ def sources_for(release: str, configured: Sequence[Source], chosen: str | None =
     return own
 
 
-def from_variable(text: str, release: str) -> list[Source]:
+def parse_variable(text: str, release: str) -> list[Source]:
     """The sources in XMPPLAB_ARCHIVE. Raises UserError."""
     found = []
     for part in filter(None, (one.strip() for one in text.split(";"))):
@@ -82,7 +82,7 @@ def from_variable(text: str, release: str) -> list[Source]:
     return found
 
 
-def machine_sources(etc: Path = Path("/etc/apt")) -> list[Source]:
+def read_machine_sources(etc: Path = Path("/etc/apt")) -> list[Source]:
     """Every enabled `deb` source of this machine's apt, in the order that apt reads them."""
     found = []
     paths = [etc / "sources.list", *sorted((etc / "sources.list.d").glob("*.list"))]

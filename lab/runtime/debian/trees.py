@@ -25,11 +25,11 @@ from pathlib import Path
 from lab.declarations.manifest import ServerManifest, ServerVersion
 from lab.declarations.servers import INSTALLED, MANIFESTS
 from lab.errors import MissingError
-from lab.plan.layout import home
+from lab.plan.layout import find_home
 from lab.runtime.build_cache import BuildCache
 from lab.runtime.debian import apt, sources
 from lab.runtime.protocol import Progress
-from lab.servers import software
+from lab.servers import get_software
 from lab.servers.software import File, UnpackedTree
 from lab.system.subprocesses import run
 
@@ -46,30 +46,30 @@ exec {loader} --library-path {libraries} {program} "$@"
 """
 
 
-def cache() -> Path:
-    """The folder of all that can be fetched or built again: XMPPLAB_CACHE, or `cache` below `home()`.
+def find_cache() -> Path:
+    """The folder of all that can be fetched or built again: XMPPLAB_CACHE, or `cache` below `find_home()`.
 
     A complete one may belong to another user and be read-only. Symbolic links are resolved: a tree contains its own
     path, and under another path it would count as moved, and be built again.
     """
     chosen = os.environ.get(VARIABLE)
-    return (Path(chosen) if chosen else home() / "cache").resolve()
+    return (Path(chosen) if chosen else find_home() / "cache").resolve()
 
 
-def release_packages(release: str) -> list[str]:
+def list_packages(release: str) -> list[str]:
     """Every package that some software of this release needs: a release has one tree for all."""
     return sorted({package for _, version in _of_release(release) for package in version.packages})
 
 
-def tree_path(release: str, architecture: str) -> Path:
+def find_tree(release: str, architecture: str) -> Path:
     """The path of a release's tree, whether it exists or not."""
-    text = "\n".join([str(FORMAT), release, *apt.BASE, *release_packages(release)])
-    return cache() / "trees" / f"{release}-{architecture}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
+    text = "\n".join([str(FORMAT), release, *apt.BASE, *list_packages(release)])
+    return find_cache() / "trees" / f"{release}-{architecture}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
 
 
-def complete_trees(release: str) -> list[Path]:
+def find_complete_trees(release: str) -> list[Path]:
     """Complete trees of a release as this version builds them, for any architecture."""
-    return [path for path in sorted((cache() / "trees").glob(tree_path(release, "*").name)) if is_complete(path)]
+    return [path for path in sorted((find_cache() / "trees").glob(find_tree(release, "*").name)) if is_complete(path)]
 
 
 def is_complete(tree: Path) -> bool:
@@ -82,7 +82,7 @@ def is_complete(tree: Path) -> bool:
 
 async def ensure_tree(release: str, progress: Progress) -> Path:
     """The tree of a release, built if it does not exist. Raises MissingError."""
-    tree = tree_path(release, await apt.architecture())
+    tree = find_tree(release, await apt.get_architecture())
     if is_complete(tree):
         return tree
     async with build_cache().locked(progress):
@@ -96,7 +96,7 @@ async def ensure_modules(trees: dict[str, Path], progress: Progress) -> Path:
 
     `trees` are those of the releases in use; versions of other releases are left out.
     """
-    target = modules_folder(trees)
+    target = find_modules_folder(trees)
     if is_complete(target):
         return target
     async with build_cache().locked(progress):
@@ -105,36 +105,36 @@ async def ensure_modules(trees: dict[str, Path], progress: Progress) -> Path:
     return target
 
 
-def modules_folder(trees: dict[str, Path]) -> Path:
+def find_modules_folder(trees: dict[str, Path]) -> Path:
     """The path of the modules of these releases' software, compiled with these trees."""
     digest = hashlib.sha256(str(FORMAT).encode())
     for manifest, version in _of_releases(trees):
         digest.update(f"{manifest.name}-{version.number}\0{trees[version.suite]}\0".encode())
         for path in sorted(_sources(manifest)):
             digest.update(path.name.encode() + b"\0" + path.read_bytes())
-    return cache() / "modules" / digest.hexdigest()[:16]
+    return find_cache() / "modules" / digest.hexdigest()[:16]
 
 
 def build_cache() -> BuildCache:
     """The cache of trees and modules."""
-    return BuildCache(cache(), ("trees", "modules"))
+    return BuildCache(find_cache(), ("trees", "modules"))
 
 
 async def _build_tree(release: str, tree: Path, progress: Progress) -> None:
     _check_space()
-    apt.patchelf()  # raises before 60 MB are downloaded
+    apt.find_patchelf()  # raises before 60 MB are downloaded
     with _unfinished(tree) as work:
         chosen = os.environ.get(sources.VARIABLE)
-        archives = sources.sources_for(release, sources.machine_sources(), chosen)
+        archives = sources.choose_sources(release, sources.read_machine_sources(), chosen)
         download = work / "download"
         packages = await apt.download(
-            archives, release_packages(release), download, lambda text: progress(f"{release}: {text}")
+            archives, list_packages(release), download, lambda text: progress(f"{release}: {text}")
         )
         unpacked = work / "tree"
         await apt.unpack(packages, unpacked, progress)
         await apt.relocate(unpacked, tree, progress)
-        libraries = tree / "usr" / "lib" / apt.triplet(unpacked)
-        loader = str(libraries / apt.loader_name(unpacked))
+        libraries = tree / "usr" / "lib" / apt.find_triplet(unpacked)
+        loader = str(libraries / apt.find_loader(unpacked))
         final = UnpackedTree(str(tree), str(libraries), loader, str(tree / TOOLS))
         write_tools(unpacked, final, [manifest for manifest, _ in _of_release(release)])
         make_readable(unpacked)
@@ -160,7 +160,7 @@ async def _build_version(
     source.mkdir(parents=True)
     for path in _sources(manifest):
         (source / path.name).write_bytes(path.read_bytes())
-    command = software(manifest.name).build(str(tree), apt.triplet(tree), str(source), str(target))
+    command = get_software(manifest.name).build(str(tree), apt.find_triplet(tree), str(source), str(target))
     if command is None:
         shutil.copytree(source, target)
         return
@@ -220,10 +220,10 @@ def _of_release(release: str) -> list[tuple[ServerManifest, ServerVersion]]:
 
 
 def _check_space() -> None:
-    free = shutil.disk_usage(cache()).free
+    free = shutil.disk_usage(find_cache()).free
     if free < SPACE:
         raise MissingError(
-            f"{cache()} has {free >> 20} MB free and the servers need {SPACE >> 20} MB: "
+            f"{find_cache()} has {free >> 20} MB free and the servers need {SPACE >> 20} MB: "
             "free some space, or set XMPPLAB_HOME"
         )
 
@@ -236,7 +236,7 @@ def write_tools(unpacked: Path, tree: UnpackedTree, manifests: Iterable[ServerMa
     for manifest in manifests:
         plain = (name for name in manifest.tools if (unpacked / programs / name).exists())
         files = [File(name, _started(tree, Path(tree.prefix) / programs / name), 0o755) for name in plain]
-        for file in (*files, *software(manifest.name).tools(tree)):
+        for file in (*files, *get_software(manifest.name).tools(tree)):
             (folder / file.path).write_text(file.text)
             (folder / file.path).chmod(file.mode)
 

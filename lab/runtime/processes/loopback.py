@@ -14,7 +14,7 @@ from dataclasses import astuple
 
 from lab.declarations.servers import MANIFESTS
 from lab.errors import MissingError
-from lab.plan.build import SERVERS, SERVICES, offset
+from lab.plan.build import SERVERS, SERVICES, compute_address
 
 FIRST, LAST = 80, 119  # second octet of the networks: 127.0 and 127.53 (a resolver's) are in use elsewhere
 _PORTS = tuple(sorted({port for manifest in MANIFESTS.values() for port in astuple(manifest.ports)}))
@@ -29,7 +29,7 @@ def reserve_network(servers: int = 1) -> tuple[str, socket.socket]:
     """
     _check_loopback()
     _check_ports()
-    for network in networks():
+    for network in list_networks():
         holder = reserve(network)
         if holder is None:
             continue
@@ -42,7 +42,7 @@ def reserve_network(servers: int = 1) -> tuple[str, socket.socket]:
     )
 
 
-def networks() -> Iterator[str]:
+def list_networks() -> Iterator[str]:
     """Every network that a lab may have."""
     for second in range(FIRST, LAST + 1):
         yield f"127.{second}.0.0/16"
@@ -52,15 +52,15 @@ def reserve(network: str) -> socket.socket | None:
     """The socket that reserves this network; None if another lab, of any user, has it. Raises MissingError."""
     holder = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     try:
-        holder.bind((offset(network, SERVICES), RESERVATION_PORT))
+        holder.bind((compute_address(network, SERVICES), RESERVATION_PORT))
     except OSError as error:
         holder.close()
         if error.errno == errno.EADDRINUSE:
             return None
         if error.errno in (errno.EADDRNOTAVAIL, errno.EPERM, errno.EACCES):
             raise MissingError(
-                f"addresses such as {offset(network, SERVICES)} cannot be used on this machine ({error.strerror}): "
-                "use --runtime containers"
+                f"addresses such as {compute_address(network, SERVICES)} cannot be used on this machine "
+                f"({error.strerror}): use --runtime containers"
             ) from error
         raise
     return holder
@@ -68,7 +68,7 @@ def reserve(network: str) -> socket.socket | None:
 
 def _free(network: str, servers: int) -> bool:
     """True if no program listens at a port of one of the servers."""
-    addresses = [offset(network, SERVERS + index) for index in range(servers)]
+    addresses = [compute_address(network, SERVERS + index) for index in range(servers)]
     return all(_listening(address, port) is None for address in addresses for port in _PORTS)
 
 

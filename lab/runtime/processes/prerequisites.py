@@ -10,7 +10,7 @@ import sys
 
 from lab.declarations.servers import INSTALLED, MANIFESTS
 from lab.errors import LabError
-from lab.plan.layout import home
+from lab.plan.layout import find_home
 from lab.runtime import memory
 from lab.runtime.debian import apt, sources, trees
 from lab.runtime.processes import loopback
@@ -24,7 +24,7 @@ _MEBIBYTE = 1 << 20
 _COMFORT = 1024 * _MEBIBYTE  # bytes of memory: a few servers of each kind, and the agents
 
 
-def process_prerequisites() -> list[Prerequisite]:
+def check_prerequisites() -> list[Prerequisite]:
     """One for each thing that plain processes need; the runtime works if all are good."""
     return [_system(), _loopback(), *_software(), _memory(), _descriptors(), _folder()]
 
@@ -46,7 +46,7 @@ def _loopback() -> Prerequisite:
 
 def _software() -> list[Prerequisite]:
     """The servers in the cache, or what it takes to get them."""
-    if whole := trees.complete_trees(RELEASE):
+    if whole := trees.find_complete_trees(RELEASE):
         return [Prerequisite("servers", True, f"unpacked in {whole[0]}")]
     return [_tools(), _archive(), _space()]
 
@@ -55,7 +55,7 @@ def _tools() -> Prerequisite:
     what = "tools to unpack servers"
     try:
         tools = apt.require_tools()
-        apt.patchelf()
+        apt.find_patchelf()
     except LabError as error:
         return Prerequisite(what, False, "incomplete", str(error))
     return Prerequisite(what, True, f"{', '.join(tools)}, patchelf")
@@ -65,7 +65,7 @@ def _archive() -> Prerequisite:
     what = f"archive with Debian {RELEASE}"
     chosen = os.environ.get(sources.VARIABLE)
     try:
-        archives = sources.sources_for(RELEASE, sources.machine_sources(), chosen)
+        archives = sources.choose_sources(RELEASE, sources.read_machine_sources(), chosen)
     except LabError as error:
         return Prerequisite(what, False, "none", str(error))
     origin = sources.VARIABLE if chosen else "this machine's apt"
@@ -73,7 +73,7 @@ def _archive() -> Prerequisite:
 
 
 def _space() -> Prerequisite:
-    folder = home()
+    folder = find_home()
     while not folder.exists():
         folder = folder.parent
     free = shutil.disk_usage(folder).free
@@ -100,7 +100,7 @@ def _descriptors() -> Prerequisite:
 
 def _folder() -> Prerequisite:
     """Sockets in a lab's folder have paths of at most 107 bytes."""
-    folder = home()
+    folder = find_home()
     longest = len(os.fsencode(folder)) + len("/labs//servers//admin.sock") + 2 * 16
     good = longest <= 107 and hasattr(socket, "AF_UNIX")
     remedy = "" if good else "set XMPPLAB_HOME to a folder with a shorter path: sockets are created in it"

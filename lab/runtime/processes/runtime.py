@@ -32,8 +32,8 @@ from lab.runtime.processes.server_control import RemoteProcessControl
 from lab.runtime.protocol import AGENT, AddressReservation, Pipes, Prerequisite, Progress, ServerState, Written
 from lab.servers.conventions import TOOLS
 from lab.servers.software import Operation
-from lab.system.processes import MARK, SERVER_UID, Identity, die_with_parent, end_members, evidence
-from lab.system.subprocesses import python_module
+from lab.system.processes import MARK, SERVER_UID, Identity, describe_processes, die_with_parent, end_members
+from lab.system.subprocesses import build_python_command
 from lab.topology.spec import Server
 
 STOP_PATIENCE = 10.0  # seconds for an orderly end: the service gives its servers 3, then kills them
@@ -47,9 +47,9 @@ class Processes:
 
     def prerequisites(self) -> list[Prerequisite]:
         """Whether this runtime can work on this machine, and what to do where it cannot."""
-        from lab.runtime.processes.prerequisites import process_prerequisites
+        from lab.runtime.processes.prerequisites import check_prerequisites
 
-        return process_prerequisites()
+        return check_prerequisites()
 
     async def prepare(self, servers: Sequence[Server], progress: Progress) -> None:
         """Make sure that trees and modules for these servers are in the cache. Raises MissingError."""
@@ -68,14 +68,14 @@ class Processes:
 
     async def facts(self, layout: Layout, servers: Sequence[Server], reservation: AddressReservation) -> RuntimeFacts:
         """The programs are in the trees of the cache. Raises MissingError where they are not."""
-        made = {release: trees.tree_path(release, await apt.architecture()) for release in _releases(servers)}
+        made = {release: trees.find_tree(release, await apt.get_architecture()) for release in _releases(servers)}
         return RuntimeFacts(
             runtime=self.name,
             network=reservation.network,
             folders=str(layout.root / "servers" / "{server}"),
             prefixes=tuple(sorted(_prefixes(servers, made).items())),
-            modules=str(trees.modules_folder(made) / "{software}-{version}"),
-            libraries=apt.triplet(next(iter(made.values()))) if made else "",
+            modules=str(trees.find_modules_folder(made) / "{software}-{version}"),
+            libraries=apt.find_triplet(next(iter(made.values()))) if made else "",
         )
 
     async def start(
@@ -119,7 +119,7 @@ class Processes:
 
         It can listen at any loopback address and reads what we can read: no `server` makes a difference.
         """
-        command = list(argv) if argv else python_module(module)
+        command = list(argv) if argv else build_python_command(module)
         return await spawn_agent(command, {MARK: str(layout.root)})
 
     async def execute(self, layout: Layout, plan: Plan, server: str, argv: Sequence[str]) -> int:
@@ -155,7 +155,7 @@ class Processes:
         if left := await end_members(layout.root):
             raise TimedOut(
                 f"processes of the lab {layout.name} cannot be ended",
-                evidence(left),
+                describe_processes(left),
             )
         await _wait_ended(layout)  # a process that ends loses its environment a moment before it closes its files
         supervisor.release(layout)

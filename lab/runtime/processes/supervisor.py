@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 from lab.errors import MissingError, NotReady, UserError, decode_error
 from lab.plan.layout import Layout
-from lab.system.files import last_lines
+from lab.system.files import read_last_lines
 from lab.system.processes import MARK
-from lab.system.subprocesses import python_module
+from lab.system.subprocesses import build_python_command
 
 #: Seconds: Python starts in 0.3. Each server is started in 5 ms, but those that have begun use all cores meanwhile: 600
 #: need 60 s on two.
@@ -39,7 +39,7 @@ async def start(layout: Layout, reservations: Sequence[int], *, servers: int, ow
     """
     ready_read, ready_write = os.pipe()
     owner_read, lease = os.pipe() if owned else (None, None)
-    command = python_module("lab.network.service", str(layout.root), "--ready-fd", str(ready_write))
+    command = build_python_command("lab.network.service", str(layout.root), "--ready-fd", str(ready_write))
     for descriptor in reservations:
         command += ["--reservation-fd", str(descriptor)]
     if owner_read is not None:
@@ -106,4 +106,4 @@ def _check_answer(layout: Layout, line: bytes) -> None:
 
 
 def _log(layout: Layout) -> tuple[str, ...]:
-    return tuple(last_lines(layout.service_log, _EVIDENCE))
+    return tuple(read_last_lines(layout.service_log, _EVIDENCE))

@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from lab.declarations.servers.ejabberd import MANIFEST
-from lab.servers.common import hint
+from lab.servers.common import find_hint
 from lab.servers.conventions import FEED, OUTPUT
-from lab.servers.ejabberd.accounts import INITIAL, accounts_json
-from lab.servers.ejabberd.config import configuration, inetrc, messages
-from lab.servers.ejabberd.launch import command, compile_command, environment, tools
-from lab.servers.ejabberd.rosters import rosters_json
+from lab.servers.ejabberd.accounts import INITIAL, render_accounts
+from lab.servers.ejabberd.config import render_configuration, render_inetrc, render_messages
+from lab.servers.ejabberd.launch import build_command, build_compile_command, build_environment, tools
+from lab.servers.ejabberd.rosters import render_rosters
 from lab.servers.software import (
     REFUSED_STREAM,
     Blueprint,
@@ -58,24 +58,24 @@ class Ejabberd(Software):
         """ejabberd.yml, inetrc (its DNS), messages (no translations), ejabberdctl and the command that runs it."""
         if not blueprint.folder.isascii():
             blueprint = replace(blueprint, folder=_HERE)
-        files = (configuration(blueprint), inetrc(blueprint), messages(), *tools(blueprint))
-        return Rendered(files, command(blueprint), environment(blueprint))
+        files = (render_configuration(blueprint), render_inetrc(blueprint), render_messages(), *tools(blueprint))
+        return Rendered(files, build_command(blueprint), build_environment(blueprint))
 
     def build(self, prefix: str, libraries: str, source: str, target: str) -> tuple[str, ...] | None:
         """Erlang's own compiler over every file of `source`; fails on a warning."""
-        return compile_command(prefix, libraries, source, target)
+        return build_compile_command(prefix, libraries, source, target)
 
     def accounts(self, domain: str, users: Sequence[str], keys: ScramKeys) -> tuple[Operation, ...]:
         """One call to the lab's module."""
-        return (HttpCall(MANIFEST.socket, "/accounts", accounts_json(users, keys)),)
+        return (HttpCall(MANIFEST.socket, "/accounts", render_accounts(users, keys)),)
 
     def initial_accounts(self, domain: str, users: Sequence[str], keys: ScramKeys) -> tuple[File, ...]:
         """A file that the lab's module reads before it says that the server has started."""
-        return (File(INITIAL, accounts_json(users, keys)),)
+        return (File(INITIAL, render_accounts(users, keys)),)
 
     def rosters(self, domain: str, rosters: Mapping[str, Sequence[str]]) -> tuple[Operation, ...]:
         """One call to the lab's module."""
-        return (HttpCall(MANIFEST.socket, "/rosters", rosters_json(rosters)),)
+        return (HttpCall(MANIFEST.socket, "/rosters", render_rosters(rosters)),)
 
     def forget(self, users: Sequence[str]) -> tuple[Operation, ...]:
         """One call to the lab's module. A person's archive is a bag in dets, which is read whole for each message."""
@@ -95,7 +95,7 @@ class Ejabberd(Software):
 
     def startup_hint(self, log: Sequence[str]) -> str | None:
         """See _HINTS and the common ones."""
-        return hint(log, _HINTS)
+        return find_hint(log, _HINTS)
 
     @property
     def places(self) -> dict[str, tuple[str, ...]]:

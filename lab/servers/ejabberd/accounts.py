@@ -11,7 +11,7 @@ from lab.servers.software import ScramKeys
 INITIAL = "accounts.json"
 
 
-def accounts_json(users: Sequence[str], keys: ScramKeys) -> str:
+def render_accounts(users: Sequence[str], keys: ScramKeys) -> str:
     """The JSON text of these accounts."""
     stored, server = keys.sha1
     return json.dumps(

@@ -16,7 +16,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 
-from lab.declarations.encryptions import elements
+from lab.declarations.encryptions import list_elements
 from lab.declarations.servers.ejabberd import MANIFEST
 from lab.servers.conventions import FEED, PROBE_PATIENCE, READY
 from lab.servers.ejabberd.accounts import INITIAL
@@ -42,7 +42,7 @@ _TLS_OPTIONS = ["no_sslv3", "no_tlsv1", "no_tlsv1_1", "cipher_server_preference"
 _MOST_ITEMS = 1000
 
 
-def configuration(blueprint: Blueprint) -> File:
+def render_configuration(blueprint: Blueprint) -> File:
     """The whole ejabberd.yml."""
     spec = blueprint.spec
     options = _general(blueprint) | _federation(blueprint) | {"listen": _listen(blueprint)}
@@ -50,12 +50,12 @@ def configuration(blueprint: Blueprint) -> File:
     return File(CONFIGURATION, f"# xmpplab: {spec.name} ({spec.domain})\n" + _yaml(options))
 
 
-def messages() -> File:
+def render_messages() -> File:
     """Translations: none. Reading all of ejabberd's takes a quarter of its start."""
     return File(f"{MESSAGES}/en.msg", "%% English needs no translation.\n")
 
 
-def inetrc(blueprint: Blueprint) -> File:
+def render_inetrc(blueprint: Blueprint) -> File:
     """Whom Erlang asks for SRV records, and for addresses (modules/net.erl)."""
     address, port = blueprint.dns
     numbers = ",".join(address.split("."))
@@ -152,7 +152,7 @@ def _modules(blueprint: Blueprint) -> dict[str, Value]:
         modules["mod_lab_feed"] = {
             "mode": spec.feed.value,
             "file": f"{folder}/{FEED}",
-            "encrypted": elements(),
+            "encrypted": list_elements(),
         }
     if blueprint.allow is not None:
         modules["mod_lab_policy"] = {"outbound": blueprint.outbound, "allow": blueprint.allow}

@@ -44,7 +44,7 @@ _COMPILE = (
 )  # fmt: skip
 
 
-def command(blueprint: Blueprint) -> tuple[str, ...]:
+def build_command(blueprint: Blueprint) -> tuple[str, ...]:
     """Runs in the foreground."""
     return (
         *PRIVATELY, *_erlang(blueprint.prefix), *_MACHINE, "-noinput",
@@ -60,7 +60,7 @@ def tools(blueprint: Blueprint) -> tuple[File, ...]:
     return (ejabberdctl(shlex.join(_erlang(blueprint.prefix))),)
 
 
-def environment(blueprint: Blueprint) -> tuple[tuple[str, str], ...]:
+def build_environment(blueprint: Blueprint) -> tuple[tuple[str, str], ...]:
     """Where Erlang lies, and where ejabberd has its configuration and log."""
     folder = blueprint.folder
     return (
@@ -78,7 +78,7 @@ def environment(blueprint: Blueprint) -> tuple[tuple[str, str], ...]:
     )
 
 
-def compile_command(prefix: str, libraries: str, source: str, target: str) -> tuple[str, ...]:
+def build_compile_command(prefix: str, libraries: str, source: str, target: str) -> tuple[str, ...]:
     """Compiles every Erlang file of folder `source` into folder `target`, which is made where it is missing."""
     variables = tuple(f"{name}={value}" for name, value in (*_where(prefix, libraries), ("HOME", "/"), _NO_DUMP))
     arguments = ("-noinput", "-boot", "start_clean", "-eval", _COMPILE, "-extra", source, f"{target}/{BEAMS}")

@@ -6,6 +6,6 @@ import json
 from collections.abc import Mapping, Sequence
 
 
-def rosters_json(rosters: Mapping[str, Sequence[str]]) -> str:
+def render_rosters(rosters: Mapping[str, Sequence[str]]) -> str:
     """The JSON text of these rosters: contacts by user."""
     return json.dumps({user: list(contacts) for user, contacts in rosters.items()})

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from lab.servers.common import hint
+from lab.servers.common import find_hint
 from lab.servers.conventions import FEED, LOG, OUTPUT
-from lab.servers.prosody.accounts import account_files
-from lab.servers.prosody.config import configuration
-from lab.servers.prosody.launch import command, environment
-from lab.servers.prosody.rosters import roster_files
-from lab.servers.prosody.tools import prosodyctl
+from lab.servers.prosody.accounts import render_accounts
+from lab.servers.prosody.config import render_configuration
+from lab.servers.prosody.launch import build_command, build_environment
+from lab.servers.prosody.rosters import render_rosters
+from lab.servers.prosody.tools import render_prosodyctl
 from lab.servers.software import (
     REFUSED_STREAM,
     Blueprint,
@@ -49,23 +49,23 @@ class Prosody(Software):
 
     def render(self, blueprint: Blueprint) -> Rendered:
         """prosody.cfg.lua and the command that runs it."""
-        return Rendered((configuration(blueprint),), command(blueprint), environment(blueprint))
+        return Rendered((render_configuration(blueprint),), build_command(blueprint), build_environment(blueprint))
 
     def tools(self, tree: UnpackedTree) -> tuple[File, ...]:
         """prosodyctl."""
-        return prosodyctl(tree)
+        return render_prosodyctl(tree)
 
     def accounts(self, domain: str, users: Sequence[str], keys: ScramKeys) -> tuple[Operation, ...]:
         """Files of its internal storage: it opens them at each login, so they count at once."""
-        return (WriteFiles(account_files(domain, users, keys)),)
+        return (WriteFiles(render_accounts(domain, users, keys)),)
 
     def initial_accounts(self, domain: str, users: Sequence[str], keys: ScramKeys) -> tuple[File, ...]:
         """The same files."""
-        return account_files(domain, users, keys)
+        return render_accounts(domain, users, keys)
 
     def rosters(self, domain: str, rosters: Mapping[str, Sequence[str]]) -> tuple[Operation, ...]:
         """Files of its internal storage, and a stamp that makes it forget those in its memory."""
-        return (WriteFiles(roster_files(domain, rosters)),)
+        return (WriteFiles(render_rosters(domain, rosters)),)
 
     def refusal(self, version: str, kind: Unlinked) -> Refusal:
         """Measured on 13.0.1 and 0.12.3."""
@@ -77,7 +77,7 @@ class Prosody(Software):
 
     def startup_hint(self, log: Sequence[str]) -> str | None:
         """See _HINTS and the common ones."""
-        return hint(log, _HINTS)
+        return find_hint(log, _HINTS)
 
     @property
     def places(self) -> dict[str, tuple[str, ...]]:

@@ -14,12 +14,12 @@ from lab.servers.software import File, ScramKeys
 DATA = "data"
 
 
-def store_name(text: str) -> str:
+def encode_store_name(text: str) -> str:
     """A host or user name as Prosody writes it in file names: all but ASCII letters and digits as %xx of UTF-8."""
     return re.sub(rb"[^0-9A-Za-z]", lambda found: b"%%%02x" % ord(found[0]), text.encode()).decode()
 
 
-def account_files(domain: str, users: Sequence[str], keys: ScramKeys) -> tuple[File, ...]:
+def render_accounts(domain: str, users: Sequence[str], keys: ScramKeys) -> tuple[File, ...]:
     """One file a user, below data/<domain>/accounts/."""
     stored, server = keys.sha1
     text = (
@@ -30,8 +30,8 @@ def account_files(domain: str, users: Sequence[str], keys: ScramKeys) -> tuple[F
         f'\t["stored_key"] = "{stored.hex()}";\n'
         "};\n"
     )
-    folder = f"{DATA}/{store_name(domain)}/accounts"
-    return tuple(File(f"{folder}/{store_name(user)}.dat", text) for user in users)
+    folder = f"{DATA}/{encode_store_name(domain)}/accounts"
+    return tuple(File(f"{folder}/{encode_store_name(user)}.dat", text) for user in users)
 
 
 def _quoted(data: bytes) -> str:

@@ -10,7 +10,7 @@ Names in the tables below are Prosody's; see its documentation of each module fo
 
 from __future__ import annotations
 
-from lab.declarations.encryptions import elements
+from lab.declarations.encryptions import list_elements
 from lab.declarations.servers.prosody import MANIFEST
 from lab.servers.conventions import CLIENT_CERTIFICATES, FEED, LOG, PROBE_PATIENCE, READY
 from lab.servers.software import Blueprint, File
@@ -39,15 +39,15 @@ Value = str | int | bool | list[str] | dict[str, "Value"]
 GARBAGE_COLLECTION: dict[str, Value] = {"mode": "incremental", "threshold": 200, "speed": 200}
 
 
-def configuration(blueprint: Blueprint) -> File:
+def render_configuration(blueprint: Blueprint) -> File:
     """The whole file."""
     spec = blueprint.spec
     sections = [
         f"-- xmpplab: {spec.name} ({spec.domain})",
         _options(_network(blueprint) | _storage(blueprint) | _encryption(blueprint) | _modules(blueprint)),
-        f"VirtualHost {quoted(spec.domain)}\n" + _options(_host(blueprint)),
-        f'Component {quoted("conference." + spec.domain)} "muc"\n' + _options(_rooms(blueprint)),
-        f'Component {quoted("upload." + spec.domain)} "http_file_share"\n' + _options(_uploads(blueprint)),
+        f"VirtualHost {quote(spec.domain)}\n" + _options(_host(blueprint)),
+        f'Component {quote("conference." + spec.domain)} "muc"\n' + _options(_rooms(blueprint)),
+        f'Component {quote("upload." + spec.domain)} "http_file_share"\n' + _options(_uploads(blueprint)),
     ]
     return File(CONFIGURATION, "\n\n".join(sections) + "\n")
 
@@ -127,7 +127,7 @@ def _modules(blueprint: Blueprint) -> dict[str, Value]:
         options |= {
             "lab_feed": spec.feed.value,
             "lab_feed_file": f"{blueprint.folder}/{FEED}",
-            "lab_feed_encrypted": list(elements()),
+            "lab_feed_encrypted": list(list_elements()),
         }
     if _policy(blueprint):
         enabled.append("lab_policy")
@@ -189,13 +189,13 @@ def _lua(value: Value) -> str:
         case int():
             return str(value)
         case str():
-            return quoted(value)
+            return quote(value)
         case list():
-            return "{ " + "".join(f"{quoted(each)}; " for each in value) + "}"
+            return "{ " + "".join(f"{quote(each)}; " for each in value) + "}"
         case dict():
-            return "{ " + "".join(f"[{quoted(name)}] = {_lua(each)}; " for name, each in value.items()) + "}"
+            return "{ " + "".join(f"[{quote(name)}] = {_lua(each)}; " for name, each in value.items()) + "}"
 
 
-def quoted(text: str) -> str:
+def quote(text: str) -> str:
     """A Lua string."""
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n") + '"'

@@ -22,7 +22,7 @@ _LOADERS = {
 }
 
 
-def command(blueprint: Blueprint) -> tuple[str, ...]:
+def build_command(blueprint: Blueprint) -> tuple[str, ...]:
     """Runs in the foreground, configured by the file in the server's folder."""
     arguments = ("-F", "--config", f"{blueprint.folder}/{CONFIGURATION}")
     if not blueprint.prefix:
@@ -34,7 +34,7 @@ def command(blueprint: Blueprint) -> tuple[str, ...]:
     return (*PRIVATELY, f"{libraries}/{loader}", "--library-path", libraries, lua, launcher, *arguments)
 
 
-def environment(blueprint: Blueprint) -> tuple[tuple[str, str], ...]:
+def build_environment(blueprint: Blueprint) -> tuple[tuple[str, str], ...]:
     """Where an unpacked tree has its Lua files and OpenSSL's settings; installed, the configuration of `prosodyctl`."""
     if not blueprint.prefix:
         return (("PROSODY_CONFIG", f"{blueprint.folder}/{CONFIGURATION}"),)

@@ -1,4 +1,4 @@
-"""`prosodyctl` of an unpacked tree, as `xmpplab exec` finds it.
+"""`render_prosodyctl` of an unpacked tree, as `xmpplab exec` finds it.
 
 The program knows paths below / only, so it is read with its paths rewritten; it uses the configuration of the
 server in whose folder it is started.
@@ -26,7 +26,7 @@ assert(load(source, "@" .. path))(...);
 """
 
 
-def prosodyctl(tree: UnpackedTree) -> tuple[File, ...]:
+def render_prosodyctl(tree: UnpackedTree) -> tuple[File, ...]:
     """The command, and the Lua file that it runs."""
     values = vars(tree)
     return (

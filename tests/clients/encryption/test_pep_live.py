@@ -6,7 +6,7 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from lab.clients.encryption import pep
-from lab.clients.xmpp.client_stream import ClientStream, tls_context
+from lab.clients.xmpp.client_stream import ClientStream, make_tls_context
 
 pytestmark = pytest.mark.live
 
@@ -18,7 +18,7 @@ async def test_everybody_may_make_a_node_at_the_same_moment(running_lab, server)
     streams = []
     for jid in await running_lab.accounts(*[server] * PEOPLE):
         login = running_lab.login(jid)
-        stream = ClientStream(f"{jid}/x", login["password"], tls_context(login["authority"]), pytest.fail)
+        stream = ClientStream(f"{jid}/x", login["password"], make_tls_context(login["authority"]), pytest.fail)
         await stream.open(login["host"], login["port"])
         streams.append(stream)
     try:

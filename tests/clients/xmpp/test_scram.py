@@ -5,7 +5,7 @@ from slixmpp.util.sasl.client import MECHANISMS, SASLMutualAuthFailed
 from slixmpp.util.sasl.mechanisms import SCRAM
 
 from lab.clients.xmpp.scram import FastScram
-from lab.system.scram import salted_password
+from lab.system.scram import derive_password
 
 SECURITY = {"tls_version": "TLSv1.3", "encrypted": True, "unencrypted_scram": False, "binding_proposed": True}
 
@@ -55,14 +55,14 @@ def test_a_server_that_does_not_know_the_password_is_refused(monkeypatch):
 
 def test_derivation_is_slixmpps_own():
     slow = SCRAM.Hi(exchange("SCRAM-SHA-256"), b"pencil", b"salt", 64)
-    assert salted_password("sha256", b"pencil", b"salt", 64) == slow
+    assert derive_password("sha256", b"pencil", b"salt", 64) == slow
 
 
 def test_a_password_is_derived_once_per_salt_and_count():
-    salted_password.cache_clear()
+    derive_password.cache_clear()
     for salt, iterations in [(b"one", 4096), (b"one", 4096), (b"two", 4096), (b"one", 4097), (b"one", 4096)]:
         exchange("SCRAM-SHA-1").Hi(b"pencil", salt, iterations)
-    assert (salted_password.cache_info().hits, salted_password.cache_info().misses) == (2, 3)
+    assert (derive_password.cache_info().hits, derive_password.cache_info().misses) == (2, 3)
 
 
 def test_nonces_differ():

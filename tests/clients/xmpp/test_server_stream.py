@@ -20,7 +20,7 @@ from lab.clients.xmpp.server_stream import (
     VerifyKey,
     dialback_key,
 )
-from lab.clients.xmpp.server_stream import text as xml_of
+from lab.clients.xmpp.server_stream import format_element as xml_of
 
 HEADER = "<stream:stream xmlns='jabber:server' xmlns:stream='http://etherx.jabber.org/streams' version='1.0'"
 FROM_A = f"{HEADER} from='a.test' to='b.test'>"

@@ -8,7 +8,7 @@ from lab.clients.xmpp.stanzas import (
     Forgery,
     Incoming,
     OwnPresence,
-    own_presence,
+    build_presence,
     read,
     read_own_presence,
 )
@@ -116,13 +116,13 @@ def test_an_archives_result_keeps_its_query():
     ],
 )
 def test_what_a_device_says_of_its_availability_is_read_back(show, priority, said):
-    assert read_own_presence(own_presence(show, priority)) == said
+    assert read_own_presence(build_presence(show, priority)) == said
 
 
 @pytest.mark.parametrize(("show", "priority"), [("sleeping", 0), ("", 0), (None, 128), (None, -129)])
 def test_a_presence_that_is_none_is_refused(show, priority):
     with pytest.raises(UserError, match="must be"):
-        own_presence(show, priority)
+        build_presence(show, priority)
 
 
 @pytest.mark.parametrize(

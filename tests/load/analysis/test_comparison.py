@@ -15,8 +15,8 @@ from lab.cli.entry_point import run
 from lab.errors import UserError
 from lab.load.analysis import bootstrap
 from lab.load.analysis.change_limits import judge_changes, parse_limits
-from lab.load.analysis.comparison import Comparison, compare, rows
-from lab.load.coordinator.provisioning import for_load
+from lab.load.analysis.comparison import Comparison, compare, list_changes
+from lab.load.coordinator.provisioning import adapt_topology
 from lab.load.metrics.counters import RouteCounters, sum_counters
 from lab.load.metrics.result import Result, Second, Usage
 from lab.load.metrics.run_folder import LoadOutcome, LoadRecord, RunWriter, read
@@ -46,12 +46,12 @@ def noisy(seed: int, times: float = 1.0, *, seconds: int = 20, cpu: float = 0.1)
 
 
 def by_name(first: Result, second: Result) -> dict[str, dict[str, Any]]:
-    return {row["figure"]: row for row in rows(first, second)}
+    return {row["figure"]: row for row in list_changes(first, second)}
 
 
 def test_what_only_varies_is_mostly_told_to_be_noise() -> None:
     """Of a hundred pairs alike about five lie outside of a 95 % interval."""
-    told = [bootstrap.change_intervals(noisy(2 * n), noisy(2 * n + 1)) for n in range(12)]
+    told = [bootstrap.compute_change_intervals(noisy(2 * n), noisy(2 * n + 1)) for n in range(12)]
     for name in ("p50 ms", "p99 ms", "a: CPU s per 1000"):
         beyond = sum(not low <= 0 <= high for low, high in (one[name] for one in told))
         assert beyond <= 3, (name, beyond)
@@ -68,12 +68,12 @@ def test_what_has_changed_is_beyond_noise() -> None:
 
 
 def test_of_a_few_seconds_nothing_is_known_of_noise() -> None:
-    assert bootstrap.change_intervals(noisy(1, seconds=bootstrap.MIN_SECONDS - 1), noisy(2)) == {}
+    assert bootstrap.compute_change_intervals(noisy(1, seconds=bootstrap.MIN_SECONDS - 1), noisy(2)) == {}
     assert by_name(noisy(1, seconds=4), noisy(2))["p50 ms"]["beyond_noise"] is None
 
 
 def test_a_long_load_has_longer_pieces() -> None:
-    several = bootstrap.segments(noisy(1, seconds=3 * bootstrap.MAX_SEGMENTS))
+    several = bootstrap.split_segments(noisy(1, seconds=3 * bootstrap.MAX_SEGMENTS))
     assert len(several) == bootstrap.MAX_SEGMENTS
     assert {segment.length for segment in several} == {3.0}
     assert sum(segment.received for segment in several) == 3 * bootstrap.MAX_SEGMENTS * 50
@@ -84,7 +84,7 @@ def test_a_long_load_has_longer_pieces() -> None:
 
 def plan(shape: str = "pair", runtime: str = "processes") -> Plan:
     facts = RuntimeFacts(runtime, "127.91.0.0/16", "/lab")
-    return build(for_load(topology(shape)), facts)
+    return build(adapt_topology(topology(shape)), facts)
 
 
 def kept(folder: Path, job: Job | None = None, result: Result | None = None, **outcome: Any) -> LoadRecord:

@@ -11,7 +11,7 @@ import pytest
 from lab.declarations.links import Conditions
 from lab.errors import UserError
 from lab.load.capacity.search import Bounds, Trial, build_partial_limit
-from lab.load.capacity.trials import OtherUsage, capacities_of, check, find_limit_on
+from lab.load.capacity.trials import OtherUsage, check, compute_capacities, find_limit_on
 from lab.load.report.limit import render, to_json
 from lab.plan.model import RelayPlan
 from lab.topology.spec import Link, Server, Topology
@@ -29,7 +29,7 @@ def _plan(*conditions: Conditions) -> SimpleNamespace:
 
 
 def test_links_with_conditions_are_known() -> None:
-    found = capacities_of(_plan(Conditions(rate=20_000), Conditions(latency=0.2)), 1)
+    found = compute_capacities(_plan(Conditions(rate=20_000), Conditions(latency=0.2)), 1)
     assert (found.links, found.delays, found.pinned_cores) == ({"a->b": 20_000}, {"b->a": 0.2}, 1)
     assert found.cores >= 1
 

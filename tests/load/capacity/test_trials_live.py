@@ -15,7 +15,7 @@ import pytest
 from lab.lifecycle import up as labs
 from lab.load.capacity.search import Bounds
 from lab.load.capacity.trials import find_limit_on
-from lab.load.coordinator.provisioning import for_load
+from lab.load.coordinator.provisioning import adapt_topology
 from tests.runtime.helpers import pair
 
 pytestmark = pytest.mark.live
@@ -32,7 +32,7 @@ LOAD = {"users": 4, "traffic": "neighbours", "seconds": 1.0, "warmup": 0.0, "tic
 
 async def test_each_trial_is_a_load_with_a_folder(tmp_path: Path) -> None:
     """At a rate that is nothing to the servers; on a busy machine the generator may be late, and the rate not hold."""
-    lab = await labs.up(for_load(pair("prosody", "ejabberd")), runtime="processes", owned=True)
+    lab = await labs.up(adapt_topology(pair("prosody", "ejabberd")), runtime="processes", owned=True)
     try:
         bounds = Bounds(p99=60.0, lowest=20, start=20, highest=20)
         limit = await find_limit_on(lab, LOAD, bounds, folder=tmp_path)

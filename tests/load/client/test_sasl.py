@@ -64,8 +64,8 @@ def test_the_best_mechanism_is_taken() -> None:
 
 
 def test_one_derivation_serves_all_accounts() -> None:
-    scram.salted_password.cache_clear()
+    scram.derive_password.cache_clear()
     for user in ("a", "b", "c"):
         nonce, challenge, *_ = EXAMPLES["SCRAM-SHA-1"]
         sasl.ScramClient("SCRAM-SHA-1", user, "pencil", nonce).final_message(challenge.encode())
-    assert scram.salted_password.cache_info().misses == 1
+    assert scram.derive_password.cache_info().misses == 1

@@ -14,22 +14,22 @@ NASTY = "a'\"<&>@example"
 @pytest.mark.parametrize(
     "stanza",
     [
-        stanzas.stream_header(NASTY) + b"</stream:stream>",
-        stanzas.message_head(NASTY) + b"1" + stanzas.message_tail(5),
-        stanzas.message_head(NASTY, "groupchat") + b"1" + stanzas.message_tail(0),
-        stanzas.room_join(NASTY, NASTY),
-        stanzas.room_settings_accepted(NASTY),
-        stanzas.bind_request(NASTY),
-        stanzas.resume_request(NASTY, 3),
-        stanzas.acknowledgement(3),
-        stanzas.presence(b"1"),
-        stanzas.roster_request(b"1"),
-        stanzas.archive_request(b"1", 20),
-        stanzas.upload_slot_request(b"1", NASTY, NASTY, 100),
-        stanzas.error_reply({"id": NASTY, "from": NASTY}),
-        stanzas.error_reply({}),
-        stanzas.sasl_auth("PLAIN", b"\0a\0b"),
-        stanzas.sasl_response(b"x"),
+        stanzas.build_stream_header(NASTY) + b"</stream:stream>",
+        stanzas.build_message_head(NASTY) + b"1" + stanzas.build_message_tail(5),
+        stanzas.build_message_head(NASTY, "groupchat") + b"1" + stanzas.build_message_tail(0),
+        stanzas.build_room_join(NASTY, NASTY),
+        stanzas.build_room_settings(NASTY),
+        stanzas.build_bind_request(NASTY),
+        stanzas.build_resume_request(NASTY, 3),
+        stanzas.build_acknowledgement(3),
+        stanzas.build_presence(b"1"),
+        stanzas.build_roster_request(b"1"),
+        stanzas.build_archive_request(b"1", 20),
+        stanzas.build_upload_slot_request(b"1", NASTY, NASTY, 100),
+        stanzas.build_error_reply({"id": NASTY, "from": NASTY}),
+        stanzas.build_error_reply({}),
+        stanzas.build_sasl_auth("PLAIN", b"\0a\0b"),
+        stanzas.build_sasl_response(b"x"),
         stanzas.ENABLE,
         stanzas.ACK_REQUEST,
         stanzas.STARTTLS,
@@ -43,5 +43,5 @@ def test_templates_are_xml(stanza: bytes) -> None:
 
 
 def test_a_body_has_the_size_that_was_asked_for() -> None:
-    message = ET.fromstring(stanzas.message_head("a@b") + b"1" + stanzas.message_tail(64))
+    message = ET.fromstring(stanzas.build_message_head("a@b") + b"1" + stanzas.build_message_tail(64))
     assert len(message.find("body").text) == 64

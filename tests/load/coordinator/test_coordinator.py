@@ -19,7 +19,7 @@ from lab.errors import PeerError, UserError
 from lab.load.coordinator import coordinator
 from lab.load.coordinator.coordinator import Coordinator, CoordinatorCommands
 from lab.load.coordinator.workers import WorkerPool
-from lab.load.job_runner import sampler_of
+from lab.load.job_runner import build_sampler
 from lab.load.metrics.resources import ResourceSampler
 from lab.load.metrics.result import merge
 from lab.load.metrics.run_folder import LoadOutcome
@@ -88,7 +88,8 @@ def test_what_all_coordinators_use_is_metered_by_the_first() -> None:
     """Or the bytes of a link would count once for each."""
     lab, servers, generators = Mock(), {"a": 1}, {"worker 0": 2}
     first, second = (
-        sampler_of(Job("lab", part=Shard(number, 2)), lab, servers, generators, lambda text: None) for number in (0, 1)
+        build_sampler(Job("lab", part=Shard(number, 2)), lab, servers, generators, lambda text: None)
+        for number in (0, 1)
     )
     assert (first._lab, first._pids) == (lab, {"servers": servers, "generators": generators})
     assert (second._lab, second._pids) == (None, {"servers": {}, "generators": generators})

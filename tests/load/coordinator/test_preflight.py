@@ -42,13 +42,13 @@ def test_what_there_is_not_is_refused_with_the_nearest(text: str, said: str) -> 
 
 
 def test_a_rate_and_its_model_become_one_text() -> None:
-    assert preflight.arrivals_text(None, None) is None
-    assert preflight.arrivals_text("100/s", None) == "constant:100/s"
-    assert preflight.arrivals_text("100/s", "poisson") == "poisson:100/s"
-    assert preflight.arrivals_text(None, "closed:think=1s") == "closed:think=1s"
+    assert preflight.format_arrivals(None, None) is None
+    assert preflight.format_arrivals("100/s", None) == "constant:100/s"
+    assert preflight.format_arrivals("100/s", "poisson") == "poisson:100/s"
+    assert preflight.format_arrivals(None, "closed:think=1s") == "closed:think=1s"
     for rate, model in (("0/s", None), ("100", None), (None, "poisson"), ("1/s", "ramp:1/s..2/s,over=1s")):
         with pytest.raises(UserError):
-            preflight.arrivals_text(rate, model)
+            preflight.format_arrivals(rate, model)
 
 
 def test_what_the_machine_cannot_do_is_said_with_the_number_that_works(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -62,16 +62,18 @@ def test_what_the_machine_cannot_do_is_said_with_the_number_that_works(monkeypat
     preflight.check_load(PAIR, asked, 3)
     with pytest.raises(UserError, match="at most 4 workers"):
         preflight.check_load(PAIR, asked, 5)
-    with pytest.raises(UserError, match=f"use at most {2 * machine_limits.available_ports()} users"):
-        preflight.check_load(PAIR, {**asked, "users": 4 * machine_limits.available_ports()}, 3)
+    with pytest.raises(UserError, match=f"use at most {2 * machine_limits.count_available_ports()} users"):
+        preflight.check_load(PAIR, {**asked, "users": 4 * machine_limits.count_available_ports()}, 3)
 
 
 def test_bounds_are_read_and_kept_or_not() -> None:
     assert bounds.parse_bounds("p99=200ms, loss=0.1%,duplicates=0") == {"p99": 0.2, "loss": 0.001, "duplicates": 0.0}
-    assert bounds.exceeded_bounds(result(100, 0.05), bounds.parse_bounds(f"{bounds.DEFAULT},p99=200ms")) == []
-    (late,) = bounds.exceeded_bounds(result(100, 0.3), bounds.parse_bounds("p99=200ms,p50=200ms"))
+    assert bounds.find_exceeded_bounds(result(100, 0.05), bounds.parse_bounds(f"{bounds.DEFAULT},p99=200ms")) == []
+    (late,) = bounds.find_exceeded_bounds(result(100, 0.3), bounds.parse_bounds("p99=200ms,p50=200ms"))
     assert late.startswith("p99 was 300") and late.endswith("the bound is 200 ms")
-    (lost,) = bounds.exceeded_bounds(result(100, 0.05, lost=4), bounds.parse_bounds("loss=0.5%,bounced=0,failed=1%"))
+    (lost,) = bounds.find_exceeded_bounds(
+        result(100, 0.05, lost=4), bounds.parse_bounds("loss=0.5%,bounced=0,failed=1%")
+    )
     assert lost == "loss was 0.9901%, the bound is 0.5000%"
 
 

@@ -14,7 +14,7 @@ import pytest
 from lab.declarations.links import Conditions
 from lab.declarations.load_users import load_user_names
 from lab.errors import UserError
-from lab.load.coordinator.provisioning import check_accounts, endpoints, for_load, remarks
+from lab.load.coordinator.provisioning import adapt_topology, check_accounts, find_endpoints, list_remarks
 from lab.load.metrics.cpu import CpuPinning, split_cores
 from lab.load.model.job import Job
 from lab.load.model.spec import Load, Shard
@@ -30,14 +30,14 @@ LINE = Topology("line", "", SERVERS, (Link("a", "b"), SLOW))
 
 
 def test_links_without_conditions_are_direct_and_servers_silent() -> None:
-    made = for_load(LINE)
+    made = adapt_topology(LINE)
     assert [link.direct for link in made.links] == [True, False]
     assert {server.feed for server in made.servers} == {Feed.OFF}
-    assert remarks(build(made, FACTS)) == ["relayed links: b - c; 1 are direct"]
+    assert list_remarks(build(made, FACTS)) == ["relayed links: b - c; 1 are direct"]
 
 
 def test_a_lab_that_was_not_made_for_a_load_says_so() -> None:
-    said = remarks(build(LINE, FACTS))
+    said = list_remarks(build(LINE, FACTS))
     assert said[0] == "relayed links: a - b, b - c; none is direct"
     assert said[1].startswith("a, b, c send a feed of their stanzas")
 
@@ -45,11 +45,11 @@ def test_a_lab_that_was_not_made_for_a_load_says_so() -> None:
 def test_users_live_where_accounts_can_be_made() -> None:
     topology = replace(LINE, servers=(*SERVERS[:2], Server("c", "c.test", "scripted", "")))
     plan = build(topology, FACTS)
-    assert [(one.server, one.neighbours) for one in endpoints(plan)] == [("a", ("b",)), ("b", ("a", "c"))]
-    assert any("no users on c" in text for text in remarks(plan))
+    assert [(one.server, one.neighbours) for one in find_endpoints(plan)] == [("a", ("b",)), ("b", ("a", "c"))]
+    assert any("no users on c" in text for text in list_remarks(plan))
     alone = Topology("x", "", (topology.servers[2],), ())
     with pytest.raises(UserError, match="no server can have users"):
-        endpoints(build(alone, FACTS))
+        find_endpoints(build(alone, FACTS))
 
 
 OWN = Server("own", "own.test", "custom", "", users=8, custom=Custom("mine", ("./serve",)))
@@ -57,24 +57,24 @@ OWN = Server("own", "own.test", "custom", "", users=8, custom=Custom("mine", (".
 
 def test_a_server_with_a_list_of_accounts_has_as_many_of_a_load_as_it_needs() -> None:
     topology = Topology("x", "", (SERVERS[0], OWN), (Link("a", "own"),))
-    assert [server.users for server in for_load(topology, 31).servers] == [0, 16]
-    assert [server.users for server in for_load(topology, 4).servers] == [0, 8]
-    load = Load(endpoints(build(for_load(topology, 31), FACTS)), 31, "", "")
+    assert [server.users for server in adapt_topology(topology, 31).servers] == [0, 16]
+    assert [server.users for server in adapt_topology(topology, 4).servers] == [0, 8]
+    load = Load(find_endpoints(build(adapt_topology(topology, 31), FACTS)), 31, "", "")
     assert load_user_names(16)[-1] == Population(load).name(30) == "load16"
-    check_accounts(for_load(topology, 31), load)
+    check_accounts(adapt_topology(topology, 31), load)
     with pytest.raises(UserError, match=r"the load has 15 users on own, .* list of 8: give it `users: 15`"):
         check_accounts(topology, load)
     with pytest.raises(UserError, match=r"presence needs contacts.* on own"):
-        check_accounts(for_load(topology, 31), replace(load, traffic="presence"))
-    assert [one.server for one in endpoints(build(topology, FACTS), listed=False)] == ["a"]
+        check_accounts(adapt_topology(topology, 31), replace(load, traffic="presence"))
+    assert [one.server for one in find_endpoints(build(topology, FACTS), listed=False)] == ["a"]
 
 
 def test_nobody_of_a_load_is_on_a_server_with_an_empty_list() -> None:
     topology = Topology("x", "", (SERVERS[0], replace(OWN, users=0)), (Link("a", "own"),))
-    assert for_load(topology, 30).servers[1].users == 0
+    assert adapt_topology(topology, 30).servers[1].users == 0
     plan = build(topology, FACTS)
-    assert [one.server for one in endpoints(plan)] == ["a"]
-    assert any("no users on own" in text for text in remarks(plan))
+    assert [one.server for one in find_endpoints(plan)] == ["a"]
+    assert any("no users on own" in text for text in list_remarks(plan))
 
 
 def test_a_job_comes_back_as_it_was() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from lab.load.metrics.cpu import allowed_cores
+from lab.load.metrics.cpu import read_allowed_cores
 
 
 def _process(folder: Path, cgroup: str) -> Path:
@@ -30,7 +30,7 @@ def test_version_2(tmp_path: Path, files: dict[str, str], expected: float | None
     for name, text in files.items():
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_text(text)
-    assert allowed_cores(os.getpid(), root, proc) == (expected or len(os.sched_getaffinity(0)))
+    assert read_allowed_cores(os.getpid(), root, proc) == (expected or len(os.sched_getaffinity(0)))
 
 
 @pytest.mark.parametrize(("quota", "expected"), [("50000", 0.5), ("-1", None)])
@@ -41,8 +41,8 @@ def test_version_1(tmp_path: Path, quota: str, expected: float | None, mounted: 
     folder.mkdir(parents=True)
     (folder / "cpu.cfs_quota_us").write_text(quota)
     (folder / "cpu.cfs_period_us").write_text("100000")
-    assert allowed_cores(os.getpid(), root, proc) == (expected or len(os.sched_getaffinity(0)))
+    assert read_allowed_cores(os.getpid(), root, proc) == (expected or len(os.sched_getaffinity(0)))
 
 
 def test_a_process_that_is_gone() -> None:
-    assert allowed_cores(2**22 + 1) is None
+    assert read_allowed_cores(2**22 + 1) is None

@@ -46,7 +46,7 @@ def _workers() -> list[int]:
 async def test_everything_is_where_it_is_said_to_be(tmp_path: Path, runtime: str) -> None:
     shared, own = split_cores(1)
     theirs = ",".join(map(str, shared)) if len(shared) < 3 else f"{shared[0]}-{shared[-1]}"
-    lab = await labs.up(provisioning.for_load(pair("prosody", "ejabberd")), runtime=runtime, owned=True)
+    lab = await labs.up(provisioning.adapt_topology(pair("prosody", "ejabberd")), runtime=runtime, owned=True)
     try:
         pids = {name: one.pid for name, one in (await lab.states()).items()}
         pids["services"] = await lab.runtime.service_pid(lab.layout)

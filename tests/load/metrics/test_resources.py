@@ -15,7 +15,13 @@ import pytest
 
 from lab.errors import MissingError
 from lab.load.metrics import resources
-from lab.load.metrics.resources import ProcessMeter, UsageSeries, difference, link_bytes, machine_cpu_seconds
+from lab.load.metrics.resources import (
+    ProcessMeter,
+    UsageSeries,
+    read_link_bytes,
+    read_machine_cpu_seconds,
+    subtract_readings,
+)
 from lab.network.control import Control, ControlServer
 
 #: Uses so many CPU seconds, says how many it used, and waits for its standard input to close.
@@ -122,18 +128,18 @@ async def test_bytes_of_links(tmp_path: Path) -> None:
     await server.listen()
     try:
         async with Control(tmp_path / "control.sock") as control:
-            found = await link_bytes(control)
+            found = await read_link_bytes(control)
     finally:
         await server.close()
     assert found == {"a->b": 103, "b->a": 17}, "answers belong to whom they come from"
-    assert difference({"a->b": 3}, found) == {"a->b": 100, "b->a": 17}
+    assert subtract_readings({"a->b": 3}, found) == {"a->b": 100, "b->a": 17}
 
 
 def test_the_machine_spends_what_we_spend() -> None:
-    before, own = machine_cpu_seconds(), time.process_time()
+    before, own = read_machine_cpu_seconds(), time.process_time()
     while time.process_time() - own < 0.2:
         pass
-    assert machine_cpu_seconds() - before >= 0.15  # both count in hundredths
+    assert read_machine_cpu_seconds() - before >= 0.15  # both count in hundredths
 
 
 def test_of_a_group_alone_children_do_not_count() -> None:

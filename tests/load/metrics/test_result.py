@@ -13,13 +13,13 @@ from hypothesis import strategies as st
 
 from lab.errors import UserError
 from lab.load.analysis.thresholds import judge_load
-from lab.load.metrics.result import Result, Usage, generator_limits, merge
-from lab.load.metrics.rows import by_route, by_second, to_csv
+from lab.load.metrics.result import Result, Usage, find_generator_limits, merge
+from lab.load.metrics.rows import list_routes, list_seconds, to_csv
 from lab.load.metrics.run_folder import LoadOutcome, RunWriter, read
 from lab.load.metrics.sample_recorder import SampleRecorder
 from lab.load.model.job import Job
 from lab.load.model.spec import Shard
-from lab.load.report.text import sentences
+from lab.load.report.text import list_remarks
 from tests.load.samples import LOAD, Clock, Worker, steady_run
 
 SAMPLES = steady_run(0, 2) + steady_run(1, 2, delay=0.03)
@@ -77,7 +77,7 @@ def test_seconds_in_which_nothing_is_written_any_more_are_not_the_steady_state()
     assert result.cores() == pytest.approx({"worker 0": 0.25})
     result.usage["a"] = [Usage(float(at), min(at, 3.5) * 1.5, 1) for at in range(9)]
     assert result.cores()["a"] == pytest.approx(1.5)
-    assert [row["phase"] for row in by_second(result)] == ["warmup"] * 2 + ["steady"] * 2 + ["after"] * 5
+    assert [row["phase"] for row in list_seconds(result)] == ["warmup"] * 2 + ["steady"] * 2 + ["after"] * 5
 
 
 def test_parts_of_a_second_count_as_parts() -> None:
@@ -118,7 +118,7 @@ def test_what_does_not_add_up_makes_a_load_unknown(tmp_path: Path) -> None:
         kept = read(tmp_path)
         assert (kept.settled, judge_load(kept).value) == (settled, verdict_is)
     assert kept.unaccounted == {"a->b": 3}
-    assert "It is not known what became of 3 messages on a->b." in sentences(kept)
+    assert "It is not known what became of 3 messages on a->b." in list_remarks(kept)
 
 
 def test_a_take_starts_anew() -> None:
@@ -194,15 +194,15 @@ def test_readings_between_the_seconds_are_stretched() -> None:
 def test_tables() -> None:
     result = merge(SAMPLES)
     result.usage["a"] = [Usage(at + 0.5, at * 0.5, 100 + at) for at in range(6)]
-    rows = list(csv.DictReader(io.StringIO(to_csv(by_second(result)))))
+    rows = list(csv.DictReader(io.StringIO(to_csv(list_seconds(result)))))
     assert [row["phase"] for row in rows] == ["warmup"] * 2 + ["steady"] * 4
     assert rows[0]["epoch"] == "", "nothing said when the load began"
-    assert [row["epoch"] for row in by_second(result, 1000.25)][:2] == [1000.25, 1001.25]
+    assert [row["epoch"] for row in list_seconds(result, 1000.25)][:2] == [1000.25, 1001.25]
     assert rows[3]["received_per_second"] == "100.0"
     assert (rows[3]["a cores"], rows[0]["a cores"], rows[3]["a rss"]) == ("0.5", "", "103")
     assert float(rows[3]["p99_ms"]) == pytest.approx(30, rel=0.001)
     assert float(rows[3]["worker 1 cores"]) == 0.25
-    routes = by_route(result)
+    routes = list_routes(result)
     assert [row["route"] for row in routes] == ["a->b", "all"]
     assert (routes[0]["received"], routes[0]["per_second"]) == (400, 100.0)
     assert (routes[0]["p50_ms"], routes[0]["written_p50_ms"]) == pytest.approx((10, 9), rel=0.001)
@@ -210,18 +210,18 @@ def test_tables() -> None:
 
 
 def test_a_generator_with_room_to_spare_is_not_the_limit() -> None:
-    assert generator_limits(merge(SAMPLES)) == ()
+    assert find_generator_limits(merge(SAMPLES)) == ()
 
 
 def test_the_generator_is_named_when_it_is_the_limit() -> None:
-    assert "was not reached" in generator_limits(merge(SAMPLES[:1]))[0]
+    assert "was not reached" in find_generator_limits(merge(SAMPLES[:1]))[0]
     busy = merge([{**sample, "cpu": 0.97} for sample in SAMPLES])
-    assert [line.split(":")[0] for line in generator_limits(busy)] == [
+    assert [line.split(":")[0] for line in find_generator_limits(busy)] == [
         f"worker {n} used 0.97 of its core" for n in (0, 1)
     ]
     late = merge([{**sample, "lag": [50_000, 1]} for sample in SAMPLES])
-    assert "50.0 ms late" in generator_limits(late)[0]
+    assert "50.0 ms late" in find_generator_limits(late)[0]
     few = merge([{**sample, "plan": {**sample["plan"], "expected": 800.0}} for sample in SAMPLES])
-    assert "400 of 800 requested messages" in generator_limits(few)[0]
+    assert "400 of 800 requested messages" in find_generator_limits(few)[0]
     interrupted = [{**s, "plan": {**s["plan"], "expected": 800.0}} for s in SAMPLES if s["to"] <= 4]
-    assert generator_limits(merge(interrupted)) == (), "fewer is no wonder"
+    assert find_generator_limits(merge(interrupted)) == (), "fewer is no wonder"

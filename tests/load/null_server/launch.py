@@ -70,7 +70,7 @@ class Null:
 def rosters(load: Load) -> dict[str, list[str]]:
     """Who is subscribed to whom, by address."""
     found: dict[str, list[str]] = {}
-    for of in provisioning.rosters(load).values():
+    for of in provisioning.plan_rosters(load).values():
         found |= of
     return found
 

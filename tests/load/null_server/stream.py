@@ -15,14 +15,14 @@ import ssl
 from collections import Counter
 
 from lab.load.client.tls import TlsEngine
-from lab.system.scram import salted_password, server_key, stored_key
+from lab.system.scram import compute_server_key, compute_stored_key, derive_password
 
 PASSWORD = "null"
 SALT, ITERATIONS = b"xmpplab-null-salt", 4096
 
-_SALTED = salted_password("sha1", PASSWORD.encode(), SALT, ITERATIONS)
-_STORED = stored_key("sha1", _SALTED)
-_SERVER_KEY = server_key("sha1", _SALTED)
+_SALTED = derive_password("sha1", PASSWORD.encode(), SALT, ITERATIONS)
+_STORED = compute_stored_key("sha1", _SALTED)
+_SERVER_KEY = compute_server_key("sha1", _SALTED)
 
 _BUFFER = bytearray(64 * 1024)
 _VIEW = memoryview(_BUFFER)

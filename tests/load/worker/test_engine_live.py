@@ -12,7 +12,7 @@ from lab.declarations.manifest import PORTS
 from lab.lifecycle import runtimes
 from lab.lifecycle import up as labs
 from lab.lifecycle.lab import Lab
-from lab.load.coordinator.provisioning import endpoints, make_accounts, make_rosters
+from lab.load.coordinator.provisioning import find_endpoints, make_accounts, make_rosters
 from lab.load.model.spec import Load, Shard
 from lab.load.worker.engine import LoadEngine
 from lab.topology.spec import Link, Topology
@@ -40,7 +40,7 @@ async def lab() -> AsyncIterator[Lab]:
 async def load(lab: Lab) -> Load:
     """A load on them that tests change."""
     found = Load(
-        endpoints(lab.plan), USERS, lab.password, lab.authority,
+        find_endpoints(lab.plan), USERS, lab.password, lab.authority,
         arrivals="100/s", seconds=2.0, warmup=0.5, login_rate=100.0,
     )  # fmt: skip
     await make_accounts(lab, found)
@@ -59,7 +59,7 @@ async def test_all_that_crosses_the_link_comes(load: Load, resumption: bool) -> 
 
 
 async def test_direct_tls_carries_as_much_as_starttls(load: Load, lab: Lab) -> None:
-    direct = replace(load, security="direct", endpoints=endpoints(lab.plan, "direct"), traffic="neighbours")
+    direct = replace(load, security="direct", endpoints=find_endpoints(lab.plan, "direct"), traffic="neighbours")
     assert {one.port for one in direct.endpoints} == {PORTS.client_tls}
     total = (await driven(direct)).result.total
     assert (total.sent, total.received, total.lost) == (200, 200, 0)
@@ -137,7 +137,7 @@ async def test_a_server_that_drops_one_message_is_found_out() -> None:
     lab = await labs.up(topology, runtime=Tampered(runtimes.choose("processes"), load_module("drop")), owned=True)
     try:
         asked = Load(
-            endpoints(lab.plan), USERS, lab.password, lab.authority,
+            find_endpoints(lab.plan), USERS, lab.password, lab.authority,
             traffic="realistic", arrivals="80/s", seconds=2.0, warmup=0.0, login_rate=100.0,
         )  # fmt: skip
         await make_accounts(lab, asked)

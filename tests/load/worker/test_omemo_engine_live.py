@@ -16,7 +16,7 @@ from lab.errors import UserError
 from lab.lifecycle import up as labs
 from lab.lifecycle.lab import Lab
 from lab.load.coordinator.coordinator import CoordinatorCommands
-from lab.load.coordinator.provisioning import load_on, make_accounts
+from lab.load.coordinator.provisioning import build_load, make_accounts
 from lab.load.job_runner import run_job
 from lab.load.metrics.result import Result, merge
 from lab.load.metrics.run_folder import LoadOutcome
@@ -45,7 +45,7 @@ async def lab() -> AsyncIterator[Lab]:
 
 @pytest.fixture(scope="module")
 async def load(lab: Lab) -> Load:
-    whole = load_on(lab, ASKED)
+    whole = build_load(lab, ASKED)
     await make_accounts(lab, whole)
     return whole
 

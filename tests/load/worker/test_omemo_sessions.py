@@ -11,7 +11,7 @@ import pytest
 
 from lab.errors import PeerError, UserError
 from lab.load.worker import omemo_sessions
-from lab.load.worker.omemo_sessions import SessionSetup, pairs
+from lab.load.worker.omemo_sessions import SessionSetup, find_pairs
 from tests.load.samples import LOAD
 
 
@@ -144,8 +144,8 @@ def test_every_worker_finds_the_pairs_of_all() -> None:
     load = replace(
         LOAD, endpoints=tuple(replace(one, neighbours=("ab".replace(one.server, ""),)) for one in LOAD.endpoints)
     )
-    found = pairs(load, 2)
-    assert found == pairs(load, 2)
+    found = find_pairs(load, 2)
+    assert found == find_pairs(load, 2)
     assert all(one < other and (other - one) % 2 for one, other in found)  # of linked servers
     assert len(set(found)) == len(found) > 10
 
@@ -158,4 +158,4 @@ def test_more_pairs_than_can_be_made_are_refused() -> None:
         endpoints=(LOAD.endpoints[0], replace(LOAD.endpoints[1], neighbours=("a",))),
     )
     with pytest.raises(UserError, match=r"at most 1000 sessions for each worker .* take \d+ workers"):
-        pairs(load, 2)
+        find_pairs(load, 2)

@@ -9,9 +9,9 @@ from xml.etree import ElementTree
 import pytest
 
 from lab.report.graph import GRAPH_FORMATS
-from lab.report.graph.layout import layout
-from lab.report.graph.terminal import READABLE, terminal
-from lab.topology.facts import neighbours
+from lab.report.graph.layout import compute_layout
+from lab.report.graph.terminal import READABLE, render
+from lab.topology.facts import find_neighbours
 from lab.topology.files import load
 from tests.topology.golden import same
 
@@ -33,14 +33,14 @@ def test_drawings(text: str, kind: str) -> None:
 
 @pytest.mark.parametrize("text", BIG)
 def test_larger_ones_in_a_terminal(text: str) -> None:
-    same(terminal(load(text)), _file(text, "terminal"))
+    same(render(load(text)), _file(text, "terminal"))
 
 
 @pytest.mark.parametrize("text", ["ring:30", "random:25,p=0.1", "tree:30", "islands:20,islands=5", "grid:30"])
 def test_a_tree_in_the_terminal_has_every_server_and_every_link_once(text: str) -> None:
     topology = load(text)
     assert len(topology.servers) <= READABLE
-    body = terminal(topology).split("\n\n")[1].splitlines()
+    body = render(topology).split("\n\n")[1].splitlines()
     assert len(body) == len(topology.servers)
     branches = sum("── " in line for line in body)
     others = sum(len(line.partition("also ")[2].split(", ")) for line in body if "also " in line)
@@ -59,7 +59,7 @@ def test_a_drawing_for_the_terminal_fits_it(
         servers = "".join(f"  {name}: {{}}\n" for name in names)
         text = str(tmp_path / "long.yaml")
         Path(text).write_text(f"teaches: {'What is said of it, ' * 9}\nservers:\n{servers}links:\n{links}")
-    lines = terminal(load(text)).splitlines()
+    lines = render(load(text)).splitlines()
     assert [line for line in lines if len(line) > width] == []
     if text.endswith(".yaml"):
         assert all(any(name in line for line in lines) for name in names), "a name was broken"
@@ -145,10 +145,10 @@ def test_boxes_of_an_svg_stand_clear_of_each_other(text: str) -> None:
 
 
 def test_a_line_is_straight_and_a_ring_is_round() -> None:
-    line = layout(neighbours(load("line:6")))
+    line = compute_layout(find_neighbours(load("line:6")))
     assert max(y for _, y in line.values()) < 0.05
     assert [line[f"s{n}"][0] for n in range(1, 7)] == sorted(line[f"s{n}"][0] for n in range(1, 7))
-    ring = layout(neighbours(load("ring:8"))).values()
+    ring = compute_layout(find_neighbours(load("ring:8"))).values()
     middle = (sum(x for x, _ in ring) / 8, sum(y for _, y in ring) / 8)
     radii = [hypot(x - middle[0], y - middle[1]) for x, y in ring]
     assert max(radii) < 1.1 * min(radii)

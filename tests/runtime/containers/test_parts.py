@@ -50,8 +50,8 @@ def test_the_engine_gives_agents_the_last_quarter():
 
 
 def test_a_network_that_the_host_routes_is_taken_and_the_default_route_is_not():
-    assert subnets.routes(ROUTES) == ["198.18.0.0/15"]
-    assert subnets.find_free(subnets.routes(ROUTES)) == []
+    assert subnets.parse_routes(ROUTES) == ["198.18.0.0/15"]
+    assert subnets.find_free(subnets.parse_routes(ROUTES)) == []
 
 
 @given(st.lists(st.tuples(st.sampled_from([1, 2]), st.binary(max_size=40))), st.integers(1, 17))
@@ -70,7 +70,7 @@ def test_a_stream_that_is_not_multiplexed_is_an_error():
 
 
 def test_a_tag_changes_with_every_input():
-    base = image_specs.server_image("prosody", "13.0")
+    base = image_specs.find_server_image("prosody", "13.0")
     assert base.tag.startswith("xmpplab/prosody:13.0-")
     changed = [
         replace(base, suite="forky"),
@@ -81,18 +81,18 @@ def test_a_tag_changes_with_every_input():
         replace(base, arguments=(("NOT_IN_IMAGE", "/etc/x"),)),
     ]
     assert len({base.tag, *(one.tag for one in changed)}) == len(changed) + 1
-    assert base.tag == image_specs.server_image("prosody", "13.0").tag
+    assert base.tag == image_specs.find_server_image("prosody", "13.0").tag
 
 
 def test_only_packages_decide_which_packages_are_fetched():
-    base = image_specs.server_image("prosody", "13.0")
+    base = image_specs.find_server_image("prosody", "13.0")
     assert replace(base, files=()).packages_digest == base.packages_digest
     assert replace(base, packages=("x",)).packages_digest != base.packages_digest
 
 
 def test_a_recipe_has_the_modules_and_how_to_compile_them():
-    prosody = dict(image_specs.server_image("prosody", "13.0").files)
-    ejabberd = dict(image_specs.server_image("ejabberd", "24.12").files)
+    prosody = dict(image_specs.find_server_image("prosody", "13.0").files)
+    ejabberd = dict(image_specs.find_server_image("ejabberd", "24.12").files)
     assert any(path.endswith(".lua") for path in prosody)
     assert prosody["modules.sh"] == b"mkdir -p /lab-modules/prosody\ncp -R /modules/. /lab-modules/prosody\n"
     assert prosody["Dockerfile"] == ejabberd["Dockerfile"]
@@ -102,29 +102,29 @@ def test_a_recipe_has_the_modules_and_how_to_compile_them():
 def test_a_context_is_the_same_bytes_for_the_same_content(tmp_path):
     package = tmp_path / "a_1_all.deb"
     package.write_bytes(b"x")
-    first = images.make_context(image_specs.python_image(), [package])
+    first = images.make_context(image_specs.find_python_image(), [package])
     time.sleep(0.01)
     package.write_bytes(b"x")
-    assert images.make_context(image_specs.python_image(), [package]) == first
+    assert images.make_context(image_specs.find_python_image(), [package]) == first
 
 
 def test_libraries_are_those_installed_here_and_what_they_need():
-    found = wheels.closure(("slixmpp-omemo",))
+    found = wheels.compute_closure(("slixmpp-omemo",))
     assert {"slixmpp", "omemo", "doubleratchet", "cryptography"} <= found.keys()
     assert "pytest" not in found
 
 
 def test_hashes_come_from_the_lock_for_all_or_for_none():
     lock = "a-b==1.0 \\\n    --hash=sha256:11 \\\n    --hash=sha256:22\nc==2.0 \\\n    --hash=sha256:33\n"
-    assert wheels.with_hashes({"a-b": "1.0"}, lock) == ["a-b==1.0 --hash=sha256:11 --hash=sha256:22"]
-    assert wheels.with_hashes({"a-b": "1.0", "c": "2.1"}, lock) == ["a-b==1.0", "c==2.1"]
+    assert wheels.add_hashes({"a-b": "1.0"}, lock) == ["a-b==1.0 --hash=sha256:11 --hash=sha256:22"]
+    assert wheels.add_hashes({"a-b": "1.0", "c": "2.1"}, lock) == ["a-b==1.0", "c==2.1"]
 
 
 def test_every_container_is_closed_and_a_server_sees_its_own_folder_only(tmp_path):
     layout, plan = Layout(tmp_path / "labs" / "x"), build(PAIR, FACTS)
-    made = [specs.server_spec(layout, plan, server, "image") for server in plan.servers]
-    made.append(specs.services_spec(layout, plan, "image", tmp_path))
-    made.append(specs.agent_spec(layout, ("true",), "image", tmp_path))
+    made = [specs.build_server_spec(layout, plan, server, "image") for server in plan.servers]
+    made.append(specs.build_services_spec(layout, plan, "image", tmp_path))
+    made.append(specs.build_agent_spec(layout, ("true",), "image", tmp_path))
     for spec in made:
         host = spec.arguments(APIClient(version="1.41"), "net")["host_config"]
         assert host["CapDrop"] == ["ALL"]
@@ -141,22 +141,22 @@ def test_every_container_is_closed_and_a_server_sees_its_own_folder_only(tmp_pat
 
 def test_an_agent_in_a_servers_place_has_its_address_and_reads_its_certificates_only(tmp_path):
     layout, plan = Layout(tmp_path / "labs" / "x"), build(PAIR, FACTS)
-    spec = specs.agent_spec(layout, ("true",), "image", tmp_path, plan.server("b"))
+    spec = specs.build_agent_spec(layout, ("true",), "image", tmp_path, plan.server("b"))
     assert spec.address == plan.server("b").address
-    assert spec.name == engine.resource_name(layout, "b")
+    assert spec.name == engine.build_name(layout, "b")
     certs = layout.server("b") / "certs"
     assert [(mount.target, mount.writable) for mount in spec.mounts if mount.source == certs] == [(str(certs), False)]
     assert layout.server("b") not in [mount.source for mount in spec.mounts]
 
 
 def test_labs_of_the_same_name_in_two_homes_do_not_share_names():
-    assert engine.resource_name(Layout(Path("/a/labs/x")), "s") != engine.resource_name(Layout(Path("/b/labs/x")), "s")
+    assert engine.build_name(Layout(Path("/a/labs/x")), "s") != engine.build_name(Layout(Path("/b/labs/x")), "s")
 
 
 def test_a_server_described_without_an_image_cannot_be_a_container():
     server = Server("a", "a.test", "custom", "", custom=Custom("mine", command=("run",)))
     with pytest.raises(UserError, match=r"mine has no `image:`.*--runtime processes"):
-        provision.image_of(server)
+        provision.find_image(server)
 
 
 async def test_a_cancelled_call_that_has_begun_is_waited_for_and_one_that_has_not_is_dropped():

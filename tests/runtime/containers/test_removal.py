@@ -38,7 +38,7 @@ async def test_a_foreign_container_is_named(monkeypatch: pytest.MonkeyPatch) -> 
             function(item)
 
     engine = SimpleNamespace(client=Client(None), call=call, each=each)
-    monkeypatch.setattr(removal, "containers", lambda client, layout: [])
+    monkeypatch.setattr(removal, "list_containers", lambda client, layout: [])
     monkeypatch.setattr(removal, "_networks", lambda client, filters: [NETWORK])
     with pytest.raises(UserError, match=r"container intruder is .*`docker network disconnect xmpplab.pair intruder`"):
         await removal.end(engine, Layout(Path("/labs/pair")))

@@ -17,9 +17,9 @@ import pytest
 from lab.errors import NotReady, UserError
 from lab.lifecycle import up as labs
 from lab.lifecycle.cleanup import sweep
-from lab.plan.layout import Layout, home
+from lab.plan.layout import Layout, find_home
 from lab.runtime.containers import agents, engine
-from lab.runtime.containers.image_specs import server_image
+from lab.runtime.containers.image_specs import find_server_image
 from lab.runtime.server_files import write_servers
 from lab.topology.spec import Custom, Link, Server, Topology
 
@@ -54,7 +54,7 @@ def federation(*software: str, name: str = "pair", **values) -> Topology:
 @pytest.fixture(scope="module")
 def own_home(tmp_path_factory):
     """A home of this module's own, so that nobody's labs are touched; what was fetched and built is shared."""
-    shared = home() / "cache"
+    shared = find_home() / "cache"
     shared.mkdir(parents=True, exist_ok=True)
     folder = tmp_path_factory.mktemp("home")
     (folder / "cache").symlink_to(shared)
@@ -97,7 +97,7 @@ async def test_no_server_runs_before_its_folder_is_written(own_home, client, mon
     write, seen = write_servers, []
 
     async def late(layout: Layout, *rest) -> None:
-        container = engine.resource_name(layout, "s0")
+        container = engine.build_name(layout, "s0")
         await until(lambda: (Layout(layout.root / "services").started / "s0").exists())
         seen.extend(command for *_, command in client.api.top(container, ps_args="-eo pid,args")["Processes"])
         assert not list(layout.server("s0").iterdir())
@@ -141,7 +141,7 @@ async def test_exec_runs_beside_the_server_and_gives_its_exit_code(pair, capfd):
     code = await pair.execute("s1", ["sh", "-c", "hostname -i; id -u; echo wrong >&2; exit 7"])
     out, err = capfd.readouterr()
     assert code == 7
-    assert out.split() == [pair.plan.server("s1").address, engine.server_user().partition(":")[0]]
+    assert out.split() == [pair.plan.server("s1").address, engine.get_server_user().partition(":")[0]]
     assert err == "wrong\n"
 
 
@@ -166,7 +166,7 @@ async def test_accounts_are_the_servers_own_and_private(pair):
     found = list(pair.layout.server("s0").rglob("late.dat"))
     assert len(found) == 1
     assert found[0].stat().st_mode & 0o077 == 0
-    assert f"{found[0].stat().st_uid}:{found[0].stat().st_gid}" == engine.server_user()
+    assert f"{found[0].stat().st_uid}:{found[0].stat().st_gid}" == engine.get_server_user()
 
 
 async def test_what_servers_say_is_in_their_folders_and_private(pair):
@@ -218,7 +218,7 @@ async def test_two_labs_at_once_and_ending_one_leaves_the_other(pair):
 
 
 async def test_a_server_that_does_not_start_shows_what_it_said(own_home):
-    image = server_image("prosody", "13.0").tag
+    image = find_server_image("prosody", "13.0").tag
     custom = Custom("broken", command=("sh", "-c", "echo no licence found; exit 3"), image=image)
     topology = Topology("broken", "", (Server("s0", "s0.lab.test", "custom", "", custom=custom),), ())
     with pytest.raises(NotReady, match="exit code 3") as caught:

@@ -87,7 +87,7 @@ async def test_one_that_does_not_hold_is_refused(
 @pytest.mark.parametrize("verifier", ["sqv", "gpgv"])
 def test_either_program_that_verifies_will_do(verifier: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Debian trixie brings sqv alone, older ones gpgv."""
-    monkeypatch.setattr(packages, "search_path", lambda: str(tmp_path))
+    monkeypatch.setattr(packages, "build_search_path", lambda: str(tmp_path))
     for tool in packages.TOOLS:
         (tmp_path / tool).touch(mode=0o755)
     with pytest.raises(MissingError, match="container engine, sqv or gpgv is needed"):

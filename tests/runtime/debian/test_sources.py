@@ -5,7 +5,14 @@ from pathlib import Path
 import pytest
 
 from lab.errors import MissingError, UserError
-from lab.runtime.debian.sources import Source, from_variable, machine_sources, parse_deb822, parse_lines, sources_for
+from lab.runtime.debian.sources import (
+    Source,
+    choose_sources,
+    parse_deb822,
+    parse_lines,
+    parse_variable,
+    read_machine_sources,
+)
 
 DEB822 = """\
 Types: deb deb-src
@@ -36,7 +43,7 @@ Enabled: no
 
 
 def test_another_release_of_the_same_archive() -> None:
-    found = sources_for("trixie", parse_deb822(DEB822))
+    found = choose_sources("trixie", parse_deb822(DEB822))
     assert [(source.uris, source.suites, source.components) for source in found] == [
         (("http://archive.example/debian",), ("trixie", "trixie-updates"), ("main", "contrib")),
         (("http://archive.example/debian-security",), ("trixie-security",), ("main",)),
@@ -44,7 +51,7 @@ def test_another_release_of_the_same_archive() -> None:
 
 
 def test_the_text_is_deb822_again() -> None:
-    (first, *_) = sources_for("trixie", parse_deb822(DEB822))
+    (first, *_) = choose_sources("trixie", parse_deb822(DEB822))
     assert parse_deb822(first.text()) == [first]
     assert "Signed-By: /usr/share/keyrings/debian-archive-keyring.gpg" in first.text()
 
@@ -62,7 +69,7 @@ def test_the_text_is_deb822_again() -> None:
     ],
 )
 def test_one_line_sources(line: str, suites: tuple[str, ...]) -> None:
-    assert [source.suites for source in sources_for("trixie", parse_lines(line))] == [suites]
+    assert [source.suites for source in choose_sources("trixie", parse_lines(line))] == [suites]
 
 
 @pytest.mark.parametrize(
@@ -76,19 +83,19 @@ def test_one_line_sources(line: str, suites: tuple[str, ...]) -> None:
 )
 def test_what_has_no_release_says_what_to_set(line: str) -> None:
     with pytest.raises(MissingError, match="XMPPLAB_ARCHIVE"):
-        sources_for("trixie", parse_lines(line))
+        choose_sources("trixie", parse_lines(line))
 
 
 def test_the_variable_wins_and_has_defaults() -> None:
     text = "[signed-by=/k.gpg] http://mine.example/debian; http://mine.example/security trixie-security main contrib"
-    first, second = sources_for("trixie", parse_deb822(DEB822), text)
+    first, second = choose_sources("trixie", parse_deb822(DEB822), text)
     assert first == Source(("http://mine.example/debian",), ("trixie",), ("main",), (("Signed-By", "/k.gpg"),))
     assert (second.suites, second.components) == (("trixie-security",), ("main", "contrib"))
 
 
 def test_a_wrong_variable_is_quoted() -> None:
     with pytest.raises(UserError, match=r"archive\.example"):
-        from_variable("archive.example/debian", "trixie")
+        parse_variable("archive.example/debian", "trixie")
 
 
 def test_files_are_read_as_apt_reads_them(tmp_path: Path) -> None:
@@ -97,6 +104,6 @@ def test_files_are_read_as_apt_reads_them(tmp_path: Path) -> None:
     (tmp_path / "sources.list.d" / "b.list").write_text("deb http://b.example/debian bookworm main\n")
     (tmp_path / "sources.list.d" / "c.sources").write_text(DEB822)
     (tmp_path / "sources.list.d" / "d.disabled").write_text("deb http://d.example/debian bookworm main\n")
-    uris = [source.uris[0] for source in machine_sources(tmp_path)]
+    uris = [source.uris[0] for source in read_machine_sources(tmp_path)]
     assert uris[:2] == ["http://a.example/debian", "http://b.example/debian"]
     assert not [uri for uri in uris if "d.example" in uri or "off.example" in uri]

@@ -9,7 +9,7 @@ import pytest
 from lab.errors import MissingError, TimedOut
 from lab.lifecycle.cleanup import sweep
 from lab.plan.build import build
-from lab.plan.diff import differences
+from lab.plan.diff import find_differences
 from lab.plan.model import RuntimeFacts
 from lab.runtime.debian import apt as packages
 from lab.runtime.debian import trees
@@ -28,17 +28,17 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_a_tree_is_whole_only_where_it_was_made(tmp_path: Path) -> None:
-    tree = trees.tree_path("trixie", "amd64")
+    tree = trees.find_tree("trixie", "amd64")
     tree.mkdir(parents=True)
     assert not trees.is_complete(tree)
     (tree / trees.STAMP).write_text(f"{tree}\n")
     assert trees.is_complete(tree)
-    assert trees.complete_trees("trixie") == [tree]
+    assert trees.find_complete_trees("trixie") == [tree]
     assert not trees.is_complete(tree.rename(tmp_path / "moved"))
 
 
 async def test_with_the_stamp_apt_is_not_called(monkeypatch: pytest.MonkeyPatch) -> None:
-    tree = trees.tree_path("trixie", await packages.architecture())
+    tree = trees.find_tree("trixie", await packages.get_architecture())
     tree.mkdir(parents=True)
     (tree / trees.STAMP).write_text(f"{tree}\n")
 
@@ -64,15 +64,15 @@ async def test_packages_of_older_releases_say_lib_and_are_merged_into_usr(tmp_pa
         assert code == 0, output
     tree = tmp_path / "tree"
     await packages.unpack(made, tree, lambda text: None)
-    assert packages.triplet(tree) == "x86_64-linux-gnu"
+    assert packages.find_triplet(tree) == "x86_64-linux-gnu"
     assert sorted(path.name for path in (tree / "usr/lib/x86_64-linux-gnu").iterdir()) == ["libc.so.6", "libm.so.6"]
     assert (tree / "lib").readlink() == Path("usr/lib")
 
 
 def test_each_version_has_modules_of_its_own() -> None:
     """Erlang's compiled modules run on the release that compiled them."""
-    one = trees.modules_folder({"trixie": Path("/t")})
-    assert one != trees.modules_folder({"trixie": Path("/t"), "bookworm": Path("/b")})
+    one = trees.find_modules_folder({"trixie": Path("/t")})
+    assert one != trees.find_modules_folder({"trixie": Path("/t"), "bookworm": Path("/b")})
     facts = RuntimeFacts("processes", "127.80.0.0/16", "/x/{server}", modules="/m/{software}-{version}")
     files = {server.spec.name: server.files[0].text for server in build(load("versions"), facts).servers}
     assert "/m/prosody-13.0" in files["fresh"] and "/m/prosody-0.12" in files["settled"]
@@ -85,11 +85,11 @@ async def test_what_fails_leaves_nothing_half_made(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(packages, "download", fails)
     with pytest.raises(MissingError, match="no network"):
         await trees.ensure_tree("trixie", lambda text: None)
-    assert list((trees.cache() / "trees").iterdir()) == []
+    assert list((trees.find_cache() / "trees").iterdir()) == []
 
 
 async def test_half_made_trees_are_swept_unless_somebody_is_at_it() -> None:
-    begun = trees.cache() / "trees" / ".trixie-amd64-x"
+    begun = trees.find_cache() / "trees" / ".trixie-amd64-x"
     async with trees.build_cache().locked(lambda text: None):
         begun.mkdir(parents=True)
         await sweep(containers=False)
@@ -123,7 +123,7 @@ def test_many_differences_are_cut_short() -> None:
     facts = RuntimeFacts("processes", "127.80.0.0/16", "/x/{server}")
 
     def differ(a: Topology, b: Topology) -> list[str]:
-        return differences(build(a, facts), build(b, facts))
+        return find_differences(build(a, facts), build(b, facts))
 
     assert differ(pair(), pair()) == []
     assert differ(pair(), load("ring:20"))[-1].endswith("more differences")

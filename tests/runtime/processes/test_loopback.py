@@ -10,7 +10,7 @@ import pytest
 
 from lab.declarations.manifest import PORTS
 from lab.errors import MissingError
-from lab.plan.build import SERVERS, offset
+from lab.plan.build import SERVERS, compute_address
 from lab.runtime.processes import loopback
 from lab.runtime.processes.loopback import reserve_network
 from tests.network import labs
@@ -46,7 +46,7 @@ def test_the_descriptor_is_not_inherited_by_accident() -> None:
 def test_a_network_where_a_stranger_listens_is_passed_over() -> None:
     held, holder = reserve_network(servers=3)
     with socket.socket() as stranger:
-        stranger.bind((offset(held, SERVERS + 2), PORTS.server))
+        stranger.bind((compute_address(held, SERVERS + 2), PORTS.server))
         stranger.listen()
         holder.close()
         taken, holder = reserve_network(servers=3)

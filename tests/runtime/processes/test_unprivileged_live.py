@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from lab.lifecycle.runtimes import runtime_by_name
+from lab.lifecycle.runtimes import get_runtime
 from lab.runtime.debian import trees
 from tests.runtime.helpers import pair, unique
 
@@ -54,7 +54,7 @@ def as_nobody(home: Path, *words: str) -> subprocess.CompletedProcess[str]:
         "PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin",
         "HOME": str(home),
         "XMPPLAB_HOME": str(home),
-        "XMPPLAB_CACHE": str(trees.cache()),
+        "XMPPLAB_CACHE": str(trees.find_cache()),
         "PYTHONPATH": os.pathsep.join(paths),
         "PYTHONDONTWRITEBYTECODE": "1",
     }
@@ -74,7 +74,7 @@ def interpreter(home: Path) -> str:
 
 
 async def test_without_root(home: Path) -> None:
-    await runtime_by_name("processes").prepare(pair("prosody", "ejabberd").servers, lambda text: None)
+    await get_runtime("processes").prepare(pair("prosody", "ejabberd").servers, lambda text: None)
     done = as_nobody(home, interpreter(home), "-c", SCRIPT, unique("user"))
     assert done.stdout.strip() == "left: []", done.stderr
     assert all(path.stat().st_uid == NOBODY for path in home.rglob("*"))

@@ -17,13 +17,13 @@ POINTS = 700
 _STEPS = (1.0, 2.0, 5.0, 10.0)
 
 
-def log_domain(low: float, high: float) -> list[float]:
+def compute_log_domain(low: float, high: float) -> list[float]:
     """The domain of an axis: both ends are 1, 2 or 5 times a power of ten; never empty."""
     start, stop = _rounded(low, up=False), _rounded(high, up=True)
     return [start, stop if stop > start else _rounded(start * 1.5, up=True)]
 
 
-def log_ticks(low: float, high: float) -> list[float]:
+def compute_log_ticks(low: float, high: float) -> list[float]:
     """Ticks at 1, 2 and 5 times each power of ten in a domain; only at the powers if there are many."""
     steps = (1, 2, 5) if high / low <= 2000 else (1,)
     powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
@@ -31,7 +31,7 @@ def log_ticks(low: float, high: float) -> list[float]:
     return [value for value in values if low * 0.9999 <= value <= high * 1.0001]
 
 
-def whole_ticks(low: float, high: float, most: int = 6) -> list[int]:
+def compute_whole_ticks(low: float, high: float, most: int = 6) -> list[int]:
     """Whole numbers in a domain at equal distances, at most `most`: of few values Vega rounds 1.5 and 2 to one tick."""
     first, last = math.ceil(low), math.floor(high)
     step = next(
@@ -42,27 +42,27 @@ def whole_ticks(low: float, high: float, most: int = 6) -> list[int]:
     return list(range(-(-first // step) * step, last + 1, step))
 
 
-def logarithmic(field: str, title: str, low: float, high: float) -> Spec:
+def build_log_axis(field: str, title: str, low: float, high: float) -> Spec:
     """A channel with a logarithmic axis for values from low to high, both above 0."""
-    domain = log_domain(low, high)
+    domain = compute_log_domain(low, high)
     return {
         "field": field, "type": "quantitative", "title": title,
         "scale": {"type": "log", "domain": domain, "nice": False},
-        "axis": {"values": log_ticks(*domain), "format": "~r"},
+        "axis": {"values": compute_log_ticks(*domain), "format": "~r"},
     }  # fmt: skip
 
 
-def from_zero(field: str, title: str, high: float, *, whole: bool = False) -> Spec:
+def build_axis_from_zero(field: str, title: str, high: float, *, whole: bool = False) -> Spec:
     """A channel with an axis from 0 to somewhat above `high`; with `whole` its ticks are whole numbers."""
     domain = [0, 1.12 * high if high > 0 else 1]
-    ticks = {"values": whole_ticks(domain[0], domain[1]), "format": "d"} if whole else {"tickCount": 5}
+    ticks = {"values": compute_whole_ticks(domain[0], domain[1]), "format": "d"} if whole else {"tickCount": 5}
     return {
         "field": field, "type": "quantitative", "title": title,
         "scale": {"domain": domain, "nice": False}, "axis": ticks,
     }  # fmt: skip
 
 
-def legend(names: Sequence[str], width: int = WIDTH) -> Spec:
+def build_legend(names: Sequence[str], width: int = WIDTH) -> Spec:
     """Where the legend of these names stands: beside the plots, whose width this is, or below if a name is long.
 
     Names are never cut. Below the plots there are as many columns as have space, one at least.
@@ -73,14 +73,14 @@ def legend(names: Sequence[str], width: int = WIDTH) -> Spec:
     return {"orient": "bottom", "direction": "vertical", "columns": max(1, int(width / (LETTER * longest + SYMBOL)))}
 
 
-def key(names: Sequence[str], values: Mapping[str, Any], default: Any) -> Spec:
+def build_key(names: Sequence[str], values: Mapping[str, Any], default: Any) -> Spec:
     """A channel that distinguishes series, with a legend in this order."""
     scale = {"type": "ordinal", "domain": list(names), "range": [values.get(name, default) for name in names]}
-    look = {"symbolType": "stroke", "symbolSize": 250, **legend(names)}
+    look = {"symbolType": "stroke", "symbolSize": 250, **build_legend(names)}
     return {"field": "series", "type": "nominal", "title": None, "sort": None, "scale": scale, "legend": look}
 
 
-def points(rows: Sequence[Mapping[str, Any]], encoding: Spec) -> list[Spec]:
+def build_points(rows: Sequence[Mapping[str, Any]], encoding: Spec) -> list[Spec]:
     """A layer of points with tooltips ("tip" of a row); none if there are too many points."""
     if len(rows) > POINTS:
         return []

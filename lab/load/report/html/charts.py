@@ -34,24 +34,28 @@ class LoadCurve:
     last: float  # end of the time axis
 
 
-def throughput(rows: Sequence[Row], curve: LoadCurve) -> Spec:
+def build_throughput(rows: Sequence[Row], curve: LoadCurve) -> Spec:
     """Intended, sent and received per second."""
     names = [name for name in _RATES if any(row["series"] == name for row in rows)]
-    return _over_time(rows, curve, axes.from_zero("v", "per second", _high(rows)), names, _RATES, widths=_WIDTHS)
+    return _over_time(
+        rows, curve, axes.build_axis_from_zero("v", "per second", _high(rows)), names, _RATES, widths=_WIDTHS
+    )
 
 
-def delay(rows: Sequence[Row], curve: LoadCurve) -> Spec:
+def build_delay(rows: Sequence[Row], curve: LoadCurve) -> Spec:
     """Percentiles of each interval, and how late the generator was."""
     names = [name for name in _DELAYS if any(row["series"] == name for row in rows)]
-    y = axes.logarithmic("v", "milliseconds", min(row["v"] for row in rows), _high(rows))
+    y = axes.build_log_axis("v", "milliseconds", min(row["v"] for row in rows), _high(rows))
     return _over_time(rows, curve, y, names, _DELAYS, dashes=_DASHES)
 
 
-def processes(rows: Sequence[Row], curve: LoadCurve, title: str, names: Sequence[str], dashed: Sequence[str]) -> Spec:
+def build_processes(
+    rows: Sequence[Row], curve: LoadCurve, title: str, names: Sequence[str], dashed: Sequence[str]
+) -> Spec:
     """A figure of several processes; the lines of those in `dashed` are dashed."""
     colours = {name: COLOURS[number % len(COLOURS)] for number, name in enumerate(names)}
     dashes = {name: [5, 3] for name in dashed}
-    return _over_time(rows, curve, axes.from_zero("v", title, _high(rows)), names, colours, dashes=dashes)
+    return _over_time(rows, curve, axes.build_axis_from_zero("v", title, _high(rows)), names, colours, dashes=dashes)
 
 
 def _high(rows: Sequence[Row]) -> float:
@@ -72,10 +76,13 @@ def _over_time(
         "field": "t", "type": "quantitative", "title": "seconds since the start of the load",
         "scale": {"domain": [0, curve.last], "nice": False}, "axis": {"grid": False, "tickCount": 12},
     }  # fmt: skip
-    place = {"x": x, "y": y, "color": axes.key(names, colours, FOREGROUND)}
-    look = {"strokeWidth": axes.key(names, widths or {}, 1.8), "strokeDash": axes.key(names, dashes or {}, [1, 0])}
+    place = {"x": x, "y": y, "color": axes.build_key(names, colours, FOREGROUND)}
+    look = {
+        "strokeWidth": axes.build_key(names, widths or {}, 1.8),
+        "strokeDash": axes.build_key(names, dashes or {}, [1, 0]),
+    }
     lines = {"mark": {"type": "line", "strokeJoin": "round"}, "encoding": {**place, **look}}
-    layers = [*_shades(curve), lines, *axes.points(rows, place)]
+    layers = [*_shades(curve), lines, *axes.build_points(rows, place)]
     return {"width": axes.WIDTH, "height": axes.HEIGHT, "data": {"values": list(rows)}, "layer": layers}
 
 
@@ -105,7 +112,7 @@ _STEPS = 8  # of a curve, for each nine
 _NAMES = {"labelPadding": 6, "ticks": False}
 
 
-def percentile_rows(routes: Mapping[str, RouteCounters], together: RouteCounters) -> tuple[list[str], list[Row]]:
+def list_percentiles(routes: Mapping[str, RouteCounters], together: RouteCounters) -> tuple[list[str], list[Row]]:
     """Curves of the slowest routes and of all together; each ends at its maximum, where its count of delays ends."""
     measured = [name for name in routes if routes[name].intended.counts]
     slowest = sorted(measured, key=lambda name: -routes[name].intended.percentile(99))[:ROUTES]
@@ -131,7 +138,7 @@ def _percentile_curve(name: str, tally: RouteCounters) -> list[Row]:
     return rows
 
 
-def percentiles(names: Sequence[str], rows: Sequence[Row]) -> Spec:
+def build_percentiles(names: Sequence[str], rows: Sequence[Row]) -> Spec:
     """Delay against percentile, both axes logarithmic."""
     labels = " : ".join(f"datum.value == {at} ? '{text}'" for at, text in NINES.items())
     x = {
@@ -139,13 +146,16 @@ def percentiles(names: Sequence[str], rows: Sequence[Row]) -> Spec:
         "scale": {"type": "log", "domain": [2, max(100.0, *(row["at"] for row in rows))], "nice": False},
         "axis": {"values": list(NINES), "labelExpr": f"{labels} : ''", "labelFlush": False},
     }  # fmt: skip
-    y = axes.logarithmic("v", "delay (ms)", min(row["v"] for row in rows), max(row["v"] for row in rows))
+    y = axes.build_log_axis("v", "delay (ms)", min(row["v"] for row in rows), max(row["v"] for row in rows))
     own = [name for name in names if name != ALL]
     colours = {name: COLOURS[number % len(COLOURS)] for number, name in enumerate(own)}
-    place = {"x": x, "y": y, "color": axes.key(names, colours, FOREGROUND)}
-    look = {"strokeWidth": axes.key(names, {ALL: 6}, 1.8), "strokeOpacity": axes.key(names, {ALL: 0.25}, 1.0)}
+    place = {"x": x, "y": y, "color": axes.build_key(names, colours, FOREGROUND)}
+    look = {
+        "strokeWidth": axes.build_key(names, {ALL: 6}, 1.8),
+        "strokeOpacity": axes.build_key(names, {ALL: 0.25}, 1.0),
+    }
     line = {"mark": {"type": "line"}, "encoding": {**place, **look}}
-    dots = axes.points(rows, {**place, "opacity": axes.key(names, {ALL: 0.25}, 1.0)})
+    dots = axes.build_points(rows, {**place, "opacity": axes.build_key(names, {ALL: 0.25}, 1.0)})
     return {"width": axes.WIDTH, "height": 260, "data": {"values": list(rows)}, "layer": [line, *dots]}
 
 
@@ -153,13 +163,13 @@ def percentiles(names: Sequence[str], rows: Sequence[Row]) -> Spec:
 _LEAST_BARS, _NAMES_AND_BARS = 260, 800
 
 
-def bars(rows: Sequence[Row], title: str, colour: str, *, whole: bool = False) -> Spec:
+def build_bars(rows: Sequence[Row], title: str, colour: str, *, whole: bool = False) -> Spec:
     """Horizontal bars from zero, each with its value: rows have "series", "v", "text" and "tip".
 
     With `whole` the values are counts.
     """
     y = {"field": "series", "type": "nominal", "title": None, "sort": None, "axis": _NAMES}
-    x = axes.from_zero("v", title, max(row["v"] for row in rows), whole=whole)
+    x = axes.build_axis_from_zero("v", title, max(row["v"] for row in rows), whole=whole)
     bar = {"type": "bar", "color": colour, "height": {"band": 0.7}, "aria": True}
     text = {"type": "text", "align": "left", "dx": 4}
     names = axes.LETTER * max(len(str(row["series"])) for row in rows)
@@ -179,8 +189,8 @@ _OFFSET = 0.035  # share of the axis between points with the same x
 _SHAPES = ("circle", "square", "triangle-up", "diamond", "cross")
 
 
-def study_scatter(points: Mapping[str, Sequence[Mapping[str, Any]]], title: str) -> Spec:
-    """Plots side by side, one for each metric of `points` (see lab.load.analysis.study.plot_points).
+def build_study_scatter(points: Mapping[str, Sequence[Mapping[str, Any]]], title: str) -> Spec:
+    """Plots side by side, one for each metric of `points` (see lab.load.analysis.study.build_plot_points).
 
     All have the same vertical axis, from 0.
     """
@@ -201,13 +211,13 @@ def study_bars(points: Sequence[Mapping[str, Any]], title: str) -> Spec:
     """
     software = list(dict.fromkeys(one["software"] for one in points))
     top = max(one["y"] if one["high"] is None else one["high"] for one in points) or 1.0
-    x = axes.from_zero("y", title, top)
+    x = axes.build_axis_from_zero("y", title, top)
     y = {"field": "topology", "type": "nominal", "title": None, "sort": None, "axis": _NAMES}
     beside = {"field": "software", "type": "nominal", "sort": software}
     colours = [COLOURS[number % len(COLOURS)] for number in range(len(software))]
     colour = {
         "field": "software", "type": "nominal", "title": None, "scale": {"domain": software, "range": colours},
-        "legend": axes.legend(software, 3 * _SIDE),
+        "legend": axes.build_legend(software, 3 * _SIDE),
     }  # fmt: skip
     rows = [{**one, "tip": f"{one['topology']}, {one['software']}: {_spread(one)}"} for one in points]
     bar = {"x": x, "y": y, "yOffset": beside, "color": colour, "description": {"field": "tip"}}
@@ -233,7 +243,7 @@ def _keys(every: Sequence[Mapping[str, Any]]) -> Spec:
     software = list(dict.fromkeys(one["software"] for one in every))
     colours = [COLOURS[number % len(COLOURS)] for number in range(len(names))]
     shapes = [_SHAPES[number % len(_SHAPES)] for number in range(len(software))]
-    place = axes.legend([*names, *software], 3 * _SIDE)
+    place = axes.build_legend([*names, *software], 3 * _SIDE)
     legend = {"symbolSize": 90, "symbolStrokeWidth": 0, "symbolFillColor": FOREGROUND, **place}
     return {
         "color": {
@@ -252,7 +262,7 @@ def _against(metric: str, points: Sequence[Mapping[str, Any]], title: str | None
     room = (max(values) - min(values)) * 0.16 or 0.5
     domain = [min(values) - room, max(values) + room]
     whole = (
-        {"values": axes.whole_ticks(domain[0], domain[1], 4), "format": "d"}
+        {"values": axes.compute_whole_ticks(domain[0], domain[1], 4), "format": "d"}
         if metric in ("diameter", "max_degree")
         else {}
     )

@@ -1,8 +1,8 @@
 """The frame of a page: one HTML file without scripts and without requests, dark or light as the reader's system is.
 
-Rules: everything that is not a literal of this package goes through `text`: names of servers as well as errors. The
-content policy allows only this style sheet, by its hash, so that text that was not escaped by mistake could neither run
-nor send a request.
+Rules: everything that is not a literal of this package goes through `escape_text`: names of servers as well as errors.
+The content policy allows only this style sheet, by its hash, so that text that was not escaped by mistake could neither
+run nor send a request.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 
-from lab.system.terminal import printable
+from lab.system.terminal import escape_unprintable
 
 Cell = object
 
@@ -51,12 +51,12 @@ _HASH = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
 POLICY = f"default-src 'none'; style-src 'sha256-{_HASH}'; base-uri 'none'; form-action 'none'"
 
 
-def text(value: object) -> str:
+def escape_text(value: object) -> str:
     """Any value, escaped as text of the page or of an attribute in quotes."""
-    return escape(printable(str(value)))
+    return escape(escape_unprintable(str(value)))
 
 
-def document(title: str, parts: Iterable[str]) -> str:
+def render_document(title: str, parts: Iterable[str]) -> str:
     """The whole file from its parts, which are HTML."""
     return "\n".join(
         [
@@ -67,7 +67,7 @@ def document(title: str, parts: Iterable[str]) -> str:
             f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">',
             '<meta name="referrer" content="no-referrer">',
             '<meta name="viewport" content="width=device-width, initial-scale=1">',
-            f"<title>{text(title)}</title>",
+            f"<title>{escape_text(title)}</title>",
             f"<style>{_STYLE}</style>",
             "</head>",
             "<body>",
@@ -79,40 +79,42 @@ def document(title: str, parts: Iterable[str]) -> str:
     )
 
 
-def verdict(value: str, sentence: str) -> str:
+def render_verdict(value: str, sentence: str) -> str:
     """The verdict at the top of the page; value is "valid", "failed" or "unknown"."""
-    return f'<p class="verdict {text(value)}"><strong>{text(value.upper())}</strong> {text(sentence)}</p>'
+    value, shown = escape_text(value), escape_text(value.upper())
+    return f'<p class="verdict {value}"><strong>{shown}</strong> {escape_text(sentence)}</p>'
 
 
-def sentences(said: Iterable[str]) -> str:
+def render_sentences(said: Iterable[str]) -> str:
     """A list of sentences; "" if there are none."""
-    items = "".join(f"<li>{text(one)}</li>" for one in said)
+    items = "".join(f"<li>{escape_text(one)}</li>" for one in said)
     return f"<ul>{items}</ul>" if items else ""
 
 
-def numbered(names: Iterable[str]) -> str:
+def render_numbered(names: Iterable[str]) -> str:
     """Names by number, in columns; "" if there are none."""
-    items = "".join(f"<li>{text(name)}</li>" for name in names)
+    items = "".join(f"<li>{escape_text(name)}</li>" for name in names)
     return f'<ol class="numbered">{items}</ol>' if items else ""
 
 
-def tiles(figures: Mapping[str, str]) -> str:
+def render_tiles(figures: Mapping[str, str]) -> str:
     """The most important figures, each above its name."""
-    items = "".join(f"<li><b>{text(value)}</b>{text(name)}</li>" for name, value in figures.items())
+    items = "".join(f"<li><b>{escape_text(value)}</b>{escape_text(name)}</li>" for name, value in figures.items())
     return f'<ul class="tiles">{items}</ul>'
 
 
-def terms(pairs: Mapping[str, object]) -> str:
+def render_terms(pairs: Mapping[str, object]) -> str:
     """A list of names and values."""
-    return f"<dl>{''.join(f'<dt>{text(name)}</dt><dd>{text(value)}</dd>' for name, value in pairs.items())}</dl>"
+    items = (f"<dt>{escape_text(name)}</dt><dd>{escape_text(value)}</dd>" for name, value in pairs.items())
+    return f"<dl>{''.join(items)}</dl>"
 
 
-def figure(title: str, caption: str, drawing: str) -> str:
+def render_figure(title: str, caption: str, drawing: str) -> str:
     """A chart (SVG, or HTML in place of one) below its heading and its caption."""
-    return f"<h2>{text(title)}</h2>\n<figure><figcaption>{text(caption)}</figcaption>\n{drawing}</figure>"
+    return f"<h2>{escape_text(title)}</h2>\n<figure><figcaption>{escape_text(caption)}</figcaption>\n{drawing}</figure>"
 
 
-def table(caption: str, head: Sequence[str], rows: Iterable[Sequence[Cell]]) -> str:
+def render_table(caption: str, head: Sequence[str], rows: Iterable[Sequence[Cell]]) -> str:
     """A table whose first column names the row; "" without rows. A cell of None is a dash."""
     lines = [
         f'<tr><th scope="row">{_cell(first)}</th>{"".join(f"<td>{_cell(one)}</td>" for one in rest)}</tr>'
@@ -120,23 +122,23 @@ def table(caption: str, head: Sequence[str], rows: Iterable[Sequence[Cell]]) -> 
     ]
     if not lines:
         return ""
-    names = "".join(f'<th scope="col">{text(name)}</th>' for name in head)
+    names = "".join(f'<th scope="col">{escape_text(name)}</th>' for name in head)
     return (
-        f'<div class="scroll"><table><caption>{text(caption)}</caption>'
+        f'<div class="scroll"><table><caption>{escape_text(caption)}</caption>'
         f"<thead><tr>{names}</tr></thead><tbody>{''.join(lines)}</tbody></table></div>"
     )
 
 
-def folded(title: str, content: str) -> str:
+def render_folded(title: str, content: str) -> str:
     """Content that is folded until the reader opens it; "" if there is none."""
-    return f"<details><summary>{text(title)}</summary>{content}</details>" if content else ""
+    return f"<details><summary>{escape_text(title)}</summary>{content}</details>" if content else ""
 
 
-def files(names: Mapping[str, str]) -> str:
+def render_files(names: Mapping[str, str]) -> str:
     """Links to files beside the page; `names` has a description for each."""
-    links = [f'<a href="{text(name)}">{text(description)}</a>' for name, description in names.items()]
+    links = [f'<a href="{escape_text(name)}">{escape_text(description)}</a>' for name, description in names.items()]
     return f'<p class="muted">Beside this page: {", ".join(links)}.</p>'
 
 
 def _cell(value: Cell) -> str:
-    return "–" if value is None else text(value)
+    return "–" if value is None else escape_text(value)

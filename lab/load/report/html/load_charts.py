@@ -5,17 +5,17 @@ from __future__ import annotations
 from lab.load.report.html import charts, series, topology_map
 from lab.load.report.html import document as html
 from lab.load.report.html.page_data import LoadPageData
-from lab.load.report.html.vega import COLOURS, Spec, svg
+from lab.load.report.html.vega import COLOURS, Spec, render_svg
 from lab.load.workload.recipients import PRESENCE
 
 _NOTHING = "Nothing was measured: there is nothing to draw."
 
 
-def all_of(data: LoadPageData) -> list[str]:
+def render_charts(data: LoadPageData) -> list[str]:
     """All charts as HTML, in the order of the page."""
-    found = series.time_bins(data.record.result)
+    found = series.list_time_bins(data.record.result)
     if not found:
-        return [f"<p>{html.text(_NOTHING)}</p>"]
+        return [f"<p>{html.escape_text(_NOTHING)}</p>"]
     curve = charts.LoadCurve(data.warmup, data.end, max(found[-1].end, min(data.end, found[-1].end + 1)))
     return [
         _topology_map(data),
@@ -30,11 +30,11 @@ def all_of(data: LoadPageData) -> list[str]:
 
 
 def _drawn(title: str, caption: str, name: str, spec: Spec) -> str:
-    return html.figure(title, caption, svg(spec, name, f"{title}. {caption}"))
+    return html.render_figure(title, caption, render_svg(spec, name, f"{title}. {caption}"))
 
 
 def _without(title: str, why: str) -> str:
-    return html.figure(title, why, "")
+    return html.render_figure(title, why, "")
 
 
 def _topology_map(data: LoadPageData) -> str:
@@ -46,8 +46,10 @@ def _topology_map(data: LoadPageData) -> str:
         "the steady state. Messages within a server and to rooms belong to no link. Point at a server or link for its "
         "figures."
     )
-    drawing = svg(topology_map.graph(data.topology, data.record.result), "topology-map", f"{title}. {caption}")
-    return html.figure(title, caption, drawing + html.numbered(topology_map.key(data.topology)))
+    drawing = render_svg(
+        topology_map.build_map(data.topology, data.record.result), "topology-map", f"{title}. {caption}"
+    )
+    return html.render_figure(title, caption, drawing + html.render_numbered(topology_map.list_key(data.topology)))
 
 
 def _throughput(data: LoadPageData, found: list[series.TimeBin], curve: charts.LoadCurve) -> str:
@@ -59,24 +61,26 @@ def _throughput(data: LoadPageData, found: list[series.TimeBin], curve: charts.L
         caption += " A presence counts once for each contact that receives it."
     if "room" in data.record.result.routes:
         caption += " A message to a room is received by each of its occupants."
-    return _drawn("Throughput", caption, "throughput", charts.throughput(series.throughput(data, found), curve))
+    return _drawn(
+        "Throughput", caption, "throughput", charts.build_throughput(series.list_throughput(data, found), curve)
+    )
 
 
 def _delay(found: list[series.TimeBin], curve: charts.LoadCurve) -> str:
     title = "Delay over time"
-    rows = series.delays(found)
+    rows = series.list_delays(found)
     if not rows:
         return _without(title, "Nothing was received.")
     caption = (
         "From the time when a message was due until it was received, on a logarithmic axis. Dashed and grey: how late "
         "the generator was; delays near that line are caused by the generator."
     )
-    return _drawn(title, caption, "delay", charts.delay(rows, curve))
+    return _drawn(title, caption, "delay", charts.build_delay(rows, curve))
 
 
 def _percentiles(data: LoadPageData) -> str:
     title = "Percentiles by route"
-    names, rows = charts.percentile_rows(data.record.result.routes, data.record.result.total)
+    names, rows = charts.list_percentiles(data.record.result.routes, data.record.result.total)
     if not rows:
         return _without(title, "Nothing was received in the steady state.")
     left = len([one for one in data.record.result.routes.values() if one.intended.counts]) - len(
@@ -85,13 +89,13 @@ def _percentiles(data: LoadPageData) -> str:
     caption = "The share of a route's messages that were received within a delay. A curve ends at its slowest message."
     if left:
         caption += f" The {charts.ROUTES} slowest of {left + charts.ROUTES} routes."
-    return _drawn(title, caption, "percentiles", charts.percentiles(names, rows))
+    return _drawn(title, caption, "percentiles", charts.build_percentiles(names, rows))
 
 
 def _cores(data: LoadPageData, found: list[series.TimeBin], curve: charts.LoadCurve) -> str:
     result = data.record.result
-    every = series.cores(result, found)
-    names, rows = series.largest(every)
+    every = series.list_cores(result, found)
+    names, rows = series.select_largest(every)
     if not rows:
         return _without("Processors", "Nothing was metered.")
     caption = "Cores used by each server and, dashed, by each worker of the generator, which can use one."
@@ -99,14 +103,14 @@ def _cores(data: LoadPageData, found: list[series.TimeBin], curve: charts.LoadCu
         "Processors",
         caption + _left_out(len({row["series"] for row in every}), len(names)),
         "cores",
-        charts.processes(rows, curve, "cores used", names, [name for name in names if name not in result.usage]),
+        charts.build_processes(rows, curve, "cores used", names, [name for name in names if name not in result.usage]),
     )
 
 
 def _memory(data: LoadPageData, curve: charts.LoadCurve) -> str:
     result = data.record.result
-    every = series.memory({**result.usage, **data.record.generators})
-    names, rows = series.largest(every)
+    every = series.list_memory({**result.usage, **data.record.generators})
+    names, rows = series.select_largest(every)
     if not rows:
         return _without("Memory", "Nothing was metered.")
     caption = "Resident memory; memory that processes of a server share is counted for each of them."
@@ -114,7 +118,9 @@ def _memory(data: LoadPageData, curve: charts.LoadCurve) -> str:
         "Memory",
         caption + _left_out(len({row["series"] for row in every}), len(names)),
         "memory",
-        charts.processes(rows, curve, "MiB resident", names, [name for name in names if name not in result.usage]),
+        charts.build_processes(
+            rows, curve, "MiB resident", names, [name for name in names if name not in result.usage]
+        ),
     )
 
 
@@ -134,7 +140,7 @@ def _failures(data: LoadPageData) -> str:
         known = "nothing was lost" if data.record.settled else "it is not known what was lost"
         return _without(title, f"Nothing bounced in the steady state, and {known}.")
     caption = "Messages of the steady state that bounced, by the error's condition, and those that were not received."
-    return _drawn(title, caption, "failures", charts.bars(rows, "messages", COLOURS[3], whole=True))
+    return _drawn(title, caption, "failures", charts.build_bars(rows, "messages", COLOURS[3], whole=True))
 
 
 def _bytes(data: LoadPageData) -> str:
@@ -154,4 +160,4 @@ def _bytes(data: LoadPageData) -> str:
     ]
     caption = "Bytes that relays carried in the steady state, with TLS and acknowledgements."
     caption += _left_out(len(links), len(rows))
-    return _drawn(title, caption, "bytes", charts.bars(rows, "kilobytes", COLOURS[0]))
+    return _drawn(title, caption, "bytes", charts.build_bars(rows, "kilobytes", COLOURS[0]))

@@ -26,23 +26,25 @@ _FILES = {
 def write_page(folder: Path) -> Path:
     """Write the page of a load's folder; its path. Raises UserError if it is not one, or its load never ended."""
     path = folder / PAGE
-    write(path, page(read_page_data(folder)))
+    write(path, render_page(read_page_data(folder)))
     return path
 
 
-def page(data: LoadPageData) -> str:
+def render_page(data: LoadPageData) -> str:
     """The whole file."""
     title = f"{data.name} on {data.topology_name}"
-    parts = [f"<h1>{html.text(title)}</h1>", html.verdict(data.verdict.value, data.verdict.sentence)]
-    parts.append(html.sentences([*text.sentences(data.record), *_generator(data.record)]))
+    parts = [f"<h1>{html.escape_text(title)}</h1>", html.render_verdict(data.verdict.value, data.verdict.sentence)]
+    parts.append(html.render_sentences([*text.list_remarks(data.record), *_generator(data.record)]))
     if data.record.measured:
-        parts.append(html.tiles(_tiles(data)))
-    parts += ["<h2>Settings</h2>", html.terms(_settings(data)), *load_charts.all_of(data)]
+        parts.append(html.render_tiles(_tiles(data)))
+    parts += ["<h2>Settings</h2>", html.render_terms(_settings(data)), *load_charts.render_charts(data)]
     if data.record.result.seconds:
-        parts += ["<h2>Figures</h2>", *load_tables.all_of(data)]
-    parts.append(html.files({name: said for name, said in _FILES.items() if (data.record.folder / name).is_file()}))
-    parts.append(f'<p class="muted">{html.text(_LIMITS)}</p>')
-    return html.document(title, parts)
+        parts += ["<h2>Figures</h2>", *load_tables.render_tables(data)]
+    parts.append(
+        html.render_files({name: said for name, said in _FILES.items() if (data.record.folder / name).is_file()})
+    )
+    parts.append(f'<p class="muted">{html.escape_text(_LIMITS)}</p>')
+    return html.render_document(title, parts)
 
 
 _LIMITS = (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lab.load.metrics.rows import by_route
+from lab.load.metrics.rows import list_routes
 from lab.load.report.html import document as html
 from lab.load.report.html import series
 from lab.load.report.html.page_data import LoadPageData
@@ -16,17 +16,17 @@ _ROUTES = {
 }  # fmt: skip
 
 
-def all_of(data: LoadPageData) -> list[str]:
+def render_tables(data: LoadPageData) -> list[str]:
     """All tables as HTML, in the order of the page; tables without rows are left out."""
     return [_routes(data), _processes(data), _links(data), _conditions(data), *_folded(data)]
 
 
 def _routes(data: LoadPageData) -> str:
-    rows = [[row[name] for name in _ROUTES] for row in by_route(data.record.result)]
+    rows = [[row[name] for name in _ROUTES] for row in list_routes(data.record.result)]
     caption = (
         "Routes in the steady state; delays in ms from the time when a message was due, then from when it was written"
     )
-    return html.table(caption, list(_ROUTES.values()), rows)
+    return html.render_table(caption, list(_ROUTES.values()), rows)
 
 
 def _processes(data: LoadPageData) -> str:
@@ -43,7 +43,7 @@ def _processes(data: LoadPageData) -> str:
         for name in (*result.usage, *sorted(set(cores) - set(result.usage)))
         if name in cores
     ]
-    return html.table("Processes", ["process", "cores", "CPU s per 1000 messages", "MiB at most"], rows)
+    return html.render_table("Processes", ["process", "cores", "CPU s per 1000 messages", "MiB at most"], rows)
 
 
 def _links(data: LoadPageData) -> str:
@@ -54,7 +54,7 @@ def _links(data: LoadPageData) -> str:
          f"{count / received[name]:.0f}" if received.get(name) else None]
         for name, count in sorted(result.links.items())
     ]  # fmt: skip
-    return html.table("Links with a relay", ["link", "bytes", "KB per s", "bytes per message"], rows)
+    return html.render_table("Links with a relay", ["link", "bytes", "KB per s", "bytes per message"], rows)
 
 
 def _conditions(data: LoadPageData) -> str:
@@ -63,25 +63,27 @@ def _conditions(data: LoadPageData) -> str:
         for route, tally in sorted(data.record.result.routes.items())
         for condition, count in tally.bounced.most_common()
     ]
-    return html.table("Bounced, by route and condition", ["route", "condition", "messages"], rows)
+    return html.render_table("Bounced, by route and condition", ["route", "condition", "messages"], rows)
 
 
 def _folded(data: LoadPageData) -> list[str]:
     missing = [[one.get(name) for name in ("sender", "receiver", "room", "sequence")] for one in data.record.missing]
     gone = [[one["user"], one["reason"]] for one in data.record.gone]
     return [
-        html.folded("Every interval", _intervals(data)),
-        html.folded(
+        html.render_folded("Every interval", _intervals(data)),
+        html.render_folded(
             "Lost messages, up to a hundred",
-            html.table("By number of the user", ["sender", "receiver", "room", "the pair's message"], missing),
+            html.render_table("By number of the user", ["sender", "receiver", "room", "the pair's message"], missing),
         ),
-        html.folded("Users who could not reconnect", html.table("Not reconnected", ["user", "reason"], gone)),
+        html.render_folded(
+            "Users who could not reconnect", html.render_table("Not reconnected", ["user", "reason"], gone)
+        ),
     ]
 
 
 def _intervals(data: LoadPageData) -> str:
     rows = []
-    for one in series.time_bins(data.record.result):
+    for one in series.list_time_bins(data.record.result):
         tally, due = one.second.tally, data.intended(one.start, one.end)
         delays = [1000 * tally.intended.percentile(percent) for percent in series.DELAYS.values()]
         rows.append(
@@ -98,4 +100,4 @@ def _intervals(data: LoadPageData) -> str:
             ]
         )
     head = ["seconds", "phase", "due per s", "sent per s", "received per s", "bounced", *series.DELAYS]
-    return html.table("Delays in ms; times since the start of the load", [*head, "late p99", "reconnects"], rows)
+    return html.render_table("Delays in ms; times since the start of the load", [*head, "late p99", "reconnects"], rows)

@@ -40,7 +40,7 @@ class TimeBin:
         return (self.start + self.end) / 2
 
 
-def time_bins(result: Result) -> list[TimeBin]:
+def list_time_bins(result: Result) -> list[TimeBin]:
     """The bins of a load in order, without those that were covered for less than half of their length."""
     numbers, workers = sorted(result.seconds), max(1, result.plan.get("workers", 1))
     width = -(-len(numbers) // MAX_BINS) or 1
@@ -55,7 +55,7 @@ def time_bins(result: Result) -> list[TimeBin]:
     return found
 
 
-def throughput(data: LoadPageData, found: Sequence[TimeBin]) -> list[Row]:
+def list_throughput(data: LoadPageData, found: Sequence[TimeBin]) -> list[Row]:
     """Messages intended, sent and received, per second."""
     rows = []
     for one in found:
@@ -68,7 +68,7 @@ def throughput(data: LoadPageData, found: Sequence[TimeBin]) -> list[Row]:
     return rows
 
 
-def delays(found: Iterable[TimeBin]) -> list[Row]:
+def list_delays(found: Iterable[TimeBin]) -> list[Row]:
     """Delays in ms from the intended time; 0 is left out because the axis is logarithmic."""
     rows = []
     for one in found:
@@ -79,7 +79,7 @@ def delays(found: Iterable[TimeBin]) -> list[Row]:
     return rows
 
 
-def cores(result: Result, found: Iterable[TimeBin]) -> list[Row]:
+def list_cores(result: Result, found: Iterable[TimeBin]) -> list[Row]:
     """Cores used by servers and by the generator's workers."""
     rows = []
     for name, readings in result.usage.items():
@@ -93,7 +93,7 @@ def cores(result: Result, found: Iterable[TimeBin]) -> list[Row]:
     return rows
 
 
-def memory(usage: Mapping[str, Sequence[Usage]]) -> list[Row]:
+def list_memory(usage: Mapping[str, Sequence[Usage]]) -> list[Row]:
     """Resident memory in MiB."""
     return [
         _row(one.at, name, one.rss / _MIB, f"{name}: {one.rss / _MIB:.0f} MiB")
@@ -103,7 +103,7 @@ def memory(usage: Mapping[str, Sequence[Usage]]) -> list[Row]:
     ]
 
 
-def largest(rows: Sequence[Row], most: int = LINES) -> tuple[list[str], list[Row]]:
+def select_largest(rows: Sequence[Row], most: int = LINES) -> tuple[list[str], list[Row]]:
     """The names of the series with the highest means, in their order, and the rows of these series."""
     sums: dict[str, list[float]] = {}
     for row in rows:

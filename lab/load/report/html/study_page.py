@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from lab.load.analysis.study import METRICS, plot_points
+from lab.load.analysis.study import METRICS, build_plot_points
 from lab.load.analysis.study_folder import CSV, STUDY, StudyData, read_study
 from lab.load.report.html import charts
 from lab.load.report.html import document as html
-from lab.load.report.html.vega import svg
-from lab.load.report.study import interval_note, mean_text, verdict
+from lab.load.report.html.vega import render_svg
+from lab.load.report.study import describe_intervals, format_mean, judge_study
 from lab.runner.folders import PAGE, write
 
 #: Charts: column of the table, title, unit, caption.
@@ -39,25 +39,28 @@ _LIMITS = (
 def write_page(folder: Path) -> Path:
     """Write the page of a study's folder; its path. Raises UserError if it is not one."""
     path = folder / PAGE
-    write(path, page(read_study(folder)))
+    write(path, render_page(read_study(folder)))
     return path
 
 
-def page(study: StudyData) -> str:
+def render_page(study: StudyData) -> str:
     """The whole file."""
     rows = study["table"]
     title = f"Study: {study['asked'].get('load', 'a load')} over topologies"
-    parts = [f"<h1>{html.text(title)}</h1>", _verdict(study), html.terms(study["asked"])]
+    parts = [f"<h1>{html.escape_text(title)}</h1>", _verdict(study), html.render_terms(study["asked"])]
     if rows:
         parts += [_table(rows), *_figures(study), _correlations(study["correlations"]), _runs(study["runs"])]
     else:
         parts.append("<p>Nothing was measured: there is nothing to draw.</p>")
-    parts += [html.files({STUDY: "the table as JSON", CSV: "as CSV"}), f'<p class="muted">{html.text(_LIMITS)}</p>']
-    return html.document(title, parts)
+    parts += [
+        html.render_files({STUDY: "the table as JSON", CSV: "as CSV"}),
+        f'<p class="muted">{html.escape_text(_LIMITS)}</p>',
+    ]
+    return html.render_document(title, parts)
 
 
 def _verdict(study: StudyData) -> str:
-    return html.verdict(*verdict(study))
+    return html.render_verdict(*judge_study(study))
 
 
 def _table(rows: Sequence[Mapping[str, Any]]) -> str:
@@ -69,13 +72,13 @@ def _table(rows: Sequence[Mapping[str, Any]]) -> str:
     ]
     metrics = [name.replace("_", " ") for name in METRICS]
     head = ["topology", "software", "runs", "servers", "links", *metrics, *(_HEAD[name] for name in names)]
-    return html.table(f"Means over the seeds. {interval_note(rows)}".rstrip(), head, lines)
+    return html.render_table(f"Means over the seeds. {describe_intervals(rows)}".rstrip(), head, lines)
 
 
 def _mean(row: Mapping[str, Any], name: str) -> str | None:
     if name not in row:
         return None
-    return mean_text(row, name, 100 if name in _PERCENT else 1)
+    return format_mean(row, name, 100 if name in _PERCENT else 1)
 
 
 def _figures(study: StudyData) -> list[str]:
@@ -84,16 +87,18 @@ def _figures(study: StudyData) -> list[str]:
         shown = [row for row in rows if name in row]
         if not any(row[name] for row in shown):
             why = "It was 0 in every run." if shown else "It was not measured."
-            found.append(html.figure(title, why, ""))
+            found.append(html.render_figure(title, why, ""))
             continue
-        points = {metric: _scaled(plot_points(shown, metric, name), name) for metric in DRAWN}
-        drawing = svg(charts.study_scatter(points, unit), name, f"{title}. {caption}")
-        found.append(html.figure(title, caption + _BARS, drawing))
+        points = {metric: _scaled(build_plot_points(shown, metric, name), name) for metric in DRAWN}
+        drawing = render_svg(charts.build_study_scatter(points, unit), name, f"{title}. {caption}")
+        found.append(html.render_figure(title, caption + _BARS, drawing))
         beside = _beside(shown, kinds, name)
         if len({one["software"] for one in beside}) > 1:
-            drawing = svg(charts.study_bars(beside, unit), f"{name}-software", f"{title}, by software. {caption}")
+            drawing = render_svg(
+                charts.study_bars(beside, unit), f"{name}-software", f"{title}, by software. {caption}"
+            )
             found.append(
-                html.figure(f"{title}, by software", f"{caption} Lines are the intervals of the table.", drawing)
+                html.render_figure(f"{title}, by software", f"{caption} Lines are the intervals of the table.", drawing)
             )
     return found
 
@@ -136,12 +141,13 @@ def _correlations(found: Mapping[str, Mapping[str, float | None]]) -> str:
         for metric, of in found.items()
     ]
     caption = "Rank correlation (Spearman) of the rows above: +1 rises with it, −1 falls"
-    return html.table(caption, ["of the graph", *(_HEAD.get(name, name) for name in names)], lines)
+    return html.render_table(caption, ["of the graph", *(_HEAD.get(name, name) for name in names)], lines)
 
 
 def _runs(runs: Sequence[Mapping[str, Any]]) -> str:
     items = "".join(
-        f'<li><a href="{html.text(run["folder"])}/{PAGE}">{html.text(run["topology"])}, seed {run["seed"]:d}</a>'
+        f'<li><a href="{html.escape_text(run["folder"])}/{PAGE}">'
+        f"{html.escape_text(run['topology'])}, seed {run['seed']:d}</a>"
         f"{': the generator was the limit' if run['limited'] else ''}</li>"
         for run in runs
     )

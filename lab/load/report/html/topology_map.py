@@ -2,7 +2,8 @@
 
 The positions are those of `xmpplab graph`. A link is two arrows, because its directions differ; a direction that
 carried nothing is a thin dashed line. Messages within a server and to rooms belong to no link and are not shown.
-Names stand below the servers; where one is long, or two would overlap, numbers stand there and `key` has the names.
+Names stand below the servers; where one is long, or two would overlap, numbers stand there and `list_key` names
+them.
 """
 
 from __future__ import annotations
@@ -15,11 +16,11 @@ from typing import Any
 
 from lab.load.metrics.counters import sum_counters
 from lab.load.metrics.result import Result
-from lab.load.report.html.axes import log_domain, log_ticks
+from lab.load.report.html.axes import compute_log_domain, compute_log_ticks
 from lab.load.report.html.vega import BACKGROUND, FOREGROUND, Spec
 from lab.load.workload.recipients import PRESENCE
-from lab.report.graph.layout import Point, layout
-from lab.topology.facts import neighbours
+from lab.report.graph.layout import Point, compute_layout
+from lab.topology.facts import find_neighbours
 from lab.topology.spec import Topology
 
 WIDTH, HEIGHT = 620, 440  # pixels, at most
@@ -53,7 +54,7 @@ class _Canvas:
     radius: float
 
 
-def graph(topology: Topology, result: Result) -> Spec:
+def build_map(topology: Topology, result: Result) -> Spec:
     """The map as a Vega-Lite specification."""
     canvas = _canvas(topology)
     arrows = _arrows(topology, result, canvas)
@@ -72,7 +73,7 @@ def graph(topology: Topology, result: Result) -> Spec:
     }
 
 
-def key(topology: Topology) -> list[str]:
+def list_key(topology: Topology) -> list[str]:
     """The names of the servers in the order of their numbers; [] where names stand in the map, or only in tooltips."""
     names = [server.name for server in topology.servers]
     if len(names) >= NAMELESS:
@@ -86,7 +87,7 @@ def key(topology: Topology) -> list[str]:
 
 
 def _canvas(topology: Topology) -> _Canvas:
-    raw = layout(neighbours(topology))
+    raw = compute_layout(find_neighbours(topology))
     width, height = (max(point[axis] for point in raw.values()) for axis in (0, 1))
     unit = min(UNIT, (WIDTH - 2 * MARGIN) / max(width, 1e-9), (HEIGHT - 2 * MARGIN) / max(height, 1e-9))
     points = {name: (x * unit + MARGIN, y * unit + MARGIN) for name, (x, y) in raw.items()}
@@ -145,12 +146,12 @@ _ENDS: Spec = {"x2": {"field": "x2"}, "y2": {"field": "y2"}}
 def _used_arrows(rows: Sequence[Row]) -> list[Spec]:
     if not rows:
         return []
-    domain = log_domain(min(row["p99"] for row in rows), max(row["p99"] for row in rows))
+    domain = compute_log_domain(min(row["p99"] for row in rows), max(row["p99"] for row in rows))
     most = max(row["rate"] for row in rows)
     colour = {
         "field": "p99", "type": "quantitative", "title": "p99 of a link (ms)",
         "scale": {"type": "log", "domain": domain, "range": COOL_TO_HOT, "interpolate": "rgb", "nice": False},
-        "legend": {**_BELOW, "values": log_ticks(*domain), "format": "~r"},
+        "legend": {**_BELOW, "values": compute_log_ticks(*domain), "format": "~r"},
     }  # fmt: skip
     width = {
         "field": "rate", "type": "quantitative", "title": "messages per s",
@@ -181,7 +182,7 @@ def _used_arrows(rows: Sequence[Row]) -> list[Spec]:
 
 def _legend_rates(most: float) -> list[float]:
     """Two or three round rates for the legend of the width."""
-    return log_ticks(most / 10, most)[-3:]
+    return compute_log_ticks(most / 10, most)[-3:]
 
 
 def _servers(topology: Topology, result: Result, canvas: _Canvas) -> list[Spec]:
@@ -212,7 +213,7 @@ def _labels(field: str, below: float, weight: str) -> list[Spec]:
 
 def _nodes(topology: Topology, busy: Mapping[str, float], canvas: _Canvas) -> list[Row]:
     rows = []
-    numbered = bool(key(topology))
+    numbered = bool(list_key(topology))
     for number, server in enumerate(topology.servers, start=1):
         x, y = canvas.points[server.name]
         cores = busy.get(server.name)

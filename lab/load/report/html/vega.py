@@ -54,7 +54,7 @@ _FOREIGN = ("role", "class", "pointer-events", "font-family", "cursor")
 _REFERENCE = re.compile(r"url\(#([^)]+)\)")
 
 
-def svg(spec: Mapping[str, Any], name: str, label: str) -> str:
+def render_svg(spec: Mapping[str, Any], name: str, label: str) -> str:
     """The chart as SVG; `name` must be unique in the page, `label` says in plain text what it shows."""
     drawn = vl_convert.vegalite_to_svg({**spec, "config": CONFIG}, allowed_base_urls=[])
     root = Tree.fromstring(drawn)  # noqa: S314 - drawn by the line above

@@ -18,7 +18,7 @@ from lab.load.metrics.result import Result, Usage, merge
 from lab.load.metrics.run_folder import LoadOutcome, RunWriter, read
 from lab.load.model.job import Job
 from lab.load.report.html import document, series
-from lab.load.report.html.load_page import page, write_page
+from lab.load.report.html.load_page import render_page, write_page
 from lab.load.report.html.page_data import LoadPageData, read_page_data
 from lab.topology.spec import Link, Server, Topology
 from tests.load.samples import steady_run
@@ -109,7 +109,7 @@ def data(tmp_path: Path) -> LoadPageData:
 
 
 def test_the_page_is_whole_and_leads_nowhere(data: LoadPageData) -> None:
-    html = page(data)
+    html = render_page(data)
     parsed = Parsed(html)
     assert parsed.texts["h1"] == ["federation on pair"]
     assert parsed.texts["h2"] == HEADINGS
@@ -130,16 +130,16 @@ def test_the_page_is_whole_and_leads_nowhere(data: LoadPageData) -> None:
 
 def test_drawings_keep_to_themselves(data: LoadPageData) -> None:
     """What one refers to is its own: gradients and clips of several would else be mixed up."""
-    html = page(data)
+    html = render_page(data)
     ids = re.findall(r' id="([^"]+)"', html)
     assert ids and len(ids) == len(set(ids))
     assert set(re.findall(r"url\(#([^)]+)\)", html)) <= set(ids)
 
 
 def test_the_figures_are_those_of_the_result(data: LoadPageData) -> None:
-    parsed = Parsed(page(data))
+    parsed = Parsed(render_page(data))
     (head, *rows) = next(rows for caption, rows in parsed.tables.items() if caption.startswith("Routes"))
-    expected = tables.by_route(data.record.result)
+    expected = tables.list_routes(data.record.result)
     assert [row[0] for row in rows] == ["a->b", "all"]
     for row, route in zip(rows, expected, strict=True):
         assert [float(row[head.index(name)]) for name in ("sent", "expected", "received", "lost", "p50", "p99.9")] == [
@@ -155,7 +155,7 @@ def test_the_figures_are_those_of_the_result(data: LoadPageData) -> None:
 
 
 def test_tooltips_have_the_values(data: LoadPageData) -> None:
-    titles = Parsed(page(data)).texts["title"]
+    titles = Parsed(render_page(data)).texts["title"]
     assert "2.5 s: 100.0 per s intended" in titles
     assert "2.5 s: p99: 10.0 ms" in titles
     assert "a->b: 99 % within 10.0 ms" in titles
@@ -175,7 +175,7 @@ def test_a_name_cannot_break_out(tmp_path: Path) -> None:
     servers = tuple(Server(one, f"{one}.test", EVIL, EVIL) for one in (EVIL, "b"))
     evil = Topology(EVIL, EVIL, servers, (Link(EVIL, "b"),))
     parsed = Parsed(
-        page(LoadPageData(data.record, data.verdict, evil, {**data.asked, "traffic": EVIL, "body": EVIL}, 0.0))
+        render_page(LoadPageData(data.record, data.verdict, evil, {**data.asked, "traffic": EVIL, "body": EVIL}, 0.0))
     )
     assert set(parsed.tags) <= HARMLESS
     assert not [one for one in parsed.attributes if one[1].startswith("on") or one[1] == "src"]
@@ -185,12 +185,12 @@ def test_a_name_cannot_break_out(tmp_path: Path) -> None:
 
 def test_that_test_would_see_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(document, "escape", str)
-    assert "script" in Parsed(page(told(tmp_path, outcome(), EVIL))).tags
+    assert "script" in Parsed(render_page(told(tmp_path, outcome(), EVIL))).tags
 
 
 @pytest.mark.parametrize("reason", ["", "ended by SIGINT"])
 def test_a_load_that_measured_nothing_says_so(tmp_path: Path, reason: str) -> None:
-    parsed = Parsed(page(told(tmp_path, LoadOutcome(Result(), reason))))
+    parsed = Parsed(render_page(told(tmp_path, LoadOutcome(Result(), reason))))
     assert parsed.texts["p"][0].startswith("UNKNOWN federation measured nothing")
     assert "Nothing was measured: there is nothing to draw." in parsed.texts["p"]
     assert "svg" not in parsed.tags
@@ -198,7 +198,7 @@ def test_a_load_that_measured_nothing_says_so(tmp_path: Path, reason: str) -> No
 
 
 def test_a_load_that_was_interrupted_in_its_warm_up_shows_what_there_is(tmp_path: Path) -> None:
-    parsed = Parsed(page(told(tmp_path, outcome(result=merge(steady_run()[:1]), interrupted="ended by SIGINT"))))
+    parsed = Parsed(render_page(told(tmp_path, outcome(result=merge(steady_run()[:1]), interrupted="ended by SIGINT"))))
     assert "UNKNOWN" in parsed.texts["p"][0] and "ended by SIGINT" in parsed.texts["p"][0]
     assert "Nothing was received in the steady state." in parsed.texts["figcaption"]
     assert parsed.tags["svg"] >= 2
@@ -208,10 +208,12 @@ def test_what_cannot_be_drawn_says_why(data: LoadPageData) -> None:
     bare = LoadPageData(data.record, data.verdict, None, {"arrivals": "replay:/gone.csv"}, None)
     data.record.result.links.clear()
     data.record.result.routes["a->b"].bounced.clear()
-    captions = "\n".join(Parsed(page(bare)).texts["figcaption"])
+    captions = "\n".join(Parsed(render_page(bare)).texts["figcaption"])
     for said in ("has no plan", "It is not known what was due", "direct links have none", "nothing was lost"):
         assert said in captions
-    assert "intended" not in {row["series"] for row in series.throughput(bare, series.time_bins(bare.record.result))}
+    assert "intended" not in {
+        row["series"] for row in series.list_throughput(bare, series.list_time_bins(bare.record.result))
+    }
 
 
 def test_a_page_is_written_from_the_folder_alone_and_is_its_owners(tmp_path: Path) -> None:

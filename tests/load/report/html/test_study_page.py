@@ -13,10 +13,10 @@ from lab.cli.app import app
 from lab.cli.entry_point import run
 from lab.errors import UserError
 from lab.load.analysis import study_folder
-from lab.load.analysis.study import METRICS, StudyRun, graph_metrics
-from lab.load.report.html.study_page import page, write_page
-from lab.load.report.study import render, verdict
-from lab.topology.facts import facts
+from lab.load.analysis.study import METRICS, StudyRun, compute_graph_metrics
+from lab.load.report.html.study_page import render_page, write_page
+from lab.load.report.study import judge_study, render
+from lab.topology.facts import compute_facts
 from lab.topology.files import load
 from tests.load.report.html.test_load_page import EVIL, HARMLESS, Parsed, outcome, told
 from tests.load.synthetic_results import result
@@ -36,18 +36,18 @@ def study(
     cells, runs = [], []
     for seed, p99 in enumerate((0.010, 0.012)):
         for name in names:
-            of = facts(load(name))
+            of = compute_facts(load(name))
             measured = result(100, p99 * of.diameter, lost=lost, cores={"s1": 0.2, "s2": 0.1})
-            cells.append(StudyRun(name, "prosody", seed, graph_metrics(load(name)), measured))
+            cells.append(StudyRun(name, "prosody", seed, compute_graph_metrics(load(name)), measured))
             folder = f"{len(cells):03}-{name.replace(':', '-')}-{seed}"
             one = {"folder": folder, "topology": name, "seed": seed, "measured": True}
             runs.append({**one, "limited": limited and not seed})
-    return study_folder.contents({"load": "neighbours", "users": 8}, planned, runs, cells)
+    return study_folder.build_contents({"load": "neighbours", "users": 8}, planned, runs, cells)
 
 
 def test_the_page_has_table_drawings_and_a_link_to_each_run() -> None:
     data = study()
-    parsed = Parsed(page(data))
+    parsed = Parsed(render_page(data))
     assert parsed.texts["p"][0] == "VALID All 6 runs were measured."
     assert parsed.texts["h2"] == ["Delay, p50", "Delay, p99", "Lost or bounced", "Cost", "Runs"]
     assert parsed.tags["svg"] == 3 and "It was 0 in every run." in parsed.texts["figcaption"]
@@ -70,7 +70,7 @@ def test_the_page_has_table_drawings_and_a_link_to_each_run() -> None:
 
 
 def test_from_five_rows_on_figures_are_correlated_with_metrics() -> None:
-    parsed = Parsed(page(study(planned=10, names=MORE)))
+    parsed = Parsed(render_page(study(planned=10, names=MORE)))
     (_, first, *_) = parsed.tables["Rank correlation (Spearman) of the rows above: +1 rises with it, −1 falls"]
     assert first[:3] == ["diameter", "+1.00", "+1.00"]
 
@@ -83,27 +83,27 @@ def test_a_row_of_which_nothing_was_measured_has_its_place_in_table_and_csv(tmp_
     head, first, *_ = (tmp_path / "study.csv").read_text().splitlines()
     assert "p99_ms" in head.split(",") and first.endswith(",,")
     assert render(data).splitlines()[1].endswith("-")
-    assert Parsed(page(data)).tags["svg"] == 3
+    assert Parsed(render_page(data)).tags["svg"] == 3
 
 
 def test_software_stands_beside_software_for_each_topology() -> None:
     names = [f"{name} {kind}" for name in ("ring:4", "star:4") for kind in ("prosody@13.0", "./mine.yaml")]
     cells = []
     for number, name in enumerate(names):
-        graph, measured = graph_metrics(load(name.partition(" ")[0])), result(100, 0.010 + number / 100)
+        graph, measured = compute_graph_metrics(load(name.partition(" ")[0])), result(100, 0.010 + number / 100)
         cells += [StudyRun(name, "prosody", seed, graph, measured) for seed in range(2)]
     arguments = {"software": ["prosody@13.0", "./mine.yaml"]}
-    parsed = Parsed(page(study_folder.contents({}, 8, [], cells, arguments)))
+    parsed = Parsed(render_page(study_folder.build_contents({}, 8, [], cells, arguments)))
     assert "Delay, p99, by software" in parsed.texts["h2"]
     tips = [value for tag, name, value in parsed.attributes if name == "aria-label"] + parsed.texts["title"]
     assert {"ring:4, prosody@13.0: 10 (10 to 10)", "star:4, ./mine.yaml: 40 (40 to 40)"} <= {*tips}, tips
     assert set(parsed.tags) <= HARMLESS
-    one = Parsed(page(study_folder.contents({}, 8, [], cells[:2], {"software": ["prosody@13.0"]})))
+    one = Parsed(render_page(study_folder.build_contents({}, 8, [], cells[:2], {"software": ["prosody@13.0"]})))
     assert not any("by software" in title for title in one.texts["h2"])
 
 
 def test_what_was_not_measured_or_the_generators_is_said() -> None:
-    parsed = Parsed(page(study(lost=4, limited=True, planned=9)))
+    parsed = Parsed(render_page(study(lost=4, limited=True, planned=9)))
     said = parsed.texts["p"][0]
     assert said.startswith("UNKNOWN 6 of 9 runs were measured. In 3 of 6 runs the generator was the limit")
     assert parsed.tags["svg"] == 4
@@ -111,21 +111,21 @@ def test_what_was_not_measured_or_the_generators_is_said() -> None:
         "Means over the seeds. After each mean: of fewer than 5 runs the least and the greatest value."
     ]
     assert [row[head.index("lost or bounced %")] for row in rows] == ["0.99 (0.99 to 0.99)"] * 3
-    empty = Parsed(page(study_folder.contents({}, 4, [], [])))
+    empty = Parsed(render_page(study_folder.build_contents({}, 4, [], [])))
     assert "Nothing was measured: there is nothing to draw." in empty.texts["p"] and "svg" not in empty.tags
 
 
 def test_a_study_that_measured_its_generator_is_not_valid() -> None:
-    value, said = verdict(study(limited=True))
+    value, said = judge_study(study(limited=True))
     assert value == "unknown"
     assert said.startswith("All 6 runs were measured. In 3 of 6 runs the generator was the limit")
-    assert verdict(study())[0] == "valid"
-    assert Parsed(page(study(limited=True))).texts["p"][0].startswith("UNKNOWN")
+    assert judge_study(study())[0] == "valid"
+    assert Parsed(render_page(study(limited=True))).texts["p"][0].startswith("UNKNOWN")
 
 
 def test_a_name_cannot_break_out_of_a_studys_page() -> None:
     data = json.loads(json.dumps(study()).replace("ring:4", json.dumps(EVIL)[1:-1]).replace("neighbours", "<script>"))
-    parsed = Parsed(page(data))
+    parsed = Parsed(render_page(data))
     assert set(parsed.tags) <= HARMLESS
     assert EVIL in parsed.texts["th"]
 
