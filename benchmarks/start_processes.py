@@ -106,7 +106,7 @@ def hand(servers: int, *, tuned: bool = False) -> Cost:
     runtime, topology = runtimes.choose("processes"), load(f"ring:{servers}")
     reservation = asyncio.run(runtime.reserve(layout, topology.servers))
     try:
-        facts = asyncio.run(runtime.facts(layout, topology.servers, reservation))
+        facts = asyncio.run(runtime.get_facts(layout, topology.servers, reservation))
         plan = written(layout, build(topology, facts), tuned=tuned)
         start, before = time.monotonic(), time.process_time()
         for server in plan.servers:

@@ -193,7 +193,7 @@ async def record_server_states(context: Context) -> None:
     """Record each start and end of a server's process since the run began, and the end of one that was down then."""
     began = next((event.at for event in context.history.events), 0.0)
     try:
-        states = await context.lab.states()
+        states = await context.lab.read_states()
     except LabError as error:
         context.history.note(f"when servers were started and ended cannot be read: {error}")
         return

@@ -54,9 +54,9 @@ class Lab:
         """The folder of a device's keys and trust: the same path for an agent as for us."""
         return str(self.layout.device(server, user, resource))
 
-    async def states(self) -> dict[str, ServerState]:
+    async def read_states(self) -> dict[str, ServerState]:
         """Each server's process, by server name."""
-        return await self.runtime.states(self.layout, self.plan, pids=True)
+        return await self.runtime.read_states(self.layout, self.plan, pids=True)
 
     async def accounts(self, server: str, users: Sequence[str]) -> None:
         """Make accounts on a server, with the lab's password; they can log in once this returns.

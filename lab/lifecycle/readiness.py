@@ -93,7 +93,7 @@ async def _check_servers(layout: Layout, plan: Plan, runtime: Runtime, not_start
     """Raise NotReady for servers that have exited, or a full disk; ask servers without the lab's module for streams."""
     if is_full(layout.root):
         raise NotReady(f"{layout.root}: the disk is full: make room there, or set XMPPLAB_HOME to another disk")
-    states = await runtime.states(layout, plan)
+    states = await runtime.read_states(layout, plan)
     ended = [server for server in plan.servers if not _runs(server, states.get(server.spec.name))]
     if ended:
         names = ", ".join(server.spec.name for server in ended)

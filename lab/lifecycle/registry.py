@@ -90,7 +90,7 @@ async def open_lab(layout: Layout, *, ready: bool = True) -> Lab | None:
     plan = files.read(layout.plan)
     try:
         await undo_abandoned(layout, plan, runtime)
-        states = await runtime.states(layout, plan)
+        states = await runtime.read_states(layout, plan)
     except LabError:  # its service has ended
         return None
     password, keys = read_secret(layout)

@@ -51,7 +51,7 @@ async def _status(layout: Layout, record: LabRecord) -> Status:
         plan = files.read(layout.plan)
         password, _ = read_secret(layout)
         try:
-            states = await get_runtime(record.runtime).states(layout, plan, pids=True)
+            states = await get_runtime(record.runtime).read_states(layout, plan, pids=True)
         except LabError:
             ended.append("service")
         ended += [f"{name} ({describe_end(state)})" for name, state in states.items() if not state.running]

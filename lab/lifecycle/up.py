@@ -111,7 +111,7 @@ async def _bring_up(
             await runtime.prepare(topology.servers, progress)
             password, keys = generate_secret(layout)
             reservation = await reserved
-            plan = build(topology, await runtime.facts(layout, topology.servers, reservation))
+            plan = build(topology, await runtime.get_facts(layout, topology.servers, reservation))
             write_private(layout.plan, files.dump(plan))
             make_servers(layout, plan)
             progress(f"starting {len(plan.servers)} servers ({runtime.name})")

@@ -43,7 +43,7 @@ async def run_job(job: Job, commands: CoordinatorCommands, emit: Emit) -> LoadOu
     """
     from lab.lifecycle.registry import attach
 
-    if job.pin and job.part.of > 1:
+    if job.pin and job.shard.of > 1:
         raise UserError("several coordinators would pin to the same cores: pin with only one of them")
     cores = split_cores(job.workers) if job.pin else None
     lab = await attach(job.lab)
@@ -54,7 +54,7 @@ async def run_job(job: Job, commands: CoordinatorCommands, emit: Emit) -> LoadOu
     await provisioning.make_accounts(lab, load)
     await provisioning.make_rosters(lab, load)
     pinning = CpuPinning()
-    servers = {name: one.pid for name, one in (await lab.states()).items() if one.pid is not None}
+    servers = {name: one.pid for name, one in (await lab.read_states()).items() if one.pid is not None}
 
     async def make_sampler(pool: WorkerPool) -> ResourceSampler:
         generators = {worker.name: worker.pid for worker in pool.workers if worker.pid is not None}
@@ -83,7 +83,7 @@ def build_sampler(
     job: Job, lab: Lab, servers: dict[str, int], generators: dict[str, int], note: Callable[[str], None]
 ) -> ResourceSampler:
     """The sampler of one coordinator: its own generators, and in the first of several also servers and links."""
-    first = job.part.index == 0
+    first = job.shard.index == 0
     return ResourceSampler(lab if first else None, servers if first else {}, generators, note)
 
 
@@ -170,7 +170,7 @@ async def main() -> int:
         commands = CoordinatorCommands(job.hold)
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             loop.add_signal_handler(number, commands.stop, f"ended by {number.name}")
-        reading = asyncio.create_task(read_commands(reader, commands, emit, shared=job.part.of > 1))
+        reading = asyncio.create_task(read_commands(reader, commands, emit, shared=job.shard.of > 1))
         try:
             emit(finish_run(writer, job, await run_job(job, commands, emit)))
         except LabError as error:

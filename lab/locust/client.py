@@ -179,6 +179,7 @@ class Client:
     """
 
     def __init__(self, bridge: BridgeClient, user: str, number: int, encryption: str) -> None:
+        """Of `self.client`: `number` is the number of this user, which chooses the server in turn."""
         self.jid = self.server = ""
         self.encryption = encryption
         self._bridge, self._user, self._number = bridge, user, number

@@ -231,7 +231,7 @@ class MasterLoadRun(LoadRun):
         self._writer.__enter__()
         self._parts = PartialResults(self._load, len(names), job.workers, self._record)
         for client, part in self._part_of.items():
-            own = replace(job, hold=True, part=Shard(part, len(names)), folder=None)
+            own = replace(job, hold=True, shard=Shard(part, len(names)), folder=None)
             self._runner.send_message(JOB_MESSAGE, {"job": own.encode()}, client)
         gevent.spawn(self._watch_workers)
 

@@ -83,7 +83,9 @@ class Runtime(Protocol):
         """
         ...
 
-    async def facts(self, layout: Layout, servers: Sequence[Server], reservation: AddressReservation) -> RuntimeFacts:
+    async def get_facts(
+        self, layout: Layout, servers: Sequence[Server], reservation: AddressReservation
+    ) -> RuntimeFacts:
         """What the plan needs to know, once software (`prepare`) and addresses (`reserve`) are provided."""
         ...
 
@@ -104,7 +106,7 @@ class Runtime(Protocol):
         """
         ...
 
-    async def states(self, layout: Layout, plan: Plan, *, pids: bool = False) -> dict[str, ServerState]:
+    async def read_states(self, layout: Layout, plan: Plan, *, pids: bool = False) -> dict[str, ServerState]:
         """Each server's process, by server name. Its pid is only there with `pids`: an engine is asked for each."""
         ...
 

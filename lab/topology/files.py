@@ -24,7 +24,7 @@ from lab.input_files import read_regular
 from lab.topology import faults, references, shorthand, software, spec
 from lab.topology.build import build
 from lab.topology.document import Document, Problem, Steps, read
-from lab.topology.explain import explain
+from lab.topology.explanation import explain
 from lab.topology.limits import MAX_BYTES
 from lab.topology.model import CustomFile, FaultsFile, TopologyFile
 from lab.topology.shape import Misfit

@@ -154,14 +154,14 @@ async def test_when_servers_were_down_is_recorded(federation: Federation) -> Non
     began = federation.history.now()
     federation.history.record(Note(at=began, text="the run begins"))
 
-    async def states() -> dict[str, ServerState]:
+    async def read_states() -> dict[str, ServerState]:
         return {
             "island": ServerState(True, changes=[(began - 9, True)]),
             "home": ServerState(True, changes=((began - 9, True), (began + 1, False), (began + 2, True))),
             "public": ServerState(False, changes=((began - 9, True), (began - 8, False))),
         }
 
-    federation.lab.states = states  # type: ignore[method-assign]
+    federation.lab.read_states = read_states  # type: ignore[method-assign]
     began = next(event.at for event in federation.history.events)
     await record_server_states(federation.context)
     kinds = (ServerEnded, ServerStarted)

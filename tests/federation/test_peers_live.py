@@ -67,7 +67,7 @@ async def scripts():
 
 async def test_nobody_probes_a_script(scripts) -> None:
     assert scripts.unknown == (("a", "b"), ("a", "bad"))
-    assert await scripts.states() == {}
+    assert await scripts.read_states() == {}
 
 
 async def test_two_scripts_talk(scripts, tmp_path: Path) -> None:

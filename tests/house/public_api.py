@@ -38,7 +38,7 @@ PUBLIC = {
     "lab/testing/scenario_items.py": ("ScenarioFailed",),
     "lab/testing/containers.py": ("ServerContainer", "ProsodyContainer", "EjabberdContainer"),
     "lab/locust/user.py": ("XmppUser",),
-    "lab/locust/client.py": ("PendingMessage",),
+    "lab/locust/client.py": ("Client", "PendingMessage"),
     "lab/load/load_execution.py": ("run_load",),
     "lab/load/load_request.py": ("LoadRequest",),
     "lab/load/capacity/trials.py": ("find_limit_on",),

@@ -25,7 +25,7 @@ class Running(Processes):
     def __init__(self, *ended: str) -> None:
         self.ended = ended
 
-    async def states(self, layout: Layout, plan: Plan, *, pids: bool = False) -> dict[str, ServerState]:
+    async def read_states(self, layout: Layout, plan: Plan, *, pids: bool = False) -> dict[str, ServerState]:
         names = [server.spec.name for server in plan.servers]
         return {
             name: ServerState(name not in self.ended, exit_code=1 if name in self.ended else None) for name in names

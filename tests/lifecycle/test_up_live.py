@@ -53,7 +53,7 @@ async def mixed() -> AsyncIterator[Lab]:
 
 
 async def test_ready_means_federated(mixed: Lab) -> None:
-    states = await mixed.states()
+    states = await mixed.read_states()
     assert {name: state.running for name, state in states.items()} == {"a": True, "b": True}
     async with mixed.control() as control:
         relays = (await control.call("status"))["relays"]
@@ -89,11 +89,11 @@ async def test_the_same_plan_again_is_the_same_lab(mixed: Lab) -> None:
 
 
 async def test_another_plan_touches_nothing(mixed: Lab) -> None:
-    before = await mixed.states()
+    before = await mixed.read_states()
     other = replace(mixed.plan.topology, links=(Link("a", "b", direct=True),))
     with pytest.raises(UserError, match=r"(?s)direct.*--recreate"):
         await labs.up(other, runtime="processes", name=mixed.name)
-    assert await mixed.states() == before
+    assert await mixed.read_states() == before
     assert await registry.find(replace(other, name="nobody-has-this"), "processes") is None
 
 
@@ -121,7 +121,7 @@ async def test_a_home_with_other_letters_than_ascii(monkeypatch: pytest.MonkeyPa
         monkeypatch.setenv("XMPPLAB_HOME", folder)
         monkeypatch.setenv("XMPPLAB_CACHE", str(shared))
         async with running(pair("prosody", "ejabberd", users=1), "letters") as lab:
-            assert all(state.running for state in (await lab.states()).values())
+            assert all(state.running for state in (await lab.read_states()).values())
             assert await lab.execute("b", ["ejabberdctl", "status"]) == 0
             await lab.accounts("b", ["later"])
 
@@ -163,9 +163,9 @@ async def test_recreate_ends_the_old_one() -> None:
 
 async def test_a_lab_of_which_a_server_has_ended_is_not_thrown_away() -> None:
     async with running(pair(), "maimed") as lab:
-        os.kill((await lab.states())["b"].pid or 0, signal.SIGKILL)
+        os.kill((await lab.read_states())["b"].pid or 0, signal.SIGKILL)
         async with asyncio.timeout(60):
-            while (await lab.states())["b"].running:  # noqa: ASYNC110
+            while (await lab.read_states())["b"].running:  # noqa: ASYNC110
                 await asyncio.sleep(0.02)
         other = replace(lab.plan.topology, links=())
         for wanted in (lab.plan.topology, other):
@@ -178,9 +178,9 @@ async def test_a_lab_of_which_a_server_has_ended_is_not_thrown_away() -> None:
         assert await rest.execute("a", ["true"]) == 0
         (found,) = [one for one in await status.read_status() if one.name == lab.name]
         assert (found.phase, found.ended) == ("broken", ("b (ended by SIGKILL)",))
-        assert (await lab.states())["a"].running
+        assert (await lab.read_states())["a"].running
         again = await labs.up(lab.plan.topology, runtime="processes", name=lab.name, recreate=True)
-        assert (await again.states())["b"].running
+        assert (await again.read_states())["b"].running
 
 
 async def test_two_labs_at_once_have_their_own_addresses() -> None:
@@ -190,7 +190,7 @@ async def test_two_labs_at_once_have_their_own_addresses() -> None:
     try:
         assert first.plan.facts.network != second.plan.facts.network
         await first.down()
-        assert all(state.running for state in (await second.states()).values())
+        assert all(state.running for state in (await second.read_states()).values())
     finally:
         await first.down()
         await second.down()

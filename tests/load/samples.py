@@ -67,8 +67,8 @@ class Worker:
     def message(self, elapsed: float, delay: float = 0.01, route: str = "a->b") -> None:
         """A message due, sent 1 ms later, and received `delay` after it was due."""
         warmup = elapsed < self.warmup
-        self.at(elapsed + 0.001).sent(route, warmup)
-        self.at(elapsed + delay).received(route, warmup, round(1e6 * delay), round(1e6 * (delay - 0.001)))
+        self.at(elapsed + 0.001).record_sent(route, warmup)
+        self.at(elapsed + delay).record_received(route, warmup, round(1e6 * delay), round(1e6 * (delay - 0.001)))
 
     def take(self, elapsed: float) -> dict[str, Any]:
         """A sample at a time of the load; CPU of this process is none of the test's business."""

@@ -38,7 +38,7 @@ async def facts_of(*servers: Server) -> RuntimeFacts:
     await runtime.prepare(servers, lambda text: None)
     reservation = await runtime.reserve(layout, servers)
     reservation.release()
-    return await runtime.facts(layout, servers, reservation)
+    return await runtime.get_facts(layout, servers, reservation)
 
 
 def left_of(name: str) -> list[str]:

@@ -152,7 +152,7 @@ class LabIdleDetector:
         await self._pipes.close()
 
     async def _meter(self) -> ReadCpuTime:
-        pids = {name: [one.pid] for name, one in (await self._lab.states()).items() if one.pid is not None}
+        pids = {name: [one.pid] for name, one in (await self._lab.read_states()).items() if one.pid is not None}
         try:
             meter = self._stack.enter_context(ProcessMeter(pids))
         except MissingError:  # the report of the load says that servers are not metered

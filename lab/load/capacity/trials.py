@@ -99,7 +99,7 @@ def compute_capacities(plan: Plan, pinned_cores: int | None = None) -> Capacitie
 
 async def _server_cores(lab: Lab) -> dict[str, float]:
     """Cores that servers may use, by name, where that is less than one. A server has one busy thread: it uses one."""
-    pids = {name: one.pid for name, one in (await lab.states()).items() if one.pid is not None}
+    pids = {name: one.pid for name, one in (await lab.read_states()).items() if one.pid is not None}
     found = {name: read_allowed_cores(pid) for name, pid in pids.items()}
     return {name: cores for name, cores in found.items() if cores is not None and cores < 1}
 

@@ -60,7 +60,7 @@ class SampleRecorder:
         """Nothing is written from `at` on the clock (now) on: no later second belongs to the steady state."""
         self._end = min(self._end, self._clock() if at is None else at)
 
-    def sent(self, route: str, warmup: bool, receipts: int = 1) -> None:
+    def record_sent(self, route: str, warmup: bool, receipts: int = 1) -> None:
         """A message was written now that so many should receive."""
         tally = (self._warmup if warmup else self._steady)[route]
         tally.sent += 1
@@ -70,26 +70,26 @@ class SampleRecorder:
         """What was written now, and counted as sent on another route, should be received by so many on this one."""
         (self._warmup if warmup else self._steady)[route].expected += receipts
 
-    def received(self, route: str, warmup: bool, delay_intended: int, delay_actual: int) -> None:
+    def record_received(self, route: str, warmup: bool, delay_intended: int, delay_actual: int) -> None:
         """A message was received now, so many µs after it was due and after it was written."""
         tally = (self._warmup if warmup else self._steady)[route]
         tally.received += 1
         tally.intended.fresh.append(delay_intended)
         tally.actual.fresh.append(delay_actual)
 
-    def lost(self, route: str, warmup: bool, count: int = 1) -> None:
+    def record_lost(self, route: str, warmup: bool, count: int = 1) -> None:
         """Messages were never received."""
         (self._warmup if warmup else self._steady)[route].lost += count
 
-    def bounced(self, route: str, warmup: bool, condition: str, count: int = 1) -> None:
+    def record_bounced(self, route: str, warmup: bool, condition: str, count: int = 1) -> None:
         """A message was returned as an error, for so many receivers; `condition` is such as "remote-server-timeout"."""
         (self._warmup if warmup else self._steady)[route].bounced[condition] += count
 
-    def duplicate(self, route: str, warmup: bool) -> None:
+    def record_duplicate(self, route: str, warmup: bool) -> None:
         """A message was received again."""
         (self._warmup if warmup else self._steady)[route].duplicates += 1
 
-    def out_of_order(self, route: str, warmup: bool) -> None:
+    def record_out_of_order(self, route: str, warmup: bool) -> None:
         """A message was received after a later one of the same two users."""
         (self._warmup if warmup else self._steady)[route].out_of_order += 1
 

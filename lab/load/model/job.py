@@ -60,7 +60,7 @@ class Job:
     workers: int = 1
     folder: Path | None = None
     pin: bool = False
-    part: Shard = field(default_factory=Shard)
+    shard: Shard = field(default_factory=Shard)
     hold: bool = False
     name: str = ""
     bounds: Mapping[str, float] = field(default_factory=dict)
@@ -70,8 +70,8 @@ class Job:
         """Raises UserError."""
         if self.workers < 1:
             raise UserError(f"a load needs at least one worker, not {self.workers}")
-        if not 0 <= self.part.index < self.part.of:
-            raise UserError(f"part {self.part.index} of {self.part.of}: parts are counted from 0")
+        if not 0 <= self.shard.index < self.shard.of:
+            raise UserError(f"part {self.shard.index} of {self.shard.of}: parts are counted from 0")
         for name, value in self.load.items():
             _check(name, value)
         for name in self.bounds:
@@ -79,12 +79,13 @@ class Job:
 
     def shards(self) -> list[Shard]:
         """The shards of this coordinator's workers."""
-        first, of = self.part.index * self.workers, self.part.of * self.workers
+        first, of = self.shard.index * self.workers, self.shard.of * self.workers
         return [Shard(first + number, of) for number in range(self.workers)]
 
     def encode(self) -> str:
         """As one line of JSON."""
         data = asdict(self)
+        data["part"] = data.pop("shard")  # the name that files of jobs have
         folder = None if self.folder is None else str(self.folder)
         return json.dumps(
             {"version": VERSION, **data, "load": dict(self.load), "bounds": dict(self.bounds), "folder": folder}
@@ -97,7 +98,7 @@ class Job:
             data: dict[str, Any] = json.loads(text)
             version = data.pop("version", VERSION)
             folder, part = data.pop("folder", None), data.pop("part", {})
-            job = cls(**data, folder=None if folder is None else Path(folder), part=Shard(**part))
+            job = cls(**data, folder=None if folder is None else Path(folder), shard=Shard(**part))
         except (ValueError, TypeError, AttributeError) as error:
             raise UserError(f"a job is one JSON object with lab and load: {error}") from error
         if version != VERSION:

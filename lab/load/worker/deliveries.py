@@ -63,7 +63,7 @@ class Deliveries:
             receipts, route = 1, self._server_routes[sender % self._servers][target % self._servers]
         number = self.ledger.send(flags, sender, target)
         self.expected += receipts
-        self._recorder.sent(route, warmup, receipts)
+        self._recorder.record_sent(route, warmup, receipts)
         return encode_message_id(flags, sender, target, number, intended, now)
 
     def register_presence(self, sender: int, intended: int) -> bytes:
@@ -101,13 +101,13 @@ class Deliveries:
         what = self.ledger.receive(flags, sender, target, number, who)
         if what == ledger.DUPLICATE:
             if not flags & PRESENCE:
-                self._recorder.duplicate(route, warmup)
+                self._recorder.record_duplicate(route, warmup)
             return None
         if not self.ledger.bounced or not self.ledger.has_bounced(flags, sender, target, number, who):
             self.delivered += 1
-        self._recorder.received(route, warmup, (now - intended) // 1000, (now - actual) // 1000)
+        self._recorder.record_received(route, warmup, (now - intended) // 1000, (now - actual) // 1000)
         if what == ledger.LATE:
-            self._recorder.out_of_order(route, warmup)
+            self._recorder.record_out_of_order(route, warmup)
         return fields
 
     def on_bounce(self, sender: int, identity: str, condition: str, by: int | None = None) -> MessageId | None:
@@ -130,7 +130,7 @@ class Deliveries:
         )
         self.bounced += len(receivers) - delivered
         route = self._route(flags, sender, receivers[0] if receivers else sender)
-        self._recorder.bounced(route, bool(flags & WARMUP), condition, len(receivers))
+        self._recorder.record_bounced(route, bool(flags & WARMUP), condition, len(receivers))
         return fields
 
     def _is_for(self, receiver: int, flags: int, sender: int) -> bool:

@@ -210,10 +210,10 @@ def _step(start: float, more: float, options: str) -> Rates:
     return steps(start, more, each=each, to=_rate(last) if last else None)
 
 
-def _spike(ground: float, top: float, **times: float) -> Rates:
-    if not times["for"] or not (ground or top):
+def _spike(base: float, top: float, **times: float) -> Rates:
+    if not times["for"] or not (base or top):
         raise UserError("a spike needs a rate and a time above 0")
-    return spike(ground, top, at=times["at"], length=times["for"])
+    return spike(base, top, at=times["at"], length=times["for"])
 
 
 def _two(text: str, between: str) -> tuple[float, float]:

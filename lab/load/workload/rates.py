@@ -106,7 +106,7 @@ def steps(start: float, more: float, *, each: float, to: float | None = None) ->
     return Rates([RateSegment(number * each, min(start + number * more, highest)) for number in range(count + 1)])
 
 
-def spike(ground: float, top: float, *, at: float, length: float) -> Rates:
+def spike(base: float, top: float, *, at: float, length: float) -> Rates:
     """A rate, from `at` on another one for `length` seconds, then the first again."""
-    before = [RateSegment(0.0, ground)] if at else []
-    return Rates([*before, RateSegment(at, top), RateSegment(at + length, ground)])
+    before = [RateSegment(0.0, base)] if at else []
+    return Rates([*before, RateSegment(at, top), RateSegment(at + length, base)])

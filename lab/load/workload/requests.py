@@ -103,7 +103,7 @@ class PendingRequests:
         self._open[identity] = _OpenRequest(route, user, intended, now, on_result)
         if delays_logout:
             self._open_of[user].add(identity)
-        self._recorder.sent(route, self._in_warmup(intended))
+        self._recorder.record_sent(route, self._in_warmup(intended))
         return identity
 
     def end(self, user: int, identity: str, condition: str = "") -> bool:
@@ -114,9 +114,9 @@ class PendingRequests:
         del self._open[identity]
         now, warmup = perf_counter_ns(), self._in_warmup(one.intended)
         if condition:
-            self._recorder.bounced(one.route, warmup, condition)
+            self._recorder.record_bounced(one.route, warmup, condition)
         else:
-            self._recorder.received(one.route, warmup, (now - one.intended) // 1000, (now - one.actual) // 1000)
+            self._recorder.record_received(one.route, warmup, (now - one.intended) // 1000, (now - one.actual) // 1000)
         self._open_of[user].discard(identity)
         if user in self._logouts:
             left, answered = self._logouts[user]
@@ -176,7 +176,7 @@ class PendingRequests:
         for task in self._tasks:
             task.cancel()
         for one in self._open.values():
-            self._recorder.lost(one.route, self._in_warmup(one.intended))
+            self._recorder.record_lost(one.route, self._in_warmup(one.intended))
         self._open.clear()
 
     async def _run_task(self, session: Session, identity: str, work: Coroutine[Any, Any, None]) -> None:

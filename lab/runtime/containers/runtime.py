@@ -73,7 +73,9 @@ class Containers:
         network = await self._engine.call(reserve_network, self._engine.client, layout)
         return AddressReservation(network)
 
-    async def facts(self, layout: Layout, servers: Sequence[Server], reservation: AddressReservation) -> RuntimeFacts:
+    async def get_facts(
+        self, layout: Layout, servers: Sequence[Server], reservation: AddressReservation
+    ) -> RuntimeFacts:
         """The same in each container, whatever the host has."""
         return RuntimeFacts(runtime=self.name, network=reservation.network, folders="/lab")
 
@@ -90,7 +92,7 @@ class Containers:
         """Services answer, every server has been started. Raises NotReady."""
         await startup.start(self._engine, layout, plan, written, progress)
 
-    async def states(self, layout: Layout, plan: Plan, *, pids: bool = False) -> dict[str, ServerState]:
+    async def read_states(self, layout: Layout, plan: Plan, *, pids: bool = False) -> dict[str, ServerState]:
         """Each server's container; one that was removed does not run."""
         found = await self._engine.call(inspection.read_server_states, self._engine.client, layout, pids=pids)
         gone = ServerState(running=False, detail="its container does not exist")

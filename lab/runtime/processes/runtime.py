@@ -66,7 +66,9 @@ class Processes:
         network, holder = loopback.reserve_network(len(servers))
         return AddressReservation(network, (holder.fileno(),), holder.close)
 
-    async def facts(self, layout: Layout, servers: Sequence[Server], reservation: AddressReservation) -> RuntimeFacts:
+    async def get_facts(
+        self, layout: Layout, servers: Sequence[Server], reservation: AddressReservation
+    ) -> RuntimeFacts:
         """The programs are in the trees of the cache. Raises MissingError where they are not."""
         made = {release: trees.find_tree(release, await apt.get_architecture()) for release in _releases(servers)}
         return RuntimeFacts(
@@ -92,7 +94,7 @@ class Processes:
         await written
         await supervisor.start(layout, reservation.descriptors, servers=len(plan.servers), owned=owned)
 
-    async def states(self, layout: Layout, plan: Plan, *, pids: bool = False) -> dict[str, ServerState]:
+    async def read_states(self, layout: Layout, plan: Plan, *, pids: bool = False) -> dict[str, ServerState]:
         """Each server's process, by name. Raises PeerError if the lab's service has ended."""
         status = await self.status(layout)
         return {name: ServerState(**state) for name, state in status["servers"].items()}

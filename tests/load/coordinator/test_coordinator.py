@@ -88,7 +88,7 @@ def test_what_all_coordinators_use_is_metered_by_the_first() -> None:
     """Or the bytes of a link would count once for each."""
     lab, servers, generators = Mock(), {"a": 1}, {"worker 0": 2}
     first, second = (
-        build_sampler(Job("lab", part=Shard(number, 2)), lab, servers, generators, lambda text: None)
+        build_sampler(Job("lab", shard=Shard(number, 2)), lab, servers, generators, lambda text: None)
         for number in (0, 1)
     )
     assert (first._lab, first._pids) == (lab, {"servers": servers, "generators": generators})

@@ -176,7 +176,7 @@ async def test_coordinators_together_are_one_load(null: Null, count: int, worker
         return ResourceSampler(None, {}, {worker.name: worker.pid for worker in pool.workers}, lambda text: None)
 
     async def coordinated(part: int) -> None:
-        job = Job("nobody's", workers=workers, part=Shard(part, count))
+        job = Job("nobody's", workers=workers, shard=Shard(part, count))
 
         def tell(event: dict[str, Any]) -> None:
             hear(part, event)

@@ -48,7 +48,7 @@ async def test_everything_is_where_it_is_said_to_be(tmp_path: Path, runtime: str
     theirs = ",".join(map(str, shared)) if len(shared) < 3 else f"{shared[0]}-{shared[-1]}"
     lab = await labs.up(provisioning.adapt_topology(pair("prosody", "ejabberd")), runtime=runtime, owned=True)
     try:
-        pids = {name: one.pid for name, one in (await lab.states()).items()}
+        pids = {name: one.pid for name, one in (await lab.read_states()).items()}
         pids["services"] = await lab.runtime.service_pid(lab.layout)
         before = {name: _allowed(pid) for name, pid in pids.items()}
         seen: dict[str, set[str]] = {}

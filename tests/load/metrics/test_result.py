@@ -37,13 +37,13 @@ def test_the_steady_state_is_apart_from_the_warm_up() -> None:
 
 def test_a_message_belongs_where_it_was_due() -> None:
     one = Worker()
-    one.at(1.9).sent("local", True)
-    one.at(3.5).received("local", True, 1_600_000, 1_600_000)  # due in the warm-up, received in the steady state
-    one.at(5.0).lost("local", True)
-    one.at(5.0).lost("local", False)
-    one.at(5.0).bounced("local", True, "remote-server-timeout")
-    one.at(5.0).duplicate("local", False)
-    one.at(5.0).out_of_order("local", False)
+    one.at(1.9).record_sent("local", True)
+    one.at(3.5).record_received("local", True, 1_600_000, 1_600_000)  # due in the warm-up, received in the steady state
+    one.at(5.0).record_lost("local", True)
+    one.at(5.0).record_lost("local", False)
+    one.at(5.0).record_bounced("local", True, "remote-server-timeout")
+    one.at(5.0).record_duplicate("local", False)
+    one.at(5.0).record_out_of_order("local", False)
     one.recorder.reconnect()
     result = merge([one.take(5.0)])
     warm, steady = result.warmup["local"], result.routes["local"]
@@ -54,7 +54,7 @@ def test_a_message_belongs_where_it_was_due() -> None:
 
 def test_before_the_start_no_second_is_judged() -> None:
     recorder = SampleRecorder(LOAD, Shard(), None, clock=Clock())
-    recorder.sent("login", True)
+    recorder.record_sent("login", True)
     sample = recorder.take()
     assert (sample["from"], sample["to"], list(sample["warmup"]), sample["steady"]) == (0, 0, ["login"], {})
     assert sample["judged"] == 0
@@ -90,16 +90,16 @@ def test_parts_of_a_second_count_as_parts() -> None:
 
 def test_the_books_must_balance() -> None:
     one = Worker()
-    one.at(3.0).sent("room", False, 5)
-    one.recorder.sent("local", True)
+    one.at(3.0).record_sent("room", False, 5)
+    one.recorder.record_sent("local", True)
     for _ in range(3):
-        one.recorder.received("room", False, 10_000, 10_000)
+        one.recorder.record_received("room", False, 10_000, 10_000)
     assert merge([one.take(3.5)]).unaccounted() == {"room": 2, "warm-up local": 1}
     one = Worker()
-    one.at(3.0).sent("room", False, 5)
+    one.at(3.0).record_sent("room", False, 5)
     for _ in range(3):
-        one.recorder.received("room", False, 10_000, 10_000)
-    one.recorder.bounced("room", False, "not-acceptable", 2)
+        one.recorder.record_received("room", False, 10_000, 10_000)
+    one.recorder.record_bounced("room", False, "not-acceptable", 2)
     result = merge([one.take(3.5)])
     assert result.unaccounted() == {}
     result.routes["room"].received += 1
@@ -132,8 +132,8 @@ def test_shares_of_what_was_expected() -> None:
     one = Worker()
     for _ in range(97):
         one.message(3.0)
-    one.at(4.0).lost("a->b", False, 2)
-    one.recorder.bounced("a->b", False, "resource-constraint")
+    one.at(4.0).record_lost("a->b", False, 2)
+    one.recorder.record_bounced("a->b", False, "resource-constraint")
     total = merge([one.take(4.0)]).total
     assert (total.deliveries, total.loss, total.failed) == (100, 0.02, 0.03)
 

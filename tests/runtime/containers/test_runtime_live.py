@@ -107,7 +107,7 @@ async def test_no_server_runs_before_its_folder_is_written(own_home, client, mon
     made = await labs.up(federation("prosody", name="gated"), runtime="containers")
     try:
         assert seen and not any(command.startswith(("prosody", "lua")) for command in seen), seen
-        assert (await made.states())["s0"].running
+        assert (await made.read_states())["s0"].running
     finally:
         await made.down()
 
@@ -125,16 +125,16 @@ async def test_files_that_cannot_be_written_leave_nothing(own_home, monkeypatch)
 
 
 async def test_states_tell_of_each_server(pair):
-    states = await pair.states()
+    states = await pair.read_states()
     assert list(states) == ["s0", "s1"]
     assert all(state.running and Path(f"/proc/{state.pid}").exists() for state in states.values())
 
 
 async def test_up_again_with_the_same_plan_has_nothing_to_do(pair):
-    before = {name: state.pid for name, state in (await pair.states()).items()}
+    before = {name: state.pid for name, state in (await pair.read_states()).items()}
     again = await labs.up(pair.plan.topology, runtime="containers")
     assert again.plan == pair.plan
-    assert {name: state.pid for name, state in (await again.states()).items()} == before
+    assert {name: state.pid for name, state in (await again.read_states()).items()} == before
 
 
 async def test_exec_runs_beside_the_server_and_gives_its_exit_code(pair, capfd):
@@ -214,7 +214,7 @@ async def test_two_labs_at_once_and_ending_one_leaves_the_other(pair):
         await other.down()
     assert not other.layout.root.exists()
     assert left(other.layout.root) == []
-    assert all(state.running for state in (await pair.states()).values())
+    assert all(state.running for state in (await pair.read_states()).values())
 
 
 async def test_a_server_that_does_not_start_shows_what_it_said(own_home):

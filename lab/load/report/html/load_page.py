@@ -89,7 +89,7 @@ def _settings(data: LoadPageData) -> dict[str, object]:
     found |= {name: asked[name] for name in ("traffic", "arrivals", "users") if name in asked}
     if "seconds" in asked:
         found["length"] = f"{asked['seconds']:g} s of steady state after {asked.get('warmup', 0):g} s of warm-up"
-    found["generator"] = f"{_count(job.workers * job.part.of, 'worker')}, seed {asked.get('seed', 0)}"
+    found["generator"] = f"{_count(job.workers * job.shard.of, 'worker')}, seed {asked.get('seed', 0)}"
     if "tick" in asked:
         found["generator"] = f"{found['generator']}, a tick each {1000 * asked['tick']:g} ms"
     if "body" in asked:
