@@ -21,6 +21,7 @@ from xml.etree import ElementTree as ET
 
 from lab.clients.xmpp import server_stream
 from lab.clients.xmpp.server_stream import Negotiation, ServerStream
+from lab.declarations.domains import a_labels
 from lab.errors import LabError, PeerError, UserError
 from lab.network.srv import look_up_server
 
@@ -422,7 +423,7 @@ class PeerConnection(asyncio.Protocol):
         try:
             self.transport = await asyncio.get_running_loop().start_tls(
                 self.transport, self, self._peer.context(self.stream), server_side=not initiator,
-                server_hostname=self.stream.remote if initiator else None,
+                server_hostname=a_labels(self.stream.remote) if initiator else None,
                 ssl_handshake_timeout=self._peer.handshake, ssl_shutdown_timeout=CLOSING,
             )  # fmt: skip
         except OSError as error:  # ssl.SSLError is one

@@ -15,6 +15,7 @@ from xml.sax.saxutils import quoteattr
 
 from lab.clients.characters import check_raw, check_text
 from lab.clients.remote import Agent
+from lab.declarations.domains import a_labels
 from lab.declarations.manifest import Accounts, StartedBy
 from lab.errors import LabError, NotApplicable, NotReceived, TimedOut, UserError
 from lab.federation import jids, markers, stanzas
@@ -202,8 +203,8 @@ class Peer:
                 domain=self.domain,
                 host=self.server.address,
                 port=self.server.spec.manifest.ports.server,
-                certificate=str(certs / f"{self.domain}.crt"),
-                key=str(certs / f"{self.domain}.key"),
+                certificate=str(certs / f"{a_labels(self.domain)}.crt"),
+                key=str(certs / f"{a_labels(self.domain)}.key"),
                 authority=str(certs / "authority.pem"),
                 dns=list(lab.plan.server(name).dns),
                 handshake=self._patience(),
@@ -424,7 +425,7 @@ class Peer:
         Authority.load(layout.authority).issue_pair(request, folder)
         if (owner := find_server_owner()) is not None:
             change_owner(folder, owner)
-        return [str(folder / f"{self.domain}.{end}") for end in ("crt", "key")]
+        return [str(folder / f"{a_labels(self.domain)}.{end}") for end in ("crt", "key")]
 
     async def _settle(self) -> None:
         """Send a marker behind what has not arrived of our messages: see lab.federation.markers."""

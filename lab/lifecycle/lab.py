@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from lab.declarations.domains import a_labels
 from lab.network import lab_folder
 from lab.network.control import Control
 from lab.plan.layout import Layout
@@ -46,7 +47,7 @@ class Lab:
         plan = self.plan.server(server)
         if plan.certificate.kind is Certificate.VALID or plan.certificate.clients:
             return self.authority
-        chain = (self.layout.server(server) / "certs" / f"{plan.spec.domain}.crt").read_text()
+        chain = (self.layout.server(server) / "certs" / f"{a_labels(plan.spec.domain)}.crt").read_text()
         leaf, end, _ = chain.partition("-----END CERTIFICATE-----\n")
         return leaf + end
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TypeVar
 
+from lab.declarations.domains import a_labels
 from lab.declarations.encryptions import find_by_namespace
 from lab.history.events import (
     Bounced,
@@ -328,7 +329,8 @@ class RunRecord:
 
     @cached_property
     def _hosts(self) -> dict[str, str]:
-        return {host: one.spec.name for one in self.plan.servers for host in (one.spec.domain, *one.hosts)}
+        hosts = ((host, one) for one in self.plan.servers for host in (one.spec.domain, *one.hosts))
+        return {name: one.spec.name for host, one in hosts for name in (host, a_labels(host))}
 
     def server_of(self, jid: str | None) -> Server | None:
         """The server that answers for a JID, its rooms' and other host names included; None if none of the lab's."""

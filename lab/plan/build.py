@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ipaddress
 
+from lab.declarations.domains import a_labels
 from lab.declarations.manifest import StartedBy
 from lab.errors import UserError
 from lab.plan.layout import DNS_BASE_PORT, DNS_PORT, RELAY_BASE_PORT
@@ -149,8 +150,8 @@ def _server(topology: Topology, facts: RuntimeFacts, index: int, addresses: dict
         folder=blueprint.folder,
         hosts=hosts,
         certificate=CertificateRequest(
-            server.domain,
-            hosts,
+            a_labels(server.domain),
+            tuple(map(a_labels, hosts)),
             server.certificate,
             clients=server.certificate is not Certificate.VALID and server.manifest.two_certificates,
         ),

@@ -20,6 +20,7 @@ import ipaddress
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
+from lab.declarations.domains import a_labels
 from lab.declarations.effects import NameAnswer
 from lab.plan.build import find_s2s_endpoint
 from lab.plan.layout import REFUSED_PORT, UNREACHABLE_PORT
@@ -59,7 +60,7 @@ class Zones:
     def __init__(self, plan: Plan) -> None:
         self._unlinked = plan.topology.unlinked
         self._services = plan.services
-        self._owners = {host: server for server in plan.servers for host in server.hosts}
+        self._owners = {a_labels(host): server for server in plan.servers for host in server.hosts}
         self._relays = {(relay.source, relay.target): relay.port for relay in plan.relays}
         self._links = {link.pair for link in plan.topology.links}
         self._askers = {server.spec.name for server in plan.servers}

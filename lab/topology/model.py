@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, create_model
 
+from lab.declarations.domains import a_labels, u_labels
 from lab.declarations.links import LINK_FIELDS
 from lab.errors import UserError
 from lab.topology import software
@@ -24,7 +25,8 @@ from lab.topology.spec import Authentication, Certificate, Feed, Tls, Unlinked
 MAX_USERS = 100_000  # per server; accounts are made at about 500 a second
 
 LABEL_PATTERN = r"^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$"
-DOMAIN_PATTERN = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*$"
+_DOMAIN_LABEL = r"[a-z0-9\u0080-\uffff]([a-z0-9\u0080-\uffff-]{0,61}[a-z0-9\u0080-\uffff])?"
+DOMAIN_PATTERN = rf"^{_DOMAIN_LABEL}(\.{_DOMAIN_LABEL})*$"
 MAX_DOMAIN = 200  # of the 253 that DNS allows: a server also has names below its domain, such as rooms.<domain>
 
 
@@ -57,6 +59,7 @@ def _label(text: str) -> str:
 def _domain(text: str) -> str:
     if len(text) > MAX_DOMAIN:
         raise ValueError(f"a domain has at most {MAX_DOMAIN} characters, this one has {len(text)}")
+    _normal(text)
     if not _matches(DOMAIN_PATTERN, text):
         raise ValueError(f"{text!r} is not a domain: write lower-case DNS labels with dots, such as island.test")
     if text.split(".")[-1] == "localhost":
@@ -64,6 +67,21 @@ def _domain(text: str) -> str:
     if re.fullmatch(r"[0-9.]+", text):
         raise ValueError(f"'{text}' is an address: write a domain such as island.test")
     return text
+
+
+def _normal(text: str) -> None:
+    """Raises ValueError for an internationalized domain that is not in its normal form, or is none."""
+    try:
+        normal, ascii_form = u_labels(text), a_labels(text)
+    except UnicodeError as error:
+        if text.isascii():
+            return  # what is wrong with it is said in other words
+        reason = str(getattr(error, "reason", error))
+        raise ValueError(f"{text!r} is not a domain that has an ASCII form (RFC 3490): {reason}") from None
+    if normal != text:
+        raise ValueError(f"{text!r} is not in its normal form: write '{normal}'")
+    if len(ascii_form) > MAX_DOMAIN:
+        raise ValueError(f"a domain has at most {MAX_DOMAIN} characters, this one has {len(ascii_form)} in ASCII")
 
 
 def _address(text: str) -> str:

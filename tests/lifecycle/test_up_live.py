@@ -126,6 +126,24 @@ async def test_a_home_with_other_letters_than_ascii(monkeypatch: pytest.MonkeyPa
             await lab.accounts("b", ["later"])
 
 
+async def test_internationalized_domains(tmp_path: Path) -> None:
+    """Ready means federated; clients find both servers by the ASCII form in SNI, also for direct TLS and uploads."""
+    file = tmp_path / "idn.yaml"
+    file.write_text(
+        "servers:\n  a: {domain: b\u00fccher.test}\n  b: {domain: \u4f8b\u3048.test, software: ejabberd}\n"
+        "defaults: {users: 1}\nlinks: [{between: [a, b]}]\n"
+    )
+    async with running(load(file), "idn") as lab:
+        trusted = ssl.create_default_context(cafile=lab.layout.authority / "authority.pem")
+        for name, domain in (("a", "xn--bcher-kva.test"), ("b", "xn--r8jz45g.test")):
+            for port, host in ((5223, domain), (5281, f"upload.{domain}")):
+                address = lab.plan.server(name).address
+                _, writer = await asyncio.open_connection(address, port, ssl=trusted, server_hostname=host)
+                names = writer.get_extra_info("peercert")["subjectAltName"]
+                writer.close()
+                assert ("DNS", host) in names, names
+
+
 async def test_status_tells(mixed: Lab) -> None:
     (found,) = [one for one in await status.read_status() if one.name == mixed.name]
     assert (found.phase, found.runtime, found.owned) == ("ready", "processes", False)

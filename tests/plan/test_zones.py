@@ -99,3 +99,15 @@ def test_askers_are_told_apart_by_port_or_by_address():
 def test_one_answer_without_zones():
     plan = build(island(), PROCESSES)
     assert look_up(plan, "island", "home.test", "A") == Zones(plan).answer("island", "home.test", "A")
+
+
+def test_an_internationalized_domain_has_its_ascii_form_in_dns_and_certificates() -> None:
+    topology = island()
+    letters = {"home": "b\u00fccher.test"}
+    servers = tuple(replace(one, domain=letters.get(one.name, one.domain)) for one in topology.servers)
+    plan = build(replace(topology, servers=servers), PROCESSES)
+    found = srv(Zones(plan), "island", "xn--bcher-kva.test")
+    assert found == srv(zones(), "island", "home.test") and found[1]
+    request = plan.server("home").certificate
+    assert request.domain == "xn--bcher-kva.test" and all(name.isascii() for name in request.names)
+    assert plan.server("home").spec.domain == plan.server("home").hosts[0] == "b\u00fccher.test"

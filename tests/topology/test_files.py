@@ -78,6 +78,29 @@ def test_behind_a_path_values_hold_as_well(tmp_path: Path, monkeypatch: pytest.M
     assert load("with,comma.yaml").name == "with-comma"
 
 
+def test_an_internationalized_domain_is_written_with_its_letters(tmp_path: Path) -> None:
+    (server,) = _load(tmp_path, "servers: {a: {domain: b\u00fccher.\u4f8b\u3048.test}}\n").servers
+    assert server.domain == "b\u00fccher.\u4f8b\u3048.test"
+
+
+@pytest.mark.parametrize(
+    ("domain", "said"),
+    [
+        ("B\u00fccher.test", "write 'b\u00fccher.test'"),
+        ("stra\u00dfe.test", "write 'strasse.test'"),
+        ("bu\u0308cher.test", "write 'b\u00fccher.test'"),
+        ("xn--bcher-kva.test", "write 'b\u00fccher.test'"),
+        ("b\u00fccher..test", "no|is not a domain"),
+        ("\u00fc" * 70 + ".test", "is not a domain"),
+        ("\u202ea.test", "is not a domain"),
+        ("b\u00fc cher.test", "is not a domain"),
+    ],
+)
+def test_what_is_no_internationalized_domain(tmp_path: Path, domain: str, said: str) -> None:
+    with pytest.raises(UserError, match=said):
+        _load(tmp_path, f"servers: {{a: {{domain: {ascii(domain)!s}}}}}\n".replace("'", '"'))
+
+
 def test_a_file_without_suffix_beside_the_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     Path("village").write_text("servers: {a: {}}\n")

@@ -18,6 +18,7 @@ import json
 from collections.abc import Sequence
 from pathlib import PurePosixPath
 
+from lab.declarations.domains import a_labels
 from lab.errors import UserError
 from lab.servers.software import Blueprint, File, Operation, Rendered, ScramKeys, WriteFiles
 from lab.servers.unknown import UnknownSoftware
@@ -70,8 +71,8 @@ def _environment(blueprint: Blueprint) -> tuple[tuple[str, str], ...]:
     return (
         ("XMPPLAB_DOMAIN", domain),
         ("XMPPLAB_ADDRESS", blueprint.address),
-        ("XMPPLAB_CERTIFICATE", f"{folder}/certs/{domain}.crt"),
-        ("XMPPLAB_KEY", f"{folder}/certs/{domain}.key"),
+        ("XMPPLAB_CERTIFICATE", f"{folder}/certs/{a_labels(domain)}.crt"),
+        ("XMPPLAB_KEY", f"{folder}/certs/{a_labels(domain)}.key"),
         ("XMPPLAB_AUTHORITY", f"{folder}/certs/authority.pem"),
         ("XMPPLAB_USERS", f"{folder}/{USERS}"),
         ("XMPPLAB_DNS", f"{address}:{port}"),

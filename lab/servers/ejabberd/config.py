@@ -16,6 +16,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 
+from lab.declarations.domains import a_labels
 from lab.declarations.encryptions import list_elements
 from lab.declarations.servers.ejabberd import MANIFEST
 from lab.servers.conventions import FEED, PROBE_PATIENCE, READY
@@ -77,7 +78,7 @@ def _general(blueprint: Blueprint) -> dict[str, Value]:
         "loglevel": "info",
         "log_rotate_count": 0,
         "ca_file": f"{certificates}/authority.pem",
-        "certfiles": [f"{certificates}/{spec.domain}.crt", f"{certificates}/{spec.domain}.key"],
+        "certfiles": [f"{certificates}/{a_labels(spec.domain)}.{end}" for end in ("crt", "key")],
         "c2s_protocol_options": _TLS_OPTIONS,
         "s2s_protocol_options": _TLS_OPTIONS,
         "auth_method": "internal",
@@ -125,7 +126,7 @@ def _modules(blueprint: Blueprint) -> dict[str, Value]:
         "mod_client_state": {},
         "mod_disco": {},
         "mod_http_upload": {
-            "put_url": f"https://upload.@HOST@:{MANIFEST.ports.https}/upload",
+            "put_url": f"https://upload.{a_labels(spec.domain)}:{MANIFEST.ports.https}/upload",
             "docroot": f"{folder}/{DATA}/upload",
         },
         "mod_mam": {"default": "always", "assume_mam_usage": True},

@@ -10,6 +10,7 @@ Names in the tables below are Prosody's; see its documentation of each module fo
 
 from __future__ import annotations
 
+from lab.declarations.domains import a_labels
 from lab.declarations.encryptions import list_elements
 from lab.declarations.servers.prosody import MANIFEST
 from lab.servers.conventions import CLIENT_CERTIFICATES, FEED, LOG, PROBE_PATIENCE, READY
@@ -45,11 +46,18 @@ def render_configuration(blueprint: Blueprint) -> File:
     sections = [
         f"-- xmpplab: {spec.name} ({spec.domain})",
         _options(_network(blueprint) | _storage(blueprint) | _encryption(blueprint) | _modules(blueprint)),
-        f"VirtualHost {quote(spec.domain)}\n" + _options(_host(blueprint)),
+        f"VirtualHost {quote(spec.domain)}\n" + _options(_host(blueprint) | _ascii_names(spec.domain)),
         f'Component {quote("conference." + spec.domain)} "muc"\n' + _options(_rooms(blueprint)),
-        f'Component {quote("upload." + spec.domain)} "http_file_share"\n' + _options(_uploads(blueprint)),
+        f'Component {quote("upload." + spec.domain)} "http_file_share"\n'
+        + _options(_uploads(blueprint) | _ascii_names("upload." + spec.domain)),
     ]
     return File(CONFIGURATION, "\n\n".join(sections) + "\n")
+
+
+def _ascii_names(host: str) -> dict[str, Value]:
+    """What TLS calls an internationalized host: else Prosody knows it by U-labels there, which no client says."""
+    name = a_labels(host)
+    return {} if name == host else {"http_host": name, "c2s_direct_tls_host": name}
 
 
 def _network(blueprint: Blueprint) -> dict[str, Value]:
@@ -94,15 +102,15 @@ def _encryption(blueprint: Blueprint) -> dict[str, Value]:
     for_clients: dict[str, Value] = {}
     if spec.certificate is not Certificate.VALID:  # the wrong one is for servers: users log in as usual
         pair: dict[str, Value] = {
-            "certificate": f"{blueprint.folder}/{CLIENT_CERTIFICATES}/{spec.domain}.crt",
-            "key": f"{blueprint.folder}/{CLIENT_CERTIFICATES}/{spec.domain}.key",
+            "certificate": f"{blueprint.folder}/{CLIENT_CERTIFICATES}/{a_labels(spec.domain)}.crt",
+            "key": f"{blueprint.folder}/{CLIENT_CERTIFICATES}/{a_labels(spec.domain)}.key",
         }
         for_clients = {"c2s_ssl": pair, "c2s_direct_tls_ssl": pair}
     return for_clients | {
         "certificates": certificates,
         "ssl": {
-            "certificate": f"{certificates}/{spec.domain}.crt",
-            "key": f"{certificates}/{spec.domain}.key",
+            "certificate": f"{certificates}/{a_labels(spec.domain)}.crt",
+            "key": f"{certificates}/{a_labels(spec.domain)}.key",
             "cafile": f"{certificates}/authority.pem",
             "capath": certificates,  # holds no hashed names, so nothing but the lab's authority is trusted
         },
@@ -174,7 +182,7 @@ def _uploads(blueprint: Blueprint) -> dict[str, Value]:
     return {
         "modules_enabled": _policy(blueprint),
         "http_file_share_expires_after": "never",
-        "http_external_url": f"https://upload.{blueprint.spec.domain}:{MANIFEST.ports.https}/",
+        "http_external_url": f"https://upload.{a_labels(blueprint.spec.domain)}:{MANIFEST.ports.https}/",
     }
 
 
