@@ -82,7 +82,7 @@ def left(folder) -> list[str]:
     with contextlib.closing(docker.from_env()) as client:
         filters = {"label": engine.LAB}
         found = client.api.containers(all=True, filters=filters) + client.api.networks(filters=filters)
-    return [str(one) for one in found if one["Labels"][engine.LAB].startswith(str(folder))]
+    return [one["Labels"][engine.LAB] for one in found if one["Labels"][engine.LAB].startswith(str(folder))]
 
 
 async def until(what, patience: float = PATIENCE) -> None:
@@ -109,6 +109,34 @@ async def test_no_server_runs_before_its_folder_is_written(own_home, client, mon
         assert seen and not any(command.startswith(("prosody", "lua")) for command in seen), seen
         assert (await made.read_states())["s0"].running
     finally:
+        await made.down()
+
+
+async def test_a_foreign_container_on_its_network_is_named_and_left_alone(own_home, client):
+    """The engine removes no network that a container is on; the lab ends once that has left it."""
+    made = await labs.up(federation("prosody", name="visited"), runtime="containers")
+    network = engine.resource_name(made.layout)
+    guest = await asyncio.to_thread(
+        lambda: client.containers.run(
+            server_image("prosody", "13.0").tag, ["sleep", "600"], entrypoint=[], network=network, detach=True
+        )
+    )
+    try:
+        said = (
+            rf"container {guest.name} is on the network of visited .*`docker network disconnect {network} {guest.name}`"
+        )
+        for _ in range(2):
+            with pytest.raises(UserError, match=said):
+                await made.down()
+        await asyncio.to_thread(guest.reload)
+        assert guest.status == "running"
+        assert left(own_home).count(str(made.layout.root)) == 1, "its network"
+        await asyncio.to_thread(client.networks.get(network).disconnect, guest)
+        await made.down()
+        assert str(made.layout.root) not in left(own_home)
+        assert not made.layout.root.exists()
+    finally:
+        await asyncio.to_thread(guest.remove, force=True, v=True)
         await made.down()
 
 
