@@ -13,7 +13,10 @@ async def answer(federation: Federation, name: str, rtype: str, *values: str) ->
 
 @scenario(spec="RFC 6120 3.2")
 async def resolution(federation: Federation) -> None:
-    """Each server writes to one without SRV records, to one whose SRV target is a name, and to one outside."""
+    """Each server writes to one without SRV records, to one whose SRV target is a name, and to one outside.
+
+    Then its administration commands run.
+    """
     ours = [federation.server(name) for name in ("ours-p", "ours-e")]
     for target in (federation.server("bare"), federation.server("named")):
         records = [] if target.name == "bare" else ["0 0 5269 elsewhere.example."]
@@ -27,3 +30,5 @@ async def resolution(federation: Federation) -> None:
     for server in ours:
         message = await (await server.person()).send(stranger, "hello")
         print(f"{server} nowhere: {await message.outcome(within=20)}")
+    for server, words in (("ours-e", ["ejabberdctl", "status"]), ("ours-p", ["prosodyctl", "check", "dns"])):
+        print(f"{server} {words[0]}: {await federation.lab.execute(server, words)}")

@@ -44,6 +44,9 @@ def test_no_name_is_looked_up_outside_and_names_and_addresses_of_the_lab_lead_to
         assert any(re.match(rf"{server} bare: delivered to \S+ \(live\)$", line) for line in said), done.stdout
         assert any(re.match(rf"{server} named: delivered to \S+ \(live\)$", line) for line in said), done.stdout
         assert any(re.match(rf"{server} nowhere: bounced .* remote-server-not-found$", line) for line in said), said
+    assert "ours-e ejabberdctl: 0" in said, done.stdout
+    assert any(line.startswith("ours-p prosodyctl: ") for line in said), done.stdout
+    assert "SRV record" in done.stdout, "prosodyctl has looked nothing up"
     found = ADDRESS.findall(trace.read_text(errors="replace"))
     assert found, "nothing was traced"
     # The lab's name server has other ports; a resolver of the machine may listen on loopback, too.

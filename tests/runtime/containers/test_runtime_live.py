@@ -114,19 +114,17 @@ async def test_no_server_runs_before_its_folder_is_written(own_home, client, mon
 
 async def test_a_foreign_container_on_its_network_is_named_and_left_alone(own_home, client):
     """The engine removes no network that a container is on; the lab ends once that has left it."""
+    image = find_server_image("prosody", "13.0").tag
     made = await labs.up(federation("prosody", name="visited"), runtime="containers")
-    network = engine.resource_name(made.layout)
-    guest = await asyncio.to_thread(
-        lambda: client.containers.run(
-            server_image("prosody", "13.0").tag, ["sleep", "600"], entrypoint=[], network=network, detach=True
-        )
-    )
+    guest = None
     try:
-        said = (
-            rf"container {guest.name} is on the network of visited .*`docker network disconnect {network} {guest.name}`"
+        network = engine.build_name(made.layout)
+        guest = await asyncio.to_thread(
+            client.containers.run, image, ["sleep", "600"], entrypoint=[], network=network, detach=True
         )
+        how = f"docker network disconnect {network} {guest.name}"
         for _ in range(2):
-            with pytest.raises(UserError, match=said):
+            with pytest.raises(UserError, match=rf"container {guest.name} is on the network of visited .*`{how}`"):
                 await made.down()
         await asyncio.to_thread(guest.reload)
         assert guest.status == "running"
@@ -136,7 +134,8 @@ async def test_a_foreign_container_on_its_network_is_named_and_left_alone(own_ho
         assert str(made.layout.root) not in left(own_home)
         assert not made.layout.root.exists()
     finally:
-        await asyncio.to_thread(guest.remove, force=True, v=True)
+        if guest is not None:
+            await asyncio.to_thread(guest.remove, force=True, v=True)
         await made.down()
 
 
