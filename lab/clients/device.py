@@ -28,6 +28,7 @@ from lab.clients import archive, receipts, rooms
 from lab.clients.encryption import DeviceKey, Encryption, EncryptionSettings, LeftOutDevice, create_strategy
 from lab.clients.inbox import Inbox
 from lab.clients.xmpp.client_stream import ClientStream, Refused, make_tls_context
+from lab.clients.xmpp.registration_stream import RegistrationStream
 from lab.clients.xmpp.stanzas import CARBONS, CLIENT, build_presence, read_delivery, read_own_presence
 from lab.errors import LabError, PeerError, UserError
 
@@ -91,6 +92,19 @@ class ClientDevice:
             raise
         return {"jid": full, "stream": session.id, **extra}
 
+    async def register(
+        self, *, jid: str, password: str, host: str, port: int, authority: str, token: str | None = None
+    ) -> Event:
+        """Register an account in band, on a stream of its own; see the protocol."""
+        stream = self._opening = RegistrationStream(jid, "", make_tls_context(authority), self._trouble)
+        await stream.open(host, port)
+        stream.step = "encrypted, registering the account"
+        try:
+            await stream.register(jid.partition("@")[0], password, token)
+        finally:
+            await stream.shut()
+        return {}
+
     async def _begin(self, session: ClientSession) -> Event:
         stream, strategy = session.stream, session.encryption
         stream.step = "logged in, asking for the roster"
@@ -130,9 +144,9 @@ class ClientDevice:
 
     def _receipts(self, session: ClientSession, xml: ET.Element) -> None:
         """Acknowledge a message that asks for it, and emit the receipts of others (XEP-0184)."""
-        if (answer := receipts.receipt_for(xml, uuid.uuid4().hex)) is not None:
+        if (answer := receipts.build_receipt(xml, uuid.uuid4().hex)) is not None:
             _stanza(session.stream, answer).send()
-        if (message := receipts.acknowledged(xml)) is not None:
+        if (message := receipts.read_receipt(xml)) is not None:
             self._emit("receipt", message=message, **{"from": xml.get("from", "")})
 
     def _on_disconnected(self, session: ClientSession, reason: object) -> None:

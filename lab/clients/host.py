@@ -31,7 +31,7 @@ log = logging.getLogger("lab.agent")
 #: Requests of a device: the names of its methods.
 OPERATIONS = frozenset({
     "connect", "disconnect", "send", "send_raw", "join", "leave", "occupants", "configure_room", "archive",
-    "devices", "fingerprints", "set_trust", "ping", "iq", "presence",
+    "devices", "fingerprints", "set_trust", "ping", "iq", "presence", "register",
 })  # fmt: skip
 
 #: Requests of a raw server-to-server peer: the names of its methods behind this prefix.
@@ -39,7 +39,7 @@ PEER = "peer_"
 PEER_OPERATIONS = frozenset(PEER + name for name in ("listen", "send", "raw", "behave", "negotiate", "open", "close"))
 
 #: Those that may name a device for the first time.
-FIRST = frozenset({"connect", "peer_listen"})
+FIRST = frozenset({"connect", "register", "peer_listen"})
 
 #: Fields that are written to a stream as they are; all others go into XML.
 RAW = frozenset({"xml", "data", "features"})
@@ -100,7 +100,7 @@ class Host:
             async with asyncio.timeout(limit):
                 result: Json = await work
         except TimeoutError:
-            evidence = (device.step,) if op in ("connect", *PEER_OPERATIONS) else ()
+            evidence = (device.step,) if op in ("connect", "register", *PEER_OPERATIONS) else ()
             raise TimedOut(f"{op} of device {name!r} took longer than {limit:g} s", evidence) from None
         return result
 

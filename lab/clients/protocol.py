@@ -17,6 +17,8 @@ connect         {jid, password, resource, host, port, authority (PEM text), encr
                 "undecided"), folder? (keys and trust persist here), timeout}
                 -> {jid: full JID, stream, omemo_device? (id), fingerprint? (hex)}: bound, roster fetched,
                 presence sent, offline messages handed over; with OMEMO the device list and bundle can be fetched
+register        {jid, password, host, port, authority, token?, timeout} -> {}: the account was registered in band
+                (XEP-0077), with a token where given (XEP-0445); the device is not connected
 disconnect      {} -> {}: the server has closed the stream (`Disconnected` has been sent)
 send            {to, body, message (stanza id), encryption? ("plain": in the clear on purpose), room?, marker?,
                 extensions? ([XML of an element]: further children of the stanza), timeout}

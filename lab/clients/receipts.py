@@ -9,7 +9,7 @@ from lab.clients.xmpp.stanzas import CLIENT
 RECEIPTS = "urn:xmpp:receipts"
 
 
-def receipt_for(xml: ET.Element, message: str) -> ET.Element | None:
+def build_receipt(xml: ET.Element, message: str) -> ET.Element | None:
     """The message, with this id, that acknowledges a message; None where it asks for nothing (section 5).
 
     A copy of another device's message asks nobody: what it carries is not its own child.
@@ -24,7 +24,7 @@ def receipt_for(xml: ET.Element, message: str) -> ET.Element | None:
     return answer
 
 
-def acknowledged(xml: ET.Element) -> str | None:
+def read_receipt(xml: ET.Element) -> str | None:
     """The id of the message that a message acknowledges; None where it acknowledges none."""
     received = xml.find(f"{{{RECEIPTS}}}received")
     return None if received is None or xml.get("type") == "error" else received.get("id")

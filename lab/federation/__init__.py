@@ -4,11 +4,12 @@ from lab.federation.devices import ArchivedMessage, Device
 from lab.federation.federation import Fault, Federation
 from lab.federation.messages import Message
 from lab.federation.outcomes import Bounce, Delivers, Delivery, Outcome, Promise, Receipt, Refuses
+from lab.federation.peers import Peer
 from lab.federation.people import Person
 from lab.federation.posts import Post
 from lab.federation.rooms import Room
 from lab.federation.rosters import RosterItem
-from lab.federation.servers import LinkHandle, Peer, ServerHandle
+from lab.federation.servers import LinkHandle, ServerHandle
 from lab.federation.stanzas import Stanza
 
 __all__ = [

@@ -15,6 +15,7 @@ from lab.lifecycle.faults import FaultSession
 from lab.lifecycle.lab import Lab
 from lab.servers import get_software
 from lab.topology.allowance import largest_allowance, route_allowance
+from lab.topology.spec import Unlinked
 
 Json = dict[str, Any]
 
@@ -30,16 +31,23 @@ class Context:
         self.control = f"control-{secrets.token_hex(12)}"
         self.on_event: Callable[[Json], None] | None = None  # called with each event of the devices
         self.faults: dict[str, FaultSession] = {}  # of injected faults, by their tokens
+        self.refused: set[tuple[str, str]] = set()  # name of a server, domain that it refuses while it runs
         self._inline = inline
         self._agent: Agent | None = None
 
     def promise(self, source: str, target: str) -> Promise:
         """What becomes of a message from a person on server `source` to one on server `target`, both by name."""
         plan, link = self.lab.plan, self.lab.plan.topology.link(source, target)
-        if source == target or (link and link.comes_up):
-            return Delivers()
         spec = plan.server(source).spec
         known = get_software(spec.software)
+        if (source, plan.server(target).spec.domain) in self.refused:
+            refusal = known.refusal(spec.version, Unlinked.NOT_ALLOWED)
+            return Refuses(refusal.conditions, refusal.within)
+        if (target, spec.domain) in self.refused:
+            refusal = known.refused_stream(spec.version)
+            return Refuses(refusal.conditions, refusal.within)
+        if source == target or (link and link.comes_up):
+            return Delivers()
         refusal = known.refused_stream(spec.version) if link else known.refusal(spec.version, plan.topology.unlinked)
         return Refuses(refusal.conditions, refusal.within)
 

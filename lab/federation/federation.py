@@ -19,8 +19,9 @@ from lab.federation.context import Context
 from lab.federation.dispatch import Dispatch
 from lab.federation.evidence import Evidence, record_server_states
 from lab.federation.participants import Participants
+from lab.federation.peers import Peer
 from lab.federation.people import Person
-from lab.federation.servers import LinkHandle, Peer, ServerHandle
+from lab.federation.servers import LinkHandle, ServerHandle
 from lab.history.events import FaultApplied, FaultHealed, FieldValue, ServerSaw
 from lab.history.recorder import Recorder
 from lab.lifecycle.lab import Lab

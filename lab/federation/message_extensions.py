@@ -11,7 +11,7 @@ CARBONS = "urn:xmpp:carbons:2"
 HINTS = "urn:xmpp:hints"
 
 
-def message_extensions(corrects: str, receipt: bool, private: bool, others: Sequence[str]) -> list[str]:
+def build_message_extensions(corrects: str, receipt: bool, private: bool, others: Sequence[str]) -> list[str]:
     """The elements for a correction of the message with that id, a request for a receipt, no carbon copies, and others.
 
     XEP-0308 section 3, XEP-0184 section 5, XEP-0280 section 9 (with the hint of XEP-0334 section 4.2).

@@ -13,9 +13,9 @@ from lab.errors import LabError, UserError
 from lab.federation.block_requests import BlockRequests
 from lab.federation.context import Context
 from lab.federation.devices import Device
-from lab.federation.message_extensions import message_extensions
-from lab.federation.messages import Message
-from lab.federation.outcomes import Delivers
+from lab.federation.message_extensions import build_message_extensions
+from lab.federation.messages import DELIVERY_DEADLINE, Message
+from lab.federation.outcomes import Delivers, Promise, Refuses
 from lab.federation.people import Person, entitled
 from lab.federation.rooms import Room
 from lab.federation.stanzas import CLIENT, RawText, Stanza, build_sent_event
@@ -23,6 +23,8 @@ from lab.history.events import LeftOut, NotSent, Sent
 from lab.metrics.identity import Identities
 
 SEND_DEADLINE = 60.0  # seconds
+# A message to somebody who has no account (RFC 6121 section 8.5.1).
+NO_ACCOUNT = Refuses(("service-unavailable",), DELIVERY_DEADLINE)
 
 
 class Participants:
@@ -66,7 +68,7 @@ class Participants:
             device=device,
             receiver=receiver,
             encryption=scheme,
-            promise=Delivers() if room else self.context.promise(sender.server.name, receiver.server.name),
+            promise=Delivers() if isinstance(receiver, Room) else self._promise(sender, receiver),
             expected=() if (blocked := is_blocked(device, to)) else _expected(to),
             blocked=blocked,
             to_device=to if isinstance(to, Device) else None,
@@ -83,7 +85,7 @@ class Participants:
             answer = await self.context.call(
                 "send", device.key, to=address, body=text, message=message.id, encryption=scheme, room=room,
                 marker=message.marker, timeout=SEND_DEADLINE + message.allowance(),
-                extensions=message_extensions(message.corrects, receipt, private, extensions),
+                extensions=build_message_extensions(message.corrects, receipt, private, extensions),
             )  # fmt: skip
         except LabError as error:
             history.record(NotSent(at=history.now(), message=message.id, reason=str(error)))
@@ -98,6 +100,11 @@ class Participants:
         """The person with this bare JID."""
         return next((one.person for one in self.devices.values() if one.person.jid == jid), None)
 
+    def _promise(self, sender: Person, receiver: Person) -> Promise:
+        """What becomes of a message from one person to another."""
+        promise = self.context.promise(sender.server.name, receiver.server.name)
+        return NO_ACCOUNT if receiver.deleted and isinstance(promise, Delivers) else promise
+
     async def send_raw(self, device: Device, xml: str) -> None:
         """See `Device.send_raw`."""
         history, announced = self.context.history, []
@@ -108,7 +115,7 @@ class Participants:
                 continue
             announced.append(history.record(replace(sent, sender=device.jid, claimed="")))
             if person is not None:  # its outcome can be settled like that of others
-                promise = self.context.promise(device.person.server.name, person.server.name)
+                promise = self._promise(device.person, person)
                 message = Message(
                     id=sent.message, text=stanza.body or "", sender=device.person, device=device, receiver=person,
                     encryption=sent.encryption, promise=promise, expected=expected, blocked=is_blocked(device, person),

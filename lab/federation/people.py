@@ -9,13 +9,21 @@ from typing import TYPE_CHECKING, Any
 from xml.sax.saxutils import quoteattr
 
 from lab.clients.characters import check_text
-from lab.errors import NotReceived, TimedOut, UserError
+from lab.errors import NotReceived, PeerError, TimedOut, UserError
 from lab.federation import jids
 from lab.federation.context import read_duration
 from lab.federation.devices import Device, ask
 from lab.federation.messages import DELIVERY_DEADLINE, Message
-from lab.federation.posts import ACCESS, Post, publication, read_posts, request, subscription
-from lab.federation.rosters import ROSTER, SUBSCRIPTIONS, RosterItem, absent, differences, read_roster
+from lab.federation.posts import (
+    ACCESS,
+    Post,
+    build_node,
+    build_publication,
+    build_request,
+    build_subscription,
+    read_posts,
+)
+from lab.federation.rosters import ROSTER, SUBSCRIPTIONS, RosterItem, absent, find_differences, read_roster
 from lab.history.events import (
     Blocked,
     Followed,
@@ -59,6 +67,7 @@ class Person:
         self.devices: list[Device] = []
         self.requests: set[str] = set()  # bare JIDs of those whose request it has received and not answered
         self._requests_changed = asyncio.Event()
+        self.deleted = False  # the account is gone
         self.blocked: set[str] = set()  # bare or full JIDs, and domains (XEP-0191)
 
     @property
@@ -138,7 +147,7 @@ class Person:
         if unknown := [one for one in wanted.values() if one not in SUBSCRIPTIONS]:
             raise UserError(f"roster: a subscription is one of {', '.join(SUBSCRIPTIONS)}, not {unknown[0]!r}")
         within = self._patience() if within is None else within
-        roster, missing = await self._roster_until(lambda found: differences(found, wanted), within)
+        roster, missing = await self._roster_until(lambda found: find_differences(found, wanted), within)
         if missing:
             raise NotReceived(f"the roster of {self} is not as expected within {within}", tuple(missing))
         return roster
@@ -241,14 +250,21 @@ class Person:
 
         `access` is who may read and follow it (XEP-0060 section 4.5): "presence" (contacts who see this person),
         "open", "roster" or "whitelist". It is set with the first post; a later one with another one is refused with
-        precondition-not-met. Returns once the own server has stored it: `device.received(post.id)` waits for it.
-        Raises PeerError if it refuses, UserError if no device is connected or for another word.
+        precondition-not-met. A server keeps 200 posts of a person. Returns once the own server has stored it:
+        `device.received(post.id)` waits for it. Raises PeerError if it refuses, UserError if no device is connected or
+        for another word.
         """
         check_text(text, "publish: the text")
         if access not in ACCESS:
             raise UserError(f"publish: access is one of {', '.join(ACCESS)}, not {access!r}")
+        device = self.connected_device("publish")
+        try:
+            await ask(device, "set", build_node(access), f"{self}: publish")
+        except PeerError as error:
+            if error.condition != "conflict":  # the node is there
+                raise
         post, now = Post(secrets.token_hex(8), self.jid, text), self.context.history.now()
-        await ask(self.connected_device("publish"), "set", publication(post, access, now), f"{self}: publish")
+        await ask(device, "set", build_publication(post, access, now), f"{self}: publish")
         now = self.context.history.now()
         self.context.history.record(PostPublished(at=now, person=self.jid, item=post.id, access=access))
         return post
@@ -268,7 +284,7 @@ class Person:
         self.context.history.record(Unfollowed(at=self.context.history.now(), person=self.jid, author=str(author)))
 
     async def _follow(self, action: str, author: Person | str) -> None:
-        payload, device = subscription(action, self.jid), self.connected_device("follow")
+        payload, device = build_subscription(action, self.jid), self.connected_device("follow")
         await ask(device, "set", payload, f"{self}: {action} to posts of {author}", to=str(author))
 
     async def posts(self, of: Person | str) -> list[Post]:
@@ -277,7 +293,9 @@ class Person:
         Raises as `follow` does.
         """
         device = self.connected_device("posts")
-        return read_posts((await ask(device, "get", request(), f"{self}: posts of {of}", to=str(of))).element, str(of))
+        return read_posts(
+            (await ask(device, "get", build_request(), f"{self}: posts of {of}", to=str(of))).element, str(of)
+        )
 
     # -- block list ----------------------------------------------------------------------------------------------
 

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 # All in seconds.
 JOIN_DEADLINE = 30.0
 CONVERGED_DEADLINE = 60.0
+# Who is removed learns of it within a round trip, unless something is cut: then nobody waits longer for it.
+REMOVED_DEADLINE = 5.0
 # Presences that are on their way arrive within a round trip; asking more often only costs.
 ROOM_POLL_INTERVAL = 0.05
 
@@ -90,13 +92,14 @@ class Room:
         """
         me = f"{self.jid}/{self.nick(person)}"
         ping = f"<iq type='get' to={quoteattr(me)}><ping xmlns='{PING}'/></iq>"
-        return self_ping_result((await person.device.iq(ping, within)).condition)
+        return read_self_ping((await person.device.iq(ping, within)).condition)
 
     async def kick(self, person: Person, *, by: Person | None = None) -> None:
         """Remove an occupant (XEP-0045 section 8.2). `by` is who does it, the room's owner unless given.
 
-        Returns once that one has seen them leave. Raises PeerError if the room refuses, with `condition`, TimedOut
-        after 30 seconds, UserError if `by` is not connected or not in the room.
+        Returns once that one has seen them leave, and they have too, if it takes them at most 5 seconds. Raises
+        PeerError if the room refuses, with `condition`, TimedOut after 30 seconds, UserError if `by` is not connected
+        or not in the room.
         """
         item = f"<item nick={quoteattr(self.nick(person))} role='none'/>"
         await self._administer(item, f"kick {person}", by)
@@ -150,17 +153,23 @@ class Room:
         await ask(self._by(by).device, "set", query, f"{self}: {what}", to=self.jid)
 
     async def _gone(self, person: Person, by: Person | None) -> None:
-        """Return once the one who removed a person has seen them leave."""
+        """Return once the one who removed a person has seen them leave, and the person too where that is not late."""
         watcher, nick = self._by(by).device, f"{self.jid}/{self.nick(person)}"
         within = JOIN_DEADLINE + self._allowance(watcher.person)
         try:
             async with asyncio.timeout(within):
                 while True:
                     if nick not in await self._view(watcher):
-                        return
+                        break
                     await asyncio.sleep(ROOM_POLL_INTERVAL)
         except TimeoutError:
             raise TimedOut(f"{watcher} has not seen {person} leave room {self.jid} in {within:g} s") from None
+        # Somebody who joins again before they were told that they are out would take that for the answer.
+        deadline = self.context.history.now() + REMOVED_DEADLINE
+        while True:
+            if person not in self.occupants or self.context.history.now() > deadline:
+                return
+            await asyncio.sleep(ROOM_POLL_INTERVAL)
 
     def _by(self, person: Person | None) -> Person:
         if (by := person or self.owner) is None:
@@ -222,7 +231,7 @@ class Room:
         return self.jid
 
 
-def self_ping_result(condition: str | None) -> str:
+def read_self_ping(condition: str | None) -> str:
     """What the answer to a ping to oneself in a room says (XEP-0410 section 3.2), by its error condition if it is one.
 
     The room lets a ping through to occupants only; what comes back from an occupant's own client, also an error, is

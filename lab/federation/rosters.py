@@ -43,7 +43,7 @@ def read_roster(answer: ET.Element) -> dict[str, RosterItem]:
     }
 
 
-def differences(roster: Mapping[str, RosterItem], expected: Mapping[str, str]) -> list[str]:
+def find_differences(roster: Mapping[str, RosterItem], expected: Mapping[str, str]) -> list[str]:
     """A sentence for each contact whose subscription is another one; one who is missing has "none"."""
     found = {jid: roster.get(jid, absent(jid)) for jid in expected}
     return [

@@ -42,6 +42,14 @@ def reserve_name(layout: Layout, server: Server, wanted: str | None, known: froz
     )
 
 
+def keep_name(layout: Layout, server: Server, name: str) -> None:
+    """Reserve this very name, which somebody has registered, if it is not reserved yet."""
+    folder = layout.person(server.name, name)
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for one in (folder.parent.parent, folder.parent, folder):
+        _set_owner(one)
+
+
 def _set_owner(folder: Path) -> None:
     """As root, let an agent in a container write keys there: it runs as the user of the servers."""
     owner = find_server_owner()

@@ -480,6 +480,50 @@ class ServerStarted(Event):
 
 
 @dataclass(frozen=True, kw_only=True)
+class RegistrationChanged(Event):
+    """A server's administrator decided who may register an account in band (XEP-0077)."""
+
+    kind = "registration-changed"
+    server: str  # its name in the topology
+    mode: str  # "open", "closed", "invited"
+
+
+@dataclass(frozen=True, kw_only=True)
+class AccountRegistered(Event):
+    """A person registered their account in band (XEP-0077)."""
+
+    kind = "account-registered"
+    person: str  # bare JID
+    invited: bool = False  # with a token (XEP-0445)
+
+
+@dataclass(frozen=True, kw_only=True)
+class AccountDeleted(Event):
+    """A server's administrator deleted an account."""
+
+    kind = "account-deleted"
+    person: str  # bare JID
+
+
+@dataclass(frozen=True, kw_only=True)
+class DomainRefused(Event):
+    """A server refuses a domain, and all below it, from now on: nothing passes between the two."""
+
+    kind = "domain-refused"
+    server: str  # its name in the topology
+    domain: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class DomainAccepted(Event):
+    """A server accepts a domain again that it had refused."""
+
+    kind = "domain-accepted"
+    server: str  # its name in the topology
+    domain: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Note(Event):
     """Something worth knowing that no check judges."""
 
@@ -503,7 +547,8 @@ KINDS: dict[str, type[Event]] = {
         PostPublished, Followed, Unfollowed, RoomJoined, RoomLeft, OccupantsRead, Sent, NotSent, LeftOut,
         ReceiptReceived, Delivered, Bounced, Decrypted, NotDecrypted, ServerSaw, DeviceSaw, ServerStreamOpened,
         ServerStreamClosed, DnsAnswered, ServerLogged, Searched, CanaryFound, Step, Expectation, RouteSettled,
-        FaultApplied, FaultHealed, ServerEnded, ServerStarted, Note,
+        FaultApplied, FaultHealed, ServerEnded, ServerStarted, RegistrationChanged,
+        AccountRegistered, AccountDeleted, DomainRefused, DomainAccepted, Note,
     )
 }  # fmt: skip
 

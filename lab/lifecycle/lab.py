@@ -79,9 +79,9 @@ class Lab:
         spec = self.plan.server(server).spec
         await self.operate(server, get_software(spec.software).rosters(spec.domain, rosters))
 
-    async def operate(self, server: str, operations: Sequence[Operation]) -> None:
-        """Carry operations out on a running server. Raises PeerError if it refuses."""
-        await self.runtime.operate(self.layout, self.plan, server, operations)
+    async def operate(self, server: str, operations: Sequence[Operation]) -> tuple[str, ...]:
+        """Carry operations out on a running server; what it answered to each. Raises PeerError if it refuses."""
+        return await self.runtime.operate(self.layout, self.plan, server, operations)
 
     def control(self) -> Control:
         """A connection to the lab's service, to be entered with `async with`; docs/network.md has its operations."""

@@ -2,7 +2,8 @@
 
 A server was down from the end of its process until, after the next start, it did anything that the history has. A fault
 acted on a route as its declaration says; of one that is not declared and names no server that is not known. A stream
-between two servers was down where one of the two recorded its end. Compared are times: all are of one machine.
+between two servers was down where one of the two recorded its end. A server that refuses another's domain is
+down for that one. Compared are times: all are of one machine.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ from lab.declarations.faults import FAULTS
 from lab.declarations.manifest import StartedBy
 from lab.history.events import (
     Connected,
+    DomainAccepted,
+    DomainRefused,
     Event,
     FaultApplied,
     FaultHealed,
@@ -30,6 +33,10 @@ from lab.topology.spec import Topology
 
 #: How a stream ends that nobody refuses: without a stream error, or with one of these (RFC 6120 section 4.9.3).
 NOT_REFUSED = frozenset({"", "connection-timeout", "remote-connection-failed", "reset", "system-shutdown"})
+
+#: Seconds for which a server that was refused may still refuse what it is given: ejabberd tries again after one in a
+#: lab (s2s_max_retry_delay); and as much again on a busy machine.
+RETRY = 10.0
 
 Interval = tuple[float, float]  # seconds since the epoch
 
@@ -53,6 +60,9 @@ class Outages:
         for name in dict.fromkeys((a, b)):
             if self.was_down(name, began, ended):
                 return Outage(f"{name} was down")
+        for server, domain, interval in self._refusals:
+            if (server, domain) in self._ways(a, b) and _overlap(interval, (began, ended)):
+                return Outage(f"{server} refused {domain}")
         if self._stream_ended(a, b, began, ended):
             return Outage(f"a stream between {a} and {b} ended")
         doubtful = None
@@ -67,6 +77,23 @@ class Outages:
                     f"the fault {fault.fault}, which names no server, was active", known=False
                 )
         return doubtful
+
+    def _ways(self, a: str, b: str) -> set[tuple[str, str]]:
+        """Each of two servers with the domain of the other."""
+        return {(a, self._topology.server(b).domain), (b, self._topology.server(a).domain)}
+
+    @cached_property
+    def _refusals(self) -> list[tuple[str, str, Interval]]:
+        """When which server refused which domain by an administrator's decision."""
+        since: dict[tuple[str, str], float] = {}
+        found = []
+        for event in self._events:
+            if isinstance(event, DomainRefused):
+                since.setdefault((event.server, event.domain), event.at)
+            elif isinstance(event, DomainAccepted):
+                began = since.pop((event.server, event.domain), event.at)
+                found.append((event.server, event.domain, (began, event.at + RETRY)))
+        return [*found, *((server, domain, (began, inf)) for (server, domain), began in since.items())]
 
     def was_down(self, server: str, began: float, ended: float) -> bool:
         """Whether a server was down at any moment of that time."""

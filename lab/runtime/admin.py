@@ -17,28 +17,39 @@ import os
 import secrets
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePath
+from xml.etree import ElementTree as ET
 
+from lab.clients.xmpp.parser import PromptParser
 from lab.errors import PeerError, TimedOut, UserError
-from lab.servers.software import File, HttpCall, Operation, WriteFiles
+from lab.servers.software import AdminStanza, File, HttpCall, Operation, WriteFiles
 from lab.system.processes import SERVER_UID
 from lab.system.sockets import socket_address
 
 CALL_PATIENCE = 30.0  # seconds: an ejabberd makes 1000 accounts in 16 s when asked one by one
 _QUOTED = 500  # bytes of a refusal that are quoted
+_CHUNK = 64 * 1024
+_ADMIN = "xmpp:prosody.im/admin"
+_STREAM = "http://etherx.jabber.org/streams"
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
-async def carry_out(folder: Path, operations: Sequence[Operation]) -> None:
-    """Carry operations out, in order, on the server whose folder this is.
+async def carry_out(folder: Path, operations: Sequence[Operation]) -> tuple[str, ...]:
+    """Carry operations out, in order, on the server whose folder this is; what it answered to each.
 
     Raises PeerError if it refuses, TimedOut if it does not answer, UserError for a path outside its folder.
     """
+    answers = []
     for operation in operations:
-        if isinstance(operation, WriteFiles):
-            await asyncio.to_thread(write_files, folder, operation.files)
-        else:
-            await post(folder / operation.socket, operation)
+        match operation:
+            case WriteFiles():
+                await asyncio.to_thread(write_files, folder, operation.files)
+                answers.append("")
+            case HttpCall():
+                answers.append(await post(folder / operation.socket, operation))
+            case AdminStanza():
+                answers.append(await administer(folder / operation.socket, operation))
+    return tuple(answers)
 
 
 def write_files(folder: Path, files: Sequence[File]) -> None:
@@ -74,8 +85,41 @@ def _write(root: int, file: File) -> None:
         raise
 
 
-async def post(path: Path, call: HttpCall) -> None:
-    """POST over a unix socket; returns once the server has answered 200. Raises PeerError, TimedOut."""
+async def administer(path: Path, stanza: AdminStanza) -> str:
+    """Send a stanza over a Prosody's admin socket; the text of its result. Raises PeerError, TimedOut."""
+    stream = f"<?xml version='1.0'?><stream:stream xmlns='{_ADMIN}' xmlns:stream='{_STREAM}' version='1.0'>"
+    try:
+        async with asyncio.timeout(CALL_PATIENCE):
+            with socket_address(path) as address:
+                reader, writer = await asyncio.open_unix_connection(address)
+            try:
+                writer.write(f"{stream}{stanza.xml}".encode())
+                await writer.drain()
+                result = await _admin_result(reader)
+            finally:
+                writer.close()
+    except TimeoutError as error:
+        raise TimedOut(f"{stanza.xml}: no answer from the server within {CALL_PATIENCE:.0f} s") from error
+    except OSError as error:
+        raise PeerError(f"{stanza.xml}: the server's socket {path.name} does not answer ({error})") from error
+    if result is None or result.get("type") == "error":
+        said = "it closes the stream" if result is None else result.text or "no reason given"
+        raise PeerError(f"{stanza.xml}: the server refuses: {said[:_QUOTED]}")
+    return result.text or ""
+
+
+async def _admin_result(reader: asyncio.StreamReader) -> ET.Element | None:
+    parser = PromptParser()
+    while data := await reader.read(_CHUNK):
+        parser.feed(data)
+        for _, element in parser.read_events():
+            if isinstance(element, ET.Element) and element.tag == f"{{{_ADMIN}}}repl-result":
+                return element
+    return None
+
+
+async def post(path: Path, call: HttpCall) -> str:
+    """POST over a unix socket; what the server has answered with 200. Raises PeerError, TimedOut."""
     body = call.body.encode()
     head = (
         f"POST {call.path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
@@ -91,6 +135,7 @@ async def post(path: Path, call: HttpCall) -> None:
     status = answer.split(b"\r\n", 1)[0].split(b" ")
     if len(status) < 2 or status[1] != b"200":
         raise PeerError(f"{call.path}: the server refuses: {answer[:_QUOTED].decode(errors='replace')}")
+    return answer.partition(b"\r\n\r\n")[2].decode(errors="replace")
 
 
 async def _exchange(path: Path, request: bytes) -> bytes:

@@ -110,8 +110,10 @@ class Runtime(Protocol):
         """Each server's process, by server name. Its pid is only there with `pids`: an engine is asked for each."""
         ...
 
-    async def operate(self, layout: Layout, plan: Plan, server: str, operations: Sequence[Operation]) -> None:
-        """Carry out operations on a running server. Raises PeerError if it refuses."""
+    async def operate(
+        self, layout: Layout, plan: Plan, server: str, operations: Sequence[Operation]
+    ) -> tuple[str, ...]:
+        """Carry out operations on a running server; what it answered to each. Raises PeerError if it refuses."""
         ...
 
     async def agent(

@@ -9,6 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import StrEnum
 
 from lab.servers.common import find_hint
 from lab.topology.spec import Server, Unlinked
@@ -77,7 +78,23 @@ class HttpCall:
     body: str
 
 
-Operation = WriteFiles | HttpCall
+@dataclass(frozen=True)
+class AdminStanza:
+    """Operation: send this stanza over the admin socket of a Prosody; a result without type "error" is success."""
+
+    socket: str
+    xml: str
+
+
+Operation = WriteFiles | HttpCall | AdminStanza
+
+
+class Registration(StrEnum):
+    """Who may register an account in band (XEP-0077)."""
+
+    OPEN = "open"
+    CLOSED = "closed"
+    INVITED = "invited"  # who has a token (XEP-0401, XEP-0445)
 
 
 @dataclass(frozen=True)
@@ -166,6 +183,22 @@ class Software(ABC):
     def forget(self, users: Sequence[str]) -> tuple[Operation, ...]:
         """Operations that empty these people's archives, where a message costs the more the more there are in one."""
         return ()
+
+    def registration(self, mode: Registration) -> tuple[Operation, ...] | None:
+        """Operations that let nobody, everybody or only who was invited register in band; None: it cannot do that."""
+        return None
+
+    def invitation(self) -> tuple[Operation, ...] | None:
+        """Operations whose last answer is a token with which one account can be registered (XEP-0445); None: no way."""
+        return None
+
+    def deletion(self, users: Sequence[str]) -> tuple[Operation, ...] | None:
+        """Operations that delete these people's accounts; None: it cannot do that."""
+        return None
+
+    def refusals(self, domains: Sequence[str]) -> tuple[Operation, ...] | None:
+        """Operations after which a running server refuses exactly these domains and all below them; None: no way."""
+        return None
 
     def flush(self) -> tuple[Operation, ...]:
         """Operations after which the server's files hold all that it has been given to store."""

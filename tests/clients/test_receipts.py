@@ -2,7 +2,7 @@
 
 from xml.etree import ElementTree as ET
 
-from lab.clients.receipts import acknowledged, receipt_for
+from lab.clients.receipts import build_receipt, read_receipt
 
 
 def message(inside: str, attributes: str = "from='alice@a.test/1' id='m1' type='chat'") -> ET.Element:
@@ -13,11 +13,11 @@ REQUEST = "<request xmlns='urn:xmpp:receipts'/>"
 
 
 def test_a_request_is_answered_with_the_id_of_the_message() -> None:
-    answer = receipt_for(message(REQUEST), "r1")
+    answer = build_receipt(message(REQUEST), "r1")
     assert answer is not None
     assert (answer.get("to"), answer.get("id"), answer.get("type")) == ("alice@a.test/1", "r1", "chat")
     answer.set("from", "bob@b.test/1")
-    assert acknowledged(answer) == "m1"
+    assert read_receipt(answer) == "m1"
 
 
 def test_nothing_else_is() -> None:
@@ -29,6 +29,6 @@ def test_nothing_else_is() -> None:
         message(REQUEST, "from='room@c.test/alice' id='m1' type='groupchat'"),
         message(REQUEST, "from='b.test' id='m1' type='error'"),
     ):
-        assert receipt_for(one, "r1") is None
-        assert acknowledged(one) is None
-    assert acknowledged(message("<received xmlns='urn:xmpp:receipts' id='m1'/>", "type='error'")) is None
+        assert build_receipt(one, "r1") is None
+        assert read_receipt(one) is None
+    assert read_receipt(message("<received xmlns='urn:xmpp:receipts' id='m1'/>", "type='error'")) is None

@@ -1,15 +1,29 @@
 """What people of two servers do with each other, in both directions, as scenarios that the lab judges."""
 
+import asyncio
+
 import pytest
 
-from lab import Federation, NotReceived, expect, scenario, step
+from lab import Federation, NotApplicable, NotReceived, expect, scenario, step
 from lab.errors import PeerError
-from lab.federation import ServerHandle
+from lab.federation import Person, ServerHandle
+
+#: What servers answer where nobody may register (XEP-0077 section 3.1).
+CLOSED = ("forbidden", "not-allowed", "service-unavailable", "not-acceptable")
 
 
 def both_ways(federation: Federation) -> list[tuple[ServerHandle, ServerHandle]]:
     a, b = federation.linked_pair()
     return [(a, b), (b, a)]
+
+
+async def arrives(one: Person, two: Person) -> None:
+    """Write until a message arrives: a server that was refused may wait before it tries again."""
+    async with asyncio.timeout(60):
+        while True:
+            if (await (await one.send(two, "after")).outcome("60s")).deliveries:
+                return
+            await asyncio.sleep(0.2)
 
 
 @scenario(spec="RFC 6121 3")
@@ -128,3 +142,65 @@ async def rooms(federation: Federation) -> None:
             with pytest.raises(PeerError) as banned:
                 await room.rejoin(guest)
             expect(banned.value.condition, "forbidden")
+
+
+@scenario(spec="XEP-0077, XEP-0445")
+async def registration(federation: Federation) -> None:
+    """A server is closed, open, for invited people, closed again: who may register an account is what it says."""
+    for server in federation.linked_pair():
+        with step(f"{server} is closed"):
+            with pytest.raises(PeerError) as closed:
+                await server.register("nelly")
+            expect(closed.value.condition in CLOSED, True)
+        with step("open, and the name is taken then"):
+            await server.registration("open")
+            nelly = await server.register("Nelly")
+            expect(nelly.jid, f"nelly@{server.domain}")
+            with pytest.raises(PeerError) as taken:
+                await server.register("nelly")
+            expect(taken.value.condition, "conflict")
+            expect((await nelly.device.iq("<iq type='get'><query xmlns='jabber:iq:roster'/></iq>")).type, "result")
+        if server.spec.software == "prosody":
+            with step("who was invited, once"):
+                await server.registration("invited")
+                token = await server.invitation()
+                with pytest.raises(PeerError):
+                    await server.register("oscar")
+                with pytest.raises(PeerError) as unknown:
+                    await server.register("oscar", invitation="none")
+                expect(unknown.value.condition, "forbidden")
+                await server.register("oscar", invitation=token)
+                with pytest.raises(PeerError):
+                    await server.register("peggy", invitation=token)
+        else:
+            with pytest.raises(NotApplicable, match="has no way to set registration to 'invited'"):
+                await server.registration("invited")
+        with step("closed again"):
+            await server.registration("closed")
+            with pytest.raises(PeerError) as closed:
+                await server.register("peggy")
+            expect(closed.value.condition in CLOSED, True)
+
+
+@scenario(spec="RFC 6120 4.9.3.14, RFC 6121 8.5.1")
+async def owner_decides(federation: Federation) -> None:
+    """A server refuses another one and accepts it again, and deletes an account: senders are told."""
+    for a, b in both_ways(federation):
+        alice, bob, gone = await a.person(), await b.person(), await b.person()
+        with step(f"{a} and {b} federate"):
+            for one, two in ((alice, bob), (bob, alice)):
+                expect(await (await one.send(two, "before")).outcome(), federation.link(one.server, two.server).promise)
+        with step(f"{a} refuses {b}"):
+            await a.refuse(b)
+            for one, two in ((alice, bob), (bob, alice)):
+                expect(
+                    await (await one.send(two, "refused")).outcome(), federation.link(one.server, two.server).promise
+                )
+        with step(f"{a} accepts {b} again"):
+            await a.accept(b)
+            for one, two in ((alice, bob), (bob, alice)):
+                await arrives(one, two)
+        with step(f"{b} deletes an account"):
+            await b.delete(gone)
+            refused = await alice.send(gone, "hello?")
+            expect([one.condition for one in (await refused.outcome()).bounces], ["service-unavailable"])

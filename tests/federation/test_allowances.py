@@ -8,7 +8,7 @@ import pytest
 
 from lab.declarations.links import Conditions
 from lab.federation import Federation, markers
-from lab.federation.servers import Peer
+from lab.federation.peers import Peer
 from lab.federation.stanza_log import StanzaLog
 from lab.runner.run import SETTLE_DEADLINE, settle_deadline
 from lab.topology.allowance import largest_allowance, route_allowance

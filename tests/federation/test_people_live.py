@@ -14,7 +14,9 @@ pytestmark = pytest.mark.live
 
 
 @mostly_processes
-@pytest.mark.parametrize("name", ["subscriptions", "messages_with_more", "posts", "rooms"])
+@pytest.mark.parametrize(
+    "name", ["subscriptions", "messages_with_more", "posts", "rooms", "registration", "owner_decides"]
+)
 async def test_between_two_servers(name: str, lab_on, tmp_path: Path) -> None:
     lab = await lab_on("pair,software=prosody+ejabberd")
     result = await run_scenario(get_info(getattr(contact_scenarios, name)), lab, report=write_report, runs=tmp_path)

@@ -1,16 +1,29 @@
 """Rosters, requests and corrections as people have them, without servers."""
 
+from typing import Any
 from xml.etree import ElementTree as ET
 
 import pytest
 
 from lab.errors import NotReceived, PeerError, UserError
 from lab.federation import Federation, RosterItem
-from lab.federation.rooms import self_ping_result
-from lab.federation.rosters import differences, read_roster
-from lab.history.events import ReceiptReceived, RosterRead, Sent, SubscriptionSent
+from lab.federation.outcomes import Refuses
+from lab.federation.rooms import read_self_ping
+from lab.federation.rosters import find_differences, read_roster
+from lab.history.events import (
+    AccountDeleted,
+    AccountRegistered,
+    DomainAccepted,
+    DomainRefused,
+    ReceiptReceived,
+    RegistrationChanged,
+    RosterRead,
+    Sent,
+    SubscriptionSent,
+)
 from tests.federation.conftest import FakeAgent
 
+DECISIONS = AccountDeleted | AccountRegistered | DomainAccepted | DomainRefused | RegistrationChanged
 ANSWER = (
     "<iq xmlns='jabber:client' type='result'><query xmlns='jabber:iq:roster'>"
     "<item jid='bob@home.test' subscription='to' ask='subscribe' name='Bob' approved='true'/>"
@@ -24,8 +37,8 @@ def test_a_roster_is_read_and_compared() -> None:
         "bob@home.test": RosterItem("bob@home.test", "to", "subscribe", "Bob", approved=True),
         "x@y": RosterItem("x@y", "none"),
     }
-    assert differences(roster, {"bob@home.test": "to", "x@y": "none", "nobody@z": "none"}) == []
-    assert differences(roster, {"bob@home.test": "both", "nobody@z": "from"}) == [
+    assert find_differences(roster, {"bob@home.test": "to", "x@y": "none", "nobody@z": "none"}) == []
+    assert find_differences(roster, {"bob@home.test": "both", "nobody@z": "from"}) == [
         "bob@home.test: subscription to, ask subscribe, not both",
         "nobody@z: subscription none, not from",
     ]
@@ -41,7 +54,7 @@ def test_a_roster_is_read_and_compared() -> None:
     ],
 )
 def test_what_a_ping_to_oneself_says(condition: str | None, result: str) -> None:
-    assert self_ping_result(condition) == result
+    assert read_self_ping(condition) == result
 
 
 async def test_a_request_is_approved_once_it_is_there(federation: Federation, agent: FakeAgent) -> None:
@@ -102,3 +115,40 @@ async def test_a_message_says_what_it_carries(federation: Federation, agent: Fak
     agent.tell("receipt", alice.device.key, message=first.id, **{"from": bob.device.jid})
     assert (await first.acknowledged()).device == bob.device.jid
     assert any(isinstance(one, ReceiptReceived) and one.by == bob.device.jid for one in federation.history.events)
+
+
+async def test_what_an_administrator_decides_is_recorded_and_promised(federation: Federation, agent: FakeAgent) -> None:
+    asked: list[tuple[str, Any]] = []
+
+    async def operate(server: str, operations: Any) -> tuple[str, ...]:
+        asked.append((server, operations[0]))
+        return ("token",)
+
+    federation.lab.operate = operate  # type: ignore[method-assign]
+    island, home = federation.server("island"), federation.server("home")
+    alice, bob = await island.person(), await home.person()
+    before = federation.link(island, home).promise
+    await home.refuse(island)
+    assert federation.link(island, home).promise == Refuses(("remote-server-timeout",), 2.0)
+    assert isinstance(federation.link(home, island).promise, Refuses)
+    await home.accept("island.test")
+    assert federation.link(island, home).promise == before
+    with pytest.raises(UserError, match="home cannot refuse itself"):
+        await home.refuse(home)
+    with pytest.raises(UserError, match="registration: one of open, closed, invited, not 'ajar'"):
+        await home.registration("ajar")
+    await home.registration("open")
+    agent.answers["register"] = lambda device, **_: {}
+    carol = await home.register("Carol", invitation="token")
+    assert (carol.jid, agent.of("register")[0]["token"]) == ("carol@home.test", "token")
+    with pytest.raises(UserError, match=r"bob@home\.test has no account on island"):
+        await island.delete(bob)
+    await bob.disconnect()
+    await home.delete(bob)
+    message = await alice.send(bob, "hello?")
+    assert (message.expected, message.promise) == ((bob.jid,), Refuses(("service-unavailable",), 30.0))
+    kinds = [one.kind for one in federation.history.events if isinstance(one, DECISIONS)]
+    assert kinds == [
+        "domain-refused", "domain-accepted", "registration-changed", "account-registered", "account-deleted"
+    ]  # fmt: skip
+    assert [server for server, _ in asked] == ["home"] * 4

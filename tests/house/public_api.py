@@ -28,7 +28,8 @@ PUBLIC = {
     "lab/federation/posts.py": ("Post",),
     "lab/federation/rooms.py": ("Room",),
     "lab/federation/rosters.py": ("RosterItem",),
-    "lab/federation/servers.py": ("LinkHandle", "Peer", "ServerHandle"),
+    "lab/federation/peers.py": ("Peer",),
+    "lab/federation/servers.py": ("LinkHandle", "ServerHandle"),
     "lab/federation/stanzas.py": ("Stanza",),
     "lab/runner/expectations.py": ("ExpectationFailed", "expect"),
     "lab/runner/scenarios.py": ("scenario",),
@@ -57,10 +58,12 @@ DEFINED_ELSEWHERE = {
     "Device.send_raw", "Device.stanzas", "Device.iq", "Device.archive", "ArchivedMessage", "Receipt", "RosterItem",
     "Post", "Person.roster", "Person.subscribe", "Person.approve", "Person.deny", "Person.unsubscribe",
     "Person.publish", "Person.follow", "Person.unfollow", "Person.posts", "Room.rejoin", "Room.self_ping",
-    "Room.kick", "Room.ban", "Room.affiliation", "Room.occupant_lists", "Message.acknowledged", "Peer.stanzas",
-    "Device.published_devices", "Message.outcome", "Person", "Person.fingerprints", "Room", "Room.join", "Room.leave",
-    "Peer", "Peer.send", "Peer.ping", "Peer.closed", "Peer.refuse", "Peer.behave", "Peer.close", "Stanza",
-    "Stanza.error", "ServerContainer", "ServerContainer.port", "ServerContainer.start",
+    "Room.kick", "Room.ban", "Room.affiliation", "Room.occupant_lists", "ServerHandle.register",
+    "ServerHandle.registration", "ServerHandle.invitation", "ServerHandle.delete", "ServerHandle.refuse",
+    "Message.acknowledged", "Peer.stanzas", "Device.published_devices", "Message.outcome", "Person",
+    "Person.fingerprints", "Room", "Room.join", "Room.leave", "Peer", "Peer.send", "Peer.ping", "Peer.closed",
+    "Peer.refuse", "Peer.behave", "Peer.close", "Stanza", "Stanza.error", "ServerContainer", "ServerContainer.port",
+    "ServerContainer.start",
 }  # fmt: skip
 
 #: Words that say what a number counts or measures.

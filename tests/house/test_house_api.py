@@ -33,7 +33,7 @@ REMOVED = [
     ("lab/federation/people.py", '"""The first device."""', "", "Person.device: no docstring"),
     ("lab/federation/people.py", "Raises UserError if none is connected.", "", "Person.connected_device: raises"),
     ("lab/federation/devices.py", "Log out (RFC 6120 section 4.4).", "Log out.", "RFC or XEP"),
-    ("lab/federation/servers.py", "return the seconds until its answer", "return the time", "Peer.ping: within"),
+    ("lab/federation/peers.py", "return the seconds until its answer", "return the time", "Peer.ping: within"),
     ("lab/federation/outcomes.py", "    at: float  # seconds since the epoch", "    at: float", "at is a number"),
     ("lab/federation/devices.py", "Returns once the server has closed the stream.", "", "what holds once it returns"),
     ("lab/runner/expectations.py", "Raises ExpectationFailed", "Fails", "expect: raises ExpectationFailed"),

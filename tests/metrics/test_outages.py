@@ -4,6 +4,8 @@ import pytest
 
 from lab.history.events import (
     Connected,
+    DomainAccepted,
+    DomainRefused,
     FaultApplied,
     FaultHealed,
     ServerEnded,
@@ -11,7 +13,7 @@ from lab.history.events import (
     ServerStarted,
     ServerStreamClosed,
 )
-from lab.metrics.outages import Outages
+from lab.metrics.outages import RETRY, Outages
 from lab.topology.spec import Server, Topology
 from tests.checks.sample_history import plan
 
@@ -111,3 +113,16 @@ def test_a_stream_that_was_open_and_ended_is_an_outage(values, down):
     assert between([closed(10.0, **values)], 11.0, 12.0) is None, (
         "it ended before: that none can be opened is no excuse"
     )
+
+
+def test_a_refused_domain_is_down_for_who_refuses_it_only():
+    events = [
+        DomainRefused(at=10.0, server="home", domain="island.test"),
+        DomainAccepted(at=20.0, server="home", domain="island.test"),
+        DomainRefused(at=100.0, server="home", domain="island.test"),
+    ]
+    refused = ("home refused island.test", True)
+    times = ((1, 9), (11, 12), (20, 21 + RETRY), (21 + RETRY, 90), (200, 201))
+    assert [between(events, *one) for one in times] == [None, refused, refused, None, refused]
+    assert between(events, 11, 12, "home", "island") == refused
+    assert between(events, 11, 12, "home", "public") is None

@@ -7,7 +7,7 @@ import pytest
 
 from lab.checks.judge import judge
 from lab.federation import collection
-from lab.federation.servers import Peer
+from lab.federation.peers import Peer
 from lab.history.events import Bounced, Searched
 from lab.history.reader import read
 from lab.report.folder import write_report

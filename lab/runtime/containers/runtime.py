@@ -111,9 +111,11 @@ class Containers:
         """Whether the lab's services run."""
         return inspection.are_services_running(self._engine.client, layout)
 
-    async def operate(self, layout: Layout, plan: Plan, server: str, operations: Sequence[Operation]) -> None:
+    async def operate(
+        self, layout: Layout, plan: Plan, server: str, operations: Sequence[Operation]
+    ) -> tuple[str, ...]:
         """Carried out through the server's folder, which the host has too. Raises PeerError."""
-        await carry_out(layout.server(server), operations)
+        return await carry_out(layout.server(server), operations)
 
     async def agent(
         self,

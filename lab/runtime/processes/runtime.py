@@ -104,9 +104,11 @@ class Processes:
         async with Control(layout.control) as control:
             return await control.call("status")
 
-    async def operate(self, layout: Layout, plan: Plan, server: str, operations: Sequence[Operation]) -> None:
-        """Carry operations out on a running server. Raises PeerError if it refuses."""
-        await carry_out(layout.server(server), operations)
+    async def operate(
+        self, layout: Layout, plan: Plan, server: str, operations: Sequence[Operation]
+    ) -> tuple[str, ...]:
+        """Carry operations out on a running server; what it answered. Raises PeerError if it refuses."""
+        return await carry_out(layout.server(server), operations)
 
     async def agent(
         self,

@@ -20,6 +20,7 @@ from lab.servers.software import (
     HttpCall,
     Operation,
     Refusal,
+    Registration,
     Rendered,
     ScramKeys,
     Software,
@@ -80,6 +81,20 @@ class Ejabberd(Software):
     def forget(self, users: Sequence[str]) -> tuple[Operation, ...]:
         """One call to the lab's module. A person's archive is a bag in dets, which is read whole for each message."""
         return (HttpCall(MANIFEST.socket, "/forget", json.dumps(list(users))),)
+
+    def registration(self, mode: Registration) -> tuple[Operation, ...] | None:
+        """One call to the lab's module; no invitations (they came after 24.12)."""
+        if mode is Registration.INVITED:
+            return None
+        return (HttpCall(MANIFEST.socket, "/registration", json.dumps(mode.value)),)
+
+    def deletion(self, users: Sequence[str]) -> tuple[Operation, ...] | None:
+        """One call to the lab's module."""
+        return (HttpCall(MANIFEST.socket, "/delete", json.dumps(list(users))),)
+
+    def refusals(self, domains: Sequence[str]) -> tuple[Operation, ...] | None:
+        """One call to the lab's module."""
+        return (HttpCall(MANIFEST.socket, "/refuse", json.dumps(list(domains))),)
 
     def flush(self) -> tuple[Operation, ...]:
         """One call to the lab's module: mnesia by itself writes seconds later."""

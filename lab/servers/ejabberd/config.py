@@ -2,7 +2,7 @@
 
 On and off as for Prosody: PEP with settable nodes, archives (people and rooms, always), carbons, stream management
 towards clients (ejabberd has none between servers), offline storage, blocking, vCards, rooms, HTTP upload; no shapers
-(rate limits), no registration, no XEP-0288, no direct TLS, no web administration.
+(rate limits), no registration (until it is opened), no XEP-0288, no direct TLS, no web administration.
 
 Limit: ejabberd cannot refuse SASL EXTERNAL. With `authentication: dialback` it uses dialback where the other side
 does not use EXTERNAL: for ejabberd it means the same as `either`.
@@ -84,6 +84,7 @@ def _general(blueprint: Blueprint) -> dict[str, Value]:
         "auth_method": "internal",
         "auth_password_format": "scram",
         "auth_use_cache": False,  # mod_lab_accounts writes past it
+        "registration_timeout": "infinity",  # seconds between two accounts from one address
         "disable_sasl_mechanisms": ["digest-md5", "x-oauth2"],
         "shaper_rules": {"max_user_sessions": 100, "max_user_offline_messages": 5000},
         "acl": {"local": {"user_regexp": ""}},
@@ -141,6 +142,7 @@ def _modules(blueprint: Blueprint) -> dict[str, Value]:
             "ignore_pep_from_offline": False,
             "access_createnode": "local",
         },
+        "mod_register": {"access": "none"},  # until mod_lab_accounts is asked for it
         "mod_roster": {"versioning": True},
         "mod_stream_mgmt": {},
         "mod_vcard": {"search": False},

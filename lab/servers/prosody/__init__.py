@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from xml.sax.saxutils import escape, quoteattr
 
+from lab.declarations.servers.prosody import MANIFEST
 from lab.servers.common import find_hint
 from lab.servers.conventions import FEED, LOG, OUTPUT
 from lab.servers.prosody.accounts import render_accounts
@@ -13,10 +15,12 @@ from lab.servers.prosody.rosters import render_rosters
 from lab.servers.prosody.tools import render_prosodyctl
 from lab.servers.software import (
     REFUSED_STREAM,
+    AdminStanza,
     Blueprint,
     File,
     Operation,
     Refusal,
+    Registration,
     Rendered,
     ScramKeys,
     Software,
@@ -67,6 +71,22 @@ class Prosody(Software):
         """Files of its internal storage, and a stamp that makes it forget those in its memory."""
         return (WriteFiles(render_rosters(domain, rosters)),)
 
+    def registration(self, mode: Registration) -> tuple[Operation, ...] | None:
+        """A stanza to the lab's mod_lab_admin."""
+        return (_build_request("registration", mode=mode.value),)
+
+    def invitation(self) -> tuple[Operation, ...] | None:
+        """A stanza to the lab's mod_lab_admin."""
+        return (_build_request("invitation"),)
+
+    def deletion(self, users: Sequence[str]) -> tuple[Operation, ...] | None:
+        """A stanza each to the lab's mod_lab_admin."""
+        return tuple(_build_request("delete", user=user) for user in users)
+
+    def refusals(self, domains: Sequence[str]) -> tuple[Operation, ...] | None:
+        """A stanza to the lab's mod_lab_admin."""
+        return (_build_request("refuse", " ".join(domains)),)
+
     def refusal(self, version: str, kind: Unlinked) -> Refusal:
         """Measured on 13.0.1 and 0.12.3."""
         return _REFUSALS[kind]
@@ -88,6 +108,11 @@ class Prosody(Software):
             "archive": ("data/*/archive/*", "data/*/muc_log/*"),
             "store": ("data/*/*.*", *(f"data/*/{name}/*" for name in _OTHERS)),
         }
+
+
+def _build_request(request: str, text: str = "", **attributes: str) -> AdminStanza:
+    given = "".join(f" {name}={quoteattr(value)}" for name, value in attributes.items())
+    return AdminStanza(MANIFEST.socket, f"<lab-{request}{given}>{escape(text)}</lab-{request}>")
 
 
 #: Names of stores, none of which is "accounts", "archive" or "muc_log".

@@ -2,7 +2,8 @@
 
 What is on: PEP, archives (people and rooms, always, without expiry), carbons, stream management (also between
 servers), offline storage, blocking, vCards, bookmarks, rooms, HTTP upload; TLS for clients always. What is off: rate
-limits, in-band registration, XEP-0288 (a link has directions), direct TLS ports (the lab's DNS has no xmpps records).
+limits, in-band registration (until mod_lab_admin is asked for it), XEP-0288 (a link has directions), direct TLS ports
+(the lab's DNS has no xmpps records).
 Every module costs start time, and a hundred of these are started at once: only what a scenario can use is loaded.
 
 Names in the tables below are Prosody's; see its documentation of each module for what an option means.
@@ -163,7 +164,7 @@ def _host(blueprint: Blueprint) -> dict[str, Value]:
     if blueprint.round_trip:
         slow = {"lab_probe_patience": round(PROBE_PATIENCE + 2 * blueprint.round_trip)}
     return slow | {
-        "modules_enabled": ["lab_probe", "lab_rosters"],
+        "modules_enabled": ["lab_probe", "lab_rosters", "lab_admin"],
         "lab_rosters_stamp": f"{blueprint.folder}/{STAMP}",
         "lab_probes": list(blueprint.probes),
         "lab_ready_file": f"{blueprint.folder}/{READY}",

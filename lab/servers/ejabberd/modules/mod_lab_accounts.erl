@@ -5,9 +5,10 @@
 %%   {"iterations": 4096, "salt": base64, "stored_key": base64, "server_key": base64, "users": ["user1", ...]}
 %% with the keys of SCRAM-SHA-1, one set for all. POST /rosters takes {"user1": ["user2@b.test", ...], ...}: whole
 %% rosters of people who are not online, each contact subscribed both ways (RFC 6121 section 3). POST /forget takes
-%% ["user1", ...] and empties their archives. POST /ctl is for ejabberdctl (lab_ctl): it answers with the exit code, a
-%% line end, and the output. ejabberd's own listener is not used: it gives a Unix socket its
-%% name only after five seconds.
+%% ["user1", ...] and empties their archives. POST /registration takes "open" or "closed" (XEP-0077), POST /delete
+%% ["user1", ...], POST /refuse ["b.test", ...]: the domains that are refused from then on. POST /ctl is for
+%% ejabberdctl (lab_ctl): it answers with the exit code, a line end, and the output. ejabberd's own listener is not
+%% used: it gives a Unix socket its name only after five seconds.
 -module(mod_lab_accounts).
 -behaviour(gen_mod).
 -export([start/2, stop/1, reload/3, depends/2, mod_options/1, mod_opt_type/1, mod_doc/0]).
@@ -68,6 +69,17 @@ roster({User, Host} = Us, Contacts) ->
 forget(Host, Text) ->
     lists:foreach(fun(User) -> ok = mnesia:dirty_delete(archive_msg, {jid:nodeprep(User), Host}) end, lab_json:decode(Text)).
 
+registration(Host, Text) ->
+    Access = case lab_json:decode(Text) of <<"open">> -> all; <<"closed">> -> none end,
+    gen_mod:update_module(Host, mod_register, (gen_mod:get_module_opts(Host, mod_register))#{access => Access}).
+
+delete(Host, Text) ->
+    lists:foreach(fun(Name) ->
+        User = jid:nodeprep(Name),
+        true = ejabberd_auth:user_exists(User, Host),
+        ok = ejabberd_auth:remove_user(User, Host)
+    end, lab_json:decode(Text)).
+
 listen(Host, Path) ->
     Self = self(),
     {Pid, Watch} = spawn_monitor(fun() ->
@@ -120,11 +132,15 @@ content_length(Socket, Length) ->
 answer(Host, {'POST', <<"/accounts">>, Body}) -> ok = store(Host, Body), {<<"200 OK">>, <<"ok\n">>};
 answer(Host, {'POST', <<"/rosters">>, Body}) -> ok = rosters(Host, Body), {<<"200 OK">>, <<"ok\n">>};
 answer(Host, {'POST', <<"/forget">>, Body}) -> ok = forget(Host, Body), {<<"200 OK">>, <<"ok\n">>};
+answer(Host, {'POST', <<"/registration">>, Body}) -> ok = registration(Host, Body), {<<"200 OK">>, <<"ok\n">>};
+answer(Host, {'POST', <<"/delete">>, Body}) -> ok = delete(Host, Body), {<<"200 OK">>, <<"ok\n">>};
+answer(Host, {'POST', <<"/refuse">>, Body}) ->
+    ok = mod_lab_policy:refuse(Host, lab_json:decode(Body)), {<<"200 OK">>, <<"ok\n">>};
 answer(_Host, {'POST', <<"/flush">>, _}) -> flush(), {<<"200 OK">>, <<"ok\n">>};
 answer(_Host, {'POST', <<"/ctl">>, Body}) ->
     {Code, Output} = lab_ctl:run(Body),
     {<<"200 OK">>, iolist_to_binary([integer_to_binary(Code), "\n", Output])};
-answer(_Host, _) -> {<<"404 Not Found">>, <<"POST /accounts, /rosters, /forget, /flush or /ctl\n">>}.
+answer(_Host, _) -> {<<"404 Not Found">>, <<"unknown\n">>}.
 
 %% The log into the tables, then the tables (archives are dets files, which wait three seconds) into their files.
 flush() ->

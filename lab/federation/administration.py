@@ -1,0 +1,102 @@
+"""What an administrator does on a running server: registration, accounts, refused domains."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+from lab.errors import NotApplicable, TimedOut, UserError
+from lab.federation.context import Context
+from lab.federation.people import Person
+from lab.federation.user_names import keep_name
+from lab.history.events import AccountDeleted, AccountRegistered, DomainAccepted, DomainRefused, RegistrationChanged
+from lab.servers import get_software
+from lab.servers.software import Operation, Registration, Software
+
+# All in seconds.
+REGISTRATION_DEADLINE = 60.0
+# A server closes the streams of an account that it deletes at once.
+DISCONNECT_DEADLINE = 30.0
+DISCONNECT_POLL_INTERVAL = 0.05
+
+
+async def register(person: Person, invitation: str | None) -> None:
+    """Let a person register their account in band; see `ServerHandle.register`."""
+    context, server = person.context, person.server
+    await context.call(
+        "register",
+        f"registration of {person.jid}",
+        jid=person.jid,
+        password=context.lab.password,
+        host=server.address,
+        port=server.c2s_port,
+        authority=context.lab.trusted(server.name),
+        token=invitation,
+        timeout=REGISTRATION_DEADLINE,
+    )
+    keep_name(context.lab.layout, server.spec, person.name)
+    now = context.history.now()
+    context.history.record(AccountRegistered(at=now, person=person.jid, invited=invitation is not None))
+
+
+async def set_registration(context: Context, server: str, mode: str) -> None:
+    """See `ServerHandle.registration`."""
+    if mode not in [one.value for one in Registration]:
+        raise UserError(f"registration: one of {', '.join(Registration)}, not {mode!r}")
+    found = _find_software(context, server).registration(Registration(mode))
+    await context.lab.operate(server, _require(context, server, found, f"set registration to {mode!r}"))
+    context.history.record(RegistrationChanged(at=context.history.now(), server=server, mode=mode))
+
+
+async def create_invitation(context: Context, server: str) -> str:
+    """See `ServerHandle.invitation`."""
+    found = _find_software(context, server).invitation()
+    return (await context.lab.operate(server, _require(context, server, found, "make an invitation")))[-1]
+
+
+async def delete(person: Person) -> None:
+    """See `ServerHandle.delete`."""
+    context, server = person.context, person.server.name
+    found = _find_software(context, server).deletion([person.name])
+    operations = _require(context, server, found, "delete an account")
+    # What is sent while the server is asked may be refused: it is recorded as deleted before.
+    context.history.record(AccountDeleted(at=context.history.now(), person=person.jid))
+    person.deleted = True
+    await context.lab.operate(server, operations)
+    try:
+        async with asyncio.timeout(DISCONNECT_DEADLINE):
+            while True:
+                if not any(one.connected for one in person.devices):
+                    return
+                await asyncio.sleep(DISCONNECT_POLL_INTERVAL)
+    except TimeoutError:
+        connected = tuple(f"{one} is connected" for one in person.devices if one.connected)
+        raise TimedOut(f"{server} deleted {person} and closed not all streams", connected) from None
+
+
+async def refuse(context: Context, server: str, domain: str, *, refused: bool) -> None:
+    """Refuse a domain or accept it again; see `ServerHandle.refuse`."""
+    wanted = {one for name, one in context.refused if name == server}
+    wanted = wanted | {domain} if refused else wanted - {domain}
+    found = _find_software(context, server).refusals(sorted(wanted))
+    operations = _require(context, server, found, f"refuse {domain}")
+    if refused:  # recorded before it holds, and until it holds no more: a refusal in between has this reason
+        context.history.record(DomainRefused(at=context.history.now(), server=server, domain=domain))
+    await context.lab.operate(server, operations)
+    if refused:
+        context.refused.add((server, domain))
+    else:
+        context.refused.discard((server, domain))
+        context.history.record(DomainAccepted(at=context.history.now(), server=server, domain=domain))
+
+
+def _find_software(context: Context, server: str) -> Software:
+    return get_software(context.lab.plan.server(server).spec.software)
+
+
+def _require(context: Context, server: str, operations: Sequence[Operation] | None, what: str) -> Sequence[Operation]:
+    """The operations, if the software has a way to do this."""
+    if operations is None:
+        spec = context.lab.plan.server(server).spec
+        raise NotApplicable(f"{server}, which is {spec.software} {spec.version}, has no way to {what} while it runs")
+    return operations

@@ -1,0 +1,89 @@
+-- What an administrator does while the server runs, asked over the admin socket (mod_admin_socket), a stanza a request:
+--
+--   <lab-registration mode="open|closed|invited"/>   who may register in band (XEP-0077)
+--   <lab-invitation/>                                the result is a token for one account (XEP-0445)
+--   <lab-delete user="name"/>                        deletes an account
+--   <lab-refuse>domain domain</lab-refuse>           refuses these domains and all below them; none: all are accepted
+--
+-- Each is answered by <repl-result/>, an error by one of type "error". Modules that this needs are loaded when asked.
+local st = require "util.stanza";
+local modulemanager = require "core.modulemanager";
+local usermanager = require "core.usermanager";
+
+local host = module.host;
+local refused = module:shared("/*/lab_policy/refused");
+
+-- Whether a loaded module is there as wanted, with its reason if it is not.
+local function set_loaded(on_host, name, wanted)
+	if not modulemanager.is_loaded(on_host, name) == not wanted then return true; end
+	if wanted then return modulemanager.load(on_host, name); end
+	return modulemanager.unload(on_host, name);
+end
+
+local function is_ours(name)
+	return name == host or name:sub(-#host - 1) == "." .. host;
+end
+
+local function must(ok, err)
+	if not ok then error(tostring(err), 0); end
+	return ok;
+end
+
+local requests = {};
+
+requests["lab-registration"] = function (stanza)
+	local mode = stanza.attr.mode;
+	if mode ~= "invited" then must(set_loaded(host, "invites_register", false)); end
+	must(set_loaded(host, "register_ibr", mode ~= "closed"));
+	if mode == "invited" then must(set_loaded(host, "invites_register", true)); end
+end
+
+requests["lab-invitation"] = function ()
+	return must(module:depends("invites").create_account()).token;
+end
+
+requests["lab-delete"] = function (stanza)
+	local user = stanza.attr.user;
+	must(usermanager.user_exists(user, host), "there is no such account");
+	must(usermanager.delete_user(user, host));
+end
+
+local function is_refused(domain)
+	for one in pairs(refused) do
+		if domain == one or domain:sub(-#one - 1) == "." .. one then return true; end
+	end
+	return false;
+end
+
+-- Streams that are open would go on carrying stanzas.
+local function close_streams()
+	local reason = { condition = "policy-violation", text = "lab policy: this domain is refused" };
+	for name, one in pairs(prosody.hosts) do
+		for domain, session in pairs(is_ours(name) and one.s2sout or {}) do
+			if is_refused(domain) then session:close(reason); end
+		end
+	end
+	for session in pairs(prosody.incoming_s2s) do
+		if session.to_host and is_ours(session.to_host) and session.from_host and is_refused(session.from_host) then
+			session:close(reason);
+		end
+	end
+end
+
+requests["lab-refuse"] = function (stanza)
+	for domain in pairs(refused) do refused[domain] = nil; end
+	for domain in stanza:get_text():gmatch("%S+") do refused[domain] = true; end
+	for name in pairs(prosody.hosts) do
+		if is_ours(name) then must(set_loaded(name, "lab_policy", true)); end
+	end
+	close_streams();
+end
+
+for name, request in pairs(requests) do
+	module:hook_global("admin/" .. name, function (event)
+		local ok, result = pcall(request, event.stanza);
+		local attributes = not ok and { type = "error" } or nil;
+		event.origin.send(st.stanza("repl-result", attributes):text(result and tostring(result) or ""));
+		return true;
+	end);
+end
