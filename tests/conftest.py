@@ -8,20 +8,27 @@ share the tests out by file (pytest-xdist): files that start servers come first,
 import functools
 import os
 import signal
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import pytest
-import pytest_asyncio
 
 try:
+    import pytest_asyncio
     from hypothesis import settings
-except ModuleNotFoundError as error:  # after `make demo`, which installs what users need
-    pytest.exit(f"the tests need {error.name}: `make test` installs all that they need, then runs them", returncode=4)
 
-from lab.lifecycle.lab import Lab
-from lab.testing.session_labs import SessionLabs
-from tests.runtimes import CONTAINERS, PROCESSES
+    from lab.lifecycle.lab import Lab
+    from lab.testing.session_labs import SessionLabs
+    from tests.runtimes import CONTAINERS, PROCESSES
+except ModuleNotFoundError as error:
+    # After `make demo`, which installs what users need, or with a pytest of its own. Not pytest.exit: pytest prints a
+    # traceback of an Exception in a conftest.
+    sys.stderr.write(
+        f"the tests need {error.name}: `make test` installs all that they need, then runs them "
+        "(or: pip install --editable '.[dev]')\n"
+    )
+    raise SystemExit(4) from None
 
 pytest_plugins = ["pytester"]
 

@@ -7,6 +7,7 @@ This is the place where a scenario's errors end, each as what it means:
     NotApplicable                               not-applicable   a counted skip
     PeerError, TimedOut                         peer-error       the scenario broke off: unknown
     another LabError, but no UserError          lab-error        nothing certain is known: unknown
+    a coroutine that was never awaited          script-error     what it should have done is missing: unknown
     UserError, SystemExit, GeneratorExit, a
     CancelledError of its own making, any other
     error, the deadline                         script-error     the scenario broke off: unknown
@@ -41,6 +42,7 @@ from lab.runner.expectations import ExpectationFailed
 from lab.runner.invocation import call
 from lab.runner.judgement import judge_folder
 from lab.runner.scenarios import ScenarioInfo
+from lab.runner.unawaited_coroutines import unawaited
 from lab.servers.conventions import LOG, OUTPUT
 from lab.topology.allowance import largest_allowance
 from lab.topology.faults import check_all
@@ -158,7 +160,9 @@ async def _perform(
             Federation(lab, recorder, inline=inline) as federation,
             RunFaults(federation, faults, at_once=at_once) as declared,
         ):
-            ended = await _run_function(info, federation, recorder, within)
+            with unawaited() as forgotten:
+                ended = await _run_function(info, federation, recorder, within)
+            ended = _with_forgotten(ended, forgotten)
             if ended.how == NOT_APPLICABLE:
                 return ended
             if declared.missed and ended.how == FINISHED:
@@ -171,6 +175,14 @@ async def _perform(
     except Exception as error:  # noqa: BLE001 - whatever ends a run
         return _failed_after(ended, error, lab.plan.topology)
     return ended
+
+
+def _with_forgotten(ended: RunEnded, forgotten: list[str]) -> RunEnded:
+    """The end of a scenario that made coroutines and never awaited them: what it judged is not all that it says."""
+    if not forgotten or ended.how == NOT_APPLICABLE:
+        return ended
+    text = "; ".join(forgotten)
+    return _end(SCRIPT_ERROR, text) if ended.how == FINISHED else _end(ended.how, f"{ended.detail}; {text}")
 
 
 def settle_deadline(topology: Topology) -> float:

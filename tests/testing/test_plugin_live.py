@@ -94,7 +94,11 @@ from lab import Federation, expect, step
 
 async def test_forgotten_await(federation):
     alice, bob = await federation.people()
+    expect(len(federation.servers), 2)
     alice.send(bob, "hello")
+
+async def test_that_judges_nothing(federation):
+    await federation.people()
 
 async def test_expectation_is_recorded(federation):
     with step("counting"):
@@ -111,17 +115,18 @@ async def test_that_skips(federation):
 """
 
 
-@pytest.mark.filterwarnings("ignore::RuntimeWarning")
 def test_a_run_ends_as_its_test_does(pytester: pytest.Pytester) -> None:
     """Nothing judged is no pass; a test's failure says verdict, cause, folder and how to run it again, JUnit too."""
     pytester.makepyfile(test_outcomes=OUTCOMES)
     result = pytester.runpytest_subprocess(
         "--xmpplab-runtime=processes", "-rA", "-p", "no:cacheprovider", "--junit-xml=junit.xml"
     )
-    result.assert_outcomes(passed=2, failed=2, skipped=1, errors=1)
+    result.assert_outcomes(passed=3, failed=2, skipped=1, errors=2)
     result.stdout.fnmatch_lines_random(
         [
             "ERROR *::test_forgotten_await*",
+            "the test passed, but its run is unknown: *test_outcomes.py:7: `Person.send` is not awaited*",
+            "ERROR *::test_that_judges_nothing*",
             "PASSED *::test_expectation_is_recorded*",
             "the test passed, but its run is unknown: Nothing was judged*",
             "FAILED: *test_outcomes.py:*assert 2 == 3*",
@@ -136,6 +141,7 @@ def test_a_run_ends_as_its_test_does(pytester: pytest.Pytester) -> None:
     }
     assert verdicts == {
         "test_forgotten_await": "unknown",
+        "test_that_judges_nothing": "unknown",
         "test_expectation_is_recorded": "valid",
         "test_that_fails": "failed",
         "test_that_expects_too_much": "failed",
