@@ -132,7 +132,7 @@ def no_drawings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(typer.main, "get_command", lambda _: built)
     monkeypatch.setattr("lab.load.study_execution._run_folder", _start)
     for module in ("load_charts", "study_page"):  # a drawing takes tenths of a second; what goes into it is computed
-        monkeypatch.setattr(f"lab.load.report.html.{module}.svg", lambda *_, **__: "<svg/>")
+        monkeypatch.setattr(f"lab.load.report.html.{module}.render_svg", lambda *_, **__: "<svg/>")
 
 
 def _paths(data: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
