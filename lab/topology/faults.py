@@ -201,8 +201,9 @@ class _FaultReader:
         common += [declared.duration_alias] if declared.duration_alias else []
         fields = self._fields(declared, {name: value for name, value in data.items() if name not in common}, common)
         name = self._name(data.get("name", f"{action}{suffix}"))
-        selector = self._selector(data.get("selector", {}), SELECTORS[declared.target])
-        mode, value = self._mode(data)
+        chooses = bool(SELECTORS[declared.target])
+        selector = self._selector(data.get("selector", {}), SELECTORS[declared.target]) if chooses else {}
+        mode, value = self._mode(data) if chooses else (FaultMode.ALL, 1)
         at = self._time(data, "at") or 0.0
         duration, every = self._times(declared, data)
         seed = data.get("seed", 0)
@@ -223,11 +224,15 @@ class _FaultReader:
 
     def _fields(self, declared: FaultDeclaration, given: dict[str, Any], common: list[str]) -> dict[str, Any]:
         known = [name for one in declared.fields for name in (one.name, *one.aliases)]
+        given, misspelt = dict(given), False
         for unknown in [name for name in given if name not in known]:
             del given[unknown]
             every = [*known, *common]
+            misspelt = True
             self._wrong((unknown,), f"{declared.name} has no such field{suggest(unknown, every)}", key=True)
         for name, why in declared.values(given)[1]:
+            if misspelt and name not in given:
+                continue  # what is missing has another name here
             self._wrong((name,) if name else (), why)
         return given
 
