@@ -9,6 +9,7 @@ import typer
 
 from lab.cli.options import (
     RUNS,
+    FaultsOption,
     FormatOption,
     PinOption,
     RunsOption,
@@ -70,6 +71,7 @@ def load(
     ] = None,
     runtime: RuntimeOption = RuntimeChoice.AUTO,
     name: Annotated[str | None, typer.Option("--name", metavar="LAB", help="Use this lab, which must be up.")] = None,
+    faults: FaultsOption = None,
     runs: RunsOption = RUNS,
     output: FormatOption = Format.TABLE,
 ) -> None:
@@ -87,6 +89,7 @@ def load(
             test=test, topology=topology, users=users, rate=rate, length=length, warmup=warmup, workers=workers,
             arrivals=arrivals, body=body, security=security.value, seed=seed, pin=pin, bounds=bounds,
             find_limit=find_limit, runtime=runtime.value, lab=name, runs=runs,
+            faults=faults,
         )  # fmt: skip
         if find_limit is not None:
             code = _find_limit(request, progress, output)

@@ -9,6 +9,7 @@ import typer
 
 from lab.cli.options import (
     RUNS,
+    FaultsOption,
     FormatOption,
     PinOption,
     RunsOption,
@@ -49,6 +50,7 @@ def study(
     workers: WorkersOption = 1,
     pin: PinOption = False,
     runtime: RuntimeOption = RuntimeChoice.AUTO,
+    faults: FaultsOption = None,
     runs: RunsOption = RUNS,
     resume: Annotated[
         Path | None, typer.Option("--resume", metavar="FOLDER", help="Resume the study in this folder.")
@@ -73,6 +75,7 @@ def study(
             "topologies": topologies or [], "software": software or [], "seeds": seeds or 3, "test": test,
             "users": users, "rate": rate, "length": length, "warmup": warmup, "workers": workers,
             "arrivals": arrivals, "pin": pin, "runtime": runtime.value,
+            **({} if faults is None else {"faults": str(faults.absolute())}),
         }  # fmt: skip
         request = StudyRequest.parse(arguments, runs)
     with show_progress() as progress:

@@ -17,6 +17,7 @@ from lab.lifecycle.registry import attach
 from lab.lifecycle.up import up
 from lab.load.coordinator.child_process import run_in_child
 from lab.load.coordinator.progress import ProgressPrinter
+from lab.load.load_faults import LoadFaults
 from lab.load.load_request import LoadRequest
 from lab.load.metrics.run_folder import RESULT, LoadRecord, read
 from lab.load.model.job import Job
@@ -82,5 +83,13 @@ async def measure(
         lab.name, load, request.workers, folder.absolute(), request.pin, name=request.test.name, bounds=request.bounds
     )
     more = ["--rate", request.rate] if request.rate is not None and "arrivals" not in load else []
-    record = await run_in_child(job, request.test, ProgressPrinter(progress), more)
+    faults = lab.plan.topology.faults if request.faults is None else request.faults
+    printer = ProgressPrinter(progress)
+
+    def on_event(event: dict[str, Any]) -> None:
+        printer(event)
+        acting.on_event(event)
+
+    async with LoadFaults(lab, faults, folder) as acting:
+        record = await run_in_child(job, request.test, on_event, more)
     return replace(record, folder=folder)  # the path as it was given, not the absolute one of the child

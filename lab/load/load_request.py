@@ -20,9 +20,9 @@ from lab.load.metrics.cpu import split_cores
 from lab.runner import folders
 from lab.topology.build import LISTED_USERS
 from lab.topology.files import load as load_topology
-from lab.topology.files import load_custom
+from lab.topology.files import load_custom, load_faults
 from lab.topology.software import parse as parse_software
-from lab.topology.spec import Topology
+from lab.topology.spec import FaultSpec, Topology
 
 
 @dataclass(frozen=True)
@@ -40,12 +40,14 @@ class LoadRequest:
     runtime: str
     lab: str | None
     runs: Path
+    faults: tuple[FaultSpec, ...] | None = None  # declared ones, instead of those of the topology
 
     @classmethod
     def parse(
         cls, *, test: str, topology: str | None, users: int, rate: str | None, length: str, warmup: str, workers: int,
         arrivals: str | None, body: int | None, seed: int, pin: bool, bounds: str | None, find_limit: str | None,
         runtime: str, lab: str | None, runs: Path, software: str | None = None, security: str = "starttls",
+        faults: str | Path | None = None,
     ) -> LoadRequest:  # fmt: skip
         """Read the options of `xmpplab load`, under their names: `length` is --for.
 
@@ -68,12 +70,16 @@ class LoadRequest:
         only_rate = found.file is not None and arrivals is None
         if written is not None and not only_rate:
             load["arrivals"] = written
-        where = (
-            adapt_topology(_with_software(load_topology(topology), software), users) if topology is not None else None
-        )
+        asked = _with_software(load_topology(topology), software) if topology is not None else None
+        declared = None if faults is None else load_faults(faults, [asked] if asked is not None else [])
+        if asked is not None and declared is not None:
+            asked = replace(asked, faults=declared)
+        where = adapt_topology(asked, users) if asked is not None else None
         if pin:
             split_cores(workers)
         if find_limit is not None:
+            if declared or (asked is not None and asked.faults):
+                raise UserError("--find-limit searches what servers can carry unbroken: remove the faults")
             if bounds is not None:
                 raise UserError("--find-limit already gives the bounds: remove --bounds")
             within = search_bounds(find_limit, parse_trial_arrivals(written)[1])
@@ -82,7 +88,7 @@ class LoadRequest:
         folders.check(runs)
         request = cls(
             found, where, load, rate if only_rate else None, workers, pin,
-            parse_bounds(bounds or DEFAULT), find_limit, runtime, lab, runs,
+            parse_bounds(bounds or DEFAULT), find_limit, runtime, lab, runs, declared,
         )  # fmt: skip
         if where is not None:
             request.check(where)

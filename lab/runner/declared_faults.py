@@ -28,7 +28,7 @@ class RunFaults:
     def __init__(self, federation: Federation, specs: Sequence[FaultSpec], *, at_once: bool = False) -> None:
         """With `at_once` they start with the block, and wait for no step."""
         self._federation, self._specs, self._at_once = federation, specs, at_once
-        self._session = FaultSession(federation.lab, self._record)
+        self._session = FaultSession(federation.lab, self._record) if specs else None
         self._numbers: dict[tuple[str, int], int] = {}
         self._starting: asyncio.Task[None] | None = None
         self._loop = asyncio.get_running_loop()
@@ -51,17 +51,17 @@ class RunFaults:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._end_listening()
-        await self._session.close()
+        await self.end()
 
     async def end(self) -> None:
         """Heal all faults; none acts once this returns. Raises what kept them from starting or healing."""
         self._end_listening()
         try:
             if self._starting is not None:
-                await self._starting
+                await asyncio.shield(self._starting)
         finally:
-            await self._session.close()
+            if self._session is not None:
+                await self._session.close()
 
     def _on_event(self, event: Event) -> None:
         if isinstance(event, Step):
@@ -69,7 +69,7 @@ class RunFaults:
             self._loop.call_soon_threadsafe(self._begin, event.at)
 
     def _begin(self, at: float) -> None:
-        if self._starting is None:
+        if self._starting is None and self._session is not None:
             self._starting = asyncio.create_task(self._session.start(self._specs, at))
 
     def _record(self, event: FaultEvent) -> None:

@@ -47,6 +47,12 @@ def find_targets(spec: FaultSpec, topology: Topology) -> list[Target]:
     return [_ends(spec, link) for link in links]
 
 
+def faulty_links(specs: Sequence[FaultSpec], topology: Topology) -> set[frozenset[str]]:
+    """The links that any of these faults may act on, by the names of their ends. Raises as `find_targets` does."""
+    of_links = (spec for spec in specs if _declaration(spec) is not FaultTarget.SERVERS)
+    return {frozenset(target) for spec in of_links for target in find_targets(spec, topology)}
+
+
 def directions(spec: FaultSpec, targets: Sequence[Target]) -> list[Target]:
     """The directions of links that a fault acts on; servers stay as they are."""
     if _declaration(spec) is FaultTarget.SERVERS:

@@ -26,6 +26,7 @@ from lab.load.workload.traffic import MIXES, apply_mix, parse_traffic
 from lab.plan.model import Plan
 from lab.runtime import lab_record as state
 from lab.servers import get_software
+from lab.topology.fault_targets import faulty_links
 from lab.topology.spec import Feed, Server, Topology
 
 #: Accounts or rosters in one request to a server.
@@ -33,9 +34,13 @@ BATCH = 1000
 
 
 def adapt_topology(topology: Topology, users: int = 0) -> Topology:
-    """The topology for a load of so many users, see the module. Links that have conditions keep their relays."""
+    """The topology for a load of so many users, see the module. Links with conditions or faults keep their relays."""
+    broken = faulty_links(topology.faults, topology)
     links = (
-        replace(link, direct=link.direct or (link.forward.neutral and link.backward.neutral)) for link in topology.links
+        replace(
+            link, direct=link.direct or (link.forward.neutral and link.backward.neutral and link.pair not in broken)
+        )
+        for link in topology.links
     )
     servers = (replace(server, feed=Feed.OFF) for server in list_load_users(topology, users).servers)
     return replace(topology, servers=tuple(servers), links=tuple(links))
