@@ -21,7 +21,7 @@ from lab.history.recorder import Recorder
 from lab.lifecycle.lab import Lab
 from lab.lifecycle.registry import open_lab
 from lab.runner.run import run_scenario
-from lab.runner.scenarios import info_of
+from lab.runner.scenarios import get_info
 from lab.topology.faults import read_one
 from tests.runtimes import mostly_processes
 
@@ -73,7 +73,7 @@ async def test_declared_faults_act_from_the_first_step_on_and_are_healed_at_the_
         read_one({"name": "never", "action": "kill", "at": "5min"}),
     ]
     used = await lab_on("pair")
-    result = await run_scenario(info_of(two_seconds), used, runs=tmp_path, faults=faults)
+    result = await run_scenario(get_info(two_seconds), used, runs=tmp_path, faults=faults)
     assert result.value == "valid", result.sentence
     applied, healed = events_of(result.folder, FaultApplied), events_of(result.folder, FaultHealed)
     assert [(one.fault, dict(one.fields)["name"]) for one in applied] == [("partition", "cut"), ("conditions", "slow")]
@@ -88,7 +88,7 @@ async def test_declared_faults_act_from_the_first_step_on_and_are_healed_at_the_
 @mostly_processes
 async def test_faults_that_no_step_started_leave_the_verdict_unknown(lab_on: LabOn, tmp_path: Path) -> None:
     faults = [read_one({"action": "partition", "groups": [["a"]]})]
-    result = await run_scenario(info_of(without_a_step), await lab_on("pair"), runs=tmp_path, faults=faults)
+    result = await run_scenario(get_info(without_a_step), await lab_on("pair"), runs=tmp_path, faults=faults)
     assert result.value == "unknown" and "the declared faults were never applied" in result.sentence
 
 
@@ -101,14 +101,14 @@ async def test_a_server_is_away_and_comes_back(lab_on: LabOn, tmp_path: Path, ac
             a, b = federation.linked_pair()
             alice, bob = await a.person(), await b.person()
             assert (await (await alice.send(bob, "before")).outcome(TAKES)).deliveries
-            before = (await used.states())["b"].pid
+            before = (await used.read_states())["b"].pid
             async with federation.inject(getattr(lab.faults, action)(b)):
-                running = (await used.states())["b"].running
+                running = (await used.read_states())["b"].running
                 assert running == (action in ("pause", "restart"))
                 if action != "restart":
                     during = await (await alice.send(bob, "during")).outcome(NOTHING)
                     assert not during.deliveries
-            assert ((await used.states())["b"].pid == before) == (action == "pause")
+            assert ((await used.read_states())["b"].pid == before) == (action == "pause")
             if action != "pause":
                 await connected_again(bob.device)
             await delivered(alice, bob)
@@ -168,7 +168,7 @@ async def test_what_a_killed_holder_did_is_undone(lab_on: LabOn, tmp_path: Path)
 
 
 async def _pid(used: Lab) -> int:
-    pid = (await used.states())["b"].pid
+    pid = (await used.read_states())["b"].pid
     assert pid is not None
     return pid
 
