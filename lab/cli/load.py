@@ -88,8 +88,7 @@ def load(
         request = LoadRequest.parse(
             test=test, topology=topology, users=users, rate=rate, length=length, warmup=warmup, workers=workers,
             arrivals=arrivals, body=body, security=security.value, seed=seed, pin=pin, bounds=bounds,
-            find_limit=find_limit, runtime=runtime.value, lab=name, runs=runs,
-            faults=faults,
+            find_limit=find_limit, runtime=runtime.value, lab=name, runs=runs, faults=faults,
         )  # fmt: skip
         if find_limit is not None:
             code = _find_limit(request, progress, output)

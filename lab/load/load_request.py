@@ -72,14 +72,10 @@ class LoadRequest:
             load["arrivals"] = written
         asked = _with_software(load_topology(topology), software) if topology is not None else None
         declared = None if faults is None else load_faults(faults, [asked] if asked is not None else [])
-        if asked is not None and declared is not None:
-            asked = replace(asked, faults=declared)
-        where = adapt_topology(asked, users) if asked is not None else None
+        where = _with_faults(asked, declared, users, find_limit) if asked is not None else None
         if pin:
             split_cores(workers)
         if find_limit is not None:
-            if declared or (asked is not None and asked.faults):
-                raise UserError("--find-limit searches what servers can carry unbroken: remove the faults")
             if bounds is not None:
                 raise UserError("--find-limit already gives the bounds: remove --bounds")
             within = search_bounds(find_limit, parse_trial_arrivals(written)[1])
@@ -100,6 +96,16 @@ class LoadRequest:
         """
         arrivals = {} if self.rate is None else {"arrivals": preflight.format_arrivals(self.rate, None)}
         preflight.check_load(topology, {**self.load, **arrivals}, self.workers)
+
+
+def _with_faults(
+    topology: Topology, declared: tuple[FaultSpec, ...] | None, users: int, find_limit: str | None
+) -> Topology:
+    """The topology for a load of so many users, with these faults instead of its own. Raises UserError."""
+    asked = topology if declared is None else replace(topology, faults=declared)
+    if asked.faults and find_limit is not None:
+        raise UserError("--find-limit searches what servers can carry unbroken: remove the faults")
+    return adapt_topology(asked, users)
 
 
 def _with_software(topology: Topology, software: str | None) -> Topology:
