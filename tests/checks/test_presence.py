@@ -50,6 +50,14 @@ def test_a_device_with_a_negative_priority_must_not_get_it():
     assert finding.cause == "a server ignores presence (RFC 6121 section 8.5.2)"
 
 
+def test_a_device_that_is_not_available_must_not_get_it():
+    told, alice, phone, laptop = one_of_two()
+    told.add(PresenceSent, device=laptop, stream=told.streams[laptop], available=False)
+    told.say(alice, phone)
+    delivered(told, "m1", laptop)
+    assert "was not available or had a negative priority" in only(judged(told.finish())).sentence
+
+
 def test_a_carbon_is_for_each_device_that_asked_for_it():
     told, alice, phone, laptop = one_of_two()
     presence(told, laptop, -1)
