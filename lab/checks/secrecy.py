@@ -130,7 +130,7 @@ def _unknown(record: RunRecord, server: Server, after: int) -> Iterator[Finding]
 
 
 def _unsearched(record: RunRecord, server: Server, after: int) -> Iterator[str]:
-    places = tuple(get_software(server.software).places)
+    places = tuple(get_software(server.software).list_places(server))
     if not server.manifest.instrumented or not places:
         yield f"the lab cannot read the files of {server.software} servers"
         return

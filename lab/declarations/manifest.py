@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 
+from lab.declarations.features import Support
 from lab.errors import UserError
 
 #: Host names that a server may answer for beside its domain, where the lab cannot know which.
@@ -34,7 +36,8 @@ class Ports:
     client: int = 5222  # STARTTLS, RFC 6120 section 14.7
     client_tls: int = 5223  # direct TLS (XEP-0368); no SRV record announces it
     server: int = 5269  # RFC 6120 section 14.7
-    https: int = 5281  # uploads (XEP-0363)
+    https: int = 5281  # uploads (XEP-0363), WebSocket (RFC 7395)
+    component: int = 5347  # XEP-0114, with the feature `component`
 
 
 #: What a server has that says nothing else.
@@ -48,6 +51,7 @@ class ServerVersion:
     number: str  # as behind the @ in a topology: "13.0"
     suite: str  # Debian release that has it: "trixie"
     packages: tuple[str, ...]  # Debian packages to install or unpack, their dependencies follow
+    features: Mapping[str, Support] = field(default_factory=dict)  # where it differs from its manifest's
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,6 +70,9 @@ class ServerManifest:
     instrumented: bool = True  # carries the lab's modules: feed, probe, policy
     memory: int = 0  # bytes that one idle server needs, roughly
     subdomains: tuple[str, ...] = USUAL_SUBDOMAINS  # host names below its domain that it answers for
+    features: Mapping[str, Support] = field(default_factory=dict)  # by name; it has nothing of those not named
+    reserved_options: tuple[str, ...] = ()  # raw settings that no topology may change: the lab depends on them
+    reserved_prefix: str = "lab_"  # how the names of the lab's own settings begin, at any depth
     ports: Ports = PORTS
     socket: str = ""  # name of its administration socket in its folder, "" if it has none
     tools: tuple[str, ...] = ()  # programs of its packages that `xmpplab exec` finds, where nothing is installed
@@ -95,6 +102,12 @@ class ServerManifest:
             return None
         known = ", ".join(f"{self.name}@{version.number}" for version in self.versions) or self.name
         raise UserError(f"{self.name} {number!r} is not known, use one of {known}")
+
+    def support(self, feature: str, version: str) -> Support:
+        """What a version of it has of a feature; of one that is not known, such as "", what is usual."""
+        declared = next((one for one in self.versions if one.number == version), None)
+        own = declared.features.get(feature) if declared else None
+        return own or self.features.get(feature) or Support(fixed="nothing is declared of it in its manifest")
 
     def hosts(self, domain: str) -> tuple[str, ...]:
         """Every host name that the server answers for, its domain first."""

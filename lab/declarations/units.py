@@ -51,6 +51,15 @@ def parse_rate(value: object) -> int | None:
     raise UserError(_unknown_rate_unit(value, number, unit))
 
 
+def parse_size(value: object) -> int:
+    """A size such as "64KiB" in bytes. Raises UserError as `parse_duration` does."""
+    number, unit, per_second = _parts(value, "a size such as 20KB or 64KiB")
+    if unit not in _BYTES or per_second:
+        problem = "has an unknown unit" if unit else "has no unit"
+        raise UserError(f"{_quoted(value)} {problem}: write bytes as in {number}B, {number}KB or {number}KiB")
+    return round(float(number) * _BYTES[unit])
+
+
 def format_duration(value: float) -> str:
     """The shortest exact text of a duration given in seconds: 0.04 is "40ms"."""
     if value == 0:

@@ -66,7 +66,7 @@ async def _search(participants: Participants, server: ServerHandle, controlled: 
         await context.lab.operate(name, get_software(spec.software).flush())
     except (PeerError, TimedOut) as error:  # what is in its files is searched all the same
         context.history.note(f"server {name} does not write what it holds in memory: {error}")
-    for place, globs in get_software(spec.software).places.items():
+    for place, globs in get_software(spec.software).list_places(spec).items():
         expected = (name, place) in controlled and not (place == "feed" and spec.feed is not Feed.FULL)
         await _search_place(participants, name, place, globs, expected)
 

@@ -419,10 +419,11 @@ class Peer:
             "peer": data["domain"], "id": data["stream"], "tls": data["tls"], "authentication": data["authentication"],
         }  # fmt: skip
         name, domain, own = data["stream"], data["domain"], data["direction"] == "out"
-        if data["state"] == "open" and not data["authentication"]:
-            self._note(f"a stream to {domain} is open and not authenticated ({data['tls'] or 'no TLS'})")
-        elif data["state"] == "open":
-            self._record(ServerStreamOpened(**stream))
+        if data["state"] == "open":
+            if data["authentication"]:
+                self._record(ServerStreamOpened(**stream))
+            else:
+                self._note(f"a stream to {domain} is open and not authenticated ({data['tls'] or 'no TLS'})")
             if own:
                 self._own_streams[name] = domain
         else:

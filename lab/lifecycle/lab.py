@@ -14,7 +14,6 @@ from lab.plan.model import Plan
 from lab.runtime.lab_record import STOPPING, LabRecord, locked
 from lab.runtime.protocol import AGENT, Pipes, Runtime, ServerState
 from lab.servers.software import Operation, ScramKeys
-from lab.topology.spec import Certificate
 
 
 @dataclass(frozen=True)
@@ -45,7 +44,7 @@ class Lab:
     def trusted(self, server: str) -> str:
         """What clients of a server trust, PEM: the authority; or, where they see a wrong certificate, that very one."""
         plan = self.plan.server(server)
-        if plan.certificate.kind is Certificate.VALID or plan.certificate.clients:
+        if plan.spec.proves_domain or plan.certificate.clients:
             return self.authority
         chain = (self.layout.server(server) / "certs" / f"{a_labels(plan.spec.domain)}.crt").read_text()
         leaf, end, _ = chain.partition("-----END CERTIFICATE-----\n")

@@ -103,7 +103,10 @@ class Authority:
         self.issue_pair(request, folder / "certs")
         write_private(folder / "certs" / CERTIFICATE, self.pem)
         if request.clients:
-            self.issue_pair(replace(request, kind=Certificate.VALID), folder / CLIENT_CERTIFICATES)
+            self.issue_pair(
+                replace(request, kind=Certificate.VALID, names=(request.domain, *request.names)),
+                folder / CLIENT_CERTIFICATES,
+            )
 
     def issue_pair(self, request: CertificateRequest, folder: Path) -> None:
         """Write <domain>.crt and <domain>.key into `folder` (0700), both 0600."""
@@ -118,7 +121,7 @@ class Authority:
         key = ec.generate_private_key(ec.SECP256R1())
         signer = {Certificate.SELF_SIGNED: None, Certificate.UNKNOWN_AUTHORITY: _untrusted()}.get(request.kind, self)
         wrong = request.kind is Certificate.WRONG_NAME
-        names = (WRONG_NAME,) if wrong else (request.domain, *request.names)
+        names = (WRONG_NAME,) if wrong else request.names or (request.domain,)
         subject = _subject(names[0])
         start, end = _validity(request.kind)
         builder = _builder(subject, signer.certificate.subject if signer else subject, key, start, end)
@@ -180,8 +183,9 @@ def _subject(name: str) -> x509.Name:
 def _alternative_names(names: Sequence[str]) -> x509.SubjectAlternativeName:
     ascii_names = [name.encode("idna").decode() for name in dict.fromkeys(names)]
     general: list[x509.GeneralName] = [x509.DNSName(name) for name in ascii_names]
+    plain = [name for name in ascii_names if "*" not in name]  # RFC 4985 section 2 knows no wildcard
     for service in ("_xmpp-server", "_xmpp-client"):
-        general += [x509.OtherName(SRV_NAME, _der_string(IA5_STRING, f"{service}.{n}".encode())) for n in ascii_names]
+        general += [x509.OtherName(SRV_NAME, _der_string(IA5_STRING, f"{service}.{name}".encode())) for name in plain]
     return x509.SubjectAlternativeName(general)
 
 

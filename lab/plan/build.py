@@ -17,7 +17,8 @@ from lab.plan.layout import DNS_BASE_PORT, DNS_PORT, RELAY_BASE_PORT
 from lab.plan.model import CertificateRequest, Plan, RelayPlan, RuntimeFacts, ServerPlan
 from lab.servers import get_software
 from lab.servers.software import Blueprint
-from lab.topology.spec import Authentication, Certificate, Server, Tls, Topology, Unlinked
+from lab.topology.features import find_problems
+from lab.topology.spec import Authentication, Server, Tls, Topology, Unlinked
 
 SERVICES = 2  # offsets from the network's first address
 SERVERS = 256
@@ -74,6 +75,7 @@ def _server_problems(topology: Topology, facts: RuntimeFacts) -> list[str]:
         except UserError as error:
             problems.append(where + str(error))
             continue
+        problems += [where + problem for problem in find_problems(server)]
         path = f"{find_folder(facts, server.name)}/{kind.socket}"
         if kind.socket and len(path.encode()) > LONGEST_SOCKET_PATH:
             problems.append(
@@ -128,7 +130,7 @@ def find_folder(facts: RuntimeFacts, name: str) -> str:
 
 def _server(topology: Topology, facts: RuntimeFacts, index: int, addresses: dict[str, str]) -> ServerPlan:
     server = topology.servers[index]
-    hosts, probes = server.manifest.hosts(server.domain), _probes(topology, server)
+    hosts, probes = server.hosts, _probes(topology, server)
     blueprint = Blueprint(
         spec=server,
         address=addresses[server.name],
@@ -151,9 +153,9 @@ def _server(topology: Topology, facts: RuntimeFacts, index: int, addresses: dict
         hosts=hosts,
         certificate=CertificateRequest(
             a_labels(server.domain),
-            tuple(map(a_labels, hosts)),
+            tuple(map(a_labels, server.certificate_names or hosts)),
             server.certificate,
-            clients=server.certificate is not Certificate.VALID and server.manifest.two_certificates,
+            clients=not server.proves_domain and server.manifest.two_certificates,
         ),
         files=rendered.files,
         command=rendered.command,
@@ -173,7 +175,7 @@ def _dns(facts: RuntimeFacts, index: int) -> tuple[str, int]:
 def _allow(topology: Topology, server: Server) -> tuple[str, ...]:
     """Every host name of every server that it has a link with, also of one that must not come up."""
     neighbours = (topology.server(name) for name in topology.linked(server.name))
-    return tuple(host for each in neighbours for host in each.manifest.hosts(each.domain))
+    return tuple(host for each in neighbours for host in each.hosts)
 
 
 def _probes(topology: Topology, server: Server) -> tuple[str, ...]:

@@ -125,6 +125,7 @@ def _write_server(root: Path, server: ServerPlan, keys: ScramKeys) -> None:
     if users:
         accounts = get_software(server.spec.software).initial_accounts(server.spec.domain, users, keys)
     write_files(root, server.files)
+    write_files(root, get_software(server.spec.software).secrets(server.spec, keys))
     write_files(root, accounts)
 
 

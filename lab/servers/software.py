@@ -180,6 +180,14 @@ class Software(ABC):
         """
         return ()
 
+    def list_places(self, spec: Server) -> dict[str, tuple[str, ...]]:
+        """Those `places` that a server has: without archives there is none to search."""
+        return {place: globs for place, globs in self.places.items() if place != "archive" or _archives(spec)}
+
+    def secrets(self, spec: Server, keys: ScramKeys) -> tuple[File, ...]:
+        """Files of its configuration with secrets in them, which no plan has: written when the lab is made."""
+        return ()
+
     def forget(self, users: Sequence[str]) -> tuple[Operation, ...]:
         """Operations that empty these people's archives, where a message costs the more the more there are in one."""
         return ()
@@ -211,3 +219,7 @@ class Software(ABC):
     def startup_hint(self, log: Sequence[str]) -> str | None:
         """The likely cause in plain words if these last log lines show why it does not start, else None."""
         return find_hint(log)
+
+
+def _archives(spec: Server) -> bool:
+    return not spec.manifest.installed or spec.has("mam")

@@ -140,7 +140,7 @@ class ServerContainer(DockerContainer):
         keys = folders.compute_scram_keys(self.password, secrets.token_bytes(16))
         folders.write_files(folder, rendered.files)
         folders.write_files(folder, kind.initial_accounts(self.domain, self.users, keys))
-        names = self._spec.manifest.hosts(self.domain)
+        names = self._spec.hosts
         Authority.create(root / "authority").issue(
             CertificateRequest(self.domain, names, self._spec.certificate), folder
         )

@@ -9,7 +9,7 @@ from typing import Any
 
 from lab.declarations.links import LINK_FIELDS, Conditions
 from lab.declarations.manifest import Accounts
-from lab.declarations.servers import get_manifest
+from lab.declarations.servers import INSTALLED, get_manifest
 from lab.topology import software, spec
 from lab.topology.limits import MAX_LINKS
 from lab.topology.model import Defaults, LinkConditions, LinkSettings, ServerSettings, TopologyFile
@@ -61,6 +61,8 @@ def _server(
     given = own.users if own.users is not None else defaults.users
     # The lab creates further accounts as people need them, but not where a server reads a list of them.
     accounts = get_manifest(choice.software).accounts
+    # Those that the lab configures: what `defaults` say of others would be an error at each of them.
+    shared = defaults if get_manifest(choice.software).installed else Defaults()
     usual_users = LISTED_USERS if accounts is Accounts.LISTED else 0
     return spec.Server(
         name=name,
@@ -74,7 +76,34 @@ def _server(
         feed=own.feed or defaults.feed or spec.Feed.FULL,
         custom=customs[choice.file] if choice.file is not None else None,
         address=own.address,
+        features=_features(shared.features or (), own.features or ()),
+        options=_merged(_of_software(shared.options, choice), _of_software(own.options, choice)),
+        max_stanza_size=own.max_stanza_size or shared.max_stanza_size,
+        certificate_names=own.certificate_names or defaults.certificate_names or (),
     )
+
+
+def _features(*layers: tuple[str, ...]) -> tuple[str, ...]:
+    """What the last layer says of a feature counts."""
+    return tuple({change[1:]: change for layer in layers for change in layer}.values())
+
+
+def _of_software(options: Mapping[str, Any] | None, choice: software.Choice) -> dict[str, Any]:
+    """Those for a software: all, unless they are given by software."""
+    if not options:
+        return {}
+    if options.keys() & set(INSTALLED):
+        return dict(options.get(choice.software) or {})
+    return dict(options)
+
+
+def _merged(low: Mapping[str, Any], high: Mapping[str, Any]) -> dict[str, Any]:
+    """Mappings are merged, anything else is replaced."""
+    merged = dict(low)
+    for name, value in high.items():
+        both = isinstance(value, dict) and isinstance(merged.get(name), dict)
+        merged[name] = _merged(merged[name], value) if both else value
+    return merged
 
 
 def _link(link: LinkSettings, defaults: Defaults) -> spec.Link:

@@ -9,24 +9,33 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from ipaddress import ip_address
+from math import isfinite
 from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, create_model
 
 from lab.declarations.domains import a_labels, u_labels
+from lab.declarations.features import FEATURES
 from lab.declarations.links import LINK_FIELDS
+from lab.declarations.servers import INSTALLED
+from lab.declarations.units import parse_size
 from lab.errors import UserError
 from lab.topology import software
 from lab.topology.faults import schema as faults_schema
 from lab.topology.limits import MAX_LINKS, MAX_SERVERS
 from lab.topology.shapes import KINDS, AnyShape
 from lab.topology.spec import Authentication, Certificate, Feed, Tls, Unlinked
+from lab.topology.words import suggest
 
 MAX_USERS = 100_000  # per server; accounts are made at about 500 a second
 
 LABEL_PATTERN = r"^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$"
 _DOMAIN_LABEL = r"[a-z0-9\u0080-\uffff]([a-z0-9\u0080-\uffff-]{0,61}[a-z0-9\u0080-\uffff])?"
 DOMAIN_PATTERN = rf"^{_DOMAIN_LABEL}(\.{_DOMAIN_LABEL})*$"
+NAME_PATTERN = rf"^(\*\.)?{DOMAIN_PATTERN[1:-1]}$"
+OPTION_PATTERN = r"^[a-z][a-z0-9_]*$"
+LEAST_STANZA, MOST_STANZA = 10_000, 1 << 30  # bytes
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 MAX_DOMAIN = 200  # of the 253 that DNS allows: a server also has names below its domain, such as rooms.<domain>
 
 
@@ -116,6 +125,67 @@ def _several(value: Any) -> Any:
     return tuple(software.parse(each) for each in value.split("+"))
 
 
+def _features(value: Any) -> Any:
+    """`[+websocket, -mam]`; without a sign a feature is added."""
+    given = value.split() if isinstance(value, str) else value
+    if not isinstance(given, list | tuple):
+        raise UserError("must be a list: write `features: [+websocket, -mam]`")
+    changes: dict[str, str] = {}
+    for each in given:
+        change = each if isinstance(each, str) and each[:1] in ("+", "-") else f"+{each}"
+        name = change[1:]
+        if name not in FEATURES:
+            raise UserError(f"no feature '{name}'{suggest(name, FEATURES)}")
+        if changes.setdefault(name, change) != change:
+            raise UserError(f"`{name}` is added and taken away: remove one of the two")
+    return tuple(changes.values())
+
+
+def _options(value: Any) -> Any:
+    """Names are words, values plain data: both are rendered into a configuration."""
+    if not isinstance(value, dict):
+        raise UserError("must be a mapping of settings to values: write `options: {s2s_timeout: 30}`")
+    by_software = [name for name in value if name in INSTALLED]
+    if by_software and len(by_software) < len(value):
+        other = next(name for name in value if name not in INSTALLED)
+        raise UserError(f"`{other}` stands beside `{by_software[0]}`: give all of them by software, or none")
+    for part in (value[name] for name in by_software) if by_software else (value,):
+        if not isinstance(part, dict):
+            raise UserError("must be a mapping of settings to values for each software")
+        for name, each in part.items():
+            if not _matches(OPTION_PATTERN, str(name)):
+                raise UserError(f"'{name}' cannot be the name of a setting: lower-case letters, digits and _")
+            _check_option(name, each)
+    return value
+
+
+def _check_option(name: str, value: Any) -> None:
+    if isinstance(value, dict):
+        for key, each in value.items():
+            _check_option(f"{name}.{key}", each)
+    elif isinstance(value, list):
+        for each in value:
+            _check_option(name, each)
+    elif not isinstance(value, str | int | float) or (isinstance(value, float) and not isfinite(value)):
+        raise UserError(f"`{name}` has no value that a configuration can hold: text, a number, true, false, a list")
+    elif isinstance(value, str) and _CONTROL.search(value):
+        raise UserError(f"`{name}` has a control character in it: leave it out")
+
+
+def _stanza_size(value: Any) -> Any:
+    size = parse_size(value)
+    if not LEAST_STANZA <= size <= MOST_STANZA:
+        raise UserError(f"must be from {LEAST_STANZA}B (RFC 6120 section 13.12) to {MOST_STANZA}B, not {value}")
+    return size
+
+
+def _certificate_name(text: str) -> str:
+    _normal(text.removeprefix("*."))
+    if not _matches(NAME_PATTERN, text):
+        raise ValueError(f"{text!r} is no DNS name: write one such as island.test, or *.island.test for all below it")
+    return text
+
+
 def _text_schema(pattern: str, *examples: str, **more: Any) -> WithJsonSchema:
     return WithJsonSchema({"type": "string", "pattern": pattern, "examples": list(examples), **more})
 
@@ -134,6 +204,19 @@ Softwares = Annotated[
 ]
 Users = Annotated[int, Field(strict=True, ge=0, le=MAX_USERS)]
 Flag = Annotated[bool, Field(strict=True)]
+Features = Annotated[
+    tuple[str, ...],
+    _checked(_features),
+    WithJsonSchema({"type": "array", "items": {"enum": [sign + name for name in FEATURES for sign in ("+", "", "-")]}}),
+]
+Options = Annotated[dict[str, Any], _checked(_options), WithJsonSchema({"type": "object"})]
+StanzaSize = Annotated[
+    int, _checked(_stanza_size), WithJsonSchema({"type": "string", "pattern": r"^[0-9.]+ ?([kKM]?B|[KM]iB)$"})
+]
+CertificateNames = Annotated[
+    tuple[Annotated[str, AfterValidator(_certificate_name), _text_schema(NAME_PATTERN, "*.island.test")], ...],
+    Field(max_length=100),
+]
 Between = Annotated[
     tuple[str, str],
     BeforeValidator(_two),
@@ -162,6 +245,14 @@ class ServerDefaults(Strict):
     """The certificate it shows; all but `valid` are wrong on purpose (default valid)."""
     feed: Feed | None = None
     """How much of what it sees it tells: whole stanzas, only who and when, or nothing (default full)."""
+    features: Features | None = None
+    """What it has beside or without the usual: [+websocket, -mam]."""
+    options: Options | None = None
+    """Raw settings of its software, or by software: {prosody: {…}, ejabberd: {…}}; in `defaults` always by software."""
+    max_stanza_size: StanzaSize | None = None
+    """The largest stanza that it takes from clients and servers, such as 64KiB; at least 10000B (RFC 6120 13.12)."""
+    certificate_names: CertificateNames | None = None
+    """DNS names in its certificate, such as *.island.test (default: all its host names)."""
 
 
 def _link_fields() -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import Any
 
 from lab.declarations.links import LINK_FIELDS, LinkField
 from lab.declarations.manifest import Accounts, StartedBy
-from lab.declarations.servers import MANIFESTS
+from lab.declarations.servers import INSTALLED, MANIFESTS
 from lab.errors import UserError
 from lab.topology.document import Document
 from lab.topology.words import suggest
@@ -103,6 +103,9 @@ def _server(document: Document, path: tuple[str, ...], settings: Data, defaults:
         given = "authentication" if "authentication" in settings else "tls"
         message = f"authentication by certificate ({authentication}) needs TLS: use `authentication: dialback`"
         document.add((*path, given), f"{message}, or another `tls`")
+    options = settings.get("options")
+    if path == ("defaults",) and isinstance(options, dict) and not options.keys() & set(INSTALLED):
+        document.add((*path, "options"), "say for which software: write `options: {prosody: {…}}`", key=True)
     software, address = settings.get("software"), settings.get("address")
     manifest = MANIFESTS.get(software) if isinstance(software, str) else None
     addressed = manifest is not None and manifest.started_by is StartedBy.PERSON

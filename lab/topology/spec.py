@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from lab.declarations.features import FEATURES
 from lab.declarations.links import Conditions
 from lab.declarations.manifest import Accounts, ServerManifest
 from lab.declarations.servers import get_manifest
@@ -90,11 +91,37 @@ class Server:
     feed: Feed = Feed.FULL
     custom: Custom | None = None
     address: str | None = None  # of a server that a person starts: "host:port" of its server-to-server port
+    features: tuple[str, ...] = ()  # what differs from the usual ones of its software: "+websocket", "-mam"
+    options: Mapping[str, Any] = field(default_factory=dict, hash=False)  # raw settings of its software
+    max_stanza_size: int | None = None  # bytes; None: what its software has by itself
+    certificate_names: tuple[str, ...] = ()  # DNS names in its certificate; (): all its host names
 
     @property
     def manifest(self) -> ServerManifest:
         """What is declared of its software. Raises UserError if there is no such software."""
         return get_manifest(self.software)
+
+    def has(self, feature: str) -> bool:
+        """Whether a feature is on."""
+        if f"+{feature}" in self.features or f"-{feature}" in self.features:
+            return f"+{feature}" in self.features
+        return self.manifest.support(feature, self.version).usual
+
+    @property
+    def hosts(self) -> tuple[str, ...]:
+        """Every host name that it answers for, its domain first."""
+        usual = self.manifest.hosts(self.domain)
+        added = (FEATURES[change[1:]] for change in self.features if change[0] == "+")
+        names = (self.manifest.support(one.name, self.version).subdomain or one.subdomain for one in added)
+        return tuple(dict.fromkeys([*usual, *(f"{name}.{self.domain}" for name in names if name)]))
+
+    @property
+    def proves_domain(self) -> bool:
+        """Whether clients that trust the lab's authority can take its certificate for its domain's."""
+        parent = self.domain.partition(".")[2]
+        good = {self.domain, *([f"*.{parent}"] if "." in parent else [])}  # OpenSSL takes no wildcard such as *.test
+        named = not self.certificate_names or bool(good & set(self.certificate_names))
+        return self.certificate is Certificate.VALID and named
 
     @property
     def software_name(self) -> str:

@@ -130,6 +130,15 @@ def test_every_encryption_and_every_software_is_documented() -> None:
     _fail(wrong)
 
 
+def test_every_feature_is_documented() -> None:
+    from lab.declarations.features import FEATURES
+
+    page = text(DOCS / "topology.md")
+    _fail(
+        [f"docs/topology.md: says nothing of the feature `{name}`" for name in FEATURES if f"| `{name}` |" not in page]
+    )
+
+
 def test_every_export_is_documented() -> None:
     every = "\n".join(text(page) for page in pages())
     _fail([f"docs/scenarios.md: says nothing of lab.{name}" for name in lab.__all__ if f"`{name}" not in every])

@@ -89,6 +89,16 @@ def test_who_trusts_a_servers_own_certificate_accepts_exactly_that(
         handshake_with(context, tmp_path / "other")
 
 
+def test_a_certificate_has_the_names_that_are_asked_for_and_no_other(authority: Authority, tmp_path: Path) -> None:
+    authority.issue(replace(request(), names=(f"*.{DOMAIN}",), clients=True), tmp_path)
+    trusted = tmp_path / "certs/authority.pem"
+    handshake(trusted, tmp_path, f"conference.{DOMAIN}")
+    for name in (DOMAIN, f"a.conference.{DOMAIN}", "other.test"):  # RFC 6125 section 6.4.3: one label
+        with pytest.raises(ssl.SSLCertVerificationError, match="Hostname mismatch"):
+            handshake(trusted, tmp_path, name)
+    handshake_with(make_tls_context(authority.pem.decode()), tmp_path, "client-certs")
+
+
 def test_clients_get_a_valid_one_where_servers_see_a_wrong_one(authority: Authority, tmp_path: Path) -> None:
     authority.issue(replace(request(Certificate.EXPIRED), clients=True), tmp_path)
     with pytest.raises(ssl.SSLCertVerificationError, match="expired"):

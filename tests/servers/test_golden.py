@@ -10,11 +10,27 @@ from pathlib import Path
 
 import pytest
 
+from lab.declarations.servers import MANIFESTS
 from lab.servers import get_software
 from lab.servers.software import Blueprint
 from lab.topology.spec import Authentication, Custom, Feed, Server, Tls
 
 GOLDEN = Path(__file__).parent / "golden"
+#: Texts that would be code if they were not written as data, what is added to, and what takes a place.
+OPTIONS = {
+    "prosody": {
+        "motd_text": 'a"\\\r\n]] os.exit() --',
+        "modules_enabled": ["motd"],
+        "s2s_timeout": 1.5,
+        "limits": {"c2s": {"rate": '"} x = {"'}, "list": [1, "a", True]},
+    },
+    "ejabberd": {
+        "loglevel": "debug",
+        "language": 'a"\n- x: {y}',
+        "modules": {"mod_ping": {"send_pings": True}, "mod_motd": {}},
+        "oom_watermark": 1.5,
+    },
+}
 VERSIONS = {"prosody": "13.0", "ejabberd": "24.12"}
 
 
@@ -63,6 +79,10 @@ def test_every_variant_as_its_difference_from_the_usual_one(kind):
     text = ""
     variants = [{"tls": tls, "authentication": how} for tls, how in product(Tls, Authentication)]
     variants += [{"feed": Feed.META}, {"feed": Feed.OFF}]
+    added = [name for name, one in MANIFESTS[kind].features.items() if not one.usual and not one.fixed]
+    variants += [{"features": (f"+{name}",)} for name in added]
+    variants += [{"features": ("-mam",)}, {"max_stanza_size": 20_000}, {"certificate_names": ("*.home.test",)}]
+    variants += [{"options": OPTIONS[kind]}]
     for variant in variants:
         lines = rendered(blueprint(kind, **variant)).splitlines()
         changes = [line for line in difflib.ndiff(usual, lines) if line[0] in "+-"]

@@ -1,6 +1,19 @@
 """Prosody, as Debian packages it."""
 
+from lab.declarations.features import Support
 from lab.declarations.manifest import ServerManifest, ServerVersion
+
+#: Raw settings that no topology may change: where the server is, what it stores and whom it lets in is the lab's.
+_RESERVED = """
+    admin_socket authentication certificates daemonize data_path interfaces log pidfile plugin_paths
+    run_as_root ssl storage unbound use_ipv6
+"""
+
+#: Words of Lua, in which the file is written.
+_LUA = """
+    and break do else elseif end false for function goto if in local nil not or repeat return then true
+    until while
+"""
 
 MANIFEST = ServerManifest(
     name="prosody",
@@ -15,6 +28,15 @@ MANIFEST = ServerManifest(
     two_certificates=True,
     memory=24 << 20,  # 20 MB resident when idle, measured
     subdomains=("conference", "upload"),
+    features={
+        "anonymous": Support(subdomain="anonymous"),
+        "component": Support(),
+        "mam": Support(usual=True),
+        "moderation": Support(fixed="XEP-0425 is a community module (mod_muc_moderation), which is not in its package"),
+        "pubsub": Support(),
+        "websocket": Support(),
+    },
+    reserved_options=tuple((_RESERVED + _LUA).split()),
     socket="admin.sock",
     tools=("lua5.4", "openssl", "unbound-host"),
     not_in_image=("/etc/prosody/certs",),

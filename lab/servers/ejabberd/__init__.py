@@ -10,7 +10,7 @@ from lab.declarations.servers.ejabberd import MANIFEST
 from lab.servers.common import find_hint
 from lab.servers.conventions import FEED, OUTPUT
 from lab.servers.ejabberd.accounts import INITIAL, render_accounts
-from lab.servers.ejabberd.config import render_configuration, render_inetrc, render_messages
+from lab.servers.ejabberd.config import render_configuration, render_inetrc, render_messages, render_secrets
 from lab.servers.ejabberd.launch import build_command, build_compile_command, build_environment, tools
 from lab.servers.ejabberd.rosters import render_rosters
 from lab.servers.software import (
@@ -25,7 +25,7 @@ from lab.servers.software import (
     ScramKeys,
     Software,
 )
-from lab.topology.spec import Unlinked
+from lab.topology.spec import Server, Unlinked
 
 #: What ejabberd 24.12 and 23.01 give a sender, measured: the condition, and twice the time it took or a little more.
 _REFUSALS = {
@@ -73,6 +73,10 @@ class Ejabberd(Software):
     def initial_accounts(self, domain: str, users: Sequence[str], keys: ScramKeys) -> tuple[File, ...]:
         """A file that the lab's module reads before it says that the server has started."""
         return (File(INITIAL, render_accounts(users, keys)),)
+
+    def secrets(self, spec: Server, keys: ScramKeys) -> tuple[File, ...]:
+        """The secret of components."""
+        return (render_secrets(keys.password),) if spec.has("component") else ()
 
     def rosters(self, domain: str, rosters: Mapping[str, Sequence[str]]) -> tuple[Operation, ...]:
         """One call to the lab's module."""

@@ -29,7 +29,11 @@ INETRC = "inetrc"
 DATA = "data"
 MESSAGES = "messages"
 
-Value = str | int | bool | Sequence["Value"] | Mapping[str, "Value"]
+#: Part of the configuration that sets the secret of components: written when a lab is made, a plan has no secrets.
+SECRETS = "secrets.yml"
+MACRO = "COMPONENT_SECRET"
+
+Value = str | int | float | bool | Sequence["Value"] | Mapping[str, "Value"]
 
 #: ejabberd's own time for a stream to be negotiated, in seconds, and round trips that one takes.
 NEGOTIATION, CROSSINGS = 120, 10
@@ -48,7 +52,25 @@ def render_configuration(blueprint: Blueprint) -> File:
     spec = blueprint.spec
     options = _general(blueprint) | _federation(blueprint) | {"listen": _listen(blueprint)}
     options |= {"modules": _modules(blueprint)}
+    if spec.has("component"):
+        options = {"include_config_file": {f"{blueprint.folder}/{SECRETS}": {}}} | options
+    options = _merge(options, spec.options)
     return File(CONFIGURATION, f"# xmpplab: {spec.name} ({spec.domain})\n" + _yaml(options))
+
+
+def render_secrets(password: str) -> File:
+    """What the file of secrets says: components (XEP-0114) have the lab's password."""
+    return File(SECRETS, _yaml({"define_macro": {MACRO: password}}))
+
+
+def _merge(own: Mapping[str, Value], raw: Mapping[str, Value]) -> dict[str, Value]:
+    """The lab's settings with those of the topology: mappings are merged, anything else takes the place."""
+    merged = dict(own)
+    for name, value in raw.items():
+        before = merged.get(name)
+        both = isinstance(before, Mapping) and isinstance(value, Mapping)
+        merged[name] = _merge(before, value) if both else value  # type: ignore[arg-type]
+    return merged
 
 
 def render_messages() -> File:
@@ -81,7 +103,11 @@ def _general(blueprint: Blueprint) -> dict[str, Value]:
         "certfiles": [f"{certificates}/{a_labels(spec.domain)}.{end}" for end in ("crt", "key")],
         "c2s_protocol_options": _TLS_OPTIONS,
         "s2s_protocol_options": _TLS_OPTIONS,
-        "auth_method": "internal",
+        **(
+            {"auth_method": ["internal", "anonymous"], "anonymous_protocol": "sasl_anon"}
+            if spec.has("anonymous")
+            else {"auth_method": "internal"}
+        ),
         "auth_password_format": "scram",
         "auth_use_cache": False,  # mod_lab_accounts writes past it
         "registration_timeout": "infinity",  # seconds between two accounts from one address
@@ -110,16 +136,26 @@ def _listen(blueprint: Blueprint) -> list[Value]:
     def listener(port: int, module: str, **options: Value) -> dict[str, Value]:
         return {"port": port, "ip": blueprint.address, "module": module, **options}
 
-    return [
-        listener(MANIFEST.ports.client, "ejabberd_c2s", starttls=True, starttls_required=True),
-        listener(MANIFEST.ports.client_tls, "ejabberd_c2s", tls=True),
-        listener(MANIFEST.ports.server, "ejabberd_s2s_in"),
-        listener(MANIFEST.ports.https, "ejabberd_http", tls=True, request_handlers={"/upload": "mod_http_upload"}),
+    spec = blueprint.spec
+    size: dict[str, Value] = {"max_stanza_size": spec.max_stanza_size} if spec.max_stanza_size else {}
+    handlers: dict[str, Value] = {"/upload": "mod_http_upload"}
+    if spec.has("websocket"):
+        handlers["/xmpp-websocket"] = "ejabberd_http_ws"
+    component = {f"component.{spec.domain}": {"password": MACRO}}
+    listeners = [
+        listener(MANIFEST.ports.client, "ejabberd_c2s", starttls=True, starttls_required=True, **size),
+        listener(MANIFEST.ports.client_tls, "ejabberd_c2s", tls=True, **size),
+        listener(MANIFEST.ports.server, "ejabberd_s2s_in", **size),
+        listener(MANIFEST.ports.https, "ejabberd_http", tls=True, request_handlers=handlers),
     ]
+    if spec.has("component"):
+        listeners.append(listener(MANIFEST.ports.component, "ejabberd_service", hosts=component))
+    return [*listeners]
 
 
 def _modules(blueprint: Blueprint) -> dict[str, Value]:
     spec, folder = blueprint.spec, blueprint.folder
+    archived = spec.has("mam")
     modules: dict[str, Value] = {
         "mod_blocking": {},
         "mod_caps": {},
@@ -130,8 +166,8 @@ def _modules(blueprint: Blueprint) -> dict[str, Value]:
             "put_url": f"https://upload.{a_labels(spec.domain)}:{MANIFEST.ports.https}/upload",
             "docroot": f"{folder}/{DATA}/upload",
         },
-        "mod_mam": {"default": "always", "assume_mam_usage": True},
-        "mod_muc": {"access_create": "all", "access_mam": "all", "default_room_options": {"mam": True}},
+        **({"mod_mam": {"default": "always", "assume_mam_usage": True}} if archived else {}),
+        "mod_muc": {"access_create": "all", "access_mam": "all", "default_room_options": {"mam": archived}},
         "mod_offline": {},
         "mod_ping": {},
         "mod_privacy": {},
@@ -175,7 +211,7 @@ def _yaml(value: Mapping[str, Value], indent: str = "") -> str:
 def _item(value: Value, indent: str) -> str:
     """What follows a colon or dash, with the end of its line."""
     match value:
-        case str() | int():
+        case str() | int() | float():
             return f" {_scalar(value)}\n"
         case Mapping():
             return f"\n{_yaml(value, indent + '  ')}" if value else " {}\n"
@@ -184,10 +220,12 @@ def _item(value: Value, indent: str) -> str:
             return f"\n{lines}" if value else " []\n"
 
 
-def _scalar(value: str | int) -> str:
+def _scalar(value: str | int | float) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
-    if isinstance(value, int):
+    if isinstance(value, int | float):
         return str(value)
+    if value == MACRO:
+        return value
     plain = re.fullmatch(r"[a-z][a-z0-9_]*", value) and value not in ("true", "false", "null", "yes", "no", "on", "off")
     return value if plain else json.dumps(value, ensure_ascii=False)

@@ -9,7 +9,7 @@ from lab.declarations.servers.prosody import MANIFEST
 from lab.servers.common import find_hint
 from lab.servers.conventions import FEED, LOG, OUTPUT
 from lab.servers.prosody.accounts import render_accounts
-from lab.servers.prosody.config import render_configuration
+from lab.servers.prosody.config import render_configuration, render_secrets
 from lab.servers.prosody.launch import build_command, build_environment
 from lab.servers.prosody.rosters import render_rosters
 from lab.servers.prosody.tools import render_prosodyctl
@@ -27,7 +27,7 @@ from lab.servers.software import (
     UnpackedTree,
     WriteFiles,
 )
-from lab.topology.spec import Unlinked
+from lab.topology.spec import Server, Unlinked
 
 #: What Prosody 13.0 and 0.12 give a sender, measured: the condition, and twice the time it took or a little more.
 _REFUSALS = {
@@ -66,6 +66,10 @@ class Prosody(Software):
     def initial_accounts(self, domain: str, users: Sequence[str], keys: ScramKeys) -> tuple[File, ...]:
         """The same files."""
         return render_accounts(domain, users, keys)
+
+    def secrets(self, spec: Server, keys: ScramKeys) -> tuple[File, ...]:
+        """The secret of components."""
+        return (render_secrets(keys.password),) if spec.has("component") else ()
 
     def rosters(self, domain: str, rosters: Mapping[str, Sequence[str]]) -> tuple[Operation, ...]:
         """Files of its internal storage, and a stamp that makes it forget those in its memory."""

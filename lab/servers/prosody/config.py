@@ -11,12 +11,15 @@ Names in the tables below are Prosody's; see its documentation of each module fo
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
+
 from lab.declarations.domains import a_labels
 from lab.declarations.encryptions import list_elements
 from lab.declarations.servers.prosody import MANIFEST
 from lab.servers.conventions import CLIENT_CERTIFICATES, FEED, LOG, PROBE_PATIENCE, READY
 from lab.servers.software import Blueprint, File
-from lab.topology.spec import Authentication, Certificate, Feed, Tls
+from lab.topology.spec import Authentication, Feed, Server, Tls
 
 CONFIGURATION = "prosody.cfg.lua"
 #: Its text changes when rosters were written: mod_lab_rosters reads it before each use of what is in memory.
@@ -34,7 +37,12 @@ _MODULES = (
     "bookmarks", "mam", "csi_simple", "admin_shell",
 )  # fmt: skip
 
-Value = str | int | bool | list[str] | dict[str, "Value"]
+Value = str | int | float | bool | list["Value"] | dict[str, "Value"]
+
+#: Raw settings that are added to the lab's own instead of taking their place.
+_ADDED = ("modules_enabled", "modules_disabled")
+#: A file that sets the secret of components: it is written when a lab is made, because a plan has no secrets.
+SECRETS = "secrets.cfg.lua"
 
 #: Lua's own pace, instead of Prosody's (105, 500), which collects at every 5 % of growth: while the heap is built up
 #: that is half of all the time a start takes (205 against 104 ms of CPU). It costs 1.5 MB of memory.
@@ -44,13 +52,16 @@ GARBAGE_COLLECTION: dict[str, Value] = {"mode": "incremental", "threshold": 200,
 def render_configuration(blueprint: Blueprint) -> File:
     """The whole file."""
     spec = blueprint.spec
+    own = _network(blueprint) | _storage(blueprint) | _encryption(blueprint) | _limits(spec) | _modules(blueprint)
     sections = [
         f"-- xmpplab: {spec.name} ({spec.domain})",
-        _options(_network(blueprint) | _storage(blueprint) | _encryption(blueprint) | _modules(blueprint)),
+        _options(_with_raw(own, spec.options)),
+        *([f"Include {quote(f'{blueprint.folder}/{SECRETS}')}"] if spec.has("component") else []),
         f"VirtualHost {quote(spec.domain)}\n" + _options(_host(blueprint) | _ascii_names(spec.domain)),
         f'Component {quote("conference." + spec.domain)} "muc"\n' + _options(_rooms(blueprint)),
         f'Component {quote("upload." + spec.domain)} "http_file_share"\n'
         + _options(_uploads(blueprint) | _ascii_names("upload." + spec.domain)),
+        *_added_hosts(blueprint),
     ]
     return File(CONFIGURATION, "\n\n".join(sections) + "\n")
 
@@ -59,6 +70,40 @@ def _ascii_names(host: str) -> dict[str, Value]:
     """What TLS calls an internationalized host: else Prosody knows it by U-labels there, which no client says."""
     name = a_labels(host)
     return {} if name == host else {"http_host": name, "c2s_direct_tls_host": name}
+
+
+def render_secrets(password: str) -> File:
+    """What the file of secrets says: components (XEP-0114) have the lab's password."""
+    return File(SECRETS, _options({"component_secret": password}) + "\n")
+
+
+def _with_raw(own: dict[str, Value], raw: Mapping[str, Value]) -> dict[str, Value]:
+    """The lab's settings with those of the topology, which take their place or are added."""
+    merged = dict(own)
+    for name, value in raw.items():
+        both = name in _ADDED and isinstance(value, list)
+        before = merged.get(name, [])
+        merged[name] = [*before, *value] if both and isinstance(before, list) and isinstance(value, list) else value
+    return merged
+
+
+def _added_hosts(blueprint: Blueprint) -> list[str]:
+    """Hosts of features that are not there by themselves."""
+    domain, policy = blueprint.spec.domain, {"modules_enabled": list[Value](_policy(blueprint))}
+    hosts: dict[str, tuple[str, dict[str, Value]]] = {
+        "pubsub": (f'Component {quote(f"pubsub.{domain}")} "pubsub"', {"admins": [f"user1@{domain}"]}),
+        "anonymous": (
+            f"VirtualHost {quote(f'anonymous.{domain}')}",
+            {"authentication": "anonymous", **_ascii_names(f"anonymous.{domain}")},
+        ),
+        "component": (f"Component {quote(f'component.{domain}')}", {}),
+    }
+    return [f"{head}\n{_options({**policy, **own})}" for name, (head, own) in hosts.items() if blueprint.spec.has(name)]
+
+
+def _limits(spec: Server) -> dict[str, Value]:
+    size = spec.max_stanza_size
+    return {"c2s_stanza_size_limit": size, "s2s_stanza_size_limit": size} if size else {}
 
 
 def _network(blueprint: Blueprint) -> dict[str, Value]:
@@ -71,6 +116,11 @@ def _network(blueprint: Blueprint) -> dict[str, Value]:
         "s2s_direct_tls_ports": [],
         "http_ports": [],
         "https_ports": [str(MANIFEST.ports.https)],
+        **(
+            {"component_interfaces": [blueprint.address], "component_ports": [str(MANIFEST.ports.component)]}
+            if blueprint.spec.has("component")
+            else {}
+        ),
         "unbound": {
             "resolvconf": False,
             "hoststxt": False,
@@ -101,7 +151,7 @@ def _encryption(blueprint: Blueprint) -> dict[str, Value]:
     spec, certificates = blueprint.spec, f"{blueprint.folder}/certs"
     certified = spec.authentication is Authentication.EXTERNAL
     for_clients: dict[str, Value] = {}
-    if spec.certificate is not Certificate.VALID:  # the wrong one is for servers: users log in as usual
+    if not spec.proves_domain:  # the wrong one is for servers: users log in as usual
         pair: dict[str, Value] = {
             "certificate": f"{blueprint.folder}/{CLIENT_CERTIFICATES}/{a_labels(spec.domain)}.crt",
             "key": f"{blueprint.folder}/{CLIENT_CERTIFICATES}/{a_labels(spec.domain)}.key",
@@ -125,7 +175,9 @@ def _encryption(blueprint: Blueprint) -> dict[str, Value]:
 
 def _modules(blueprint: Blueprint) -> dict[str, Value]:
     spec = blueprint.spec
-    enabled, disabled = list(_MODULES), []
+    enabled: list[Value] = [name for name in _MODULES if name != "mam" or spec.has("mam")]
+    enabled += ["websocket"] if spec.has("websocket") else []
+    disabled: list[Value] = []
     if spec.authentication is not Authentication.EXTERNAL:
         enabled.append("dialback")
     if spec.authentication is Authentication.DIALBACK:
@@ -173,7 +225,7 @@ def _host(blueprint: Blueprint) -> dict[str, Value]:
 
 def _rooms(blueprint: Blueprint) -> dict[str, Value]:
     return {
-        "modules_enabled": ["muc_mam", *_policy(blueprint)],
+        "modules_enabled": [*(["muc_mam"] if blueprint.spec.has("mam") else []), *_policy(blueprint)],
         "muc_log_by_default": True,
         "muc_log_expires_after": "never",
     }
@@ -181,7 +233,7 @@ def _rooms(blueprint: Blueprint) -> dict[str, Value]:
 
 def _uploads(blueprint: Blueprint) -> dict[str, Value]:
     return {
-        "modules_enabled": _policy(blueprint),
+        "modules_enabled": list[Value](_policy(blueprint)),
         "http_file_share_expires_after": "never",
         "http_external_url": f"https://upload.{a_labels(blueprint.spec.domain)}:{MANIFEST.ports.https}/",
     }
@@ -195,16 +247,17 @@ def _lua(value: Value) -> str:
     match value:
         case bool():
             return "true" if value else "false"
-        case int():
+        case int() | float():
             return str(value)
         case str():
             return quote(value)
         case list():
-            return "{ " + "".join(f"{quote(each)}; " for each in value) + "}"
+            return "{ " + "".join(f"{_lua(each)}; " for each in value) + "}"
         case dict():
             return "{ " + "".join(f"[{quote(name)}] = {_lua(each)}; " for name, each in value.items()) + "}"
 
 
 def quote(text: str) -> str:
-    """A Lua string."""
-    return '"' + text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n") + '"'
+    """A Lua string. Control characters are written as their numbers: no text ends the string or the line."""
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    return '"' + re.sub(r"[\x00-\x1f\x7f]", lambda found: f"\\{ord(found[0]):03d}", escaped) + '"'

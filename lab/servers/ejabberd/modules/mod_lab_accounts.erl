@@ -67,7 +67,8 @@ roster({User, Host} = Us, Contacts) ->
     end, Contacts).
 
 forget(Host, Text) ->
-    lists:foreach(fun(User) -> ok = mnesia:dirty_delete(archive_msg, {jid:nodeprep(User), Host}) end, lab_json:decode(Text)).
+    Users = [User || User <- lab_json:decode(Text), lists:member(archive_msg, mnesia:system_info(tables))], % mod_mam has it
+    lists:foreach(fun(User) -> ok = mnesia:dirty_delete(archive_msg, {jid:nodeprep(User), Host}) end, Users).
 
 registration(Host, Text) ->
     Access = case lab_json:decode(Text) of <<"open">> -> all; <<"closed">> -> none end,

@@ -1,0 +1,39 @@
+"""Features that a topology can add to a server, or take from it: `features: [+websocket, -mam]`.
+
+Which software has which, in which version, is declared in its manifest (lab/declarations/servers).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Feature:
+    """A part of a server that can be on or off."""
+
+    name: str  # as in a topology, behind + or -
+    about: str  # what is there with it, for documentation
+    subdomain: str = ""  # host name below the server's domain that it answers for
+
+
+FEATURES: dict[str, Feature] = {
+    feature.name: feature
+    for feature in (
+        Feature("anonymous", "logins without an account (SASL ANONYMOUS, XEP-0175)"),
+        Feature("component", "a port for components (XEP-0114), for the host component.<domain>", "component"),
+        Feature("mam", "archives of people and rooms (XEP-0313)"),
+        Feature("moderation", "messages in rooms can be retracted by moderators (XEP-0425)"),
+        Feature("pubsub", "a publish-subscribe service (XEP-0060) at pubsub.<domain>", "pubsub"),
+        Feature("websocket", "clients over WebSocket (RFC 7395), at wss://<domain>:5281/xmpp-websocket"),
+    )
+}
+
+
+@dataclass(frozen=True)
+class Support:
+    """What a software has of a feature."""
+
+    usual: bool = False  # whether it is on where the topology says nothing
+    fixed: str = ""  # why it cannot be changed, "" if it can
+    subdomain: str = ""  # host name below the domain instead of the feature's own

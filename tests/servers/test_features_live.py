@@ -1,0 +1,170 @@
+"""Features, raw options, limits and names of certificates have an effect on real servers, of every version.
+
+One lab of all versions; what a client meets is asked on plain connections.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import re
+import ssl
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from lab.federation import Federation
+from lab.history.recorder import Recorder
+from lab.lifecycle.lab import Lab
+from lab.testing.session_labs import SessionLabs
+from tests.runtimes import PROCESSES, SLOW_CONTAINERS
+
+pytestmark = [
+    pytest.mark.live,
+    pytest.mark.parametrize("runtime", [PROCESSES, SLOW_CONTAINERS], indirect=True, scope="session"),
+]
+
+TOPOLOGY = """
+name: features
+defaults:
+  features: [websocket, component, anonymous, -mam]
+  max_stanza_size: 20KB
+  options:
+    prosody: {modules_enabled: [motd], motd_text: 'say "hi" \\ end'}
+    ejabberd: {loglevel: debug, modules: {mod_ping: {send_pings: true}}}
+servers:
+  fresh: {software: prosody@13.0, features: [pubsub], users: 1}
+  settled: {software: prosody@0.12, features: [pubsub], users: 1}
+  modern: {software: ejabberd@24.12, certificate_names: [modern.test, "*.modern.test"]}
+  vintage: {software: ejabberd@23.01}
+"""
+SERVERS = ["fresh", "settled", "modern", "vintage"]
+PATIENCE = 30.0
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def lab(runtime: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Lab]:
+    file = tmp_path_factory.mktemp("features") / "features.yaml"
+    file.write_text(TOPOLOGY)
+    labs = SessionLabs(runtime)
+    yield await labs.get(str(file))
+    await labs.close()
+
+
+async def read_until(reader: asyncio.StreamReader, pattern: str) -> str:
+    """What was received when it matches; fails with that where the connection ends before."""
+    text = ""
+    async with asyncio.timeout(PATIENCE):
+        while not re.search(pattern, text):
+            data = await reader.read(65536)
+            text += data.decode()
+            assert data or re.search(pattern, text), f"ended without {pattern!r}: {text}"
+    return text
+
+
+async def connect(
+    lab: Lab, server: str, port: int, name: str = ""
+) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """A connection, with TLS for the host `name` if one is given."""
+    context = ssl.create_default_context(cadata=lab.authority) if name else None
+    address = lab.plan.server(server).address
+    return await asyncio.open_connection(address, port, ssl=context, server_hostname=name or None)
+
+
+async def stream(lab: Lab, server: str, host: str) -> tuple[str, asyncio.StreamReader, asyncio.StreamWriter]:
+    """The features of a client's stream to a host, over direct TLS."""
+    reader, writer = await connect(lab, server, lab.plan.server(server).spec.manifest.ports.client_tls, host)
+    writer.write(
+        f"<stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' version='1.0'"
+        f" to='{host}'>".encode()
+    )
+    return await read_until(reader, "</stream:features>"), reader, writer
+
+
+@pytest.mark.parametrize("server", SERVERS)
+async def test_anonymous_logins_are_offered(server: str, lab: Lab) -> None:
+    spec = lab.plan.server(server).spec
+    host = f"anonymous.{spec.domain}" if spec.software == "prosody" else spec.domain
+    features, _, writer = await stream(lab, server, host)
+    writer.close()
+    assert "<mechanism>ANONYMOUS</mechanism>" in features
+
+
+@pytest.mark.parametrize("server", ["modern", "vintage"])
+async def test_a_stanza_above_the_limit_ends_the_stream(server: str, lab: Lab) -> None:
+    """`max_stanza_size: 20KB`: RFC 6120 section 13.12, policy-violation (section 4.9.3.14).
+
+    Before a login Prosody takes 10,000 bytes whatever is set; the scenario stanza_too_big shows its limit.
+    """
+    for size, ends in ((18_000, False), (25_000, True)):
+        _, reader, writer = await stream(lab, server, f"{server}.test")
+        writer.write(f"<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='NONE'>{'A' * size}</auth>".encode())
+        answer = await read_until(reader, "</failure>|</stream:error>|</stream:stream>")
+        writer.close()
+        assert ("policy-violation" in answer) == ends, (size, answer)
+
+
+@pytest.mark.parametrize("server", SERVERS)
+async def test_websockets_are_upgraded(server: str, lab: Lab) -> None:
+    host = f"{server}.test"
+    reader, writer = await connect(lab, server, lab.plan.server(server).spec.manifest.ports.https, host)
+    writer.write(
+        f"GET /xmpp-websocket HTTP/1.1\r\nHost: {host}:5281\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n"
+        "Sec-WebSocket-Protocol: xmpp\r\n\r\n".encode()
+    )
+    answer = await read_until(reader, "\r\n\r\n")
+    writer.close()
+    assert answer.startswith("HTTP/1.1 101 "), answer
+    assert "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=" in answer  # RFC 6455 section 1.3
+
+
+@pytest.mark.parametrize("server", SERVERS)
+@pytest.mark.parametrize("good", [True, False])
+async def test_components_connect_with_the_labs_password(good: bool, server: str, lab: Lab) -> None:
+    """XEP-0114 section 3."""
+    host = f"component.{server}.test"
+    reader, writer = await connect(lab, server, lab.plan.server(server).spec.manifest.ports.component)
+    writer.write(
+        f"<stream:stream xmlns='jabber:component:accept' xmlns:stream='http://etherx.jabber.org/streams'"
+        f" to='{host}'>".encode()
+    )
+    header = await read_until(reader, "<stream:stream[^>]*>")
+    found = re.search(r"\bid=['\"]([^'\"]+)", header)
+    assert found, header
+    secret = lab.password if good else "another"
+    key = hashlib.sha1(f"{found[1]}{secret}".encode()).hexdigest()
+    writer.write(f"<handshake>{key}</handshake>".encode())
+    answer = await read_until(reader, "<handshake ?/>|not-authorized|</handshake>")
+    writer.close()
+    assert ("handshake" in answer) == good, answer
+
+
+async def test_names_of_a_certificate(lab: Lab) -> None:
+    _, writer = await connect(lab, "modern", 5223, "modern.test")
+    certificate = writer.get_extra_info("peercert")
+    writer.close()
+    assert [value for kind, value in certificate["subjectAltName"] if kind == "DNS"] == ["modern.test", "*.modern.test"]
+
+
+async def test_what_people_find_and_what_options_do(lab: Lab, tmp_path: Path) -> None:
+    with Recorder(tmp_path / "history.jsonl") as history:
+        async with Federation(lab, history) as federation:
+            for name in SERVERS:
+                person = await federation.server(name).person()
+                found = await _info(person, person.jid)
+                assert "urn:xmpp:mam:2" not in found and "jabber.org/protocol/pubsub" in found, name
+                assert "<identity" in (service := await _info(person, f"pubsub.{name}.test")), name
+                assert 'category="pubsub"' in service, name
+                log = (lab.layout.server(name) / "server.log").read_text()
+                if federation.server(name).spec.software == "prosody":
+                    assert (await person.device.received("say ")).body == 'say "hi" \\ end'
+                else:
+                    assert "[debug]" in log
+
+
+async def _info(person, jid: str) -> str:
+    query = "<query xmlns='http://jabber.org/protocol/disco#info'/>"
+    return (await person.device.iq(f"<iq type='get' id='info-{jid}' to='{jid}'>{query}</iq>")).xml
