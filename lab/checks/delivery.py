@@ -24,16 +24,12 @@ from collections.abc import Iterator, Sequence
 from lab.checks import decryption, forgery, order
 from lab.checks.trace import quote, trace
 from lab.checks.verdict import Finding, Value, Verdict, build_verdict, pluralize
-from lab.history.events import Bounced, Delivered, Disconnected, RoomLeft, RouteSettled, Sent, ServerSaw
+from lab.history.events import Bounced, Delivered, Disconnected, Sent, ServerSaw
 from lab.metrics.jids import strip_resource
+from lab.metrics.losses import ONCE, ORIGINALS, Missing, find_missing_of, was_gone_before
 from lab.metrics.record import RunRecord
 
 NAME = "delivery"
-
-# These hand over the message itself; an archive and a carbon a copy.
-ORIGINALS = ("live", "offline")
-# A second one of these on one device is a second message: a carbon is for devices that do not get the message itself.
-ONCE = (*ORIGINALS, "carbon")
 
 
 def check(record: RunRecord) -> Verdict:
@@ -75,9 +71,7 @@ def _messages(record: RunRecord) -> Iterator[Finding]:
         yield from _misdelivered(record, sent)
         yield from _against_presence(record, index, sent)
         yield from _against_blocking(record, index, sent)
-        servers = record.path(sent)
-        if len(servers) < 2 or record.linked(servers[0], servers[1]):
-            yield from _missing(record, index, sent)
+        yield from (_absent(record, one) for one in find_missing_of(record, index, sent))
 
 
 def _twice(record: RunRecord, sent: Sent) -> Iterator[Finding]:
@@ -178,7 +172,7 @@ def _against_presence(record: RunRecord, index: int, sent: Sent) -> Iterator[Fin
             or one.device in sent.expected
         ):
             continue
-        if one_device and not _gone_before(record, index, sent.receiver, one):
+        if one_device and not was_gone_before(record, index, sent.receiver, one):
             what = f"was delivered to {one.device}, though it is addressed to {sent.receiver}"
             yield _failed(record, sent, what, "a server ignores the resource (RFC 6121 section 8.5.3)")
         elif not one_device and record.availability.takes_none(one.device, index):
@@ -196,72 +190,12 @@ def _against_blocking(record: RunRecord, index: int, sent: Sent) -> Iterator[Fin
             yield _failed(record, sent, what, "a server ignores a block list (XEP-0191)")
 
 
-def _gone_before(record: RunRecord, index: int, device: str, delivered: Delivered) -> bool:
-    """Whether the stream of this device ended before: what is for it goes to others then (RFC 6121 8.5.3.2)."""
-    place = next(place for place, event in record.indexed(Delivered) if event is delivered)
-    return any(event.device == device and index < ended < place for ended, event in record.indexed(Disconnected))
-
-
-def _missing(record: RunRecord, index: int, sent: Sent) -> Iterator[Finding]:
-    if record.bounces.get(sent):
-        return
-    got = {one.device for one in record.deliveries.get(sent, ())}
-    stores = any(one.via == "offline" for one in record.deliveries.get(sent, ()))
-    for device in record.addressees(index, sent):
-        # The offline store is delivered to the device that connects first: of a person who was offline, one is enough.
-        if device in got or (stores and device not in sent.expected):
-            continue
-        route = record.route(index, sent, device)
-        others = [
-            one for one in record.deliveries.get(sent, ()) if strip_resource(one.device) == strip_resource(device)
-        ]
-        if any(one.via in ORIGINALS and _gone_before(record, index, device, one) for one in others):
-            continue
-        if _left_room(record, index, sent, device):
-            yield _not_known(record, sent, f"did not reach {device}", "it left the room meanwhile")
-        elif record.block_lists.changed(sent, index):
-            yield _not_known(record, sent, f"did not reach {device}", "one of the two blocked the other meanwhile")
-        elif _presence_decides(record, index, sent, device):
-            if not others:
-                yield _not_known(record, sent, f"did not reach {device}", "its person's presence changed meanwhile")
-        elif route and route.proves:
-            yield _lost(record, sent, device)
-        else:
-            yield _not_known(record, sent, f"did not reach {device}", _why_unknown(route is None, route is not None
-                             and route.broken))  # fmt: skip
-    if not got and _undecided(record, index, sent):
-        yield _not_known(record, sent, "was not seen again", "which of its receiver's clients must get it is not known")
-    if sent.expected and not got and not record.addressees(index, sent):
-        yield _not_known(record, sent, "was not seen again", "nobody it was sent to became available after it")
-
-
-def _undecided(record: RunRecord, index: int, sent: Sent) -> bool:
-    """Whether a message of somebody's own client should reach a person of the run, nobody knows where."""
-    if index not in record.foreign or sent.expected or sent.room or record.block_lists.stops(sent, index):
-        return False
-    home = record.server_of(sent.receiver)
-    handed = any(
-        (one.server, one.stream, one.direction) == (home.name if home else "", "c2s", "out")
-        for one in record.seen.get(sent, ())
-    )
-    return strip_resource(sent.receiver) in record.people and not handed
-
-
-def _left_room(record: RunRecord, index: int, sent: Sent, device: str) -> bool:
-    """Whether an occupant left the room, or was removed, after the message was sent and before a marker was."""
-    settled = max(
-        (place for place, one in record.indexed(RouteSettled) if one.receiver == sent.receiver), default=index
-    )
-    return sent.room and any(
-        (one.device, one.room) == (device, sent.receiver) and index < place < settled
-        for place, one in record.indexed(RoomLeft)
-    )
-
-
-def _presence_decides(record: RunRecord, index: int, sent: Sent, device: str) -> bool:
-    """Whether presences that changed after it was sent may have made the server choose another device, or keep it."""
-    chosen = device in sent.expected and "/" not in sent.receiver and not sent.room
-    return chosen and record.availability.changed(strip_resource(device), index)
+def _absent(record: RunRecord, one: Missing) -> Finding:
+    """The finding about a message that did not reach somebody."""
+    if one.lost:
+        return _lost(record, one.sent, one.device)
+    what = f"did not reach {one.device}" if one.device else "was not seen again"
+    return _not_known(record, one.sent, what, one.why)
 
 
 def _lost(record: RunRecord, sent: Sent, device: str) -> Finding:
@@ -269,14 +203,6 @@ def _lost(record: RunRecord, sent: Sent, device: str) -> Finding:
     hop = f"; the last that saw it: {far.last_hop}" if far.last_hop else ""
     text = f"{describe(record, sent)} is lost: a marker sent after it reached {device}, it did not{hop}."
     return Finding(Value.FAILED, text, sent.message, record.path(sent), far.cause, far.last_hop, far.stanzas)
-
-
-def _why_unknown(untried: bool, broken: bool) -> str:
-    if untried:
-        return "no marker was sent after it"
-    if broken:
-        return "a stream broke on the way, so that order proves nothing"
-    return "the marker that was sent after it did not arrive either"
 
 
 def _not_known(record: RunRecord, sent: Sent, what: str, why: str) -> Finding:

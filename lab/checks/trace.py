@@ -1,8 +1,4 @@
-"""How far a message got, by what servers saw of it: the last hop, and the likely cause of its getting no further.
-
-The hops of a message from a person on a to one on b: in over c2s at a, out over s2s at a, in over s2s at b,
-out over c2s at b; on one server only the first and the last. What a server without a feed saw is not known.
-"""
+"""How far a message got, by what servers saw of it: the last hop, and the likely cause of its getting no further."""
 
 from __future__ import annotations
 
@@ -11,6 +7,7 @@ from dataclasses import dataclass
 from lab.checks.cause import describe_evidence, find_course, find_likely_cause
 from lab.checks.verdict import LAST_STANZAS, LONGEST_STANZA, shorten
 from lab.history.events import Sent, ServerSaw
+from lab.metrics.hops import Hop, describe_last_hop, list_hops
 from lab.metrics.record import RunRecord
 
 
@@ -29,33 +26,27 @@ def trace(record: RunRecord, sent: Sent) -> Trace:
     servers = record.path(sent)
     seen = [event for event in record.seen.get(sent, ()) if event.type != "error"]
     a, b = (servers[0], servers[-1]) if servers else ("", "")
-    hops = [(a, "in", "c2s"), (a, "out", "s2s"), (b, "in", "s2s"), (b, "out", "c2s")]
-    if a == b:
-        hops = [hops[0], hops[3]]
-    reached = [hop for hop in hops if (sent, *hop) in record.hops]
+    reached = list_hops(record, sent)
     at_b = any(server == b and direction == "in" for server, direction, _ in reached)
     course = find_course(record, sent, a, b, at_a=bool(reached), at_b=at_b)
-    last_hop, otherwise = _course(reached, a, b, record.with_feed)
+    otherwise = _by_course(reached, a, b, record.with_feed)
     shown = describe_evidence(record, course)
-    return Trace(last_hop, find_likely_cause(record, course, otherwise), quote(seen), shown)
+    return Trace(describe_last_hop(record, sent), find_likely_cause(record, course, otherwise), quote(seen), shown)
 
 
-def _course(reached: list[tuple[str, str, str]], a: str, b: str, with_feed: frozenset[str]) -> tuple[str, str]:
-    """The last hop, and what follows from it alone."""
+def _by_course(reached: list[Hop], a: str, b: str, with_feed: frozenset[str]) -> str:
+    """The likely cause that follows from the last hop alone."""
     if not reached:
-        return "", _unseen(a, with_feed)
-    server, direction, stream = last = reached[-1]
+        return _unseen(a, with_feed)
+    server, direction, stream = reached[-1]
     if (direction, stream) == ("in", "c2s"):
-        return f"{server} received it from its sender's device (in, c2s)", _not_sent_on(server, a == b)
-    if last == (a, "out", "s2s"):
+        return _not_sent_on(server, a == b)
+    if (direction, stream) == ("out", "s2s"):
         lost = f"lost on the link {a} - {b}"
-        return (
-            f"{a} sent it on its stream to {b} (out, s2s)",
-            lost if b in with_feed else f"{lost} or inside {b} (no feed)",
-        )
+        return lost if b in with_feed else f"{lost} or inside {b} (no feed)"
     if (direction, stream) == ("in", "s2s"):
-        return f"{b} received it from {a} (in, s2s)", f"{b} received it and sent it to no device"
-    return f"{b} sent it on a device's stream (out, c2s)", f"lost between {b} and the device, or the device dropped it"
+        return f"{b} received it and sent it to no device"
+    return f"lost between {b} and the device, or the device dropped it"
 
 
 def quote(seen: list[ServerSaw]) -> tuple[str, ...]:

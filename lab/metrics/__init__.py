@@ -16,7 +16,7 @@ Metric = Callable[[RunRecord], object]
 
 #: In the order of the JSON report.
 NAMES = (
-    "routes",
+    "ledger",
     "left_out",
     "stanzas",
 )

@@ -8,8 +8,8 @@ from lab.checks import judge
 from lab.errors import UserError
 from lab.history.events import Delivered, Note, ServerSaw, Step
 from lab.history.recorder import Recorder
+from lab.metrics.ledger import ledger
 from lab.metrics.record import RunRecord
-from lab.metrics.routes import routes
 from lab.plan import files
 from lab.report.folder import write_report
 from lab.report.formats.json import to_json
@@ -52,15 +52,16 @@ def text_of(told, width=None):
     return render(record, judge(record), width)
 
 
-def routes_of(told):
-    return routes(RunRecord(tuple(told.events), told.plan))
+def ledger_of(told):
+    return ledger(RunRecord(tuple(told.events), told.plan))
 
 
 def test_a_valid_run_says_so_first_and_counts():
     text = text_of(story().finish())
     assert text.startswith("VALID: 3 messages: 2 delivered once")
     assert "  ok        everyone writes\n  ok          in pairs\n" in text
-    assert "  island  public  no      1     0          1        0" in text
+    assert "  island  public  no    1     0          1        -       -      -" in text
+    assert "  island  home    yes   1     1          0        0.050   0.050  0.050" in text
     assert "  -         secrecy: No canary was sent" in text
 
 
@@ -75,6 +76,11 @@ def test_a_failed_run_names_message_link_and_cause_in_its_first_sentence():
     ):
         assert part in sentence
     assert "> home in s2s: <message id='m1'>" in text
+
+
+def test_a_lost_message_is_named():
+    text = " ".join(text_of(lost(), 80).split())
+    assert "lost messages m1 to bob@home.test/phone (island - home): no fault; home received it" in text
 
 
 def test_a_step_that_failed_or_never_ended_is_marked():
@@ -122,8 +128,8 @@ def test_a_report_fits_its_width_and_breaks_no_name(width, monkeypatch):
     told.add(Step, text="everyone writes to everyone " * 6, phase="begin")
     told.add(Note, text="each note has more words than one line can have; " * 4)
     told.drop(Delivered, message="m2")
-    long_route = replace(routes_of(told)[0], sender="a-server-with-a-long-name-01", receiver="b" * 20)
-    monkeypatch.setattr("lab.report.formats.text.routes", lambda record: [long_route])
+    long_route = replace(ledger_of(told)[0], sender="a-server-with-a-long-name-01", receiver="b" * 20)
+    monkeypatch.setattr("lab.report.formats.text.ledger", lambda record: [long_route])
     text = text_of(told)
     assert width - 25 < max(map(len, text.splitlines())) <= width
     for word in ("a-server-with-a-long-name-01", "b" * 20, "alice@island.test", "delivered"):
@@ -138,14 +144,19 @@ def test_report_txt_has_the_same_width_whatever_the_terminal(tmp_path, monkeypat
     assert 100 < max(map(len, (tmp_path / folders.REPORT).read_text().splitlines())) <= 120
 
 
-def test_json_has_the_run_the_verdict_and_the_routes():
+def test_json_has_the_run_the_verdict_and_the_ledger():
     told = story().finish()
     record = RunRecord(tuple(told.events), told.plan)
     data = json.loads(json.dumps(to_json(record, judge(record))))
     assert data["run"]["scenario"] == "story"
     assert data["verdict"]["value"] == "valid"
-    assert data["routes"][0] == {
-        "sender": "island", "receiver": "home", "linked": True, "sent": 1, "delivered": 1, "bounced": 0, "neither": 0,
+    entry = data["ledger"][0]
+    assert {name: round(entry.pop(name), 3) for name in ("delay_median", "delay_p95", "delay_max")} == {
+        "delay_median": 0.05, "delay_p95": 0.05, "delay_max": 0.05,
+    }  # fmt: skip
+    assert entry == {
+        "sender": "island", "receiver": "home", "linked": True, "sent": 1, "delivered": 1, "bounced": 0, "both": 0,
+        "duplicate": 0, "lost": 0, "late": 0, "unknown": 0, "losses": [],
     }  # fmt: skip
     assert [one["state"] for one in data["steps"]] == ["done", "done"]
 

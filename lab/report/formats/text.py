@@ -12,9 +12,9 @@ from datetime import UTC, datetime
 
 from lab.checks import Finding, Judgement, Verdict
 from lab.checks.verdict import pluralize
+from lab.metrics.ledger import LedgerEntry, ledger
 from lab.metrics.left_out import left_out
 from lab.metrics.record import RunRecord
-from lab.metrics.routes import routes
 from lab.metrics.stanzas import stanzas
 from lab.report.formats import timeline
 from lab.system.tables import format_table, get_terminal_width, wrap_text
@@ -25,6 +25,9 @@ FINDINGS_SHOWN = 5
 NOTES_SHOWN = 10
 ROUTES_SHOWN = 30
 LEFT_OUT_SHOWN = 10
+LOSSES_SHOWN = 20
+#: Columns of the ledger that are shown only if any link has such messages: the rest fits 80 columns.
+RARE = ("both", "duplicate", "lost", "late", "unknown")
 
 MARKS = {"valid": "ok", "failed": "FAILED", "unknown": "unknown", "done": "ok", "not ended": "not ended"}
 
@@ -40,7 +43,7 @@ def render(record: RunRecord, judgement: Judgement, width: int | None = None) ->
         _checks(record, judgement, columns),
         _findings(judgement, columns),
         _steps(record, columns),
-        _routes(record, columns),
+        _ledger(record, columns),
         _left_out(record, columns),
         _notes(record, columns),
     ):
@@ -105,20 +108,43 @@ def _steps(record: RunRecord, width: int) -> Iterator[str]:
         yield from wrap_text(f"{MARKS[one.state]:8}  {indent}{one.text}", "  ", f"{' ' * 14}{indent}", width=width)
 
 
-def _routes(record: RunRecord, width: int) -> Iterator[str]:
-    found = routes(record)
+def _ledger(record: RunRecord, width: int) -> Iterator[str]:
+    found = ledger(record)
     if not found:
         return
-    head = ("from", "to", "linked", "sent", "delivered", "bounced", "neither")
+    shown = found[:ROUTES_SHOWN]
+    rare = [name for name in RARE if any(getattr(one, name) for one in found)]
+    head = ("from", "to", "link", "sent", "delivered", "bounced", *rare, "median", "p95", "max")
     rows = [
         (one.sender, one.receiver, "yes" if one.linked or one.sender == one.receiver else "no", one.sent, one.delivered,
-         one.bounced, one.neither)
-        for one in found[:ROUTES_SHOWN]
+         one.bounced, *(getattr(one, name) for name in rare),
+         *map(_delay, (one.delay_median, one.delay_p95, one.delay_max)))
+        for one in shown
     ]  # fmt: skip
-    yield "messages"
+    yield "messages (delays from sending to a device that is online, in seconds)"
     yield from textwrap.indent(format_table(head, rows, width=width - 2), "  ").splitlines()
     if len(found) > ROUTES_SHOWN:
         yield f"  and {len(found) - ROUTES_SHOWN} more routes: xmpplab report --format json has them all"
+    yield from _losses(found, width)
+
+
+def _losses(found: Sequence[LedgerEntry], width: int) -> Iterator[str]:
+    """Every lost message by name."""
+    losses = [(entry, one) for entry in found for one in entry.losses]
+    if losses:
+        yield "lost messages"
+    for entry, one in losses[:LOSSES_SHOWN]:
+        faults = f"during {' and '.join(one.faults)}" if one.faults else "no fault"
+        text = (
+            f"{one.message} to {one.device} ({entry.sender} - {entry.receiver}): {faults}; {one.last_hop or 'not seen'}"
+        )
+        yield from wrap_text(text, "  ", "    ", width=width)
+    if len(losses) > LOSSES_SHOWN:
+        yield f"  and {len(losses) - LOSSES_SHOWN} more: xmpplab report --format json has them all"
+
+
+def _delay(seconds: float | None) -> str:
+    return "-" if seconds is None else f"{seconds:.3f}"
 
 
 def _left_out(record: RunRecord, width: int) -> Iterator[str]:
