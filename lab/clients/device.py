@@ -34,6 +34,8 @@ from lab.errors import LabError, PeerError, UserError
 
 #: The reason of a stream's end that was asked for: the server has read all acknowledgements then.
 ASKED_TO = "asked to"
+#: The reason where the connection was dropped on purpose.
+DROPPED = "dropped"
 
 PING = "urn:xmpp:ping"
 SID = "urn:xmpp:sid:0"
@@ -62,6 +64,7 @@ class ClientDevice:
         self.name = name
         self._emit_event = emit
         self._session: ClientSession | None = None
+        self._dropped: ClientSession | None = None  # its connection is lost; the server may have kept the stream
         self._opening: ClientStream | None = None
         self._sending = asyncio.Lock()  # messages leave in the order in which they were asked for
         self._memory: dict[str, Any] = {}  # keys of a device without a folder live as long as it does
@@ -69,14 +72,17 @@ class ClientDevice:
 
     async def connect(
         self, *, jid: str, password: str, resource: str, host: str, port: int, authority: str,
-        encryption: str = "plain", trust: str = "blind", folder: str | None = None,
+        encryption: str = "plain", trust: str = "blind", folder: str | None = None, resumable: bool = False,
     ) -> Event:  # fmt: skip
         """Log in; see the protocol."""
         if self._session is not None:
             raise UserError(f"device {self.name!r} is connected already: disconnect it first")
+        await self._forget()
         settings = EncryptionSettings(trust, None if folder is None else Path(folder), self._memory, self._trouble)
         strategy = create_strategy(encryption, settings)
-        stream = self._opening = ClientStream(f"{jid}/{resource}", password, make_tls_context(authority), self._trouble)
+        stream = self._opening = ClientStream(
+            f"{jid}/{resource}", password, make_tls_context(authority), self._trouble, resumable=resumable
+        )
         strategy.prepare(stream)
         await stream.open(host, port)
         name, full = uuid.uuid4().hex, stream.boundjid.full
@@ -84,7 +90,7 @@ class ClientDevice:
         self._session = session
         stream.acknowledged = session.inbox.acknowledged
         self._register_handlers(session)
-        stream.on_stanza = lambda direction, xml: self._emit("stanza", direction=direction, xml=xml, stream=name)
+        stream.on_stanza = lambda direction, xml: self._emit("stanza", direction=direction, xml=xml, stream=session.id)
         try:
             extra = await self._begin(session)
         except BaseException as error:
@@ -150,8 +156,65 @@ class ClientDevice:
             self._emit("receipt", message=message, **{"from": xml.get("from", "")})
 
     def _on_disconnected(self, session: ClientSession, reason: object) -> None:
-        if self._session is session:
-            self._spawn(self._end(session, session.stream.refusal or str(reason or "")))
+        if self._session is not session:
+            return
+        said = session.stream.refusal or str(reason or "")
+        if session.stream.resumable and session.announced:
+            self._suspend(session, said)
+        else:
+            self._spawn(self._end(session, said))
+
+    def _suspend(self, session: ClientSession, reason: str) -> None:
+        """Emit that the connection is lost, and keep all that belongs to the stream."""
+        self._session, self._dropped = None, session
+        self._emit("disconnected", jid=session.stream.boundjid.full, stream=session.id, reason=reason,
+                   unacknowledged=session.inbox.unacknowledged(), resumable=session.stream.resumable)  # fmt: skip
+
+    async def drop_connection(self) -> Event:
+        """Lose the connection without closing the stream; see the protocol."""
+        session = self._live()
+        self._suspend(session, DROPPED)
+        session.stream.drop()
+        await session.stream.disconnected
+        if not session.stream.resumable:
+            await self._forget()
+        return {}
+
+    async def resume(self, *, host: str, port: int) -> Event:
+        """Resume the stream whose connection was lost; see the protocol."""
+        if (session := self._dropped) is None:
+            raise UserError(f"device {self.name!r} has no stream to resume: it connects with resumable, and drops then")
+        self._opening = session.stream
+        self._session, self._dropped = session, None
+        session.id = session.inbox.stream = uuid.uuid4().hex
+        session.announced = False
+        try:
+            await session.stream.resume(host, port)
+        except BaseException:
+            self._session, self._dropped = None, session
+            await self._forget()
+            raise
+        session.announced = True
+        self._emit("connected", jid=session.stream.boundjid.full, stream=session.id, resumed=True)
+        with suppress(Refused):  # any answer follows what the server sends once more: a stream keeps order
+            await session.stream.ask("get", ET.Element(f"{{{PING}}}ping"), session.stream.boundjid.host)
+        await session.inbox.decrypted()
+        return {"jid": session.stream.boundjid.full, "stream": session.id}
+
+    async def delay_acknowledgements(self, *, seconds: float) -> Event:
+        """Acknowledge so many seconds late (XEP-0198 section 4); see the protocol."""
+        if seconds < 0:
+            raise UserError("delay_acknowledgements: seconds must be 0 or more")
+        self._live().stream.delay_acknowledgements(seconds)
+        return {}
+
+    async def _forget(self) -> None:
+        """Drop a stream that will not be resumed."""
+        if (session := self._dropped) is not None:
+            self._dropped = None
+            await session.inbox.close()
+            await session.encryption.close()
+            await session.stream.abandon()
 
     async def _end(self, session: ClientSession, reason: str) -> None:
         """Emit that the stream is gone, once, and stop what belongs to it."""
@@ -167,6 +230,7 @@ class ClientDevice:
 
     async def disconnect(self) -> Event:
         """Close the stream; nothing to do without one."""
+        await self._forget()
         if (session := self._session) is not None:
             await session.stream.shut()
             await self._end(session, ASKED_TO)

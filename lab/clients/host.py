@@ -32,6 +32,7 @@ log = logging.getLogger("lab.agent")
 OPERATIONS = frozenset({
     "connect", "disconnect", "send", "send_raw", "join", "leave", "occupants", "configure_room", "archive",
     "devices", "fingerprints", "set_trust", "ping", "iq", "presence", "register",
+    "drop_connection", "resume", "delay_acknowledgements",
 })  # fmt: skip
 
 #: Requests of a raw server-to-server peer: the names of its methods behind this prefix.
@@ -100,7 +101,7 @@ class Host:
             async with asyncio.timeout(limit):
                 result: Json = await work
         except TimeoutError:
-            evidence = (device.step,) if op in ("connect", "register", *PEER_OPERATIONS) else ()
+            evidence = (device.step,) if op in ("connect", "register", "resume", *PEER_OPERATIONS) else ()
             raise TimedOut(f"{op} of device {name!r} took longer than {limit:g} s", evidence) from None
         return result
 

@@ -29,7 +29,8 @@ class Inbox:
     """Reads the messages and presences of one stream."""
 
     def __init__(self, account: str, device: str, stream: str, encryption: Encryption, emit: Emit) -> None:
-        self._account, self._device, self._stream = account, device, stream
+        self._account, self._device = account, device
+        self.stream = stream  # the name of the live stream
         self._encryption, self._emit = encryption, emit
         self._encrypted: asyncio.Queue[Incoming] = asyncio.Queue()
         self._worker = asyncio.create_task(self._decrypt_all())
@@ -113,7 +114,7 @@ class Inbox:
         self.seen.add(found.id)
         if found.via in ("live", "offline"):
             self._received.append(found.id)
-        self._emit("delivered", message=found.id, to=found.receiver, stream=self._stream, via=found.via,
+        self._emit("delivered", message=found.id, to=found.receiver, stream=self.stream, via=found.via,
                    body=found.body, encrypted=found.encrypted, room=found.room, **{"from": found.sender})  # fmt: skip
         if found.encrypted is not None and not self._own(found):
             self._encrypted.put_nowait(found)

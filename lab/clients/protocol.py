@@ -14,12 +14,16 @@ Requests (fields beside id, op, device; `?` may be left out) and what is true on
 
 hello           {} -> {protocol: 1, agent, encryptions: [...]}
 connect         {jid, password, resource, host, port, authority (PEM text), encryption, trust ("blind" |
-                "undecided"), folder? (keys and trust persist here), timeout}
+                "undecided"), folder? (keys and trust persist here), resumable? (XEP-0198 section 5), timeout}
                 -> {jid: full JID, stream, omemo_device? (id), fingerprint? (hex)}: bound, roster fetched,
                 presence sent, offline messages handed over; with OMEMO the device list and bundle can be fetched
 register        {jid, password, host, port, authority, token?, timeout} -> {}: the account was registered in band
                 (XEP-0077), with a token where given (XEP-0445); the device is not connected
 disconnect      {} -> {}: the server has closed the stream (`Disconnected` has been sent)
+drop_connection {} -> {}: the connection is reset, the stream not closed (`disconnected` has been sent)
+resume          {host, port, timeout} -> {jid, stream}: the stream goes on over a new connection (XEP-0198 section 5);
+                what was not acknowledged has been sent once more, by both sides. An error is the end of the stream
+delay_acknowledgements {seconds} -> {}: what it receives from now on it acknowledges so late (XEP-0198 section 4)
 send            {to, body, message (stanza id), encryption? ("plain": in the clear on purpose), room?, marker?,
                 extensions? ([XML of an element]: further children of the stanza), timeout}
                 -> {stream, encryption, left_out: [{owner (bare JID), device (id), reason, published (bool, null: not
@@ -66,9 +70,9 @@ Every request of a device may carry `timeout`, in seconds (30 if it does not): t
 
 Events (all with event, device, at):
 
-connected       {jid, stream}
+connected       {jid, stream, resumed?}
 disconnected    {jid, stream, reason, unacknowledged: [ids of messages of which the server may not know that they
-                were received, XEP-0198]}
+                were received, XEP-0198], resumable?: the server may have kept the stream}
 presence-sent   {stream, available, priority, show}: the device said so after it had connected
 delivered       {message, from, to, stream, via ("live" | "offline" | "archive" | "carbon"), body, encrypted
                 (namespace or null), room}

@@ -40,13 +40,15 @@ class ArchivedMessage:
 class Device:
     """One client of a person: a resource (RFC 6120 section 7), with keys and trust of its own."""
 
-    def __init__(self, person: Person, resource: str) -> None:
+    def __init__(self, person: Person, resource: str, *, resumable: bool = False) -> None:
         self.person = person
         self.resource = resource
         self.key: str = f"{person.jid}/{resource}"  # the agent's name for it
         self.jid: str = self.key  # the full JID, as the server bound it
         self.connected = False
         self.priority: int | None = None  # of its presence (RFC 6121 section 4.7.2.3); None: not available
+        self.resumable = resumable  # the server is asked to keep its stream when the connection is lost
+        self.dropped_priority: int | None = None  # `priority` when its stream ended
         self.stream = ""  # unique per live stream, "" before the first
         self.log = StanzaLog(self.key)
         self.omemo_device: int | None = None  # the OMEMO device id
@@ -72,6 +74,7 @@ class Device:
             encryption=person.encryption,
             trust=person.trust,
             folder=context.lab.agent_folder(person.server.name, person.name, self.resource),
+            resumable=self.resumable,
             timeout=CONNECT_DEADLINE,
         )
         self.jid, self.stream, self.connected, self.priority = answer["jid"], answer["stream"], True, 0
@@ -82,6 +85,37 @@ class Device:
         """Log out (RFC 6120 section 4.4). Returns once the server has closed the stream. Raises TimedOut."""
         await self.person.context.call("disconnect", self.key)
         self.connected = False
+
+    async def drop_connection(self) -> None:
+        """Lose the connection: it is reset, and the stream is not closed (RFC 6120 section 4.4).
+
+        A server that was asked to keep the stream (a device made with `resumable`) keeps it for minutes, and what is
+        sent to the device in the meantime (XEP-0198 section 5). Returns once the connection is gone. Raises UserError
+        if the device is not connected.
+        """
+        await self.person.context.call("drop_connection", self.key)
+
+    async def resume(self) -> None:
+        """Go on with the stream whose connection was lost (XEP-0198 section 5).
+
+        Returns once it is resumed and what the server had kept is received; what was sent and not acknowledged has been
+        sent once more. Raises UserError if there is no such stream, PeerError if the server has not kept it: then
+        `connect` makes a new one; TimedOut after 60 seconds.
+        """
+        server = self.person.server
+        answer = await self.person.context.call(
+            "resume", self.key, host=server.address, port=server.c2s_port, timeout=CONNECT_DEADLINE
+        )
+        self.stream, self.connected = answer["stream"], True
+
+    async def delay_acknowledgements(self, by: str | float) -> None:
+        """Acknowledge what is received from now on so late (XEP-0198 section 4); with 0 at once, as at the beginning.
+
+        `by` is in seconds, or a text such as "5s". Until then the server takes it for not received: if the connection
+        is lost, it is delivered once more or stored. `disconnect` acknowledges everything. Returns once it holds.
+        Raises UserError if the device is not connected.
+        """
+        await self.person.context.call("delay_acknowledgements", self.key, seconds=read_duration(by))
 
     async def presence(self, show: str | None = None, priority: int = 0) -> None:
         """Send presence: how available this device is (RFC 6121 section 4.7). It has priority 0 once it has connected.

@@ -47,11 +47,23 @@ class Dispatch:
     def _on_connected(self, device: Device, data: dict[str, Any]) -> None:
         device.jid, device.stream, device.connected, device.priority = data["jid"], data["stream"], True, 0
         encryption = device.person.encryption
-        self._history.record(Connected(at=data["at"], device=device.jid, stream=device.stream, encryption=encryption))
+        resumed = bool(data.get("resumed"))
+        self._history.record(
+            Connected(
+                at=data["at"], device=device.jid, stream=device.stream, encryption=encryption, resumed=resumed
+            )
+        )  # fmt: skip
+        if resumed:  # its presence is what it was
+            device.priority, available = device.dropped_priority, device.dropped_priority is not None
+            self._history.record(
+                PresenceSent(at=data["at"], device=device.jid, stream=device.stream, available=available,
+                             priority=device.priority or 0)
+            )  # fmt: skip
 
     def _on_disconnected(self, device: Device, data: dict[str, Any]) -> None:
-        device.connected = False
-        for room in self._rooms.values():
+        device.connected, resumable = False, bool(data.get("resumable"))
+        device.dropped_priority = device.priority
+        for room in () if resumable else self._rooms.values():  # a stream that is kept is in its rooms
             self._leave(room, device, data["at"], [])
         self._history.record(
             Disconnected(
@@ -60,6 +72,7 @@ class Dispatch:
                 stream=data["stream"],
                 reason=data.get("reason") or "",
                 unacknowledged=tuple(data.get("unacknowledged") or ()),
+                resumable=resumable,
             )
         )
 

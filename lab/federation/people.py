@@ -75,14 +75,18 @@ class Person:
         """The first device."""
         return self.devices[0]
 
-    async def add_device(self, resource: str | None = None) -> Device:
+    async def add_device(self, resource: str | None = None, *, resumable: bool = False) -> Device:
         """A further device, connected; its resource is device1, device2 and so on unless given.
+
+        With `resumable` its server is asked to keep the stream when the connection is lost (XEP-0198 section 5).
 
         Returns once it can be written to, see `Device.connect`. Raises what that raises, and UserError if
         the person has such a device.
         """
         names = [one.resource for one in self.devices]
-        device = Device(self, jids.prepare_resourcepart(resource) if resource else f"device{len(names) + 1}")
+        device = Device(
+            self, jids.prepare_resourcepart(resource) if resource else f"device{len(names) + 1}", resumable=resumable
+        )
         if device.resource in names:
             raise UserError(f"{self.jid} has a device {device.resource!r} already: choose another name")
         self.participants.devices[device.key] = device

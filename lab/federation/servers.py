@@ -49,13 +49,16 @@ class ServerHandle:
         encryption: str = "plain",
         trust: str = "blind",
         devices: int = 1,
+        resumable: bool = False,
     ) -> Person:
         """A new person with an account here (RFC 6121), with so many devices, each connected.
 
         Without `name` it is one of alice, bob, carol and so on. Where the name is taken by an earlier run in the same
         lab, a number is added. A name is prepared as servers do it (RFC 7622 section 3.3): "Alice" is alice.
         `encryption` is "plain" or "omemo" (XEP-0384 version 0.3), `trust` in keys not seen before "blind" or
-        "undecided". Returns once every device can be written to: with OMEMO, once its bundle can be fetched.
+        "undecided". With `resumable` the server is asked to keep a device's stream when its connection is lost
+        (XEP-0198 section 5): see `Device.resume`. Returns once every device can be written to: with OMEMO, once its
+        bundle can be fetched.
 
         Raises NotApplicable on a server where the lab makes no accounts, UserError for a name that cannot be in a JID,
         for less than one device or where all accounts are taken, PeerError if the server refuses, TimedOut after 60
@@ -72,7 +75,7 @@ class ServerHandle:
             await lab.accounts(self.name, [user])
         person = Person(self._participants, self, user, encryption, trust)
         for _ in range(devices):
-            await person.add_device()
+            await person.add_device(resumable=resumable)
         people.append(person)
         return person
 

@@ -64,6 +64,7 @@ class Connected(Event):
     encryption: str = (
         ""  # what the device can read beside plain text (a declared name): "plain" is nothing, "" was not said
     )
+    resumed: bool = False  # the stream before went on over a new connection (XEP-0198 section 5)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,6 +76,7 @@ class Disconnected(Event):
     stream: str
     reason: str = ""
     unacknowledged: tuple[str, ...] = ()  # messages it was handed of which the server may not know (XEP-0198)
+    resumable: bool = False  # the server may have kept the stream (XEP-0198 section 5)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,12 +1,14 @@
 """What people of two servers do with each other, in both directions, as scenarios that the lab judges."""
 
 import asyncio
+from collections.abc import Callable
 
 import pytest
 
-from lab import Federation, NotApplicable, NotReceived, expect, scenario, step
+from lab import Federation, NotApplicable, NotReceived, UserError, expect, scenario, step
 from lab.errors import PeerError
-from lab.federation import Person, ServerHandle
+from lab.federation import Message, Person, ServerHandle, Stanza
+from lab.history.events import Disconnected
 
 #: What servers answer where nobody may register (XEP-0077 section 3.1).
 CLOSED = ("forbidden", "not-allowed", "service-unavailable", "not-acceptable")
@@ -15,6 +17,12 @@ CLOSED = ("forbidden", "not-allowed", "service-unavailable", "not-acceptable")
 def both_ways(federation: Federation) -> list[tuple[ServerHandle, ServerHandle]]:
     a, b = federation.linked_pair()
     return [(a, b), (b, a)]
+
+
+def received_twice(person: Person, message: Message) -> Callable[[Stanza], bool]:
+    """Whether the first device of a person got a message twice."""
+    stanzas = person.device.log.stanzas
+    return lambda _: sum(one.id == message.id and one.direction == "in" for one in stanzas) == 2
 
 
 async def arrives(one: Person, two: Person) -> None:
@@ -204,3 +212,40 @@ async def owner_decides(federation: Federation) -> None:
             await b.delete(gone)
             refused = await alice.send(gone, "hello?")
             expect([one.condition for one in (await refused.outcome()).bounces], ["service-unavailable"])
+
+
+@scenario(spec="XEP-0198 4, 5")
+async def lost_connections(federation: Federation) -> None:
+    """A connection is lost with messages under way: a resumed stream loses none; what was not acknowledged is kept."""
+    for a, b in both_ways(federation):
+        alice, bob = await a.person(), await b.person(resumable=True)
+        with step("resumed: what was sent meanwhile is there, once"):
+            first = await alice.send(bob, "one")
+            await first.outcome()
+            await bob.device.drop_connection()
+            expect(bob.device.connected, False)
+            second = await alice.send(bob, "two")
+            await bob.device.resume()
+            outcome = await second.outcome("60s")
+            expect([one.device for one in outcome.deliveries], [bob.device.jid])
+            third = await bob.send(alice, "three")
+            expect(await third.outcome(), federation.link(b, a).promise)
+        with step("what is not acknowledged is delivered once more"):
+            await bob.device.delay_acknowledgements(by="10min")
+            fourth = await alice.send(bob, "four")
+            await fourth.outcome()
+            await bob.device.drop_connection()
+            lost = [one for one in federation.history.events if isinstance(one, Disconnected)][-1]
+            expect((fourth.id in lost.unacknowledged, lost.resumable), (True, True))
+            await bob.connect()
+            if b.spec.software == "prosody":  # ejabberd leaves it in the archive
+                await bob.device.received(received_twice(bob, fourth), within="60s")
+            found = await bob.device.archive(with_=alice)
+            expect(fourth.id in {one.id for one in found}, True)
+        with step("without stream management's resumption there is nothing to resume"):
+            other = await b.person()
+            await other.device.drop_connection()
+            with pytest.raises(UserError, match="has no stream to resume"):
+                await other.device.resume()
+            await other.connect()
+            expect(await (await alice.send(other, "five")).outcome(), federation.link(a, b).promise)

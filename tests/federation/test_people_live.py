@@ -15,7 +15,8 @@ pytestmark = pytest.mark.live
 
 @mostly_processes
 @pytest.mark.parametrize(
-    "name", ["subscriptions", "messages_with_more", "posts", "rooms", "registration", "owner_decides"]
+    "name",
+    ["subscriptions", "messages_with_more", "posts", "rooms", "registration", "owner_decides", "lost_connections"],
 )
 async def test_between_two_servers(name: str, lab_on, tmp_path: Path) -> None:
     lab = await lab_on("pair,software=prosody+ejabberd")

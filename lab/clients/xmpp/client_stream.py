@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import ssl
+from collections import deque
 from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
@@ -36,6 +37,8 @@ CLOSING = 2.0
 #: Seconds until an unanswered IQ is forgotten; those who ask have shorter limits of their own.
 ANSWER = 600.0
 
+_KINDS: dict[str, Any] = {f"{{{CLIENT}}}{kind.name}": kind for kind in (Message, Presence, Iq)}
+
 _STEPS = {
     "connected": "connected, waiting for TLS",
     "tls_success": "TLS is up, waiting for authentication",
@@ -56,7 +59,11 @@ def make_tls_context(authority: str) -> ssl.SSLContext:
 class ClientStream(ClientXMPP):
     """One client stream (RFC 6120). `trouble` is called with every error that no caller waits for."""
 
-    def __init__(self, jid: str, password: str, context: ssl.SSLContext, trouble: Callable[[str], None]) -> None:
+    def __init__(
+        self, jid: str, password: str, context: ssl.SSLContext, trouble: Callable[[str], None], *,
+        resumable: bool = False,
+    ) -> None:  # fmt: skip
+        """With `resumable` the server is asked to keep the stream when its connection is lost (XEP-0198 section 5)."""
         super().__init__(jid, password, ssl_context=context)
         self.enable_direct_tls = False
         self.whitespace_keepalive = False
@@ -70,11 +77,13 @@ class ClientStream(ClientXMPP):
         self.refusal = ""  # what the server said when it closed the stream or refused the login
         self.max_redirects = -1  # see-other-host is an error like others
         self.register_plugin("xep_0030")
-        self.register_plugin("xep_0198", {"allow_resume": False})
+        self.register_plugin("xep_0198", {"allow_resume": resumable})
         self.register_plugin("xep_0199")
         self.acknowledged: Callable[[], None] = lambda: None  # called after each acknowledgement that is sent
         management: Any = self.plugin["xep_0198"]
         self._send_ack: Callable[[], None] = management.send_ack
+        self._delay = 0.0  # seconds by which acknowledgements are late
+        self._late: deque[asyncio.TimerHandle] = deque()  # those that are not sent yet
         management.send_ack = self._acknowledge
         for event, step in _STEPS.items():
             self.add_event_handler(event, functools.partial(self._on_step, step))
@@ -90,9 +99,36 @@ class ClientStream(ClientXMPP):
         return stanza
 
     def _acknowledge(self) -> None:
-        """Acknowledge all stanzas received until now (XEP-0198 section 4)."""
+        """Acknowledge all stanzas received until now (XEP-0198 section 4), or do so later."""
+        if not self._delay:
+            self._send_ack()
+            self.acknowledged()
+            return
+        self._late.append(asyncio.get_running_loop().call_later(self._delay, self._acknowledge_late))
+
+    def _acknowledge_late(self) -> None:
+        self._late.popleft()  # all are equally late, so the first is due first
         self._send_ack()
         self.acknowledged()
+
+    def delay_acknowledgements(self, delay: float) -> None:
+        """From now on acknowledge so many seconds late; what is due by then, at once."""
+        self._delay, due = delay, bool(self._late)
+        self._forget_acknowledgements()
+        if due:
+            self._send_ack()
+            self.acknowledged()
+
+    def _forget_acknowledgements(self) -> None:
+        for one in self._late:
+            one.cancel()
+        self._late.clear()
+
+    @property
+    def resumable(self) -> bool:
+        """Whether the server keeps the stream when its connection is lost (XEP-0198 section 5)."""
+        management = self.plugin["xep_0198"]
+        return bool(management.allow_resume and management.sm_id)
 
     def init_parser(self) -> None:
         """slixmpp calls this for each new stream."""
@@ -116,6 +152,24 @@ class ClientStream(ClientXMPP):
 
     async def open(self, host: str, port: int) -> None:
         """Connect, authenticate, bind. Raises PeerError with the reason; given up, it leaves nothing behind."""
+        await self._opened("session_start", {}, host, port)
+
+    async def resume(self, host: str, port: int) -> None:
+        """Connect, authenticate, resume (XEP-0198 section 5): what was not acknowledged is sent once more.
+
+        Raises PeerError if the server has not kept the stream; then, and given up, it leaves nothing behind.
+        """
+        self.refusal = ""
+        refused = "sm_failed"
+        await self._opened("session_resumed", {refused: "the server has not kept the stream"}, host, port)
+
+    def drop(self) -> None:
+        """Drop the connection without closing the stream."""
+        self._forget_acknowledgements()
+        self.abort()
+
+    async def _opened(self, done: str, failures: dict[str, str], host: str, port: int) -> None:
+        """Connect, and wait for an event of slixmpp's, or one of those that are failures."""
         started: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         where = f"{self.boundjid.bare} at {host}:{port}"
 
@@ -127,13 +181,15 @@ class ClientStream(ClientXMPP):
             fail(f"the stream was closed ({self.refusal or reason or 'no reason given'}); it was {self.step}")
 
         handlers: dict[str, Callable[[Any], None]] = {
-            "session_start": lambda _: None if started.done() else started.set_result(None),
+            done: lambda _: None if started.done() else started.set_result(None),
             "connection_failed": lambda error: fail(f"no connection is accepted ({error})"),
             "ssl_invalid_chain": lambda error: fail(f"the server's certificate is not accepted ({error})"),
             "failed_auth": lambda stanza: setattr(self, "refusal", f"login refused: {stanza['condition']}"),
             "failed_all_auth": lambda _: fail(self.refusal or "no login mechanism in common"),
             "disconnected": closed,
         }
+        for event, reason in failures.items():
+            handlers[event] = functools.partial(lambda reason, _: fail(reason), reason)
         for event, handler in handlers.items():
             self.add_event_handler(event, handler)
         try:
@@ -173,7 +229,7 @@ class ClientStream(ClientXMPP):
         stanzas = _whole_stanzas(xml)
         for stanza in stanzas if management.enabled_out else ():
             management.seq = (management.seq + 1) % MAX_SEQ
-            management.unacked_queue.append((management.seq, stanza))
+            management.unacked_queue.append((management.seq, _KINDS[stanza.tag](self, xml=stanza)))
         for stanza in stanzas:
             self.on_stanza("out", xml if len(stanzas) == 1 else format_element(stanza, CLIENT))
         return stanzas
@@ -193,12 +249,13 @@ class ClientStream(ClientXMPP):
         """Close the stream; returns once the server has closed its side, or has been given up."""
         if self.is_connected():
             # or the server stores what it has delivered, and delivers it once more
-            self.plugin["xep_0198"].send_ack()  # type: ignore[no-untyped-call]
+            self._send_ack()
             await self.disconnect(wait=CLOSING)
         await self.abandon()
 
     async def abandon(self) -> None:
         """Drop everything of this stream at once."""
+        self._forget_acknowledgements()
         self.cancel_connection_attempt()
         self.abort()
         if self._sender is not None:
@@ -212,7 +269,7 @@ def _whole_stanzas(xml: str) -> list[ET.Element]:
         root = ET.fromstring(f'<x xmlns="{CLIENT}">{xml}</x>')  # noqa: S314 - the caller's own text
     except ET.ParseError:
         return []
-    return [one for one in root if one.tag in {f"{{{CLIENT}}}{name}" for name in ("message", "presence", "iq")}]
+    return [one for one in root if one.tag in _KINDS]
 
 
 class Refused(PeerError):

@@ -13,6 +13,8 @@ from lab.federation.rosters import find_differences, read_roster
 from lab.history.events import (
     AccountDeleted,
     AccountRegistered,
+    Connected,
+    Disconnected,
     DomainAccepted,
     DomainRefused,
     ReceiptReceived,
@@ -152,3 +154,24 @@ async def test_what_an_administrator_decides_is_recorded_and_promised(federation
         "domain-refused", "domain-accepted", "registration-changed", "account-registered", "account-deleted"
     ]  # fmt: skip
     assert [server for server, _ in asked] == ["home"] * 4
+
+
+async def test_a_stream_that_may_be_resumed_keeps_its_rooms_and_its_presence(
+    federation: Federation, agent: FakeAgent
+) -> None:
+    alice, bob = await federation.server("island").person(resumable=True), await federation.server("home").person()
+    assert [one["resumable"] for one in agent.of("connect")] == [True, False]
+    room = await federation.server("home").room("square", occupants=[])
+    room.occupants += [alice, bob]
+    agent.tell("presence-sent", alice.device.key, stream="s", available=True, priority=5, show="")
+    agent.tell("disconnected", alice.device.key, stream="s", reason="dropped", unacknowledged=["m"], resumable=True)
+    agent.tell("disconnected", bob.device.key, stream="s", reason="dropped")
+    assert (room.occupants, alice.device.connected) == ([alice], False)
+    agent.tell("connected", alice.device.key, jid=alice.device.jid, stream="s2", resumed=True)
+    assert (alice.device.connected, alice.device.priority, alice.device.stream) == (True, 5, "s2")
+    connected = [one for one in federation.history.events if isinstance(one, Connected)]
+    assert [one.resumed for one in connected] == [True]
+    lost = [one for one in federation.history.events if isinstance(one, Disconnected)]
+    assert [(one.resumable, one.unacknowledged) for one in lost] == [(True, ("m",)), (False, ())]
+    await alice.device.delay_acknowledgements(by="5s")
+    assert agent.of("delay_acknowledgements") == [{"seconds": 5.0}]
