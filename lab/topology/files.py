@@ -21,7 +21,7 @@ from pydantic import ValidationError
 from lab import packaged
 from lab.errors import NotApplicable, UserError
 from lab.input_files import read_regular
-from lab.topology import faults, features, references, shorthand, software, spec
+from lab.topology import faults, references, shorthand, software, spec
 from lab.topology.build import build
 from lab.topology.document import Document, Problem, Steps, read
 from lab.topology.explanation import explain
@@ -199,7 +199,7 @@ def _judge(document: Document, folder: Path, name: str) -> spec.Topology:
     if file is not None and not document.problems and not problems:
         topology = _build(document, file, name, customs)
     if topology is not None:
-        features.check(document, topology)
+        references.check_features(document, topology)
     declared = _faults(document, [topology] if topology is not None else [])
     if document.problems:
         topology = None

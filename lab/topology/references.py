@@ -12,7 +12,9 @@ from lab.declarations.links import LINK_FIELDS, LinkField
 from lab.declarations.manifest import Accounts, StartedBy
 from lab.declarations.servers import INSTALLED, MANIFESTS
 from lab.errors import UserError
-from lab.topology.document import Document
+from lab.topology.document import Document, Steps
+from lab.topology.features import find_settings, list_names
+from lab.topology.spec import Topology
 from lab.topology.words import suggest
 
 Data = dict[str, object]
@@ -196,3 +198,35 @@ def _mapping(value: object) -> Data:
 
 def _list(value: object) -> list[object]:
     return value if isinstance(value, list) else []
+
+
+def check_features(document: Document, topology: Topology) -> None:
+    """Add a problem to the document for each setting that a server's software cannot have."""
+    for server in topology.servers:
+        for field, word, message in find_settings(server):
+            path = _setting(document.data, server.name, field, word)
+            shared = path[0] == "defaults"
+            document.add(path, f"{server.name}: {message}" if shared else message)
+
+
+def _setting(data: object, server: str, field: str, word: str) -> Steps:
+    """Where a file says it: at the server, else in the defaults."""
+    for path in (("servers", server, field), ("defaults", field)):
+        value = data
+        for step in path:
+            value = value.get(step) if isinstance(value, dict) else None
+        if isinstance(value, list):
+            for index, each in enumerate(value):
+                if isinstance(each, str) and each.lstrip("+-") == word.lstrip("+-"):
+                    return (*path, index)
+        elif isinstance(value, dict):
+            for key, below in value.items():
+                if key == word:
+                    return (*path, key)
+                if isinstance(below, dict) and word in below:
+                    return (*path, key, word)
+                if isinstance(below, dict) and word in list_names(below):
+                    return (*path, key)
+        elif value is not None:
+            return path
+    return ("servers", server)
