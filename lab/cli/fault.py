@@ -51,7 +51,9 @@ def fault(
     name: LabOption = None,
     output: FormatOption = Format.TABLE,
 ) -> None:
-    """Break a lab that is up: `xmpplab fault add partition a,b c --how reset --for 30s`.
+    """Break the network of a lab that is up, and heal it.
+
+    `fault add partition a,b c --how reset --for 30s`, `fault list`, `fault heal [NAME | --all]`.
 
     A fault stays until its time is over or it is healed. Servers in containers are changed by this command itself: it
     stays in the foreground, and heals the fault when it ends.

@@ -7,7 +7,7 @@ from lab.cli.server_changes import change
 
 
 def start(server: ServerArgument, name: LabOption = None) -> None:
-    """Start a server that was stopped or killed, or let one go on that is paused.
+    """Start a stopped server, or let a paused one go on.
 
     Returns once it accepts streams.
     """
