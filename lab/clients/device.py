@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
+from base64 import b64decode, b64encode
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -24,7 +25,7 @@ from slixmpp.xmlstream import tostring
 from slixmpp.xmlstream.handler import Callback
 from slixmpp.xmlstream.matcher import MatchXPath
 
-from lab.clients import archive, receipts, rooms
+from lab.clients import archive, http_files, receipts, rooms
 from lab.clients.encryption import DeviceKey, Encryption, EncryptionSettings, LeftOutDevice, create_strategy
 from lab.clients.inbox import Inbox
 from lab.clients.xmpp.client_stream import ClientStream, Refused, make_tls_context
@@ -349,6 +350,43 @@ class ClientDevice:
             await session.inbox.decrypted()
         return {"messages": [_archived(entry) for entry in found]}
 
+    # Files
+
+    async def upload(
+        self,
+        *,
+        name: str,
+        data: str,
+        media_type: str,
+        addresses: dict[str, str],
+        authority: str,
+    ) -> Event:
+        """Upload a file (XEP-0363); see the protocol."""
+        stream, content = self._live().stream, _base64(data)
+        slot = await stream.ask(
+            "get",
+            http_files.build_slot_request(name, len(content), media_type),
+            await self._upload_service(stream),
+        )
+        put, get, fields = http_files.read_slot(slot)
+        await http_files.put(put, content, media_type, fields, addresses, make_tls_context(authority))
+        return {"url": get}
+
+    async def _upload_service(self, stream: ClientStream) -> str:
+        """The JID of the own server's upload service, by service discovery (section 4)."""
+        items = ET.Element(f"{{{http_files.DISCO_ITEMS}}}query")
+        for service in http_files.read_services(await stream.ask("get", items, stream.boundjid.host)):
+            with suppress(Refused):  # a service that says nothing of itself is not the one
+                info = ET.Element(f"{{{http_files.DISCO_INFO}}}query")
+                if http_files.offers_upload(await stream.ask("get", info, service)):
+                    return service
+        raise PeerError(f"{stream.boundjid.host} offers no upload (XEP-0363 section 4)", "item-not-found")
+
+    async def fetch(self, *, url: str, addresses: dict[str, str], authority: str) -> Event:
+        """Fetch a file that somebody uploaded; see the protocol."""
+        self._live()
+        return {"data": b64encode(await http_files.get(url, addresses, make_tls_context(authority))).decode()}
+
     # Rooms
 
     async def join(self, *, room: str, nick: str) -> Event:
@@ -435,6 +473,13 @@ class ClientDevice:
 def _stanza(stream: ClientStream, xml: ET.Element) -> Any:
     """slixmpp's stanza of this XML, ready to be sent and counted by stream management (XEP-0198)."""
     return _STANZAS[xml.tag](stream, xml=xml)
+
+
+def _base64(text: str) -> bytes:
+    try:
+        return b64decode(text, validate=True)
+    except ValueError as error:
+        raise UserError(f"data: not base64 ({error})") from error
 
 
 def _element(xml: str) -> ET.Element:

@@ -39,6 +39,10 @@ configure_room  {room, values: {var: value}} -> {}
 archive         {with?, start? (XEP-0082 date or seconds), archive? (bare JID of a room), deliver?}
                 -> {messages: [{id, from, to, at, body, encrypted}]}; with deliver, those that this device was not
                 handed before (and did not send) are emitted as `delivered` events via "archive", and are decrypted
+upload          {name, data (base64), media_type, addresses: {domain: IP address}, authority (PEM text), timeout}
+                -> {url}: the own server has stored the file (XEP-0363), and others can fetch it there
+fetch           {url, addresses, authority, timeout} -> {data (base64)}: a file, from a host that is in `addresses` or
+                below one of them; its certificate is valid for that host
 devices         {of (bare JID), timeout} -> {ids: [...]}: OMEMO device ids published, asked afresh
 fingerprints    {of} -> {devices: [{id, fingerprint, trust}]}
 set_trust       {of, fingerprint, level ("trusted" | "distrusted" | "undecided")} -> {}

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
+from base64 import b64decode, b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 from xml.sax.saxutils import quoteattr
 
 from lab.clients.characters import check_raw
-from lab.errors import PeerError
+from lab.declarations.domains import a_labels
+from lab.errors import PeerError, UserError
 from lab.federation.context import read_duration
 from lab.federation.messages import DELIVERY_DEADLINE, Message
 from lab.federation.stanza_log import Match, StanzaLog
 from lab.federation.stanzas import CLIENT, Stanza, parse
+from lab.history.events import FileFetched, FileUploaded
 
 if TYPE_CHECKING:
     from lab.federation.people import Person
@@ -23,6 +28,7 @@ if TYPE_CHECKING:
 CONNECT_DEADLINE = 60.0
 # An IQ to another server may have to wait for a stream.
 IQ_DEADLINE = 30.0
+FILE_DEADLINE = 60.0
 
 
 @dataclass(frozen=True)
@@ -185,6 +191,60 @@ class Device:
         limit = self._patience(IQ_DEADLINE) if within is None else read_duration(within)
         answer = await self.person.context.call("iq", self.key, xml=xml, timeout=limit)
         return parse(str(answer["xml"]), time.time(), CLIENT)
+
+    async def upload(self, data: bytes, *, name: str = "file.bin", media_type: str = "application/octet-stream") -> str:
+        """Upload a file to the own server, and return the URL from which others can fetch it (XEP-0363).
+
+        The service is found by discovery, the server's certificate checked against the lab's authority. Returns once
+        the server has stored it. Raises PeerError if the server refuses, with the `condition` of its answer
+        ("not-acceptable" for a file that is too large); UserError if the device is not connected, TimedOut after 60
+        seconds.
+        """
+        context, person = self.person.context, self.person
+        answer = await context.call(
+            "upload",
+            self.key,
+            name=name,
+            data=b64encode(data).decode(),
+            media_type=media_type,
+            addresses=self._addresses(),
+            authority=context.lab.trusted(person.server.name),
+            timeout=FILE_DEADLINE,
+        )
+        url, now = str(answer["url"]), context.history.now()
+        digest = hashlib.sha256(data).hexdigest()
+        context.history.record(FileUploaded(at=now, device=self.jid, url=url, size=len(data), sha256=digest))
+        return url
+
+    async def fetch(self, url: str) -> bytes:
+        """Fetch a file that somebody uploaded to a server of the lab (XEP-0363 section 6), and return it.
+
+        The server's certificate is checked against the lab's authority. Raises UserError for a host that is none of the
+        lab, or if the device is not connected; PeerError if the certificate is not valid for the host, or there is no
+        such file; TimedOut after 60 seconds.
+        """
+        context, addresses = self.person.context, self._addresses()
+        host = urlsplit(url).hostname or ""
+        servers = context.lab.plan.servers
+        home = next((one for one in servers if f".{host}".endswith(f".{a_labels(one.spec.domain)}")), None)
+        if home is None:
+            raise UserError(f"fetch: {host or url} is no host of this lab: there are {', '.join(addresses)}")
+        answer = await context.call(
+            "fetch",
+            self.key,
+            url=url,
+            addresses=addresses,
+            authority=context.lab.trusted(home.spec.name),
+            timeout=FILE_DEADLINE,
+        )
+        data, now = b64decode(answer["data"]), context.history.now()
+        digest = hashlib.sha256(data).hexdigest()
+        context.history.record(FileFetched(at=now, device=self.jid, url=url, size=len(data), sha256=digest))
+        return data
+
+    def _addresses(self) -> dict[str, str]:
+        """The address of each server of the lab, by its domain as it is in a URL."""
+        return {a_labels(one.spec.domain): one.address for one in self.person.context.lab.plan.servers}
 
     async def archive(
         self, room: Room | None = None, *, with_: Person | str | None = None, start: float | None = None,

@@ -157,6 +157,28 @@ class Unfollowed(Event):
 
 
 @dataclass(frozen=True, kw_only=True)
+class FileUploaded(Event):
+    """A device uploaded a file (XEP-0363): its server has stored it."""
+
+    kind = "file-uploaded"
+    device: str  # full JID
+    url: str
+    size: int  # bytes
+    sha256: str  # hex
+
+
+@dataclass(frozen=True, kw_only=True)
+class FileFetched(Event):
+    """A device fetched an uploaded file (XEP-0363 section 6), with a certificate that is valid for its host."""
+
+    kind = "file-fetched"
+    device: str  # full JID
+    url: str
+    size: int  # bytes
+    sha256: str  # hex
+
+
+@dataclass(frozen=True, kw_only=True)
 class Sent(Event):
     """A device wrote a message to its stream."""
 
@@ -550,7 +572,8 @@ KINDS: dict[str, type[Event]] = {
         ReceiptReceived, Delivered, Bounced, Decrypted, NotDecrypted, ServerSaw, DeviceSaw, ServerStreamOpened,
         ServerStreamClosed, DnsAnswered, ServerLogged, Searched, CanaryFound, Step, Expectation, RouteSettled,
         FaultApplied, FaultHealed, ServerEnded, ServerStarted, RegistrationChanged,
-        AccountRegistered, AccountDeleted, DomainRefused, DomainAccepted, Note,
+        AccountRegistered, AccountDeleted, DomainRefused, DomainAccepted,
+        FileUploaded, FileFetched, Note,
     )
 }  # fmt: skip
 

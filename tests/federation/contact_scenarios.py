@@ -10,6 +10,9 @@ from lab.errors import PeerError
 from lab.federation import Message, Person, ServerHandle, Stanza
 from lab.history.events import Disconnected
 
+#: Bytes of a file: more than Prosody takes.
+TOO_LARGE = 11 << 20
+
 #: What servers answer where nobody may register (XEP-0077 section 3.1).
 CLOSED = ("forbidden", "not-allowed", "service-unavailable", "not-acceptable")
 
@@ -249,3 +252,23 @@ async def lost_connections(federation: Federation) -> None:
                 await other.device.resume()
             await other.connect()
             expect(await (await alice.send(other, "five")).outcome(), federation.link(a, b).promise)
+
+
+@scenario(spec="XEP-0363")
+async def files(federation: Federation) -> None:
+    """A file goes to one's own server and is fetched from another; what is too large or is not there is refused."""
+    for a, b in both_ways(federation):
+        alice, bob = await a.person(), await b.person()
+        data = bytes(range(256)) * 256
+        url = await alice.device.upload(data, name="photo with spaces.bin")
+        with step(f"{bob} fetches it from {a}"):
+            expect(await bob.device.fetch(url) == data, True)
+        with step("what cannot be"):
+            with pytest.raises(PeerError, match=r"GET .*404"):
+                await bob.device.fetch(f"{url.rpartition('/')[0]}0/nothing")
+            with pytest.raises(UserError, match=r"example\.org is no host of this lab"):
+                await bob.device.fetch("https://example.org/x")
+            if a.spec.software == "prosody":  # ejabberd takes ten times as much
+                with pytest.raises(PeerError) as large:
+                    await alice.device.upload(bytes(TOO_LARGE))
+                expect(large.value.condition, "not-acceptable")

@@ -12,12 +12,20 @@ from tests.runtimes import mostly_processes
 
 pytestmark = pytest.mark.live
 
+SCENARIOS = (
+    "subscriptions",
+    "messages_with_more",
+    "posts",
+    "rooms",
+    "registration",
+    "owner_decides",
+    "lost_connections",
+    "files",
+)
+
 
 @mostly_processes
-@pytest.mark.parametrize(
-    "name",
-    ["subscriptions", "messages_with_more", "posts", "rooms", "registration", "owner_decides", "lost_connections"],
-)
+@pytest.mark.parametrize("name", SCENARIOS)
 async def test_between_two_servers(name: str, lab_on, tmp_path: Path) -> None:
     lab = await lab_on("pair,software=prosody+ejabberd")
     result = await run_scenario(get_info(getattr(contact_scenarios, name)), lab, report=write_report, runs=tmp_path)

@@ -55,15 +55,16 @@ PUBLIC = {
 DEFINED_ELSEWHERE = {
     "Federation.link", "Federation.settle", "ServerHandle.person", "ServerHandle.room", "LinkHandle", "Bounce",
     "Delivers", "Delivery", "Refuses", "Device", "Device.connect", "Device.disconnect", "Device.send",
-    "Device.send_raw", "Device.stanzas", "Device.iq", "Device.archive", "Device.drop_connection", "Device.resume",
-    "Device.delay_acknowledgements", "ArchivedMessage", "Receipt", "RosterItem", "Post", "Person.roster",
-    "Person.subscribe", "Person.approve", "Person.deny", "Person.unsubscribe", "Person.publish", "Person.follow",
-    "Person.unfollow", "Person.posts", "Room.rejoin", "Room.self_ping", "Room.kick", "Room.ban", "Room.affiliation",
-    "Room.occupant_lists", "ServerHandle.register", "ServerHandle.registration", "ServerHandle.invitation",
-    "ServerHandle.delete", "ServerHandle.refuse", "Message.acknowledged", "Peer.stanzas", "Device.published_devices",
-    "Message.outcome", "Person", "Person.fingerprints", "Room", "Room.join", "Room.leave", "Peer", "Peer.send",
-    "Peer.ping", "Peer.closed", "Peer.refuse", "Peer.behave", "Peer.close", "Stanza", "Stanza.error",
-    "ServerContainer", "ServerContainer.port", "ServerContainer.start",
+    "Device.send_raw", "Device.stanzas", "Device.iq", "Device.archive", "Device.upload", "Device.fetch",
+    "Device.drop_connection", "Device.resume", "Device.delay_acknowledgements", "ArchivedMessage", "Receipt",
+    "RosterItem", "Post", "Person.roster", "Person.subscribe", "Person.approve", "Person.deny", "Person.unsubscribe",
+    "Person.publish", "Person.follow", "Person.unfollow", "Person.posts", "Room.rejoin", "Room.self_ping",
+    "Room.kick", "Room.ban", "Room.affiliation", "Room.occupant_lists", "ServerHandle.register",
+    "ServerHandle.registration", "ServerHandle.invitation", "ServerHandle.delete", "ServerHandle.refuse",
+    "Message.acknowledged", "Peer.stanzas", "Device.published_devices", "Message.outcome", "Person",
+    "Person.fingerprints", "Room", "Room.join", "Room.leave", "Peer", "Peer.send", "Peer.ping", "Peer.closed",
+    "Peer.refuse", "Peer.behave", "Peer.close", "Stanza", "Stanza.error", "ServerContainer", "ServerContainer.port",
+    "ServerContainer.start",
 }  # fmt: skip
 
 #: Words that say what a number counts or measures.
