@@ -8,6 +8,7 @@ import pytest
 from lab.checks.judge import judge
 from lab.federation import collection
 from lab.federation.peers import Peer
+from lab.federation.servers import ServerHandle
 from lab.history.events import Bounced, Searched
 from lab.history.reader import read
 from lab.report.folder import write_report
@@ -30,6 +31,8 @@ CASES = [
     ("unencrypted_peer_refused", "unencrypted_peer", SLOW_CONTAINERS),
     ("unsolicited_dialback_ignored", "dialback_peer", SLOW_CONTAINERS),
     ("false_dialback_key_refused", "dialback_peer", SLOW_CONTAINERS),
+    ("one_bad_stanza", "dialback_peer", SLOW_CONTAINERS),
+    ("stanza_too_big", "stanza_limits", SLOW_CONTAINERS),
     ("everyone_writes", "versions", SLOW_CONTAINERS),
     ("omemo_first_contact", "pair,software=prosody@0.12+ejabberd@23.01", SLOW_CONTAINERS),
     ("everyone_writes", "hidden_island", SLOW_CONTAINERS),
@@ -143,3 +146,32 @@ async def test_a_server_that_allows_plaintext_makes_the_run_fail(kind: str, tmp_
     finally:
         await labs.close()
     assert result.value == "failed" and "policy-violation" in result.sentence, result.sentence
+
+
+@pytest.mark.parametrize("runtime", [PROCESSES], indirect=True)
+async def test_a_stanza_that_is_not_too_big_makes_the_run_fail(
+    lab_on, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The scenario expects a loss: where the limit is not what it says, nothing is lost."""
+    lab = await lab_on("stanza_limits")
+    for server in lab.plan.servers:
+        if server.spec.max_stanza_size:
+            monkeypatch.setitem(vars(server.spec), "max_stanza_size", 1000)
+    (info,) = load("stanza_too_big")
+    result = await run_scenario(info, lab, runs=tmp_path)
+    assert result.value == "failed" and "should be failed and is valid" in result.sentence, result.sentence
+
+
+@pytest.mark.parametrize("runtime", [PROCESSES], indirect=True)
+async def test_xml_that_is_not_broken_makes_the_run_fail(
+    lab_on, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    raw = Peer.raw
+
+    async def write_repaired(self: Peer, to: ServerHandle, data: str) -> None:
+        await raw(self, to, data.replace("</iq>", "</message>"))
+
+    monkeypatch.setattr(Peer, "raw", write_repaired)
+    (info,) = load("one_bad_stanza")
+    result = await run_scenario(info, await lab_on("dialback_peer"), runs=tmp_path)
+    assert result.value == "failed" and "broken XML" in result.sentence, result.sentence
