@@ -26,7 +26,7 @@ from slixmpp.xmlstream.handler import Callback
 from slixmpp.xmlstream.matcher import MatchXPath
 
 from lab.clients import archive, http_files, receipts, rooms
-from lab.clients.encryption import DeviceKey, Encryption, EncryptionSettings, LeftOutDevice, create_strategy
+from lab.clients.encryption import DeviceKey, Encryption, EncryptionSettings, SealedMessage, create_strategy
 from lab.clients.inbox import Inbox
 from lab.clients.xmpp.client_stream import ClientStream, Refused, make_tls_context
 from lab.clients.xmpp.registration_stream import RegistrationStream
@@ -275,18 +275,19 @@ class ClientDevice:
         xml = ET.Element(f"{{{CLIENT}}}message", {"to": to, "id": message, "type": "groupchat" if room else "chat"})
         ET.SubElement(xml, f"{{{SID}}}origin-id", {"id": message})
         xml.extend(_element(one) for one in extensions or ())
-        left_out: list[LeftOutDevice] = []
+        ET.SubElement(xml, f"{{{CLIENT}}}body").text = body
         async with self._sending:
             if encryption == "plain" or strategy.name == "plain":
-                ET.SubElement(xml, f"{{{CLIENT}}}body").text = body
+                sealed = SealedMessage([xml], [])
             else:
-                left_out = await strategy.encrypt(body, xml, await self._people(session, to, room))
-            _stanza(session.stream, xml).send()
+                sealed = await strategy.seal(xml, await self._people(session, to, room))
+            for stanza in sealed.stanzas:
+                _stanza(session.stream, stanza).send()
             await session.stream.flushed()
         return {
             "stream": session.id,
             "encryption": encryption or strategy.name,
-            "left_out": [asdict(one) for one in left_out],
+            "left_out": [asdict(one) for one in sealed.left_out],
         }
 
     async def _people(self, session: ClientSession, to: str, room: bool) -> frozenset[str]:

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from xml.etree import ElementTree as ET
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -14,9 +19,13 @@ class EncryptionDeclaration:
     end_to_end: bool = True  # whether servers cannot read the body
     element: str = ""  # the child of a message by which it is recognised; "" if it has none
     payload: str = ""  # the child of `element` without which a message has no text, only keys; "" if there is none
+    body: str = ""  # how a body begins that is encrypted so, where no element shows it; "" if it is no such encryption
+    text: str = ""  # regular expression: how such a body begins that carries a text; all others are of the protocol
+    eme: str = ""  # the namespace by which XEP-0380 names it, where it has no element
     devices: bool = False  # whether devices of the lab can use it: lab/clients/encryption/<name>.py
     loads: bool = False  # whether a load can be encrypted with it: lab/load/worker/<name>_engine.py
     packages: tuple[str, ...] = ()  # Python distributions that its code for devices imports
+    libraries: tuple[str, ...] = ()  # Debian packages with the shared libraries that this code loads
 
     @property
     def module(self) -> str:
@@ -25,10 +34,16 @@ class EncryptionDeclaration:
 
     @property
     def namespace(self) -> str:
-        """The namespace of its element, by which feeds and XEP-0380 name it; "" without an element."""
-        return self.element[1:].partition("}")[0]
+        """The namespace by which feeds and XEP-0380 name it: that of its element, if it has one; "" for none."""
+        return self.element[1:].partition("}")[0] or self.eme
 
     @property
     def payload_path(self) -> str:
         """The path from a message to its payload, as ElementTree finds it."""
         return f"{self.element}/{self.payload}"
+
+    def has_text(self, message: ET.Element, body: str | None) -> bool:
+        """Whether a message that is encrypted so carries what somebody wrote, and not only keys or the like."""
+        if self.payload:
+            return message.find(self.payload_path) is not None
+        return not self.text or re.match(self.text, body or "") is not None

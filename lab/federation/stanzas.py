@@ -13,7 +13,7 @@ from xml.sax.saxutils import quoteattr
 
 from lab.clients.xmpp.parser import PromptParser
 from lab.clients.xmpp.server_stream import format_element
-from lab.declarations.encryptions import find_by_element
+from lab.declarations.encryptions import find_in_message
 from lab.history.events import Bounced, DeviceSaw, Sent, ServerSaw
 
 SERVER = "jabber:server"
@@ -123,14 +123,12 @@ def _stanza(element: ET.Element, xml: str, at: float, namespace: str) -> Stanza:
 def build_seen_event(stanza: Stanza, server: str, direction: str, *, whole: bool, peer: str = "") -> ServerSaw:
     """The event that `server` handled it on a stream with the domain `peer`; `whole` records its XML as well."""
     element = stanza.element
-    encrypted = (
-        one.tag[1:].partition("}")[0] for one in element if find_by_element(one.tag) or one.tag.endswith("}encrypted")
-    )
+    shown = find_in_message((one.tag for one in element), stanza.body if stanza.name == "message" else None)
     return ServerSaw(
         at=stanza.at, server=server, direction=direction, stream="s2s", name=stanza.name, type=stanza.type,
         id=stanza.id, sender=stanza.sender, receiver=stanza.receiver, size=len(stanza.xml.encode()),
-        encryption=next(encrypted, None), body=stanza.body is not None, stanza=stanza.xml if whole else None,
-        peer=peer,
+        encryption=shown.namespace if shown else None, body=shown is None and stanza.body is not None,
+        stanza=stanza.xml if whole else None, peer=peer,
     )  # fmt: skip
 
 

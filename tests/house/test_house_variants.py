@@ -95,7 +95,8 @@ VARIANT_LIST = (
         assert "rot13" in STRATEGIES and is_end_to_end("rot13") and ROOTS.count("uvloop") == 2
         strategy = create_strategy("rot13", EncryptionSettings("blind", None, {}, print))
         message = ET.Element(f"{{{CLIENT}}}message", {"from": "a@a.test/x", "id": "1"})
-        asyncio.run(strategy.encrypt("hello", message, frozenset({"b@b.test"})))
+        ET.SubElement(message, f"{{{CLIENT}}}body").text = "hello"
+        (message,) = asyncio.run(strategy.seal(message, frozenset({"b@b.test"}))).stanzas
         incoming = read(message, "b@b.test", "b@b.test/y")
         assert incoming.encrypted == "urn:example:rot13" and incoming.body is None
         assert asyncio.run(strategy.decrypt(incoming, "a@a.test")).body == "hello"

@@ -96,7 +96,8 @@ async def test_a_link_delivers_and_the_feeds_tell_what_is_readable(lab, pair):
         plain = sender.send(receiver.jid, "in the open")
         assert (await receiver.receive(plain))["body"] == "in the open"
         hidden = {one: sender.send(receiver.jid, "fallback", one) for one in list_elements()}
-        for message in hidden.values():
+        otr = sender.send(receiver.jid, "?OTR:AAMD")
+        for message in (*hidden.values(), otr):
             await receiver.receive(message)
     hops = [(pair[0], "in", "c2s"), (pair[0], "out", "s2s"), (pair[1], "in", "s2s"), (pair[1], "out", "c2s")]
     for name, direction, stream in hops:
@@ -107,6 +108,8 @@ async def test_a_link_delivers_and_the_feeds_tell_what_is_readable(lab, pair):
         for element, message in hidden.items():
             (line,) = lab.feed(name, id=message, direction=direction, stream=stream)
             assert (line["body"], line["encryption"]) == (False, find_by_element(element).namespace)
+        (line,) = lab.feed(name, id=otr, direction=direction, stream=stream)
+        assert (line["body"], line["encryption"]) == (False, "urn:xmpp:otr:0")
 
 
 @pytest.mark.parametrize("to", ["user1@d.test", "room@conference.d.test"])

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree as ET
 
 from lab.clients.xmpp.stanzas import Incoming
@@ -71,49 +71,60 @@ class NotForUs(PeerError):
     """The sender did not encrypt for this device."""
 
 
-class Encryption(Protocol):
-    """An encryption scheme, for one live stream of one device. The caller sets the limits in time."""
+@dataclass(frozen=True)
+class SealedMessage:
+    """What goes over the stream in a message's place: its stanzas, in their order, and whom they are not for."""
+
+    stanzas: list[ET.Element]  # the first one has the message's id
+    left_out: list[LeftOutDevice]
+
+
+class Encryption:
+    """An encryption scheme, for one live stream of one device: what a scheme need not do, it leaves as it is here.
+
+    The caller sets the limits in time.
+    """
 
     name: str
 
+    def __init__(self, settings: EncryptionSettings) -> None:
+        self.settings = settings
+
     def prepare(self, stream: ClientStream) -> None:
         """Register what the stream must have before it is opened (features, filters)."""
-        ...
 
     async def start(self) -> dict[str, Any]:
         """Publish what others need; the fields it adds to the answer of `connect`. Before the first presence."""
-        ...
+        return {}
 
     async def ready(self) -> None:
         """Called once the offline messages were handed over and decrypted; returns when others can encrypt to us."""
-        ...
 
-    async def encrypt(self, body: str, message: ET.Element, people: frozenset[str]) -> list[LeftOutDevice]:
-        """Put the body, encrypted for all devices of these people (bare JIDs), into the message.
+    async def seal(self, message: ET.Element, people: frozenset[str]) -> SealedMessage:
+        """The whole of a message in the clear, encrypted for all devices of these people (bare JIDs).
 
-        The devices left out are returned. Raises PeerError if a person cannot be encrypted to.
+        Nothing that the scheme encrypts may be left readable. Raises PeerError if a person cannot be encrypted to.
         """
-        ...
+        raise NotImplementedError
 
     async def decrypt(self, incoming: Incoming, sender: str) -> DecryptedMessage | None:
-        """Decrypt. `sender` is the sender's real bare JID; None: it was not for this scheme. Raises PeerError."""
-        ...
+        """Decrypt. `sender` is the sender's real bare JID; None: there is no text in it for us. Raises PeerError."""
+        return None
 
     async def devices(self, of: str) -> list[int]:
-        """Device ids that this person publishes, asked afresh."""
-        ...
+        """Device ids that this person publishes, asked afresh. Raises UserError if the scheme has none."""
+        raise UserError(f"{self.name} publishes no devices: connect this device with encryption=omemo")
 
     async def keys(self, of: str) -> list[DeviceKey]:
-        """Known devices of this person."""
-        ...
+        """Known devices of this person. Raises UserError if the scheme has no keys."""
+        raise UserError(f"{self.name} has no keys: connect this device with encryption=omemo")
 
     async def set_trust(self, of: str, fingerprint: str, level: str) -> None:
         """Decide on a key. Raises UserError for an unknown one."""
-        ...
+        raise UserError(f"{self.name} has no keys: connect this device with encryption=omemo")
 
     async def close(self) -> None:
         """End what runs in the background."""
-        ...
 
 
 def create_strategy(name: str, settings: EncryptionSettings) -> Encryption:

@@ -30,7 +30,16 @@ from slixmpp.xmlstream.matcher import MatchXPath
 from slixmpp_omemo.base_session_manager import TrustLevel
 from xmlschema import XMLSchemaValidationError
 
-from lab.clients.encryption import DecryptedMessage, DeviceKey, EncryptionSettings, LeftOutDevice, NotForUs, pep
+from lab.clients.encryption import (
+    DecryptedMessage,
+    DeviceKey,
+    Encryption,
+    EncryptionSettings,
+    LeftOutDevice,
+    NotForUs,
+    SealedMessage,
+    pep,
+)
 from lab.clients.encryption.key_store import KeyStore
 from lab.clients.encryption.session_manager import (
     BUNDLE,
@@ -71,14 +80,14 @@ _LEVELS = {
 }
 
 
-class OmemoStrategy:
+class OmemoStrategy(Encryption):
     """OMEMO for one live stream of one device."""
 
     name = "omemo"
 
     def __init__(self, settings: EncryptionSettings) -> None:
         """Nothing is read before the stream is there: the account is part of what is read."""
-        self._settings = settings
+        super().__init__(settings)
         self._lock = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
         self._stream: ClientStream
@@ -91,7 +100,7 @@ class OmemoStrategy:
     def prepare(self, stream: ClientStream) -> None:
         """Announce that device lists are wanted (XEP-0163 section 4), and listen for them."""
         self._stream = stream
-        self._store = KeyStore(stream.boundjid.bare, self._settings.folder, self._settings.memory)
+        self._store = KeyStore(stream.boundjid.bare, self.settings.folder, self.settings.memory)
         self._sessions = Sessions(self._store)
         stream.register_plugin("xep_0115")
         stream.plugin["xep_0030"].add_feature(f"{DEVICE_LIST}+notify")
@@ -102,7 +111,7 @@ class OmemoStrategy:
         """Make or load keys, publish bundle and device list."""
         async with self._transaction():
             known = (await self._store.load("/own_device_id")).is_just
-            blind = self._settings.trust == "blind"
+            blind = self.settings.trust == "blind"
             self._manager = await create(self._stream, self._store, self._sessions, blind, self._send_empty)
             if known:  # a start that broke off, or a server that lost its store, is put right here
                 await self._manager.ensure_data_consistency()
@@ -133,24 +142,28 @@ class OmemoStrategy:
 
     # Messages
 
-    async def encrypt(self, body: str, message: ET.Element, people: frozenset[str]) -> list[LeftOutDevice]:
-        """Encrypt for all published devices of these people and the own other ones."""
+    async def seal(self, message: ET.Element, people: frozenset[str]) -> SealedMessage:
+        """Encrypt the body for all published devices of these people and the own other ones; 0.3 hides nothing else."""
+        body = message.find(f"{{{CLIENT}}}body")
+        if body is None:
+            raise PeerError("not sent: OMEMO 0.3 encrypts a body, and the message has none")
         everybody = people | {self._stream.boundjid.bare}
         published = dict(zip(everybody, await asyncio.gather(*map(self._refresh, everybody)), strict=True))
         async with self._transaction():
-            plaintext = {NAMESPACE: body.encode()}
+            plaintext = {NAMESPACE: (body.text or "").encode()}
             encrypted, failed = await self._manager.encrypt(people, plaintext)
         if len(encrypted) != 1:
             raise PeerError(f"OMEMO gave {len(encrypted)} messages for {', '.join(sorted(people))}, not one")
         content = next(iter(encrypted))
         message.append(oldmemo.etree.serialize_message(content))
         ET.SubElement(message, f"{{{EME}}}encryption", {"namespace": NAMESPACE, "name": "OMEMO"})
-        ET.SubElement(message, f"{{{CLIENT}}}body").text = FALLBACK
+        body.text = FALLBACK
         ET.SubElement(message, f"{{{HINTS}}}store")
         reached = {(key.bare_jid, key.device_id) for key, _ in content.keys} | {self._me(content)}
         reasons = {(error.bare_jid, error.device_id): str(error.exception) for error in failed}
         missed = {(jid, device) for jid, devices in published.items() for device in devices} - reached
-        return [await self._left_out(jid, device, reasons.get((jid, device), "")) for jid, device in sorted(missed)]
+        left_out = [await self._left_out(jid, device, reasons.get((jid, device), "")) for jid, device in sorted(missed)]
+        return SealedMessage([message], left_out)
 
     async def _left_out(self, jid: str, device: int, reason: str) -> LeftOutDevice:
         """Why a device was left out: its key is distrusted, or there is none, or there is and it could not be used."""
@@ -188,7 +201,7 @@ class OmemoStrategy:
         """The trust in a sender's key; a new one is trusted blindly as long as nobody verified one of that person."""
         known = await self._manager.get_device_information(device.bare_jid)
         unverified = {TrustLevel.UNDECIDED.name, TrustLevel.BLINDLY_TRUSTED.name}
-        blind = self._settings.trust == "blind" and all(it.trust_level_name in unverified for it in known)
+        blind = self.settings.trust == "blind" and all(it.trust_level_name in unverified for it in known)
         if device.trust_level_name != TrustLevel.UNDECIDED.name or not blind:
             return device.trust_level_name
         await self._manager.set_trust(device.bare_jid, device.identity_key, TrustLevel.BLINDLY_TRUSTED.name)
@@ -279,7 +292,7 @@ class OmemoStrategy:
             async with self._transaction():
                 await self._manager.update_device_list(NAMESPACE, of, read_device_list(of, payload))
         except PeerError as error:
-            self._settings.trouble(f"a pushed device list of {of}: {error}")
+            self.settings.trouble(f"a pushed device list of {of}: {error}")
 
 
 def _describe(error: Exception) -> str:

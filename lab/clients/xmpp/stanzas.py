@@ -1,8 +1,8 @@
 """What an incoming message is: a pure function of its XML and of the stream on which it was received.
 
 A delivery is a message with a readable body or an encrypted payload. Everything else that travels as <message/>
-(receipts, chat states, PEP notices, invitations, room subjects, OMEMO's empty messages) is the protocols' own
-business and gives no event.
+(receipts, chat states, PEP notices, invitations, room subjects, OMEMO's empty messages, OTR's key exchange) is the
+protocols' own business and gives no event.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from xml.etree import ElementTree as ET
 
-from lab.declarations.encryptions import find_by_element, find_by_namespace
+from lab.declarations.encryptions import find_by_namespace, find_in_message
 from lab.errors import UserError
 
 CLIENT = "jabber:client"
@@ -37,7 +37,7 @@ class Incoming:
     encrypted: str | None
     room: str | None
     xml: ET.Element
-    keys_only: bool = False  # OMEMO's empty message: to be decrypted for its keys, no delivery
+    keys_only: bool = False  # of the encryption's own protocol, such as OMEMO's empty messages: no delivery
 
 
 @dataclass(frozen=True)
@@ -131,7 +131,7 @@ def read_delivery(xml: ET.Element, via: str, device: str) -> Incoming | None:
     body = xml.findtext(_BODY)
     encrypted = _encryption(xml)
     declared = find_by_namespace(encrypted)
-    keys_only = declared is not None and declared.payload != "" and xml.find(declared.payload_path) is None
+    keys_only = declared is not None and not declared.has_text(xml, body)
     if body is None and encrypted is None:
         return None
     room = sender.partition("/")[0] if xml.get("type") == "groupchat" else None
@@ -181,9 +181,7 @@ def read_error(xml: ET.Element) -> tuple[str, str, str]:
 
 
 def _encryption(xml: ET.Element) -> str | None:
-    for child in xml:
-        if declared := find_by_element(child.tag):
-            return declared.namespace
-        if child.tag == f"{{{EME}}}encryption":
-            return child.get("namespace")
-    return None
+    if declared := find_in_message((child.tag for child in xml), xml.findtext(_BODY)):
+        return declared.namespace
+    named = xml.find(f"{{{EME}}}encryption")
+    return None if named is None else named.get("namespace")

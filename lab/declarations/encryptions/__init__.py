@@ -14,7 +14,8 @@ ENCRYPTIONS: dict[str, EncryptionDeclaration] = {
 }
 
 _BY_ELEMENT = {one.element: one for one in ENCRYPTIONS.values() if one.element}
-_BY_NAMESPACE = {one.namespace: one for one in ENCRYPTIONS.values() if one.element}
+_BY_NAMESPACE = {one.namespace: one for one in ENCRYPTIONS.values() if one.namespace}
+_BY_BODY = {one.body: one for one in ENCRYPTIONS.values() if one.body}
 
 
 def get_encryption(name: str, among: Iterable[str] = ENCRYPTIONS) -> EncryptionDeclaration:
@@ -30,6 +31,17 @@ def find_by_element(tag: str) -> EncryptionDeclaration | None:
     return _BY_ELEMENT.get(tag)
 
 
+def find_by_body(body: str | None) -> EncryptionDeclaration | None:
+    """The encryption that a message's body shows by how it begins, None if it shows none."""
+    return next((one for begins, one in _BY_BODY.items() if body is not None and body.startswith(begins)), None)
+
+
+def find_in_message(children: Iterable[str], body: str | None) -> EncryptionDeclaration | None:
+    """The encryption that a message shows by the names of its children, or by its body; None if it shows none."""
+    shown = (one for tag in children if (one := find_by_element(tag)))
+    return next(shown, None) or find_by_body(body)
+
+
 def find_by_namespace(namespace: str | None) -> EncryptionDeclaration | None:
     """The encryption that feeds and XEP-0380 name so, None if none is declared."""
     return _BY_NAMESPACE.get(namespace or "")
@@ -43,3 +55,8 @@ def is_end_to_end(name: str) -> bool:
 def list_elements() -> tuple[str, ...]:
     """Every element by which an encryption is recognised."""
     return tuple(_BY_ELEMENT)
+
+
+def list_bodies() -> tuple[str, ...]:
+    """Every beginning of a body by which an encryption is recognised: its namespace, a space, the beginning."""
+    return tuple(f"{one.namespace} {begins}" for begins, one in _BY_BODY.items())

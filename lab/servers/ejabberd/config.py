@@ -17,7 +17,7 @@ import re
 from collections.abc import Mapping, Sequence
 
 from lab.declarations.domains import a_labels
-from lab.declarations.encryptions import list_elements
+from lab.declarations.encryptions import list_bodies, list_elements
 from lab.declarations.servers.ejabberd import MANIFEST
 from lab.servers.conventions import FEED, PROBE_PATIENCE, READY
 from lab.servers.ejabberd.accounts import INITIAL
@@ -192,6 +192,7 @@ def _modules(blueprint: Blueprint) -> dict[str, Value]:
             "mode": spec.feed.value,
             "file": f"{folder}/{FEED}",
             "encrypted": list_elements(),
+            "encrypted_bodies": list_bodies(),
         }
     if blueprint.allow is not None:
         modules["mod_lab_policy"] = {"outbound": blueprint.outbound, "allow": blueprint.allow}

@@ -15,7 +15,7 @@ import re
 from collections.abc import Mapping
 
 from lab.declarations.domains import a_labels
-from lab.declarations.encryptions import list_elements
+from lab.declarations.encryptions import list_bodies, list_elements
 from lab.declarations.servers.prosody import MANIFEST
 from lab.servers.conventions import CLIENT_CERTIFICATES, FEED, LOG, PROBE_PATIENCE, READY
 from lab.servers.software import Blueprint, File
@@ -189,6 +189,7 @@ def _modules(blueprint: Blueprint) -> dict[str, Value]:
             "lab_feed": spec.feed.value,
             "lab_feed_file": f"{blueprint.folder}/{FEED}",
             "lab_feed_encrypted": list(list_elements()),
+            "lab_feed_encrypted_bodies": list(list_bodies()),
         }
     if _policy(blueprint):
         enabled.append("lab_policy")

@@ -2,6 +2,7 @@
 
 from xml.etree import ElementTree as ET
 
+from lab.clients.encryption import SealedMessage
 from lab.clients.encryption.omemo import OmemoStrategy
 
 CLIENT = "jabber:client"
@@ -10,9 +11,10 @@ CLIENT = "jabber:client"
 class LeakyStrategy(OmemoStrategy):
     """OMEMO whose fallback body is the text itself."""
 
-    async def encrypt(self, body: str, message: ET.Element, people: frozenset[str]) -> list[str]:
-        missed = await super().encrypt(body, message, people)
+    async def seal(self, message: ET.Element, people: frozenset[str]) -> SealedMessage:
+        text = message.findtext(f"{{{CLIENT}}}body")
+        sealed = await super().seal(message, people)
         fallback = message.find(f"{{{CLIENT}}}body")
         assert fallback is not None
-        fallback.text = body
-        return missed
+        fallback.text = text
+        return sealed

@@ -2,7 +2,8 @@
 %% and closed, and warnings and errors of its log.
 %%
 %% Options: mode ("full": whole stanzas; "meta": all but what is inside), file, encrypted (children of a stanza that show
-%% an encryption, "{namespace}name"; <encrypted/> does always). A line is
+%% an encryption, "{namespace}name"), encrypted_bodies (how bodies begin that are encrypted, each behind "namespace "). A
+%% line is
 %%   {"at", "direction": "in|out", "stream": "c2s|s2s", "name", "type", "id", "from", "to", "size",
 %%    "encryption": namespace of the child that shows it, "body": readable, "stanza": xml or null,
 %%    "peer": the domain or full JID authenticated at the stream's other end}
@@ -28,7 +29,9 @@
 
 start(Host, Opts) ->
     Writer = open(gen_mod:get_opt(file, Opts)),
-    persistent_term:put({?MODULE, Host}, {Writer, gen_mod:get_opt(mode, Opts), gen_mod:get_opt(encrypted, Opts)}),
+    Bodies = [list_to_tuple(binary:split(Text, <<" ">>)) || Text <- gen_mod:get_opt(encrypted_bodies, Opts)],
+    Encrypted = {gen_mod:get_opt(encrypted, Opts), Bodies},
+    persistent_term:put({?MODULE, Host}, {Writer, gen_mod:get_opt(mode, Opts), Encrypted}),
     send(Writer, #{event => started}),
     _ = logger:add_handler(?MODULE, ?MODULE, #{level => warning, config => Writer}),
     lab_hooks:add(Host, ?MODULE, hooks()).
@@ -52,8 +55,9 @@ reload(_Host, _New, _Old) -> ok.
 depends(_Host, _Opts) -> [].
 mod_opt_type(mode) -> econf:enum([full, meta]);
 mod_opt_type(file) -> econf:binary();
-mod_opt_type(encrypted) -> econf:list(econf:binary()).
-mod_options(_Host) -> [{mode, full}, {file, <<"feed.jsonl">>}, {encrypted, []}].
+mod_opt_type(encrypted) -> econf:list(econf:binary());
+mod_opt_type(encrypted_bodies) -> econf:list(econf:binary()).
+mod_options(_Host) -> [{mode, full}, {file, <<"feed.jsonl">>}, {encrypted, []}, {encrypted_bodies, []}].
 mod_doc() -> #{}.
 
 c2s_in({Packet, State} = Acc) -> tell(in, c2s, Packet, client(State)), Acc.
@@ -153,7 +157,7 @@ host_of(#jid{lserver = Server}) -> ejabberd_router:host_of_route(Server).
 line(Direction, Stream, Packet, Mode, Encrypted) ->
     #xmlel{name = Name, attrs = Attrs, children = Children} = El = xmpp:encode(Packet),
     Text = fxml:element_to_binary(El),
-    Encryption = encryption(Children, Encrypted),
+    Encryption = encryption(Name, Children, Encrypted),
     #{at => os:system_time(microsecond) / 1.0e6, direction => Direction, stream => Stream, name => Name,
       type => proplists:get_value(<<"type">>, Attrs, null), id => proplists:get_value(<<"id">>, Attrs, null),
       from => jid(xmpp:get_from(Packet)), to => jid(xmpp:get_to(Packet)), size => byte_size(Text),
@@ -163,15 +167,29 @@ line(Direction, Stream, Packet, Mode, Encrypted) ->
 jid(undefined) -> null;
 jid(Jid) -> jid:encode(Jid).
 
-encryption([#xmlel{name = Name, attrs = Attrs} | Rest], Encrypted) ->
+encryption(Name, Children, {Elements, Bodies}) ->
+    case shown_by_element(Children, Elements) of
+        null when Name =:= <<"message">> -> shown_by_body(Children, Bodies);
+        Found -> Found
+    end.
+
+shown_by_element([#xmlel{name = Name, attrs = Attrs} | Rest], Elements) ->
     Namespace = proplists:get_value(<<"xmlns">>, Attrs, <<>>),
-    Named = Name =:= <<"encrypted">> orelse lists:member(<<"{", Namespace/binary, "}", Name/binary>>, Encrypted),
-    case Named andalso Namespace =/= <<>> of
+    case lists:member(<<"{", Namespace/binary, "}", Name/binary>>, Elements) of
         true -> Namespace;
-        false -> encryption(Rest, Encrypted)
+        false -> shown_by_element(Rest, Elements)
     end;
-encryption([_ | Rest], Encrypted) -> encryption(Rest, Encrypted);
-encryption([], _) -> null.
+shown_by_element([_ | Rest], Elements) -> shown_by_element(Rest, Elements);
+shown_by_element([], _) -> null.
+
+shown_by_body([#xmlel{name = <<"body">>, children = Text} | Rest], Bodies) ->
+    Body = fxml:get_cdata(Text),
+    case [Namespace || {Namespace, Begins} <- Bodies, string:prefix(Body, Begins) =/= nomatch] of
+        [Namespace | _] -> Namespace;
+        [] -> shown_by_body(Rest, Bodies)
+    end;
+shown_by_body([_ | Rest], Bodies) -> shown_by_body(Rest, Bodies);
+shown_by_body([], _) -> null.
 
 readable(<<"message">>, Children) ->
     lists:any(fun(#xmlel{name = <<"body">>, children = Text}) -> fxml:get_cdata(Text) =/= <<>>;

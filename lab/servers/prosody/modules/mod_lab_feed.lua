@@ -9,7 +9,8 @@
 --                    "authentication"}, when closed also {"condition", "by": "server|peer|", "text"}
 --                   {"at", "event": "logged", "level": "warning|error", "text"}
 --                   {"at", "event": "started"}, the first of each start
---   lab_feed_encrypted   children of a stanza that show an encryption, "{namespace}name"; <encrypted/> does always
+--   lab_feed_encrypted   children of a stanza that show an encryption, "{namespace}name"
+--   lab_feed_encrypted_bodies   how bodies begin that are encrypted, each behind "namespace "
 --
 -- It only looks: filters return what they were given. Coming in it stands before all others (stream management counts
 -- at 999); going out after all others, so that a stanza kept back for a stream that is gone is told when it is sent.
@@ -28,15 +29,25 @@ local NAMESPACES = { ["jabber:client"] = true, ["jabber:server"] = true };
 
 local full = module:get_option_string("lab_feed", "full") == "full";
 local shows_encryption = module:get_option_set("lab_feed_encrypted", {});
+local encrypted_bodies = {};
+for _, text in ipairs(module:get_option_array("lab_feed_encrypted_bodies", {})) do
+	local namespace, begins = text:match("^(%S+) (.+)$");
+	encrypted_bodies[begins] = namespace;
+end
 local file = assert(io.open(module:get_option_string("lab_feed_file"), "a"));
 
 -- Not `childtags`: without a namespace it finds children of the stanza's own namespace only.
 local function encryption_of(stanza)
 	for _, child in ipairs(stanza.tags) do
 		local name, namespace = child.name, child.attr.xmlns;
-		if namespace and (name == "encrypted" or shows_encryption:contains("{"..namespace.."}"..name)) then
+		if namespace and shows_encryption:contains("{"..namespace.."}"..name) then
 			return namespace;
 		end
+	end
+	local body = stanza.name == "message" and stanza:get_child_text("body");
+	if not body then return; end
+	for begins, namespace in pairs(encrypted_bodies) do
+		if body:sub(1, #begins) == begins then return namespace; end
 	end
 end
 

@@ -8,8 +8,9 @@ from xml.etree import ElementTree as ET
 
 from lab.declarations.encryptions.rot13 import DECLARATION
 
-from lab.clients.encryption import DecryptedMessage
+from lab.clients.encryption import DecryptedMessage, SealedMessage
 from lab.clients.encryption.plain import PlainStrategy
+from lab.clients.xmpp.stanzas import CLIENT
 
 
 class Rot13Strategy(PlainStrategy):
@@ -17,10 +18,12 @@ class Rot13Strategy(PlainStrategy):
 
     name = "rot13"
 
-    async def encrypt(self, body: str, message: ET.Element, people: frozenset[str]) -> list[str]:
-        """Put the body, turned, into the message."""
-        ET.SubElement(message, DECLARATION.element).text = codecs.encode(body, "rot13")
-        return []
+    async def seal(self, message: ET.Element, people: frozenset[str]) -> SealedMessage:
+        """Put the body, turned, in its place."""
+        body = message.find(f"{{{CLIENT}}}body")
+        message.remove(body)
+        ET.SubElement(message, DECLARATION.element).text = codecs.encode(body.text, "rot13")
+        return SealedMessage([message], [])
 
     async def decrypt(self, incoming: Any, sender: str) -> DecryptedMessage | None:
         """Turn it back."""
