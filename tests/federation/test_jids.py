@@ -25,7 +25,8 @@ def test_a_name_is_one_that_every_part_of_the_lab_can_carry_or_an_error(user: st
         assert str(error).isprintable()
         return
     assert jids.prepare_localpart(user) == user, "what was prepared stays as it is"
-    assert JID(f"{user}@a.test").bare == f"{user}@a.test", "the same for a client"
+    client = JID(f"{user}@a.test/{resource}")
+    assert (client.bare, client.resource) == (f"{user}@a.test", resource), "the same for a client"
     layout = Layout(Path("/lab"))
     place = layout.device("a", user, resource).relative_to("/lab/people/a")
     assert len(place.parts) == 2, "two folders, neither of them another one's"
@@ -46,6 +47,7 @@ def test_two_names_have_two_folders(one: str, other: str) -> None:
 @pytest.mark.parametrize(
     ("name", "said"),
     [
+        ("\U00016800", "servers refuse U+16800"),
         ("with space", "U+0020 at position 5"),
         ("a/b", "'/' cannot be in a localpart"),
         ("\uff20", "'@' cannot be in a localpart"),
