@@ -54,4 +54,12 @@ class ServerOutage:
     change: ServerChange
 
 
-Effect = LinkImpairment | StreamsEnd | NameAnswer | ServerOutage
+@dataclass(frozen=True)
+class CertificateChange:
+    """A server has another certificate, which it shows on new streams, until it is healed."""
+
+    server: str
+    kind: str  # as in a topology: "expired"
+
+
+Effect = CertificateChange | LinkImpairment | StreamsEnd | NameAnswer | ServerOutage

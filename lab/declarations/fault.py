@@ -64,6 +64,7 @@ class FaultDeclaration:
     effects: Callable[[Mapping[str, Any], Targets], Sequence[Effect]] | None = None
     lasts: bool = True  # False: it happens once, and there is nothing to heal
     pulses: Callable[[Mapping[str, Any]], tuple[float, float]] | None = None  # seconds on and off, while it lasts
+    by_holder: bool = False  # the process that holds the lab carries it out, on each runtime
     duration_alias: str = ""  # another name of `duration`
     check: Callable[[Mapping[str, Any]], tuple[str, str] | None] | None = None  # the field that is wrong, and why
 

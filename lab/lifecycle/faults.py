@@ -17,10 +17,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from lab.declarations.effects import Effect, ServerChange, ServerOutage
+from lab.declarations.effects import CertificateChange, Effect, ServerChange, ServerOutage
 from lab.declarations.fault import FaultTarget
-from lab.errors import PeerError, UserError
+from lab.errors import PeerError, TimedOut, UserError
 from lab.lifecycle.lab import Lab
+from lab.lifecycle.stream_probe import find_certificate
 from lab.network.control import Control
 from lab.network.fault_engine import FaultEngine, FaultEvent
 from lab.network.server_outages import ServerOutages
@@ -28,20 +29,26 @@ from lab.plan.fault_schedule import declaration
 from lab.plan.layout import Layout
 from lab.plan.model import Plan
 from lab.runtime.protocol import Runtime
+from lab.runtime.server_files import write_certificate
 from lab.system.files import write_private
 from lab.system.processes import Identity
 from lab.topology.faults import check_all, to_json
-from lab.topology.spec import FaultSpec
+from lab.topology.spec import Certificate, FaultSpec
 
 PATIENCE = 300.0  # seconds that applying or healing may take: a server is waited for after its start
 _WAIT = 5.0  # seconds that one question for events waits for an answer
+
+_RELOAD_PATIENCE = 20.0  # seconds until a server shows the certificate that it was told to read
+_POLL = 0.05  # seconds between two looks at it
+_CERTIFICATE = "certificate"  # in a note: that of a server was changed
 
 OnEvent = Callable[[FaultEvent], None]
 
 
 def held_here(spec: FaultSpec, lab: Lab) -> bool:
     """Whether the process that holds the lab carries a fault out, and not the lab's service."""
-    return declaration(spec).target is FaultTarget.SERVERS and lab.runtime.name != "processes"
+    declared = declaration(spec)
+    return declared.by_holder or (declared.target is FaultTarget.SERVERS and lab.runtime.name != "processes")
 
 
 class FaultSession:
@@ -132,15 +139,23 @@ class FaultSession:
 
 
 class _HolderExecutor:
-    """Stops, kills, pauses and restarts servers in containers, and notes which."""
+    """Changes certificates; stops, kills, pauses and restarts servers in containers; and notes which."""
 
     def __init__(self, lab: Lab) -> None:
+        self._lab = lab
+        self._certificates: dict[str, dict[str, str]] = {}  # kinds by server, then by token
         self._note = _notes(lab.layout) / f"{os.getpid()}-{id(self)}.json"
         self._changed: dict[str, str] = {}
         self._outages = ServerOutages(lab.runtime.server_control(lab.layout, lab.plan))
 
     async def apply(self, effect: Effect, token: str) -> None:
         """Carry it out."""
+        if isinstance(effect, CertificateChange):
+            self._changed[effect.server] = _CERTIFICATE
+            self._write()
+            self._certificates.setdefault(effect.server, {})[token] = effect.kind
+            await change_certificate(self._lab.layout, self._lab.plan, self._lab.runtime, effect.server, effect.kind)
+            return
         assert isinstance(effect, ServerOutage)
         self._changed[effect.server] = str(effect.change)
         self._write()
@@ -151,6 +166,12 @@ class _HolderExecutor:
 
     async def heal(self, effect: Effect, token: str) -> None:
         """End it."""
+        if isinstance(effect, CertificateChange):
+            left = self._certificates.get(effect.server, {})
+            left.pop(token, None)
+            kind = next(reversed(left.values()), None)
+            await change_certificate(self._lab.layout, self._lab.plan, self._lab.runtime, effect.server, kind)
+            return
         assert isinstance(effect, ServerOutage)
         await self._outages.heal(effect, token)
 
@@ -180,14 +201,41 @@ async def undo_abandoned(layout: Layout, plan: Plan, runtime: Runtime) -> list[s
         if holder is not None and holder.alive:
             continue
         control = runtime.server_control(layout, plan)
-        for server in note["servers"]:
-            if await control.runs(server):
+        for server, change in note["servers"].items():
+            if change == _CERTIFICATE:
+                await change_certificate(layout, plan, runtime, server, None)
+            elif await control.runs(server):
                 await control.resume(server)
             else:
                 await control.start(server)
-            undone.append(f"{server} runs again: what had stopped or paused it was killed")
+            undone.append(f"{server} is as it was: what had changed it was killed")
         path.unlink(missing_ok=True)
     return undone
+
+
+async def change_certificate(layout: Layout, plan: Plan, runtime: Runtime, server: str, kind: str | None) -> None:
+    """Give a running server a new key and certificate of that kind, None: of the topology's; new streams show it.
+
+    Raises UserError if its software cannot read it again, PeerError if the server refuses, TimedOut.
+    """
+    from lab.servers import get_software
+
+    there = plan.server(server)
+    reload = get_software(there.spec.software).reload()
+    if reload is None:
+        raise UserError(f"{server}: {there.spec.software} cannot be told to read its certificate again")
+    before = await find_certificate(there)
+    write_certificate(layout, there, None if kind is None else Certificate(kind))
+    if not await runtime.server_control(layout, plan).runs(server):
+        return  # it reads it when it starts
+    for answer in await runtime.operate(layout, plan, server, reload):
+        if answer.strip() and not answer.startswith("0\n"):
+            raise PeerError(f"{server} does not read its certificate again: {answer.strip()[:500]}")
+    deadline = time.monotonic() + _RELOAD_PATIENCE
+    while before is not None and await find_certificate(there) == before:
+        if time.monotonic() > deadline:
+            raise TimedOut(f"{server} still shows its old certificate {_RELOAD_PATIENCE:.0f} s after it was told")
+        await asyncio.sleep(_POLL)
 
 
 async def change_server(lab: Lab, server: str, action: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import ssl
 
 from lab.network.ready_file import server_endpoint
 from lab.plan.model import ServerPlan
@@ -15,6 +16,28 @@ _HEADER = (
     "to='{domain}' version='1.0'>"
 )
 _CONDITION = re.compile(rb"<([a-z-]+)[^<>]*xmlns=['\"]urn:ietf:params:xml:ns:xmpp-streams")
+
+
+async def find_certificate(server: ServerPlan) -> bytes | None:
+    """The certificate (DER) that a server shows to other servers after STARTTLS; None if it shows none."""
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE  # it is looked at, whatever it is
+    writer: asyncio.StreamWriter | None = None
+    try:
+        async with asyncio.timeout(PATIENCE):
+            reader, writer = await asyncio.open_connection(*server_endpoint(server))
+            writer.write(_HEADER.format(domain=server.spec.domain).encode())
+            await reader.readuntil(b"</stream:features>")
+            writer.write(b"<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>")
+            await reader.readuntil(b">")
+            await writer.start_tls(context, server_hostname=server.spec.domain)
+            found: bytes | None = writer.get_extra_info("ssl_object").getpeercert(binary_form=True)
+            return found
+    except (OSError, TimeoutError, asyncio.IncompleteReadError):
+        return None
+    finally:
+        if writer is not None:
+            writer.close()
 
 
 async def describe_fault(server: ServerPlan) -> str:

@@ -10,6 +10,8 @@ from __future__ import annotations
 import asyncio
 import os
 import secrets
+import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 from lab.declarations.load_users import PROBE_USER, load_user_names
@@ -17,10 +19,12 @@ from lab.declarations.manifest import Accounts
 from lab.errors import UserError
 from lab.plan.layout import Layout
 from lab.plan.model import Plan, ServerPlan
+from lab.runtime import admin
 from lab.servers import get_software
 from lab.servers.software import File, ScramKeys
 from lab.system.processes import SERVER_UID
 from lab.system.scram import compute_server_key, compute_stored_key, derive_password
+from lab.topology.spec import Certificate
 
 ITERATIONS = 4096  # the minimum of RFC 7677 section 4, and what the servers use by default
 _SALT_BYTES = 16
@@ -84,6 +88,23 @@ async def write_servers(layout: Layout, plan: Plan, keys: ScramKeys) -> None:
         authority.issue(server.certificate, folder)
         if owner is not None:
             change_owner(folder, owner)
+
+
+def write_certificate(layout: Layout, server: ServerPlan, kind: Certificate | None) -> None:
+    """Write a new key and certificate of that kind into a server's folder; None: of the planned kind."""
+    from lab.network.authority import Authority
+
+    request = server.certificate if kind is None else replace(server.certificate, kind=kind)
+    folder = layout.server(server.spec.name)
+    with tempfile.TemporaryDirectory(dir=layout.root) as made:
+        Authority.load(layout.authority).issue_pair(request, Path(made) / "certs")
+        files = [File(f"certs/{one.name}", one.read_text()) for one in sorted((Path(made) / "certs").iterdir())]
+    before = {file.path: int((folder / file.path).lstat().st_mtime) for file in files}
+    admin.write_files(folder, files)
+    for path, second in before.items():  # ejabberd compares whole seconds, and takes an equal one for no change
+        found = folder / path
+        if int(found.lstat().st_mtime) <= second:
+            os.utime(found, (second + 1, second + 1), follow_symlinks=False)
 
 
 def write_files(root: Path, files: tuple[File, ...]) -> None:

@@ -208,6 +208,10 @@ class Software(ABC):
         """Operations after which a running server refuses exactly these domains and all below them; None: no way."""
         return None
 
+    def reload(self) -> tuple[Operation, ...] | None:
+        """Operations after which a running server has read its certificate again; None: it cannot do that."""
+        return None
+
     def flush(self) -> tuple[Operation, ...]:
         """Operations after which the server's files hold all that it has been given to store."""
         return ()

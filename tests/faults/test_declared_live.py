@@ -20,6 +20,7 @@ from lab.history.reader import read
 from lab.history.recorder import Recorder
 from lab.lifecycle.lab import Lab
 from lab.lifecycle.registry import open_lab
+from lab.lifecycle.stream_probe import find_certificate
 from lab.runner.run import run_scenario
 from lab.runner.scenarios import get_info
 from lab.topology.faults import read_one
@@ -121,7 +122,7 @@ async def connected_again(device: Device) -> None:
 
 async def delivered(alice: Any, bob: Any) -> None:
     deadline = time.monotonic() + TAKES
-    while not (await (await alice.send(bob, "after")).outcome(TAKES)).deliveries:
+    while not (await (await alice.send(bob, "after")).outcome(5.0)).deliveries:  # one may be lost in silence
         assert time.monotonic() < deadline, "no message has been delivered since it was healed"
 
 
@@ -181,6 +182,32 @@ def _stopped(pid: int) -> bool:
     if folder is not None and (folder / "freezer.state").is_file():
         return state == "T" or (folder / "freezer.state").read_text().strip() == "FROZEN"
     return state == "T"
+
+
+@mostly_processes
+@pytest.mark.parametrize(("server", "how", "bounces"), [("b", "expired", True), slow("a", "renewed", False)])
+async def test_a_server_shows_another_certificate(
+    lab_on: LabOn, tmp_path: Path, server: str, how: str, bounces: bool
+) -> None:
+    used = await lab_on("pair,software=prosody+ejabberd")
+    with Recorder(tmp_path / "history.jsonl") as recorder:
+        async with Federation(used, recorder) as federation:
+            a, b = federation.linked_pair()
+            alice, bob = await a.person(), await b.person()
+            assert (await (await alice.send(bob, "before")).outcome(TAKES)).deliveries
+            before = await find_certificate(used.plan.server(server))
+            async with federation.inject(lab.faults.certificate(server, how=how)):
+                assert await find_certificate(used.plan.server(server)) != before
+                if not bounces:
+                    assert (await (await alice.send(bob, "the stream stays")).outcome(TAKES)).deliveries
+                async with federation.inject(lab.faults.reset_streams(federation.link(a, b))):
+                    pass
+                if not bounces:
+                    await delivered(alice, bob)
+                async with asyncio.timeout(TAKES):  # what a server had not noticed to be reset may swallow one
+                    while bounces and not (await (await alice.send(bob, "during")).outcome(5.0)).bounces:
+                        pass
+            await delivered(alice, bob)
 
 
 @mostly_processes

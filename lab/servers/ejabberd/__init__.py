@@ -100,6 +100,10 @@ class Ejabberd(Software):
         """One call to the lab's module."""
         return (HttpCall(MANIFEST.socket, "/refuse", json.dumps(list(domains))),)
 
+    def reload(self) -> tuple[Operation, ...] | None:
+        """A command of ejabberdctl, run by the lab's module, which answers with its exit code."""
+        return (HttpCall(MANIFEST.socket, "/ctl", "reload_config\0"),)
+
     def flush(self) -> tuple[Operation, ...]:
         """One call to the lab's module: mnesia by itself writes seconds later."""
         return (HttpCall(MANIFEST.socket, "/flush", ""),)

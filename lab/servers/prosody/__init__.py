@@ -91,6 +91,10 @@ class Prosody(Software):
         """A stanza to the lab's mod_lab_admin."""
         return (_build_request("refuse", " ".join(domains)),)
 
+    def reload(self) -> tuple[Operation, ...] | None:
+        """A stanza to the lab's mod_lab_admin."""
+        return (_build_request("reload"),)
+
     def refusal(self, version: str, kind: Unlinked) -> Refusal:
         """Measured on 13.0.1 and 0.12.3."""
         return _REFUSALS[kind]

@@ -4,6 +4,7 @@
 --   <lab-invitation/>                                the result is a token for one account (XEP-0445)
 --   <lab-delete user="name"/>                        deletes an account
 --   <lab-refuse>domain domain</lab-refuse>           refuses these domains and all below them; none: all are accepted
+--   <lab-reload/>                                     reads configuration and certificates again
 --
 -- Each is answered by <repl-result/>, an error by one of type "error". Modules that this needs are loaded when asked.
 local st = require "util.stanza";
@@ -78,6 +79,8 @@ requests["lab-refuse"] = function (stanza)
 	end
 	close_streams();
 end
+
+requests["lab-reload"] = function () must(prosody.reload_config()); end
 
 for name, request in pairs(requests) do
 	module:hook_global("admin/" .. name, function (event)
