@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from lab.packaged import VERSION
 
 if TYPE_CHECKING:
-    from lab.errors import LabError, NotApplicable, NotReady, NotReceived, TimedOut, UserError
+    from lab.errors import LabError, NotApplicable, NotReady, NotReceived, PeerError, TimedOut, UserError
     from lab.federation import Federation
     from lab.runner import expect, scenario, step
 
@@ -26,6 +26,7 @@ _MODULES = {
     "NotApplicable": "lab.errors",
     "NotReady": "lab.errors",
     "NotReceived": "lab.errors",
+    "PeerError": "lab.errors",
     "TimedOut": "lab.errors",
     "UserError": "lab.errors",
 }
@@ -36,6 +37,7 @@ __all__ = [
     "NotApplicable",
     "NotReady",
     "NotReceived",
+    "PeerError",
     "TimedOut",
     "UserError",
     "expect",

@@ -5,8 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-from lab import Federation, NotApplicable, NotReceived, UserError, expect, scenario, step
-from lab.errors import PeerError
+from lab import Federation, NotApplicable, NotReceived, PeerError, UserError, expect, scenario, step
 from lab.federation import Message, Person, ServerHandle, Stanza
 from lab.history.events import Disconnected
 

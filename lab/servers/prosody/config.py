@@ -29,6 +29,9 @@ STAMP = "rosters.stamp"
 #: 40 ms: a server that carried 2,800 messages a second carries 20 then, and what a load measured is how full it was.
 ARCHIVE = 1_000_000_000
 
+#: Seconds for which an uploaded file is kept, ten years: Prosody 0.12 does not load the module with "never".
+FILES_KEPT = 10 * 365 * 24 * 3600
+
 #: Prosody's own time for a stream between servers to be authenticated, in seconds, and round trips that one takes.
 S2S_TIMEOUT, CROSSINGS = 90, 10
 
@@ -235,7 +238,7 @@ def _rooms(blueprint: Blueprint) -> dict[str, Value]:
 def _uploads(blueprint: Blueprint) -> dict[str, Value]:
     return {
         "modules_enabled": list[Value](_policy(blueprint)),
-        "http_file_share_expires_after": "never",
+        "http_file_share_expires_after": FILES_KEPT,
         "http_external_url": f"https://upload.{a_labels(blueprint.spec.domain)}:{MANIFEST.ports.https}/",
     }
 
