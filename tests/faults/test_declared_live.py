@@ -211,6 +211,23 @@ async def test_a_server_shows_another_certificate(
 
 
 @mostly_processes
+@pytest.mark.parametrize("resumable", [True, slow(False)])
+async def test_a_device_loses_its_connection_and_is_back(lab_on: LabOn, tmp_path: Path, resumable: bool) -> None:
+    with Recorder(tmp_path / "history.jsonl") as recorder:
+        async with Federation(await lab_on("pair"), recorder) as federation:
+            a, b = federation.linked_pair()
+            alice, bob = await a.person(), await b.person(resumable=resumable)
+            stream = bob.device.stream
+            async with federation.inject(lab.faults.client(bob.device)):
+                message = await alice.send(bob, "during")
+                assert not (await message.outcome(NOTHING)).deliveries
+            assert bob.device.connected and (not resumable or bob.device.stream != "" != stream)
+            assert (await message.outcome(TAKES)).deliveries
+            (applied,) = [one for one in recorder.events if isinstance(one, FaultApplied)]
+            assert dict(applied.fields) == {"device": bob.device.jid}
+
+
+@mostly_processes
 @pytest.mark.parametrize(("how", "bounces"), [slow("nxdomain", True), slow("wrong-srv", True), ("failover", False)])
 async def test_names_are_answered_otherwise(lab_on: LabOn, tmp_path: Path, how: str, bounces: bool) -> None:
     with Recorder(tmp_path / "history.jsonl") as recorder:
