@@ -27,6 +27,7 @@ def doctor(output: FormatOption = Format.TABLE) -> None:
 
     by_runtime = {runtime.name: runtime.prerequisites() for runtime in (Containers(), Processes())}
     found = [("python", _python()), *((name, one) for name, all_ in by_runtime.items() for one in all_)]
+    found += [("faults", one) for one in _faults()]
     usable = [name for name, prerequisites in by_runtime.items() if all(one.good for one in prerequisites)]
     if output is Format.JSON:
         print_rows(output, [_row(name, one) for name, one in found])
@@ -62,6 +63,18 @@ def _python() -> Prerequisite:
     from lab.runtime.protocol import Prerequisite
 
     return Prerequisite("Python 3.11 or later", True, sys.version.split()[0])  # or this line would not run
+
+
+def _faults() -> Iterator[Prerequisite]:
+    """The actions of faults that can be done here, and what other tools do that cannot."""
+    from lab.runtime.protocol import Prerequisite
+    from lab.topology.faults import ACTIONS
+
+    yield Prerequisite("actions", True, ", ".join(ACTIONS))
+    for action, declared in ACTIONS.items():
+        for name, reason in declared.impossible.items():
+            why, _, instead = reason.partition("; ")
+            yield Prerequisite(f"{action}: {name}", False, why, instead)
 
 
 def _row(part: str, one: Prerequisite) -> dict[str, object]:

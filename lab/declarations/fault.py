@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
@@ -65,6 +65,8 @@ class FaultDeclaration:
     lasts: bool = True  # False: it happens once, and there is nothing to heal
     pulses: Callable[[Mapping[str, Any]], tuple[float, float]] | None = None  # seconds on and off, while it lasts
     by_holder: bool = False  # the process that holds the lab carries it out, on each runtime
+    #: Fields that other tools have and that cannot be done, each with the reason: refused, and listed by `doctor`.
+    impossible: Mapping[str, str] = field(default_factory=dict)
     duration_alias: str = ""  # another name of `duration`
     check: Callable[[Mapping[str, Any]], tuple[str, str] | None] | None = None  # the field that is wrong, and why
 
@@ -77,21 +79,25 @@ class FaultDeclaration:
 
     def values(self, given: Mapping[str, Any]) -> tuple[dict[str, Any], list[tuple[str, str]]]:
         """The value of every field that can be read, and each field that is wrong, as it is given, with the reason."""
-        known = {name: field for field in self.fields for name in (field.name, *field.aliases)}
-        names = ", ".join(field.name for field in self.fields) or "none"
-        wrong = [(name, f"there is no such field: there are {names}") for name in given if name not in known]
+        known = {name for one in self.fields for name in (one.name, *one.aliases)}
+        names = ", ".join(one.name for one in self.fields) or "none"
+        wrong = [
+            (name, self.impossible.get(name, f"there is no such field: there are {names}"))
+            for name in given
+            if name not in known
+        ]
         values: dict[str, Any] = {}
-        for field in self.fields:
-            written = [name for name in (field.name, *field.aliases) if name in given]
+        for one in self.fields:
+            written = [name for name in (one.name, *one.aliases) if name in given]
             if len(written) > 1:
                 wrong.append((written[1], f"is the same as {written[0]}: remove one of the two"))
-            name = written[0] if written else field.name
-            value = given.get(name, field.default)
+            name = written[0] if written else one.name
+            value = given.get(name, one.default)
             if value is REQUIRED:
-                wrong.append((name, f"is missing: {field.about}"))
+                wrong.append((name, f"is missing: {one.about}"))
                 continue
             try:
-                values[field.name] = field.read(value)
+                values[one.name] = one.read(value)
             except UserError as error:
                 wrong.append((name, str(error)))
         if not wrong and self.check is not None and (found := self.check(values)) is not None:

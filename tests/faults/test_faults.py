@@ -80,7 +80,7 @@ def test_conditions_act_on_one_direction_or_both():
     (lambda: partition([3]), "partition: groups: 3 is no server"),
     (lambda: partition(["a"], ["a", "b"]), "partition: groups: a cannot be in two groups"),
     (lambda: conditions(("a", "b"), latency=5), "conditions: latency: 5 has no unit: write 5ms or 5s"),
-    (lambda: conditions(("a", "b"), loss="1%"), "conditions: loss: there is no such field"),
+    (lambda: conditions(("a", "b"), loss="1%"), "conditions: loss: cannot be done: relays carry streams"),
     (lambda: conditions(("a", "b")), "conditions: says nothing of the link: give one of latency, jitter, rate"),
     (lambda: conditions(("a", "a"), latency="1s"), "conditions: link: a has no link with itself"),
     (lambda: conditions("ab", latency="1s"), "conditions: link: 'ab' is no link: give federation.link"),

@@ -59,4 +59,7 @@ DECLARATION = FaultDeclaration(
     target=FaultTarget.LINKS,
     effects=_effects,
     check=_check,
+    impossible={
+        "loss": "cannot be done: relays carry streams, of which no packet is lost; use `flap`, `partition` or jitter"
+    },
 )
