@@ -22,6 +22,12 @@ from tests.runtimes import CONTAINERS, PROCESSES, SLOW_CONTAINERS, mostly_proces
 
 pytestmark = pytest.mark.live
 
+OLD_PEER = """
+defaults: {authentication: either}
+servers: {near: {software: prosody@0.12}, far: {software: ejabberd@23.01}, peer: {software: scripted}}
+links: [{between: [near, peer]}, {between: [far, peer]}]
+"""
+
 # Both directions of a mixed link; a graph with a missing edge; the ways of promising that edge that are told at once.
 CASES = [
     ("everyone_writes", "line:3,software=prosody+ejabberd", CONTAINERS),
@@ -34,13 +40,32 @@ CASES = [
     ("one_bad_stanza", "dialback_peer", SLOW_CONTAINERS),
     ("stanza_too_big", "stanza_limits", SLOW_CONTAINERS),
     ("everyone_writes", "versions", SLOW_CONTAINERS),
-    ("omemo_first_contact", "pair,software=prosody@0.12+ejabberd@23.01", SLOW_CONTAINERS),
     ("everyone_writes", "hidden_island", SLOW_CONTAINERS),
     ("everyone_writes", "nowhere_refused", SLOW_CONTAINERS),
     ("omemo_first_contact", "pair,software=ejabberd+prosody", SLOW_CONTAINERS),
     ("omemo_two_devices", "pair,software=prosody+ejabberd", SLOW_CONTAINERS),
     ("plaintext_is_seen", "pair,software=prosody+ejabberd", SLOW_CONTAINERS),
 ]
+
+#: Other versions of what is above.
+SLOW_CASES = [
+    ("omemo_first_contact", "pair,software=prosody@0.12+ejabberd@23.01"),
+    ("one_bad_stanza", OLD_PEER),
+    ("unsolicited_dialback_ignored", OLD_PEER),
+    ("false_dialback_key_refused", OLD_PEER),
+]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("runtime", [PROCESSES, CONTAINERS], indirect=True, scope="session")
+@pytest.mark.parametrize(("scenario", "topology"), SLOW_CASES)
+async def test_a_run_of_other_versions_is_valid(scenario, topology, lab_on, tmp_path: Path) -> None:
+    if topology == OLD_PEER:
+        topology = str(tmp_path / "old-peer.yaml")
+        Path(topology).write_text(OLD_PEER)
+    (info,) = load(scenario)
+    result = await run_scenario(info, await lab_on(topology), runs=tmp_path)
+    assert result.exit_code == 0, (result.folder / "report.txt").read_text()
 
 
 @pytest.mark.parametrize(
@@ -129,7 +154,7 @@ async def test_a_peer_that_is_believed_makes_the_run_fail(
     assert result.value == "failed" and said in result.sentence.lower(), result.sentence
 
 
-@pytest.mark.parametrize("kind", ["prosody", "ejabberd"])
+@pytest.mark.parametrize("kind", ["prosody", pytest.param("ejabberd", marks=pytest.mark.slow)])
 async def test_a_server_that_allows_plaintext_makes_the_run_fail(kind: str, tmp_path: Path) -> None:
     topology = tmp_path / "lenient.yaml"
     topology.write_text(
@@ -148,6 +173,7 @@ async def test_a_server_that_allows_plaintext_makes_the_run_fail(kind: str, tmp_
     assert result.value == "failed" and "policy-violation" in result.sentence, result.sentence
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("runtime", [PROCESSES], indirect=True)
 async def test_a_stanza_that_is_not_too_big_makes_the_run_fail(
     lab_on, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
