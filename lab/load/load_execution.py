@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -79,17 +78,22 @@ async def measure(
 ) -> LoadRecord:
     """Run the load `load` (fields as in a job) on a lab; `folder`, which must exist, then has plan, job and result."""
     folders.write(folder / folders.PLAN, files.dump(lab.plan))
+    faults = lab.plan.topology.faults if request.faults is None else request.faults
+    fields = {**load, "due_times": True} if faults else load
     job = Job(
-        lab.name, load, request.workers, folder.absolute(), request.pin, name=request.test.name, bounds=request.bounds
+        lab.name, fields, request.workers, folder.absolute(), request.pin, name=request.test.name, bounds=request.bounds
     )
     more = ["--rate", request.rate] if request.rate is not None and "arrivals" not in load else []
-    faults = lab.plan.topology.faults if request.faults is None else request.faults
     printer = ProgressPrinter(progress)
 
     def on_event(event: dict[str, Any]) -> None:
         printer(event)
         acting.on_event(event)
 
-    async with LoadFaults(lab, faults, folder) as acting:
-        record = await run_in_child(job, request.test, on_event, more)
-    return replace(record, folder=folder)  # the path as it was given, not the absolute one of the child
+    acting = LoadFaults(lab, faults, folder)
+    try:
+        async with acting:
+            await run_in_child(job, request.test, on_event, more)
+    finally:
+        acting.finish()
+    return read(folder)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -73,6 +73,7 @@ class LoadRequest:
         asked = _with_software(load_topology(topology), software) if topology is not None else None
         declared = None if faults is None else load_faults(faults, [asked] if asked is not None else [])
         where = _with_faults(asked, declared, users, find_limit) if asked is not None else None
+        check_times(declared if where is None else where.faults, load["seconds"])
         if pin:
             split_cores(workers)
         if find_limit is not None:
@@ -106,6 +107,15 @@ def _with_faults(
     if asked.faults and find_limit is not None:
         raise UserError("--find-limit searches what servers can carry unbroken: remove the faults")
     return adapt_topology(asked, users)
+
+
+def check_times(faults: Sequence[FaultSpec] | None, seconds: float) -> None:
+    """Check that each fault begins before the steady state ends: else it would never act. Raises UserError."""
+    for one in faults or ():
+        if one.at >= seconds:
+            raise UserError(
+                f"fault {one.name}: begins at {one.at:g}s, and the steady state has {seconds:g}s: give a longer --for"
+            )
 
 
 def _with_software(topology: Topology, software: str | None) -> Topology:

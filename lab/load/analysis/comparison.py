@@ -7,11 +7,12 @@ nobody can say which of them caused a change.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
 from lab.load.analysis import bootstrap
+from lab.load.metrics.fault_record import FaultRecord
 from lab.load.metrics.result import Result
 from lab.load.metrics.run_folder import LoadRecord
 from lab.load.model.spec import Load
@@ -19,7 +20,7 @@ from lab.plan.model import Plan
 from lab.topology.spec import Server, Topology
 
 #: Fields that do not make it another load: its random numbers, and how it is carried out.
-_NOT_COMPARED = ("seed", "login_rate", "endpoints", "password", "authority")
+_NOT_COMPARED = ("seed", "due_times", "login_rate", "endpoints", "password", "authority")
 _DEFAULTS = {one.name: one.default for one in fields(Load) if one.name not in ("endpoints", "password", "authority")}
 #: Fields of what every worker was given that a load test's own file may set instead of the job.
 _PLAN = ("warmup", "seconds", "tick", "expected")
@@ -54,12 +55,11 @@ def compare(first: LoadRecord, second: LoadRecord, plans: tuple[Plan, Plan]) -> 
             against.append(f"the {which} was interrupted: {record.interrupted}")
         if record.limits:
             against.append(f"in the {which} the generator was the limit: {record.limits[0]}")
-    return Comparison(
-        list_changes(first.result, second.result), tuple(load), tuple(setting), tuple(against), _remarks(first, second)
-    )
+    changes = list_changes(first.result, second.result, first.faults, second.faults)
+    return Comparison(changes, tuple(load), tuple(setting), tuple(against), _remarks(first, second))
 
 
-def list_figures(result: Result) -> dict[str, float]:
+def list_figures(result: Result, faults: Sequence[FaultRecord] = ()) -> dict[str, float]:
     """The figures that are compared: delays in ms, shares, rates, CPU seconds per 1000 messages of each server and
     worker.
     """
@@ -75,16 +75,26 @@ def list_figures(result: Result) -> dict[str, float]:
         "send lag p99 ms": 1000 * result.lag.percentile(99),
     }
     found |= {f"{name}: CPU s per 1000": spent for name, spent in result.cost().items()}
+    for one in faults:
+        found |= {
+            f"{one.title}: lost": float(one.lost_during + one.lost_after),
+            f"{one.title}: bounced": float(one.bounced_during + one.bounced_after),
+        }
+        if one.recovery is not None:
+            found[f"{one.title}: recovery s"] = one.recovery
     return found
 
 
-def list_changes(first: Result, second: Result) -> list[dict[str, Any]]:
+def list_changes(
+    first: Result, second: Result, faults: Sequence[FaultRecord] = (), others: Sequence[FaultRecord] = ()
+) -> list[dict[str, Any]]:
     """A row for each figure: its value in the first load and in the second, the change in percent (None from 0).
 
     `low_percent` and `high_percent` are the 95 % interval of the change, `beyond_noise` says whether 0 lies outside it;
     None where the noise is not known.
     """
-    a, b, intervals = list_figures(first), list_figures(second), bootstrap.compute_change_intervals(first, second)
+    a, b = list_figures(first, faults), list_figures(second, others)
+    intervals = bootstrap.compute_change_intervals(first, second)
     found = []
     for name in dict.fromkeys((*a, *b)):
         low, high = intervals.get(name, (None, None))
@@ -108,6 +118,9 @@ def _load_differences(first: LoadRecord, second: LoadRecord) -> list[str]:
     for name in sorted(_DEFAULTS):
         if name not in _NOT_COMPARED and a[name] != b[name]:
             said.append(f"{name}: {a[name]} and {b[name]}")
+    a_faults, b_faults = (sorted({one.name for one in record.faults}) for record in (first, second))
+    if a_faults != b_faults:
+        said.append(f"faults: {', '.join(a_faults) or 'none'} and {', '.join(b_faults) or 'none'}")
     named = {text.partition(":")[0] for text in said}
     for name in _PLAN:
         a_plan, b_plan = (record.result.plan.get(name) for record in (first, second))

@@ -8,17 +8,24 @@ The verdict is valid if every bound was kept, failed if one was exceeded, unknow
 measured nothing, ended early, its losses are not known, or its generator sent too few messages: then the load that was
 asked for did not take place. A bound that was certainly exceeded fails the load all the same. A generator that was late
 does not change the verdict, since its delays are part of those that kept their bounds; the report says so.
+
+Bounds are for what no declared fault concerns: messages that were lost or bounced while one acted (or up to 1 s before,
+when they were under way) or until the load had recovered from it, on routes that it concerns, are counted apart, and
+delays of these seconds are not judged. Where the load did not recover, only the time until the healing is left out. If
+a fault could not be applied the verdict is unknown.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from lab import exit_codes
 from lab.declarations.units import parse_duration
 from lab.errors import UserError
+from lab.load.metrics.counters import RouteCounters, sum_counters
+from lab.load.metrics.fault_record import FaultRecord, count_caused
 from lab.load.metrics.result import Result, describe_too_few_sent
 from lab.load.metrics.run_folder import LoadRecord
 from lab.load.model.job import DELAYS, SHARES
@@ -51,7 +58,7 @@ def judge_load(record: LoadRecord) -> LoadVerdict:
     """The verdict of a load, from its folder alone."""
     name = record.job.name or str(record.job.load.get("traffic", "the load"))
     bounds, total = record.job.bounds, record.result.total
-    if record.result.length and (misses := tuple(find_exceeded_bounds(record.result, bounds))):
+    if record.result.length and (misses := tuple(find_exceeded_bounds(record.result, bounds, record.faults))):
         return LoadVerdict("failed", f"{name} exceeded its bounds: {'; '.join(misses)}.", misses)
     if not record.measured:
         nothing = "nothing was received in the steady state"
@@ -68,9 +75,16 @@ def judge_load(record: LoadRecord) -> LoadVerdict:
         return LoadVerdict("unknown", f"{name}: it is not known what was lost: {why}.")
     if few := describe_too_few_sent(record.result):
         return LoadVerdict("unknown", f"{name}: the generator was the limit, not the servers: {few}.")
-    p99 = 1000 * total.intended.percentile(99)
+    if wrong := [one for one in record.faults if one.error]:
+        return LoadVerdict("unknown", f"{name}: fault {wrong[0].title} did not act as declared: {wrong[0].error}.")
+    if record.faults and {*bounds} & {*DELAYS} and not select_undisturbed(record.result, record.faults).intended.total:
+        return LoadVerdict("unknown", f"{name}: a fault acted in every second, so that no delay can be judged.")
     received = f"{total.received} of {total.deliveries} received"
-    return LoadVerdict("valid", f"{name} {held}: {received}, p99 {p99:.1f} ms.")
+    if not record.faults:
+        return LoadVerdict("valid", f"{name} {held}: {received}, p99 {1000 * total.intended.percentile(99):.1f} ms.")
+    p99 = 1000 * select_undisturbed(record.result, record.faults).intended.percentile(99)
+    said = f"{received}, {describe_caused(record)}, p99 {p99:.1f} ms in the seconds without"
+    return LoadVerdict("valid", f"{name} {held}: {said}.")
 
 
 def parse_bounds(text: str) -> dict[str, float]:
@@ -87,13 +101,33 @@ def parse_bounds(text: str) -> dict[str, float]:
     return found
 
 
-def find_exceeded_bounds(result: Result, bounds: Mapping[str, float]) -> list[str]:
-    """The bounds that a result exceeds, a sentence each."""
+def describe_caused(record: LoadRecord) -> str:
+    """How many messages were lost and bounced under faults, as part of a sentence."""
+    lost, bounced = (count_caused(record.result.failures, kind, record.faults) for kind in ("lost", "bounced"))
+    return f"{lost} lost and {bounced} bounced under faults"
+
+
+def select_undisturbed(result: Result, faults: Sequence[FaultRecord]) -> RouteCounters:
+    """The counters of the seconds from the steady state on in which no fault acted and none was recovered from."""
+    warmup = result.plan.get("warmup", 0.0)
+    return sum_counters(
+        second.tally
+        for number, second in result.seconds.items()
+        if number >= warmup and not any(one.applied < number + 1 and number < one.end for one in faults)
+    )
+
+
+def find_exceeded_bounds(result: Result, bounds: Mapping[str, float], faults: Sequence[FaultRecord] = ()) -> list[str]:
+    """The bounds that a result exceeds apart from faults, a sentence each."""
     total = result.total
+    caused = [count_caused(result.failures, kind, faults) if faults else 0 for kind in ("lost", "bounced")]
+    lost, bounced = total.lost - caused[0], total.bounced.total() - caused[1]
+    each = 1 / total.deliveries if total.deliveries else 0.0
+    delays = select_undisturbed(result, faults).intended if faults else total.intended
     values = {
-        "loss": total.loss,
-        "failed": total.failed,
-        "bounced": total.failed - total.loss,
+        "loss": lost * each,
+        "failed": (lost + bounced) * each,
+        "bounced": bounced * each,
         "duplicates": total.duplicates / total.received if total.received else 0.0,
     }
     found = []
@@ -102,7 +136,7 @@ def find_exceeded_bounds(result: Result, bounds: Mapping[str, float]) -> list[st
             if values[name] > most + 1e-12:
                 found.append(f"{name} was {values[name]:.4%}, the bound is {most:.4%}")
             continue
-        delay = total.intended.max if name == "max" else total.intended.percentile(float(name[1:]))
+        delay = delays.max if name == "max" else delays.percentile(float(name[1:]))
         if delay > most:
             found.append(f"{name} was {1000 * delay:.1f} ms, the bound is {1000 * most:g} ms")
     return found

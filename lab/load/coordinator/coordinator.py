@@ -21,7 +21,7 @@ from typing import Any
 from lab.errors import PeerError
 from lab.load.coordinator.workers import Event, StartWorker, WorkerPool, WorkerProcess
 from lab.load.metrics.resources import ResourceSampler
-from lab.load.metrics.result import Result, merge
+from lab.load.metrics.result import Failures, Result, merge
 from lab.load.metrics.run_folder import LoadOutcome
 from lab.load.model.job import LOAD_FIELDS
 from lab.load.model.spec import Load, Shard
@@ -79,6 +79,7 @@ class Coordinator:
         self._samples: list[Event] = []
         self._ledgers: list[Event] = []
         self._missing: list[Mapping[str, Any]] = []
+        self._failures: list[Failures] = []
         self._online: dict[int, int] = {}  # by worker
         self._gone: list[tuple[str, str]] = []
         self._changed = asyncio.Event()
@@ -119,6 +120,7 @@ class Coordinator:
             self._commands.stop(f"{worker.name} was stopped")
         elif kind == "ended":
             self._missing += event["missing"]
+            self._failures += [Failures(*one) for one in event.get("failures", [])]
         self._changed.set()
 
     async def _wait(self) -> None:
@@ -192,6 +194,7 @@ class Coordinator:
 
     def _outcome(self, pool: WorkerPool, sampler: ResourceSampler) -> LoadOutcome:
         result = merge(self._samples)
+        result.failures += self._failures
         result.usage.update(sampler.usage("servers"))
         result.links.update(sampler.links)
         whole = all(worker.ended for worker in pool.workers)

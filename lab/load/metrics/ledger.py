@@ -5,13 +5,17 @@ distinguish the three. The messages of a pair are numbered from 0. The sender's 
 receiver's worker stores the next number that it expects and the gaps before it. Where both are the same worker, it
 knows what is missing; else both send their half (`entries`), and `merge_ledgers` combines them.
 
+With `due` the sender's worker also keeps when each message was due, in tenths of a second since the start of the load,
+so that it is known when a lost or bounced one was.
+
 Pairs of the warm-up are separate from those of the steady state: a number belongs to the phase in which it was due.
 """
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from lab.load.model.message_id import PRESENCE, ROOM, WARMUP
@@ -24,6 +28,9 @@ _LOW, _ALL_FLAGS = 0xFFFFFFFF, 0xFF
 
 #: What `received` is called in entries.
 _RECEIVED = "came"
+#: What a tenth of a second is called in times that a message was due.
+TENTHS = 10
+
 #: Pairs in one entry: a line of JSON stays far below the 64 KiB that readers take by default.
 ENTRY = 1000
 
@@ -41,6 +48,11 @@ class MissingMessage:
     sequence: int
     presence: bool = False
     warmup: bool = False
+    due: int | None = None  # tenths of a second since the start of the load, None if that was not kept
+
+    def to_json(self) -> dict[str, Any]:
+        """The fields; when it was due only if that is known."""
+        return {name: value for name, value in asdict(self).items() if name != "due" or value is not None}
 
 
 @dataclass(slots=True)
@@ -51,6 +63,7 @@ class Ledger:
     received: dict[int, int] = field(default_factory=dict)  # pair and receiver -> next number
     gaps: dict[int, set[int]] = field(default_factory=dict)  # pair and receiver -> earlier numbers not received
     bounced: dict[int, set[int]] = field(default_factory=dict)  # pair, for presences and receiver -> numbers
+    due: dict[int, array[int]] = field(default_factory=dict)  # pair -> when each of its messages was due, if kept
 
     def send(self, flags: int, sender: int, target: int) -> int:
         """The number of the pair's next message."""
@@ -60,6 +73,11 @@ class Ledger:
         number = self.sent.get(pair, 0)
         self.sent[pair] = number + 1
         return number
+
+    def keep_due(self, flags: int, sender: int, target: int, tenth: int) -> None:
+        """The message of a pair that was sent last was due at that tenth of a second of the load."""
+        pair = flags << _FLAGS | sender << _SENDER | target
+        self.due.setdefault(pair, array("L")).append(tenth)
 
     def receive(self, flags: int, sender: int, target: int, number: int, receiver: int | None = None) -> int:
         """Record a received message; returns NEW, LATE or DUPLICATE."""
@@ -112,7 +130,7 @@ class Ledger:
             for receiver, key, bounced in self._receivers_of(pair, receivers):
                 due = self.received.get(key, 0)
                 for number in sorted(self.gaps.get(key, set()).union(range(due, count)) - bounced):
-                    yield _missing(pair, receiver, number)
+                    yield self._message(pair, receiver, number)
 
     def received_and_bounced(self, receivers: FindReceivers) -> Iterator[MissingMessage]:
         """Messages that were received and also returned as an error: a server reported a failure, and delivered."""
@@ -120,7 +138,27 @@ class Ledger:
             for receiver, key, bounced in self._receivers_of(pair, receivers):
                 due, gaps = self.received.get(key, 0), self.gaps.get(key, set())
                 for number in sorted(number for number in bounced - gaps if number < due):
-                    yield _missing(pair, receiver, number)
+                    yield self._message(pair, receiver, number)
+
+    def list_bounced(self, receivers: FindReceivers) -> Iterator[MissingMessage]:
+        """Messages that were returned as an error, by receiver; of pairs that this ledger sent."""
+        for pair in self.sent:
+            for receiver, _, bounced in self._receivers_of(pair, receivers):
+                for number in sorted(bounced):
+                    yield self._message(pair, receiver, number)
+
+    def _message(self, pair: int, receiver: int, number: int) -> MissingMessage:
+        flags, due = pair >> _FLAGS & _ALL_FLAGS, self.due.get(pair, ())
+        room = pair & _LOW if flags & ROOM else None
+        return MissingMessage(
+            pair >> _SENDER & _LOW,
+            receiver,
+            room,
+            number,
+            bool(flags & PRESENCE),
+            bool(flags & WARMUP),
+            due[number] if number < len(due) else None,
+        )
 
     def _receivers_of(self, pair: int, receivers: FindReceivers) -> Iterator[tuple[int, int, set[int]]]:
         """Each receiver of a pair, its key, and the numbers that were returned as errors from there."""
@@ -140,6 +178,7 @@ class Ledger:
         for name, sets in (("gaps", self.gaps), ("bounced", self.bounced)):
             flat = [(key, number) for key, numbers in sets.items() for number in sorted(numbers)]
             yield from ({name: part} for part in _split(flat))
+        yield from ({"due": part} for part in _split([(key, at) for key, times in self.due.items() for at in times]))
 
 
 def merge_ledgers(entries: Iterable[dict[str, Any]]) -> Ledger:
@@ -151,16 +190,11 @@ def merge_ledgers(entries: Iterable[dict[str, Any]]) -> Ledger:
             for key, number in pairs:
                 if name in numbers:
                     numbers[name][int(key)] = number
+                elif name == "due":  # those of a pair are in order, since one worker has them all
+                    merged.due.setdefault(int(key), array("L")).append(number)
                 else:
                     sets[name].setdefault(int(key), set()).add(number)
     return merged
-
-
-def _missing(pair: int, receiver: int, number: int) -> MissingMessage:
-    flags = pair >> _FLAGS & _ALL_FLAGS
-    room = pair & _LOW if flags & ROOM else None
-    sender = pair >> _SENDER & _LOW
-    return MissingMessage(sender, receiver, room, number, bool(flags & PRESENCE), bool(flags & WARMUP))
 
 
 def _split(items: Sequence[tuple[int, int]]) -> Iterator[list[list[object]]]:

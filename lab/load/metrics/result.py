@@ -70,6 +70,15 @@ class Second:
             self.cpu[name] = self.cpu.get(name, 0.0) + used
 
 
+class Failures(NamedTuple):
+    """Messages of the steady state that were lost or bounced, of one route and due in the same tenth of a second."""
+
+    route: str
+    kind: str  # "lost", "bounced"
+    due: int  # tenths of a second since the start of the warm-up
+    messages: int
+
+
 @dataclass
 class Result:
     """Everything that was measured. `plan` is what every worker was given; empty before the first sample."""
@@ -80,6 +89,7 @@ class Result:
     seconds: dict[int, Second] = field(default_factory=dict)  # by whole seconds since the start of the warm-up
     usage: dict[str, list[Usage]] = field(default_factory=dict)  # by server; filled by whoever meters
     links: dict[str, int] = field(default_factory=dict)  # bytes in the steady state by route; only links with a relay
+    failures: list[Failures] = field(default_factory=list)  # only where it was kept when messages were due
 
     def add(self, other: Result) -> None:
         """Count all of another one's as well. Raises UserError if it was measured by another plan."""
@@ -95,6 +105,7 @@ class Result:
             self.usage[name] = sorted([*self.usage.get(name, []), *readings])
         for name, count in other.links.items():
             self.links[name] = self.links.get(name, 0) + count
+        self.failures += other.failures
 
     @property
     def total(self) -> RouteCounters:
@@ -177,6 +188,7 @@ class Result:
             "seconds": {str(number): _second_json(self.seconds[number]) for number in sorted(self.seconds)},
             "usage": {name: [reading.encode() for reading in readings] for name, readings in self.usage.items()},
             "links": self.links,
+            "failures": [list(one) for one in self.failures],
         }
 
     @classmethod
@@ -191,6 +203,7 @@ class Result:
             {int(number): _second(second) for number, second in data["seconds"].items()},
             {name: [Usage.decode(reading) for reading in readings] for name, readings in data["usage"].items()},
             dict(data["links"]),
+            [Failures(*one) for one in data.get("failures", [])],
         )
 
 

@@ -5,7 +5,7 @@ Counts and durations are not below 0; `read_json` refuses what is not finite. Ke
 
 from __future__ import annotations
 
-from typing import Annotated, Any, NotRequired
+from typing import Annotated, Any, Literal, NotRequired
 
 from pydantic import AfterValidator, Field, PlainValidator
 from typing_extensions import TypedDict
@@ -92,6 +92,7 @@ class MeasuredFile(TypedDict):
     seconds: dict[Annotated[str, Field(pattern="^[0-9]{1,9}$")], Annotated[SecondFile, AfterValidator(_second)]]
     usage: UsageByName
     links: dict[str, Count]
+    failures: NotRequired[list[tuple[str, Literal["lost", "bounced"], Count, Count]]]
 
 
 class GoneFile(TypedDict):
@@ -99,6 +100,25 @@ class GoneFile(TypedDict):
 
     user: str
     reason: str
+
+
+class FaultFile(TypedDict):
+    """One time that a declared fault acted, see lab.load.metrics.fault_record."""
+
+    name: str
+    action: str
+    occurrence: Count
+    servers: list[str]
+    links: list[tuple[str, str]]
+    applied: float
+    healed: float | None
+    error: str
+    lost_during: Count
+    bounced_during: Count
+    lost_after: Count
+    bounced_after: Count
+    recovery: Length | None
+    unknown: str
 
 
 class ResultFile(TypedDict):
@@ -115,6 +135,7 @@ class ResultFile(TypedDict):
     remarks: list[str]
     machine: NotRequired[dict[str, str | int]]
     result: MeasuredFile
+    faults: NotRequired[list[FaultFile]]
 
 
 def contradiction(data: ResultFile) -> tuple[Steps, str] | None:

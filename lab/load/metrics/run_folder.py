@@ -17,6 +17,7 @@ from typing import IO, Any
 
 from lab.errors import UserError, naming
 from lab.input_files import read_json
+from lab.load.metrics.fault_record import FaultRecord
 from lab.load.metrics.resources import describe_machine
 from lab.load.metrics.result import Result, Usage, find_generator_limits
 from lab.load.metrics.rows import list_routes, list_seconds, to_csv
@@ -116,6 +117,12 @@ class LoadRecord:
     limits: tuple[str, ...]
     remarks: tuple[str, ...]
     machine: dict[str, Any]  # see lab.load.metrics.resources.describe_machine
+    faults: tuple[FaultRecord, ...] = ()  # in the order in which they were applied
+
+    @property
+    def warmup(self) -> float:
+        """Length of the warm-up in seconds."""
+        return float(self.result.plan.get("warmup", 0.0))
 
     @property
     def measured(self) -> bool:
@@ -146,4 +153,11 @@ def read(folder: Path) -> LoadRecord:
         tuple(data["limits"]),
         tuple(data["remarks"]),
         data.get("machine", {}),
+        tuple(FaultRecord.from_json(one) for one in data.get("faults", [])),
     )
+
+
+def add_faults(folder: Path, faults: Sequence[FaultRecord]) -> None:
+    """Add what declared faults did to result.json, which was written before all of them were healed."""
+    data = json.loads((folder / RESULT).read_text())
+    write(folder / RESULT, json.dumps({**data, "faults": [one.to_json() for one in faults]}) + "\n")

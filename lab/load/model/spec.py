@@ -43,6 +43,7 @@ class Load:
     resumption: bool = True  # XEP-0198
     login_rate: float = 200.0  # logins a second and worker while the users come up
     seed: int = 0
+    due_times: bool = False  # keep when each message was due, so that those of lost ones are known: where faults act
 
 
 @dataclass(frozen=True)

@@ -34,4 +34,5 @@ def to_json(record: LoadRecord) -> dict[str, Any]:
         "limits": list(record.limits),
         "remarks": list(record.remarks),
         "misses": list(verdict.misses),
+        "faults": [one.to_json() for one in record.faults],
     }

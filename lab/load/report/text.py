@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from lab.load.analysis.thresholds import judge_load
+from lab.load.analysis.thresholds import describe_caused, judge_load
 from lab.load.metrics.counters import RouteCounters
 from lab.load.metrics.result import Result, Usage
 from lab.load.metrics.run_folder import LoadRecord
@@ -16,6 +16,7 @@ from lab.system.terminal import escape_unprintable
 
 #: Routes with a line of their own; of more the slowest.
 LINES = 16
+_NAME = 16  # characters of a fault's name: the table has 80
 _MIB = 1 << 20
 Row = Sequence[object]
 
@@ -27,6 +28,8 @@ def render(record: LoadRecord) -> str:
         parts += [_routes(record.result), _machines(record)]
         if record.result.links:
             parts.append(_links(record.result))
+        if record.faults:
+            parts.append(_faults(record))
     said = [*list_remarks(record), str(judge_load(record))]
     parts.append("\n".join(line for sentence in said for line in wrap_text(sentence, then="  ")))
     return escape_unprintable("\n\n".join(parts)) + "\n"
@@ -47,6 +50,7 @@ def list_remarks(record: LoadRecord) -> list[str]:
     )
     if total.bounced:
         said.append("Bounced: " + ", ".join(f"{count} {name}" for name, count in total.bounced.most_common()) + ".")
+    said += _fault_sentences(record)
     for route, count in record.unaccounted.items():
         if count > 0:
             said.append(f"It is not known what became of {count} messages on {route}.")
@@ -132,3 +136,33 @@ def _links(result: Result) -> str:
         for name, count in sorted(result.links.items())
     ]
     return format_table(["link", "bytes", "KB per s", "bytes per message"], rows, figures=True)
+
+
+def _faults(record: LoadRecord) -> str:
+    """Times since the start of the steady state, as a fault's `at`."""
+    head = ["fault", "from s", "to s", "lost", "bounced", "after: lost", "bounced", "recovery s"]
+    rows = [
+        [
+            one.title[:_NAME],
+            f"{one.applied - record.warmup:.1f}",
+            "-" if one.healed is None else f"{one.healed - record.warmup:.1f}",
+            one.lost_during,
+            one.bounced_during,
+            one.lost_after,
+            one.bounced_after,
+            "-" if one.recovery is None else f"{one.recovery:.1f}",
+        ]
+        for one in record.faults[:LINES]
+    ]
+    if len(record.faults) > LINES:
+        rows.append([f"({len(record.faults) - LINES} more)", *[""] * (len(head) - 1)])
+    return format_table(head, rows, figures=True)
+
+
+def _fault_sentences(record: LoadRecord) -> list[str]:
+    if not record.faults:
+        return []
+    said = [f"{describe_caused(record)}: bounds are for the rest.".capitalize()]
+    shown = record.faults[:LINES]
+    said += [f"Fault {one.title} did not act as declared: {one.error}." for one in shown if one.error]
+    return said + [f"Recovery from {one.title} is not known: {one.unknown}." for one in shown if one.unknown]

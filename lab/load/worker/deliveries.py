@@ -34,11 +34,11 @@ _PAIR = _SEVERAL_RECEIVERS | WARMUP  # flags that distinguish pairs in the ledge
 class Deliveries:
     """The messages of one worker's users. Times are in ns of `perf_counter_ns`."""
 
-    def __init__(self, recipients: Recipients, recorder: SampleRecorder) -> None:
+    def __init__(self, recipients: Recipients, recorder: SampleRecorder, *, due_times: bool = False) -> None:
         self._recipients, self._recorder = recipients, recorder
         self._route, self._server_routes = recipients.route, recipients.server_routes
         self._servers = len(self._server_routes)
-        self.ledger = Ledger()
+        self.ledger, self._due_times = Ledger(), due_times
         self._start, self._steady = perf_counter_ns(), 0  # messages received with the logins are of another load
         self._presence_routes: dict[int, Counter[str]] = {}  # by user: receipts of their presence
         self.expected = self.delivered = self.bounced = 0  # receipts, both phases
@@ -62,6 +62,8 @@ class Deliveries:
         else:
             receipts, route = 1, self._server_routes[sender % self._servers][target % self._servers]
         number = self.ledger.send(flags, sender, target)
+        if self._due_times:
+            self._keep_due(flags, sender, target, intended)
         self.expected += receipts
         self._recorder.record_sent(route, warmup, receipts)
         return encode_message_id(flags, sender, target, number, intended, now)
@@ -71,6 +73,8 @@ class Deliveries:
         now = perf_counter_ns()
         flags = PRESENCE | (WARMUP if intended < self._steady else 0)
         number = self.ledger.send(flags, sender, sender)
+        if self._due_times:
+            self._keep_due(flags, sender, sender, intended)
         if sender not in self._presence_routes:
             receivers = self._recipients.receivers(flags, sender)
             self._presence_routes[sender] = Counter(self._route(flags, sender, receiver) for receiver in receivers)
@@ -132,6 +136,9 @@ class Deliveries:
         route = self._route(flags, sender, receivers[0] if receivers else sender)
         self._recorder.record_bounced(route, bool(flags & WARMUP), condition, len(receivers))
         return fields
+
+    def _keep_due(self, flags: int, sender: int, target: int, intended: int) -> None:
+        self.ledger.keep_due(flags, sender, target, max(0, intended - self._start) * ledger.TENTHS // 1_000_000_000)
 
     def _is_for(self, receiver: int, flags: int, sender: int) -> bool:
         """Whether a user should receive it. A server sends a room's messages to its occupants only."""

@@ -213,17 +213,17 @@ class LoadEngine:
     def _report_end(self, drained: bool) -> None:
         users = self._users
         users.requests.close()
-        missing = []
+        missing, failures = [], []
         if self._shard.of == 1:
             settlement = users.settlement()
-            missing = settlement.first_missing()
+            missing, failures = settlement.first_missing(), settlement.failures()
             for warmup in (False, True):
                 self._recorder.add(settlement.tallies(warmup=warmup), warmup=warmup)
         else:
             for entry in users.deliveries.ledger.entries():
                 self._emit("ledger", **entry)
         self._sample()
-        self._emit("ended", drained=drained, missing=missing, **users.totals())
+        self._emit("ended", drained=drained, missing=missing, failures=failures, **users.totals())
 
 
 async def sleep_until(at: int) -> None:

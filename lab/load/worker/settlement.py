@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from lab.load.metrics.counters import RouteCounters
 from lab.load.metrics.ledger import Ledger, MissingMessage, merge_ledgers
-from lab.load.metrics.result import Result
+from lab.load.metrics.result import Failures, Result
 from lab.load.model.spec import Load
 from lab.load.workload.recipients import Recipients
 
@@ -23,6 +24,7 @@ class Settlement:
     recipients: Recipients
     missing: Sequence[MissingMessage]
     both: Sequence[MissingMessage]
+    bounced: Sequence[MissingMessage] = ()  # only where it was kept when messages were due
 
     def tallies(self, *, warmup: bool = False) -> dict[str, RouteCounters]:
         """Counts of one phase that no sample has, by route."""
@@ -35,13 +37,26 @@ class Settlement:
 
     def first_missing(self) -> list[dict[str, Any]]:
         """The missing messages of the steady state, at most MAX_MISSING."""
-        return [one.__dict__ for one, _ in zip(_phase(self.missing, warmup=False), range(MAX_MISSING), strict=False)]
+        return [one.to_json() for one, _ in zip(_phase(self.missing, warmup=False), range(MAX_MISSING), strict=False)]
+
+    def failures(self) -> list[Failures]:
+        """When the lost and bounced messages of the steady state were due, where that was kept."""
+        return [
+            Failures(route, kind, due, count)
+            for kind, of in (("lost", self.missing), ("bounced", self.bounced))
+            for (route, due), count in sorted(
+                Counter(
+                    (self.recipients.route_of(one), one.due) for one in _phase(of, warmup=False) if one.due is not None
+                ).items()
+            )
+        ]
 
 
 def settle_ledger(ledger: Ledger, recipients: Recipients) -> Settlement:
     """The settlement of a ledger that has everything."""
     find = recipients.receivers
-    return Settlement(recipients, list(ledger.missing(find)), list(ledger.received_and_bounced(find)))
+    bounced = list(ledger.list_bounced(find)) if ledger.due else []
+    return Settlement(recipients, list(ledger.missing(find)), list(ledger.received_and_bounced(find)), bounced)
 
 
 def settle_into(
@@ -55,6 +70,7 @@ def settle_into(
     for routes, warmup in ((result.routes, False), (result.warmup, True)):
         for route, more in settlement.tallies(warmup=warmup).items():
             routes.setdefault(route, RouteCounters()).add(more)
+    result.failures += settlement.failures()
     lost = {route: tally.lost for route, tally in settlement.tallies().items() if tally.lost}
     return lost, settlement.first_missing()
 

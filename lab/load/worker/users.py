@@ -37,7 +37,7 @@ class VirtualUsers:
         self.recipients = Recipients(load)
         traffic = parse_traffic(load.traffic)
         self.draw = build_draw(traffic, load, shard, load.seed)
-        self.deliveries = Deliveries(self.recipients, recorder)
+        self.deliveries = Deliveries(self.recipients, recorder, due_times=load.due_times)
         self.requests = PendingRequests(recorder, self.deliveries.in_warmup)
         self.requests.kinds = self._kinds = build_request_kinds(traffic, self.requests, self._contacts)
         self.archives = ArchiveFiller(traffic.needs_archive)

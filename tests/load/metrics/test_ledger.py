@@ -25,6 +25,19 @@ def test_order_and_duplicates() -> None:
     assert list(ledger.missing(nobody)) == [MissingMessage(1, 2, None, 3)]
 
 
+def test_when_lost_and_bounced_messages_were_due_is_known_if_it_was_kept_also_from_several_workers() -> None:
+    sender, receiver = Ledger(), Ledger()
+    for due in (0, 7, 123):
+        sender.send(0, 1, 2)
+        sender.keep_due(0, 1, 2, due)
+    receiver.receive(0, 1, 2, 0)
+    sender.bounce(0, 1, 2, 2)
+    entries = [json.loads(json.dumps(one)) for ledger in (receiver, sender) for one in ledger.entries()]
+    merged = merge_ledgers(entries)
+    assert [one.due for one in merged.missing(nobody)] == [7]
+    assert [one.due for one in merged.list_bounced(nobody)] == [123]
+
+
 def test_pairs_are_apart() -> None:
     ledger = Ledger()
     for sender, target in ((1, 2), (2, 1), (1, 3)):

@@ -25,6 +25,11 @@ _DELAYS = {"max": COLOURS[3], "p99": COLOURS[1], "p90": COLOURS[0], "p50": COLOU
 _DASHES = {"max": [2, 2], LAG: [6, 3]}
 
 
+#: Colours of faults, which are drawn as bands behind the lines.
+_BANDS = (COLOURS[3], COLOURS[5], COLOURS[4], COLOURS[6], COLOURS[1])
+_BAND_OPACITY = 0.22
+
+
 @dataclass(frozen=True)
 class LoadCurve:
     """The times of a load that its charts show, in seconds since the start of the warm-up."""
@@ -32,6 +37,7 @@ class LoadCurve:
     warmup: float
     end: float  # of the steady state; the drain follows
     last: float  # end of the time axis
+    faults: tuple[tuple[str, float, float], ...] = ()  # name, from, to
 
 
 def build_throughput(rows: Sequence[Row], curve: LoadCurve) -> Spec:
@@ -82,8 +88,9 @@ def _over_time(
         "strokeDash": axes.build_key(names, dashes or {}, [1, 0]),
     }
     lines = {"mark": {"type": "line", "strokeJoin": "round"}, "encoding": {**place, **look}}
-    layers = [*_shades(curve), lines, *axes.build_points(rows, place)]
-    return {"width": axes.WIDTH, "height": axes.HEIGHT, "data": {"values": list(rows)}, "layer": layers}
+    layers = [*_shades(curve), *_bands(curve), lines, *axes.build_points(rows, place)]
+    drawn = {"width": axes.WIDTH, "height": axes.HEIGHT, "data": {"values": list(rows)}, "layer": layers}
+    return {**drawn, "resolve": {"scale": {"fill": "independent"}}} if curve.faults else drawn
 
 
 def _shades(curve: LoadCurve) -> list[Spec]:
@@ -101,6 +108,28 @@ def _shades(curve: LoadCurve) -> list[Spec]:
     span = {"mark": shade, "encoding": {"x": x, "x2": {"field": "to"}}}
     name = {"mark": text, "encoding": {"x": x, "y": {"value": 3}, "text": {"field": "name"}}}
     return [{"data": {"values": spans}, **layer} for layer in (span, name)]
+
+
+def _bands(curve: LoadCurve) -> list[Spec]:
+    """The spans in which declared faults acted, a colour for each name."""
+    names = list(dict.fromkeys(name for name, _, _ in curve.faults))
+    if not names:
+        return []
+    spans = [
+        {"name": name, "from": begin, "to": max(begin + curve.last / 500, min(end, curve.last)),
+         "tip": f"{name}: from {begin:.1f} s to {end:.1f} s"}
+        for name, begin, end in curve.faults
+    ]  # fmt: skip
+    colours = [_BANDS[number % len(_BANDS)] for number in range(len(names))]
+    fill = {
+        "field": "name", "type": "nominal", "title": "faults", "sort": None,
+        "scale": {"type": "ordinal", "domain": names, "range": colours},
+        "legend": {"symbolType": "square", "symbolOpacity": _BAND_OPACITY, **axes.build_legend(names)},
+    }  # fmt: skip
+    x = {"field": "from", "type": "quantitative"}
+    mark = {"type": "rect", "opacity": _BAND_OPACITY, "aria": True}
+    encoding = {"x": x, "x2": {"field": "to"}, "fill": fill, "description": {"field": "tip"}}
+    return [{"data": {"values": spans}, "mark": mark, "encoding": encoding}]
 
 
 ALL = "all together"

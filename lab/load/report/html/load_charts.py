@@ -16,7 +16,7 @@ def render_charts(data: LoadPageData) -> list[str]:
     found = series.list_time_bins(data.record.result)
     if not found:
         return [f"<p>{html.escape_text(_NOTHING)}</p>"]
-    curve = charts.LoadCurve(data.warmup, data.end, max(found[-1].end, min(data.end, found[-1].end + 1)))
+    curve = charts.LoadCurve(data.warmup, data.end, max(found[-1].end, min(data.end, found[-1].end + 1)), data.bands)
     return [
         _topology_map(data),
         _throughput(data, found, curve),

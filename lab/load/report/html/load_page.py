@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 
 from lab.load.analysis.thresholds import describe_bounds
+from lab.load.metrics.fault_record import count_caused
 from lab.load.metrics.run_folder import INTERVALS, RESULT, ROUTES, SAMPLES, LoadRecord
 from lab.load.report import text
 from lab.load.report.html import document as html
@@ -75,6 +76,11 @@ def _tiles(data: LoadPageData) -> dict[str, str]:
         "lost": str(total.lost) if data.record.settled or total.lost else "not known",
         "bounced": str(total.bounced.total()),
     }
+    if data.record.faults:
+        lost, bounced = (count_caused(result.failures, kind, data.record.faults) for kind in ("lost", "bounced"))
+        found |= {"of these lost under faults": str(lost), "bounced under faults": str(bounced)}
+        known = [one.recovery for one in data.record.faults if one.recovery is not None]
+        found["longest recovery"] = f"{max(known):.1f} s" if len(known) == len(data.record.faults) else "not known"
     servers = {name: cores[name] for name in result.usage if name in cores}
     if servers:
         name = max(servers, key=lambda one: servers[one])

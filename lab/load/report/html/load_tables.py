@@ -18,7 +18,7 @@ _ROUTES = {
 
 def render_tables(data: LoadPageData) -> list[str]:
     """All tables as HTML, in the order of the page; tables without rows are left out."""
-    return [_routes(data), _processes(data), _links(data), _conditions(data), *_folded(data)]
+    return [_routes(data), _processes(data), _links(data), _conditions(data), _faults(data), *_folded(data)]
 
 
 def _routes(data: LoadPageData) -> str:
@@ -64,6 +64,18 @@ def _conditions(data: LoadPageData) -> str:
         for condition, count in tally.bounced.most_common()
     ]
     return html.render_table("Bounced, by route and condition", ["route", "condition", "messages"], rows)
+
+
+def _faults(data: LoadPageData) -> str:
+    rows = [
+        [one.title, one.action, ", ".join("->".join(link) for link in one.links) or ", ".join(one.servers),
+         f"{one.applied - data.warmup:.1f}", None if one.healed is None else f"{one.healed - data.warmup:.1f}",
+         one.lost_during, one.bounced_during, one.lost_after, one.bounced_after,
+         one.unknown or one.error or f"{one.recovery:.1f}"]
+        for one in data.record.faults
+    ]  # fmt: skip
+    head = ["fault", "action", "on", "from s", "to s", "lost", "bounced", "after: lost", "bounced", "recovery s"]
+    return html.render_table("Declared faults; times since the start of the steady state", head, rows)
 
 
 def _folded(data: LoadPageData) -> list[str]:

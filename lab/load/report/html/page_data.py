@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,12 +40,19 @@ class LoadPageData:
     @property
     def warmup(self) -> float:
         """Length of the warm-up in seconds."""
-        return float(self.record.result.plan.get("warmup", 0.0))
+        return self.record.warmup
 
     @property
     def end(self) -> float:
         """Seconds from the start of the warm-up to the end of the steady state."""
         return self.warmup + float(self.record.result.plan.get("seconds", 0.0))
+
+    @property
+    def bands(self) -> tuple[tuple[str, float, float], ...]:
+        """The name of each fault and the seconds in which it acted, from the start of the warm-up on."""
+        return tuple(
+            (one.name, one.applied, math.inf if one.healed is None else one.healed) for one in self.record.faults
+        )
 
     def intended(self, start: float, end: float) -> float | None:
         """Messages due between two times in seconds; None where the folder does not show it."""

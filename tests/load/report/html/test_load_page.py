@@ -14,8 +14,9 @@ import pytest
 
 from lab.load.analysis.thresholds import judge_load
 from lab.load.metrics import rows as tables
+from lab.load.metrics.fault_record import FaultRecord
 from lab.load.metrics.result import Result, Usage, merge
-from lab.load.metrics.run_folder import LoadOutcome, RunWriter, read
+from lab.load.metrics.run_folder import LoadOutcome, RunWriter, add_faults, read
 from lab.load.model.job import Job
 from lab.load.report.html import document, series
 from lab.load.report.html.load_page import render_page, write_page
@@ -214,6 +215,21 @@ def test_what_cannot_be_drawn_says_why(data: LoadPageData) -> None:
     assert "intended" not in {
         row["series"] for row in series.list_throughput(bare, series.list_time_bins(bare.record.result))
     }
+
+
+def test_faults_are_bands_with_a_legend_and_a_table(tmp_path: Path) -> None:
+    told(tmp_path, outcome())
+    cut = FaultRecord("storm", "partition", 1, ("a", "b"), (("a", "b"),), 3.0, 4.5, bounced_during=7, recovery=0.5)
+    end = FaultRecord(EVIL, "kill", 2, ("b",), (), 5.0, None, unknown="it acted until the end")
+    add_faults(tmp_path, [cut, end])
+    parsed = Parsed(render_page(read_page_data(tmp_path)))
+    assert set(parsed.tags) <= HARMLESS
+    titles, texts = parsed.texts["title"], parsed.texts["text"]
+    assert titles.count("storm: from 3.0 s to 4.5 s") >= 3, "a band in each chart over time"
+    assert texts.count("storm") == texts.count("faults") >= 3, "with its legend"
+    table = next(rows for caption, rows in parsed.tables.items() if caption.startswith("Declared faults"))
+    assert table[1] == ["storm", "partition", "a->b", "1.0", "2.5", "0", "7", "0", "0", "0.5"]
+    assert table[2][0] == f"{EVIL} (2)" and table[2][-1] == "it acted until the end"
 
 
 def test_a_page_is_written_from_the_folder_alone_and_is_its_owners(tmp_path: Path) -> None:
