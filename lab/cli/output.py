@@ -131,7 +131,7 @@ def print_study(folder: Path, data: dict[str, Any], output: Format) -> None:
 
 def make_batch_callbacks(report_error: Callable[[Exception], int]) -> BatchCallbacks:
     """Callbacks that print each result of a batch and every error, and write the reports of the runs."""
-    from lab.report.folder import write_report
+    from lab.report.formats.text import write_report
     from lab.runner.batch import BatchCallbacks
 
     return BatchCallbacks(make_plain_progress(), write_report, _print_result, report_error, _print_kept)

@@ -7,13 +7,13 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import count
+from xml.sax.saxutils import quoteattr
 
 from lab.clients.characters import check_text
 from lab.errors import LabError, UserError
 from lab.federation.block_requests import BlockRequests
 from lab.federation.context import Context
 from lab.federation.devices import Device
-from lab.federation.message_extensions import build_message_extensions
 from lab.federation.messages import DELIVERY_DEADLINE, Message
 from lab.federation.outcomes import Delivers, Promise, Refuses
 from lab.federation.people import Person, entitled
@@ -23,6 +23,10 @@ from lab.history.events import LeftOut, NotSent, Sent
 from lab.metrics.identity import Identities
 
 SEND_DEADLINE = 60.0  # seconds
+CORRECTION = "urn:xmpp:message-correct:0"
+RECEIPTS = "urn:xmpp:receipts"
+CARBONS = "urn:xmpp:carbons:2"
+HINTS = "urn:xmpp:hints"
 # A message to somebody who has no account (RFC 6121 section 8.5.1).
 NO_ACCOUNT = Refuses(("service-unavailable",), DELIVERY_DEADLINE)
 
@@ -85,7 +89,7 @@ class Participants:
             answer = await self.context.call(
                 "send", device.key, to=address, body=text, message=message.id, encryption=scheme, room=room,
                 marker=message.marker, timeout=SEND_DEADLINE + message.allowance(),
-                extensions=build_message_extensions(message.corrects, receipt, private, extensions),
+                extensions=_build_extensions(message.corrects, receipt, private, extensions),
             )  # fmt: skip
         except LabError as error:
             history.record(NotSent(at=history.now(), message=message.id, reason=str(error)))
@@ -181,6 +185,19 @@ def _check_options(
     receiver = to.person if isinstance(to, Device) else to
     if correct is not None and (correct.sender is not device.person or correct.receiver is not receiver):
         raise UserError(f"send: {correct} can be corrected by its own sender, and to its own receiver only")
+
+
+def _build_extensions(corrects: str, receipt: bool, private: bool, others: Sequence[str]) -> list[str]:
+    """The elements for a correction of the message with that id, a request for a receipt, no carbon copies, and others.
+
+    XEP-0308 section 3, XEP-0184 section 5, XEP-0280 section 9 (with the hint of XEP-0334 section 4.2).
+    """
+    found = [f"<replace xmlns='{CORRECTION}' id={quoteattr(corrects)}/>"] if corrects else []
+    if receipt:
+        found.append(f"<request xmlns='{RECEIPTS}'/>")
+    if private:
+        found += [f"<private xmlns='{CARBONS}'/>", f"<no-copy xmlns='{HINTS}'/>"]
+    return [*found, *others]
 
 
 def _expected(to: Person | Device | Room) -> tuple[str, ...]:

@@ -12,16 +12,21 @@ Nothing is started on import. See lab.locust.signals for Ctrl-C.
 
 from __future__ import annotations
 
+import errno
 import logging
+import socket
 import sys
+from argparse import Namespace
+from types import TracebackType
 from typing import Any
 
 import gevent
 from locust import events, stats
 from locust.env import Environment
+from locust.exception import RPCError
 from locust.runners import MasterRunner, WorkerRunner
 
-from lab.errors import LabError, decode_error
+from lab.errors import LabError, UserError, decode_error
 from lab.load.model.job import Job
 from lab.locust import client, load_job, signals
 from lab.locust.load_run import (
@@ -37,7 +42,6 @@ from lab.locust.load_run import (
     get_exit_status,
 )
 from lab.locust.options import select_lab
-from lab.locust.ports import check_web_port
 
 log = logging.getLogger("xmpplab")
 
@@ -160,9 +164,43 @@ class Hooks:
             gevent.sleep(stats.CSV_STATS_INTERVAL_SEC + 0.1)  # Locust writes the last seconds to its files only then
 
 
+def check_web_port(options: Namespace | None) -> None:
+    """Raises UserError if Locust's page could not listen where the options say. Call it before the page is started."""
+    if options is None or options.headless or options.worker:
+        return
+    host = "" if options.web_host == "*" else options.web_host
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host or None, options.web_port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        with socket.socket(family, kind, protocol) as tried:
+            tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            tried.bind(address)
+    except OSError as error:
+        why = "is taken" if error.errno == errno.EADDRINUSE else f"cannot be had ({error.strerror})"
+        raise UserError(
+            f"port {options.web_port} of {host or 'this machine'} {why}: choose another with --web-port, "
+            "or take --headless"
+        ) from error
+
+
+def report_uncaught(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """As Python reports an error that nothing has caught; a master that cannot listen in one sentence."""
+    if isinstance(error, RPCError) and "bind failure" in str(error):
+        print(
+            f"xmpplab: Locust's master cannot listen ({error}): another one may run; choose another port with "
+            "--master-bind-port",
+            file=sys.stderr,
+        )
+        return
+    sys.__excepthook__(kind, error, trace)
+
+
 def on_init(environment: Environment, **_: Any) -> None:
     """Locust is set up in this process."""
     Hooks(environment).add_listeners()
 
 
 events.init.add_listener(on_init)
+if sys.excepthook is sys.__excepthook__:  # nobody else has one, such as a debugger
+    sys.excepthook = report_uncaught

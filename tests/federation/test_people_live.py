@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from lab.lifecycle.lab import Lab
-from lab.report.folder import write_report
+from lab.report.formats.text import write_report
 from lab.runner.run import run_scenario
 from lab.runner.scenarios import get_info
 from tests.federation import contact_scenarios

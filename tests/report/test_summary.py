@@ -11,9 +11,8 @@ from lab.history.recorder import Recorder
 from lab.metrics.ledger import ledger
 from lab.metrics.record import RunRecord
 from lab.plan import files
-from lab.report.folder import write_report
 from lab.report.formats.json import to_json
-from lab.report.formats.text import render
+from lab.report.formats.text import render, write_report
 from lab.runner import folders
 from lab.runner.judgement import judge_folder, load_record
 from tests.checks.sample_history import SampleHistory

@@ -20,7 +20,7 @@ from lab.history.reader import read
 from lab.history.recorder import Recorder
 from lab.plan import files
 from lab.plan.layout import Layout
-from lab.report.folder import write_report
+from lab.report.formats.text import write_report
 from lab.runner import expect, folders, scenario, step
 from lab.runner.run import run_scenario
 from lab.runner.scenarios import get_info

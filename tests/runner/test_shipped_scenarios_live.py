@@ -11,7 +11,7 @@ from lab.federation.peers import Peer
 from lab.federation.servers import ServerHandle
 from lab.history.events import Bounced, Searched
 from lab.history.reader import read
-from lab.report.folder import write_report
+from lab.report.formats.text import write_report
 from lab.runner import load
 from lab.runner.judgement import load_record
 from lab.runner.run import run_scenario

@@ -9,6 +9,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 
 from lab.checks import Finding, Judgement, Verdict
 from lab.checks.verdict import pluralize
@@ -17,7 +18,8 @@ from lab.metrics.left_out import left_out
 from lab.metrics.record import RunRecord
 from lab.metrics.stanzas import stanzas
 from lab.report.formats import timeline
-from lab.system.tables import format_table, get_terminal_width, wrap_text
+from lab.runner import folders
+from lab.system.tables import USUAL, format_table, get_terminal_width, wrap_text
 from lab.system.terminal import escape_unprintable
 
 # verdict.json has all of them.
@@ -30,6 +32,11 @@ LOSSES_SHOWN = 20
 RARE = ("both", "duplicate", "lost", "late", "unknown")
 
 MARKS = {"valid": "ok", "failed": "FAILED", "unknown": "unknown", "done": "ok", "not ended": "not ended"}
+
+
+def write_report(folder: Path, record: RunRecord, judgement: Judgement) -> None:
+    """Write report.txt into the folder of a run that has been judged; its width does not depend on a terminal."""
+    folders.write(folder / folders.REPORT, render(record, judgement, USUAL))
 
 
 def render(record: RunRecord, judgement: Judgement, width: int | None = None) -> str:
