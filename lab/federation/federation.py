@@ -157,6 +157,18 @@ class Federation:
         hosts = [server for server in self.servers if server.spec.manifest.accounts is not Accounts.NONE]
         return [await server.person(encryption=encryption, trust=trust) for server in hosts]
 
+    async def befriend(self, one: Person, other: Person, within: str | float = "60s") -> None:
+        """Let two people see each other's presence (RFC 6121 section 3): each asks, and the other grants it.
+
+        `within` is in seconds, or a text such as "60s", for each request and each roster. Returns once both servers
+        have the two subscribed both ways. Raises as `Person.subscribe`, `approve` and `roster` do.
+        """
+        for asking, granting in ((one, other), (other, one)):
+            await asking.subscribe(granting)
+            await granting.approve(asking, within=within)
+        await one.roster({other: "both"}, within=within)
+        await other.roster({one: "both"}, within=within)
+
     def secret(self) -> str:
         """A text with a canary: the secrecy check fails if a server can read it in what it saw or stores."""
         return self.context.new_canary()

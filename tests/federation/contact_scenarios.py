@@ -52,6 +52,13 @@ async def subscriptions(federation: Federation) -> None:
             await alice.approve(bob, within="60s")
             await bob.roster({alice: "both"}, within="60s")
             expect((await alice.roster())[bob.jid].subscription, "both")
+        with step("friends at once"):
+            carol, dave = await a.person(), await b.person()
+            await federation.befriend(carol, dave)
+            expect(
+                [(await one.roster())[other.jid].subscription for one, other in ((carol, dave), (dave, carol))],
+                ["both", "both"],
+            )
         with step(f"{alice} gives it up, {bob} withdraws what was granted"):
             await alice.unsubscribe(bob)
             await bob.roster({alice: "to"}, within="60s")

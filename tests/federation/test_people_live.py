@@ -39,5 +39,5 @@ async def test_between_two_servers(name: str, lab_on, tmp_path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", [one for one in SCENARIOS if one != "rooms"])
 async def test_between_two_older_servers(name: str, lab_on, tmp_path: Path) -> None:
-    """Not the rooms: ejabberd 23.01 now and then lets somebody in again who was banned."""
+    """Not the rooms: ejabberd 23.01 lets somebody in again who was banned."""
     await run(name, await lab_on("pair,software=prosody@0.12+ejabberd@23.01"), tmp_path)

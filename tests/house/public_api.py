@@ -53,13 +53,13 @@ PUBLIC = {
 
 #: What does something that an RFC or a XEP defines, and so names its section.
 DEFINED_ELSEWHERE = {
-    "Federation.link", "Federation.settle", "ServerHandle.person", "ServerHandle.room", "LinkHandle", "Bounce",
-    "Delivers", "Delivery", "Refuses", "Device", "Device.connect", "Device.disconnect", "Device.send",
-    "Device.send_raw", "Device.stanzas", "Device.iq", "Device.archive", "Device.upload", "Device.fetch",
-    "Device.drop_connection", "Device.resume", "Device.delay_acknowledgements", "ArchivedMessage", "Receipt",
-    "RosterItem", "Post", "Person.roster", "Person.subscribe", "Person.approve", "Person.deny", "Person.unsubscribe",
-    "Person.publish", "Person.follow", "Person.unfollow", "Person.posts", "Room.rejoin", "Room.self_ping",
-    "Room.kick", "Room.ban", "Room.affiliation", "Room.occupant_lists", "ServerHandle.register",
+    "Federation.link", "Federation.befriend", "Federation.settle", "ServerHandle.person", "ServerHandle.room",
+    "LinkHandle", "Bounce", "Delivers", "Delivery", "Refuses", "Device", "Device.connect", "Device.disconnect",
+    "Device.send", "Device.send_raw", "Device.stanzas", "Device.iq", "Device.archive", "Device.upload",
+    "Device.fetch", "Device.drop_connection", "Device.resume", "Device.delay_acknowledgements", "ArchivedMessage",
+    "Receipt", "RosterItem", "Post", "Person.roster", "Person.subscribe", "Person.approve", "Person.deny",
+    "Person.unsubscribe", "Person.publish", "Person.follow", "Person.unfollow", "Person.posts", "Room.rejoin",
+    "Room.self_ping", "Room.kick", "Room.ban", "Room.affiliation", "Room.occupant_lists", "ServerHandle.register",
     "ServerHandle.registration", "ServerHandle.invitation", "ServerHandle.delete", "ServerHandle.refuse",
     "Message.acknowledged", "Peer.stanzas", "Device.published_devices", "Message.outcome", "Person",
     "Person.fingerprints", "Room", "Room.join", "Room.leave", "Peer", "Peer.send", "Peer.ping", "Peer.closed",
