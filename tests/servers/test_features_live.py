@@ -165,6 +165,18 @@ async def test_what_people_find_and_what_options_do(lab: Lab, tmp_path: Path) ->
                     assert "[debug]" in log
 
 
+@pytest.mark.parametrize("server", SERVERS)
+async def test_moderation_is_where_it_is_declared(server: str, lab: Lab, tmp_path: Path) -> None:
+    with Recorder(tmp_path / "history.jsonl") as history:
+        async with Federation(lab, history) as federation:
+            home = federation.server(server)
+            person = await home.person()
+            await home.room("square", occupants=[person])
+            found = await _info(person, f"square@conference.{server}.test")
+    assert ("urn:xmpp:message-moderate:" in found) == home.spec.has("moderation")
+    assert "urn:xmpp:mam:2" not in found
+
+
 async def _info(person, jid: str) -> str:
     query = "<query xmlns='http://jabber.org/protocol/disco#info'/>"
     return (await person.device.iq(f"<iq type='get' id='info-{jid}' to='{jid}'>{query}</iq>")).xml
