@@ -8,7 +8,6 @@ from lab.clients.rooms import RENAMED, SELF
 from lab.federation.devices import Device
 from lab.federation.outcomes import Bounce, Delivery, Receipt
 from lab.federation.participants import Participants
-from lab.federation.rooms import Room
 from lab.federation.stanzas import CLIENT, build_device_event, parse
 from lab.history.events import (
     Bounced,
@@ -20,7 +19,6 @@ from lab.history.events import (
     Note,
     PresenceSent,
     ReceiptReceived,
-    RoomLeft,
 )
 
 
@@ -64,7 +62,7 @@ class Dispatch:
         device.connected, resumable = False, bool(data.get("resumable"))
         device.dropped_priority = device.priority
         for room in () if resumable else self._rooms.values():  # a stream that is kept is in its rooms
-            self._leave(room, device, data["at"], [])
+            room.remove(device, at=data["at"])
         self._history.record(
             Disconnected(
                 at=data["at"],
@@ -178,11 +176,7 @@ class Dispatch:
         room = self._rooms.get(str(data.get("room")))
         about_itself = room is not None and (SELF in codes or data["from"] == f"{room.jid}/{room.nick(device.person)}")
         if room is not None and about_itself and data["type"] == "unavailable" and RENAMED not in codes:
-            self._leave(room, device, data["at"], codes)
-
-    def _leave(self, room: Room, device: Device, at: float, codes: list[str]) -> None:
-        if room.remove(device):
-            self._history.record(RoomLeft(at=at, device=device.jid, room=room.jid, codes=tuple(codes)))
+            room.remove(device, codes, data["at"])
 
     def _on_trouble(self, device: Device, data: dict[str, Any]) -> None:
         self._history.record(Note(at=data["at"], by=device.jid, text=str(data["message"])))

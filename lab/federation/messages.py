@@ -105,6 +105,11 @@ class Message:
         except TimeoutError:
             return
 
+    def excuse(self, device: Device) -> None:
+        """Take a device out that is no occupant of the room any more; called by the federation."""
+        self.expected = tuple(one for one in self.expected if one != device.jid)
+        self._changed.set()
+
     def add_delivery(self, delivery: Delivery) -> None:
         """Add a delivery to a device; called by the federation."""
         self.deliveries.append(delivery)

@@ -42,8 +42,15 @@ if TYPE_CHECKING:
 
 FINGERPRINTS_DEADLINE = 30.0  # seconds, and the allowance of the route
 BLOCKING = "urn:xmpp:blocking"
-# Seconds. What another server says of a subscription changes a roster within a round trip.
+PING = "urn:xmpp:ping"
+# All in seconds. What another server says of a subscription changes a roster within a round trip.
 ROSTER_POLL_INTERVAL = 0.1
+# A server may wait before it tries again to reach another one; after twice that wait a lost ping is sent anew.
+PING_DEADLINE = 60.0
+PING_INTERVAL = 0.2
+PING_ANSWER = 5.0
+#: What a host answers to what it does not know, a ping too (RFC 6120 section 8.3.3); who cannot reach it says others.
+UNKNOWN_QUESTION = ("feature-not-implemented", "service-unavailable")
 
 
 class Person:
@@ -134,6 +141,30 @@ class Person:
         if device is None:
             raise UserError(f"{self.jid} is not connected: call connect() before {what}()")
         return device
+
+    async def ping(self, to: ServerHandle | Room, within: str | float | None = None) -> float:
+        """Ping a server, or the host of a room, until it answers (XEP-0199): both directions work, after a fault again.
+
+        A room's host has streams of its own: a server may reach one and not yet the other. Returns the seconds from
+        the ping to its answer. `within` is in seconds, or a text such as "30s"; 60 seconds, and an allowance for slow
+        links, unless given. Raises NotReceived, which fails a run, with the last answer; UserError if no device is
+        connected.
+        """
+        context, device, last = self.context, self.connected_device("ping"), "there was no answer"
+        allowance = context.largest_allowance(self.server.name)
+        within = PING_DEADLINE + allowance if within is None else within
+        ping = f"<iq type='get' to={quoteattr(to.domain)}><ping xmlns='{PING}'/></iq>"
+        deadline = context.history.now() + read_duration(within)
+        while (began := context.history.now()) < deadline:
+            try:
+                answer = await device.iq(ping, min(PING_ANSWER + allowance, deadline - began))
+            except TimedOut:
+                continue
+            if answer.condition in (None, *UNKNOWN_QUESTION):
+                return context.history.now() - began
+            last = answer.xml
+            await asyncio.sleep(PING_INTERVAL)
+        raise NotReceived(f"{to.domain} did not answer a ping of {self} within {within}", (last,))
 
     # -- contacts ------------------------------------------------------------------------------------------------
 

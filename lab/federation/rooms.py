@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 from xml.sax.saxutils import quoteattr
 
-from lab.errors import TimedOut, UserError
+from lab.errors import NotReceived, TimedOut, UserError
 from lab.federation.context import read_duration
 from lab.federation.devices import IQ_DEADLINE, Device, ask
 from lab.federation.people import Person
-from lab.history.events import OccupantsRead, RoomJoined
+from lab.history.events import OccupantsRead, RoomJoined, RoomLeft
 
 if TYPE_CHECKING:
     from lab.federation.participants import Participants
@@ -26,6 +27,7 @@ ROOM_POLL_INTERVAL = 0.05
 
 ADMIN = "http://jabber.org/protocol/muc#admin"
 PING = "urn:xmpp:ping"
+DISCO_INFO = "http://jabber.org/protocol/disco#info"
 AFFILIATIONS = ("owner", "admin", "member", "none", "outcast")
 ROLES = ("moderator", "participant", "visitor")
 #: Errors that a ping to oneself gets from one's own client, or because one has just changed the nickname.
@@ -43,7 +45,8 @@ class Room:
         self.context = participants.context
         self.server = host
         self.name = name
-        self.jid = f"{name}@conference.{host.domain}"
+        self.domain = f"conference.{host.domain}"  # of the service that hosts it
+        self.jid = f"{name}@{self.domain}"
         self.occupants: list[Person] = []  # as the room's presences have it: who is removed, or disconnects, is none
         self.owner: Person | None = None  # who made it, the first who joined
         self._made = False
@@ -87,12 +90,22 @@ class Room:
     async def self_ping(self, person: Person, within: str | float = IQ_DEADLINE) -> str:
         """Whether the room still has a person as an occupant, by a ping to themselves (XEP-0410 section 3.2).
 
-        "joined", "not-joined" or "unreachable": the room's server cannot be reached. `within` is in seconds, or a text
-        such as "10s". Raises UserError if the person is not connected, TimedOut without an answer.
+        "joined", "not-joined" or "unreachable": the room's server cannot be reached. Who is not joined is no occupant
+        any more. `within` is in seconds, or a text such as "10s". Raises UserError if the person is not connected,
+        TimedOut without an answer.
         """
-        me = f"{self.jid}/{self.nick(person)}"
+        device, me = person.device, f"{self.jid}/{self.nick(person)}"
         ping = f"<iq type='get' to={quoteattr(me)}><ping xmlns='{PING}'/></iq>"
-        return read_self_ping((await person.device.iq(ping, within)).condition)
+        condition = (await device.iq(ping, within)).condition
+        if condition == "item-not-found":  # ejabberd says so of a room that is gone, too
+            ask_room = f"<iq type='get' to={quoteattr(self.jid)}><query xmlns='{DISCO_INFO}'/></iq>"
+            gone = (await device.iq(ask_room, within)).condition == condition
+        else:
+            gone = False
+        found = "not-joined" if gone else read_self_ping(condition)
+        if found == "not-joined":
+            self.remove(device)
+        return found
 
     async def kick(self, person: Person, *, by: Person | None = None) -> None:
         """Remove an occupant (XEP-0045 section 8.2). `by` is who does it, the room's owner unless given.
@@ -176,12 +189,19 @@ class Room:
             raise UserError(f"nobody has joined room {self.jid}: let somebody join first")
         return by
 
-    def remove(self, device: Device) -> bool:
-        """Take a device out that is no occupant any more; whether it was one. Called by the federation."""
+    def remove(self, device: Device, codes: Sequence[str] = (), at: float | None = None) -> None:
+        """Take a device out that is no occupant any more, and record it: it needs nothing of what is said in the room.
+
+        `at` is in seconds since the epoch, now unless given. Called by the federation.
+        """
         if device.person not in self.occupants or device is not device.person.device:
-            return False
+            return
         self.occupants.remove(device.person)
-        return True
+        for message in self.participants.messages.values():
+            if message.receiver is self:
+                message.excuse(device)
+        at = self.context.history.now() if at is None else at
+        self.context.history.record(RoomLeft(at=at, device=device.jid, room=self.jid, codes=tuple(codes)))
 
     def nick(self, person: Person) -> str:
         """The nickname of a person in this room: the name and the server's, since two may share a name."""
@@ -191,7 +211,7 @@ class Room:
         """Wait until each occupant sees exactly the occupants, and each message to the room has reached all of them.
 
         `within` is in seconds, or a text such as "60s", which it is by default, with an allowance for slow links.
-        Raises TimedOut with what each occupant misses.
+        Raises NotReceived, which fails a run, with what each occupant misses.
         """
         within = CONVERGED_DEADLINE + 2 * self._allowance(*self.occupants) if within is None else within
         want = {f"{self.jid}/{self.nick(person)}" for person in self.occupants}
@@ -209,7 +229,7 @@ class Room:
                 for jid, view in views.items()
                 if view != want
             ]
-            raise TimedOut(f"room {self.jid} did not agree within {within}", (*evidence, *self._missing())) from None
+            raise NotReceived(f"room {self.jid} did not agree within {within}", (*evidence, *self._missing())) from None
 
     def _allowance(self, *people: Person) -> float:
         """Seconds more that the slowest of the links between these people's servers and the room's may need."""

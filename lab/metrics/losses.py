@@ -55,6 +55,8 @@ def find_missing_of(record: RunRecord, index: int, sent: Sent) -> Iterator[Missi
         ]
         if any(one.via in ORIGINALS and was_gone_before(record, index, device, one) for one in others):
             continue
+        if (left := _left_room(record, index, sent, device)) and _out_of_reach(record, sent, left):
+            continue
         why = _why_unknown(record, index, sent, device)
         if not (others and why == PRESENCE_CHANGED):
             yield Missing(sent, device, why)
@@ -103,15 +105,24 @@ def _undecided(record: RunRecord, index: int, sent: Sent) -> bool:
     return strip_resource(sent.receiver) in record.people and not handed
 
 
-def _left_room(record: RunRecord, index: int, sent: Sent, device: str) -> bool:
-    """Whether an occupant left the room, or was removed, after the message was sent and before a marker was."""
+def _left_room(record: RunRecord, index: int, sent: Sent, device: str) -> RoomLeft | None:
+    """When an occupant left the room, or was removed, after the message was sent and before a marker was."""
     settled = max(
         (place for place, one in record.indexed(RouteSettled) if one.receiver == sent.receiver), default=index
     )
-    return sent.room and any(
-        (one.device, one.room) == (device, sent.receiver) and index < place < settled
-        for place, one in record.indexed(RoomLeft)
-    )
+    for place, one in record.indexed(RoomLeft):
+        if sent.room and (one.device, one.room) == (device, sent.receiver) and index < place < settled:
+            return one
+    return None
+
+
+def _out_of_reach(record: RunRecord, sent: Sent, left: RoomLeft) -> bool:
+    """Whether a room may have removed an occupant because it could not reach them (XEP-0045 section 18.1.2)."""
+    host, home = record.server_of(left.room), record.server_of(left.device)
+    if host is None or home is None:
+        return False
+    outage = record.outages.between(host.name, home.name, sent.at, left.at)
+    return outage is not None and outage.known
 
 
 def _presence_decides(record: RunRecord, index: int, sent: Sent, device: str) -> bool:

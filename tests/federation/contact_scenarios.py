@@ -1,6 +1,5 @@
 """What people of two servers do with each other, in both directions, as scenarios that the lab judges."""
 
-import asyncio
 from collections.abc import Callable
 
 import pytest
@@ -25,15 +24,6 @@ def received_twice(person: Person, message: Message) -> Callable[[Stanza], bool]
     """Whether the first device of a person got a message twice."""
     stanzas = person.device.log.stanzas
     return lambda _: sum(one.id == message.id and one.direction == "in" for one in stanzas) == 2
-
-
-async def arrives(one: Person, two: Person) -> None:
-    """Write until a message arrives: a server that was refused may wait before it tries again."""
-    async with asyncio.timeout(60):
-        while True:
-            if (await (await one.send(two, "after")).outcome("60s")).deliveries:
-                return
-            await asyncio.sleep(0.2)
 
 
 @scenario(spec="RFC 6121 3")
@@ -197,30 +187,6 @@ async def registration(federation: Federation) -> None:
             with pytest.raises(PeerError) as closed:
                 await server.register("peggy")
             expect(closed.value.condition in CLOSED, True)
-
-
-@scenario(spec="RFC 6120 4.9.3.14, RFC 6121 8.5.1")
-async def owner_decides(federation: Federation) -> None:
-    """A server refuses another one and accepts it again, and deletes an account: senders are told."""
-    for a, b in both_ways(federation):
-        alice, bob, gone = await a.person(), await b.person(), await b.person()
-        with step(f"{a} and {b} federate"):
-            for one, two in ((alice, bob), (bob, alice)):
-                expect(await (await one.send(two, "before")).outcome(), federation.link(one.server, two.server).promise)
-        with step(f"{a} refuses {b}"):
-            await a.refuse(b)
-            for one, two in ((alice, bob), (bob, alice)):
-                expect(
-                    await (await one.send(two, "refused")).outcome(), federation.link(one.server, two.server).promise
-                )
-        with step(f"{a} accepts {b} again"):
-            await a.accept(b)
-            for one, two in ((alice, bob), (bob, alice)):
-                await arrives(one, two)
-        with step(f"{b} deletes an account"):
-            await b.delete(gone)
-            refused = await alice.send(gone, "hello?")
-            expect([one.condition for one in (await refused.outcome()).bounces], ["service-unavailable"])
 
 
 @scenario(spec="XEP-0198 4, 5")

@@ -19,7 +19,6 @@ SCENARIOS = (
     "posts",
     "rooms",
     "registration",
-    "owner_decides",
     "lost_connections",
     "files",
 )

@@ -45,7 +45,27 @@ CASES = [
     ("omemo_first_contact", "pair,software=ejabberd+prosody", SLOW_CONTAINERS),
     ("omemo_two_devices", "pair,software=prosody+ejabberd", SLOW_CONTAINERS),
     ("plaintext_is_seen", "pair,software=prosody+ejabberd", SLOW_CONTAINERS),
+    ("owner_decides", "pair,software=prosody+ejabberd", SLOW_CONTAINERS),
+    ("partition_and_heal", "pair,software=prosody+ejabberd", SLOW_CONTAINERS),
+    ("split_brain_room", "pair,software=ejabberd+prosody", SLOW_CONTAINERS),
 ]
+
+# Each with either software in either place, and those of rooms and partitions among more servers.
+PAIRS = ("pair,software=prosody+ejabberd", "pair,software=ejabberd+prosody")
+MORE = ("star:4,software=prosody+ejabberd", "ring:4,software=ejabberd+prosody")
+SLOW = {
+    "flapping_link": PAIRS,
+    "idle_stream_reopens": PAIRS,
+    "offline_and_back": PAIRS,
+    "owner_decides": (*PAIRS[1:], "pair,software=prosody@0.12+ejabberd@23.01"),
+    "partition_and_heal": (*PAIRS[1:], *MORE),
+    "room_host_restarts": (*PAIRS, *MORE),
+    "server_frozen": PAIRS,
+    "slow_link": PAIRS,
+    "split_brain_room": (*PAIRS[:1], *MORE),
+    "srv_failover": PAIRS,
+    "three_choices": PAIRS,
+}
 
 #: Other versions of what is above.
 SLOW_CASES = [
@@ -83,6 +103,14 @@ async def test_a_run_is_valid(scenario, topology, lab_on, tmp_path: Path) -> Non
     assert result.exit_code == 0, (result.folder / "report.txt").read_text()
     again = judge(load_record(result.folder))
     assert again.value == result.value == "valid"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("scenario", "topology"), [(one, topology) for one in SLOW for topology in SLOW[one]])
+async def test_a_run_of_many_is_valid(scenario, topology, lab_on, tmp_path: Path) -> None:
+    (info,) = load(scenario)
+    result = await run_scenario(info, await lab_on(topology), runs=tmp_path)
+    assert result.value == "valid", result.sentence
 
 
 @pytest.mark.slow

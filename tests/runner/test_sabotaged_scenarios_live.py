@@ -1,0 +1,124 @@
+"""Scenarios of broken networks see what is broken: each fails where what it is about does not hold."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lab.faults import name_answers
+from lab.faults.fault import InjectedFault
+from lab.federation import Federation, Person, Room, ServerHandle, administration, people
+from lab.federation.context import Context
+from lab.lifecycle.faults import FaultSession
+from lab.runner import load
+from lab.runner.run import run_scenario
+from tests.runtimes import PROCESSES
+
+pytestmark = pytest.mark.live
+
+Patch = pytest.MonkeyPatch
+
+
+async def nothing(*_: Any, **__: Any) -> None:
+    """In place of a coroutine that does something."""
+
+
+def no_fault(patch: Patch) -> None:
+    patch.setattr(InjectedFault, "apply", nothing)
+
+
+UNHEALED: list[FaultSession] = []
+
+
+@pytest.fixture(autouse=True)
+async def healed_afterwards() -> AsyncIterator[None]:
+    yield
+    while UNHEALED:
+        await UNHEALED.pop().close()
+
+
+def no_healing(patch: Patch) -> None:
+    """Faults end with the test only."""
+
+    async def keep(self: InjectedFault, federation: Federation) -> None:
+        UNHEALED.append(federation.context.faults.pop(self.token))
+
+    patch.setattr(InjectedFault, "heal", keep)
+    patch.setattr(people, "PING_DEADLINE", 5.0)
+
+
+def no_second_address(patch: Patch) -> None:
+    right = name_answers.dns
+    patch.setattr(name_answers, "dns", lambda link, how: right(link, how="wrong-srv"))
+    patch.setattr(people, "PING_DEADLINE", 5.0)
+
+
+def refused_instead(patch: Patch) -> None:
+    patch.setattr("lab.faults.stream_reset.reset_streams", refuse_streams)
+    no_healing(patch)
+
+
+def refuse_streams(link: Any, how: str) -> InjectedFault:
+    from lab.faults import partition
+
+    return partition([link.source], how="refuse")  # type: ignore[return-value]  # what it returns is one
+
+
+def nobody_leaves(patch: Patch) -> None:
+    patch.setattr(Person, "disconnect", nothing)
+
+
+def nobody_returns(patch: Patch) -> None:
+    patch.setattr(Room, "rejoin", nothing)
+
+
+def every_name_is_free(patch: Patch) -> None:
+    register, number = ServerHandle.register, iter(range(9))
+    patch.setattr(ServerHandle, "register", lambda self, name: register(self, f"{name}{next(number)}"))
+
+
+def owners_are_ignored(patch: Patch) -> None:
+    """The script says that a domain is refused, and the server does not do it."""
+
+    async def refuse(context: Context, server: str, domain: str, *, refused: bool) -> None:
+        (context.refused.add if refused else context.refused.discard)((server, domain))
+
+    patch.setattr(administration, "refuse", refuse)
+
+
+SABOTAGE = {
+    "flapping_link": no_fault,
+    "idle_stream_reopens": refused_instead,
+    "offline_and_back": nobody_leaves,
+    "owner_decides": owners_are_ignored,
+    "partition_and_heal": no_fault,
+    "room_host_restarts": nobody_returns,
+    "server_frozen": no_fault,
+    "slow_link": no_fault,
+    "split_brain_room": no_fault,
+    "srv_failover": no_second_address,
+    "three_choices": every_name_is_free,
+}
+
+
+@pytest.mark.parametrize("runtime", [PROCESSES], indirect=True)
+@pytest.mark.parametrize(
+    "scenario",
+    [pytest.param(name, marks=() if name == "partition_and_heal" else pytest.mark.slow) for name in SABOTAGE],
+)
+async def test_it_fails(scenario: str, lab_on, tmp_path: Path, monkeypatch: Patch) -> None:
+    SABOTAGE[scenario](monkeypatch)
+    (info,) = load(scenario)
+    result = await run_scenario(info, await lab_on("pair,software=prosody+ejabberd"), runs=tmp_path)
+    assert result.value == "failed", result.sentence
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("runtime", [PROCESSES], indirect=True)
+@pytest.mark.parametrize("scenario", ["partition_and_heal", "server_frozen", "split_brain_room"])
+async def test_it_fails_where_nothing_heals(scenario: str, lab_on, tmp_path: Path, monkeypatch: Patch) -> None:
+    no_healing(monkeypatch)
+    (info,) = load(scenario)
+    result = await run_scenario(info, await lab_on("pair,software=prosody+ejabberd"), runs=tmp_path)
+    assert result.value == "failed", result.sentence
