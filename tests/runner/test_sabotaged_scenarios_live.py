@@ -8,7 +8,7 @@ import pytest
 
 from lab.faults import name_answers
 from lab.faults.fault import InjectedFault
-from lab.federation import Federation, Person, Room, ServerHandle, administration, people
+from lab.federation import Device, Federation, Person, Room, ServerHandle, administration, people
 from lab.federation.context import Context
 from lab.lifecycle.faults import FaultSession
 from lab.runner import load
@@ -87,12 +87,29 @@ def owners_are_ignored(patch: Patch) -> None:
     patch.setattr(administration, "refuse", refuse)
 
 
+def posts_are_for_all(patch: Patch) -> None:
+    publish = Person.publish
+    patch.setattr(Person, "publish", lambda self, text: publish(self, text, access="open"))
+
+
+def nothing_is_deleted(patch: Patch) -> None:
+    patch.setattr(administration, "delete", nothing)
+
+
+def streams_are_not_resumed(patch: Patch) -> None:
+    patch.setattr(Device, "resume", Device.connect)
+
+
 SABOTAGE = {
+    "certificate_renewed": no_fault,
     "flapping_link": no_fault,
     "idle_stream_reopens": refused_instead,
+    "move_house": nothing_is_deleted,
     "offline_and_back": nobody_leaves,
     "owner_decides": owners_are_ignored,
+    "own_network": posts_are_for_all,
     "partition_and_heal": no_fault,
+    "resumed_stream_loses_nothing": streams_are_not_resumed,
     "room_host_restarts": nobody_returns,
     "server_frozen": no_fault,
     "slow_link": no_fault,

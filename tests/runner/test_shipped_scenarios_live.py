@@ -54,11 +54,15 @@ CASES = [
 PAIRS = ("pair,software=prosody+ejabberd", "pair,software=ejabberd+prosody")
 MORE = ("star:4,software=prosody+ejabberd", "ring:4,software=ejabberd+prosody")
 SLOW = {
+    "certificate_renewed": PAIRS,
     "flapping_link": PAIRS,
     "idle_stream_reopens": PAIRS,
+    "move_house": PAIRS,
     "offline_and_back": PAIRS,
     "owner_decides": (*PAIRS[1:], "pair,software=prosody@0.12+ejabberd@23.01"),
+    "own_network": PAIRS,
     "partition_and_heal": (*PAIRS[1:], *MORE),
+    "resumed_stream_loses_nothing": PAIRS,
     "room_host_restarts": (*PAIRS, *MORE),
     "server_frozen": PAIRS,
     "slow_link": PAIRS,
