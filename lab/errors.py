@@ -64,7 +64,14 @@ class NotReady(TimedOut):
 
 
 class NotReceived(TimedOut, AssertionError):
-    """A stanza that a script waits for was not received in time: what it expects does not hold."""
+    """A stanza that a script waits for was not received in time: what it expects does not hold.
+
+    `check` is the name of the check that judges the same, "" if none does.
+    """
+
+    def __init__(self, message: str, evidence: tuple[str, ...] = (), check: str = "") -> None:
+        super().__init__(message, evidence)
+        self.check = check
 
 
 class NotApplicable(LabError):

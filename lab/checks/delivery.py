@@ -20,8 +20,9 @@ decryption.py, forgery.py.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
-from lab.checks import decryption, forgery, order
+from lab.checks import decryption, durability, forgery, order
 from lab.checks.trace import quote, trace
 from lab.checks.verdict import Finding, Value, Verdict, build_verdict, pluralize
 from lab.history.events import Bounced, Delivered, Disconnected, Sent, ServerSaw
@@ -63,6 +64,7 @@ def describe(record: RunRecord, sent: Sent) -> str:
 
 
 def _messages(record: RunRecord) -> Iterator[Finding]:
+    exposed = durability.find_exposed(record)
     for index, sent in record.messages:
         if sent.claimed:
             continue
@@ -71,7 +73,10 @@ def _messages(record: RunRecord) -> Iterator[Finding]:
         yield from _misdelivered(record, sent)
         yield from _against_presence(record, index, sent)
         yield from _against_blocking(record, index, sent)
-        yield from (_absent(record, one) for one in find_missing_of(record, index, sent))
+        yield from (
+            _absent(record, one, durability.NAME if sent in exposed else "")
+            for one in find_missing_of(record, index, sent)
+        )
 
 
 def _twice(record: RunRecord, sent: Sent) -> Iterator[Finding]:
@@ -190,12 +195,12 @@ def _against_blocking(record: RunRecord, index: int, sent: Sent) -> Iterator[Fin
             yield _failed(record, sent, what, "a server ignores a block list (XEP-0191)")
 
 
-def _absent(record: RunRecord, one: Missing) -> Finding:
-    """The finding about a message that did not reach somebody."""
+def _absent(record: RunRecord, one: Missing, check: str) -> Finding:
+    """The finding about a message that did not reach somebody; `check` judges the same."""
     if one.lost:
-        return _lost(record, one.sent, one.device)
+        return replace(_lost(record, one.sent, one.device), check=check)
     what = f"did not reach {one.device}" if one.device else "was not seen again"
-    return _not_known(record, one.sent, what, one.why)
+    return replace(_not_known(record, one.sent, what, one.why), check=check)
 
 
 def _lost(record: RunRecord, sent: Sent, device: str) -> Finding:

@@ -37,9 +37,9 @@ def _finding(record: RunRecord, one: Expectation) -> Finding:
     late = " before the deadline" if one.timed_out else ""
     if sent is None:
         text = f"Expected{step}: {expected}; got{late}: {actual}."
-        return Finding(Value.FAILED, text, one.message)
+        return Finding(Value.FAILED, text, one.message, check=one.check)
     servers, far = record.path(sent), trace(record, sent)
     text = f"Message {sent.message} ({' - '.join(servers)}){step}: expected {expected}; got{late}: {actual}."
     # Where it arrived, how far it got explains nothing.
     cause = "" if record.deliveries.get(sent) else far.cause
-    return Finding(Value.FAILED, text, sent.message, servers, cause, far.last_hop, far.stanzas)
+    return Finding(Value.FAILED, text, sent.message, servers, cause, far.last_hop, far.stanzas, check=one.check)

@@ -3,7 +3,8 @@
 Rules, in this order:
 - failed outranks unknown, unknown outranks valid; a check that crashed is unknown;
 - a check that had nothing to look at does not count, but if nothing at all was judged the run is unknown;
-- a check that the scenario expects to fail (`expects`) counts as valid if it failed and as failed if it did not;
+- a check that the scenario expects to fail (`expects`) counts as valid if it failed and as failed if it did not, on
+  servers of one software if it says so; what another check or an expectation says of the same does not count then;
 - a history with a gap is at best unknown: what is missing might show anything;
 - a run that did not end by itself (killed, interrupted, the lab's own error) is at best unknown;
 - a scenario that the topology cannot give its roles to is skipped.
@@ -21,7 +22,8 @@ from lab import exit_codes
 from lab.checks import expectations
 from lab.checks.cause import find_cause_of_end
 from lab.checks.verdict import Finding, Value, Verdict, build_verdict
-from lab.history.events import HistoryGap
+from lab.checks.wanted import count_verdict, drop_explained, is_awaited, is_explained
+from lab.history.events import Expectation, HistoryGap
 from lab.metrics.record import RunRecord
 
 Check = Callable[[RunRecord], Verdict]
@@ -30,7 +32,11 @@ Check = Callable[[RunRecord], Verdict]
 #: line, and a section in docs/checks.md.
 NAMES = (
     "delivery",
+    "durability",
     "reachability",
+    "roster",
+    "rooms",
+    "convergence",
     "secrecy",
     "stanza-ids",
 )
@@ -80,10 +86,15 @@ def judge(record: RunRecord, checks: Mapping[str, Check] | None = None) -> Judge
     chosen = CHECKS if checks is None else dict(checks)
     verdicts = [_run(name, check, record) for name, check in {**chosen, expectations.NAME: expectations.check}.items()]
     wanted = dict(record.started.expects) if record.started else {}
-    counted = [_as_expected(each, wanted) for each in verdicts if each.judged or each.check in wanted]
+    explained = frozenset(each.check for each in verdicts if is_explained(record, each, wanted))
+    counted = [
+        count_verdict(record, drop_explained(each, explained), wanted)
+        for each in verdicts
+        if each.judged or is_awaited(record, wanted.get(each.check))
+    ]
     counted += [_no_such_check(name, verdicts) for name in wanted if name not in {each.check for each in verdicts}]
     gaps = _gaps(record)
-    return _together([*counted, *gaps, *_end(record)], (*gaps, *verdicts))
+    return _together([*counted, *gaps, *_end(record, explained)], (*gaps, *verdicts))
 
 
 def _run(name: str, check: Check, record: RunRecord) -> Verdict:
@@ -96,15 +107,10 @@ def _run(name: str, check: Check, record: RunRecord) -> Verdict:
         return Verdict(name, Value.UNKNOWN, text, (Finding(Value.UNKNOWN, text),), 1)
 
 
-def _as_expected(verdict: Verdict, wanted: Mapping[str, str]) -> Verdict:
-    """The verdict as it counts for the run: inverted where the scenario expects another than valid."""
-    want = wanted.get(verdict.check, Value.VALID)
-    if want == Value.VALID or (verdict.value is Value.UNKNOWN and want != Value.UNKNOWN):
-        return verdict
-    if verdict.value == want:
-        return Verdict(verdict.check, Value.VALID, f"{verdict.check} is {want}, as it should be: {verdict.sentence}")
-    text = f"{verdict.check} should be {want} and is {verdict.value}: {verdict.sentence}"
-    return Verdict(verdict.check, Value.FAILED, text, judged=1)
+def _is_explained_end(record: RunRecord, explained: frozenset[str]) -> bool:
+    """Whether the expectation that ended the scenario is judged by a check that fails as it should."""
+    last = next((one for one in reversed(list(record.of(Expectation))) if not one.held), None)
+    return last is not None and last.check in explained
 
 
 def _no_such_check(name: str, verdicts: list[Verdict]) -> Verdict:
@@ -123,7 +129,7 @@ def _gaps(record: RunRecord) -> list[Verdict]:
     return [build_verdict("history", len(findings), findings, "", "")]
 
 
-def _end(record: RunRecord) -> list[Verdict]:
+def _end(record: RunRecord, explained: frozenset[str]) -> list[Verdict]:
     """What the run's end says by itself."""
     if record.started is None:
         return [Verdict("run", Value.UNKNOWN, "The history does not begin with a run.")]
@@ -131,6 +137,8 @@ def _end(record: RunRecord) -> list[Verdict]:
     if ended is None:
         return [Verdict("run", Value.UNKNOWN, "The run was killed: its history has no end.")]
     if ended.how == "finished":
+        return []
+    if ended.how == "expectation" and _is_explained_end(record, explained):
         return []
     if ended.how == "expectation":
         return [Verdict("run", Value.FAILED, f"The scenario ended early: {ended.detail}")]

@@ -32,6 +32,13 @@ class Finding:
     cause: str = ""  # the likely one
     last_hop: str = ""  # the last that saw the message
     stanzas: tuple[str, ...] = ()  # the last few that servers saw of it, "server direction stream: XML"
+    server: str = ""  # name of the server whose doing it is, where that is not the last of `servers`
+    check: str = ""  # the name of the check that judges the same, if one does
+
+    @property
+    def at(self) -> str:
+        """Name of the server by whose software an expectation of the scenario is chosen, "" if none is concerned."""
+        return self.server or (self.servers[-1] if self.servers else "")
 
 
 @dataclass(frozen=True)
@@ -43,22 +50,26 @@ class Verdict:
     sentence: str
     findings: tuple[Finding, ...] = ()
     judged: int = 0  # how many things were looked at; 0: the run had nothing for this check
+    servers: tuple[str, ...] = ()  # names of the servers that it looked at; () where it does not tell them apart
 
     def to_json(self) -> dict[str, Any]:
         """The verdict as a JSON object."""
         return asdict(self)
 
 
-def build_verdict(check: str, judged: int, findings: Sequence[Finding], good: str, nothing: str) -> Verdict:
+def build_verdict(
+    check: str, judged: int, findings: Sequence[Finding], good: str, nothing: str, servers: Sequence[str] = ()
+) -> Verdict:
     """The verdict of a check that looked at `judged` things: `good` without a finding, `nothing` if judged is 0."""
+    at = tuple(dict.fromkeys(servers))
     for value in (Value.FAILED, Value.UNKNOWN):
         these = [finding for finding in findings if finding.value is value]
         if these:
             ordered = (*these, *(one for one in findings if one.value is not value))
-            return Verdict(check, value, _leading(these), ordered, max(judged, 1))
+            return Verdict(check, value, _leading(these), ordered, max(judged, 1), at)
     if not judged:
         return Verdict(check, Value.UNKNOWN, nothing)
-    return Verdict(check, Value.VALID, good, (), judged)
+    return Verdict(check, Value.VALID, good, (), judged, at)
 
 
 def _leading(findings: Sequence[Finding]) -> str:

@@ -14,7 +14,7 @@ from typing import Any, Protocol, Self, TypeVar
 
 from lab.declarations.manifest import Accounts, StartedBy
 from lab.errors import LabError, NotApplicable, UserError, describe
-from lab.federation import collection, markers
+from lab.federation import agreement, collection, markers
 from lab.federation.context import Context
 from lab.federation.dispatch import Dispatch
 from lab.federation.evidence import Evidence, record_server_states
@@ -233,10 +233,14 @@ class Federation:
 
     async def settle(self) -> None:
         """Send a marker on every route that was used, and wait for it at most 20 seconds: a message that is missing
-        behind it is lost (RFC 6120 section 10.1). Called by the run at the end of a scenario.
+        behind it is lost (RFC 6120 section 10.1).
+
+        Then rosters of which somebody spoke and rooms are read until they agree, at most 20 seconds, or 60 after the
+        last fault, and what slow links need more. Called by the run at the end of a scenario.
         """
         await self._evidence.catch_up()
         await markers.settle(self.participants)
+        await agreement.settle(self.participants, self._evidence.catch_up)
 
     async def collect(self) -> None:
         """Search what the servers stored for canaries, and add the rest of what they saw to the history.

@@ -184,7 +184,7 @@ class Person:
         within = self._patience() if within is None else within
         roster, missing = await self._roster_until(lambda found: find_differences(found, wanted), within)
         if missing:
-            raise NotReceived(f"the roster of {self} is not as expected within {within}", tuple(missing))
+            raise NotReceived(f"the roster of {self} is not as expected within {within}", tuple(missing), "roster")
         return roster
 
     async def subscribe(self, other: Person | str) -> None:
@@ -250,7 +250,7 @@ class Person:
                     await self._requests_changed.wait()
         except TimeoutError:
             evidence = tuple(f"there is a request by {one}" for one in sorted(self.requests))
-            raise NotReceived(f"{self} received no request by {other} within {within}", evidence) from None
+            raise NotReceived(f"{self} received no request by {other} within {within}", evidence, "roster") from None
 
     def note_subscription(self, kind: str, sender: str) -> None:
         """Take a received presence into account (RFC 6121 section 3.1); called by the federation."""

@@ -41,7 +41,8 @@ class RunStarted(Event):
     topology: str
     runtime: str
     spec: str = ""
-    expects: tuple[tuple[str, str], ...] = ()  # check name -> verdict that makes the run valid
+    # Check name -> verdict that makes the run valid; or -> software ("ejabberd@24.12") -> that verdict on its servers.
+    expects: tuple[tuple[str, str | tuple[tuple[str, str], ...]], ...] = ()
     format: int = 1  # the version of the history's format, `FORMAT` when it was recorded
 
 
@@ -449,6 +450,7 @@ class Expectation(Event):
     step: str = ""
     message: str | None = None
     timed_out: bool = False
+    check: str = ""  # the name of the check that judges the same, if one does
 
 
 @dataclass(frozen=True, kw_only=True)

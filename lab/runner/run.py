@@ -231,8 +231,11 @@ def _plain_assertion(error: AssertionError, info: ScenarioInfo, recorder: Record
     where = _place(error, info)
     said = str(error).strip() or "the assertion does not hold"
     late = isinstance(error, NotReceived)
+    check = error.check if isinstance(error, NotReceived) else ""
     expected = f"the stanza awaited at {where}" if late else f"the assertion at {where}"
-    recorder.record(Expectation(at=recorder.now(), expected=expected, actual=said, held=False, timed_out=late))
+    recorder.record(
+        Expectation(at=recorder.now(), expected=expected, actual=said, held=False, timed_out=late, check=check)
+    )
     return f"{where}: {said}"
 
 

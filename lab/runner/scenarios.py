@@ -8,21 +8,22 @@ import inspect
 import re
 import sys
 import traceback
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Any, TypeVar, overload
 
+from lab.checks.wanted import Wanted
 from lab.errors import UserError, describe
 from lab.packaged import find, list_names
+from lab.runner.wanted_verdicts import Expects, read_expects
 
 ScenarioFunction = Callable[[Any], Coroutine[Any, Any, None]]
 F = TypeVar("F", bound=Callable[..., Coroutine[Any, Any, None]])
 
 #: The attribute of a decorated function that holds its ScenarioInfo.
 ATTRIBUTE = "__xmpplab_scenario__"
-VALUES = ("valid", "failed", "unknown")
 
 #: Scenarios by the file that made them while it was imported, in the order of making; see `_importing`.
 _made: dict[str, list[ScenarioInfo]] = {}
@@ -35,7 +36,7 @@ class ScenarioInfo:
     name: str
     title: str  # one sentence: the docstring's first line
     spec: str  # what it tests, "RFC 6120 10.4"
-    expects: tuple[tuple[str, str], ...]  # check name -> value that makes a run valid, if not "valid"
+    expects: tuple[tuple[str, Wanted], ...]  # check name -> value that makes a run valid, or those by software
     function: ScenarioFunction
     file: Path
     line: int
@@ -46,24 +47,21 @@ def scenario(function: F, /) -> F: ...
 
 
 @overload
-def scenario(*, spec: str = "", expects: Mapping[str, str] | None = None, title: str = "") -> Callable[[F], F]: ...
+def scenario(*, spec: str = "", expects: Expects | None = None, title: str = "") -> Callable[[F], F]: ...
 
 
 def scenario(
-    function: F | None = None, /, *, spec: str = "", expects: Mapping[str, str] | None = None, title: str = ""
+    function: F | None = None, /, *, spec: str = "", expects: Expects | None = None, title: str = ""
 ) -> F | Callable[[F], F]:
     """Make a coroutine function a scenario: `@scenario` or `@scenario(spec="RFC 6120 10.4")`; it is returned unchanged.
 
     `spec` is the section of an RFC or XEP that the scenario tests. `expects={"secrecy": "failed"}` makes a run valid
-    only if that check has that value: "valid", "failed" or "unknown". The title is the docstring's first line unless
-    given. A file that makes scenarios in a loop gives each function a `__name__` of its own first. Raises UserError
-    for another value, or a function that is not `async def` with one argument.
+    only if that check has that value: "valid", "failed" or "unknown"; with `{"roster": {"ejabberd@24.12": "failed"}}`
+    only servers of this software have to. The title is the docstring's first line unless given. A file that makes
+    scenarios in a loop gives each function a `__name__` of its own first. Raises UserError for another value, or a
+    function that is not `async def` with one argument.
     """
-    wanted = tuple((expects or {}).items())
-    for check, value in wanted:
-        if value not in VALUES:
-            raise UserError(f"expects={{{check!r}: {value!r}}}: choose one of {', '.join(VALUES)}")
-
+    wanted = read_expects(expects)
     if function is not None and not callable(function):
         raise UserError(f"scenario({function!r}): write `@scenario`, or `@scenario(spec={function!r})`")
 

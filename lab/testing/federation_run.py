@@ -6,7 +6,7 @@ The run ends as the test did: what leaves the test leaves the scenario, so that 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from lab.report.formats.text import write_report
 from lab.runner.context import Run, current
 from lab.runner.run import RunResult, run_scenario
 from lab.runner.scenarios import ScenarioInfo
+from lab.runner.wanted_verdicts import Expects, read_expects
 from lab.topology.spec import FaultSpec
 
 _HINT = (
@@ -39,7 +40,7 @@ async def federation_run(
     file: Path,
     *,
     runs: Path,
-    expects: Mapping[str, str],
+    expects: Expects,
     ended: Callable[[], BaseException | None],
     on_result: Callable[[RunResult], None],
     faults: Sequence[FaultSpec] | None = None,
@@ -61,9 +62,7 @@ async def federation_run(
         if (error := await over) is not None:
             raise _as_of_scenario(error)
 
-    info = ScenarioInfo(
-        name=test, title=test, spec="", expects=tuple(expects.items()), function=body, file=file, line=1
-    )
+    info = ScenarioInfo(name=test, title=test, spec="", expects=read_expects(expects), function=body, file=file, line=1)
     running = asyncio.create_task(run_scenario(info, lab, report=write_report, runs=runs, faults=faults, at_once=True))
     await asyncio.wait((ready, running), return_when=asyncio.FIRST_COMPLETED)
     if not ready.done():

@@ -7,7 +7,9 @@ from collections.abc import Mapping
 
 import pytest
 
-from lab.runner.scenarios import VALUES
+from lab.errors import UserError
+from lab.runner.wanted_verdicts import Expects
+from lab.runner.wanted_verdicts import read_expects as read_wanted
 
 TOPOLOGY = "topology"
 USE = 'write `pytest.mark.topology("pair", "ring:6", expects={"secrecy": "failed"})`'
@@ -27,7 +29,7 @@ def check(item: pytest.Item) -> None:
             )
 
 
-def read_expects(item: pytest.Item) -> Mapping[str, str]:
+def read_expects(item: pytest.Item) -> Expects:
     """What the nearest marker expects of the checks, by name of the check."""
     marker = item.get_closest_marker(TOPOLOGY)
     return dict(marker.kwargs.get("expects", {})) if marker else {}
@@ -39,10 +41,9 @@ def _check_arguments(marker: pytest.Mark) -> None:
     wanted = marker.kwargs.get("expects", {})
     if not isinstance(wanted, Mapping):
         raise pytest.Collector.CollectError(f"the marker topology has expects={wanted!r}: {USE}")
-    for name, value in wanted.items():
-        if value not in VALUES:
-            raise pytest.Collector.CollectError(
-                f"the marker topology has expects={{{name!r}: {value!r}}}: choose one of {', '.join(VALUES)}"
-            )
+    try:
+        read_wanted(wanted)
+    except UserError as error:
+        raise pytest.Collector.CollectError(f"the marker topology has {error}") from None
     if lists := [one for one in marker.args if isinstance(one, list | tuple)]:
         raise pytest.Collector.CollectError(f"the marker topology has {lists[0]!r}: {USE}")

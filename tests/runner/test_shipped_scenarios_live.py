@@ -1,5 +1,6 @@
 """The lab's own scenarios, on real servers of both kinds, over both runtimes: each run is valid."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,7 @@ CASES = [
     ("omemo_first_contact", "pair,software=prosody+ejabberd", CONTAINERS),
     ("bad_certificate", "bad_certificates", SLOW_CONTAINERS),
     ("scripted_peer", "scripted_peer", CONTAINERS),
+    ("subscription_interrupted", "pair,software=prosody+ejabberd", SLOW_CONTAINERS),
     ("unencrypted_peer_refused", "unencrypted_peer", SLOW_CONTAINERS),
     ("unsolicited_dialback_ignored", "dialback_peer", SLOW_CONTAINERS),
     ("false_dialback_key_refused", "dialback_peer", SLOW_CONTAINERS),
@@ -130,6 +132,21 @@ async def test_a_missing_edge_that_never_answers(tmp_path: Path) -> None:
     assert any(one.condition for one in read(result.folder / "history.jsonl") if isinstance(one, Bounced))
 
 
+@pytest.mark.slow
+@mostly_processes
+async def test_what_ejabberd_gets_wrong_is_known_and_would_fail_otherwise(lab_on, tmp_path: Path) -> None:
+    """It does not repeat a request: valid as the scenario expects it, failed where nothing is expected."""
+    (info,) = load("subscription_interrupted")
+    lab = await lab_on("pair,software=ejabberd+prosody")
+    result = await run_scenario(info, lab, runs=tmp_path)
+    assert result.value == "valid", (result.folder / "report.txt").read_text()
+    assert result.sentence.startswith("on ejabberd@24.12: roster is failed, as it should be: Rosters disagree (a - b)")
+    record = load_record(result.folder)
+    strict = replace(record, events=(replace(record.started, expects=()), *record.events[1:]))
+    judgement = judge(strict)
+    assert judgement.value == "failed" and "a did not repeat" in judgement.sentence
+
+
 @mostly_processes
 @pytest.mark.parametrize("topology", ["pair,software=prosody+ejabberd", "pair,software=ejabberd+prosody"])
 async def test_a_room_across_servers(topology, lab_on, tmp_path: Path) -> None:
@@ -137,6 +154,7 @@ async def test_a_room_across_servers(topology, lab_on, tmp_path: Path) -> None:
     info, lab = get_info(small_scenarios.a_room_of_all), await lab_on(topology)
     result = await run_scenario(info, lab, report=write_report, runs=tmp_path)
     assert result.exit_code == 0, (result.folder / "report.txt").read_text()
+    assert "1 room: the lists of" in result.sentence
 
 
 @mostly_processes

@@ -7,6 +7,7 @@ from dataclasses import asdict, is_dataclass
 from typing import Any
 
 from lab.checks import Judgement
+from lab.checks.wanted import Wanted
 from lab.metrics import METRICS
 from lab.metrics.record import RunRecord
 from lab.report.formats import timeline
@@ -29,7 +30,7 @@ def to_json(record: RunRecord, judgement: Judgement) -> dict[str, Any]:
             "runtime": record.plan.facts.runtime,
             "started": started.at if started else None,
             "seconds": round(timeline.compute_length(record), 3),
-            "expects": dict(started.expects) if started else {},
+            "expects": {check: _expected(want) for check, want in started.expects} if started else {},
             "ended": record.ended.how if record.ended else None,
         },
         "verdict": judgement.to_json(),
@@ -37,6 +38,10 @@ def to_json(record: RunRecord, judgement: Judgement) -> dict[str, Any]:
         **{name: _plain(metric(record)) for name, metric in METRICS.items()},
         "notes": [one.text for one in timeline.list_notes(record)],
     }
+
+
+def _expected(want: Wanted) -> object:
+    return want if isinstance(want, str) else dict(want)
 
 
 def _plain(value: object) -> object:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from lab.checks import Finding, Judgement, Verdict
 from lab.checks.verdict import pluralize
+from lab.checks.wanted import describe_wanted
 from lab.metrics.ledger import LedgerEntry, ledger
 from lab.metrics.left_out import left_out
 from lab.metrics.record import RunRecord
@@ -80,7 +81,7 @@ def _checks(record: RunRecord, judgement: Judgement, width: int) -> Iterator[str
     if judgement.verdicts:
         yield "checks"
     for each in judgement.verdicts:
-        wanted = f" (must be {expects[each.check]})" if each.check in expects else ""
+        wanted = f" (must be {describe_wanted(expects[each.check])})" if each.check in expects else ""
         mark = MARKS[each.value] if each.judged else "-"
         yield from wrap_text(f"{mark:8}  {each.check}{wanted}: {each.sentence}", "  ", " " * 12, width=width)
 
