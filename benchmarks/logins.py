@@ -40,9 +40,9 @@ async def measure(logins: int, rounds: int) -> int:
         made = {}
         for server in lab.plan.servers:
             begun = time.monotonic()
-            await lab.accounts(server.spec.name, users[:ACCOUNTS])
+            await lab.create_accounts(server.spec.name, users[:ACCOUNTS])
             made[server.spec.software] = time.monotonic() - begun
-        await lab.accounts("a", users[ACCOUNTS:])
+        await lab.create_accounts("a", users[ACCOUNTS:])
         await login(agent, lab, users[0], "first")
         costs = [await cost(agent, lab, users[:logins], f"round{number}") for number in range(rounds)]
     finally:

@@ -75,7 +75,7 @@ def engine_problem() -> str | None:
     """Why containers cannot be had here, None if they can."""
     from lab.runtime.containers.runtime import Containers
 
-    bad = [one for one in Containers().prerequisites() if not one.good]
+    bad = [one for one in Containers().check_prerequisites() if not one.good]
     return "; ".join(f"{one.what}: {one.found} ({one.remedy})" for one in bad) or None
 
 

@@ -25,7 +25,7 @@ def doctor(output: FormatOption = Format.TABLE) -> None:
     from lab.runtime.containers.runtime import Containers
     from lab.runtime.processes.runtime import Processes
 
-    by_runtime = {runtime.name: runtime.prerequisites() for runtime in (Containers(), Processes())}
+    by_runtime = {runtime.name: runtime.check_prerequisites() for runtime in (Containers(), Processes())}
     found = [("python", _python()), *((name, one) for name, all_ in by_runtime.items() for one in all_)]
     found += [("faults", one) for one in _faults()]
     usable = [name for name, prerequisites in by_runtime.items() if all(one.good for one in prerequisites)]

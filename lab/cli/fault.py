@@ -134,7 +134,7 @@ async def _print_list(name: str | None, output: Format) -> None:
     from lab.lifecycle.registry import attach
 
     lab = await attach(name, whole=False)
-    async with lab.control() as control:
+    async with lab.open_control() as control:
         found = (await control.call("list_faults"))["faults"]
     if output is not Format.JSON and not found:
         print_text("no fault is active")
@@ -157,6 +157,6 @@ async def _heal(fault_name: str | None, name: str | None) -> None:
     from lab.lifecycle.registry import attach
 
     lab = await attach(name, whole=False)
-    async with lab.control() as control:
+    async with lab.open_control() as control:
         healed = (await control.call("heal_faults", patience=PATIENCE, name=fault_name))["healed"]
     print_text(f"healed: {', '.join(healed)}" if healed else "no fault was active")

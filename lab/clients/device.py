@@ -433,11 +433,11 @@ class ClientDevice:
 
     async def devices(self, *, of: str) -> Event:
         """Published OMEMO devices."""
-        return {"ids": await self._live().encryption.devices(of)}
+        return {"ids": await self._live().encryption.fetch_devices(of)}
 
     async def fingerprints(self, *, of: str) -> Event:
         """Known OMEMO devices with keys and trust."""
-        keys: list[DeviceKey] = await self._live().encryption.keys(of)
+        keys: list[DeviceKey] = await self._live().encryption.fetch_keys(of)
         return {"devices": [{"id": key.id, "fingerprint": key.fingerprint, "trust": key.trust} for key in keys]}
 
     async def set_trust(self, *, of: str, fingerprint: str, level: str) -> Event:

@@ -73,7 +73,7 @@ class InjectedFault:
         """Its fields as plain data, for the history."""
         return fault_fields(self.spec, self._links())
 
-    def directions(self, federation: Federation) -> list[Target]:
+    def find_directions(self, federation: Federation) -> list[Target]:
         """What it acts on: servers, or directions of links. Raises UserError, NotApplicable."""
         for name in self.servers:
             try:
@@ -91,7 +91,7 @@ class InjectedFault:
 
     async def apply(self, federation: Federation) -> None:
         """Apply it. It acts once this returns; a restart is over. Raises UserError, NotApplicable, NotReady."""
-        self.directions(federation)
+        self.find_directions(federation)
         session = FaultSession(federation.lab)
         federation.context.faults[self.token] = session
         named = FaultSpec(f"{self.name}-{self.token}", self.spec.action, self.spec.fields, self.spec.selector)

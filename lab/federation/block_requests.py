@@ -31,7 +31,7 @@ class BlockRequests:
         self._person_of = person_of
         self._asked: dict[tuple[str, str], Change] = {}
 
-    def sent(self, client: str, stanza: str) -> None:
+    def on_sent(self, client: str, stanza: str) -> None:
         """A client (a full JID) wrote this stanza."""
         if BLOCKING not in stanza or (change := read_change(stanza)) is None:
             return
@@ -40,7 +40,7 @@ class BlockRequests:
         while len(self._asked) > MOST:
             del self._asked[next(iter(self._asked))]
 
-    def answered(self, client: str, number: str | None, kind: str | None) -> None:
+    def on_answered(self, client: str, number: str | None, kind: str | None) -> None:
         """A client received an IQ of this id and type."""
         change = self._asked.pop((client, number or ""), None) if kind in ("result", "error") else None
         person = self._person_of(client.partition("/")[0])
@@ -49,12 +49,12 @@ class BlockRequests:
         for jid in change.jids if change.jids or change.block else sorted(person.blocked):
             person.change_block_list(jid, blocked=change.block)
 
-    def seen(self, event: ServerSaw) -> None:
+    def on_seen(self, event: ServerSaw) -> None:
         """A server handled an IQ of a client on its stream."""
         if event.direction == "in":
-            self.sent(event.peer or event.sender or "", event.stanza or "")
+            self.on_sent(event.peer or event.sender or "", event.stanza or "")
         else:
-            self.answered(event.peer or event.receiver or "", event.id, event.type)
+            self.on_answered(event.peer or event.receiver or "", event.id, event.type)
 
 
 def read_change(stanza: str) -> tuple[str, Change] | None:

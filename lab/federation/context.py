@@ -93,7 +93,7 @@ class Context:
         return agent
 
     async def _piped_agent(self, server: str | None) -> Agent:
-        pipes = await self.lab.agent(server=server)
+        pipes = await self.lab.start_agent(server=server)
         return Agent(pipes.reader, pipes.writer, close=pipes.close)
 
     async def close(self) -> None:

@@ -165,9 +165,9 @@ class Dispatch:
         if stanza.name != "iq":
             return
         if stanza.direction == "out":
-            self._block_requests.sent(device.jid, stanza.xml)
+            self._block_requests.on_sent(device.jid, stanza.xml)
         else:
-            self._block_requests.answered(device.jid, stanza.id, stanza.type)
+            self._block_requests.on_answered(device.jid, stanza.id, stanza.type)
 
     def _on_presence(self, device: Device, data: dict[str, Any]) -> None:
         """Requests of contacts; a room's presence about the device itself says that it is no occupant any more."""

@@ -158,7 +158,7 @@ class _Queries:
 
     async def start(self) -> None:
         try:
-            self._control = await self._context.lab.control().__aenter__()
+            self._control = await self._context.lab.open_control().__aenter__()
             self._last = (await self._control.call("queries", limit=1))["last"]
         except LabError as error:
             await self._give_up(error)

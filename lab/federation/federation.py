@@ -96,7 +96,7 @@ class Federation:
             return
         client = (event.peer or event.sender if event.direction == "in" else event.peer or event.receiver) or ""
         if client not in {one.jid for one in self.participants.devices.values()}:
-            self.participants.block_requests.seen(event)
+            self.participants.block_requests.on_seen(event)
 
     # -- the graph ---------------------------------------------------------------------------------------------
 

@@ -72,7 +72,7 @@ class ServerHandle:
         lab, people = self._context.lab, self._participants.people
         user = reserve_name(lab.layout, self.spec, wanted, frozenset(one.name for one in people))
         if self.spec.manifest.accounts is not Accounts.LISTED:
-            await lab.accounts(self.name, [user])
+            await lab.create_accounts(self.name, [user])
         person = Person(self._participants, self, user, encryption, trust)
         for _ in range(devices):
             await person.add_device(resumable=resumable)

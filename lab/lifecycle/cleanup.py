@@ -147,11 +147,11 @@ async def _sweep_containers(progress: Progress) -> list[str]:
     from lab.runtime.containers.runtime import Containers
 
     runtime = Containers()
-    if any(not one.good for one in runtime.prerequisites()):
+    if any(not one.good for one in runtime.check_prerequisites()):
         return []
     swept = []
     try:
-        for folder, resources in (await runtime.leftovers()).items():
+        for folder, resources in (await runtime.find_leftovers()).items():
             if not _is_absent(folder):  # its lab was swept above, or is not a leftover
                 continue
             try:

@@ -116,14 +116,14 @@ class FaultSession:
 
     async def _connected(self) -> Control:
         if self._control is None:
-            self._control = await self._stack.enter_async_context(self._lab.control())
+            self._control = await self._stack.enter_async_context(self._lab.open_control())
             self._since = (await self._control.call("list_faults"))["last"]
         return self._control
 
     async def _follow(self) -> None:
         """Report events as they happen; a connection of its own waits for them."""
         with contextlib.suppress(PeerError):  # the service has ended: whoever uses the lab finds out
-            async with self._lab.control() as control:
+            async with self._lab.open_control() as control:
                 while True:
                     answer = await control.call("fault_events", patience=_WAIT + 10, since=self._since, wait=_WAIT)
                     self._report(answer)
@@ -146,7 +146,7 @@ class _HolderExecutor:
         self._certificates: dict[str, dict[str, str]] = {}  # kinds by server, then by token
         self._note = _notes(lab.layout) / f"{os.getpid()}-{id(self)}.json"
         self._changed: dict[str, str] = {}
-        self._outages = ServerOutages(lab.runtime.server_control(lab.layout, lab.plan))
+        self._outages = ServerOutages(lab.runtime.build_server_control(lab.layout, lab.plan))
 
     async def apply(self, effect: Effect, token: str) -> None:
         """Carry it out."""
@@ -200,7 +200,7 @@ async def undo_abandoned(layout: Layout, plan: Plan, runtime: Runtime) -> list[s
         holder = Identity.from_json(note["holder"])
         if holder is not None and holder.alive:
             continue
-        control = runtime.server_control(layout, plan)
+        control = runtime.build_server_control(layout, plan)
         for server, change in note["servers"].items():
             if change == _CERTIFICATE:
                 await change_certificate(layout, plan, runtime, server, None)
@@ -226,7 +226,7 @@ async def change_certificate(layout: Layout, plan: Plan, runtime: Runtime, serve
         raise UserError(f"{server}: {there.spec.software} cannot be told to read its certificate again")
     before = await find_certificate(there)
     write_certificate(layout, there, None if kind is None else Certificate(kind))
-    if not await runtime.server_control(layout, plan).runs(server):
+    if not await runtime.build_server_control(layout, plan).runs(server):
         return  # it reads it when it starts
     for answer in await runtime.operate(layout, plan, server, reload):
         if answer.strip() and not answer.startswith("0\n"):
@@ -246,7 +246,7 @@ async def change_server(lab: Lab, server: str, action: str) -> None:
     names = [one.spec.name for one in lab.plan.servers]
     if server not in names:
         raise UserError(f"no server {server!r} in {lab.name}; there are: {', '.join(names)}")
-    control = lab.runtime.server_control(lab.layout, lab.plan)
+    control = lab.runtime.build_server_control(lab.layout, lab.plan)
     runs = await control.runs(server)
     if action == "start":
         if runs:

@@ -58,7 +58,7 @@ class Lab:
         """Each server's process, by server name."""
         return await self.runtime.read_states(self.layout, self.plan, pids=True)
 
-    async def accounts(self, server: str, users: Sequence[str]) -> None:
+    async def create_accounts(self, server: str, users: Sequence[str]) -> None:
         """Make accounts on a server, with the lab's password; they can log in once this returns.
 
         Raises PeerError if the server refuses.
@@ -68,7 +68,7 @@ class Lab:
         spec = self.plan.server(server).spec
         await self.operate(server, get_software(spec.software).accounts(spec.domain, users, self.keys))
 
-    async def rosters(self, server: str, rosters: Mapping[str, Sequence[str]]) -> None:
+    async def write_rosters(self, server: str, rosters: Mapping[str, Sequence[str]]) -> None:
         """Give people of a server who are not online these rosters, whole: addresses of contacts by user name.
 
         Each is subscribed both ways, see `Software.rosters`. Raises PeerError if the server refuses.
@@ -82,15 +82,15 @@ class Lab:
         """Carry operations out on a running server; what it answered to each. Raises PeerError if it refuses."""
         return await self.runtime.operate(self.layout, self.plan, server, operations)
 
-    def control(self) -> Control:
+    def open_control(self) -> Control:
         """A connection to the lab's service, to be entered with `async with`; docs/network.md has its operations."""
         return Control(self.layout.control)
 
-    async def agent(
+    async def start_agent(
         self, argv: Sequence[str] | None = None, *, server: str | None = None, module: str = AGENT
     ) -> Pipes:
-        """Start an agent on the lab's network: a module of the lab's, or the user's command; see `Runtime.agent`."""
-        return await self.runtime.agent(self.layout, self.plan, argv, server=server, module=module)
+        """An agent on the lab's network: a module of the lab's, or the user's command (`Runtime.start_agent`)."""
+        return await self.runtime.start_agent(self.layout, self.plan, argv, server=server, module=module)
 
     async def execute(self, server: str, argv: Sequence[str]) -> int:
         """Run a command in a server's environment with this terminal's input and output; returns its exit code."""
@@ -116,6 +116,6 @@ async def end(layout: Layout, runtime: Runtime) -> None:
     record = LabRecord.read(layout)
     if record is not None:
         with contextlib.suppress(OSError):  # the disk may be full: ending the lab is what helps then
-            record.at(STOPPING).write(layout)
+            record.enter_phase(STOPPING).write(layout)
     await runtime.stop(layout)
     lab_folder.empty(layout)

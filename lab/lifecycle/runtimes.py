@@ -18,7 +18,7 @@ def choose(name: str = "auto") -> Runtime:
     if name not in ("auto", "containers"):
         raise UserError(f"there is no runtime {name!r}; choose one of auto, containers, processes")
     containers = get_runtime("containers")
-    lacking = [one for one in containers.prerequisites() if not one.good]
+    lacking = [one for one in containers.check_prerequisites() if not one.good]
     if not lacking:
         return containers
     if name == "auto":

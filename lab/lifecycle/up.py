@@ -120,12 +120,12 @@ async def _bring_up(
             kept = keep  # all of it has been started
             await wait_ready(layout, plan, runtime, progress, patience or compute_default_timeout(plan))
         unknown = find_unknown_edges(plan)
-        record.at(READY, ready=time.time(), unknown=unknown).write(layout)
+        record.enter_phase(READY, ready=time.time(), unknown=unknown).write(layout)
     except NotReady as error:
         if not kept:
             await _undo(layout, runtime)
             raise
-        record.at(NOT_READY).write(layout)
+        record.enter_phase(NOT_READY).write(layout)
         raise NotReady(
             f"{error.args[0]}; it is left up: see `xmpplab status {layout.name}` and `xmpplab logs`, end it with "
             f"`xmpplab down {layout.name}`",

@@ -59,7 +59,7 @@ async def run_job(job: Job, commands: CoordinatorCommands, emit: Emit) -> LoadOu
     async def make_sampler(pool: WorkerPool) -> ResourceSampler:
         generators = {worker.name: worker.pid for worker in pool.workers if worker.pid is not None}
         if cores is not None:
-            services = await lab.runtime.service_pid(lab.layout)
+            services = await lab.runtime.find_service_pid(lab.layout)
             _pin(pinning, cores, [*servers.values(), *([] if services is None else [services])], generators)
             emit({"event": "note", "text": describe_pinning(servers, cores)})
         note: Callable[[str], None] = lambda text: emit({"event": "note", "text": text})  # noqa: E731
@@ -67,7 +67,9 @@ async def run_job(job: Job, commands: CoordinatorCommands, emit: Emit) -> LoadOu
 
     emit({"event": "progress", "text": f"starting {job.workers} workers"})
     try:
-        outcome = await Coordinator(load, job.shards(), lambda: _start_worker(lab), emit, commands, make_sampler).run()
+        outcome = await Coordinator(
+            load, job.list_shards(), lambda: _start_worker(lab), emit, commands, make_sampler
+        ).run()
     except PeerError as error:
         if not provisioning.is_down(lab):
             raise
@@ -92,7 +94,7 @@ def _taken_down(lab: Lab) -> str:
 
 
 async def _start_worker(lab: Lab) -> Pipes:
-    return await lab.agent(module=WORKER)
+    return await lab.start_agent(module=WORKER)
 
 
 def _pin(

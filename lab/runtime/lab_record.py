@@ -46,7 +46,7 @@ class LabRecord:
     ready: float | None = None
     unknown: tuple[tuple[str, str], ...] = field(default=())  # edges over which no server of the lab could send a ping
 
-    def at(self, phase: str, **values: Any) -> LabRecord:
+    def enter_phase(self, phase: str, **values: Any) -> LabRecord:
         """The record in another phase."""
         return replace(self, phase=phase, **values)
 

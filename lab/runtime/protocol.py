@@ -68,7 +68,7 @@ class Runtime(Protocol):
 
     name: str
 
-    def prerequisites(self) -> list[Prerequisite]:
+    def check_prerequisites(self) -> list[Prerequisite]:
         """Whether this runtime can work on this machine, and what to do where it cannot."""
         ...
 
@@ -116,7 +116,7 @@ class Runtime(Protocol):
         """Carry out operations on a running server; what it answered to each. Raises PeerError if it refuses."""
         ...
 
-    async def agent(
+    async def start_agent(
         self,
         layout: Layout,
         plan: Plan,
@@ -136,11 +136,11 @@ class Runtime(Protocol):
         """Run a command in a server's environment with this terminal's input and output; returns its exit code."""
         ...
 
-    def server_control(self, layout: Layout, plan: Plan) -> ServerControl:
+    def build_server_control(self, layout: Layout, plan: Plan) -> ServerControl:
         """What ends, starts and pauses the servers of a running lab."""
         ...
 
-    async def service_pid(self, layout: Layout) -> int | None:
+    async def find_service_pid(self, layout: Layout) -> int | None:
         """The pid of the lab's service (DNS and relays), as the host sees it; None where it does not run."""
         ...
 

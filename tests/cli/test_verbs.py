@@ -189,10 +189,12 @@ def test_doctor_says_what_to_do(
     from lab.runtime.protocol import Prerequisite
 
     monkeypatch.setattr(
-        Containers, "prerequisites", lambda self: [Prerequisite("engine", False, "none answers", "start one")]
+        Containers, "check_prerequisites", lambda self: [Prerequisite("engine", False, "none answers", "start one")]
     )
     monkeypatch.setattr(
-        Processes, "prerequisites", lambda self: [Prerequisite("memory", good, "7 MB", "" if good else "buy some")]
+        Processes,
+        "check_prerequisites",
+        lambda self: [Prerequisite("memory", good, "7 MB", "" if good else "buy some")],
     )
     assert run(app, ["doctor"]) == code
     told = capsys.readouterr().out

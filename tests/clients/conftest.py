@@ -39,7 +39,7 @@ class RunningLab:
         made = []
         for server in servers:
             user = f"person{next(self.numbers)}"
-            await self.lab.accounts(server, [user])
+            await self.lab.create_accounts(server, [user])
             made.append(f"{user}@{self.domain(server)}")
         return made
 

@@ -195,7 +195,7 @@ async def test_raw_stanzas_and_iqs(running_lab):
 
 async def test_an_agent_process_serves_many_devices(running_lab):
     accounts = await running_lab.accounts("a", "b", "a", "b")
-    pipes = await running_lab.lab.agent()
+    pipes = await running_lab.lab.start_agent()
     from tests.clients.cast import Cast
 
     cast = Cast(Agent(pipes.reader, pipes.writer, close=pipes.close), running_lab)

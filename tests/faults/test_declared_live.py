@@ -81,7 +81,7 @@ async def test_declared_faults_act_from_the_first_step_on_and_are_healed_at_the_
     assert {one.number for one in healed} == {one.number for one in applied}
     begun = events_of(result.folder, Step)[0].at
     assert applied[0].began >= begun + 0.19 and healed[0].began >= begun + 0.99
-    async with used.control() as control:
+    async with used.open_control() as control:
         assert (await control.call("list_faults"))["faults"] == []
         assert {relay["cut"] for relay in (await control.call("status"))["relays"]} == {None}
 
@@ -159,7 +159,7 @@ async def test_what_a_killed_holder_did_is_undone(lab_on: LabOn, tmp_path: Path)
         await process.wait()
     again = await open_lab(used.layout)
     assert again is not None and again.ended == ()
-    async with asyncio.timeout(TAKES), used.control() as control:
+    async with asyncio.timeout(TAKES), used.open_control() as control:
         since = 0
         while (await control.call("list_faults"))["faults"]:
             events = (await control.call("fault_events", since=since, wait=1))["events"]

@@ -61,7 +61,7 @@ def test_conditions_are_plain_data_in_their_units():
 def test_a_partition_cuts_the_links_between_groups(groups, cut):
     fault = partition(*groups)
     assert isinstance(fault, InjectedFault)
-    assert set(fault.directions(federation("ring:4"))) == cut
+    assert set(fault.find_directions(federation("ring:4"))) == cut
 
 
 def test_conditions_act_on_one_direction_or_both():
@@ -69,7 +69,7 @@ def test_conditions_act_on_one_direction_or_both():
     for direction, directions in wanted.items():
         fault = conditions(("s1", "s2"), latency="1s", direction=direction)
         assert isinstance(fault, InjectedFault)
-        assert fault.directions(federation("ring:4")) == directions
+        assert fault.find_directions(federation("ring:4")) == directions
 
 
 @pytest.mark.parametrize(("make", "text"), [
@@ -108,5 +108,5 @@ def test_all_that_is_wrong_is_said_at_once():
 ])  # fmt: skip
 def test_what_a_topology_cannot_give_is_said(make, topology, error, text):
     with pytest.raises(error) as caught:
-        make().directions(federation(topology))
+        make().find_directions(federation(topology))
     assert text in str(caught.value)

@@ -63,6 +63,6 @@ async def test_a_link_has_at_least_the_latency_of_its_conditions(linked):
         began = time.monotonic()
         assert (await (await alice.send(bob, "slow")).outcome(TAKES)).deliveries
         assert time.monotonic() - began >= 0.7
-    async with federation.lab.control() as control:
+    async with federation.lab.open_control() as control:
         relays = (await control.call("status"))["relays"]
     assert {(relay["latency"], relay["cut"]) for relay in relays} == {(0.0, None)}

@@ -74,9 +74,9 @@ async def federation(agent: FakeAgent, tmp_path: Path) -> AsyncIterator[Federati
         trusted=lambda server: "",
         password="secret",
         layout=layout,
-        accounts=make,
+        create_accounts=make,
         agent_folder=lambda *names: "/".join(names),
-        control=lambda: Control(layout.control),  # no service answers there
+        open_control=lambda: Control(layout.control),  # no service answers there
     )
     lab.layout.root.mkdir()
     with Recorder(tmp_path / "history.jsonl") as recorder:

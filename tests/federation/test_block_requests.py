@@ -99,10 +99,10 @@ async def test_what_a_server_reports_late_of_the_lab_s_devices_changes_nothing(
 async def test_requests_without_an_answer_are_forgotten(federation: Federation, agent: FakeAgent) -> None:
     alice, bob = await two(federation)
     for number in range(MOST + 1):
-        federation.participants.block_requests.sent(bob.device.jid, request("block", alice.jid, number=f"n{number}"))
-    federation.participants.block_requests.answered(bob.device.jid, "n0", "result")
+        federation.participants.block_requests.on_sent(bob.device.jid, request("block", alice.jid, number=f"n{number}"))
+    federation.participants.block_requests.on_answered(bob.device.jid, "n0", "result")
     assert changes(federation) == []
-    federation.participants.block_requests.answered(bob.device.jid, f"n{MOST}", "result")
+    federation.participants.block_requests.on_answered(bob.device.jid, f"n{MOST}", "result")
     assert len(changes(federation)) == 1
 
 

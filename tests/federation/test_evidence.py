@@ -76,7 +76,7 @@ async def federation(
     tmp_path: Path, feed: Path, control: FakeControl, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[Federation]:
     monkeypatch.setattr(evidence, "INTERVAL", 0.01)
-    lab = SimpleNamespace(plan=plan(), layout=Layout(tmp_path / "lab"), control=lambda: control)
+    lab = SimpleNamespace(plan=plan(), layout=Layout(tmp_path / "lab"), open_control=lambda: control)
     with Recorder(tmp_path / "history.jsonl") as recorder:
         async with Federation(lab, recorder) as running:  # type: ignore[arg-type]
             yield running
@@ -142,7 +142,7 @@ async def test_a_damaged_feed_is_said_at_the_end(federation: Federation, feed: P
 
 
 async def test_a_run_that_breaks_off_keeps_what_was_reported(tmp_path: Path, feed: Path, control: FakeControl) -> None:
-    lab = SimpleNamespace(plan=plan(), layout=Layout(tmp_path / "lab"), control=lambda: control)
+    lab = SimpleNamespace(plan=plan(), layout=Layout(tmp_path / "lab"), open_control=lambda: control)
     with Recorder(tmp_path / "history.jsonl") as recorder:
         async with Federation(lab, recorder) as running:  # type: ignore[arg-type]
             with feed.open("ab") as file:

@@ -55,7 +55,7 @@ async def mixed() -> AsyncIterator[Lab]:
 async def test_ready_means_federated(mixed: Lab) -> None:
     states = await mixed.read_states()
     assert {name: state.running for name, state in states.items()} == {"a": True, "b": True}
-    async with mixed.control() as control:
+    async with mixed.open_control() as control:
         relays = (await control.call("status"))["relays"]
     assert all(relay["bytes"] > 0 for relay in relays), relays
     assert mixed.unknown == ()
@@ -70,7 +70,7 @@ async def test_folders_are_closed(mixed: Lab) -> None:
 
 async def test_accounts_are_made_on_both(mixed: Lab) -> None:
     for server in ("a", "b"):
-        await mixed.accounts(server, ["later1", "later2"])
+        await mixed.create_accounts(server, ["later1", "later2"])
 
 
 async def test_a_refusal_is_a_peer_error(mixed: Lab) -> None:
@@ -123,7 +123,7 @@ async def test_a_home_with_other_letters_than_ascii(monkeypatch: pytest.MonkeyPa
         async with running(pair("prosody", "ejabberd", users=1), "letters") as lab:
             assert all(state.running for state in (await lab.read_states()).values())
             assert await lab.execute("b", ["ejabberdctl", "status"]) == 0
-            await lab.accounts("b", ["later"])
+            await lab.create_accounts("b", ["later"])
 
 
 async def test_internationalized_domains(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from lab import Federation, scenario
 
 async def answer(federation: Federation, name: str, rtype: str, *values: str) -> None:
     """The lab's name server says so to everybody; no value: there is no such name."""
-    async with federation.lab.control() as control:
+    async with federation.lab.open_control() as control:
         records = [[rtype, value] for value in values]
         rcode = "NOERROR" if values else "NXDOMAIN"
         await control.call("override", name=name, type=rtype, rcode=rcode, records=records)

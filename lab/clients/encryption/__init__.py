@@ -111,11 +111,11 @@ class Encryption:
         """Decrypt. `sender` is the sender's real bare JID; None: there is no text in it for us. Raises PeerError."""
         return None
 
-    async def devices(self, of: str) -> list[int]:
+    async def fetch_devices(self, of: str) -> list[int]:
         """Device ids that this person publishes, asked afresh. Raises UserError if the scheme has none."""
         raise UserError(f"{self.name} publishes no devices: connect this device with encryption=omemo")
 
-    async def keys(self, of: str) -> list[DeviceKey]:
+    async def fetch_keys(self, of: str) -> list[DeviceKey]:
         """Known devices of this person. Raises UserError if the scheme has no keys."""
         raise UserError(f"{self.name} has no keys: connect this device with encryption=omemo")
 

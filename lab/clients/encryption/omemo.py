@@ -219,11 +219,11 @@ class OmemoStrategy(Encryption):
 
     # Keys
 
-    async def devices(self, of: str) -> list[int]:
+    async def fetch_devices(self, of: str) -> list[int]:
         """Published device ids, asked afresh."""
         return sorted(await self._refresh(of))
 
-    async def keys(self, of: str) -> list[DeviceKey]:
+    async def fetch_keys(self, of: str) -> list[DeviceKey]:
         """Known devices of a person; bundles not yet seen are fetched."""
         async with self._transaction():
             found = await self._manager.get_device_information(of)

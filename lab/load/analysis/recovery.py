@@ -113,5 +113,5 @@ def _planned_rate(result: Result) -> Callable[[int], float]:
     if arrivals is None or arrivals.rates is None:
         return lambda second: 1.0
     rates, warmup = arrivals.rates, result.plan["warmup"]
-    start = rates.at(0.0) or 1.0
-    return lambda second: rates.at(max(0.0, second + 0.5 - warmup)) / start or 1.0
+    start = rates.get_rate(0.0) or 1.0
+    return lambda second: rates.get_rate(max(0.0, second + 0.5 - warmup)) / start or 1.0

@@ -140,7 +140,7 @@ class LabIdleDetector:
         async with asyncio.TaskGroup() as group:
             for endpoint in load.endpoints:
                 group.create_task(provisioning.make_accounts_on(lab, endpoint.server, [PROBE_USER]))
-        self._pipes = await lab.agent(module="lab.load.worker.probe")
+        self._pipes = await lab.start_agent(module="lab.load.worker.probe")
         self._stack.push_async_callback(self._close)
         self._pipes.writer.write(encode(load, Shard()).encode())
         await self._event("online", _LOGIN_TIMEOUT)

@@ -84,7 +84,7 @@ def parse_trial_arrivals(text: str | None) -> tuple[str, float | None]:
     model, _, rest = text.partition(":")
     if model not in ("constant", "poisson") or ":" in rest:
         raise UserError(f"--find-limit chooses the rate: remove --arrivals {text}, or use constant or poisson")
-    return model, parse_arrivals(text).peak(0.0)
+    return model, parse_arrivals(text).find_peak(0.0)
 
 
 @dataclass(frozen=True)

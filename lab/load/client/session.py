@@ -102,7 +102,7 @@ class Session:
             return
         connection, management = self._connection, self._management
         if management is not None:
-            if management.sent(stanza) and connection is not None:
+            if management.store(stanza) and connection is not None:
                 stanza += stanzas.ACK_REQUEST
         elif connection is None:
             self._queue.append(stanza)
@@ -196,7 +196,7 @@ class Session:
         management.acknowledge(element.attributes.get("h"))
         self._connection = connection
         connection.dispatch(self._on_message, self._on_element, self._on_lost)
-        if unacknowledged := management.to_resend():
+        if unacknowledged := management.prepare_resend():
             connection.write(unacknowledged)
         return True
 

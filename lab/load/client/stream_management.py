@@ -28,7 +28,7 @@ class StreamManagement:
         self._acknowledged = 0
         self._asked = 0  # of the unacknowledged stanzas, from the first, those that a request covers
 
-    def sent(self, stanza: bytes) -> bool:
+    def store(self, stanza: bytes) -> bool:
         """Store a stanza; whether it is time to request an acknowledgement."""
         stored = self.unacknowledged
         stored.append(stanza)
@@ -57,7 +57,7 @@ class StreamManagement:
         self._asked = max(0, self._asked - count)
         self._acknowledged = (self._acknowledged + count) % MODULO
 
-    def to_resend(self) -> bytes:
+    def prepare_resend(self) -> bytes:
         """After a resumption: the stanzas that the server does not have, in their order."""
         self._asked = 0
         return b"".join(self.unacknowledged)

@@ -55,7 +55,7 @@ class BridgeServer:
 
     async def _enter(self, user: str, number: int, encryption: str = "plain") -> Json:
         home: Endpoint = self._endpoints[number % len(self._endpoints)]
-        await self._lab.accounts(home.server, [user])
+        await self._lab.create_accounts(home.server, [user])
         jid = f"{user}@{home.domain}"
         await self._agent.call(
             "connect",
@@ -80,7 +80,7 @@ async def serve(reader: asyncio.StreamReader) -> None:
         lab = await attach(json.loads(await reader.readline())["lab"])
     except (ValueError, KeyError, TypeError) as error:
         raise UserError(f"the first line must name the lab: {error!r}") from error
-    pipes = await lab.agent()
+    pipes = await lab.start_agent()
     agent = Agent(pipes.reader, pipes.writer, close=pipes.close, on_event=_emit)
     gone = asyncio.create_task(agent.until_gone())  # a user that waits for a message sends no request
     running: set[asyncio.Task[None]] = set()

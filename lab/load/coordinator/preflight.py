@@ -86,7 +86,7 @@ def check_load(topology: Topology, asked: Mapping[str, Any], workers: int) -> No
     if "traffic" in asked and load.users <= _CHECKED_USERS:
         _check_partners(load, workers)
     cores = len(os.sched_getaffinity(0))
-    wanted, most = parse_arrivals(load.arrivals).peak(load.seconds), min(workers, cores) * MAX_WORKER_RATE
+    wanted, most = parse_arrivals(load.arrivals).find_peak(load.seconds), min(workers, cores) * MAX_WORKER_RATE
     if wanted > most:
         needed = -(-int(wanted) // MAX_WORKER_RATE)
         way = f"this machine's {cores} cores write at most {cores * MAX_WORKER_RATE}/s"

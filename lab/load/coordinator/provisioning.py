@@ -64,7 +64,7 @@ def check_accounts(topology: Topology, load: Load) -> None:
     """Check that the accounts of a load can be had on servers that read a list of them. Raises UserError."""
     population, servers = Population(load), {server.name: server for server in topology.servers}
     listed = {
-        endpoint.server: population.count(number)
+        endpoint.server: population.count_users(number)
         for number, endpoint in enumerate(load.endpoints)
         if _reads_list(servers[endpoint.server])
     }
@@ -133,7 +133,7 @@ async def make_accounts(lab: Lab, load: Load) -> None:
     population = Population(load)
 
     async def on(number: int, server: str) -> None:
-        names = load_user_names(population.count(number))
+        names = load_user_names(population.count_users(number))
         for at in range(0, len(names), BATCH):
             await make_accounts_on(lab, server, names[at : at + BATCH])
 
@@ -145,7 +145,7 @@ async def make_accounts(lab: Lab, load: Load) -> None:
 async def make_accounts_on(lab: Lab, server: str, names: Sequence[str]) -> None:
     """Create accounts of a load on a server, unless it reads a list, which has them. Raises PeerError."""
     if not _reads_list(lab.plan.server(server).spec):
-        await lab.accounts(server, names)
+        await lab.create_accounts(server, names)
 
 
 async def empty_archives(lab: Lab, load: Load) -> None:
@@ -156,7 +156,7 @@ async def empty_archives(lab: Lab, load: Load) -> None:
     population = Population(load)
     async with asyncio.TaskGroup() as group:
         for number, endpoint in enumerate(load.endpoints):
-            names = load_user_names(population.count(number))
+            names = load_user_names(population.count_users(number))
             operations = get_software(lab.plan.server(endpoint.server).spec.software).forget(names)
             group.create_task(lab.operate(endpoint.server, operations))
 
@@ -171,10 +171,10 @@ def plan_rosters(load: Load) -> dict[str, dict[str, list[str]]]:
     """The contacts that a load's users need, by server and address; {} if they need none."""
     population, known = Population(load), Recipients(load).contacts
     domains = [endpoint.domain for endpoint in load.endpoints]
-    addresses = [f"{population.name(user)}@{domains[population.server_of(user)]}" for user in range(len(known))]
+    addresses = [f"{population.get_name(user)}@{domains[population.get_server(user)]}" for user in range(len(known))]
     found: dict[str, dict[str, list[str]]] = {}
     for user, others in enumerate(known):
-        of = found.setdefault(load.endpoints[population.server_of(user)].server, {})
+        of = found.setdefault(load.endpoints[population.get_server(user)].server, {})
         of[addresses[user]] = [addresses[other] for other in others]
     return found
 
@@ -185,7 +185,7 @@ async def make_rosters(lab: Lab, load: Load) -> None:
     async def on(server: str, of: dict[str, list[str]]) -> None:
         names = {address.partition("@")[0]: contacts for address, contacts in of.items()}
         for at in range(0, len(names), BATCH):
-            await lab.rosters(server, dict(islice(names.items(), at, at + BATCH)))
+            await lab.write_rosters(server, dict(islice(names.items(), at, at + BATCH)))
 
     async with asyncio.TaskGroup() as group:
         for server, of in plan_rosters(load).items():

@@ -29,7 +29,7 @@ def build_draw(traffic: Traffic, load: Load, shard: Shard, seed: int) -> Draw:
     draws = []
     for number, part in enumerate(traffic.parts):
         rng = seeded_rng(seed, "traffic", shard.index, shard.of, number)
-        context = DrawContext(population, population.owned(shard), rng, seed, intermittent)
+        context = DrawContext(population, population.list_owned(shard), rng, seed, intermittent)
         draws.append(CODE[part.kind.name].build_draw(context, part))
     if len(draws) == 1:
         return draws[0]

@@ -68,7 +68,7 @@ class RouteCounters:
 
     def sample(self) -> dict[str, Any]:
         """As JSON that a worker sends: flat lists are cheaper than encoded histograms."""
-        return self._json(self.intended.flat(), self.actual.flat())
+        return self._json(self.intended.flatten(), self.actual.flatten())
 
     def to_json(self) -> dict[str, Any]:
         """As JSON for a file: histograms in HdrHistogram's format."""

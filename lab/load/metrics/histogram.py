@@ -38,7 +38,7 @@ class Histogram:
     __slots__ = ("_cells", "fresh")
 
     def __init__(self, pairs: Iterable[int] = ()) -> None:
-        """Also from `flat()`."""
+        """Also from `flatten()`."""
         numbers = iter(pairs)
         self._cells = Counter(dict(zip(numbers, numbers, strict=True)))
         self.fresh: list[int] = []
@@ -99,7 +99,7 @@ class Histogram:
                 return _upper(value)
         return 0.0
 
-    def flat(self) -> list[int]:
+    def flatten(self) -> list[int]:
         """[value, count, value, count, ...] by rising value, for JSON."""
         return list(chain.from_iterable(sorted(self.counts.items())))
 

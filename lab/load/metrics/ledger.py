@@ -124,7 +124,7 @@ class Ledger:
             key |= receiver + 1 << _RECEIVER
         return number in self.bounced.get(key, ())
 
-    def missing(self, receivers: FindReceivers) -> Iterator[MissingMessage]:
+    def list_missing(self, receivers: FindReceivers) -> Iterator[MissingMessage]:
         """Messages that were neither received nor returned as an error, by receiver; of pairs that this ledger sent."""
         for pair, count in self.sent.items():
             for receiver, key, bounced in self._receivers_of(pair, receivers):
@@ -132,7 +132,7 @@ class Ledger:
                 for number in sorted(self.gaps.get(key, set()).union(range(due, count)) - bounced):
                     yield self._message(pair, receiver, number)
 
-    def received_and_bounced(self, receivers: FindReceivers) -> Iterator[MissingMessage]:
+    def list_received_and_bounced(self, receivers: FindReceivers) -> Iterator[MissingMessage]:
         """Messages that were received and also returned as an error: a server reported a failure, and delivered."""
         for pair in self.sent:
             for receiver, key, bounced in self._receivers_of(pair, receivers):
@@ -171,7 +171,7 @@ class Ledger:
             key = pair | receiver + 1 << _RECEIVER
             yield receiver, key, self.bounced.get(key, bounced) if flags & PRESENCE else bounced
 
-    def entries(self) -> Iterator[dict[str, Any]]:
+    def list_entries(self) -> Iterator[dict[str, Any]]:
         """The whole ledger as JSON-able parts of at most ENTRY pairs, for `merge_ledgers`."""
         for name, numbers in (("sent", self.sent), (_RECEIVED, self.received)):
             yield from ({name: part} for part in _split(list(numbers.items())))

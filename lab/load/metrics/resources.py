@@ -199,7 +199,7 @@ class ResourceSampler:
         """The process of the lab's relays, {} without any. Where servers are processes, they are its children."""
         if self._lab is None or not self._lab.plan.relays or not self._pids["servers"]:
             return {}
-        pid = await self._lab.runtime.service_pid(self._lab.layout)
+        pid = await self._lab.runtime.find_service_pid(self._lab.layout)
         return {} if pid is None else {SERVICES: pid}
 
     async def _measure_links(self, start: float, end: float) -> None:

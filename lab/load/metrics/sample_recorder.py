@@ -126,7 +126,7 @@ class SampleRecorder:
             "cpu": cpu - self._cpu,
             "steady": {route: tally.sample() for route, tally in self._steady.items()},
             "warmup": {route: tally.sample() for route, tally in self._warmup.items()},
-            "lag": self._lag.flat(),
+            "lag": self._lag.flatten(),
             "reconnects": self._reconnects,
         }
         self._taken, self._cpu = now, cpu

@@ -77,7 +77,7 @@ class Job:
         for name in self.bounds:
             _check_bound(name)
 
-    def shards(self) -> list[Shard]:
+    def list_shards(self) -> list[Shard]:
         """The shards of this coordinator's workers."""
         first, of = self.shard.index * self.workers, self.shard.of * self.workers
         return [Shard(first + number, of) for number in range(self.workers)]

@@ -177,7 +177,7 @@ class LoadEngine:
             self._sample()
 
     def _sample(self) -> None:
-        self._emit("sample", **{**self._recorder.take(), "totals": self._users.totals()})
+        self._emit("sample", **{**self._recorder.take(), "totals": self._users.build_totals()})
 
     async def _sort_regularly(self) -> None:
         while True:
@@ -215,15 +215,15 @@ class LoadEngine:
         users.requests.close()
         missing, failures = [], []
         if self._shard.of == 1:
-            settlement = users.settlement()
+            settlement = users.settle()
             missing, failures = settlement.first_missing(), settlement.failures()
             for warmup in (False, True):
                 self._recorder.add(settlement.tallies(warmup=warmup), warmup=warmup)
         else:
-            for entry in users.deliveries.ledger.entries():
+            for entry in users.deliveries.ledger.list_entries():
                 self._emit("ledger", **entry)
         self._sample()
-        self._emit("ended", drained=drained, missing=missing, failures=failures, **users.totals())
+        self._emit("ended", drained=drained, missing=missing, failures=failures, **users.build_totals())
 
 
 async def sleep_until(at: int) -> None:

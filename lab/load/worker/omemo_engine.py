@@ -135,9 +135,9 @@ class OmemoUsers(VirtualUsers):
 
     # -- the end
 
-    def totals(self) -> dict[str, int]:
+    def build_totals(self) -> dict[str, int]:
         """The engine's totals, with the number of clients that are online."""
-        return {**super().totals(), "online": sum(client.online for client in self.clients.values())}
+        return {**super().build_totals(), "online": sum(client.online for client in self.clients.values())}
 
     async def disconnect(self) -> None:
         """Log all users out."""
@@ -190,7 +190,7 @@ async def run(
         )
     if load.security != "starttls":
         raise UserError(f"clients of an encrypted load support STARTTLS only, not {load.security!r}: remove --security")
-    wanted, most = parse_arrivals(load.arrivals).peak(load.seconds), shard.of * MAX_RATE
+    wanted, most = parse_arrivals(load.arrivals).find_peak(load.seconds), shard.of * MAX_RATE
     if wanted > most:
         raise UserError(
             f"{wanted:.0f} encrypted messages per second are more than {shard.of} workers can send ({most}/s): "

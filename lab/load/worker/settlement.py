@@ -56,7 +56,9 @@ def settle_ledger(ledger: Ledger, recipients: Recipients) -> Settlement:
     """The settlement of a ledger that has everything."""
     find = recipients.receivers
     bounced = list(ledger.list_bounced(find)) if ledger.due else []
-    return Settlement(recipients, list(ledger.missing(find)), list(ledger.received_and_bounced(find)), bounced)
+    return Settlement(
+        recipients, list(ledger.list_missing(find)), list(ledger.list_received_and_bounced(find)), bounced
+    )
 
 
 def settle_into(

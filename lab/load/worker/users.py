@@ -54,9 +54,11 @@ class VirtualUsers:
             self._on_session_given_up,
             seeded_rng(load.seed, "return", shard.index),
         )
-        own = self.population.owned(shard)
+        own = self.population.list_owned(shard)
         self.sessions = {
-            user: Session(context, user, self.population.name(user), load.endpoints[self.population.server_of(user)])
+            user: Session(
+                context, user, self.population.get_name(user), load.endpoints[self.population.get_server(user)]
+            )
             for user in own
         }
         # Byte templates: the part of a message before its id, by receiver, and the part after it.
@@ -68,7 +70,7 @@ class VirtualUsers:
 
     def address(self, user: int) -> str:
         """A user's bare address."""
-        return f"{self.population.name(user)}@{self.load.endpoints[self.population.server_of(user)].domain}"
+        return f"{self.population.get_name(user)}@{self.load.endpoints[self.population.get_server(user)].domain}"
 
     def room_address(self, room: RoomPlan) -> str:
         """A room's address."""
@@ -162,7 +164,7 @@ class VirtualUsers:
         """A presence of a contact, or the user's own, which the server sends back."""
         kind, identity = element.attributes.get("type"), element.attributes.get("id", "")
         if kind == "error":
-            by = self.population.number(element.attributes.get("from", ""))
+            by = self.population.find_user(element.attributes.get("from", ""))
             self.deliveries.on_bounce(session.number, identity, read_error_condition(element), by)
         elif kind is None and not self.requests.end(session.number, identity):
             self.deliveries.on_delivery(session.number, identity)
@@ -183,7 +185,7 @@ class VirtualUsers:
         """Receipts and answers that are still expected, if all receivers are users of this worker."""
         return self.deliveries.outstanding + self.requests.outstanding
 
-    def totals(self) -> dict[str, int]:
+    def build_totals(self) -> dict[str, int]:
         """Receipts since the start: expected, delivered, bounced. The drain ends by the totals of all workers."""
         mine = self.deliveries
         return {
@@ -198,7 +200,7 @@ class VirtualUsers:
         """Some receipts are still missing a while after the end: do what load kinds do then."""
         await self.requests.on_drain(self.sessions)
 
-    def settlement(self) -> Settlement:
+    def settle(self) -> Settlement:
         """The messages that were never received; for a load with one worker."""
         return settle_ledger(self.deliveries.ledger, self.recipients)
 

@@ -108,28 +108,28 @@ class Arrivals:
         """False for the closed model: its rate follows from the answers."""
         return self.model != "closed"
 
-    def peak(self, until: float) -> float:
+    def find_peak(self, until: float) -> float:
         """The highest rate per second asked for up to a time (replay: in any one second); 0.0 for the closed model."""
         if self.rates is not None:
-            return self.rates.peak(until)
+            return self.rates.find_peak(until)
         counts = Counter(int(at) for at in self.times if at <= until)
         return float(max(counts.values(), default=0))
 
-    def rate_at(self, elapsed: float) -> float:
+    def get_rate(self, elapsed: float) -> float:
         """Messages per second asked for at a time of the steady state; 0.0 for the closed model."""
         if self.rates is not None:
-            return self.rates.at(elapsed)
+            return self.rates.get_rate(elapsed)
         return float(sum(elapsed <= at < elapsed + 1 for at in self.times))
 
-    def expected(self, start: float, end: float) -> float:
+    def count_expected(self, start: float, end: float) -> float:
         """How many messages are asked for between two times of the steady state."""
         if self.rates is not None:
-            return self.rates.passed(end) - self.rates.passed(start)
+            return self.rates.count_until(end) - self.rates.count_until(start)
         return float(sum(start <= at < end for at in self.times))
 
     def total(self, seconds: float) -> float | None:
         """How many messages a steady state of that length asks for; None for the closed model."""
-        return self.expected(0.0, seconds) if self.open else None
+        return self.count_expected(0.0, seconds) if self.open else None
 
     def schedule(self, seed: int, shard: Shard, warmup: float = 0.0) -> Schedule:
         """A worker's part. A ramp, step, spike or replay begins after the warm-up, which has its first rate.
@@ -140,18 +140,18 @@ class Arrivals:
             raise ValueError("the closed model has no schedule: ask `open` first")
         if self.rates is None:
             return Schedule(at + warmup for at in self.times[shard.index :: shard.of])
-        rates = self.rates.after(warmup)
+        rates = self.rates.shift(warmup)
         if self.model == "poisson":
             return Schedule(_poisson(rates, seeded_rng(seed, "gaps"), seeded_rng(seed, "owners"), shard))
         return Schedule(_even(rates, shard))
 
 
 def _even(rates: Rates, shard: Shard) -> Iterator[float]:
-    return takewhile(math.inf.__gt__, map(rates.inverse(), count(shard.index, shard.of)))
+    return takewhile(math.inf.__gt__, map(rates.invert(), count(shard.index, shard.of)))
 
 
 def _poisson(rates: Rates, gaps: Random, owners: Random, shard: Shard) -> Iterator[float]:
-    passed, inverse = 0.0, rates.inverse()
+    passed, inverse = 0.0, rates.invert()
     gap, owner, log = gaps.random, owners.random, math.log
     while True:
         passed -= log(1.0 - gap())  # an exponential gap of mean 1; random() is never 1.0

@@ -47,7 +47,7 @@ def _check_ports(load: Load) -> None:
     population, most = Population(load), count_available_ports()
     users: Counter[tuple[str, int]] = Counter()
     for number, endpoint in enumerate(load.endpoints):
-        users[endpoint.host, endpoint.port] += population.count(number)
+        users[endpoint.host, endpoint.port] += population.count_users(number)
     (host, port), count = users.most_common(1)[0]
     if count > most:
         raise UserError(
@@ -57,7 +57,7 @@ def _check_ports(load: Load) -> None:
 
 
 def _check_files(load: Load, shard: Shard) -> None:
-    users = len(Population(load).owned(shard))
+    users = len(Population(load).list_owned(shard))
     needed = users + OWN_FILES
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft == resource.RLIM_INFINITY or soft >= needed:

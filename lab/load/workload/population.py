@@ -35,19 +35,19 @@ class Population:
         number = {name: index for index, name in enumerate(self._names)}
         #: Linked servers that have users, by number, for each server.
         self.neighbours = [
-            [number[name] for name in endpoint.neighbours if name in number and self.count(number[name])]
+            [number[name] for name in endpoint.neighbours if name in number and self.count_users(number[name])]
             for endpoint in load.endpoints
         ]
 
-    def server_of(self, user: int) -> int:
+    def get_server(self, user: int) -> int:
         """The number of the user's server."""
         return user % self.servers
 
-    def name(self, user: int) -> str:
+    def get_name(self, user: int) -> str:
         """The user's name on their server (the local part of the address)."""
         return load_user_name(user // self.servers + 1)
 
-    def number(self, address: str) -> int | None:
+    def find_user(self, address: str) -> int | None:
         """The user who has that address, with or without a resource; None if it is of no user of the load."""
         local, _, domain = address.partition("/")[0].partition("@")
         place = local.removeprefix("load")
@@ -56,11 +56,11 @@ class Population:
         user = (int(place) - 1) * self.servers + self._domains[domain]
         return user if 0 <= user < self.users else None
 
-    def count(self, server: int) -> int:
+    def count_users(self, server: int) -> int:
         """How many users live on a server."""
         return (self.users - server + self.servers - 1) // self.servers
 
-    def route(self, sender: int, receiver: int) -> str:
+    def get_route(self, sender: int, receiver: int) -> str:
         """The route on which a message between two users is counted: "local", or "a->b" with names of servers."""
         a, b = sender % self.servers, receiver % self.servers
         return "local" if a == b else f"{self._names[a]}->{self._names[b]}"
@@ -69,7 +69,7 @@ class Population:
         """True if messages go between two servers: they are the same, or linked (a link has both directions)."""
         return a == b or b in self.neighbours[a]
 
-    def owned(self, shard: Shard) -> range:
+    def list_owned(self, shard: Shard) -> range:
         """A worker's users. Raises UserError if there are none."""
         users = range(shard.index, self.users, shard.of)
         if not users:
@@ -110,7 +110,7 @@ def plan_rooms(
     for user in order:
         if user in without:
             continue
-        home = population.server_of(user)
+        home = population.get_server(user)
         host = drawn.choice([home, *population.neighbours[home]])
         waiting[host].append(user)
         if len(waiting[host]) == size:
@@ -128,7 +128,7 @@ def plan_contacts(population: Population, degree: int, seed: int) -> list[list[i
     drawn = seeded_rng(seed, "social", degree)
     cut = []
     for a, b in _graph(population.users, degree, drawn.getrandbits(32)):
-        if population.reaches(population.server_of(a), population.server_of(b)):
+        if population.reaches(population.get_server(a), population.get_server(b)):
             known[a].add(b)
             known[b].add(a)
         else:
@@ -136,9 +136,9 @@ def plan_contacts(population: Population, degree: int, seed: int) -> list[list[i
     for pair in cut:
         one = drawn.choice(pair)
         for _ in range(ATTEMPTS):
-            home = population.server_of(one)
+            home = population.get_server(one)
             server = drawn.choice([home, *population.neighbours[home]])
-            other = server + population.servers * drawn.randrange(population.count(server))
+            other = server + population.servers * drawn.randrange(population.count_users(server))
             if other != one and other not in known[one]:
                 known[one].add(other)
                 known[other].add(one)

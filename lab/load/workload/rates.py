@@ -1,6 +1,6 @@
 """How a rate changes with time: segments on which it is constant or linear, and how many arrivals that makes.
 
-`passed(t)` is the integral of the rate: the expected count of arrivals until t. Arrivals are found by its inverse.
+`count_until(t)` is the integral of the rate: the expected count of arrivals until t. Arrivals are found by its inverse.
 """
 
 from __future__ import annotations
@@ -38,24 +38,24 @@ class Rates:
         """Whether the rate never changes."""
         return len(self.segments) == 1 and not self.segments[0].slope
 
-    def peak(self, until: float) -> float:
+    def find_peak(self, until: float) -> float:
         """The highest rate up to a time: it lies at the start or the end of a segment."""
         starts = [start for start in self._starts if start <= until]
-        return max(self.at(at) for at in (*starts, until))
+        return max(self.get_rate(at) for at in (*starts, until))
 
-    def at(self, time: float) -> float:
+    def get_rate(self, time: float) -> float:
         """The rate at a time."""
         segment = self.segments[max(0, bisect_right(self._starts, time) - 1)]
         return segment.rate + segment.slope * max(0.0, time - segment.start)
 
-    def passed(self, time: float) -> float:
+    def count_until(self, time: float) -> float:
         """How many arrivals are expected until a time."""
         if time <= 0:
             return 0.0
         index = bisect_right(self._starts, time) - 1
         return self._counts[index] + _area(self.segments[index], time - self._starts[index])
 
-    def inverse(self) -> Callable[[float], float]:
+    def invert(self) -> Callable[[float], float]:
         """A function from a count to the time when it has passed, infinity if it never does; for rising counts."""
         index, counts, segments = 0, self._counts, self.segments
         last = len(segments) - 1
@@ -77,7 +77,7 @@ class Rates:
 
         return when
 
-    def after(self, delay: float) -> Rates:
+    def shift(self, delay: float) -> Rates:
         """The same, `delay` seconds later; until then its first rate."""
         if not delay or self._level:
             return self

@@ -49,7 +49,7 @@ class Containers:
     def __init__(self, engine: DockerEngine | None = None) -> None:
         self._engine = engine or shared_engine()
 
-    def prerequisites(self) -> list[Prerequisite]:
+    def check_prerequisites(self) -> list[Prerequisite]:
         """Whether an engine answers."""
         try:
             version = read_version()
@@ -99,11 +99,11 @@ class Containers:
         inside = [one.spec.name for one in plan.servers if one.spec.manifest.started_by is StartedBy.LAB]
         return {name: found.get(name, gone) for name in inside}
 
-    def server_control(self, layout: Layout, plan: Plan) -> ContainerControl:
+    def build_server_control(self, layout: Layout, plan: Plan) -> ContainerControl:
         """By way of the engine."""
         return ContainerControl(self._engine, layout, plan)
 
-    async def service_pid(self, layout: Layout) -> int | None:
+    async def find_service_pid(self, layout: Layout) -> int | None:
         """The main process of the services' container."""
         return await self._engine.call(inspection.find_services_pid, self._engine.client, layout)
 
@@ -117,7 +117,7 @@ class Containers:
         """Carried out through the server's folder, which the host has too. Raises PeerError."""
         return await carry_out(layout.server(server), operations)
 
-    async def agent(
+    async def start_agent(
         self,
         layout: Layout,
         plan: Plan,
@@ -146,7 +146,7 @@ class Containers:
             lease.release()
         await removal.end(self._engine, layout)
 
-    async def leftovers(self) -> dict[str, list[str]]:
+    async def find_leftovers(self) -> dict[str, list[str]]:
         """What the engine has of any lab, by the lab's folder; running labs are among them."""
         return await self._engine.call(removal.find_leftovers, self._engine.client)
 

@@ -45,7 +45,7 @@ class Processes:
 
     name = "processes"
 
-    def prerequisites(self) -> list[Prerequisite]:
+    def check_prerequisites(self) -> list[Prerequisite]:
         """Whether this runtime can work on this machine, and what to do where it cannot."""
         from lab.runtime.processes.prerequisites import check_prerequisites
 
@@ -96,10 +96,10 @@ class Processes:
 
     async def read_states(self, layout: Layout, plan: Plan, *, pids: bool = False) -> dict[str, ServerState]:
         """Each server's process, by name. Raises PeerError if the lab's service has ended."""
-        status = await self.status(layout)
+        status = await self.read_status(layout)
         return {name: ServerState(**state) for name, state in status["servers"].items()}
 
-    async def status(self, layout: Layout) -> dict[str, Any]:
+    async def read_status(self, layout: Layout) -> dict[str, Any]:
         """The service's own status: servers, relays, DNS."""
         async with Control(layout.control) as control:
             return await control.call("status")
@@ -110,7 +110,7 @@ class Processes:
         """Carry operations out on a running server; what it answered. Raises PeerError if it refuses."""
         return await carry_out(layout.server(server), operations)
 
-    async def agent(
+    async def start_agent(
         self,
         layout: Layout,
         plan: Plan,
@@ -164,11 +164,11 @@ class Processes:
         await _wait_ended(layout)  # a process that ends loses its environment a moment before it closes its files
         supervisor.release(layout)
 
-    def server_control(self, layout: Layout, plan: Plan) -> RemoteProcessControl:
+    def build_server_control(self, layout: Layout, plan: Plan) -> RemoteProcessControl:
         """By way of the lab's service."""
         return RemoteProcessControl(layout, plan)
 
-    async def service_pid(self, layout: Layout) -> int | None:
+    async def find_service_pid(self, layout: Layout) -> int | None:
         """The lab's service, the parent of the servers."""
         found = Identity.from_json(json.loads(layout.service.read_text())) if layout.service.is_file() else None
         return found.pid if found is not None and found.alive else None

@@ -177,7 +177,7 @@ async def test_a_new_agent_process_goes_on_with_the_same_keys(running_lab, there
         await omemo(cast, "pc", alice)
         fingerprints = []
         for turn in range(2):
-            pipes = await running_lab.lab.agent()
+            pipes = await running_lab.lab.start_agent()
             other = Cast(Agent(pipes.reader, pipes.writer, close=pipes.close), running_lab)
             try:
                 login = await omemo(other, "phone", bob, folder=folder)

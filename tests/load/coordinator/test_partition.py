@@ -181,7 +181,7 @@ async def test_coordinators_together_are_one_load(null: Null, count: int, worker
         def tell(event: dict[str, Any]) -> None:
             hear(part, event)
 
-        outcome = await Coordinator(load, job.shards(), start, tell, commands[part], watch).run()
+        outcome = await Coordinator(load, job.list_shards(), start, tell, commands[part], watch).run()
         assert outcome.whole and not outcome.settled
         tell(RunWriter(job).finish(outcome))
 

@@ -60,7 +60,7 @@ def test_a_server_with_a_list_of_accounts_has_as_many_of_a_load_as_it_needs() ->
     assert [server.users for server in adapt_topology(topology, 31).servers] == [0, 16]
     assert [server.users for server in adapt_topology(topology, 4).servers] == [0, 8]
     load = Load(find_endpoints(build(adapt_topology(topology, 31), FACTS)), 31, "", "")
-    assert load_user_names(16)[-1] == Population(load).name(30) == "load16"
+    assert load_user_names(16)[-1] == Population(load).get_name(30) == "load16"
     check_accounts(adapt_topology(topology, 31), load)
     with pytest.raises(UserError, match=r"the load has 15 users on own, .* list of 8: give it `users: 15`"):
         check_accounts(topology, load)
@@ -80,7 +80,7 @@ def test_nobody_of_a_load_is_on_a_server_with_an_empty_list() -> None:
 def test_a_job_comes_back_as_it_was() -> None:
     job = Job("pair", {"users": 5, "seconds": 2}, 3, Path("/runs/x"), True, Shard(1, 2), True)
     assert Job.decode(job.encode()) == job
-    assert job.shards() == [Shard(3, 6), Shard(4, 6), Shard(5, 6)]
+    assert job.list_shards() == [Shard(3, 6), Shard(4, 6), Shard(5, 6)]
     assert Job.decode('{"lab": "pair"}') == Job("pair")
 
 

@@ -49,7 +49,7 @@ async def test_everything_is_where_it_is_said_to_be(tmp_path: Path, runtime: str
     lab = await labs.up(provisioning.adapt_topology(pair("prosody", "ejabberd")), runtime=runtime, owned=True)
     try:
         pids = {name: one.pid for name, one in (await lab.read_states()).items()}
-        pids["services"] = await lab.runtime.service_pid(lab.layout)
+        pids["services"] = await lab.runtime.find_service_pid(lab.layout)
         before = {name: _allowed(pid) for name, pid in pids.items()}
         seen: dict[str, set[str]] = {}
 

@@ -62,7 +62,7 @@ def test_adding_is_recording_all(left: list[float], right: list[float]) -> None:
 def test_round_trips(values: list[float]) -> None:
     histogram = _of(values)
     assert Histogram.decode(histogram.encode()) == histogram
-    assert Histogram(histogram.flat()) == histogram
+    assert Histogram(histogram.flatten()) == histogram
 
 
 def test_the_format_is_hdrhistograms() -> None:

@@ -113,7 +113,7 @@ async def test_two_workers_start_together_and_together_know_what_came(null: Null
     whole = merge_ledgers(entries)
     assert sum(whole.sent.values()) == total.sent + sum(tally.sent for tally in result.warmup.values())
     assert result.unaccounted() == {}
-    assert list(whole.missing(lambda room: ())) == []
+    assert list(whole.list_missing(lambda room: ())) == []
 
 
 @pytest.mark.parametrize("how", ["end of input", "SIGINT", "SIGTERM"])

@@ -48,7 +48,7 @@ def test_as_many_come_as_are_expected(text: str) -> None:
     arrivals = parse_arrivals(text)
     for start, end in [(0, 2), (2, 5), (5, 10)]:
         count = sum(start <= at < end for at in _all(text))
-        expected = arrivals.expected(start, end)
+        expected = arrivals.count_expected(start, end)
         # Poisson: five standard deviations; evenly spaced: one at either end.
         assert count == pytest.approx(expected, abs=5 * math.sqrt(expected) if arrivals.model == "poisson" else 1.01)
 
@@ -75,11 +75,13 @@ def test_rates_over_time() -> None:
         parse_arrivals(RATES[4]),
         parse_arrivals("spike:10/s..300/s,at=3s,for=2s"),
     )
-    assert [ramp.rate_at(t) for t in (0, 2.5, 5, 9)] == pytest.approx([20, 110, 200, 200])
-    assert [step.rate_at(t) for t in (0, 1.9, 2, 4, 100)] == [50, 50, 100, 150, 150]
-    assert [spike.rate_at(t) for t in (0, 3, 4.9, 5)] == [10, 300, 300, 10]
-    assert (ramp.peak(2.5), ramp.peak(60), spike.peak(1), spike.peak(4)) == pytest.approx((110, 200, 10, 300))
-    assert parse_arrivals("step:1/s+1/s,each=10s").rate_at(3600) == 361
+    assert [ramp.get_rate(t) for t in (0, 2.5, 5, 9)] == pytest.approx([20, 110, 200, 200])
+    assert [step.get_rate(t) for t in (0, 1.9, 2, 4, 100)] == [50, 50, 100, 150, 150]
+    assert [spike.get_rate(t) for t in (0, 3, 4.9, 5)] == [10, 300, 300, 10]
+    assert (ramp.find_peak(2.5), ramp.find_peak(60), spike.find_peak(1), spike.find_peak(4)) == pytest.approx(
+        (110, 200, 10, 300)
+    )
+    assert parse_arrivals("step:1/s+1/s,each=10s").get_rate(3600) == 361
 
 
 def test_the_warm_up_has_the_first_rate() -> None:
@@ -112,7 +114,7 @@ def test_replay(tmp_path: Path) -> None:
     arrivals = parse_arrivals(f"replay:{file}")
     assert arrivals.times == (0.25, 0.5, 1.75)
     assert arrivals.schedule(0, Shard(1, 2), warmup=1).due(9) == [1.5]
-    assert (arrivals.rate_at(0.2), arrivals.peak(60), arrivals.expected(0, 1)) == (2, 2, 2)
+    assert (arrivals.get_rate(0.2), arrivals.find_peak(60), arrivals.count_expected(0, 1)) == (2, 2, 2)
 
 
 @given(st.lists(st.integers(0, 10**10), min_size=1).map(sorted))
@@ -143,7 +145,7 @@ def test_a_replay_of_many_fits_a_workers_first_line() -> None:
 
 def test_the_closed_model_is_named() -> None:
     arrivals = parse_arrivals("closed:think=500ms")
-    assert (arrivals.open, arrivals.think, arrivals.rate_at(1), arrivals.peak(9)) == (False, 0.5, 0, 0)
+    assert (arrivals.open, arrivals.think, arrivals.get_rate(1), arrivals.find_peak(9)) == (False, 0.5, 0, 0)
     with pytest.raises(ValueError, match="closed"):
         arrivals.schedule(0, Shard())
 

@@ -92,9 +92,9 @@ def test_the_seed_decides(text: str) -> None:
 
 def test_names_and_servers() -> None:
     people = Population(_load(users=7))
-    assert [people.name(user) for user in range(7)] == ["load1"] * 5 + ["load2"] * 2
-    assert [people.count(server) for server in range(5)] == [2, 2, 1, 1, 1]
-    assert (people.route(0, 5), people.route(0, 1), people.route(6, 0)) == ("local", "hub->a", "a->hub")
+    assert [people.get_name(user) for user in range(7)] == ["load1"] * 5 + ["load2"] * 2
+    assert [people.count_users(server) for server in range(5)] == [2, 2, 1, 1, 1]
+    assert (people.get_route(0, 5), people.get_route(0, 1), people.get_route(6, 0)) == ("local", "hub->a", "a->hub")
 
 
 def test_a_social_graph_is_like_people() -> None:
@@ -139,7 +139,7 @@ def test_a_mix_has_its_weights() -> None:
 
 def test_profiles() -> None:
     realistic = apply_mix("realistic", _load(users=1000))
-    rate = parse_arrivals(realistic.arrivals).rate_at(0)
+    rate = parse_arrivals(realistic.arrivals).get_rate(0)
     assert rate * HOURLY["social:degree=8"] / sum(HOURLY.values()) == pytest.approx(1000 / 600), "a message each 10 min"
     assert parse_traffic(realistic.traffic).actions == {
         "message", "presence", "login", "roster", "archive"

@@ -189,7 +189,7 @@ async def test_a_server_has_no_way_out_and_cannot_change_itself(pair, capfd):
 
 
 async def test_accounts_are_the_servers_own_and_private(pair):
-    await pair.accounts("s0", ["late"])
+    await pair.create_accounts("s0", ["late"])
     found = list(pair.layout.server("s0").rglob("late.dat"))
     assert len(found) == 1
     assert found[0].stat().st_mode & 0o077 == 0
@@ -202,7 +202,7 @@ async def test_what_servers_say_is_in_their_folders_and_private(pair):
 
 
 async def test_the_agent_answers_and_ends_with_its_input(pair, client):
-    pipes = await pair.agent()
+    pipes = await pair.start_agent()
     pipes.writer.write(b'{"id": 1, "op": "hello"}\n')
     assert b'"protocol":1' in await asyncio.wait_for(pipes.reader.readline(), PATIENCE)
     await pipes.close()
@@ -226,7 +226,7 @@ async def test_an_agents_output_comes_whole_and_its_errors_apart(pair, capsys):
 
 async def test_an_agent_of_the_users_own_reaches_a_server(pair):
     program = "import socket, sys; socket.create_connection((sys.stdin.readline().strip(), 5222), 5); print('reached')"
-    pipes = await pair.agent([sys.executable, "-c", program])
+    pipes = await pair.start_agent([sys.executable, "-c", program])
     pipes.writer.write(f"{pair.plan.server('s1').address}\n".encode())
     assert await asyncio.wait_for(pipes.reader.readline(), PATIENCE) == b"reached\n"
     await pipes.close()
@@ -236,7 +236,7 @@ async def test_two_labs_at_once_and_ending_one_leaves_the_other(pair):
     other = await labs.up(federation("prosody", "ejabberd", name="other", users=1), runtime="containers")
     try:
         assert other.plan.facts.network != pair.plan.facts.network
-        await other.accounts("s1", ["late"])  # through ejabberd's own interface
+        await other.create_accounts("s1", ["late"])  # through ejabberd's own interface
     finally:
         await other.down()
     assert not other.layout.root.exists()

@@ -29,7 +29,7 @@ from tests.runtime.helpers import left_of, pair
 
 async def main(name):
     lab = await labs.up(pair("prosody", "ejabberd"), runtime="processes", name=name)
-    await lab.accounts("b", ["one"])
+    await lab.create_accounts("b", ["one"])
     assert {os.stat(f"/proc/{pid}").st_uid for pid in find_marked()[str(lab.layout.root)]} == {os.getuid()}
     assert lab.layout.root.stat().st_mode & 0o777 == 0o700
     await lab.down()

@@ -59,9 +59,9 @@ class LoadPageData:
         model = self.arrivals
         if model is None:
             return None
-        warm = max(0.0, min(end, self.warmup) - start) * model.rate_at(0.0)
+        warm = max(0.0, min(end, self.warmup) - start) * model.get_rate(0.0)
         steady = [max(0.0, min(at, self.end) - self.warmup) for at in (start, end)]
-        return warm + model.expected(*steady)
+        return warm + model.count_expected(*steady)
 
     @property
     def arrivals(self) -> Arrivals | None:
