@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from lab.load.analysis.delayed_acknowledgements import find_delayed_links
 from lab.load.analysis.thresholds import describe_caused, judge_load
 from lab.load.metrics.counters import RouteCounters
 from lab.load.metrics.result import Result, Usage
@@ -16,6 +17,7 @@ from lab.system.terminal import escape_unprintable
 
 #: Routes with a line of their own; of more the slowest.
 LINES = 16
+_LINKS = 6  # that a sentence names
 _NAME = 16  # characters of a fault's name: the table has 80
 _MIB = 1 << 20
 Row = Sequence[object]
@@ -64,8 +66,18 @@ def list_remarks(record: LoadRecord) -> list[str]:
         said.append(f"{result.reconnects} connections were lost and opened again.")
     if record.gone:
         said.append(f"{len(record.gone)} users could not reconnect, the first: {record.gone[0]['user']}.")
+    if delayed := find_delayed_links(result):
+        said.append(_describe_delayed(delayed))
     said += [f"The generator was the limit: {reason}." for reason in record.limits]
     return [*said, *(f"Note: {remark}." for remark in record.remarks)]
+
+
+def _describe_delayed(links: Sequence[str]) -> str:
+    shown = ", ".join(links[:_LINKS]) + (f" and {len(links) - _LINKS} more" if len(links) > _LINKS else "")
+    return (
+        f"On {shown} half of the messages are fast, and p95 is near 40 ms: this looks like Nagle's algorithm against "
+        "delayed acknowledgements; docs/load-numbers.md has the server's option that avoids it."
+    )
 
 
 def _head(record: LoadRecord) -> str:
