@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from shlex import quote
 
 from lab import exit_codes
 from lab.errors import MissingError, NotReady, UserError
@@ -18,6 +19,7 @@ from lab.lifecycle.lab import Lab
 from lab.lifecycle.registry import attach, find
 from lab.lifecycle.runtimes import choose
 from lab.lifecycle.up import choose_name, up
+from lab.packaged import find as find_packaged
 from lab.runner import folders
 from lab.runner.run import SCENARIO_DEADLINE, Report, RunResult, run_scenario
 from lab.runner.scenarios import ScenarioInfo
@@ -84,13 +86,16 @@ async def run_batch(request: BatchRequest, callbacks: BatchCallbacks) -> list[Ba
         if request.inline and lab.runtime.name != "processes":
             raise UserError(f"--inline needs a lab of processes, and {lab.name} is in containers")
         faults = _faults(request, [lab.plan.topology])
-        return [await _run_on(lab, info, request, callbacks, faults) for info in infos]
+        return [
+            await _run_on(lab, info, request, callbacks, faults, _command(request, info, f"--name {quote(lab.name)}"))
+            for info in infos
+        ]
     results: list[BatchResult] = []
     topologies = load_all(request.topologies)
     faults = _faults(request, topologies)
-    for topology in topologies:
+    for source, topology in zip(request.topologies, topologies, strict=True):
         chosen = topology if faults is None else replace(topology, faults=faults)
-        results += await _run_topology(chosen, infos, request, callbacks)
+        results += await _run_topology(chosen, source, infos, request, callbacks)
     return results
 
 
@@ -99,8 +104,18 @@ def _faults(request: BatchRequest, topologies: Sequence[Topology]) -> tuple[Faul
     return None if request.faults is None else load_faults(request.faults, topologies)
 
 
+def _command(request: BatchRequest, info: ScenarioInfo, on: str) -> str:
+    """What repeats the run of one scenario on one topology or lab; a file with several scenarios runs all of them."""
+    packaged = find_packaged("scenarios", info.name, ".py")
+    scenario = info.name if packaged is not None and packaged.samefile(info.file) else str(info.file)
+    words = ["xmpplab run", quote(scenario), on]
+    if request.faults is not None:
+        words.append(f"--faults {quote(str(request.faults))}")
+    return " ".join(words)
+
+
 async def _run_topology(
-    topology: Topology, infos: list[ScenarioInfo], request: BatchRequest, callbacks: BatchCallbacks
+    topology: Topology, source: str, infos: list[ScenarioInfo], request: BatchRequest, callbacks: BatchCallbacks
 ) -> list[BatchResult]:
     started = time.monotonic()
     results: list[BatchResult] = []
@@ -108,7 +123,9 @@ async def _run_topology(
         async with _lab_for(topology, request, results, callbacks) as lab:
             callbacks.progress(f"{topology.name} is up ({lab.runtime.name}) after {time.monotonic() - started:.1f} s")
             for info in infos:
-                results.append(await _run_on(lab, info, request, callbacks, topology.faults))
+                on = f"-t {quote(source)} --runtime {lab.runtime.name}"
+                command = _command(request, info, on)
+                results.append(await _run_on(lab, info, request, callbacks, topology.faults, command))
     except NotReady as error:
         value, code = "never ready", callbacks.on_error(NotReady(f"{topology.name} was never ready: {error}"))
     except (UserError, MissingError, OSError):  # of the request or of the machine: it is the same for every topology
@@ -151,10 +168,12 @@ async def _run_on(
     request: BatchRequest,
     callbacks: BatchCallbacks,
     faults: Sequence[FaultSpec] | None,
+    command: str,
 ) -> BatchResult:
     return await run_on(
-        lab, info, callbacks, runs=request.runs, within=request.within, inline=request.inline, faults=faults
-    )
+        lab, info, callbacks, runs=request.runs, within=request.within, inline=request.inline, faults=faults,
+        command=command,
+    )  # fmt: skip
 
 
 async def run_on(
@@ -166,17 +185,19 @@ async def run_on(
     within: float = SCENARIO_DEADLINE,
     inline: bool = False,
     faults: Sequence[FaultSpec] | None = None,
+    command: str = "",
 ) -> BatchResult:
     """Run one scenario on a lab that is up; `on_result` has been called when it returns.
 
-    `faults` are the declared ones, by default those of the lab's topology.
+    `faults` are the declared ones, by default those of the lab's topology; `command` is what repeats the run.
     """
     topology = lab.plan.topology.name
     callbacks.progress(f"running {info.name} on {topology}: {info.title}")
     started = time.monotonic()
     result = await run_scenario(
-        info, lab, report=callbacks.report, runs=runs, within=within, inline=inline, faults=faults
-    )
+        info, lab, report=callbacks.report, runs=runs, within=within, inline=inline, faults=faults,
+        command=command,
+    )  # fmt: skip
     took = time.monotonic() - started
     callbacks.on_result(info, topology, result)
     return BatchResult(info.name, topology, result.value, result.exit_code, took, result.folder, result.skipped)

@@ -90,12 +90,14 @@ async def run_scenario(
     inline: bool = False,
     faults: Sequence[FaultSpec] | None = None,
     at_once: bool = False,
+    command: str = "",
 ) -> RunResult:
     """Run a scenario on a lab that is up, with fresh people, and judge it; returns once the run's folder is complete.
 
     `within` is the longest that the scenario may take, in seconds. With `inline` the people's devices live in this
     process, where breakpoints reach them (runtime `processes` only). The declared `faults`, by default those of the
     lab's topology, act from the first step on, or `at_once`. The servers' logs are copied unless the run is valid.
+    `command` is what repeats the run, for its report.
     Raises CancelledError when cancelled, UserError if the folder cannot be made; all else is a result.
     """
     faults = lab.plan.topology.faults if faults is None else tuple(faults)
@@ -107,7 +109,7 @@ async def run_scenario(
     ended = RunEnded(at=0.0, how=INTERRUPTED, detail="the run was interrupted")
     try:
         with Recorder(folder / folders.HISTORY) as recorder:
-            recorder.record(_started(info, plan, recorder))
+            recorder.record(_started(info, plan, recorder, command))
             try:
                 ended = await _perform(info, lab, recorder, within, faults, inline=inline, at_once=at_once)
             finally:
@@ -121,7 +123,7 @@ async def run_scenario(
     return RunResult(folder, ended.how, judgement.value, judgement.sentence, judgement.exit_code)
 
 
-def _started(info: ScenarioInfo, plan: Plan, recorder: Recorder) -> RunStarted:
+def _started(info: ScenarioInfo, plan: Plan, recorder: Recorder, command: str) -> RunStarted:
     return RunStarted(
         at=recorder.now(),
         scenario=info.name,
@@ -130,6 +132,7 @@ def _started(info: ScenarioInfo, plan: Plan, recorder: Recorder) -> RunStarted:
         runtime=plan.facts.runtime,
         spec=info.spec,
         expects=info.expects,
+        command=command,
         format=FORMAT,
     )
 

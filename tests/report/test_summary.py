@@ -6,7 +6,7 @@ import pytest
 
 from lab.checks import judge
 from lab.errors import UserError
-from lab.history.events import Delivered, Note, ServerSaw, Step
+from lab.history.events import Delivered, FaultApplied, Note, Sent, ServerLogged, ServerSaw, Step
 from lab.history.recorder import Recorder
 from lab.metrics.ledger import ledger
 from lab.metrics.record import RunRecord
@@ -80,6 +80,22 @@ def test_a_failed_run_names_message_link_and_cause_in_its_first_sentence():
 def test_a_lost_message_is_named():
     text = " ".join(text_of(lost(), 80).split())
     assert "lost messages m1 to bob@home.test/phone (island - home): no fault; home received it" in text
+
+
+def test_a_failed_run_has_the_time_around_it_and_the_command_that_repeats_it():
+    told = lost()
+    told.events[0] = replace(told.events[0], command="xmpplab run story -t three")
+    sent = told.events[told.index(Sent, message="m1")]
+    told.add(FaultApplied, number=1, fault="cut", began=sent.at, at=sent.at + 1, servers=("home",))
+    told.add(ServerLogged, server="home", level="error", text="disk full", at=sent.at + 2)
+    told.add(ServerLogged, server="public", level="error", text="elsewhere", at=sent.at + 2)
+    told.add(ServerLogged, server="home", level="error", text="much later", at=sent.at + 100)
+    text = text_of(told)
+    assert "around it (seconds since it was sent)\n    +0.000  m1 sent by alice@island.test/phone" in text
+    assert "    +1.000  fault cut applied\n    +2.000  home logged (error): disk full\n" in text
+    assert "elsewhere" not in text and "much later" not in text
+    assert "repeat it\n  xmpplab run story -t three\n" in text
+    assert "around it" not in text_of(story().finish())
 
 
 def test_a_step_that_failed_or_never_ended_is_marked():

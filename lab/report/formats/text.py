@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from lab.checks import Finding, Judgement, Verdict
+from lab.checks import Finding, Judgement, Value, Verdict
 from lab.checks.verdict import pluralize
 from lab.checks.wanted import describe_wanted
 from lab.metrics.ledger import LedgerEntry, ledger
@@ -19,6 +19,7 @@ from lab.metrics.left_out import left_out
 from lab.metrics.record import RunRecord
 from lab.metrics.stanzas import stanzas
 from lab.report.formats import timeline
+from lab.report.formats.excerpt import list_excerpt
 from lab.runner import folders
 from lab.system.tables import USUAL, format_table, get_terminal_width, wrap_text
 from lab.system.terminal import escape_unprintable
@@ -29,6 +30,7 @@ NOTES_SHOWN = 10
 ROUTES_SHOWN = 30
 LEFT_OUT_SHOWN = 10
 LOSSES_SHOWN = 20
+LINES_SHOWN = 30
 #: Columns of the ledger that are shown only if any link has such messages: the rest fits 80 columns.
 RARE = ("both", "duplicate", "lost", "late", "unknown")
 
@@ -48,6 +50,7 @@ def render(record: RunRecord, judgement: Judgement, width: int | None = None) ->
     columns = width or get_terminal_width()
     lines = [*wrap_text(f"{judgement.value.upper()}: {judgement.sentence}", width=columns), "", *_head(record, columns)]
     for part in (
+        _excerpt(record, judgement, columns),
         _checks(record, judgement, columns),
         _findings(judgement, columns),
         _steps(record, columns),
@@ -74,6 +77,23 @@ def _head(record: RunRecord, width: int) -> Iterator[str]:
         seen = pluralize(stanzas(record), "stanza")
         text = f"run       {when}, {timeline.compute_length(record):.1f} s, {seen} seen by servers"
         yield from wrap_text(text, then=" " * 10, width=width)
+
+
+def _excerpt(record: RunRecord, judgement: Judgement, width: int) -> Iterator[str]:
+    """The time around the first failure, and the command that repeats the run."""
+    failed = judgement.value == Value.FAILED
+    found = [one for each in judgement.verdicts for one in each.findings if one.value is Value.FAILED and failed]
+    first = next((one for one in found if one.sentence in judgement.sentence), None)  # not one that is as expected
+    lines = list_excerpt(record, first) if first else []
+    if lines and first:
+        yield f"around it (seconds since {'it was sent' if first.message else 'the first fault'})"
+    for seconds, text in lines[:LINES_SHOWN]:
+        yield from wrap_text(f"{seconds:+8.3f}  {text}", "  ", " " * 12, width=width)
+    if len(lines) > LINES_SHOWN:
+        yield f"  and {len(lines) - LINES_SHOWN} more: history.jsonl has them all"
+    if failed and record.started and record.started.command:
+        yield "repeat it"
+        yield f"  {record.started.command}"
 
 
 def _checks(record: RunRecord, judgement: Judgement, width: int) -> Iterator[str]:
