@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pkgutil
 import re
 import shlex
 from pathlib import Path
@@ -18,6 +19,7 @@ from tests.house.docs import DOCS, README, Block, anchors, blocks, links, pages,
 from tests.house.tree import ROOT, python_files
 
 COMMAND = typer.main.get_group(app)
+PACKAGES = sorted(path.parent.name for path in (ROOT / "lab").glob("*/__init__.py"))
 
 
 def _fail(wrong: list[str]) -> None:
@@ -179,6 +181,36 @@ def test_every_environment_variable_is_documented() -> None:
             if name not in every
         ]
     )
+
+
+def test_the_map_of_the_code_names_every_package_and_nothing_else() -> None:
+    rows = re.findall(r"^\| `(\w+)` \|", text(DOCS / "architecture.md"), re.M)
+    assert sorted(rows) == PACKAGES
+    drawn = re.search(r"```mermaid\n(.*?)```", text(DOCS / "architecture.md"), re.S)
+    assert drawn
+    assert {*re.findall(r"^    (\w+)$", drawn[1], re.M)} - {"end"} == {*PACKAGES}
+
+
+def test_modules_that_the_map_of_the_code_names_exist() -> None:
+    """`topology.files.load` is a name in a module of lab/, `lab/network/link_shaper.py` a file."""
+    page = text(DOCS / "architecture.md")
+    dotted = [one for one in re.findall(r"`([a-z_]+(?:\.(?!jsonl\b)\w+)+)`", page) if one.partition(".")[0] in PACKAGES]
+    files = [one for one in re.findall(r"`(lab/[^`]+)`", page) if "NAME" not in one]
+    assert len(dotted) > 20
+    assert files
+    _fail(
+        [f"docs/architecture.md: lab has no {name}" for name in dotted if not _is_in_lab(name)]
+        + [f"docs/architecture.md: there is no {name}" for name in files if not (ROOT / name).exists()]
+    )
+
+
+def _is_in_lab(name: str) -> bool:
+    """Whether a name with dots is a module of lab/, or something that a module of it defines."""
+    try:
+        pkgutil.resolve_name(f"lab.{name}")
+    except (ImportError, AttributeError):
+        return False
+    return True
 
 
 def test_the_index_leads_to_every_page() -> None:
