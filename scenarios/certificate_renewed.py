@@ -17,8 +17,11 @@ async def certificate_renewed(federation: Federation) -> None:
                         expect(await message.outcome(), message.promise)
                     async with federation.inject(reset_streams(link, how="close")):
                         await alice.ping(other)
+                        await bob.ping(server)
         with step(f"the certificate of {server} has expired: no new stream is opened, and both are told"):
             async with federation.inject(certificate(server, how="expired")), federation.inject(reset_streams(link)):
+                await alice.ping(other, reached=False)
+                await bob.ping(server, reached=False)
                 for message in (await alice.send(bob, "too late?"), await bob.send(alice, "too late?")):
                     outcome = await message.outcome(within="60s")
                     expect((len(outcome.deliveries), len(outcome.bounces)), (0, 1))

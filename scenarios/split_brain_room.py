@@ -11,10 +11,12 @@ async def split_brain_room(federation: Federation) -> None:
     room = await host.room("square", occupants=people)
     async with federation.inject(partition([far.server], how="reset")):
         with step(f"{near} is heard by the others of the room's side"):
+            await near.ping(far.server, reached=False)
             message = await near.send(room, "who is still here?")
             here = [person.device for person in people if person is not far]
             expect(await message.read_by(*here), dict.fromkeys(here, message.text))
         with step(f"{far} is told that nobody hears them, and that the room cannot be reached"):
+            await far.ping(room, reached=False)
             message = await far.send(room, "and there?")
             outcome = await message.outcome(within="60s")
             expect((len(outcome.deliveries), len(outcome.bounces)), (0, 1))

@@ -142,13 +142,14 @@ class Person:
             raise UserError(f"{self.jid} is not connected: call connect() before {what}()")
         return device
 
-    async def ping(self, to: ServerHandle | Room, within: str | float | None = None) -> float:
+    async def ping(self, to: ServerHandle | Room, within: str | float | None = None, *, reached: bool = True) -> float:
         """Ping a server, or the host of a room, until it answers (XEP-0199): both directions work, after a fault again.
 
-        A room's host has streams of its own: a server may reach one and not yet the other. Returns the seconds from
-        the ping to its answer. `within` is in seconds, or a text such as "30s"; 60 seconds, and an allowance for slow
-        links, unless given. Raises NotReceived, which fails a run, with the last answer; UserError if no device is
-        connected.
+        With `reached=False` until the own server says that it cannot reach it: what was written just before may be lost
+        with a stream that had ended. A room's host has streams of its own: a server may reach one and not yet the
+        other. Returns the seconds from the last ping to its answer. `within` is in seconds, or a text such as "30s"; 60
+        seconds, and an allowance for slow links, unless given. Raises NotReceived, which fails a run, with the last
+        answer; UserError if no device is connected.
         """
         context, device, last = self.context, self.connected_device("ping"), "there was no answer"
         allowance = context.largest_allowance(self.server.name)
@@ -160,11 +161,12 @@ class Person:
                 answer = await device.iq(ping, min(PING_ANSWER + allowance, deadline - began))
             except TimedOut:
                 continue
-            if answer.condition in (None, *UNKNOWN_QUESTION):
+            if (answer.condition in (None, *UNKNOWN_QUESTION)) == reached:
                 return context.history.now() - began
             last = answer.xml
             await asyncio.sleep(PING_INTERVAL)
-        raise NotReceived(f"{to.domain} did not answer a ping of {self} within {within}", (last,))
+        wanted = "answer" if reached else "become unreachable for"
+        raise NotReceived(f"{to.domain} did not {wanted} a ping of {self} within {within}", (last,))
 
     # -- contacts ------------------------------------------------------------------------------------------------
 

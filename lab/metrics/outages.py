@@ -34,8 +34,8 @@ from lab.topology.spec import Topology
 #: How a stream ends that nobody refuses: without a stream error, or with one of these (RFC 6120 section 4.9.3).
 NOT_REFUSED = frozenset({"", "connection-timeout", "remote-connection-failed", "reset", "system-shutdown"})
 
-#: Seconds for which a server that was refused may still refuse what it is given: ejabberd tries again after one in a
-#: lab (s2s_max_retry_delay); and as much again on a busy machine.
+#: Seconds for which a server that could not reach another may still return what it is given when the outage is over:
+#: ejabberd tries again after one in a lab (s2s_max_retry_delay); the rest is for a busy machine.
 RETRY = 10.0
 
 Interval = tuple[float, float]  # seconds since the epoch
@@ -56,18 +56,19 @@ class Outages:
         self._events, self._topology = tuple(events), topology
 
     def between(self, a: str, b: str, began: float, ended: float) -> Outage | None:
-        """What was down between servers `a` and `b` at any moment of that time, best known first; None if nothing."""
+        """What was down between servers `a` and `b` then or RETRY before, best known first; None if nothing."""
+        retried = (began - RETRY, ended)
         for name in dict.fromkeys((a, b)):
-            if self.was_down(name, began, ended):
+            if self.was_down(name, *retried):
                 return Outage(f"{name} was down")
         for server, domain, interval in self._refusals:
-            if (server, domain) in self._ways(a, b) and _overlap(interval, (began, ended)):
+            if (server, domain) in self._ways(a, b) and _overlap(interval, retried):
                 return Outage(f"{server} refused {domain}")
         if self._stream_ended(a, b, began, ended):
             return Outage(f"a stream between {a} and {b} ended")
         doubtful = None
         for fault, until in self._faults:
-            if not _overlap((fault.began, until), (began, ended)):
+            if not _overlap((fault.began, until), retried):
                 continue
             acted = _acts_on(fault, a, b)
             if acted:
@@ -92,7 +93,7 @@ class Outages:
                 since.setdefault((event.server, event.domain), event.at)
             elif isinstance(event, DomainAccepted):
                 began = since.pop((event.server, event.domain), event.at)
-                found.append((event.server, event.domain, (began, event.at + RETRY)))
+                found.append((event.server, event.domain, (began, event.at)))
         return [*found, *((server, domain, (began, inf)) for (server, domain), began in since.items())]
 
     def was_down(self, server: str, began: float, ended: float) -> bool:

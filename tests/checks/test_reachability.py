@@ -5,6 +5,7 @@ import pytest
 from lab.checks import Value
 from lab.checks.reachability import GRACE, check
 from lab.history.events import Bounced, Delivered, FaultApplied, FaultHealed, RouteSettled, ServerEnded, ServerSaw
+from lab.metrics.outages import RETRY
 from lab.metrics.record import RunRecord
 from lab.servers import get_software
 from lab.topology.spec import Server, Unlinked
@@ -161,13 +162,14 @@ def test_an_outage_elsewhere_excuses_nothing(elsewhere):
     assert refused("remote-server-timeout", during=elsewhere).value is Value.FAILED
 
 
-def test_a_fault_that_was_healed_before_excuses_nothing():
+@pytest.mark.parametrize(("ago", "value"), [(1.0, Value.VALID), (RETRY + 1.0, Value.FAILED)])
+def test_a_fault_that_was_healed_before_excuses_nothing_once_servers_have_tried_again(ago, value):
     def before(told):
         cut("home")(told)
         heal(told)
-        told.time += 1.0
+        told.time += ago
 
-    assert refused("remote-server-timeout", during=before).value is Value.FAILED
+    assert refused("remote-server-timeout", during=before).value is value
 
 
 def test_a_fault_that_names_no_server_may_have_acted_on_the_link():

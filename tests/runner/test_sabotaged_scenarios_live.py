@@ -26,6 +26,7 @@ async def nothing(*_: Any, **__: Any) -> None:
 
 def no_fault(patch: Patch) -> None:
     patch.setattr(InjectedFault, "apply", nothing)
+    patch.setattr(people, "PING_DEADLINE", 5.0)
 
 
 UNHEALED: list[FaultSession] = []
