@@ -185,7 +185,16 @@ def _stopped(pid: int) -> bool:
 
 
 @mostly_processes
-@pytest.mark.parametrize(("server", "how", "bounces"), [("b", "expired", True), slow("a", "renewed", False)])
+@pytest.mark.parametrize(
+    ("server", "how", "bounces"),
+    [
+        ("b", "expired", True),
+        slow("a", "renewed", False),
+        slow("a", "replaced", True),
+        slow("b", "replaced", True),
+        slow("a", "wrong-name", True),
+    ],
+)
 async def test_a_server_shows_another_certificate(
     lab_on: LabOn, tmp_path: Path, server: str, how: str, bounces: bool
 ) -> None:
@@ -228,7 +237,16 @@ async def test_a_device_loses_its_connection_and_is_back(lab_on: LabOn, tmp_path
 
 
 @mostly_processes
-@pytest.mark.parametrize(("how", "bounces"), [slow("nxdomain", True), slow("wrong-srv", True), ("failover", False)])
+@pytest.mark.parametrize(
+    ("how", "bounces"),
+    [
+        slow("nxdomain", True),
+        slow("servfail", True),
+        slow("no-answer", True),
+        slow("wrong-srv", True),
+        ("failover", False),
+    ],
+)
 async def test_names_are_answered_otherwise(lab_on: LabOn, tmp_path: Path, how: str, bounces: bool) -> None:
     with Recorder(tmp_path / "history.jsonl") as recorder:
         async with Federation(await lab_on("pair"), recorder) as federation:
@@ -240,3 +258,57 @@ async def test_names_are_answered_otherwise(lab_on: LabOn, tmp_path: Path, how: 
                 outcome = await (await alice.send(bob, "during")).outcome(TAKES)
                 assert bool(outcome.bounces) == bounces and bool(outcome.deliveries) != bounces
             await delivered(alice, bob)
+
+
+@mostly_processes
+async def test_a_slow_answer_delays_the_message(lab_on: LabOn, tmp_path: Path) -> None:
+    with Recorder(tmp_path / "history.jsonl") as recorder:
+        async with Federation(await lab_on("pair"), recorder) as federation:
+            a, b = federation.linked_pair()
+            alice, bob = await a.person(), await b.person()
+            link = federation.link(a, b)
+            await delivered(alice, bob)
+            names, streams = lab.faults.dns(link, how="slow", delay="1500ms"), lab.faults.reset_streams(link)
+            async with federation.inject(names), federation.inject(streams):
+                began = time.monotonic()
+                assert (await (await alice.send(bob, "during")).outcome(TAKES)).deliveries
+                assert time.monotonic() - began >= 1.5
+
+
+@mostly_processes
+@pytest.mark.parametrize("how", ["close", slow("reset")])
+async def test_streams_are_ended_and_new_ones_carried(lab_on: LabOn, tmp_path: Path, how: str) -> None:
+    used = await lab_on("pair")
+    with Recorder(tmp_path / "history.jsonl") as recorder:
+        async with Federation(used, recorder) as federation:
+            a, b = federation.linked_pair()
+            alice, bob = await a.person(), await b.person()
+            await delivered(alice, bob)
+            before = await _relay(used, a.name, b.name)
+            assert before["open"]
+            async with federation.inject(lab.faults.reset_streams(federation.link(a, b), direction="to", how=how)):
+                pass
+            await delivered(alice, bob)
+            after = await _relay(used, a.name, b.name)
+            assert after["connections"] > before["connections"] and after["open"] and not after["cut"]
+
+
+async def _relay(used: Lab, source: str, target: str) -> dict[str, Any]:
+    async with used.control() as control:
+        relays = (await control.call("status"))["relays"]
+    return next(one for one in relays if (one["source"], one["target"]) == (source, target))
+
+
+@mostly_processes
+async def test_a_flapping_link_holds_messages_until_it_is_up(lab_on: LabOn, tmp_path: Path) -> None:
+    with Recorder(tmp_path / "history.jsonl") as recorder:
+        async with Federation(await lab_on("pair"), recorder) as federation:
+            a, b = federation.linked_pair()
+            alice, bob = await a.person(), await b.person()
+            await delivered(alice, bob)
+            link = federation.link(a, b)
+            async with federation.inject(lab.faults.flap(link, down="3s", up="10min")):
+                message = await alice.send(bob, "while it is cut")
+                began = time.monotonic()
+                assert (await message.outcome(TAKES)).deliveries, "the link is up again, and the fault acts still"
+                assert time.monotonic() - began >= 1.0
