@@ -8,6 +8,8 @@ For the host names of server b (its domain, rooms, ...) the answer for a server 
     refused       SRV to a port where nothing listens
     unreachable   SRV to a port that never answers
 
+Servers get the address of a name only where SRV leads to it as well, so that nothing goes around a relay.
+
 SRV targets are IP literals (RFC 2782 wants names): one question less for each stream, whose answer, an address, would
 be given here as well. `_xmpps-server` never exists; all that exists but is asked for with another type is empty.
 Records live for no time at all: the answer may change with the lab. Whoever is no server of the plan sees names and
@@ -88,7 +90,9 @@ class Zones:
         owner = self._owners.get(name.removeprefix("_tcp."))
         if owner is None or (asker and self._hidden(asker, owner)):
             return _NO_SUCH_NAME
-        return _EMPTY if name.startswith("_tcp.") else _found(rtype, _address(owner.address))
+        if name.startswith("_tcp.") or self._is_around(asker, owner):
+            return _EMPTY
+        return _found(rtype, _address(owner.address))
 
     def faulty_answer(self, fault: NameAnswer, name: str, rtype: str) -> Answer | None:
         """The answer under a fault to the server that asks; None where the fault changes nothing of it."""
@@ -122,6 +126,14 @@ class Zones:
         """Whether the two are the same server or have a link."""
         name = owner.spec.name
         return asker == name or frozenset((asker, name)) in self._links
+
+    def _is_around(self, asker: str, owner: ServerPlan) -> bool:
+        """Whether the address would lead a server around what its SRV record leads to, such as a relay.
+
+        A server falls back to it where it got no answer about the SRV record (RFC 6120 section 3.2.2).
+        """
+        way = self._server_records(asker, owner)
+        return way is not None and not way.value.endswith(f" {owner.address}.")
 
     def _client_records(self, asker: str, owner: ServerPlan) -> Record | None:
         if owner.address and not (asker and self._hidden(asker, owner)):

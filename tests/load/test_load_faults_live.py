@@ -55,3 +55,16 @@ def test_a_fault_that_would_begin_after_the_load_is_refused_before_anything_star
     assert done.returncode == 64
     assert "fault storm: begins at 4s, and the steady state has 3s: give a longer --for" in done.stderr
     assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.slow
+def test_each_run_of_a_study_has_the_faults(tmp_path: Path) -> None:
+    (tmp_path / "cut.yaml").write_text(CUT.replace("at: 4s, duration: 1500ms", "at: 500ms, duration: 1s"))
+    words = ["study", "-t", "pair", "-t", "pair,latency=5ms", "--seeds", "1", *OPTIONS, "--for", "3s"]
+    command = [sys.executable, "-m", "lab.cli", *words, "--faults", "cut.yaml"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=240)
+    results = sorted((tmp_path / "runs").glob("*-study-*/*/result.json"))
+    assert len(results) == 2, done.stderr
+    for path in results:
+        (fault,) = json.loads(path.read_text())["faults"]
+        assert (fault["name"], fault["error"]) == ("storm", "") and fault["healed"] - fault["applied"] >= 0.9

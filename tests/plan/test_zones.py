@@ -6,7 +6,7 @@ import pytest
 
 from lab.plan.build import build
 from lab.plan.layout import REFUSED_PORT, UNREACHABLE_PORT
-from lab.plan.zones import Zones, look_up
+from lab.plan.zones import Answer, Zones, look_up
 from lab.topology.spec import Unlinked
 from tests.plan.test_build import CONTAINERS, PROCESSES, island
 
@@ -51,8 +51,17 @@ def test_a_name_that_must_not_exist_has_no_address_either():
     hidden = zones(Unlinked.NXDOMAIN)
     assert hidden.answer("island", "public.test", "A").rcode == "NXDOMAIN"
     assert hidden.answer("island", "_xmpp-client._tcp.public.test", "SRV").rcode == "NXDOMAIN"
-    assert hidden.answer("home", "public.test", "A").records == (("A", "127.91.1.2"),)
-    assert zones(Unlinked.REFUSED).answer("island", "public.test", "A").records == (("A", "127.91.1.2"),)
+    assert zones(Unlinked.NOT_ALLOWED).answer("island", "public.test", "A").records == (("A", "127.91.1.2"),)
+
+
+def test_no_address_leads_around_a_relay():
+    """A server that got no answer about the SRV record falls back to the address, and would stay beside its relay."""
+    assert zones().answer("home", "public.test", "A") == Answer("NOERROR")
+    assert zones(Unlinked.REFUSED).answer("island", "public.test", "A") == Answer("NOERROR")
+    assert zones().answer("home", "home.test", "A").records == (("A", "127.91.1.1"),)
+    assert zones().answer("", "public.test", "A").records == (("A", "127.91.1.2"),), "clients go to the server"
+    links = tuple(replace(link, direct=True) for link in island().links)
+    assert zones(links=links).answer("island", "home.test", "A").records == (("A", "127.91.1.1"),)
 
 
 def test_direct_tls_is_never_offered():

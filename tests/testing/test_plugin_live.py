@@ -153,3 +153,43 @@ def test_a_run_ends_as_its_test_does(pytester: pytest.Pytester) -> None:
     assert "assert 2 == 3" in properties["xmpplab_cause"]
     assert Path(properties["xmpplab_folder"], "history.jsonl").is_file()
     assert properties["xmpplab_rerun"].startswith("pytest 'test_outcomes.py::test_that_fails[pair]'")
+
+
+FAULTS = """
+faults:
+  - {name: storm, action: conditions, selector: {link: [a, b]}, latency: 700ms}
+  - {name: other, action: reset-streams, selector: {server: a}, at: 10min}
+"""
+DURING = """
+import time
+
+async def test_message_is_late(federation):
+    alice, bob = await federation.people()
+    began = time.monotonic()
+    assert (await (await alice.send(bob, "hello")).outcome(90)).deliveries
+    assert time.monotonic() - began >= 0.7
+
+async def test_second(federation):
+    assert (await federation.people())[0]
+    alice, bob = await federation.people()
+    await (await alice.send(bob, "hello")).outcome(90)
+"""
+
+
+def test_declared_faults_act_during_each_test(pytester: pytest.Pytester) -> None:
+    """From its beginning to its end: each run has them applied and healed; a file that is wrong is refused."""
+    pytester.makepyfile(test_during=DURING)
+    Path("faults.yaml").write_text(FAULTS)
+    words = ["--xmpplab-runtime=processes", "-p", "no:cacheprovider", "--xmpplab-faults=faults.yaml"]
+    pytester.runpytest_subprocess(*words).assert_outcomes(passed=2)
+    folders = list(Path("runs").glob("2*"))
+    assert len(folders) == 2
+    for folder in folders:
+        events = [json.loads(line) for line in (folder / "history.jsonl").read_text().splitlines()]
+        faults = [event for event in events if event.get("event") in ("fault-applied", "fault-healed")]
+        assert [event["event"] for event in faults] == ["fault-applied", "fault-healed"], faults
+        assert ["name", "storm"] in faults[0]["fields"]
+    Path("faults.yaml").write_text(FAULTS.replace("server: a", "server: z"))
+    result = pytester.runpytest_subprocess(*words)
+    assert "faults.yaml:4" in result.stdout.str() and "no server 'z'" in result.stdout.str()
+    assert len(list(Path("runs").glob("2*"))) == 2
