@@ -166,7 +166,7 @@ def test_a_run_that_is_killed_leaves_no_impairment(name: str, tmp_path: Path) ->
 async def _impairments(name: str) -> tuple[set[str | None], set[float], dict[str, str]]:
     """The cuts and latencies of all relays, and what has been done to servers, by the lab's service and folder."""
     used = await attach(name)
-    async with used.control() as control:
+    async with used.open_control() as control:
         relays = (await control.call("status"))["relays"]
     assert relays
     held = {path.name: path.read_text() for path in (used.layout.root / "held").glob("*")}

@@ -313,7 +313,7 @@ async def test_streams_are_ended_and_new_ones_carried(lab_on: LabOn, tmp_path: P
 
 
 async def _relay(used: Lab, source: str, target: str) -> dict[str, Any]:
-    async with used.control() as control:
+    async with used.open_control() as control:
         relays = (await control.call("status"))["relays"]
     return next(one for one in relays if (one["source"], one["target"]) == (source, target))
 
