@@ -134,6 +134,16 @@ async def test_a_missing_edge_that_never_answers(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @mostly_processes
+@pytest.mark.parametrize("software", ["prosody@13.0", "ejabberd@24.12"])
+async def test_a_withdrawal_that_nobody_repeats(software: str, lab_on, tmp_path: Path) -> None:
+    (info,) = load("subscription_withdrawn")
+    result = await run_scenario(info, await lab_on(f"pair,software={software}"), runs=tmp_path)
+    assert result.value == "valid", (result.folder / "report.txt").read_text()
+    assert result.sentence.startswith(f"on {software}: roster is failed, as it should be")
+
+
+@pytest.mark.slow
+@mostly_processes
 async def test_what_ejabberd_gets_wrong_is_known_and_would_fail_otherwise(lab_on, tmp_path: Path) -> None:
     """It does not repeat a request: valid as the scenario expects it, failed where nothing is expected."""
     (info,) = load("subscription_interrupted")
