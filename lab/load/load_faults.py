@@ -15,6 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from lab.declarations.fault import FaultTarget
 from lab.lifecycle.faults import FaultSession
 from lab.lifecycle.lab import Lab
 from lab.load.analysis.recovery import collect_seconds, measure_faults
@@ -22,9 +23,11 @@ from lab.load.metrics.fault_record import FaultRecord
 from lab.load.metrics.run_folder import RESULT, SAMPLES, add_faults, read
 from lab.load.report.text import render
 from lab.network.fault_engine import FaultEvent
+from lab.plan.fault_schedule import declaration
 from lab.runner.folders import PAGE, REPORT, write
+from lab.topology.fault_targets import find_targets
 from lab.topology.faults import check_all
-from lab.topology.spec import FaultSpec
+from lab.topology.spec import FaultSpec, Topology
 
 FAULTS = "faults.jsonl"
 
@@ -36,6 +39,7 @@ class LoadFaults:
         """Raises UserError for what the lab's topology cannot have."""
         check_all(specs, lab.plan.topology)
         self._specs, self._folder, self._path = specs, folder, folder / FAULTS
+        self._cut = {one.name: find_cut_links(one, lab.plan.topology) for one in specs}
         self._events: list[FaultEvent] = []
         self._start: float | None = None  # of the warm-up, in seconds since the epoch
         self._session = FaultSession(lab, self._record)
@@ -80,7 +84,7 @@ class LoadFaults:
             return
         lines = (self._folder / SAMPLES).read_text(encoding="utf-8").splitlines()
         samples = [json.loads(line) for line in lines if line.startswith('{"event":"sample"')]
-        records = collect_records(self._events, self._start)
+        records = collect_records(self._events, self._start, self._cut)
         add_faults(self._folder, measure_faults(records, result, collect_seconds(samples)))
         write(self._folder / REPORT, render(read(self._folder)))
         if (self._folder / PAGE).is_file():
@@ -94,8 +98,20 @@ class LoadFaults:
             file.write(json.dumps(asdict(event)) + "\n")
 
 
-def collect_records(events: Iterable[FaultEvent], start: float) -> list[FaultRecord]:
-    """A record of each time that a fault acted, without figures; the warm-up began at `start` (s since the epoch)."""
+def find_cut_links(spec: FaultSpec, topology: Topology) -> list[tuple[str, str]]:
+    """The links between the groups of a partition, whose events name servers only; [] of other faults."""
+    if declaration(spec).target is not FaultTarget.GROUPS:
+        return []
+    return [(a, b) for a, b in find_targets(spec, topology)]
+
+
+def collect_records(
+    events: Iterable[FaultEvent], start: float, cut: Mapping[str, Sequence[tuple[str, str]]]
+) -> list[FaultRecord]:
+    """A record of each time that a fault acted, without figures; the warm-up began at `start` (s since the epoch).
+
+    `cut` has the links of partitions, by the name of the fault.
+    """
     found: dict[tuple[str, int], FaultRecord] = {}
     for event in events:
         key = event.name, event.occurrence
@@ -103,7 +119,7 @@ def collect_records(events: Iterable[FaultEvent], start: float) -> list[FaultRec
             links = str(event.fields.get("links", ""))
             found[key] = FaultRecord(
                 event.name, event.action, event.occurrence, event.servers,
-                tuple((a, b) for a, b in (one.split() for one in links.split(" | ") if one)),
+                tuple(cut.get(event.name) or ((a, b) for a, b in (one.split() for one in links.split(" | ") if one))),
                 event.began - start, None, event.error,
             )  # fmt: skip
         elif key in found:

@@ -73,7 +73,8 @@ class LoadRequest:
         asked = _with_software(load_topology(topology), software) if topology is not None else None
         declared = None if faults is None else load_faults(faults, [asked] if asked is not None else [])
         where = _with_faults(asked, declared, users, find_limit) if asked is not None else None
-        check_times(declared if where is None else where.faults, load["seconds"])
+        if declared and find_limit is not None:
+            raise UserError("--find-limit searches what servers can carry unbroken: remove the faults")
         if pin:
             split_cores(workers)
         if find_limit is not None:
@@ -97,6 +98,8 @@ class LoadRequest:
         """
         arrivals = {} if self.rate is None else {"arrivals": preflight.format_arrivals(self.rate, None)}
         preflight.check_load(topology, {**self.load, **arrivals}, self.workers)
+        if self.find_limit is None:  # the trials of a search have none
+            _check_times(topology.faults if self.faults is None else self.faults, self.load["seconds"])
 
 
 def _with_faults(
@@ -109,9 +112,9 @@ def _with_faults(
     return adapt_topology(asked, users)
 
 
-def check_times(faults: Sequence[FaultSpec] | None, seconds: float) -> None:
+def _check_times(faults: Sequence[FaultSpec], seconds: float) -> None:
     """Check that each fault begins before the steady state ends: else it would never act. Raises UserError."""
-    for one in faults or ():
+    for one in faults:
         if one.at >= seconds:
             raise UserError(
                 f"fault {one.name}: begins at {one.at:g}s, and the steady state has {seconds:g}s: give a longer --for"

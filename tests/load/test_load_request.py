@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -10,11 +11,11 @@ from lab.errors import UserError
 from lab.load.load_request import LoadRequest
 
 
-def request(topology: str, software: str | None) -> LoadRequest:
+def request(topology: str, software: str | None, **more: Any) -> LoadRequest:
     return LoadRequest.parse(
         test="neighbours", topology=topology, users=30, rate=None, length="1s", warmup="0s", workers=1, arrivals=None,
-        body=None, seed=0, pin=False, bounds=None, find_limit=None, runtime="processes", lab=None, runs=Path("runs"),
-        software=software,
+        body=None, seed=0, pin=False, bounds=None, runtime="processes", lab=None, runs=Path("runs"),
+        software=software, **{"find_limit": None, **more},
     )  # fmt: skip
 
 
@@ -38,3 +39,12 @@ def test_software_that_no_load_can_run_on_is_refused(tmp_path: Path, monkeypatch
     Path("odd.yaml").write_text("name: odd\n")
     with pytest.raises(UserError, match=said):
         request("pair", software)
+
+
+def test_faults_that_would_never_act_are_refused(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("cut.yaml").write_text("faults: [{name: cut, action: partition, groups: [[a]], at: 1s}]\n")
+    with pytest.raises(UserError, match="fault cut: begins at 1s, and the steady state has 1s: give a longer --for"):
+        request("pair", None, faults="cut.yaml")
+    with pytest.raises(UserError, match="--find-limit searches what servers can carry unbroken"):
+        request("pair", None, faults="cut.yaml", find_limit="p99=1s,loss=0")

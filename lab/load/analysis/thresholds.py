@@ -11,8 +11,8 @@ does not change the verdict, since its delays are part of those that kept their 
 
 Bounds are for what no declared fault concerns: messages that were lost or bounced while one acted (or up to 1 s before,
 when they were under way) or until the load had recovered from it, on routes that it concerns, are counted apart, and
-delays of these seconds are not judged. Where the load did not recover, only the time until the healing is left out. If
-a fault could not be applied the verdict is unknown.
+neither delays nor duplicates of these seconds are judged. Where the load did not recover, only the time until the
+healing is left out. If a fault could not be applied the verdict is unknown.
 """
 
 from __future__ import annotations
@@ -123,12 +123,13 @@ def find_exceeded_bounds(result: Result, bounds: Mapping[str, float], faults: Se
     caused = [count_caused(result.failures, kind, faults) if faults else 0 for kind in ("lost", "bounced")]
     lost, bounced = total.lost - caused[0], total.bounced.total() - caused[1]
     each = 1 / total.deliveries if total.deliveries else 0.0
-    delays = select_undisturbed(result, faults).intended if faults else total.intended
+    undisturbed = select_undisturbed(result, faults) if faults else total
+    delays = undisturbed.intended
     values = {
         "loss": lost * each,
         "failed": (lost + bounced) * each,
         "bounced": bounced * each,
-        "duplicates": total.duplicates / total.received if total.received else 0.0,
+        "duplicates": undisturbed.duplicates / undisturbed.received if undisturbed.received else 0.0,
     }
     found = []
     for name, most in bounds.items():

@@ -10,7 +10,7 @@ import pytest
 from lab.load.analysis.comparison import list_changes
 from lab.load.analysis.recovery import HELD, collect_seconds, measure_faults
 from lab.load.analysis.thresholds import judge_load, parse_bounds
-from lab.load.load_faults import collect_records
+from lab.load.load_faults import collect_records, find_cut_links
 from lab.load.metrics.counters import RouteCounters
 from lab.load.metrics.fault_record import FaultRecord, count_caused
 from lab.load.metrics.result import Failures, Result, merge
@@ -18,6 +18,8 @@ from lab.load.metrics.run_folder import LoadOutcome, LoadRecord, RunWriter, add_
 from lab.load.model.job import Job
 from lab.load.report.text import render
 from lab.network.fault_engine import FaultEvent
+from lab.topology.faults import read_one
+from lab.topology.files import load as topology_of
 from tests.load.samples import LOAD, Worker
 
 WARMUP, SECONDS, RATE = 2, 20, 50
@@ -205,7 +207,29 @@ def event(number: int, phase: str, at: float, *, occurrence: int = 1, error: str
 
 def test_each_time_that_a_fault_acts_is_a_record_with_its_links() -> None:
     events = [event(1, "apply", 1010), event(2, "heal", 1012), event(3, "apply", 1020, occurrence=2, error="broken")]
-    first, second = collect_records(events, 1000.0)
+    first, second = collect_records(events, 1000.0, {})
     assert first.links == (("a", "b"), ("b", "a"))
     assert (first.applied, first.healed, first.title) == (10.0, pytest.approx(12.1), "cut")
     assert (second.applied, second.healed, second.title, second.error) == (20.0, None, "cut (2)", "broken")
+
+
+def test_a_partition_concerns_the_links_between_its_groups_alone() -> None:
+    spec = read_one({"name": "cut", "action": "partition", "groups": [["s1"], ["s2", "s3"]]})
+    links = find_cut_links(spec, topology_of("ring:3"))
+    events = [replace(event(1, "apply", 1010), servers=("s1", "s2", "s3"), fields={"groups": "s1 | s2 s3"})]
+    (record,) = collect_records(events, 1000.0, {"cut": links})
+    assert {frozenset(link) for link in record.links} == {frozenset({"s1", "s2"}), frozenset({"s1", "s3"})}
+    assert record.concerns("s1->s3") and record.concerns("s2->s1") and not record.concerns("s2->s3")
+
+
+def test_duplicates_of_faulty_seconds_are_not_judged_and_others_are(tmp_path: Path) -> None:
+    for name, second, value in (("fault", 9, "valid"), ("later", 15, "failed")):
+        result, _ = run_load()
+        result.seconds[second].tally.duplicates += 1
+        result.routes["a->b"].duplicates += 1
+        folder = tmp_path / name
+        folder.mkdir()
+        with RunWriter(Job("lab", {}, folder=folder, bounds=parse_bounds("duplicates=0"))) as writer:
+            writer.finish(LoadOutcome(result, settled=True))
+        add_faults(folder, [cut(recovery=0.0)])
+        assert judge_load(read(folder)).value == value
