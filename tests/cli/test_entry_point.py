@@ -141,18 +141,8 @@ def verb():
 
 sys.exit(entry_point.run(app, []))
 """)
-    process = subprocess.Popen([sys.executable, str(script)], stderr=subprocess.PIPE, text=True)
-    try:
-        deadline = time.monotonic() + 30
-        while not begun.exists():
-            assert process.poll() is None and time.monotonic() < deadline, process.stderr and process.stderr.read()
-            time.sleep(0.02)
-        process.send_signal(number)
-        _, told = process.communicate(timeout=30)
-    finally:
-        process.kill()
-        process.wait()
-    assert process.returncode == code, told
+    returned, told = _signal_once_begun(script, begun, number)
+    assert returned == code, told
     assert cleaned.exists()
     assert "Traceback" not in told
 
@@ -188,18 +178,8 @@ def verb():
 
 sys.exit(entry_point.run(app, []))
 """)
-    process = subprocess.Popen([sys.executable, str(script)], stderr=subprocess.PIPE, text=True)
-    try:
-        deadline = time.monotonic() + 30
-        while not begun.exists():
-            assert process.poll() is None and time.monotonic() < deadline, process.stderr and process.stderr.read()
-            time.sleep(0.02)
-        process.send_signal(number)
-        _, told = process.communicate(timeout=30)
-    finally:
-        process.kill()
-        process.wait()
-    assert process.returncode == code, told
+    returned, told = _signal_once_begun(script, begun, number)
+    assert returned == code, told
     assert cleaned.exists() is not stubborn
     assert ("cannot be interrupted" in told) is stubborn
     assert "Traceback" not in told
@@ -241,3 +221,19 @@ def test_a_reader_that_has_gone_is_no_internal_error() -> None:
     os.close(reader)
     _, told = process.communicate(timeout=30)
     assert process.returncode == 141 and not told
+
+
+def _signal_once_begun(script: Path, begun: Path, number: int) -> tuple[int, str]:
+    """Run a script and send it a signal once the file is there: its exit code and its standard error."""
+    process = subprocess.Popen([sys.executable, str(script)], stderr=subprocess.PIPE, text=True)
+    try:
+        deadline = time.monotonic() + 30
+        while not begun.exists():
+            assert process.poll() is None and time.monotonic() < deadline, process.stderr and process.stderr.read()
+            time.sleep(0.02)
+        process.send_signal(number)
+        _, told = process.communicate(timeout=30)
+    finally:
+        process.kill()
+        process.wait()
+    return process.returncode, told

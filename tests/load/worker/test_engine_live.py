@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from dataclasses import replace
 
 import pytest
@@ -26,19 +25,8 @@ USERS = 16
 
 
 @pytest.fixture(scope="module")
-async def lab() -> AsyncIterator[Lab]:
-    """Two servers with a direct link."""
-    topology: Topology = replace(pair("prosody", "ejabberd"), links=(Link("a", "b", direct=True),))
-    lab = await labs.up(topology, runtime="processes", owned=True)
-    try:
-        yield lab
-    finally:
-        await lab.down()
-
-
-@pytest.fixture(scope="module")
 async def load(lab: Lab) -> Load:
-    """A load on them that tests change."""
+    """A load on its servers that tests change."""
     found = Load(
         find_endpoints(lab.plan), USERS, lab.password, lab.authority,
         arrivals="100/s", seconds=2.0, warmup=0.5, login_rate=100.0,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any
 from xml.etree import ElementTree as ET
@@ -31,16 +30,6 @@ from tests.runtime.helpers import pair
 #: Four people on two servers: of two workers one has those of a, the other those of b.
 ASKED: dict[str, Any] = {"users": 4, "encryption": "omemo", "arrivals": "10/s", "seconds": 2.0, "warmup": 0.5}
 OMEMO = "{eu.siacs.conversations.axolotl}"
-
-
-@pytest.fixture(scope="module")
-async def lab() -> AsyncIterator[Lab]:
-    topology = replace(pair("prosody", "ejabberd"), links=(Link("a", "b", direct=True),))
-    lab = await labs.up(topology, runtime="processes", owned=True)
-    try:
-        yield lab
-    finally:
-        await lab.down()
 
 
 @pytest.fixture(scope="module")
