@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from lab.history.events import DeviceSaw, RosterRead, SubscriptionSent
+from lab.history.events import AccountDeleted, DeviceSaw, RosterRead, SubscriptionSent
 from lab.metrics.jids import strip_resource
 from lab.metrics.record import RunRecord
 
@@ -25,8 +25,12 @@ class Contact:
 
 
 def find_contacts(record: RunRecord) -> Iterator[Contact]:
-    """Each subscription that two people of the run spoke of, both of whose rosters were read afterwards."""
-    rosters = _read_last(record)
+    """Each subscription that two people of the run spoke of, both of whose rosters were read afterwards.
+
+    Whose account was deleted has no roster any more.
+    """
+    deleted = {one.person for one in record.of(AccountDeleted)}
+    rosters = {person: read for person, read in _read_last(record).items() if person not in deleted}
     for person, other in _pairs(record):
         said = _said(record, person, other)[-1][0]
         if all(one in rosters and rosters[one][0] > said for one in (person, other)):

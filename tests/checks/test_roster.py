@@ -2,7 +2,7 @@
 
 from lab.checks import Value
 from lab.checks.roster import check
-from lab.history.events import DeviceSaw, FaultApplied, FaultHealed, RosterRead, SubscriptionSent
+from lab.history.events import AccountDeleted, DeviceSaw, FaultApplied, FaultHealed, RosterRead, SubscriptionSent
 from lab.metrics.record import RunRecord
 from tests.checks.changed_history import only, two
 
@@ -50,6 +50,14 @@ def test_a_granted_request_is_in_both_rosters():
     assert verdict.value is Value.VALID and verdict.judged == 1
     assert verdict.sentence == "1 subscription: both rosters agree."
     assert verdict.servers == ("island",)
+
+
+def test_the_roster_of_a_deleted_account_is_not_judged():
+    told = granted()
+    rosters(told, ("to", ""), ("none", ""))
+    assert judged(told).value is Value.FAILED
+    told.add(AccountDeleted, person=ALICE)
+    assert judged(told).judged == 0
 
 
 def test_nothing_is_judged_without_rosters_that_were_read_afterwards():
