@@ -74,12 +74,14 @@ class ClientDevice:
     async def connect(
         self, *, jid: str, password: str, resource: str, host: str, port: int, authority: str,
         encryption: str = "plain", trust: str = "blind", folder: str | None = None, resumable: bool = False,
+        libraries: str | None = None,
     ) -> Event:  # fmt: skip
         """Log in; see the protocol."""
         if self._session is not None:
             raise UserError(f"device {self.name!r} is connected already: disconnect it first")
         await self._forget()
-        settings = EncryptionSettings(trust, None if folder is None else Path(folder), self._memory, self._trouble)
+        keys = None if folder is None else Path(folder)
+        settings = EncryptionSettings(trust, keys, self._memory, self._trouble, libraries)
         strategy = create_strategy(encryption, settings)
         stream = self._opening = ClientStream(
             f"{jid}/{resource}", password, make_tls_context(authority), self._trouble, resumable=resumable
@@ -277,8 +279,11 @@ class ClientDevice:
         xml.extend(_element(one) for one in extensions or ())
         ET.SubElement(xml, f"{{{CLIENT}}}body").text = body
         async with self._sending:
+            await session.inbox.decrypted()  # what was received may end a session, or begin one
             if encryption == "plain" or strategy.name == "plain":
                 sealed = SealedMessage([xml], [])
+                if not room and not marker:
+                    strategy.offer(xml)
             else:
                 sealed = await strategy.seal(xml, await self._people(session, to, room))
             for stanza in sealed.stanzas:
@@ -444,6 +449,24 @@ class ClientDevice:
         """Decide on a key."""
         await self._live().encryption.set_trust(of, fingerprint, level)
         return {}
+
+    # Sessions
+
+    async def verify(self, *, to: str, secret: str, question: str = "") -> Event:
+        """Check whether a person knows a secret."""
+        return {"result": await self._live().encryption.verify(to, secret, question)}
+
+    async def answer(self, *, to: str, secret: str | None) -> Event:
+        """Answer a person's check of a secret, or break it off."""
+        await self._live().encryption.answer(to, secret)
+        return {}
+
+    async def end_session(self, *, to: str) -> Event:
+        """End the session with a person."""
+        session = self._live()
+        told = await session.encryption.end_session(to)
+        await session.stream.flushed()
+        return {"told": [{"message": message, "to": jid} for message, jid in told.items()]}
 
     # Anything else
 

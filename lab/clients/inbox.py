@@ -13,7 +13,7 @@ from contextlib import suppress
 from typing import Any
 from xml.etree import ElementTree as ET
 
-from lab.clients.encryption import Encryption, NotForUs
+from lab.clients.encryption import Encryption, NotForUs, NotReadable
 from lab.clients.rooms import MUC_USER, JoinedRoom, read_status_codes
 from lab.clients.xmpp.stanzas import Archived, BounceStanza, Forgery, Incoming, read, read_delivery
 from lab.declarations.encryptions import find_by_namespace
@@ -46,6 +46,8 @@ class Inbox:
         match found:
             case Incoming():
                 self._deliver(found)
+            case BounceStanza(id=message) if self._encryption.take_bounce(message, found.condition):
+                pass
             case BounceStanza(id=message):
                 self._emit("bounced", message=message, by=found.by, condition=found.condition,
                            type=found.type, text=found.text)  # fmt: skip
@@ -116,7 +118,8 @@ class Inbox:
             self._received.append(found.id)
         self._emit("delivered", message=found.id, to=found.receiver, stream=self.stream, via=found.via,
                    body=found.body, encrypted=found.encrypted, room=found.room, **{"from": found.sender})  # fmt: skip
-        if found.encrypted is not None and not self._own(found):
+        shown = found.encrypted is not None or found.offer == self._encryption.name
+        if shown and not self._own(found):
             self._encrypted.put_nowait(found)
 
     def _own(self, found: Incoming) -> bool:
@@ -143,13 +146,17 @@ class Inbox:
         }
         try:
             result = await self._encryption.decrypt(found, self._real(found))
+        except NotReadable as error:
+            self._emit("not-decrypted", reason=str(error), **{**fields, "message": error.message})
+            return
         except LabError as error:
             if not found.keys_only:
                 self._emit("not-decrypted", reason=str(error), **fields)
             elif not isinstance(error, NotForUs):
                 self._emit("trouble", message=f"a message with keys only from {found.sender}: {error}")
             return
-        if result is not None and not found.keys_only:
+        if result is not None and (result.message or not found.keys_only):
+            fields["message"] = result.message or found.id
             self._emit("decrypted", body=result.body, sender_key=result.sender_key, trust=result.trust,
                        via=found.via, **fields)  # fmt: skip
 

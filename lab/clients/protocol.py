@@ -16,7 +16,8 @@ hello           {} -> {protocol: 1, agent, encryptions: [...]}
 connect         {jid, password, resource, host, port, authority (PEM text), encryption, trust ("blind" |
                 "undecided"), folder? (keys and trust persist here), resumable? (XEP-0198 section 5), timeout}
                 -> {jid: full JID, stream, omemo_device? (id), fingerprint? (hex)}: bound, roster fetched,
-                presence sent, offline messages handed over; with OMEMO the device list and bundle can be fetched
+                presence sent, offline messages handed over; with OMEMO the device list and bundle can be fetched.
+                `libraries?` is a folder with what an encryption loads (libotr.so.5), where the machine does not have it
 register        {jid, password, host, port, authority, token?, timeout} -> {}: the account was registered in band
                 (XEP-0077), with a token where given (XEP-0445); the device is not connected
 disconnect      {} -> {}: the server has closed the stream (`Disconnected` has been sent)
@@ -46,6 +47,10 @@ fetch           {url, addresses, authority, timeout} -> {data (base64)}: a file,
 devices         {of (bare JID), timeout} -> {ids: [...]}: OMEMO device ids published, asked afresh
 fingerprints    {of} -> {devices: [{id, fingerprint, trust}]}
 set_trust       {of, fingerprint, level ("trusted" | "distrusted" | "undecided")} -> {}
+verify          {to (JID), secret, question?, timeout} -> {result: "match" | "mismatch" | "aborted"}: whether the other
+                knows the secret (OTR: socialist millionaires' protocol), in the session that there is
+answer          {to (JID), secret (null: break it off), timeout} -> {}: the other's `verify` was waited for and answered
+end_session     {to (JID)} -> {told: [{message (id), to}]}: an OTR session is ended, and the other is told by these
 ping            {to, timeout} -> {seconds}
 iq              {xml, timeout} -> {xml}: any IQ, its answer
 

@@ -21,11 +21,13 @@ class EncryptionDeclaration:
     payload: str = ""  # the child of `element` without which a message has no text, only keys; "" if there is none
     body: str = ""  # how a body begins that is encrypted so, where no element shows it; "" if it is no such encryption
     text: str = ""  # regular expression: how such a body begins that carries a text; all others are of the protocol
+    offer: str = ""  # regular expression: what is put into a text in the clear to offer it, and is no part of the text
     eme: str = ""  # the namespace by which XEP-0380 names it, where it has no element
     devices: bool = False  # whether devices of the lab can use it: lab/clients/encryption/<name>.py
     loads: bool = False  # whether a load can be encrypted with it: lab/load/worker/<name>_engine.py
     packages: tuple[str, ...] = ()  # Python distributions that its code for devices imports
-    libraries: tuple[str, ...] = ()  # Debian packages with the shared libraries that this code loads
+    library: str = ""  # the shared library that this code loads: "libotr.so.5"; "" for none
+    library_package: str = ""  # Debian's package of that library
 
     @property
     def module(self) -> str:

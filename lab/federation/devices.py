@@ -58,16 +58,17 @@ class Device:
         self.stream = ""  # unique per live stream, "" before the first
         self.log = StanzaLog(self.key)
         self.omemo_device: int | None = None  # the OMEMO device id
-        self.fingerprint: str | None = None  # of its OMEMO identity key, in hex
+        self.fingerprint: str | None = None  # of its long-term key (OMEMO, OTR), in hex
 
     async def connect(self) -> None:
         """Log in (RFC 6120 sections 5 to 7, RFC 6121 section 4.2).
 
         Returns once presence is sent, the messages of the offline store are received and, with OMEMO, device list
-        and bundle can be fetched (XEP-0384). Raises PeerError if the server refuses, TimedOut after 60 seconds
-        and what a slow link needs more.
+        and bundle can be fetched (XEP-0384). Raises PeerError if the server refuses, MissingError if the library of an
+        encryption is missing, TimedOut after 60 seconds and what a slow link needs more.
         """
         context, person = self.person.context, self.person
+        libraries = await context.lab.find_libraries(person.encryption)
         answer = await context.call(
             "connect",
             self.key,
@@ -82,6 +83,7 @@ class Device:
             folder=context.lab.agent_folder(person.server.name, person.name, self.resource),
             resumable=self.resumable,
             timeout=CONNECT_DEADLINE,
+            **({} if libraries is None else {"libraries": libraries}),
         )
         self.jid, self.stream, self.connected, self.priority = answer["jid"], answer["stream"], True, 0
         person.jid = self.jid.partition("/")[0]

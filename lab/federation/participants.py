@@ -64,6 +64,7 @@ class Participants:
         _check_options(device, to, correct, receipt=receipt, private=private)
         room = isinstance(to, Room)
         scheme = "plain" if room or marker else encryption or device.person.encryption
+        _check_receiver(scheme, to)
         sender, receiver = device.person, to.person if isinstance(to, Device) else to
         message = Message(
             id=f"{self._tag}-{next(self._numbers)}",
@@ -198,6 +199,12 @@ def _build_extensions(corrects: str, receipt: bool, private: bool, others: Seque
     if private:
         found += [f"<private xmlns='{CARBONS}'/>", f"<no-copy xmlns='{HINTS}'/>"]
     return [*found, *others]
+
+
+def _check_receiver(scheme: str, to: Person | Device | Room) -> None:
+    """A session of OTR is with one device: which of several would answer is not known."""
+    if scheme == "otr" and isinstance(to, Person) and (several := sum(one.connected for one in to.devices)) > 1:
+        raise UserError(f"send: OTR is for one device, and {to} has {several}: send to one of `devices`")
 
 
 def _expected(to: Person | Device | Room) -> tuple[str, ...]:

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from lab.federation.servers import ServerHandle
 
 FINGERPRINTS_DEADLINE = 30.0  # seconds, and the allowance of the route
+VERIFY_DEADLINE = 30.0  # seconds, and the allowance of the route
 BLOCKING = "urn:xmpp:blocking"
 PING = "urn:xmpp:ping"
 # All in seconds. What another server says of a subscription changes a roster within a round trip.
@@ -68,7 +69,7 @@ class Person:
         self.context = participants.context
         self.server = server
         self.name = name
-        self.encryption = encryption  # of messages, unless `send` is given another: "plain", "omemo"
+        self.encryption = encryption  # of messages, unless `send` is given another: "plain", "omemo", "otr"
         self.trust = trust  # in keys not seen before: "blind", "undecided"
         self.jid: str = f"{name}@{server.domain}"  # the bare JID, as the server bound it
         self.devices: list[Device] = []
@@ -402,6 +403,39 @@ class Person:
         """
         for device in self.devices:
             await self.context.call("set_trust", device.key, of=other.jid, fingerprint=fingerprint, level=level)
+
+    # -- OTR -----------------------------------------------------------------------------------------------------
+
+    async def verify(self, other: Person | Device, *, secret: str, answer: str | None, question: str = "") -> str:
+        """Check in an OTR session whether the other knows the same secret (socialist millionaires' protocol).
+
+        Each side enters what it knows: this person `secret`, the other `answer`; None breaks the check off. Returns
+        "match" (the keys count as verified then), "mismatch" or "aborted". Raises UserError without OTR, without a
+        session or if a device is not connected, TimedOut after 30 seconds and what slow links need more.
+        """
+        here = self.connected_device("verify")
+        there = other.connected_device("verify") if isinstance(other, Person) else other
+        limit = VERIFY_DEADLINE + self.context.allowance(self.server.name, there.person.server.name)
+        asked = self.context.call("verify", here.key, to=there.jid, secret=secret, question=question, timeout=limit)
+        answered = self.context.call("answer", there.key, to=here.jid, secret=answer, timeout=limit)
+        found, problem = await asyncio.gather(asked, answered, return_exceptions=True)
+        for one in (found, problem):
+            if isinstance(one, BaseException):
+                raise one
+        assert isinstance(found, dict)
+        return str(found["result"])
+
+    async def end_session(self, other: Person) -> None:
+        """End the OTR sessions of this person's first device with the other: the next message begins a new one.
+
+        Returns once the other's devices, if they are connected, have been told. Raises UserError without a session,
+        NotReceived where they were not told in time.
+        """
+        answer = await self.context.call("end_session", self.connected_device("end_session").key, to=other.jid)
+        for told in answer["told"]:
+            for device in other.devices:
+                if device.jid == told["to"] and device.connected:
+                    await device.received(told["message"])
 
     def __str__(self) -> str:
         return self.jid

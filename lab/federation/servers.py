@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from lab.clients.encryption import check_choice
 from lab.declarations.manifest import Accounts, StartedBy
 from lab.errors import NotApplicable, UserError
 from lab.federation import administration, jids
@@ -55,10 +56,10 @@ class ServerHandle:
 
         Without `name` it is one of alice, bob, carol and so on. Where the name is taken by an earlier run in the same
         lab, a number is added. A name is prepared as servers do it (RFC 7622 section 3.3): "Alice" is alice.
-        `encryption` is "plain" or "omemo" (XEP-0384 version 0.3), `trust` in keys not seen before "blind" or
-        "undecided". With `resumable` the server is asked to keep a device's stream when its connection is lost
-        (XEP-0198 section 5): see `Device.resume`. Returns once every device can be written to: with OMEMO, once its
-        bundle can be fetched.
+        `encryption` is "plain", "omemo" (XEP-0384 version 0.3) or "otr" (legacy), `trust` in keys not seen before
+        "blind" or "undecided". With `resumable` the server is asked to keep a device's stream when its connection is
+        lost (XEP-0198 section 5): see `Device.resume`. Returns once every device can be written to: with OMEMO, once
+        its bundle can be fetched.
 
         Raises NotApplicable on a server where the lab makes no accounts, UserError for a name that cannot be in a JID,
         for less than one device or where all accounts are taken, PeerError if the server refuses, TimedOut after 60
@@ -66,6 +67,7 @@ class ServerHandle:
         """
         if self.spec.manifest.accounts is Accounts.NONE:
             raise NotApplicable(f"the lab makes no accounts on {self.name}, which is {self.spec.software}")
+        check_choice(encryption, trust)
         if devices < 1:
             raise UserError(f"a person needs at least one device, not {devices}")
         wanted = None if name is None else jids.prepare_localpart(name)
@@ -108,6 +110,7 @@ class ServerHandle:
         """
         if devices < 1:
             raise UserError(f"a person needs at least one device, not {devices}")
+        check_choice(encryption, trust)
         person = Person(self._participants, self, jids.prepare_localpart(name), encryption, trust)
         await administration.register(person, invitation)
         self._participants.people.append(person)

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from lab.declarations.domains import a_labels
+from lab.declarations.encryptions import ENCRYPTIONS
 from lab.network import lab_folder
 from lab.network.control import Control
 from lab.plan.layout import Layout
@@ -91,6 +92,13 @@ class Lab:
     ) -> Pipes:
         """An agent on the lab's network: a module of the lab's, or the user's command (`Runtime.start_agent`)."""
         return await self.runtime.start_agent(self.layout, self.plan, argv, server=server, module=module)
+
+    async def find_libraries(self, encryption: str) -> str | None:
+        """The folder with what devices need for an encryption; None if they need nothing. Raises MissingError."""
+        declared = ENCRYPTIONS[encryption]
+        if not declared.library:
+            return None
+        return await self.runtime.find_libraries(declared.library, declared.library_package)
 
     async def execute(self, server: str, argv: Sequence[str]) -> int:
         """Run a command in a server's environment with this terminal's input and output; returns its exit code."""

@@ -132,6 +132,13 @@ class Runtime(Protocol):
         """
         ...
 
+    async def find_libraries(self, library: str, package: str) -> str | None:
+        """The folder with a shared library as agents see it, fetched if need be; None where they have it anyway.
+
+        `package` is Debian's of the library. Raises MissingError.
+        """
+        ...
+
     async def execute(self, layout: Layout, plan: Plan, server: str, argv: Sequence[str]) -> int:
         """Run a command in a server's environment with this terminal's input and output; returns its exit code."""
         ...

@@ -1,7 +1,7 @@
 import asyncio
 from xml.etree import ElementTree as ET
 
-from lab.clients.encryption import DecryptedMessage, NotForUs
+from lab.clients.encryption import DecryptedMessage, Encryption, NotForUs, NotReadable
 from lab.clients.inbox import Inbox
 from lab.clients.rooms import JoinedRoom
 from lab.clients.xmpp.stanzas import MAM
@@ -12,8 +12,10 @@ OMEMO = DECLARATION.namespace
 ME = "bob@b.test"
 
 
-class Slow:
+class Slow(Encryption):
     """Opens the later the earlier a message came; ids say what comes of it."""
+
+    name = "slow"
 
     async def decrypt(self, incoming, sender):
         await asyncio.sleep(0.03 if incoming.id == "first" else 0)
@@ -21,6 +23,10 @@ class Slow:
             raise PeerError("no session")
         if incoming.id == "other":
             raise NotForUs("not for us")
+        if incoming.id == "piece":
+            return DecryptedMessage("the whole", "ab", "blind", "first-piece")
+        if incoming.id == "last-bad-piece":
+            raise NotReadable("no session", "first-bad-piece")
         if incoming.id == "bug":
             raise ZeroDivisionError("a bug")
         return DecryptedMessage(f"{incoming.id} from {sender}", "ab", "blind")
@@ -28,7 +34,7 @@ class Slow:
 
 def inbox():
     events = []
-    made = Inbox(ME, f"{ME}/phone", "s1", Slow(), lambda event, **fields: events.append((event, fields)))
+    made = Inbox(ME, f"{ME}/phone", "s1", Slow(None), lambda event, **fields: events.append((event, fields)))
     return made, events
 
 
@@ -40,6 +46,31 @@ def message(number, inner="", sender="alice@a.test/pc", kind="chat"):
 
 
 FULL = "<payload>x</payload>"
+
+
+async def test_what_took_several_stanzas_has_the_id_of_the_first():
+    made, events = inbox()
+    for number in ("piece", "last-bad-piece"):
+        made.message(message(number))  # without a payload: no delivery
+    await made.decrypted()
+    told = [(event, fields["message"], fields.get("body") or fields.get("reason")) for event, fields in events]
+    assert told == [("decrypted", "first-piece", "the whole"), ("not-decrypted", "first-bad-piece", "no session")]
+    await made.close()
+
+
+class Bounced(Slow):
+    def take_bounce(self, message, condition):
+        return (message, condition) == ("offer", "service-unavailable")
+
+
+async def test_what_is_returned_of_an_encryptions_own_is_no_bounce_of_a_message():
+    made, events = inbox()
+    made._encryption = Bounced(None)
+    error = "<error type='cancel'><service-unavailable xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error>"
+    for number in ("offer", "other"):
+        made.message(ET.fromstring(f'<message xmlns="jabber:client" id="{number}" type="error">{error}</message>'))
+    assert [fields["message"] for event, fields in events if event == "bounced"] == ["other"]
+    await made.close()
 
 
 async def test_decryption_keeps_the_order_of_the_stream_and_a_bug_stops_nothing():

@@ -16,6 +16,7 @@ from lab.declarations.encryptions import (
     is_end_to_end,
     list_bodies,
     list_elements,
+    split_offer,
 )
 from lab.errors import UserError
 
@@ -74,6 +75,14 @@ def test_an_element_counts_before_a_body_and_other_bodies_show_nothing():
     assert find_in_message([omemo.element], "?OTR") is omemo
     assert find_in_message(["{urn:example}encrypted"], "see ?OTR:") is None is find_by_body(None)
     assert list_bodies() == ("urn:xmpp:otr:0 ?OTR",)
+
+
+def test_the_offer_in_a_text_in_the_clear_is_no_part_of_it():
+    tag = " \t  \t\t\t\t \t \t \t  " + "  \t\t  \t " + "  \t\t  \t\t"
+    assert split_offer(f"hello{tag}") == ("hello", "otr")
+    assert split_offer("hello \t world  ") == ("hello \t world  ", "")
+    found = read_delivery(_message(f"hello{tag}"), "live", "b@b.test/x")
+    assert (found.body, found.encrypted, found.offer) == ("hello", None, "otr")
 
 
 def test_an_unknown_encryption_is_answered_with_those_that_can_be_used():

@@ -67,6 +67,9 @@ async def federation(agent: FakeAgent, tmp_path: Path) -> AsyncIterator[Federati
     async def make(server: str, users: list[str]) -> None:
         agent.made.append((server, users))
 
+    async def libraries(encryption: str) -> str | None:
+        return "the libraries of otr" if encryption == "otr" else None
+
     layout = Layout(tmp_path / "lab")
     lab = SimpleNamespace(
         plan=plan(),
@@ -75,6 +78,7 @@ async def federation(agent: FakeAgent, tmp_path: Path) -> AsyncIterator[Federati
         password="secret",
         layout=layout,
         create_accounts=make,
+        find_libraries=libraries,
         agent_folder=lambda *names: "/".join(names),
         open_control=lambda: Control(layout.control),  # no service answers there
     )

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from lab.errors import NotApplicable, NotReceived, PeerError, TimedOut, UserError
+from lab.errors import MissingError, NotApplicable, NotReceived, PeerError, TimedOut, UserError
 from lab.federation import Device, Federation
 from lab.federation.outcomes import Delivers, Refuses
 from lab.history.events import Blocked, DeviceSaw, LeftOut, Note, NotSent, PresenceSent, RoomLeft, Sent, Unblocked
@@ -26,6 +26,54 @@ async def test_a_person_has_an_account_and_devices_that_are_connected(federation
         await alice.add_device("device1")
     with pytest.raises(UserError, match="at least one device, not 0"):
         await home.person(devices=0)
+
+
+@pytest.mark.parametrize(
+    ("choice", "why"), [({"encryption": "pgp"}, "'pgp' is unknown"), ({"trust": "full"}, "'full'")]
+)
+async def test_an_unknown_encryption_or_trust_makes_nothing(
+    federation: Federation, agent: FakeAgent, choice: dict[str, str], why: str
+) -> None:
+    for make in (federation.server("home").person, federation.server("home").register):
+        with pytest.raises(UserError, match=why):
+            await make("alice", **choice)
+    assert (agent.made, agent.calls) == ([], [])
+
+
+async def test_otr_to_a_person_with_two_devices_is_not_sent(federation: Federation, agent: FakeAgent) -> None:
+    home = federation.server("home")
+    alice, bob = await home.person("alice", encryption="otr"), await home.person("bob", encryption="otr", devices=2)
+    with pytest.raises(UserError, match=r"OTR is for one device, and bob@home.test has 2: send to one of `devices`"):
+        await alice.send(bob, "secret")
+    assert not agent.of("send") and not [one for one in federation.history.events if isinstance(one, Sent)]
+    await alice.send(bob.devices[1], "secret")
+    assert [one["to"] for one in agent.of("send")] == ["bob@home.test/device2"]
+    assert agent.of("connect")[0]["libraries"] == "the libraries of otr"
+
+
+async def test_without_its_library_an_encryption_is_an_error_and_nothing_connects(
+    federation: Federation, agent: FakeAgent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def find_none(encryption: str) -> str:
+        raise MissingError("OTR needs libotr.so.5")
+
+    monkeypatch.setattr(federation.lab, "find_libraries", find_none)
+    with pytest.raises(MissingError, match=r"libotr.so.5"):
+        await federation.server("home").person("alice", encryption="otr")
+    assert not agent.calls
+
+
+@pytest.mark.parametrize("answer", ["red", None])
+async def test_a_secret_is_asked_by_one_device_and_answered_by_the_other(
+    federation: Federation, agent: FakeAgent, answer: str | None
+) -> None:
+    home = federation.server("home")
+    alice, bob = await home.person("alice", encryption="otr"), await home.person("bob", encryption="otr")
+    agent.answers["verify"] = lambda _, **fields: {"result": "mismatch"}
+    assert await alice.verify(bob, secret="blue", answer=answer, question="which?") == "mismatch"
+    (asked,), (answered,) = agent.of("verify"), agent.of("answer")
+    assert (asked["to"], asked["secret"], asked["question"]) == ("bob@home.test/device1", "blue", "which?")
+    assert (answered["to"], answered["secret"]) == ("alice@home.test/device1", answer)
 
 
 async def test_a_name_is_given_once_in_a_lab(federation: Federation) -> None:

@@ -33,6 +33,8 @@ links: [{between: [near, peer]}, {between: [far, peer]}]
 CASES = [
     ("everyone_writes", "line:3,software=prosody+ejabberd", CONTAINERS),
     ("omemo_first_contact", "pair,software=prosody+ejabberd", CONTAINERS),
+    ("otr_session", "pair,software=prosody+ejabberd", SLOW_CONTAINERS),
+    ("otr_limits", "pair,software=ejabberd+prosody", SLOW_CONTAINERS),
     ("bad_certificate", "bad_certificates", SLOW_CONTAINERS),
     ("scripted_peer", "scripted_peer", CONTAINERS),
     ("subscription_interrupted", "pair,software=prosody+ejabberd", SLOW_CONTAINERS),

@@ -36,6 +36,7 @@ class EncryptionSettings:
     folder: Path | None  # keys and trust are stored here; None: in `memory`, as long as the device exists
     memory: dict[str, Any]
     trouble: Callable[[str], None]  # called with an error that no request waits for
+    libraries: str | None = None  # the folder of shared libraries that the machine does not have
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,7 @@ class DecryptedMessage:
     body: str | None
     sender_key: str  # hex fingerprint of the sending device's identity key
     trust: str  # "blind", "trusted", "distrusted", "undecided"
+    message: str = ""  # the id of the stanza that began it, where it took several and this is the last
 
 
 @dataclass(frozen=True)
@@ -69,6 +71,14 @@ class DeviceKey:
 
 class NotForUs(PeerError):
     """The sender did not encrypt for this device."""
+
+
+class NotReadable(PeerError):
+    """A message cannot be decrypted; `message` is the id of its first stanza."""
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(reason)
+        self.message = message
 
 
 @dataclass(frozen=True)
@@ -107,9 +117,16 @@ class Encryption:
         """
         raise NotImplementedError
 
+    def offer(self, message: ET.Element) -> None:
+        """Called with a message that is sent in the clear on purpose: the scheme may offer itself in it."""
+
     async def decrypt(self, incoming: Incoming, sender: str) -> DecryptedMessage | None:
         """Decrypt. `sender` is the sender's real bare JID; None: there is no text in it for us. Raises PeerError."""
         return None
+
+    def take_bounce(self, message: str, condition: str) -> bool:
+        """Called with the id of a message that was returned; True if it was one of the scheme's own protocol."""
+        return False
 
     async def fetch_devices(self, of: str) -> list[int]:
         """Device ids that this person publishes, asked afresh. Raises UserError if the scheme has none."""
@@ -123,15 +140,35 @@ class Encryption:
         """Decide on a key. Raises UserError for an unknown one."""
         raise UserError(f"{self.name} has no keys: connect this device with encryption=omemo")
 
+    async def verify(self, person: str, secret: str, question: str) -> str:
+        """Check whether this person knows a secret: "match", "mismatch", "aborted". Raises UserError if it cannot."""
+        raise UserError(f"{self.name} has no check of a shared secret: connect this device with encryption=otr")
+
+    async def answer(self, person: str, secret: str | None) -> None:
+        """Wait for this person's check and answer it; None breaks it off. Raises UserError if it cannot."""
+        raise UserError(f"{self.name} has no check of a shared secret: connect this device with encryption=otr")
+
+    async def end_session(self, person: str) -> dict[str, str]:
+        """End the session with this person: ids of the messages that tell it, and to whom they are sent.
+
+        Raises UserError if the scheme has no session that ends.
+        """
+        raise UserError(f"{self.name} has no sessions that end: connect this device with encryption=otr")
+
     async def close(self) -> None:
         """End what runs in the background."""
 
 
+def check_choice(encryption: str, trust: str) -> None:
+    """Raises UserError if devices cannot use this encryption, or for an unknown trust."""
+    get_encryption(encryption, STRATEGIES)
+    if trust not in TRUST_POLICIES:
+        raise UserError(f"trust {trust!r} is unknown: use one of {', '.join(TRUST_POLICIES)}")
+
+
 def create_strategy(name: str, settings: EncryptionSettings) -> Encryption:
     """A new strategy of that name. Raises UserError for an unknown one."""
-    declared = get_encryption(name, STRATEGIES)
-    if settings.trust not in TRUST_POLICIES:
-        raise UserError(f"trust {settings.trust!r} is unknown: use one of {', '.join(TRUST_POLICIES)}")
+    check_choice(name, settings.trust)
     # Imported only when a device asks for it: OMEMO takes half a second.
-    made: Encryption = import_module(f"{__name__}.{declared.module}").STRATEGY(settings)
+    made: Encryption = import_module(f"{__name__}.{ENCRYPTIONS[name].module}").STRATEGY(settings)
     return made

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from xml.etree import ElementTree as ET
 
-from lab.declarations.encryptions import find_by_namespace, find_in_message
+from lab.declarations.encryptions import find_by_namespace, find_in_message, split_offer
 from lab.errors import UserError
 
 CLIENT = "jabber:client"
@@ -38,6 +38,7 @@ class Incoming:
     room: str | None
     xml: ET.Element
     keys_only: bool = False  # of the encryption's own protocol, such as OMEMO's empty messages: no delivery
+    offer: str = ""  # the encryption that its sender offers in a text in the clear; `body` is without the offer
 
 
 @dataclass(frozen=True)
@@ -135,7 +136,8 @@ def read_delivery(xml: ET.Element, via: str, device: str) -> Incoming | None:
     if body is None and encrypted is None:
         return None
     room = sender.partition("/")[0] if xml.get("type") == "groupchat" else None
-    return Incoming(xml.get("id", ""), sender, xml.get("to", device), via, body, encrypted, room, xml, keys_only)
+    text, offer = (body, "") if body is None or encrypted else split_offer(body)
+    return Incoming(xml.get("id", ""), sender, xml.get("to", device), via, text, encrypted, room, xml, keys_only, offer)
 
 
 def _via(xml: ET.Element, account: str) -> str:

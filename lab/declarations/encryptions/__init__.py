@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 from lab.declarations.discovery import find_variants
@@ -50,6 +51,14 @@ def find_by_namespace(namespace: str | None) -> EncryptionDeclaration | None:
 def is_end_to_end(name: str) -> bool:
     """Whether servers cannot read what is encrypted so; of an encryption that is not declared it is assumed."""
     return name not in ENCRYPTIONS or ENCRYPTIONS[name].end_to_end
+
+
+def split_offer(body: str) -> tuple[str, str]:
+    """A body without the offer of an encryption in it, and the name of that encryption, "" without one."""
+    for one in ENCRYPTIONS.values():
+        if one.offer and (found := re.search(one.offer, body)):
+            return body[: found.start()] + body[found.end() :], one.name
+    return body, ""
 
 
 def list_elements() -> tuple[str, ...]:

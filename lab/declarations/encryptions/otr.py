@@ -14,5 +14,10 @@ DECLARATION = EncryptionDeclaration(
     about="OTR, versions 3 and 2 (XEP-0364): legacy",
     body="?OTR",
     text=rf"\?OTR(?:{_FIRST_PIECE})?:(?:AAMD.{{11}}A|AAIDA[A-P])",
+    offer=r" \t  \t{4} \t \t \t  (?:[ \t]{8})*",  # the whitespace tag: 16 characters, then 8 for each version
     eme="urn:xmpp:otr:0",
+    devices=True,
+    packages=("cffi",),
+    library="libotr.so.5",
+    library_package="libotr5",
 )

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lab import packaged
+from lab.declarations.encryptions import ENCRYPTIONS
 from lab.declarations.servers import get_manifest
 from lab.errors import UserError
 from lab.plan.layout import find_home
@@ -20,7 +21,10 @@ from lab.servers import get_software
 
 PYTHON = "3.13"  # of Debian trixie: services and agents run on it
 PYTHON_SUITE = "trixie"
-_PYTHON_PACKAGES = ("python3-minimal", "python3", "libc6")
+_PYTHON_PACKAGES = (
+    *("python3-minimal", "python3", "libc6"),
+    *(one.library_package for one in ENCRYPTIONS.values() if one.library_package),
+)
 _DIGEST = 12  # hex digits: 48 bits distinguish the few images of a machine
 
 

@@ -134,6 +134,10 @@ class Containers:
             )
         return await agents.start_on_host(layout, argv)
 
+    async def find_libraries(self, library: str, package: str) -> str | None:
+        """They are in the agents' image."""
+        return None
+
     async def execute(self, layout: Layout, plan: Plan, server: str, argv: Sequence[str]) -> int:
         """Runs in the server's container, as the server's user. Raises PeerError if that does not run."""
         there = plan.server(server)

@@ -2,6 +2,7 @@
 
     cache/trees/<release>-<architecture>-<digest>/   the tree; the file `stamp` in it says that it is complete
     cache/modules/<digest>/<software>-<version>/     the lab's own server modules, compiled where they must be
+    cache/libraries/<release>-<architecture>-<digest>/   shared libraries for the lab's own processes (libraries.py)
     cache/lock                                       held while an entry is built
 
 Rules:
@@ -116,14 +117,14 @@ def find_modules_folder(trees: dict[str, Path]) -> Path:
 
 
 def build_cache() -> BuildCache:
-    """The cache of trees and modules."""
-    return BuildCache(find_cache(), ("trees", "modules"))
+    """The cache of trees, modules and libraries."""
+    return BuildCache(find_cache(), ("trees", "modules", "libraries"))
 
 
 async def _build_tree(release: str, tree: Path, progress: Progress) -> None:
     _check_space()
     apt.find_patchelf()  # raises before 60 MB are downloaded
-    with _unfinished(tree) as work:
+    with open_unfinished(tree) as work:
         chosen = os.environ.get(sources.VARIABLE)
         archives = sources.choose_sources(release, sources.read_machine_sources(), chosen)
         download = work / "download"
@@ -138,17 +139,17 @@ async def _build_tree(release: str, tree: Path, progress: Progress) -> None:
         final = UnpackedTree(str(tree), str(libraries), loader, str(tree / TOOLS))
         write_tools(unpacked, final, [manifest for manifest, _ in _of_release(release)])
         make_readable(unpacked)
-        _finish(unpacked, tree)
+        finish(unpacked, tree)
 
 
 async def _build_modules(trees: dict[str, Path], target: Path, progress: Progress) -> None:
-    with _unfinished(target) as work:
+    with open_unfinished(target) as work:
         built = work / "modules"
         built.mkdir()
         for manifest, version in _of_releases(trees):
             await _build_version(manifest, version, trees[version.suite], work / "source", built, progress)
         make_readable(built)
-        _finish(built, target)
+        finish(built, target)
 
 
 async def _build_version(
@@ -172,7 +173,8 @@ async def _build_version(
 
 
 @contextlib.contextmanager
-def _unfinished(target: Path) -> Iterator[Path]:
+def open_unfinished(target: Path) -> Iterator[Path]:
+    """A folder to make something in, beside where it will be; deleted at the end."""
     target.parent.mkdir(exist_ok=True)
     target.parent.chmod(0o755)
     work = target.with_name(f".{target.name}")
@@ -183,7 +185,7 @@ def _unfinished(target: Path) -> Iterator[Path]:
         shutil.rmtree(work)
 
 
-def _finish(made: Path, target: Path) -> None:
+def finish(made: Path, target: Path) -> None:
     """Write the stamp and rename the folder; one without a stamp that has the name is deleted."""
     (made / STAMP).write_text(f"{target}\n")
     (made / STAMP).chmod(0o644)

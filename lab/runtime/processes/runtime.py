@@ -26,7 +26,7 @@ from lab.plan.layout import Layout
 from lab.plan.model import Plan, RuntimeFacts
 from lab.runtime.admin import carry_out
 from lab.runtime.agent_process import spawn_agent
-from lab.runtime.debian import apt, trees
+from lab.runtime.debian import apt, libraries, trees
 from lab.runtime.processes import loopback, supervisor
 from lab.runtime.processes.server_control import RemoteProcessControl
 from lab.runtime.protocol import AGENT, AddressReservation, Pipes, Prerequisite, Progress, ServerState, Written
@@ -125,6 +125,12 @@ class Processes:
         """
         command = list(argv) if argv else build_python_command(module)
         return await spawn_agent(command, {MARK: str(layout.root)})
+
+    async def find_libraries(self, library: str, package: str) -> str | None:
+        """From the machine, or fetched into the cache."""
+        if libraries.is_installed(library):
+            return None
+        return str(await libraries.ensure_library(package, lambda text: None))
 
     async def execute(self, layout: Layout, plan: Plan, server: str, argv: Sequence[str]) -> int:
         """Run a command in the server's folder, as the server's user, with this terminal; its exit code.
