@@ -43,6 +43,9 @@ NAMES = (
 
 CHECKS: dict[str, Check] = {name: import_module(f"lab.checks.{name.replace('-', '_')}").check for name in NAMES}
 
+#: What a scenario can expect another value of than valid.
+EXPECTABLE = (*NAMES, expectations.NAME)
+
 SKIPPED = "skipped"
 NOTHING_JUDGED = "Nothing was judged: no message was sent and nothing was expected."
 _CODES = {Value.VALID: exit_codes.VALID, Value.FAILED: exit_codes.FAILED, Value.UNKNOWN: exit_codes.UNKNOWN}

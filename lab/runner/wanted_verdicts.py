@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from lab.checks.judge import EXPECTABLE
 from lab.checks.wanted import Wanted
 from lab.errors import UserError
 from lab.topology.software import parse
@@ -15,11 +16,16 @@ Expects = Mapping[str, str | Mapping[str, str]]
 
 
 def read_expects(expects: Expects | None) -> tuple[tuple[str, Wanted], ...]:
-    """What each check must say, in the form of the history. Raises UserError for another value or unknown software."""
+    """What each check must say, in the form of the history.
+
+    Raises UserError for another value, and for a check or software that is unknown.
+    """
     return tuple((check, _read(check, value)) for check, value in (expects or {}).items())
 
 
 def _read(check: str, value: object) -> Wanted:
+    if check not in EXPECTABLE:
+        raise UserError(f"expects={{{check!r}: …}}: the checks are {', '.join(EXPECTABLE)}")
     if isinstance(value, Mapping):
         return tuple(
             (_software(check, name), _value(f"{check!r}: {{{name!r}: {one!r}}}", one)) for name, one in value.items()

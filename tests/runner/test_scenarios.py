@@ -141,8 +141,12 @@ BAD = {
         ":2: scenario f: it takes one argument",
     ),
     "bad-value": (
-        "from lab import scenario\n@scenario(expects={'a': 'no'})\nasync def f(x): pass\n",
-        ":2: expects={'a': 'no'}",
+        "from lab import scenario\n@scenario(expects={'delivery': 'no'})\nasync def f(x): pass\n",
+        ":2: expects={'delivery': 'no'}: choose one of",
+    ),
+    "bad-check": (
+        "from lab import scenario\n@scenario(expects={'secretcy': 'failed'})\nasync def f(x): pass\n",
+        ":2: expects={'secretcy': …}: the checks are delivery, ",
     ),
 }
 

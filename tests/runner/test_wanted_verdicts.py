@@ -17,11 +17,12 @@ def test_values_and_values_by_software_are_read() -> None:
 @pytest.mark.parametrize(
     ("expects", "says"),
     [
-        ({"a": "no"}, "expects={'a': 'no'}: choose one of valid, failed, unknown"),
-        ({"a": {"prosody": "no"}}, "expects={'a': {'prosody': 'no'}}: choose one of valid, failed, unknown"),
-        ({"a": {"ejaberd@24.12": "failed"}}, "unknown software 'ejaberd', did you mean"),
-        ({"a": {"ejabberd@1": "failed"}}, "no version '1' of ejabberd"),
-        ({"a": 3}, "expects={'a': 3}: choose one of"),
+        ({"delivery": "no"}, "expects={'delivery': 'no'}: choose one of valid, failed, unknown"),
+        ({"roster": {"prosody": "no"}}, "expects={'roster': {'prosody': 'no'}}: choose one of valid, failed, unknown"),
+        ({"roster": {"ejaberd@24.12": "failed"}}, "unknown software 'ejaberd', did you mean"),
+        ({"roster": {"ejabberd@1": "failed"}}, "no version '1' of ejabberd"),
+        ({"roster": 3}, "expects={'roster': 3}: choose one of"),
+        ({"secretcy": "failed"}, "expects={'secretcy': …}: the checks are delivery, "),
     ],
 )
 def test_what_is_wrong_is_said(expects, says) -> None:
