@@ -26,11 +26,11 @@ def second_message(folder: Path) -> str:
     return sent[1]
 
 
-async def run_tampered(mode: str, runs: Path, runtime: str = "processes"):
+async def run_tampered(mode: str, runs: Path, story=small_scenarios.three_in_a_row, runtime: str = "processes"):
     tampered = Tampered(choose(runtime), load_module(mode))
     lab = await up(load("pair"), runtime=tampered, owned=True)
     try:
-        return await run_scenario(get_info(small_scenarios.three_in_a_row), lab, runs=runs)
+        return await run_scenario(get_info(story), lab, runs=runs)
     finally:
         await lab.down()
 
@@ -45,6 +45,13 @@ async def test_a_server_that_treats_messages_badly_is_found_out(mode, says, tmp_
     assert result.exit_code == 1
     assert second_message(result.folder) in result.sentence
     assert says in result.sentence
+
+
+async def test_what_a_persons_own_client_sent_is_found_lost(tmp_path: Path) -> None:
+    result = await run_tampered("drop", tmp_path, small_scenarios.two_from_another_client_of_hers)
+    assert result.value == "failed", result.sentence
+    assert "Message own-2 from alice@a.test to bob@b.test" in result.sentence
+    assert "is lost: a marker sent after it reached bob@b.test" in result.sentence
 
 
 @mostly_processes

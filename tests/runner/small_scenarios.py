@@ -1,10 +1,14 @@
 """Small scenarios for the integration tests."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from xml.etree import ElementTree as ET
 
 from lab import Federation, expect, scenario, step
 from lab.clients.xmpp.client_stream import ClientStream, make_tls_context
+from lab.federation.people import Person
+from lab.lifecycle.lab import Lab
 
 
 @scenario()
@@ -65,21 +69,39 @@ async def stream_closed_under_a_message(federation: Federation) -> None:
     await asyncio.gather(alice.devices[0].send_raw("<message><body></message>"), alice.send(bob, "hello"))
 
 
+@asynccontextmanager
+async def another_client_of(lab: Lab, person: Person) -> AsyncIterator[ClientStream]:
+    """A client that is not an agent of the lab: nothing but its server's feed shows what it sends."""
+    trouble: list[str] = []
+    other = ClientStream(f"{person.jid}/other", lab.password, make_tls_context(lab.authority), trouble.append)
+    await other.open(person.server.address, person.server.c2s_port)
+    try:
+        yield other
+    finally:
+        await other.shut()
+
+
 @scenario()
 async def another_client_of_hers(federation: Federation) -> None:
     """Alice writes with a client that is not the lab's as well, to bob, to nobody, and in the lab's words."""
     a, b = federation.linked_pair()
     alice, bob = await a.person("alice"), await b.person("bob")
-    # Not through the lab's agent: nothing but her server's feed shows who sent this.
-    trouble: list[str] = []
-    lab = federation.lab
-    other = ClientStream(f"{alice.jid}/other", lab.password, make_tls_context(lab.authority), trouble.append)
-    await other.open(a.address, a.c2s_port)
-    try:
+    async with another_client_of(federation.lab, alice) as other:
         for to, message in ((bob.jid, "own-1"), (f"nobody@{b.domain}", "own-2")):
             other.write(f"<message to='{to}' type='chat' id='{message}'><body>hello</body></message>")
         await bob.device.received("own-1")
         await other.ask("get", ET.Element("{urn:xmpp:ping}ping"), b.domain)
         await (await alice.send(bob, "from the lab's client")).outcome()
-    finally:
-        await other.shut()
+
+
+@scenario()
+async def two_from_another_client_of_hers(federation: Federation) -> None:
+    """Alice writes to bob twice with a client that is not the lab's, and then with one that is."""
+    a, b = federation.linked_pair()
+    alice, bob = await a.person("alice"), await b.person("bob")
+    async with another_client_of(federation.lab, alice) as other:
+        for message in ("own-1", "own-2"):
+            other.write(f"<message to='{bob.jid}' type='chat' id='{message}'><body>hello</body></message>")
+        await bob.device.received("own-1")
+        await other.ask("get", ET.Element("{urn:xmpp:ping}ping"), b.domain)
+        await (await alice.send(bob, "from the lab's client")).outcome()
