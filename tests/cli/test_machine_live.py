@@ -17,6 +17,7 @@ from lab import exit_codes
 
 XMPPLAB = str(Path(sys.executable).with_name("xmpplab"))
 LOAD = ("load", "neighbours", "-t", "pair", "--users", "4", "-r", "20/s", "--for", "2s", "--warmup", "1s")
+STUDY = ("study", "-t", "pair", "--seeds", "1", "-u", "4", "-r", "20/s", "--for", "2s", "--warmup", "1s")
 RUN = ("run", "everyone-writes", "-t", "pair")
 
 
@@ -74,6 +75,14 @@ def test_a_run_whose_disk_is_full_is_no_verdict(tmp_path: Path, size: str) -> No
 @pytest.mark.parametrize("size", [pytest.param("8k", marks=pytest.mark.slow), "24k"])
 def test_a_load_whose_disk_is_full_is_no_verdict(tmp_path: Path, size: str) -> None:
     code, said, _ = on_small_disk(tmp_path / "disk", size, (*LOAD, "--runs", str(tmp_path / "disk/runs")))
+    check_said(code, said, tmp_path / "disk")
+
+
+@pytest.mark.live
+@pytest.mark.slow
+@pytest.mark.parametrize("size", ["4k", "12k", "28k"])
+def test_a_study_whose_disk_is_full_is_no_verdict(tmp_path: Path, size: str) -> None:
+    code, said, _ = on_small_disk(tmp_path / "disk", size, (*STUDY, "--runs", str(tmp_path / "disk/runs")))
     check_said(code, said, tmp_path / "disk")
 
 

@@ -255,7 +255,7 @@ class OmemoStrategy(Encryption):
             except omemo.NoEligibleDevices as error:
                 who = ", ".join(sorted(error.bare_jids))
                 raise PeerError(f"not sent: {who} has no OMEMO device that can be encrypted to") from error
-            except UndecidedKeys as error:
+            except (UndecidedKeys, omemo.DeviceListDownloadFailed) as error:
                 raise PeerError(str(error)) from error
             except omemo.MessageNotForUs as error:
                 raise NotForUs("not encrypted for this device") from error
@@ -268,7 +268,7 @@ class OmemoStrategy(Encryption):
         try:
             return list(await fetch_device_list(self._stream, of))
         except omemo.OMEMOException as error:
-            raise PeerError(f"the OMEMO device list of {of} cannot be fetched: {error}") from error
+            raise PeerError(str(error)) from error
 
     async def _refresh(self, of: str) -> list[int]:
         """Fetch a device list and remember it."""

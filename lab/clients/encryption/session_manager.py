@@ -131,7 +131,7 @@ async def fetch_device_list(stream: ClientStream, of: str) -> DeviceList:
     try:
         payload = await pep.fetch(stream, of, DEVICE_LIST)
     except LabError as error:
-        raise omemo.DeviceListDownloadFailed(str(error)) from error
+        raise omemo.DeviceListDownloadFailed(f"the OMEMO device list of {of} cannot be fetched: {error}") from error
     return {} if payload is None else read_device_list(of, payload)
 
 
@@ -140,4 +140,4 @@ def read_device_list(of: str, payload: ET.Element) -> DeviceList:
     try:
         return oldmemo.etree.parse_device_list(payload)
     except (ValueError, XMLSchemaValidationError) as error:
-        raise omemo.DeviceListDownloadFailed(f"the device list of {of} is malformed") from error
+        raise omemo.DeviceListDownloadFailed(f"the OMEMO device list of {of} is malformed") from error

@@ -200,9 +200,8 @@ def list_remarks(plan: Plan) -> list[str]:
         server.name for server in topology.servers if server.feed is not Feed.OFF and server.manifest.instrumented
     ]
     if with_feed:
-        said.append(
-            f"{_some(with_feed)} send a feed of their stanzas, which costs them time: servers alone would be faster"
-        )
+        sends = "sends a feed of its stanzas" if len(with_feed) == 1 else "send a feed of their stanzas"
+        said.append(f"{_some(with_feed)} {sends}, which costs time: servers alone would be faster")
     without_users = [server.name for server in topology.servers if not server.hosts_users]
     if without_users:
         said.append(f"no users on {_some(without_users)}: the lab creates no accounts there")
