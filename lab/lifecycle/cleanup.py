@@ -76,7 +76,7 @@ async def _sweep_folder(layout: Layout) -> str | None:
             raise UserError("another version of xmpplab made it, or its lab.json is damaged: `xmpplab down` ends it")
         lab_folder.check(layout)
         await find_runtime(layout).stop(layout)
-        lab_folder.remove(layout)
+        await asyncio.to_thread(lab_folder.remove, layout)
     finally:
         os.close(lock)
     return f"the lab {layout.name} ({'no record' if record is None else record.phase})"

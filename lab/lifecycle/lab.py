@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -114,16 +115,19 @@ async def take_down(layout: Layout, runtime: Runtime) -> None:
     try:
         async with locked(layout):
             await end(layout, runtime)
-            lab_folder.remove(layout)
+            await asyncio.to_thread(lab_folder.remove, layout)
     except FileNotFoundError:  # another process has ended it
         return
 
 
 async def end(layout: Layout, runtime: Runtime) -> None:
-    """End whatever runs of a lab whose lock is held, and delete all but its lock."""
+    """End whatever runs of a lab whose lock is held, and delete all but its lock.
+
+    Folders are deleted in a thread: what blocks the event loop while a signal ends the work is interrupted.
+    """
     record = LabRecord.read(layout)
     if record is not None:
         with contextlib.suppress(OSError):  # the disk may be full: ending the lab is what helps then
             record.enter_phase(STOPPING).write(layout)
     await runtime.stop(layout)
-    lab_folder.empty(layout)
+    await asyncio.to_thread(lab_folder.empty, layout)

@@ -79,7 +79,7 @@ async def up(
         if layout.state.exists():
             await end(layout, found.runtime if found else find_runtime(layout, chosen))
         else:  # a new folder, or one that was never a lab's: `empty` refuses that
-            lab_folder.empty(layout)
+            await asyncio.to_thread(lab_folder.empty, layout)
         return await _bring_up(layout, topology, chosen, owned, progress, patience, keep)
 
 
@@ -140,7 +140,7 @@ async def _bring_up(
 async def _undo(layout: Layout, runtime: Runtime) -> None:
     """End all that was begun."""
     await end(layout, runtime)
-    lab_folder.remove(layout)
+    await asyncio.to_thread(lab_folder.remove, layout)
 
 
 @contextlib.asynccontextmanager

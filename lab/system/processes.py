@@ -142,7 +142,7 @@ async def end_members(folder: Path, *, within: float = 10.0) -> list[int]:
     """
     deadline = time.monotonic() + within
     while True:
-        pids = [pid for pid in find_members(folder) if Identity.of(pid)]
+        pids = [pid for pid in await asyncio.to_thread(find_members, folder) if Identity.of(pid)]
         if not pids or time.monotonic() > deadline:
             return pids
         _kill(pids)

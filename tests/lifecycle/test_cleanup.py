@@ -7,6 +7,7 @@ import contextlib
 import errno
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from pathlib import Path
 
 import pytest
 
+from lab.cli import entry_point
 from lab.errors import UserError
 from lab.lifecycle import down, runtimes
 from lab.lifecycle.cleanup import _is_absent, sweep
@@ -25,6 +27,7 @@ from lab.plan.layout import Layout
 from lab.runtime import lab_record as state
 from lab.runtime.containers import engine, removal
 from lab.runtime.containers.images import build_cache
+from lab.system import blocked_loop
 from lab.system.locks import try_lock
 from lab.system.processes import MARK, Identity, end_members, identify_file_view, kill_members
 from lab.topology.files import load
@@ -125,6 +128,29 @@ async def test_a_full_disk_keeps_no_lab_from_ending(monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr(state, "write_private", full)
     await take_down(layout, runtimes.get_runtime("processes"))
+    assert not layout.root.exists()
+
+
+def test_a_signal_leaves_the_clean_up_the_time_that_it_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Folders of many servers, on a busy machine: what blocks the event loop after a signal would be interrupted."""
+    layout, delete = left_over("large"), shutil.rmtree
+
+    def delete_slowly(path: Path) -> None:
+        time.sleep(2.0)
+        delete(path)
+
+    monkeypatch.setattr("lab.network.lab_folder.shutil.rmtree", delete_slowly)
+    monkeypatch.setattr(blocked_loop, "PATIENCE", 0.2)
+
+    async def work() -> None:
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+            await asyncio.sleep(30)
+        finally:
+            await take_down(layout, runtimes.get_runtime("processes"))
+
+    with pytest.raises(entry_point.Terminated):
+        entry_point.run_async(work())
     assert not layout.root.exists()
 
 

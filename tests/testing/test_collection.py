@@ -18,7 +18,7 @@ WRONG = {
     "toplogy": "there is no marker 'toplogy'; did you mean 'topology'?",
     'topology("pair", expect={})': "the marker topology takes no argument 'expect'",
     'topology("pair", expects={"secrecy": "no"})': "choose one of valid, failed, unknown",
-    'topology("pair", expects={"secretcy": "failed"})': "the marker topology has expects={'secretcy': …}: the checks are delivery, ",
+    'topology("pair", expects={"secretcy": "failed"})': "topology has expects={'secretcy': …}: the checks are delivery",
     'topology("pair", expects="failed")': "the marker topology has expects='failed'",
     'topology(["pair", "ring:3"])': "the marker topology has ['pair', 'ring:3']",
 }
