@@ -244,7 +244,7 @@ class ServerDefaults(Strict):
     certificate: Certificate | None = None
     """The certificate it shows; all but `valid` are wrong on purpose (default valid)."""
     feed: Feed | None = None
-    """How much of what it sees it tells: whole stanzas, only who and when, or nothing (default full)."""
+    """What the feed of its stanzas contains: whole stanzas, only who and when, or nothing (default full)."""
     features: Features | None = None
     """What it has beside or without the usual: [+websocket, -mam]."""
     options: Options | None = None

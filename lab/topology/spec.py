@@ -55,7 +55,7 @@ class Certificate(StrEnum):
 
 
 class Feed(StrEnum):
-    """How much of what it sees a server tells."""
+    """What the feed of a server contains."""
 
     FULL = "full"  # whole stanzas
     META = "meta"  # all but what is inside: who, whom, when, how large

@@ -74,7 +74,7 @@ class ScramClient:
         return f"{without_proof},p={b64encode(proof).decode()}".encode()
 
     def verify_server(self, success: bytes) -> None:
-        """Whether the server knows the password too. Raises PeerError if not."""
+        """Check that the server has the password too. Raises PeerError if not."""
         signature = _attributes(success.decode(errors="replace")).get("v", "")
         if not hmac.compare_digest(signature.encode(), b64encode(self._server_signature)):
             raise PeerError("the server does not prove that it knows the password")
