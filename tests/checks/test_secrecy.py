@@ -69,6 +69,17 @@ def test_plain_text_beside_the_ciphertext_is_found_in_any_coding(code):
     assert finding.stanzas == (f"home in s2s: {beside}",)
 
 
+@pytest.mark.parametrize(("inside", "value"), [(bytes(range(256)), Value.VALID), (CANARY.encode(), Value.FAILED)])
+def test_the_ciphertext_of_otr_is_no_plain_text_and_a_secret_in_its_place_is_found(inside, value):
+    """Both are base64 in a body that begins as OTR's do: what stands in it decides."""
+    told = secret("otr").finish()
+    body = f"<message><body>?OTR:AAMD{base64.b64encode(b'xx' + inside).decode()}.</body></message>"
+    for place, event in enumerate(told.events):
+        if isinstance(event, ServerSaw) and event.id == "m1":
+            told.events[place] = replace(event, stanza=body, encryption="urn:xmpp:otr:0", body=False)
+    assert judged(told).value is value
+
+
 @pytest.mark.parametrize("place", ["store", "archive", "log"])
 def test_a_canary_in_a_place_is_found(place):
     told = secret().finish()
