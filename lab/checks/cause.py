@@ -2,15 +2,16 @@
 
 Consulted in this order, between sending and the message's bounce or the end of the run:
 
-1. the sender's own stream, where its server never received the message: a stream error is quoted
-2. a server that was down
-3. streams between the two servers that ended with a stream error (RFC 6120 section 4.9.3)
-4. DNS answers to the sender's server without a server-to-server address
-5. streams between the two servers that could not be opened, or broke
-6. the receiver's stream, where the message had reached the receiver's server
-7. bounces of other messages on the same route
-8. warnings and errors in the logs of the two servers that name the other end, and any other error
-9. the message's own bounce
+1. attacks that acted on the message itself
+2. the sender's own stream, where its server never received the message: a stream error is quoted
+3. a server that was down
+4. streams between the two servers that ended with a stream error (RFC 6120 section 4.9.3)
+5. DNS answers to the sender's server without a server-to-server address
+6. streams between the two servers that could not be opened, or broke
+7. the receiver's stream, where the message had reached the receiver's server
+8. bounces of other messages on the same route
+9. warnings and errors in the logs of the two servers that name the other end, and any other error
+10. the message's own bounce
 
 A fault that was active meanwhile is added to whatever is found, or is the cause itself where nothing is.
 """
@@ -103,6 +104,20 @@ def _closed(record: RunRecord, course: Course, server: str, stream: str) -> Iter
 
 
 # -- what is consulted, in this order ---------------------------------------------------------------------------
+
+
+def _attacks(record: RunRecord, course: Course) -> Iterator[str]:
+    if text := describe_attacks(record, course.sent):
+        yield text
+
+
+def describe_attacks(record: RunRecord, sent: Sent) -> str:
+    """What attacks did to a message: "drop-stanzas acted on it between a and b (drop)", "" if nothing."""
+    acted = (
+        f"{one.attack} acted on it between {one.source} and {one.target} ({one.action})"
+        for one in record.interventions.get(sent, ())
+    )
+    return ", ".join(dict.fromkeys(acted))
 
 
 def _senders_stream(record: RunRecord, course: Course) -> Iterator[str]:
@@ -208,7 +223,8 @@ def _servers_down(record: RunRecord, course: Course) -> Iterator[str]:
 
 
 _CONSULTED: tuple[Callable[[RunRecord, Course], Iterator[str]], ...] = (
-    _senders_stream, _servers_down, _stream_errors, _answers, _broken_streams, _receivers_stream, _bounces, _logs,
+    _attacks, _senders_stream, _servers_down, _stream_errors, _answers, _broken_streams, _receivers_stream, _bounces,
+    _logs,
 )  # fmt: skip
 
 

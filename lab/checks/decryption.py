@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from lab.checks.cause import describe_attacks
 from lab.checks.trace import quote
 from lab.checks.verdict import Finding, Value
 from lab.declarations.encryptions import is_end_to_end
@@ -68,6 +69,7 @@ def _of_device(record: RunRecord, index: int, sent: Sent, device: str) -> Iterat
 
 def _finding(record: RunRecord, sent: Sent, value: Value, what: str, cause: str) -> Finding:
     servers = record.path(sent)
+    cause = ", ".join(filter(None, (describe_attacks(record, sent), cause)))
     text = (
         f"Message {sent.message} from {strip_resource(sent.sender)} ({' - '.join(servers)}, {sent.encryption}): {what}."
     )

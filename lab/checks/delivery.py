@@ -23,6 +23,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from lab.checks import decryption, durability, forgery, order
+from lab.checks.cause import describe_attacks
 from lab.checks.trace import quote, trace
 from lab.checks.verdict import Finding, Value, Verdict, build_verdict, pluralize
 from lab.history.events import Bounced, Delivered, Disconnected, Sent, ServerSaw
@@ -118,7 +119,9 @@ def _unacknowledged(record: RunRecord, sent: Sent, times: list[Delivered]) -> bo
 
 
 def _duplicator(record: RunRecord, sent: Sent, times: Sequence[Delivered]) -> str:
-    """The server that sent more copies than it received."""
+    """The attack, or the server, that sent more copies than it received."""
+    if attacks := describe_attacks(record, sent):
+        return attacks
     if any(one.via == "carbon" for one in times):
         home = record.server_of(times[0].device)
         return f"{home.name if home else 'a server'} sends a carbon copy to a device that has the message (XEP-0280)"

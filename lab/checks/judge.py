@@ -33,6 +33,7 @@ Check = Callable[[RunRecord], Verdict]
 NAMES = (
     "delivery",
     "durability",
+    "integrity",
     "reachability",
     "roster",
     "rooms",

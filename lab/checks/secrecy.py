@@ -110,9 +110,14 @@ def _why_readable(sent: Sent | None, seen: list[ServerSaw]) -> str:
 
 
 def _bodies(record: RunRecord, encrypted: list[Sent]) -> Iterator[Finding]:
-    """Encrypted messages that a server saw with a readable body."""
+    """Encrypted messages that a server saw with a readable body. What an attack left of one does not count."""
     for sent in encrypted:
-        bodies = [event for event in record.seen.get(sent, ()) if event.body and event.type != "error"]
+        behind = {one.target for one in record.interventions.get(sent, ())}
+        bodies = [
+            event
+            for event in record.seen.get(sent, ())
+            if event.body and event.type != "error" and event.server not in behind
+        ]
         if bodies:
             names = ", ".join(dict.fromkeys(event.server for event in bodies))
             servers = record.path(sent)

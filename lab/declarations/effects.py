@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from lab.declarations.stanza_rules import StanzaRule
+
 
 @dataclass(frozen=True)
 class LinkImpairment:
@@ -62,4 +64,14 @@ class CertificateChange:
     kind: str  # as in a topology: "expired"
 
 
-Effect = CertificateChange | LinkImpairment | StreamsEnd | NameAnswer | ServerOutage
+@dataclass(frozen=True)
+class Interception:
+    """Stanzas of one direction of a link are handed to rules, until it is healed."""
+
+    source: str
+    target: str
+    attack: str  # name of the fault
+    rules: tuple[StanzaRule, ...]
+
+
+Effect = CertificateChange | Interception | LinkImpairment | StreamsEnd | NameAnswer | ServerOutage

@@ -161,6 +161,11 @@ def acts_on_links(fields: Mapping[str, Plain], a: str, b: str) -> bool:
     return any(set(one.split()) == {a, b} for one in str(links).split("|"))
 
 
+def acts_on_no_route(fields: Mapping[str, Plain], a: str, b: str) -> bool:
+    """On none: servers and their streams are as ever, and what becomes of stanzas must be judged."""
+    return False
+
+
 #: The field of faults of links that says which of the two directions.
 DIRECTION = FaultField(
     name="direction",

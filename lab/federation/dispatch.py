@@ -89,6 +89,7 @@ class Dispatch:
 
     def _on_delivered(self, device: Device, data: dict[str, Any]) -> None:
         message = self._find(data["message"], data["from"], device.jid)
+        readable = message is not None and not data.get("encrypted")
         self._history.record(
             Delivered(
                 at=data["at"],
@@ -98,9 +99,10 @@ class Dispatch:
                 stream=data["stream"],
                 via=data["via"],
                 marker=message.marker if message else False,
+                matches=data.get("body") == message.text if message and readable else None,
             )
         )
-        if message and not data.get("encrypted"):
+        if message and readable:
             message.add_delivery(Delivery(device.jid, data["via"], data["at"], data.get("body"), "plain"))
 
     def _on_decrypted(self, device: Device, data: dict[str, Any]) -> None:

@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from lab.federation.servers import ServerHandle
 from lab.history.events import (
     DnsAnswered,
     Event,
+    Intervened,
     ServerEnded,
     ServerLogged,
     ServerSaw,
@@ -38,6 +40,7 @@ MOST = 2000
 #: Queries that one answer of the lab's service has; it keeps no more.
 QUERIES = 10_000
 
+_INTERVENED = tuple(one.name for one in fields(Intervened))
 _NAMES: dict[type[Event], str] = {
     ServerStreamOpened: "streams that it opened or accepted",
     ServerStreamClosed: "streams that ended",
@@ -136,6 +139,8 @@ class Evidence:
                 self._record(event, name)
         for answered in await self._queries.new():
             self._record(answered, answered.asker)
+        for intervened in await self._queries.interventions():
+            self._context.history.record(intervened)
         return found
 
     def _record(self, event: Event, source: str) -> None:
@@ -149,17 +154,22 @@ class Evidence:
 
 
 class _Queries:
-    """The name server's log of queries, over the lab's control socket. Without a service there is none, with a note."""
+    """The name server's log of queries, and that of attacks on links, over the lab's control socket.
+
+    Without a service there is none, with a note.
+    """
 
     def __init__(self, context: Context) -> None:
         self._context = context
         self._control: Control | None = None
         self._last = 0  # number of the last query that was read
+        self._intervention = 0  # the same of attacks
 
     async def start(self) -> None:
         try:
             self._control = await self._context.lab.open_control().__aenter__()
             self._last = (await self._control.call("queries", limit=1))["last"]
+            self._intervention = (await self._control.call("interventions"))["last"]
         except LabError as error:
             await self._give_up(error)
 
@@ -178,9 +188,24 @@ class _Queries:
             self._context.history.note(f"{missing} DNS questions were answered of which nothing is known any more")
         return map(_answered, queries)
 
+    async def interventions(self) -> list[Intervened]:
+        """What attacks have done to stanzas since the last time."""
+        if self._control is None:
+            return []
+        try:
+            answer = await self._control.call("interventions", since=self._intervention)
+        except LabError as error:
+            await self._give_up(error)
+            return []
+        found, missing = answer["interventions"], answer["last"] - self._intervention - len(answer["interventions"])
+        self._intervention = answer["last"]
+        if missing > 0:
+            self._context.history.note(f"attacks acted on {missing} stanzas of which nothing is known any more")
+        return [Intervened(**{one: data[one] for one in _INTERVENED}) for data in found]
+
     async def _give_up(self, error: LabError) -> None:
         await self.close()
-        self._context.history.note(f"the name server's log of queries cannot be read: {error}")
+        self._context.history.note(f"the logs of the lab's service cannot be read: {error}")
 
     async def close(self) -> None:
         control, self._control = self._control, None

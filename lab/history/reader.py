@@ -9,7 +9,7 @@ from types import UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from lab.errors import UserError
-from lab.history.events import FORMAT, KINDS, Event, HistoryGap, Note, RunStarted, from_json
+from lab.history.events import FORMAT, KINDS, Event, HistoryGap, Note, RunStarted
 from lab.input_files import parse_json, read_regular
 
 LARGEST_HISTORY = 8 << 30  # bytes: what a file claims to be may be more than the memory
@@ -112,3 +112,22 @@ def _fits(value: object, hint: Any) -> bool:
     if hint is float:
         return isinstance(value, int | float) and not isinstance(value, bool)
     return type(value) is hint
+
+
+def from_json(data: dict[str, Any]) -> Event:
+    """The event of a JSON object. Raises ValueError for an unknown kind, a missing or an unknown field."""
+    values = dict(data)
+    kind = KINDS.get(str(values.pop("event", None)))
+    if kind is None:
+        raise ValueError(f"unknown event {data.get('event')!r}")
+    names = {entry.name for entry in fields(kind)}
+    if unknown := values.keys() - names:
+        raise ValueError(f"event {kind.kind!r} has no field {sorted(unknown)[0]!r}")
+    try:
+        return kind(**{key: _frozen(value) for key, value in values.items()})
+    except TypeError as error:
+        raise ValueError(f"event {kind.kind!r}: {error}") from error
+
+
+def _frozen(value: Any) -> Any:
+    return tuple(_frozen(item) for item in value) if isinstance(value, list) else value

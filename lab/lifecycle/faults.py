@@ -17,7 +17,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from lab.declarations.effects import CertificateChange, Effect, ServerChange, ServerOutage
+from lab.declarations.effects import CertificateChange, Effect, Interception, ServerChange, ServerOutage
 from lab.declarations.fault import FaultTarget
 from lab.errors import PeerError, TimedOut, UserError
 from lab.lifecycle.lab import Lab
@@ -32,8 +32,9 @@ from lab.runtime.protocol import Runtime
 from lab.runtime.server_files import write_certificate
 from lab.system.files import write_private
 from lab.system.processes import Identity
+from lab.topology.fault_targets import directions, find_targets
 from lab.topology.faults import check_all, to_json
-from lab.topology.spec import Certificate, FaultSpec
+from lab.topology.spec import Certificate, FaultSpec, Topology
 
 PATIENCE = 300.0  # seconds that applying or healing may take: a server is waited for after its start
 _WAIT = 5.0  # seconds that one question for events waits for an answer
@@ -79,6 +80,7 @@ class FaultSession:
         begin = time.time() if begin is None else begin
         there = [spec for spec in specs if not held_here(spec, self._lab)]
         if there:
+            self._share_certificates(there)
             control = await self._connected()
             self._names |= {spec.name for spec in there}
             await control.call("start_faults", faults=[to_json(spec) for spec in there], begin=begin)
@@ -95,6 +97,7 @@ class FaultSession:
         if held_here(spec, self._lab):
             await self._engine.add(spec, self)
             return
+        self._share_certificates([spec])
         control = await self._connected()
         await control.call("add_fault", patience=PATIENCE, fault=to_json(spec), keep=keep)
 
@@ -113,6 +116,12 @@ class FaultSession:
             self._control = self._events = None
             await self._stack.aclose()
             self._executor.release()
+
+    def _share_certificates(self, specs: Sequence[FaultSpec]) -> None:
+        """Let the lab's service show what attacks on links need."""
+        plan = self._lab.plan
+        named = [name for spec in specs for name in _intercepted_servers(spec, plan.topology)]
+        self._lab.runtime.share_certificates(self._lab.layout, plan, list(dict.fromkeys(named)))
 
     async def _connected(self) -> Control:
         if self._control is None:
@@ -136,6 +145,15 @@ class FaultSession:
             self._since = event.number
             if event.name in self._names:
                 self._on_event(event)
+
+
+def _intercepted_servers(spec: FaultSpec, topology: Topology) -> list[str]:
+    """The servers whose streams a fault reads."""
+    declared = declaration(spec)
+    if declared.target is not FaultTarget.LINKS or declared.effects is None:
+        return []
+    effects = declared.effects(declared.read(spec.fields), directions(spec, find_targets(spec, topology)))
+    return [name for one in effects if isinstance(one, Interception) for name in (one.source, one.target)]
 
 
 class _HolderExecutor:

@@ -22,6 +22,7 @@ from lab.history.events import (
     Disconnected,
     DnsAnswered,
     Event,
+    Intervened,
     NotDecrypted,
     NotSent,
     RouteSettled,
@@ -268,6 +269,14 @@ class RunRecord:
         return found
 
     @cached_property
+    def interventions(self) -> dict[Sent | None, list[Intervened]]:
+        """What attacks did to stanzas, by message; under None what they did to others."""
+        return _by_message(
+            self.of(Intervened),
+            lambda one: self._identities.find(one.id, one.sender, one.receiver) if one.name == "message" else None,
+        )
+
+    @cached_property
     def closed_streams(self) -> dict[str, list[ServerStreamClosed]]:
         """Streams that ended, by the name of the server that reported it."""
         return _by(self.of(ServerStreamClosed), lambda event: event.server)
@@ -415,7 +424,7 @@ class RunRecord:
         )
 
 
-T = TypeVar("T", Delivered, Bounced, Decrypted, NotDecrypted, ServerSaw)
+T = TypeVar("T", Delivered, Bounced, Decrypted, Intervened, NotDecrypted, ServerSaw)
 
 
 def _by(events: Iterator[E], key: Callable[[E], str]) -> dict[str, list[E]]:

@@ -6,10 +6,11 @@ import signal
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from lab.declarations.effects import Effect, LinkImpairment, NameAnswer, ServerOutage, StreamsEnd
+from lab.declarations.effects import Effect, Interception, LinkImpairment, NameAnswer, ServerOutage, StreamsEnd
 from lab.errors import UserError
 from lab.network.dns import Resolver
 from lab.network.impairments import LinkImpairments
+from lab.network.interceptions import Interceptions
 from lab.network.ready_file import ReadyFile
 from lab.network.relay import Cut, Relay
 from lab.network.server_outages import ServerOutages
@@ -57,17 +58,21 @@ class ServiceExecutor:
         self,
         links: Mapping[tuple[str, str], LinkImpairments],
         relays: Mapping[tuple[str, str], Relay],
+        interceptions: Interceptions,
         resolver: Resolver,
         outages: ServerOutages | None,
     ) -> None:
         """Without `outages` the servers are not the service's: they are containers beside it."""
         self._links, self._relays, self._resolver, self._outages = links, relays, resolver, outages
+        self._interceptions = interceptions
 
     async def apply(self, effect: Effect, token: str) -> None:
         """Carry it out."""
         match effect:
             case LinkImpairment(source, target, changes, cut):
                 await self._links[source, target].impair(token, changes, None if cut is None else Cut(cut))
+            case Interception():
+                await self._interceptions.apply(effect, token)
             case StreamsEnd(source, target, how):
                 self._relays[source, target].end_all(reset=how == "reset")
             case NameAnswer():
@@ -80,6 +85,8 @@ class ServiceExecutor:
         match effect:
             case LinkImpairment(source, target):
                 await self._links[source, target].restore(token)
+            case Interception():
+                self._interceptions.heal(effect, token)
             case NameAnswer():
                 self._resolver.faults.pop((token, effect.asker, effect.target), None)
             case ServerOutage():

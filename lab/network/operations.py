@@ -20,6 +20,7 @@ from lab.network.control import Handler, connection
 from lab.network.dns import DROP, Query, Resolver
 from lab.network.fault_engine import FaultEngine
 from lab.network.impairments import LinkImpairments
+from lab.network.interceptions import Interceptions
 from lab.network.relay import Relay
 from lab.network.server_processes import STOP_PATIENCE, ServerProcesses
 from lab.plan.layout import Layout
@@ -30,6 +31,7 @@ from lab.topology.faults import read_one
 #: Names of the operations; each is a method of `Operations`.
 OPERATIONS = (
     *("status", "queries", "set_link", "start_faults", "add_fault", "list_faults", "heal_faults", "fault_events"),
+    *("interventions", "send_stanza"),
     *("spawn", "stop", "signal", "override", "shutdown"),
 )
 
@@ -48,6 +50,7 @@ class Operations:
     links: Mapping[tuple[str, str], LinkImpairments]  # by source and target
     resolver: Resolver
     faults: FaultEngine
+    interceptions: Interceptions
     end: Callable[[], None]  # lets the service end in order
 
     def handlers(self) -> dict[str, Handler]:
@@ -112,6 +115,18 @@ class Operations:
         """What faults have done after event number `since`; waits at most `wait` seconds for something."""
         since, wait = int(_number(request, "since", 0.0)), _number(request, "wait", 0.0)
         return {"events": await self.faults.wait_events(since, wait)}
+
+    async def interventions(self, request: dict[str, Any]) -> dict[str, Any]:
+        """What rules have done to stanzas after number `since`; waits at most `wait` seconds for something."""
+        since, wait = int(_number(request, "since", 0.0)), _number(request, "wait", 0.0)
+        found = await self.interceptions.wait_interventions(since, wait)
+        return {"interventions": [asdict(one) for one in found], "last": self.interceptions.last}
+
+    async def send_stanza(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Send `stanza` (XML) from `source` to `target`, on an intercepted stream that is open."""
+        direction = _text(request, "source"), _text(request, "target")
+        self.interceptions.send(direction, _text(request, "stanza"), str(request.get("attack", "")))
+        return {}
 
     def _link(self, request: dict[str, Any]) -> LinkImpairments:
         source, target = _text(request, "source"), _text(request, "target")

@@ -20,7 +20,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from enum import Enum, StrEnum
-from typing import Any
+from typing import Any, Protocol
 
 from lab.network.link_shaper import LinkShaper
 from lab.network.listener import Listener
@@ -47,6 +47,24 @@ class Cut(StrEnum):
         return self in (Cut.BLACKHOLE, Cut.SILENT)
 
 
+class CarriedConnection(Protocol):
+    """A relayed connection, however it is carried."""
+
+    near: Any  # the asyncio.Protocol of the caller's side
+
+    def stop(self, stopped: bool) -> None:
+        """Let no byte pass, or let them pass again."""
+
+    def finish(self) -> None:
+        """Tell both sides that nothing more follows."""
+
+    def reset(self) -> None:
+        """End at once, with a reset at both sides."""
+
+    def close(self) -> None:
+        """End in order at both sides."""
+
+
 class Relay:
     """Carries the connections of one direction of a link, and counts what it carries."""
 
@@ -55,10 +73,11 @@ class Relay:
         self.connections = 0  # accepted so far
         self.failures = 0  # accepted, but the target could not be reached
         self.sent, self.answered = ByteCount(), ByteCount()
-        self.open: set[RelayedConnection] = set()
+        self.open: set[CarriedConnection] = set()
+        self.connect: Callable[[Relay], CarriedConnection] = Relay.carry  # what carries a new connection
         self.cut_by: Cut | None = None
         purpose = f"the relay from {plan.source} to {plan.target}"
-        self.listener = Listener(address, plan.port, lambda: RelayedConnection(self).near, purpose)
+        self.listener = Listener(address, plan.port, lambda: self.connect(self).near, purpose)
 
     async def listen(self) -> None:
         """Accept connections. Raises MissingError if the relay cannot listen on its port."""
@@ -80,6 +99,10 @@ class Relay:
             self.reset_all()
         for connection in tuple(self.open):
             connection.stop(how is not None and how.stops_bytes)
+
+    def carry(self) -> CarriedConnection:
+        """A new connection that is carried as it is."""
+        return RelayedConnection(self)
 
     def reset_all(self) -> None:
         """Reset every open connection at both ends."""
@@ -167,6 +190,11 @@ class RelayedConnection:
         """Let no byte pass, or let them pass again."""
         self._out.stop(stopped)
         self._back.stop(stopped)
+
+    def finish(self) -> None:
+        """Tell both sides that nothing more follows; it is over once both have answered with their own end."""
+        self.near.finish()
+        self.far.finish()
 
     def reset(self) -> None:
         """End at once: both sides get a reset, bytes in transit are lost."""
@@ -294,6 +322,8 @@ class Flow:
         self._ended: StreamEnd | None = None  # of the source
         self._discarded = False  # the sink is closed
         self._stopped = False  # nothing is written
+        self._empty = asyncio.Event()  # nothing waits
+        self._empty.set()
 
     def connect(self, source: asyncio.Transport, sink: asyncio.Transport) -> None:
         """Set source and sink. The source is read from once this returns."""
@@ -319,6 +349,7 @@ class Flow:
         for piece in self._shaper.pieces(data):
             self._last = self._shaper.arrival(now, len(piece), self._last)
             self._queue.append((self._last, piece))
+        self._empty.clear()
         self._queued += len(data)
         if self._queued > self._shaper.queue and not self._paused and self._connected:
             self._paused = True
@@ -355,10 +386,15 @@ class Flow:
         if not stopped and self._connected and not self._discarded:
             self._write_arrived()
 
+    async def drain(self) -> None:
+        """Return once all that was received has been written, or discarded."""
+        await self._empty.wait()
+
     def discard(self) -> None:
         """Discard all bytes in transit: the sink is closed."""
         self._discarded = True
         self._queue.clear()
+        self._empty.set()
         self._queued = 0
         if self._timer is not None:
             self._timer.cancel()
@@ -388,6 +424,8 @@ class Flow:
         if arrived:
             self._queued -= sum(map(len, arrived))
             self._sink.write(arrived[0] if len(arrived) == 1 else b"".join(arrived))
+        if not self._queue:
+            self._empty.set()
         if ending is not None:
             self._on_end(ending)
             return

@@ -40,6 +40,7 @@ from lab.network.dns import DnsServer, Resolver, Views
 from lab.network.fault_engine import FaultEngine
 from lab.network.fault_executor import ProcessControl, ServiceExecutor
 from lab.network.impairments import LinkImpairments
+from lab.network.interceptions import Interceptions
 from lab.network.lab_folder import remove
 from lab.network.link_shaper import LinkShaper
 from lab.network.listener import Listener
@@ -93,7 +94,9 @@ class Service:
         links = {direction: LinkImpairments(relay) for direction, relay in self.relays.items()}
         processes = plan.facts.runtime == "processes"
         outages = ServerOutages(ProcessControl(layout, plan, self.servers)) if processes else None
-        self.faults = FaultEngine(plan.topology, ServiceExecutor(links, self.relays, self.resolver, outages))
+        interceptions = Interceptions(layout, plan, self.relays)
+        executor = ServiceExecutor(links, self.relays, interceptions, self.resolver, outages)
+        self.faults = FaultEngine(plan.topology, executor)
         operations = Operations(
             layout,
             plan,
@@ -102,6 +105,7 @@ class Service:
             links,
             self.resolver,
             self.faults,
+            interceptions,
             end=self.stopping.set,
         )
         self.control = ControlServer(

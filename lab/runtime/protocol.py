@@ -147,6 +147,10 @@ class Runtime(Protocol):
         """What ends, starts and pauses the servers of a running lab."""
         ...
 
+    def share_certificates(self, layout: Layout, plan: Plan, servers: Sequence[str]) -> None:
+        """Let the lab's service read the certificates and keys of these servers, and of no others."""
+        ...
+
     async def find_service_pid(self, layout: Layout) -> int | None:
         """The pid of the lab's service (DNS and relays), as the host sees it; None where it does not run."""
         ...

@@ -153,7 +153,7 @@ def test_a_check_that_should_fail_and_judged_nothing_leaves_the_run_unknown():
 def test_expecting_something_of_no_check_is_unknown():
     judgement = judged(story(expects=(("secretcy", "failed"),)).finish())
     assert judgement.value == "unknown"
-    assert "there are: delivery, durability, reachability, roster" in judgement.sentence
+    assert "there are: delivery, durability, integrity, reachability, roster" in judgement.sentence
 
 
 def test_json_has_all_of_it():

@@ -16,6 +16,7 @@ from lab.federation import Federation, evidence
 from lab.federation.evidence import record_server_states
 from lab.history.events import (
     DnsAnswered,
+    Intervened,
     Note,
     ServerEnded,
     ServerLogged,
@@ -39,6 +40,8 @@ class FakeControl:
 
     def __init__(self) -> None:
         self.log = [self.query(1)]
+        self.interventions: list[dict[str, Any]] = []
+        self.last_intervention = 0
 
     @staticmethod
     def query(number: int) -> dict[str, Any]:
@@ -54,8 +57,18 @@ class FakeControl:
         pass
 
     async def call(self, op: str, since: int = 0, limit: int = 1000) -> dict[str, Any]:
+        if op == "interventions":
+            found = [one for one in self.interventions if one["number"] > since]
+            return {"interventions": found, "last": self.last_intervention}
         found = [one for one in self.log if one["number"] > since]
         return {"queries": found[-limit:], "last": self.log[-1]["number"]}
+
+
+def intervention(number: int) -> dict[str, Any]:
+    return {
+        "number": number, "at": 1.0, "attack": "replay", "action": "repeat", "source": "home", "target": "public",
+        "name": "message", "id": "m1", "sender": "a@home.test/x", "receiver": "b@public.test", "stanza": "<message/>",
+    }  # fmt: skip
 
 
 @pytest.fixture
@@ -167,3 +180,12 @@ async def test_when_servers_were_down_is_recorded(federation: Federation) -> Non
     kinds = (ServerEnded, ServerStarted)
     found = [(one.server, one.kind, one.at - began) for one in federation.history.events if isinstance(one, kinds)]
     assert found == [("home", "server-ended", 1), ("home", "server-started", 2), ("public", "server-ended", -8)]
+
+
+async def test_what_attacks_did_is_in_the_history_once_and_what_nobody_has_any_more_is_said(
+    federation: Federation, control: FakeControl
+) -> None:
+    control.interventions, control.last_intervention = [intervention(3)], 3
+    await recorded(federation, Intervened)
+    assert [(one.attack, one.id) for one in of(federation, Intervened)] == [("replay", "m1")]
+    assert of(federation, Note)[0].text == "attacks acted on 2 stanzas of which nothing is known any more"

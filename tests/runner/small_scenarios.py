@@ -7,6 +7,7 @@ from xml.etree import ElementTree as ET
 
 from lab import Federation, expect, scenario, step
 from lab.clients.xmpp.client_stream import ClientStream, make_tls_context
+from lab.faults import intercept
 from lab.federation.people import Person
 from lab.lifecycle.lab import Lab
 
@@ -105,3 +106,14 @@ async def two_from_another_client_of_hers(federation: Federation) -> None:
         await bob.device.received("own-1")
         await other.ask("get", ET.Element("{urn:xmpp:ping}ping"), b.domain)
         await (await alice.send(bob, "from the lab's client")).outcome()
+
+
+@scenario(spec="RFC 6120 13.1")
+async def another_text(federation: Federation) -> None:
+    """Somebody between two servers changes what is said."""
+    a, b = federation.linked_pair()
+    alice, bob = await a.person(), await b.person()
+    rules = [{"action": "replace", "element": "body", "text": "something else", "contains": "first"}]
+    async with federation.inject(intercept(federation.link(a, b), rules, direction="to")):
+        for text in ("first", "second"):
+            await (await alice.send(bob, text)).outcome()

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
-from lab.declarations.fault import FaultDeclaration, FaultField, Plain
+from lab.declarations.fault import FaultDeclaration, FaultField, acts_on_no_route
 from lab.errors import UserError
 
 
@@ -19,14 +18,9 @@ def _jid(device: Any) -> str:
     return str(device.jid)
 
 
-def _acts_on(fields: Mapping[str, Plain], a: str, b: str) -> bool:
-    """On no route between servers."""
-    return False
-
-
 DECLARATION = FaultDeclaration(
     name="client",
     about="A device loses its connection: it is reset, and the stream is not closed.",
     fields=(FaultField(name="device", about="The device.", read=_device, plain=_jid),),
-    acts_on=_acts_on,
+    acts_on=acts_on_no_route,
 )

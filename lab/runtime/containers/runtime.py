@@ -103,6 +103,10 @@ class Containers:
         """By way of the engine."""
         return ContainerControl(self._engine, layout, plan)
 
+    def share_certificates(self, layout: Layout, plan: Plan, servers: Sequence[str]) -> None:
+        """Copied to the folder that the services' container sees."""
+        startup.share_certificates(layout, plan, servers)
+
     async def find_service_pid(self, layout: Layout) -> int | None:
         """The main process of the services' container."""
         return await self._engine.call(inspection.find_services_pid, self._engine.client, layout)

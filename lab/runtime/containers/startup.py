@@ -32,8 +32,9 @@ from lab.runtime.containers.engine import SERVER, DockerEngine, build_name, firs
 from lab.runtime.containers.image_specs import find_python_image
 from lab.runtime.containers.preparation import find_image, find_site
 from lab.runtime.protocol import Progress, Written
+from lab.runtime.server_files import change_owner
 from lab.servers.software import File
-from lab.system.files import read_last_lines
+from lab.system.files import read_last_lines, write_private
 from lab.system.processes import SERVER_UID
 
 if TYPE_CHECKING:
@@ -110,6 +111,20 @@ def write_shared(layout: Layout, plan: Plan) -> None:
     if os.geteuid() == 0:
         for folder in (services, services / layout.plan.name, started, people):
             os.chown(folder, SERVER_UID, SERVER_UID)
+
+
+def share_certificates(layout: Layout, plan: Plan, servers: Sequence[str]) -> None:
+    """Copy the certificates and keys of servers to where the services see them: they have no others."""
+    seen = _seen_by_services(layout)
+    for name in servers:
+        domain = plan.server(name).certificate.domain
+        folder = seen.server(name) / "certs"
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for suffix in ("crt", "key"):
+            found = layout.server(name) / "certs" / f"{domain}.{suffix}"
+            write_private(folder / found.name, found.read_bytes())
+    if servers and os.geteuid() == 0:
+        change_owner(seen.root / "servers", SERVER_UID)
 
 
 def _seen_by_services(layout: Layout) -> Layout:

@@ -1,0 +1,49 @@
+"""Integrity: what somebody reads is what was sent.
+
+Each device that shows a text for a message shows the one that was sent: in the clear, or decrypted. Of a message that
+was sent encrypted a readable text is another one, whatever it says: somebody took the encryption out of it.
+
+What was sent is known of messages of the lab's own devices only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from lab.checks.cause import describe_attacks
+from lab.checks.trace import quote
+from lab.checks.verdict import Finding, Value, Verdict, build_verdict, pluralize
+from lab.history.events import Sent
+from lab.metrics.jids import strip_resource
+from lab.metrics.record import RunRecord
+
+NAME = "integrity"
+
+
+def check(record: RunRecord) -> Verdict:
+    """Compare what was read of each message with what was sent."""
+    findings, judged = [], 0
+    for _, sent in record.messages:
+        shown = dict(_shown(record, sent))
+        judged += bool(shown)
+        findings += [_finding(record, sent, device) for device, right in shown.items() if not right]
+    good = f"{pluralize(judged, 'message')} read as {'it was' if judged == 1 else 'they were'} sent."
+    return build_verdict(NAME, judged, findings, good, "No device read a message of which it is known what was sent.")
+
+
+def _shown(record: RunRecord, sent: Sent) -> Iterator[tuple[str, bool]]:
+    """Each device that showed a text, and whether every text that it showed is the one that was sent."""
+    texts = [(one.device, one.matches) for one in record.deliveries.get(sent, ())]
+    texts += [(one.device, one.matches) for one in record.decrypted.get(sent, ())]
+    for device in dict.fromkeys(device for device, _ in texts):
+        known = [matches for other, matches in texts if other == device and matches is not None]
+        if known:
+            yield device, all(known)
+
+
+def _finding(record: RunRecord, sent: Sent, device: str) -> Finding:
+    servers = record.path(sent)
+    ends = f"from {strip_resource(sent.sender)} ({' - '.join(servers)}, {sent.encryption})"
+    text = f"Message {sent.message} {ends}: {device} reads another text than was sent."
+    cause = describe_attacks(record, sent) or "a server or a device changed it"
+    return Finding(Value.FAILED, text, sent.message, servers, cause, "", quote(record.seen.get(sent, [])))

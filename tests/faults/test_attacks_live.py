@@ -1,0 +1,37 @@
+"""Attacks on real links: they do what they say, on streams that the servers have authenticated as ever."""
+
+from pathlib import Path
+
+import pytest
+
+from lab.checks.judge import judge
+from lab.history.events import Intervened, ServerStreamOpened
+from lab.runner.judgement import load_record
+from lab.runner.run import run_scenario
+from lab.runner.scenarios import get_info
+from tests.runner import small_scenarios
+from tests.runtimes import PROCESSES
+
+pytestmark = pytest.mark.live
+
+
+@pytest.mark.parametrize("runtime", [PROCESSES], indirect=True)
+@pytest.mark.parametrize(
+    "topology",
+    [
+        "pair,software=prosody+ejabberd",
+        pytest.param("pair,software=ejabberd+prosody", marks=pytest.mark.slow),
+        pytest.param("pair,software=prosody", marks=pytest.mark.slow),
+        pytest.param("pair,software=ejabberd", marks=pytest.mark.slow),
+    ],
+)
+async def test_a_changed_text_fails_integrity_and_nothing_else(topology, lab_on, tmp_path: Path) -> None:
+    result = await run_scenario(get_info(small_scenarios.another_text), await lab_on(topology), runs=tmp_path)
+    record = load_record(result.folder)
+    (changed,) = record.of(Intervened)
+    assert (changed.action, changed.source, changed.target) == ("replace", "a", "b")
+    assert result.value == "failed" and changed.id in result.sentence, result.sentence
+    verdicts = {one.check: one.value for one in judge(record).verdicts}
+    assert [name for name, value in verdicts.items() if value == "failed"] == ["integrity"], result.sentence
+    opened = [one for one in record.of(ServerStreamOpened) if one.stream == "s2s" and one.at > record.started.at]
+    assert {(one.authentication.upper(), one.tls.startswith("TLS")) for one in opened} == {("EXTERNAL", True)}

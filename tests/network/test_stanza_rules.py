@@ -1,0 +1,113 @@
+"""Which stanzas a rule acts on, and what becomes of them."""
+
+import pytest
+
+from lab.declarations.stanza_rules import read_rules
+from lab.errors import UserError
+from lab.network.stanza_rules import CountedRule, decide
+from lab.network.stanza_stream import RelayedStanza
+
+HEADER = b"<stream:stream xmlns='jabber:server' xmlns:stream='http://etherx.jabber.org/streams'>"
+MESSAGE = b"<message from='alice@a.test/x' to='bob@b.test' type='chat' id='1'><body>hi</body></message>"
+
+
+def counted(*rules):
+    return [CountedRule(one, "test") for one in read_rules(list(rules))]
+
+
+def after(raw, *rules):
+    return decide(counted(*rules), RelayedStanza(HEADER, raw))
+
+
+@pytest.mark.parametrize(
+    ("fields", "fits"),
+    [
+        ({}, True),
+        ({"stanza": "message"}, True),
+        ({"stanza": "iq"}, False),
+        ({"type": "chat"}, True),
+        ({"type": "error"}, False),
+        ({"sender": "alice@a.test"}, True),
+        ({"sender": "alice@a.test/x"}, True),
+        ({"sender": "a.test"}, True),
+        ({"sender": "test"}, False),
+        ({"sender": "alice@a.test/y"}, False),
+        ({"receiver": "b.test"}, True),
+        ({"receiver": "a.test"}, False),
+        ({"element": "body"}, True),
+        ({"element": "body", "namespace": "jabber:server"}, True),
+        ({"element": "body", "namespace": "jabber:client"}, False),
+        ({"element": "hi"}, False),
+        ({"element": "message"}, False),
+        ({"namespace": "jabber:server"}, True),
+        ({"contains": ">hi<"}, True),
+        ({"contains": "ho"}, False),
+    ],
+)
+def test_a_stanza_fits_if_it_fits_every_field(fields, fits):
+    assert bool(after(MESSAGE, {"action": "drop", **fields}).acted) is fits
+
+
+def test_every_nth_of_those_that_fit():
+    rules = counted({"action": "drop", "stanza": "message", "nth": 3})
+    copies = []
+    for raw in (MESSAGE, b"<iq/>", MESSAGE, MESSAGE, MESSAGE, MESSAGE, MESSAGE):
+        copies.append(decide(rules, RelayedStanza(HEADER, raw)).copies)
+    assert copies == [1, 1, 1, 0, 1, 1, 0]
+
+
+def test_rules_act_one_after_the_other_until_one_drops_it():
+    rules = (
+        {"action": "repeat", "times": 2},
+        {"action": "delay", "after": "3s"},
+        {"action": "replace", "element": "body", "text": "<ho>"},
+        {"action": "drop", "contains": "hi"},
+        {"action": "reorder"},
+    )
+    decision = after(MESSAGE, *rules)
+    assert (decision.copies, decision.delay, decision.hold, len(decision.acted)) == (3, 3.0, True, 4)
+    assert decision.stanza.raw == MESSAGE.replace(b"hi", b"&lt;ho&gt;")
+    assert after(MESSAGE, {"action": "drop"}, {"action": "repeat"}).copies == 0
+
+
+def test_every_such_element_is_removed_and_its_surroundings_stay():
+    raw = b"<message><x xmlns='n'><x/></x> <y xmlns='n'/><x xmlns='n'/><x xmlns='m'/></message>"
+    decision = after(raw, {"action": "remove", "element": "x", "namespace": "n"})
+    assert decision.stanza.raw == b"<message> <y xmlns='n'/><x xmlns='m'/></message>"
+
+
+def test_an_element_is_replaced_by_xml():
+    decision = after(MESSAGE, {"action": "replace", "element": "body", "xml": "<b xmlns='n'>1</b>"})
+    assert decision.stanza.raw == MESSAGE.replace(b"<body>hi</body>", b"<b xmlns='n'>1</b>")
+
+
+def test_what_is_not_touched_is_the_same_bytes():
+    raw = b"<message  note = 'x'><u:body xmlns:u='n'/><body></body></message>"
+    assert after(raw, {"action": "remove", "element": "encrypted"}).stanza.raw is raw
+
+
+def test_a_prefix_that_nobody_declares_is_left_to_the_receiver():
+    raw = b"<message><no:body/></message>"
+    decision = after(raw, {"action": "drop", "element": "body"})
+    assert (decision.copies, decision.acted) == (1, [])
+
+
+@pytest.mark.parametrize(
+    ("rules", "says"),
+    [
+        ([], "must be a list of rules"),
+        ("drop", "must be a list of rules"),
+        ([{"stanza": "iq"}], "rule 1: must be a mapping with an action"),
+        ([{"action": "drop"}, {"action": "eat"}], "rule 2: action 'eat' is none of drop"),
+        ([{"action": "drop", "stanza": "stanza"}], "is none of message, presence, iq"),
+        ([{"action": "drop", "each": 3}], "no field 'each'"),
+        ([{"action": "drop", "nth": 0}], "whole number of at least 1"),
+        ([{"action": "remove"}], "needs the `element`"),
+        ([{"action": "replace", "element": "body"}], "either `text`"),
+        ([{"action": "delay"}], "needs `after`"),
+        ([{"action": "delay", "after": 3}], "has no unit"),
+    ],
+)
+def test_a_wrong_rule_is_refused_with_its_number(rules, says):
+    with pytest.raises(UserError, match=says):
+        read_rules(rules)
