@@ -106,3 +106,8 @@ class Context:
 def read_duration(duration: str | float) -> float:
     """A duration in seconds: of a number of seconds, or of a text such as "60s" or "500ms". Raises UserError."""
     return float(duration) if isinstance(duration, int | float) else units.parse_duration(duration)
+
+
+def describe_duration(duration: str | float) -> str:
+    """A duration as a text in seconds, such as "60 s". Raises UserError."""
+    return f"{read_duration(duration):g} s"

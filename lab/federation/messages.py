@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from lab.errors import NotReceived
-from lab.federation.context import read_duration
+from lab.federation.context import describe_duration, read_duration
 from lab.federation.outcomes import Bounce, Delivers, Delivery, Outcome, Promise, Receipt
 
 if TYPE_CHECKING:
@@ -92,7 +92,9 @@ class Message:
         within = DELIVERY_DEADLINE + self.allowance() if within is None else within
         await self._until(lambda: bool(self.receipts), read_duration(within))
         if not self.receipts:
-            raise NotReceived(f"{self} was not acknowledged within {within}", (f"it is {await self.outcome(0)}",))
+            raise NotReceived(
+                f"{self} was not acknowledged within {describe_duration(within)}", (f"it is {await self.outcome(0)}",)
+            )
         return self.receipts[0]
 
     async def _until(self, holds: Callable[[], bool], deadline: float) -> None:

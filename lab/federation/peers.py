@@ -18,7 +18,7 @@ from lab.clients.remote import Agent
 from lab.declarations.domains import a_labels
 from lab.errors import LabError, NotReceived, TimedOut, UserError
 from lab.federation import jids, markers, stanzas
-from lab.federation.context import read_duration
+from lab.federation.context import describe_duration, read_duration
 from lab.federation.devices import Device
 from lab.federation.outcomes import Delivery
 from lab.federation.participants import Participants
@@ -228,7 +228,9 @@ class Peer:
         try:
             await self.expect(lambda one: one.id == name and one.type in ("result", "error"), within)
         except NotReceived as error:
-            raise TimedOut(f"{to} did not answer a ping of {self.server} within {within}", error.evidence) from None
+            raise TimedOut(
+                f"{to} did not answer a ping of {self.server} within {describe_duration(within)}", error.evidence
+            ) from None
         return time.monotonic() - began
 
     # -- receiving -----------------------------------------------------------------------------------------------

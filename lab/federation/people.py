@@ -11,7 +11,7 @@ from xml.sax.saxutils import quoteattr
 from lab.clients.characters import check_text
 from lab.errors import NotReceived, PeerError, TimedOut, UserError
 from lab.federation import jids
-from lab.federation.context import read_duration
+from lab.federation.context import describe_duration, read_duration
 from lab.federation.devices import Device, ask
 from lab.federation.messages import DELIVERY_DEADLINE, Message
 from lab.federation.posts import (
@@ -167,7 +167,7 @@ class Person:
             last = answer.xml
             await asyncio.sleep(PING_INTERVAL)
         wanted = "answer" if reached else "become unreachable for"
-        raise NotReceived(f"{to.domain} did not {wanted} a ping of {self} within {within}", (last,))
+        raise NotReceived(f"{to.domain} did not {wanted} a ping of {self} within {describe_duration(within)}", (last,))
 
     # -- contacts ------------------------------------------------------------------------------------------------
 
@@ -187,7 +187,9 @@ class Person:
         within = self._patience() if within is None else within
         roster, missing = await self._roster_until(lambda found: find_differences(found, wanted), within)
         if missing:
-            raise NotReceived(f"the roster of {self} is not as expected within {within}", tuple(missing), "roster")
+            raise NotReceived(
+                f"the roster of {self} is not as expected within {describe_duration(within)}", tuple(missing), "roster"
+            )
         return roster
 
     async def subscribe(self, other: Person | str) -> None:
@@ -253,7 +255,9 @@ class Person:
                     await self._requests_changed.wait()
         except TimeoutError:
             evidence = tuple(f"there is a request by {one}" for one in sorted(self.requests))
-            raise NotReceived(f"{self} received no request by {other} within {within}", evidence, "roster") from None
+            raise NotReceived(
+                f"{self} received no request by {other} within {describe_duration(within)}", evidence, "roster"
+            ) from None
 
     def note_subscription(self, kind: str, sender: str) -> None:
         """Take a received presence into account (RFC 6121 section 3.1); called by the federation."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from xml.sax.saxutils import quoteattr
 
 from lab.errors import NotReceived, TimedOut, UserError
-from lab.federation.context import read_duration
+from lab.federation.context import describe_duration, read_duration
 from lab.federation.devices import IQ_DEADLINE, Device, ask
 from lab.federation.people import Person
 from lab.history.events import OccupantsRead, RoomJoined, RoomLeft
@@ -229,7 +229,9 @@ class Room:
                 for jid, view in views.items()
                 if view != want
             ]
-            raise NotReceived(f"room {self.jid} did not agree within {within}", (*evidence, *self._missing())) from None
+            raise NotReceived(
+                f"room {self.jid} did not agree within {describe_duration(within)}", (*evidence, *self._missing())
+            ) from None
 
     def _allowance(self, *people: Person) -> float:
         """Seconds more that the slowest of the links between these people's servers and the room's may need."""

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from lab.errors import NotReceived
-from lab.federation.context import read_duration
+from lab.federation.context import describe_duration, read_duration
 from lab.federation.stanzas import Stanza
 
 EVIDENCE = 8  # stanzas quoted where the awaited one was not received
@@ -63,7 +63,8 @@ class StanzaLog:
         wanted = f"with {match!r}" if isinstance(match, str) else "that matches"
         received = [one.xml for one in self.stanzas if one.direction == "in"][-EVIDENCE:]
         raise NotReceived(
-            f"{self._owner} received no stanza {wanted} within {within}", tuple(received) or ("nothing was received",)
+            f"{self._owner} received no stanza {wanted} within {describe_duration(within)}",
+            tuple(received) or ("nothing was received",),
         )
 
 

@@ -8,12 +8,14 @@ import secrets
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from lab.system.processes import find_marked
+from tests.cli.leftovers import left
 
 pytestmark = pytest.mark.live
 
@@ -89,6 +91,63 @@ def test_what_a_load_cannot_reach_is_refused_on_a_lab_that_is_up(folder: Path, n
     done = _xmpplab(folder, "load", "neighbours", "--name", name, "-u", "6", "-r", "90000/s", "--for", "1s")
     assert done.returncode == 64 and "90000 messages per second are more than 1 workers can write" in done.stderr
     assert not list((folder / "runs").glob("*load*"))
+
+
+KILLED = """
+import asyncio, lab
+from lab.faults import partition
+@lab.scenario
+async def waits(federation):
+    \"""Two people wait behind a fault.\"""
+    a, b = federation.linked_pair()
+    await a.person(), await b.person()
+    async with federation.inject(partition([a], [b])):
+        print("BEGUN", flush=True)
+        await asyncio.sleep(60)
+"""
+
+
+@pytest.mark.parametrize(
+    ("words", "begun"),
+    [
+        (("run", "waits.py"), "BEGUN"),
+        pytest.param(
+            ("load", "neighbours", "-u", "6", "-r", "10/s", "--for", "60s", "--warmup", "0s"),
+            "of 60 s",
+            marks=pytest.mark.slow,
+        ),
+    ],
+)
+def test_what_is_killed_on_a_lab_that_is_up_leaves_it_as_it_was(
+    folder: Path, name: str, words: tuple[str, ...], begun: str
+) -> None:
+    """Agents, workers and faults end with the command that began them; servers and the lab's service stay."""
+    (folder / "waits.py").write_text(KILLED)
+    before = _processes(name)
+    command = [*XMPPLAB, *words, "--name", name]
+    with subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+        assert process.stdout
+        told = []
+        for line in process.stdout:
+            told.append(line)
+            if begun in line:
+                break
+        assert process.poll() is None, told
+        during = _processes(name)
+        process.kill()
+    deadline = time.monotonic() + DEADLINE
+    while (after := _processes(name)) != before or left(folder):
+        assert time.monotonic() < deadline, (before, after, left(folder))
+        time.sleep(0.1)
+    assert during > before, "nothing ran beside the lab, so that nothing could be left"
+    assert _xmpplab(folder, "fault", "list", "--name", name).stdout == "no fault is active\n"
+    done = _xmpplab(folder, "run", "everyone_writes", "--name", name)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def _processes(name: str) -> set[int]:
+    """Processes of the lab of that name, with what runs on it."""
+    return {pid for lab, pids in find_marked().items() if Path(lab).name == name for pid in pids}
 
 
 def test_after_a_failure_the_lab_can_be_kept(folder: Path) -> None:

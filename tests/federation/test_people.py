@@ -401,6 +401,7 @@ async def test_what_a_device_received_and_sent_is_kept_and_waited_for(federation
     with pytest.raises(NotReceived) as caught:
         await device.received("m0", within=0.01)  # what it sent it has not received
     assert isinstance(caught.value, AssertionError | TimedOut) and "hi" in caught.value.evidence[0]
+    assert "received no stanza with 'm0' within 0.01 s" in str(caught.value)
 
 
 async def test_who_is_left_out_of_an_encrypted_message_is_recorded(federation: Federation, agent: FakeAgent) -> None:
