@@ -53,12 +53,18 @@ async def test_both_servers_archive_what_people_write_to_each_other(
     assert await places(federation) == {(name, place) for name in ("island", "home") for place in ("feed", "archive")}
 
 
+def list_occupants(joined: list[str]) -> str:
+    items = "".join(f"<item nick='{one.partition('/')[2]}' role='moderator'/>" for one in joined)
+    return f"<iq type='result'><query xmlns='http://jabber.org/protocol/muc#admin'>{items}</query></iq>"
+
+
 async def test_what_is_said_in_a_room_is_archived_by_its_server(
     federation: Federation, agent: FakeAgent, people: list[Person], tmp_path: Path
 ) -> None:
     joined: list[str] = []
     agent.answers["join"] = lambda device, *, room, nick, **_: joined.append(f"{room}/{nick}")
     agent.answers["occupants"] = lambda device, **_: {"occupants": joined}
+    agent.answers["iq"] = lambda device, **_: {"xml": list_occupants(joined)}  # the room's own list
     room = await federation.server("home").room("hall", occupants=people)
     await people[0].send(room, federation.secret())
     assert await places(federation) == {("island", "feed"), ("home", "feed"), ("home", "archive")}
