@@ -35,7 +35,7 @@ def fault(
     ] = None,
     length: Annotated[str | None, typer.Option("--for", metavar="DURATION", help="add: how long.")] = None,
     called: Annotated[str | None, typer.Option("--as", metavar="NAME", help="add: the fault's name.")] = None,
-    how: Annotated[str | None, typer.Option("--how", help="add: how, for partition, flap, reset-streams, dns.")] = None,
+    how: Annotated[str | None, typer.Option("--how", help="add: how, of the action.")] = None,
     direction: Annotated[
         str | None, typer.Option("--direction", help="add: to, from or both, from the first server's side.")
     ] = None,
@@ -99,7 +99,9 @@ def _read(words: list[str], fields: dict[str, Any], length: str | None, called: 
     if ACTIONS[action].target is FaultTarget.GROUPS:
         data["groups"] = split
     elif names := [name for group in split for name in group]:
-        if ACTIONS[action].target is FaultTarget.LINKS and len(names) > 1:
+        if ACTIONS[action].target is FaultTarget.PEOPLE:
+            data["selector"] = {"person": names}
+        elif ACTIONS[action].target is FaultTarget.LINKS and len(names) > 1:
             data["selector"] = {"link": names}
         else:
             data["selector"] = {"server": names}
@@ -131,11 +133,13 @@ async def _add(spec: FaultSpec, name: str | None) -> None:
 
 
 async def _print_list(name: str | None, output: Format) -> None:
+    from lab.lifecycle.faults import list_held
     from lab.lifecycle.registry import attach
 
     lab = await attach(name, whole=False)
     async with lab.open_control() as control:
         found = (await control.call("list_faults"))["faults"]
+    found += list_held(lab.layout)
     if output is not Format.JSON and not found:
         print_text("no fault is active")
         return
@@ -145,18 +149,38 @@ async def _print_list(name: str | None, output: Format) -> None:
             "action": one["action"],
             "acts": "yes" if one["acts"] else "not now",
             "targets": ", ".join(one["targets"]),
-            "ends": "with the run that started it" if one["held"] else "when it is healed, or its time is over",
+            "ends": _end(one),
         }
         for one in found
     ]
     print_rows(output, rows)
 
 
+def _end(fault: dict[str, Any]) -> str:
+    if "pid" in fault:
+        return f"with process {fault['pid']}, which carries it out"
+    return "with the run that started it" if fault["held"] else "when it is healed, or its time is over"
+
+
 async def _heal(fault_name: str | None, name: str | None) -> None:
-    from lab.lifecycle.faults import PATIENCE
+    from lab.lifecycle.faults import PATIENCE, list_held
     from lab.lifecycle.registry import attach
 
     lab = await attach(name, whole=False)
+    held = [one for one in list_held(lab.layout) if fault_name in (None, one["name"])]
+    if held and fault_name is not None:
+        raise UserError(_held(held))
     async with lab.open_control() as control:
         healed = (await control.call("heal_faults", patience=PATIENCE, name=fault_name))["healed"]
-    print_text(f"healed: {', '.join(healed)}" if healed else "no fault was active")
+    if healed or not held:
+        print_text(f"healed: {', '.join(healed)}" if healed else "no fault was active")
+    if held:
+        raise UserError(_held(held))
+
+
+def _held(held: list[dict[str, Any]]) -> str:
+    names, pids = ", ".join(one["name"] for one in held), sorted({one["pid"] for one in held})
+    those = (
+        f"process {pids[0]}, which heals" if len(pids) == 1 else f"processes {', '.join(map(str, pids))}, which heal"
+    )
+    return f"{names}: carried out by {those} at its end: `kill -INT {' '.join(map(str, pids))}`"

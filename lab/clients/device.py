@@ -183,6 +183,20 @@ class ClientDevice:
             await self._forget()
         return {}
 
+    async def stall_connection(self) -> Event:
+        """Let no byte pass the connection; see the protocol."""
+        self._live().stream.stall()
+        return {}
+
+    async def release_connection(self) -> Event:
+        """Let bytes pass again; see the protocol."""
+        session = self._live()
+        session.stream.release()
+        with suppress(Refused):  # any answer follows what the server had to send: a stream keeps order
+            await session.stream.ask_while_connected("get", ET.Element(f"{{{PING}}}ping"), session.stream.boundjid.host)
+        await session.inbox.decrypted()
+        return {}
+
     async def resume(self, *, host: str, port: int) -> Event:
         """Resume the stream whose connection was lost; see the protocol."""
         if (session := self._dropped) is None:

@@ -32,7 +32,8 @@ log = logging.getLogger("lab.agent")
 OPERATIONS = frozenset({
     "connect", "disconnect", "send", "send_raw", "join", "leave", "occupants", "configure_room", "archive",
     "devices", "fingerprints", "set_trust", "ping", "iq", "presence", "register",
-    "drop_connection", "resume", "delay_acknowledgements", "upload", "fetch", "verify", "answer", "end_session",
+    "drop_connection", "stall_connection", "release_connection", "resume", "delay_acknowledgements", "upload", "fetch",
+    "verify", "answer", "end_session",
 })  # fmt: skip
 
 #: Requests of a raw server-to-server peer: the names of its methods behind this prefix.

@@ -22,6 +22,8 @@ register        {jid, password, host, port, authority, token?, timeout} -> {}: t
                 (XEP-0077), with a token where given (XEP-0445); the device is not connected
 disconnect      {} -> {}: the server has closed the stream (`Disconnected` has been sent)
 drop_connection {} -> {}: the connection is reset, the stream not closed (`disconnected` has been sent)
+stall_connection {} -> {}: no byte passes the connection, in either direction, until it is released; both sides wait
+release_connection {} -> {}: what waited has been sent and received; an error where the connection was lost meanwhile
 resume          {host, port, timeout} -> {jid, stream}: the stream goes on over a new connection (XEP-0198 section 5);
                 what was not acknowledged has been sent once more, by both sides. An error is the end of the stream
 delay_acknowledgements {seconds} -> {}: what it receives from now on it acknowledges so late (XEP-0198 section 4)

@@ -74,4 +74,13 @@ class Interception:
     rules: tuple[StanzaRule, ...]
 
 
-Effect = CertificateChange | Interception | LinkImpairment | StreamsEnd | NameAnswer | ServerOutage
+@dataclass(frozen=True)
+class DeviceOutage:
+    """The devices of a person have lost their connections, or these pass no bytes, until it is healed."""
+
+    person: str  # the name of the account
+    server: str
+    how: str  # "dropped", "stalled"
+
+
+Effect = CertificateChange | DeviceOutage | Interception | LinkImpairment | StreamsEnd | NameAnswer | ServerOutage

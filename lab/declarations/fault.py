@@ -14,7 +14,7 @@ from lab.errors import UserError
 #: What describes a fault in a history, as JSON has it.
 Plain = str | int | float | bool | None
 
-#: What a fault acts on: directions of links (source and target), or servers (one name each).
+#: What a fault acts on: directions of links (source and target), servers (one name each), people (name and server).
 Targets = Sequence[tuple[str, ...]]
 
 REQUIRED = object()
@@ -33,6 +33,7 @@ class FaultTarget(StrEnum):
     GROUPS = "groups"  # every link between two of its `groups` of servers
     LINKS = "links"  # the links that its `selector` chooses
     SERVERS = "servers"  # the servers that its `selector` chooses
+    PEOPLE = "people"  # the people of a scenario that its `selector` names
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -21,6 +21,7 @@ FEATURES: dict[str, Feature] = {
     feature.name: feature
     for feature in (
         Feature("anonymous", "logins without an account (SASL ANONYMOUS, XEP-0175)"),
+        Feature("bidi", "streams between servers carry stanzas in both directions (XEP-0288), where both offer it"),
         Feature("component", "a port for components (XEP-0114), for the host component.<domain>", "component"),
         Feature("mam", "archives of people and rooms (XEP-0313)"),
         Feature("moderation", "messages in rooms can be retracted by moderators (XEP-0425)"),

@@ -103,6 +103,21 @@ class Device:
         """
         await self.person.context.call("drop_connection", self.key)
 
+    async def stall_connection(self) -> None:
+        """Let no byte pass the connection, in either direction: nobody is told, and both sides wait.
+
+        Returns once it is so. Raises UserError if the device is not connected.
+        """
+        await self.person.context.call("stall_connection", self.key)
+
+    async def release_connection(self) -> None:
+        """Let bytes pass a connection that was stalled.
+
+        Returns once what the server had to send is received. Raises UserError or PeerError if the connection was lost
+        in the meantime.
+        """
+        await self.person.context.call("release_connection", self.key)
+
     async def resume(self) -> None:
         """Go on with the stream whose connection was lost (XEP-0198 section 5).
 

@@ -69,6 +69,7 @@ class Person:
         self.context = participants.context
         self.server = server
         self.name = name
+        self.asked_name = name  # by the scenario; a number was added where another run in this lab has it
         self.encryption = encryption  # of messages, unless `send` is given another: "plain", "omemo", "otr"
         self.trust = trust  # in keys not seen before: "blind", "undecided"
         self.jid: str = f"{name}@{server.domain}"  # the bare JID, as the server bound it

@@ -76,6 +76,7 @@ class ServerHandle:
         if self.spec.manifest.accounts is not Accounts.LISTED:
             await lab.create_accounts(self.name, [user])
         person = Person(self._participants, self, user, encryption, trust)
+        person.asked_name = wanted or user
         for _ in range(devices):
             await person.add_device(resumable=resumable)
         people.append(person)

@@ -15,15 +15,15 @@ import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
-from lab.declarations.effects import CertificateChange, Effect, Interception, ServerChange, ServerOutage
+from lab.declarations.effects import CertificateChange, DeviceOutage, Effect, Interception, ServerChange, ServerOutage
 from lab.declarations.fault import FaultTarget
 from lab.errors import PeerError, TimedOut, UserError
 from lab.lifecycle.lab import Lab
 from lab.lifecycle.stream_probe import find_certificate
 from lab.network.control import Control
-from lab.network.fault_engine import FaultEngine, FaultEvent
+from lab.network.fault_engine import Executor, FaultEngine, FaultEvent
 from lab.network.server_outages import ServerOutages
 from lab.plan.fault_schedule import declaration
 from lab.plan.layout import Layout
@@ -33,7 +33,7 @@ from lab.runtime.server_files import write_certificate
 from lab.system.files import write_private
 from lab.system.processes import Identity
 from lab.topology.fault_targets import directions, find_targets
-from lab.topology.faults import check_all, to_json
+from lab.topology.faults import check_all, refuse_people, to_json
 from lab.topology.spec import Certificate, FaultSpec, Topology
 
 PATIENCE = 300.0  # seconds that applying or healing may take: a server is waited for after its start
@@ -55,16 +55,19 @@ def held_here(spec: FaultSpec, lab: Lab) -> bool:
 class FaultSession:
     """Faults on one lab, for the length of an `async with` block: all of them have been healed at its end."""
 
-    def __init__(self, lab: Lab, on_event: OnEvent = lambda event: None) -> None:
-        """`on_event` is called with whatever the faults of this session do."""
+    def __init__(self, lab: Lab, on_event: OnEvent = lambda event: None, *, devices: Executor | None = None) -> None:
+        """`on_event` is called with whatever the faults of this session do; `devices` carries out those of people."""
+        self._devices = devices
         self._lab, self._on_event = lab, on_event
         self._control: Control | None = None
         self._events: asyncio.Task[None] | None = None
         self._since = 0
         self._names: set[str] = set()
         self._stack = contextlib.AsyncExitStack()
-        self._executor = _HolderExecutor(lab)
-        self._engine = FaultEngine(lab.plan.topology, self._executor, on_event)
+        self._executor = _HolderExecutor(lab, devices)
+        self._engine = FaultEngine(
+            lab.plan.topology, self._executor, on_event, lambda: self._executor.note(self._engine.list_active())
+        )
 
     async def __aenter__(self) -> Self:
         return self
@@ -76,7 +79,7 @@ class FaultSession:
 
     async def start(self, specs: Sequence[FaultSpec], begin: float | None = None) -> None:
         """Let faults act at their times from `begin` on (seconds since the epoch; now). Raises UserError, PeerError."""
-        check_all(specs, self._lab.plan.topology)
+        self._check(specs)
         begin = time.time() if begin is None else begin
         there = [spec for spec in specs if not held_here(spec, self._lab)]
         if there:
@@ -93,7 +96,7 @@ class FaultSession:
 
         Raises UserError, and what applying it raises.
         """
-        check_all([spec], self._lab.plan.topology)
+        self._check([spec])
         if held_here(spec, self._lab):
             await self._engine.add(spec, self)
             return
@@ -122,6 +125,11 @@ class FaultSession:
         plan = self._lab.plan
         named = [name for spec in specs for name in _intercepted_servers(spec, plan.topology)]
         self._lab.runtime.share_certificates(self._lab.layout, plan, list(dict.fromkeys(named)))
+
+    def _check(self, specs: Sequence[FaultSpec]) -> None:
+        check_all(specs, self._lab.plan.topology)
+        if self._devices is None:
+            refuse_people(specs, "only a scenario or a test that made them can let it act")
 
     async def _connected(self) -> Control:
         if self._control is None:
@@ -159,15 +167,20 @@ def _intercepted_servers(spec: FaultSpec, topology: Topology) -> list[str]:
 class _HolderExecutor:
     """Changes certificates; stops, kills, pauses and restarts servers in containers; and notes which."""
 
-    def __init__(self, lab: Lab) -> None:
-        self._lab = lab
+    def __init__(self, lab: Lab, devices: Executor | None) -> None:
+        self._lab, self._devices = lab, devices
         self._certificates: dict[str, dict[str, str]] = {}  # kinds by server, then by token
         self._note = _notes(lab.layout) / f"{os.getpid()}-{id(self)}.json"
         self._changed: dict[str, str] = {}
+        self._active: list[dict[str, Any]] = []
         self._outages = ServerOutages(lab.runtime.build_server_control(lab.layout, lab.plan))
 
     async def apply(self, effect: Effect, token: str) -> None:
         """Carry it out."""
+        if isinstance(effect, DeviceOutage):
+            assert self._devices is not None
+            await self._devices.apply(effect, token)
+            return
         if isinstance(effect, CertificateChange):
             self._changed[effect.server] = _CERTIFICATE
             self._write()
@@ -184,6 +197,10 @@ class _HolderExecutor:
 
     async def heal(self, effect: Effect, token: str) -> None:
         """End it."""
+        if isinstance(effect, DeviceOutage):
+            assert self._devices is not None
+            await self._devices.heal(effect, token)
+            return
         if isinstance(effect, CertificateChange):
             left = self._certificates.get(effect.server, {})
             left.pop(token, None)
@@ -193,18 +210,38 @@ class _HolderExecutor:
         assert isinstance(effect, ServerOutage)
         await self._outages.heal(effect, token)
 
+    def note(self, active: list[dict[str, Any]]) -> None:
+        """Let others know of the faults that this process carries out."""
+        self._active = active
+        if active or self._changed:
+            self._write()
+        else:
+            self.release()
+
     def release(self) -> None:
         """Nothing is held any more."""
         self._note.unlink(missing_ok=True)
 
     def _write(self) -> None:
         self._note.parent.mkdir(mode=0o700, exist_ok=True)
-        note = {"holder": Identity.own().to_json(), "servers": self._changed}
+        note = {"holder": Identity.own().to_json(), "servers": self._changed, "faults": self._active}
         write_private(self._note, json.dumps(note))
 
 
 def _notes(layout: Layout) -> Path:
     return layout.root / "held"
+
+
+def list_held(layout: Layout) -> list[dict[str, Any]]:
+    """The faults that processes which hold the lab carry out, as `list_faults` has its own, each with its `pid`."""
+    found: list[dict[str, Any]] = []
+    for path in sorted(_notes(layout).glob("*.json")):
+        with contextlib.suppress(FileNotFoundError):  # its holder has ended in the meantime
+            note = json.loads(path.read_text())
+            holder = Identity.from_json(note["holder"])
+            if holder.alive:
+                found += [{**one, "pid": holder.pid} for one in note["faults"]]
+    return found
 
 
 async def undo_abandoned(layout: Layout, plan: Plan, runtime: Runtime) -> list[str]:

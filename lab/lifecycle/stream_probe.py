@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
 import ssl
 
@@ -37,7 +38,9 @@ async def find_certificate(server: ServerPlan) -> bytes | None:
         return None
     finally:
         if writer is not None:
-            writer.close()
+            writer.transport.abort()  # all has been seen
+            with contextlib.suppress(OSError):
+                await writer.wait_closed()
 
 
 async def describe_fault(server: ServerPlan) -> str:

@@ -19,6 +19,7 @@ from lab.load.coordinator.provisioning import adapt_topology
 from lab.load.metrics.cpu import split_cores
 from lab.runner import folders
 from lab.topology.build import LISTED_USERS
+from lab.topology.faults import refuse_people
 from lab.topology.files import load as load_topology
 from lab.topology.files import load_custom, load_faults
 from lab.topology.software import parse as parse_software
@@ -113,7 +114,8 @@ def _with_faults(
 
 
 def _check_times(faults: Sequence[FaultSpec], seconds: float) -> None:
-    """Check that each fault begins before the steady state ends: else it would never act. Raises UserError."""
+    """Check that each fault can act in a load, and begins before its steady state ends. Raises UserError."""
+    refuse_people(faults, "those of a load are its users, which no fault can name")
     for one in faults:
         if one.at >= seconds:
             raise UserError(

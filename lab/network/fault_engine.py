@@ -19,7 +19,7 @@ from lab.declarations.effects import Effect
 from lab.declarations.fault import FaultTarget, Plain
 from lab.errors import LabError, UserError, describe
 from lab.plan.fault_schedule import Decision, Phase, decisions, declaration
-from lab.topology.fault_targets import Target
+from lab.topology.fault_targets import Target, list_servers
 from lab.topology.faults import check_all
 from lab.topology.spec import FaultSpec, Topology
 
@@ -84,9 +84,14 @@ class FaultEngine:
     """The declared faults of one lab, and what they have done."""
 
     def __init__(
-        self, topology: Topology, executor: Executor, on_event: Callable[[FaultEvent], None] = lambda event: None
+        self,
+        topology: Topology,
+        executor: Executor,
+        on_event: Callable[[FaultEvent], None] = lambda event: None,
+        on_change: Callable[[], None] = lambda: None,
     ) -> None:
-        self._topology, self._executor, self._on_event = topology, executor, on_event
+        """`on_event` is called with what is done to faults, `on_change` whenever `list_active` has changed."""
+        self._topology, self._executor, self._on_event, self._on_change = topology, executor, on_event, on_change
         self._active: dict[str, ActiveFault] = {}  # by name
         self._numbers, self._tokens = count(1), count(1)
         self.events: list[FaultEvent] = []
@@ -156,6 +161,7 @@ class FaultEngine:
         first: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         added = ActiveFault(spec, f"fault-{next(self._tokens)}", begin, holder, first)
         self._active[spec.name] = added
+        self._on_change()
         added.task = asyncio.create_task(self._run(added))
         return added
 
@@ -189,6 +195,7 @@ class FaultEngine:
             raise
         finally:
             self._active.pop(fault.spec.name, None)
+            self._on_change()
             if not fault.first.done():
                 fault.first.cancel()  # it was ended before it acted
 
@@ -232,7 +239,7 @@ class FaultEngine:
             name=spec.name,
             action=spec.action,
             occurrence=decision.occurrence,
-            servers=tuple(dict.fromkeys(name for target in decision.targets for name in target)),
+            servers=list_servers(spec, decision.targets),
             fields=fault_fields(spec, decision.targets),
             began=began,
             at=time.time(),
@@ -243,15 +250,18 @@ class FaultEngine:
             self.events.append(event)
             del self.events[:-MOST_EVENTS]
             self._news.notify_all()
+        self._on_change()
         self._on_event(event)
 
 
 def fault_fields(spec: FaultSpec, targets: Iterable[Target]) -> dict[str, Plain]:
-    """What describes a fault in a history: its fields as plain data, and the directions that it acts on."""
+    """What describes a fault in a history: its fields as plain data, and the directions or people that it acts on."""
     declared = declaration(spec)
     fields = declared.plain(declared.read(spec.fields))
     if declared.target is FaultTarget.LINKS:
         return {"links": " | ".join(" ".join(one) for one in targets), **fields}
+    if declared.target is FaultTarget.PEOPLE:
+        return {"people": " ".join("@".join(one) for one in targets), **fields}
     return fields
 
 

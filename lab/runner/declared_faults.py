@@ -10,6 +10,9 @@ from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Self
 
+from lab.declarations.effects import DeviceOutage, Effect
+from lab.errors import UserError
+from lab.faults.client_connection import LostConnection, client
 from lab.federation import Federation
 from lab.history.events import Event, FaultApplied, FaultHealed, Step
 from lab.lifecycle.faults import FaultSession
@@ -22,13 +25,43 @@ NEVER = (
 )
 
 
+class _Devices:
+    """Carries out the faults of a scenario's people, on the devices that they have when it begins."""
+
+    def __init__(self, federation: Federation) -> None:
+        self._federation = federation
+        self._applied: dict[tuple[str, DeviceOutage], list[LostConnection]] = {}
+
+    async def apply(self, effect: Effect, token: str) -> None:
+        """Lose or stall the connections. Raises UserError if there is no such person, or none is connected."""
+        assert isinstance(effect, DeviceOutage)
+        people = [one for one in self._federation.participants.people
+                  if effect.person in (one.name, one.asked_name) and one.server.name == effect.server]  # fmt: skip
+        if not people:
+            raise UserError(f"the scenario has no person {effect.person} on {effect.server} now")
+        devices = [device for person in people for device in person.devices if device.connected]
+        if not devices:
+            raise UserError(f"no device of {effect.person}@{effect.server} is connected")
+        applied = self._applied.setdefault((token, effect), [])
+        for device in devices:
+            fault = client(device, how=effect.how)
+            await fault.apply(self._federation)
+            applied.append(fault)
+
+    async def heal(self, effect: Effect, token: str) -> None:
+        """Connect them again, and let bytes pass. Raises LabError."""
+        assert isinstance(effect, DeviceOutage)
+        for fault in self._applied.pop((token, effect), []):
+            await fault.heal(self._federation)
+
+
 class RunFaults:
     """For the length of an `async with` block: the faults start with the first step, and are healed at its end."""
 
     def __init__(self, federation: Federation, specs: Sequence[FaultSpec], *, at_once: bool = False) -> None:
         """With `at_once` they start with the block, and wait for no step."""
         self._federation, self._specs, self._at_once = federation, specs, at_once
-        self._session = FaultSession(federation.lab, self._record) if specs else None
+        self._session = FaultSession(federation.lab, self._record, devices=_Devices(federation)) if specs else None
         self._numbers: dict[tuple[str, int], int] = {}
         self._starting: asyncio.Task[None] | None = None
         self._loop = asyncio.get_running_loop()

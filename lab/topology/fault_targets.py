@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import combinations, product
 
 from lab.declarations.fault import FaultTarget
@@ -13,7 +13,7 @@ from lab.declarations.manifest import StartedBy
 from lab.errors import NotApplicable, UserError
 from lab.topology.spec import FaultMode, FaultSpec, Link, Server, Topology
 
-Target = tuple[str, ...]  # a server, or the two ends of a link
+Target = tuple[str, ...]  # a server, the two ends of a link, or a person's name and server
 
 
 def find_targets(spec: FaultSpec, topology: Topology) -> list[Target]:
@@ -23,6 +23,10 @@ def find_targets(spec: FaultSpec, topology: Topology) -> list[Target]:
     for a partition of servers that are not linked.
     """
     declared = _declaration(spec)
+    if declared is FaultTarget.PEOPLE:
+        if not spec.selector:
+            raise UserError("names nobody: write `selector: {person: alice@a}`, a name and a server")
+        return [split_person(name) for name in spec.selector["person"]]
     if declared is FaultTarget.SERVERS:
         fitting = [server for server in topology.servers if _server_fits(spec, server)]
         foreign = [server.name for server in fitting if server.manifest.started_by is not StartedBy.LAB]
@@ -49,13 +53,13 @@ def find_targets(spec: FaultSpec, topology: Topology) -> list[Target]:
 
 def faulty_links(specs: Sequence[FaultSpec], topology: Topology) -> set[frozenset[str]]:
     """The links that any of these faults may act on, by the names of their ends. Raises as `find_targets` does."""
-    of_links = (spec for spec in specs if _declaration(spec) is not FaultTarget.SERVERS)
+    of_links = (spec for spec in specs if _declaration(spec) in (FaultTarget.GROUPS, FaultTarget.LINKS))
     return {frozenset(target) for spec in of_links for target in find_targets(spec, topology)}
 
 
 def directions(spec: FaultSpec, targets: Sequence[Target]) -> list[Target]:
-    """The directions of links that a fault acts on; servers stay as they are."""
-    if _declaration(spec) is FaultTarget.SERVERS:
+    """The directions of links that a fault acts on; servers and people stay as they are."""
+    if _declaration(spec) in (FaultTarget.SERVERS, FaultTarget.PEOPLE):
         return list(targets)
     wanted = spec.fields.get("direction", "both")
     found: list[Target] = []
@@ -77,6 +81,20 @@ def draw(spec: FaultSpec, found: Sequence[Target], by_lot: random.Random) -> lis
         FaultMode.RANDOM_MAX_PERCENT: by_lot.randint(1, max(1, share)),
     }[spec.mode]
     return list(found) if wanted >= count else [found[place] for place in sorted(by_lot.sample(range(count), wanted))]
+
+
+def list_servers(spec: FaultSpec, targets: Iterable[Target]) -> tuple[str, ...]:
+    """The names of the servers that are, or belong to, these targets."""
+    people = _declaration(spec) is FaultTarget.PEOPLE
+    return tuple(dict.fromkeys(name for target in targets for name in (target[1:] if people else target)))
+
+
+def split_person(text: str) -> Target:
+    """The name and the server of a person that a selector names: `alice@a`. Raises UserError."""
+    name, _, server = text.rpartition("@")
+    if not name or not server:
+        raise UserError(f"{text!r} is no person: write a name and a server, alice@a")
+    return name, server
 
 
 def _declaration(spec: FaultSpec) -> FaultTarget | None:

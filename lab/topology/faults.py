@@ -11,14 +11,14 @@ the path of what is wrong, from the list of faults on.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 from lab.declarations import units
 from lab.declarations.fault import DURATION_SCHEMA, SERVERS_SCHEMA, FaultDeclaration, FaultTarget, link_ends
 from lab.declarations.faults import FAULTS
 from lab.errors import NotApplicable, UserError
-from lab.topology.fault_targets import find_targets
+from lab.topology.fault_targets import Target, find_targets, split_person
 from lab.topology.spec import FaultMode, FaultSpec, Topology
 from lab.topology.words import list_choices, suggest
 
@@ -33,6 +33,7 @@ SELECTORS: dict[FaultTarget, tuple[str, ...]] = {
     FaultTarget.GROUPS: (),
     FaultTarget.LINKS: ("link", "server", "software", "group"),
     FaultTarget.SERVERS: ("server", "software", "group"),
+    FaultTarget.PEOPLE: ("person",),
 }
 _ALWAYS = ("name", "action", "at", "duration", "every", "seed")
 _CHOICE = ("selector", "mode", "value")
@@ -92,6 +93,8 @@ def check(spec: FaultSpec, topology: Topology, add: Add) -> None:
     for key in ("link", "server", "group"):
         for name in spec.selector.get(key, ()):
             named(("selector", key), name)
+    for name in spec.selector.get("person", ()):
+        named(("selector", "person"), split_person(name)[1])
     if before:
         return
     if "link" in spec.selector and topology.link(*spec.selector["link"]) is None:
@@ -99,9 +102,18 @@ def check(spec: FaultSpec, topology: Topology, add: Add) -> None:
         add(("selector", "link"), f"{a} and {b} are not linked")
         return
     try:
-        find_targets(spec, topology)
+        found = find_targets(spec, topology)
+        if both := [" - ".join(one) for one in found if _carries_both(spec, topology, one)]:
+            add(("direction",), f"{', '.join(both)}: one stream may carry both directions (XEP-0288): leave it out")
     except UserError as error:
         add(("groups",) if _target(spec) is FaultTarget.GROUPS else ("selector",), str(error))
+
+
+def _carries_both(spec: FaultSpec, topology: Topology, ends: Target) -> bool:
+    """Whether a fault names one direction of a link, on which one stream may carry both."""
+    if spec.fields.get("direction", "both") == "both" or _target(spec) is not FaultTarget.LINKS:
+        return False
+    return all(server.has("bidi") for server in topology.servers if server.name in ends)
 
 
 def check_all(specs: Sequence[FaultSpec], topology: Topology) -> None:
@@ -114,6 +126,12 @@ def check_all(specs: Sequence[FaultSpec], topology: Topology) -> None:
             wrong.append(f"{spec.name}: {error}")
     if wrong:
         raise UserError("\n".join(wrong))
+
+
+def refuse_people(specs: Iterable[FaultSpec], why: str) -> None:
+    """Raise UserError, with the reason, if any of these acts on the people of a scenario."""
+    if found := [spec.name for spec in specs if _target(spec) is FaultTarget.PEOPLE]:
+        raise UserError(f"{', '.join(found)}: acts on the devices of people: {why}")
 
 
 def to_json(spec: FaultSpec) -> dict[str, Any]:
@@ -136,11 +154,31 @@ def schema() -> dict[str, Any]:
     return {"type": "array", "maxItems": MAX_FAULTS, "items": {"anyOf": [_schema(one) for one in ACTIONS.values()]}}
 
 
+def definitions() -> dict[str, dict[str, Any]]:
+    """What several actions have in common, by the names that it has in the schemas."""
+    selectors = {f"{target}-selector": _selector_schema(target) for target, keys in SELECTORS.items() if keys}
+    modes = {"enum": [str(mode) for mode in FaultMode]}
+    return {"duration": dict(DURATION_SCHEMA), "names": _NAMES_SCHEMA, "fault-mode": modes, **selectors}
+
+
+_KEYS = {
+    "link": "The two servers of one link.",
+    "server": "A server, or several.",
+    "software": "Servers with this software, such as ejabberd or ejabberd@24.12.",
+    "group": "Several servers; of links those that leave the group.",
+    "person": "People of the scenario, such as alice@a: a name and a server.",
+}
+_NAMES_SCHEMA: dict[str, Any] = {"anyOf": [{"type": "string"}, SERVERS_SCHEMA]}
+
+
+def _selector_schema(target: FaultTarget) -> dict[str, Any]:
+    pair = {**SERVERS_SCHEMA, "minItems": 2, "maxItems": 2}
+    keys = {key: {**(pair if key == "link" else _NAMES_SCHEMA), "description": _KEYS[key]} for key in SELECTORS[target]}
+    return {"type": "object", "properties": keys, "additionalProperties": False}
+
+
 def _schema(declared: FaultDeclaration) -> dict[str, Any]:
     assert declared.target is not None
-    texts = {"anyOf": [{"type": "string"}, SERVERS_SCHEMA]}
-    pair = {**SERVERS_SCHEMA, "minItems": 2, "maxItems": 2}
-    selector = {key: pair if key == "link" else texts for key in SELECTORS[declared.target]}
     properties: dict[str, Any] = {
         "action": {"const": declared.name, "description": declared.about},
         "name": {"type": "string"},
@@ -150,9 +188,9 @@ def _schema(declared: FaultDeclaration) -> dict[str, Any]:
     }
     if declared.lasts:
         properties |= {name: DURATION_SCHEMA for name in ("duration", declared.duration_alias) if name}
-    if selector:
+    if SELECTORS[declared.target]:
         properties |= {
-            "selector": {"type": "object", "properties": selector, "additionalProperties": False},
+            "selector": _selector_schema(declared.target),
             "mode": {"enum": [str(mode) for mode in FaultMode]},
             "value": {"type": "integer", "minimum": 1},
         }
@@ -307,4 +345,7 @@ def _selected(key: str, value: object) -> tuple[str, ...]:
     names = (value,) if isinstance(value, str) else tuple(value) if isinstance(value, list | tuple) else ()
     if not names or not all(isinstance(name, str) and name for name in names):
         raise UserError(f"{value!r} must be a name, or a list of names")
+    if key == "person":
+        for name in names:
+            split_person(name)
     return names

@@ -11,6 +11,7 @@ import json
 from typing import Any
 
 from lab import packaged
+from lab.topology.faults import definitions
 from lab.topology.model import FaultsFile, TopologyFile
 
 TITLE = "A topology of xmpplab"
@@ -26,18 +27,40 @@ def build_schema() -> dict[str, Any]:
     }
     named["additionalProperties"] = False
     named.pop("propertyNames", None)  # said by the two above, which editors complete from
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **made, "title": TITLE}
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **_share(made), "title": TITLE}
 
 
 def faults_schema() -> dict[str, Any]:
     """The schema of a file of faults as data."""
     made = _tidy(FaultsFile.model_json_schema())
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **made, "title": "Declared faults of xmpplab"}
+    title = "Declared faults of xmpplab"
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **_share(made), "title": title}
 
 
 def render_schema(made: dict[str, Any] | None = None) -> str:
     """The schema as it is committed, of topologies unless another one is given."""
     return json.dumps(made or build_schema(), indent=2, ensure_ascii=False) + "\n"
+
+
+def _share(made: dict[str, Any]) -> dict[str, Any]:
+    """The same schema, in which what actions of faults have in common is said once, as `$defs`."""
+    shared = definitions()
+
+    def refer(value: Any, itself: str = "") -> Any:
+        if isinstance(value, list):
+            return [refer(each) for each in value]
+        if not isinstance(value, dict):
+            return value
+        bare = {key: other for key, other in value.items() if key != "description"}
+        for name, definition in shared.items():
+            if bare == definition and name != itself:
+                return {"$ref": f"#/$defs/{name}", **{key: value[key] for key in ("description",) if key in value}}
+        return {key: refer(other) for key, other in value.items()}
+
+    own, rest = made.get("$defs", {}), {key: other for key, other in made.items() if key != "$defs"}
+    referring = {"$defs": refer(own), **refer(rest)}
+    referring["$defs"] |= {name: refer(one, name) for name, one in shared.items()}
+    return referring
 
 
 def _tidy(value: Any) -> Any:

@@ -174,7 +174,7 @@ class FaultSpec:
     name: str
     action: str  # the name of a declaration
     fields: Mapping[str, Any] = field(default_factory=dict)  # of the action, as they were written
-    selector: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # link, server, software, group
+    selector: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # link, server, software, group, person
     mode: FaultMode = FaultMode.ALL
     value: int = 1  # of the mode
     at: float = 0.0  # from the scenario's first step, or the load's steady state

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import secrets
+import signal
 import subprocess
 import sys
 import time
@@ -15,6 +16,7 @@ from typing import Any
 import pytest
 
 from lab.lifecycle.registry import attach
+from lab.lifecycle.stream_probe import find_certificate
 
 pytestmark = pytest.mark.live
 
@@ -114,6 +116,7 @@ def test_a_server_is_stopped_started_restarted_and_killed(name: str) -> None:
         ("fault add conditions a b c --latency 80ms", "link"),
         ("fault add kill b --how reset", "how"),
         ("fault add restart b --for 5s", "happens once and does not last"),
+        ("fault add client alice@a", "only a scenario or a test that made them can let it act"),
         ("fault heal storm", "no fault 'storm' is active; active: none"),
         ("fault heal", "give the name of one fault, or --all"),
         ("fault list a", "takes no names"),
@@ -123,6 +126,32 @@ def test_what_cannot_be_done_is_one_error(name: str, words: str, said: str) -> N
     done = xmpplab(*words.split(), "--name", name)
     assert done.returncode == 64 and said in done.stderr, done.stderr
     assert len(done.stderr.strip().splitlines()) == 1 and done.stdout == ""
+
+
+def test_what_another_process_carries_out_is_listed_and_not_healed_from_here(name: str) -> None:
+    before = asyncio.run(_certificate(name))
+    words = [*XMPPLAB, "fault", "add", "certificate", "a", "--how", "expired", "--name", name]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            assert "certificate acts until it is healed" in process.stdout.readline()
+            row = active(name)["certificate"]
+            assert (row["acts"], row["ends"]) == ("yes", f"with process {process.pid}, which carries it out")
+            assert asyncio.run(_certificate(name)) != before
+            for words in (["heal", "certificate"], ["heal", "--all"]):
+                done = fault(name, *words)
+                assert done.returncode == 64 and f"`kill -INT {process.pid}`" in done.stderr, done.stderr
+            assert list(active(name)) == ["certificate"]
+            changed = asyncio.run(_certificate(name))
+            process.send_signal(signal.SIGINT)
+            assert process.wait(DEADLINE) == 130
+        finally:
+            process.kill()
+    assert active(name) == {} and asyncio.run(_certificate(name)) not in (changed, None)
+
+
+async def _certificate(name: str) -> object:
+    return await find_certificate((await attach(name)).plan.server("a"))
 
 
 STUCK = '''

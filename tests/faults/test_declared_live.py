@@ -15,7 +15,7 @@ import pytest
 import lab.faults
 from lab import Federation, scenario, step
 from lab.federation import Device
-from lab.history.events import Event, FaultApplied, FaultHealed, Step
+from lab.history.events import Disconnected, Event, FaultApplied, FaultHealed, Step
 from lab.history.reader import read
 from lab.history.recorder import Recorder
 from lab.lifecycle.lab import Lab
@@ -233,7 +233,50 @@ async def test_a_device_loses_its_connection_and_is_back(lab_on: LabOn, tmp_path
             assert bob.device.connected and (not resumable or bob.device.stream != "" != stream)
             assert (await message.outcome(TAKES)).deliveries
             (applied,) = [one for one in recorder.events if isinstance(one, FaultApplied)]
-            assert dict(applied.fields) == {"device": bob.device.jid}
+            assert dict(applied.fields) == {"device": bob.device.jid, "how": "dropped"}
+            assert await _arrives_late(federation, alice, bob, lab.faults.client(bob.device, how="stalled"))
+            assert await _arrives_late(federation, bob, alice, lab.faults.client(bob.device, how="stalled"))
+
+
+async def _arrives_late(federation: Federation, sender: Any, receiver: Any, fault: Any) -> bool:
+    """Whether a message that is sent during the fault is delivered after it, and not before."""
+    async with federation.inject(fault):
+        message = await sender.send(receiver, "during")
+        early = (await message.outcome(NOTHING)).deliveries
+    return not early and bool((await message.outcome(TAKES)).deliveries)
+
+
+@scenario(spec="RFC 6120 4.4")
+async def messages_to_bob(federation: Federation) -> None:
+    """A message before, one while the devices of bob are stalled, one while they are gone."""
+    a, b = federation.linked_pair()
+    alice, bob = await a.person("alice"), await b.person("bob")
+    await (await alice.send(bob, "before")).outcome()
+    with step("the faults act"):
+        for _ in range(4):
+            await (await alice.send(bob, "during")).outcome(TAKES)
+            await asyncio.sleep(1.0)
+
+
+@mostly_processes
+async def test_files_name_the_people_whose_devices_lose_their_connections(lab_on: LabOn, tmp_path: Path) -> None:
+    faults = [
+        read_one({"name": "stalled", "action": "client", "how": "stalled", "selector": {"person": "bob@b"},
+                  "duration": "800ms"}),
+        read_one({"name": "nobody", "action": "client", "selector": {"person": "carol@b"}, "duration": "800ms"}),
+        read_one({"name": "lost", "action": "client", "selector": {"person": ["bob@b"]}, "at": "1300ms",
+                  "duration": "500ms"}),
+    ]  # fmt: skip
+    result = await run_scenario(get_info(messages_to_bob), await lab_on("pair"), runs=tmp_path, faults=faults)
+    applied = {dict(one.fields)["name"]: one for one in events_of(result.folder, FaultApplied)}
+    assert set(applied) == {"stalled", "nobody", "lost"}, result.sentence
+    assert "the scenario has no person carol on b now" in applied["nobody"].error
+    assert {name: applied[name].error for name in ("stalled", "lost")} == {"stalled": "", "lost": ""}
+    assert dict(applied["lost"].fields)["people"] == "bob@b" and applied["lost"].servers == ("b",)
+    healed = {one.number: one for one in events_of(result.folder, FaultHealed)}
+    assert [healed[applied[name].number].error for name in ("stalled", "lost")] == ["", ""]
+    gone = [one.reason for one in events_of(result.folder, Disconnected)]
+    assert gone, "the connection was lost"
 
 
 @mostly_processes

@@ -57,6 +57,16 @@ def test_a_fault_that_would_begin_after_the_load_is_refused_before_anything_star
     assert not (tmp_path / "runs").exists()
 
 
+def test_a_fault_of_people_is_refused_before_anything_starts(tmp_path: Path) -> None:
+    (tmp_path / "people.yaml").write_text("faults: [{action: client, selector: {person: alice@a}}]")
+    done = _load(tmp_path, "--faults", "people.yaml")
+    assert (
+        done.returncode == 64
+        and "client-1: acts on the devices of people: those of a load are its users" in done.stderr
+    )
+    assert not (tmp_path / "runs").exists()
+
+
 @pytest.mark.slow
 def test_each_run_of_a_study_has_the_faults(tmp_path: Path) -> None:
     (tmp_path / "cut.yaml").write_text(CUT.replace("at: 4s, duration: 1500ms", "at: 500ms, duration: 1s"))

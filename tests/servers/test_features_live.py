@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
+from lab.faults import reset_streams
 from lab.federation import Federation
 from lab.history.recorder import Recorder
 from lab.lifecycle.lab import Lab
@@ -180,3 +181,40 @@ async def test_moderation_is_where_it_is_declared(server: str, lab: Lab, tmp_pat
 async def _info(person, jid: str) -> str:
     query = "<query xmlns='http://jabber.org/protocol/disco#info'/>"
     return (await person.device.iq(f"<iq type='get' id='info-{jid}' to='{jid}'>{query}</iq>")).xml
+
+
+BIDI = """
+name: bidi
+defaults: {features: [bidi]}
+servers: {a: {}, b: {software: %s}}
+links: [{between: [a, b]}]
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("software", ["prosody@0.12", "prosody@13.0"])
+async def test_one_stream_carries_both_directions(runtime: str, software: str, tmp_path: Path) -> None:
+    """XEP-0288: where all streams have been ended, one connection is enough for a message and its answer."""
+    (tmp_path / "bidi.yaml").write_text(BIDI % software)
+    labs = SessionLabs(runtime)
+    try:
+        used = await labs.get(str(tmp_path / "bidi.yaml"))
+        with Recorder(tmp_path / "history.jsonl") as recorder:
+            async with Federation(used, recorder) as federation:
+                a, b = federation.linked_pair()
+                alice, bob = await a.person(), await b.person()
+                async with federation.inject(reset_streams(federation.link(a, b), how="close")):
+                    pass
+                assert await _open_connections(used) == 0
+                async with asyncio.timeout(3 * PATIENCE):  # what a server had not noticed to be gone may swallow one
+                    while not (await (await alice.send(bob, "a message")).outcome(5.0)).deliveries:
+                        pass
+                assert (await (await bob.send(alice, "its answer")).outcome(PATIENCE)).deliveries
+                assert await _open_connections(used) == 1
+    finally:
+        await labs.close()
+
+
+async def _open_connections(used: Lab) -> int:
+    async with used.open_control() as control:
+        return sum(relay["open"] for relay in (await control.call("status"))["relays"])

@@ -67,6 +67,11 @@ WRONG = [
     ("{action: conditions, latency: 5ms, selector: {link: [a, d]}}", "a - d: nothing of the lab's is on a direct"),
     ("{action: conditions, latency: 5ms, direction: forward}", "'forward' is none of both, to, from"),
     ("{action: conditions, latencyy: 5ms}", "7:26: faults[0].latencyy: conditions has no such field, did you mean 'la"),
+    ("{action: client}", "faults[0].selector: names nobody: write `selector: {person: alice@a}`"),
+    ("{action: client, selector: {person: alice}}", "selector.person: 'alice' is no person: write a name and a server"),
+    ("{action: client, selector: {person: alice@x}}", "faults[0].selector.person: no server 'x'"),
+    ("{action: client, selector: {server: a}}", "selector.server: cannot be selected by"),
+    ("{action: client, how: gone, selector: {person: alice@a}}", "faults[0].how: 'gone' is none of dropped, stalled"),
     ("{action: flap, down: 1ms, up: 1s}", "faults[0].down: 1ms is too short"),
 ]
 
@@ -100,3 +105,23 @@ def test_two_faults_of_one_name_are_refused(tmp_path: Path) -> None:
     file.write_text("faults:\n  - {name: x, action: stop}\n  - {name: x, action: kill}\n")
     with pytest.raises(UserError, match=r"faults\[1\].name: another fault is called 'x' already"):
         load_faults(file)
+
+
+DIRECTED = """name: both
+servers: {a: {features: [bidi]}, b: {features: [bidi]}, c: {}}
+links: [{between: [a, b]}, {between: [b, c]}]
+faults:
+  - {action: conditions, latency: 5ms, direction: to, selector: {link: [%s]}}
+"""
+
+
+def test_one_stream_of_both_directions_has_no_directed_fault(tmp_path: Path) -> None:
+    """Where both ends have XEP-0288; otherwise each direction has a stream of its own."""
+    file = tmp_path / "both.yaml"
+    file.write_text(DIRECTED % "b, c")
+    assert load(file).faults
+    file.write_text((DIRECTED % "a, b").replace("direction: to", "direction: both"))
+    assert load(file).faults
+    file.write_text(DIRECTED % "a, b")
+    with pytest.raises(UserError, match=r"both.yaml:5:.*direction: a - b: one stream may carry both directions"):
+        load(file)

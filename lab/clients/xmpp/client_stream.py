@@ -70,6 +70,7 @@ class ClientStream(ClientXMPP):
         self.roster.auto_authorize = None  # type: ignore[assignment]  # None: ask nobody, answer nobody
         self.roster.auto_subscribe = False
         self._trouble = trouble
+        self._waiting: list[str | bytes] | None = None  # while the connection is stalled: what is to be sent
         self._sender: asyncio.Task[Any] | None = None
         #: Called with each stanza that is received ("in") or sent ("out"): its direction and its XML.
         self.on_stanza: Callable[[str, str], None] = lambda direction, xml: None
@@ -163,8 +164,31 @@ class ClientStream(ClientXMPP):
         refused = "sm_failed"
         await self._opened("session_resumed", {refused: "the server has not kept the stream"}, host, port)
 
+    def stall(self) -> None:
+        """Let no byte pass: what is received stays with the transport, what is sent waits here."""
+        if self._waiting is None and self.transport is not None:
+            self._waiting = []
+            self.transport.pause_reading()
+
+    def release(self) -> None:
+        """Let bytes pass again, those that waited first."""
+        waiting, self._waiting = self._waiting, None
+        if waiting is None or self.transport is None:
+            return
+        for data in waiting:
+            super().send_raw(data)
+        self.transport.resume_reading()
+
+    def send_raw(self, data: str | bytes) -> None:
+        """slixmpp calls this with all that is to be sent."""
+        if self._waiting is None:
+            super().send_raw(data)
+        else:
+            self._waiting.append(data)
+
     def drop(self) -> None:
         """Drop the connection without closing the stream."""
+        self._waiting = None
         self._forget_acknowledgements()
         self.abort()
 
@@ -212,6 +236,17 @@ class ClientStream(ClientXMPP):
         except IqError as error:
             raise Refused(f"{kind} {payload.tag} to {to or self.boundjid.bare}", error) from error
 
+    async def ask_while_connected(self, kind: str, payload: ET.Element, to: str) -> None:
+        """As `ask`, but PeerError is raised as soon as the connection is lost."""
+        gone, answer = self.disconnected, asyncio.ensure_future(self.ask(kind, payload, to))
+        try:
+            await asyncio.wait({answer, gone}, return_when=asyncio.FIRST_COMPLETED)
+            if not answer.done():
+                raise PeerError(f"{self.boundjid}: the connection is lost")
+            await answer
+        finally:
+            answer.cancel()
+
     async def exchange(self, iq: ET.Element) -> ET.Element:
         """Send this IQ as it is; the result's XML. Raises slixmpp's IqError for an error."""
         answer: Iq = await Iq(self, xml=iq).send(timeout=ANSWER)  # type: ignore[no-untyped-call]
@@ -255,6 +290,7 @@ class ClientStream(ClientXMPP):
 
     async def abandon(self) -> None:
         """Drop everything of this stream at once."""
+        self._waiting = None
         self._forget_acknowledgements()
         self.cancel_connection_attempt()
         self.abort()

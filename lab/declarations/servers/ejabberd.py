@@ -27,6 +27,7 @@ MANIFEST = ServerManifest(
     subdomains=("conference", "upload", "pubsub"),
     features={
         "anonymous": Support(),
+        "bidi": Support(fixed="with its mod_s2s_bidi each direction still had a stream of its own"),
         "component": Support(),
         "mam": Support(usual=True),
         "moderation": Support(usual=True, fixed="its rooms (mod_muc) have XEP-0425 built in"),

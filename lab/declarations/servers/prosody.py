@@ -30,6 +30,7 @@ MANIFEST = ServerManifest(
     subdomains=("conference", "upload"),
     features={
         "anonymous": Support(subdomain="anonymous"),
+        "bidi": Support(),
         "component": Support(),
         "mam": Support(usual=True),
         "moderation": Support(fixed="XEP-0425 is a community module (mod_muc_moderation), which is not in its package"),

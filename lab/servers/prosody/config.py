@@ -179,6 +179,7 @@ def _encryption(blueprint: Blueprint) -> dict[str, Value]:
 def _modules(blueprint: Blueprint) -> dict[str, Value]:
     spec = blueprint.spec
     enabled: list[Value] = [name for name in _MODULES if name != "mam" or spec.has("mam")]
+    enabled += ["s2s_bidi"] if spec.has("bidi") else []
     enabled += ["websocket"] if spec.has("websocket") else []
     disabled: list[Value] = []
     if spec.authentication is not Authentication.EXTERNAL:
