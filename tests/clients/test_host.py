@@ -53,14 +53,14 @@ async def ask(made, op, **fields):
 
 async def test_hello_says_what_it_can():
     assert (await Host(print).handle({"id": "x", "op": "hello"})) == {
-        "id": "x", "ok": {"protocol": 1, "agent": "xmpplab", "encryptions": ["omemo", "plain"]},
+        "id": "x", "ok": {"protocol": 1, "agent": "xmpplab", "encryptions": ["omemo", "otr", "plain"]},
     }  # fmt: skip
 
 
 @pytest.mark.parametrize(
     ("fields", "said"),
     [
-        ({"op": "dance"}, "op 'dance' is unknown: use one of hello, archive, configure_room, connect"),
+        ({"op": "dance"}, "op 'dance' is unknown: use one of hello, answer, archive, configure_room, connect"),
         ({"op": ["connect"]}, "is unknown"),
         ({"op": "ping", "to": "1"}, "device 'd' is unknown: connect it first"),
         ({"op": "connect", "device": None}, "device: a name is needed"),
