@@ -232,6 +232,20 @@ async def test_what_was_expected_and_failed_stays_failed_when_the_lab_breaks_lat
     assert (result.how, result.value) == ("expectation", "failed")
 
 
+async def test_a_forgotten_await_makes_a_run_unknown_whatever_else_held(tmp_path):
+    async def write():
+        """Never run."""
+
+    async def forgetful(federation):
+        await good(federation)
+        write()  # type: ignore[unused-coroutine]
+
+    assert (await perform(tmp_path / "a", good))[0].value == "valid"
+    result, _ = await perform(tmp_path / "b", forgetful)
+    assert (result.how, result.value) == ("script-error", "unknown")
+    assert re.search(r"test_run.py:\d+: `.*write` is not awaited: write `await` before it", result.sentence)
+
+
 async def test_a_scenario_that_hangs_is_ended_with_its_step(tmp_path):
     async def hanging(federation):
         with step("waiting for nothing"):
