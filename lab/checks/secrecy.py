@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator
 
+from lab.checks.cause import describe_attacks
 from lab.checks.trace import quote
 from lab.checks.verdict import Finding, Value, Verdict, build_verdict, pluralize
 from lab.declarations.encryptions import is_end_to_end
@@ -93,15 +94,17 @@ def _leak(
         f"Server {server} can read the secret {name}: {listed}.",
         sent.message if sent else None,
         record.path(sent) if sent else (server,),
-        _why_readable(sent, seen),
+        _why_readable(record, sent, seen),
         "",
         quote(list(dict.fromkeys(seen))),
     )
 
 
-def _why_readable(sent: Sent | None, seen: list[ServerSaw]) -> str:
+def _why_readable(record: RunRecord, sent: Sent | None, seen: list[ServerSaw]) -> str:
     if sent is None:
         return "a secret that no message carried got out"
+    if attacks := describe_attacks(record, sent):
+        return attacks
     if not is_end_to_end(sent.encryption):
         return "the message was sent without end-to-end encryption"
     if any(event.encryption and event.id == sent.message for event in seen):

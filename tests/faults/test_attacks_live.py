@@ -35,3 +35,11 @@ async def test_a_changed_text_fails_integrity_and_nothing_else(topology, lab_on,
     assert [name for name, value in verdicts.items() if value == "failed"] == ["integrity"], result.sentence
     opened = [one for one in record.of(ServerStreamOpened) if one.stream == "s2s" and one.at > record.started.at]
     assert {(one.authentication.upper(), one.tls.startswith("TLS")) for one in opened} == {("EXTERNAL", True)}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("runtime", [PROCESSES], indirect=True)
+@pytest.mark.parametrize("topology", ["pair,software=prosody+ejabberd", "pair,software=ejabberd+prosody"])
+async def test_a_server_that_swaps_keys_reads_both_ways(topology, lab_on, tmp_path: Path) -> None:
+    result = await run_scenario(get_info(small_scenarios.read_both_ways), await lab_on(topology), runs=tmp_path)
+    assert result.value == "valid", result.sentence

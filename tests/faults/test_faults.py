@@ -7,7 +7,7 @@ import pytest
 import lab.faults
 from lab.declarations.faults import FAULTS
 from lab.errors import NotApplicable, UserError
-from lab.faults import conditions, partition
+from lab.faults import conditions, partition, swap_bundle
 from lab.faults.fault import InjectedFault
 from lab.topology.files import load
 
@@ -110,3 +110,15 @@ def test_what_a_topology_cannot_give_is_said(make, topology, error, text):
     with pytest.raises(error) as caught:
         make().find_directions(federation(topology))
     assert text in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("of", "says"),
+    [
+        ("bob@b.test", "of: 'bob@b.test' is nobody with devices"),
+        (SimpleNamespace(jid="bob@b.test", devices=[SimpleNamespace(omemo_device=None)]), "has a device without OMEMO"),
+    ],
+)
+def test_keys_are_swapped_of_a_person_with_omemo_only(of, says):
+    with pytest.raises(UserError, match=says):
+        swap_bundle(at="b", of=of)

@@ -7,7 +7,7 @@ from xml.etree import ElementTree as ET
 
 from lab import Federation, expect, scenario, step
 from lab.clients.xmpp.client_stream import ClientStream, make_tls_context
-from lab.faults import intercept
+from lab.faults import intercept, swap_bundle
 from lab.federation.people import Person
 from lab.lifecycle.lab import Lab
 
@@ -117,3 +117,15 @@ async def another_text(federation: Federation) -> None:
     async with federation.inject(intercept(federation.link(a, b), rules, direction="to")):
         for text in ("first", "second"):
             await (await alice.send(bob, text)).outcome()
+
+
+@scenario(spec="XEP-0384", expects={"secrecy": "failed"})
+async def read_both_ways(federation: Federation) -> None:
+    """Bob's server reads what the two write to each other, more than once."""
+    a, b = federation.linked_pair()
+    alice, bob = await a.person("alice", encryption="omemo"), await b.person("bob", encryption="omemo")
+    async with federation.inject(swap_bundle(at=b, of=bob)) as cheat:
+        for sender, receiver in ((alice, bob), (bob, alice), (bob, alice), (alice, bob)):
+            message = await sender.send(receiver, federation.secret())
+            expect(await cheat.decrypts(message), True)
+            expect([one.text for one in (await message.outcome()).deliveries], [message.text])

@@ -67,6 +67,7 @@ SLOW = {
     "move_house": PAIRS,
     "offline_and_back": PAIRS,
     "owner_decides": (*PAIRS[1:], "pair,software=prosody@0.12+ejabberd@23.01"),
+    "omemo_cheating_home": PAIRS,
     "omemo_stripped": PAIRS,
     "own_network": PAIRS,
     "partition_and_heal": (*PAIRS[1:], *MORE),
