@@ -33,7 +33,8 @@ async def test_a_changed_text_fails_integrity_and_nothing_else(topology, lab_on,
     assert result.value == "failed" and changed.id in result.sentence, result.sentence
     verdicts = {one.check: one.value for one in judge(record).verdicts}
     assert [name for name, value in verdicts.items() if value == "failed"] == ["integrity"], result.sentence
-    opened = [one for one in record.of(ServerStreamOpened) if one.stream == "s2s" and one.at > record.started.at]
+    # The lab may have been attacked before: streams stay when an attack is healed, and are in the history as well.
+    opened = [one for one in record.of(ServerStreamOpened) if one.stream == "s2s"]
     assert {(one.authentication.upper(), one.tls.startswith("TLS")) for one in opened} == {("EXTERNAL", True)}
 
 
