@@ -14,7 +14,11 @@ from lab.cli.output import make_batch_callbacks, print_text
 def run(
     scenarios: Annotated[
         list[str],
-        typer.Argument(metavar="SCENARIO...", help="Names of scenarios, or files ending in .py.", show_default=False),
+        typer.Argument(
+            metavar="SCENARIO...",
+            help="Names of scenarios, or files ending in .py; FILE::NAME is one of a file.",
+            show_default=False,
+        ),
     ],
     topologies: Annotated[
         list[str] | None,

@@ -3,8 +3,9 @@
 A leftover is
 - a lab folder whose lock is free and which is not ready (its `up` or `down` was killed), or was ready and whose
   service has ended, or whose owner has ended;
-- a process marked with a lab folder that does not exist any more (`marked` leaves out processes in a container or a
-  chroot, whose folders cannot be seen from here);
+- a process marked with a lab folder that does not exist any more, and which does not end by itself: the last that a
+  lab's service does is to delete the folder (`marked` leaves out processes in a container or a chroot, whose folders
+  cannot be seen from here);
 - an unfinished entry of a cache whose lock is free;
 - containers and networks labelled with a folder that is a leftover or does not exist, if they were made by a process
   with the same view of folders: who uses this engine from within a container has another.
@@ -28,10 +29,11 @@ from lab.runtime.debian import trees
 from lab.runtime.lab_record import NOT_READY, READY, LabRecord, list_layouts
 from lab.runtime.protocol import Progress
 from lab.system.locks import try_lock
-from lab.system.processes import describe_processes, end_members, find_marked, read_command_line
+from lab.system.processes import Identity, describe_processes, end_members, find_marked, read_command_line
 
 _FORK_PATIENCE = 2.0  # seconds between fork and exec: milliseconds, on a busy machine more
-_POLL = 0.01  # seconds between two tries for the lock
+_END_PATIENCE = 2.0  # seconds from deleting its lab's folder to a service's end: 50 ms, on a busy machine more
+_POLL = 0.01  # seconds between two looks
 
 
 async def sweep(progress: Progress = lambda text: None, *, containers: bool = True) -> list[str]:
@@ -110,7 +112,7 @@ async def _sweep_processes() -> list[str]:
     for folder, pids in find_marked().items():
         if not _is_absent(folder):
             continue
-        leftovers = [pid for pid in pids if pid != os.getpid()]
+        leftovers = await _outlast([pid for pid in pids if pid != os.getpid()])
         if not leftovers:
             continue
         names = [f"process {pid} ({read_command_line(pid)[:60]}) of the lab {Path(folder).name}" for pid in leftovers]
@@ -118,6 +120,15 @@ async def _sweep_processes() -> list[str]:
             raise TimedOut(f"processes of {folder} cannot be ended", describe_processes(left))
         found += names
     return found
+
+
+async def _outlast(pids: list[int]) -> list[int]:
+    """Those of the processes that do not end by themselves within a moment."""
+    living = [found for pid in pids if (found := Identity.of(pid))]
+    deadline = time.monotonic() + _END_PATIENCE
+    while (living := [one for one in living if one.alive]) and time.monotonic() < deadline:  # noqa: ASYNC110 - there is no event
+        await asyncio.sleep(_POLL)
+    return [one.pid for one in living]
 
 
 def _is_absent(folder: str) -> bool:

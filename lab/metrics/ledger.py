@@ -28,7 +28,7 @@ class LostMessage:
     message: str  # id
     sender: str  # bare JID
     device: str  # full JID of the device that it did not reach
-    faults: tuple[str, ...]  # names of the faults that acted between the two servers while it was on its way
+    faults: tuple[str, ...]  # names of attacks that acted on it, and of faults that acted between the servers
     last_hop: str  # the last that saw it, in words; "" if no feed shows it
 
 
@@ -69,7 +69,8 @@ def _losses(record: RunRecord) -> dict[Sent, list[LostMessage]]:
     for one in find_missing(record):
         if one.lost:
             sent, servers = one.sent, record.path(one.sent)
-            faults = record.outages.faults(servers[0], servers[-1], sent.at, record.last_at)
+            attacks = dict.fromkeys(act.attack for act in record.interventions.get(sent, ()))
+            faults = (*attacks, *record.outages.faults(servers[0], servers[-1], sent.at, record.last_at))
             lost = LostMessage(
                 sent.message, strip_resource(sent.sender), one.device, faults, describe_last_hop(record, sent)
             )

@@ -6,6 +6,7 @@ Order is the order of recording: an event's index. Times are compared only where
 from __future__ import annotations
 
 import re
+import xml.etree.ElementTree as ET
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -13,6 +14,7 @@ from functools import cached_property
 from typing import TypeVar
 
 from lab.declarations.domains import a_labels
+from lab.declarations.encryption import EncryptionDeclaration
 from lab.declarations.encryptions import find_by_namespace
 from lab.history.events import (
     Bounced,
@@ -43,6 +45,8 @@ from lab.plan.model import Plan
 from lab.topology.spec import Server, Topology
 
 E = TypeVar("E", bound=Event)
+
+_CLIENT = "jabber:client"  # the namespace of what a client sends (RFC 6120 section 4.8.3); feeds need not write it
 
 # The conditions in a stanza error (RFC 6120 section 8.3.3).
 _CONDITION = re.compile(r"<([a-z-]+)\s[^>]*urn:ietf:params:xml:ns:xmpp-stanzas")
@@ -129,6 +133,8 @@ class RunRecord:
             if same is not None and strip_resource(same.sender) == strip_resource(origin):
                 continue
             declared = find_by_namespace(event.encryption)
+            if declared is not None and not _has_text(declared, event.stanza):
+                continue  # its encryption's own protocol, such as keys: nobody has written anything
             sent = Sent(
                 at=event.at, message=event.id or "", sender=origin,
                 receiver=event.receiver or strip_resource(origin), stream="",
@@ -432,6 +438,15 @@ def _by(events: Iterator[E], key: Callable[[E], str]) -> dict[str, list[E]]:
     for event in events:
         found[key(event)].append(event)
     return found
+
+
+def _has_text(declared: EncryptionDeclaration, stanza: str | None) -> bool:
+    """Whether an encrypted message carries what somebody wrote; of one whose XML is not recorded it is assumed."""
+    try:
+        outer = ET.fromstring(f"<x xmlns='{_CLIENT}'>{stanza or ''}</x>")  # noqa: S314 - of a lab's own server
+    except ET.ParseError:
+        return True
+    return all(declared.has_text(message, message.findtext(f"{{{_CLIENT}}}body")) for message in outer)
 
 
 def _by_message(events: Iterator[T], sent_of: Callable[[T], Sent | None]) -> dict[Sent | None, list[T]]:

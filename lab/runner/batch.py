@@ -105,9 +105,9 @@ def _faults(request: BatchRequest, topologies: Sequence[Topology]) -> tuple[Faul
 
 
 def _command(request: BatchRequest, info: ScenarioInfo, on: str) -> str:
-    """What repeats the run of one scenario on one topology or lab; a file with several scenarios runs all of them."""
+    """What repeats the run of one scenario on one topology or lab."""
     packaged = find_packaged("scenarios", info.name, ".py")
-    scenario = info.name if packaged is not None and packaged.samefile(info.file) else str(info.file)
+    scenario = info.name if packaged is not None and packaged.samefile(info.file) else f"{info.file}::{info.name}"
     words = ["xmpplab run", quote(scenario), on]
     if request.faults is not None:
         words.append(f"--faults {quote(str(request.faults))}")

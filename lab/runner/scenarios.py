@@ -112,10 +112,13 @@ def list_scenarios() -> tuple[str, ...]:
 def load(name_or_file: str | Path) -> list[ScenarioInfo]:
     """The scenarios that a file (a path that ends in .py) makes, or those of the lab by name, in the order of making.
 
-    In a name `-` and `_` are the same.
+    `mine.py::first` is one of a file. In a name `-` and `_` are the same.
 
     Raises UserError, with file and line where the file is at fault: also if two have the same name.
     """
+    file, separator, one = str(name_or_file).rpartition("::")
+    if separator and file.endswith(".py"):
+        return [_choose(file, one, _load_file(Path(file)))]
     if str(name_or_file).endswith(".py"):
         return _load_file(Path(name_or_file))
     name = str(name_or_file)
@@ -125,6 +128,13 @@ def load(name_or_file: str | Path) -> list[ScenarioInfo]:
     near = difflib.get_close_matches(name.replace("-", "_"), known, n=1)
     hint = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(known)}."
     raise UserError(f"no scenario {name!r}: {hint} A file of your own is given by its path, ending in .py")
+
+
+def _choose(file: str, name: str, among: list[ScenarioInfo]) -> ScenarioInfo:
+    found = next((info for info in among if info.name == name), None)
+    if found is None:
+        raise UserError(f"{file}: no scenario {name!r} in here: there are: {', '.join(info.name for info in among)}")
+    return found
 
 
 def _load_file(path: Path) -> list[ScenarioInfo]:

@@ -32,6 +32,31 @@ def test_without_a_marker_behind_it_nothing_is_known():
     assert "no marker was sent after it" in only(judged(told.finish()), Value.UNKNOWN).sentence
 
 
+OTR = "urn:xmpp:otr:0"
+OMEMO = "eu.siacs.conversations.axolotl"
+
+
+@pytest.mark.parametrize(
+    ("namespace", "inside", "lost"),
+    [
+        (OTR, "<body>?OTR:AAMDAAAAAQAAAAIAxyz.</body>", True),  # a text
+        (OTR, "<body>?OTR:AAMCAAAAAQAAAAAxyz.</body>", False),  # of the key exchange
+        (OTR, "<body>?OTRv3?</body>", False),
+        (OMEMO, f"<encrypted xmlns='{OMEMO}'><header/><payload>xyz</payload></encrypted>", True),
+        (OMEMO, f"<encrypted xmlns='{OMEMO}'><header/></encrypted>", False),  # keys alone
+        (OTR, None, True),  # a feed that does not tell: what is not known to be keys alone counts
+    ],
+)
+def test_what_an_encryption_itself_sends_is_no_message(namespace, inside, lost):
+    told, alice, bob = two()
+    told.say(alice, bob)
+    stanza = None if inside is None else f"<message type='chat' id='p1'>{inside}</message>"
+    write(told, encryption=namespace, body=False, stanza=stanza)
+    verdict = judged(told.finish())
+    assert (verdict.value is Value.FAILED) is lost, verdict
+    assert [one.message for one in verdict.findings] == ["p1"] * lost
+
+
 def test_a_marker_that_its_server_received_before_it_proves_nothing():
     told, alice, bob = two()
     told.say(alice, bob)

@@ -222,3 +222,14 @@ async def test_processes_below_another_root_are_others_though_the_folder_has_the
         assert await end_members(folder) == []
         assert kill_members(folder) == 0
         assert theirs.poll() is None
+
+
+async def test_a_service_that_has_deleted_its_folder_ends_by_itself(home: Path) -> None:
+    """Another lab's sweep at that moment neither kills it nor reports it."""
+    code = "print('here', flush=True); import time; time.sleep(0.5)"
+    marks = {**os.environ, MARK: str(home / "labs" / "pair")}
+    command = [sys.executable, "-c", code]
+    with subprocess.Popen(command, env=marks, stdout=subprocess.PIPE, text=True) as process:  # noqa: ASYNC220 - a moment
+        assert process.stdout and process.stdout.readline() == "here\n"
+        assert await sweep(containers=False) == []
+        assert process.wait() == 0

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from lab.history.events import Bounced, Delivered, FaultApplied, FaultHealed, ServerSaw
+from lab.history.events import Bounced, Delivered, FaultApplied, FaultHealed, Intervened, ServerSaw
 from lab.metrics import METRICS
 from lab.metrics.ledger import LATE, ledger
 from lab.metrics.record import RunRecord
@@ -57,6 +57,19 @@ def test_a_lost_message_is_named_with_fault_and_last_hop() -> None:
     (one,) = entry.losses
     assert (one.message, one.sender, one.device, one.faults) == (lost, "alice@island.test", bob, ("cut",))
     assert one.last_hop == "island sent it on its stream to home (out, s2s)"
+
+
+def test_a_lost_message_is_named_with_the_attack_that_acted_on_it() -> None:
+    told, alice, bob = between_two()
+    lost = told.say(alice, bob)
+    told.add(
+        Intervened, attack="drop-stanzas", action="drop", source="island", target="home", name="message", id=lost,
+        sender=alice, receiver="bob@home.test",
+    )  # fmt: skip
+    told.finish()
+    told.drop(Delivered, message=lost)
+    (one,) = entries(told)["island", "home"].losses
+    assert (one.message, one.faults) == (lost, ("drop-stanzas",))
 
 
 def test_both_and_duplicate_count_beside_delivered() -> None:

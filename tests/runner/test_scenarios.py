@@ -55,6 +55,15 @@ def test_a_file_gives_its_scenarios_in_order(write):
     assert get_info(first.function) is first
 
 
+def test_one_scenario_of_a_file_is_named_behind_it(write):
+    write("WORD = 1", "beside.py")
+    path = write(STORY)
+    assert [info.name for info in load(f"{path}::another_story")] == ["another_story"]
+    for name in ("other", ""):
+        with pytest.raises(errors.UserError, match=f"no scenario '{name}' in here: there are: second_story, another_s"):
+            load(f"{path}::{name}")
+
+
 def test_the_function_stays_what_it_was():
     async def story(federation):
         return None
