@@ -66,15 +66,18 @@ def _python() -> Prerequisite:
 
 
 def _faults() -> Iterator[Prerequisite]:
-    """The actions of faults that can be done here, and what other tools do that cannot."""
+    """The actions of faults that can be done here, and whether packets can be dropped for those that need it."""
     from lab.runtime.protocol import Prerequisite
+    from lab.system.packet_filter import find_filter_problem
     from lab.topology.faults import ACTIONS
 
     yield Prerequisite("actions", True, ", ".join(ACTIONS))
     for action, declared in ACTIONS.items():
-        for name, reason in declared.impossible.items():
-            why, _, instead = reason.partition("; ")
-            yield Prerequisite(f"{action}: {name}", False, why, instead)
+        for name in (one.name for one in declared.fields if one.drops_packets):
+            problem = find_filter_problem()
+            found = problem or "with the runtime processes only"
+            remedy = "use the runtime processes, as root, with nft; or `flap`, `partition` or jitter" if problem else ""
+            yield Prerequisite(f"{action}: {name}", not problem, found, remedy)
 
 
 def _row(part: str, one: Prerequisite) -> dict[str, object]:

@@ -42,6 +42,7 @@ def fault(
     latency: Annotated[str | None, typer.Option("--latency", metavar="DURATION", help="add conditions.")] = None,
     jitter: Annotated[str | None, typer.Option("--jitter", metavar="DURATION", help="add conditions.")] = None,
     rate: Annotated[str | None, typer.Option("--rate", metavar="RATE", help="add conditions.")] = None,
+    loss: Annotated[str | None, typer.Option("--loss", metavar="PERCENT", help="add conditions.")] = None,
     delay: Annotated[
         str | None, typer.Option("--delay", metavar="DURATION", help="add: of slow dns; of conditions, the latency.")
     ] = None,
@@ -62,7 +63,7 @@ def fault(
 
     options = {
         "how": how, "direction": direction, "latency": latency, "jitter": jitter, "rate": rate, "delay": delay,
-        "down": down, "up": up,
+        "down": down, "up": up, "loss": loss,
     }  # fmt: skip
     fields = {option: value for option, value in options.items() if value is not None}
     given = words or []

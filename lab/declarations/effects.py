@@ -18,6 +18,7 @@ class LinkImpairment:
     target: str
     changes: Mapping[str, Any] = field(default_factory=dict)  # link fields in their units
     cut: str | None = None  # "blackhole", "silent", "reset", "refuse"
+    loss: float = 0.0  # share of the packets that the kernel drops
 
 
 @dataclass(frozen=True)

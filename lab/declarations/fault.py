@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
@@ -48,6 +48,7 @@ class FaultField:
     default: Any = REQUIRED  # as given, not as read
     aliases: tuple[str, ...] = ()  # other names that files may use
     schema: Mapping[str, Any] | None = None  # JSON schema of what files give
+    drops_packets: bool = False  # it needs the kernel's packet filter: refused where there is none, listed by `doctor`
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,8 +67,6 @@ class FaultDeclaration:
     lasts: bool = True  # False: it happens once, and there is nothing to heal
     pulses: Callable[[Mapping[str, Any]], tuple[float, float]] | None = None  # seconds on and off, while it lasts
     by_holder: bool = False  # the process that holds the lab carries it out, on each runtime
-    #: Fields that other tools have and that cannot be done, each with the reason: refused, and listed by `doctor`.
-    impossible: Mapping[str, str] = field(default_factory=dict)
     duration_alias: str = ""  # another name of `duration`
     check: Callable[[Mapping[str, Any]], tuple[str, str] | None] | None = None  # the field that is wrong, and why
 
@@ -82,11 +81,7 @@ class FaultDeclaration:
         """The value of every field that can be read, and each field that is wrong, as it is given, with the reason."""
         known = {name for one in self.fields for name in (one.name, *one.aliases)}
         names = ", ".join(one.name for one in self.fields) or "none"
-        wrong = [
-            (name, self.impossible.get(name, f"there is no such field: there are {names}"))
-            for name in given
-            if name not in known
-        ]
+        wrong = [(name, f"there is no such field: there are {names}") for name in given if name not in known]
         values: dict[str, Any] = {}
         for one in self.fields:
             written = [name for name in (one.name, *one.aliases) if name in given]

@@ -2,6 +2,7 @@
 
     40ms  1.5s  2min  500us            durations, in the program: seconds (float)
     64kbit/s  1Mbit/s  100KB/s  2MiB/s  rates, in the program: bytes per second (int); "unlimited": None
+    5%  0.5%                            shares, in the program: 0.05 (float)
 
 A bare number is refused (but 0): a reader could not tell milliseconds from seconds, or bits from bytes. For the
 same reason bits are spelled `bit` and bytes `B`; `kb` and `Mbps` are refused with both readings offered.
@@ -20,6 +21,7 @@ UNLIMITED = "unlimited"
 
 _NUMBER = r"[0-9]+(?:\.[0-9]+)?"
 DURATION_PATTERN = rf"^{_NUMBER} ?(us|ms|s|min)$"
+SHARE_PATTERN = r"^([0-9]+(?:\.[0-9])?) ?%$"
 RATE_PATTERN = rf"^(unlimited|{_NUMBER} ?([kMG]?bit|[kKMG]?B|[KMG]iB)(/s)?)$"
 _SPLIT = re.compile(rf"({_NUMBER}) ?([A-Za-zµ]*)(/s)?")
 
@@ -49,6 +51,19 @@ def parse_rate(value: object) -> int | None:
     if unit in _BYTES:
         return round(float(number) * _BYTES[unit])
     raise UserError(_unknown_rate_unit(value, number, unit))
+
+
+def parse_share(value: object) -> float:
+    """A share such as "5%", from 0.1% to 99%, as a number: 0.05. Raises UserError as `parse_duration` does."""
+    found = re.fullmatch(SHARE_PATTERN, value) if isinstance(value, str) else None
+    if found is None:
+        raise UserError(
+            f"{_quoted(value)} is no share: write it in per cent, with at most one decimal, such as 5% or 0.5%"
+        )
+    share = round(float(found[1]) / 100, 3)
+    if not 0.001 <= share <= 0.99:
+        raise UserError(f"{_quoted(value)} is out of range: use 0.1% to 99%")
+    return share
 
 
 def parse_size(value: object) -> int:

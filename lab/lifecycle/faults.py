@@ -12,14 +12,14 @@ import contextlib
 import json
 import os
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from lab.declarations.effects import CertificateChange, DeviceOutage, Effect, Interception, ServerChange, ServerOutage
 from lab.declarations.fault import FaultTarget
-from lab.errors import PeerError, TimedOut, UserError
+from lab.errors import MissingError, PeerError, TimedOut, UserError
 from lab.lifecycle.lab import Lab
 from lab.lifecycle.stream_probe import find_certificate
 from lab.network.control import Control
@@ -31,6 +31,7 @@ from lab.plan.model import Plan
 from lab.runtime.protocol import Runtime
 from lab.runtime.server_files import write_certificate
 from lab.system.files import write_private
+from lab.system.packet_filter import find_filter_problem
 from lab.system.processes import Identity
 from lab.topology.fault_targets import directions, find_targets
 from lab.topology.faults import check_all, refuse_people, to_json
@@ -50,6 +51,25 @@ def held_here(spec: FaultSpec, lab: Lab) -> bool:
     """Whether the process that holds the lab carries a fault out, and not the lab's service."""
     declared = declaration(spec)
     return declared.by_holder or (declared.target is FaultTarget.SERVERS and lab.runtime.name != "processes")
+
+
+def refuse_packet_loss(specs: Iterable[FaultSpec], runtime: str) -> None:
+    """Raise UserError or MissingError, with the reason, if any of these drops packets and a lab here cannot."""
+    dropping = [
+        f"{spec.name}: {one.name}"
+        for spec in specs
+        for one in declaration(spec).fields
+        if one.drops_packets and one.name in spec.fields
+    ]
+    if not dropping:
+        return
+    if runtime != "processes":
+        raise UserError(
+            f"{', '.join(dropping)}: packets can be dropped with the runtime processes only, not with {runtime}: "
+            "give --runtime processes, as root, or use flap, partition or jitter"
+        )
+    if problem := find_filter_problem():
+        raise MissingError(f"{', '.join(dropping)}: {problem}; or use flap, partition or jitter")
 
 
 class FaultSession:
@@ -128,6 +148,7 @@ class FaultSession:
 
     def _check(self, specs: Sequence[FaultSpec]) -> None:
         check_all(specs, self._lab.plan.topology)
+        refuse_packet_loss(specs, self._lab.runtime.name)
         if self._devices is None:
             refuse_people(specs, "only a scenario or a test that made them can let it act")
 
@@ -320,5 +341,6 @@ async def change_server(lab: Lab, server: str, action: str) -> None:
 async def declared_faults(lab: Lab, specs: Sequence[FaultSpec], on_event: OnEvent) -> AsyncIterator[FaultSession]:
     """A session for declared faults, which are checked first: `start` lets them act. Raises UserError."""
     check_all(specs, lab.plan.topology)
+    refuse_packet_loss(specs, lab.runtime.name)
     async with FaultSession(lab, on_event) as session:
         yield session

@@ -20,6 +20,7 @@ from typing import Any, TypeVar
 
 from lab.errors import NotReady, UserError
 from lab.lifecycle.cleanup import sweep
+from lab.lifecycle.faults import refuse_packet_loss
 from lab.lifecycle.lab import Lab, end
 from lab.lifecycle.readiness import compute_default_timeout, find_unknown_edges, wait_ready
 from lab.lifecycle.registry import find_changes, open_lab
@@ -61,6 +62,7 @@ async def up(
     NotReady. All that was begun has ended by then, unless it was to be kept.
     """
     chosen = choose(runtime) if isinstance(runtime, str) else runtime
+    refuse_packet_loss(topology.faults, chosen.name)
     layout = Layout.of(choose_name(topology, name, owned))
     await sweep(progress, containers=chosen.name == "containers")
     async with locked(layout, make=True):

@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from lab.declarations.fault import FaultTarget
-from lab.lifecycle.faults import FaultSession
+from lab.lifecycle.faults import FaultSession, refuse_packet_loss
 from lab.lifecycle.lab import Lab
 from lab.load.analysis.recovery import collect_seconds, measure_faults
 from lab.load.metrics.fault_record import FaultRecord
@@ -38,6 +38,7 @@ class LoadFaults:
     def __init__(self, lab: Lab, specs: Sequence[FaultSpec], folder: Path) -> None:
         """Raises UserError for what the lab's topology cannot have."""
         check_all(specs, lab.plan.topology)
+        refuse_packet_loss(specs, lab.runtime.name)
         self._specs, self._folder, self._path = specs, folder, folder / FAULTS
         self._cut = {one.name: find_cut_links(one, lab.plan.topology) for one in specs}
         self._events: list[FaultEvent] = []

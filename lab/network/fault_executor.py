@@ -11,6 +11,7 @@ from lab.errors import UserError
 from lab.network.dns import Resolver
 from lab.network.impairments import LinkImpairments
 from lab.network.interceptions import Interceptions
+from lab.network.packet_losses import PacketLosses
 from lab.network.ready_file import ReadyFile
 from lab.network.relay import Cut, Relay
 from lab.network.server_outages import ServerOutages
@@ -61,16 +62,21 @@ class ServiceExecutor:
         interceptions: Interceptions,
         resolver: Resolver,
         outages: ServerOutages | None,
+        losses: PacketLosses | None,
     ) -> None:
-        """Without `outages` the servers are not the service's: they are containers beside it."""
+        """Without `outages` and `losses` servers and their packets are not the service's: they are in containers."""
         self._links, self._relays, self._resolver, self._outages = links, relays, resolver, outages
-        self._interceptions = interceptions
+        self._interceptions, self._losses = interceptions, losses
 
     async def apply(self, effect: Effect, token: str) -> None:
         """Carry it out."""
         match effect:
-            case LinkImpairment(source, target, changes, cut):
+            case LinkImpairment(source, target, changes, cut, loss):
                 await self._links[source, target].impair(token, changes, None if cut is None else Cut(cut))
+                if loss:
+                    if self._losses is None:
+                        raise UserError("packets of servers in containers cannot be dropped")
+                    await self._losses.apply((source, target), token, loss)
             case Interception():
                 await self._interceptions.apply(effect, token)
             case StreamsEnd(source, target, how):
@@ -85,6 +91,8 @@ class ServiceExecutor:
         match effect:
             case LinkImpairment(source, target):
                 await self._links[source, target].restore(token)
+                if self._losses is not None:
+                    await self._losses.heal((source, target), token)
             case Interception():
                 self._interceptions.heal(effect, token)
             case NameAnswer():

@@ -45,6 +45,7 @@ from lab.network.lab_folder import remove
 from lab.network.link_shaper import LinkShaper
 from lab.network.listener import Listener
 from lab.network.operations import Operations
+from lab.network.packet_losses import PacketLosses
 from lab.network.relay import Relay
 from lab.network.server_outages import ServerOutages
 from lab.network.server_processes import ServerProcesses
@@ -55,6 +56,7 @@ from lab.plan.model import Plan
 from lab.plan.zones import Zones
 from lab.system.files import write_private
 from lab.system.locks import lock
+from lab.system.packet_filter import PacketFilter
 from lab.system.processes import Identity, check_limits, raise_limits
 from lab.topology.spec import Unlinked
 
@@ -95,7 +97,9 @@ class Service:
         processes = plan.facts.runtime == "processes"
         outages = ServerOutages(ProcessControl(layout, plan, self.servers)) if processes else None
         interceptions = Interceptions(layout, plan, self.relays)
-        executor = ServiceExecutor(links, self.relays, interceptions, self.resolver, outages)
+        packet_filter = PacketFilter(f"xmpplab-{layout.name}-{os.getpid()}")
+        self.losses = PacketLosses(packet_filter, plan.services, self.relays) if processes else None
+        executor = ServiceExecutor(links, self.relays, interceptions, self.resolver, outages, self.losses)
         self.faults = FaultEngine(plan.topology, executor)
         operations = Operations(
             layout,
@@ -137,6 +141,8 @@ class Service:
     async def end(self, *, at_once: bool = False) -> None:
         """End the servers, in order or at once, then all other parts; returns once all have ended."""
         await self.servers.end(at_once=at_once)
+        if self.losses is not None:
+            await self.losses.close()
         for relay in self.relays.values():
             relay.close()
         self.unreachable.close()

@@ -31,6 +31,7 @@ from lab.errors import LabError, NotApplicable, NotReady, NotReceived, PeerError
 from lab.federation import Federation
 from lab.history.events import FORMAT, Expectation, RunEnded, RunStarted
 from lab.history.recorder import Recorder
+from lab.lifecycle.faults import refuse_packet_loss
 from lab.lifecycle.lab import Lab
 from lab.metrics.record import RunRecord
 from lab.plan import files
@@ -102,6 +103,7 @@ async def run_scenario(
     """
     faults = lab.plan.topology.faults if faults is None else tuple(faults)
     check_all(faults, lab.plan.topology)
+    refuse_packet_loss(faults, lab.runtime.name)
     plan = replace(lab.plan, topology=replace(lab.plan.topology, faults=tuple(faults)))
     folder = folders.make(runs, info.name, plan.topology.name)
     folders.write(folder / folders.TOPOLOGY, json.dumps(asdict(plan.topology), indent=2) + "\n")

@@ -267,9 +267,6 @@ class _FaultReader:
             del given[unknown]
             every = [*known, *common]
             misspelt = True
-            if unknown in declared.impossible:
-                self._wrong((unknown,), declared.impossible[unknown], key=True)
-                continue
             self._wrong((unknown,), f"{declared.name} has no such field{suggest(unknown, every)}", key=True)
         for name, why in declared.values(given)[1]:
             if misspelt and name not in given:
