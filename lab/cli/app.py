@@ -29,6 +29,7 @@ _MODULES = (
     "run",
     "check",
     "report",
+    "exposure",
     "load",
     "study",
     "compare",

@@ -98,9 +98,16 @@ def _hints(kind: str) -> dict[str, Any]:
     return {field.name: hints[field.name] for field in fields(KINDS[kind])}
 
 
+@cache
+def _parts(hint: Any) -> tuple[Any, tuple[Any, ...]]:
+    return get_origin(hint), get_args(hint)
+
+
 def _fits(value: object, hint: Any) -> bool:
     """Whether a value from JSON is of a type as events declare them: plain ones, `X | None`, tuples."""
-    origin, inner = get_origin(hint), get_args(hint)
+    if type(value) is hint:
+        return True
+    origin, inner = _parts(hint)
     if origin in (Union, UnionType):
         return any(_fits(value, one) for one in inner)
     if origin is tuple:
@@ -120,8 +127,7 @@ def from_json(data: dict[str, Any]) -> Event:
     kind = KINDS.get(str(values.pop("event", None)))
     if kind is None:
         raise ValueError(f"unknown event {data.get('event')!r}")
-    names = {entry.name for entry in fields(kind)}
-    if unknown := values.keys() - names:
+    if unknown := values.keys() - _hints(kind.kind).keys():
         raise ValueError(f"event {kind.kind!r} has no field {sorted(unknown)[0]!r}")
     try:
         return kind(**{key: _frozen(value) for key, value in values.items()})

@@ -19,6 +19,11 @@ NAMES = (
     "ledger",
     "left_out",
     "stanzas",
+    "exposure",
+    "conversation_share",
+    "concentration",
+    "half_seen",
+    "half_disconnected",
 )
 
 METRICS: dict[str, Metric] = {name: getattr(import_module(f"lab.metrics.{name}"), name) for name in NAMES}

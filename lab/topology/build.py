@@ -80,6 +80,8 @@ def _server(
         options=_merged(_of_software(shared.options, choice), _of_software(own.options, choice)),
         max_stanza_size=own.max_stanza_size or shared.max_stanza_size,
         certificate_names=own.certificate_names or defaults.certificate_names or (),
+        operator=own.operator or defaults.operator or "",
+        hosting=own.hosting or defaults.hosting or "",
     )
 
 

@@ -253,6 +253,10 @@ class ServerDefaults(Strict):
     """The largest stanza that it takes from clients and servers, such as 64KiB; at least 10000B (RFC 6120 13.12)."""
     certificate_names: CertificateNames | None = None
     """DNS names in its certificate, such as *.island.test (default: all its host names)."""
+    operator: Name | None = None
+    """Who runs it: a label for measures of exposure, which take an operator's servers together (default: its name)."""
+    hosting: Name | None = None
+    """On whose machines it runs: a label like `operator`, for networks that host servers (default: its name)."""
 
 
 def _link_fields() -> dict[str, Any]:

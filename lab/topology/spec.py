@@ -95,6 +95,8 @@ class Server:
     options: Mapping[str, Any] = field(default_factory=dict, hash=False)  # raw settings of its software
     max_stanza_size: int | None = None  # bytes; None: what its software has by itself
     certificate_names: tuple[str, ...] = ()  # DNS names in its certificate; (): all its host names
+    operator: str = ""  # who runs it: a label that measures of exposure group servers by
+    hosting: str = ""  # whose machine or network it runs on: another such label
 
     @property
     def manifest(self) -> ServerManifest:

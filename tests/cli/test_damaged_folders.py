@@ -60,7 +60,8 @@ def _run(root: Path) -> list[list[str]]:
     with Recorder(folder / folders.HISTORY) as recorder:
         for event in told.events:
             recorder.record(event)
-    return [["check", str(folder)], ["report", str(folder)], ["report", "-f", "json", str(folder)]]
+    verbs = [["check"], ["report"], ["report", "-f", "json"], ["exposure"]]
+    return [[*verb, str(folder)] for verb in verbs]
 
 
 def _write_load(folder: Path) -> None:

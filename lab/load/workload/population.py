@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 from lab.declarations.load_users import load_user_name
 from lab.errors import UserError
-from lab.load.model.spec import Load, Shard, seeded_rng
+from lab.load.model.spec import Endpoint, Load, Shard, seeded_rng
 
 #: How often a new edge of the graph of contacts closes a triangle.
 TRIANGLES = 0.3
@@ -157,3 +157,13 @@ def _graph(users: int, degree: int, seed: int) -> list[tuple[int, int]]:
     order = list(range(users))
     seeded_rng(seed, "order").shuffle(order)
     return [(order[a], order[b]) for a, b in graph.edges]
+
+
+def list_contact_pairs(users: int, degree: int, seed: int) -> list[tuple[int, int]]:
+    """Who writes to whom among so many people, wherever they live: the pairs of the seeded graph of contacts.
+
+    Raises UserError if `degree` is odd or below 2.
+    """
+    load = Load(endpoints=(Endpoint("all", "all.test", ""),), users=users, password="", authority="", seed=seed)
+    contacts = plan_contacts(Population(load), degree, seed)
+    return [(one, other) for one, others in enumerate(contacts) for other in others if one < other]

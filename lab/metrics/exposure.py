@@ -1,0 +1,193 @@
+"""Exposure: what each server learned about people from the stanzas that it handled, encrypted or not.
+
+A cell is one fact at one server. It counts different subjects (a pair of people, a person, a device), and names for
+each the first event of the history that proves it: a stanza in that server's own feed. Without a feed a fact is
+unknown, and so is one of which only the inside of a stanza tells where the feed has none (`feed: meta`). Markers of the
+lab do not count.
+
+Each stanza is searched with regular expressions, since a parser of XML would take most of the time. They look for tags
+as servers write them: in a text `<` is escaped, so that what people write is no tag.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_left
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+
+from lab.history.events import HistoryGap, Sent, ServerSaw
+from lab.metrics.jids import get_domain, strip_resource
+from lab.metrics.record import RunRecord
+
+#: Every fact as tables name it, in their order. What a cell counts: pairs of people, or of a person and a room, who
+#: write to each other; messages; people; ids; pairs of whom one confirms or types what the other sees; and so on.
+FACTS = {
+    "contacts": "who writes to whom",
+    "messages": "how often",
+    "times": "when",
+    "sizes": "how much",
+    "presence": "who is online",
+    "device_ids": "OMEMO device ids",
+    "receipts": "receipts",
+    "typing": "typing",
+    "rooms": "room occupants",
+    "uploads": "uploads",
+    "addresses": "client addresses",
+}
+#: Facts that only the inside of a stanza shows.
+INSIDE = ("device_ids", "receipts", "typing", "uploads")
+
+NO_FEED = "no stanza in its feed"
+NO_CONTENT = "its feed has no content of stanzas"
+GAP = "events of the history are missing"
+NO_ADDRESSES = "feeds do not contain addresses"
+
+_OMEMO = re.compile(r"eu\.siacs\.conversations\.axolotl|urn:xmpp:omemo:")
+# In messages the sender's and the receivers' devices (XEP-0384), in lists and bundles those that somebody has.
+_DEVICE_ID = re.compile(
+    r"""<(?:[\w.-]+:)?(?:header\b[^>]*?\ssid|key\b[^>]*?\srid|device\b[^>]*?\sid)=["'](\d+)"""
+    r"""|\bnode=["']eu\.siacs\.conversations\.axolotl\.bundles:(\d+)"""
+)
+_RECEIPT = re.compile(r"<(?:received|displayed)\b[^>]*urn:xmpp:(?:receipts|chat-markers:0)")
+_TYPING = re.compile(r"<(?:composing|paused)\b[^>]*http://jabber\.org/protocol/chatstates")
+_UPLOAD = re.compile(r"<request\b[^>]*urn:xmpp:http:upload:0")
+
+
+@dataclass(frozen=True)
+class Learned:
+    """One fact at one server."""
+
+    server: str  # its name
+    fact: str  # a key of FACTS
+    count: int | None  # of different subjects; None if it is unknown
+    event: int | None  # number of the event that proves the first; None without one
+    detail: str = ""  # of times from the first to the last, of sizes the smallest and the largest, in words
+    why: str = ""  # why it is unknown; "" if it is known
+    subjects: tuple[tuple[str, int], ...] = ()  # each, with the number of the event that proves it
+
+
+def exposure(record: RunRecord) -> list[Learned]:
+    """A cell for each server and each fact, in the order of the topology and of FACTS."""
+    observers = {server.name: _Observer(record) for server in record.topology.servers}
+    for number, event in number_stanzas(record):
+        if event.server in observers:
+            observers[event.server].learn(number, event)
+    complete = not any(record.indexed(HistoryGap))
+    return [
+        observer.build_cell(server, fact, complete=complete) for server, observer in observers.items() for fact in FACTS
+    ]
+
+
+def number_stanzas(record: RunRecord) -> Iterator[tuple[int, ServerSaw]]:
+    """What servers saw, without markers, each with its line in history.jsonl: in a complete history its `seq`."""
+    gaps = [place for place, _ in record.indexed(HistoryGap)]
+    markers = {sent.message for sent in record.of(Sent) if sent.marker}
+    for place, event in record.indexed(ServerSaw):
+        if event.id not in markers or event.name != "message":
+            yield place + 1 - bisect_left(gaps, place), event
+
+
+def find_pair(event: ServerSaw) -> tuple[str, str] | None:
+    """The bare JIDs of the two between whom a message with something to read goes, in order; None if it is none.
+
+    One of them may be a room. A stanza error, and what a server itself writes, is none.
+    """
+    if event.name != "message" or event.type == "error" or not (event.body or event.encryption):
+        return None
+    ends = strip_resource(get_origin(event)), strip_resource(event.receiver or "")
+    if ends[0] == ends[1] or not all("@" in end for end in ends):
+        return None
+    return (ends[0], ends[1]) if ends[0] < ends[1] else (ends[1], ends[0])
+
+
+def get_origin(event: ServerSaw) -> str:
+    """Who sent a stanza: of a client whose account its stream proves, else whom the stanza names; "" for nobody."""
+    return (event.peer if (event.stream, event.direction) == ("c2s", "in") else "") or event.sender or ""
+
+
+class _Observer:
+    """What one server has learned so far."""
+
+    def __init__(self, record: RunRecord) -> None:
+        self._in_room = cache(record.in_room)
+        self._is_person = cache(lambda jid: "@" in jid and not record.from_a_server(jid) and not record.in_room(jid))
+        self._found: dict[str, dict[str, int]] = {fact: {} for fact in FACTS}
+        self._range: dict[str, tuple[float, float]] = {}
+        self.stanzas = 0
+        self.with_content = False
+
+    def learn(self, number: int, event: ServerSaw) -> None:
+        """Take a stanza into account."""
+        self.stanzas += 1
+        if event.name == "presence":
+            self._learn_presence(number, event)
+        elif event.name == "message":
+            self._learn_message(number, event)
+        if event.stanza is not None:
+            self.with_content = True
+            self._learn_inside(number, event, event.stanza)
+
+    def build_cell(self, server: str, fact: str, *, complete: bool) -> Learned:
+        """What is known of a fact. That it was not learned is known only from a whole history."""
+        found = self._found[fact]
+        why = ""
+        if fact == "addresses":
+            why = NO_ADDRESSES
+        elif not self.stanzas:
+            why = NO_FEED
+        elif fact in INSIDE and not self.with_content:
+            why = NO_CONTENT
+        elif not found and not complete:
+            why = GAP
+        if why:
+            return Learned(server, fact, None, None, why=why)
+        first = min(found.values(), default=None)
+        subjects = () if fact in self._range else tuple(found.items())  # those of "messages"
+        return Learned(server, fact, len(found), first, self._describe_range(fact), subjects=subjects)
+
+    def _add(self, fact: str, subject: str, number: int) -> None:
+        self._found[fact].setdefault(subject, number)
+
+    def _learn_presence(self, number: int, event: ServerSaw) -> None:
+        if event.type not in (None, "unavailable"):
+            return
+        origin, receiver = get_origin(event), event.receiver or ""
+        if self._in_room(origin) or self._in_room(receiver):
+            self._add("rooms", origin if self._in_room(origin) else receiver, number)
+        if self._is_person(origin):
+            self._add("presence", strip_resource(origin), number)
+
+    def _learn_message(self, number: int, event: ServerSaw) -> None:
+        if (pair := find_pair(event)) is None:
+            return
+        self._add("contacts", " ".join(pair), number)
+        # One that has no id is recognised where it comes in; one that a server makes for a room has an id.
+        if event.id is None and event.direction != "in":
+            return
+        message = f"{' '.join(pair)} {event.id or f'#{number}'}"
+        self._add("messages", message, number)
+        for fact, value in (("times", event.at), ("sizes", event.size)):
+            self._add(fact, message, number)
+            low, high = self._range.get(fact, (value, value))
+            self._range[fact] = min(low, value), max(high, value)
+
+    def _learn_inside(self, number: int, event: ServerSaw, stanza: str) -> None:
+        if _OMEMO.search(stanza):
+            for ids in _DEVICE_ID.finditer(stanza):
+                self._add("device_ids", ids[1] or ids[2], number)
+        if event.name == "iq":
+            if event.type == "get" and _UPLOAD.search(stanza):
+                self._add("uploads", f"{strip_resource(get_origin(event))} {event.id}", number)
+        elif event.name == "message" and event.type != "error":
+            for fact, pattern in (("receipts", _RECEIPT), ("typing", _TYPING)):
+                if pattern.search(stanza):
+                    ends = get_origin(event), event.receiver or get_domain(get_origin(event))
+                    self._add(fact, " ".join(map(strip_resource, ends)), number)
+
+    def _describe_range(self, fact: str) -> str:
+        if fact not in self._range:
+            return ""
+        low, high = self._range[fact]
+        return f"within {high - low:.1f} s" if fact == "times" else f"{low:.0f}-{high:.0f} B"

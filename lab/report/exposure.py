@@ -1,0 +1,154 @@
+"""What servers learned, as text and as JSON: a table of facts by server, and how concentrated that is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+from lab.metrics.concentration import compute_concentration
+from lab.metrics.conversation_share import ConversationShare, compute_shares
+from lab.metrics.conversations import Conversations, Smallest, read_conversations
+from lab.metrics.exposure import FACTS, Learned, exposure
+from lab.metrics.half_disconnected import compute_half_disconnected
+from lab.metrics.half_seen import compute_half_seen
+from lab.metrics.record import RunRecord
+from lab.system.tables import format_table, get_terminal_width, wrap_text
+
+_GROUPS = {"operator": ("operator", "operators"), "hosting": ("network", "networks")}
+
+
+def to_json(record: RunRecord) -> dict[str, Any]:
+    """`exposure` with a cell for each server and fact, and the measures."""
+    return {"exposure": [asdict(cell) for cell in exposure(record)], **measures_to_json(read_conversations(record))}
+
+
+def measures_to_json(conversations: Conversations) -> dict[str, Any]:
+    """The measures of conversations, each under the name of its metric."""
+    return {
+        "conversations": len(conversations.observers),
+        "conversation_share": [asdict(one) for one in compute_shares(conversations)],
+        "concentration": [asdict(one) for one in compute_concentration(conversations)],
+        "half_seen": [asdict(one) for one in compute_half_seen(conversations)],
+        "half_disconnected": asdict(compute_half_disconnected(conversations)),
+    }
+
+
+def render(record: RunRecord) -> str:
+    """The table and the measures, without a newline at the end."""
+    cells = exposure(record)
+    lines = [_table(cells, get_terminal_width()), ""]
+    lines += wrap_text("In brackets: the event in history.jsonl that proves the first of them.")
+    for why in dict.fromkeys(cell.why for cell in cells if cell.why):
+        places: dict[str, list[str]] = {}
+        for cell in (one for one in cells if one.why == why):
+            places.setdefault(cell.server, []).append(FACTS[cell.fact])
+        # Where the same is unknown at several servers, one sentence says so.
+        for facts in dict.fromkeys(map(tuple, places.values())):
+            servers = [server for server, some in places.items() if tuple(some) == facts]
+            what = "everything" if len(facts) >= len(FACTS) - 1 else ", ".join(facts)
+            lines += wrap_text(f"Unknown at {', '.join(servers)}: {what} ({why}).")
+    return "\n".join([*lines, "", render_measures(read_conversations(record))])
+
+
+def render_measures(conversations: Conversations) -> str:
+    """The share of each server as a table, then a sentence for each measure."""
+    rows = [
+        (one.server, one.people, "unknown" if one.seen is None else one.seen, _percent(one))
+        for one in compute_shares(conversations)
+    ]
+    lines = [format_table(("server", "people", "conversations", "share"), rows, figures=True), ""]
+    whole = len(conversations.observers)
+    unseen = sum(not seen for seen in conversations.observers.values())
+    of_these = f", {unseen} of them seen by no server" if unseen else ""
+    lines += wrap_text(f"{whole} {'conversation' if whole == 1 else 'conversations'}{of_these}.")
+    for sentence in _sentences(conversations):
+        lines += wrap_text(sentence)
+    return "\n".join(lines)
+
+
+def render_comparison(plans: Sequence[Conversations], about: str) -> str:
+    """The measures of several topologies side by side, under one sentence."""
+    rows = []
+    for one in plans:
+        operators, networks = compute_concentration(one)
+        most = max((share.share or 0.0, share.server) for share in compute_shares(one))
+        rows.append(
+            (
+                one.topology.name, len(one.topology.servers), f"{most[0]:.0%}", _hhi(operators.hhi), _hhi(networks.hhi),
+                *(_number(half) for half in compute_half_seen(one)), _number(compute_half_disconnected(one)),
+                sum(not seen for seen in one.observers.values()),
+            )
+        )  # fmt: skip
+    head = (
+        "topology", "servers", "largest share", "HHI by operator", "HHI by network", "operators see half",
+        "networks see half", "servers cut half", "without link",
+    )  # fmt: skip
+    return "\n".join([*wrap_text(about), "", format_table(head, rows, figures=True)])
+
+
+def _table(cells: Sequence[Learned], width: int) -> str:
+    """Facts by server; servers that have no room beside the others follow below."""
+    columns: dict[str, list[str]] = {}
+    for cell in cells:
+        columns.setdefault(cell.server, []).append(_cell(cell))
+    labels = list(FACTS.values())
+    blocks: list[list[str]] = []
+    room = 0
+    for server, texts in columns.items():
+        needed = max(map(len, (server, *texts))) + 2
+        if not blocks or needed > room:
+            blocks.append([])
+            room = width - max(map(len, labels))
+        blocks[-1].append(server)
+        room -= needed
+    return "\n\n".join(
+        format_table(("", *names), [*zip(labels, *(columns[name] for name in names), strict=True)], width=width)
+        for names in blocks
+    )
+
+
+def _cell(cell: Learned) -> str:
+    if cell.count is None:
+        return "unknown"
+    if not cell.count:
+        return "-"
+    return f"{cell.detail or cell.count} ({cell.event})"
+
+
+def _sentences(conversations: Conversations) -> list[str]:
+    found = []
+    concentrations, halves = compute_concentration(conversations), compute_half_seen(conversations)
+    for one, half in zip(concentrations, halves, strict=True):
+        if one.label == "hosting" and not any(server.hosting for server in conversations.topology.servers):
+            continue
+        noun, nouns = _GROUPS[one.label]
+        index = "unknown" if one.hhi is None else f"{_hhi(one.hhi)}, {one.band}"
+        found.append(f"HHI by {noun}: {index}.")
+        found.append(_say(half, f"Half of all conversations are seen by {{}} {noun}", f"{{}} {nouns}"))
+    lost = compute_half_disconnected(conversations)
+    found.append(_say(lost, "Half of all pairs of people cannot write to each other without {} server", "{} servers"))
+    return found
+
+
+def _say(smallest: Smallest, one: str, several: str) -> str:
+    sentence, last = one.rsplit("{}", 1)
+    if smallest.needed is None:
+        return f"{sentence}{several.format('an unknown number of')}: {smallest.why}."
+    most = "" if smallest.exact else "at most "
+    unit = f"1{last}" if smallest.needed == 1 else several.format(smallest.needed)
+    return f"{sentence}{most}{unit}: {', '.join(smallest.names)}."
+
+
+def _number(smallest: Smallest) -> str:
+    if smallest.needed is None:
+        return "-"
+    return f"{'' if smallest.exact else '<= '}{smallest.needed}"
+
+
+def _hhi(value: float | None) -> str:
+    return "-" if value is None else f"{value:,.0f}"
+
+
+def _percent(one: ConversationShare) -> str:
+    return "unknown" if one.seen is None else "-" if one.share is None else f"{one.share:.0%}"

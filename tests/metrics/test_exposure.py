@@ -1,0 +1,106 @@
+"""What servers learned: each cell has an event that proves it, and without that event it is not known."""
+
+import pytest
+
+from lab.history.events import HistoryGap, Sent
+from lab.metrics.exposure import FACTS, GAP, NO_CONTENT, NO_FEED, exposure
+from lab.metrics.record import RunRecord
+from tests.checks.changed_history import change
+from tests.checks.sample_history import SampleHistory
+from tests.metrics.exposed_history import ALICE, BOB, ROOM, exposed, stanza
+
+BY_ONE = ("contacts", "device_ids", "presence", "receipts", "typing", "rooms", "uploads")
+
+
+def cells(told):
+    return {(cell.server, cell.fact): cell for cell in exposure(RunRecord(tuple(told.events), told.plan))}
+
+
+def test_each_fact_is_learned_with_the_event_that_proves_it() -> None:
+    told, proof = exposed()
+    found = cells(told)
+    assert {fact: found["island", fact].event for fact in BY_ONE} == proof
+    assert [found["island", fact].count for fact in BY_ONE] == [1, 2, 1, 1, 1, 1, 1]
+    assert dict(found["island", "device_ids"].subjects) == dict.fromkeys(("77", "88"), proof["device_ids"])
+    assert found["island", "contacts"].subjects == ((f"{ALICE} {BOB}", proof["contacts"]),)
+    assert found["island", "rooms"].subjects == ((f"{ROOM}/bob", proof["rooms"]),)
+    assert found["island", "sizes"].detail == "300-300 B"
+
+
+@pytest.mark.parametrize("fact", BY_ONE)
+def test_without_its_proof_a_fact_was_not_learned(fact) -> None:
+    told, proof = exposed()
+    del told.events[proof[fact] - 1]
+    cell = cells(told)["island", fact]
+    assert (cell.count, cell.event, cell.subjects) == (0, None, ())
+
+
+@pytest.mark.parametrize("fact", BY_ONE)
+def test_where_the_history_has_a_gap_what_was_not_learned_is_unknown(fact) -> None:
+    told, proof = exposed()
+    place = proof[fact] - 1
+    told.events[place] = HistoryGap(at=1000.0, text=f"event {place + 1} is missing")
+    found = cells(told)
+    assert (found["island", fact].count, found["island", fact].why) == (None, GAP)
+    others = {one: found["island", one].event for one in BY_ONE if one != fact}
+    # The line of the event in the file: the gap stands in none.
+    assert others == {one: number - (number > place) for one, number in proof.items() if one != fact}
+
+
+def test_other_servers_learn_nothing_of_it_and_without_a_feed_all_is_unknown() -> None:
+    told, _ = exposed()
+    found = cells(told)
+    assert all(found["home", fact].count == 0 for fact in BY_ONE)
+    assert all((found["public", fact].count, found["public", fact].why) == (None, NO_FEED) for fact in BY_ONE)
+    assert len(found) == 3 * len(FACTS)
+
+
+def test_a_feed_without_content_shows_who_and_when_but_not_what_is_inside() -> None:
+    told, _ = exposed()
+    for number in range(len(told.events)):
+        if hasattr(told.events[number], "stanza"):
+            change(told, number, stanza=None)
+    found = cells(told)
+    for fact in ("contacts", "messages", "times", "sizes", "presence", "rooms"):
+        assert found["island", fact].count == 1
+    for fact in ("device_ids", "receipts", "typing", "uploads"):
+        assert (found["island", fact].count, found["island", fact].why) == (None, NO_CONTENT)
+
+
+def test_addresses_are_unknown_since_no_feed_has_them() -> None:
+    told, _ = exposed()
+    assert cells(told)["island", "addresses"].count is None
+
+
+def test_what_comes_in_and_goes_out_counts_once_with_its_range() -> None:
+    told = SampleHistory()
+    alice, bob = told.device("alice", "island"), told.device("bob", "home")
+    for _ in range(3):
+        told.say(alice, bob)
+    told.say(bob, alice)
+    found = cells(told)
+    for server in ("island", "home"):
+        assert (found[server, "contacts"].count, found[server, "messages"].count) == (1, 4)
+        assert found[server, "times"].detail.startswith("within 0.")
+
+
+def test_markers_and_errors_and_what_is_written_inside_a_text_count_for_nothing() -> None:
+    told, _ = exposed()
+    before = cells(told)
+    told.add(Sent, message="marker", sender=f"{BOB}/phone", receiver="eve@home.test", stream="s", encryption="plain",
+             marker=True)  # fmt: skip
+    stanza(told, "home", "message", f"{BOB}/phone", "eve@home.test", id="marker", body=True)
+    stanza(told, "home", "message", f"{BOB}/phone", "eve@home.test", id="e1", body=True, type="error")
+    written = (
+        "<body>&lt;composing xmlns='http://jabber.org/protocol/chatstates'/> &lt;key rid='5'> urn:xmpp:omemo:2</body>"
+    )
+    stanza(told, "home", "message", "home.test", f"{BOB}/phone", written, id="e2")
+    after = cells(told)
+    assert {place: cell.count for place, cell in before.items()} == {place: cell.count for place, cell in after.items()}
+
+
+def test_the_stream_proves_who_sent_it() -> None:
+    told, _ = exposed()
+    stanza(told, "home", "message", "eve@home.test/x", "dan@home.test", id="c1", body=True, stream="c2s",
+           peer=f"{BOB}/phone")  # fmt: skip
+    assert cells(told)["home", "contacts"].subjects[0][0] == f"{BOB} dan@home.test"

@@ -1,0 +1,138 @@
+"""The text and the JSON of exposure: within the width, with reasons for what is unknown, and foreign text escaped."""
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from lab.cli.app import app
+from lab.cli.entry_point import run
+from lab.metrics.exposure import FACTS
+from lab.metrics.record import RunRecord
+from lab.plan import files
+from lab.report.exposure import render, to_json
+from lab.runner import folders
+from lab.topology.spec import Server
+from tests.checks.sample_history import SampleHistory, plan
+from tests.metrics.exposed_history import BOB, exposed, stanza
+from tests.report.test_summary import written
+
+
+@pytest.fixture(autouse=True)
+def narrow(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+
+
+def record_of(told):
+    return RunRecord(tuple(told.events), told.plan)
+
+
+def test_the_table_has_a_row_for_each_fact_and_names_the_proof() -> None:
+    told, proof = exposed()
+    text = render(record_of(told))
+    rows = {line.split("  ")[0]: line for line in text.splitlines()}
+    assert set(FACTS.values()) <= rows.keys()
+    assert f"1 ({proof['typing']})" in rows["typing"]
+    assert "Unknown at public: everything (no stanza in its feed)." in text
+    assert all(len(line) <= 80 for line in text.splitlines())
+
+
+def test_many_servers_stand_in_blocks_below_each_other() -> None:
+    servers = tuple(Server(f"server-{number}", f"s{number}.test", "prosody", "") for number in range(12))
+    told = SampleHistory(plan(servers, links=()))
+    text = render(record_of(told))
+    assert text.count(FACTS["rooms"]) > 1
+    assert all(len(line) <= 80 for line in text.splitlines())
+    assert all(server.name in text.partition("In brackets")[0] for server in servers)
+
+
+def test_json_has_each_subject_with_its_event() -> None:
+    told, proof = exposed()
+    found = json.loads(json.dumps(to_json(record_of(told))))
+    typing = next(one for one in found["exposure"] if (one["server"], one["fact"]) == ("island", "typing"))
+    assert (typing["count"], typing["event"]) == (1, proof["typing"])
+    assert typing["subjects"] == [["alice@island.test bob@home.test", proof["typing"]]]
+    assert {"conversation_share", "concentration", "half_seen", "half_disconnected"} <= found.keys()
+
+
+def test_the_sentences_name_networks_where_servers_have_labels() -> None:
+    told, _ = exposed()
+    assert "network" not in render(record_of(told))
+    topology = told.plan.topology
+    told.plan = replace(
+        told.plan, topology=replace(topology, servers=tuple(replace(one, hosting="cloud") for one in topology.servers))
+    )
+    told.events = [one for one in told.events if getattr(one, "server", "") != "public"]
+    assert "HHI by network" in render(record_of(told))
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+    def make(told):
+        return written(told, folders.make(folders.RUNS, "story", "three"))
+
+    return make
+
+
+def test_the_verb_shows_a_run_and_escapes_what_others_wrote(folder, capsys) -> None:
+    told, _ = exposed()
+    stanza(told, "home", "message", f"{BOB}/phone", "\x1b]0;x\x07@home.test", id="evil", body=True)
+    folder(told.finish())
+    assert run(app, ["exposure"]) == 0
+    assert "who writes to whom" in capsys.readouterr().out
+    assert run(app, ["exposure", "-f", "json"]) == 0
+    out = capsys.readouterr().out
+    assert "\x1b" not in out
+    assert "evil" in out
+
+
+def test_a_run_whose_servers_have_no_feed_says_so(folder, capsys) -> None:
+    folder(SampleHistory().finish())
+    assert run(app, ["exposure"]) == 0
+    out = capsys.readouterr().out
+    assert "Unknown at island, home, public: everything (no stanza in its feed)." in " ".join(out.split())
+
+
+def test_what_is_no_run_or_is_damaged_is_bad_usage(folder, capsys, tmp_path) -> None:
+    assert run(app, ["exposure"]) == 64
+    assert "no run yet" in capsys.readouterr().err
+    assert run(app, ["exposure", str(tmp_path)]) == 64
+    assert "not the folder of a run" in capsys.readouterr().err
+    path = folder(exposed()[0].finish())
+    with (path / folders.HISTORY).open("a") as file:
+        file.write("garbage\n")
+    assert run(app, ["exposure"]) == 64
+    assert f"{folders.HISTORY}:" in capsys.readouterr().err
+    (path / folders.PLAN).unlink()
+    assert run(app, ["exposure", str(path)]) == 64
+    assert run(app, ["exposure", str(path), "-t", "pair"]) == 64
+    assert "give one of them" in capsys.readouterr().err
+
+
+def test_topologies_are_compared_under_the_same_conversations(capsys) -> None:
+    assert run(app, ["exposure", "-t", "one-giant", "-t", "many-small", "-u", "40", "-f", "json"]) == 0
+    giant, small = json.loads(capsys.readouterr().out)
+    assert giant["conversations"] == small["conversations"]
+    assert max(one["share"] for one in giant["conversation_share"]) > 1.5 * max(
+        one["share"] for one in small["conversation_share"]
+    )
+    assert run(app, ["exposure", "-t", "one-giant", "--seed", "2", "-u", "40", "-f", "json"]) == 0
+    assert json.loads(capsys.readouterr().out)[0] != giant
+    assert run(app, ["exposure", "-t", "one-giant", "-t", "three-clouds"]) == 0
+    out = capsys.readouterr().out
+    assert "one-giant" in out
+    assert all(len(line) <= 80 for line in out.splitlines())
+
+
+@pytest.mark.parametrize("options", [["-t", "pair", "--degree", "3"], ["-t", "nowhere-at-all"]])
+def test_what_cannot_be_compared_is_bad_usage(options, capsys) -> None:
+    assert run(app, ["exposure", *options]) == 64
+    assert capsys.readouterr().err.startswith("xmpplab: ")
+
+
+def test_a_plan_with_labels_reads_back() -> None:
+    servers = (Server("a", "a.test", "prosody", "13.0", operator="x", hosting="y"),)
+    text = files.dump(plan(servers, links=()))
+    assert files.load(text).topology.servers[0].hosting == "y"
