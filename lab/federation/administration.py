@@ -46,6 +46,7 @@ async def set_registration(context: Context, server: str, mode: str) -> None:
     found = _find_software(context, server).registration(Registration(mode))
     await context.lab.operate(server, _require(context, server, found, f"set registration to {mode!r}"))
     context.history.record(RegistrationChanged(at=context.history.now(), server=server, mode=mode))
+    (context.opened.discard if mode == Registration.CLOSED else context.opened.add)(server)
 
 
 async def create_invitation(context: Context, server: str) -> str:
@@ -88,6 +89,14 @@ async def refuse(context: Context, server: str, domain: str, *, refused: bool) -
     else:
         context.refused.discard((server, domain))
         context.history.record(DomainAccepted(at=context.history.now(), server=server, domain=domain))
+
+
+async def restore(context: Context) -> None:
+    """Accept again who is still refused, and close registration: the next run finds servers as the lab made them."""
+    for server in sorted(context.opened):
+        await set_registration(context, server, Registration.CLOSED)
+    for server, domain in sorted(context.refused):
+        await refuse(context, server, domain, refused=False)
 
 
 def _find_software(context: Context, server: str) -> Software:

@@ -32,6 +32,7 @@ class Context:
         self.on_event: Callable[[Json], None] | None = None  # called with each event of the devices
         self.faults: dict[str, FaultSession] = {}  # of injected faults, by their tokens
         self.refused: set[tuple[str, str]] = set()  # name of a server, domain that it refuses while it runs
+        self.opened: set[str] = set()  # names of servers whose registration is not closed, as it is at first
         self._inline = inline
         self._agent: Agent | None = None
 

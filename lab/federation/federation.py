@@ -14,7 +14,7 @@ from typing import Any, Protocol, Self, TypeVar
 
 from lab.declarations.manifest import Accounts, StartedBy
 from lab.errors import LabError, NotApplicable, UserError, describe
-from lab.federation import agreement, collection, markers
+from lab.federation import administration, agreement, collection, markers
 from lab.federation.context import Context
 from lab.federation.dispatch import Dispatch
 from lab.federation.evidence import Evidence, record_server_states
@@ -86,9 +86,15 @@ class Federation:
         await self.close()
 
     async def close(self) -> None:
-        """Disconnect every device. The servers keep running. Called at the end of the `async with` block."""
-        await self._evidence.close()
-        await self.context.close()
+        """Disconnect every device. Called at the end of the `async with` block.
+
+        The servers keep running: registration is closed again, and who was refused is accepted; accounts stay.
+        """
+        try:
+            await administration.restore(self.context)
+        finally:
+            await self._evidence.close()
+            await self.context.close()
 
     def _on_seen(self, event: ServerSaw) -> None:
         """What a client of a person's own asks of its server; those of the lab's devices say it themselves."""

@@ -156,6 +156,25 @@ async def test_what_an_administrator_decides_is_recorded_and_promised(federation
     assert [server for server, _ in asked] == ["home"] * 4
 
 
+async def test_what_an_administrator_decided_ends_with_the_run(federation: Federation) -> None:
+    asked: list[str] = []
+
+    async def operate(server: str, operations: Any) -> tuple[str, ...]:
+        asked.append(server)
+        return ()
+
+    federation.lab.operate = operate  # type: ignore[method-assign]
+    island, home = federation.server("island"), federation.server("home")
+    await home.refuse(island)
+    await island.registration("open")
+    await home.registration("closed")
+    await federation.close()
+    assert asked == ["home", "island", "home", "island", "home"]
+    (closed, accepted) = [one for one in federation.history.events if isinstance(one, DECISIONS)][-2:]
+    assert (closed.kind, closed.server, closed.mode) == ("registration-changed", "island", "closed")  # type: ignore[union-attr]
+    assert (accepted.kind, accepted.server) == ("domain-accepted", "home")  # type: ignore[union-attr]
+
+
 async def test_a_stream_that_may_be_resumed_keeps_its_rooms_and_its_presence(
     federation: Federation, agent: FakeAgent
 ) -> None:
