@@ -157,6 +157,7 @@ class Inbox:
             return
         if result is not None and (result.message or not found.keys_only):
             fields["message"] = result.message or found.id
+            fields["encryption"] = result.encryption or fields["encryption"]
             self._emit("decrypted", body=result.body, sender_key=result.sender_key, trust=result.trust,
                        via=found.via, **fields)  # fmt: skip
 

@@ -23,7 +23,7 @@ class EncryptionDeclaration:
     text: str = ""  # regular expression: how such a body begins that carries a text; all others are of the protocol
     offer: str = ""  # regular expression: what is put into a text in the clear to offer it, and is no part of the text
     eme: str = ""  # the namespace by which XEP-0380 names it, where it has no element
-    devices: bool = False  # whether devices of the lab can use it: lab/clients/encryption/<name>.py
+    devices: bool = False  # whether devices of the lab can use it: lab/clients/encryption/<module>.py
     loads: bool = False  # whether a load can be encrypted with it: lab/load/worker/<name>_engine.py
     packages: tuple[str, ...] = ()  # Python distributions that its code for devices imports
     library: str = ""  # the shared library that this code loads: "libotr.so.5"; "" for none
@@ -32,7 +32,7 @@ class EncryptionDeclaration:
     @property
     def module(self) -> str:
         """Its name as part of a module's."""
-        return self.name.replace("-", "_")
+        return self.name.replace(":", "").replace("-", "_").replace("+", "_")
 
     @property
     def namespace(self) -> str:

@@ -47,6 +47,7 @@ class DecryptedMessage:
     sender_key: str  # hex fingerprint of the sending device's identity key
     trust: str  # "blind", "trusted", "distrusted", "undecided"
     message: str = ""  # the id of the stanza that began it, where it took several and this is the last
+    encryption: str = ""  # the encryption that was used, where the stanza shows several
 
 
 @dataclass(frozen=True)

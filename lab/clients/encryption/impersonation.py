@@ -19,7 +19,7 @@ from omemo.types import DeviceInformation, DeviceList
 from xmlschema import XMLSchemaValidationError
 
 from lab.clients.encryption.key_store import KeyStore
-from lab.clients.encryption.sessions import Sessions
+from lab.clients.encryption.omemo_0_3 import Omemo03Sessions
 from lab.errors import PeerError
 
 # Of what is missing on the wire it warns, as the devices do that are impersonated.
@@ -37,7 +37,7 @@ class ImpersonatedDevice:
     def __init__(self, account: str) -> None:
         self._account = account
         self._store = KeyStore(account, None, {})
-        self._sessions = Sessions(self._store)
+        self._sessions = Omemo03Sessions(self._store)
         self._known: dict[tuple[str, int], ET.Element] = {}
         self._manager: Any = None
         self.bundle = ET.Element("bundle")  # what is to be published, once it is made

@@ -1,10 +1,12 @@
-"""OMEMO 0.3 (XEP-0384 version 0.3, eu.siacs.conversations.axolotl), as deployed clients speak it.
+"""OMEMO (XEP-0384), in the versions that a device speaks: 0.3 here, 2 and both in the modules beside this one.
 
 - A device list is fetched before each message, so that "every device known then" does not depend on a push that is
   still on its way; pushes (PEP) are taken into account as well.
-- Nothing is ever sent in the clear: without devices, without a decision on a key, without a fetched list, `encrypt`
+- Nothing is ever sent in the clear: without devices, without a decision on a key, without a fetched list, `seal`
   raises PeerError.
-- omemo:2 is neither announced nor published.
+- What a device does not speak it neither announces nor publishes.
+- With both versions a message has an element for each version that a receiving device needs; each device is encrypted
+  to once.
 - Sessions that another one replaced are kept (lab.clients.encryption.sessions): first messages may cross.
 - All state changes are made under one lock and committed before anything leaves.
 """
@@ -16,12 +18,11 @@ import logging
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
+from itertools import chain
+from typing import Any, ClassVar
 from xml.etree import ElementTree as ET
 
-import oldmemo.etree
 import omemo
-from oldmemo.oldmemo import NAMESPACE
 from omemo.types import DeviceInformation
 from slixmpp.stanza import Message
 from slixmpp.xmlstream import StanzaBase
@@ -38,19 +39,17 @@ from lab.clients.encryption import (
     LeftOutDevice,
     NotForUs,
     SealedMessage,
-    pep,
 )
 from lab.clients.encryption.key_store import KeyStore
+from lab.clients.encryption.omemo_0_3 import Omemo03
+from lab.clients.encryption.omemo_version import OmemoVersion
 from lab.clients.encryption.session_manager import (
-    BUNDLE,
-    DEVICE_LIST,
     UndecidedKeys,
     create,
     fetch_device_list,
     read_device_list,
 )
 from lab.clients.encryption.session_manager import format_fingerprint as fingerprint_of
-from lab.clients.encryption.sessions import Sessions
 from lab.clients.xmpp.client_stream import ClientStream
 from lab.clients.xmpp.stanzas import CARBONS, CLIENT, EME, Incoming
 from lab.errors import LabError, PeerError, UserError
@@ -60,9 +59,6 @@ EVENT = "http://jabber.org/protocol/pubsub#event"
 
 # The library warns of what is ordinary (a new device is not in its list yet) and debugs with plaintext.
 logging.getLogger(omemo.SessionManager.LOG_TAG).setLevel(logging.ERROR)
-
-#: What a client without OMEMO shows.
-FALLBACK = "This message is encrypted with OMEMO, which your client does not read."
 
 #: Seconds between two fetches that show whether the server has what was published.
 POLL_INTERVAL = 0.05
@@ -84,6 +80,8 @@ class OmemoStrategy(Encryption):
     """OMEMO for one live stream of one device."""
 
     name = "omemo"
+    #: The versions that the device speaks. A device that reads several of them is encrypted to with the first.
+    speaks: ClassVar[tuple[type[OmemoVersion], ...]] = (Omemo03,)
 
     def __init__(self, settings: EncryptionSettings) -> None:
         """Nothing is read before the stream is there: the account is part of what is read."""
@@ -92,7 +90,7 @@ class OmemoStrategy(Encryption):
         self._tasks: set[asyncio.Task[None]] = set()
         self._stream: ClientStream
         self._store: KeyStore
-        self._sessions: Sessions
+        self._versions: dict[str, OmemoVersion]  # by namespace
         self._manager: omemo.SessionManager
 
     # Opening and closing a stream
@@ -101,9 +99,10 @@ class OmemoStrategy(Encryption):
         """Announce that device lists are wanted (XEP-0163 section 4), and listen for them."""
         self._stream = stream
         self._store = KeyStore(stream.boundjid.bare, self.settings.folder, self.settings.memory)
-        self._sessions = Sessions(self._store)
+        self._versions = {one.namespace: one(self._store) for one in self.speaks}
         stream.register_plugin("xep_0115")
-        stream.plugin["xep_0030"].add_feature(f"{DEVICE_LIST}+notify")
+        for version in self._versions.values():
+            stream.plugin["xep_0030"].add_feature(f"{version.device_list}+notify")
         pushed = MatchXPath(f"{{{CLIENT}}}message/{{{EVENT}}}event")
         stream.register_handler(Callback("lab device lists", pushed, self._on_pushed_list))
 
@@ -112,7 +111,8 @@ class OmemoStrategy(Encryption):
         async with self._transaction():
             known = (await self._store.load("/own_device_id")).is_just
             blind = self.settings.trust == "blind"
-            self._manager = await create(self._stream, self._store, self._sessions, blind, self._send_empty)
+            versions = [*self._versions.values()]
+            self._manager = await create(self._stream, self._store, versions, blind, self._send_empty)
             if known:  # a start that broke off, or a server that lost its store, is put right here
                 await self._manager.ensure_data_consistency()
             own, _ = await self._manager.get_own_device_information()
@@ -124,10 +124,14 @@ class OmemoStrategy(Encryption):
         async with self._transaction():
             await self._manager.after_history_sync()
             own, _ = await self._manager.get_own_device_information()
+        for version in self._versions.values():
+            await self._wait_until_published(version, own.device_id)
+
+    async def _wait_until_published(self, version: OmemoVersion, device: int) -> None:
         account = self._stream.boundjid.bare
         while True:
-            listed = own.device_id in await self._published(account)
-            if listed and await pep.fetch(self._stream, account, BUNDLE.format(own.device_id)) is not None:
+            listed = device in await self._published(version, account)
+            if listed and await version.fetch_bundle(self._stream, account, device) is not None:
                 return
             await asyncio.sleep(POLL_INTERVAL)
 
@@ -143,27 +147,40 @@ class OmemoStrategy(Encryption):
     # Messages
 
     async def seal(self, message: ET.Element, people: frozenset[str]) -> SealedMessage:
-        """Encrypt the body for all published devices of these people and the own other ones; 0.3 hides nothing else."""
+        """Encrypt the body for all published devices of these people and the own other ones; nothing else is hidden."""
         body = message.find(f"{{{CLIENT}}}body")
         if body is None:
-            raise PeerError("not sent: OMEMO 0.3 encrypts a body, and the message has none")
-        everybody = people | {self._stream.boundjid.bare}
+            raise PeerError("not sent: OMEMO encrypts a body here, and the message has none")
+        own = self._stream.boundjid.bare
+        everybody = people | {own}
         published = dict(zip(everybody, await asyncio.gather(*map(self._refresh, everybody)), strict=True))
+        text, receiver = body.text or "", message.get("to", "")
+        plaintexts = {name: one.write_plaintext(text, own, receiver) for name, one in self._versions.items()}
         async with self._transaction():
-            plaintext = {NAMESPACE: (body.text or "").encode()}
-            encrypted, failed = await self._manager.encrypt(people, plaintext)
-        if len(encrypted) != 1:
-            raise PeerError(f"OMEMO gave {len(encrypted)} messages for {', '.join(sorted(people))}, not one")
-        content = next(iter(encrypted))
-        message.append(oldmemo.etree.serialize_message(content))
-        ET.SubElement(message, f"{{{EME}}}encryption", {"namespace": NAMESPACE, "name": "OMEMO"})
-        body.text = FALLBACK
-        ET.SubElement(message, f"{{{HINTS}}}store")
-        reached = {(key.bare_jid, key.device_id) for key, _ in content.keys} | {self._me(content)}
+            encrypted, failed = await self._manager.encrypt(people, plaintexts)
+        contents = sorted(encrypted, key=lambda one: [*self._versions].index(one.namespace))
+        if not contents or len({one.namespace for one in contents}) != len(contents):
+            raise PeerError(f"OMEMO gave {len(contents)} messages for {', '.join(sorted(people))}, not one per version")
+        self._put_into(message, body, contents)
+        reached = {(key.bare_jid, key.device_id) for content in contents for key, _ in content.keys}
+        reached.add((own, contents[0].device_id))
         reasons = {(error.bare_jid, error.device_id): str(error.exception) for error in failed}
         missed = {(jid, device) for jid, devices in published.items() for device in devices} - reached
         left_out = [await self._left_out(jid, device, reasons.get((jid, device), "")) for jid, device in sorted(missed)]
         return SealedMessage([message], left_out)
+
+    def _put_into(self, message: ET.Element, body: ET.Element, contents: list[omemo.Message]) -> None:
+        """Put what is encrypted in the place of the body, with what old clients show, and what servers should do."""
+        used = [self._versions[content.namespace] for content in contents]
+        for version, content in zip(used, contents, strict=True):
+            message.append(version.write_message(content))
+        ET.SubElement(message, f"{{{EME}}}encryption", {"namespace": used[0].namespace, "name": "OMEMO"})
+        fallback = next((one.fallback for one in used if one.fallback), None)
+        if fallback is None:
+            message.remove(body)
+        else:
+            body.text = fallback
+        ET.SubElement(message, f"{{{HINTS}}}store")
 
     async def _left_out(self, jid: str, device: int, reason: str) -> LeftOutDevice:
         """Why a device was left out: its key is distrusted, or there is none, or there is and it could not be used."""
@@ -172,30 +189,39 @@ class OmemoStrategy(Encryption):
         if device in known and _TRUST[known[device].trust_level_name] == "distrusted":
             return LeftOutDevice(jid, device, reason or "its key is distrusted", published=True, excluded=True)
         try:
-            found = await pep.fetch(self._stream, jid, BUNDLE.format(device)) is not None
+            found = any([await one.fetch_bundle(self._stream, jid, device) for one in self._versions.values()])
         except LabError as error:
             return LeftOutDevice(jid, device, reason or f"its keys cannot be fetched: {error}", published=None)
         if not found:
             return LeftOutDevice(jid, device, reason or "it has published no keys", published=False)
         return LeftOutDevice(jid, device, reason or "its keys cannot be used", published=True)
 
-    @staticmethod
-    def _me(content: omemo.Message) -> tuple[str, int]:
-        return content.bare_jid, content.device_id
-
     async def decrypt(self, incoming: Incoming, sender: str) -> DecryptedMessage | None:
         """Decrypt for this device."""
-        element = incoming.xml.find(f"{{{NAMESPACE}}}encrypted")
-        if element is None:
+        found = [(one, incoming.xml.find(f"{{{name}}}encrypted")) for name, one in self._versions.items()]
+        elements = [(version, element) for version, element in found if element is not None]
+        if not elements:
             raise PeerError(f"encrypted with {incoming.encrypted}, which this device does not read")
         if not sender:
             raise PeerError(f"the room does not show who {incoming.sender} is")
         async with self._transaction():
-            parsed = await oldmemo.etree.parse_message(element, sender, self._stream.boundjid.bare, self._manager)
-            plaintext, device, _ = await self._sessions.decrypt(self._manager, parsed)
+            version, parsed = await self._find_own(elements, sender)
+            plaintext, device, _ = await version.sessions.decrypt(self._manager, parsed)
             trust = await self._first_seen(device)
-        body = None if plaintext is None else plaintext.decode("utf-8", "replace")
-        return DecryptedMessage(body, fingerprint_of(device.identity_key), _TRUST[trust])
+        body = None if plaintext is None else version.read_plaintext(plaintext, incoming, sender)
+        return DecryptedMessage(body, fingerprint_of(device.identity_key), _TRUST[trust], encryption=version.name)
+
+    async def _find_own(
+        self, elements: list[tuple[OmemoVersion, ET.Element]], sender: str
+    ) -> tuple[OmemoVersion, omemo.Message]:
+        """The one of a message's elements that is encrypted for this device; the last one if none is."""
+        account = self._stream.boundjid.bare
+        own, _ = await self._manager.get_own_device_information()
+        for version, element in elements:
+            parsed = await version.read_message(element, sender, account, self._manager)
+            if any((key.bare_jid, key.device_id) == (account, own.device_id) for key, _ in parsed.keys):
+                break
+        return version, parsed
 
     async def _first_seen(self, device: DeviceInformation) -> str:
         """The trust in a sender's key; a new one is trusted blindly as long as nobody verified one of that person."""
@@ -254,7 +280,9 @@ class OmemoStrategy(Encryption):
                 yield
             except omemo.NoEligibleDevices as error:
                 who = ", ".join(sorted(error.bare_jids))
-                raise PeerError(f"not sent: {who} has no OMEMO device that can be encrypted to") from error
+                raise PeerError(
+                    f"not sent: {who} has no OMEMO device that can be encrypted to (this one uses {self.name})"
+                ) from error
             except (UndecidedKeys, omemo.DeviceListDownloadFailed) as error:
                 raise PeerError(str(error)) from error
             except omemo.MessageNotForUs as error:
@@ -264,33 +292,39 @@ class OmemoStrategy(Encryption):
             finally:
                 self._store.commit()
 
-    async def _published(self, of: str) -> list[int]:
+    async def _published(self, version: OmemoVersion, of: str) -> list[int]:
         try:
-            return list(await fetch_device_list(self._stream, of))
+            return list(await fetch_device_list(self._stream, version, of))
         except omemo.OMEMOException as error:
             raise PeerError(str(error)) from error
 
     async def _refresh(self, of: str) -> list[int]:
-        """Fetch a device list and remember it."""
-        found = await self._published(of)
+        """Fetch the device lists of a person and remember them."""
+        versions = self._versions.values()
+        found = await asyncio.gather(*(self._published(version, of) for version in versions))
         async with self._transaction():
-            await self._manager.update_device_list(NAMESPACE, of, dict.fromkeys(found))
-        return found
+            for version, devices in zip(versions, found, strict=True):
+                await self._manager.update_device_list(version.namespace, of, dict.fromkeys(devices))
+        return [*dict.fromkeys(chain.from_iterable(found))]
 
     def _on_pushed_list(self, stanza: StanzaBase) -> None:
         items = stanza.xml.find(f"{{{EVENT}}}event/{{{EVENT}}}items")
         item = None if items is None else items.find(f"{{{EVENT}}}item")
-        if items is None or items.get("node") != DEVICE_LIST or item is None or not len(item):
+        if items is None or item is None or not len(item):
+            return
+        pushed = next((one for one in self._versions.values() if one.device_list == items.get("node")), None)
+        if pushed is None:
             return
         sender = stanza.xml.get("from", self._stream.boundjid.bare).partition("/")[0]
-        task = asyncio.create_task(self._update_list(sender, item[0]))
+        task = asyncio.create_task(self._update_list(pushed, sender, item[0]))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _update_list(self, of: str, payload: ET.Element) -> None:
+    async def _update_list(self, version: OmemoVersion, of: str, payload: ET.Element) -> None:
         try:
             async with self._transaction():
-                await self._manager.update_device_list(NAMESPACE, of, read_device_list(of, payload))
+                devices = read_device_list(version, of, payload)
+                await self._manager.update_device_list(version.namespace, of, devices)
         except PeerError as error:
             self.settings.trouble(f"a pushed device list of {of}: {error}")
 

@@ -1,4 +1,4 @@
-"""Publishing and fetching single items (XEP-0163, XEP-0060), as OMEMO needs them.
+"""Publishing and fetching items (XEP-0163, XEP-0060), as OMEMO needs them.
 
 ejabberd 24.12 refuses a first item (item-not-found) now and then while others publish their first ones. To make a node
 it takes the next number from one record of its database (`pubsub_index:new/1`). Where two do so at once the database
@@ -26,24 +26,32 @@ OPTIONS = {"pubsub#access_model": "open", "pubsub#persist_items": "true"}
 #: As the owner configures a node: there is one item, too. ejabberd 23.01 refuses a publication that says so
 #: (resource-constraint: unknown field); a node that a publication makes has one item anyway (XEP-0163 section 4.3.2).
 CONFIGURATION = {**OPTIONS, "pubsub#max_items": "1"}
+#: A node with as many items as the server allows (XEP-0384 section 5.3.2).
+CONFIGURATION_OF_MANY = {**OPTIONS, "pubsub#max_items": "max"}
+#: The name of a node's only item (XEP-0384 section 5.3.1).
+CURRENT = "current"
 
 
-async def fetch(stream: ClientStream, of: str, node: str) -> ET.Element | None:
-    """The payload of the node's newest item; None if the node or the item is not there. Raises Refused."""
+async def fetch(stream: ClientStream, of: str, node: str, item: str | None = None) -> ET.Element | None:
+    """The payload of an item, or of the node's newest; None if the node or the item is not there. Raises Refused."""
     query = ET.Element(f"{{{PUBSUB}}}pubsub")
-    ET.SubElement(query, f"{{{PUBSUB}}}items", {"node": node, "max_items": "1"})
+    if item is None:
+        ET.SubElement(query, f"{{{PUBSUB}}}items", {"node": node, "max_items": "1"})
+    else:
+        items = ET.SubElement(query, f"{{{PUBSUB}}}items", {"node": node})
+        ET.SubElement(items, f"{{{PUBSUB}}}item", {"id": item})
     try:
         answer = await stream.ask("get", query, of)
     except Refused as error:
         if error.condition == "item-not-found":
             return None
         raise
-    item = answer.find(f"{{{PUBSUB}}}pubsub/{{{PUBSUB}}}items/{{{PUBSUB}}}item")
-    return None if item is None or not len(item) else item[0]
+    found = answer.find(f"{{{PUBSUB}}}pubsub/{{{PUBSUB}}}items/{{{PUBSUB}}}item")
+    return None if found is None or not len(found) else found[0]
 
 
-async def publish(stream: ClientStream, node: str, payload: ET.Element) -> None:
-    """Publish as the node's only item, readable for everybody. Raises Refused.
+async def publish(stream: ClientStream, node: str, payload: ET.Element, item: str = CURRENT) -> None:
+    """Publish as the node's only item, or as one of many, readable for everybody. Raises Refused.
 
     A node that is configured otherwise is configured anew first (precondition-not-met, XEP-0060 section 7.1.5); one
     that the server failed to make is asked for again, see the module.
@@ -51,15 +59,47 @@ async def publish(stream: ClientStream, node: str, payload: ET.Element) -> None:
     configured = False
     for left in reversed(range(TRIES)):
         try:
-            await stream.ask("set", _publication(node, payload))
+            await stream.ask("set", _publication(node, payload, item))
         except Refused as error:
             if not configured and error.xml.find(f".//{{{ERRORS}}}precondition-not-met") is not None:
-                await stream.ask("set", _configuration(node))
+                await stream.ask(
+                    "set", _configuration(node, CONFIGURATION if item == CURRENT else CONFIGURATION_OF_MANY)
+                )
                 configured = True
             elif not left or error.condition != "item-not-found":
                 raise
         else:
             return
+
+
+async def make_node_of_many(stream: ClientStream, node: str) -> None:
+    """Make a node of one's own for many items, or configure the one that there is so. Raises Refused.
+
+    It is made before the first publication: one that a publication makes keeps a single item until it is configured,
+    and would lose what another device publishes in between.
+    """
+    for left in reversed(range(TRIES)):
+        try:
+            await stream.ask("set", _creation(node))
+        except Refused as error:
+            if error.condition == "conflict":
+                await stream.ask("set", _configuration(node, CONFIGURATION_OF_MANY))
+                return
+            if not left or error.condition != "item-not-found":
+                raise
+        else:
+            return
+
+
+async def retract(stream: ClientStream, node: str, item: str) -> None:
+    """Delete an item of a node of one's own, if there is one. Raises Refused."""
+    query = ET.Element(f"{{{PUBSUB}}}pubsub")
+    ET.SubElement(ET.SubElement(query, f"{{{PUBSUB}}}retract", {"node": node}), f"{{{PUBSUB}}}item", {"id": item})
+    try:
+        await stream.ask("set", query)
+    except Refused as error:
+        if error.condition != "item-not-found":
+            raise
 
 
 async def delete(stream: ClientStream, node: str) -> None:
@@ -73,18 +113,25 @@ async def delete(stream: ClientStream, node: str) -> None:
             raise
 
 
-def _publication(node: str, payload: ET.Element) -> ET.Element:
+def _publication(node: str, payload: ET.Element, name: str) -> ET.Element:
     query = ET.Element(f"{{{PUBSUB}}}pubsub")
     item = ET.SubElement(ET.SubElement(query, f"{{{PUBSUB}}}publish", {"node": node}), f"{{{PUBSUB}}}item")
-    item.set("id", "current")
+    item.set("id", name)
     item.append(payload)
     ET.SubElement(query, f"{{{PUBSUB}}}publish-options").append(_form("publish-options", OPTIONS))
     return query
 
 
-def _configuration(node: str) -> ET.Element:
+def _creation(node: str) -> ET.Element:
+    query = ET.Element(f"{{{PUBSUB}}}pubsub")
+    ET.SubElement(query, f"{{{PUBSUB}}}create", {"node": node})
+    ET.SubElement(query, f"{{{PUBSUB}}}configure").append(_form("node_config", CONFIGURATION_OF_MANY))
+    return query
+
+
+def _configuration(node: str, configuration: dict[str, str]) -> ET.Element:
     query = ET.Element(f"{{{OWNER}}}pubsub")
-    ET.SubElement(query, f"{{{OWNER}}}configure", {"node": node}).append(_form("node_config", CONFIGURATION))
+    ET.SubElement(query, f"{{{OWNER}}}configure", {"node": node}).append(_form("node_config", configuration))
     return query
 
 

@@ -1,9 +1,9 @@
-"""OMEMO 0.3 with several sessions per device, of which one is sent with.
+"""OMEMO with several sessions per device, of which one is sent with.
 
 When two people write first at the same time, each builds a session from the other's bundle, and each gets the other's
 key exchange. python-omemo 2.1 keeps one session per device: a key exchange replaces it (`SessionManager.decrypt`). Both
 then hold the session that the other has just thrown away, neither sends a key exchange any more, and nothing can be
-decrypted until somebody builds a new one. Signal's rule, which OMEMO 0.3 takes over with its sessions, is to keep what
+decrypted until somebody builds a new one. Signal's rule, which OMEMO takes over with its sessions, is to keep what
 is replaced: a message that the session in use cannot decrypt is tried with the older ones, and the one that can is the
 one in use from then on (the Sesame algorithm, revision 2; libsignal's archived states). So no message is lost, and as
 soon as two messages do not cross, both use the same session.
@@ -20,10 +20,8 @@ from base64 import urlsafe_b64encode
 from collections.abc import Sequence
 from typing import Any
 
-import oldmemo
 import omemo
-from oldmemo.oldmemo import NAMESPACE, KeyExchangeImpl, SessionImpl
-from omemo.message import PlainKeyMaterial
+from omemo.message import KeyExchange, PlainKeyMaterial
 from omemo.session import Initiation, Session
 from omemo.types import DeviceInformation
 
@@ -33,7 +31,7 @@ from lab.clients.encryption.key_store import KeyStore
 #: keeps 40, for devices that are given a new key now and then.
 MOST = 5
 
-#: What python-oldmemo stores of a session, each under a name of its own (`Oldmemo.store_session`).
+#: What the library stores of a session, in every version under the same names (`store_session`).
 _FIELDS = (
     "initiation", "key_exchange/identity_key", "key_exchange/ephemeral_key", "key_exchange/signed_pre_key",
     "key_exchange/signed_pre_key_id", "key_exchange/pre_key", "key_exchange/pre_key_id", "associated_data",
@@ -47,27 +45,28 @@ Fields = dict[str, Any]
 Decrypted = tuple[bytes | None, DeviceInformation, PlainKeyMaterial]
 
 
-class Sessions(oldmemo.Oldmemo):
-    """python-oldmemo's cryptography, with an archive of sessions in the same store."""
+class SessionArchive(omemo.Backend):
+    """In front of the library's cryptography of a version of OMEMO: an archive of sessions in the same store."""
 
-    def __init__(self, store: KeyStore) -> None:
-        super().__init__(store)
-        self._store = store
+    _store: KeyStore
+
+    def read_ephemeral_key(self, exchange: KeyExchange) -> bytes:
+        """The ephemeral key of a key exchange of this version, which no two sessions share."""
+        raise NotImplementedError
 
     async def store_session(self, session: Session) -> None:
         """As the library's; another session that was there is archived."""
-        assert isinstance(session, SessionImpl)
         jid, device = session.bare_jid, session.device_id
-        before = (await self._store.load(_name(jid, device, _EPHEMERAL))).maybe(None)
-        if before is not None and before != _text(session.key_exchange.header.ephemeral_key):
+        before = (await self._store.load(self._name(jid, device, _EPHEMERAL))).maybe(None)
+        if before is not None and before != _text(self.read_ephemeral_key(session.key_exchange)):
             await self._put_archive(jid, device, [await self._in_use(jid, device), *await self._archived(jid, device)])
-        await super().store_session(session)
+        await super().store_session(session)  # type: ignore[safe-super]  # the library's, which is behind this class
 
     async def decrypt(self, manager: omemo.SessionManager, message: omemo.Message) -> Decrypted:
         """As the manager's, with every session that there is. Raises what it raises for the one in use."""
         archived = await self._archived(message.bare_jid, message.device_id)
         if archived and (exchange := await self._exchange(message)) is not None:
-            key = _text(exchange.header.ephemeral_key)
+            key = _text(self.read_ephemeral_key(exchange))
             built = [one for one in archived if one["initiation"] == Initiation.PASSIVE.name and one[_EPHEMERAL] == key]
             if built:
                 return await self._with(built, archived, manager, message)
@@ -97,34 +96,32 @@ class Sessions(oldmemo.Oldmemo):
         assert failed is not None
         raise failed
 
-    async def _exchange(self, message: omemo.Message) -> KeyExchangeImpl | None:
+    async def _exchange(self, message: omemo.Message) -> KeyExchange | None:
         """The key exchange for this device in a message."""
         own = (await self._store.load("/own_device_id")).from_just()
         for material, exchange in message.keys:
             if material.bare_jid == self._store.account and material.device_id == own:
-                assert isinstance(exchange, KeyExchangeImpl | None)
                 return exchange
         return None
 
     # Whole sessions, as the library stores them
 
     async def _in_use(self, jid: str, device: int) -> Fields:
-        return {name: (await self._store.load(_name(jid, device, name))).from_just() for name in _FIELDS}
+        return {name: (await self._store.load(self._name(jid, device, name))).from_just() for name in _FIELDS}
 
     async def _put(self, jid: str, device: int, fields: Fields) -> None:
         for name, value in fields.items():
-            await self._store.store(_name(jid, device, name), value)
+            await self._store.store(self._name(jid, device, name), value)
 
     async def _archived(self, jid: str, device: int) -> list[Fields]:
-        found: Any = (await self._store.load(_name(jid, device, _ARCHIVE))).maybe([])
+        found: Any = (await self._store.load(self._name(jid, device, _ARCHIVE))).maybe([])
         return list(found)
 
     async def _put_archive(self, jid: str, device: int, sessions: Sequence[Fields]) -> None:
-        await self._store.store(_name(jid, device, _ARCHIVE), [*sessions[:MOST]])
+        await self._store.store(self._name(jid, device, _ARCHIVE), [*sessions[:MOST]])
 
-
-def _name(jid: str, device: int, what: str) -> str:
-    return f"/{NAMESPACE}/{jid}/{device}/{what}"
+    def _name(self, jid: str, device: int, what: str) -> str:
+        return f"/{self.namespace}/{jid}/{device}/{what}"
 
 
 def _text(key: bytes) -> str:

@@ -11,7 +11,8 @@ from oldmemo.oldmemo import NAMESPACE
 from lab.clients.encryption import pep
 from lab.clients.encryption import session_manager as managers
 from lab.clients.encryption.key_store import KeyStore
-from lab.clients.encryption.sessions import MOST, Sessions
+from lab.clients.encryption.omemo_0_3 import Omemo03
+from lab.clients.encryption.sessions import MOST
 
 ALICE, BOB = "alice@a.test", "bob@b.test"
 
@@ -23,12 +24,13 @@ class Party:
         self.jid = jid
         self.stream = SimpleNamespace(boundjid=SimpleNamespace(bare=jid))
         self.store = KeyStore(jid, folder, {})
-        self.sessions = Sessions(self.store)
+        self.version = Omemo03(self.store)
+        self.sessions = self.version.sessions
         self.said = []  # empty messages, unsent
 
     async def begin(self):
         self.manager = await managers.create(
-            self.stream, self.store, self.sessions, True, lambda xml, to: self.said.append(xml)
+            self.stream, self.store, [self.version], True, lambda xml, to: self.said.append(xml)
         )
         await self.manager.after_history_sync()
         own, _ = await self.manager.get_own_device_information()

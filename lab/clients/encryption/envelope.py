@@ -1,0 +1,112 @@
+"""The envelope that is encrypted in place of a body (XEP-0420), with the affix elements that OMEMO 2 asks for.
+
+XEP-0384 section 5.5: there is always padding, and in a room always `to`; `from`, `time` and `to` otherwise are the
+sender's choice, and are believed only if they agree with the stanza that carried them. So a server cannot show a
+message as somebody else's, as written to somebody else, or as written in a room or in private. Errors never quote
+what is in an envelope.
+"""
+
+from __future__ import annotations
+
+import secrets
+import string
+from datetime import UTC, datetime, timedelta
+from xml.etree import ElementTree as ET
+
+from slixmpp import JID, InvalidJID
+
+from lab.clients.xmpp.stanzas import CLIENT, DELAY, Incoming
+from lab.errors import PeerError
+
+NAMESPACE = "urn:xmpp:sce:1"
+
+#: Characters of padding: at random, so that the size of a message does not give away that of its text (section 4).
+MOST_PADDING = 200
+_LETTERS = string.ascii_letters + string.digits
+
+#: How much later than it was received a message may say to be written: clocks differ. How much earlier is not judged,
+#: as a message may have waited for a link or for its receiver.
+AHEAD = timedelta(minutes=5)
+
+
+def write(text: str, sender: str, receiver: str) -> bytes:
+    """An envelope with this body. `sender` and `receiver` are JIDs; only their bare form is written."""
+    root = ET.Element(f"{{{NAMESPACE}}}envelope")
+    ET.SubElement(ET.SubElement(root, f"{{{NAMESPACE}}}content"), f"{{{CLIENT}}}body").text = text
+    padding = "".join(secrets.choice(_LETTERS) for _ in range(secrets.randbelow(MOST_PADDING + 1)))
+    ET.SubElement(root, f"{{{NAMESPACE}}}rpad").text = padding
+    stamp = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    ET.SubElement(root, f"{{{NAMESPACE}}}time", {"stamp": stamp})
+    ET.SubElement(root, f"{{{NAMESPACE}}}to", {"jid": _bare(receiver)})
+    ET.SubElement(root, f"{{{NAMESPACE}}}from", {"jid": _bare(sender)})
+    return ET.tostring(root)
+
+
+def read(plaintext: bytes, incoming: Incoming, sender: str) -> str | None:
+    """The body in an envelope, None if it has none. `sender` is the real bare JID of who sent the stanza.
+
+    Raises PeerError for what is no envelope, and where an affix element does not agree with the stanza.
+    """
+    root = _parse(plaintext)
+    if root.find(f"{{{NAMESPACE}}}rpad") is None:
+        raise PeerError("its envelope has no padding (XEP-0384 section 5.5)")
+    _check_jid(root, "from", sender)
+    _check_jid(root, "to", incoming.room or incoming.receiver, required=incoming.room is not None)
+    _check_time(root, incoming.xml)
+    content = root.find(f"{{{NAMESPACE}}}content")
+    if content is None:
+        raise PeerError("its envelope has no content (XEP-0420)")
+    body = content.find(f"{{{CLIENT}}}body")
+    return None if body is None else body.text or ""
+
+
+def _parse(plaintext: bytes) -> ET.Element:
+    if b"<!DOCTYPE" in plaintext:  # RFC 6120 section 11.1; entities may grow without bounds
+        raise PeerError("its envelope declares a document type")
+    try:
+        root = ET.fromstring(plaintext)  # noqa: S314 - without a document type there are no entities
+    except (ET.ParseError, ValueError):
+        raise PeerError("what was encrypted is no XML (XEP-0420)") from None  # the error might quote it
+    if root.tag != f"{{{NAMESPACE}}}envelope":
+        raise PeerError("what was encrypted is no envelope (XEP-0420)")
+    return root
+
+
+def _check_jid(root: ET.Element, name: str, expected: str, *, required: bool = False) -> None:
+    affix = root.find(f"{{{NAMESPACE}}}{name}")
+    if affix is None:
+        if required:
+            raise PeerError(f"its envelope does not say {name}, which it must in a room (XEP-0384 section 5.5)")
+        return
+    if _bare(affix.get("jid", "")) != _bare(expected):
+        raise PeerError(f"the {name!r} of its envelope is not that of its stanza, which was changed on the way")
+
+
+def _check_time(root: ET.Element, stanza: ET.Element) -> None:
+    """That it was not written after it was received: now, or when a server stamped it (XEP-0203)."""
+    affix = root.find(f"{{{NAMESPACE}}}time")
+    if affix is None:
+        return
+    written = _parse_time(affix.get("stamp", ""))
+    if written is None:
+        raise PeerError("the time of its envelope is no date and time (XEP-0082)")
+    stamps = [_parse_time(delay.get("stamp", "")) for delay in stanza.findall(f"{{{DELAY}}}delay")]
+    received = min((stamp for stamp in stamps if stamp is not None), default=datetime.now(UTC))
+    if written > received + AHEAD:
+        raise PeerError("the time of its envelope is later than that of its stanza")
+
+
+def _parse_time(stamp: str) -> datetime | None:
+    try:
+        found = datetime.fromisoformat(stamp)
+    except ValueError:
+        return None
+    return found if found.tzinfo is not None else None
+
+
+def _bare(jid: str) -> str:
+    """The bare JID as servers write it, "" for none."""
+    try:
+        return str(JID(jid).bare)
+    except InvalidJID:
+        return ""

@@ -1,0 +1,90 @@
+"""OMEMO 0.3, eu.siacs.conversations.axolotl, as python-oldmemo has it: a bundle per node, and the body is encrypted."""
+
+from __future__ import annotations
+
+from xml.etree import ElementTree as ET
+
+import oldmemo
+import oldmemo.etree
+import omemo
+from oldmemo.oldmemo import NAMESPACE, BundleImpl, KeyExchangeImpl
+from omemo.message import KeyExchange
+from omemo.types import DeviceList
+from typing_extensions import override
+
+from lab.clients.encryption import pep
+from lab.clients.encryption.key_store import KeyStore
+from lab.clients.encryption.omemo_version import OmemoVersion
+from lab.clients.encryption.sessions import SessionArchive
+from lab.clients.xmpp.client_stream import ClientStream
+from lab.clients.xmpp.stanzas import Incoming
+
+BUNDLE = f"{NAMESPACE}.bundles:{{}}"
+
+
+class Omemo03Sessions(SessionArchive, oldmemo.Oldmemo):
+    """python-oldmemo's cryptography, with an archive of sessions."""
+
+    def __init__(self, store: KeyStore) -> None:
+        oldmemo.Oldmemo.__init__(self, store)
+        self._store = store
+
+    @override
+    def read_ephemeral_key(self, exchange: KeyExchange) -> bytes:
+        assert isinstance(exchange, KeyExchangeImpl)
+        return exchange.header.ephemeral_key
+
+
+class Omemo03(OmemoVersion):
+    """XEP-0384 version 0.3."""
+
+    name = "omemo"
+    namespace = NAMESPACE
+    device_list = f"{NAMESPACE}.devicelist"
+    fallback = "This message is encrypted with OMEMO, which your client does not read."
+
+    def __init__(self, store: KeyStore) -> None:
+        self.sessions = Omemo03Sessions(store)
+
+    @override
+    async def publish_bundle(self, stream: ClientStream, bundle: omemo.Bundle) -> None:
+        assert isinstance(bundle, BundleImpl)
+        await pep.publish(stream, BUNDLE.format(bundle.device_id), oldmemo.etree.serialize_bundle(bundle))
+
+    @override
+    async def fetch_bundle(self, stream: ClientStream, of: str, device: int) -> ET.Element | None:
+        return await pep.fetch(stream, of, BUNDLE.format(device))
+
+    @override
+    async def delete_bundle(self, stream: ClientStream, device: int) -> None:
+        await pep.delete(stream, BUNDLE.format(device))
+
+    @override
+    def read_bundle(self, element: ET.Element, of: str, device: int) -> omemo.Bundle:
+        return oldmemo.etree.parse_bundle(element, of, device)
+
+    @override
+    def write_device_list(self, devices: DeviceList) -> ET.Element:
+        return oldmemo.etree.serialize_device_list(devices)
+
+    @override
+    def read_device_list(self, element: ET.Element) -> DeviceList:
+        return oldmemo.etree.parse_device_list(element)
+
+    @override
+    def write_message(self, message: omemo.Message) -> ET.Element:
+        return oldmemo.etree.serialize_message(message)
+
+    @override
+    async def read_message(
+        self, element: ET.Element, sender: str, own: str, manager: omemo.SessionManager
+    ) -> omemo.Message:
+        return await oldmemo.etree.parse_message(element, sender, own, manager)
+
+    @override
+    def write_plaintext(self, text: str, sender: str, receiver: str) -> bytes:
+        return text.encode()
+
+    @override
+    def read_plaintext(self, plaintext: bytes, incoming: Incoming, sender: str) -> str | None:
+        return plaintext.decode("utf-8", "replace")

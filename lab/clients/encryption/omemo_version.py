@@ -1,0 +1,73 @@
+"""What differs between the versions of OMEMO: namespaces, nodes, how things are written, and what is encrypted."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+from xml.etree import ElementTree as ET
+
+import omemo
+from omemo.types import DeviceList
+
+from lab.clients.encryption.key_store import KeyStore
+from lab.clients.encryption.sessions import SessionArchive
+from lab.clients.xmpp.client_stream import ClientStream
+from lab.clients.xmpp.stanzas import Incoming
+
+
+class OmemoVersion:
+    """A version of OMEMO, for one live stream of one device. What reads XML raises ValueError, or as xmlschema does."""
+
+    name: ClassVar[str]  # of its encryption
+    namespace: ClassVar[str]
+    device_list: ClassVar[str]  # the node with the device list
+    fallback: ClassVar[str | None]  # the body of a message for clients without OMEMO; None: it must not have one
+    sessions: SessionArchive
+
+    def __init__(self, store: KeyStore) -> None:
+        raise NotImplementedError
+
+    # What is published
+
+    async def publish_bundle(self, stream: ClientStream, bundle: omemo.Bundle) -> None:
+        """Publish the own bundle. Raises Refused."""
+        raise NotImplementedError
+
+    async def fetch_bundle(self, stream: ClientStream, of: str, device: int) -> ET.Element | None:
+        """The bundle that a device has published, if it has. Raises Refused."""
+        raise NotImplementedError
+
+    async def delete_bundle(self, stream: ClientStream, device: int) -> None:
+        """Delete a bundle of the own account. Raises Refused."""
+        raise NotImplementedError
+
+    def read_bundle(self, element: ET.Element, of: str, device: int) -> omemo.Bundle:
+        """A bundle as the library has it."""
+        raise NotImplementedError
+
+    def write_device_list(self, devices: DeviceList) -> ET.Element:
+        """A device list as it is published."""
+        raise NotImplementedError
+
+    def read_device_list(self, element: ET.Element) -> DeviceList:
+        """A device list as the library has it."""
+        raise NotImplementedError
+
+    # Messages
+
+    def write_message(self, message: omemo.Message) -> ET.Element:
+        """The element of an encrypted message."""
+        raise NotImplementedError
+
+    async def read_message(
+        self, element: ET.Element, sender: str, own: str, manager: omemo.SessionManager
+    ) -> omemo.Message:
+        """An encrypted message as the library has it; `sender` and `own` are bare JIDs."""
+        raise NotImplementedError
+
+    def write_plaintext(self, text: str, sender: str, receiver: str) -> bytes:
+        """What is encrypted for a text; `sender` and `receiver` are JIDs."""
+        raise NotImplementedError
+
+    def read_plaintext(self, plaintext: bytes, incoming: Incoming, sender: str) -> str | None:
+        """The text in what was decrypted, None if there is none. Raises PeerError for what is not to be believed."""
+        raise NotImplementedError
