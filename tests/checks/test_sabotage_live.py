@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from lab.checks.judge import judge
-from lab.clients.encryption import omemo
+from lab.clients.encryption import omemo, omemo2
 from lab.history.events import Sent
 from lab.lifecycle.runtimes import choose
 from lab.lifecycle.up import up
@@ -14,7 +14,7 @@ from lab.runner.run import run_scenario
 from lab.runner.scenarios import get_info
 from lab.topology.files import load
 from tests.checks.sabotage import Tampered, load_module
-from tests.checks.sabotage.leaky import LeakyStrategy
+from tests.checks.sabotage.leaky import LeakyOmemo2Strategy, LeakyStrategy
 from tests.runner import small_scenarios
 from tests.runtimes import mostly_processes
 
@@ -61,11 +61,21 @@ async def test_the_same_server_left_alone_is_valid(lab_on, tmp_path: Path) -> No
     assert result.value == "valid", result.sentence
 
 
-async def test_a_device_that_says_it_in_plain_beside_the_ciphertext(monkeypatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(omemo, "STRATEGY", LeakyStrategy)
+@pytest.mark.parametrize(
+    ("module", "leaky", "scenario"),
+    [
+        (omemo, LeakyStrategy, small_scenarios.one_secret),
+        pytest.param(omemo2, LeakyOmemo2Strategy, small_scenarios.one_secret_in_omemo2, marks=pytest.mark.slow),
+    ],
+    ids=["omemo", "omemo:2"],
+)
+async def test_a_device_that_says_it_in_plain_beside_the_ciphertext(
+    monkeypatch, tmp_path: Path, module, leaky, scenario
+) -> None:
+    monkeypatch.setattr(module, "STRATEGY", leaky)
     lab = await up(load("pair"), runtime="processes", owned=True)
     try:
-        result = await run_scenario(get_info(small_scenarios.one_secret), lab, runs=tmp_path, inline=True)
+        result = await run_scenario(get_info(scenario), lab, runs=tmp_path, inline=True)
     finally:
         await lab.down()
     (message,) = (event.message for event in load_record(result.folder).of(Sent) if not event.marker)

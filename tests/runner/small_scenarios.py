@@ -32,6 +32,15 @@ async def one_secret(federation: Federation) -> None:
 
 
 @scenario()
+async def one_secret_in_omemo2(federation: Federation) -> None:
+    """Alice sends one secret, encrypted with OMEMO 2."""
+    a, b = federation.linked_pair()
+    alice, bob = await a.person("alice", encryption="omemo:2"), await b.person("bob", encryption="omemo:2")
+    message = await alice.send(bob, federation.secret())
+    await message.outcome()
+
+
+@scenario()
 async def nobody_speaks(federation: Federation) -> None:
     """Nothing happens."""
     await federation.people()

@@ -33,6 +33,8 @@ links: [{between: [near, peer]}, {between: [far, peer]}]
 CASES = [
     ("everyone_writes", "line:3,software=prosody+ejabberd", CONTAINERS),
     ("omemo_first_contact", "pair,software=prosody+ejabberd", CONTAINERS),
+    ("omemo2_first_contact", "pair,software=prosody+ejabberd", SLOW_CONTAINERS),
+    ("omemo_version_mix", "pair,software=ejabberd+prosody", SLOW_CONTAINERS),
     ("otr_session", "pair,software=prosody+ejabberd", SLOW_CONTAINERS),
     ("otr_limits", "pair,software=ejabberd+prosody", SLOW_CONTAINERS),
     ("bad_certificate", "bad_certificates", SLOW_CONTAINERS),
@@ -68,7 +70,9 @@ SLOW = {
     "offline_and_back": PAIRS,
     "owner_decides": (*PAIRS[1:], "pair,software=prosody@0.12+ejabberd@23.01"),
     "omemo_cheating_home": PAIRS,
+    "omemo2_first_contact": PAIRS[1:],
     "omemo_stripped": PAIRS,
+    "omemo_version_mix": PAIRS[:1],
     "own_network": PAIRS,
     "partition_and_heal": (*PAIRS[1:], *MORE),
     "resumed_stream_loses_nothing": PAIRS,
@@ -84,6 +88,7 @@ SLOW = {
 #: Other versions of what is above.
 SLOW_CASES = [
     ("omemo_first_contact", "pair,software=prosody@0.12+ejabberd@23.01"),
+    ("omemo2_first_contact", "pair,software=prosody@0.12+ejabberd@23.01"),
     ("one_bad_stanza", OLD_PEER),
     ("unsolicited_dialback_ignored", OLD_PEER),
     ("false_dialback_key_refused", OLD_PEER),

@@ -61,10 +61,11 @@ def read(plaintext: bytes, incoming: Incoming, sender: str) -> str | None:
 
 
 def _parse(plaintext: bytes) -> ET.Element:
-    if b"<!DOCTYPE" in plaintext:  # RFC 6120 section 11.1; entities may grow without bounds
-        raise PeerError("its envelope declares a document type")
     try:
-        root = ET.fromstring(plaintext)  # noqa: S314 - without a document type there are no entities
+        text = plaintext.decode("utf-8")  # the only encoding (RFC 6120 section 11.6)
+        if "<!DOCTYPE" in text:  # RFC 6120 section 11.1; entities may grow without bounds
+            raise PeerError("its envelope declares a document type")
+        root = ET.fromstring(text)  # noqa: S314 - without a document type there are no entities
     except (ET.ParseError, ValueError):
         raise PeerError("what was encrypted is no XML (XEP-0420)") from None  # the error might quote it
     if root.tag != f"{{{NAMESPACE}}}envelope":
@@ -91,7 +92,7 @@ def _check_time(root: ET.Element, stanza: ET.Element) -> None:
     if written is None:
         raise PeerError("the time of its envelope is no date and time (XEP-0082)")
     stamps = [_parse_time(delay.get("stamp", "")) for delay in stanza.findall(f"{{{DELAY}}}delay")]
-    received = min((stamp for stamp in stamps if stamp is not None), default=datetime.now(UTC))
+    received = min([datetime.now(UTC), *(stamp for stamp in stamps if stamp is not None)])
     if written > received + AHEAD:
         raise PeerError("the time of its envelope is later than that of its stanza")
 

@@ -4,6 +4,7 @@ from xml.etree import ElementTree as ET
 
 from lab.clients.encryption import SealedMessage
 from lab.clients.encryption.omemo import OmemoStrategy
+from lab.clients.encryption.omemo_2 import Omemo2
 
 CLIENT = "jabber:client"
 
@@ -15,6 +16,14 @@ class LeakyStrategy(OmemoStrategy):
         text = message.findtext(f"{{{CLIENT}}}body")
         sealed = await super().seal(message, people)
         fallback = message.find(f"{{{CLIENT}}}body")
-        assert fallback is not None
+        if fallback is None:  # OMEMO 2 has none
+            fallback = ET.SubElement(message, f"{{{CLIENT}}}body")
         fallback.text = text
         return sealed
+
+
+class LeakyOmemo2Strategy(LeakyStrategy):
+    """OMEMO 2 with the text as a body beside the envelope."""
+
+    name = "omemo:2"
+    speaks = (Omemo2,)
