@@ -35,7 +35,7 @@ class Message:
     sender: Person
     device: Device  # that sent it
     receiver: Person | Room
-    encryption: str  # "plain", "omemo"
+    encryption: str  # "plain", "omemo", "omemo:2"
     promise: Promise
     expected: tuple[str, ...]  # full JIDs that must get it (RFC 6121 section 8.5); or the bare JID: whoever comes next
     to_device: Device | None = None  # where it was addressed to one device, by its full JID

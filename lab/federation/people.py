@@ -70,7 +70,7 @@ class Person:
         self.server = server
         self.name = name
         self.asked_name = name  # by the scenario; a number was added where another run in this lab has it
-        self.encryption = encryption  # of messages, unless `send` is given another: "plain", "omemo", "otr"
+        self.encryption = encryption  # of messages, unless `send` is given another; a name of a declaration
         self.trust = trust  # in keys not seen before: "blind", "undecided"
         self.jid: str = f"{name}@{server.domain}"  # the bare JID, as the server bound it
         self.devices: list[Device] = []

@@ -189,10 +189,10 @@ class OmemoStrategy(Encryption):
         if device in known and _TRUST[known[device].trust_level_name] == "distrusted":
             return LeftOutDevice(jid, device, reason or "its key is distrusted", published=True, excluded=True)
         try:
-            found = any([await one.fetch_bundle(self._stream, jid, device) for one in self._versions.values()])
+            bundles = [await one.fetch_bundle(self._stream, jid, device) for one in self._versions.values()]
         except LabError as error:
             return LeftOutDevice(jid, device, reason or f"its keys cannot be fetched: {error}", published=None)
-        if not found:
+        if all(bundle is None for bundle in bundles):
             return LeftOutDevice(jid, device, reason or "it has published no keys", published=False)
         return LeftOutDevice(jid, device, reason or "its keys cannot be used", published=True)
 
