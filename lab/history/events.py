@@ -348,6 +348,9 @@ class ServerStreamOpened(Event):
     id: str  # of the stream (RFC 6120 section 4.7.3), the same when it is closed; "" if there was none
     tls: str  # "TLSv1.3", "TLS" where the server does not say which version, "" without
     authentication: str  # SASL mechanism or "dialback"
+    address: str = (
+        ""  # IP address that an incoming stream came from, as the server sees it; "" where it is not recorded
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,7 +14,7 @@ from itertools import combinations
 from math import comb
 
 from lab.history.events import NotSent, Sent
-from lab.metrics.exposure import find_pair, number_stanzas
+from lab.metrics.exposure import find_observers, find_pair, number_stanzas
 from lab.metrics.jids import strip_resource
 from lab.metrics.record import RunRecord
 from lab.topology.spec import Server, Topology
@@ -66,13 +66,13 @@ def read_conversations(record: RunRecord) -> Conversations:
     for _, event in number_stanzas(record):
         if pair := find_pair(event):
             found.setdefault(pair, set()).add(event.server)
-    names = [server.name for server in record.topology.servers]
+    names, with_feed = [server.name for server in record.topology.servers], find_observers(record)
     homes = (record.server_of(jid) for jid in record.people)
     return Conversations(
         record.topology,
         {pair: frozenset(seen) & set(names) for pair, seen in found.items()},
         Counter(home.name for home in homes if home),
-        tuple(name for name in names if name not in record.with_feed),
+        tuple(name for name in names if name not in with_feed),
     )
 
 

@@ -1,9 +1,9 @@
 """Exposure: what each server learned about people from the stanzas that it handled, encrypted or not.
 
 A cell is one fact at one server. It counts different subjects (a pair of people, a person, a device), and names for
-each the first event of the history that proves it: a stanza in that server's own feed. Without a feed a fact is
-unknown, and so is one of which only the inside of a stanza tells where the feed has none (`feed: meta`). Markers of the
-lab do not count.
+each the first event of the history that proves it: a stanza, or of an address a stream, in that server's own feed.
+Without a feed a fact is unknown, and so is one of which only the inside of a stanza tells where the feed has none
+(`feed: meta`). Markers of the lab do not count.
 
 Each stanza is searched with regular expressions, since a parser of XML would take most of the time. They look for tags
 as servers write them: in a text `<` is escaped, so that what people write is no tag.
@@ -13,13 +13,18 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
+from typing import TypeVar
 
-from lab.history.events import HistoryGap, Sent, ServerSaw
+from lab.history.events import Event, HistoryGap, Sent, ServerSaw, ServerStreamOpened
 from lab.metrics.jids import get_domain, strip_resource
 from lab.metrics.record import RunRecord
+from lab.topology.spec import Feed
+
+E = TypeVar("E", bound=Event)
 
 #: Every fact as tables name it, in their order. What a cell counts: pairs of people, or of a person and a room, who
 #: write to each other; messages; people; ids; pairs of whom one confirms or types what the other sees; and so on.
@@ -39,10 +44,10 @@ FACTS = {
 #: Facts that only the inside of a stanza shows.
 INSIDE = ("device_ids", "receipts", "typing", "uploads")
 
-NO_FEED = "no stanza in its feed"
+NO_FEED = "it has no feed, or nothing in it"
 NO_CONTENT = "its feed has no content of stanzas"
 GAP = "events of the history are missing"
-NO_ADDRESSES = "feeds do not contain addresses"
+NO_ADDRESSES = "no address in its feed"
 
 _OMEMO = re.compile(r"eu\.siacs\.conversations\.axolotl|urn:xmpp:omemo:")
 # In messages the sender's and the receivers' devices (XEP-0384), in lists and bundles those that somebody has.
@@ -63,30 +68,50 @@ class Learned:
     fact: str  # a key of FACTS
     count: int | None  # of different subjects; None if it is unknown
     event: int | None  # number of the event that proves the first; None without one
-    detail: str = ""  # of times from the first to the last, of sizes the smallest and the largest, in words
+    detail: str = (
+        ""  # in words: from the first to the last, from the smallest to the largest, how many share an address
+    )
     why: str = ""  # why it is unknown; "" if it is known
     subjects: tuple[tuple[str, int], ...] = ()  # each, with the number of the event that proves it
 
 
 def exposure(record: RunRecord) -> list[Learned]:
     """A cell for each server and each fact, in the order of the topology and of FACTS."""
-    observers = {server.name: _Observer(record) for server in record.topology.servers}
+    with_feed = find_observers(record)
+    observers = {server.name: _Observer(record, server.name in with_feed) for server in record.topology.servers}
     for number, event in number_stanzas(record):
         if event.server in observers:
             observers[event.server].learn(number, event)
+    for number, opened in _numbered(record, ServerStreamOpened):
+        if opened.server in observers and (opened.stream, opened.direction) == ("c2s", "in"):
+            observers[opened.server].learn_address(number, opened)
     complete = not any(record.indexed(HistoryGap))
     return [
         observer.build_cell(server, fact, complete=complete) for server, observer in observers.items() for fact in FACTS
     ]
 
 
+def find_observers(record: RunRecord) -> frozenset[str]:
+    """Names of the servers whose feed is shown to work: by a stanza, or by a stream of a server that has a whole feed.
+
+    A server that handled nothing, but opened streams when the lab came up, is known to have learned nothing.
+    """
+    able = {one.name for one in record.topology.servers if one.manifest.installed and one.feed is not Feed.OFF}
+    return record.with_feed | {one.server for one in record.of(ServerStreamOpened) if one.server in able}
+
+
 def number_stanzas(record: RunRecord) -> Iterator[tuple[int, ServerSaw]]:
     """What servers saw, without markers, each with its line in history.jsonl: in a complete history its `seq`."""
-    gaps = [place for place, _ in record.indexed(HistoryGap)]
     markers = {sent.message for sent in record.of(Sent) if sent.marker}
-    for place, event in record.indexed(ServerSaw):
+    for number, event in _numbered(record, ServerSaw):
         if event.id not in markers or event.name != "message":
-            yield place + 1 - bisect_left(gaps, place), event
+            yield number, event
+
+
+def _numbered(record: RunRecord, kind: type[E]) -> Iterator[tuple[int, E]]:
+    """Events of a kind, each with its line."""
+    gaps = [place for place, _ in record.indexed(HistoryGap)]
+    return ((place + 1 - bisect_left(gaps, place), event) for place, event in record.indexed(kind))
 
 
 def find_pair(event: ServerSaw) -> tuple[str, str] | None:
@@ -110,34 +135,43 @@ def get_origin(event: ServerSaw) -> str:
 class _Observer:
     """What one server has learned so far."""
 
-    def __init__(self, record: RunRecord) -> None:
+    def __init__(self, record: RunRecord, with_feed: bool) -> None:
         self._in_room = cache(record.in_room)
         self._is_person = cache(lambda jid: "@" in jid and not record.from_a_server(jid) and not record.in_room(jid))
         self._found: dict[str, dict[str, int]] = {fact: {} for fact in FACTS}
         self._range: dict[str, tuple[float, float]] = {}
-        self.stanzas = 0
-        self.with_content = False
+        self._clients: dict[str, set[str]] = defaultdict(set)  # people by address
+        self._has_clients = False
+        self._with_feed = with_feed
+        self._content: bool | None = None  # whether its stanzas have an inside; None without any
 
     def learn(self, number: int, event: ServerSaw) -> None:
         """Take a stanza into account."""
-        self.stanzas += 1
+        self._content = self._content or event.stanza is not None
+        self._has_clients = self._has_clients or event.stream == "c2s"
         if event.name == "presence":
             self._learn_presence(number, event)
         elif event.name == "message":
             self._learn_message(number, event)
         if event.stanza is not None:
-            self.with_content = True
             self._learn_inside(number, event, event.stanza)
+
+    def learn_address(self, number: int, event: ServerStreamOpened) -> None:
+        """Take the stream of a client into account."""
+        self._has_clients = True
+        if event.address:
+            self._add("addresses", event.address, number)
+            self._clients[event.address].add(strip_resource(event.peer))
 
     def build_cell(self, server: str, fact: str, *, complete: bool) -> Learned:
         """What is known of a fact. That it was not learned is known only from a whole history."""
         found = self._found[fact]
         why = ""
-        if fact == "addresses":
-            why = NO_ADDRESSES
-        elif not self.stanzas:
+        if not self._with_feed:
             why = NO_FEED
-        elif fact in INSIDE and not self.with_content:
+        elif fact == "addresses" and not found and self._has_clients:
+            why = NO_ADDRESSES
+        elif fact in INSIDE and self._content is False:
             why = NO_CONTENT
         elif not found and not complete:
             why = GAP
@@ -145,7 +179,7 @@ class _Observer:
             return Learned(server, fact, None, None, why=why)
         first = min(found.values(), default=None)
         subjects = () if fact in self._range else tuple(found.items())  # those of "messages"
-        return Learned(server, fact, len(found), first, self._describe_range(fact), subjects=subjects)
+        return Learned(server, fact, len(found), first, self._describe(fact), subjects=subjects)
 
     def _add(self, fact: str, subject: str, number: int) -> None:
         self._found[fact].setdefault(subject, number)
@@ -186,7 +220,9 @@ class _Observer:
                     ends = get_origin(event), event.receiver or get_domain(get_origin(event))
                     self._add(fact, " ".join(map(strip_resource, ends)), number)
 
-    def _describe_range(self, fact: str) -> str:
+    def _describe(self, fact: str) -> str:
+        if fact == "addresses" and (most := max(map(len, self._clients.values()), default=0)) > 1:
+            return f"{len(self._clients)}, {most} people share one"
         if fact not in self._range:
             return ""
         low, high = self._range[fact]

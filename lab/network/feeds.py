@@ -138,6 +138,9 @@ def parse(line: bytes, server: str) -> Event | None:
     kind, fields = _OTHERS[entry["event"]]
     _check_fields(entry, fields)
     values: dict[str, Any] = {"server": server, **{field: entry[field] for field in fields}}
+    if kind is ServerStreamOpened and "address" in entry:  # feeds of a server of one's own need not have it
+        _check("address", entry["address"], _TEXT)
+        values["address"] = entry["address"]
     return kind(**values)
 
 

@@ -1,6 +1,6 @@
 """A history made by hand in which the servers learn one of each fact: alice on island and bob on home."""
 
-from lab.history.events import ServerSaw
+from lab.history.events import ServerSaw, ServerStreamOpened
 from tests.checks.sample_history import OMEMO, SampleHistory
 
 ALICE, BOB, ROOM = "alice@island.test", "bob@home.test", "square@conference.island.test"
@@ -23,6 +23,17 @@ def stanza(told, server, name, sender, receiver, inside="", **values):
     return len(told.events)
 
 
+def stream(told, server, jid, address, **values):
+    told.add(
+        ServerStreamOpened,
+        **{
+            "server": server, "stream": "c2s", "direction": "in", "peer": jid, "id": "1", "tls": "TLSv1.3",
+            "authentication": "SCRAM-SHA-1", "address": address, **values,
+        },
+    )  # fmt: skip
+    return len(told.events)
+
+
 def exposed(the_plan=None):
     """The history, and by fact the number of the event that alone proves it at island."""
     told = SampleHistory(the_plan)
@@ -38,5 +49,6 @@ def exposed(the_plan=None):
     proof["rooms"] = stanza(told, "island", "presence", f"{ROOM}/bob", f"{ALICE}/phone")
     proof["uploads"] = stanza(told, "island", "iq", f"{ALICE}/phone", "upload.island.test", INSIDE["uploads"],
                               id="u1", type="get")  # fmt: skip
+    proof["addresses"] = stream(told, "island", f"{ALICE}/phone", "127.0.0.1")
     stanza(told, "home", "iq", "home.test", f"{BOB}/phone", id="ping", type="result")
     return told, proof

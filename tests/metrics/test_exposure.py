@@ -1,15 +1,18 @@
 """What servers learned: each cell has an event that proves it, and without that event it is not known."""
 
+from dataclasses import replace
+
 import pytest
 
 from lab.history.events import HistoryGap, Sent
-from lab.metrics.exposure import FACTS, GAP, NO_CONTENT, NO_FEED, exposure
+from lab.metrics.exposure import FACTS, GAP, NO_ADDRESSES, NO_CONTENT, NO_FEED, exposure
 from lab.metrics.record import RunRecord
+from lab.topology.spec import Feed
 from tests.checks.changed_history import change
 from tests.checks.sample_history import SampleHistory
-from tests.metrics.exposed_history import ALICE, BOB, ROOM, exposed, stanza
+from tests.metrics.exposed_history import ALICE, BOB, ROOM, exposed, stanza, stream
 
-BY_ONE = ("contacts", "device_ids", "presence", "receipts", "typing", "rooms", "uploads")
+BY_ONE = ("contacts", "device_ids", "presence", "receipts", "typing", "rooms", "uploads", "addresses")
 
 
 def cells(told):
@@ -20,7 +23,7 @@ def test_each_fact_is_learned_with_the_event_that_proves_it() -> None:
     told, proof = exposed()
     found = cells(told)
     assert {fact: found["island", fact].event for fact in BY_ONE} == proof
-    assert [found["island", fact].count for fact in BY_ONE] == [1, 2, 1, 1, 1, 1, 1]
+    assert [found["island", fact].count for fact in BY_ONE] == [1, 2, 1, 1, 1, 1, 1, 1]
     assert dict(found["island", "device_ids"].subjects) == dict.fromkeys(("77", "88"), proof["device_ids"])
     assert found["island", "contacts"].subjects == ((f"{ALICE} {BOB}", proof["contacts"]),)
     assert found["island", "rooms"].subjects == ((f"{ROOM}/bob", proof["rooms"]),)
@@ -50,9 +53,19 @@ def test_where_the_history_has_a_gap_what_was_not_learned_is_unknown(fact) -> No
 def test_other_servers_learn_nothing_of_it_and_without_a_feed_all_is_unknown() -> None:
     told, _ = exposed()
     found = cells(told)
-    assert all(found["home", fact].count == 0 for fact in BY_ONE)
+    assert all(found["home", fact].count == 0 for fact in BY_ONE)  # nobody has logged in there
     assert all((found["public", fact].count, found["public", fact].why) == (None, NO_FEED) for fact in BY_ONE)
     assert len(found) == 3 * len(FACTS)
+
+
+def test_a_server_that_only_opened_streams_learned_nothing_unless_it_has_no_feed() -> None:
+    told, _ = exposed()
+    stream(told, "public", "home.test", "", stream="s2s", direction="out")
+    assert {cells(told)["public", fact].count for fact in FACTS} == {0}
+    topology = told.plan.topology
+    servers = tuple(replace(one, feed=Feed.OFF) if one.name == "public" else one for one in topology.servers)
+    told.plan = replace(told.plan, topology=replace(topology, servers=servers))
+    assert {cells(told)["public", fact].why for fact in FACTS} == {NO_FEED}
 
 
 def test_a_feed_without_content_shows_who_and_when_but_not_what_is_inside() -> None:
@@ -67,9 +80,21 @@ def test_a_feed_without_content_shows_who_and_when_but_not_what_is_inside() -> N
         assert (found["island", fact].count, found["island", fact].why) == (None, NO_CONTENT)
 
 
-def test_addresses_are_unknown_since_no_feed_has_them() -> None:
-    told, _ = exposed()
-    assert cells(told)["island", "addresses"].count is None
+def test_an_address_that_people_share_is_said_to_be_shared() -> None:
+    told, proof = exposed()
+    stream(told, "island", "eve@island.test/x", "127.0.0.1")
+    stream(told, "island", f"{ALICE}/tablet", "127.0.0.2")
+    stream(told, "island", "home.test", "127.0.0.9", stream="s2s")
+    cell = cells(told)["island", "addresses"]
+    assert (cell.count, cell.event, cell.detail) == (2, proof["addresses"], "2, 2 people share one")
+
+
+def test_of_clients_without_an_address_in_the_feed_it_is_unknown() -> None:
+    told, proof = exposed()
+    change(told, proof["addresses"] - 1, address="")
+    stanza(told, "home", "presence", f"{BOB}/phone", None, stream="c2s")
+    found = cells(told)
+    assert [found[name, "addresses"].why for name in ("island", "home")] == [NO_ADDRESSES, NO_ADDRESSES]
 
 
 def test_what_comes_in_and_goes_out_counts_once_with_its_range() -> None:

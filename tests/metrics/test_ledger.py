@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from lab.history.events import Bounced, Delivered, FaultApplied, FaultHealed, Intervened, ServerSaw
 from lab.metrics import METRICS
-from lab.metrics.exposure import NO_ADDRESSES, NO_FEED, exposure
+from lab.metrics.exposure import NO_FEED, exposure
 from lab.metrics.half_disconnected import half_disconnected
 from lab.metrics.ledger import LATE, ledger
 from lab.metrics.record import RunRecord
@@ -114,5 +114,5 @@ def test_each_metric_reads_a_history_in_which_nothing_happened() -> None:
     record = RunRecord(tuple(SampleHistory().finish().events), SampleHistory().plan)
     found = {name: metric(record) for name, metric in METRICS.items()}
     assert [found[name] for name in ("ledger", "left_out", "stanzas")] == [[], [], 0]
-    assert {cell.why for cell in exposure(record)} == {NO_FEED, NO_ADDRESSES}
+    assert {cell.why for cell in exposure(record)} == {NO_FEED}
     assert half_disconnected(record).needed is None

@@ -58,6 +58,7 @@ def test_streams_and_lines_of_the_log_become_events(feed: Path) -> None:
     opened_event, closed_event, logged_event = feeds.read(feed, "home", 0)[0]
     assert isinstance(opened_event, ServerStreamOpened)
     assert (opened_event.server, opened_event.peer, opened_event.tls) == ("home", "y.test", "TLSv1.3")
+    assert opened_event.address == ""  # a feed of a server of one's own need not have it
     assert isinstance(closed_event, ServerStreamClosed)
     assert (closed_event.condition, closed_event.by, closed_event.text) == ("policy-violation", "peer", "no")
     assert logged_event == ServerLogged(at=1.0, server="home", level="warning", text="careful")
@@ -76,6 +77,15 @@ def test_streams_that_are_open_at_a_place_of_the_feed(feed: Path) -> None:
     feed.write_bytes(before + stream("stream-opened", id="later"))
     assert [one.id for one in feeds.open_streams(feed, "home", len(before))] == ["2"]
     assert feeds.open_streams(feed.with_name("none"), "home", 10) == []
+
+
+def test_the_address_of_an_incoming_stream(feed: Path) -> None:
+    feed.write_bytes(stream("stream-opened", address="127.0.0.1") + stream("stream-opened", address=7))
+    with pytest.raises(PeerError, match="'address' is 7"):
+        feeds.read(feed, "home", 0)
+    feed.write_bytes(stream("stream-opened", address="127.0.0.1"))
+    (opened_event,) = feeds.read(feed, "home", 0)[0]
+    assert isinstance(opened_event, ServerStreamOpened) and opened_event.address == "127.0.0.1"
 
 
 def test_a_start_is_no_event(feed: Path) -> None:

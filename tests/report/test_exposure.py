@@ -33,7 +33,7 @@ def test_the_table_has_a_row_for_each_fact_and_names_the_proof() -> None:
     rows = {line.split("  ")[0]: line for line in text.splitlines()}
     assert set(FACTS.values()) <= rows.keys()
     assert f"1 ({proof['typing']})" in rows["typing"]
-    assert "Unknown at public: everything (no stanza in its feed)." in text
+    assert "Unknown at public: everything (it has no feed, or nothing in it)." in text
     assert all(len(line) <= 80 for line in text.splitlines())
 
 
@@ -92,7 +92,7 @@ def test_a_run_whose_servers_have_no_feed_says_so(folder, capsys) -> None:
     folder(SampleHistory().finish())
     assert run(app, ["exposure"]) == 0
     out = capsys.readouterr().out
-    assert "Unknown at island, home, public: everything (no stanza in its feed)." in " ".join(out.split())
+    assert "Unknown at island, home, public: everything (it has no feed, or nothing in it)." in " ".join(out.split())
 
 
 def test_what_is_no_run_or_is_damaged_is_bad_usage(folder, capsys, tmp_path) -> None:

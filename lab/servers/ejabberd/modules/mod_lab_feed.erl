@@ -8,7 +8,8 @@
 %%    "encryption": namespace of the child that shows it, "body": readable, "stanza": xml or null,
 %%    "peer": the domain or full JID authenticated at the stream's other end}
 %% or {"at", "event": "stream-opened|stream-closed", "stream", "direction", "peer", "id", "tls", "authentication"}, when
-%%     closed also {"condition", "by": "server|peer|", "text"}
+%%     opened also {"address": the IP address that an incoming one came from}, when closed also {"condition",
+%%     "by": "server|peer|", "text"}
 %% or {"at", "event": "logged", "level": "warning|error", "text"}
 %% or {"at", "event": "started"}, the first of each start
 %% It only looks: each hook returns what it was given, with a note of its own in a stream's state. The file belongs to one
@@ -99,7 +100,11 @@ client(#{jid := Jid}) -> jid:encode(Jid);
 client(_) -> <<>>.
 
 opened(Host, Stream, Direction, Peer, State) ->
-    write(Host, (stream(Stream, Direction, Peer, State))#{event => 'stream-opened'}).
+    write(Host, (stream(Stream, Direction, Peer, State))#{event => 'stream-opened',
+                                                          address => address(Direction, State)}).
+
+address(in, #{ip := {Address, _Port}}) -> list_to_binary(inet:ntoa(Address));
+address(_, _) -> <<>>.
 
 closed(Host, Stream, Direction, Peer, State, Reason) ->
     {Condition, By, Text} = reason(Reason),

@@ -6,7 +6,8 @@
 --                    "encryption": namespace of the child that shows it, "body": readable, "stanza": xml or null,
 --                    "peer": the domain or full JID authenticated at the stream's other end}
 --                   {"at", "event": "stream-opened|stream-closed", "stream", "direction", "peer", "id", "tls",
---                    "authentication"}, when closed also {"condition", "by": "server|peer|", "text"}
+--                    "authentication"}, when opened also {"address": the IP address that an incoming one came from},
+--                    when closed also {"condition", "by": "server|peer|", "text"}
 --                   {"at", "event": "logged", "level": "warning|error", "text"}
 --                   {"at", "event": "started"}, the first of each start
 --   lab_feed_encrypted   children of a stanza that show an encryption, "{namespace}name"
@@ -129,6 +130,7 @@ local function opened(session, authentication)
 	write {
 		event = "stream-opened"; stream = stream.stream; direction = stream.direction; peer = stream.peer;
 		id = stream.id; tls = stream.tls; authentication = authentication;
+		address = stream.direction == "in" and session.ip or "";
 	};
 end
 
