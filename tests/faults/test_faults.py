@@ -119,6 +119,13 @@ def test_what_a_topology_cannot_give_is_said(make, topology, error, text):
     [
         ("bob@b.test", "of: 'bob@b.test' is nobody with devices"),
         (SimpleNamespace(jid="bob@b.test", devices=[SimpleNamespace(omemo_device=None)]), "has a device without OMEMO"),
+        *(
+            (
+                SimpleNamespace(jid="bob@b.test", devices=[SimpleNamespace(omemo_device=7)], encryption=used),
+                "uses .+ 0.3",
+            )
+            for used in ("omemo:2", "omemo+omemo:2")
+        ),
     ],
 )
 def test_keys_are_swapped_of_a_person_with_omemo_only(of, says):

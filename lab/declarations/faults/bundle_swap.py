@@ -14,6 +14,8 @@ def _person(value: Any) -> Any:
         raise UserError(f"{value!r} is nobody with devices: give a person")
     if any(getattr(one, "omemo_device", None) is None for one in devices):
         raise UserError(f"{value} has a device without OMEMO: give a person with `encryption='omemo'`")
+    if (used := getattr(value, "encryption", "omemo")) != "omemo":
+        raise UserError(f"{value} uses {used!r}, and only keys of OMEMO 0.3 are swapped: `encryption='omemo'`")
     return value
 
 

@@ -9,9 +9,10 @@ pytestmark = pytest.mark.live
 
 OMEMO, OMEMO2, BOTH = "omemo", "omemo:2", "omemo+omemo:2"
 NAMESPACE = "urn:xmpp:omemo:2"
+WAYS = [("a", "b"), pytest.param("b", "a", marks=pytest.mark.slow)]
 
 
-@pytest.mark.parametrize(("here", "there"), [("a", "b"), ("b", "a")])
+@pytest.mark.parametrize(("here", "there"), WAYS)
 async def test_two_devices_on_each_side_all_read_all(running_lab, here, there):
     alice, bob = await running_lab.accounts(here, there)
     devices = {"pc": alice, "tablet": alice, "phone": bob, "watch": bob}
@@ -40,7 +41,7 @@ async def test_two_devices_on_each_side_all_read_all(running_lab, here, there):
         await cast.hears("decrypted", "phone", message="away", body="while you were away", via="offline")
 
 
-@pytest.mark.parametrize(("here", "there"), [("a", "b"), ("b", "a")])
+@pytest.mark.parametrize(("here", "there"), WAYS)
 async def test_each_device_is_encrypted_to_with_what_it_reads(running_lab, here, there):
     alice, bob = await running_lab.accounts(here, there)
     speaks = {"old": OMEMO, "new": OMEMO2, "both": BOTH}
@@ -58,6 +59,28 @@ async def test_each_device_is_encrypted_to_with_what_it_reads(running_lab, here,
             used = OMEMO if device == "old" else OMEMO2
             await cast.hears("decrypted", "pc", message=device, body=f"from {device}", encryption=used)
         assert "which this device does not read" in (await cast.hears("not-decrypted", "new", message="old"))["reason"]
+
+
+@pytest.mark.parametrize("host", ["a", pytest.param("b", marks=pytest.mark.slow)])
+async def test_a_room_of_old_and_new(running_lab, host):
+    """Each gets what it reads, and the envelope says the room."""
+    people = await running_lab.accounts("a", "b", "b")
+    room = f"mix-{host}@conference.{running_lab.domain(host)}"
+    devices = dict(zip((BOTH, OMEMO, OMEMO2), people, strict=True))
+    async with inline(running_lab) as cast:
+        for device, jid in devices.items():
+            await cast.connect(device, jid, encryption=device)
+        await cast.ask("join", BOTH, room=room, nick=BOTH)
+        await cast.ask("configure_room", BOTH, room=room, values={"muc#roomconfig_whois": "anyone"})
+        for device in (OMEMO, OMEMO2):
+            await cast.ask("join", device, room=room, nick=device)
+        await cast.hears("presence", BOTH, **{"from": f"{room}/{OMEMO2}"})
+        assert (await cast.send(BOTH, room, "s3cret", "g1", room=True))["left_out"] == []
+        for device in (OMEMO, OMEMO2):
+            await cast.hears("decrypted", device, message="g1", body="s3cret", encryption=device)
+        with pytest.raises(PeerError, match=f"not sent: {devices[OMEMO]} has no OMEMO device"):
+            await cast.send(OMEMO2, room, "s3cret", "g2", room=True)
+        assert "s3cret" not in str(await cast.ask("archive", BOTH, archive=room))
 
 
 async def test_what_nobody_could_read_is_not_sent(running_lab):
