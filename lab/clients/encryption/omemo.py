@@ -109,7 +109,7 @@ class OmemoStrategy(Encryption):
     async def start(self) -> dict[str, Any]:
         """Make or load keys, publish bundle and device list."""
         async with self._transaction():
-            known = (await self._store.load("/own_device_id")).is_just
+            known = await self._check_store()
             blind = self.settings.trust == "blind"
             versions = [*self._versions.values()]
             self._manager = await create(self._stream, self._store, versions, blind, self._send_empty)
@@ -118,6 +118,20 @@ class OmemoStrategy(Encryption):
             own, _ = await self._manager.get_own_device_information()
         await self._stream.plugin["xep_0115"].update_caps(broadcast=False)
         return {"omemo_device": own.device_id, "fingerprint": fingerprint_of(own.identity_key)}
+
+    async def _check_store(self) -> bool:
+        """Whether the store has a device. Raises UserError where it speaks more: others would go on to use that."""
+        found: Any = (await self._store.load("/own_device_id")).maybe(None)
+        if found is None:
+            return False
+        name = f"/devices/{self._store.account}/{found}/namespaces"
+        spoken: Any = (await self._store.load(name)).maybe([])
+        if more := sorted({*spoken} - {*self._versions}):
+            raise UserError(
+                f"the keys of this device are published for {', '.join(more)} as well, which {self.name} does not "
+                "read: connect it with the encryption that it had, or give it a new folder"
+            )
+        return True
 
     async def ready(self) -> None:
         """Leave catch-up mode, then fetch until the server has our list and our bundle."""
@@ -215,11 +229,10 @@ class OmemoStrategy(Encryption):
         self, elements: list[tuple[OmemoVersion, ET.Element]], sender: str
     ) -> tuple[OmemoVersion, omemo.Message]:
         """The one of a message's elements that is encrypted for this device; the last one if none is."""
-        account = self._stream.boundjid.bare
-        own, _ = await self._manager.get_own_device_information()
+        me = self._store.account, (await self._store.load("/own_device_id")).from_just()
         for version, element in elements:
-            parsed = await version.read_message(element, sender, account, self._manager)
-            if any((key.bare_jid, key.device_id) == (account, own.device_id) for key, _ in parsed.keys):
+            parsed = await version.read_message(element, sender, self._store.account, self._manager)
+            if any((key.bare_jid, key.device_id) == me for key, _ in parsed.keys):
                 break
         return version, parsed
 

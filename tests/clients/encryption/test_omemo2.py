@@ -9,7 +9,7 @@ import pytest
 
 from lab.clients.encryption import EncryptionSettings, NotForUs, create_strategy, envelope, pep
 from lab.clients.xmpp.stanzas import CLIENT, Incoming, read
-from lab.errors import PeerError
+from lab.errors import PeerError, UserError
 
 ALICE, BOB, CAROL = "alice@a.test", "bob@b.test", "carol@b.test"
 OMEMO, OMEMO2, BOTH = "omemo", "omemo:2", "omemo+omemo:2"
@@ -46,11 +46,12 @@ class Stream:
 class Device:
     """A device; messages with keys only are dropped."""
 
-    def __init__(self, jid, encryption, trust="blind"):
+    def __init__(self, jid, encryption, trust="blind", memory=None):
         self.jid = jid
+        self.memory = {} if memory is None else memory
         self.stream = Stream(jid)
         self.trouble = []
-        self.strategy = create_strategy(encryption, EncryptionSettings(trust, None, {}, self.trouble.append))
+        self.strategy = create_strategy(encryption, EncryptionSettings(trust, None, self.memory, self.trouble.append))
         self.strategy.prepare(self.stream)
 
     async def begin(self):
@@ -212,6 +213,20 @@ async def test_undecided_keys_wait_in_either_version(nodes):
     await alice.strategy.set_trust(BOB, bob.answer["fingerprint"], "trusted")
     stanza, _ = await alice.write(BOB)
     assert (await bob.read(stanza)).body == TEXT
+
+
+async def test_a_device_may_learn_a_version_and_not_unlearn_one(nodes):
+    """Others would go on to encrypt to it with what it does not read any more."""
+    bob = await Device(BOB, OMEMO).begin()
+    learned = await Device(BOB, BOTH, memory=bob.memory).begin()
+    assert learned.answer == bob.answer
+    alice = await Device(ALICE, OMEMO2).begin()
+    stanza, _ = await alice.write(BOB)
+    assert (await learned.read(stanza)).body == TEXT
+    for encryption, more in ((OMEMO, NAMESPACE), (OMEMO2, "axolotl")):
+        with pytest.raises(UserError, match=f"published for .*{more} as well"):
+            await Device(BOB, encryption, memory=bob.memory).begin()
+    assert (await Device(BOB, BOTH, memory=bob.memory).begin()).answer == bob.answer
 
 
 @pytest.mark.parametrize("node", ["devices", "bundles"])
