@@ -125,19 +125,23 @@ def _sentences(conversations: Conversations) -> list[str]:
         noun, nouns = _GROUPS[one.label]
         index = "unknown" if one.hhi is None else f"{_hhi(one.hhi)}, {one.band}"
         found.append(f"HHI by {noun}: {index}.")
-        found.append(_say(half, f"Half of all conversations are seen by {{}} {noun}", f"{{}} {nouns}"))
+        found.append(
+            f"How many {nouns} see half of all conversations is unknown: {half.why}."
+            if half.needed is None
+            else f"Half of all conversations are seen by {_say(half, noun, nouns)}."
+        )
     lost = compute_half_disconnected(conversations)
-    found.append(_say(lost, "Half of all pairs of people cannot write to each other without {} server", "{} servers"))
+    found.append(
+        f"Without which servers half of all pairs of people cannot write to each other is unknown: {lost.why}."
+        if lost.needed is None
+        else f"Half of all pairs of people cannot write to each other without {_say(lost, 'server', 'servers')}."
+    )
     return found
 
 
 def _say(smallest: Smallest, one: str, several: str) -> str:
-    sentence, last = one.rsplit("{}", 1)
-    if smallest.needed is None:
-        return f"{sentence}{several.format('an unknown number of')}: {smallest.why}."
     most = "" if smallest.exact else "at most "
-    unit = f"1{last}" if smallest.needed == 1 else several.format(smallest.needed)
-    return f"{sentence}{most}{unit}: {', '.join(smallest.names)}."
+    return f"{most}{smallest.needed} {one if smallest.needed == 1 else several}: {', '.join(smallest.names)}"
 
 
 def _number(smallest: Smallest) -> str:

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from lab.history.events import NotSent, Sent
 from lab.metrics.concentration import compute_concentration, concentration
 from lab.metrics.conversation_share import compute_shares, conversation_share
 from lab.metrics.conversations import Conversations, deal_people, find_smallest, plan_conversations, read_conversations
@@ -116,6 +117,36 @@ def test_people_are_dealt_by_the_users_of_servers_and_the_conversations_stay_the
     found = [plan_conversations(one, pairs, 40) for one in (giant, small)]
     assert found[0].observers.keys() == found[1].observers.keys()
     assert max(one.share or 0 for one in compute_shares(found[0])) == 1.0
+
+
+def test_shares_are_rounded_fairly_and_servers_without_users_get_people_alike() -> None:
+    giant, pair = load("one-giant"), load("pair,users=0")
+    homes = deal_people(giant.servers, 5)
+    assert [homes.count(server.name) for server in giant.servers] == [4, 1, 0, 0]
+    assert deal_people(pair.servers, 4) == ["a", "b", "a", "b"]
+
+
+def test_a_link_that_does_not_come_up_joins_nobody() -> None:
+    topology = load("pair,users=1")
+    down = replace(topology, links=tuple(replace(link, comes_up=False) for link in topology.links))
+    found = plan_conversations(down, [(0, 1)], 2)
+    assert list(found.observers.values()) == [frozenset()]
+    assert compute_half_disconnected(found).needed is None
+    assert compute_half_disconnected(plan_conversations(topology, [(0, 1)], 2)).needed == 1
+
+
+def test_what_the_lab_itself_or_somebody_in_a_false_name_sent_or_what_never_left_is_no_conversation() -> None:
+    told = three()
+    known = read_conversations(RunRecord(tuple(told.events), told.plan)).observers
+    sent = {"sender": "x@home.test/x", "stream": "s", "encryption": "plain"}
+    told.add(Sent, message="s1", receiver="y@home.test", marker=True, **sent)
+    told.add(Sent, message="s2", receiver="z@home.test", claimed="eve@home.test", **sent)
+    told.add(Sent, message="s3", receiver="u@home.test", **sent)
+    told.add(NotSent, message="s3", reason="no keys")
+    assert read_conversations(RunRecord(tuple(told.events), told.plan)).observers == known
+    told.add(Sent, message="s4", receiver="w@home.test", **sent)
+    found = read_conversations(RunRecord(tuple(told.events), told.plan)).observers
+    assert found == {**known, ("w@home.test", "x@home.test"): frozenset()}
 
 
 def test_a_planned_conversation_without_a_link_is_seen_by_nobody() -> None:

@@ -10,7 +10,7 @@ from lab.metrics.record import RunRecord
 from lab.topology.spec import Feed
 from tests.checks.changed_history import change
 from tests.checks.sample_history import SampleHistory
-from tests.metrics.exposed_history import ALICE, BOB, ROOM, exposed, stanza, stream
+from tests.metrics.exposed_history import ALICE, BOB, INSIDE, ROOM, exposed, stanza, stream
 
 BY_ONE = ("contacts", "device_ids", "presence", "receipts", "typing", "rooms", "uploads", "addresses")
 
@@ -122,6 +122,47 @@ def test_markers_and_errors_and_what_is_written_inside_a_text_count_for_nothing(
     stanza(told, "home", "message", "home.test", f"{BOB}/phone", written, id="e2")
     after = cells(told)
     assert {place: cell.count for place, cell in before.items()} == {place: cell.count for place, cell in after.items()}
+
+
+def counts(told):
+    return {place: cell.count for place, cell in cells(told).items()}
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("presence", {"type": "subscribe"}),
+        ("presence", {"type": "error"}),
+        ("iq", {"type": "result", "inside": INSIDE["uploads"], "id": "u2"}),
+        ("message", {"type": "error", "inside": INSIDE["typing"], "id": "t2"}),
+        ("message", {"inside": "<header sid='5'><key rid='6'/></header>", "id": "h1"}),
+        ("message", {"body": True, "id": "own", "receiver": "dan@home.test"}),
+        ("message", {"body": True, "id": "host", "receiver": "home.test"}),
+        ("message", {"body": True, "id": "welcome", "sender": "home.test", "receiver": "dan@home.test/x"}),
+    ],
+)
+def test_what_shows_nothing_of_a_fact_does_not_count(name, values) -> None:
+    told, _ = exposed()
+    before = counts(told)
+    stanza(told, "home", name, **{"sender": "dan@home.test/x", "receiver": f"{BOB}/phone", **values})
+    assert counts(told) == before
+
+
+def test_without_an_id_what_goes_out_is_no_second_message() -> None:
+    told, _ = exposed()
+    for direction in ("in", "out"):
+        stanza(told, "home", "message", "dan@home.test/x", BOB, body=True, direction=direction)
+    found = cells(told)
+    assert (found["home", "contacts"].count, found["home", "messages"].count) == (1, 1)
+
+
+def test_streams_of_a_scripted_server_are_no_feed_of_stanzas() -> None:
+    told, _ = exposed()
+    topology = told.plan.topology
+    servers = tuple(replace(one, software="scripted") if one.name == "public" else one for one in topology.servers)
+    told.plan = replace(told.plan, topology=replace(topology, servers=servers))
+    stream(told, "public", "home.test", "", stream="s2s", direction="out")
+    assert cells(told)["public", "contacts"].why == NO_FEED
 
 
 def test_the_stream_proves_who_sent_it() -> None:

@@ -15,7 +15,7 @@ from lab.errors import UserError
 from lab.load.kinds import build_draw
 from lab.load.model.spec import Endpoint, Load, Shard
 from lab.load.workload.arrivals import parse_arrivals
-from lab.load.workload.population import Population, plan_contacts
+from lab.load.workload.population import Population, list_contact_pairs, plan_contacts
 from lab.load.workload.traffic import HOURLY, apply_mix, parse_traffic
 from tests.load.samples import Act
 
@@ -210,3 +210,11 @@ def test_what_is_wrong_is_said_with_what_there_is(text: str, told: str) -> None:
 def test_what_cannot_be_done_is_said_before(text: str, users: int, shard: Shard, told: str) -> None:
     with pytest.raises(UserError, match=told):
         build_draw(parse_traffic(text), replace(_load(), users=users), shard, 1)
+
+
+def test_pairs_of_contacts_are_each_listed_once_and_follow_from_the_seed() -> None:
+    pairs = list_contact_pairs(60, 4, 1)
+    assert all(0 <= one < other < 60 for one, other in pairs)
+    assert len(set(pairs)) == len(pairs)
+    assert 60 * 3 // 2 <= len(pairs) <= 60 * 4 // 2
+    assert list_contact_pairs(60, 4, 1) == pairs != list_contact_pairs(60, 4, 2)
