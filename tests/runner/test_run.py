@@ -90,7 +90,7 @@ async def perform(tmp_path, story, *, breaks=None, **values):
         return made[0]
 
     info = get_info(scenario(spec="RFC 6120 10.4", expects=values.pop("expects", None))(story))
-    lab = SimpleNamespace(plan=plan(), layout=Layout(tmp_path / "lab"))
+    lab = SimpleNamespace(plan=plan(), layout=Layout(tmp_path / "lab"), runtime=SimpleNamespace(name="processes"))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("lab.runner.run.Federation", opened)
         result = await run_scenario(info, lab, report=write_report, runs=tmp_path / "runs", **values)
