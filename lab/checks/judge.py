@@ -23,7 +23,8 @@ from lab.checks import expectations
 from lab.checks.cause import find_cause_of_end
 from lab.checks.verdict import Finding, Value, Verdict, build_verdict
 from lab.checks.wanted import count_verdict, drop_explained, is_awaited, is_explained
-from lab.history.events import Expectation, HistoryGap
+from lab.history.events import Expectation
+from lab.history.reader import HistoryGap
 from lab.metrics.record import RunRecord
 
 Check = Callable[[RunRecord], Verdict]

@@ -241,8 +241,9 @@ class Federation:
         """Send a marker on every route that was used, and wait for it at most 20 seconds: a message that is missing
         behind it is lost (RFC 6120 section 10.1).
 
-        Then rosters of which somebody spoke and rooms are read until they agree, at most 20 seconds, or 60 after the
-        last fault, and what slow links need more. Called by the run at the end of a scenario.
+        Then rosters of which somebody spoke and rooms, after a fault also archives and OMEMO device lists, are read
+        until they agree, at most 20 seconds, or 60 after the last fault, and what slow links need more. Called by the
+        run at the end of a scenario.
         """
         await self._evidence.catch_up()
         await markers.settle(self.participants)

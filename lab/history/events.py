@@ -63,9 +63,7 @@ class Connected(Event):
     kind = "connected"
     device: str  # full JID
     stream: str  # unique per live stream
-    encryption: str = (
-        ""  # what the device can read beside plain text (a declared name): "plain" is nothing, "" was not said
-    )
+    encryption: str = ""  # a declared name: what it can read beside plain text; "plain": nothing, "": it was not said
     resumed: bool = False  # the stream before went on over a new connection (XEP-0198 section 5)
 
 
@@ -228,6 +226,25 @@ class OccupantsRead(Event):
     room: str  # bare JID
     reader: str  # full JID of the device; the room's own JID for its own list
     occupants: tuple[str, ...]  # full room JIDs
+
+
+@dataclass(frozen=True, kw_only=True)
+class ArchiveRead(Event):
+    """What a message archive holds (XEP-0313), read whole at the end of a run in which a fault acted."""
+
+    kind = "archive-read"
+    archive: str  # bare JID of the person or the room
+    messages: tuple[str, ...]  # ids of the stanzas, oldest first
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeviceListRead(Event):
+    """An OMEMO device list (XEP-0384), fetched at the end of a run in which a fault acted."""
+
+    kind = "device-list-read"
+    reader: str  # full JID of the device that fetched it; one of the owner's own asks the own server
+    owner: str  # bare JID of the one whose devices these are
+    devices: tuple[int, ...]  # their ids
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -578,23 +595,5 @@ class Note(Event):
     by: str = "lab"
 
 
-@dataclass(frozen=True, kw_only=True)
-class HistoryGap(Event):
-    """The numbers of the lines show that events are missing, repeated or moved. Made by the reader, never recorded."""
-
-    kind = "history-gap"
-    text: str
-
-
-KINDS: dict[str, type[Event]] = {
-    event.kind: event
-    for event in (
-        RunStarted, RunEnded, Connected, Disconnected, PresenceSent, Blocked, Unblocked, SubscriptionSent, RosterRead,
-        PostPublished, Followed, Unfollowed, RoomJoined, RoomLeft, OccupantsRead, Sent, NotSent, LeftOut,
-        ReceiptReceived, Delivered, Bounced, Decrypted, NotDecrypted, ServerSaw, DeviceSaw, ServerStreamOpened,
-        ServerStreamClosed, DnsAnswered, ServerLogged, Searched, CanaryFound, Step, Expectation, RouteSettled,
-        FaultApplied, FaultHealed, Intervened, ServerEnded, ServerStarted, RegistrationChanged,
-        AccountRegistered, AccountDeleted, DomainRefused, DomainAccepted,
-        FileUploaded, FileFetched, Note,
-    )
-}  # fmt: skip
+#: What is recorded, by the name in a history's lines.
+KINDS: dict[str, type[Event]] = {one.kind: one for one in Event.__subclasses__()}

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from functools import cache
 from pathlib import Path
 from types import UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from lab.errors import UserError
-from lab.history.events import FORMAT, KINDS, Event, HistoryGap, Note, RunStarted
+from lab.history.events import FORMAT, KINDS, Event, Note, RunStarted
 from lab.input_files import parse_json, read_regular
 
 LARGEST_HISTORY = 8 << 30  # bytes: what a file claims to be may be more than the memory
 LATEST = 253402300799.0  # seconds since the epoch: the year 9999, which calendars end with
+
+
+@dataclass(frozen=True, kw_only=True)
+class HistoryGap(Event):
+    """The numbers of the lines show that events are missing, repeated or moved. Made by the reader, never recorded."""
+
+    kind = "history-gap"
+    text: str
 
 
 def read(path: Path) -> tuple[Event, ...]:

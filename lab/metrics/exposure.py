@@ -19,7 +19,8 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TypeVar
 
-from lab.history.events import Event, HistoryGap, Sent, ServerSaw, ServerStreamOpened
+from lab.history.events import Event, Sent, ServerSaw, ServerStreamOpened
+from lab.history.reader import HistoryGap
 from lab.metrics.jids import get_domain, strip_resource
 from lab.metrics.record import RunRecord
 from lab.topology.spec import Feed

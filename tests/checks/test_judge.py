@@ -6,8 +6,8 @@ import pytest
 
 from lab.checks import CHECKS, Value, judge
 from lab.checks.verdict import Verdict
-from lab.history.events import HistoryGap, RunEnded, RunStarted, Sent
-from lab.history.reader import read
+from lab.history.events import RunEnded, RunStarted, Sent
+from lab.history.reader import HistoryGap, read
 from lab.history.recorder import Recorder
 from lab.metrics.record import RunRecord
 from tests.checks.sample_history import SampleHistory, plan

@@ -5,12 +5,16 @@ from pathlib import Path
 
 import pytest
 
+from lab.checks import Value, convergence
 from lab.errors import NotReceived
 from lab.faults import conditions, partition
 from lab.federation import Federation
 from lab.history.events import FaultApplied, FaultHealed
 from lab.history.recorder import Recorder
-from tests.runtimes import mostly_processes
+from lab.metrics.archives import compare_archives
+from lab.metrics.device_lists import compare_device_lists
+from lab.metrics.record import RunRecord
+from tests.runtimes import PROCESSES, mostly_processes
 
 pytestmark = pytest.mark.live
 
@@ -42,6 +46,32 @@ async def test_messages_wait_while_a_partition_lets_no_byte_pass(linked, how):
     assert isinstance(applied, FaultApplied)
     assert (applied.fault, applied.servers, applied.error, healed.error) == ("partition", (alice.server.name,), "", "")
     assert dict(applied.fields) == {"groups": alice.server.name, "how": how}
+
+
+@pytest.mark.parametrize("runtime", [PROCESSES], indirect=True)
+async def test_after_a_partition_archives_and_device_lists_agree(lab_on, tmp_path: Path):
+    with Recorder(tmp_path / "history.jsonl") as recorder:
+        async with Federation(await lab_on("pair"), recorder) as federation:
+            a, b = federation.linked_pair()
+            alice, bob = await a.person(encryption="omemo"), await b.person(encryption="omemo")
+            assert (await (await alice.send(bob, "before")).outcome(TAKES)).deliveries
+            async with federation.inject(partition([a], how="blackhole")):
+                message = await bob.send(alice, "during", encryption="plain")  # no key can be fetched now
+                assert not (await message.outcome(NOTHING)).deliveries
+            assert (await message.outcome(TAKES)).deliveries
+            await federation.settle()
+            record = RunRecord(tuple(federation.history.events), federation.context.lab.plan)
+    (healed,) = record.of(FaultHealed)
+    copies = list(compare_archives(record, healed.at))
+    assert {one.sent.message: set(one.holding) for one in copies if not one.lacking} == {
+        sent.message: {alice.jid, bob.jid} for _, sent in record.messages
+    }
+    lists = list(compare_device_lists(record, healed.at))
+    assert {(one.owner, one.held): one.agree for one in lists} == {
+        (one.jid, (one.device.omemo_device,)): True for one in (alice, bob)
+    }
+    verdict = convergence.check(record)
+    assert (verdict.value, verdict.judged) == (Value.VALID, 4), verdict
 
 
 @mostly_processes

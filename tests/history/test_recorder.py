@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lab.errors import UserError
-from lab.history.events import FORMAT, KINDS, HistoryGap, Note, RunStarted
-from lab.history.reader import read
+from lab.history.events import FORMAT, KINDS, Note, RunStarted
+from lab.history.reader import HistoryGap, read
 from lab.history.recorder import Recorder
 from tests.history.strategies import events, events_of
 

@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from lab.history.events import HistoryGap, Sent
+from lab.history.events import Sent
+from lab.history.reader import HistoryGap
 from lab.metrics.exposure import FACTS, GAP, NO_ADDRESSES, NO_CONTENT, NO_FEED, exposure
 from lab.metrics.record import RunRecord
 from lab.topology.spec import Feed
