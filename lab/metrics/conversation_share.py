@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 
 from lab.metrics.conversations import Conversations, read_conversations
@@ -26,10 +27,11 @@ def conversation_share(record: RunRecord) -> list[ConversationShare]:
 def compute_shares(conversations: Conversations) -> list[ConversationShare]:
     """The same of conversations."""
     whole = len(conversations.observers)
+    counts = Counter(name for observers in conversations.observers.values() for name in observers)
     found = []
     for server in conversations.topology.servers:
         known = server.name not in conversations.unknown
-        seen = sum(server.name in observers for observers in conversations.observers.values()) if known else None
+        seen = counts[server.name] if known else None
         share = seen / whole if whole and seen is not None else None
         found.append(ConversationShare(server.name, conversations.people.get(server.name, 0), seen, share))
     return found

@@ -14,8 +14,7 @@ from itertools import combinations
 from math import comb
 
 from lab.history.events import NotSent, Sent
-from lab.metrics.exposure import find_observers, find_pair, number_stanzas
-from lab.metrics.jids import strip_resource
+from lab.metrics.exposure import find_observers, find_pair, make_pair, number_stanzas
 from lab.metrics.record import RunRecord
 from lab.topology.spec import Server, Topology
 
@@ -60,9 +59,9 @@ def read_conversations(record: RunRecord) -> Conversations:
     unsent = {one.message for one in record.of(NotSent)}
     found: dict[Pair, set[str]] = {}
     for sent in record.of(Sent):
-        ends = sorted((strip_resource(sent.sender), strip_resource(sent.receiver)))
-        if not (sent.marker or sent.claimed or sent.message in unsent) and ends[0] != ends[1]:
-            found.setdefault((ends[0], ends[1]), set())
+        pair = make_pair(sent.sender, sent.receiver)
+        if pair and not (sent.marker or sent.claimed or sent.message in unsent):
+            found.setdefault(pair, set())
     for _, event in number_stanzas(record):
         if pair := find_pair(event):
             found.setdefault(pair, set()).add(event.server)

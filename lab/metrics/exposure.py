@@ -34,6 +34,7 @@ FACTS = {
     "messages": "how often",
     "times": "when",
     "sizes": "how much",
+    "texts": "what they write",
     "presence": "who is online",
     "device_ids": "OMEMO device ids",
     "receipts": "receipts",
@@ -42,12 +43,16 @@ FACTS = {
     "uploads": "uploads",
     "addresses": "client addresses",
 }
+#: How a run ended whose feeds were read to their end: see RunEnded.
+WHOLE = ("finished", "expectation")
+
 #: Facts that only the inside of a stanza shows.
 INSIDE = ("device_ids", "receipts", "typing", "uploads")
 
 NO_FEED = "it has no feed, or nothing in it"
 NO_CONTENT = "its feed has no content of stanzas"
 GAP = "events of the history are missing"
+BROKEN_OFF = "the run broke off: its last stanzas may be missing"
 NO_ADDRESSES = "no address in its feed"
 
 _OMEMO = re.compile(r"eu\.siacs\.conversations\.axolotl|urn:xmpp:omemo:")
@@ -55,6 +60,7 @@ _OMEMO = re.compile(r"eu\.siacs\.conversations\.axolotl|urn:xmpp:omemo:")
 _DEVICE_ID = re.compile(
     r"""<(?:[\w.-]+:)?(?:header\b[^>]*?\ssid|key\b[^>]*?\srid|device\b[^>]*?\sid)=["'](\d+)"""
     r"""|\bnode=["']eu\.siacs\.conversations\.axolotl\.bundles:(\d+)"""
+    r"""|<item\b[^>]*?\sid=["'](\d+)["'][^>]*>\s*<bundle\b"""
 )
 _RECEIPT = re.compile(r"<(?:received|displayed)\b[^>]*urn:xmpp:(?:receipts|chat-markers:0)")
 _TYPING = re.compile(r"<(?:composing|paused)\b[^>]*http://jabber\.org/protocol/chatstates")
@@ -69,9 +75,7 @@ class Learned:
     fact: str  # a key of FACTS
     count: int | None  # of different subjects; None if it is unknown
     event: int | None  # number of the event that proves the first; None without one
-    detail: str = (
-        ""  # in words: from the first to the last, from the smallest to the largest, how many share an address
-    )
+    detail: str = ""  # in words: the range of times and of sizes, how many people share an address
     why: str = ""  # why it is unknown; "" if it is known
     subjects: tuple[tuple[str, int], ...] = ()  # each, with the number of the event that proves it
 
@@ -86,10 +90,15 @@ def exposure(record: RunRecord) -> list[Learned]:
     for number, opened in _numbered(record, ServerStreamOpened):
         if opened.server in observers and (opened.stream, opened.direction) == ("c2s", "in"):
             observers[opened.server].learn_address(number, opened)
-    complete = not any(record.indexed(HistoryGap))
-    return [
-        observer.build_cell(server, fact, complete=complete) for server, observer in observers.items() for fact in FACTS
-    ]
+    lacks = _find_lack(record)
+    return [observer.build_cell(server, fact, lacks) for server, observer in observers.items() for fact in FACTS]
+
+
+def _find_lack(record: RunRecord) -> str:
+    """Why what the history does not show may have happened all the same; "" if it has not."""
+    if any(record.indexed(HistoryGap)):
+        return GAP
+    return "" if record.ended is not None and record.ended.how in WHOLE else BROKEN_OFF
 
 
 def find_observers(record: RunRecord) -> frozenset[str]:
@@ -122,10 +131,15 @@ def find_pair(event: ServerSaw) -> tuple[str, str] | None:
     """
     if event.name != "message" or event.type == "error" or not (event.body or event.encryption):
         return None
-    ends = strip_resource(get_origin(event)), strip_resource(event.receiver or "")
-    if ends[0] == ends[1] or not all("@" in end for end in ends):
+    return make_pair(get_origin(event), event.receiver or "")
+
+
+def make_pair(one: str, other: str) -> tuple[str, str] | None:
+    """The bare JIDs of two addresses, in order; None if they are the same, or one is that of a server."""
+    one, other = strip_resource(one), strip_resource(other)
+    if one == other or "@" not in one or "@" not in other:
         return None
-    return (ends[0], ends[1]) if ends[0] < ends[1] else (ends[1], ends[0])
+    return (one, other) if one < other else (other, one)
 
 
 def get_origin(event: ServerSaw) -> str:
@@ -164,8 +178,8 @@ class _Observer:
             self._add("addresses", event.address, number)
             self._clients[event.address].add(strip_resource(event.peer))
 
-    def build_cell(self, server: str, fact: str, *, complete: bool) -> Learned:
-        """What is known of a fact. That it was not learned is known only from a whole history."""
+    def build_cell(self, server: str, fact: str, lacks: str) -> Learned:
+        """What is known of a fact. That it was not learned is known only where the history `lacks` nothing."""
         found = self._found[fact]
         why = ""
         if not self._with_feed:
@@ -174,8 +188,8 @@ class _Observer:
             why = NO_ADDRESSES
         elif fact in INSIDE and self._content is False:
             why = NO_CONTENT
-        elif not found and not complete:
-            why = GAP
+        elif not found:
+            why = lacks
         if why:
             return Learned(server, fact, None, None, why=why)
         first = min(found.values(), default=None)
@@ -203,6 +217,8 @@ class _Observer:
             return
         message = f"{' '.join(pair)} {event.id or f'#{number}'}"
         self._add("messages", message, number)
+        if event.body:
+            self._add("texts", message, number)
         for fact, value in (("times", event.at), ("sizes", event.size)):
             self._add(fact, message, number)
             low, high = self._range.get(fact, (value, value))
@@ -211,7 +227,7 @@ class _Observer:
     def _learn_inside(self, number: int, event: ServerSaw, stanza: str) -> None:
         if _OMEMO.search(stanza):
             for ids in _DEVICE_ID.finditer(stanza):
-                self._add("device_ids", ids[1] or ids[2], number)
+                self._add("device_ids", ids[1] or ids[2] or ids[3], number)
         if event.name == "iq":
             if event.type == "get" and _UPLOAD.search(stanza):
                 self._add("uploads", f"{strip_resource(get_origin(event))} {event.id}", number)

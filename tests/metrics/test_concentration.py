@@ -142,6 +142,7 @@ def test_what_the_lab_itself_or_somebody_in_a_false_name_sent_or_what_never_left
     told.add(Sent, message="s1", receiver="y@home.test", marker=True, **sent)
     told.add(Sent, message="s2", receiver="z@home.test", claimed="eve@home.test", **sent)
     told.add(Sent, message="s3", receiver="u@home.test", **sent)
+    told.add(Sent, message="s5", receiver="home.test", **sent)
     told.add(NotSent, message="s3", reason="no keys")
     assert read_conversations(RunRecord(tuple(told.events), told.plan)).observers == known
     told.add(Sent, message="s4", receiver="w@home.test", **sent)

@@ -4,20 +4,21 @@ from dataclasses import replace
 
 import pytest
 
-from lab.history.events import Sent
+from lab.history.events import RunEnded, Sent
 from lab.history.reader import HistoryGap
-from lab.metrics.exposure import FACTS, GAP, NO_ADDRESSES, NO_CONTENT, NO_FEED, exposure
+from lab.metrics.exposure import BROKEN_OFF, FACTS, GAP, NO_ADDRESSES, NO_CONTENT, NO_FEED, exposure
 from lab.metrics.record import RunRecord
 from lab.topology.spec import Feed
 from tests.checks.changed_history import change
-from tests.checks.sample_history import SampleHistory
+from tests.checks.sample_history import OMEMO, SampleHistory
 from tests.metrics.exposed_history import ALICE, BOB, INSIDE, ROOM, exposed, stanza, stream
 
 BY_ONE = ("contacts", "device_ids", "presence", "receipts", "typing", "rooms", "uploads", "addresses")
 
 
-def cells(told):
-    return {(cell.server, cell.fact): cell for cell in exposure(RunRecord(tuple(told.events), told.plan))}
+def cells(told, how="finished"):
+    events = (*told.events, *([RunEnded(at=told.time, how=how)] if how else []))
+    return {(cell.server, cell.fact): cell for cell in exposure(RunRecord(events, told.plan))}
 
 
 def test_each_fact_is_learned_with_the_event_that_proves_it() -> None:
@@ -51,6 +52,15 @@ def test_where_the_history_has_a_gap_what_was_not_learned_is_unknown(fact) -> No
     assert others == {one: number - (number > place) for one, number in proof.items() if one != fact}
 
 
+@pytest.mark.parametrize("how", [None, "interrupted", "lab-error"])
+def test_of_a_run_that_broke_off_what_was_learned_is_known_and_the_rest_unknown(how) -> None:
+    told, proof = exposed()
+    assert cells(told, "expectation")["home", "contacts"].count == 0
+    found = cells(told, how)
+    assert {fact: found["island", fact].event for fact in BY_ONE} == proof
+    assert (found["home", "contacts"].count, found["home", "contacts"].why) == (None, BROKEN_OFF)
+
+
 def test_other_servers_learn_nothing_of_it_and_without_a_feed_all_is_unknown() -> None:
     told, _ = exposed()
     found = cells(told)
@@ -75,7 +85,7 @@ def test_a_feed_without_content_shows_who_and_when_but_not_what_is_inside() -> N
         if hasattr(told.events[number], "stanza"):
             change(told, number, stanza=None)
     found = cells(told)
-    for fact in ("contacts", "messages", "times", "sizes", "presence", "rooms"):
+    for fact in ("contacts", "messages", "times", "sizes", "texts", "presence", "rooms"):
         assert found["island", fact].count == 1
     for fact in ("device_ids", "receipts", "typing", "uploads"):
         assert (found["island", fact].count, found["island", fact].why) == (None, NO_CONTENT)
@@ -88,6 +98,36 @@ def test_an_address_that_people_share_is_said_to_be_shared() -> None:
     stream(told, "island", "home.test", "127.0.0.9", stream="s2s")
     cell = cells(told)["island", "addresses"]
     assert (cell.count, cell.event, cell.detail) == (2, proof["addresses"], "2, 2 people share one")
+
+
+@pytest.mark.parametrize(
+    ("inside", "ids"),
+    [
+        (f"<list xmlns='{OMEMO}'><device id='31'/><device id='32'/></list>", {"31", "32"}),
+        (f"<publish node='{OMEMO}.bundles:33'><item id='current'><bundle/></item></publish>", {"33"}),
+        ("<devices xmlns='urn:xmpp:omemo:2'><device label='x' id=\"34\"/></devices>", {"34"}),
+        ("<items node='urn:xmpp:omemo:2:bundles'><item id='35'><bundle xmlns='urn:xmpp:omemo:2'/></item></items>",
+         {"35"}),
+        ("<encrypted xmlns='urn:xmpp:omemo:2'><header sid='36'><keys jid='b@b.test'><key kex='true' rid='37'>A</key>"
+         "</keys></header></encrypted>", {"36", "37"}),
+        (f"<list xmlns='{OMEMO}'/><item id='38'/>", set()),
+    ],
+)  # fmt: skip
+def test_ids_of_devices_are_found_in_lists_bundles_and_messages_of_both_versions(inside, ids) -> None:
+    told, _ = exposed()
+    stanza(told, "home", "iq", BOB, "dan@home.test", inside, id="i1", type="set")
+    assert {subject for subject, _ in cells(told)["home", "device_ids"].subjects} == ids
+
+
+def test_a_text_is_learned_where_it_is_readable_and_an_encrypted_one_is_not() -> None:
+    told = SampleHistory()
+    alice, bob = told.device("alice", "island"), told.device("bob", "home")
+    told.say(alice, bob, encryption="omemo")
+    assert (cells(told)["home", "messages"].count, cells(told)["home", "texts"].count) == (1, 0)
+    told.say(alice, bob)
+    cell = cells(told)["home", "texts"]
+    assert (cell.count, cell.subjects[0][0]) == (1, f"{ALICE} {BOB} m2")
+    assert told.events[cell.event - 1].server == "home"
 
 
 def test_of_clients_without_an_address_in_the_feed_it_is_unknown() -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from lab.cli.app import app
 from lab.cli.entry_point import run
+from lab.history.events import RunEnded
 from lab.metrics.exposure import FACTS
 from lab.metrics.record import RunRecord
 from lab.plan import files
@@ -24,7 +25,7 @@ def narrow(monkeypatch):
 
 
 def record_of(told):
-    return RunRecord(tuple(told.events), told.plan)
+    return RunRecord((*told.events, RunEnded(at=told.time, how="finished")), told.plan)
 
 
 def test_the_table_has_a_row_for_each_fact_and_names_the_proof() -> None:
