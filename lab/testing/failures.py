@@ -21,7 +21,8 @@ _OPTIONS = ("--xmpplab-runtime",)
 
 def add_result(item: pytest.Item, result: RunResult, *, failed: bool) -> None:
     """Add a run's result to the test's properties, and to what is shown of it if it has failed by itself."""
-    values = (result.value, result.sentence, str(result.folder), build_rerun_command(item))
+    # Plain strings: pytest-xdist sends them to the process that started it, and can send no other type.
+    values = (str(result.value), result.sentence, str(result.folder), build_rerun_command(item))
     item.user_properties.extend(zip(PROPERTIES, values, strict=True))
     if failed:
         text = f"{result.value.upper()}: {result.sentence}\n{describe_place(item, result)}"

@@ -14,7 +14,7 @@ from tests.runner import small_scenarios
 pytestmark = pytest.mark.live
 
 
-@pytest.mark.parametrize("software", ["prosody", "ejabberd"])
+@pytest.mark.parametrize("software", [pytest.param("prosody", marks=pytest.mark.slow), "ejabberd"])
 async def test_a_server_that_closes_the_senders_stream_is_quoted(software: str, tmp_path: Path) -> None:
     lab = await up(load(f"pair,software={software}"), runtime="processes", owned=True)
     try:

@@ -35,7 +35,7 @@ def _labs() -> set[str]:
     return {path.name for path in folder.iterdir()} if folder.is_dir() else set()
 
 
-@pytest.mark.parametrize("runtime", [PROCESSES, CONTAINERS])
+@pytest.mark.parametrize("runtime", [pytest.param(PROCESSES, marks=pytest.mark.slow), CONTAINERS])
 def test_all_that_is_written_comes(tmp_path: Path, runtime: str) -> None:
     done = _load(tmp_path, "neighbours", *QUICK, "--workers", "2", "--runtime", runtime, "-f", "json")
     assert done.returncode == 0, done.stderr
@@ -95,7 +95,7 @@ def test_an_interrupted_load_writes_its_report_and_leaves_nothing(
     with subprocess.Popen(words, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         for line in process.stderr:
             second, _, rest = line.partition(" of 60 s")
-            if rest and int(second) >= 2:  # on a busy machine a line may be left out
+            if rest and int(second) >= 1:  # on a busy machine a line may be left out
                 break
         process.send_signal(number)
         told, _ = process.communicate(timeout=60)
@@ -131,6 +131,7 @@ def test_a_load_test_runs_in_locust_and_leaves_the_same_folder(tmp_path: Path) -
     assert began <= float(rows[0]["epoch"]) <= float(rows[-1]["epoch"]) <= time.time()
 
 
+@pytest.mark.slow
 def test_a_study_has_a_row_for_each_topology_and_its_runs_can_be_compared(tmp_path: Path) -> None:
     words = ["study", "-t", "pair", "-t", "line:3", "--seeds", "1", "-u", "6", "-r", "40/s", "--for", "1s"]
     done = subprocess.run(

@@ -27,7 +27,7 @@ async def recorded(history: Recorder, kind: type, **fields: str):
             await changed.wait()
 
 
-@pytest.mark.parametrize("software", ["prosody", "ejabberd"])
+@pytest.mark.parametrize("software", [pytest.param("prosody", marks=pytest.mark.slow), "ejabberd"])
 async def test_streams_and_names_while_the_scenario_runs(software: str, tmp_path: Path) -> None:
     lab = await up(load(f"pair,software={software}+scripted"), runtime="processes", owned=True)
     try:

@@ -25,6 +25,7 @@ from lab.lifecycle.up import up
 from lab.metrics.record import RunRecord
 from lab.topology.files import load
 from lab.topology.spec import Certificate, Link, Server, Topology
+from tests.runtimes import PROCESSES, SLOW_CONTAINERS
 
 pytestmark = pytest.mark.live
 
@@ -226,6 +227,7 @@ async def test_wrong_use_says_what_to_do(scripts, tmp_path: Path) -> None:
                 await federation.peer().__aenter__()
 
 
+@pytest.mark.parametrize("runtime", [PROCESSES, SLOW_CONTAINERS])
 @pytest.mark.parametrize("kind", SOFTWARE)
 async def test_a_script_and_a_real_server(kind: str, runtime: str, tmp_path: Path) -> None:
     """Both ways, over each runtime; after a reset of its streams the server finds the script again."""

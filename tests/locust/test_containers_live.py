@@ -50,7 +50,7 @@ def test_workers_are_containers_and_the_run_is_whole(lab: Lab, tmp_path: Path, f
 @pytest.mark.parametrize(
     "number",
     [
-        signal.SIGINT,
+        pytest.param(signal.SIGINT, marks=pytest.mark.slow),
         pytest.param(signal.SIGTERM, marks=pytest.mark.slow),
         signal.SIGKILL,
     ],

@@ -35,7 +35,7 @@ def under_way(runs: Path, samples: int = 3) -> None:
     [
         pytest.param(signal.SIGINT, False, False, id="one"),
         pytest.param(signal.SIGTERM, True, False, id="processes-one", marks=pytest.mark.slow),
-        pytest.param(signal.SIGINT, True, True, id="processes-all"),
+        pytest.param(signal.SIGINT, True, True, id="processes-all", marks=pytest.mark.slow),
     ],
 )
 def test_a_signal_ends_it_with_all_that_was_measured(

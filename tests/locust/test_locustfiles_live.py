@@ -69,8 +69,10 @@ def test_headless_with_csv_html_and_json(lab: Lab, tmp_path: Path) -> None:
     "name",
     [
         "chat",
-        "omemo",
-        *(pytest.param(name, marks=pytest.mark.slow) for name in ("rooms", "logins", "presence", "archive", "mixed")),
+        *(
+            pytest.param(name, marks=pytest.mark.slow)
+            for name in ("omemo", "rooms", "logins", "presence", "archive", "mixed")
+        ),
     ],
 )
 def test_every_load_test_loads(lab: Lab, name: str, tmp_path: Path) -> None:
@@ -175,6 +177,7 @@ def test_tasks_of_ones_own(lab: Lab, tmp_path: Path, forked: bool) -> None:
     assert agents(lab) == []
 
 
+@pytest.mark.slow
 def test_a_job_that_was_handed_on_is_kept_in_its_folder(lab: Lab, tmp_path: Path) -> None:
     load = {"users": 4, "seconds": 1.0, "warmup": 0.0, "arrivals": "50/s"}
     job = tmp_path / "load.json"

@@ -95,9 +95,10 @@ def test_the_only_lab_is_found(one_lab: dict[str, str], tmp_path: Path, forked: 
 
 
 def test_a_lab_is_named_by_option_or_environment(one_lab: dict[str, str]) -> None:
+    quick = (*HEADLESS[:5], "-t", "1s", "--warmup", "0")
     named = plain({**one_lab, "LOCUST_LAB": "other"}, LOADTESTS / "chat.py", *HEADLESS)
     assert (named.returncode, errors(named.stderr)) == (64, ["there is no lab other; there are pair"])
-    named = plain({**one_lab, "LOCUST_LAB": "other"}, LOADTESTS / "chat.py", *HEADLESS[:5], "-t", "1s", "--lab", "pair")
+    named = plain({**one_lab, "LOCUST_LAB": "other"}, LOADTESTS / "chat.py", *quick, "--lab", "pair")
     assert named.returncode == 0, named.stderr
 
 

@@ -13,7 +13,7 @@ from tests.runtimes import mostly_processes
 
 pytestmark = pytest.mark.live
 
-LATENCY = 0.2  # seconds
+LATENCY = 0.1  # seconds
 
 
 @scenario()

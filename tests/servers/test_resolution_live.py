@@ -33,7 +33,7 @@ ADDRESS = re.compile(r'sin6?_port=htons\((\d+)\).*?(?:inet_addr\("|AF_INET6, ")(
 def test_no_name_is_looked_up_outside_and_names_and_addresses_of_the_lab_lead_to_servers(tmp_path: Path) -> None:
     (tmp_path / "topology.yaml").write_text(TOPOLOGY)
     trace, scenario = tmp_path / "trace", Path(__file__).with_name("resolution.py")
-    strace = ["strace", "-f", "-qq", "-e", "trace=connect,sendto,sendmsg,sendmmsg", "-o", str(trace)]
+    strace = ["strace", "-f", "--seccomp-bpf", "-qq", "-e", "trace=connect,sendto,sendmsg,sendmmsg", "-o", str(trace)]
     command = [str(Path(sys.executable).with_name("xmpplab")), "run", str(scenario), "-t", "topology.yaml"]
     done = subprocess.run(
         [*strace, *command, "--runtime", "processes"], cwd=tmp_path, capture_output=True, text=True, timeout=180,

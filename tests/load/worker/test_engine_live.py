@@ -35,7 +35,7 @@ async def load(lab: Lab) -> Load:
     return found
 
 
-@pytest.mark.parametrize("resumption", [True, False])
+@pytest.mark.parametrize("resumption", [True, pytest.param(False, marks=pytest.mark.slow)])
 async def test_all_that_crosses_the_link_comes(load: Load, resumption: bool) -> None:
     told = await driven(replace(load, resumption=resumption, traffic="neighbours+local"))
     assert told.ended["drained"], told.ended
@@ -84,7 +84,10 @@ async def test_requests_are_answered(load: Load, lab: Lab, traffic: str, routes:
 
 @pytest.mark.parametrize(
     ("traffic", "resumption"),
-    [("realistic", True), ("2*social+1*room:size=4+1*presence:degree=4+1*logins", False)],
+    [
+        ("realistic", True),
+        pytest.param("2*social+1*room:size=4+1*presence:degree=4+1*logins", False, marks=pytest.mark.slow),
+    ],
 )
 async def test_people_come_and_go_and_nothing_is_lost(load: Load, lab: Lab, traffic: str, resumption: bool) -> None:
     asked = replace(load, traffic=traffic, arrivals="poisson:60/s", seconds=4.0, resumption=resumption)
