@@ -94,17 +94,19 @@ def _leak(
         f"Server {server} can read the secret {name}: {listed}.",
         sent.message if sent else None,
         record.path(sent) if sent else (server,),
-        _why_readable(record, sent, seen),
+        _why_readable(record, sent, seen, [what for place, _, what in where if place == "attack"]),
         "",
         quote(list(dict.fromkeys(seen))),
     )
 
 
-def _why_readable(record: RunRecord, sent: Sent | None, seen: list[ServerSaw]) -> str:
+def _why_readable(record: RunRecord, sent: Sent | None, seen: list[ServerSaw], attacks: list[str]) -> str:
     if sent is None:
         return "a secret that no message carried got out"
-    if attacks := describe_attacks(record, sent):
-        return attacks
+    if acted := describe_attacks(record, sent):
+        return acted
+    if attacks:
+        return f"{attacks[0]}: it was encrypted for keys of the attacker's"
     if not is_end_to_end(sent.encryption):
         return "the message was sent without end-to-end encryption"
     if any(event.encryption and event.id == sent.message for event in seen):

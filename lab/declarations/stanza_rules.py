@@ -9,7 +9,7 @@ from typing import Any
 from lab.declarations.units import DURATION_PATTERN, parse_duration
 from lab.errors import UserError
 
-ACTIONS = ("drop", "delay", "repeat", "reorder", "replace", "remove")
+ACTIONS = ("drop", "delay", "repeat", "reorder", "replace", "remove", "append", "substitute", "read")
 STANZAS = ("message", "presence", "iq")
 MOST_RULES = 1000
 
@@ -31,8 +31,8 @@ class StanzaRule:
     # What becomes of them.
     after: float = 0.0  # delay: how much later it is sent on, in seconds
     times: int = 1  # repeat: how many more copies
-    text: str | None = None  # replace: the content of `element`
-    xml: str | None = None  # replace: what stands in the place of `element`
+    text: str | None = None  # replace: the content of `element`; substitute: what takes the place of `contains` in it
+    xml: str | None = None  # replace: what stands in the place of `element`; append: what stands last in it
 
     def describe(self) -> str:
         """ "drop every 3rd message", for a history."""
@@ -90,8 +90,12 @@ def _read(value: Any, number: int) -> StanzaRule:
 def _find_contradiction(rule: StanzaRule) -> str:
     if rule.action not in ACTIONS:
         return f"action {rule.action!r} is none of {', '.join(ACTIONS)}"
-    if rule.action in ("replace", "remove") and not rule.element:
+    if rule.action in ("replace", "remove", "append", "substitute") and not rule.element:
         return f"{rule.action} needs the `element` that it is done to"
+    if rule.action == "append" and not rule.xml:
+        return "append needs `xml`, what stands last in the element"
+    if rule.action == "substitute" and (not rule.contains or rule.text is None):
+        return "substitute needs `contains`, and `text`, which takes its place"
     if rule.action == "replace" and (rule.text is None) == (rule.xml is None):
         return "replace needs either `text`, the element's new content, or `xml`, what stands in its place"
     if rule.action == "delay" and not rule.after:

@@ -517,7 +517,7 @@ class Intervened(Event):
 
     kind = "intervened"
     attack: str  # name of the fault
-    action: str  # "drop", "delay", "repeat", "reorder", "replace", "remove", "send"
+    action: str  # of a rule: "drop"; "send" where the attacker sent it
     source: str  # name of the server that sent the stanza
     target: str
     name: str  # "message", "presence", "iq"

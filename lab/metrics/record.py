@@ -276,9 +276,9 @@ class RunRecord:
 
     @cached_property
     def interventions(self) -> dict[Sent | None, list[Intervened]]:
-        """What attacks did to stanzas, by message; under None what they did to others."""
+        """What attacks did to stanzas, by message; under None what they did to others. Reading does nothing."""
         return _by_message(
-            self.of(Intervened),
+            (one for one in self.of(Intervened) if one.action != "read"),
             lambda one: self._identities.find(one.id, one.sender, one.receiver) if one.name == "message" else None,
         )
 

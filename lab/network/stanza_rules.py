@@ -54,7 +54,7 @@ def decide(rules: Iterable[CountedRule], stanza: RelayedStanza) -> StanzaDecisio
             decision.copies += rule.times
         elif rule.action == "reorder":
             decision.hold = True
-        else:
+        elif rule.action != "read":
             decision.stanza = _edit(rule, decision.stanza)
     return decision
 
@@ -89,7 +89,7 @@ def _is_of(jid: str, wanted: str) -> bool:
 
 
 def _edit(rule: StanzaRule, stanza: RelayedStanza) -> RelayedStanza:
-    """The stanza with every such element replaced, or removed; of those inside each other the outer ones."""
+    """The stanza with every such element changed; of those inside each other the outer ones."""
     last = len(stanza.raw)
     outer = []
     reached = 0
@@ -102,6 +102,10 @@ def _edit(rule: StanzaRule, stanza: RelayedStanza) -> RelayedStanza:
         last = element.begin
         if rule.action == "replace" and rule.text is not None:
             stanza = stanza.replace_text(element, rule.text)
+        elif rule.action == "substitute":
+            stanza = stanza.substitute(element, rule.contains, rule.text or "")
+        elif rule.action == "append":
+            stanza = stanza.append(element, rule.xml or "")
         else:
             stanza = stanza.replace(element, rule.xml or "")
     return stanza

@@ -140,7 +140,18 @@ class RelayedStanza:
 
     def replace_text(self, element: StanzaElement, text: str) -> RelayedStanza:
         """The stanza with this text as the element's content."""
-        content = escape(text).encode()
+        return self._with_content(element, escape(text).encode())
+
+    def append(self, element: StanzaElement, xml: str) -> RelayedStanza:
+        """The stanza with this XML behind all that the element has inside."""
+        return self._with_content(element, self.raw[element.content : element.content_end] + xml.encode())
+
+    def substitute(self, element: StanzaElement, old: str, new: str) -> RelayedStanza:
+        """The stanza with the text `new` wherever the element's XML has `old` inside."""
+        content = self.raw[element.content : element.content_end]
+        return self._with_content(element, content.replace(old.encode(), escape(new).encode()))
+
+    def _with_content(self, element: StanzaElement, content: bytes) -> RelayedStanza:
         if element.content < element.end:
             return self._with(element.content, element.content_end, content)
         tag = self.raw[element.begin : element.end]  # <body/>

@@ -81,6 +81,24 @@ def test_an_element_is_replaced_by_xml():
     assert decision.stanza.raw == MESSAGE.replace(b"<body>hi</body>", b"<b xmlns='n'>1</b>")
 
 
+@pytest.mark.parametrize(("before", "after_it"), [(b"<l><a/></l>", b"<l><a/><b/></l>"), (b"<l/>", b"<l><b/></l>")])
+def test_xml_is_put_last_into_an_element(before, after_it):
+    raw = b"<message from='a.test'>%s</message>"
+    decision = after(raw % before, {"action": "append", "element": "l", "xml": "<b/>"})
+    assert decision.stanza.raw == raw % after_it
+
+
+def test_a_text_inside_an_element_is_substituted_and_no_other():
+    raw = b"<message id='hi'><body>hi, hi there</body><x xmlns='n'>hi</x></message>"
+    decision = after(raw, {"action": "substitute", "element": "body", "contains": "hi", "text": "<ho>"})
+    assert decision.stanza.raw == raw.replace(b"hi, hi", b"&lt;ho&gt;, &lt;ho&gt;")
+
+
+def test_what_is_read_passes_as_it_is():
+    decision = after(MESSAGE, {"action": "read", "element": "body"})
+    assert (decision.stanza.raw, decision.copies, len(decision.acted)) == (MESSAGE, 1, 1)
+
+
 def test_what_is_not_touched_is_the_same_bytes():
     raw = b"<message  note = 'x'><u:body xmlns:u='n'/><body></body></message>"
     assert after(raw, {"action": "remove", "element": "encrypted"}).stanza.raw is raw
@@ -104,6 +122,10 @@ def test_a_prefix_that_nobody_declares_is_left_to_the_receiver():
         ([{"action": "drop", "nth": 0}], "whole number of at least 1"),
         ([{"action": "remove"}], "needs the `element`"),
         ([{"action": "replace", "element": "body"}], "either `text`"),
+        ([{"action": "append", "element": "list"}], "append needs `xml`"),
+        ([{"action": "append", "xml": "<b/>"}], "needs the `element`"),
+        ([{"action": "substitute", "element": "body", "text": "x"}], "substitute needs `contains`"),
+        ([{"action": "substitute", "element": "body", "contains": "x"}], "substitute needs `contains`, and `text`"),
         ([{"action": "delay"}], "needs `after`"),
         ([{"action": "delay", "after": 3}], "has no unit"),
     ],

@@ -131,8 +131,18 @@ async def another_text(federation: Federation) -> None:
 @scenario(spec="XEP-0384", expects={"secrecy": "failed"})
 async def read_both_ways(federation: Federation) -> None:
     """Bob's server reads what the two write to each other, more than once."""
+    await _read_both_ways(federation, "omemo")
+
+
+@scenario(spec="XEP-0384", expects={"secrecy": "failed"})
+async def read_both_ways_2(federation: Federation) -> None:
+    """The same with OMEMO 2."""
+    await _read_both_ways(federation, "omemo:2")
+
+
+async def _read_both_ways(federation: Federation, encryption: str) -> None:
     a, b = federation.linked_pair()
-    alice, bob = await a.person("alice", encryption="omemo"), await b.person("bob", encryption="omemo")
+    alice, bob = await a.person("alice", encryption=encryption), await b.person("bob", encryption=encryption)
     async with federation.inject(swap_bundle(at=b, of=bob)) as cheat:
         for sender, receiver in ((alice, bob), (bob, alice), (bob, alice), (alice, bob)):
             message = await sender.send(receiver, federation.secret())

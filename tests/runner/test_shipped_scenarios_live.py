@@ -67,6 +67,7 @@ SLOW = {
     "owner_decides": (*PAIRS, "pair,software=prosody@0.12+ejabberd@23.01"),
     "omemo_cheating_home": PAIRS,
     "omemo2_first_contact": PAIRS[1:],
+    "omemo_phantom_device": PAIRS,
     "omemo_stripped": PAIRS,
     "omemo_version_mix": PAIRS[:1],
     "own_network": PAIRS,

@@ -53,6 +53,15 @@ def read(plaintext: bytes, incoming: Incoming, sender: str) -> str | None:
     _check_jid(root, "from", sender)
     _check_jid(root, "to", incoming.room or incoming.receiver, required=incoming.room is not None)
     _check_time(root, incoming.xml)
+    return _find_body(root)
+
+
+def find_body(plaintext: bytes) -> str | None:
+    """The body in an envelope, None if it has none. Affix elements are not looked at. Raises PeerError."""
+    return _find_body(_parse(plaintext))
+
+
+def _find_body(root: ET.Element) -> str | None:
     content = root.find(f"{{{NAMESPACE}}}content")
     if content is None:
         raise PeerError("its envelope has no content (XEP-0420)")

@@ -46,14 +46,19 @@ class Omemo03(OmemoVersion):
     def __init__(self, store: KeyStore) -> None:
         self.sessions = Omemo03Sessions(store)
 
+    @staticmethod
     @override
-    async def publish_bundle(self, stream: ClientStream, bundle: omemo.Bundle) -> None:
-        assert isinstance(bundle, BundleImpl)
-        await pep.publish(stream, BUNDLE.format(bundle.device_id), oldmemo.etree.serialize_bundle(bundle))
+    def locate_bundle(device: int) -> tuple[str, str | None]:
+        return BUNDLE.format(device), None
 
     @override
-    async def fetch_bundle(self, stream: ClientStream, of: str, device: int) -> ET.Element | None:
-        return await pep.fetch(stream, of, BUNDLE.format(device))
+    def write_bundle(self, bundle: omemo.Bundle) -> ET.Element:
+        assert isinstance(bundle, BundleImpl)
+        return oldmemo.etree.serialize_bundle(bundle)
+
+    @override
+    async def publish_bundle(self, stream: ClientStream, bundle: omemo.Bundle) -> None:
+        await pep.publish(stream, BUNDLE.format(bundle.device_id), self.write_bundle(bundle))
 
     @override
     async def delete_bundle(self, stream: ClientStream, device: int) -> None:
@@ -86,5 +91,9 @@ class Omemo03(OmemoVersion):
         return text.encode()
 
     @override
-    def read_plaintext(self, plaintext: bytes, incoming: Incoming, sender: str) -> str | None:
+    def find_text(self, plaintext: bytes) -> str | None:
         return plaintext.decode("utf-8", "replace")
+
+    @override
+    def read_plaintext(self, plaintext: bytes, incoming: Incoming, sender: str) -> str | None:
+        return self.find_text(plaintext)

@@ -50,17 +50,22 @@ class Omemo2(OmemoVersion):
         self.sessions = Omemo2Sessions(store)
         self._made = False
 
+    @staticmethod
+    @override
+    def locate_bundle(device: int) -> tuple[str, str | None]:
+        return BUNDLES, str(device)
+
+    @override
+    def write_bundle(self, bundle: omemo.Bundle) -> ET.Element:
+        assert isinstance(bundle, BundleImpl)
+        return twomemo.etree.serialize_bundle(bundle)
+
     @override
     async def publish_bundle(self, stream: ClientStream, bundle: omemo.Bundle) -> None:
-        assert isinstance(bundle, BundleImpl)
         if not self._made:
             await pep.make_node_of_many(stream, BUNDLES)
             self._made = True
-        await pep.publish(stream, BUNDLES, twomemo.etree.serialize_bundle(bundle), item=str(bundle.device_id))
-
-    @override
-    async def fetch_bundle(self, stream: ClientStream, of: str, device: int) -> ET.Element | None:
-        return await pep.fetch(stream, of, BUNDLES, item=str(device))
+        await pep.publish(stream, BUNDLES, self.write_bundle(bundle), item=str(bundle.device_id))
 
     @override
     async def delete_bundle(self, stream: ClientStream, device: int) -> None:
@@ -91,6 +96,10 @@ class Omemo2(OmemoVersion):
     @override
     def write_plaintext(self, text: str, sender: str, receiver: str) -> bytes:
         return envelope.write(text, sender, receiver)
+
+    @override
+    def find_text(self, plaintext: bytes) -> str | None:
+        return envelope.find_body(plaintext)
 
     @override
     def read_plaintext(self, plaintext: bytes, incoming: Incoming, sender: str) -> str | None:

@@ -8,6 +8,7 @@ from xml.etree import ElementTree as ET
 import omemo
 from omemo.types import DeviceList
 
+from lab.clients.encryption import pep
 from lab.clients.encryption.key_store import KeyStore
 from lab.clients.encryption.sessions import SessionArchive
 from lab.clients.xmpp.client_stream import ClientStream
@@ -28,13 +29,23 @@ class OmemoVersion:
 
     # What is published
 
+    @staticmethod
+    def locate_bundle(device: int) -> tuple[str, str | None]:
+        """The node of a device's bundle, and the item's id if that node has several."""
+        raise NotImplementedError
+
+    def write_bundle(self, bundle: omemo.Bundle) -> ET.Element:
+        """A bundle as it is published."""
+        raise NotImplementedError
+
     async def publish_bundle(self, stream: ClientStream, bundle: omemo.Bundle) -> None:
         """Publish the own bundle. Raises Refused."""
         raise NotImplementedError
 
     async def fetch_bundle(self, stream: ClientStream, of: str, device: int) -> ET.Element | None:
         """The bundle that a device has published, if it has. Raises Refused."""
-        raise NotImplementedError
+        node, item = self.locate_bundle(device)
+        return await pep.fetch(stream, of, node, item)
 
     async def delete_bundle(self, stream: ClientStream, device: int) -> None:
         """Delete a bundle of the own account. Raises Refused."""
@@ -66,6 +77,10 @@ class OmemoVersion:
 
     def write_plaintext(self, text: str, sender: str, receiver: str) -> bytes:
         """What is encrypted for a text; `sender` and `receiver` are JIDs."""
+        raise NotImplementedError
+
+    def find_text(self, plaintext: bytes) -> str | None:
+        """The text in what was decrypted, whoever it is said to be from or for. Raises PeerError if it is malformed."""
         raise NotImplementedError
 
     def read_plaintext(self, plaintext: bytes, incoming: Incoming, sender: str) -> str | None:

@@ -4,43 +4,60 @@ import copy
 
 import pytest
 
-from lab.clients.encryption.impersonation import ImpersonatedDevice
+from lab.clients.encryption import envelope
+from lab.clients.encryption.impersonation import VERSIONS, ImpersonatedDevice
 from lab.errors import PeerError
 
 ALICE, BOB = "alice@a.test", "bob@b.test"
-OMEMO = "{eu.siacs.conversations.axolotl}"
+OMEMO, OMEMO_2 = "eu.siacs.conversations.axolotl", "urn:xmpp:omemo:2"
+#: Where a bundle has its identity key.
+KEYS = {OMEMO: "identityKey", OMEMO_2: "ik"}
 
 
-async def met(one: ImpersonatedDevice, jid: str, number: int, other: ImpersonatedDevice) -> None:
-    await one.meet(jid, {number: other.bundle})
+async def create(jid: str, number: int, namespace: str) -> ImpersonatedDevice:
+    return await ImpersonatedDevice.create(jid, number, [namespace])
 
 
-def identity(device: ImpersonatedDevice) -> str:
-    return device.bundle.findtext(f"{OMEMO}identityKey") or ""
+async def meet(one: ImpersonatedDevice, jid: str, number: int, other: ImpersonatedDevice, namespace: str) -> None:
+    await one.meet(jid, namespace, {number: other.bundles[namespace]})
 
 
-async def test_what_is_encrypted_to_swapped_keys_is_read_by_who_has_them_alone():
-    alice, bob = await ImpersonatedDevice.create(ALICE, 1), await ImpersonatedDevice.create(BOB, 2)
-    cheat = await ImpersonatedDevice.create(BOB, 2)
-    assert identity(cheat) != identity(bob)
-    await met(alice, BOB, 2, cheat)
-    await met(cheat, ALICE, 1, alice)
-    await met(bob, ALICE, 1, alice)
-    encrypted = await alice.encrypt("secret", BOB)
+def identity(device: ImpersonatedDevice, namespace: str) -> str:
+    return device.bundles[namespace].findtext(f"{{{namespace}}}{KEYS[namespace]}") or ""
+
+
+@pytest.mark.parametrize("namespace", KEYS)
+async def test_what_is_encrypted_to_swapped_keys_is_read_by_who_has_them_alone(namespace: str) -> None:
+    alice, bob, cheat = [await create(jid, number, namespace) for jid, number in ((ALICE, 1), (BOB, 2), (BOB, 2))]
+    assert identity(cheat, namespace) != identity(bob, namespace)
+    await meet(alice, BOB, 2, cheat, namespace)
+    await meet(cheat, ALICE, 1, alice, namespace)
+    await meet(bob, ALICE, 1, alice, namespace)
+    encrypted = await alice.encrypt(b"secret", BOB, namespace)
     with pytest.raises(PeerError):
         await bob.decrypt(copy.deepcopy(encrypted), ALICE)
-    assert await cheat.decrypt(encrypted, ALICE) == "secret"
-    assert await alice.decrypt(await cheat.encrypt("answer", ALICE), BOB) == "answer"
+    assert await cheat.decrypt(encrypted, ALICE) == b"secret"
+    assert await alice.decrypt(await cheat.encrypt(b"answer", ALICE, namespace), BOB) == b"answer"
 
 
-async def test_an_identity_key_that_has_not_signed_is_refused():
-    alice, bob, cheat = [
-        await ImpersonatedDevice.create(jid, number) for jid, number in ((ALICE, 1), (BOB, 2), (BOB, 2))
-    ]
-    forged = copy.deepcopy(bob.bundle)
-    found = forged.find(f"{OMEMO}identityKey")
+@pytest.mark.parametrize("namespace", KEYS)
+async def test_an_identity_key_that_has_not_signed_is_refused(namespace: str) -> None:
+    alice, bob, cheat = [await create(jid, number, namespace) for jid, number in ((ALICE, 1), (BOB, 2), (BOB, 2))]
+    forged = copy.deepcopy(bob.bundles[namespace])
+    found = forged.find(f"{{{namespace}}}{KEYS[namespace]}")
     assert found is not None
-    found.text = identity(cheat)
-    await alice.meet(BOB, {2: forged})
+    found.text = identity(cheat, namespace)
+    await alice.meet(BOB, namespace, {2: forged})
     with pytest.raises(PeerError):
-        await alice.encrypt("secret", BOB)
+        await alice.encrypt(b"secret", BOB, namespace)
+
+
+async def test_a_device_of_both_versions_has_one_identity_in_both() -> None:
+    alice, both = [await ImpersonatedDevice.create(jid, number, [*VERSIONS]) for jid, number in ((ALICE, 1), (BOB, 7))]
+    assert sorted(both.bundles) == sorted(KEYS)
+    for namespace in KEYS:
+        await meet(alice, BOB, 7, both, namespace)
+        await meet(both, ALICE, 1, alice, namespace)
+        text = b"secret" if namespace == OMEMO else envelope.write("secret", ALICE, BOB)
+        plaintext = await both.decrypt(await alice.encrypt(text, BOB, namespace), ALICE)
+        assert plaintext is not None and both.versions[namespace].find_text(plaintext) == "secret"
