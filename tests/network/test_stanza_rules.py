@@ -2,6 +2,7 @@
 
 import pytest
 
+from lab.declarations.faults.encryption_downgrade import RULES
 from lab.declarations.stanza_rules import read_rules
 from lab.errors import UserError
 from lab.network.stanza_rules import CountedRule, decide
@@ -92,6 +93,43 @@ def test_a_text_inside_an_element_is_substituted_and_no_other():
     raw = b"<message id='hi'><body>hi, hi there</body><x xmlns='n'>hi</x></message>"
     decision = after(raw, {"action": "substitute", "element": "body", "contains": "hi", "text": "<ho>"})
     assert decision.stanza.raw == raw.replace(b"hi, hi", b"&lt;ho&gt;, &lt;ho&gt;")
+
+
+@pytest.mark.parametrize(
+    ("to", "body", "becomes"),
+    [
+        ("otr:2", "?OTRv23?", "?OTRv2?"),
+        ("otr:2", "?OTR?v23?", "?OTRv2?"),
+        ("otr:2", "hi \t  \t\t\t\t \t \t \t    \t\t  \t   \t\t  \t\t", "hi \t  \t\t\t\t \t \t \t    \t\t  \t "),
+        ("otr:2", "?OTR:AAMC", "?OTR:AAMC"),
+        ("plain", "?OTRv23?", None),
+        ("plain", "hi \t  \t\t\t\t \t \t \t    \t\t  \t   \t\t  \t\t", "hi"),
+        ("omemo", "?OTRv23?", "?OTRv23?"),
+    ],
+)
+def test_offers_of_otr_name_an_older_version_or_vanish(to, body, becomes):
+    raw = "<message from='a.test'><body>%s</body></message>"
+    decision = decide([CountedRule(one, "test") for one in RULES[to]], RelayedStanza(HEADER, (raw % body).encode()))
+    assert decision.copies == (becomes is not None)
+    if becomes is not None:
+        assert decision.stanza.raw.decode() == raw % becomes
+
+
+@pytest.mark.parametrize(
+    ("element", "namespace", "emptied"),
+    [
+        ("devices", "urn:xmpp:omemo:2", ("omemo", "plain")),
+        ("list", "eu.siacs.conversations.axolotl", ("plain",)),
+        ("list", "another", ()),
+    ],
+)
+def test_device_lists_of_better_versions_are_emptied(element, namespace, emptied):
+    raw = f"<iq from='a.test'><{element} xmlns='{namespace}'>%s</{element}></iq>"
+    found = []
+    for to, rules in RULES.items():
+        decision = decide([CountedRule(one, "test") for one in rules], RelayedStanza(HEADER, (raw % "<x/>").encode()))
+        found += [to] if decision.stanza.raw == (raw % "").encode() else []
+    assert tuple(found) == emptied
 
 
 def test_what_is_read_passes_as_it_is():

@@ -58,6 +58,7 @@ PAIRS = ("pair,software=prosody+ejabberd", "pair,software=ejabberd+prosody")
 MORE = ("star:4,software=prosody+ejabberd", "ring:4,software=ejabberd+prosody")
 SLOW = {
     "certificate_renewed": PAIRS,
+    "encryption_downgraded": PAIRS,
     "flapping_link": PAIRS,
     "idle_stream_reopens": PAIRS,
     "messages_replayed": PAIRS,
