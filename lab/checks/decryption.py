@@ -1,5 +1,5 @@
 """Decryption: an encrypted message that was delivered is decrypted, to the text that was sent, by each expected device
-whose encryption is on.
+whose encryption is on, and by each that it has a key for: the sender's own others, and who reads a room's archive.
 
 No device with published keys is left out of it, unless its sender has distrusted the key.
 
@@ -27,7 +27,10 @@ def find_undecrypted(record: RunRecord) -> Iterator[Finding]:
         if not is_end_to_end(sent.encryption):
             continue
         got = {one.device for one in record.deliveries.get(sent, ())}
-        for device in record.addressees(index, sent):
+        with_key = (device for device, key in record.omemo_devices.items() if key in record.keys.get(sent, ()))
+        for device in dict.fromkeys((*record.addressees(index, sent), *with_key)):
+            if device == sent.sender:
+                continue  # what a room returns to it is encrypted for all the others
             if device in got and is_end_to_end(record.encryptions.get(device, "")):
                 yield from _of_device(record, index, sent, device)
 

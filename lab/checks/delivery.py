@@ -13,8 +13,8 @@ copy) and bounces (stanza errors). Where sender's and receiver's servers are lin
   client of somebody's own sends counts as theirs, proved by the feed of their server;
 - a bounce is about a message that somebody sent.
 
-Between servers without a link only what did happen is judged here. Order, decryption, forged senders: order.py,
-decryption.py, forgery.py.
+Between servers without a link only what did happen is judged here. Order, decryption, wrong keys, forged
+senders: order.py, decryption.py, keys.py, forgery.py.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from lab.checks import decryption, durability, forgery, order
+from lab.checks import decryption, durability, forgery, keys, order
 from lab.checks.cause import describe_attacks
 from lab.checks.trace import quote, trace
 from lab.checks.verdict import Finding, Value, Verdict, build_verdict, pluralize
@@ -44,6 +44,7 @@ def check(record: RunRecord) -> Verdict:
         *_ids_used_twice(record),
         *order.find_disorder(record),
         *decryption.find_undecrypted(record),
+        *keys.find_wrong_keys(record),
     ]
     count = len(record.messages)
     return build_verdict(NAME, count, findings, _good(record), "No message was sent.")

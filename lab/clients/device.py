@@ -125,7 +125,7 @@ class ClientDevice:
         stream.send_presence()
         await stream.flushed()
         session.announced = True
-        self._emit("connected", jid=stream.boundjid.full, stream=session.id)
+        self._emit("connected", jid=stream.boundjid.full, stream=session.id, omemo_device=extra.get("omemo_device"))
         stream.step = "online, waiting for offline messages"
         with suppress(Refused):  # any answer follows the stored messages: a stream keeps order
             await stream.ask("get", ET.Element(f"{{{PING}}}ping"), stream.boundjid.host)
@@ -307,22 +307,29 @@ class ClientDevice:
             "stream": session.id,
             "encryption": encryption or strategy.name,
             "left_out": [asdict(one) for one in sealed.left_out],
+            "keys": [{"owner": owner, "device": device} for owner, device in sealed.keys],
         }
 
     async def _people(self, session: ClientSession, to: str, room: bool) -> frozenset[str]:
         """The real bare JIDs that a message is encrypted for."""
         if not room:
             return frozenset({to.partition("/")[0]})
-        joined = self._room(session, to)
-        if hidden := [jid for jid, real in joined.occupants.items() if not real]:
-            raise PeerError(f"room {to} hides who {hidden[0]} is: encryption wants a non-anonymous room (XEP-0384 5.8)")
-        absent: set[str] = set()
-        for affiliation in ("owner", "admin", "member"):
-            with suppress(Refused):  # not everybody may ask; those present are known anyway
-                absent |= rooms.read_members(
-                    await session.stream.ask("get", rooms.build_members_query(affiliation), to)
-                )
-        return frozenset({*joined.occupants.values(), *absent} - {session.stream.boundjid.bare})
+        joined, ask = self._room(session, to), session.stream.ask
+        features = rooms.read_features(await ask("get", rooms.build_info_query(), to))
+        if rooms.NON_ANONYMOUS not in features:
+            raise PeerError(
+                f"not sent: room {to} is semi-anonymous, and encryption needs a non-anonymous one (XEP-0384 5.8)"
+            )
+        people: set[str] = set()
+        for affiliation in rooms.READERS:
+            try:
+                people |= rooms.read_members(await ask("get", rooms.build_members_query(affiliation), to))
+            except Refused as error:
+                # Who is not in a room that everybody may enter need not read what is said there.
+                if rooms.MEMBERS_ONLY in features:
+                    raise PeerError(f"not sent: room {to} does not say who is {affiliation}: {error}") from error
+        people |= {*joined.occupants.values()}  # last: what the room said before it answered counts
+        return frozenset(people - {"", session.stream.boundjid.bare})
 
     async def send_raw(self, *, xml: str) -> Event:
         """Put this text on the stream as it is, behind what was sent before."""
@@ -458,6 +465,11 @@ class ClientDevice:
         """Known OMEMO devices with keys and trust."""
         keys: list[DeviceKey] = await self._live().encryption.fetch_keys(of)
         return {"devices": [{"id": key.id, "fingerprint": key.fingerprint, "trust": key.trust} for key in keys]}
+
+    async def remove_device(self, *, omemo_device: int) -> Event:
+        """Take an OMEMO device off the account's device lists."""
+        await self._live().encryption.remove_device(omemo_device)
+        return {}
 
     async def set_trust(self, *, of: str, fingerprint: str, level: str) -> Event:
         """Decide on a key."""

@@ -31,7 +31,7 @@ log = logging.getLogger("lab.agent")
 #: Requests of a device: the names of its methods.
 OPERATIONS = frozenset({
     "connect", "disconnect", "send", "send_raw", "join", "leave", "occupants", "configure_room", "archive",
-    "devices", "fingerprints", "set_trust", "ping", "iq", "presence", "register",
+    "devices", "remove_device", "fingerprints", "set_trust", "ping", "iq", "presence", "register",
     "drop_connection", "stall_connection", "release_connection", "resume", "delay_acknowledgements", "upload", "fetch",
     "verify", "answer", "end_session",
 })  # fmt: skip

@@ -14,7 +14,7 @@ from typing import Any
 from xml.etree import ElementTree as ET
 
 from lab.clients.encryption import Encryption, NotForUs, NotReadable
-from lab.clients.rooms import MUC_USER, JoinedRoom, read_status_codes
+from lab.clients.rooms import MUC_USER, JoinedRoom, read_real_jid, read_status_codes
 from lab.clients.xmpp.stanzas import Archived, BounceStanza, Forgery, Incoming, read, read_delivery
 from lab.declarations.encryptions import find_by_namespace
 from lab.errors import LabError
@@ -32,7 +32,7 @@ class Inbox:
         self._account, self._device = account, device
         self.stream = stream  # the name of the live stream
         self._encryption, self._emit = encryption, emit
-        self._encrypted: asyncio.Queue[Incoming] = asyncio.Queue()
+        self._encrypted: asyncio.Queue[tuple[Incoming, str]] = asyncio.Queue()  # each with its sender's real JID
         self._worker = asyncio.create_task(self._decrypt_all())
         self._queries: dict[str, list[Archived]] = {}
         self.rooms: dict[str, JoinedRoom] = {}
@@ -111,7 +111,7 @@ class Inbox:
 
     def _deliver(self, found: Incoming) -> None:
         if found.keys_only:
-            self._encrypted.put_nowait(found)
+            self._encrypted.put_nowait((found, self._real(found)))
             return
         self.seen.add(found.id)
         if found.via in ("live", "offline"):
@@ -120,7 +120,8 @@ class Inbox:
                    body=found.body, encrypted=found.encrypted, room=found.room, **{"from": found.sender})  # fmt: skip
         shown = found.encrypted is not None or found.offer == self._encryption.name
         if shown and not self._own(found):
-            self._encrypted.put_nowait(found)
+            # Who that is in a room is known now: once it is decrypted they may have left.
+            self._encrypted.put_nowait((found, self._real(found)))
 
     def _own(self, found: Incoming) -> bool:
         """Our own message that a room or an archive returned: encrypted for everybody but us."""
@@ -129,15 +130,15 @@ class Inbox:
 
     async def _decrypt_all(self) -> None:
         while True:
-            found = await self._encrypted.get()
+            found, sender = await self._encrypted.get()
             try:
-                await self._decrypt(found)
+                await self._decrypt(found, sender)
             except Exception as error:  # noqa: BLE001 - one message must not silence the ones behind it
                 self._emit("trouble", message=f"decrypting {found.id}: {type(error).__name__}: {error}")
             finally:
                 self._encrypted.task_done()
 
-    async def _decrypt(self, found: Incoming) -> None:
+    async def _decrypt(self, found: Incoming, sender: str) -> None:
         declared = find_by_namespace(found.encrypted)
         fields: dict[str, Any] = {
             "message": found.id,
@@ -145,7 +146,7 @@ class Inbox:
             "encryption": declared.name if declared else found.encrypted,
         }
         try:
-            result = await self._encryption.decrypt(found, self._real(found))
+            result = await self._encryption.decrypt(found, sender)
         except NotReadable as error:
             self._emit("not-decrypted", reason=str(error), **{**fields, "message": error.message})
             return
@@ -165,5 +166,7 @@ class Inbox:
         """The real bare JID of the sender, "" if a room hides it."""
         if found.room is None:
             return found.sender.partition("/")[0]
+        if found.via == "archive" and (shown := read_real_jid(found.xml)):
+            return shown  # a nickname may be somebody else's now, or nobody's
         room = self.rooms.get(found.room)
         return "" if room is None else room.occupants.get(found.sender, "")

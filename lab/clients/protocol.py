@@ -30,8 +30,10 @@ delay_acknowledgements {seconds} -> {}: what it receives from now on it acknowle
 send            {to, body, message (stanza id), encryption? ("plain": in the clear on purpose), room?, marker?,
                 extensions? ([XML of an element]: further children of the stanza), timeout}
                 -> {stream, encryption, left_out: [{owner (bare JID), device (id), reason, published (bool, null: not
-                known), excluded (bool: its key is distrusted)}]}: handed to the stream, encrypted for every device
-                known then, but for those left out
+                known), excluded (bool: its key is distrusted)}], keys: [{owner, device}]}: handed to the stream,
+                encrypted for every device known then, but for those left out; `keys` are the OMEMO devices that can
+                read it. In a room that is for its members, admins, owners and occupants; one that is semi-anonymous is
+                an error
 send_raw        {xml} -> {}: exactly these bytes (UTF-8) are on the stream, behind what was sent before
 presence        {show? ("away" | "chat" | "dnd" | "xa" | "unavailable"), priority? (-128 to 127), timeout}
                 -> {}: the own server has handled it; offline messages that it asked for are handed over
@@ -47,6 +49,8 @@ upload          {name, data (base64), media_type, addresses: {domain: IP address
 fetch           {url, addresses, authority, timeout} -> {data (base64)}: a file, from a host that is in `addresses` or
                 below one of them; its certificate is valid for that host
 devices         {of (bare JID), timeout} -> {ids: [...]}: OMEMO device ids published, asked afresh
+remove_device   {omemo_device (id), timeout} -> {}: the own account's OMEMO device lists are without this id, which is
+                another device's, and its bundle is gone
 fingerprints    {of} -> {devices: [{id, fingerprint, trust}]}
 set_trust       {of, fingerprint, level ("trusted" | "distrusted" | "undecided")} -> {}
 verify          {to (JID), secret, question?, timeout} -> {result: "match" | "mismatch" | "aborted"}: whether the other
@@ -81,7 +85,7 @@ Every request of a device may carry `timeout`, in seconds (30 if it does not): t
 
 Events (all with event, device, at):
 
-connected       {jid, stream, resumed?}
+connected       {jid, stream, resumed?, omemo_device?: its OMEMO device id}
 disconnected    {jid, stream, reason, unacknowledged: [ids of messages of which the server may not know that they
                 were received, XEP-0198], resumable?: the server may have kept the stream}
 presence-sent   {stream, available, priority, show}: the device said so after it had connected

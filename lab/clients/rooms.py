@@ -14,6 +14,13 @@ MUC_USER = "http://jabber.org/protocol/muc#user"
 MUC_OWNER = "http://jabber.org/protocol/muc#owner"
 MUC_ADMIN = "http://jabber.org/protocol/muc#admin"
 DATA = "jabber:x:data"
+DISCO_INFO = "http://jabber.org/protocol/disco#info"
+
+#: Features of a room (section 15.3): everybody sees everybody's real JID; only members enter.
+NON_ANONYMOUS = "muc_nonanonymous"
+MEMBERS_ONLY = "muc_membersonly"
+#: Affiliations of those for whom an encrypted message is, in the room or not (XEP-0384 section 5.8).
+READERS = ("owner", "admin", "member")
 
 SELF = "110"  # this presence is about oneself
 RENAMED = "303"  # this occupant goes on under another nickname
@@ -91,6 +98,23 @@ def build_configuration(values: dict[str, str | list[str]]) -> ET.Element:
         for text in [value] if isinstance(value, str) else value:
             ET.SubElement(entry, f"{{{DATA}}}value").text = text
     return query
+
+
+def build_info_query() -> ET.Element:
+    """Ask for the features of a room (section 6.4)."""
+    return ET.Element(f"{{{DISCO_INFO}}}query")
+
+
+def read_features(answer: ET.Element) -> frozenset[str]:
+    """The features in the answer to `build_info_query`."""
+    found = answer.iterfind(f"{{{DISCO_INFO}}}query/{{{DISCO_INFO}}}feature")
+    return frozenset(feature.get("var", "") for feature in found)
+
+
+def read_real_jid(message: ET.Element) -> str:
+    """The sender's real bare JID in a message of a room's archive (XEP-0313 section 6.1.2), "" where it has none."""
+    item = message.find(f"{{{MUC_USER}}}x/{{{MUC_USER}}}item")
+    return "" if item is None else item.get("jid", "").partition("/")[0]
 
 
 def build_members_query(affiliation: str) -> ET.Element:

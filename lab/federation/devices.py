@@ -19,6 +19,7 @@ from lab.federation.messages import DELIVERY_DEADLINE, Message
 from lab.federation.stanza_log import Match, StanzaLog
 from lab.federation.stanzas import CLIENT, Stanza, parse
 from lab.history.events import FileFetched, FileUploaded
+from lab.history.key_events import DeviceRemoved
 
 if TYPE_CHECKING:
     from lab.federation.people import Person
@@ -65,9 +66,12 @@ class Device:
 
         Returns once presence is sent, the messages of the offline store are received and, with OMEMO, device list
         and bundle can be fetched (XEP-0384). Raises PeerError if the server refuses, MissingError if the library of an
-        encryption is missing, TimedOut after 60 seconds and what a slow link needs more.
+        encryption is missing, UserError for a device that was removed, TimedOut after 60 seconds and what a slow link
+        needs more.
         """
         context, person = self.person.context, self.person
+        if self in person.removed_devices:
+            raise UserError(f"connect: device {self.jid} was removed: make another one with add_device")
         libraries = await context.lab.find_libraries(person.encryption)
         answer = await context.call(
             "connect",
@@ -93,6 +97,25 @@ class Device:
         """Log out (RFC 6120 section 4.4). Returns once the server has closed the stream. Raises TimedOut."""
         await self.person.context.call("disconnect", self.key)
         self.connected = False
+
+    async def remove(self) -> None:
+        """Give the device up: it logs out, and another one of the person's takes it off the OMEMO device list.
+
+        From then on nobody encrypts for it (XEP-0384). Returns once the own server has the list without it, and its
+        bundle is gone. Raises UserError if no other device is connected, PeerError if the server refuses, TimedOut.
+        """
+        person, context = self.person, self.person.context
+        other = next((one for one in person.devices if one.connected and one is not self), None)
+        if other is None:
+            raise UserError(f"remove: {person} has no other connected device, which could remove {self.resource}")
+        if self.connected:
+            await self.disconnect()
+        if self.omemo_device is not None:
+            await context.call("remove_device", other.key, omemo_device=self.omemo_device, timeout=CONNECT_DEADLINE)
+            now = context.history.now()
+            context.history.record(DeviceRemoved(at=now, device=self.jid, omemo_device=self.omemo_device, by=other.jid))
+        person.devices.remove(self)
+        person.removed_devices.append(self)
 
     async def drop_connection(self) -> None:
         """Lose the connection: it is reset, and the stream is not closed (RFC 6120 section 4.4).

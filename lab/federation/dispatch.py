@@ -48,7 +48,8 @@ class Dispatch:
         resumed = bool(data.get("resumed"))
         self._history.record(
             Connected(
-                at=data["at"], device=device.jid, stream=device.stream, encryption=encryption, resumed=resumed
+                at=data["at"], device=device.jid, stream=device.stream, encryption=encryption, resumed=resumed,
+                omemo_device=device.omemo_device if resumed else data.get("omemo_device"),
             )
         )  # fmt: skip
         if resumed:  # its presence is what it was
@@ -104,6 +105,10 @@ class Dispatch:
         )
         if message and readable:
             message.add_delivery(Delivery(device.jid, data["via"], data["at"], data.get("body"), "plain"))
+        elif message and message.in_room and message.device is device:
+            # A room returns what somebody wrote; nobody encrypts for themselves, who know what they wrote.
+            text, encryption = message.text, message.encryption
+            message.add_delivery(Delivery(device.jid, data["via"], data["at"], text, encryption))
 
     def _on_decrypted(self, device: Device, data: dict[str, Any]) -> None:
         message = self._find(data["message"], data["from"], device.jid)

@@ -43,6 +43,7 @@ class Message:
     in_room: bool = False  # it is for the occupants of a room
     blocked: bool = False  # one of the two had blocked the other when it was sent (XEP-0191): it is for nobody
     corrects: str = ""  # the id of the message that it replaces (XEP-0308)
+    encrypted_for: frozenset[int] = frozenset()  # OMEMO device ids: who can read it, but for the device that sent it
     deliveries: list[Delivery] = field(default_factory=list)
     bounces: list[Bounce] = field(default_factory=list)
     receipts: list[Receipt] = field(default_factory=list)  # of devices that said that they have it (XEP-0184)

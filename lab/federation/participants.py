@@ -20,6 +20,7 @@ from lab.federation.people import Person, entitled
 from lab.federation.rooms import Room
 from lab.federation.stanzas import CLIENT, RawText, Stanza, build_sent_event
 from lab.history.events import LeftOut, NotSent, Sent
+from lab.history.key_events import Encrypted
 from lab.metrics.identity import Identities
 
 SEND_DEADLINE = 60.0  # seconds
@@ -63,7 +64,7 @@ class Participants:
         check_text(text, "send: the text")
         _check_options(device, to, correct, receipt=receipt, private=private)
         room = isinstance(to, Room)
-        scheme = "plain" if room or marker else encryption or device.person.encryption
+        scheme = "plain" if marker else encryption or device.person.encryption
         _check_receiver(scheme, to)
         sender, receiver = device.person, to.person if isinstance(to, Device) else to
         message = Message(
@@ -95,6 +96,9 @@ class Participants:
         except LabError as error:
             history.record(NotSent(at=history.now(), message=message.id, reason=str(error)))
             raise
+        if keys := tuple((str(one["owner"]), int(one["device"])) for one in answer.get("keys", ())):
+            message.encrypted_for = frozenset(number for _, number in keys)
+            history.record(Encrypted(at=history.now(), message=message.id, sender=device.jid, devices=keys))
         for one in answer.get("left_out", ()):
             history.record(LeftOut(at=history.now(), message=message.id, sender=device.jid, owner=one["owner"],
                                    omemo_device=one["device"], reason=one["reason"], published=one["published"],
@@ -203,6 +207,8 @@ def _build_extensions(corrects: str, receipt: bool, private: bool, others: Seque
 
 def _check_receiver(scheme: str, to: Person | Device | Room) -> None:
     """A session of OTR is with one device: which of several would answer is not known."""
+    if scheme == "otr" and isinstance(to, Room):
+        raise UserError(f"send: OTR is for one device, and {to} is a room: send with encryption='plain'")
     if scheme == "otr" and isinstance(to, Person) and (several := sum(one.connected for one in to.devices)) > 1:
         raise UserError(f"send: OTR is for one device, and {to} has {several}: send to one of `devices`")
 

@@ -74,6 +74,7 @@ class Person:
         self.trust = trust  # in keys not seen before: "blind", "undecided"
         self.jid: str = f"{name}@{server.domain}"  # the bare JID, as the server bound it
         self.devices: list[Device] = []
+        self.removed_devices: list[Device] = []
         self.requests: set[str] = set()  # bare JIDs of those whose request it has received and not answered
         self._requests_changed = asyncio.Event()
         self.deleted = False  # the account is gone
@@ -398,7 +399,8 @@ class Person:
         held = set((await self.fingerprints(other)).values())
         if not held:
             return "none"
-        return "match" if held <= {one.fingerprint for one in other.devices} else "mismatch"
+        shown = {one.fingerprint for one in (*other.devices, *other.removed_devices)}
+        return "match" if held <= shown else "mismatch"
 
     async def set_trust(self, other: Person, fingerprint: str, level: str) -> None:
         """Decide about a key of `other` on every device: "trusted", "distrusted" or "undecided".

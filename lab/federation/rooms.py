@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 from xml.sax.saxutils import quoteattr
 
+from lab.clients.rooms import READERS
 from lab.errors import NotReceived, TimedOut, UserError
 from lab.federation.context import describe_duration, read_duration
 from lab.federation.devices import IQ_DEADLINE, Device, ask
 from lab.federation.people import Person
-from lab.history.events import OccupantsRead, RoomJoined, RoomLeft
+from lab.history.events import AffiliationSet, OccupantsRead, RoomJoined, RoomLeft
 
 if TYPE_CHECKING:
     from lab.federation.participants import Participants
@@ -40,7 +41,16 @@ class Room:
     Each person is in it with their first device; the nickname is made of their name and their server's.
     """
 
-    def __init__(self, participants: Participants, host: ServerHandle, name: str) -> None:
+    def __init__(
+        self,
+        participants: Participants,
+        host: ServerHandle,
+        name: str,
+        *,
+        members_only: bool = False,
+        non_anonymous: bool = False,
+    ) -> None:
+        """Nobody is in it yet: whoever joins first makes it, as it is described here."""
         self.participants = participants
         self.context = participants.context
         self.server = host
@@ -49,27 +59,51 @@ class Room:
         self.jid = f"{name}@{self.domain}"
         self.occupants: list[Person] = []  # as the room's presences have it: who is removed, or disconnects, is none
         self.owner: Person | None = None  # who made it, the first who joined
+        self.members_only = members_only  # only members enter
+        self.non_anonymous = non_anonymous  # everybody sees everybody's real JID, not only moderators
+        self.affiliations: dict[Person, str] = {}  # as they were set here; others have none
         self._made = False
         participants.rooms[self.jid] = self
 
     async def join(self, *people: Person) -> None:
         """Let people join (XEP-0045 section 7.2). Returns once each occupant sees all of them.
 
-        Raises PeerError if the room refuses one, TimedOut after 30 seconds and what slow links need more.
+        The first one makes the room. Of a room for members only the owner makes the others members before. Raises
+        PeerError if the room refuses one, TimedOut after 30 seconds and what slow links need more.
         """
         for person in people:
             timeout = JOIN_DEADLINE + self._allowance(person)
+            if self._made and self.members_only and self.affiliations.get(person) not in READERS:
+                await self.affiliation(person, "member")
             await self.context.call("join", person.device.key, room=self.jid, nick=self.nick(person), timeout=timeout)
             if not self._made:
                 # A new room is locked until its owner has configured it (XEP-0045 section 10.1.2).
-                await self.context.call("configure_room", person.device.key, room=self.jid, values={}, timeout=timeout)
+                special = self.members_only or self.non_anonymous
+                values = _write_values(self.members_only, self.non_anonymous) if special else {}
+                await self._configure(person, values)
                 self._made = True
+                self._affiliated(person, "owner")
             if person not in self.occupants:
                 self.occupants.append(person)
             self.owner = self.owner or person
             now, device = self.context.history.now(), person.device
             self.context.history.record(RoomJoined(at=now, device=device.jid, room=self.jid, nick=self.nick(person)))
         await self.converged(within=JOIN_DEADLINE + self._allowance(*people) + self._allowance(*self.occupants))
+
+    async def configure(self, *, members_only: bool | None = None, non_anonymous: bool | None = None) -> None:
+        """Let the owner configure the room anew (XEP-0045 section 10.2): who enters, who sees whose JID.
+
+        What is not given stays. Returns once the room has accepted it. Raises PeerError if it refuses, UserError if its
+        owner is not connected.
+        """
+        members_only = self.members_only if members_only is None else members_only
+        non_anonymous = self.non_anonymous if non_anonymous is None else non_anonymous
+        await self._configure(self._by(None), _write_values(members_only, non_anonymous))
+        self.members_only, self.non_anonymous = members_only, non_anonymous
+
+    async def _configure(self, owner: Person, values: dict[str, str]) -> None:
+        timeout = JOIN_DEADLINE + self._allowance(owner)
+        await self.context.call("configure_room", owner.device.key, room=self.jid, values=values, timeout=timeout)
 
     async def leave(self, person: Person) -> None:
         """Let a person leave (XEP-0045 section 7.14). Returns once the room has confirmed it.
@@ -124,18 +158,26 @@ class Room:
         Returns once the one who did it has seen them leave; raises as `kick` does.
         """
         await self.affiliation(person, "outcast", by=by)
-        await self._gone(person, by)
 
     async def affiliation(self, person: Person, affiliation: str, *, by: Person | None = None) -> None:
         """Make a person "owner", "admin", "member", "none" or "outcast" (XEP-0045 sections 9 and 10).
 
-        `by` is who does it, the room's owner unless given. Returns once the room has accepted it. Raises PeerError if
-        the room refuses, with `condition`, UserError for another word or if `by` is not connected.
+        `by` is who does it, the room's owner unless given. Returns once the room has accepted it; where that removes an
+        occupant ("outcast", or "none" in a room for members only), once `by` has seen them leave, as with `kick`.
+        Raises PeerError if the room refuses, with `condition`, UserError for another word or if `by` is not connected.
         """
         if affiliation not in AFFILIATIONS:
             raise UserError(f"affiliation: one of {', '.join(AFFILIATIONS)}, not {affiliation!r}")
         item = f"<item jid={quoteattr(person.jid)} affiliation='{affiliation}'/>"
         await self._administer(item, f"make {person} {affiliation}", by)
+        self._affiliated(person, affiliation)
+        if person in self.occupants and (affiliation == "outcast" or (affiliation == "none" and self.members_only)):
+            await self._gone(person, by)
+
+    def _affiliated(self, person: Person, affiliation: str) -> None:
+        self.affiliations[person] = affiliation
+        now = self.context.history.now()
+        self.context.history.record(AffiliationSet(at=now, room=self.jid, person=person.jid, affiliation=affiliation))
 
     async def occupant_lists(self, *, by: Person | None = None) -> dict[str, tuple[str, ...]]:
         """The full room JIDs of who is in the room, as each connected occupant sees it, by the device's full JID.
@@ -251,6 +293,14 @@ class Room:
 
     def __str__(self) -> str:
         return self.jid
+
+
+def _write_values(members_only: bool, non_anonymous: bool) -> dict[str, str]:
+    """Values of the form that configures a room (XEP-0045 section 15.5.3)."""
+    return {
+        "muc#roomconfig_membersonly": "1" if members_only else "0",
+        "muc#roomconfig_whois": "anyone" if non_anonymous else "moderators",
+    }
 
 
 def read_self_ping(condition: str | None) -> str:

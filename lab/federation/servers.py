@@ -82,13 +82,33 @@ class ServerHandle:
         people.append(person)
         return person
 
-    async def room(self, name: str, *, occupants: Sequence[Person]) -> Room:
+    async def room(
+        self,
+        name: str,
+        *,
+        occupants: Sequence[Person],
+        members: Sequence[Person] = (),
+        members_only: bool = False,
+        non_anonymous: bool = False,
+    ) -> Room:
         """A room hosted here (XEP-0045 section 7.2), with these people in it; the first is its owner.
+
+        `members` get that affiliation without joining. With `members_only` nobody else enters, and who joins is made a
+        member by the owner before; with `non_anonymous` everybody sees everybody's JID. Encryption wants
+        `non_anonymous`, and both are advised (XEP-0384 section 5.8).
 
         Returns once every occupant has seen every other one join. Raises as `Room.join` does.
         """
-        room = Room(self._participants, self, jids.prepare_localpart(name, "room's name"))
+        room = Room(
+            self._participants,
+            self,
+            jids.prepare_localpart(name, "room's name"),
+            members_only=members_only,
+            non_anonymous=non_anonymous,
+        )
         await room.join(*occupants)
+        for person in members:
+            await room.affiliation(person, "member")
         return room
 
     async def register(

@@ -9,26 +9,17 @@ JIDs are strings: `bare` is user@domain, `full` is user@domain/resource (RFC 762
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import Any, ClassVar
+from dataclasses import dataclass
+
+from lab.history.event import Event as Event
+from lab.history.key_events import DeviceListRead as DeviceListRead
+from lab.history.key_events import LeftOut as LeftOut
 
 #: The version of the file's format. 1 had no numbers.
 FORMAT = 2
 
 # What describes a fault, as JSON has it.
 FieldValue = str | int | float | bool | None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Event:
-    """Something that happened, at a time."""
-
-    kind: ClassVar[str]
-    at: float
-
-    def to_json(self) -> dict[str, Any]:
-        """The event as a JSON object; the inverse of `lab.history.reader.from_json`."""
-        return {"event": self.kind, **asdict(self)}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,6 +56,7 @@ class Connected(Event):
     stream: str  # unique per live stream
     encryption: str = ""  # a declared name: what it can read beside plain text; "plain": nothing, "": it was not said
     resumed: bool = False  # the stream before went on over a new connection (XEP-0198 section 5)
+    omemo_device: int | None = None  # its OMEMO device id, None without OMEMO
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -219,6 +211,16 @@ class RoomJoined(Event):
 
 
 @dataclass(frozen=True, kw_only=True)
+class AffiliationSet(Event):
+    """A person got another affiliation with a room (XEP-0045 section 5.2): the room has accepted it."""
+
+    kind = "affiliation-set"
+    room: str  # bare JID
+    person: str  # bare JID
+    affiliation: str  # "owner", "admin", "member", "none", "outcast"
+
+
+@dataclass(frozen=True, kw_only=True)
 class OccupantsRead(Event):
     """Who is in a room: as its presences have shown one device, or as the room itself says (XEP-0045 section 9)."""
 
@@ -238,16 +240,6 @@ class ArchiveRead(Event):
 
 
 @dataclass(frozen=True, kw_only=True)
-class DeviceListRead(Event):
-    """An OMEMO device list (XEP-0384), fetched at the end of a run in which a fault acted."""
-
-    kind = "device-list-read"
-    reader: str  # full JID of the device that fetched it; one of the owner's own asks the own server
-    owner: str  # bare JID of the one whose devices these are
-    devices: tuple[int, ...]  # their ids
-
-
-@dataclass(frozen=True, kw_only=True)
 class RoomLeft(Event):
     """A device is no occupant of a room any more (XEP-0045): it left, was removed, or its stream ended."""
 
@@ -264,20 +256,6 @@ class NotSent(Event):
     kind = "not-sent"
     message: str
     reason: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class LeftOut(Event):
-    """A device on somebody's device list was left out of an encrypted message (XEP-0384)."""
-
-    kind = "left-out"
-    message: str
-    sender: str  # full JID of the device that encrypted it
-    owner: str  # bare JID of the one whose device was left out: a receiver, or the sender
-    omemo_device: int  # its id
-    reason: str
-    published: bool | None  # whether its keys can be fetched; None: the server did not say
-    excluded: bool  # the sender has distrusted its key
 
 
 @dataclass(frozen=True, kw_only=True)

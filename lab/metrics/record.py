@@ -36,6 +36,7 @@ from lab.history.events import (
     ServerStreamClosed,
     ServerStreamOpened,
 )
+from lab.history.key_events import Encrypted
 from lab.metrics.availability import Availability
 from lab.metrics.block_lists import BlockLists
 from lab.metrics.identity import Identities
@@ -306,6 +307,21 @@ class RunRecord:
     def encryptions(self) -> dict[str, str]:
         """What each device can read beside plain text, by full JID: as it said when it last connected."""
         return {event.device: event.encryption for event in self.of(Connected)}
+
+    @cached_property
+    def omemo_devices(self) -> dict[str, tuple[str, int]]:
+        """Owner (bare JID) and OMEMO device id of each device, by full JID: as it said when it last connected."""
+        return {
+            event.device: (strip_resource(event.device), event.omemo_device)
+            for event in self.of(Connected)
+            if event.omemo_device is not None
+        }
+
+    @cached_property
+    def keys(self) -> dict[Sent, frozenset[tuple[str, int]]]:
+        """Owner (bare JID) and OMEMO device id of each device that a message was encrypted for, by message."""
+        found = ((self.with_id(event.message, event.sender), event.devices) for event in self.of(Encrypted))
+        return {sent: frozenset(devices) for sent, devices in found if sent is not None}
 
     @cached_property
     def people(self) -> frozenset[str]:

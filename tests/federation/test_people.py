@@ -10,7 +10,19 @@ import pytest
 from lab.errors import MissingError, NotApplicable, NotReceived, PeerError, TimedOut, UserError
 from lab.federation import Device, Federation
 from lab.federation.outcomes import Delivers, Refuses
-from lab.history.events import Blocked, DeviceSaw, LeftOut, Note, NotSent, PresenceSent, RoomLeft, Sent, Unblocked
+from lab.history.events import (
+    AffiliationSet,
+    Blocked,
+    DeviceSaw,
+    LeftOut,
+    Note,
+    NotSent,
+    PresenceSent,
+    RoomLeft,
+    Sent,
+    Unblocked,
+)
+from lab.history.key_events import DeviceRemoved, Encrypted
 from tests.federation.conftest import FakeAgent
 
 
@@ -412,3 +424,69 @@ async def test_who_is_left_out_of_an_encrypted_message_is_recorded(federation: F
     (event,) = (one for one in federation.history.events if isinstance(one, LeftOut))
     assert (event.message, event.sender, event.owner, event.omemo_device) == (message.id, alice.device.jid, bob.jid, 7)
     assert (event.published, event.excluded, event.reason) == (True, False, "no session")
+
+
+async def test_a_room_for_members_only_has_its_occupants_as_members(federation: Federation, agent: FakeAgent) -> None:
+    home = federation.server("home")
+    alice, bob, carol = [await home.person(encryption="omemo") for _ in range(3)]
+    seen: list[str] = []
+    asked: list[str] = []
+    agent.answers["join"] = lambda device, *, room, nick, **_: seen.append(f"{room}/{nick}")
+    agent.answers["occupants"] = lambda device, **_: {"occupants": seen}
+    agent.answers["iq"] = lambda device, *, xml, **_: asked.append(xml) or {"xml": "<iq type='result'/>"}
+    room = await home.room("attic", occupants=[alice, bob], members=[carol], members_only=True, non_anonymous=True)
+    (configured,) = agent.of("configure_room")
+    assert configured["values"] == {"muc#roomconfig_membersonly": "1", "muc#roomconfig_whois": "anyone"}
+    for one, xml in zip((bob, carol), asked, strict=True):
+        assert f"jid=\"{one.jid}\" affiliation='member'" in xml
+    affiliations = [
+        (one.person, one.affiliation) for one in federation.history.events if isinstance(one, AffiliationSet)
+    ]
+    assert affiliations == [(alice.jid, "owner"), (bob.jid, "member"), (carol.jid, "member")]
+    await room.configure(non_anonymous=False)
+    assert agent.of("configure_room")[1]["values"]["muc#roomconfig_whois"] == "moderators"
+    assert (room.members_only, room.non_anonymous) == (True, False)
+
+
+async def test_what_is_said_in_a_room_is_encrypted_as_its_sender_encrypts(
+    federation: Federation, agent: FakeAgent
+) -> None:
+    home = federation.server("home")
+    alice, bob = await home.person(encryption="omemo"), await home.person(encryption="otr")
+    seen: list[str] = []
+    agent.answers["join"] = lambda device, *, room, nick, **_: seen.append(f"{room}/{nick}")
+    agent.answers["occupants"] = lambda device, **_: {"occupants": seen}
+    agent.answers["send"] = lambda device, **_: {"keys": [{"owner": bob.jid, "device": 7}]}
+    room = await home.room("attic", occupants=[alice, bob])
+    message = await alice.send(room, "hello")
+    assert (agent.of("send")[0]["encryption"], message.encryption) == ("omemo", "omemo")
+    assert message.encrypted_for == {7}
+    (told,) = [one for one in federation.history.events if isinstance(one, Encrypted)]
+    assert (told.message, told.sender, told.devices) == (message.id, alice.device.jid, ((bob.jid, 7),))
+    back = {"message": message.id, "from": f"{room.jid}/{room.nick(alice)}", "stream": "s", "via": "live"}
+    agent.tell("delivered", alice.device.key, body=None, encrypted="eu.siacs.conversations.axolotl", **back)
+    assert [(one.device, one.text) for one in message.deliveries] == [(alice.device.jid, "hello")]
+    with pytest.raises(UserError, match=r"OTR is for one device, and .* is a room"):
+        await bob.send(room, "hello")
+    await bob.send(room, "hello", encryption="plain")
+
+
+async def test_a_device_is_removed_by_another_one(federation: Federation, agent: FakeAgent) -> None:
+    numbers = iter((11, 12))
+    connect = agent.answers["connect"]
+    agent.answers["connect"] = lambda device, **fields: {**connect(device, **fields), "omemo_device": next(numbers)}
+    bob = await federation.server("home").person(encryption="omemo", devices=2)
+    phone, laptop = bob.devices
+    await laptop.remove()
+    assert [(call, device, fields.get("omemo_device")) for call, device, fields in agent.calls[-2:]] == [
+        ("disconnect", laptop.key, None),
+        ("remove_device", phone.key, 12),
+    ]
+    assert bob.devices == [phone]
+    (told,) = [one for one in federation.history.events if isinstance(one, DeviceRemoved)]
+    assert (told.device, told.omemo_device, told.by) == (laptop.jid, 12, phone.jid)
+    with pytest.raises(UserError, match="was removed: make another one with add_device"):
+        await laptop.connect()
+    with pytest.raises(UserError, match="has no other connected device, which could remove device1"):
+        await phone.remove()
+    assert bob.devices == [phone]

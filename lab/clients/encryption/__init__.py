@@ -8,7 +8,7 @@ No strategy ever falls back to plaintext: what cannot be encrypted is an error o
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -88,6 +88,7 @@ class SealedMessage:
 
     stanzas: list[ET.Element]  # the first one has the message's id
     left_out: list[LeftOutDevice]
+    keys: list[tuple[str, int]] = field(default_factory=list)  # owner (bare JID) and id of each device that can read it
 
 
 class Encryption:
@@ -131,6 +132,10 @@ class Encryption:
 
     async def fetch_devices(self, of: str) -> list[int]:
         """Device ids that this person publishes, asked afresh. Raises UserError if the scheme has none."""
+        raise UserError(f"{self.name} publishes no devices: connect this device with encryption=omemo")
+
+    async def remove_device(self, device: int) -> None:
+        """Take another device off the account's published lists, with its keys. Raises UserError if there are none."""
         raise UserError(f"{self.name} publishes no devices: connect this device with encryption=omemo")
 
     async def fetch_keys(self, of: str) -> list[DeviceKey]:

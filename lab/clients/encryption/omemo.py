@@ -39,6 +39,7 @@ from lab.clients.encryption import (
     LeftOutDevice,
     NotForUs,
     SealedMessage,
+    pep,
 )
 from lab.clients.encryption.key_store import KeyStore
 from lab.clients.encryption.omemo_0_3 import Omemo03
@@ -181,7 +182,7 @@ class OmemoStrategy(Encryption):
         reasons = {(error.bare_jid, error.device_id): str(error.exception) for error in failed}
         missed = {(jid, device) for jid, devices in published.items() for device in devices} - reached
         left_out = [await self._left_out(jid, device, reasons.get((jid, device), "")) for jid, device in sorted(missed)]
-        return SealedMessage([message], left_out)
+        return SealedMessage([message], left_out, sorted(reached - {(own, contents[0].device_id)}))
 
     def _put_into(self, message: ET.Element, body: ET.Element, contents: list[omemo.Message]) -> None:
         """Put what is encrypted in the place of the body, with what old clients show, and what servers should do."""
@@ -261,6 +262,19 @@ class OmemoStrategy(Encryption):
     async def fetch_devices(self, of: str) -> list[int]:
         """Published device ids, asked afresh."""
         return sorted(await self._refresh(of))
+
+    async def remove_device(self, device: int) -> None:
+        """Publish the lists of the own account without another of its devices, and delete that one's bundles."""
+        own = self._stream.boundjid.bare
+        async with self._transaction():
+            if device == (await self._manager.get_own_device_information())[0].device_id:
+                raise UserError("a device cannot remove itself: let another one of the account do it")
+            for version in self._versions.values():
+                devices = await fetch_device_list(self._stream, version, own)
+                if device in devices:
+                    devices = {one: label for one, label in devices.items() if one != device}
+                    await pep.publish(self._stream, version.device_list, version.write_device_list(devices))
+                await version.delete_bundle(self._stream, device)
 
     async def fetch_keys(self, of: str) -> list[DeviceKey]:
         """Known devices of a person; bundles not yet seen are fetched."""

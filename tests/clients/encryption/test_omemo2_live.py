@@ -23,6 +23,8 @@ async def test_two_devices_on_each_side_all_read_all(running_lab, here, there):
         )
         for number, (device, jid) in enumerate([("pc", bob), ("phone", alice), ("tablet", bob), ("watch", alice)]):
             sent = await cast.send(device, jid, f"s3cret {number}", f"m{number}")
+            readers = {keys[one]["omemo_device"] for one in devices.keys() - {device}}
+            assert {one["device"] for one in sent.pop("keys")} == readers
             assert sent == {"stream": keys[device]["stream"], "encryption": OMEMO2, "left_out": []}
             for other in devices.keys() - {device}:
                 got = await cast.hears("decrypted", other, message=f"m{number}", body=f"s3cret {number}")
