@@ -28,7 +28,7 @@ def demo(
     """
     from lab.cli.entry_point import report_error, run_async
     from lab.load.demonstration import DemoCallbacks, demonstrate
-    from lab.report.batch_table import render
+    from lab.report.batches.table import render
 
     callbacks = DemoCallbacks(make_batch_callbacks(report_error), show_progress, _print_load)
     results, page = run_async(demonstrate(topology, runtime.value, runs, callbacks))

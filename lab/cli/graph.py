@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from lab.cli.options import TopologyArgument, TopologyOption, one_topology
-from lab.cli.output import print_text
+from lab.cli.output import print_text, write_output
 from lab.errors import UserError
 
 
@@ -42,10 +42,7 @@ def graph(
     if output is None:
         print_text(text, end="")
         return
-    try:
-        output.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise UserError(f"{output}: cannot be written: {error.strerror}") from None
+    write_output(output, text)
 
 
 def _by_suffix(output: Path | None) -> str:

@@ -55,6 +55,14 @@ LabOption = Annotated[
 ]
 RunsOption = Annotated[Path, typer.Option("--runs", metavar="FOLDER", help="The folder for the runs' folders.")]
 RUNS = Path("runs")  # its default
+JunitOption = Annotated[
+    Path | None,
+    typer.Option("--junit", metavar="FILE", help="Write the results as JUnit XML: a suite for each topology."),
+]
+SummaryOption = Annotated[
+    Path | None,
+    typer.Option("--summary", metavar="FILE", help="Write the results as Markdown, for the summary of a CI job."),
+]
 
 # Of a load, alone or in a study.
 UsersOption = Annotated[int, typer.Option("--users", "-u", min=1, help="Users online, over all servers.")]

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
+from lab.errors import UserError
 from lab.system.tables import format_table, wrap_text
 from lab.system.terminal import escape_unprintable
 
@@ -76,6 +77,21 @@ def _cell(value: object) -> str:
     if isinstance(value, list | tuple):
         return " ".join(str(item) for item in value) or "-"
     return str(value)
+
+
+def check_writable(*files: Path | None) -> None:
+    """Raise UserError where a file that is asked for cannot be written, before hours are spent on what goes into it."""
+    for file in filter(None, files):
+        if file.is_dir() or not file.parent.is_dir() or not os.access(file if file.exists() else file.parent, os.W_OK):
+            raise UserError(f"{file}: cannot be written: give a file in a folder that exists and is yours")
+
+
+def write_output(file: Path, content: str | bytes) -> None:
+    """Write a file that was asked for. Raises UserError if that is not possible."""
+    try:
+        file.write_bytes(content if isinstance(content, bytes) else content.encode(errors="backslashreplace"))
+    except OSError as error:
+        raise UserError(f"{file}: cannot be written: {error.strerror}") from None
 
 
 @contextlib.contextmanager

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+import sys
+from pathlib import Path
+from typing import Annotated
 
 import typer
 
 from lab.cli.options import RunArgument
-from lab.cli.output import Format, print_load, print_study, print_text
+from lab.cli.output import Format, print_load, print_study, print_text, write_output
 from lab.report.formats import ReportFormat
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 def report(
@@ -19,22 +18,28 @@ def report(
     output: Annotated[
         ReportFormat, typer.Option("--format", "-f", help="Output for people, or for programs.")
     ] = ReportFormat.TEXT,
+    file: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="FILE", help="File to write, instead of standard output.")
+    ] = None,
 ) -> None:
     """Print the summary of a run. Verdict, findings, steps, messages by route.
 
     Of a load or a study its tables and sentences; its page is drawn again.
     """
+    from lab.errors import UserError
     from lab.load.analysis.study_folder import STUDY
     from lab.load.model.job import FILE as LOAD
     from lab.runner import folders
 
     folder = folders.find(run, (folders.HISTORY, LOAD, STUDY))
+    if file is not None and not (folder / folders.HISTORY).is_file():
+        raise UserError("--output is for runs; the page of a load or a study lies in its folder")
     if (folder / LOAD).is_file():
         _report_load(folder, _table_or_json(output))
     elif (folder / STUDY).is_file():
         _report_study(folder, _table_or_json(output))
     else:
-        _report_run(folder, output)
+        _report_run(folder, output, file)
 
 
 def _table_or_json(output: ReportFormat) -> Format:
@@ -47,13 +52,22 @@ def _table_or_json(output: ReportFormat) -> Format:
     return formats[output]
 
 
-def _report_run(folder: Path, output: ReportFormat) -> None:
+def _report_run(folder: Path, output: ReportFormat, file: Path | None) -> None:
     from lab.checks import judge
+    from lab.errors import UserError
     from lab.report.formats import render
     from lab.runner.judgement import load_record
 
     record = load_record(folder)
-    print_text(render(output, record, judge(record)), end="", verdicts=True)
+    content = render(output, record, judge(record))
+    if file is not None:
+        write_output(file, content)
+    elif isinstance(content, str):
+        print_text(content, end="", verdicts=True)
+    elif sys.stdout.isatty():
+        raise UserError(f"--format {output} is not text: give a file with --output")
+    else:
+        sys.stdout.buffer.write(content)
 
 
 def _report_load(folder: Path, output: Format) -> None:

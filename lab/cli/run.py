@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from lab import exit_codes
-from lab.cli.options import RUNS, FaultsOption, RunsOption, RuntimeChoice, RuntimeOption
-from lab.cli.output import make_batch_callbacks, print_text
+from lab.cli.options import RUNS, FaultsOption, JunitOption, RunsOption, RuntimeChoice, RuntimeOption, SummaryOption
+from lab.cli.output import check_writable, make_batch_callbacks, print_text, write_output
+
+if TYPE_CHECKING:
+    from lab.runner.batch import BatchResult
 
 
 def run(
@@ -41,6 +45,8 @@ def run(
             "--inline", help="Run people's devices in this process, for a debugger; implies --runtime processes."
         ),
     ] = False,
+    junit: JunitOption = None,
+    summary: SummaryOption = None,
 ) -> None:
     """Run scenarios on topologies and judge the runs.
 
@@ -49,7 +55,6 @@ def run(
     from lab.cli.entry_point import report_error, run_async
     from lab.declarations.units import parse_duration
     from lab.errors import UserError
-    from lab.report.batch_table import render
     from lab.runner.batch import BatchRequest, run_batch
 
     if inline and runtime is RuntimeChoice.CONTAINERS:
@@ -65,7 +70,19 @@ def run(
         inline=inline,
         faults=faults,
     )
+    check_writable(junit, summary)
     results = run_async(run_batch(request, make_batch_callbacks(report_error)))
-    if len(results) > 1:
-        print_text(f"\n{render(results)}")
+    _write(results, junit, summary)
     raise typer.Exit(exit_codes.merge(one.exit_code for one in results if not one.skipped))
+
+
+def _write(results: list[BatchResult], junit: Path | None, summary: Path | None) -> None:
+    from lab.report.batches import junit as junit_xml
+    from lab.report.batches import markdown, table
+
+    if len(results) > 1:
+        print_text(f"\n{table.render(results)}")
+    if junit is not None:
+        write_output(junit, junit_xml.render(results))
+    if summary is not None:
+        write_output(summary, markdown.render(results))

@@ -54,6 +54,7 @@ class BatchResult:
     seconds: float
     folder: Path | None
     skipped: bool = False
+    sentence: str = ""  # why it is so, "" where there is nothing to say
 
 
 @dataclass(frozen=True)
@@ -127,16 +128,17 @@ async def _run_topology(
                 command = _command(request, info, on)
                 results.append(await _run_on(lab, info, request, callbacks, topology.faults, command))
     except NotReady as error:
-        value, code = "never ready", callbacks.on_error(NotReady(f"{topology.name} was never ready: {error}"))
+        never = NotReady(f"{topology.name} was never ready: {error}")
+        value, code, why = "never ready", callbacks.on_error(never), str(never)
     except (UserError, MissingError, OSError):  # of the request or of the machine: it is the same for every topology
         raise
     except Exception as error:  # noqa: BLE001 - the other topologies are run all the same
-        value, code = "broken", callbacks.on_error(error)
+        value, code, why = "broken", callbacks.on_error(error), f"{type(error).__name__}: {error}"
     else:
         return results
     took = time.monotonic() - started
     names = [one.name for one in infos[len(results) :]] or ["(its end)"]
-    return [*results, *(BatchResult(name, topology.name, value, code, took, None) for name in names)]
+    return [*results, *(BatchResult(name, topology.name, value, code, took, None, sentence=why) for name in names)]
 
 
 @asynccontextmanager
@@ -200,4 +202,6 @@ async def run_on(
     )  # fmt: skip
     took = time.monotonic() - started
     callbacks.on_result(info, topology, result)
-    return BatchResult(info.name, topology, result.value, result.exit_code, took, result.folder, result.skipped)
+    return BatchResult(
+        info.name, topology, result.value, result.exit_code, took, result.folder, result.skipped, result.sentence
+    )

@@ -51,3 +51,19 @@ def test_report_prints_text_and_json_and_writes_nothing(runs, capsys):
     assert run(app, ["report", "-f", "json"]) == 0
     assert json.loads(capsys.readouterr().out)["verdict"]["value"] == "failed"
     assert not (folder / "verdict.json").exists()
+
+
+def test_a_capture_goes_into_a_file_and_is_not_for_loads(runs, capsys, tmp_path):
+    runs(story().finish())
+    assert run(app, ["report", "-f", "pcapng", "-o", str(tmp_path / "run.pcapng")]) == 0
+    assert (tmp_path / "run.pcapng").read_bytes()[:4] == b"\x0a\x0d\x0d\x0a"
+    assert run(app, ["report", "-f", "json", "-o", str(tmp_path / "none" / "run.json")]) == 64
+    assert "run.json: cannot be written" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("option", ["--junit", "--summary"])
+def test_a_file_that_cannot_be_written_is_refused_before_anything_starts(option, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert run(app, ["run", "everyone_writes", "-t", "pair", option, str(tmp_path / "none" / "file")]) == 64
+    assert "none/file: cannot be written" in capsys.readouterr().err
+    assert not (tmp_path / "runs").exists()

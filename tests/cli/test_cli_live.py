@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from xml.etree import ElementTree as ET
 
 import pytest
 
@@ -169,8 +170,12 @@ def test_over_several_topologies_the_gravest_counts(folder: Path) -> None:
         "import lab\n@lab.scenario()\nasync def never(federation):\n"
         '    """What cannot hold where there is a way round."""\n    federation.unlinked_pair()\n    lab.expect(1, 2)\n'
     )
-    done = _xmpplab(folder, "run", "never.py", "-t", "pair:2", "-t", "line:3", "--runtime", "processes")
+    files = ("--junit", "junit.xml", "--summary", "summary.md")
+    done = _xmpplab(folder, "run", "never.py", "-t", "pair:2", "-t", "line:3", "--runtime", "processes", *files)
     assert done.returncode == 1, done.stdout + done.stderr
+    root = ET.parse(folder / "junit.xml").getroot()
+    assert [root.get(count) for count in ("tests", "failures", "errors", "skipped")] == ["2", "1", "0", "1"]
+    assert "| never | skipped | **failed** |" in (folder / "summary.md").read_text()
     assert "1 skipped" in done.stdout and "FAILED: never" in done.stdout
 
 

@@ -1,7 +1,7 @@
 """The formats in which a run is reported. A new one is one module here and one line in ReportFormat.
 
-The module of a format has its name and a function `render(record, judgement) -> str`. It is imported when the format
-is used: `xmpplab report --help` needs the names only.
+The module of a format has its name and a function `render(record, judgement)`, which returns
+text, or bytes. It is imported when the format is used: `xmpplab report --help` needs the names only.
 """
 
 from __future__ import annotations
@@ -20,9 +20,10 @@ class ReportFormat(StrEnum):
 
     TEXT = "text"
     JSON = "json"
+    PCAPNG = "pcapng"
 
 
-def render(chosen: ReportFormat, record: RunRecord, judgement: Judgement) -> str:
-    """The report of a run in a format; it ends with a newline."""
-    text: str = import_module(f"{__name__}.{chosen}").render(record, judgement)
-    return text
+def render(chosen: ReportFormat, record: RunRecord, judgement: Judgement) -> str | bytes:
+    """The report of a run in a format: text that ends with a newline, or bytes."""
+    content: str | bytes = import_module(f"{__name__}.{chosen}").render(record, judgement)
+    return content
