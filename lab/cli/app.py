@@ -37,6 +37,9 @@ _MODULES = (
     "status",
     "logs",
     "exec_",
+    "person",
+    "env",
+    "with_",
     "stop",
     "start",
     "restart",
@@ -56,8 +59,11 @@ VERBS: dict[str, Callable[..., None]] = {
     name.removesuffix("_"): getattr(import_module(f"lab.cli.{name}"), name) for name in _MODULES
 }
 
+#: Verbs whose first argument begins somebody's own command line: options behind it are that one's.
+_PASSED_ON = ("with",)
+
 for _name, _function in VERBS.items():
-    app.command(_name)(_function)
+    app.command(_name, context_settings={"allow_interspersed_args": _name not in _PASSED_ON})(_function)
 
 
 def _version(asked: bool) -> None:

@@ -18,7 +18,9 @@ from lab.system.terminal import escape_unprintable
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from lab.lifecycle.accounts import Account
     from lab.load.metrics.run_folder import LoadRecord
+    from lab.plan.layout import Layout
     from lab.runner.batch import BatchCallbacks
     from lab.runner.run import RunResult
     from lab.runner.scenarios import ScenarioInfo
@@ -92,6 +94,17 @@ def write_output(file: Path, content: str | bytes) -> None:
         file.write_bytes(content if isinstance(content, bytes) else content.encode(errors="backslashreplace"))
     except OSError as error:
         raise UserError(f"{file}: cannot be written: {error.strerror}") from None
+
+
+def print_client_lines(layout: Layout, account: Account) -> None:
+    """Print the command of each client that logs in with this account. Not wrapped: they are to be copied."""
+    from lab.lifecycle.accounts import read_view
+    from lab.lifecycle.client_lines import list_client_lines
+
+    servers = read_view(layout).servers
+    elsewhere = next((one for one in servers if one.name != account.server.name), account.server)
+    lines = list_client_lines(layout.name, account, f"{account.user}@{elsewhere.domain}")
+    print_text("".join(f"\n# {name}\n{line}\n" for name, line in lines), end="")
 
 
 @contextlib.contextmanager

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
-from pathlib import Path
 
 from lab.declarations.manifest import Accounts
 from lab.errors import UserError
+from lab.lifecycle.accounts import reserve, set_owner
 from lab.plan.layout import Layout
-from lab.runtime.server_files import find_server_owner
 from lab.topology.spec import Server
 
 # The names that examples of cryptography use.
@@ -25,18 +23,9 @@ def reserve_name(layout: Layout, server: Server, wanted: str | None, known: froz
     On a server the lab did not write the configuration of, accounts cannot be made: the next of its user1 to userN is
     taken. Raises UserError if it has no more.
     """
-    for folder in (layout.root / "people", layout.root / "people" / server.name):
-        if not folder.exists():
-            folder.mkdir(mode=0o700, exist_ok=True)
-            _set_owner(folder)
     for name in _candidates(server, wanted, known):
-        folder = layout.person(server.name, name)
-        try:
-            folder.mkdir(mode=0o700)  # atomic: who makes the folder has the name
-        except FileExistsError:
-            continue
-        _set_owner(folder)
-        return name
+        if reserve(layout, server.name, name):
+            return name
     raise UserError(
         f"server {server.name} has {server.users} accounts, all taken: give it more with `users:` in the topology"
     )
@@ -47,14 +36,7 @@ def keep_name(layout: Layout, server: Server, name: str) -> None:
     folder = layout.person(server.name, name)
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     for one in (folder.parent.parent, folder.parent, folder):
-        _set_owner(one)
-
-
-def _set_owner(folder: Path) -> None:
-    """As root, let an agent in a container write keys there: it runs as the user of the servers."""
-    owner = find_server_owner()
-    if owner is not None:
-        os.chown(folder, owner, owner)
+        set_owner(one)
 
 
 def _candidates(server: Server, wanted: str | None, known: frozenset[str]) -> Iterator[str]:

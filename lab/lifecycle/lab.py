@@ -60,15 +60,15 @@ class Lab:
         """Each server's process, by server name."""
         return await self.runtime.read_states(self.layout, self.plan, pids=True)
 
-    async def create_accounts(self, server: str, users: Sequence[str]) -> None:
-        """Make accounts on a server, with the lab's password; they can log in once this returns.
+    async def create_accounts(self, server: str, users: Sequence[str], keys: ScramKeys | None = None) -> None:
+        """Make accounts on a server, with the lab's password unless other keys are given; they can log in once it returns.
 
         Raises PeerError if the server refuses.
         """
         from lab.servers import get_software
 
         spec = self.plan.server(server).spec
-        await self.operate(server, get_software(spec.software).accounts(spec.domain, users, self.keys))
+        await self.operate(server, get_software(spec.software).accounts(spec.domain, users, keys or self.keys))
 
     async def write_rosters(self, server: str, rosters: Mapping[str, Sequence[str]]) -> None:
         """Give people of a server who are not online these rosters, whole: addresses of contacts by user name.

@@ -28,6 +28,7 @@ from lab.lifecycle.runtimes import choose, find_runtime
 from lab.network import lab_folder
 from lab.plan import files
 from lab.plan.build import build
+from lab.plan.client_view import build_client_view
 from lab.plan.layout import Layout
 from lab.runtime.disk import check_room
 from lab.runtime.lab_record import NOT_READY, READY, STARTING, LabRecord, locked
@@ -115,6 +116,7 @@ async def _bring_up(
             reservation = await reserved
             plan = build(topology, await runtime.get_facts(layout, topology.servers, reservation))
             write_private(layout.plan, files.dump(plan))
+            write_private(layout.clients, build_client_view(layout.name, plan).dump())
             make_servers(layout, plan)
             progress(f"starting {len(plan.servers)} servers ({runtime.name})")
             async with _beside(write_servers(layout, plan, keys)) as written:

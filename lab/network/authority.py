@@ -6,13 +6,16 @@ Rules, each measured on real servers:
 - every certificate ends within ten years (an expiry in the year 3000 crashes a timer of ejabberd's);
 - it keeps a subject name: without one the subject alternative name becomes critical (RFC 5280 section 4.2.1.6);
 - each host name stands there as dNSName and as SRVName (RFC 6120 section 13.7.1.2), but not as XmppAddr: ejabberd
-  24.12 crashes on one (xmpp_stream_pkix:get_cert_domains/1, `badarg`) and the stream is lost.
+  24.12 crashes on one (xmpp_stream_pkix:get_cert_domains/1, `badarg`) and the stream is lost;
+- a server's address stands there as well, for programs that are given it in place of a name.
 
 Keys are P-256: making one and signing with it costs well below a millisecond.
 """
 
 from __future__ import annotations
 
+import hashlib
+import ipaddress
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -34,7 +37,8 @@ CERTIFICATE = "authority.pem"
 KEY = "authority.key"
 
 SRV_NAME = ObjectIdentifier("1.3.6.1.5.5.7.8.7")  # RFC 4985
-IA5_STRING = 0x16  # ASN.1 tag
+# ASN.1 tags
+IA5_STRING, UTF8_STRING, OBJECT_IDENTIFIER, SEQUENCE, SET = 0x16, 0x0C, 0x06, 0x30, 0x31
 
 AUTHORITY_LIFE = timedelta(days=5 * 365)
 LEAF_LIFE = timedelta(days=2 * 365)
@@ -58,11 +62,15 @@ class Authority:
 
     @classmethod
     def create(cls, folder: Path) -> Authority:
-        """Create a new authority and store it in `folder` (0700) as authority.pem and authority.key (0600)."""
+        """Create a new authority and store it in `folder` (0700) as authority.pem and authority.key (0600).
+
+        A link to authority.pem has the name under which OpenSSL looks for it in a folder of certificates.
+        """
         authority = cls.generate("xmpplab authority")
         make_private_folder(folder)
         write_private(folder / KEY, _key_pem(authority.key))
         write_private(folder / CERTIFICATE, authority.pem)
+        (folder / f"{compute_subject_hash(authority.certificate.subject)}.0").symlink_to(CERTIFICATE)
         return authority
 
     @classmethod
@@ -126,7 +134,7 @@ class Authority:
         start, end = _validity(request.kind)
         builder = _builder(subject, signer.certificate.subject if signer else subject, key, start, end)
         builder = (
-            builder.add_extension(_alternative_names(names), critical=False)
+            builder.add_extension(_alternative_names(names, "" if wrong else request.address), critical=False)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .add_extension(x509.ExtendedKeyUsage(_purposes(request.kind)), critical=False)
         )
@@ -135,6 +143,34 @@ class Authority:
             builder = builder.add_extension(identifier, critical=False)
         leaf = builder.sign(signer.key if signer else key, hashes.SHA256())
         return [leaf] if signer is None else [leaf, signer.certificate], key
+
+
+def compute_subject_hash(subject: x509.Name) -> str:
+    """The hash of a name that `openssl x509 -hash` prints: what certificates are called in a hashed folder.
+
+    The first four bytes, in little-endian order, of the SHA-1 of the name's canonical form (X509_NAME_hash_ex(3)): its
+    relative names without the outer sequence, values as UTF-8 in lower case with single spaces.
+    """
+    canonical = b""
+    for part in subject.rdns:
+        (attribute,) = part
+        text = " ".join(str(attribute.value).split()).lower()
+        pair = _der_oid(attribute.oid) + _der_string(UTF8_STRING, text.encode())
+        canonical += _der_string(SET, _der_string(SEQUENCE, pair))
+    digest = hashlib.sha1(canonical, usedforsecurity=False).digest()
+    return digest[:4][::-1].hex()
+
+
+def _der_oid(oid: ObjectIdentifier) -> bytes:
+    """The DER encoding of an object identifier (X.690 section 8.19)."""
+    first, second, *rest = map(int, oid.dotted_string.split("."))
+    body = bytearray()
+    for number in (40 * first + second, *rest):
+        septets = [number & 0x7F]
+        while number := number >> 7:
+            septets.append(0x80 | number & 0x7F)
+        body += bytes(reversed(septets))
+    return _der_string(OBJECT_IDENTIFIER, bytes(body))
 
 
 @cache
@@ -180,17 +216,19 @@ def _subject(name: str) -> x509.Name:
     return x509.Name(parts)
 
 
-def _alternative_names(names: Sequence[str]) -> x509.SubjectAlternativeName:
+def _alternative_names(names: Sequence[str], address: str) -> x509.SubjectAlternativeName:
     ascii_names = [name.encode("idna").decode() for name in dict.fromkeys(names)]
     general: list[x509.GeneralName] = [x509.DNSName(name) for name in ascii_names]
     plain = [name for name in ascii_names if "*" not in name]  # RFC 4985 section 2 knows no wildcard
     for service in ("_xmpp-server", "_xmpp-client"):
         general += [x509.OtherName(SRV_NAME, _der_string(IA5_STRING, f"{service}.{name}".encode())) for name in plain]
+    if address:
+        general.append(x509.IPAddress(ipaddress.ip_address(address)))
     return x509.SubjectAlternativeName(general)
 
 
 def _der_string(tag: int, value: bytes) -> bytes:
-    """A DER string (X.690 section 8.1.3): tag, length, value."""
+    """A DER value (X.690 section 8.1.3): tag, length, content."""
     size = len(value)
     if size < 0x80:
         return bytes((tag, size)) + value

@@ -1,7 +1,7 @@
 """The lab's name server: wire format, views and a log of queries; the answers are worked out by lab/plan/zones.py.
 
 Each server has a view of its own. Where all of them ask from one address (runtime `processes`) the view is chosen by
-the port that was asked; with containers by the client's address. Others on the lab's network (agents, a person's own
+the port that was asked, and clients have one too; with containers by the client's address. Others on the lab's network (agents, a person's own
 XMPP client) see names and client records; any other host gets REFUSED, and no name outside of the lab is resolved
 (no recursion).
 
@@ -31,6 +31,7 @@ import dns.rrset
 
 from lab.declarations.effects import NameAnswer
 from lab.errors import MissingError
+from lab.plan.layout import DNS_CLIENT_PORT
 from lab.plan.model import Plan
 from lab.plan.zones import TTL, Answer, Record, Zones
 
@@ -172,7 +173,7 @@ class Views:
     def of(self, address: str, port: int) -> str | None:
         """The server that asks, by its address or the port it asked; "" for others of the lab, None for other hosts."""
         server = self._zones.asker(address, port)
-        if server or ip_address(address) in self._network:
+        if server or port == DNS_CLIENT_PORT or ip_address(address) in self._network:
             return server
         return None
 

@@ -51,7 +51,7 @@ from lab.network.server_outages import ServerOutages
 from lab.network.server_processes import ServerProcesses
 from lab.network.target import Target
 from lab.plan.files import load
-from lab.plan.layout import UNREACHABLE_PORT, Layout
+from lab.plan.layout import DNS_CLIENT_PORT, UNREACHABLE_PORT, Layout
 from lab.plan.model import Plan
 from lab.plan.zones import Zones
 from lab.system.files import write_private
@@ -129,7 +129,8 @@ class Service:
         Raises MissingError, with address and port, if one cannot be bound.
         """
         check_limits(len(self.plan.servers), len(self.plan.relays))
-        for address, port in sorted({server.dns for server in self.plan.servers}):
+        clients = {(self.plan.services, DNS_CLIENT_PORT)} if self.plan.facts.runtime == "processes" else set()
+        for address, port in sorted({server.dns for server in self.plan.servers} | clients):
             await self.dns.listen(address, port)
         for relay in self.relays.values():
             await relay.listen()

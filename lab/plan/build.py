@@ -156,6 +156,7 @@ def _server(topology: Topology, facts: RuntimeFacts, index: int, addresses: dict
             tuple(map(a_labels, server.certificate_names or hosts)),
             server.certificate,
             clients=not server.proves_domain and server.manifest.two_certificates,
+            address=blueprint.address if server.manifest.started_by is StartedBy.LAB else "",
         ),
         files=rendered.files,
         command=rendered.command,

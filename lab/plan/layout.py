@@ -4,6 +4,7 @@ All files of a lab are below one folder, mode 0700, so that ending a lab is dele
 
     lab.json             name, runtime, phase, who owns it
     plan.json            the plan
+    clients.json         what client programs need to know of it
     secret               the lab's password, drawn when it is made
     lock                 held with flock by whoever changes the lab
     control.sock         the service's control socket, 0600
@@ -11,6 +12,7 @@ All files of a lab are below one folder, mode 0700, so that ending a lab is dele
     authority/           the lab's certificate authority
     servers/<name>/      a server's folder: its configuration, certs/, data/, logs
     people/<server>/<user>/<resource>/   a device's keys and trust
+    accounts/<server>/<user>             the password of an account that `xmpplab person` made
 """
 
 from __future__ import annotations
@@ -25,6 +27,9 @@ from lab.errors import UserError
 
 # Ports on the address of the lab's services.
 DNS_PORT = 53  # containers: one port, the view is chosen by the asker's address
+DNS_CLIENT_PORT = (
+    5398  # processes: the view of clients; containers: port 53, asked from another address than a server's
+)
 DNS_BASE_PORT = 5400  # processes: the view of the i-th server is port DNS_BASE_PORT + i
 RELAY_BASE_PORT = 20000  # the k-th direction of a link
 REFUSED_PORT = 1  # nothing listens there
@@ -74,6 +79,11 @@ class Layout:
     def plan(self) -> Path:
         """plan.json."""
         return self.root / "plan.json"
+
+    @property
+    def clients(self) -> Path:
+        """clients.json."""
+        return self.root / "clients.json"
 
     @property
     def secret(self) -> Path:
@@ -126,6 +136,10 @@ class Layout:
     def person(self, server: str, user: str) -> Path:
         """The folder of one person's devices."""
         return self.root / "people" / server / _folder_name(user)
+
+    def account(self, server: str, user: str) -> Path:
+        """The file with the password of an account that a person asked for."""
+        return self.root / "accounts" / server / _folder_name(user)
 
 
 def _folder_name(text: str) -> str:

@@ -34,6 +34,7 @@ class CertificateRequest:
     names: tuple[str, ...]
     kind: Certificate
     clients: bool = False  # and a valid one for clients beside it: client-certs/<domain>.crt and .key
+    address: str = ""  # IP address of the server, which it is valid for as well
 
 
 @dataclass(frozen=True)

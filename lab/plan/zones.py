@@ -10,8 +10,9 @@ For the host names of server b (its domain, rooms, ...) the answer for a server 
 
 Servers get the address of a name only where SRV leads to it as well, so that nothing goes around a relay.
 
-SRV targets are IP literals (RFC 2782 wants names): one question less for each stream, whose answer, an address, would
-be given here as well. `_xmpps-server` never exists; all that exists but is asked for with another type is empty.
+SRV targets between servers are IP literals (RFC 2782 wants names): one question less for each stream, whose answer, an
+address, would be given here as well. Those of clients are names, since programs of others follow the RFC: Go refuses an
+address as invalid. `_xmpps-server` never exists; all that exists but is asked for with another type is empty.
 Records live for no time at all: the answer may change with the lab. Whoever is no server of the plan sees names and
 client records only.
 """
@@ -137,7 +138,7 @@ class Zones:
 
     def _client_records(self, asker: str, owner: ServerPlan) -> Record | None:
         if owner.address and not (asker and self._hidden(asker, owner)):
-            return _srv(owner.address, owner.spec.manifest.ports.client)
+            return _srv(a_labels(owner.spec.domain), owner.spec.manifest.ports.client)
         return None
 
     def _server_records(self, asker: str, owner: ServerPlan) -> Record | None:

@@ -1,0 +1,267 @@
+"""Lets this process become somebody's program, which finds the lab's names and trusts its authority.
+
+    python -m lab.lifecycle.client_namespace LAB [--as PERSON] [--home] [--parent PID] -- COMMAND...
+
+With `processes` the program has a network of its own, in which the lab's servers and name server are at their usual
+ports, and nothing else is; with containers it has this machine's network. In both it sees a resolv.conf that names the
+lab's name server, and certificate files in which the lab's authority stands beside this machine's. The files are in
+memory, and seen by the program only. It runs as who it was started by, root or not.
+
+The process that was started *becomes* the program: exit status, signals, terminal, pipes and current folder are its
+own. Nothing of the lab's is its child, and what carries its connections ends with it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import signal
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NoReturn
+
+from lab.errors import LabError, MissingError, UserError
+from lab.lifecycle.accounts import find_account, read_view
+from lab.lifecycle.client_environment import find_authority, list_account_variables
+from lab.network import namespace_forwarder
+from lab.network.lab_folder import is_service_running
+from lab.plan.client_view import ClientView
+from lab.plan.layout import Layout
+from lab.system import namespaces
+
+_CERTIFICATES = Path("/etc/ssl/certs")
+_BUNDLE = _CERTIFICATES / "ca-certificates.crt"
+_OWN = "xmpplab.pem"
+_LOG = "clients.log"  # in the lab's folder: what went wrong where connections are carried
+#: Other places where systems keep the bundle.
+_BUNDLES = (
+    Path("/etc/ssl/cert.pem"),
+    Path("/etc/ssl/ca-bundle.pem"),
+    Path("/etc/pki/tls/certs/ca-bundle.crt"),
+    Path("/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem"),
+)
+_RESOLVER, _SWITCH, _HOSTS = Path("/etc/resolv.conf"), Path("/etc/nsswitch.conf"), Path("/etc/hosts")
+#: Folder of the socket of a daemon that caches answers of the machine's own names (nscd(8)).
+_CACHE = Path("/run/nscd")
+#: Variables that lead programs to a home beside HOME (XDG Base Directory Specification).
+_OF_HOME = ("XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_CACHE_HOME", "XDG_STATE_HOME")
+#: What Python ignores, and programs expect to be ended by.
+_RESTORED = (signal.SIGPIPE, signal.SIGXFSZ)
+
+
+@dataclass(frozen=True)
+class ClientCommand:
+    """A program that is to run in a lab."""
+
+    lab: str
+    argv: tuple[str, ...]
+    person: str | None = None  # alice@a: whose JID and password it is given
+    home: bool = False  # an empty home folder, in memory
+
+    def build_words(self) -> tuple[str, ...]:
+        """The arguments of this module that mean it."""
+        options = [] if self.person is None else ["--as", self.person]
+        return (self.lab, *options, *(["--home"] if self.home else []), "--", *self.argv)
+
+
+def become(command: ClientCommand, parent: int | None = None) -> NoReturn:
+    """Become the program. This process must have one thread.
+
+    With `parent`, its pid, the program is killed when that process ends. Raises UserError where the lab is not up, or
+    person or program do not exist, MissingError where the kernel gives no namespaces.
+    """
+    layout = Layout.of(command.lab)
+    view = read_view(layout)
+    if not is_service_running(layout):
+        raise UserError(f"the lab {command.lab} is not up any more: end it with `xmpplab down {command.lab}`")
+    environment = dict(os.environ)
+    if command.person is not None:
+        environment |= list_account_variables(find_account(layout, view, command.person))
+    program = find_program(command.argv[0])
+    _enter(layout, view)
+    environment |= _show_files(layout, view)
+    if command.home:
+        environment = _replace_home(layout, environment)
+    if parent is not None:
+        namespaces.end_with(parent, signal.SIGKILL)
+    for number in _RESTORED:
+        signal.signal(number, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    try:
+        os.execve(program, command.argv, environment)
+    except OSError as error:
+        raise UserError(f"{program} cannot be executed: {error.strerror}") from error
+
+
+def find_program(name: str) -> str:
+    """The path of a program, as a shell finds it. Raises UserError if there is none."""
+    found = shutil.which(name)
+    if found is None:
+        where = "there is no such program" if "/" in name else f"not found in PATH ({os.environ.get('PATH', '')})"
+        raise UserError(f"{name}: {where}")
+    return found
+
+
+def _enter(layout: Layout, view: ClientView) -> None:
+    """Enter the namespaces; with `processes` start what carries connections out of them."""
+    network = view.runtime == "processes"
+    until = os.pidfd_open(os.getpid())
+    forwarder = namespace_forwarder.start(view.dns, until, layout.root / _LOG) if network else None
+    os.close(until)
+    try:
+        namespaces.enter(network=network)
+    except MissingError as error:
+        raise MissingError(f"{error}. {_describe_rest(view)}") from error
+    if forwarder is not None:
+        with forwarder:
+            namespace_forwarder.hand_over(view, forwarder)
+
+
+def _describe_rest(view: ClientView) -> str:
+    """What is left to a program where there are no namespaces."""
+    return (
+        f"What is left: start it as root, or give the program address, port and authority of its server itself, see "
+        f"`xmpplab env --name {view.lab}`; certificates are valid for addresses, too"
+    )
+
+
+def _show_files(layout: Layout, view: ClientView) -> dict[str, str]:
+    """Show the program files with the lab's names and authority; variables that lead it to the latter."""
+    authority = find_authority(layout).read_text()
+    texts = _build_texts(view, authority)
+    certificates = _read_certificates() if _CERTIFICATES.is_dir() else None
+    link = next(one.name for one in layout.authority.glob("*.0"))
+    folder = layout.root / "view"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    namespaces.mount_memory(folder)
+    try:
+        for number, (target, text) in enumerate(texts.items()):
+            _write(folder / str(number), text)
+            namespaces.bind(folder / str(number), target)
+        if certificates is not None:
+            _write_certificates(folder / "certs", certificates, authority, link)
+            namespaces.bind(folder / "certs", _CERTIFICATES)
+        if _CACHE.is_dir():
+            (folder / "empty").mkdir()
+            namespaces.bind(folder / "empty", _CACHE)
+    finally:
+        namespaces.detach(folder)
+    bundle = str(_BUNDLE) if certificates is not None else str(find_authority(layout))
+    own = str(_CERTIFICATES / _OWN) if certificates is not None else bundle
+    return {
+        "SSL_CERT_FILE": bundle,
+        "REQUESTS_CA_BUNDLE": bundle,
+        "CURL_CA_BUNDLE": bundle,
+        "NODE_EXTRA_CA_CERTS": own,
+    }
+
+
+def _build_texts(view: ClientView, authority: str) -> dict[Path, str]:
+    """The files that are shown in another form, by path. One that does not exist cannot be shown."""
+    processes = view.runtime == "processes"
+    if not processes and not _RESOLVER.exists():
+        raise MissingError(f"{_RESOLVER} does not exist, or leads nowhere: make it, so that it can name the lab's DNS")
+    server = namespace_forwarder.RESOLVER if processes else view.dns[0]
+    hosts = frozenset(host for one in view.servers for host in one.hosts)
+    texts = {
+        _RESOLVER: f"nameserver {server}\nsearch .\n",
+        _SWITCH: name_switch(_read(_SWITCH)),
+        _HOSTS: without_hosts(_read(_HOSTS), hosts),
+        **{
+            path: f"{_read(path)}\n{authority}" for path in _BUNDLES if not path.resolve().is_relative_to(_CERTIFICATES)
+        },
+    }
+    return {path: text for path, text in texts.items() if path.is_file()}
+
+
+def name_switch(text: str) -> str:
+    """nsswitch.conf(5) with which names are asked of files and the name server, and of no other service."""
+    return "".join("hosts: files dns\n" if line.lstrip().startswith("hosts:") else line for line in _lines(text))
+
+
+def without_hosts(text: str, hosts: frozenset[str]) -> str:
+    """hosts(5) without the lines that name one of these hosts: somebody may have added the lab's."""
+    return "".join(line for line in _lines(text) if not hosts.intersection(line.partition("#")[0].split()[1:]))
+
+
+def _lines(text: str) -> list[str]:
+    return text.splitlines(keepends=True)
+
+
+def _read(path: Path) -> str:
+    return path.read_text(errors="surrogateescape") if path.is_file() else ""
+
+
+def _write(path: Path, text: str) -> None:
+    path.write_text(text, errors="surrogateescape")
+    path.chmod(0o644)  # whatever the umask says: the program may become another user
+
+
+def _read_certificates() -> dict[str, str | Path]:
+    """What is in this machine's folder of certificates, by name: the target of a link, else the text of a file."""
+    found: dict[str, str | Path] = {}
+    for entry in os.scandir(_CERTIFICATES):
+        if entry.is_symlink():
+            found[entry.name] = Path(entry.path).readlink()
+        elif entry.is_file():
+            found[entry.name] = Path(entry.path).read_text(errors="surrogateescape")
+    return found
+
+
+def _write_certificates(folder: Path, found: Mapping[str, str | Path], authority: str, link: str) -> None:
+    """Such a folder with the lab's authority in it: its file, its link, and in the bundle of all."""
+    folder.mkdir(mode=0o755)
+    folder.chmod(0o755)
+    for name, content in found.items():
+        if isinstance(content, Path):
+            (folder / name).symlink_to(content)
+        elif name != _BUNDLE.name:
+            _write(folder / name, content)
+    system = found.get(_BUNDLE.name, "")
+    bundle = _BUNDLE.read_text(errors="surrogateescape") if isinstance(system, Path) else system
+    (folder / _BUNDLE.name).unlink(missing_ok=True)
+    _write(folder / _BUNDLE.name, f"{bundle}{authority}")
+    _write(folder / _OWN, authority)
+    kind = link.partition(".")[0]
+    number = next(number for number in range(len(found) + 1) if f"{kind}.{number}" not in found)
+    (folder / f"{kind}.{number}").symlink_to(_OWN)
+
+
+def _replace_home(layout: Layout, environment: Mapping[str, str]) -> dict[str, str]:
+    """An environment with an empty home, in memory, which ends with the program; the display stays."""
+    before = environment.get("HOME", "")
+    folder = layout.root / "home"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    namespaces.mount_memory(folder, 0o700)
+    kept = {name: value for name, value in environment.items() if name not in _OF_HOME}
+    cookie = Path(before, ".Xauthority")
+    if "XAUTHORITY" not in kept and before and cookie.is_file():
+        kept["XAUTHORITY"] = str(cookie)
+    return {**kept, "HOME": str(folder)}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The process: the program's own exit status, or 64, 69 with one error where it cannot be started."""
+    from lab import exit_codes
+    from lab.system.terminal import escape_unprintable
+
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    end = words.index("--")
+    parser = argparse.ArgumentParser(prog="python -m lab.lifecycle.client_namespace", description=__doc__)
+    parser.add_argument("lab")
+    parser.add_argument("--as", dest="person")
+    parser.add_argument("--home", action="store_true")
+    parser.add_argument("--parent", type=int)
+    options = parser.parse_args(words[:end])
+    try:
+        become(ClientCommand(options.lab, tuple(words[end + 1 :]), options.person, options.home), options.parent)
+    except LabError as error:
+        sys.stderr.write(escape_unprintable(f"xmpplab: {error}\n"))
+        return exit_codes.get_exit_code(error)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
