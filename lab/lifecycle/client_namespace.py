@@ -91,7 +91,7 @@ def become(command: ClientCommand, parent: int | None = None) -> NoReturn:
         signal.signal(number, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
     try:
-        os.execve(program, command.argv, environment)
+        os.execve(program, command.argv, environment)  # noqa: S606 - the person's own program
     except OSError as error:
         raise UserError(f"{program} cannot be executed: {error.strerror}") from error
 

@@ -61,7 +61,7 @@ class Lab:
         return await self.runtime.read_states(self.layout, self.plan, pids=True)
 
     async def create_accounts(self, server: str, users: Sequence[str], keys: ScramKeys | None = None) -> None:
-        """Make accounts on a server, with the lab's password unless other keys are given; they can log in once it returns.
+        """Make accounts on a server, with the lab's password or these keys; they can log in once this returns.
 
         Raises PeerError if the server refuses.
         """

@@ -1,9 +1,9 @@
 """The lab's name server: wire format, views and a log of queries; the answers are worked out by lab/plan/zones.py.
 
 Each server has a view of its own. Where all of them ask from one address (runtime `processes`) the view is chosen by
-the port that was asked, and clients have one too; with containers by the client's address. Others on the lab's network (agents, a person's own
-XMPP client) see names and client records; any other host gets REFUSED, and no name outside of the lab is resolved
-(no recursion).
+the port that was asked, and clients have one too; with containers by the client's address. Others on the lab's network
+(agents, a person's own XMPP client) see names and client records; any other host gets REFUSED, and no name outside of
+the lab is resolved (no recursion).
 
 UDP and TCP (RFC 1035 section 4.2; RFC 7766). A malformed query gets FORMERR, another opcode NOTIMP, a failure
 of the lab's SERVFAIL; a datagram too short to have an id, or one that is itself a response, gets no response.

@@ -145,20 +145,20 @@ class _Questions(asyncio.DatagramProtocol):
 
     async def _ask(self, data: bytes, addr: tuple[str, int]) -> None:
         loop = asyncio.get_running_loop()
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as outside:
-            with contextlib.suppress(OSError, TimeoutError):  # no name server, no answer: the program asks again
-                outside.connect(self._dns)
-                await loop.sock_sendall(outside, data)
-                async with asyncio.timeout(_DNS_PATIENCE):
-                    self._transport.sendto(await loop.sock_recv(outside, 65535), addr)
+        outside = socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+        with outside, contextlib.suppress(OSError, TimeoutError):  # no name server, no answer: the program asks again
+            outside.connect(self._dns)
+            await loop.sock_sendall(outside, data)
+            async with asyncio.timeout(_DNS_PATIENCE):
+                self._transport.sendto(await loop.sock_recv(outside, 65535), addr)
 
 
 def start(dns: tuple[str, int], until: int, log: Path) -> socket.socket:
     """Start a process in this network that forwards until the descriptor `until` is readable.
 
     The answer is the socket to `hand_over` to. The process is no child of this one, which may become a program that
-    waits for all its children; it has neither the terminal nor any open file of this process's. What goes wrong in it is
-    written to the end of `log`.
+    waits for all its children; it has neither the terminal nor any open file of this process's. What goes wrong in it
+    is written to the end of `log`.
     """
     ours, theirs = socket.socketpair()
     child = os.fork()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ssl
 import stat
+import subprocess
 from dataclasses import replace
 from pathlib import Path
 
@@ -161,3 +162,24 @@ def test_loaded_authority_issues_what_the_first_one_would(authority: Authority, 
 def test_loading_nothing_says_so(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="holds no certificate authority"):
         Authority.load(tmp_path)
+
+
+def test_it_is_found_in_a_folder_of_certificates_as_openssl_finds_it(authority: Authority, tmp_path: Path) -> None:
+    (link,) = (tmp_path / "authority").glob("*.0")
+    argv = ["openssl", "x509", "-hash", "-noout", "-in", str(link)]
+    assert subprocess.run(argv, capture_output=True, text=True, check=True).stdout.strip() == link.stem
+
+
+@pytest.mark.parametrize("address", ["127.80.1.0", "198.18.1.7"])
+def test_a_certificate_holds_for_the_servers_address(authority: Authority, tmp_path: Path, address: str) -> None:
+    authority.issue(replace(request(), address=address), tmp_path)
+    handshake(tmp_path / "certs/authority.pem", tmp_path, address)
+    handshake(tmp_path / "certs/authority.pem", tmp_path)
+    with pytest.raises(ssl.SSLCertVerificationError, match="IP address mismatch"):
+        handshake(tmp_path / "certs/authority.pem", tmp_path, "127.0.0.1")
+
+
+def test_a_wrong_name_is_not_made_good_by_the_address(authority: Authority, tmp_path: Path) -> None:
+    authority.issue(replace(request(Certificate.WRONG_NAME), address="127.80.1.0"), tmp_path)
+    with pytest.raises(ssl.SSLCertVerificationError):
+        handshake(tmp_path / "certs/authority.pem", tmp_path, "127.80.1.0")

@@ -1,0 +1,64 @@
+"""What programs are told of a lab: variables that a shell reads back as they were meant."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from lab.lifecycle.accounts import Account
+from lab.lifecycle.client_environment import describe_lab, format_variables, list_variables
+from lab.lifecycle.client_lines import list_client_lines
+from lab.plan.client_view import ClientView, build_client_view
+from lab.plan.layout import Layout
+from lab.runtime.server_files import generate_secret
+from tests.network import labs
+
+HARD = 'it\'s $HOME "quoted" \\ `x`'
+
+
+@pytest.fixture
+def layout(tmp_path: Path) -> Layout:
+    layout = Layout(tmp_path)
+    generate_secret(layout)
+    return layout
+
+
+def view() -> ClientView:
+    return build_client_view("mine", labs.plan(network="127.91"))
+
+
+def accounts() -> list[Account]:
+    a, b = view().servers
+    return [Account("alice", a, HARD), Account("bob.b-b", b, "plain")]
+
+
+def test_a_shell_reads_back_what_was_meant(layout: Layout) -> None:
+    variables = list_variables(layout, view(), accounts())
+    script = (
+        format_variables(variables, export=True) + "python3 -c 'import json, os; print(json.dumps(dict(os.environ)))'"
+    )
+    shown = json.loads(subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=True).stdout)
+    assert {name: shown[name] for name in variables} == variables
+    assert shown["XMPPLAB_A_ALICE_PASSWORD"] == HARD
+    assert (shown["XMPPLAB_B_BOB_B_B_JID"], shown["XMPPLAB_A_DOMAIN"]) == ("bob.b-b@b.test", "a.test")
+    assert shown["XMPPLAB_DNS"].startswith("127.91.0.2:")
+
+
+def test_the_mark_of_the_labs_own_processes_is_not_among_them(layout: Layout) -> None:
+    assert "XMPPLAB_LAB" not in list_variables(layout, view(), accounts())
+
+
+def test_secrets_are_below_one_key(layout: Layout) -> None:
+    data = describe_lab(layout, view(), accounts())
+    assert data.pop("secret")["passwords"] == {"alice@a.test": HARD, "bob.b-b@b.test": "plain"}
+    assert HARD not in json.dumps(data) and [one["name"] for one in data["servers"]] == ["a", "b"]
+
+
+def test_no_line_of_a_client_has_the_password() -> None:
+    alice = accounts()[0]
+    lines = list_client_lines("mine", alice, "bob@b.test")
+    assert len(lines) == 5
+    assert all("--as alice@a" in line and HARD not in line for _, line in lines)
