@@ -17,7 +17,7 @@ from lab.history.recorder import Recorder
 from lab.plan import files
 from lab.plan.build import build
 from lab.plan.model import RuntimeFacts
-from lab.report.exposure import render
+from lab.report.exposure import Exposure, render
 from lab.runner import folders
 from lab.runner.judgement import load_record
 from lab.topology.files import load
@@ -74,7 +74,7 @@ def main() -> int:
         began = time.process_time()
         record = load_record(Path(name))
         read = time.process_time()
-        text = render(record)
+        text = render(Exposure.of_run(record))
         ended = time.process_time()
     assert "who writes to whom" in text
     print(f"of which reading the history: {read - began:.2f} s")

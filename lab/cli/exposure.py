@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from lab.cli.options import FormatOption, RunArgument
 from lab.cli.output import Format, print_json, print_text
+
+if TYPE_CHECKING:
+    from lab.lifecycle.feed_record import FeedRecord
+    from lab.metrics.record import RunRecord
 
 
 def exposure(
@@ -26,32 +30,50 @@ def exposure(
     users: Annotated[int, typer.Option("--users", "-u", min=2, max=10_000, help="With -t: people, in all.")] = 200,
     degree: Annotated[int, typer.Option("--degree", help="With -t: how many others each writes to, on average.")] = 6,
     seed: Annotated[int, typer.Option("--seed", help="With -t: of the graph of who writes to whom.")] = 1,
+    name: Annotated[
+        str | None,
+        typer.Option("--name", metavar="LAB", help="This lab, which is up, since it came up; instead of a run."),
+    ] = None,
     output: FormatOption = Format.TABLE,
 ) -> None:
-    """Show what each server learned in a run. Encrypted or not: who writes to whom, when, how much.
+    """Show what each server learned in a run, or in a lab. Encrypted or not: who writes to whom, when, how much.
 
     With -t it compares topologies: which servers would see the same conversations of the same people.
     """
     from lab.errors import UserError
 
-    if run is not None and topologies:
-        raise UserError(f"{run}: a run and -t are two things: give one of them")
+    asked = [what for what, given in (("a run", run), ("--name", name), ("-t", topologies)) if given]
+    if len(asked) > 1:
+        raise UserError(f"{' and '.join(asked)} are different things to look at: give one of them")
     if topologies:
         _compare(topologies, users, degree, seed, output)
     else:
-        _show(run, output)
+        _show(run, name, output)
 
 
-def _show(run: Path | None, output: Format) -> None:
-    from lab.report.exposure import render, to_json
+def _show(run: Path | None, name: str | None, output: Format) -> None:
+    from lab.report.exposure import Exposure, render, to_json
+
+    shown = Exposure.of_run(_read_run(run)) if name is None else Exposure.of_lab(_read_lab(name))
+    if output is Format.JSON:
+        print_json(to_json(shown))
+    else:
+        print_text(render(shown))
+
+
+def _read_run(run: Path | None) -> RunRecord:
     from lab.runner import folders
     from lab.runner.judgement import load_record
 
-    record = load_record(folders.find(run))
-    if output is Format.JSON:
-        print_json(to_json(record))
-    else:
-        print_text(render(record))
+    return load_record(folders.find(run))
+
+
+def _read_lab(name: str) -> FeedRecord:
+    from lab.lifecycle.feed_record import read_feeds
+    from lab.lifecycle.registry import select_record
+    from lab.plan.layout import Layout
+
+    return read_feeds(Layout.of(select_record(name).name))
 
 
 def _compare(names: list[str], users: int, degree: int, seed: int, output: Format) -> None:

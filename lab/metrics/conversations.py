@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from itertools import combinations
 from math import comb
 
-from lab.history.events import NotSent, Sent
+from lab.history.events import NotSent, Sent, ServerStreamOpened
 from lab.metrics.exposure import find_observers, find_pair, make_pair, number_stanzas
+from lab.metrics.jids import strip_resource
 from lab.metrics.record import RunRecord
 from lab.topology.spec import Server, Topology
 
@@ -66,13 +67,19 @@ def read_conversations(record: RunRecord) -> Conversations:
         if pair := find_pair(event):
             found.setdefault(pair, set()).add(event.server)
     names, with_feed = [server.name for server in record.topology.servers], find_observers(record)
-    homes = (record.server_of(jid) for jid in record.people)
+    homes = (record.server_of(jid) for jid in record.people or _find_logged_in(record))
     return Conversations(
         record.topology,
         {pair: frozenset(seen) & set(names) for pair, seen in found.items()},
         Counter(home.name for home in homes if home),
         tuple(name for name in names if name not in with_feed),
     )
+
+
+def _find_logged_in(record: RunRecord) -> frozenset[str]:
+    """Bare JIDs of those who logged in at servers: the people where nothing is recorded of their devices."""
+    streams = (one for one in record.of(ServerStreamOpened) if (one.stream, one.direction) == ("c2s", "in"))
+    return frozenset(strip_resource(one.peer) for one in streams)
 
 
 def plan_conversations(topology: Topology, contacts: Iterable[tuple[int, int]], users: int) -> Conversations:

@@ -90,6 +90,21 @@ def read(path: Path, server: str, offset: int = 0) -> tuple[list[Event], int]:
     return seen, offset
 
 
+def read_whole(path: Path, server: str) -> list[tuple[int, Event]]:
+    """All events of a feed with the numbers of their lines, from 1. Raises PeerError as `read` does."""
+    found = []
+    try:
+        with path.open("rb") as file:
+            for number, line in enumerate(file, 1):
+                if not line.endswith(b"\n"):  # it is still being written
+                    break
+                if (event := _parse_line(line, server, f"{path}:{number}")) is not None:
+                    found.append((number, event))
+    except FileNotFoundError:
+        return []
+    return found
+
+
 def open_streams(path: Path, server: str, until: int) -> list[ServerStreamOpened]:
     """The streams of `server` that were open when its feed had `until` bytes. Raises PeerError as `read` does."""
     found: dict[tuple[str, str, str, str], ServerStreamOpened] = {}
@@ -110,16 +125,20 @@ def open_streams(path: Path, server: str, until: int) -> list[ServerStreamOpened
 def _follow_stream(
     found: dict[tuple[str, str, str, str], ServerStreamOpened], line: bytes, server: str, place: str
 ) -> None:
-    try:
-        event = parse(line, server)
-    except ValueError as error:
-        raise PeerError(f"{place}: {error}: {line[:200]!r}") from error
+    event = _parse_line(line, server, place)
     if event is None:
         found.clear()
     elif isinstance(event, ServerStreamOpened):
         found[event.stream, event.direction, event.peer, event.id] = event
     elif isinstance(event, ServerStreamClosed):
         found.pop((event.stream, event.direction, event.peer, event.id), None)
+
+
+def _parse_line(line: bytes, server: str, place: str) -> Event | None:
+    try:
+        return parse(line, server)
+    except ValueError as error:
+        raise PeerError(f"{place}: {error}: {line[:200]!r}") from error
 
 
 def parse(line: bytes, server: str) -> Event | None:

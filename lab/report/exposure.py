@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Any
 
+from lab.lifecycle.feed_record import FeedRecord
 from lab.metrics.concentration import compute_concentration
 from lab.metrics.conversation_share import ConversationShare, compute_shares
 from lab.metrics.conversations import Conversations, Smallest, read_conversations
@@ -18,9 +19,29 @@ from lab.system.tables import format_table, get_terminal_width, wrap_text
 _GROUPS = {"operator": ("operator", "operators"), "hosting": ("network", "networks")}
 
 
-def to_json(record: RunRecord) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Exposure:
+    """What there is to show, of a run or of a lab."""
+
+    cells: Sequence[Learned]
+    conversations: Conversations
+    proof: str  # what the number of an event is
+
+    @classmethod
+    def of_run(cls, record: RunRecord) -> Exposure:
+        """That of a run."""
+        return cls(exposure(record), read_conversations(record), "the event in history.jsonl")
+
+    @classmethod
+    def of_lab(cls, feeds: FeedRecord) -> Exposure:
+        """That of a lab since it came up."""
+        cells = feeds.cite_lines(exposure(feeds.record))
+        return cls(cells, read_conversations(feeds.record), "the line of that server's feed.jsonl")
+
+
+def to_json(shown: Exposure) -> dict[str, Any]:
     """`exposure` with a cell for each server and fact, and the measures."""
-    return {"exposure": [asdict(cell) for cell in exposure(record)], **measures_to_json(read_conversations(record))}
+    return {"exposure": [asdict(cell) for cell in shown.cells], **measures_to_json(shown.conversations)}
 
 
 def measures_to_json(conversations: Conversations) -> dict[str, Any]:
@@ -34,11 +55,11 @@ def measures_to_json(conversations: Conversations) -> dict[str, Any]:
     }
 
 
-def render(record: RunRecord) -> str:
+def render(shown: Exposure) -> str:
     """The table and the measures, without a newline at the end."""
-    cells = exposure(record)
+    cells = shown.cells
     lines = [_table(cells, get_terminal_width()), ""]
-    lines += wrap_text("In brackets: the event in history.jsonl that proves the first of them.")
+    lines += wrap_text(f"In brackets: {shown.proof} that proves the first of them.")
     for why in dict.fromkeys(cell.why for cell in cells if cell.why):
         places: dict[str, list[str]] = {}
         for cell in (one for one in cells if one.why == why):
@@ -48,7 +69,7 @@ def render(record: RunRecord) -> str:
             servers = [server for server, some in places.items() if tuple(some) == facts]
             what = "everything" if len(facts) >= len(FACTS) - 1 else ", ".join(facts)
             lines += wrap_text(f"Unknown at {', '.join(servers)}: {what} ({why}).")
-    return "\n".join([*lines, "", render_measures(read_conversations(record))])
+    return "\n".join([*lines, "", render_measures(shown.conversations)])
 
 
 def render_measures(conversations: Conversations) -> str:

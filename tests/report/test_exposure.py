@@ -8,11 +8,14 @@ import pytest
 from lab.cli.app import app
 from lab.cli.entry_point import run
 from lab.history.events import RunEnded
+from lab.lifecycle.feed_record import read_feeds
 from lab.metrics.exposure import FACTS
 from lab.metrics.record import RunRecord
 from lab.plan import files
-from lab.report.exposure import render, to_json
+from lab.plan.layout import Layout
+from lab.report.exposure import Exposure, render, to_json
 from lab.runner import folders
+from lab.servers.conventions import FEED
 from lab.topology.spec import Server
 from tests.checks.sample_history import SampleHistory, plan
 from tests.metrics.exposed_history import BOB, exposed, stanza
@@ -24,13 +27,13 @@ def narrow(monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
 
 
-def record_of(told):
-    return RunRecord((*told.events, RunEnded(at=told.time, how="finished")), told.plan)
+def shown_of(told):
+    return Exposure.of_run(RunRecord((*told.events, RunEnded(at=told.time, how="finished")), told.plan))
 
 
 def test_the_table_has_a_row_for_each_fact_and_names_the_proof() -> None:
     told, proof = exposed()
-    text = render(record_of(told))
+    text = render(shown_of(told))
     rows = {line.split("  ")[0]: line for line in text.splitlines()}
     assert set(FACTS.values()) <= rows.keys()
     assert f"1 ({proof['typing']})" in rows["typing"]
@@ -41,7 +44,7 @@ def test_the_table_has_a_row_for_each_fact_and_names_the_proof() -> None:
 def test_many_servers_stand_in_blocks_below_each_other() -> None:
     servers = tuple(Server(f"server-{number}", f"s{number}.test", "prosody", "") for number in range(12))
     told = SampleHistory(plan(servers, links=()))
-    text = render(record_of(told))
+    text = render(shown_of(told))
     assert text.count(FACTS["rooms"]) > 1
     assert all(len(line) <= 80 for line in text.splitlines())
     assert all(server.name in text.partition("In brackets")[0] for server in servers)
@@ -49,7 +52,7 @@ def test_many_servers_stand_in_blocks_below_each_other() -> None:
 
 def test_json_has_each_subject_with_its_event() -> None:
     told, proof = exposed()
-    found = json.loads(json.dumps(to_json(record_of(told))))
+    found = json.loads(json.dumps(to_json(shown_of(told))))
     typing = next(one for one in found["exposure"] if (one["server"], one["fact"]) == ("island", "typing"))
     assert (typing["count"], typing["event"]) == (1, proof["typing"])
     assert typing["subjects"] == [["alice@island.test bob@home.test", proof["typing"]]]
@@ -58,13 +61,13 @@ def test_json_has_each_subject_with_its_event() -> None:
 
 def test_the_sentences_name_networks_where_servers_have_labels() -> None:
     told, _ = exposed()
-    assert "network" not in render(record_of(told))
+    assert "network" not in render(shown_of(told))
     topology = told.plan.topology
     told.plan = replace(
         told.plan, topology=replace(topology, servers=tuple(replace(one, hosting="cloud") for one in topology.servers))
     )
     told.events = [one for one in told.events if getattr(one, "server", "") != "public"]
-    assert "HHI by network" in render(record_of(told))
+    assert "HHI by network" in render(shown_of(told))
 
 
 @pytest.fixture
@@ -137,3 +140,41 @@ def test_a_plan_with_labels_reads_back() -> None:
     servers = (Server("a", "a.test", "prosody", "13.0", operator="x", hosting="y"),)
     text = files.dump(plan(servers, links=()))
     assert files.load(text).topology.servers[0].hosting == "y"
+
+
+def test_a_lab_is_shown_from_its_feeds_and_cites_their_lines(tmp_path) -> None:
+    told, _ = exposed()
+    layout = Layout(tmp_path)
+    layout.plan.write_text(files.dump(told.plan))
+    stanza = (
+        '{"at": %d, "direction": "%s", "stream": "%s", "name": "message", "type": "chat", "id": "%s", '
+        '"from": "alice@island.test/x", "to": "bob@home.test", "size": 200, "encryption": null, "body": true, '
+        '"stanza": "<message/>", "peer": "%s"}\n'
+    )
+    opened = (
+        '{"at": 1, "event": "stream-opened", "stream": "c2s", "direction": "in", "peer": "alice@island.test/x", '
+        '"id": "1", "tls": "TLSv1.3", "authentication": "SCRAM-SHA-256", "address": "127.0.0.1"}\n'
+    )
+    lines = {
+        "island": ['{"at": 1, "event": "started"}\n', opened, stanza % (5, "in", "c2s", "m1", "alice@island.test/x")],
+        "home": ['{"at": 1, "event": "started"}\n', stanza % (6, "in", "s2s", "m1", "island.test"), '{"at": 7, "e'],
+    }
+    for name, feed in lines.items():
+        layout.server(name).mkdir(parents=True)
+        (layout.server(name) / FEED).write_text("".join(feed))
+    shown = Exposure.of_lab(read_feeds(layout))
+    found = {(cell.server, cell.fact): cell for cell in shown.cells}
+    assert (found["island", "contacts"].count, found["island", "contacts"].event) == (1, 3)
+    assert (found["home", "texts"].count, found["home", "texts"].event) == (1, 2)
+    assert found["island", "addresses"].subjects == (("127.0.0.1", 2),)
+    assert found["home", "typing"].count == 0
+    assert found["public", "contacts"].count is None
+    assert "the line of that server's feed.jsonl" in render(shown)
+    assert to_json(shown)["conversation_share"][0]["people"] == 1
+
+
+def test_a_run_a_lab_and_topologies_exclude_each_other(capsys) -> None:
+    assert run(app, ["exposure", "--name", "mine", "-t", "pair"]) == 64
+    assert "--name and -t are different things" in capsys.readouterr().err
+    assert run(app, ["exposure", "--name", "no-such-lab"]) == 64
+    assert "no-such-lab" in capsys.readouterr().err
