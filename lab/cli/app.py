@@ -50,6 +50,7 @@ _MODULES = (
     "scenarios",
     "validate",
     "graph",
+    "export",
     "doctor",
     "sweep",
 )

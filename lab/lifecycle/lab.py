@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from lab.declarations.domains import a_labels
 from lab.declarations.encryptions import ENCRYPTIONS
@@ -68,7 +68,9 @@ class Lab:
         from lab.servers import get_software
 
         spec = self.plan.server(server).spec
-        await self.operate(server, get_software(spec.software).accounts(spec.domain, users, keys or self.keys))
+        software = get_software(spec.software)
+        stored = replace(keys or self.keys, hash=software.password_hash(spec))
+        await self.operate(server, software.accounts(spec.domain, users, stored))
 
     async def write_rosters(self, server: str, rosters: Mapping[str, Sequence[str]]) -> None:
         """Give people of a server who are not online these rosters, whole: addresses of contacts by user name.

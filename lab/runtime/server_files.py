@@ -139,14 +139,16 @@ def read_authority_certificate(layout: Layout) -> str:
 
 
 def _write_server(root: Path, server: ServerPlan, keys: ScramKeys) -> None:
-    users = list_user_names(server.spec.users)
+    users, software = list_user_names(server.spec.users), get_software(server.spec.software)
     if server.spec.manifest.accounts is Accounts.LISTED:  # a load could not make its own later
         users += [*load_user_names(server.spec.users), PROBE_USER]
     accounts: tuple[File, ...] = ()
     if users:
-        accounts = get_software(server.spec.software).initial_accounts(server.spec.domain, users, keys)
+        accounts = software.initial_accounts(
+            server.spec.domain, users, replace(keys, hash=software.password_hash(server.spec))
+        )
     write_files(root, server.files)
-    write_files(root, get_software(server.spec.software).secrets(server.spec, keys))
+    write_files(root, software.secrets(server.spec, keys))
     write_files(root, accounts)
 
 

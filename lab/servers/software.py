@@ -52,6 +52,24 @@ class Rendered:
 
 
 @dataclass(frozen=True)
+class Production:
+    """A real server as `xmpplab export server` writes it. Commands are for a root shell of the server's machine."""
+
+    configuration: File
+    target: str  # path of the configuration there
+    packages: tuple[str, ...]  # of Debian
+    user: str  # as which the server runs
+    certificates: str  # folder with <domain>.crt and <domain>.key
+    check: str  # command that checks the configuration
+    add_account: str  # command that makes the first account, with {domain}
+    apply: str  # command after a change of the configuration
+    reload: str  # command after a change of the certificate
+    snapshot: str  # lines of a shell script that copy what is stored into "$folder"
+    restore: tuple[str, ...]  # commands that bring such a copy back, in its folder
+    retention: tuple[str, ...]  # commands that delete what is too old, once a day; () if the server does
+
+
+@dataclass(frozen=True)
 class ScramKeys:
     """What a server stores of a password (RFC 5802 section 3): one set for all accounts of a lab."""
 
@@ -60,6 +78,12 @@ class ScramKeys:
     sha1: tuple[bytes, bytes]  # StoredKey, ServerKey
     sha256: tuple[bytes, bytes]
     password: str = field(default="", repr=False)  # only for software that the lab does not know
+    hash: str = "sha1"  # with which the server stores them: "sha1", "sha256"
+
+    @property
+    def stored(self) -> tuple[bytes, bytes]:
+        """StoredKey and ServerKey of that hash."""
+        return self.sha256 if self.hash == "sha256" else self.sha1
 
 
 @dataclass(frozen=True)
@@ -183,6 +207,14 @@ class Software(ABC):
     def list_places(self, spec: Server) -> dict[str, tuple[str, ...]]:
         """Those `places` that a server has: without archives there is none to search."""
         return {place: globs for place, globs in self.places.items() if place != "archive" or _archives(spec)}
+
+    def production(self, spec: Server) -> Production | None:
+        """A real server like this one, without anything of a lab; None: the lab cannot configure one."""
+        return None
+
+    def password_hash(self, spec: Server) -> str:
+        """The hash with which a server stores passwords: "sha1", "sha256"."""
+        return "sha1"
 
     def secrets(self, spec: Server, keys: ScramKeys) -> tuple[File, ...]:
         """Files of its configuration with secrets in them, which no plan has: written when the lab is made."""

@@ -65,7 +65,8 @@ def _label(text: str) -> str:
     return text
 
 
-def _domain(text: str) -> str:
+def check_domain(text: str) -> str:
+    """The domain, if it can be a server's. Raises ValueError that says what is wrong with it."""
     if len(text) > MAX_DOMAIN:
         raise ValueError(f"a domain has at most {MAX_DOMAIN} characters, this one has {len(text)}")
     _normal(text)
@@ -194,7 +195,7 @@ _ONE_SOFTWARE = {"anyOf": [{"enum": software.list_spellings()}, {"type": "string
 _SOFTWARE = Field(description=software.describe_values())
 
 Name = Annotated[str, AfterValidator(_label), _text_schema(LABEL_PATTERN, "island")]
-Domain = Annotated[str, AfterValidator(_domain), _text_schema(DOMAIN_PATTERN, "island.test")]
+Domain = Annotated[str, AfterValidator(check_domain), _text_schema(DOMAIN_PATTERN, "island.test")]
 Address = Annotated[str, AfterValidator(_address), _text_schema(r":[0-9]+$", "127.0.0.1:5269")]
 Software = Annotated[software.Choice, _checked(software.parse), WithJsonSchema(_ONE_SOFTWARE)]
 Softwares = Annotated[

@@ -97,6 +97,7 @@ class Server:
     certificate_names: tuple[str, ...] = ()  # DNS names in its certificate; (): all its host names
     operator: str = ""  # who runs it: a label that measures of exposure group servers by
     hosting: str = ""  # whose machine or network it runs on: another such label
+    configuration: str = ""  # text of a real server's configuration that it runs with, instead of the lab's own
 
     @property
     def manifest(self) -> ServerManifest:

@@ -14,7 +14,7 @@ from tests.house.tree import ROOT, Import, imports, python_files
 #: checkers as well. `packaged` finds the files that ship, and imports none.
 ORDER = (
     "errors", "exit_codes", "packaged", "input_files", "declarations", "history", "topology", "servers", "plan",
-    "metrics", "checks", "system", "network", "clients", "runtime", "lifecycle", "federation", "faults",
+    "exports", "metrics", "checks", "system", "network", "clients", "runtime", "lifecycle", "federation", "faults",
     "runner", "report", "load", "locust", "testing", "cli",
 )  # fmt: skip
 

@@ -12,6 +12,7 @@ from lab.servers.conventions import FEED, OUTPUT
 from lab.servers.ejabberd.accounts import INITIAL, render_accounts
 from lab.servers.ejabberd.config import render_configuration, render_inetrc, render_messages, render_secrets
 from lab.servers.ejabberd.launch import build_command, build_compile_command, build_environment, tools
+from lab.servers.ejabberd.production import find_password_hash, render_in_lab, render_production
 from lab.servers.ejabberd.rosters import render_rosters
 from lab.servers.software import (
     REFUSED_STREAM,
@@ -19,6 +20,7 @@ from lab.servers.software import (
     File,
     HttpCall,
     Operation,
+    Production,
     Refusal,
     Registration,
     Rendered,
@@ -59,8 +61,17 @@ class Ejabberd(Software):
         """ejabberd.yml, inetrc (its DNS), messages (no translations), ejabberdctl and the command that runs it."""
         if not blueprint.folder.isascii():
             blueprint = replace(blueprint, folder=_HERE)
-        files = (render_configuration(blueprint), render_inetrc(blueprint), render_messages(), *tools(blueprint))
+        own = render_in_lab(blueprint) if blueprint.spec.configuration else (render_configuration(blueprint),)
+        files = (*own, render_inetrc(blueprint), render_messages(), *tools(blueprint))
         return Rendered(files, build_command(blueprint), build_environment(blueprint))
+
+    def production(self, spec: Server) -> Production | None:
+        """ejabberd.yml of a real server."""
+        return render_production(spec)
+
+    def password_hash(self, spec: Server) -> str:
+        """As the configuration says, if it is not the lab's own."""
+        return find_password_hash(spec.configuration)
 
     def build(self, prefix: str, libraries: str, source: str, target: str) -> tuple[str, ...] | None:
         """Erlang's own compiler over every file of `source`; fails on a warning."""

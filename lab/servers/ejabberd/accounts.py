@@ -1,4 +1,4 @@
-"""ejabberd accounts as the lab's module mod_lab_accounts takes them: SCRAM-SHA-1, its default, one set of keys."""
+"""ejabberd accounts as the lab's module mod_lab_accounts takes them: SCRAM-SHA-1 by default, one set of keys."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ INITIAL = "accounts.json"
 
 def render_accounts(users: Sequence[str], keys: ScramKeys) -> str:
     """The JSON text of these accounts."""
-    stored, server = keys.sha1
+    stored, server = keys.stored
     return json.dumps(
         {
+            "hash": "sha" if keys.hash == "sha1" else keys.hash,
             "iterations": keys.iterations,
             "salt": b64encode(keys.salt).decode(),
             "stored_key": b64encode(stored).decode(),

@@ -41,10 +41,10 @@ NEGOTIATION, CROSSINGS = 120, 10
 _STARTTLS: dict[Tls, Value] = {Tls.REQUIRED: "required", Tls.OPTIONAL: "optional", Tls.OFF: False}
 
 #: What OpenSSL is to refuse, as in Debian's own configuration of ejabberd.
-_TLS_OPTIONS = ["no_sslv3", "no_tlsv1", "no_tlsv1_1", "cipher_server_preference", "no_compression"]
+TLS_OPTIONS = ["no_sslv3", "no_tlsv1", "no_tlsv1_1", "cipher_server_preference", "no_compression"]
 
 #: Nodes may hold this many items: OMEMO has one or a few, bookmarks and avatars more.
-_MOST_ITEMS = 1000
+MOST_ITEMS = 1000
 
 
 def render_configuration(blueprint: Blueprint) -> File:
@@ -55,12 +55,12 @@ def render_configuration(blueprint: Blueprint) -> File:
     if spec.has("component"):
         options = {"include_config_file": {f"{blueprint.folder}/{SECRETS}": {}}} | options
     options = _merge(options, spec.options)
-    return File(CONFIGURATION, f"# xmpplab: {spec.name} ({spec.domain})\n" + _yaml(options))
+    return File(CONFIGURATION, f"# xmpplab: {spec.name} ({spec.domain})\n" + render_yaml(options))
 
 
 def render_secrets(password: str) -> File:
     """What the file of secrets says: components (XEP-0114) have the lab's password."""
-    return File(SECRETS, _yaml({"define_macro": {MACRO: password}}))
+    return File(SECRETS, render_yaml({"define_macro": {MACRO: password}}))
 
 
 def _merge(own: Mapping[str, Value], raw: Mapping[str, Value]) -> dict[str, Value]:
@@ -101,8 +101,8 @@ def _general(blueprint: Blueprint) -> dict[str, Value]:
         "log_rotate_count": 0,
         "ca_file": f"{certificates}/authority.pem",
         "certfiles": [f"{certificates}/{a_labels(spec.domain)}.{end}" for end in ("crt", "key")],
-        "c2s_protocol_options": _TLS_OPTIONS,
-        "s2s_protocol_options": _TLS_OPTIONS,
+        "c2s_protocol_options": TLS_OPTIONS,
+        "s2s_protocol_options": TLS_OPTIONS,
         **(
             {"auth_method": ["internal", "anonymous"], "anonymous_protocol": "sasl_anon"}
             if spec.has("anonymous")
@@ -174,7 +174,7 @@ def _modules(blueprint: Blueprint) -> dict[str, Value]:
         "mod_private": {},
         "mod_pubsub": {
             "plugins": ["flat", "pep"],
-            "max_items_node": _MOST_ITEMS,
+            "max_items_node": MOST_ITEMS,
             "ignore_pep_from_offline": False,
             "access_createnode": "local",
         },
@@ -199,12 +199,18 @@ def _modules(blueprint: Blueprint) -> dict[str, Value]:
     return modules
 
 
+def list_lab_settings(blueprint: Blueprint) -> dict[str, Value]:
+    """What a lab adds to a configuration that is not its own."""
+    modules = {name: value for name, value in _modules(blueprint).items() if name.startswith("mod_lab_")}
+    return {"auth_use_cache": False, "modules": modules}
+
+
 def _patience(blueprint: Blueprint) -> dict[str, Value]:
     slow = blueprint.round_trip
     return {"patience": round(PROBE_PATIENCE + 2 * slow)} if slow else {}
 
 
-def _yaml(value: Mapping[str, Value], indent: str = "") -> str:
+def render_yaml(value: Mapping[str, Value], indent: str = "") -> str:
     """Block style; a name that is a plain word has no quotes, as ejabberd wants its keywords."""
     return "".join(f"{indent}{_scalar(name)}:{_item(each, indent)}" for name, each in value.items())
 
@@ -215,7 +221,7 @@ def _item(value: Value, indent: str) -> str:
         case str() | int() | float():
             return f" {_scalar(value)}\n"
         case Mapping():
-            return f"\n{_yaml(value, indent + '  ')}" if value else " {}\n"
+            return f"\n{render_yaml(value, indent + '  ')}" if value else " {}\n"
         case _:
             lines = "".join(f"{indent}  -{_item(each, indent + '  ')}" for each in value)
             return f"\n{lines}" if value else " []\n"

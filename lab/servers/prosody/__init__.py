@@ -11,6 +11,7 @@ from lab.servers.conventions import FEED, LOG, OUTPUT
 from lab.servers.prosody.accounts import render_accounts
 from lab.servers.prosody.config import render_configuration, render_secrets
 from lab.servers.prosody.launch import build_command, build_environment
+from lab.servers.prosody.production import find_password_hash, render_in_lab, render_production
 from lab.servers.prosody.rosters import render_rosters
 from lab.servers.prosody.tools import render_prosodyctl
 from lab.servers.software import (
@@ -19,6 +20,7 @@ from lab.servers.software import (
     Blueprint,
     File,
     Operation,
+    Production,
     Refusal,
     Registration,
     Rendered,
@@ -53,7 +55,16 @@ class Prosody(Software):
 
     def render(self, blueprint: Blueprint) -> Rendered:
         """prosody.cfg.lua and the command that runs it."""
-        return Rendered((render_configuration(blueprint),), build_command(blueprint), build_environment(blueprint))
+        files = render_in_lab(blueprint) if blueprint.spec.configuration else (render_configuration(blueprint),)
+        return Rendered(files, build_command(blueprint), build_environment(blueprint))
+
+    def production(self, spec: Server) -> Production | None:
+        """prosody.cfg.lua of a real server."""
+        return render_production(spec)
+
+    def password_hash(self, spec: Server) -> str:
+        """As the configuration says, if it is not the lab's own."""
+        return find_password_hash(spec.configuration)
 
     def tools(self, tree: UnpackedTree) -> tuple[File, ...]:
         """prosodyctl."""

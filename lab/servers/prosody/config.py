@@ -35,7 +35,7 @@ FILES_KEPT = 10 * 365 * 24 * 3600
 #: Prosody's own time for a stream between servers to be authenticated, in seconds, and round trips that one takes.
 S2S_TIMEOUT, CROSSINGS = 90, 10
 
-_MODULES = (
+MODULES = (
     "roster", "saslauth", "tls", "disco", "pep", "ping", "carbons", "smacks", "blocklist", "vcard4", "vcard_legacy",
     "bookmarks", "mam", "csi_simple", "admin_shell",
 )  # fmt: skip
@@ -58,12 +58,12 @@ def render_configuration(blueprint: Blueprint) -> File:
     own = _network(blueprint) | _storage(blueprint) | _encryption(blueprint) | _limits(spec) | _modules(blueprint)
     sections = [
         f"-- xmpplab: {spec.name} ({spec.domain})",
-        _options(_with_raw(own, spec.options)),
+        render_options(_with_raw(own, spec.options)),
         *([f"Include {quote(f'{blueprint.folder}/{SECRETS}')}"] if spec.has("component") else []),
-        f"VirtualHost {quote(spec.domain)}\n" + _options(_host(blueprint) | _ascii_names(spec.domain)),
-        f'Component {quote("conference." + spec.domain)} "muc"\n' + _options(_rooms(blueprint)),
+        f"VirtualHost {quote(spec.domain)}\n" + render_options(_host(blueprint) | _ascii_names(spec.domain)),
+        f'Component {quote("conference." + spec.domain)} "muc"\n' + render_options(_rooms(blueprint)),
         f'Component {quote("upload." + spec.domain)} "http_file_share"\n'
-        + _options(_uploads(blueprint) | _ascii_names("upload." + spec.domain)),
+        + render_options(_uploads(blueprint) | _ascii_names("upload." + spec.domain)),
         *_added_hosts(blueprint),
     ]
     return File(CONFIGURATION, "\n\n".join(sections) + "\n")
@@ -77,7 +77,7 @@ def _ascii_names(host: str) -> dict[str, Value]:
 
 def render_secrets(password: str) -> File:
     """What the file of secrets says: components (XEP-0114) have the lab's password."""
-    return File(SECRETS, _options({"component_secret": password}) + "\n")
+    return File(SECRETS, render_options({"component_secret": password}) + "\n")
 
 
 def _with_raw(own: dict[str, Value], raw: Mapping[str, Value]) -> dict[str, Value]:
@@ -101,7 +101,11 @@ def _added_hosts(blueprint: Blueprint) -> list[str]:
         ),
         "component": (f"Component {quote(f'component.{domain}')}", {}),
     }
-    return [f"{head}\n{_options({**policy, **own})}" for name, (head, own) in hosts.items() if blueprint.spec.has(name)]
+    return [
+        f"{head}\n{render_options({**policy, **own})}"
+        for name, (head, own) in hosts.items()
+        if blueprint.spec.has(name)
+    ]
 
 
 def _limits(spec: Server) -> dict[str, Value]:
@@ -178,7 +182,7 @@ def _encryption(blueprint: Blueprint) -> dict[str, Value]:
 
 def _modules(blueprint: Blueprint) -> dict[str, Value]:
     spec = blueprint.spec
-    enabled: list[Value] = [name for name in _MODULES if name != "mam" or spec.has("mam")]
+    enabled: list[Value] = [name for name in MODULES if name != "mam" or spec.has("mam")]
     enabled += ["s2s_bidi"] if spec.has("bidi") else []
     enabled += ["websocket"] if spec.has("websocket") else []
     disabled: list[Value] = []
@@ -216,16 +220,33 @@ def _policy_options(blueprint: Blueprint) -> dict[str, Value]:
     return options
 
 
+_HOST_MODULES = ("lab_probe", "lab_rosters", "lab_admin")
+
+
 def _host(blueprint: Blueprint) -> dict[str, Value]:
     slow: dict[str, Value] = {}
     if blueprint.round_trip:
         slow = {"lab_probe_patience": round(PROBE_PATIENCE + 2 * blueprint.round_trip)}
     return slow | {
-        "modules_enabled": ["lab_probe", "lab_rosters", "lab_admin"],
+        "modules_enabled": list(_HOST_MODULES),
         "lab_rosters_stamp": f"{blueprint.folder}/{STAMP}",
         "lab_probes": list(blueprint.probes),
         "lab_ready_file": f"{blueprint.folder}/{READY}",
     }
+
+
+#: Settings of the lab's configuration that a server's own one gets in a lab: where its files are.
+_PLACES = ("data_path", "pidfile", "admin_socket", "log", "gc", "plugin_paths")
+
+
+def list_lab_settings(blueprint: Blueprint) -> tuple[dict[str, Value], dict[str, Value]]:
+    """What a lab adds to a configuration that is not its own: settings for all hosts, and for the domain's."""
+    own = _storage(blueprint) | _modules(blueprint)
+    everywhere = {name: value for name, value in own.items() if name in _PLACES or name.startswith("lab_")}
+    host, enabled = _host(blueprint), own["modules_enabled"]
+    assert isinstance(enabled, list)
+    wanted = [name for name in (*enabled, *_HOST_MODULES) if str(name).startswith("lab_")]
+    return everywhere, host | {"modules_enabled": wanted}
 
 
 def _rooms(blueprint: Blueprint) -> dict[str, Value]:
@@ -244,7 +265,8 @@ def _uploads(blueprint: Blueprint) -> dict[str, Value]:
     }
 
 
-def _options(options: dict[str, Value]) -> str:
+def render_options(options: dict[str, Value]) -> str:
+    """Settings as lines of Lua, without an end of line."""
     return "\n".join(f"{name} = {_lua(value)}" for name, value in options.items())
 
 

@@ -2,8 +2,8 @@
 %%
 %% Options: initial_file (read before the server says that it has started; may be missing), socket (a Unix socket,
 %% 0600, that takes POST /accounts over HTTP; POST /flush writes down what mnesia keeps in memory). Both are JSON:
-%%   {"iterations": 4096, "salt": base64, "stored_key": base64, "server_key": base64, "users": ["user1", ...]}
-%% with the keys of SCRAM-SHA-1, one set for all. POST /rosters takes {"user1": ["user2@b.test", ...], ...}: whole
+%%   {"hash": "sha", "iterations": 4096, "salt": base64, "stored_key": base64, "server_key": base64, "users": ["user1", ...]}
+%% with the keys of SCRAM with that hash, one set for all. POST /rosters takes {"user1": ["user2@b.test", ...], ...}: whole
 %% rosters of people who are not online, each contact subscribed both ways (RFC 6121 section 3). POST /forget takes
 %% ["user1", ...] and empties their archives. POST /registration takes "open" or "closed" (XEP-0077), POST /delete
 %% ["user1", ...], POST /refuse ["b.test", ...]: the domains that are refused from then on. POST /ctl is for
@@ -42,9 +42,10 @@ started() ->
     listen(Host, Socket).
 
 store(Host, Text) ->
-    #{<<"iterations">> := Iterations, <<"salt">> := Salt, <<"stored_key">> := Stored, <<"server_key">> := Server,
+    #{<<"hash">> := Hash, <<"iterations">> := Iterations, <<"salt">> := Salt, <<"stored_key">> := Stored, <<"server_key">> := Server,
       <<"users">> := Users} = lab_json:decode(Text),
-    Keys = #scram{storedkey = Stored, serverkey = Server, salt = Salt, hash = sha, iterationcount = Iterations},
+    Keys = #scram{storedkey = Stored, serverkey = Server, salt = Salt, iterationcount = Iterations,
+                  hash = binary_to_existing_atom(Hash)},
     {atomic, ok} = mnesia:transaction(fun() ->
         lists:foreach(fun(User) -> mnesia:write(#passwd{us = {jid:nodeprep(User), Host}, password = Keys}) end, Users)
     end),
