@@ -1,7 +1,8 @@
 """Secrecy: no server can read what was meant to be secret.
 
-A scenario's secrets are canaries (`federation.secret()`). A canary must stand readable nowhere: not in what a server
-saw (its feed), nor in its store, archive or log; raw, in base64 or in hex (lab/history/canaries.py). A message that was
+A scenario's secrets are canaries (`federation.secret()`), in messages and in uploaded files, and the keys of encrypted
+files. A canary must stand readable nowhere: not in what a server saw (its feed), nor in its store, archive, uploaded
+files or log; raw, in base64 or in hex (lab/history/canaries.py). A message that was
 sent encrypted must not pass a server with a readable body.
 
 Nothing found proves something only where something would have been found: unknown is a server on the route of a canary
@@ -19,7 +20,7 @@ from lab.checks.trace import quote
 from lab.checks.verdict import Finding, Value, Verdict, build_verdict, pluralize
 from lab.declarations.encryptions import is_end_to_end
 from lab.history.canaries import find, find_all
-from lab.history.events import CanaryFound, Searched, Sent, ServerSaw
+from lab.history.events import CanaryFound, FileUploaded, Searched, Sent, ServerSaw
 from lab.metrics.record import RunRecord
 from lab.servers import get_software
 from lab.topology.spec import Feed, Server
@@ -29,7 +30,8 @@ NAME = "secrecy"
 
 def check(record: RunRecord) -> Verdict:
     """Judge every canary, and the bodies of encrypted messages."""
-    secret = {sent.canary: (index, sent) for index, sent in record.messages if sent.canary}
+    secret: Secrets = {one: (index, file) for index, file in record.indexed(FileUploaded) for one in file.canaries}
+    secret |= {sent.canary: (index, sent) for index, sent in record.messages if sent.canary}
     encrypted = [sent for _, sent in record.messages if is_end_to_end(sent.encryption)]
     findings = [*_found(record, secret), *_bodies(record, encrypted)]
     if secret:
@@ -45,11 +47,22 @@ def check(record: RunRecord) -> Verdict:
     return build_verdict(NAME, len(secret), findings, good, "")
 
 
-Secrets = dict[str, tuple[int, Sent]]
+#: Each canary with the message or the file that carried it, and the place of its event.
+Secrets = dict[str, tuple[int, Sent | FileUploaded]]
 
 
 def _servers_on_route(record: RunRecord, secret: Secrets) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(name for _, sent in secret.values() for name in record.path(sent)))
+    hosts = [_route(record, file) for file in record.of(FileUploaded) if file.canaries]
+    routes = [_route(record, carrier) for _, carrier in secret.values()]
+    return tuple(dict.fromkeys(name for route in (*routes, *hosts) for name in route))
+
+
+def _route(record: RunRecord, carrier: Sent | FileUploaded) -> tuple[str, ...]:
+    """The servers that handle a message, or the one that stores a file."""
+    if isinstance(carrier, Sent):
+        return record.path(carrier)
+    home = record.server_of(carrier.device)
+    return () if home is None else (home.name,)
 
 
 def _found(record: RunRecord, secret: Secrets) -> Iterator[Finding]:
@@ -83,26 +96,33 @@ def _leak(
     server: str,
     canary: str,
     where: list[tuple[str, str, str]],
-    carrier: tuple[int, Sent] | None,
+    known: tuple[int, Sent | FileUploaded] | None,
     seen: list[ServerSaw],
 ) -> Finding:
-    sent = carrier[1] if carrier else None
+    carrier = known[1] if known else None
     listed = ", ".join(dict.fromkeys(f"{place} ({encoding}, {what})" for place, encoding, what in where))
-    name = f"of message {sent.message} ({' - '.join(record.path(sent))})" if sent else repr(canary)
+    if isinstance(carrier, Sent):
+        name = f"of message {carrier.message} ({' - '.join(record.path(carrier))})"
+    else:
+        name = f"of file {carrier.url}" if carrier else repr(canary)
     return Finding(
         Value.FAILED,
         f"Server {server} can read the secret {name}: {listed}.",
-        sent.message if sent else None,
-        record.path(sent) if sent else (server,),
-        _why_readable(record, sent, seen, [what for place, _, what in where if place == "attack"]),
+        carrier.message if isinstance(carrier, Sent) else None,
+        _route(record, carrier) if carrier else (server,),
+        _why_readable(record, carrier, seen, [what for place, _, what in where if place == "attack"]),
         "",
         quote(list(dict.fromkeys(seen))),
     )
 
 
-def _why_readable(record: RunRecord, sent: Sent | None, seen: list[ServerSaw], attacks: list[str]) -> str:
+def _why_readable(
+    record: RunRecord, sent: Sent | FileUploaded | None, seen: list[ServerSaw], attacks: list[str]
+) -> str:
     if sent is None:
         return "a secret that no message carried got out"
+    if isinstance(sent, FileUploaded):
+        return "its key got out" if sent.encrypted else "the file was uploaded without encryption"
     if acted := describe_attacks(record, sent):
         return acted
     if attacks:
@@ -149,8 +169,11 @@ def _unsearched(record: RunRecord, server: Server, after: int) -> Iterator[str]:
     searched = {
         one.place: one for index, one in record.indexed(Searched) if one.server == server.name and index > after
     }
+    hosts = any(server.name in _route(record, file) for file in record.of(FileUploaded))
     for place in places:
         one = searched.get(place)
+        if place == "uploads" and not hosts:
+            continue  # nobody of the lab's has uploaded anything there
         if place == "feed" and server.feed is not Feed.FULL:
             continue
         if one is None:

@@ -8,6 +8,7 @@ that no caller waits for becomes a `trouble` event.
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import time
 import uuid
 from base64 import b64decode, b64encode
@@ -25,7 +26,7 @@ from slixmpp.xmlstream import tostring
 from slixmpp.xmlstream.handler import Callback
 from slixmpp.xmlstream.matcher import MatchXPath
 
-from lab.clients import archive, http_files, receipts, rooms
+from lab.clients import archive, encrypted_files, http_files, receipts, rooms
 from lab.clients.encryption import DeviceKey, Encryption, EncryptionSettings, SealedMessage, create_strategy
 from lab.clients.inbox import Inbox
 from lab.clients.xmpp.client_stream import ClientStream, Refused, make_tls_context
@@ -387,9 +388,13 @@ class ClientDevice:
         media_type: str,
         addresses: dict[str, str],
         authority: str,
+        encrypt: bool = False,
     ) -> Event:
-        """Upload a file (XEP-0363); see the protocol."""
-        stream, content = self._live().stream, _base64(data)
+        """Upload a file (XEP-0363), encrypted (XEP-0454) if asked to; see the protocol."""
+        stream, content, fragment = self._live().stream, _base64(data), ""
+        if encrypt:
+            content, fragment = encrypted_files.encrypt(content)
+            name, media_type = encrypted_files.choose_name(name), "application/octet-stream"
         slot = await stream.ask(
             "get",
             http_files.build_slot_request(name, len(content), media_type),
@@ -397,7 +402,8 @@ class ClientDevice:
         )
         put, get, fields = http_files.read_slot(slot)
         await http_files.put(put, content, media_type, fields, addresses, make_tls_context(authority))
-        return {"url": get}
+        url = encrypted_files.add_key(get, fragment) if encrypt else get
+        return {"url": url, "sha256": hashlib.sha256(content).hexdigest(), "stored": len(content)}
 
     async def _upload_service(self, stream: ClientStream) -> str:
         """The JID of the own server's upload service, by service discovery (section 4)."""
@@ -412,7 +418,13 @@ class ClientDevice:
     async def fetch(self, *, url: str, addresses: dict[str, str], authority: str) -> Event:
         """Fetch a file that somebody uploaded; see the protocol."""
         self._live()
-        return {"data": b64encode(await http_files.get(url, addresses, make_tls_context(authority))).decode()}
+        address, context = encrypted_files.strip_key(url), make_tls_context(authority)
+        found = await http_files.get(address, addresses, context)
+        return {
+            "data": b64encode(
+                encrypted_files.decrypt(found, url) if encrypted_files.is_encrypted(url) else found
+            ).decode()
+        }
 
     # Rooms
 

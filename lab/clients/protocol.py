@@ -44,10 +44,12 @@ configure_room  {room, values: {var: value}} -> {}
 archive         {with?, start? (XEP-0082 date or seconds), archive? (bare JID of a room), deliver?}
                 -> {messages: [{id, from, to, at, body, encrypted}]}; with deliver, those that this device was not
                 handed before (and did not send) are emitted as `delivered` events via "archive", and are decrypted
-upload          {name, data (base64), media_type, addresses: {domain: IP address}, authority (PEM text), timeout}
-                -> {url}: the own server has stored the file (XEP-0363), and others can fetch it there
+upload          {name, data (base64), media_type, addresses: {domain: IP address}, authority (PEM text), encrypt?,
+                timeout} -> {url, sha256 (hex) and stored (bytes) of what the server has}: the own server has stored the
+                file (XEP-0363), and others can fetch it there. With `encrypt` it is encrypted before, under a random
+                name, and the URL is an aesgcm:// one with the key (XEP-0454)
 fetch           {url, addresses, authority, timeout} -> {data (base64)}: a file, from a host that is in `addresses` or
-                below one of them; its certificate is valid for that host
+                below one of them; its certificate is valid for that host. What an aesgcm:// URL names is decrypted
 devices         {of (bare JID), timeout} -> {ids: [...]}: OMEMO device ids published, asked afresh
 remove_device   {omemo_device (id), timeout} -> {}: the own account's OMEMO device lists are without this id, which is
                 another device's, and its bundle is gone

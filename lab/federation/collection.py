@@ -2,12 +2,14 @@
 
 A search that finds nothing proves nothing unless it would have found something: the markers of settle() carry a
 control text unencrypted, so every server that handled one must have it in its feed and in its archive. Servers are
-asked to write what they hold in memory; the search is repeated until the control text is found.
+asked to write what they hold in memory; the search is repeated until the control text is found. Of uploaded files the
+server must have each as it was uploaded: these are their own control.
 """
 
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,7 +20,7 @@ from lab.federation.participants import Participants
 from lab.federation.rooms import Room
 from lab.federation.servers import ServerHandle
 from lab.history.canaries import find_all
-from lab.history.events import CanaryFound, Searched
+from lab.history.events import CanaryFound, FileUploaded, Searched
 from lab.servers import get_software
 from lab.topology.spec import Feed
 
@@ -66,29 +68,43 @@ async def _search(participants: Participants, server: ServerHandle, controlled: 
         await context.lab.operate(name, get_software(spec.software).flush())
     except (PeerError, TimedOut) as error:  # what is in its files is searched all the same
         context.history.note(f"server {name} does not write what it holds in memory: {error}")
+    uploaded = _find_uploaded(participants, server)
     for place, globs in get_software(spec.software).list_places(spec).items():
         expected = (name, place) in controlled and not (place == "feed" and spec.feed is not Feed.FULL)
-        await _search_place(participants, name, place, globs, expected)
+        await _search_place(participants, name, place, globs, expected, uploaded if place == "uploads" else frozenset())
+
+
+def _find_uploaded(participants: Participants, server: ServerHandle) -> frozenset[str]:
+    """The digests of what devices have uploaded to a server: SHA-256, in hex."""
+    mine = {device.jid for device in participants.devices.values() if device.person.server is server}
+    events = (one for one in participants.context.history.events if isinstance(one, FileUploaded))
+    return frozenset(one.stored for one in events if one.device in mine and one.stored)
 
 
 async def _search_place(
-    participants: Participants, name: str, place: str, globs: tuple[str, ...], expected: bool
+    participants: Participants,
+    name: str,
+    place: str,
+    globs: tuple[str, ...],
+    expected: bool,
+    uploaded: frozenset[str],
 ) -> None:
+    """Search until the control text is found, if it is expected, and the files with these digests."""
     context = participants.context
     folder = context.lab.layout.server(name)
     deadline = time.monotonic() + CONTROL_DEADLINE
     wanted = [*context.canaries, context.control]
     while True:
-        files, size, found = await asyncio.to_thread(_find, folder, globs, wanted)
-        control = any(one.text == context.control for one in found)
-        if control or not expected or time.monotonic() > deadline:
+        files, size, found, digests = await asyncio.to_thread(_find, folder, globs, wanted)
+        control = any(one.text == context.control for one in found) if expected else uploaded <= digests
+        if control or time.monotonic() > deadline:
             break
         await asyncio.sleep(POLL_INTERVAL)
     now, record = context.history.now(), context.history.record
     record(
         Searched(
             at=now, server=name, place=place, files=files, bytes=size, canaries=len(context.canaries),
-            control=control if expected else None,
+            control=control if expected or uploaded else None,
         )
     )  # fmt: skip
     for one in found:
@@ -101,15 +117,16 @@ async def _search_place(
             )  # fmt: skip
 
 
-def _find(folder: Path, globs: tuple[str, ...], wanted: list[str]) -> tuple[int, int, list[FoundText]]:
-    """The number of files, their size in bytes, and the texts found in them."""
+def _find(folder: Path, globs: tuple[str, ...], wanted: list[str]) -> tuple[int, int, list[FoundText], set[str]]:
+    """The number of files, their size in bytes, the texts found in them, and their digests (SHA-256, in hex)."""
     paths = sorted({path for glob in globs for path in folder.glob(glob) if path.is_file()})
-    size, found = 0, []
+    size, found, digests = 0, [], set()
     for path in paths:
         data = path.read_bytes()
         size += len(data)
+        digests.add(hashlib.sha256(data).hexdigest())
         found += [FoundText(hit.canary, hit.encoding, str(path.relative_to(folder))) for hit in find_all(wanted, data)]
-    return len(paths), size, found
+    return len(paths), size, found, digests
 
 
 def _message_with(participants: Participants, canary: str) -> str | None:

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from xml.sax.saxutils import quoteattr
 
 from lab.clients.characters import check_raw
+from lab.clients.encrypted_files import key_of, strip_key
 from lab.declarations.domains import a_labels
 from lab.errors import PeerError, UserError
 from lab.federation.context import read_duration
@@ -232,8 +233,19 @@ class Device:
         answer = await self.person.context.call("iq", self.key, xml=xml, timeout=limit)
         return parse(str(answer["xml"]), time.time(), CLIENT)
 
-    async def upload(self, data: bytes, *, name: str = "file.bin", media_type: str = "application/octet-stream") -> str:
+    async def upload(
+        self,
+        data: bytes,
+        *,
+        name: str = "file.bin",
+        media_type: str = "application/octet-stream",
+        encrypted: bool = False,
+    ) -> str:
         """Upload a file to the own server, and return the URL from which others can fetch it (XEP-0363).
+
+        With `encrypted` the server gets ciphertext under a random name, and the URL is an aesgcm:// one with the key in
+        its fragment (XEP-0454): it belongs into an encrypted message. The key is a secret of the run as texts of
+        `Federation.secret` are: the secrecy check searches for it.
 
         The service is found by discovery, the server's certificate checked against the lab's authority. Returns once
         the server has stored it. Raises PeerError if the server refuses, with the `condition` of its answer
@@ -249,26 +261,37 @@ class Device:
             media_type=media_type,
             addresses=self._addresses(),
             authority=context.lab.trusted(person.server.name),
+            encrypt=encrypted,
             timeout=FILE_DEADLINE,
         )
-        url, now = str(answer["url"]), context.history.now()
-        digest = hashlib.sha256(data).hexdigest()
-        context.history.record(FileUploaded(at=now, device=self.jid, url=url, size=len(data), sha256=digest))
+        url = str(answer["url"])
+        secrets = [one for one in context.canaries if one.encode() in data]
+        if encrypted:
+            context.canaries.append(key_of(url))
+            secrets.append(key_of(url))
+        digest, stored = hashlib.sha256(data).hexdigest(), str(answer.get("sha256", ""))
+        context.history.record(
+            FileUploaded(
+                at=context.history.now(), device=self.jid, url=strip_key(url), size=len(data), sha256=digest,
+                encrypted=encrypted, stored=stored, canaries=tuple(secrets),
+            )
+        )  # fmt: skip
         return url
 
     async def fetch(self, url: str) -> bytes:
         """Fetch a file that somebody uploaded to a server of the lab (XEP-0363 section 6), and return it.
 
-        The server's certificate is checked against the lab's authority. Raises UserError for a host that is none of the
-        lab, or if the device is not connected; PeerError if the certificate is not valid for the host, or there is no
-        such file; TimedOut after 60 seconds.
+        What an aesgcm:// URL names is decrypted with the key in its fragment (XEP-0454). The server's certificate is
+        checked against the lab's authority. Raises UserError for a host that is none of the lab, a URL whose key is
+        none, or if the device is not connected; PeerError if the certificate is not valid for the host, there is no
+        such file, or the key does not open it; TimedOut after 60 seconds.
         """
         context, addresses = self.person.context, self._addresses()
         host = urlsplit(url).hostname or ""
         servers = context.lab.plan.servers
         home = next((one for one in servers if f".{host}".endswith(f".{a_labels(one.spec.domain)}")), None)
         if home is None:
-            raise UserError(f"fetch: {host or url} is no host of this lab: there are {', '.join(addresses)}")
+            raise UserError(f"fetch: {host or strip_key(url)} is no host of this lab: there are {', '.join(addresses)}")
         answer = await context.call(
             "fetch",
             self.key,
@@ -279,7 +302,7 @@ class Device:
         )
         data, now = b64decode(answer["data"]), context.history.now()
         digest = hashlib.sha256(data).hexdigest()
-        context.history.record(FileFetched(at=now, device=self.jid, url=url, size=len(data), sha256=digest))
+        context.history.record(FileFetched(at=now, device=self.jid, url=strip_key(url), size=len(data), sha256=digest))
         return data
 
     def _addresses(self) -> dict[str, str]:

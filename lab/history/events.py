@@ -154,9 +154,12 @@ class FileUploaded(Event):
 
     kind = "file-uploaded"
     device: str  # full JID
-    url: str
+    url: str  # without the key of an encrypted file
     size: int  # bytes
     sha256: str  # hex
+    encrypted: bool = False  # before it was uploaded (XEP-0454)
+    stored: str = ""  # sha256, hex, of what the server has; "" where it is not known
+    canaries: tuple[str, ...] = ()  # the secret texts inside, and the key of an encrypted file, in hex
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -409,7 +412,7 @@ class Searched(Event):
 
     kind = "searched"
     server: str
-    place: str  # "feed", "store", "archive", "log"
+    place: str  # "feed", "store", "archive", "uploads", "log"
     files: int
     bytes: int
     canaries: int

@@ -4,7 +4,7 @@ import pytest
 
 from lab.checks import Value
 from lab.checks.integrity import check
-from lab.history.events import Decrypted, Delivered, Intervened
+from lab.history.events import Decrypted, Delivered, FileFetched, FileUploaded, Intervened
 from lab.metrics.record import RunRecord
 from tests.checks.changed_history import change, only, two
 
@@ -56,3 +56,25 @@ def test_a_readable_text_beside_the_decrypted_one_fails():
     told.say(alice, bob, encryption="omemo")
     change(told, told.index(Delivered), matches=False)
     assert only(judged(told.finish())).message == "m1"
+
+
+URL = "https://upload.island.test/x.txt"
+
+
+def fetched(digest, url=URL):
+    told, alice, bob = two()
+    told.add(FileUploaded, device=alice, url=URL, size=2, sha256="aa", stored="cc", encrypted=True)
+    told.add(FileFetched, device=bob, url=url, size=2, sha256=digest)
+    return told
+
+
+@pytest.mark.parametrize("digest", ["aa", "cc"])
+def test_a_file_or_its_ciphertext_as_uploaded_is_valid(digest):
+    verdict = judged(fetched(digest))
+    assert (verdict.value, verdict.judged) == (Value.VALID, 1)
+    assert "1 file fetched as uploaded" in verdict.sentence
+
+
+def test_another_file_fails_and_one_of_a_stranger_is_not_judged():
+    assert f"bob@home.test/phone fetched {URL}, and it is not what was uploaded" in only(judged(fetched("bb"))).sentence
+    assert judged(fetched("bb", "https://upload.island.test/other")).judged == 0

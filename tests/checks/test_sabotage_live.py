@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from lab.checks.judge import judge
+from lab.clients.device import ClientDevice
 from lab.clients.encryption import omemo, omemo2
 from lab.history.events import Sent
 from lab.lifecycle.runtimes import choose
@@ -82,6 +83,25 @@ async def test_a_device_that_says_it_in_plain_beside_the_ciphertext(
     assert result.value == "failed", result.sentence
     assert message in result.sentence
     assert "beside the ciphertext" in result.sentence
+
+
+@pytest.mark.slow
+async def test_a_device_that_forgets_who_is_away_in_a_room(monkeypatch, tmp_path: Path) -> None:
+    """It encrypts for those who are there: what the scenario expects of keys is left out, the check sees it."""
+
+    async def those_present(self, session, to, room):
+        occupants = self._room(session, to).occupants.values()
+        return frozenset(occupants) - {session.stream.boundjid.bare}
+
+    monkeypatch.setattr(ClientDevice, "_people", those_present)
+    lab = await up(load("pair"), runtime="processes", owned=True)
+    try:
+        story = get_info(small_scenarios.a_member_is_away)
+        result = await run_scenario(story, lab, runs=tmp_path, inline=True)
+    finally:
+        await lab.down()
+    assert result.value == "failed", result.sentence
+    assert "there is no key for carol@b.test, who is in the room or a member of it" in result.sentence
 
 
 @mostly_processes

@@ -5,7 +5,7 @@ import pytest
 
 from lab.checks import Value
 from lab.checks.secrecy import check
-from lab.history.events import CanaryFound, Searched, ServerSaw
+from lab.history.events import CanaryFound, FileUploaded, Searched, ServerSaw
 from lab.metrics.record import RunRecord
 from lab.topology.spec import Feed, Server
 from tests.checks.sample_history import SampleHistory, plan
@@ -152,3 +152,54 @@ def test_a_leak_outranks_what_is_not_known():
     told = secret().finish(search=False)
     told.add(CanaryFound, server="home", place="log", canary=CANARY, encoding="raw", where="server.log", message="m1")
     assert judged(told).value is Value.FAILED
+
+
+KEY = "0f" * 32
+FILE = "https://upload.island.test/x.txt"
+
+
+def uploaded(encrypted=True, control=True):
+    """Alice uploads a file with a secret in it; the key is in her message."""
+    told = SampleHistory()
+    alice, bob = told.device("alice", "island", encryption="omemo"), told.device("bob", "home", encryption="omemo")
+    canaries = (CANARY, KEY) if encrypted else (CANARY,)
+    told.add(FileUploaded, device=alice, url=FILE, size=2, sha256="aa", stored="cc", encrypted=encrypted,
+             canaries=canaries)  # fmt: skip
+    told.say(alice, bob, encryption="omemo", canary=KEY if encrypted else None)
+    told.finish()
+    told.add(Searched, server="island", place="uploads", files=1, bytes=2, canaries=2, control=control)
+    return told
+
+
+def found(told, server, place, canary):
+    told.add(CanaryFound, server=server, place=place, canary=canary, encoding="raw", where=place)
+    return only(judged(told))
+
+
+def test_an_encrypted_file_that_nobody_can_read_is_valid():
+    verdict = judged(uploaded())
+    assert (verdict.value, verdict.judged) == (Value.VALID, 2)
+
+
+def test_a_file_that_its_host_can_read_fails():
+    finding = found(uploaded(encrypted=False), "island", "uploads", CANARY)
+    assert finding.sentence == f"Server island can read the secret of file {FILE}: uploads (raw, uploads)."
+    assert (finding.cause, finding.servers) == ("the file was uploaded without encryption", ("island",))
+    assert found(uploaded(), "island", "uploads", CANARY).cause == "its key got out"
+
+
+def test_a_key_in_a_log_fails_and_names_the_message_that_carried_it():
+    finding = found(uploaded(), "island", "log", KEY)
+    assert (finding.message, finding.cause) == (
+        "m1",
+        "the text was readable although the message was sent with omemo",
+    )
+
+
+def test_uploads_that_were_not_searched_or_where_the_file_was_not_found_are_unknown():
+    assert "uploads was searched, and what must stand there was not found" in (
+        only(judged(uploaded(control=False)), Value.UNKNOWN).sentence
+    )
+    told = uploaded()
+    told.drop(Searched, place="uploads")
+    assert "its uploads was not searched" in only(judged(told), Value.UNKNOWN).sentence

@@ -1,5 +1,6 @@
 """Where the control text of the markers must be, so that a search that does not find it proves nothing."""
 
+import hashlib
 import time
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import pytest
 
 from lab.federation import Federation, collection
 from lab.federation.people import Person
-from lab.history.events import Searched
+from lab.history.events import CanaryFound, FileUploaded, Searched
 from tests.federation.conftest import FakeAgent
 
 
@@ -68,3 +69,35 @@ async def test_what_is_said_in_a_room_is_archived_by_its_server(
     room = await federation.server("home").room("hall", occupants=people)
     await people[0].send(room, federation.secret())
     assert await places(federation) == {("island", "feed"), ("home", "feed"), ("home", "archive")}
+
+
+async def test_uploaded_files_are_their_own_control(
+    federation: Federation, agent: FakeAgent, people: list[Person], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a file whose ciphertext is not where uploads are nobody knows whether it was searched."""
+    monkeypatch.setattr(collection, "CONTROL_DEADLINE", 0.0)
+    content, secret = b"ciphertext", federation.secret()
+    url = "aesgcm://upload.island.test/x.txt#" + "00" * 12 + "0f" * 32
+    agent.answers["upload"] = lambda device, **_: {"url": url, "sha256": hashlib.sha256(content).hexdigest()}
+    assert await people[0].device.upload(secret.encode(), encrypted=True) == url
+    (event,) = [one for one in federation.history.events if isinstance(one, FileUploaded)]
+    assert (event.url, event.encrypted) == ("https://upload.island.test/x.txt", True)
+    assert event.canaries == (federation.context.canaries[0], "0f" * 32), "the key is a secret as well"
+    uploads = federation.lab.layout.server("island") / "data/upload%2eisland%2etest/http_file_share"
+    uploads.mkdir(parents=True)
+    (uploads / "x.bin").write_bytes(b"something else")
+    assert await controls(federation, "uploads") == {"island": False, "home": None}
+    (uploads / "x.bin").write_bytes(content)
+    assert await controls(federation, "uploads") == {"island": True, "home": None}
+    assert not [one for one in federation.history.events if isinstance(one, CanaryFound)]
+    (uploads / "y.bin").write_bytes(b"..." + b"0f" * 32)
+    await controls(federation, "uploads")
+    (leak,) = [one for one in federation.history.events if isinstance(one, CanaryFound)]
+    assert (leak.server, leak.place, leak.canary) == ("island", "uploads", "0f" * 32)
+
+
+async def controls(federation: Federation, place: str) -> dict[str, bool | None]:
+    """What the last search of this place says of its control, by server."""
+    await collection.search(federation.participants, [federation.server(name) for name in ("island", "home")])
+    found = [one for one in federation.history.events if isinstance(one, Searched) and one.place == place]
+    return {one.server: one.control for one in found[-2:]}

@@ -41,6 +41,17 @@ async def one_secret_in_omemo2(federation: Federation) -> None:
 
 
 @scenario()
+async def a_member_is_away(federation: Federation) -> None:
+    """Alice says a secret in an encrypted room, of which carol is a member who is not there."""
+    a, b = federation.linked_pair()
+    alice, bob = await a.person("alice", encryption="omemo"), await b.person("bob", encryption="omemo")
+    carol = await b.person("carol", encryption="omemo")
+    room = await a.room("cellar", occupants=[alice, bob], members=[carol], members_only=True, non_anonymous=True)
+    message = await alice.send(room, federation.secret())
+    await message.read_by(bob.device)
+
+
+@scenario()
 async def nobody_speaks(federation: Federation) -> None:
     """Nothing happens."""
     await federation.people()

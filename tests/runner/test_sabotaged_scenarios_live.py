@@ -101,7 +101,40 @@ def streams_are_not_resumed(patch: Patch) -> None:
     patch.setattr(Device, "resume", Device.connect)
 
 
+def keys_go_in_the_clear(patch: Patch) -> None:
+    send = Device.send
+    patch.setattr(Device, "send", lambda self, to, text, **how: send(self, to, text, **{**how, "encryption": "plain"}))
+
+
+def removed_devices_stay_listed(patch: Patch) -> None:
+    patch.setattr(Device, "remove", Device.disconnect)
+
+
+def members_stay_members(patch: Patch) -> None:
+    affiliation = Room.affiliation
+
+    async def add_only(self: Room, person: Person, word: str, **how: Any) -> None:
+        if word != "none":
+            await affiliation(self, person, word, **how)
+
+    patch.setattr(Room, "affiliation", add_only)
+
+
+def rooms_are_never_configured_anew(patch: Patch) -> None:
+    patch.setattr(Room, "configure", nothing)
+
+
+def copies_are_always_made(patch: Patch) -> None:
+    send = Device.send
+    patch.setattr(Device, "send", lambda self, to, text, **how: send(self, to, text, **{**how, "private": False}))
+
+
 SABOTAGE = {
+    "aesgcm_file": keys_go_in_the_clear,
+    "omemo_carbons": copies_are_always_made,
+    "omemo_device_removed": removed_devices_stay_listed,
+    "omemo_room_anonymous_refused": rooms_are_never_configured_anew,
+    "omemo_room_membership": members_stay_members,
     "certificate_renewed": no_fault,
     "flapping_link": no_fault,
     "idle_stream_reopens": refused_instead,

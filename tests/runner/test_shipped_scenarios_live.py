@@ -58,6 +58,7 @@ CASES = [
 PAIRS = ("pair,software=prosody+ejabberd", "pair,software=ejabberd+prosody")
 MORE = ("star:4,software=prosody+ejabberd", "ring:4,software=ejabberd+prosody")
 SLOW = {
+    "aesgcm_file": PAIRS,
     "certificate_renewed": PAIRS,
     "encryption_downgraded": PAIRS,
     "flapping_link": PAIRS,

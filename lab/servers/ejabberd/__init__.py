@@ -138,7 +138,8 @@ class Ejabberd(Software):
             "feed": (FEED,),
             "log": ("*.log", OUTPUT),
             "archive": ("data/archive_*",),
-            "store": ("data/[!a]*", "data/a[!r]*", "data/upload/**/*"),
+            "uploads": ("data/upload/**/*",),
+            "store": ("data/[!a]*", "data/a[!r]*"),
         }
 
 

@@ -120,11 +120,12 @@ class Prosody(Software):
 
     @property
     def places(self) -> dict[str, tuple[str, ...]]:
-        """Its stores are data/<host>/<store>/<user>.dat|list; all but accounts and archives are "store"."""
+        """Its stores are data/<host>/<store>/<user>.dat|list; all but accounts, archives and uploads are "store"."""
         return {
             "feed": (FEED,),
             "log": (LOG, OUTPUT),
             "archive": ("data/*/archive/*", "data/*/muc_log/*"),
+            "uploads": ("data/*/http_file_share/*",),
             "store": ("data/*/*.*", *(f"data/*/{name}/*" for name in _OTHERS)),
         }
 
@@ -134,9 +135,9 @@ def _build_request(request: str, text: str = "", **attributes: str) -> AdminStan
     return AdminStanza(MANIFEST.socket, f"<lab-{request}{given}>{escape(text)}</lab-{request}>")
 
 
-#: Names of stores, none of which is "accounts", "archive" or "muc_log".
+#: Names of stores, none of which is "accounts", "archive", "http_file_share" or "muc_log".
 _OTHERS = (
-    "[!am]*", "a[!cr]*", "ac[!c]*", "account_*", "archive_*", "m[!u]*", "mu[!c]*", "muc[!_]*", "muc_[!l]*"
+    "[!ahm]*", "h[!t]*", "a[!cr]*", "ac[!c]*", "account_*", "archive_*", "m[!u]*", "mu[!c]*", "muc[!_]*", "muc_[!l]*"
 )  # fmt: skip
 
 SOFTWARE = Prosody()

@@ -67,7 +67,7 @@ def server(monkeypatch):
     async def publish(stream, node, payload):
         nodes[stream.boundjid.bare, node] = ET.tostring(payload)
 
-    async def fetch(stream, of, node):
+    async def fetch(stream, of, node, item=None):
         return ET.fromstring(nodes[of, node]) if (of, node) in nodes else None
 
     monkeypatch.setattr(pep, "publish", publish)
