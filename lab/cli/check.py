@@ -11,13 +11,13 @@ from lab.system.tables import wrap_text
 
 def check(run: RunArgument = None) -> None:
     """Judge a run again from its folder. Writes the verdict; the exit code is that of the verdict."""
-    from lab.report.formats.text import write_report
+    from lab.report.run_files import write_reports
     from lab.runner import folders
     from lab.runner.judgement import judge_folder
 
     folder = folders.find(run)
     record, judgement = judge_folder(folder)
-    write_report(folder, record, judgement)
+    write_reports(folder, record, judgement)
     said = wrap_text(f"{judgement.value.upper()}: {judgement.sentence}", then="  ")
     print_text("\n".join([*said, str(folder / folders.VERDICT)]), verdicts=True)
     raise typer.Exit(judgement.exit_code)

@@ -158,12 +158,27 @@ def print_study(folder: Path, data: dict[str, Any], output: Format) -> None:
         print_text(f"{render(data)}{folder}\n{page.as_uri()}")
 
 
+def open_page(page: Path) -> None:
+    """Open a page in the reader's browser, and print its address: where there is no browser, that is what is left."""
+    import webbrowser
+
+    address = page.absolute().as_uri()
+    print_text(address)
+    try:
+        opened = webbrowser.open(address)
+    except webbrowser.Error:
+        opened = False
+    if not opened:
+        said = "No browser could be started: open the address above in one, or name one with BROWSER."
+        print_text("\n".join(wrap_text(said)), error=True)
+
+
 def make_batch_callbacks(report_error: Callable[[Exception], int]) -> BatchCallbacks:
     """Callbacks that print each result of a batch and every error, and write the reports of the runs."""
-    from lab.report.formats.text import write_report
+    from lab.report.run_files import write_reports
     from lab.runner.batch import BatchCallbacks
 
-    return BatchCallbacks(make_plain_progress(), write_report, _print_result, report_error, _print_kept)
+    return BatchCallbacks(make_plain_progress(), write_reports, _print_result, report_error, _print_kept)
 
 
 def _print_result(info: ScenarioInfo, topology: str, result: RunResult) -> None:

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from lab.cli.options import RunArgument
-from lab.cli.output import Format, print_load, print_study, print_text, write_output
+from lab.cli.output import Format, open_page, print_load, print_study, print_text, write_output
 from lab.report.formats import ReportFormat
 
 
@@ -21,10 +21,13 @@ def report(
     file: Annotated[
         Path | None, typer.Option("--output", "-o", metavar="FILE", help="File to write, instead of standard output.")
     ] = None,
+    open_: Annotated[
+        bool, typer.Option("--open", help="Open the page in a browser, in place of printing the report.")
+    ] = False,
 ) -> None:
     """Print the summary of a run. Verdict, findings, steps, messages by route.
 
-    Of a load or a study its tables and sentences; its page is drawn again.
+    Of a load or a study its tables and sentences. --open writes the page again and shows it.
     """
     from lab.errors import UserError
     from lab.load.analysis.study_folder import STUDY
@@ -34,12 +37,31 @@ def report(
     folder = folders.find(run, (folders.HISTORY, LOAD, STUDY))
     if file is not None and not (folder / folders.HISTORY).is_file():
         raise UserError("--output is for runs; the page of a load or a study lies in its folder")
-    if (folder / LOAD).is_file():
+    if open_:
+        open_page(_write_page(folder))
+    elif (folder / LOAD).is_file():
         _report_load(folder, _table_or_json(output))
     elif (folder / STUDY).is_file():
         _report_study(folder, _table_or_json(output))
     else:
         _report_run(folder, output, file)
+
+
+def _write_page(folder: Path) -> Path:
+    """Write the page of a run, a load or a study; its path."""
+    from lab.checks import judge
+    from lab.load.analysis.study_folder import STUDY
+    from lab.load.model.job import FILE as LOAD
+    from lab.load.report.html import load_page, study_page
+    from lab.report.html import run_page
+    from lab.runner.judgement import load_record
+
+    if (folder / LOAD).is_file():
+        return load_page.write_page(folder)
+    if (folder / STUDY).is_file():
+        return study_page.write_page(folder)
+    record = load_record(folder)
+    return run_page.write_page(folder, record, judge(record))
 
 
 def _table_or_json(output: ReportFormat) -> Format:

@@ -35,6 +35,7 @@ class RunStarted(Event):
     # Check name -> verdict that makes the run valid; or -> software ("ejabberd@24.12") -> that verdict on its servers.
     expects: tuple[tuple[str, str | tuple[tuple[str, str], ...]], ...] = ()
     command: str = ""  # what repeats the run, with its topology and faults, and so their seeds; "" if there is none
+    machine: tuple[tuple[str, str], ...] = ()  # what it ran on: name and value, such as "kernel"; () if not recorded
     format: int = 1  # the version of the history's format, `FORMAT` when it was recorded
 
 

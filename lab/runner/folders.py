@@ -3,6 +3,7 @@
 topology.json plan.json   what was asked for, and exactly what it meant
 history.jsonl             what happened (0600: whole stanzas)
 verdict.json report.txt   the verdict, and the report as text
+page.html                 the report as a page
 logs/<server>/            the servers' logs, where the run was not valid
 """
 
@@ -27,7 +28,7 @@ TOPOLOGY = "topology.json"
 PLAN = "plan.json"
 VERDICT = "verdict.json"
 REPORT = "report.txt"
-PAGE = "page.html"  # of a load or a study
+PAGE = "page.html"  # of a run, a load or a study
 LOGS = "logs"
 
 # Bytes copied of a log: its end explains a failure, and a failing server can write gigabytes.

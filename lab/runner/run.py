@@ -45,6 +45,7 @@ from lab.runner.judgement import judge_folder
 from lab.runner.scenarios import ScenarioInfo
 from lab.runner.unawaited_coroutines import unawaited
 from lab.servers.conventions import LOG, OUTPUT
+from lab.system.machine import describe_machine
 from lab.topology.allowance import largest_allowance
 from lab.topology.faults import check_all
 from lab.topology.spec import FaultSpec, Topology
@@ -118,10 +119,10 @@ async def run_scenario(
                 recorder.record(RunEnded(at=recorder.now(), how=ended.how, detail=ended.detail))
     finally:
         record, judgement = judge_folder(folder)
-        if report is not None:
-            report(folder, record, judgement)
         if judgement.exit_code != exit_codes.VALID and ended.how != NOT_APPLICABLE:
             folders.copy_logs(folder, _logs_of(lab))
+        if report is not None:
+            report(folder, record, judgement)
     return RunResult(folder, ended.how, judgement.value, judgement.sentence, judgement.exit_code)
 
 
@@ -135,6 +136,7 @@ def _started(info: ScenarioInfo, plan: Plan, recorder: Recorder, command: str) -
         spec=info.spec,
         expects=info.expects,
         command=command,
+        machine=describe_machine(),
         format=FORMAT,
     )
 

@@ -17,7 +17,7 @@ from lab.checks.judge import NOTHING_JUDGED
 from lab.errors import NotApplicable
 from lab.federation import Federation
 from lab.lifecycle.lab import Lab
-from lab.report.formats.text import write_report
+from lab.report.run_files import write_reports
 from lab.runner.context import Run, current
 from lab.runner.run import RunResult, run_scenario
 from lab.runner.scenarios import ScenarioInfo
@@ -63,7 +63,7 @@ async def federation_run(
             raise _as_of_scenario(error)
 
     info = ScenarioInfo(name=test, title=test, spec="", expects=read_expects(expects), function=body, file=file, line=1)
-    running = asyncio.create_task(run_scenario(info, lab, report=write_report, runs=runs, faults=faults, at_once=True))
+    running = asyncio.create_task(run_scenario(info, lab, report=write_reports, runs=runs, faults=faults, at_once=True))
     await asyncio.wait((ready, running), return_when=asyncio.FIRST_COMPLETED)
     if not ready.done():
         raise JudgementFailed((await running).sentence)

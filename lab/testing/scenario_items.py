@@ -12,7 +12,7 @@ import pytest
 
 from lab import exit_codes
 from lab.errors import LabError
-from lab.report.formats.text import write_report
+from lab.report.run_files import write_reports
 from lab.runner import ScenarioInfo, load
 from lab.runner.folders import REPORT
 from lab.runner.run import RunResult, run_scenario
@@ -97,7 +97,7 @@ class ScenarioItem(pytest.Item):
         lab = await get_labs(self.config).get(self.source)
         runs = Path(self.config.getoption("--xmpplab-runs"))
         faults = get_labs(self.config).faults(self.source)
-        return await run_scenario(self.info, lab, report=write_report, runs=runs, faults=faults)
+        return await run_scenario(self.info, lab, report=write_reports, runs=runs, faults=faults)
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: object = None) -> str:
         """The report instead of a traceback; an error of the lab in its own words."""

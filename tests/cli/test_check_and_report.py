@@ -67,3 +67,32 @@ def test_a_file_that_cannot_be_written_is_refused_before_anything_starts(option,
     assert run(app, ["run", "everyone_writes", "-t", "pair", option, str(tmp_path / "none" / "file")]) == 64
     assert "none/file: cannot be written" in capsys.readouterr().err
     assert not (tmp_path / "runs").exists()
+
+
+def test_open_writes_the_page_and_shows_it(runs, capsys, monkeypatch):
+    folder = runs(lost())
+    opened = []
+    monkeypatch.setattr("webbrowser.open", lambda address: opened.append(address) or True)
+    assert run(app, ["report", "--open"]) == 0
+    page = (folder / "page.html").absolute()
+    assert opened == [page.as_uri()] == [capsys.readouterr().out.strip()]
+    assert "FAILED" in page.read_text()
+
+
+def test_without_a_browser_the_address_is_what_is_left(runs, capsys, monkeypatch):
+    runs(lost())
+    monkeypatch.setattr("webbrowser.open", lambda address: False)
+    assert run(app, ["report", "--open"]) == 0
+    shown = capsys.readouterr()
+    assert shown.out.startswith("file:///") and "name one with BROWSER" in shown.err
+
+
+def test_what_is_no_run_has_no_page(runs, capsys, tmp_path):
+    (tmp_path / "empty").mkdir()
+    assert run(app, ["report", "empty", "--open"]) == 64
+    assert "empty: not the folder of a run: it has no history.jsonl" in capsys.readouterr().err
+    folder = runs(lost())
+    (folder / "plan.json").write_text("{")
+    assert run(app, ["report", str(folder), "--open"]) == 64
+    assert "plan.json" in capsys.readouterr().err
+    assert not (folder / "page.html").exists()

@@ -37,6 +37,8 @@ MAY_IMPORT = {
     "ruamel": ("lab/topology",),
     "dns": ("lab/network",),
     "vl_convert": ("lab/load/report/html",),
+    "jinja2": ("lab/report/html",),
+    "markupsafe": ("lab/report/html",),
     "uvloop": ("lab/network", "lab/clients", "lab/load", "benchmarks"),
     "typer": ("lab/cli",),
     "pytest": ("lab/testing",),
@@ -67,6 +69,7 @@ HEAVY = (
     "aiohttp",
     "pytest",
     "vl_convert",
+    "jinja2",
 )
 
 FILES = python_files("lab")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from html import escape
 from itertools import combinations
 
@@ -20,6 +21,7 @@ LETTER = 7.0  # mean width of a letter at 13 pixels, rather too large than too s
 MAX_SPREAD = 5.0  # the factor by which a drawing grows at most so that boxes do not overlap
 Ends = tuple[str, str]  # of a link, as it names them
 SPREADS = (1.0, 1.25, 1.6, 2.0)  # factors by which it grows further so that links need not pass behind boxes
+PEOPLE = 3  # that are named at a server
 SMALL = 30  # more servers than this are drawn with their name only
 
 _STYLE = (
@@ -31,9 +33,13 @@ _STYLE = (
 )
 
 
-def render(topology: Topology) -> str:
-    """The drawing; the same topology gives the same text."""
-    boxes = {server.name: _lines(server, len(topology.servers)) for server in topology.servers}
+def render(topology: Topology, people: Mapping[str, Sequence[str]] | None = None) -> str:
+    """The drawing; the same topology gives the same text. `people` are names to show below each server's name."""
+    count = len(topology.servers)
+    boxes = {
+        server.name: [*_lines(server, count), *_people((people or {}).get(server.name, ()))]
+        for server in topology.servers
+    }
     sizes = {
         name: (max(LETTER * len(line) for line in lines) + 24, LINE * len(lines) + 12.0)
         for name, lines in boxes.items()
@@ -64,6 +70,14 @@ def _lines(server: Server, count: int) -> list[str]:
     if count > SMALL:
         return [server.name]
     return [server.name, labels.describe_software(server), *labels.list_remarks(server)]
+
+
+def _people(names: Sequence[str]) -> list[str]:
+    """The line of the people of a server: their names, or the first ones and how many more."""
+    if not names:
+        return []
+    more = len(names) - PEOPLE
+    return [f"☺ {', '.join(names[:PEOPLE])}{f' +{more}' if more > 0 else ''}"]
 
 
 def _box_positions(topology: Topology, sizes: dict[str, Point]) -> dict[str, Point]:
@@ -152,7 +166,8 @@ def _box(server: Server, lines: list[str], point: Point, size: Point) -> str:
     left, top = f"{x - width / 2:.0f}", f"{y - height / 2:.0f}"
     shape = f'<rect class="box" x="{left}" y="{top}" width="{width:.0f}" height="{height:.0f}" rx="9"'
     first = y - LINE * (len(lines) - 1) / 2 + 4.5
-    styles = ["name", "sub", *(["sub odd"] * len(lines))]
+    styles = ["name", "sub", *("sub" if line.startswith("☺") else "sub odd" for line in lines[2:])]
+    styles += ["sub"] * len(lines)
     rows = [_text(x, first + LINE * row, styles[row], line) for row, line in enumerate(lines)]
     return f'{shape} fill="{fill}" stroke="{stroke}"/>' + "".join(rows)
 

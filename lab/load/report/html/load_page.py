@@ -12,6 +12,7 @@ from lab.load.report import text
 from lab.load.report.html import document as html
 from lab.load.report.html import load_charts, load_tables
 from lab.load.report.html.page_data import LoadPageData, read_page_data
+from lab.report.html.document import render_parts
 from lab.runner.folders import PAGE, REPORT, write
 from lab.topology.words import count as _count
 
@@ -45,7 +46,7 @@ def render_page(data: LoadPageData) -> str:
         html.render_files({name: said for name, said in _FILES.items() if (data.record.folder / name).is_file()})
     )
     parts.append(f'<p class="muted">{html.escape_text(_LIMITS)}</p>')
-    return html.render_document(title, parts)
+    return render_parts(title, parts)
 
 
 _LIMITS = (

@@ -12,6 +12,7 @@ from lab.load.report.html import charts
 from lab.load.report.html import document as html
 from lab.load.report.html.vega import render_svg
 from lab.load.report.study import describe_intervals, format_mean, judge_study
+from lab.report.html.document import render_parts
 from lab.runner.folders import PAGE, write
 
 #: Charts: column of the table, title, unit, caption.
@@ -56,7 +57,7 @@ def render_page(study: StudyData) -> str:
         html.render_files({STUDY: "the table as JSON", CSV: "as CSV"}),
         f'<p class="muted">{html.escape_text(_LIMITS)}</p>',
     ]
-    return html.render_document(title, parts)
+    return render_parts(title, parts)
 
 
 def _verdict(study: StudyData) -> str:

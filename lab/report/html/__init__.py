@@ -1,0 +1,1 @@
+"""Pages of runs: one HTML file each, which opens from disk and loads nothing."""
