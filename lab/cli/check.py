@@ -11,7 +11,7 @@ from lab.system.tables import wrap_text
 
 def check(run: RunArgument = None) -> None:
     """Judge a run again from its folder. Writes the verdict; the exit code is that of the verdict."""
-    from lab.report.run_files import write_reports
+    from lab.report.html.run_files import write_reports
     from lab.runner import folders
     from lab.runner.judgement import judge_folder
 

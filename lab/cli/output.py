@@ -175,7 +175,7 @@ def open_page(page: Path) -> None:
 
 def make_batch_callbacks(report_error: Callable[[Exception], int]) -> BatchCallbacks:
     """Callbacks that print each result of a batch and every error, and write the reports of the runs."""
-    from lab.report.run_files import write_reports
+    from lab.report.html.run_files import write_reports
     from lab.runner.batch import BatchCallbacks
 
     return BatchCallbacks(make_plain_progress(), write_reports, _print_result, report_error, _print_kept)

@@ -17,7 +17,7 @@ from lab.checks.judge import NOTHING_JUDGED
 from lab.errors import NotApplicable
 from lab.federation import Federation
 from lab.lifecycle.lab import Lab
-from lab.report.run_files import write_reports
+from lab.report.html.run_files import write_reports
 from lab.runner.context import Run, current
 from lab.runner.run import RunResult, run_scenario
 from lab.runner.scenarios import ScenarioInfo

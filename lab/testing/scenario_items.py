@@ -12,7 +12,7 @@ import pytest
 
 from lab import exit_codes
 from lab.errors import LabError
-from lab.report.run_files import write_reports
+from lab.report.html.run_files import write_reports
 from lab.runner import ScenarioInfo, load
 from lab.runner.folders import REPORT
 from lab.runner.run import RunResult, run_scenario

@@ -16,8 +16,8 @@ from lab.checks import judge
 from lab.history.events import Expectation, ServerSaw, Step
 from lab.report.html import diagram_data, document
 from lab.report.html.diagram_data import shorten_opaque
+from lab.report.html.run_files import write_reports
 from lab.report.html.run_page import write_page
-from lab.report.run_files import write_reports
 from tests.checks.sample_history import SampleHistory
 from tests.report.html.run_histories import page_of, record_of, tell_hostile, tell_loss, tell_story, write_run
 
