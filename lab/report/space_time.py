@@ -47,7 +47,7 @@ class Lane:
 
 
 @dataclass(frozen=True)
-class Line:
+class StanzaLine:
     """A stanza in the diagram."""
 
     path: StanzaPath
@@ -120,25 +120,25 @@ class SpaceTime:
         return list(found)
 
     @cached_property
-    def lines(self) -> list[Line]:
+    def lines(self) -> list[StanzaLine]:
         """A line for each stanza, in the order in which they began."""
         answered = {cause for path in self.paths if path.name == "iq" for cause in path.causes}
         return [self._judge(index, path, index in answered) for index, path in enumerate(self.paths)]
 
-    def _judge(self, index: int, path: StanzaPath, answered: bool) -> Line:
+    def _judge(self, index: int, path: StanzaPath, answered: bool) -> StanzaLine:
         if path.type == "error":
-            return Line(path, ERROR, "an error stanza (RFC 6120 section 8.3)")
+            return StanzaLine(path, ERROR, "an error stanza (RFC 6120 section 8.3)")
         if path.sent is None:
             if path.name == "iq" and path.type in ("get", "set"):
-                return Line(path, NONE, "answered" if answered else "no answer is recorded")
-            return Line(path, NONE, "")
+                return StanzaLine(path, NONE, "answered" if answered else "no answer is recorded")
+            return StanzaLine(path, NONE, "")
         found = self._findings_of(path.sent)
         values = {value for value, _, _ in found}
         value = next((one for one in _RANK if one in values), NONE)
         arrived = self.record.arrivals(path.sent)
         if value == NONE and (arrived or self.record.bounces.get(path.sent)):
             value = VALID
-        return Line(
+        return StanzaLine(
             path, value, describe_outcome(self.record, path.sent), tuple((check, one) for _, check, one in found)
         )
 

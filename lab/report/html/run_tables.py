@@ -15,7 +15,17 @@ from lab.report.formats.text import RARE
 from lab.report.graph import labels
 from lab.report.graph.svg import render as draw_topology
 from lab.report.html.document import embed_svg, format_seconds
-from lab.report.space_time import EXPECTED, FAILED, NONE, UNKNOWN, VALID, Line, SpaceTime, measure_hops, shorten_jid
+from lab.report.space_time import (
+    EXPECTED,
+    FAILED,
+    NONE,
+    UNKNOWN,
+    VALID,
+    SpaceTime,
+    StanzaLine,
+    measure_hops,
+    shorten_jid,
+)
 from lab.system.terminal import escape_unprintable
 from lab.topology.facts import compute_facts
 
@@ -79,7 +89,7 @@ def _messages(diagram: SpaceTime, places: Mapping[Sent, int]) -> dict[str, Any]:
     return {"rows": rows, "left": len(every) - MESSAGES, "caption": caption}
 
 
-def _message(sent: Sent, line: Line | None, index: int | None) -> dict[str, Any]:
+def _message(sent: Sent, line: StanzaLine | None, index: int | None) -> dict[str, Any]:
     value = line.value if line else NONE
     return {
         "index": index, "value": value, "id": sent.message or "without an id", "sender": shorten_jid(sent.sender),
@@ -88,7 +98,7 @@ def _message(sent: Sent, line: Line | None, index: int | None) -> dict[str, Any]
     }  # fmt: skip
 
 
-def _path(line: Line) -> str:
+def _path(line: StanzaLine) -> str:
     """ "alice/phone → island +1.2 ms → home +0.8 ms → bob/phone +0.3 ms": where it went, and after how long."""
     said, last = "", ""
     for one, delay in measure_hops(line.path):
@@ -104,7 +114,7 @@ def _path(line: Line) -> str:
     return said
 
 
-def _since_arrival(line: Line, before: int | None, at: float) -> float:
+def _since_arrival(line: StanzaLine, before: int | None, at: float) -> float:
     """Seconds since the stanza arrived at the place that it came from."""
     found = line.path.observations
     while before is not None and found[before].before is not None:
