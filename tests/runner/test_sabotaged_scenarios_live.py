@@ -146,6 +146,7 @@ SABOTAGE = {
     "resumed_stream_loses_nothing": streams_are_not_resumed,
     "room_host_restarts": nobody_returns,
     "server_frozen": no_fault,
+    "server_joins": no_fault,
     "server_killed": no_fault,
     "slow_link": no_fault,
     "split_brain_room": no_fault,

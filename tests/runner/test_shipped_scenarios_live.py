@@ -84,6 +84,7 @@ SLOW = {
     "resumed_stream_loses_nothing": PAIRS,
     "room_host_restarts": (*PAIRS, *MORE),
     "server_frozen": PAIRS,
+    "server_joins": PAIRS,
     "server_killed": (*PAIRS, "pair,software=ejabberd"),
     "slow_link": PAIRS,
     "split_brain_room": (*PAIRS, *MORE),
