@@ -15,14 +15,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-import socket
 import ssl
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from lab.network.relay import RESET, Cut, Flow, Relay, StreamEnd
+from lab.network.relay import Flow, Relay, RelayedConnection, Side, StreamEnd
 from lab.network.stanza_counts import CountedStanza, StanzaCounts
 from lab.network.stanza_rules import CountedRule, StanzaDecision, decide
 from lab.network.stanza_stream import PartKind, RelayedStanza, StreamPart, StreamSplitter
@@ -59,103 +57,44 @@ class TlsEnds:
         return cls(near, far, name)
 
 
-class InterceptedConnection:
-    """A caller (near), the server that it reached (far), and what is done to the stanzas of both."""
+class InterceptedConnection(RelayedConnection):
+    """A relayed connection, and what is done to the stanzas of both sides."""
+
+    near: InterceptedSide
+    far: InterceptedSide
 
     def __init__(self, relay: Relay, tls: TlsEnds, rules: Rules, report: Report) -> None:
-        self._relay, self._tls, self._rules, self._report = relay, tls, rules, report
-        out = Flow(relay.out, relay.sent, lambda ending: self._ended(ending, self.far))
-        back = Flow(relay.back, relay.answered, lambda ending: self._ended(ending, self.near))
+        super().__init__(relay)
+        self._tls, self._rules, self._report = tls, rules, report
         source, target = relay.plan.source, relay.plan.target
-        self.near = InterceptedSide(self, (source, target), sends_into=out)
-        self.far = InterceptedSide(self, (target, source), sends_into=back)
+        self.near = InterceptedSide(self, (source, target), sends_into=self._out, writes_from=self._back)
+        self.far = InterceptedSide(self, (target, source), sends_into=self._back, writes_from=self._out)
         self._waiting = True  # for the far side, or for the handshakes
-        self._tasks: set[asyncio.Task[None]] = set()
 
     # -- the connection --------------------------------------------------------------------------------------------
-
-    def connected(self, side: InterceptedSide) -> None:
-        """A side has its transport: dial the server for the caller; once both are connected, carry what they send."""
-        side.transport.pause_reading()
-        if side is self.near:
-            self._relay.connections += 1
-            if self._relay.cut_by is Cut.RESET:
-                side.reset()
-                return
-            self._relay.open.add(self)
-            self.stop(self._relay.cut_by is not None and self._relay.cut_by.stops_bytes)
-            self._start(self._dial())
-        elif self.near.alive:
-            self._carry()
-        else:
-            self.far.reset()
-
-    async def _dial(self) -> None:
-        try:
-            await self._relay.target.dial(lambda: self.far)
-        except OSError as error:
-            self._relay.failures += 1
-            log.info("%s to %s: not reached: %s", *self.near.direction, error or "no answer in time")
-            self.near.reset()
 
     def _carry(self) -> None:
         """Both sides can be read from and written to; what they sent meanwhile comes first."""
         self._waiting = False
-        self.near.sends_into.connect(self.near.transport, self.far.transport)
-        self.far.sends_into.connect(self.far.transport, self.near.transport)
+        super()._carry()
         for side in (self.near, self.far):
             early, side.early = bytes(side.early), bytearray()
             if early:
                 self.receive(side, early)
 
-    def lost(self, side: InterceptedSide, error: Exception | None) -> None:
-        """A side is closed, by us or by its peer: the other one is ended after what was sent before."""
-        other = self.other(side)
-        other.sends_into.discard()
-        if other.alive:
-            side.sends_into.finish(StreamEnd.FINISHED if error is None else StreamEnd.RESET)
-            return
-        self._relay.open.discard(self)
-        for task in self._tasks:
-            task.cancel()
-
-    def other(self, side: InterceptedSide) -> InterceptedSide:
+    def other(self, side: Side) -> InterceptedSide:
         """The side across."""
         return self.far if side is self.near else self.near
 
-    def stop(self, stopped: bool) -> None:
-        """Let no byte pass, or let them pass again."""
-        self.near.sends_into.stop(stopped)
-        self.far.sends_into.stop(stopped)
-
     def finish(self) -> None:
-        """End in order."""
+        """End in order: TLS cannot stay open one way."""
         self.close()
 
-    def reset(self) -> None:
-        """End at once: both sides get a reset, bytes in transit are lost."""
-        self.near.sends_into.discard()
-        self.far.sends_into.discard()
-        self.near.reset()
-        self.far.reset()
-
-    def close(self) -> None:
-        """End in order: both sides get the end of the connection; bytes in transit are lost."""
-        self.near.sends_into.discard()
-        self.far.sends_into.discard()
-        self.near.close()
-        self.far.close()
-
-    def _ended(self, ending: StreamEnd, sink: InterceptedSide) -> None:
+    def _ended(self, ending: StreamEnd, sink: Side) -> None:
         if ending is StreamEnd.RESET:
             sink.reset()
         else:
             sink.close()
-
-    def _start(self, coroutine: Any) -> None:
-        task = asyncio.get_running_loop().create_task(coroutine)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
 
     # -- what is sent on it ----------------------------------------------------------------------------------------
 
@@ -252,56 +191,27 @@ class InterceptedConnection:
         return self.near.alive and self.far.alive and not self._waiting and bool(self.near.splitter.header)
 
 
-class InterceptedSide(asyncio.Protocol):
+class InterceptedSide(Side):
     """One side of an intercepted connection, and the stream that its peer sends."""
 
-    transport: Any  # asyncio.Transport once `alive` has been true
-
-    def __init__(self, connection: InterceptedConnection, direction: Direction, *, sends_into: Flow) -> None:
-        self._connection, self.direction, self.sends_into = connection, direction, sends_into
-        self.alive = False
+    def __init__(
+        self, connection: InterceptedConnection, direction: Direction, *, sends_into: Flow, writes_from: Flow
+    ) -> None:
+        super().__init__(connection, sends_into=sends_into, writes_from=writes_from)
+        self._intercepted, self.direction = connection, direction
         self.splitter = StreamSplitter()
         self.early = bytearray()  # received before it could be carried
         self.counts: StanzaCounts | None = None  # of what this side sends, once stream management is enabled
         self.held: _Sending | None = None
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """The transport is connected."""
-        self.transport, self.alive = transport, True
-        self._connection.connected(self)
-
     def data_received(self, data: bytes) -> None:
-        """The peer sent bytes. They are acknowledged at once, as by a relay that delays (lab/network/relay.py)."""
-        self.transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
-        self._connection.receive(self, data)
+        """The peer sent bytes. They are acknowledged at once, as by a relay that delays."""
+        self.acknowledge()
+        self._intercepted.receive(self, data)
 
     def eof_received(self) -> bool:
         """The peer sends nothing more: TLS cannot stay open one way."""
         return False
-
-    def pause_writing(self) -> None:
-        """The peer reads too slowly."""
-        self._connection.other(self).sends_into.pause_sink()
-
-    def resume_writing(self) -> None:
-        """The peer reads again."""
-        self._connection.other(self).sends_into.resume_sink()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """The transport is closed: by us or the peer (no error), or reset by the peer."""
-        self.alive = False
-        self._connection.lost(self, exc)
-
-    def close(self) -> None:
-        """Close in order: what was written is still sent."""
-        if self.alive:
-            self.transport.close()
-
-    def reset(self) -> None:
-        """Close with RST."""
-        if self.alive:
-            self.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
-            self.transport.abort()
 
 
 @dataclass(eq=False)

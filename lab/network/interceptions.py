@@ -13,7 +13,7 @@ from xml.parsers import expat
 from lab.declarations.effects import Interception
 from lab.errors import UserError
 from lab.network.interception import Direction, InterceptedConnection, TlsEnds
-from lab.network.relay import Relay
+from lab.network.relay import Relay, RelayedConnection
 from lab.network.stanza_rules import CountedRule, StanzaDecision
 from lab.network.stanza_stream import RelayedStanza
 from lab.plan.layout import Layout
@@ -78,7 +78,7 @@ class Interceptions:
         acting.pop(token, None)
         if acting:
             return
-        relay.connect = Relay.carry
+        relay.connect = RelayedConnection
         for one in self._open(direction):
             one.release(one.near)
 

@@ -17,10 +17,10 @@ import socket
 import struct
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import asdict, dataclass
 from enum import Enum, StrEnum
-from typing import Any, Protocol
+from typing import Any
 
 from lab.network.link_shaper import LinkShaper
 from lab.network.listener import Listener
@@ -47,24 +47,6 @@ class Cut(StrEnum):
         return self in (Cut.BLACKHOLE, Cut.SILENT)
 
 
-class CarriedConnection(Protocol):
-    """A relayed connection, however it is carried."""
-
-    near: Any  # the asyncio.Protocol of the caller's side
-
-    def stop(self, stopped: bool) -> None:
-        """Let no byte pass, or let them pass again."""
-
-    def finish(self) -> None:
-        """Tell both sides that nothing more follows."""
-
-    def reset(self) -> None:
-        """End at once, with a reset at both sides."""
-
-    def close(self) -> None:
-        """End in order at both sides."""
-
-
 class Relay:
     """Carries the connections of one direction of a link, and counts what it carries."""
 
@@ -73,8 +55,8 @@ class Relay:
         self.connections = 0  # accepted so far
         self.failures = 0  # accepted, but the target could not be reached
         self.sent, self.answered = ByteCount(), ByteCount()
-        self.open: set[CarriedConnection] = set()
-        self.connect: Callable[[Relay], CarriedConnection] = Relay.carry  # what carries a new connection
+        self.open: set[RelayedConnection] = set()
+        self.connect: Callable[[Relay], RelayedConnection] = RelayedConnection  # what carries a new connection
         self.cut_by: Cut | None = None
         purpose = f"the relay from {plan.source} to {plan.target}"
         self.listener = Listener(address, plan.port, lambda: self.connect(self).near, purpose)
@@ -99,10 +81,6 @@ class Relay:
             self.reset_all()
         for connection in tuple(self.open):
             connection.stop(how is not None and how.stops_bytes)
-
-    def carry(self) -> CarriedConnection:
-        """A new connection that is carried as it is."""
-        return RelayedConnection(self)
 
     def reset_all(self) -> None:
         """Reset every open connection at both ends."""
@@ -138,7 +116,7 @@ class Relay:
 
 
 class RelayedConnection:
-    """A caller (near), the server it reached (far), and the two flows between them."""
+    """A caller (near), the server it reached (far), and the two flows between them, which carry bytes as they are."""
 
     def __init__(self, relay: Relay) -> None:
         self._relay = relay
@@ -147,7 +125,7 @@ class RelayedConnection:
         self.near = Side(self, sends_into=self._out, writes_from=self._back)
         self.far = Side(self, sends_into=self._back, writes_from=self._out)
         self._open_directions = 2  # directions that have not ended yet
-        self._dial_task: asyncio.Task[None] | None = None
+        self._tasks: set[asyncio.Task[None]] = set()  # end with the connection
 
     def connected(self, side: Side) -> None:
         """A side has its transport: dial the server for the caller; once both are connected, transfer bytes."""
@@ -159,10 +137,9 @@ class RelayedConnection:
                 return
             self._relay.open.add(self)
             self.stop(self._relay.cut_by is not None and self._relay.cut_by.stops_bytes)
-            self._dial_task = asyncio.get_running_loop().create_task(self._dial())
+            self._start(self._dial())
         elif self.near.alive:
-            self._out.connect(self.near.transport, self.far.transport)
-            self._back.connect(self.far.transport, self.near.transport)
+            self._carry()
         else:
             self.far.reset()
 
@@ -175,16 +152,24 @@ class RelayedConnection:
             log.info("%s to %s: not reached: %s", plan.source, plan.target, error or "no answer in time")
             self.near.reset()
 
+    def _carry(self) -> None:
+        """Both sides can be read from and written to."""
+        self._out.connect(self.near.transport, self.far.transport)
+        self._back.connect(self.far.transport, self.near.transport)
+
     def lost(self, side: Side, error: Exception | None) -> None:
-        """A side is closed: by a reset of its peer, forwarded after what was sent before, or by us (no error)."""
+        """A side is closed, by us or by its peer: the other one is ended, too, after what was sent before."""
         side.writes_from.discard()
-        other = self.far if side is self.near else self.near
-        if error is not None and other.alive:
-            side.sends_into.finish(StreamEnd.RESET)
-        if not other.alive:
-            self._relay.open.discard(self)
-            if self._dial_task is not None:
-                self._dial_task.cancel()
+        if self.other(side).alive:
+            side.sends_into.finish(StreamEnd.FINISHED if error is None else StreamEnd.RESET)
+            return
+        self._relay.open.discard(self)
+        for task in self._tasks:
+            task.cancel()
+
+    def other(self, side: Side) -> Side:
+        """The side across."""
+        return self.far if side is self.near else self.near
 
     def stop(self, stopped: bool) -> None:
         """Let no byte pass, or let them pass again."""
@@ -221,6 +206,11 @@ class RelayedConnection:
             self.near.close()
             self.far.close()
 
+    def _start(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(coroutine)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
 
 class Side(asyncio.Protocol):
     """One side of a relayed connection: it sends into one flow, and the other flow is written to it."""
@@ -239,7 +229,7 @@ class Side(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """The peer sent bytes."""
         if not self.sends_into.neutral:
-            self._acknowledge()
+            self.acknowledge()
         self.sends_into.receive(data)
 
     def eof_received(self) -> bool:
@@ -260,7 +250,7 @@ class Side(asyncio.Protocol):
         self.alive = False
         self._connection.lost(self, exc)
 
-    def _acknowledge(self) -> None:
+    def acknowledge(self) -> None:
         """Let the kernel acknowledge at once. The setting is valid for one read only (tcp(7)).
 
         Where an answer is delayed, no data carries the acknowledgement, and the kernel waits 40 ms before it sends one.
