@@ -27,7 +27,7 @@ def with_(
     ] = None,
     home: Annotated[bool, typer.Option("--home", help="Give it an empty home folder, in memory.")] = False,
 ) -> None:
-    """Run a program that finds the lab's servers by name and trusts its authority.
+    """Run a program in the names and the trust of a lab.
 
     With -t a lab is started for it, which ends when the program does. The exit code is that of the program.
     """

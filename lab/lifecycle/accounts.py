@@ -11,14 +11,17 @@ import secrets
 import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
 from lab.errors import UserError
-from lab.lifecycle.lab import Lab
 from lab.plan.client_view import ClientServer, ClientView
 from lab.plan.layout import Layout
 from lab.runtime.server_files import compute_scram_keys, find_server_owner, list_user_names, read_secret
 from lab.system.files import make_private_folder, write_private
+
+if TYPE_CHECKING:
+    from lab.lifecycle.lab import Lab
 
 
 @dataclass(frozen=True)
