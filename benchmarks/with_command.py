@@ -17,6 +17,7 @@ import secrets
 import subprocess
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 ROUNDS = 10
 AIM = 0.3  # seconds of processor time
@@ -52,8 +53,7 @@ def _measure(command: Sequence[str], before: set[int]) -> float:
 
 def _children() -> set[int]:
     """This process's children: the servers of the lab are not among those that a command leaves."""
-    with open(f"/proc/self/task/{os.getpid()}/children", encoding="ascii") as file:
-        return {int(pid) for pid in file.read().split()}
+    return {int(pid) for pid in Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()}
 
 
 if __name__ == "__main__":

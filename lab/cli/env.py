@@ -31,8 +31,8 @@ def env(
     """
     from lab.lifecycle.accounts import list_accounts, read_view
     from lab.lifecycle.client_environment import describe_lab, format_variables, list_variables
-    from lab.lifecycle.registry import select_record
     from lab.plan.layout import Layout
+    from lab.runtime.lab_record import select_record
 
     layout = Layout.of(select_record(name, ready=True).name)
     view = read_view(layout)
