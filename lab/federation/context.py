@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 from collections.abc import Callable
 from typing import Any
@@ -35,6 +36,7 @@ class Context:
         self.opened: set[str] = set()  # names of servers whose registration is not closed, as it is at first
         self._inline = inline
         self._agent: Agent | None = None
+        self._starting = asyncio.Lock()  # requests may come at once: they have one agent
 
     def promise(self, source: str, target: str) -> Promise:
         """What becomes of a message from a person on server `source` to one on server `target`, both by name."""
@@ -75,9 +77,11 @@ class Context:
 
         Raises PeerError, TimedOut, UserError.
         """
-        if self._agent is None:
-            self._agent = await self.start_agent(self.on_event)
-        return await self._agent.call(operation, device or None, **fields)
+        async with self._starting:
+            if self._agent is None:
+                self._agent = await self.start_agent(self.on_event)
+            agent = self._agent
+        return await agent.call(operation, device or None, **fields)
 
     async def start_agent(self, on_event: Callable[[Json], None] | None, *, server: str | None = None) -> Agent:
         """A further agent of the lab's, in the place of a scripted server if one is named.
