@@ -48,7 +48,7 @@ def list_columns() -> list[Column]:
     return columns
 
 
-@scenario(spec="XEP-0384, XEP-0163, XEP-0364", expects={"delivery": "failed"})
+@scenario(spec="XEP-0384, XEP-0163, XEP-0364", expects={"delivery": "failed"}, topology="encryption-policies")
 async def can_we_encrypt(federation: Federation) -> None:
     """Two strangers want to write: what they end up with, by their clients and by what their servers allow."""
     columns = list_columns()
