@@ -30,6 +30,7 @@ _MODULES = (
     "check",
     "report",
     "exposure",
+    "attacks",
     "load",
     "study",
     "compare",

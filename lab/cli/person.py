@@ -28,10 +28,7 @@ def person(
     name: LabOption = None,
     output: FormatOption = Format.TABLE,
 ) -> None:
-    """Make an account on a lab that is up.
-
-    Command lines of clients that log in are printed.
-    """
+    """Make an account on a lab that is up, and print how clients log in."""
     from lab.cli.entry_point import run_async
 
     lab, account = run_async(_create(address, password, name))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from xml.etree import ElementTree as ET
 
-from lab.clients.xmpp.stanzas import CLIENT
+from lab.clients.xmpp.stanzas import CLIENT, read_delivery
 
 RECEIPTS = "urn:xmpp:receipts"
 
@@ -12,10 +12,14 @@ RECEIPTS = "urn:xmpp:receipts"
 def build_receipt(xml: ET.Element, message: str) -> ET.Element | None:
     """The message, with this id, that acknowledges a message; None where it asks for nothing (section 5).
 
-    A copy of another device's message asks nobody: what it carries is not its own child.
+    A copy of another device's message asks nobody: what it carries is not its own child. What carries no text at all is
+    not acknowledged: nobody is shown it, and its sender would take a message whose text was taken out for received.
     """
     wanted, about = xml.find(f"{{{RECEIPTS}}}request") is not None, xml.get("id")
     if not wanted or not about or xml.get("type") in ("error", "groupchat"):
+        return None
+    shown = read_delivery(xml, "live", "")
+    if shown is None or shown.keys_only:
         return None
     answer = ET.Element(f"{{{CLIENT}}}message", {"to": xml.get("from", ""), "id": message})
     if (kind := xml.get("type")) is not None:

@@ -1,6 +1,5 @@
 """The running federation: what scripts and tests use."""
 
-from lab.federation.attempts import Attempt
 from lab.federation.devices import ArchivedMessage, Device
 from lab.federation.federation import Fault, Federation
 from lab.federation.messages import Message
@@ -15,7 +14,6 @@ from lab.federation.stanzas import Stanza
 
 __all__ = [
     "ArchivedMessage",
-    "Attempt",
     "Bounce",
     "Delivers",
     "Delivery",

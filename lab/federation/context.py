@@ -36,7 +36,8 @@ class Context:
         self.opened: set[str] = set()  # names of servers whose registration is not closed, as it is at first
         self._inline = inline
         self._agent: Agent | None = None
-        self._starting = asyncio.Lock()  # requests may come at once: they have one agent
+        self._starting = asyncio.Lock()
+        self.accounts = asyncio.Lock()  # one is made after the other: of many at once ejabberd 24.12 loses connections
 
     def promise(self, source: str, target: str) -> Promise:
         """What becomes of a message from a person on server `source` to one on server `target`, both by name."""
@@ -77,11 +78,10 @@ class Context:
 
         Raises PeerError, TimedOut, UserError.
         """
-        async with self._starting:
+        async with self._starting:  # people may be made at the same time: one agent has them all
             if self._agent is None:
                 self._agent = await self.start_agent(self.on_event)
-            agent = self._agent
-        return await agent.call(operation, device or None, **fields)
+        return await self._agent.call(operation, device or None, **fields)
 
     async def start_agent(self, on_event: Callable[[Json], None] | None, *, server: str | None = None) -> Agent:
         """A further agent of the lab's, in the place of a scripted server if one is named.

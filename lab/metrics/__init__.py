@@ -18,7 +18,6 @@ Metric = Callable[[RunRecord], object]
 NAMES = (
     "ledger",
     "left_out",
-    "tables",
     "stanzas",
     "exposure",
     "conversation_share",

@@ -13,7 +13,7 @@ REQUEST = "<request xmlns='urn:xmpp:receipts'/>"
 
 
 def test_a_request_is_answered_with_the_id_of_the_message() -> None:
-    answer = build_receipt(message(REQUEST), "r1")
+    answer = build_receipt(message(f"<body>hi</body>{REQUEST}"), "r1")
     assert answer is not None
     assert (answer.get("to"), answer.get("id"), answer.get("type")) == ("alice@a.test/1", "r1", "chat")
     answer.set("from", "bob@b.test/1")
@@ -24,10 +24,12 @@ def test_nothing_else_is() -> None:
     copy = f"<sent xmlns='urn:xmpp:carbons:2'><forwarded xmlns='urn:xmpp:forward:0'>{REQUEST}</forwarded></sent>"
     for one in (
         message("<body>no request</body>"),
+        message(REQUEST),
+        message(f"<encrypted xmlns='urn:xmpp:omemo:2'><header sid='1'/></encrypted>{REQUEST}"),
         message(copy),
-        message(REQUEST, "from='alice@a.test/1' type='chat'"),
-        message(REQUEST, "from='room@c.test/alice' id='m1' type='groupchat'"),
-        message(REQUEST, "from='b.test' id='m1' type='error'"),
+        message(f"<body>hi</body>{REQUEST}", "from='alice@a.test/1' type='chat'"),
+        message(f"<body>hi</body>{REQUEST}", "from='room@c.test/alice' id='m1' type='groupchat'"),
+        message(f"<body>hi</body>{REQUEST}", "from='b.test' id='m1' type='error'"),
     ):
         assert build_receipt(one, "r1") is None
         assert read_receipt(one) is None

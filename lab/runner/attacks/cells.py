@@ -1,0 +1,168 @@
+"""The table of attacks: its rows and columns, and what a cell says. Data alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+
+from lab.errors import UserError
+
+#: The columns.
+ENCRYPTIONS = ("omemo", "omemo:2", "otr", "plain")
+#: The lines of a row: keys are trusted blindly; blindly, and one was verified before; not before somebody has decided.
+TRUSTS = ("blind", "verified", "undecided")
+#: The trust where there are no keys.
+NO_TRUST = "none"
+
+_NO_KEYS = "there are no keys, and every server reads it as it is"
+
+
+@dataclass(frozen=True, kw_only=True)
+class AttackKind:
+    """A row."""
+
+    name: str
+    about: str  # a sentence
+    faults: tuple[str, ...]  # names of the faults that it injects
+    #: Whether the people have written to each other before, however they trust.
+    established: bool = False
+    #: Encryptions against which there is no such attack, and why.
+    pointless: Mapping[str, str] = field(default_factory=dict)
+    #: Encryptions against which the lab has no such attack yet.
+    missing: Mapping[str, str] = field(default_factory=dict)
+    #: What the people speak in the place of a column's encryption.
+    spoken: Mapping[str, str] = field(default_factory=dict)
+
+
+#: Nothing attacks: what is not read then cannot be judged under attack.
+CONTROL = AttackKind(name="none", about="Nothing attacks.", faults=())
+
+ATTACKS = (
+    AttackKind(
+        name="swap-bundle",
+        about="The receiver's server hands out keys of its own as theirs, and reads along.",
+        faults=("swap-bundle",),
+        pointless={"plain": _NO_KEYS},
+        missing={"otr": "the lab has no attacker who takes part in OTR's key exchange"},
+    ),
+    AttackKind(
+        name="phantom-device",
+        about="The receiver's server lists a device of its own as theirs, and reads along.",
+        faults=("phantom-device",),
+        pointless={"plain": _NO_KEYS, "otr": "there are no device lists: a session is between two devices"},
+    ),
+    AttackKind(
+        name="downgrade-older",
+        about="Offers of the newer version are hidden (OMEMO 2 of people who speak both, version 3 of OTR).",
+        faults=("downgrade",),
+        pointless={"plain": "nothing is weaker", "omemo": "there is no older version"},
+        spoken={"omemo:2": "omemo+omemo:2"},
+    ),
+    AttackKind(
+        name="downgrade-plain",
+        about="All device lists and offers are hidden, so that plain text is all that is left.",
+        faults=("downgrade",),
+        pointless={"plain": "nothing is weaker"},
+    ),
+    AttackKind(
+        name="strip-encryption",
+        about="What is encrypted is taken out of messages.",
+        faults=("strip-encryption",),
+        established=True,
+        pointless={"plain": "nothing is encrypted"},
+    ),
+    AttackKind(
+        name="drop-stanzas",
+        about="Messages vanish; they ask for receipts.",
+        faults=("drop-stanzas",),
+        established=True,
+    ),
+    AttackKind(name="replay", about="Messages arrive twice.", faults=("replay",), established=True),
+)
+
+
+class CellOutcome(StrEnum):
+    """What became of an attack."""
+
+    IMPOSSIBLE = "impossible"  # it acted, and what was sent is read as ever, by those for whom it was alone
+    NOTICED = "noticed"
+    UNNOTICED = "unnoticed"  # it succeeded, and neither people's devices nor a check say so
+    UNKNOWN = "unknown"
+    POINTLESS = "-"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """An attack, an encryption, and how its users trust."""
+
+    attack: str
+    encryption: str
+    trust: str
+
+    def __str__(self) -> str:
+        return f"{self.attack} {self.encryption} {self.trust}"
+
+
+@dataclass(frozen=True)
+class CellResult:
+    """What a cell says."""
+
+    cell: Cell
+    outcome: CellOutcome
+    by: tuple[str, ...] = ()  # who noticed it: "sender", "receiver"; "check delivery" where only checks of the lab do
+    why: str = ""  # of what is not known, or not to be judged; else how it was noticed
+    checks: tuple[str, ...] = ()  # every check that has failed
+    messages: tuple[str, ...] = ()  # ids of the messages under attack
+    folder: str = ""  # of the run, by its name
+
+    @property
+    def text(self) -> str:
+        """As tables and references have it: "impossible", "sender", "check delivery"."""
+        return ", ".join(self.by) if self.outcome is CellOutcome.NOTICED else str(self.outcome)
+
+
+def list_cells(attacks: Iterable[str] = (), encryptions: Iterable[str] = ()) -> list[Cell]:
+    """The cells of these attacks and encryptions, of all unless some are named. Raises UserError for another name."""
+    rows = _choose("attack", attacks, [one.name for one in ATTACKS])
+    columns = _choose("encryption", encryptions, ENCRYPTIONS)
+    keyed = [column for column in columns if column != "plain"]
+    found = []
+    for row in rows:
+        found += [Cell(row, column, trust) for trust in TRUSTS for column in keyed]
+        found += [Cell(row, "plain", NO_TRUST)] if "plain" in columns else []
+    return found
+
+
+def get_kind(name: str) -> AttackKind:
+    """The row of that name."""
+    return next(one for one in (CONTROL, *ATTACKS) if one.name == name)
+
+
+def judge_without_trial(cell: Cell) -> CellResult | None:
+    """What is said of a cell that nobody needs to try; None of others."""
+    kind = get_kind(cell.attack)
+    if why := kind.pointless.get(cell.encryption):
+        return CellResult(cell, CellOutcome.POINTLESS, why=why)
+    if why := kind.missing.get(cell.encryption):
+        return CellResult(cell, CellOutcome.UNKNOWN, why=why)
+    return None
+
+
+def merge(results: list[CellResult]) -> CellResult:
+    """One result of a cell that was tried between servers in either direction."""
+    first = results[0]
+    messages = tuple(message for one in results for message in one.messages)
+    if len({one.text for one in results}) == 1:
+        return replace(first, messages=messages)
+    unknown = [one.why for one in results if one.outcome is CellOutcome.UNKNOWN]
+    differing = "; ".join(f"{one.text} ({one.why})" for one in results)
+    why = unknown[0] if unknown else f"it differs by direction: {differing}"
+    return CellResult(first.cell, CellOutcome.UNKNOWN, why=why, messages=messages, folder=first.folder)
+
+
+def _choose(what: str, wanted: Iterable[str], known: Iterable[str]) -> list[str]:
+    chosen, every = list(dict.fromkeys(wanted)), list(known)
+    if wrong := [one for one in chosen if one not in every]:
+        raise UserError(f"{what} {wrong[0]!r} is unknown: use one of {', '.join(every)}")
+    return [one for one in every if one in chosen] or every

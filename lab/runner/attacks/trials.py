@@ -1,0 +1,152 @@
+"""What the people of a cell do: how they begin, what they write under attack, and how the careful ones decide."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from lab.errors import LabError, PeerError, describe
+from lab.faults import downgrade, drop_stanzas, phantom_device, replay, strip_encryption, swap_bundle
+from lab.federation import Federation, Message, Person, ServerHandle
+from lab.runner.attacks.cells import CONTROL, AttackKind, Cell, get_kind
+
+#: Attacks by the receiver's own server: each has a person.
+_OF_A_PERSON = {"swap-bundle": swap_bundle, "phantom-device": phantom_device}
+#: Attacks after which a message is not awaited: it never arrives, or as something else.
+_NOT_AWAITED = ("drop-stanzas", "strip-encryption", "downgrade-plain")
+
+
+@dataclass
+class AttackTrial:
+    """A sender and a receiver, and one cell."""
+
+    cell: Cell
+    kind: AttackKind
+    source: str  # names of servers
+    target: str
+    sender: str = ""  # bare JIDs, once they are there
+    receiver: str = ""
+    began: float = 0.0  # seconds since the epoch: what was sent before was not under attack
+    problem: str = ""  # why nothing can be said
+    people: tuple[Person, Person] | None = field(default=None, repr=False)
+
+
+async def try_attack(federation: Federation, kind: AttackKind, trials: Sequence[AttackTrial]) -> None:
+    """Let the people of all these trials meet, then write under attack, all at the same time."""
+    await asyncio.gather(*(_guarded(trial, _prepare(federation, trial)) for trial in trials))
+    ready = [trial for trial in trials if not trial.problem]
+    async with _inject(federation, kind):
+        await asyncio.gather(*(_guarded(trial, _write_under_attack(federation, trial)) for trial in ready))
+
+
+async def _guarded(trial: AttackTrial, action: Any) -> None:
+    """What goes wrong with one trial is said of that one."""
+    try:
+        await action
+    except LabError as error:
+        trial.problem = describe(error)
+
+
+@asynccontextmanager
+async def _inject(federation: Federation, kind: AttackKind) -> AsyncIterator[None]:
+    """The attack on the link, if it is one."""
+    link = federation.link(*federation.linked_pair())
+    faults = {
+        "downgrade-older": [downgrade(link, to="omemo"), downgrade(link, to="otr:2")],
+        "downgrade-plain": [downgrade(link, to="plain")],
+        "strip-encryption": [strip_encryption(link)],
+        "drop-stanzas": [drop_stanzas(link, element="")],  # a message of OMEMO 2 has no body
+        "replay": [replay(link, element="")],
+    }
+    async with AsyncExitStack() as stack:
+        for fault in faults.get(kind.name, ()):
+            await stack.enter_async_context(federation.inject(fault))
+        yield
+
+
+async def _prepare(federation: Federation, trial: AttackTrial) -> None:
+    """The people, who have written to each other where the cell is about that."""
+    cell = trial.cell
+    spoken = trial.kind.spoken.get(cell.encryption, cell.encryption)
+    trust = "undecided" if cell.trust == "undecided" else "blind"
+    word = "".join(letter for letter in f"{cell.encryption}-{cell.trust}" if letter.isalnum() or letter == "-")
+
+    async def person(server: ServerHandle, role: str) -> Person:
+        return await server.person(f"{role}-{word}", encryption=spoken, trust=trust)
+
+    sender = await person(federation.server(trial.source), "from")
+    receiver = await person(federation.server(trial.target), "to")
+    trial.people, trial.sender, trial.receiver = (sender, receiver), sender.jid, receiver.jid
+    if not trial.kind.established and cell.trust != "verified":
+        return
+    message = await _write(trial, _text(federation, cell))
+    if message is None or not await _is_read(message):
+        trial.problem = "before the attack a message could not be read"
+    elif cell.trust == "verified" and not (await _decide(sender, receiver) and await _decide(receiver, sender)):
+        trial.problem = "before the attack the fingerprints did not match"
+    elif cell.encryption == "otr" and not trial.kind.established:
+        await sender.end_session(receiver)  # the next message begins one under attack
+
+
+async def _write_under_attack(federation: Federation, trial: AttackTrial) -> None:
+    assert trial.people is not None
+    sender, receiver = trial.people
+    inject = _OF_A_PERSON.get(trial.kind.name)
+    async with AsyncExitStack() as stack:
+        cheat = None
+        if inject is not None:
+            cheat = await stack.enter_async_context(federation.inject(inject(at=receiver.server, of=receiver)))
+        trial.began = federation.history.now()
+        message = await _write(trial, _text(federation, trial.cell))
+        if message is None:
+            return
+        await sender.ping(receiver.server)  # it has passed the link
+        if cheat is not None:
+            await cheat.decrypts(message)
+        elif trial.kind.name not in _NOT_AWAITED:
+            await message.outcome()
+
+
+def _text(federation: Federation, cell: Cell) -> str:
+    return "pay 10" if cell.encryption == "plain" else federation.secret()
+
+
+async def _write(trial: AttackTrial, text: str) -> Message | None:
+    """Send; who has to decide compares fingerprints first, and sends nothing where they do not match."""
+    assert trial.people is not None
+    sender, receiver = trial.people
+    try:
+        return await sender.send(receiver, text, receipt=True)
+    except PeerError:
+        if trial.cell.trust != "undecided" or not await _decide(sender, receiver):
+            return None
+    try:
+        return await sender.send(receiver, text, receipt=True)
+    except PeerError:
+        return None
+
+
+async def _decide(one: Person, other: Person) -> bool:
+    """Trust the other's keys if the other's devices show the same ones."""
+    if await one.compare_fingerprint(other) != "match":
+        return False
+    for fingerprint in (await one.fingerprints(other)).values():
+        await one.set_trust(other, fingerprint, "trusted")
+    return True
+
+
+async def _is_read(message: Message) -> bool:
+    return [one.text for one in (await message.outcome()).deliveries] == [message.text]
+
+
+def list_trials(kind: AttackKind, cells: Sequence[Cell], servers: tuple[str, str]) -> list[AttackTrial]:
+    """The trials of a row's cells, from each server to the other."""
+    return [AttackTrial(cell, kind, *ends) for cell in cells for ends in (servers, servers[::-1])]
+
+
+def find_control(cell: Cell) -> Cell:
+    """The same people without an attack."""
+    return Cell(CONTROL.name, get_kind(cell.attack).spoken.get(cell.encryption, cell.encryption), cell.trust)
