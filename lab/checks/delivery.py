@@ -232,6 +232,8 @@ def _unsent(record: RunRecord) -> Iterator[Finding]:
     for one in record.deliveries.get(None, ()):
         if one.message in told or record.from_a_server(one.sender):
             continue
+        if (one.message, one.sender) in record.written:
+            continue  # an envelope without a text, such as a receipt: looks like a message from outside
         told.add(one.message)
         home = record.server_of(one.sender)
         # Who writes with a client of their own is seen by their server: without its feed nothing shows who it was.

@@ -90,7 +90,9 @@ class ClientDevice:
         strategy.prepare(stream)
         await stream.open(host, port)
         name, full = uuid.uuid4().hex, stream.boundjid.full
-        session = ClientSession(name, stream, strategy, Inbox(stream.boundjid.bare, full, name, strategy, self._emit))
+        session = ClientSession(name, stream, strategy, Inbox(
+            stream.boundjid.bare, full, name, strategy, self._emit, lambda message: self._on_content(session, message)
+        ))  # fmt: skip
         self._session = session
         stream.acknowledged = session.inbox.acknowledged
         self._register_handlers(session)
@@ -153,11 +155,30 @@ class ClientDevice:
         stream.add_event_handler("disconnected", lambda reason: self._on_disconnected(session, reason))
 
     def _receipts(self, session: ClientSession, xml: ET.Element) -> None:
-        """Acknowledge a message that asks for it, and emit the receipts of others (XEP-0184)."""
+        """Acknowledge a message that asks for it, and emit the receipts of others (XEP-0184).
+
+        What an envelope has in it counts once it is decrypted, and what it has beside it does not.
+        """
+        if session.encryption.hides_content(xml):
+            return
         if (answer := receipts.build_receipt(xml, uuid.uuid4().hex)) is not None:
             _stanza(session.stream, answer).send()
         if (message := receipts.read_receipt(xml)) is not None:
             self._emit("receipt", message=message, **{"from": xml.get("from", "")})
+
+    def _on_content(self, session: ClientSession, message: ET.Element) -> None:
+        """The same of what was in an envelope: the answer is in one, too."""
+        if (answer := receipts.build_receipt(message, uuid.uuid4().hex)) is not None:
+            self._spawn(self._send_sealed(session, answer))
+        if (about := receipts.read_receipt(message)) is not None:
+            self._emit("receipt", message=about, **{"from": message.get("from", "")})
+
+    async def _send_sealed(self, session: ClientSession, xml: ET.Element) -> None:
+        async with self._sending:
+            sealed = await session.encryption.seal(xml, frozenset({xml.get("to", "").partition("/")[0]}))
+            for stanza in sealed.stanzas:
+                _stanza(session.stream, stanza).send()
+            await session.stream.flushed()
 
     def _on_disconnected(self, session: ClientSession, reason: object) -> None:
         if self._session is not session:
@@ -281,7 +302,7 @@ class ClientDevice:
     # Messages
 
     async def send(
-        self, *, to: str, body: str, message: str, encryption: str | None = None, room: bool = False,
+        self, *, to: str, body: str | None, message: str, encryption: str | None = None, room: bool = False,
         marker: bool = False, extensions: list[str] | None = None,
     ) -> Event:  # fmt: skip
         """Send a message; see the protocol. `marker` changes nothing on the wire."""
@@ -292,10 +313,12 @@ class ClientDevice:
         xml = ET.Element(f"{{{CLIENT}}}message", {"to": to, "id": message, "type": "groupchat" if room else "chat"})
         ET.SubElement(xml, f"{{{SID}}}origin-id", {"id": message})
         xml.extend(_element(one) for one in extensions or ())
-        ET.SubElement(xml, f"{{{CLIENT}}}body").text = body
+        if body is not None:
+            ET.SubElement(xml, f"{{{CLIENT}}}body").text = body
+        in_clear = "plain" in (encryption, strategy.name) or (body is None and not strategy.envelopes)
         async with self._sending:
             await session.inbox.decrypted()  # what was received may end a session, or begin one
-            if encryption == "plain" or strategy.name == "plain":
+            if in_clear:
                 sealed = SealedMessage([xml], [])
                 if not room and not marker:
                     strategy.offer(xml)
@@ -306,7 +329,7 @@ class ClientDevice:
             await session.stream.flushed()
         return {
             "stream": session.id,
-            "encryption": encryption or strategy.name,
+            "encryption": "plain" if in_clear else encryption or strategy.name,
             "left_out": [asdict(one) for one in sealed.left_out],
             "keys": [{"owner": owner, "device": device} for owner, device in sealed.keys],
         }

@@ -13,9 +13,11 @@ from contextlib import suppress
 from typing import Any
 from xml.etree import ElementTree as ET
 
+from slixmpp.xmlstream import tostring
+
 from lab.clients.encryption import Encryption, NotForUs, NotReadable
 from lab.clients.rooms import MUC_USER, JoinedRoom, read_real_jid, read_status_codes
-from lab.clients.xmpp.stanzas import Archived, BounceStanza, Forgery, Incoming, read, read_delivery
+from lab.clients.xmpp.stanzas import CLIENT, Archived, BounceStanza, Forgery, Incoming, read, read_delivery
 from lab.declarations.encryptions import find_by_namespace
 from lab.errors import LabError
 
@@ -28,10 +30,14 @@ Emit = Callable[..., None]  # emit(event, **fields)
 class Inbox:
     """Reads the messages and presences of one stream."""
 
-    def __init__(self, account: str, device: str, stream: str, encryption: Encryption, emit: Emit) -> None:
+    def __init__(
+        self, account: str, device: str, stream: str, encryption: Encryption, emit: Emit,
+        on_content: Callable[[ET.Element], None] = lambda message: None,
+    ) -> None:  # fmt: skip
+        """`on_content` is called with what an envelope had beside a text, as a message of its own."""
         self._account, self._device = account, device
         self.stream = stream  # the name of the live stream
-        self._encryption, self._emit = encryption, emit
+        self._encryption, self._emit, self._on_content = encryption, emit, on_content
         self._encrypted: asyncio.Queue[tuple[Incoming, str]] = asyncio.Queue()  # each with its sender's real JID
         self._worker = asyncio.create_task(self._decrypt_all())
         self._queries: dict[str, list[Archived]] = {}
@@ -161,6 +167,17 @@ class Inbox:
             fields["encryption"] = result.encryption or fields["encryption"]
             self._emit("decrypted", body=result.body, sender_key=result.sender_key, trust=result.trust,
                        via=found.via, **fields)  # fmt: skip
+            if result.content:
+                self._open(found, result.content)
+
+    def _open(self, found: Incoming, content: tuple[ET.Element, ...]) -> None:
+        """Emit what was in an envelope; only what was sent to this device itself is to be answered."""
+        message = ET.Element(found.xml.tag, found.xml.attrib)
+        message.extend(content)
+        self._emit("content", message=found.id, xml=tostring(message, xmlns=CLIENT), via=found.via,
+                   **{"from": found.sender})  # fmt: skip
+        if found.via in ("live", "offline"):
+            self._on_content(message)
 
     def _real(self, found: Incoming) -> str:
         """The real bare JID of the sender, "" if a room hides it."""

@@ -27,8 +27,8 @@ release_connection {} -> {}: what waited has been sent and received; an error wh
 resume          {host, port, timeout} -> {jid, stream}: the stream goes on over a new connection (XEP-0198 section 5);
                 what was not acknowledged has been sent once more, by both sides. An error is the end of the stream
 delay_acknowledgements {seconds} -> {}: what it receives from now on it acknowledges so late (XEP-0198 section 4)
-send            {to, body, message (stanza id), encryption? ("plain": in the clear on purpose), room?, marker?,
-                extensions? ([XML of an element]: further children of the stanza), timeout}
+send            {to, body (null: none), message (stanza id), encryption? ("plain": in the clear on purpose), room?,
+                marker?, extensions? ([XML of an element]: further children of the stanza), timeout}
                 -> {stream, encryption, left_out: [{owner (bare JID), device (id), reason, published (bool, null: not
                 known), excluded (bool: its key is distrusted)}], keys: [{owner, device}]}: handed to the stream,
                 encrypted for every device known then, but for those left out; `keys` are the OMEMO devices that can
@@ -95,6 +95,7 @@ delivered       {message, from, to, stream, via ("live" | "offline" | "archive" 
                 (namespace or null), room}
 bounced         {message, by, condition, type, text}
 decrypted       {message, from, encryption, body, sender_key, trust, via}
+content         {message, from, via, xml}: what an envelope (XEP-0420) had beside the text, as a message of its own
 not-decrypted   {message, from, encryption, reason}
 receipt         {message, from}: a receipt for a message of this device (XEP-0184); it answers requests by itself
 presence        {from, type, room, codes: [...]}

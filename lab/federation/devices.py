@@ -25,12 +25,17 @@ from lab.history.key_events import DeviceRemoved
 if TYPE_CHECKING:
     from lab.federation.people import Person
     from lab.federation.rooms import Room
+    from lab.federation.servers import ServerHandle
 
 # Seconds. Logging in takes well under one; publishing OMEMO keys on a busy ejabberd several.
 CONNECT_DEADLINE = 60.0
 # An IQ to another server may have to wait for a stream.
 IQ_DEADLINE = 30.0
 FILE_DEADLINE = 60.0
+
+CHAT_STATE = "http://jabber.org/protocol/chatstates"
+CHAT_STATES = ("active", "composing", "paused", "inactive", "gone")
+CHAT_MARKERS = "urn:xmpp:chat-markers:0"
 
 
 @dataclass(frozen=True)
@@ -211,6 +216,33 @@ class Device:
             extensions=extensions,
         )
 
+    async def chat_state(self, to: Person | Device, state: str) -> None:
+        """Say what its user does in a chat (XEP-0085): "active", "composing", "paused", "inactive" or "gone".
+
+        With OMEMO 2 it is encrypted in an envelope (XEP-0420); without, also with OMEMO 0.3, servers can read it.
+        Returns once it is handed to the stream. Raises UserError for another word or if the device is not connected,
+        PeerError where it cannot be encrypted, TimedOut.
+        """
+        if state not in CHAT_STATES:
+            raise UserError(f"chat_state: one of {', '.join(CHAT_STATES)}, not {state!r}")
+        await self.person.participants.send_element(self, to, f"<{state} xmlns='{CHAT_STATE}'/>")
+
+    async def mark(self, message: Message) -> None:
+        """Tell the sender of a message that it was displayed (XEP-0333): encrypted as `chat_state` is.
+
+        Returns once it is handed to the stream. Raises UserError for what was said in a room or if the device is not
+        connected, PeerError where it cannot be encrypted, TimedOut.
+        """
+        if message.in_room:
+            raise UserError(f"mark: {message.id} was said in a room, and only messages between two are marked here")
+        displayed = f"<displayed xmlns='{CHAT_MARKERS}' id={quoteattr(message.id)}/>"
+        await self.person.participants.send_element(self, message.sender, displayed)
+
+    @property
+    def server(self) -> ServerHandle:
+        """The server of its person."""
+        return self.person.server
+
     async def send_raw(self, xml: str) -> None:
         """Put exactly these bytes (in UTF-8) on the stream, behind all that was sent before (RFC 6120 section 8).
 
@@ -333,7 +365,8 @@ class Device:
     def stanzas(self) -> list[Stanza]:
         """The stanzas that this device received and sent (RFC 6120 section 8), in the order of its streams.
 
-        `direction` says which it is, "in" or "out". They begin once a resource is bound.
+        `direction` says which it is, "in" or "out". They begin once a resource is bound. What was in an envelope (OMEMO
+        2) beside the text follows the stanza that it was in, as one of its own, and is `decrypted`.
         """
         return list(self.log.stanzas)
 

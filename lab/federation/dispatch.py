@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from lab.clients.rooms import RENAMED, SELF
@@ -175,6 +176,10 @@ class Dispatch:
             self._block_requests.on_sent(device.jid, stanza.xml)
         else:
             self._block_requests.on_answered(device.jid, stanza.id, stanza.type)
+
+    def _on_content(self, device: Device, data: dict[str, Any]) -> None:
+        """What was in an envelope; the stanza that carried it is in the history."""
+        device.log.add(replace(parse(data["xml"], data["at"], CLIENT, "in"), decrypted=True))
 
     def _on_presence(self, device: Device, data: dict[str, Any]) -> None:
         """Requests of contacts; a room's presence about the device itself says that it is no occupant any more."""

@@ -105,6 +105,17 @@ class Participants:
                                    excluded=one["excluded"]))  # fmt: skip
         return message
 
+    async def send_element(self, device: Device, to: Person | Device, element: str) -> None:
+        """Send a message without a text: with an encryption that has envelopes it is in one, else it is readable.
+
+        It is no message of the run: that it was written is in the history, and what becomes of it is not judged.
+        """
+        allowance = self.context.allowance(device.person.server.name, to.server.name)
+        await self.context.call(
+            "send", device.key, to=to.jid, body=None, message=f"{self._tag}-{next(self._numbers)}",
+            encryption=device.person.encryption, extensions=[element], timeout=SEND_DEADLINE + allowance,
+        )  # fmt: skip
+
     def person_of(self, jid: str) -> Person | None:
         """The person with this bare JID."""
         return next((one.person for one in self.devices.values() if one.person.jid == jid), None)

@@ -35,6 +35,7 @@ class Stanza:
     at: float  # seconds since the epoch
     namespace: str = SERVER  # of the stream: jabber:server, or jabber:client on a device's
     direction: str = "in"  # "in": it was received; "out": sent
+    decrypted: bool = False  # what an encryption had hidden beside the text of a received message (XEP-0420)
 
     @property
     def element(self) -> ET.Element:

@@ -21,6 +21,7 @@ from lab.history.events import (
     Connected,
     Decrypted,
     Delivered,
+    DeviceSaw,
     Disconnected,
     DnsAnswered,
     Event,
@@ -322,6 +323,15 @@ class RunRecord:
         """Owner (bare JID) and OMEMO device id of each device that a message was encrypted for, by message."""
         found = ((self.with_id(event.message, event.sender), event.devices) for event in self.of(Encrypted))
         return {sent: frozenset(devices) for sent, devices in found if sent is not None}
+
+    @cached_property
+    def written(self) -> frozenset[tuple[str, str]]:
+        """Id and writer (full JID) of each message that a device of the lab put on its stream, of whatever kind."""
+        return frozenset(
+            (one.id, one.device)
+            for one in self.of(DeviceSaw)
+            if (one.direction, one.name) == ("out", "message") and one.id is not None
+        )
 
     @cached_property
     def people(self) -> frozenset[str]:

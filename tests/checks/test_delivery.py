@@ -7,6 +7,7 @@ from lab.history.events import (
     Bounced,
     Connected,
     Delivered,
+    DeviceSaw,
     Disconnected,
     NotSent,
     RouteSettled,
@@ -388,3 +389,14 @@ def test_twice_on_two_streams_of_which_only_the_later_lacks_an_acknowledgement()
     again(told, via="offline")
     told.add(Disconnected, device=bob, stream="new", reason="", unacknowledged=("m1",))
     assert "was delivered 2 times" in only(judged(told)).sentence
+
+
+def test_an_envelope_without_a_text_is_no_message_if_its_device_wrote_it():
+    told, alice, bob = two(encryption="omemo:2")
+    told.say(alice, bob, encryption="omemo:2")
+    told.add(DeviceSaw, device=bob, stream="s", direction="out", name="message", type="chat", id="x9", sender=None,
+             receiver=alice, stanza="<message/>")  # fmt: skip
+    told.add(Delivered, message="x9", sender=bob, device=alice, stream="s", via="live")
+    assert judged(told.finish()).value is Value.VALID
+    told.add(Delivered, message="x9", sender=f"{bob}2", device=alice, stream="s", via="live")
+    assert "nobody sent it" in only(judged(told)).sentence

@@ -6,10 +6,11 @@ import pytest
 
 from lab.checks.judge import judge
 from lab.clients.device import ClientDevice
-from lab.clients.encryption import omemo, omemo2
+from lab.clients.encryption import envelope, omemo, omemo2
 from lab.history.events import Sent
 from lab.lifecycle.runtimes import choose
 from lab.lifecycle.up import up
+from lab.runner import load as load_scenario
 from lab.runner.judgement import load_record
 from lab.runner.run import run_scenario
 from lab.runner.scenarios import get_info
@@ -83,6 +84,20 @@ async def test_a_device_that_says_it_in_plain_beside_the_ciphertext(
     assert result.value == "failed", result.sentence
     assert message in result.sentence
     assert "beside the ciphertext" in result.sentence
+
+
+@pytest.mark.slow
+async def test_a_device_that_puts_the_text_alone_into_the_envelope(monkeypatch, tmp_path: Path) -> None:
+    body = "{jabber:client}body"
+    monkeypatch.setattr(envelope, "find_content", lambda message: [one for one in message if one.tag == body])
+    (info,) = load_scenario("receipts_in_the_envelope")
+    lab = await up(load("pair"), runtime="processes", owned=True)
+    try:
+        result = await run_scenario(info, lab, runs=tmp_path, inline=True)
+    finally:
+        await lab.down()
+    assert result.value == "failed", result.sentence
+    assert "was not acknowledged" in result.sentence  # what is outside of an envelope does not count
 
 
 @pytest.mark.slow

@@ -490,3 +490,30 @@ async def test_a_device_is_removed_by_another_one(federation: Federation, agent:
     with pytest.raises(UserError, match="has no other connected device, which could remove device1"):
         await phone.remove()
     assert bob.devices == [phone]
+
+
+async def test_what_is_no_text_is_sent_as_an_element_and_is_no_message_of_the_run(
+    federation: Federation, agent: FakeAgent
+) -> None:
+    alice = await federation.server("island").person(encryption="omemo:2")
+    bob = await federation.server("home").person(encryption="omemo:2")
+    message = await alice.send(bob, "hello")
+    await alice.device.chat_state(bob, "composing")
+    await bob.device.mark(message)
+    _, typing, mark = agent.of("send")
+    assert (typing["to"], typing["body"], typing["encryption"]) == (bob.jid, None, "omemo:2")
+    assert typing["extensions"] == ["<composing xmlns='http://jabber.org/protocol/chatstates'/>"]
+    assert mark["to"] == alice.jid
+    assert mark["extensions"] == [f"<displayed xmlns='urn:xmpp:chat-markers:0' id=\"{message.id}\"/>"]
+    assert len([one for one in federation.history.events if isinstance(one, Sent)]) == 1
+    with pytest.raises(UserError, match="chat_state: one of active, composing"):
+        await alice.device.chat_state(bob, "sleeping")
+
+
+async def test_what_was_in_an_envelope_is_received_like_what_was_not(federation: Federation, agent: FakeAgent) -> None:
+    bob = await federation.server("home").person(encryption="omemo:2")
+    inside = (
+        "<message xmlns='jabber:client' id='m1'><composing xmlns='http://jabber.org/protocol/chatstates'/></message>"
+    )
+    agent.tell("content", bob.device.key, message="m1", via="live", xml=inside, **{"from": "alice@island.test/x"})
+    assert (await bob.device.received("composing", within=1)).decrypted

@@ -72,6 +72,7 @@ SLOW = {
     "omemo2_first_contact": PAIRS[1:],
     "omemo_phantom_device": PAIRS,
     "omemo_carbons": PAIRS,
+    "receipts_in_the_envelope": PAIRS,
     "omemo_device_removed": PAIRS,
     "omemo_new_device_mid_chat": PAIRS,
     "omemo_room_anonymous_refused": PAIRS,

@@ -48,6 +48,7 @@ class DecryptedMessage:
     trust: str  # "blind", "trusted", "distrusted", "undecided"
     message: str = ""  # the id of the stanza that began it, where it took several and this is the last
     encryption: str = ""  # the encryption that was used, where the stanza shows several
+    content: tuple[ET.Element, ...] = ()  # what was encrypted beside the body (XEP-0420)
 
 
 @dataclass(frozen=True)
@@ -98,6 +99,7 @@ class Encryption:
     """
 
     name: str
+    envelopes = False  # whether it encrypts messages without a text as well (XEP-0420)
 
     def __init__(self, settings: EncryptionSettings) -> None:
         self.settings = settings
@@ -118,6 +120,10 @@ class Encryption:
         Nothing that the scheme encrypts may be left readable. Raises PeerError if a person cannot be encrypted to.
         """
         raise NotImplementedError
+
+    def hides_content(self, message: ET.Element) -> bool:
+        """Whether all that a received message has for this device is encrypted, and not the body alone (XEP-0420)."""
+        return False
 
     def offer(self, message: ET.Element) -> None:
         """Called with a message that is sent in the clear on purpose: the scheme may offer itself in it."""

@@ -1,4 +1,7 @@
-"""The envelope that is encrypted in place of a body (XEP-0420), with the affix elements that OMEMO 2 asks for.
+"""The envelope in which the content of a message is encrypted (XEP-0420), with the affix elements that OMEMO 2 wants.
+
+Content is all that is for the receiver alone: the body, and receipts, markers, chat states, corrections. What servers
+act on stays outside.
 
 XEP-0384 section 5.5: there is always padding, and in a room always `to`; `from`, `time` and `to` otherwise are the
 sender's choice, and are believed only if they agree with the stanza that carried them. So a server cannot show a
@@ -10,12 +13,13 @@ from __future__ import annotations
 
 import secrets
 import string
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from xml.etree import ElementTree as ET
 
 from slixmpp import JID, InvalidJID
 
-from lab.clients.xmpp.stanzas import CLIENT, DELAY, Incoming
+from lab.clients.xmpp.stanzas import CARBONS, CLIENT, DELAY, EME, Incoming
 from lab.errors import PeerError
 
 NAMESPACE = "urn:xmpp:sce:1"
@@ -29,10 +33,19 @@ _LETTERS = string.ascii_letters + string.digits
 AHEAD = timedelta(minutes=5)
 
 
-def write(text: str, sender: str, receiver: str) -> bytes:
-    """An envelope with this body. `sender` and `receiver` are JIDs; only their bare form is written."""
+#: Namespaces of what servers act on: ids, hints, the name of the encryption, whether copies are made, addresses.
+OUTSIDE = ("urn:xmpp:sid:0", "urn:xmpp:hints", EME, CARBONS, "http://jabber.org/protocol/address")
+
+
+def find_content(message: ET.Element) -> list[ET.Element]:
+    """The children of a message that belong into an envelope."""
+    return [child for child in message if child.tag.partition("}")[0].lstrip("{") not in OUTSIDE]
+
+
+def write(content: Sequence[ET.Element], sender: str, receiver: str) -> bytes:
+    """An envelope with this content. `sender` and `receiver` are JIDs; only their bare form is written."""
     root = ET.Element(f"{{{NAMESPACE}}}envelope")
-    ET.SubElement(ET.SubElement(root, f"{{{NAMESPACE}}}content"), f"{{{CLIENT}}}body").text = text
+    ET.SubElement(root, f"{{{NAMESPACE}}}content").extend(content)
     padding = "".join(secrets.choice(_LETTERS) for _ in range(secrets.randbelow(MOST_PADDING + 1)))
     ET.SubElement(root, f"{{{NAMESPACE}}}rpad").text = padding
     stamp = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
@@ -42,8 +55,8 @@ def write(text: str, sender: str, receiver: str) -> bytes:
     return ET.tostring(root)
 
 
-def read(plaintext: bytes, incoming: Incoming, sender: str) -> str | None:
-    """The body in an envelope, None if it has none. `sender` is the real bare JID of who sent the stanza.
+def read(plaintext: bytes, incoming: Incoming, sender: str) -> list[ET.Element]:
+    """The content of an envelope. `sender` is the real bare JID of who sent the stanza.
 
     Raises PeerError for what is no envelope, and where an affix element does not agree with the stanza.
     """
@@ -53,20 +66,24 @@ def read(plaintext: bytes, incoming: Incoming, sender: str) -> str | None:
     _check_jid(root, "from", sender)
     _check_jid(root, "to", incoming.room or incoming.receiver, required=incoming.room is not None)
     _check_time(root, incoming.xml)
-    return _find_body(root)
+    return _read_content(root)
 
 
 def find_body(plaintext: bytes) -> str | None:
     """The body in an envelope, None if it has none. Affix elements are not looked at. Raises PeerError."""
-    return _find_body(_parse(plaintext))
+    return read_text(_read_content(_parse(plaintext)))
 
 
-def _find_body(root: ET.Element) -> str | None:
+def read_text(content: Sequence[ET.Element]) -> str | None:
+    """The text of the body in a content, None if it has none."""
+    return next((one.text or "" for one in content if one.tag == f"{{{CLIENT}}}body"), None)
+
+
+def _read_content(root: ET.Element) -> list[ET.Element]:
     content = root.find(f"{{{NAMESPACE}}}content")
     if content is None:
         raise PeerError("its envelope has no content (XEP-0420)")
-    body = content.find(f"{{{CLIENT}}}body")
-    return None if body is None else body.text or ""
+    return list(content)
 
 
 def _parse(plaintext: bytes) -> ET.Element:

@@ -39,6 +39,7 @@ from lab.clients.encryption import (
     LeftOutDevice,
     NotForUs,
     SealedMessage,
+    envelope,
     pep,
 )
 from lab.clients.encryption.key_store import KeyStore
@@ -87,6 +88,7 @@ class OmemoStrategy(Encryption):
     def __init__(self, settings: EncryptionSettings) -> None:
         """Nothing is read before the stream is there: the account is part of what is read."""
         super().__init__(settings)
+        self.envelopes = any(one.envelopes for one in self.speaks)
         self._lock = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
         self._stream: ClientStream
@@ -162,21 +164,27 @@ class OmemoStrategy(Encryption):
     # Messages
 
     async def seal(self, message: ET.Element, people: frozenset[str]) -> SealedMessage:
-        """Encrypt the body for all published devices of these people and the own other ones; nothing else is hidden."""
-        body = message.find(f"{{{CLIENT}}}body")
-        if body is None:
-            raise PeerError("not sent: OMEMO encrypts a body here, and the message has none")
+        """Encrypt for all published devices of these people and the own other ones.
+
+        That is the body; if all of them get OMEMO 2, everything that is not for servers. A message without a body is
+        for those who read OMEMO 2.
+        """
+        content = envelope.find_content(message)
+        has_text = envelope.read_text(content) is not None
+        usable = {name: one for name, one in self._versions.items() if has_text or one.envelopes}
+        if not usable:
+            raise PeerError("not sent: OMEMO 0.3 encrypts a body, and the message has none")
         own = self._stream.boundjid.bare
         everybody = people | {own}
         published = dict(zip(everybody, await asyncio.gather(*map(self._refresh, everybody)), strict=True))
-        text, receiver = body.text or "", message.get("to", "")
-        plaintexts = {name: one.write_plaintext(text, own, receiver) for name, one in self._versions.items()}
+        receiver = message.get("to", "")
+        plaintexts = {name: one.write_plaintext(content, own, receiver) for name, one in usable.items()}
         async with self._transaction():
-            encrypted, failed = await self._manager.encrypt(people, plaintexts)
+            encrypted, failed = await self._manager.encrypt(people, plaintexts, [*usable])
         contents = sorted(encrypted, key=lambda one: [*self._versions].index(one.namespace))
         if not contents or len({one.namespace for one in contents}) != len(contents):
             raise PeerError(f"OMEMO gave {len(contents)} messages for {', '.join(sorted(people))}, not one per version")
-        self._put_into(message, body, contents)
+        self._put_into(message, content, contents)
         reached = {(key.bare_jid, key.device_id) for content in contents for key, _ in content.keys}
         reached.add((own, contents[0].device_id))
         reasons = {(error.bare_jid, error.device_id): str(error.exception) for error in failed}
@@ -184,18 +192,25 @@ class OmemoStrategy(Encryption):
         left_out = [await self._left_out(jid, device, reasons.get((jid, device), "")) for jid, device in sorted(missed)]
         return SealedMessage([message], left_out, sorted(reached - {(own, contents[0].device_id)}))
 
-    def _put_into(self, message: ET.Element, body: ET.Element, contents: list[omemo.Message]) -> None:
-        """Put what is encrypted in the place of the body, with what old clients show, and what servers should do."""
-        used = [self._versions[content.namespace] for content in contents]
-        for version, content in zip(used, contents, strict=True):
-            message.append(version.write_message(content))
+    def _put_into(self, message: ET.Element, content: list[ET.Element], contents: list[omemo.Message]) -> None:
+        """Put what is encrypted in the place of the content, with what old clients show, and what servers should do."""
+        used = [self._versions[one.namespace] for one in contents]
+        for version, one in zip(used, contents, strict=True):
+            message.append(version.write_message(one))
         ET.SubElement(message, f"{{{EME}}}encryption", {"namespace": used[0].namespace, "name": "OMEMO"})
         fallback = next((one.fallback for one in used if one.fallback), None)
-        if fallback is None:
-            message.remove(body)
-        else:
-            body.text = fallback
-        ET.SubElement(message, f"{{{HINTS}}}store")
+        for child in content:
+            if child.tag == f"{{{CLIENT}}}body" and fallback is not None:
+                child.text = fallback
+            elif all(one.envelopes for one in used):  # for the others what is not the body stays readable
+                message.remove(child)
+        if not any(message.find(f"{{{HINTS}}}{hint}") is not None for hint in ("no-store", "no-permanent-store")):
+            ET.SubElement(message, f"{{{HINTS}}}store")
+
+    def hides_content(self, message: ET.Element) -> bool:
+        """Whether a message has an envelope of OMEMO 2, and this device reads that."""
+        versions = [one for one in self._versions.values() if one.envelopes]
+        return any(message.find(f"{{{one.namespace}}}encrypted") is not None for one in versions)
 
     async def _left_out(self, jid: str, device: int, reason: str) -> LeftOutDevice:
         """Why a device was left out: its key is distrusted, or there is none, or there is and it could not be used."""
@@ -223,8 +238,10 @@ class OmemoStrategy(Encryption):
             version, parsed = await self._find_own(elements, sender)
             plaintext, device, _ = await version.sessions.decrypt(self._manager, parsed)
             trust = await self._first_seen(device)
-        body = None if plaintext is None else version.read_plaintext(plaintext, incoming, sender)
-        return DecryptedMessage(body, fingerprint_of(device.identity_key), _TRUST[trust], encryption=version.name)
+        content = [] if plaintext is None else version.read_plaintext(plaintext, incoming, sender)
+        key, text = fingerprint_of(device.identity_key), envelope.read_text(content)
+        others = tuple(one for one in content if one.tag != f"{{{CLIENT}}}body")
+        return DecryptedMessage(text, key, _TRUST[trust], encryption=version.name, content=others)
 
     async def _find_own(
         self, elements: list[tuple[OmemoVersion, ET.Element]], sender: str

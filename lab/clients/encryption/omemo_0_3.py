@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from xml.etree import ElementTree as ET
 
 import oldmemo
@@ -12,12 +13,12 @@ from omemo.message import KeyExchange
 from omemo.types import DeviceList
 from typing_extensions import override
 
-from lab.clients.encryption import pep
+from lab.clients.encryption import envelope, pep
 from lab.clients.encryption.key_store import KeyStore
 from lab.clients.encryption.omemo_version import OmemoVersion
 from lab.clients.encryption.sessions import SessionArchive
 from lab.clients.xmpp.client_stream import ClientStream
-from lab.clients.xmpp.stanzas import Incoming
+from lab.clients.xmpp.stanzas import CLIENT, Incoming
 
 BUNDLE = f"{NAMESPACE}.bundles:{{}}"
 
@@ -41,6 +42,7 @@ class Omemo03(OmemoVersion):
     name = "omemo"
     namespace = NAMESPACE
     device_list = f"{NAMESPACE}.devicelist"
+    envelopes = False
     fallback = "This message is encrypted with OMEMO, which your client does not read."
 
     def __init__(self, store: KeyStore) -> None:
@@ -87,13 +89,15 @@ class Omemo03(OmemoVersion):
         return await oldmemo.etree.parse_message(element, sender, own, manager)
 
     @override
-    def write_plaintext(self, text: str, sender: str, receiver: str) -> bytes:
-        return text.encode()
+    def write_plaintext(self, content: Sequence[ET.Element], sender: str, receiver: str) -> bytes:
+        return (envelope.read_text(content) or "").encode()
 
     @override
     def find_text(self, plaintext: bytes) -> str | None:
         return plaintext.decode("utf-8", "replace")
 
     @override
-    def read_plaintext(self, plaintext: bytes, incoming: Incoming, sender: str) -> str | None:
-        return self.find_text(plaintext)
+    def read_plaintext(self, plaintext: bytes, incoming: Incoming, sender: str) -> list[ET.Element]:
+        body = ET.Element(f"{{{CLIENT}}}body")
+        body.text = self.find_text(plaintext)
+        return [body]

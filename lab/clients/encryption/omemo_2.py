@@ -5,6 +5,7 @@ All bundles of an account are items of one node, and what is encrypted is an env
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from xml.etree import ElementTree as ET
 
 import omemo
@@ -44,6 +45,7 @@ class Omemo2(OmemoVersion):
     name = "omemo:2"
     namespace = NAMESPACE
     device_list = f"{NAMESPACE}:devices"
+    envelopes = True
     fallback = None  # XEP-0420 section "Sending an encrypted stanza"
 
     def __init__(self, store: KeyStore) -> None:
@@ -94,13 +96,13 @@ class Omemo2(OmemoVersion):
         return twomemo.etree.parse_message(element, sender)
 
     @override
-    def write_plaintext(self, text: str, sender: str, receiver: str) -> bytes:
-        return envelope.write(text, sender, receiver)
+    def write_plaintext(self, content: Sequence[ET.Element], sender: str, receiver: str) -> bytes:
+        return envelope.write(content, sender, receiver)
 
     @override
     def find_text(self, plaintext: bytes) -> str | None:
         return envelope.find_body(plaintext)
 
     @override
-    def read_plaintext(self, plaintext: bytes, incoming: Incoming, sender: str) -> str | None:
+    def read_plaintext(self, plaintext: bytes, incoming: Incoming, sender: str) -> list[ET.Element]:
         return envelope.read(plaintext, incoming, sender)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar
 from xml.etree import ElementTree as ET
 
@@ -22,6 +23,7 @@ class OmemoVersion:
     namespace: ClassVar[str]
     device_list: ClassVar[str]  # the node with the device list
     fallback: ClassVar[str | None]  # the body of a message for clients without OMEMO; None: it must not have one
+    envelopes: ClassVar[bool]  # whether all that is for the receiver is encrypted (XEP-0420), and not the body alone
     sessions: SessionArchive
 
     def __init__(self, store: KeyStore) -> None:
@@ -75,14 +77,14 @@ class OmemoVersion:
         """An encrypted message as the library has it; `sender` and `own` are bare JIDs."""
         raise NotImplementedError
 
-    def write_plaintext(self, text: str, sender: str, receiver: str) -> bytes:
-        """What is encrypted for a text; `sender` and `receiver` are JIDs."""
+    def write_plaintext(self, content: Sequence[ET.Element], sender: str, receiver: str) -> bytes:
+        """What is encrypted for a message with these children; `sender` and `receiver` are JIDs."""
         raise NotImplementedError
 
     def find_text(self, plaintext: bytes) -> str | None:
         """The text in what was decrypted, whoever it is said to be from or for. Raises PeerError if it is malformed."""
         raise NotImplementedError
 
-    def read_plaintext(self, plaintext: bytes, incoming: Incoming, sender: str) -> str | None:
-        """The text in what was decrypted, None if there is none. Raises PeerError for what is not to be believed."""
+    def read_plaintext(self, plaintext: bytes, incoming: Incoming, sender: str) -> list[ET.Element]:
+        """The children of a message in what was decrypted. Raises PeerError for what is not to be believed."""
         raise NotImplementedError

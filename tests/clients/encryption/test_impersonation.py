@@ -1,6 +1,7 @@
 """Devices of an attacker: they have other keys than those they pass as, and their bundles are taken for valid."""
 
 import copy
+from xml.etree import ElementTree as ET
 
 import pytest
 
@@ -55,9 +56,11 @@ async def test_an_identity_key_that_has_not_signed_is_refused(namespace: str) ->
 async def test_a_device_of_both_versions_has_one_identity_in_both() -> None:
     alice, both = [await ImpersonatedDevice.create(jid, number, [*VERSIONS]) for jid, number in ((ALICE, 1), (BOB, 7))]
     assert sorted(both.bundles) == sorted(KEYS)
+    body = ET.Element("{jabber:client}body")
+    body.text = "secret"
     for namespace in KEYS:
         await meet(alice, BOB, 7, both, namespace)
         await meet(both, ALICE, 1, alice, namespace)
-        text = b"secret" if namespace == OMEMO else envelope.write("secret", ALICE, BOB)
+        text = b"secret" if namespace == OMEMO else envelope.write([body], ALICE, BOB)
         plaintext = await both.decrypt(await alice.encrypt(text, BOB, namespace), ALICE)
         assert plaintext is not None and both.versions[namespace].find_text(plaintext) == "secret"

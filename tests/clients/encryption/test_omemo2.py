@@ -123,7 +123,60 @@ async def test_a_message_has_no_body_and_each_device_reads_it_once(nodes):
 
 
 async def test_the_size_does_not_give_away_that_of_the_text(nodes):
-    assert len({len(envelope.write(TEXT, ALICE, BOB)) for _ in range(50)}) > 5
+    assert len({len(envelope.write([], ALICE, BOB)) for _ in range(50)}) > 5
+
+
+REQUEST, CORRECTION = "{urn:xmpp:receipts}request", "{urn:xmpp:message-correct:0}replace"
+
+
+async def seal(device, text=TEXT, hint=None):
+    """A message of a device to bob that asks for a receipt and corrects another one."""
+    message = ET.Element(f"{{{CLIENT}}}message", {"to": BOB, "id": "m1", "type": "chat"})
+    ET.SubElement(message, REQUEST)
+    ET.SubElement(message, CORRECTION, {"id": "m0"})
+    if text is not None:
+        ET.SubElement(message, f"{{{CLIENT}}}body").text = text
+    if hint is not None:
+        ET.SubElement(message, f"{{urn:xmpp:hints}}{hint}")
+    (stanza,) = (await device.strategy.seal(message, frozenset({BOB}))).stanzas
+    stanza.set("from", f"{device.jid}/x")
+    return ET.fromstring(ET.tostring(stanza))
+
+
+async def test_all_that_is_for_the_receiver_is_in_the_envelope(nodes):
+    alice, bob = await Device(ALICE, OMEMO2).begin(), await Device(BOB, OMEMO2).begin()
+    stanza = await seal(alice)
+    assert [child.tag for child in stanza if child.tag in (REQUEST, CORRECTION)] == []
+    assert bob.strategy.hides_content(stanza)
+    got = await bob.read(stanza)
+    assert (got.body, [one.tag for one in got.content]) == (TEXT, [REQUEST, CORRECTION])
+
+
+async def test_it_stays_outside_as_long_as_somebody_reads_the_old_version_only(nodes):
+    alice = await Device(ALICE, BOTH).begin()
+    old, new = await Device(BOB, OMEMO).begin(), await Device(BOB, OMEMO2).begin()
+    stanza = await seal(alice)
+    assert stanza.find(REQUEST) is not None and stanza.find(CORRECTION) is not None
+    assert (old.strategy.hides_content(stanza), new.strategy.hides_content(stanza)) == (False, True)
+    assert ((await old.read(stanza)).body, (await old.read(await seal(alice))).content) == (TEXT, ())
+    assert [one.tag for one in (await new.read(stanza)).content] == [REQUEST, CORRECTION]
+
+
+async def test_a_message_without_a_text_is_for_who_reads_envelopes(nodes):
+    alice, bob = await Device(ALICE, BOTH).begin(), await Device(BOB, BOTH).begin()
+    stanza = await seal(alice, text=None)
+    assert stanza.find("{eu.siacs.conversations.axolotl}encrypted") is None
+    got = await bob.read(stanza)
+    assert (got.body, [one.tag for one in got.content]) == (None, [REQUEST, CORRECTION])
+    assert (alice.strategy.envelopes, (await Device(CAROL, OMEMO).begin()).strategy.envelopes) == (True, False)
+    with pytest.raises(PeerError, match=r"OMEMO 0\.3 encrypts a body, and the message has none"):
+        await seal(await Device(ALICE, OMEMO).begin(), text=None)
+
+
+@pytest.mark.parametrize(("hint", "stored"), [(None, True), ("no-copy", True), ("no-store", False)])
+async def test_what_is_not_to_be_stored_is_not_to_be_stored(nodes, hint, stored):
+    alice, _ = await Device(ALICE, OMEMO2).begin(), await Device(BOB, OMEMO2).begin()
+    assert ((await seal(alice, hint=hint)).find("{urn:xmpp:hints}store") is not None) is stored
 
 
 TAMPERED = {
