@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lab.cli.options import FormatOption, RunArgument
-from lab.cli.output import Format, print_json, print_text
+from lab.cli.output import Format, check_writable, print_json, print_text, write_output
 
 if TYPE_CHECKING:
     from lab.lifecycle.feed_record import FeedRecord
@@ -34,6 +34,9 @@ def exposure(
         str | None,
         typer.Option("--name", metavar="LAB", help="This lab, which is up, since it came up; instead of a run."),
     ] = None,
+    html: Annotated[
+        Path | None, typer.Option("--html", metavar="FILE", help="Write it as a page, too.", show_default=False)
+    ] = None,
     output: FormatOption = Format.TABLE,
 ) -> None:
     """Show what each server learned in a run, or in a lab. Encrypted or not: who writes to whom, when, how much.
@@ -45,16 +48,20 @@ def exposure(
     asked = [what for what, given in (("a run", run), ("--name", name), ("-t", topologies)) if given]
     if len(asked) > 1:
         raise UserError(f"{' and '.join(asked)} are different things to look at: give one of them")
+    check_writable(html)
     if topologies:
-        _compare(topologies, users, degree, seed, output)
+        _compare(topologies, users, degree, seed, output, html)
     else:
-        _show(run, name, output)
+        _show(run, name, output, html)
 
 
-def _show(run: Path | None, name: str | None, output: Format) -> None:
+def _show(run: Path | None, name: str | None, output: Format, html: Path | None) -> None:
     from lab.report.exposure import Exposure, render, to_json
+    from lab.report.html.exposure_page import render_exposure
 
     shown = Exposure.of_run(_read_run(run)) if name is None else Exposure.of_lab(_read_lab(name))
+    if html is not None:
+        write_output(html, render_exposure(shown))
     if output is Format.JSON:
         print_json(to_json(shown))
     else:
@@ -76,19 +83,20 @@ def _read_lab(name: str) -> FeedRecord:
     return read_feeds(Layout.of(select_record(name).name))
 
 
-def _compare(names: list[str], users: int, degree: int, seed: int, output: Format) -> None:
+def _compare(names: list[str], users: int, degree: int, seed: int, output: Format, html: Path | None) -> None:
     from lab.load.workload.population import list_contact_pairs
     from lab.metrics.conversations import plan_conversations
     from lab.report.exposure import measures_to_json, render_comparison
+    from lab.report.html.exposure_page import render_comparison_page
     from lab.topology.files import load
 
     topologies = [load(name) for name in names]
     pairs = list_contact_pairs(users, degree, seed)
     plans = [plan_conversations(topology, pairs, users) for topology in topologies]
+    about = f"The same {users} people and {len(pairs)} conversations (seed {seed}) on each topology; planned, not run."
+    if html is not None:
+        write_output(html, render_comparison_page(plans, about))
     if output is Format.JSON:
         print_json([{"topology": one.topology.name, **measures_to_json(one)} for one in plans])
     else:
-        about = (
-            f"The same {users} people and {len(pairs)} conversations (seed {seed}) on each topology; planned, not run."
-        )
         print_text(render_comparison(plans, about))

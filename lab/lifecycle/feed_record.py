@@ -22,6 +22,7 @@ from lab.servers.conventions import FEED
 class FeedRecord:
     """The feeds of a lab, in the order of time."""
 
+    name: str  # of the lab
     record: RunRecord
     lines: tuple[int, ...]  # of each event of the record, its line in its server's feed
 
@@ -45,4 +46,4 @@ def read_feeds(layout: Layout) -> FeedRecord:
         found += ((event, line) for line, event in read_whole(layout.server(server.name) / FEED, server.name))
     found.sort(key=lambda one: one[0].at)  # stable: what one server reported stays in its order
     events = (*(event for event, _ in found), RunEnded(at=time.time(), how="finished"))
-    return FeedRecord(RunRecord(events, plan), tuple(line for _, line in found))
+    return FeedRecord(layout.root.name, RunRecord(events, plan), tuple(line for _, line in found))

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from lab.history.events import ServerSaw
 from lab.lifecycle.feed_record import FeedRecord
 from lab.metrics.concentration import compute_concentration
 from lab.metrics.conversation_share import ConversationShare, compute_shares
 from lab.metrics.conversations import Conversations, Smallest, read_conversations
-from lab.metrics.exposure import FACTS, Learned, exposure
+from lab.metrics.exposure import FACTS, Learned, exposure, number_stanzas
 from lab.metrics.half_disconnected import compute_half_disconnected
 from lab.metrics.half_seen import compute_half_seen
 from lab.metrics.record import RunRecord
 from lab.system.tables import format_table, get_terminal_width, wrap_text
+
+SHARE_HEAD = ("server", "people", "conversations", "share")
+COMPARISON_HEAD = (
+    "topology", "servers", "largest share", "HHI by operator", "HHI by network", "operators see half",
+    "networks see half", "servers cut half", "without link",
+)  # fmt: skip
 
 _GROUPS = {"operator": ("operator", "operators"), "hosting": ("network", "networks")}
 
@@ -26,17 +33,30 @@ class Exposure:
     cells: Sequence[Learned]
     conversations: Conversations
     proof: str  # what the number of an event is
+    title: str
+    stanzas: Mapping[tuple[str, int], ServerSaw]  # what proves the first of a cell, by server and number
 
     @classmethod
     def of_run(cls, record: RunRecord) -> Exposure:
         """That of a run."""
-        return cls(exposure(record), read_conversations(record), "the event in history.jsonl")
+        cells = exposure(record)
+        wanted = {cell.event for cell in cells}
+        stanzas = {(event.server, number): event for number, event in number_stanzas(record) if number in wanted}
+        title = f"{record.started.scenario if record.started else 'a run'} on {record.topology.name}"
+        return cls(cells, read_conversations(record), "the event in history.jsonl", title, stanzas)
 
     @classmethod
     def of_lab(cls, feeds: FeedRecord) -> Exposure:
         """That of a lab since it came up."""
-        cells = feeds.cite_lines(exposure(feeds.record))
-        return cls(cells, read_conversations(feeds.record), "the line of that server's feed.jsonl")
+        shown = cls.of_run(feeds.record)
+        stanzas = {(server, feeds.lines[number - 1]): event for (server, number), event in shown.stanzas.items()}
+        return cls(
+            feeds.cite_lines(shown.cells),
+            shown.conversations,
+            "the line of that server's feed.jsonl",
+            f"the lab {feeds.name}",
+            stanzas,
+        )
 
 
 def to_json(shown: Exposure) -> dict[str, Any]:
@@ -60,6 +80,14 @@ def render(shown: Exposure) -> str:
     cells = shown.cells
     lines = [_table(cells, get_terminal_width()), ""]
     lines += wrap_text(f"In brackets: {shown.proof} that proves the first of them.")
+    for sentence in list_unknown(cells):
+        lines += wrap_text(sentence)
+    return "\n".join([*lines, "", render_measures(shown.conversations)])
+
+
+def list_unknown(cells: Sequence[Learned]) -> list[str]:
+    """A sentence for each reason why facts are unknown, with the servers and the facts."""
+    sentences = []
     for why in dict.fromkeys(cell.why for cell in cells if cell.why):
         places: dict[str, list[str]] = {}
         for cell in (one for one in cells if one.why == why):
@@ -68,29 +96,45 @@ def render(shown: Exposure) -> str:
         for facts in dict.fromkeys(map(tuple, places.values())):
             servers = [server for server, some in places.items() if tuple(some) == facts]
             what = "everything" if len(facts) >= len(FACTS) - 1 else ", ".join(facts)
-            lines += wrap_text(f"Unknown at {', '.join(servers)}: {what} ({why}).")
-    return "\n".join([*lines, "", render_measures(shown.conversations)])
+            sentences.append(f"Unknown at {', '.join(servers)}: {what} ({why}).")
+    return sentences
 
 
 def render_measures(conversations: Conversations) -> str:
     """The share of each server as a table, then a sentence for each measure."""
-    rows = [
-        (one.server, one.people, "unknown" if one.seen is None else one.seen, _percent(one))
-        for one in compute_shares(conversations)
-    ]
-    lines = [format_table(("server", "people", "conversations", "share"), rows, figures=True), ""]
-    whole = len(conversations.observers)
-    unseen = sum(not seen for seen in conversations.observers.values())
-    of_these = f", {unseen} of them seen by no server" if unseen else ""
-    lines += wrap_text(f"{whole} {'conversation' if whole == 1 else 'conversations'}{of_these}.")
-    for sentence in _sentences(conversations):
+    lines = [format_table(SHARE_HEAD, list_shares(conversations), figures=True), ""]
+    for sentence in list_measures(conversations):
         lines += wrap_text(sentence)
     return "\n".join(lines)
 
 
+def list_shares(conversations: Conversations) -> list[tuple[object, ...]]:
+    """A row for each server, under SHARE_HEAD."""
+    return [
+        (one.server, one.people, "unknown" if one.seen is None else one.seen, _percent(one))
+        for one in compute_shares(conversations)
+    ]
+
+
+def list_measures(conversations: Conversations) -> list[str]:
+    """A sentence for each measure."""
+    whole = len(conversations.observers)
+    unseen = sum(not seen for seen in conversations.observers.values())
+    of_these = f", {unseen} of them seen by no server" if unseen else ""
+    return [
+        f"{whole} {'conversation' if whole == 1 else 'conversations'}{of_these}.",
+        *_list_concentrations(conversations),
+    ]
+
+
 def render_comparison(plans: Sequence[Conversations], about: str) -> str:
     """The measures of several topologies side by side, under one sentence."""
-    rows = []
+    return "\n".join([*wrap_text(about), "", format_table(COMPARISON_HEAD, list_comparison(plans), figures=True)])
+
+
+def list_comparison(plans: Sequence[Conversations]) -> list[tuple[object, ...]]:
+    """A row for each topology, under COMPARISON_HEAD."""
+    rows: list[tuple[object, ...]] = []
     for one in plans:
         operators, networks = compute_concentration(one)
         most = max((share.share or 0.0, share.server) for share in compute_shares(one))
@@ -101,18 +145,14 @@ def render_comparison(plans: Sequence[Conversations], about: str) -> str:
                 sum(not seen for seen in one.observers.values()),
             )
         )  # fmt: skip
-    head = (
-        "topology", "servers", "largest share", "HHI by operator", "HHI by network", "operators see half",
-        "networks see half", "servers cut half", "without link",
-    )  # fmt: skip
-    return "\n".join([*wrap_text(about), "", format_table(head, rows, figures=True)])
+    return rows
 
 
 def _table(cells: Sequence[Learned], width: int) -> str:
     """Facts by server; servers that have no room beside the others follow below."""
     columns: dict[str, list[str]] = {}
     for cell in cells:
-        columns.setdefault(cell.server, []).append(_cell(cell))
+        columns.setdefault(cell.server, []).append(write_cell(cell))
     labels = list(FACTS.values())
     blocks: list[list[str]] = []
     room = 0
@@ -129,7 +169,8 @@ def _table(cells: Sequence[Learned], width: int) -> str:
     )
 
 
-def _cell(cell: Learned) -> str:
+def write_cell(cell: Learned) -> str:
+    """What stands in a table: how much was learned, and the number of the event that proves the first of it."""
     if cell.count is None:
         return "unknown"
     if not cell.count:
@@ -137,7 +178,7 @@ def _cell(cell: Learned) -> str:
     return f"{cell.detail or cell.count} ({cell.event})"
 
 
-def _sentences(conversations: Conversations) -> list[str]:
+def _list_concentrations(conversations: Conversations) -> list[str]:
     found = []
     concentrations, halves = compute_concentration(conversations), compute_half_seen(conversations)
     for one, half in zip(concentrations, halves, strict=True):
