@@ -1,4 +1,4 @@
-"""`xmpplab export`: take what was tested in a lab home, as the files of a real server."""
+"""`xmpplab export`: take what was tested in a lab home, as a real server or a Compose project."""
 
 from __future__ import annotations
 
@@ -27,15 +27,16 @@ class ExportKind(StrEnum):
     """What is exported."""
 
     SERVER = "server"
+    COMPOSE = "compose"
 
 
 def export(
-    kind: Annotated[ExportKind, typer.Argument(metavar="server", help="What to export.", show_default=False)],
+    kind: Annotated[ExportKind, typer.Argument(metavar="server|compose", help="What to export.", show_default=False)],
     subject: Annotated[
         str | None,
         typer.Argument(
-            metavar="DOMAIN",
-            help="Your own domain, such as example.org.",
+            metavar="DOMAIN|TOPOLOGY",
+            help="server: your own domain, such as example.org; compose: a topology.",
             show_default=False,
         ),
     ] = None,
@@ -47,31 +48,58 @@ def export(
     ] = None,
     server: Annotated[
         str | None,
-        typer.Option("--server", metavar="NAME", help="Which one of the topology; the one with most links by default."),
+        typer.Option(
+            "--server", metavar="NAME", help="server: which one of the topology; the one with most links by default."
+        ),
     ] = None,
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", metavar="FOLDER", help="A new folder; the domain's name by default."),
+        typer.Option(
+            "--output", "-o", metavar="FOLDER", help="A new folder; the domain's or topology's name by default."
+        ),
     ] = None,
     verify: Annotated[
         bool,
-        typer.Option("--verify", help="Run the files in a lab. A folder that exists is run as it is, not written."),
+        typer.Option(
+            "--verify", help="server: run the files in a lab. A folder that exists is run as it is, not written."
+        ),
     ] = False,
     runtime: RuntimeOption = RuntimeChoice.AUTO,
     runs: RunsOption = RUNS,
 ) -> None:
-    """Export a real server to start from.
+    """Export a real server or a Compose project.
 
-    `export server example.org -t hidden_island --server home --verify` writes its files, and runs them in a lab.
+    `export server example.org -t hidden_island --server home --verify` writes a server's files, and runs them in a lab.
+    `export compose pair` writes a project that runs and federates without xmpplab.
 
     An existing folder is never overwritten.
     """
     from lab.topology.files import load
 
+    if kind is ExportKind.COMPOSE:
+        if verify or server:
+            raise UserError("--verify and --server belong to `export server`")
+        if subject is not None and topology is not None:
+            raise UserError(f"{subject} and {topology} are two topologies: give one of them")
+        _compose(load(subject or topology or _TOPOLOGY), output)
+        return
     if subject is None:
         raise UserError("which domain? For example: xmpplab export server example.org")
     source = topology or _TOPOLOGY
     _server(load(source), source, subject, server, output, runtime if verify else None, runs)
+
+
+def _compose(topology: Topology, output: Path | None) -> None:
+    """Write the files of a project."""
+    from lab.exports.compose import export_compose
+    from lab.runtime.exported_files import write_export
+
+    folder, files = output or Path(topology.name), export_compose(topology)
+    write_export(folder, files)
+    print_text(
+        f"{folder}: {topology.name} as a Compose project, {len(topology.servers)} servers, {len(files)} files.\n"
+        f"Begin with {folder / 'README.md'}: it builds, makes certificates, starts, makes accounts."
+    )
 
 
 def _server(

@@ -1,4 +1,4 @@
-"""What people take home from a lab: files of a real server.
+"""What people take home from a lab: files of a real server, and Compose projects.
 
-Pure: data in, files out. Nothing of a lab is in them: none of its modules, no feed, no address, no secret.
+Pure: data in, files out. Nothing of a lab is in them but a module for the policy: no feed, no address, no secret.
 """

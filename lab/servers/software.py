@@ -52,6 +52,29 @@ class Rendered:
 
 
 @dataclass(frozen=True)
+class Project:
+    """Where a server runs in a Compose project, and with whom it federates."""
+
+    configuration: str  # folder with its files
+    certificates: str  # folder with <domain>.crt, <domain>.key and authority.pem, the only authority that counts
+    data: str  # folder that outlives it
+    peers: tuple[str, ...]  # host names that it may federate with
+
+
+@dataclass(frozen=True)
+class ProjectServer:
+    """A server of a Compose project."""
+
+    files: tuple[File, ...]  # of its folder of configuration
+    packages: tuple[str, ...]  # of Debian
+    program: str  # that is there once the packages are
+    user: str  # that the packages make
+    environment: tuple[tuple[str, str], ...]
+    command: tuple[str, ...]
+    add_account: tuple[str, ...]  # command in its container, with {user}, {domain} and {password}
+
+
+@dataclass(frozen=True)
 class Production:
     """A real server as `xmpplab export server` writes it. Commands are for a root shell of the server's machine."""
 
@@ -210,6 +233,10 @@ class Software(ABC):
 
     def production(self, spec: Server) -> Production | None:
         """A real server like this one, without anything of a lab; None: the lab cannot configure one."""
+        return None
+
+    def project(self, spec: Server, project: Project) -> ProjectServer | None:
+        """The same in a Compose project; None: the lab cannot configure one."""
         return None
 
     def password_hash(self, spec: Server) -> str:

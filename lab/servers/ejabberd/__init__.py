@@ -12,7 +12,7 @@ from lab.servers.conventions import FEED, OUTPUT
 from lab.servers.ejabberd.accounts import INITIAL, render_accounts
 from lab.servers.ejabberd.config import render_configuration, render_inetrc, render_messages, render_secrets
 from lab.servers.ejabberd.launch import build_command, build_compile_command, build_environment, tools
-from lab.servers.ejabberd.production import find_password_hash, render_in_lab, render_production
+from lab.servers.ejabberd.production import find_password_hash, render_in_lab, render_production, render_project_server
 from lab.servers.ejabberd.rosters import render_rosters
 from lab.servers.software import (
     REFUSED_STREAM,
@@ -21,6 +21,8 @@ from lab.servers.software import (
     HttpCall,
     Operation,
     Production,
+    Project,
+    ProjectServer,
     Refusal,
     Registration,
     Rendered,
@@ -68,6 +70,10 @@ class Ejabberd(Software):
     def production(self, spec: Server) -> Production | None:
         """ejabberd.yml of a real server."""
         return render_production(spec)
+
+    def project(self, spec: Server, project: Project) -> ProjectServer | None:
+        """ejabberd.yml, and the settings of ejabberdctl and Erlang's resolver."""
+        return render_project_server(spec, project)
 
     def password_hash(self, spec: Server) -> str:
         """As the configuration says, if it is not the lab's own."""

@@ -23,7 +23,7 @@ from lab.servers.ejabberd.config import (
     render_yaml,
 )
 from lab.servers.replacements import Replacement, replace_settings
-from lab.servers.software import Blueprint, File, Production
+from lab.servers.software import Blueprint, File, Production, Project, ProjectServer
 from lab.topology.spec import Server
 
 CERTIFICATES = "/etc/ejabberd/certs"
@@ -41,29 +41,93 @@ _HEAD = """\
 """
 
 
-def render_production(spec: Server) -> Production:
-    """The configuration of a real server like this one, and what goes with it."""
+_FEDERATION = "CHANGE: to federate with nobody, or with some only, set s2s_access to none, or to a rule of your own"
+
+_PROJECT_HEAD = """\
+# ejabberd {version}: {domain}. A server of a Compose project, made by xmpplab from the configuration of its labs.
+
+"""
+
+#: Nothing but ejabberdctl in the same container talks to its node.
+_CONTROL = """\
+ERLANG_NODE=ejabberd@localhost
+INET_DIST_INTERFACE=127.0.0.1
+ERL_EPMD_ADDRESS=127.0.0.1
+ERL_OPTIONS="+S 1 +sbwt none"
+"""
+
+#: An Erlang machine makes a table with an entry for each file it may open, and some engines allow a thousand million.
+_START = (
+    '[ "$(ulimit -n)" -le 65536 ] || ulimit -n 65536; mkdir -p {data}/mnesia {data}/log && exec ejabberdctl foreground'
+)
+
+#: Addresses by the C library. SRV records, of which there are none, are asked for where nothing listens: the engine's
+#: own DNS would not answer, and each new stream would wait for half a minute.
+_INETRC = """\
+{lookup,[file,native]}.
+{resolv_conf,"/dev/null"}.
+{nameserver,{127,0,0,1}}.
+"""
+
+
+def _render_text(spec: Server, project: Project | None) -> str:
+    """The whole configuration, of a real server or of one in a project."""
     sections: tuple[tuple[str, Mapping[str, Value]], ...] = (
         ("", {"hosts": [spec.domain], "loglevel": "info"}),
-        ("Encryption: nobody gets in without TLS; other servers need a certificate that is valid.", _encryption(spec)),
+        (
+            "Encryption: nobody gets in without TLS; other servers need a certificate that is valid.",
+            _encryption(spec, project),
+        ),
         ("Accounts: only administrators make them; passwords are stored as SCRAM-SHA-256 keys.", _accounts()),
         (
             f'CHANGE: who administers this server, for example  - "you@{spec.domain}"',
-            {"acl": {"local": {"user_regexp": ""}, "admin": {"user": []}}},
+            {"acl": {"local": {"user_regexp": ""}, "admin": {"user": []}, **_peers(project)}},
+        ),
+        (_FEDERATION if project is None else "Who may federate with this server.", _access(project)),
+        (
+            f"Network. Ports {MANIFEST.ports.client} to {MANIFEST.ports.https}, as dns and firewall have them.",
+            {"listen": _listen()},
         ),
         (
-            "CHANGE: to federate with nobody, or with some only, set s2s_access to none, or to a rule of your own",
-            {"s2s_access": "all"} | _access(),
+            "What is on.\nCHANGE: the address for reports of abuse, and the limits of uploads, in mod_disco and "
+            "mod_http_upload",
+            {"modules": _modules(spec)},
         ),
-        (f"Network. Ports {MANIFEST.ports.client} to {MANIFEST.ports.https}, as dns and firewall have them.",
-         {"listen": _listen()}),
-        ("What is on.\nCHANGE: the address for reports of abuse, and the limits of uploads, in mod_disco and "
-         "mod_http_upload", {"modules": _modules(spec)}),
-    )  # fmt: skip
-    text = _HEAD.format(version=spec.version, domain=spec.domain)
-    text += "\n".join(_comment(comment) + render_yaml(options) for comment, options in sections)
+    )
+    head = (_PROJECT_HEAD if project else _HEAD).format(version=spec.version, domain=spec.domain)
+    return head + "\n".join(_comment(comment) + render_yaml(options) for comment, options in sections)
+
+
+def _peers(project: Project | None) -> dict[str, Value]:
+    return {"peers": {"server": project.peers}} if project and project.peers else {}
+
+
+def render_project_server(spec: Server, project: Project) -> ProjectServer:
+    """The same server in a Compose project."""
+    return ProjectServer(
+        files=(
+            File(CONFIGURATION, _render_text(spec, project)),
+            File("ejabberdctl.cfg", _CONTROL),
+            File("inetrc", _INETRC),
+        ),
+        packages=("ejabberd",),
+        program="ejabberdctl",
+        user="ejabberd",
+        environment=(
+            ("CONFIG_DIR", project.configuration),
+            ("SPOOL_DIR", f"{project.data}/mnesia"),
+            ("LOGS_DIR", f"{project.data}/log"),
+            ("HOME", project.data),
+        ),
+        command=("/bin/sh", "-c", _START.format(data=project.data)),
+        add_account=("ejabberdctl", "register", "{user}", "{domain}", "{password}"),
+    )
+
+
+def render_production(spec: Server) -> Production:
+    """The configuration of a real server like this one, and what goes with it."""
     return Production(
-        configuration=File(CONFIGURATION, text, 0o640),
+        configuration=File(CONFIGURATION, _render_text(spec, None), 0o640),
         target=f"/etc/ejabberd/{CONFIGURATION}",
         packages=("ejabberd",),
         user="ejabberd",
@@ -97,10 +161,12 @@ def _comment(text: str) -> str:
     return "".join(f"# {line}\n" for line in text.splitlines())
 
 
-def _encryption(spec: Server) -> dict[str, Value]:
+def _encryption(spec: Server, project: Project | None) -> dict[str, Value]:
+    certificates = project.certificates if project else CERTIFICATES
+    authority = f"{certificates}/authority.pem" if project else "/etc/ssl/certs/ca-certificates.crt"
     return {
-        "certfiles": [f"{CERTIFICATES}/{a_labels(spec.domain)}.{end}" for end in ("crt", "key")],
-        "ca_file": "/etc/ssl/certs/ca-certificates.crt",
+        "certfiles": [f"{certificates}/{a_labels(spec.domain)}.{end}" for end in ("crt", "key")],
+        "ca_file": authority,
         "c2s_protocol_options": TLS_OPTIONS,
         "s2s_protocol_options": TLS_OPTIONS,
         "s2s_use_starttls": "required",
@@ -117,9 +183,12 @@ def _accounts() -> dict[str, Value]:
     }
 
 
-def _access() -> dict[str, Value]:
+def _access(project: Project | None) -> dict[str, Value]:
+    peers: dict[str, Value] = {"peers": {"allow": "peers"}} if _peers(project) else {}
+    access = "all" if project is None else "peers" if peers else "none"
     return {
-        "access_rules": {"local": {"allow": "local"}, "configure": {"allow": "admin"}},
+        "s2s_access": access,
+        "access_rules": {"local": {"allow": "local"}, "configure": {"allow": "admin"}, **peers},
         "shaper": {"normal": {"rate": 10_000, "burst_size": 50_000}, "fast": {"rate": 30_000, "burst_size": 150_000}},
         "shaper_rules": {
             "max_user_sessions": 20,

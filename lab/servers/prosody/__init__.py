@@ -11,7 +11,7 @@ from lab.servers.conventions import FEED, LOG, OUTPUT
 from lab.servers.prosody.accounts import render_accounts
 from lab.servers.prosody.config import render_configuration, render_secrets
 from lab.servers.prosody.launch import build_command, build_environment
-from lab.servers.prosody.production import find_password_hash, render_in_lab, render_production
+from lab.servers.prosody.production import find_password_hash, render_in_lab, render_production, render_project_server
 from lab.servers.prosody.rosters import render_rosters
 from lab.servers.prosody.tools import render_prosodyctl
 from lab.servers.software import (
@@ -21,6 +21,8 @@ from lab.servers.software import (
     File,
     Operation,
     Production,
+    Project,
+    ProjectServer,
     Refusal,
     Registration,
     Rendered,
@@ -61,6 +63,10 @@ class Prosody(Software):
     def production(self, spec: Server) -> Production | None:
         """prosody.cfg.lua of a real server."""
         return render_production(spec)
+
+    def project(self, spec: Server, project: Project) -> ProjectServer | None:
+        """prosody.cfg.lua and the policy module."""
+        return render_project_server(spec, project)
 
     def password_hash(self, spec: Server) -> str:
         """As the configuration says, if it is not the lab's own."""

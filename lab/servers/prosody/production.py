@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import re
 
+from lab import packaged
 from lab.declarations.domains import a_labels
 from lab.declarations.servers.prosody import MANIFEST
 from lab.errors import UserError
 from lab.servers.prosody.config import CONFIGURATION, MODULES, list_lab_settings, quote, render_options
 from lab.servers.replacements import Replacement, replace_settings
-from lab.servers.software import Blueprint, File, Production
+from lab.servers.software import Blueprint, File, Production, Project, ProjectServer
 from lab.topology.spec import Server
 
 CERTIFICATES = "/etc/prosody/certs"
@@ -25,13 +26,13 @@ EXPORTED = "exported.cfg.lua"
 #: PBKDF2 rounds of a new password's hash: ten times what Prosody takes by itself, and XEP-0438 at least wants.
 ITERATIONS = 100_000
 
+POLICY = "lab_policy"
+
 _ADDED = ("limits", "private", "tombstones", "time", "uptime", "server_contact_info")
 _SINCE_13 = ("cloud_notify", "account_activity")
 
 _TEXT = """\
--- Prosody {version}: {domain}. A start for a real server, made by xmpplab from the configuration of its labs.
--- Every line with CHANGE says what is yours to decide. Check the file with: prosodyctl check
-
+{head}
 -- CHANGE: who administers this server, as addresses, for example {{ "you@{domain}" }}
 admins = {{ }}
 
@@ -49,12 +50,12 @@ c2s_direct_tls_ports = {{ {client_tls} }}
 http_ports = {{ }}
 https_ports = {{ {https} }}
 -- The machine's resolver. One on the machine itself that validates DNSSEC is better (apt install unbound).
-unbound = {{ resolvconf = true; }}
+unbound = {{ resolvconf = true; {resolver}}}
 limits = {{ c2s = {{ rate = "10kb/s"; burst = "5s"; }}; s2sin = {{ rate = "30kb/s"; burst = "5s"; }}; }}
 
 -- Encryption: nobody gets in without TLS, and other servers need a certificate that is valid for their domain.
 certificates = "{certificates}"
-ssl = {{ capath = "/etc/ssl/certs"; }}
+ssl = {{ {authority}; }}
 c2s_require_encryption = true
 s2s_require_encryption = true
 s2s_secure_auth = true
@@ -70,7 +71,7 @@ default_iteration_count = {iterations}
 -- Data. CHANGE: how long messages are kept in people's archives; "never" keeps them for ever
 archive_expires_after = "4w"
 default_archive_policy = true
-
+{policy}
 VirtualHost {vhost}
 {host_options}
 Component {rooms} "muc"
@@ -87,34 +88,112 @@ http_file_share_size_limit = 16 * 1024 * 1024
 http_file_share_daily_quota = 256 * 1024 * 1024
 -- CHANGE: how long uploaded files are kept, in seconds: 30 days
 http_file_share_expires_after = 30 * 24 * 3600
-{upload_options}"""
+{upload_modules}{upload_options}"""
+
+
+_HEAD = """\
+-- Prosody {version}: {domain}. A start for a real server, made by xmpplab from the configuration of its labs.
+-- Every line with CHANGE says what is yours to decide. Check the file with: prosodyctl check
+"""
+
+_PROJECT_HEAD = """\
+-- Prosody {version}: {domain}. A server of a Compose project, made by xmpplab from the configuration of its labs.
+"""
+
+#: Who may federate: a module of xmpplab, the only one in a project.
+_POLICY = """\
+
+-- Who may federate with this server; modules/mod_{module}.lua sees to it.
+plugin_paths = {{ {modules} }}
+data_path = {data}
+pidfile = "/tmp/prosody.pid"
+lab_allow = {{ {peers} }}
+"""
+
+
+_NAMES = "names.lua"
+_NAMES_TEXT = """\
+-- Where the engine asks for what it does not know itself, such as SRV records: there is no such name (RFC 1035 section
+-- 4.1.1). Without an answer each new stream would wait for half a minute.
+local udp = assert(require "socket".udp());
+assert(udp:setsockname("127.0.0.1", 53));
+while true do
+	local query, address, port = udp:receivefrom();
+	if query and #query >= 12 then
+		local answer = query:sub(1, 2) .. "\\x81\\x83" .. query:sub(5, 6) .. "\\0\\0\\0\\0\\0\\0" .. query:sub(13);
+		udp:sendto(answer, address, port);
+	end
+end
+"""
+
+
+def _render_text(spec: Server, project: Project | None) -> str:
+    """The whole configuration, of a real server or of one in a project."""
+    archived, domain = spec.has("mam"), spec.domain
+    policy = [POLICY] if project else []
+    names = [*(name for name in MODULES if name != "mam" or archived), *_ADDED, *policy]
+    names += _SINCE_13 if spec.version != "0.12" else ()
+    certificates = project.certificates if project else CERTIFICATES
+    authority = f'cafile = "{certificates}/authority.pem"; capath = "{certificates}"'
+    return (
+        _TEXT.format(
+            head=(_PROJECT_HEAD if project else _HEAD).format(version=spec.version, domain=domain),
+            domain=domain,
+            ascii=a_labels(domain),
+            modules="\n".join(f"\t{quote(name)};" for name in names),
+            client=MANIFEST.ports.client,
+            server=MANIFEST.ports.server,
+            client_tls=MANIFEST.ports.client_tls,
+            https=MANIFEST.ports.https,
+            certificates=certificates,
+            authority=authority if project else 'capath = "/etc/ssl/certs"',
+            resolver=f"options = {{ {_LOCAL} }}; " if project else "",
+            policy=_render_policy(project) if project else "",
+            iterations=ITERATIONS,
+            vhost=quote(domain),
+            host_options=_ascii(domain),
+            rooms=quote(f"conference.{domain}"),
+            room_modules="".join(f"{quote(name)}; " for name in (*(["muc_mam"] if archived else []), *policy)),
+            uploads=quote(f"upload.{domain}"),
+            upload_modules=f"modules_enabled = {{ {quote(POLICY)} }}\n" if project else "",
+            upload_options=_ascii(f"upload.{domain}"),
+        ).rstrip("\n")
+        + "\n"
+    )
+
+
+def _render_policy(project: Project) -> str:
+    return _POLICY.format(
+        module=POLICY,
+        modules=quote(f"{project.configuration}/modules"),
+        data=quote(project.data),
+        peers="".join(f"{quote(peer)}; " for peer in project.peers),
+    )
+
+
+def render_project_server(spec: Server, project: Project) -> ProjectServer:
+    """The same server in a Compose project."""
+    policy = (packaged.PACKAGE / f"servers/prosody/modules/mod_{POLICY}.lua").read_text(encoding="utf-8")
+    path = f"{project.configuration}/{CONFIGURATION}"
+    return ProjectServer(
+        files=(
+            File(CONFIGURATION, _render_text(spec, project)),
+            File(f"modules/mod_{POLICY}.lua", policy),
+            File(_NAMES, _NAMES_TEXT),
+        ),
+        packages=("prosody", "lua-unbound", "lua5.4"),
+        program="prosody",
+        user="prosody",
+        environment=(("PROSODY_CONFIG", path),),
+        command=("/bin/sh", "-c", f"lua5.4 {project.configuration}/{_NAMES} & exec prosody -F --config {path}"),
+        add_account=("prosodyctl", "--config", path, "register", "{user}", "{domain}", "{password}"),
+    )
 
 
 def render_production(spec: Server) -> Production:
     """The configuration of a real server like this one, and what goes with it."""
-    archived, domain = spec.has("mam"), spec.domain
-    names = [*(name for name in MODULES if name != "mam" or archived), *_ADDED]
-    names += _SINCE_13 if spec.version != "0.12" else ()
-    text = _TEXT.format(
-        version=spec.version,
-        domain=domain,
-        ascii=a_labels(domain),
-        modules="\n".join(f"\t{quote(name)};" for name in names),
-        client=MANIFEST.ports.client,
-        server=MANIFEST.ports.server,
-        client_tls=MANIFEST.ports.client_tls,
-        https=MANIFEST.ports.https,
-        certificates=CERTIFICATES,
-        iterations=ITERATIONS,
-        vhost=quote(domain),
-        host_options=_ascii(domain),
-        rooms=quote(f"conference.{domain}"),
-        room_modules='"muc_mam"; ' if archived else "",
-        uploads=quote(f"upload.{domain}"),
-        upload_options=_ascii(f"upload.{domain}"),
-    )
     return Production(
-        configuration=File(CONFIGURATION, text.rstrip("\n") + "\n", 0o640),
+        configuration=File(CONFIGURATION, _render_text(spec, None), 0o640),
         target=f"/etc/prosody/{CONFIGURATION}",
         packages=("prosody", "lua-unbound"),
         user="prosody",
