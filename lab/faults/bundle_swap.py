@@ -15,6 +15,7 @@ from lab.declarations.faults.bundle_swap import DECLARATION
 from lab.errors import PeerError
 from lab.faults.fault import InjectedFault, ServerLike
 from lab.faults.server_attack import ServerAttack, ServerAttackFault, parse_stanza
+from lab.faults.session_swap import SessionSwap
 from lab.faults.stanza_interception import intercept
 from lab.federation import Federation, Person
 from lab.federation.context import Json
@@ -125,18 +126,22 @@ class BundleSwap(ServerAttack):
 
 
 @dataclass(frozen=True, kw_only=True)
-class SwappedBundle(ServerAttackFault[BundleSwap]):
+class SwappedBundle(ServerAttackFault[ServerAttack]):
     """The attack as a value."""
 
     declaration: ClassVar[FaultDeclaration] = DECLARATION
-    attack = BundleSwap
+
+    def create_attack(self, federation: Federation) -> ServerAttack:
+        """The attack, which has not begun."""
+        kind = SessionSwap if self.of.encryption == "otr" else BundleSwap
+        return kind(federation, self.at, self.of)
 
 
 def swap_bundle(*, at: ServerLike, of: Person) -> SwappedBundle:
     """Let a server hand out keys of its own as those of a person (XEP-0384), to everybody on servers linked to it.
 
-    It reads what is encrypted to them, encrypts it anew with the person's own keys, and passes it on, both ways. The
-    value in the `async with` block tells what it could read: `await cheat.decrypts(message)`. Raises UserError for each
-    wrong field.
+    Of OTR, which publishes no keys, it takes part in key exchanges with keys of its own, towards both sides. It reads
+    what is encrypted to it, encrypts it anew, and passes it on, both ways. The value in the `async with` block tells
+    what it could read: `await cheat.decrypts(message)`. Raises UserError for each wrong field.
     """
     return SwappedBundle(**DECLARATION.read({"at": at, "of": of}))

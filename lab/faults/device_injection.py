@@ -112,7 +112,10 @@ class InjectedDevice(ServerAttackFault[DeviceInjection]):
     """The attack as a value."""
 
     declaration: ClassVar[FaultDeclaration] = DECLARATION
-    attack = DeviceInjection
+
+    def create_attack(self, federation: Federation) -> DeviceInjection:
+        """The attack, which has not begun."""
+        return DeviceInjection(federation, self.at, self.of)
 
 
 def phantom_device(*, at: ServerLike, of: Person) -> InjectedDevice:

@@ -174,8 +174,6 @@ A = TypeVar("A", bound=ServerAttack)
 class ServerAttackFault(DeclaredFault, Generic[A]):
     """An attack by a person's own server as a value."""
 
-    attack: ClassVar[type[ServerAttack]]
-
     at: str
     of: Person
     _acting: list[ServerAttack] = field(default_factory=list, compare=False, repr=False)
@@ -191,7 +189,7 @@ class ServerAttackFault(DeclaredFault, Generic[A]):
         server = federation.server(self.at)
         if self.of.server is not server:
             raise UserError(f"{self.name}: of: {self.of} is not of {self.at}: only the own server hands out keys")
-        attack = self.attack(federation, self.at, self.of)
+        attack = self.create_attack(federation)
         rules = await attack.prepare()
         await attack.start()
         self._acting.append(attack)
@@ -199,7 +197,11 @@ class ServerAttackFault(DeclaredFault, Generic[A]):
             one = intercept((server, other), rules, attack=self.name)
             self._rules.append(one)
             await one.apply(federation)
-        return attack  # type: ignore[return-value]  # a class variable cannot have the type of A
+        return attack
+
+    @abstractmethod
+    def create_attack(self, federation: Federation) -> A:
+        """The attack, which has not begun."""
 
     async def heal(self, federation: Federation) -> None:
         """Hand out the real keys alone again. Sessions that were begun with others stay."""

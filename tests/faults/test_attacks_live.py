@@ -41,7 +41,14 @@ async def test_a_changed_text_fails_integrity_and_nothing_else(topology, lab_on,
 @pytest.mark.slow
 @pytest.mark.parametrize("runtime", [PROCESSES], indirect=True)
 @pytest.mark.parametrize("topology", ["pair,software=prosody+ejabberd", "pair,software=ejabberd+prosody"])
-@pytest.mark.parametrize("told", [small_scenarios.read_both_ways, small_scenarios.read_both_ways_2])
+@pytest.mark.parametrize(
+    "told",
+    [
+        small_scenarios.read_both_ways,
+        small_scenarios.read_both_ways_2,
+        small_scenarios.read_both_ways_otr,
+    ],
+)
 async def test_a_server_that_swaps_keys_reads_both_ways(told, topology, lab_on, tmp_path: Path) -> None:
     result = await run_scenario(get_info(told), await lab_on(topology), runs=tmp_path)
     assert result.value == "valid", result.sentence

@@ -151,11 +151,19 @@ async def read_both_ways_2(federation: Federation) -> None:
     await _read_both_ways(federation, "omemo:2")
 
 
-async def _read_both_ways(federation: Federation, encryption: str) -> None:
+@scenario(spec="OTR v3", expects={"secrecy": "failed"})
+async def read_both_ways_otr(federation: Federation) -> None:
+    """The same with OTR, whoever begins."""
+    await _read_both_ways(federation, "otr")
+    await _read_both_ways(federation, "otr", answers=True)
+
+
+async def _read_both_ways(federation: Federation, encryption: str, *, answers: bool = False) -> None:
     a, b = federation.linked_pair()
     alice, bob = await a.person("alice", encryption=encryption), await b.person("bob", encryption=encryption)
     async with federation.inject(swap_bundle(at=b, of=bob)) as cheat:
-        for sender, receiver in ((alice, bob), (bob, alice), (bob, alice), (alice, bob)):
+        turns = ((alice, bob), (bob, alice), (bob, alice), (alice, bob))
+        for sender, receiver in turns[answers:]:
             message = await sender.send(receiver, federation.secret())
             expect(await cheat.decrypts(message), True)
             expect([one.text for one in (await message.outcome()).deliveries], [message.text])

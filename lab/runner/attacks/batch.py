@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lab.checks import Judgement
-from lab.errors import NotApplicable
+from lab.errors import UserError
 from lab.federation import Federation
 from lab.lifecycle.lab import Lab
 from lab.lifecycle.registry import attach, find
@@ -46,9 +46,9 @@ class AttackBatch:
 async def run_attacks(lab: Lab, batch: AttackBatch) -> list[CellResult]:
     """The result of every cell, in their order.
 
-    Raises UserError if no folder can be made, NotApplicable without two linked servers.
+    Raises UserError if no folder can be made, or no link can be attacked.
     """
-    servers = _find_servers(lab)
+    servers = find_servers(lab.plan.topology)
     found = {cell: result for cell in batch.cells if (result := judge_without_trial(cell)) is not None}
     tried = [cell for cell in batch.cells if cell not in found]
     controls = list(dict.fromkeys(map(find_control, tried)))
@@ -105,11 +105,12 @@ async def open_lab(
 ) -> AsyncIterator[Lab]:
     """The lab of this name, or one of this topology: one that is up, else one that ends with the block.
 
-    Raises as `attach` and `up` do.
+    Raises as `attach`, `up` and `find_servers` do.
     """
     if topology is None:
         yield await attach(name)
         return
+    find_servers(topology)
     chosen = choose(runtime)
     if (found := await find(topology, chosen)) is not None:
         progress(f"using the lab {found.name}, which is up with the same plan")
@@ -124,9 +125,9 @@ async def open_lab(
         await lab.down()
 
 
-def _find_servers(lab: Lab) -> tuple[str, str]:
-    """The two servers whose link is attacked: those of the topology's first."""
-    for link in lab.plan.topology.links:
-        if link.comes_up:
+def find_servers(topology: Topology) -> tuple[str, str]:
+    """The two servers whose link is attacked: those of the topology's first. Raises UserError without one."""
+    for link in topology.links:
+        if link.comes_up and not link.direct:
             return link.a, link.b
-    raise NotApplicable("no two servers of this topology are linked")
+    raise UserError(f"{topology.name}: no two servers are linked through a relay, which attacks need")

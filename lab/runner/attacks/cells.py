@@ -29,8 +29,6 @@ class AttackKind:
     established: bool = False
     #: Encryptions against which there is no such attack, and why.
     pointless: Mapping[str, str] = field(default_factory=dict)
-    #: Encryptions against which the lab has no such attack yet.
-    missing: Mapping[str, str] = field(default_factory=dict)
     #: What the people speak in the place of a column's encryption.
     spoken: Mapping[str, str] = field(default_factory=dict)
 
@@ -41,10 +39,9 @@ CONTROL = AttackKind(name="none", about="Nothing attacks.", faults=())
 ATTACKS = (
     AttackKind(
         name="swap-bundle",
-        about="The receiver's server hands out keys of its own as theirs, and reads along.",
+        about="The receiver's server hands out keys of its own as theirs (with OTR: uses them), and reads along.",
         faults=("swap-bundle",),
         pointless={"plain": _NO_KEYS},
-        missing={"otr": "the lab has no attacker who takes part in OTR's key exchange"},
     ),
     AttackKind(
         name="phantom-device",
@@ -144,8 +141,6 @@ def judge_without_trial(cell: Cell) -> CellResult | None:
     kind = get_kind(cell.attack)
     if why := kind.pointless.get(cell.encryption):
         return CellResult(cell, CellOutcome.POINTLESS, why=why)
-    if why := kind.missing.get(cell.encryption):
-        return CellResult(cell, CellOutcome.UNKNOWN, why=why)
     return None
 
 

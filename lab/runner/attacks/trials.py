@@ -10,7 +10,7 @@ from typing import Any
 
 from lab.errors import LabError, PeerError, describe
 from lab.faults import downgrade, drop_stanzas, phantom_device, replay, strip_encryption, swap_bundle
-from lab.federation import Federation, Message, Person, ServerHandle
+from lab.federation import Federation, LinkHandle, Message, Person, ServerHandle
 from lab.runner.attacks.cells import CONTROL, AttackKind, Cell, get_kind
 
 #: Attacks by the receiver's own server: each has a person.
@@ -38,7 +38,8 @@ async def try_attack(federation: Federation, kind: AttackKind, trials: Sequence[
     """Let the people of all these trials meet, then write under attack, all at the same time."""
     await asyncio.gather(*(_guarded(trial, _prepare(federation, trial)) for trial in trials))
     ready = [trial for trial in trials if not trial.problem]
-    async with _inject(federation, kind):
+    link = federation.link(federation.server(trials[0].source), federation.server(trials[0].target))
+    async with _inject(federation, kind, link):
         await asyncio.gather(*(_guarded(trial, _write_under_attack(federation, trial)) for trial in ready))
 
 
@@ -51,9 +52,8 @@ async def _guarded(trial: AttackTrial, action: Any) -> None:
 
 
 @asynccontextmanager
-async def _inject(federation: Federation, kind: AttackKind) -> AsyncIterator[None]:
+async def _inject(federation: Federation, kind: AttackKind, link: LinkHandle) -> AsyncIterator[None]:
     """The attack on the link, if it is one."""
-    link = federation.link(*federation.linked_pair())
     faults = {
         "downgrade-older": [downgrade(link, to="omemo"), downgrade(link, to="otr:2")],
         "downgrade-plain": [downgrade(link, to="plain")],

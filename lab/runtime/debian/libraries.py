@@ -11,6 +11,7 @@ import ctypes
 import hashlib
 import os
 import platform
+from functools import cache
 from pathlib import Path
 
 from lab.runtime.debian import apt, sources, trees
@@ -20,13 +21,23 @@ _FALLBACK = "bookworm"  # of a machine that is no Debian: old, so that most C li
 _SECTION = "libraries"
 
 
+@cache
 def is_installed(library: str) -> bool:
-    """Whether this machine has a shared library of that name ("libotr.so.5")."""
+    """Whether this machine has a shared library of that name ("libotr.so.5").
+
+    As it was found first: a process that has loaded a fetched one finds that one by its name from then on, and its
+    children would not.
+    """
     try:
         ctypes.CDLL(library)
     except OSError:
         return False
     return True
+
+
+async def find_library(library: str, package: str) -> str | None:
+    """The folder of a library for a process of this machine; None if the machine has it. Raises MissingError."""
+    return None if is_installed(library) else str(await ensure_library(package, lambda text: None))
 
 
 async def ensure_library(package: str, progress: Progress) -> Path:

@@ -128,9 +128,7 @@ class Processes:
 
     async def find_libraries(self, library: str, package: str) -> str | None:
         """From the machine, or fetched into the cache."""
-        if libraries.is_installed(library):
-            return None
-        return str(await libraries.ensure_library(package, lambda text: None))
+        return await libraries.find_library(library, package)
 
     async def execute(self, layout: Layout, plan: Plan, server: str, argv: Sequence[str]) -> int:
         """Run a command in the server's folder, as the server's user, with this terminal; its exit code.
