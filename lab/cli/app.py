@@ -29,6 +29,7 @@ _MODULES = (
     "run",
     "check",
     "report",
+    "diff",
     "exposure",
     "attacks",
     "load",

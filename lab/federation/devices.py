@@ -399,6 +399,9 @@ class Device:
     def __str__(self) -> str:
         return self.jid
 
+    def __repr__(self) -> str:
+        return f"<device {self.jid}>"
+
 
 async def ask(device: Device, kind: str, payload: str, what: str, *, to: str = "") -> Stanza:
     """The result of an IQ of type `kind` ("get", "set"). Raises PeerError, "`what`: condition", if it is an error."""

@@ -447,6 +447,9 @@ class Person:
     def __str__(self) -> str:
         return self.jid
 
+    def __repr__(self) -> str:
+        return f"<person {self.jid}>"
+
 
 def _ways(item: RosterItem) -> tuple[str, ...]:
     """Who sees whom: "to", "from", both or neither."""

@@ -294,6 +294,9 @@ class Room:
     def __str__(self) -> str:
         return self.jid
 
+    def __repr__(self) -> str:
+        return f"<room {self.jid}>"
+
 
 def _write_values(members_only: bool, non_anonymous: bool) -> dict[str, str]:
     """Values of the form that configures a room (XEP-0045 section 15.5.3)."""

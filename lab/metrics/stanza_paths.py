@@ -150,7 +150,9 @@ class _Builder:
         self._under_way: dict[tuple[str, str, Stanza], deque[tuple[int, int]]] = defaultdict(deque)
         self._received: dict[tuple[str, Stanza], tuple[int, int]] = {}  # last at a server
         self._broadcast: dict[tuple[str, str, str], tuple[int, int]] = {}  # presence: (server, type, account)
-        self._last: dict[Stanza, tuple[int, int]] = {}  # last anywhere
+        # The last on the way, anywhere and by place: not where it has arrived for good.
+        self._last: dict[Stanza, tuple[int, int]] = {}
+        self._last_at: dict[tuple[str, Stanza], tuple[int, int]] = {}
 
     def add(self, hop: _Hop) -> None:
         """Add an observation; it begins a path if it follows none."""
@@ -164,7 +166,8 @@ class _Builder:
         path.observations.append(Observation(hop.number, event, hop.at, found[1] if found else None, seen))
         if path.sent is None and path.type != "error":
             path.sent = self._find_message(event)
-        self._last[stanza] = here
+        if place in self._servers or not inward:
+            self._last[stanza] = self._last_at[place, stanza] = here
         if not inward:
             self._under_way[place, hop.other, stanza].append(here)
         elif place in self._servers:
@@ -216,7 +219,7 @@ class _Builder:
                 return waiting.popleft(), True
             if hop.place in self._servers and isinstance(hop.event, ServerSaw) and hop.event.stream == "c2s":
                 return None, True  # of a client that records nothing
-            return self._last.get(hop.stanza), False
+            return self._last_at.get((hop.other, hop.stanza), self._last.get(hop.stanza)), False
         if hop.place not in self._servers:
             return None, True
         return self._received.get((hop.place, hop.stanza)) or self._find_broadcast(hop.event, hop.place), True

@@ -256,6 +256,19 @@ def shorten_jid(jid: str) -> str:
     return f"{user}/{resource}" if slash and at else jid
 
 
+def list_shown(diagram: SpaceTime) -> list[StanzaLine]:
+    """The stanzas of a drawing that cannot filter: messages, presence and errors; all where there are none of these."""
+    shown = [one for one in diagram.lines if one.path.kind in ("message", "presence") or one.value == ERROR]
+    return shown or diagram.lines
+
+
+def describe_kind(line: StanzaLine) -> str:
+    """ "message chat (omemo)", "presence", "iq get"."""
+    sent = line.path.sent
+    sealed = f" ({sent.encryption})" if sent is not None and sent.encryption not in ("", "plain") else ""
+    return f"{line.path.kind} {line.path.type}".strip() + sealed
+
+
 def measure_hops(path: StanzaPath) -> list[tuple[Observation, float | None]]:
     """Each observation with the seconds since the one before it; None for the first."""
     found = path.observations

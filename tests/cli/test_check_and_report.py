@@ -1,6 +1,7 @@
 """`xmpplab check` and `xmpplab report` on folders of runs."""
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -96,3 +97,36 @@ def test_what_is_no_run_has_no_page(runs, capsys, tmp_path):
     assert run(app, ["report", str(folder), "--open"]) == 64
     assert "plan.json" in capsys.readouterr().err
     assert not (folder / "page.html").exists()
+
+
+def test_diff_names_the_first_difference_and_ends_with_its_code(runs, capsys, monkeypatch):
+    good, bad = runs(story().finish()), runs(lost())
+    monkeypatch.setenv("COLUMNS", "80")
+    assert run(app, ["diff", str(good), str(good)]) == 0
+    assert "The runs took the same course" in capsys.readouterr().out
+    assert run(app, ["diff", good.name, bad.name, "-o", "both.html"]) == 1
+    shown = capsys.readouterr().out
+    assert "First difference: message 1 from alice@island.test to bob@home.test" in shown
+    assert max(map(len, shown.splitlines())) <= 80
+    assert "The first difference" in Path("both.html").read_text()
+
+
+def test_diff_opens_a_page_beside_the_second_run(runs, capsys, monkeypatch):
+    good, bad = runs(story().finish()), runs(lost())
+    opened = []
+    monkeypatch.setattr("webbrowser.open", lambda address: opened.append(address) or True)
+    assert run(app, ["diff", str(good), str(bad), "--open"]) == 1
+    assert opened == [(bad / "diff.html").absolute().as_uri()]
+
+
+def test_diff_of_what_is_no_run_is_bad_usage(runs, capsys):
+    good = runs(story().finish())
+    assert run(app, ["diff", str(good), "nowhere"]) == 64
+    assert "nowhere: not the folder of a run" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("chosen", "begins"), [("svg", "<svg"), ("mermaid", "sequenceDiagram")])
+def test_a_run_can_be_drawn(chosen, begins, runs, capsys):
+    runs(lost())
+    assert run(app, ["report", "-f", chosen]) == 0
+    assert capsys.readouterr().out.startswith(begins)

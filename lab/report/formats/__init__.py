@@ -21,6 +21,8 @@ class ReportFormat(StrEnum):
     TEXT = "text"
     JSON = "json"
     PCAPNG = "pcapng"
+    SVG = "svg"
+    MERMAID = "mermaid"
 
 
 def render(chosen: ReportFormat, record: RunRecord, judgement: Judgement) -> str | bytes:
