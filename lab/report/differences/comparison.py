@@ -36,7 +36,7 @@ class Entry:
 
 
 @dataclass(frozen=True)
-class Pair:
+class ComparedEntry:
     """An entry of both runs, or of one."""
 
     kind: str
@@ -71,10 +71,10 @@ class RunDifference:
     scenario: str
     verdicts: tuple[Judgement, Judgement]
     settings: tuple[tuple[str, str, str], ...]  # name, value of the first run, value of the second
-    pairs: tuple[Pair, ...] = field(default=())
+    pairs: tuple[ComparedEntry, ...] = field(default=())
 
     @property
-    def different(self) -> list[Pair]:
+    def different(self) -> list[ComparedEntry]:
         """What took another course, in order; the first is the first difference."""
         return [one for one in self.pairs if not one.same]
 
@@ -120,7 +120,7 @@ def _list_settings(record: RunRecord) -> dict[str, str]:
     return found
 
 
-def _pair(one: Sequence[Entry], other: Sequence[Entry]) -> Iterator[Pair]:
+def _pair(one: Sequence[Entry], other: Sequence[Entry]) -> Iterator[ComparedEntry]:
     """Entries of the same title together; those of the second run alone behind what came before them there."""
     left = {entry.title: entry for entry in one}
     right = {entry.title: entry for entry in other}
@@ -133,9 +133,9 @@ def _pair(one: Sequence[Entry], other: Sequence[Entry]) -> Iterator[Pair]:
             extra[before].append(entry)
     for title in ("", *left):
         if title:
-            yield Pair(left[title].kind, title, left[title], right.get(title))
+            yield ComparedEntry(left[title].kind, title, left[title], right.get(title))
         for entry in extra[title]:
-            yield Pair(entry.kind, entry.title, None, entry)
+            yield ComparedEntry(entry.kind, entry.title, None, entry)
 
 
 # -- the course of a run ----------------------------------------------------------------------------------------

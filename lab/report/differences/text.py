@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from textwrap import wrap
 
 from lab.checks.verdict import pluralize
-from lab.report.differences.comparison import CHECK, MESSAGE, STEP, Pair, RunDifference
+from lab.report.differences.comparison import CHECK, MESSAGE, STEP, ComparedEntry, RunDifference
 from lab.system.tables import get_terminal_width, wrap_text
 from lab.system.terminal import escape_unprintable
 
@@ -37,7 +37,7 @@ def _head(difference: RunDifference, names: Sequence[str], width: int) -> Iterat
             yield from wrap_text(f"{_MARK} {name}: {one} / {other}", then="   ", width=width)
 
 
-def _first(pair: Pair, width: int) -> Iterator[str]:
+def _first(pair: ComparedEntry, width: int) -> Iterator[str]:
     yield from wrap_text(f"First difference: {pair.title}", then="  ", width=width)
     if pair.first is None or pair.second is None:
         only = "B" if pair.first is None else "A"
@@ -63,7 +63,7 @@ def _fold(text: str, width: int) -> list[str]:
     return wrap(text, width, subsequent_indent=f"{indent}  ", break_on_hyphens=False) or [""]
 
 
-def _others(pairs: Sequence[Pair], width: int) -> Iterator[str]:
+def _others(pairs: Sequence[ComparedEntry], width: int) -> Iterator[str]:
     if pairs:
         yield ""
         yield f"{pluralize(len(pairs), 'more difference')}:"

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from lab.report.differences.comparison import Pair, RunDifference
+from lab.report.differences.comparison import ComparedEntry, RunDifference
 from lab.report.html.document import render_page
 from lab.runner import folders
 
@@ -43,7 +43,7 @@ def render(difference: RunDifference, runs: Sequence[Path], beside: Path) -> str
     )  # fmt: skip
 
 
-def _pair(pair: Pair) -> dict[str, Any]:
+def _pair(pair: ComparedEntry) -> dict[str, Any]:
     return {
         "title": pair.title, "rows": pair.align(),
         "only": "B" if pair.first is None else "A" if pair.second is None else "",
