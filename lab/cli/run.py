@@ -73,6 +73,10 @@ def run(
     check_writable(junit, summary)
     results = run_async(run_batch(request, make_batch_callbacks(report_error)))
     _write(results, junit, summary)
+    if len({one.topology for one in results}) > 1:
+        from lab.report.html.matrix_page import write_page
+
+        print_text(write_page(runs, results).absolute().as_uri())
     raise typer.Exit(exit_codes.merge(one.exit_code for one in results if not one.skipped))
 
 

@@ -25,6 +25,7 @@ _FORWARDED = re.compile(r"<forwarded\b.*?<message\b([^>]*)", re.DOTALL)
 #: Seconds by which the note of a sender may be late; more is another stanza.
 _SKEW = 1.0
 _ANSWERS = ("result", "error")
+_NO_ID = "\0"  # begins what stands in place of an id: no id contains it
 _ID = re.compile(r"\bid=[\"']([^\"']+)")
 
 Observed = DeviceSaw | ServerSaw | Sent | Delivered
@@ -219,6 +220,8 @@ class _Builder:
                 return waiting.popleft(), True
             if hop.place in self._servers and isinstance(hop.event, ServerSaw) and hop.event.stream == "c2s":
                 return None, True  # of a client that records nothing
+            if hop.stanza[2].startswith(_NO_ID):
+                return None, True  # many look alike: which of them it is nobody knows
             return self._last_at.get((hop.other, hop.stanza), self._last.get(hop.stanza)), False
         if hop.place not in self._servers:
             return None, True
@@ -246,7 +249,7 @@ def _identify(event: Observed) -> Stanza:
     if isinstance(event, DeviceSaw):
         outward = event.direction == "out"
         sender, receiver = sender or event.device * outward, receiver or event.device * (not outward)
-    return name, kind, f"\0{strip_resource(sender)}\0{strip_resource(receiver)}"
+    return name, kind, f"{_NO_ID}{strip_resource(sender)} {strip_resource(receiver)}"
 
 
 def _link_causes(paths: list[StanzaPath]) -> None:

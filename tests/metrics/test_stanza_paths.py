@@ -113,3 +113,14 @@ def test_an_answer_to_somebody_else_with_the_same_id_is_none():
     saw(told, "island", "in", "c2s", "iq", id="q", type="get", receiver="island.test", peer=ALICE)
     saw(told, "home", "out", "c2s", "iq", id="q", type="result", sender="home.test", receiver=BOB, peer=BOB)
     assert [one.causes for one in paths_of(told)] == [[], []]
+
+
+def test_of_stanzas_without_an_id_none_is_guessed():
+    """Two that look alike are two: one that nobody saw on its way does not continue the path of the other."""
+    told = SampleHistory()
+    values = {"type": "unavailable", "sender": "bob@home.test", "receiver": "alice@island.test"}
+    saw(told, "island", "out", "c2s", "presence", **values, peer=ALICE)
+    device_saw(told, ALICE, "in", "presence", **values)
+    device_saw(told, ALICE, "in", "presence", **values)
+    first, second = paths_of(told)
+    assert [one.seen for one in first.observations] == [True, True] and len(second.observations) == 1
