@@ -72,20 +72,20 @@ def run(
     )
     check_writable(junit, summary)
     results = run_async(run_batch(request, make_batch_callbacks(report_error)))
-    _write(results, junit, summary)
-    if len({one.topology for one in results}) > 1:
-        from lab.report.html.matrix_page import write_page
-
-        print_text(write_page(runs, results).absolute().as_uri())
+    _write(results, runs, junit, summary)
     raise typer.Exit(exit_codes.merge(one.exit_code for one in results if not one.skipped))
 
 
-def _write(results: list[BatchResult], junit: Path | None, summary: Path | None) -> None:
+def _write(results: list[BatchResult], runs: Path, junit: Path | None, summary: Path | None) -> None:
     from lab.report.batches import junit as junit_xml
     from lab.report.batches import markdown, table
 
     if len(results) > 1:
         print_text(f"\n{table.render(results)}")
+    if len({one.topology for one in results}) > 1:
+        from lab.report.html.matrix_page import write_page
+
+        print_text(write_page(runs, results).absolute().as_uri())
     if junit is not None:
         write_output(junit, junit_xml.render(results))
     if summary is not None:

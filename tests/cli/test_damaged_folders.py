@@ -60,7 +60,8 @@ def _run(root: Path) -> list[list[str]]:
     with Recorder(folder / folders.HISTORY) as recorder:
         for event in told.events:
             recorder.record(event)
-    verbs = [["check"], ["report"], ["report", "-f", "json"], ["exposure"]]
+    verbs = [["check"], ["report"], ["report", "-f", "json"], ["report", "-f", "svg"], ["report", "-f", "mermaid"]]
+    verbs += [["exposure"], ["diff", str(folder)]]
     return [[*verb, str(folder)] for verb in verbs]
 
 

@@ -20,7 +20,7 @@ from lab.history.reader import read
 from lab.history.recorder import Recorder
 from lab.plan import files
 from lab.plan.layout import Layout
-from lab.report.formats.text import write_report
+from lab.report.html.run_files import write_reports
 from lab.runner import expect, folders, scenario, step
 from lab.runner.run import run_scenario
 from lab.runner.scenarios import get_info
@@ -93,7 +93,7 @@ async def perform(tmp_path, story, *, breaks=None, **values):
     lab = SimpleNamespace(plan=plan(), layout=Layout(tmp_path / "lab"), runtime=SimpleNamespace(name="processes"))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("lab.runner.run.Federation", opened)
-        result = await run_scenario(info, lab, report=write_report, runs=tmp_path / "runs", **values)
+        result = await run_scenario(info, lab, report=write_reports, runs=tmp_path / "runs", **values)
     return result, made[0]
 
 
@@ -112,7 +112,7 @@ async def test_a_good_run_leaves_a_whole_folder(tmp_path):
     assert fake.closed
     folder = result.folder
     assert {path.name for path in folder.iterdir()} == {
-        "topology.json", "plan.json", "history.jsonl", "verdict.json", "report.txt",
+        "topology.json", "plan.json", "history.jsonl", "verdict.json", "report.txt", "page.html",
     }  # fmt: skip
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     assert {stat.S_IMODE(path.stat().st_mode) for path in folder.iterdir()} == {0o600}

@@ -9,7 +9,7 @@ from typing import Any
 
 from lab.checks import Finding, Judgement, Verdict
 from lab.checks.verdict import pluralize
-from lab.checks.wanted import count_verdict, describe_wanted
+from lab.checks.wanted import Wanted, count_verdict, describe_wanted
 from lab.history.events import Expectation, Sent
 from lab.metrics.record import RunRecord
 from lab.metrics.stanzas import stanzas
@@ -80,10 +80,10 @@ def _figures(record: RunRecord) -> list[tuple[str, object]]:
 
 
 def _first_wrong(diagram: SpaceTime) -> dict[str, Any] | None:
-    """The first message that went wrong, explained; None if none did."""
+    """The first message that went wrong, explained; else what went wrong that is no message; None if nothing did."""
     index = diagram.first_wrong
     if index is None:
-        return None
+        return _wrong_otherwise(diagram)
     line = diagram.lines[index]
     sent = line.path.sent
     assert sent is not None  # only messages are judged
@@ -103,6 +103,28 @@ def _first_wrong(diagram: SpaceTime) -> dict[str, Any] | None:
         ],
         "excerpt": [(f"{seconds:+.3f} s", text) for seconds, text in excerpt[:EXCERPT]],
     }
+
+
+def _wrong_otherwise(diagram: SpaceTime) -> dict[str, Any] | None:
+    """The first finding that counts and is about no message, explained; None without one."""
+    if diagram.judgement.value != "failed":
+        return None
+    for verdict in diagram.judgement.verdicts:
+        if count_verdict(diagram.record, verdict, _wanted(diagram.record)).value.value != "failed":
+            continue
+        for one in verdict.findings:
+            if one.value.value == "failed":
+                excerpt = list_excerpt(diagram.record, one)
+                return {
+                    "index": None, "value": "failed",
+                    "findings": [{"check": verdict.check, "sentence": one.sentence, "terms": _explain(one)}],
+                    "excerpt": [(f"{seconds:+.3f} s", text) for seconds, text in excerpt[:EXCERPT]],
+                }  # fmt: skip
+    return None
+
+
+def _wanted(record: RunRecord) -> dict[str, Wanted]:
+    return dict(record.started.expects) if record.started else {}
 
 
 def _during(step: StepSpan, at: float) -> bool:
@@ -163,7 +185,7 @@ def _expectation(diagram: SpaceTime, event: Expectation, places: Mapping[Sent, i
 
 
 def _check(diagram: SpaceTime, verdict: Verdict, places: Mapping[Sent, int]) -> dict[str, Any]:
-    wanted = dict(diagram.record.started.expects) if diagram.record.started else {}
+    wanted = _wanted(diagram.record)
     state = verdict.value.value if verdict.judged else "none"
     if verdict.value.value == "failed" and count_verdict(diagram.record, verdict, wanted).value.value == "valid":
         state = EXPECTED

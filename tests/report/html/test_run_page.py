@@ -85,6 +85,14 @@ def test_of_several_the_first_that_was_sent_is_the_first_wrong():
     assert "<strong>m2</strong> from alice@island.test/phone" in page_of(told)
 
 
+def test_what_went_wrong_without_a_message_is_explained_as_well():
+    told = tell_story()
+    told.expect(held=False, expected="'match'", actual="'mismatch'")
+    text = Parsed(page_of(told.finish())).text
+    assert "What went wrong expectations: Expected" in text and "'mismatch'" in text
+    assert "The first message" not in text
+
+
 def test_steps_contain_what_was_expected_in_them():
     told = tell_story()
     told.add(Step, text="outer", phase="begin")

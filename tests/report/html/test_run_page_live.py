@@ -58,6 +58,8 @@ def test_a_click_shows_a_stanza_as_each_server_saw_it(browser, page):
         "(document.getElementById('filter-person'))"
     )
     assert browser.evaluate("document.getElementById('diagram-status').textContent").startswith("1 of 5")
+    lanes = "[...document.querySelectorAll('#diagram-lanes text')].map(e => e.firstChild.textContent)"
+    assert browser.evaluate(lanes) == ["alice", "island"], "lanes that its stanzas do not touch are hidden"
     assert not browser.errors
     assert all(re.match(r"(file:|data:|about:)", one) for one in browser.requests), browser.requests
 

@@ -51,10 +51,10 @@
       one.people = new Set([...one.seen.flatMap((o) => [o.lane, o.other]).map((l) => lanes[l] && lanes[l].person), bare(one.sender), bare(one.receiver)]);
       one.servers = new Set(one.seen.map((o) => lanes[o.lane] && lanes[o.lane].server));
     }
-    const view = { zoom: 1, lane: 130, visible: [], times: [], tops: [], selected: null, focus: null, drawn: new Map(), printing: false };
+    const view = { zoom: 1, lane: 130, columns: [], visible: [], times: [], tops: [], selected: null, focus: null, drawn: new Map(), printing: false };
     const scroller = byId("diagram"), drawing = byId("diagram-svg"), status = byId("diagram-status"), panel = byId("stanza");
     const layers = { bands: svg("g"), lanes: svg("g"), steps: svg("g"), times: svg("g", { class: "times", "aria-hidden": "true" }), lines: svg("g", { class: "lines" }) };
-    const x = (lane) => LEFT + view.lane * lane + view.lane / 2;
+    const x = (lane) => LEFT + view.lane * view.columns.indexOf(lane) + view.lane / 2;
     drawing.append(arrowHeads(), layers.bands, layers.lanes, layers.steps, layers.times, layers.lines);
     buildFilters();
     layOut();
@@ -107,6 +107,10 @@
       for (const one of stanzas) one.shown = false;
       let lowest = -Infinity;
       for (const one of view.visible) { one.shown = true; lowest = one.lowest = Math.max(lowest, one.ended); }
+      // Of one person or server only the lanes that its stanzas touch are shown.
+      const chosen = byId("filter-person").value || byId("filter-server").value !== "";
+      const used = new Set(view.visible.flatMap((one) => one.seen.flatMap((o) => [o.lane, o.other])));
+      view.columns = lanes.map((lane, place) => place).filter((place) => !chosen || used.has(place));
       const hidden = stanzas.length - view.visible.length;
       status.textContent = `${view.visible.length} of ${stanzas.length} stanzas shown` + (hidden ? `, ${hidden} hidden by the filters.` : ".");
       if (view.focus === null || !stanzas[view.focus].shown) view.focus = view.visible.length ? view.visible[0].index : null;
@@ -137,16 +141,16 @@
     function redraw() {
       for (const group of view.drawn.values()) group.remove();
       view.drawn.clear();
-      view.lane = Math.max(LANES.least, Math.min(LANES.most, (scroller.clientWidth - LEFT - 12) / lanes.length));
+      view.lane = Math.max(LANES.least, Math.min(LANES.most, (scroller.clientWidth - LEFT - 12) / Math.max(1, view.columns.length)));
       const letters = Math.floor((view.lane - 16) / 7.4);
-      const height = (view.tops.length ? view.tops[view.tops.length - 1] : 0) * view.zoom + 40, width = LEFT + view.lane * lanes.length + 10;
+      const height = (view.tops.length ? view.tops[view.tops.length - 1] : 0) * view.zoom + 40, width = LEFT + view.lane * view.columns.length + 10;
       drawing.setAttribute("width", width);
       drawing.setAttribute("height", height);
-      byId("diagram-lanes").replaceChildren(svg("svg", { width, height: 46, "aria-hidden": "true" }, ...lanes.map((lane, place) =>
+      byId("diagram-lanes").replaceChildren(svg("svg", { width, height: 46, "aria-hidden": "true" }, ...view.columns.map((place) => [place, lanes[place]]).map(([place, lane]) =>
         svg("g", { class: lane.person ? "device" : "server" },
           svg("rect", { x: x(place) - view.lane / 2 + 4, y: 4, width: view.lane - 8, height: 36, rx: lane.person ? 18 : 5 }),
           svg("text", { x: x(place), y: 27 }, lane.title.length > letters ? lane.title.slice(0, letters - 1) + "…" : lane.title, svg("title", {}, lane.name))))));
-      layers.lanes.replaceChildren(...lanes.map((lane, place) =>
+      layers.lanes.replaceChildren(...view.columns.map((place) => [place, lanes[place]]).map(([place, lane]) =>
         svg("line", { class: lane.person ? "lane device" : "lane server", x1: x(place), x2: x(place), y1: 0, y2: height })));
       layers.bands.replaceChildren(...data.bands.map((band) => drawBand(band, height)));
       layers.steps.replaceChildren(...data.steps.map(([text, depth, began, , failed]) => svg("g", { class: failed ? "step failed" : "step" },
@@ -157,7 +161,7 @@
 
     function drawBand([title, began, ended, servers, fault, detail], height) {
       const top = yOf(began), bottom = ended === null ? height : yOf(ended);
-      const columns = lanes.map((lane, place) => place).filter((place) => !servers.length || servers.includes(lanes[place].server));
+      const columns = view.columns.filter((place) => !servers.length || servers.includes(lanes[place].server));
       return svg("g", { class: fault ? "band fault" : "band down" }, svg("title", {}, `${title} ${detail}`),
         ...columns.map((place) => svg("rect", { x: x(place) - view.lane / 2 + 1, y: top, width: view.lane - 2, height: Math.max(3, bottom - top) })),
         columns.length ? svg("text", { x: x(columns[0]) - view.lane / 2 + 6, y: top + 12 }, title) : null);
