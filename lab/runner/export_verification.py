@@ -17,8 +17,8 @@ from lab.runner.batch import BatchCallbacks, BatchResult, run_on
 from lab.runner.scenarios import load as load_scenarios
 from lab.topology.spec import Link, Server, Topology
 
-#: What an exported server has to pass: it delivers and refuses, encrypts, is closed, and obeys its owner.
-SCENARIOS = ("everyone_writes", "omemo_first_contact", "owner_decides", "own_network")
+#: What an exported server has to pass: it delivers and refuses, encrypts, is closed, obeys its owner, and comes late.
+SCENARIOS = ("everyone_writes", "omemo_first_contact", "owner_decides", "own_network", "server_joins")
 
 
 @dataclass(frozen=True)

@@ -50,6 +50,6 @@ def test_every_command_does_what_the_page_says(tmp_path: Path) -> None:
     assert places
     assert all(place in written for place in places if not place.startswith("README"))
     first, failed, last = next(texts for command, texts in output.items() if "--verify" in command)
-    assert first.count("VALID: ") == last.count("VALID: ") == 4
+    assert first.count("VALID: ") == last.count("VALID: ") == 5
     assert "FAILED: owner_decides" in failed
     assert "FAILED: own_network" in failed
