@@ -8,6 +8,7 @@ import pytest
 from lab.cli.app import app
 from lab.cli.entry_point import run
 from lab.runner import folders
+from tests.cli import test_damaged_folders as samples
 from tests.report.test_summary import lost, story, written
 
 
@@ -130,3 +131,14 @@ def test_a_run_can_be_drawn(chosen, begins, runs, capsys):
     runs(lost())
     assert run(app, ["report", "-f", chosen]) == 0
     assert capsys.readouterr().out.startswith(begins)
+
+
+@pytest.mark.parametrize(("make", "title"), [(samples._load, "chat on three"), (samples._study, "Study: chat over")])
+def test_pages_of_loads_and_studies_open_as_those_of_runs_do(make, title, tmp_path, capsys, monkeypatch):
+    opened = []
+    monkeypatch.setattr("webbrowser.open", lambda address: opened.append(address) or True)
+    make(tmp_path)
+    folder = tmp_path / make.__name__.removeprefix("_")
+    assert run(app, ["report", str(folder), "--open"]) == 0
+    assert opened == [(folder / "page.html").as_uri()]
+    assert title in (folder / "page.html").read_text()

@@ -116,8 +116,8 @@ def _build(diagram: SpaceTime, chosen: Sequence[int], logs: Sequence[LogLine]) -
             for at, names, text in sorted([*_list_context(diagram.record), *_logged(logs)], key=lambda one: one[0])
         ],
         "wrong": -1 if first is None else places.get(first, -1),
-        "sealed": [one.element for one in ENCRYPTIONS.values() if one.element and one.end_to_end],
-        "sealed_bodies": [one.body for one in ENCRYPTIONS.values() if one.body and one.end_to_end],
+        "sealed": {one.element: one.about for one in ENCRYPTIONS.values() if one.element and one.end_to_end},
+        "sealed_bodies": {one.body: one.about for one in ENCRYPTIONS.values() if one.body and one.end_to_end},
     }  # fmt: skip
 
 

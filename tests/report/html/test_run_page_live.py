@@ -51,7 +51,7 @@ def test_a_click_shows_a_stanza_as_each_server_saw_it(browser, page):
     browser.evaluate("document.querySelector('.stanza.selected').focus()")
     for key in ("ArrowDown", "Enter"):
         browser.press(key)
-    assert "encrypted: encrypted of eu.siacs" in browser.evaluate(PANEL)
+    assert "encrypted: OMEMO, XEP-0384 version 0.3." in browser.evaluate(PANEL)
     assert browser.evaluate("document.activeElement.id") == "stanza-title"
     browser.evaluate(
         "(e => { e.value = 'carol@public.test'; e.dispatchEvent(new Event('change', {bubbles: true})); })"

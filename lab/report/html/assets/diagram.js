@@ -7,6 +7,7 @@
   const MARGIN = 400, PRINTED = 400, AROUND = { before: 1e6, after: 5e6, most: 60 };
   const ACTING = /[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufeff\ufffe\uffff]/g;
   const NS = "http://www.w3.org/2000/svg";
+  const narrow = matchMedia("(max-width: 60rem)");  // where the panel is below the diagram
   const byId = (id) => document.getElementById(id);
 
   const clean = (text) => String(text).replace(/[\ud800-\udbff][\udc00-\udfff]|[^]/g, (one) =>
@@ -200,14 +201,15 @@
 
     function label(one) {
       const what = `${one.kind === "marker" ? "marker" : one.name}${one.type ? " " + one.type : ""}${one.encryption && one.encryption !== "plain" ? " (" + one.encryption + ")" : ""}`;
-      return `${what} from ${short(one.sender) || "?"} to ${short(one.receiver) || "the server"}`;
+      const first = lanes[one.seen[0].lane];
+      return `${what} from ${short(one.sender) || (first ? first.title : "?")} to ${short(one.receiver) || "the server"}`;
     }
 
     function drawStanza(one) {
       const said = `${label(one)}, ${seconds(one.began)} after the start${one.value === "none" ? "" : ": " + one.value}${one.outcome ? ", " + one.outcome : ""}`;
       const group = svg("g", { class: `stanza ${one.value} kind-${one.name}`, role: "button", tabindex: one.index === view.focus ? 0 : -1,
         "aria-label": (one.index === data.wrong ? "First that went wrong: " : "") + said, "data-index": one.index,
-        click: () => { setFocus(one.index); select(one.index); } }, svg("title", {}, said));
+        click: () => { setFocus(one.index); select(one.index); if (narrow.matches) panel.scrollIntoView(); } }, svg("title", {}, said));
       const ways = [];
       for (const o of one.seen) {
         const y = yOf(o.at);
@@ -229,7 +231,7 @@
       }
       if (!ways.length) group.append(svg("circle", { class: "dot", cx: x(one.seen[0].lane), cy: yOf(one.began), r: 4 }));
       const last = one.seen[one.seen.length - 1];
-      if (SYMBOL[one.value] && one.value !== "error")
+      if (SYMBOL[one.value] && one.value !== "error" && !ways.some(([kind]) => kind === "stub"))
         group.append(svg("text", { class: "symbol", x: x(last.lane) + (last.inward ? 8 : -8), y: yOf(last.at) + 4, "text-anchor": last.inward ? "start" : "end" }, SYMBOL[one.value]));
       const next = one.seen.find((o) => o.lane !== one.seen[0].lane) || { lane: one.seen[0].other };
       const right = next.lane > one.seen[0].lane;
@@ -355,19 +357,24 @@
       const parts = [], texts = [];
       let depth = 0, sealedAt = 0, sealed = "";
       const unescape = (text) => text.replace(/&lt;/g, "<").replace(/&gt;/g, ">").replace(/&quot;/g, '"').replace(/&apos;/g, "'").replace(/&amp;/g, "&");
-      for (const token of xml.match(/<[^>]*>|[^<]+/g) || []) {
+      for (const token of xml.match(/<[^>]*>|[^<]+|</g) || []) {
         const tag = /^<(\/?)([\w.:-]+)/.exec(token);
         if (tag) {
           const opens = !tag[1], whole = token.endsWith("/>");
           const name = tag[2].split(":").pop(), space = (/\sxmlns(?::[\w.-]+)?=["']([^"']*)["']/.exec(token) || [])[1] || "";
-          if (opens && !sealedAt && data.sealed.includes(`{${space}}${name}`)) { if (!whole) sealedAt = depth + 1; sealed = name + " of " + space; }
+          const about = data.sealed[`{${space}}${name}`];
+          if (opens && !sealedAt && about) { if (!whole) sealedAt = depth + 1; sealed = about; }
           if (sealedAt) parts.push(html("span", { class: "sealed" }, token));
           else for (const piece of token.split(/(\s(?:from|to)=(?:"[^"]*"|'[^']*'))/)) if (piece) parts.push(/^\s(from|to)=/.test(piece) ? html("mark", { class: "who" }, piece) : html("span", {}, piece));
           if (opens && !whole) depth += 1;
           if (!opens) { if (depth === sealedAt) sealedAt = 0; depth -= 1; }
         } else if (sealedAt || !token.trim()) parts.push(html("span", { class: "sealed" }, token));
-        else if (data.sealed_bodies.some((body) => unescape(token).startsWith(body))) { parts.push(html("span", { class: "sealed" }, token)); sealed = "the body"; }
-        else { parts.push(html("mark", {}, unescape(token))); texts.push(unescape(token)); }
+        else {
+          const body = Object.keys(data.sealed_bodies).find((begins) => unescape(token).startsWith(begins));
+          if (body !== undefined) { parts.push(html("span", { class: "sealed" }, token)); sealed = data.sealed_bodies[body]; continue; }
+          parts.push(html("mark", {}, unescape(token)));
+          texts.push(unescape(token));
+        }
       }
       return { parts, texts, sealed };
     }
