@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 INPUTS := pyproject.toml Makefile
 LAUNCHER = $(BIN)/xmpplab
 
-.PHONY: demo test test-all lint bench bench-load lock clean
+.PHONY: demo test test-all test-suites lint bench bench-load lock clean
 .DELETE_ON_ERROR:
 
 # The main job: who can write to whom, first contact with encryption across servers, ten seconds of load and its page.
@@ -20,6 +20,10 @@ test: $(VENV)/.dev
 
 test-all: PYTEST += --all
 test-all: test
+
+# Suites of others on two servers of the lab: downloaded when they are run, judged by what is expected of them.
+test-suites: $(VENV)/.dev
+	@$(BIN)/python -m pytest --suites tests/suites $(PYTEST)
 
 lint: $(VENV)/.dev
 	@$(BIN)/ruff check lab scenarios loadtests tests $(wildcard benchmarks)

@@ -42,6 +42,8 @@ settings.load_profile("xmpplab")
 
 #: How many tests `slow` left out: of this process, and of those that pytest-xdist started.
 LEFT_OUT = pytest.StashKey[int]()
+#: Tests that run only if they are asked for: they download programs of others, and say what these do.
+FOREIGN = {"suites": "--suites"}
 
 
 @pytest.fixture(params=[PROCESSES, CONTAINERS], scope="session")
@@ -60,6 +62,8 @@ async def lab_on(runtime: str) -> AsyncIterator[Callable[[str], Awaitable[Lab]]]
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--all", action="store_true", help="run tests marked `slow`, too")
+    for marker, option in FOREIGN.items():
+        parser.addoption(option, action="store_true", help=f"run tests marked `{marker}`, and no others")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -82,6 +86,11 @@ def engine_problem() -> str | None:
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave slow tests out, unless they are asked for, all or by name; files that start servers come first."""
+    for marker, option in FOREIGN.items():
+        wanted = config.getoption(option)
+        others = [item for item in items if bool(item.get_closest_marker(marker)) != wanted]
+        config.hook.pytest_deselected(items=others)
+        items[:] = [item for item in items if item not in others]
     if not config.option.all and not any("::" in argument for argument in config.args):
         slow = [item for item in items if item.get_closest_marker("slow")]
         items[:] = [item for item in items if not item.get_closest_marker("slow")]
