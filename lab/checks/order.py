@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator
 
+from lab.checks.cause import describe_attacks
 from lab.checks.trace import quote
 from lab.checks.verdict import Finding, Value
 from lab.history.events import Delivered, Sent
@@ -70,13 +71,14 @@ def _finding(record: RunRecord, early: Sent, late: Sent, device: str) -> Finding
 
 
 def _reorderer(record: RunRecord, early: Sent, late: Sent, servers: tuple[str, ...]) -> str:
-    """The first server that received the two in order and sent them in reverse order."""
+    """The first server that received the two in order and sent them in reverse order, or the attack on one of them."""
     for name in servers:
         received = [_place(record, sent, name, "in") for sent in (late, early)]
         sent_places = [_place(record, sent, name, "out") for sent in (early, late)]
         if _rising(received) and _rising(sent_places):
             return f"{name} received them in order and sent them in reverse order"
-    return "a server or the link reordered them"
+    acted = (describe_attacks(record, late), describe_attacks(record, early))
+    return next(filter(None, acted), "a server or the link reordered them")
 
 
 def _rising(places: list[int | None]) -> bool:

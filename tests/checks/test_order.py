@@ -3,7 +3,7 @@
 import pytest
 
 from lab.checks import Value
-from lab.history.events import Delivered, ServerSaw
+from lab.history.events import Delivered, Intervened, Sent, ServerSaw
 from tests.checks.changed_history import change, judged, only, two
 
 
@@ -31,6 +31,16 @@ def test_order_is_judged_and_both_messages_named():
     assert finding.message == "m2"
     assert "m2 from alice@island.test overtook m1" in finding.sentence
     assert finding.cause == "home received them in order and sent them in reverse order"
+
+
+def test_the_attack_on_the_message_that_is_late_is_the_cause():
+    told = reordered()
+    sent = told.events[told.index(Sent, message="m1")]
+    told.add(
+        Intervened, attack="intercept", action="delay", source="island", target="home", name="message", id="m1",
+        sender=sent.sender, receiver=sent.receiver,
+    )  # fmt: skip
+    assert only(judged(told)).cause == "intercept acted on it between island and home (delay)"
 
 
 def test_a_marker_that_overtakes_is_found_too():

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from lab.checks.judge import judge
-from lab.history.events import Intervened, ServerStreamOpened
+from lab.history.events import Delivered, Intervened, Sent, ServerStreamOpened
 from lab.runner.judgement import load_record
 from lab.runner.run import run_scenario
 from lab.runner.scenarios import get_info
@@ -36,6 +36,28 @@ async def test_a_changed_text_fails_integrity_and_nothing_else(topology, lab_on,
     # The lab may have been attacked before: streams stay when an attack is healed, and are in the history as well.
     opened = [one for one in record.of(ServerStreamOpened) if one.stream == "s2s"]
     assert {(one.authentication.upper(), one.tls.startswith("TLS")) for one in opened} == {("EXTERNAL", True)}
+
+
+@pytest.mark.parametrize("runtime", [PROCESSES], indirect=True)
+@pytest.mark.parametrize(
+    ("told", "action"),
+    [
+        (small_scenarios.second_overtakes, "reorder"),
+        pytest.param(small_scenarios.first_is_late, "delay", marks=pytest.mark.slow),
+    ],
+)
+async def test_the_second_message_arrives_first(told, action, lab_on, tmp_path: Path) -> None:
+    result = await run_scenario(get_info(told), await lab_on("pair,software=prosody+ejabberd"), runs=tmp_path)
+    record = load_record(result.folder)
+    first, second = [one for one in record.of(Sent) if not one.marker]
+    delivered = {one.message: one.at for one in record.of(Delivered)}
+    assert delivered[second.message] < delivered[first.message]
+    if action == "delay":
+        assert delivered[first.message] - first.at >= small_scenarios.LATE
+    assert {one.action for one in record.of(Intervened)} == {action}
+    assert result.value == "failed", result.sentence
+    assert f"{second.message} from {first.sender.partition('/')[0]} overtook {first.message}" in result.sentence
+    assert f"Likely cause: intercept acted on it between a and b ({action})." in result.sentence
 
 
 @pytest.mark.slow

@@ -139,6 +139,31 @@ async def another_text(federation: Federation) -> None:
             await (await alice.send(bob, text)).outcome()
 
 
+LATE = 1.0  # seconds
+
+
+@scenario(spec="RFC 6120 10.1")
+async def first_is_late(federation: Federation) -> None:
+    """Somebody between two servers sends the first message on after the second."""
+    await _send_two(federation, {"action": "delay", "contains": "first", "after": f"{LATE}s"})
+
+
+@scenario(spec="RFC 6120 10.1")
+async def second_overtakes(federation: Federation) -> None:
+    """Somebody between two servers lets two messages change places."""
+    await _send_two(federation, {"action": "reorder"})
+
+
+async def _send_two(federation: Federation, rule: dict[str, str]) -> None:
+    a, b = federation.linked_pair()
+    alice, bob = await a.person(), await b.person()
+    wanted = {"stanza": "message", "element": "body", **rule}
+    async with federation.inject(intercept(federation.link(a, b), [wanted], direction="to")):
+        sent = [await alice.send(bob, text) for text in ("first", "second")]
+        for message in sent:
+            await message.outcome()
+
+
 @scenario(spec="XEP-0384", expects={"secrecy": "failed"})
 async def read_both_ways(federation: Federation) -> None:
     """Bob's server reads what the two write to each other, more than once."""
