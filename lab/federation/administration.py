@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from lab.errors import NotApplicable, TimedOut, UserError
 from lab.federation.context import Context
 from lab.federation.people import Person
+from lab.federation.server_changes import find_left
 from lab.federation.user_names import keep_name
 from lab.history.events import AccountDeleted, AccountRegistered, DomainAccepted, DomainRefused, RegistrationChanged
 from lab.servers import get_software
@@ -44,9 +45,13 @@ async def set_registration(context: Context, server: str, mode: str) -> None:
     if mode not in [one.value for one in Registration]:
         raise UserError(f"registration: one of {', '.join(Registration)}, not {mode!r}")
     found = _find_software(context, server).registration(Registration(mode))
-    await context.lab.operate(server, _require(context, server, found, f"set registration to {mode!r}"))
+    operations = _require(context, server, found, f"set registration to {mode!r}")
+    changes = context.changes
+    changes.write(changes.refused, changes.opened | {server})
+    await context.lab.operate(server, operations)
     context.history.record(RegistrationChanged(at=context.history.now(), server=server, mode=mode))
-    (context.opened.discard if mode == Registration.CLOSED else context.opened.add)(server)
+    (changes.opened.discard if mode == Registration.CLOSED else changes.opened.add)(server)
+    changes.write(changes.refused, changes.opened)
 
 
 async def create_invitation(context: Context, server: str) -> str:
@@ -77,26 +82,41 @@ async def delete(person: Person) -> None:
 
 async def refuse(context: Context, server: str, domain: str, *, refused: bool) -> None:
     """Refuse a domain or accept it again; see `ServerHandle.refuse`."""
-    wanted = {one for name, one in context.refused if name == server}
+    changes = context.changes
+    wanted = {one for name, one in changes.refused if name == server}
     wanted = wanted | {domain} if refused else wanted - {domain}
     found = _find_software(context, server).refusals(sorted(wanted))
     operations = _require(context, server, found, f"refuse {domain}")
     if refused:  # recorded before it holds, and until it holds no more: a refusal in between has this reason
         context.history.record(DomainRefused(at=context.history.now(), server=server, domain=domain))
+    changes.write(changes.refused | {(server, domain)}, changes.opened)
     await context.lab.operate(server, operations)
     if refused:
-        context.refused.add((server, domain))
+        changes.refused.add((server, domain))
     else:
-        context.refused.discard((server, domain))
+        changes.refused.discard((server, domain))
         context.history.record(DomainAccepted(at=context.history.now(), server=server, domain=domain))
+    changes.write(changes.refused, changes.opened)
 
 
 async def restore(context: Context) -> None:
     """Accept again who is still refused, and close registration: the next run finds servers as the lab made them."""
-    for server in sorted(context.opened):
+    for server in sorted(context.changes.opened):
         await set_registration(context, server, Registration.CLOSED)
-    for server, domain in sorted(context.refused):
+    for server, domain in sorted(context.changes.refused):
         await refuse(context, server, domain, refused=False)
+
+
+async def restore_left(context: Context) -> None:
+    """Restore what a run that was killed has left, before this one begins: nothing of it is in its history."""
+    for file, refusing, opened in find_left(context.lab.layout):
+        for server in sorted(opened):
+            found = _find_software(context, server).registration(Registration.CLOSED)
+            await context.lab.operate(server, _require(context, server, found, "close registration"))
+        for server in sorted(refusing):
+            found = _find_software(context, server).refusals([])
+            await context.lab.operate(server, _require(context, server, found, "accept all domains"))
+        file.unlink(missing_ok=True)
 
 
 def _find_software(context: Context, server: str) -> Software:

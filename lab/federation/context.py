@@ -11,6 +11,7 @@ from lab.clients.remote import Agent
 from lab.declarations import units
 from lab.errors import PeerError, UserError
 from lab.federation.outcomes import Delivers, Promise, Refuses
+from lab.federation.server_changes import ServerChanges
 from lab.history.recorder import Recorder
 from lab.lifecycle.faults import FaultSession
 from lab.lifecycle.lab import Lab
@@ -32,8 +33,7 @@ class Context:
         self.control = f"control-{secrets.token_hex(12)}"
         self.on_event: Callable[[Json], None] | None = None  # called with each event of the devices
         self.faults: dict[str, FaultSession] = {}  # of injected faults, by their tokens
-        self.refused: set[tuple[str, str]] = set()  # name of a server, domain that it refuses while it runs
-        self.opened: set[str] = set()  # names of servers whose registration is not closed, as it is at first
+        self.changes = ServerChanges(lab.layout)
         self._inline = inline
         self._agent: Agent | None = None
         self._starting = asyncio.Lock()
@@ -44,10 +44,10 @@ class Context:
         plan, link = self.lab.plan, self.lab.plan.topology.link(source, target)
         spec = plan.server(source).spec
         known = get_software(spec.software)
-        if (source, plan.server(target).spec.domain) in self.refused:
+        if (source, plan.server(target).spec.domain) in self.changes.refused:
             refusal = known.refusal(spec.version, Unlinked.NOT_ALLOWED)
             return Refuses(refusal.conditions, refusal.within)
-        if (target, spec.domain) in self.refused:
+        if (target, spec.domain) in self.changes.refused:
             refusal = known.refused_stream(spec.version)
             return Refuses(refusal.conditions, refusal.within)
         if source == target or (link and link.comes_up):

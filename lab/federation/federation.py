@@ -77,6 +77,7 @@ class Federation:
         self._injections = count(1)
 
     async def __aenter__(self) -> Self:
+        await administration.restore_left(self.context)
         await self._evidence.start()
         return self
 

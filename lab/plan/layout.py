@@ -86,6 +86,11 @@ class Layout:
         return self.root / "clients.json"
 
     @property
+    def changes(self) -> Path:
+        """The folder of what runs have changed on servers and not changed back."""
+        return self.root / "changes"
+
+    @property
     def secret(self) -> Path:
         """The file with the lab's password."""
         return self.root / "secret"

@@ -11,6 +11,7 @@ from lab.federation import Federation
 from lab.history.events import FaultApplied, FaultHealed
 from lab.history.reader import read
 from lab.history.recorder import Recorder
+from lab.plan.layout import Layout
 from tests.checks.sample_history import plan
 
 
@@ -40,7 +41,7 @@ class Recorded:
 
 @pytest.fixture
 def federation(tmp_path):
-    lab = SimpleNamespace(plan=plan(), authority="")
+    lab = SimpleNamespace(plan=plan(), authority="", layout=Layout(tmp_path / "lab"))
     with Recorder(tmp_path / "history.jsonl") as recorder:
         yield Federation(lab, recorder)
 

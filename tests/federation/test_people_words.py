@@ -7,6 +7,8 @@ import pytest
 
 from lab.errors import NotReceived, PeerError, UserError
 from lab.federation import Federation, RosterItem
+from lab.federation.administration import restore_left
+from lab.federation.context import Context
 from lab.federation.outcomes import Refuses
 from lab.federation.rooms import read_self_ping
 from lab.federation.rosters import find_differences, read_roster
@@ -23,6 +25,7 @@ from lab.history.events import (
     Sent,
     SubscriptionSent,
 )
+from lab.system.processes import Identity
 from tests.federation.conftest import FakeAgent
 
 DECISIONS = AccountDeleted | AccountRegistered | DomainAccepted | DomainRefused | RegistrationChanged
@@ -173,6 +176,29 @@ async def test_what_an_administrator_decided_ends_with_the_run(federation: Feder
     (closed, accepted) = [one for one in federation.history.events if isinstance(one, DECISIONS)][-2:]
     assert (closed.kind, closed.server, closed.mode) == ("registration-changed", "island", "closed")  # type: ignore[union-attr]
     assert (accepted.kind, accepted.server) == ("domain-accepted", "home")  # type: ignore[union-attr]
+
+
+async def test_what_a_killed_run_decided_ends_when_the_next_one_begins(
+    federation: Federation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    async def operate(server: str, operations: Any) -> tuple[str, ...]:
+        asked.append(server)
+        return ()
+
+    federation.lab.operate = operate  # type: ignore[method-assign]
+    island, home = federation.server("island"), federation.server("home")
+    await home.refuse(island)
+    await island.registration("open")
+    del asked[:]
+    folder, next_run = federation.lab.layout.changes, Context(federation.lab, federation.history)
+    await restore_left(next_run)
+    assert (asked, len([*folder.iterdir()])) == ([], 1), "its run is still there"
+    with monkeypatch.context() as patch:
+        patch.setattr(Identity, "alive", False)
+        await restore_left(next_run)
+    assert (asked, [*folder.iterdir()]) == (["island", "home"], [])
 
 
 async def test_a_stream_that_may_be_resumed_keeps_its_rooms_and_its_presence(

@@ -83,7 +83,7 @@ def owners_are_ignored(patch: Patch) -> None:
     """The script says that a domain is refused, and the server does not do it."""
 
     async def refuse(context: Context, server: str, domain: str, *, refused: bool) -> None:
-        (context.refused.add if refused else context.refused.discard)((server, domain))
+        (context.changes.refused.add if refused else context.changes.refused.discard)((server, domain))
 
     patch.setattr(administration, "refuse", refuse)
 
