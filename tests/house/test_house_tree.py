@@ -16,6 +16,7 @@ _FORBIDDEN = {
         ["py" + r"pi\.org", "python" + r"hosted\.org", "registry\\.np" + "mjs", "docker\\.i" + "o/", "gh" + r"cr\.io"]
     ),
     "an address of a distribution's archive": "|".join(["debian" + r"\.org/debian", "archive\\.ubun" + "tu"]),
+    "the mark of a merge that was not finished": "|".join(["^<{" + "7} ", "^>{" + "7} "]),
     "a path of one machine": "|".join(["/wo" + r"rk/(?!lab)", "/tm" + "p/w/", "/far" + "m/", "/ro" + "ot/"]),
 }
 
