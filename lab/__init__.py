@@ -13,13 +13,14 @@ from lab.packaged import VERSION
 if TYPE_CHECKING:
     from lab.errors import LabError, NotApplicable, NotReady, NotReceived, PeerError, TimedOut, UserError
     from lab.federation import Federation
-    from lab.runner import expect, scenario, step
+    from lab.runner import expect, record_table, scenario, step
 
 __version__ = VERSION
 
 _MODULES = {
     "Federation": "lab.federation",
     "expect": "lab.runner",
+    "record_table": "lab.runner",
     "scenario": "lab.runner",
     "step": "lab.runner",
     "LabError": "lab.errors",
@@ -41,6 +42,7 @@ __all__ = [
     "TimedOut",
     "UserError",
     "expect",
+    "record_table",
     "scenario",
     "step",
 ]

@@ -2,7 +2,7 @@
 
 Consulted in this order, between sending and the message's bounce or the end of the run:
 
-1. attacks that acted on the message itself
+1. attacks that acted on the message itself, and a server that drops what is encrypted
 2. the sender's own stream, where its server never received the message: a stream error is quoted
 3. a server that was down
 4. streams between the two servers that ended with a stream error (RFC 6120 section 4.9.3)
@@ -22,6 +22,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from lab.checks.verdict import LONGEST_VALUE, shorten
+from lab.declarations.encryptions import is_end_to_end
 from lab.history.events import (
     Bounced,
     Disconnected,
@@ -109,6 +110,15 @@ def _closed(record: RunRecord, course: Course, server: str, stream: str) -> Iter
 def _attacks(record: RunRecord, course: Course) -> Iterator[str]:
     if text := describe_attacks(record, course.sent):
         yield text
+
+
+def _policies(record: RunRecord, course: Course) -> Iterator[str]:
+    """The server that drops encrypted messages, where it had it."""
+    if not is_end_to_end(course.sent.encryption):
+        return
+    for name, reached in ((course.a, course.at_a), (course.b, course.at_b)):
+        if reached and not record.topology.server(name).has("encrypted-messages"):
+            yield f"{name} drops encrypted messages (`features: [-encrypted-messages]`)"
 
 
 def describe_attacks(record: RunRecord, sent: Sent) -> str:
@@ -223,8 +233,8 @@ def _servers_down(record: RunRecord, course: Course) -> Iterator[str]:
 
 
 _CONSULTED: tuple[Callable[[RunRecord, Course], Iterator[str]], ...] = (
-    _attacks, _senders_stream, _servers_down, _stream_errors, _answers, _broken_streams, _receivers_stream, _bounces,
-    _logs,
+    _attacks, _policies, _senders_stream, _servers_down, _stream_errors, _answers, _broken_streams, _receivers_stream,
+    _bounces, _logs,
 )  # fmt: skip
 
 

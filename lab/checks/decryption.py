@@ -4,7 +4,8 @@ whose encryption is on, and by each that it has a key for: the sender's own othe
 No device with published keys is left out of it, unless its sender has distrusted the key.
 
 One success is enough: a copy from an archive cannot be decrypted a second time, as its key is used up. A device that
-reads plain text only is left out; of one without a known encryption that tried nothing, nothing is known.
+announces no encryption cannot read it: that is a failure where no other device of the person has read it. Of one
+without a known encryption that tried nothing, nothing is known.
 """
 
 from __future__ import annotations
@@ -33,6 +34,17 @@ def find_undecrypted(record: RunRecord) -> Iterator[Finding]:
                 continue  # what a room returns to it is encrypted for all the others
             if device in got and is_end_to_end(record.encryptions.get(device, "")):
                 yield from _of_device(record, index, sent, device)
+            elif device in got:
+                yield from _without_encryption(record, sent, device)
+
+
+def _without_encryption(record: RunRecord, sent: Sent, device: str) -> Iterator[Finding]:
+    """A device without encryption got it, and no other one of the person has read it."""
+    person = strip_resource(device)
+    if any(strip_resource(one.device) == person for one in record.decrypted.get(sent, ())):
+        return
+    what = f"{device}, which announces no encryption, got it and cannot read it, and no other device of {person} has"
+    yield _finding(record, sent, Value.FAILED, what, "keys of another device were found: that one was not online")
 
 
 def _left_out(record: RunRecord) -> Iterator[Finding]:

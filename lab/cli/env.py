@@ -25,11 +25,14 @@ def env(
         Syntax, typer.Option("--format", "-f", help="Variables for a shell or for a .env file, or JSON.")
     ] = Syntax.SHELL,
 ) -> None:
-    """Print servers, accounts, passwords, authority and name server of a lab."""
+    """Print what programs need to know of a lab.
+
+    Servers, accounts, passwords, authority and name server. The output has passwords in it.
+    """
     from lab.lifecycle.accounts import list_accounts, read_view
     from lab.lifecycle.client_environment import describe_lab, format_variables, list_variables
-    from lab.lifecycle.registry import select_record
     from lab.plan.layout import Layout
+    from lab.runtime.lab_record import select_record
 
     layout = Layout.of(select_record(name, ready=True).name)
     view = read_view(layout)

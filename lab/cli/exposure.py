@@ -77,8 +77,8 @@ def _read_run(run: Path | None) -> RunRecord:
 
 def _read_lab(name: str) -> FeedRecord:
     from lab.lifecycle.feed_record import read_feeds
-    from lab.lifecycle.registry import select_record
     from lab.plan.layout import Layout
+    from lab.runtime.lab_record import select_record
 
     return read_feeds(Layout.of(select_record(name).name))
 

@@ -29,9 +29,9 @@ def logs(
 
 async def _show(server: str | None, name: str | None, tail: int, follow: bool) -> None:
     from lab.lifecycle.logs import find_log_files, follow_files, last_lines
-    from lab.lifecycle.registry import select_record
     from lab.plan import files as plans
     from lab.plan.layout import Layout
+    from lab.runtime.lab_record import select_record
 
     layout = Layout.of(select_record(name).name)  # whatever of it runs: logs say why the rest does not
     plan = plans.read(layout.plan) if layout.plan.is_file() else None

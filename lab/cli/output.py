@@ -12,14 +12,16 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from lab.errors import UserError
-from lab.system.tables import format_table, wrap_text
+from lab.system.tables import format_table, get_terminal_width, wrap_text
 from lab.system.terminal import escape_unprintable
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from lab.checks import Judgement
     from lab.lifecycle.accounts import Account
     from lab.load.metrics.run_folder import LoadRecord
+    from lab.metrics.record import RunRecord
     from lab.plan.layout import Layout
     from lab.runner.batch import BatchCallbacks
     from lab.runner.run import RunResult
@@ -175,10 +177,17 @@ def open_page(page: Path) -> None:
 
 def make_batch_callbacks(report_error: Callable[[Exception], int]) -> BatchCallbacks:
     """Callbacks that print each result of a batch and every error, and write the reports of the runs."""
+    from lab.metrics.tables import tables
     from lab.report.html.run_files import write_reports
     from lab.runner.batch import BatchCallbacks
+    from lab.runner.tables import render_table
 
-    return BatchCallbacks(make_plain_progress(), write_reports, _print_result, report_error, _print_kept)
+    def report(folder: Path, record: RunRecord, judgement: Judgement) -> None:
+        write_reports(folder, record, judgement)
+        for table in tables(record):
+            print_text(f"\n{render_table(table, get_terminal_width())}")
+
+    return BatchCallbacks(make_plain_progress(), report, _print_result, report_error, _print_kept)
 
 
 def _print_result(info: ScenarioInfo, topology: str, result: RunResult) -> None:

@@ -28,7 +28,10 @@ def person(
     name: LabOption = None,
     output: FormatOption = Format.TABLE,
 ) -> None:
-    """Make an account on a lab that is up, and print how clients log in."""
+    """Make an account on a lab that is up.
+
+    Command lines of clients that log in are printed.
+    """
     from lab.cli.entry_point import run_async
 
     lab, account = run_async(_create(address, password, name))

@@ -15,10 +15,11 @@ from lab.cli.options import (
     TopologyOption,
     one_topology,
 )
-from lab.cli.output import Format, print_rows, print_text, show_progress
+from lab.cli.output import Format, print_client_lines, print_rows, print_text, show_progress
 from lab.system.tables import wrap_text
 
 if TYPE_CHECKING:
+    from lab.lifecycle.accounts import Account
     from lab.lifecycle.lab import Lab
     from lab.topology.spec import Server
 
@@ -82,6 +83,15 @@ def _print_lab(lab: Lab, output: Format) -> None:
     print_rows(output, rows)
     if output is Format.TABLE:
         print_text("\n" + describe_next_steps(lab))
+        if account := _first_account(lab):
+            print_client_lines(lab.layout, account)
+
+
+def _first_account(lab: Lab) -> Account | None:
+    """The first account of the lab, None if it begins with none."""
+    from lab.lifecycle.accounts import list_accounts, read_view
+
+    return next(iter(list_accounts(lab.layout, read_view(lab.layout))), None)
 
 
 def list_addresses(lab: Lab) -> list[dict[str, object]]:
@@ -123,9 +133,9 @@ def describe_next_steps(lab: Lab) -> str:
     yours = [server for server in lab.plan.servers if server.spec.manifest.started_by is StartedBy.PERSON]
     lines += [f"  {describe_external_server(lab.layout, server)}" for server in yours]
     if any(server.spec.users for server in lab.plan.servers):
-        lines.append(
-            f"  log in     user1@<domain> at its address; the password is secret: line 1 of {lab.layout.secret}"
-        )
+        lines.append(f"  log in     user1@<domain>, with any program: xmpplab with --name {lab.name} -- COMMAND")
+    lines.append(f"  accounts   xmpplab person alice@{lab.plan.servers[0].spec.name} --name {lab.name}")
+    lines.append(f"  passwords  xmpplab env --name {lab.name}")
     lines.append(f"  trust      {lab.layout.authority / 'authority.pem'}")
     lines.append(f"  use        xmpplab run everyone_writes --name {lab.name}")
     lines.append(f"  inspect    xmpplab status, xmpplab logs --name {lab.name} <server>")

@@ -27,13 +27,13 @@ def with_(
     ] = None,
     home: Annotated[bool, typer.Option("--home", help="Give it an empty home folder, in memory.")] = False,
 ) -> None:
-    """Run a program that finds the lab's servers by name and trusts its authority.
+    """Run a program in the names and the trust of a lab.
 
     With -t a lab is started for it, which ends when the program does. The exit code is that of the program.
     """
     from lab.errors import UserError
     from lab.lifecycle.client_namespace import ClientCommand, become, find_program
-    from lab.lifecycle.registry import select_record
+    from lab.runtime.lab_record import select_record
 
     if topology is not None:
         if name is not None:
@@ -59,7 +59,7 @@ def _run_in_own_lab(topology: str, runtime: str, argv: tuple[str, ...], person: 
         view = read_view(lab.layout)
         user, server = view.split_person(person)
         user = prepare_localpart(user)
-        if not exists(lab.layout, server.name, user, server.users):
+        if not exists(lab.layout, server, user):
             await create_account(lab, view, f"{user}@{server.name}")
 
     async def start_and_run() -> int:

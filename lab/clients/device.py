@@ -75,14 +75,14 @@ class ClientDevice:
     async def connect(
         self, *, jid: str, password: str, resource: str, host: str, port: int, authority: str,
         encryption: str = "plain", trust: str = "blind", folder: str | None = None, resumable: bool = False,
-        libraries: str | None = None,
+        libraries: str | None = None, keys_optional: bool = False,
     ) -> Event:  # fmt: skip
         """Log in; see the protocol."""
         if self._session is not None:
             raise UserError(f"device {self.name!r} is connected already: disconnect it first")
         await self._forget()
         keys = None if folder is None else Path(folder)
-        settings = EncryptionSettings(trust, keys, self._memory, self._trouble, libraries)
+        settings = EncryptionSettings(trust, keys, self._memory, self._trouble, libraries, keys_optional)
         strategy = create_strategy(encryption, settings)
         stream = self._opening = ClientStream(
             f"{jid}/{resource}", password, make_tls_context(authority), self._trouble, resumable=resumable

@@ -17,6 +17,7 @@ connect         {jid, password, resource, host, port, authority (PEM text), encr
                 "undecided"), folder? (keys and trust persist here), resumable? (XEP-0198 section 5), timeout}
                 -> {jid: full JID, stream, omemo_device? (id), fingerprint? (hex)}: bound, roster fetched,
                 presence sent, offline messages handed over; with OMEMO the device list and bundle can be fetched.
+                With keys_optional? it goes online where its server refuses the keys, and says so in `trouble`.
                 `libraries?` is a folder with what an encryption loads (libotr.so.5), where the machine does not have it
 register        {jid, password, host, port, authority, token?, timeout} -> {}: the account was registered in band
                 (XEP-0077), with a token where given (XEP-0445); the device is not connected

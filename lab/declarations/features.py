@@ -23,8 +23,11 @@ FEATURES: dict[str, Feature] = {
         Feature("anonymous", "logins without an account (SASL ANONYMOUS, XEP-0175)"),
         Feature("bidi", "streams between servers carry stanzas in both directions (XEP-0288), where both offer it"),
         Feature("component", "a port for components (XEP-0114), for the host component.<domain>", "component"),
+        Feature("encrypted-messages", "messages that are encrypted end to end are passed on, not dropped"),
         Feature("mam", "archives of people and rooms (XEP-0313)"),
         Feature("moderation", "messages in rooms can be retracted by moderators (XEP-0425)"),
+        Feature("open-pep", "what people publish can be opened to strangers (XEP-0060 section 4.5)"),
+        Feature("pep", "people publish: OMEMO keys, posts, bookmarks (PEP, XEP-0163)"),
         Feature("pubsub", "a publish-subscribe service (XEP-0060) at pubsub.<domain>", "pubsub"),
         Feature("websocket", "clients over WebSocket (RFC 7395), at wss://<domain>:5281/xmpp-websocket"),
     )

@@ -1,5 +1,6 @@
 """The running federation: what scripts and tests use."""
 
+from lab.federation.attempts import Attempt
 from lab.federation.devices import ArchivedMessage, Device
 from lab.federation.federation import Fault, Federation
 from lab.federation.messages import Message
@@ -14,6 +15,7 @@ from lab.federation.stanzas import Stanza
 
 __all__ = [
     "ArchivedMessage",
+    "Attempt",
     "Bounce",
     "Delivers",
     "Delivery",

@@ -36,7 +36,7 @@ class Context:
         self.changes = ServerChanges(lab.layout)
         self._inline = inline
         self._agent: Agent | None = None
-        self._starting = asyncio.Lock()
+        self._starting = asyncio.Lock()  # requests may come at once: they have one agent
         self.accounts = asyncio.Lock()  # one is made after the other: of many at once ejabberd 24.12 loses connections
 
     def promise(self, source: str, target: str) -> Promise:
@@ -78,10 +78,11 @@ class Context:
 
         Raises PeerError, TimedOut, UserError.
         """
-        async with self._starting:  # people may be made at the same time: one agent has them all
+        async with self._starting:
             if self._agent is None:
                 self._agent = await self.start_agent(self.on_event)
-        return await self._agent.call(operation, device or None, **fields)
+            agent = self._agent
+        return await agent.call(operation, device or None, **fields)
 
     async def start_agent(self, on_event: Callable[[Json], None] | None, *, server: str | None = None) -> Agent:
         """A further agent of the lab's, in the place of a scripted server if one is named.

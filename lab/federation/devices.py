@@ -53,8 +53,9 @@ class ArchivedMessage:
 class Device:
     """One client of a person: a resource (RFC 6120 section 7), with keys and trust of its own."""
 
-    def __init__(self, person: Person, resource: str, *, resumable: bool = False) -> None:
+    def __init__(self, person: Person, resource: str, *, encryption: str = "", resumable: bool = False) -> None:
         self.person = person
+        self.encryption = encryption or person.encryption  # of messages, unless `send` is given another
         self.resource = resource
         self.key: str = f"{person.jid}/{resource}"  # the agent's name for it
         self.jid: str = self.key  # the full JID, as the server bound it
@@ -64,6 +65,7 @@ class Device:
         self.dropped_priority: int | None = None  # `priority` when its stream ended
         self.stream = ""  # unique per live stream, "" before the first
         self.log = StanzaLog(self.key)
+        self.unread: dict[str, str] = {}  # messages that it could not decrypt, by id: the reason
         self.omemo_device: int | None = None  # the OMEMO device id
         self.fingerprint: str | None = None  # of its long-term key (OMEMO, OTR), in hex
 
@@ -71,14 +73,14 @@ class Device:
         """Log in (RFC 6120 sections 5 to 7, RFC 6121 section 4.2).
 
         Returns once presence is sent, the messages of the offline store are received and, with OMEMO, device list
-        and bundle can be fetched (XEP-0384). Raises PeerError if the server refuses, MissingError if the library of an
-        encryption is missing, UserError for a device that was removed, TimedOut after 60 seconds and what a slow link
-        needs more.
+        and bundle can be fetched (XEP-0384), unless the person's keys are optional. Raises PeerError if the server
+        refuses, MissingError if the library of an encryption is missing, UserError for a device that was removed,
+        TimedOut after 60 seconds and what a slow link needs more.
         """
         context, person = self.person.context, self.person
         if self in person.removed_devices:
             raise UserError(f"connect: device {self.jid} was removed: make another one with add_device")
-        libraries = await context.lab.find_libraries(person.encryption)
+        libraries = await context.lab.find_libraries(self.encryption)
         answer = await context.call(
             "connect",
             self.key,
@@ -88,10 +90,11 @@ class Device:
             host=person.server.address,
             port=person.server.c2s_port,
             authority=context.lab.trusted(person.server.name),
-            encryption=person.encryption,
+            encryption=self.encryption,
             trust=person.trust,
             folder=context.lab.agent_folder(person.server.name, person.name, self.resource),
             resumable=self.resumable,
+            keys_optional=person.keys_optional,
             timeout=CONNECT_DEADLINE,
             **({} if libraries is None else {"libraries": libraries}),
         )

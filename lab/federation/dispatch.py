@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from lab.clients.rooms import RENAMED, SELF
+from lab.declarations.encryptions import find_by_namespace
 from lab.federation.devices import Device
 from lab.federation.outcomes import Bounce, Delivery, Receipt
 from lab.federation.participants import Participants
@@ -45,7 +46,7 @@ class Dispatch:
 
     def _on_connected(self, device: Device, data: dict[str, Any]) -> None:
         device.jid, device.stream, device.connected, device.priority = data["jid"], data["stream"], True, 0
-        encryption = device.person.encryption
+        encryption = device.encryption
         resumed = bool(data.get("resumed"))
         self._history.record(
             Connected(
@@ -110,6 +111,10 @@ class Dispatch:
             # A room returns what somebody wrote; nobody encrypts for themselves, who know what they wrote.
             text, encryption = message.text, message.encryption
             message.add_delivery(Delivery(device.jid, data["via"], data["at"], text, encryption))
+        elif message and device.encryption == "plain":  # it will not try to decrypt it
+            found = find_by_namespace(data["encrypted"])
+            name = found.name if found else str(data["encrypted"])
+            message.add_delivery(Delivery(device.jid, data["via"], data["at"], None, name))
 
     def _on_decrypted(self, device: Device, data: dict[str, Any]) -> None:
         message = self._find(data["message"], data["from"], device.jid)
@@ -130,6 +135,7 @@ class Dispatch:
             message.add_delivery(Delivery(device.jid, via, data["at"], data["body"], data["encryption"]))
 
     def _on_not_decrypted(self, device: Device, data: dict[str, Any]) -> None:
+        device.unread[data["message"]] = data["reason"]
         self._history.record(
             NotDecrypted(
                 at=data["at"],

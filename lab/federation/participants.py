@@ -64,7 +64,7 @@ class Participants:
         check_text(text, "send: the text")
         _check_options(device, to, correct, receipt=receipt, private=private)
         room = isinstance(to, Room)
-        scheme = "plain" if marker else encryption or device.person.encryption
+        scheme = "plain" if marker else encryption or device.encryption
         _check_receiver(scheme, to)
         sender, receiver = device.person, to.person if isinstance(to, Device) else to
         message = Message(

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 from xml.sax.saxutils import quoteattr
 
 from lab.clients.characters import check_text
+from lab.clients.encryption import check_choice
 from lab.errors import NotReceived, PeerError, TimedOut, UserError
 from lab.federation import jids
+from lab.federation.attempts import Attempt, attempt
 from lab.federation.context import describe_duration, read_duration
 from lab.federation.devices import Device, ask
 from lab.federation.messages import DELIVERY_DEADLINE, Message
@@ -64,14 +66,17 @@ class Person:
         name: str,
         encryption: str = "plain",
         trust: str = "blind",
+        *,
+        keys_optional: bool = False,
     ) -> None:
         self.participants = participants
         self.context = participants.context
         self.server = server
         self.name = name
         self.asked_name = name  # by the scenario; a number was added where another run in this lab has it
-        self.encryption = encryption  # of messages, unless `send` is given another; a name of a declaration
+        self.encryption = encryption  # of devices, unless they are given another; a name of a declaration
         self.trust = trust  # in keys not seen before: "blind", "undecided"
+        self.keys_optional = keys_optional  # devices go online where their server refuses to publish their keys
         self.jid: str = f"{name}@{server.domain}"  # the bare JID, as the server bound it
         self.devices: list[Device] = []
         self.removed_devices: list[Device] = []
@@ -85,17 +90,24 @@ class Person:
         """The first device."""
         return self.devices[0]
 
-    async def add_device(self, resource: str | None = None, *, resumable: bool = False) -> Device:
+    async def add_device(
+        self, resource: str | None = None, *, encryption: str | None = None, resumable: bool = False
+    ) -> Device:
         """A further device, connected; its resource is device1, device2 and so on unless given.
 
+        `encryption` is the person's unless given: a device with "plain" announces none and understands none.
         With `resumable` its server is asked to keep the stream when the connection is lost (XEP-0198 section 5).
 
         Returns once it can be written to, see `Device.connect`. Raises what that raises, and UserError if
-        the person has such a device.
+        the person has such a device, or for an encryption that devices do not have.
         """
+        check_choice(encryption or self.encryption, self.trust)
         names = [one.resource for one in self.devices]
         device = Device(
-            self, jids.prepare_resourcepart(resource) if resource else f"device{len(names) + 1}", resumable=resumable
+            self,
+            jids.prepare_resourcepart(resource) if resource else f"device{len(names) + 1}",
+            encryption=encryption or self.encryption,
+            resumable=resumable,
         )
         if device.resource in names:
             raise UserError(f"{self.jid} has a device {device.resource!r} already: choose another name")
@@ -137,6 +149,16 @@ class Person:
             private=private,
             extensions=extensions,
         )
+
+    async def attempt(self, to: Person, text: str) -> Attempt:
+        """Write to somebody from the first connected device, and say what becomes of it, whatever that is.
+
+        Its `result` is "read", "unread", "refused" (nothing was sent; `reason` is the error's text), "returned"
+        (`reason` is the condition, RFC 6120 section 8.3.3), "lost" (accepted, and nobody was told: a ping behind it,
+        XEP-0199, was answered by the receiver's first connected device), or "exposed": in the clear, although the
+        device was to encrypt. Raises PeerError or TimedOut where it cannot be told, UserError if a device is missing.
+        """
+        return await attempt(self, to, text)
 
     def connected_device(self, what: str) -> Device:
         """The first connected device, which does `what`. Raises UserError if none is connected."""

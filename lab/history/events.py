@@ -458,6 +458,17 @@ class Expectation(Event):
 
 
 @dataclass(frozen=True, kw_only=True)
+class TableRecorded(Event):
+    """The scenario measured something for each cell of a table."""
+
+    kind = "table-recorded"
+    title: str
+    head: tuple[str, ...]  # the columns' names
+    rows: tuple[tuple[str, ...], ...]  # as many cells in each
+    notes: tuple[str, ...] = ()  # below the table: what its words mean
+
+
+@dataclass(frozen=True, kw_only=True)
 class RouteSettled(Event):
     """settle() tried a marker on a route that was used; without an arrival nothing can be said of what is missing."""
 

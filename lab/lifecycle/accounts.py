@@ -2,6 +2,8 @@
 
 A name is reserved by making the person's folder, so that a scenario and a person never share an account. The password
 of an account that a person asked for stands in a file of its own (0600), which is there once the account is.
+
+Who only looks accounts up imports nothing of servers: see lab/plan/client_view.py.
 """
 
 from __future__ import annotations
@@ -11,14 +13,16 @@ import secrets
 import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
 from lab.errors import UserError
-from lab.lifecycle.lab import Lab
 from lab.plan.client_view import ClientServer, ClientView
 from lab.plan.layout import Layout
-from lab.runtime.server_files import compute_scram_keys, find_server_owner, list_user_names, read_secret
 from lab.system.files import make_private_folder, write_private
+
+if TYPE_CHECKING:
+    from lab.lifecycle.lab import Lab
 
 
 @dataclass(frozen=True)
@@ -46,12 +50,22 @@ def read_view(layout: Layout) -> ClientView:
         ) from None
 
 
+def read_password(layout: Layout) -> str:
+    """The password of every account that has none of its own."""
+    return layout.secret.read_text().split()[0]
+
+
+def list_first_users(server: ClientServer) -> list[str]:
+    """The names of the accounts that a server began with."""
+    return [f"user{number}" for number in range(1, server.users + 1)]
+
+
 def list_accounts(layout: Layout, view: ClientView) -> list[Account]:
     """The accounts that a lab began with and those that a person asked for, by server."""
-    usual, _ = read_secret(layout)
+    usual = read_password(layout)
     found = []
     for server in view.servers:
-        found += [Account(user, server, usual) for user in list_user_names(server.users)]
+        found += [Account(user, server, usual) for user in list_first_users(server)]
         folder = layout.account(server.name, "x").parent
         made = sorted(folder.iterdir()) if folder.is_dir() else []
         found += [Account(unquote(one.name), server, one.read_text()) for one in made if one.name[0] != "."]
@@ -64,17 +78,17 @@ def find_account(layout: Layout, view: ClientView, word: str) -> Account:
     user = user.lower()
     if (own := layout.account(server.name, user)).is_file():
         return Account(user, server, own.read_text())
-    if not exists(layout, server.name, user, server.users):
+    if not exists(layout, server, user):
         raise UserError(
             f"there is no account {user}@{server.domain} in the lab {view.lab}: make it with "
             f"`xmpplab person {user}@{server.name} --name {view.lab}`"
         )
-    return Account(user, server, read_secret(layout)[0])
+    return Account(user, server, read_password(layout))
 
 
-def exists(layout: Layout, server: str, user: str, users: int) -> bool:
+def exists(layout: Layout, server: ClientServer, user: str) -> bool:
     """Whether there is an account of that name: one of the server's first, or one whose name was reserved."""
-    return user in list_user_names(users) or layout.person(server, user).is_dir()
+    return user in list_first_users(server) or layout.person(server.name, user).is_dir()
 
 
 def reserve(layout: Layout, server: str, user: str) -> bool:
@@ -94,6 +108,8 @@ def reserve(layout: Layout, server: str, user: str) -> bool:
 
 def set_owner(folder: Path) -> None:
     """As root, let an agent in a container write keys there: it runs as the user of the servers."""
+    from lab.runtime.server_files import find_server_owner
+
     owner = find_server_owner()
     if owner is not None:
         os.chown(folder, owner, owner)
@@ -105,12 +121,14 @@ async def create_account(lab: Lab, view: ClientView, word: str, password: str | 
     The local part must be prepared (lab.federation.jids). Raises UserError if it exists, the server takes none, or for
     a password that SCRAM would change (RFC 5802 section 2.2); PeerError if the server refuses.
     """
+    from lab.runtime.server_files import compute_scram_keys
+
     user, server = view.split_person(word)
     if not server.accounts:
         raise UserError(f"the lab makes no accounts on {server.name}: it has those that its own configuration has")
     if password is not None:
         _check_password(password)
-    if user in list_user_names(server.users) or not reserve(lab.layout, server.name, user):
+    if user in list_first_users(server) or not reserve(lab.layout, server.name, user):
         raise UserError(f"there is an account {user}@{server.domain} already: choose another name")
     try:
         if password is None:

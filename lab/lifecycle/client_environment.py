@@ -8,17 +8,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from lab.lifecycle.accounts import Account
+from lab.lifecycle.accounts import Account, read_password
 from lab.plan.client_view import ClientView
 from lab.plan.layout import Layout
-from lab.runtime.server_files import read_secret
 
 PREFIX = "XMPPLAB_"
 
 
 def describe_lab(layout: Layout, view: ClientView, accounts: Sequence[Account]) -> dict[str, Any]:
     """A lab as JSON; what must not get into a log is below the key `secret`."""
-    password, _ = read_secret(layout)
     return {
         "lab": view.lab,
         "runtime": view.runtime,
@@ -39,7 +37,7 @@ def describe_lab(layout: Layout, view: ClientView, accounts: Sequence[Account]) 
         ],
         "authority": str(find_authority(layout)),
         "dns": list(view.dns),
-        "secret": {"password": password, "passwords": {one.jid: one.password for one in accounts}},
+        "secret": {"password": read_password(layout), "passwords": {one.jid: one.password for one in accounts}},
     }
 
 
@@ -59,7 +57,7 @@ def list_variables(layout: Layout, view: ClientView, accounts: Sequence[Account]
         f"{PREFIX}SERVERS": " ".join(_word(server.name) for server in view.servers),
         f"{PREFIX}AUTHORITY": str(find_authority(layout)),
         f"{PREFIX}DNS": f"{address}:{port}",
-        f"{PREFIX}PASSWORD": read_secret(layout)[0],
+        f"{PREFIX}PASSWORD": read_password(layout),
     }
     for server in view.servers:
         values = {

@@ -1,13 +1,16 @@
 """Ready-made command lines of client programs, for an account of a lab. Each runs as it stands, where the program is.
 
-The password is in none of them: `xmpplab with --as` gives it to the program's environment.
+The password is in none of them: `xmpplab with --as` gives it to the program's environment. A client that reads it from
+a file has that file in a fresh home, which is in memory.
 """
 
 from __future__ import annotations
 
 from lab.lifecycle.accounts import Account
 
-_ACCOUNTS = ".local/share/profanity/accounts"
+_JID, _PASSWORD = '"$XMPPLAB_JID"', '"$XMPPLAB_PASSWORD"'
+# Profanity's accounts.
+_FOLDER, _ACCOUNT = ".local/share/profanity", "[lab]\\njid=%s\\npassword=%s\\n"
 _PYTHON = (
     "import os, slixmpp; me = slixmpp.ClientXMPP(os.environ['XMPPLAB_JID'], os.environ['XMPPLAB_PASSWORD']); "
     "me.add_event_handler('session_start', lambda _: print(me.boundjid)); me.connect(); me.loop.run_forever()"
@@ -17,21 +20,17 @@ _PYTHON = (
 def list_client_lines(lab: str, account: Account, other: str) -> list[tuple[str, str]]:
     """The name of each client, and the command that starts it logged in; `other` is somebody to write to."""
     start = f"xmpplab with --name {lab} --as {account.user}@{account.server.name}"
-    jid, password = '"$XMPPLAB_JID"', '"$XMPPLAB_PASSWORD"'
+    sendxmpp = f"go-sendxmpp -u {_JID} -p {_PASSWORD} {other}"
     return [
-        ("go-sendxmpp", f"echo hello | {start} -- sh -c 'go-sendxmpp -u {jid} -p {password} {other}'"),
-        ("mcabber", _with_file(start, "set jid=%s\\nset password=%s\\nset tls=1\\n", "client", "mcabber -f")),
-        ("poezio", _with_file(start, "[Poezio]\\njid = %s\\npassword = %s\\n", "client", "poezio -f")),
-        ("Profanity", _with_file(start, "[lab]\\njid=%s\\npassword=%s\\n", _ACCOUNTS, "profanity -a lab")),
+        ("go-sendxmpp", f"echo hello | {start} -- sh -c '{sendxmpp}'"),
+        ("mcabber", _with_file(start, "set jid=%s\\nset password=%s\\nset tls=1\\n", "~/rc", "mcabber -f ~/rc")),
+        ("poezio", _with_file(start, "[Poezio]\\njid = %s\\npassword = %s\\n", "~/rc", "poezio -f ~/rc")),
+        ("Profanity", _with_file(start, _ACCOUNT, f"~/{_FOLDER}/accounts", "profanity -a lab", folder=f"~/{_FOLDER}")),
         ("slixmpp", f'{start} -- python3 -c "{_PYTHON}"'),
     ]
 
 
-def _with_file(start: str, text: str, file: str, program: str) -> str:
-    """A program that reads account and password from a file: in a fresh home, so that no other file is changed."""
-    folder = f'mkdir -p "$HOME/{file.rpartition("/")[0]}"; ' if "/" in file else ""
-    named = f' "$HOME/{file}"' if program.endswith(" -f") else ""
-    return (
-        f'{start} --home -- sh -c \'umask 77; {folder}printf "{text}" "$XMPPLAB_JID" "$XMPPLAB_PASSWORD" '
-        f'>"$HOME/{file}"; exec {program}{named}\''
-    )
+def _with_file(start: str, text: str, file: str, program: str, *, folder: str = "") -> str:
+    """A program that finds account and password in a file."""
+    made = f"mkdir -p {folder}; " if folder else ""
+    return f"{start} --home -- sh -c 'umask 77; {made}printf \"{text}\" {_JID} {_PASSWORD} >{file}; exec {program}'"

@@ -5,10 +5,9 @@ from __future__ import annotations
 from lab.errors import UserError
 from lab.lifecycle.cleanup import sweep
 from lab.lifecycle.lab import take_down
-from lab.lifecycle.registry import select_record
 from lab.lifecycle.runtimes import find_runtime
 from lab.plan.layout import Layout
-from lab.runtime.lab_record import LabRecord, list_layouts
+from lab.runtime.lab_record import LabRecord, list_layouts, select_record
 from lab.runtime.protocol import Progress
 
 

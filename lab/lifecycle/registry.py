@@ -15,34 +15,10 @@ from lab.plan import files
 from lab.plan.build import build
 from lab.plan.diff import find_differences
 from lab.plan.layout import Layout
-from lab.runtime.lab_record import NOT_READY, READY, LabRecord, list_layouts
+from lab.runtime.lab_record import NOT_READY, READY, LabRecord, list_layouts, select_record
 from lab.runtime.protocol import Runtime, ServerState
 from lab.runtime.server_files import read_secret
 from lab.topology.spec import Topology
-
-
-def select_record(name: str | None = None, *, ready: bool = False) -> LabRecord:
-    """The record of the lab of that name, or without a name of the only lab.
-
-    Labs that a run or a test owns count only where there is no other; with `ready` only labs that are up count at all.
-    Raises UserError if there is none or more than one.
-    """
-    records = [record for layout in list_layouts() if (record := LabRecord.read(layout)) is not None]
-    if ready:
-        records = [record for record in records if record.phase == READY]
-    if name is not None:
-        wanted = Layout.of(name).name
-        found = [record for record in records if record.name == wanted]
-        if not found:
-            there = ", ".join(record.name for record in records)
-            raise UserError(f"there is no lab {name}; " + (f"there are {there}" if there else "none is up"))
-        return found[0]
-    candidates = [record for record in records if not record.owned] or records
-    if not candidates:
-        raise UserError("no lab is up; start one with: xmpplab up TOPOLOGY")
-    if len(candidates) > 1:
-        raise UserError(f"several labs are up, name one of: {', '.join(record.name for record in candidates)}")
-    return candidates[0]
 
 
 async def attach(name: str | None = None, *, whole: bool = True) -> Lab:

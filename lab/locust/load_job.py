@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 from lab.errors import UserError
-from lab.lifecycle.registry import select_record
 from lab.load.coordinator import preflight
 from lab.load.model.job import Job
 from lab.load.model.spec import Load
@@ -24,6 +23,7 @@ from lab.locust.options import plan_of, read_job, read_options
 from lab.locust.user import ENDLESS, XmppUser, sleep_idle
 from lab.plan import files
 from lab.runner import folders
+from lab.runtime.lab_record import select_record
 
 #: Logins per second without `-r`: Locust's own default of 1 is meant for browsers. Locust warns above 100.
 LOGIN_RATE = 100.0

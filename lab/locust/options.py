@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 from locust import events
 
 from lab.errors import UserError
-from lab.lifecycle.registry import select_record
 from lab.load.model.job import VARIABLE, Job
 from lab.plan import files
 from lab.plan.layout import Layout
+from lab.runtime.lab_record import select_record
 
 if TYPE_CHECKING:
     from locust.argument_parser import LocustArgumentParser

@@ -18,6 +18,7 @@ Metric = Callable[[RunRecord], object]
 NAMES = (
     "ledger",
     "left_out",
+    "tables",
     "stanzas",
     "exposure",
     "conversation_share",

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
 
 from lab.declarations.domains import a_labels
 from lab.declarations.manifest import Accounts, StartedBy
 from lab.errors import UserError
 from lab.plan.layout import DNS_CLIENT_PORT, DNS_PORT
-from lab.plan.model import Plan, ServerPlan
+
+if TYPE_CHECKING:
+    from lab.plan.model import Plan, ServerPlan
 
 MUC, UPLOAD = "conference", "upload"  # host names below a server's domain (XEP-0045, XEP-0363)
 

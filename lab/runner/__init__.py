@@ -3,5 +3,6 @@
 from lab.runner.expectations import ExpectationFailed, expect
 from lab.runner.scenarios import ScenarioInfo, load, scenario
 from lab.runner.steps import step
+from lab.runner.tables import record_table
 
-__all__ = ["ExpectationFailed", "ScenarioInfo", "expect", "load", "scenario", "step"]
+__all__ = ["ExpectationFailed", "ScenarioInfo", "expect", "load", "record_table", "scenario", "step"]

@@ -78,23 +78,39 @@ async def run_batch(request: BatchRequest, callbacks: BatchCallbacks) -> list[Ba
     folders.check(request.runs)
     if request.lab and request.topologies:
         raise UserError("give --topology or --name, not both: a lab that is up has its topology already")
+    if not request.topologies and request.lab is None and (own := [one for one in infos if one.topology]):
+        results = await _run_on_topologies(request, callbacks, [([one], one.topology) for one in own])
+        others = [one for one in infos if not one.topology]
+        return results + (await _run_on_lab(request, callbacks, others) if others else [])
     if not request.topologies:
-        if request.lab is None:
-            callbacks.progress("no topology was given: using the lab that is up")
-        lab = await attach(request.lab, whole=False)
-        for sentence in lab.ended:
-            callbacks.progress(f"{sentence}: only the rest of {lab.name} can be used")
-        if request.inline and lab.runtime.name != "processes":
-            raise UserError(f"--inline needs a lab of processes, and {lab.name} is in containers")
-        faults = _faults(request, [lab.plan.topology])
-        return [
-            await _run_on(lab, info, request, callbacks, faults, _command(request, info, f"--name {quote(lab.name)}"))
-            for info in infos
-        ]
+        return await _run_on_lab(request, callbacks, infos)
+    return await _run_on_topologies(request, callbacks, [(infos, one) for one in request.topologies])
+
+
+async def _run_on_lab(request: BatchRequest, callbacks: BatchCallbacks, infos: list[ScenarioInfo]) -> list[BatchResult]:
+    """On the lab that is named, or the one that is up."""
+    if request.lab is None:
+        callbacks.progress("no topology was given: using the lab that is up")
+    lab = await attach(request.lab, whole=False)
+    for sentence in lab.ended:
+        callbacks.progress(f"{sentence}: only the rest of {lab.name} can be used")
+    if request.inline and lab.runtime.name != "processes":
+        raise UserError(f"--inline needs a lab of processes, and {lab.name} is in containers")
+    faults = _faults(request, [lab.plan.topology])
+    return [
+        await _run_on(lab, info, request, callbacks, faults, _command(request, info, f"--name {quote(lab.name)}"))
+        for info in infos
+    ]
+
+
+async def _run_on_topologies(
+    request: BatchRequest, callbacks: BatchCallbacks, runs: Sequence[tuple[list[ScenarioInfo], str]]
+) -> list[BatchResult]:
+    """Scenarios, each time on one topology."""
     results: list[BatchResult] = []
-    topologies = load_all(request.topologies)
+    topologies = load_all([source for _, source in runs])
     faults = _faults(request, topologies)
-    for source, topology in zip(request.topologies, topologies, strict=True):
+    for (infos, source), topology in zip(runs, topologies, strict=True):
         chosen = topology if faults is None else replace(topology, faults=faults)
         results += await _run_topology(chosen, source, infos, request, callbacks)
     return results

@@ -40,6 +40,7 @@ class ScenarioInfo:
     function: ScenarioFunction
     file: Path
     line: int
+    topology: str = ""  # where it runs if no other one is asked for; "" if it is for any
 
 
 @overload
@@ -47,17 +48,26 @@ def scenario(function: F, /) -> F: ...
 
 
 @overload
-def scenario(*, spec: str = "", expects: Expects | None = None, title: str = "") -> Callable[[F], F]: ...
+def scenario(
+    *, spec: str = "", expects: Expects | None = None, title: str = "", topology: str = ""
+) -> Callable[[F], F]: ...
 
 
 def scenario(
-    function: F | None = None, /, *, spec: str = "", expects: Expects | None = None, title: str = ""
+    function: F | None = None,
+    /,
+    *,
+    spec: str = "",
+    expects: Expects | None = None,
+    title: str = "",
+    topology: str = "",
 ) -> F | Callable[[F], F]:
     """Make a coroutine function a scenario: `@scenario` or `@scenario(spec="RFC 6120 10.4")`; it is returned unchanged.
 
     `spec` is the section of an RFC or XEP that the scenario tests. `expects={"secrecy": "failed"}` makes a run valid
     only if that check has that value: "valid", "failed" or "unknown"; with `{"roster": {"ejabberd@24.12": "failed"}}`
-    only servers of this software have to. The title is the docstring's first line unless given. A file that makes
+    only servers of this software have to. `topology` is where `xmpplab run` runs it if neither a topology nor a lab is
+    given. The title is the docstring's first line unless given. A file that makes
     scenarios in a loop gives each function a `__name__` of its own first. Raises UserError for another value, or a
     function that is not `async def` with one argument.
     """
@@ -82,6 +92,7 @@ def scenario(
             function=function,
             file=Path(code.co_filename),
             line=code.co_firstlineno,
+            topology=topology,
         )
         setattr(function, ATTRIBUTE, info)
         _made.setdefault(_importing(), []).append(info)

@@ -1,5 +1,7 @@
 """The likely cause of a loss: what the history shows comes before "lost on the link"."""
 
+from dataclasses import replace
+
 import pytest
 
 from lab.checks import CHECKS, expectations, judge
@@ -150,6 +152,21 @@ NOTHING_TO_DO_WITH_IT = {
 @pytest.mark.parametrize("name", sorted(NOTHING_TO_DO_WITH_IT))
 def test_what_has_nothing_to_do_with_it_is_no_cause(name):
     assert cause(2, NOTHING_TO_DO_WITH_IT[name]) == "lost on the link island - home"
+
+
+@pytest.mark.parametrize(("encryption", "dropped"), [("omemo", True), ("plain", False)])
+def test_a_server_that_drops_what_is_encrypted_is_the_cause(encryption, dropped):
+    told, alice, bob = two()
+    strict = replace(told.plan.topology.server("home"), features=("-encrypted-messages",))
+    servers = tuple(strict if one.name == "home" else one for one in told.plan.topology.servers)
+    told.plan = replace(told.plan, topology=replace(told.plan.topology, servers=servers))
+    told.say(alice, bob, encryption=encryption)
+    told.finish()
+    told.drop(Delivered, message="m1")
+    told.drop(ServerSaw, id="m1", server="home", direction="out", stream="c2s")
+    usual = "home received it and sent it to no device"
+    said = "home drops encrypted messages (`features: [-encrypted-messages]`)" if dropped else usual
+    assert only(judged(told)).cause == said
 
 
 def test_a_fault_that_was_healed_before_is_no_cause():

@@ -49,12 +49,26 @@ def test_a_device_that_says_nothing_fails_only_behind_a_marker():
     assert judged(told).value is Value.UNKNOWN
 
 
-@pytest.mark.parametrize(("encryption", "value"), [("plain", Value.VALID), ("", Value.UNKNOWN)])
-def test_a_device_without_encryption_need_not_decrypt(encryption, value):
+def test_of_a_device_without_a_known_encryption_nothing_is_known():
     told, _, bob = encrypted()
     told.drop(Decrypted)
-    change(told, told.index(Connected, device=bob), encryption=encryption)
-    assert judged(told.finish()).value is value
+    change(told, told.index(Connected, device=bob), encryption="")
+    assert judged(told.finish()).value is Value.UNKNOWN
+
+
+def test_what_only_a_device_without_encryption_got_is_not_read():
+    told, _, bob = encrypted()
+    told.drop(Decrypted)
+    change(told, told.index(Connected, device=bob), encryption="plain")
+    found = only(judged(told.finish()))
+    assert f"{bob}, which announces no encryption, got it and cannot read it" in found.sentence
+
+
+def test_a_device_without_encryption_need_not_read_what_another_one_of_the_person_has_read():
+    told, _, bob = encrypted()
+    change(told, told.index(Decrypted), device=f"{bob.partition('/')[0]}/phone")
+    change(told, told.index(Connected, device=bob), encryption="plain")
+    assert judged(told.finish()).value is Value.VALID
 
 
 def left_out(told, alice, **values):

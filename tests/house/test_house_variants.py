@@ -67,11 +67,15 @@ VARIANT_LIST = (
         from lab.faults import drowse
         from lab.federation import Federation
         from lab.history.recorder import Recorder
+        from lab.plan.layout import Layout
         from lab.topology.files import load
 
         async def main():
-            lab = SimpleNamespace(plan=build_placeholder_plan(load("pair")), authority="")
-            with Recorder(Path(mkdtemp()) / "history.jsonl") as recorder:
+            folder = Path(mkdtemp())
+            lab = SimpleNamespace(
+                plan=build_placeholder_plan(load("pair")), authority="", layout=Layout(folder / "lab")
+            )
+            with Recorder(folder / "history.jsonl") as recorder:
                 federation = Federation(lab, recorder)
                 async with federation.inject(drowse(federation.servers[0], at_least="2s")) as said:
                     assert said == f"{federation.servers[0].name} is drowsy"

@@ -8,9 +8,8 @@ from pathlib import Path
 import pytest
 
 from lab.errors import UserError
-from lab.lifecycle.registry import select_record
 from lab.plan.layout import Layout
-from lab.runtime.lab_record import READY, STARTING, LabRecord
+from lab.runtime.lab_record import READY, STARTING, LabRecord, select_record
 from lab.system.processes import Identity
 
 

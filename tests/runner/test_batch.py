@@ -72,3 +72,34 @@ def test_what_the_machine_lacks_ends_all(monkeypatch: pytest.MonkeyPatch, capsys
     _staged(monkeypatch, {"pair": (MissingError("no memory"), None)})
     assert run(app, ["run", "everyone_writes", "-t", "pair", "-t", "line:3"]) == 69
     assert "line" not in capsys.readouterr().out
+
+
+def test_a_scenario_runs_on_the_topology_that_it_names_unless_another_is_asked_for(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    from lab.cli.app import app
+
+    file = tmp_path / "mine.py"
+    file.write_text(
+        "from lab import scenario\n"
+        "@scenario(topology='line:3')\nasync def first(federation): ...\n"
+        "@scenario(topology='mixed-pair')\nasync def second(federation): ...\n"
+    )
+    _staged(monkeypatch, {})
+    assert run(app, ["run", str(file)]) == 0
+    assert [line.split()[:2] for line in capsys.readouterr().out.splitlines()[2:4]] == [
+        ["first", "line-3"],
+        ["second", "mixed-pair"],
+    ]
+    assert run(app, ["run", str(file), "-t", "pair"]) == 0
+    assert capsys.readouterr().out.count("pair ") == 2
+
+
+def test_one_that_names_none_wants_a_lab_that_is_up(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from lab.cli.app import app
+
+    _staged(monkeypatch, {})
+    assert run(app, ["run", "everyone_writes"]) == 64
+    assert "no lab is up" in capsys.readouterr().err

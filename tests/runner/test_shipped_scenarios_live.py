@@ -36,6 +36,7 @@ CASES = [
     ("omemo2_first_contact", "pair,software=prosody+ejabberd", SLOW_CONTAINERS),
     ("omemo_version_mix", "pair,software=ejabberd+prosody", SLOW_CONTAINERS),
     ("omemo_room_offline_member", "pair,software=prosody+ejabberd", SLOW_CONTAINERS),
+    ("omemo_one_way", "pair,software=prosody+ejabberd", SLOW_CONTAINERS),
     ("otr_session", "pair,software=prosody+ejabberd", SLOW_CONTAINERS),
     ("otr_limits", "pair,software=ejabberd+prosody", SLOW_CONTAINERS),
     ("bad_certificate", "bad_certificates", SLOW_CONTAINERS),
@@ -70,6 +71,9 @@ SLOW = {
     "owner_decides": (*PAIRS, "pair,software=prosody@0.12+ejabberd@23.01"),
     "omemo_cheating_home": PAIRS,
     "omemo2_first_contact": PAIRS[1:],
+    "omemo_list_push_lost": PAIRS,
+    "omemo_one_way": PAIRS[1:],
+    "omemo_precondition_repair": PAIRS,
     "omemo_phantom_device": PAIRS,
     "omemo_carbons": PAIRS,
     "receipts_in_the_envelope": PAIRS,
@@ -94,8 +98,11 @@ SLOW = {
     "three_choices": PAIRS,
 }
 
-#: Other versions of what is above.
+#: Other versions of what is above; and what servers must come to by their policies, whatever runs them.
 SLOW_CASES = [
+    ("can_we_encrypt", "encryption-policies"),
+    ("omemo_contacts_only", "encryption-policies"),
+    ("omemo_contacts_only", "pair,software=prosody@0.12+ejabberd@23.01,features=-open-pep"),
     ("omemo_first_contact", "pair,software=prosody@0.12+ejabberd@23.01"),
     ("omemo2_first_contact", "pair,software=prosody@0.12+ejabberd@23.01"),
     ("omemo_room_offline_member", "pair,software=prosody@0.12+ejabberd@23.01"),
@@ -110,7 +117,7 @@ SLOW_CASES = [
 @pytest.mark.slow
 @pytest.mark.parametrize("runtime", [PROCESSES, CONTAINERS], indirect=True, scope="session")
 @pytest.mark.parametrize(("scenario", "topology"), SLOW_CASES)
-async def test_a_run_of_other_versions_is_valid(scenario, topology, lab_on, tmp_path: Path) -> None:
+async def test_a_run_of_other_versions_or_policies_is_valid(scenario, topology, lab_on, tmp_path: Path) -> None:
     if topology == OLD_PEER:
         topology = str(tmp_path / "old-peer.yaml")
         Path(topology).write_text(OLD_PEER)

@@ -37,6 +37,7 @@ class EncryptionSettings:
     memory: dict[str, Any]
     trouble: Callable[[str], None]  # called with an error that no request waits for
     libraries: str | None = None  # the folder of shared libraries that the machine does not have
+    keys_optional: bool = False  # whether the device goes online where its server refuses what it publishes
 
 
 @dataclass(frozen=True)

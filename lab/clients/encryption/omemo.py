@@ -8,6 +8,8 @@
 - With both versions a message has an element for each version that a receiving device needs; each device is encrypted
   to once.
 - Sessions that another one replaced are kept (lab.clients.encryption.sessions): first messages may cross.
+- A device whose keys are optional is online without published keys where its server refuses them: it encrypts to
+  nobody, and nobody to it.
 - All state changes are made under one lock and committed before anything leaves.
 """
 
@@ -52,7 +54,7 @@ from lab.clients.encryption.session_manager import (
     read_device_list,
 )
 from lab.clients.encryption.session_manager import format_fingerprint as fingerprint_of
-from lab.clients.xmpp.client_stream import ClientStream
+from lab.clients.xmpp.client_stream import ClientStream, Refused
 from lab.clients.xmpp.stanzas import CARBONS, CLIENT, EME, Incoming
 from lab.errors import LabError, PeerError, UserError
 
@@ -61,6 +63,9 @@ EVENT = "http://jabber.org/protocol/pubsub#event"
 
 # The library warns of what is ordinary (a new device is not in its list yet) and debugs with plaintext.
 logging.getLogger(omemo.SessionManager.LOG_TAG).setLevel(logging.ERROR)
+
+#: What a server says to what it does not offer or allow; anything else is a failure, with optional keys as well.
+_POLICY = ("service-unavailable", "feature-not-implemented", "not-allowed", "forbidden", "not-acceptable")
 
 #: Seconds between two fetches that show whether the server has what was published.
 POLL_INTERVAL = 0.05
@@ -91,6 +96,7 @@ class OmemoStrategy(Encryption):
         self.envelopes = any(one.envelopes for one in self.speaks)
         self._lock = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._unpublished = ""  # why the keys are not published, where they need not be
         self._stream: ClientStream
         self._store: KeyStore
         self._versions: dict[str, OmemoVersion]  # by namespace
@@ -111,6 +117,16 @@ class OmemoStrategy(Encryption):
 
     async def start(self) -> dict[str, Any]:
         """Make or load keys, publish bundle and device list."""
+        try:
+            return await self._publish()
+        except PeerError as error:
+            if not self.settings.keys_optional or not _is_policy(error):
+                raise
+            self._unpublished = f"the own keys are not published: {error}"
+            self.settings.trouble(f"{self.name}: {self._unpublished}")
+            return {}
+
+    async def _publish(self) -> dict[str, Any]:
         async with self._transaction():
             known = await self._check_store()
             blind = self.settings.trust == "blind"
@@ -138,6 +154,8 @@ class OmemoStrategy(Encryption):
 
     async def ready(self) -> None:
         """Leave catch-up mode, then fetch until the server has our list and our bundle."""
+        if self._unpublished:
+            return
         async with self._transaction():
             await self._manager.after_history_sync()
             own, _ = await self._manager.get_own_device_information()
@@ -174,6 +192,8 @@ class OmemoStrategy(Encryption):
         usable = {name: one for name, one in self._versions.items() if has_text or one.envelopes}
         if not usable:
             raise PeerError("not sent: OMEMO 0.3 encrypts a body, and the message has none")
+        if self._unpublished:
+            raise PeerError(f"not sent: {self._unpublished}")
         own = self._stream.boundjid.bare
         everybody = people | {own}
         published = dict(zip(everybody, await asyncio.gather(*map(self._refresh, everybody)), strict=True))
@@ -319,6 +339,8 @@ class OmemoStrategy(Encryption):
     @asynccontextmanager
     async def _transaction(self) -> AsyncIterator[None]:
         """One change of state: alone, committed at its end, its failures raised as the lab's errors."""
+        if self._unpublished:
+            raise PeerError(self._unpublished)
         async with self._lock:
             try:
                 yield
@@ -329,6 +351,9 @@ class OmemoStrategy(Encryption):
                 ) from error
             except (UndecidedKeys, omemo.DeviceListDownloadFailed) as error:
                 raise PeerError(str(error)) from error
+            except omemo.SenderNotFound as error:
+                why = error.__cause__ or "the sender's device is not on its device list, or has no bundle"
+                raise PeerError(str(why)) from error
             except omemo.MessageNotForUs as error:
                 raise NotForUs("not encrypted for this device") from error
             except (omemo.OMEMOException, XMLSchemaValidationError, ValueError) as error:
@@ -352,6 +377,8 @@ class OmemoStrategy(Encryption):
         return [*dict.fromkeys(chain.from_iterable(found))]
 
     def _on_pushed_list(self, stanza: StanzaBase) -> None:
+        if self._unpublished:
+            return
         items = stanza.xml.find(f"{{{EVENT}}}event/{{{EVENT}}}items")
         item = None if items is None else items.find(f"{{{EVENT}}}item")
         if items is None or item is None or not len(item):
@@ -371,6 +398,13 @@ class OmemoStrategy(Encryption):
                 await self._manager.update_device_list(version.namespace, of, devices)
         except PeerError as error:
             self.settings.trouble(f"a pushed device list of {of}: {error}")
+
+
+def _is_policy(error: BaseException | None) -> bool:
+    """Whether a server has refused what it does not offer or allow, and will do so again."""
+    while error is not None and not isinstance(error, Refused):
+        error = error.__cause__
+    return error is not None and error.condition in _POLICY
 
 
 def _describe(error: Exception) -> str:

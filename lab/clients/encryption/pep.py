@@ -1,11 +1,11 @@
 """Publishing and fetching items (XEP-0163, XEP-0060), as OMEMO needs them.
 
-ejabberd 24.12 refuses a first item now and then while others publish their first ones (item-not-found), and to make a
-node while others make theirs (internal-server-error, "Database failure"). For a node it takes the next number from one
-record of its database (`pubsub_index:new/1`). Where two do so at once the database (mnesia) ends one of the two
-transactions in order to begin it again (`cyclic`), but `mod_pubsub:do_transaction/4` catches that and gives up. Nothing
-has been changed then, and asking again is all that is needed: a publication makes its node by itself (XEP-0060 section
-7.1.4), so nothing else is meant by item-not-found. What is refused every time is an error after some tries.
+ejabberd 24.12 refuses a first item (item-not-found) now and then while others publish their first ones. To make a node
+it takes the next number from one record of its database (`pubsub_index:new/1`). Where two do so at once the database
+(mnesia) ends one of the two transactions in order to begin it again (`cyclic`), but `mod_pubsub:do_transaction/4`
+catches that and gives up. Nothing has been changed then, and asking again is all that is needed: a publication makes
+its node by itself (XEP-0060 section 7.1.4), so nothing else is meant by item-not-found. A node that is made by itself
+(section 8.1) is refused with internal-server-error then.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ ERRORS = "http://jabber.org/protocol/pubsub#errors"
 DATA = "jabber:x:data"
 #: Publications of one item. Of those who make nodes at the same moment one gets through each time.
 TRIES = 50
-_ABORTED = ("item-not-found", "internal-server-error")  # what it says where it has changed nothing, see above
+#: What ejabberd says where it gave up, see above.
+_GAVE_UP = ("item-not-found", "internal-server-error")
 _FORM = "http://jabber.org/protocol/pubsub#{}"
 
 #: Everybody may read, and the item outlives the session (XEP-0384 0.3 section 4.3).
@@ -30,6 +31,10 @@ OPTIONS = {"pubsub#access_model": "open", "pubsub#persist_items": "true"}
 CONFIGURATION = {**OPTIONS, "pubsub#max_items": "1"}
 #: A node with as many items as the server allows (XEP-0384 section 5.3.2).
 CONFIGURATION_OF_MANY = {**OPTIONS, "pubsub#max_items": "max"}
+#: The same where the server lets nobody open a node to strangers: its own access model is taken as it is.
+CONFIGURATION_FOR_CONTACTS = {"pubsub#persist_items": "true", "pubsub#max_items": "max"}
+#: What a server says to an access model that it does not allow: ejabberd takes a configuration with another one.
+_REFUSED_MODEL = ("not-acceptable", "forbidden", "conflict", "bad-request", "feature-not-implemented")
 #: The name of a node's only item (XEP-0384 section 5.3.1).
 CURRENT = "current"
 
@@ -56,22 +61,34 @@ async def publish(stream: ClientStream, node: str, payload: ET.Element, item: st
     """Publish as the node's only item, or as one of many, readable for everybody. Raises Refused.
 
     A node that is configured otherwise is configured anew first (precondition-not-met, XEP-0060 section 7.1.5); one
-    that the server failed to make is asked for again, see the module.
+    that the server failed to make is asked for again, see the module. Where the server does not let it be opened it is
+    published all the same, as clients do: contacts can read it, and the stream's `trouble` is told.
     """
-    configured = False
+    options, configured = OPTIONS, False
     for left in reversed(range(TRIES)):
         try:
-            await stream.ask("set", _publication(node, payload, item))
+            await stream.ask("set", _publication(node, payload, item, options))
         except Refused as error:
-            if not configured and error.xml.find(f".//{{{ERRORS}}}precondition-not-met") is not None:
-                await stream.ask(
-                    "set", _configuration(node, CONFIGURATION if item == CURRENT else CONFIGURATION_OF_MANY)
-                )
+            unmet = bool(options) and error.xml.find(f".//{{{ERRORS}}}precondition-not-met") is not None
+            if unmet and not configured:
                 configured = True
-            elif not left or error.condition not in _ABORTED:
+                await _configure(stream, node, CONFIGURATION if item == CURRENT else CONFIGURATION_OF_MANY)
+            elif unmet:
+                stream.trouble(f"{node} is published for contacts only: the own server does not let it be opened")
+                options = {}
+            elif not left or error.condition not in _GAVE_UP:
                 raise
         else:
             return
+
+
+async def _configure(stream: ClientStream, node: str, configuration: dict[str, str]) -> None:
+    """Configure a node of one's own. What it is then shows when something is published: a server may ignore a part."""
+    try:
+        await stream.ask("set", _configuration(node, configuration))
+    except Refused as error:
+        if error.condition not in _REFUSED_MODEL:
+            raise
 
 
 async def make_node_of_many(stream: ClientStream, node: str) -> None:
@@ -80,14 +97,17 @@ async def make_node_of_many(stream: ClientStream, node: str) -> None:
     It is made before the first publication: one that a publication makes keeps a single item until it is configured,
     and would lose what another device publishes in between.
     """
+    configuration = CONFIGURATION_OF_MANY
     for left in reversed(range(TRIES)):
         try:
-            await stream.ask("set", _creation(node))
+            await stream.ask("set", _creation(node, configuration))
         except Refused as error:
             if error.condition == "conflict":
-                await stream.ask("set", _configuration(node, CONFIGURATION_OF_MANY))
+                await _configure(stream, node, configuration)
                 return
-            if not left or error.condition not in _ABORTED:
+            if error.condition in _REFUSED_MODEL and configuration is CONFIGURATION_OF_MANY:
+                configuration = CONFIGURATION_FOR_CONTACTS
+            elif not left or error.condition not in _GAVE_UP:
                 raise
         else:
             return
@@ -115,19 +135,20 @@ async def delete(stream: ClientStream, node: str) -> None:
             raise
 
 
-def _publication(node: str, payload: ET.Element, name: str) -> ET.Element:
+def _publication(node: str, payload: ET.Element, name: str, options: dict[str, str]) -> ET.Element:
     query = ET.Element(f"{{{PUBSUB}}}pubsub")
     item = ET.SubElement(ET.SubElement(query, f"{{{PUBSUB}}}publish", {"node": node}), f"{{{PUBSUB}}}item")
     item.set("id", name)
     item.append(payload)
-    ET.SubElement(query, f"{{{PUBSUB}}}publish-options").append(_form("publish-options", OPTIONS))
+    if options:
+        ET.SubElement(query, f"{{{PUBSUB}}}publish-options").append(_form("publish-options", options))
     return query
 
 
-def _creation(node: str) -> ET.Element:
+def _creation(node: str, configuration: dict[str, str]) -> ET.Element:
     query = ET.Element(f"{{{PUBSUB}}}pubsub")
     ET.SubElement(query, f"{{{PUBSUB}}}create", {"node": node})
-    ET.SubElement(query, f"{{{PUBSUB}}}configure").append(_form("node_config", CONFIGURATION_OF_MANY))
+    ET.SubElement(query, f"{{{PUBSUB}}}configure").append(_form("node_config", configuration))
     return query
 
 

@@ -17,7 +17,7 @@ from xmlschema import XMLSchemaValidationError
 from lab.clients.encryption import pep
 from lab.clients.encryption.key_store import KeyStore
 from lab.clients.encryption.omemo_version import OmemoVersion
-from lab.clients.xmpp.client_stream import ClientStream
+from lab.clients.xmpp.client_stream import ClientStream, Refused
 from lab.errors import LabError
 
 #: Sends an element, without a message of a person, to a JID.
@@ -136,7 +136,8 @@ async def fetch_device_list(stream: ClientStream, version: OmemoVersion, of: str
     try:
         payload = await pep.fetch(stream, of, version.device_list)
     except LabError as error:
-        raise omemo.DeviceListDownloadFailed(f"the OMEMO device list of {of} cannot be fetched: {error}") from error
+        reason = error.reason if isinstance(error, Refused) else error
+        raise omemo.DeviceListDownloadFailed(f"the OMEMO device list of {of} cannot be fetched: {reason}") from error
     return {} if payload is None else read_device_list(version, of, payload)
 
 

@@ -27,7 +27,7 @@ from slixmpp.stanza import Iq, Message, Presence
 from lab.clients.xmpp import scram  # noqa: F401 - registers the mechanism
 from lab.clients.xmpp.parser import PromptParser
 from lab.clients.xmpp.server_stream import format_element
-from lab.clients.xmpp.stanzas import CLIENT
+from lab.clients.xmpp.stanzas import CLIENT, STANZAS
 from lab.errors import PeerError, UserError
 from lab.system.tls import client_context
 
@@ -69,7 +69,7 @@ class ClientStream(ClientXMPP):
         self.whitespace_keepalive = False
         self.roster.auto_authorize = None  # type: ignore[assignment]  # None: ask nobody, answer nobody
         self.roster.auto_subscribe = False
-        self._trouble = trouble
+        self.trouble = trouble
         self._waiting: list[str | bytes] | None = None  # while the connection is stalled: what is to be sent
         self._sender: asyncio.Task[Any] | None = None
         #: Called with each stanza that is received ("in") or sent ("out"): its direction and its XML.
@@ -141,7 +141,7 @@ class ClientStream(ClientXMPP):
 
     def exception(self, exception: Exception) -> None:
         """slixmpp calls this with what a handler raised."""
-        self._trouble(f"{type(exception).__name__} in a stanza handler: {exception}")
+        self.trouble(f"{type(exception).__name__} in a stanza handler: {exception}")
 
     async def run_filters(self) -> None:
         """slixmpp's sending loop; remembered, since slixmpp never ends it."""
@@ -309,10 +309,17 @@ def _whole_stanzas(xml: str) -> list[ET.Element]:
 
 
 class Refused(PeerError):
-    """An IQ was answered with an error; `condition` and `xml` tell which."""
+    """An IQ was answered with an error; `condition` and `xml` tell which, `reason` for people."""
 
     def __init__(self, what: str, error: IqError) -> None:
         condition = str(error.condition)
         self.xml: ET.Element = error.iq.xml
         text = f" ({error.text})" if error.text else ""
-        super().__init__(f"{what}: {condition}{text}, says {error.iq['from'] or 'the own server'}", condition)
+        self.reason = condition + "".join(f", {one}" for one in _specific_conditions(self.xml))
+        super().__init__(f"{what}: {self.reason}{text}, says {error.iq['from'] or 'the own server'}", condition)
+
+
+def _specific_conditions(iq: ET.Element) -> list[str]:
+    """The application-specific conditions of an error (RFC 6120 section 8.3.4)."""
+    found = [child.tag[1:].partition("}") for error in iq.iter(f"{{{CLIENT}}}error") for child in error]
+    return [name for namespace, _, name in found if namespace != STANZAS]

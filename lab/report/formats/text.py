@@ -18,9 +18,11 @@ from lab.metrics.ledger import LedgerEntry, ledger
 from lab.metrics.left_out import left_out
 from lab.metrics.record import RunRecord
 from lab.metrics.stanzas import stanzas
+from lab.metrics.tables import tables
 from lab.report.formats import timeline
 from lab.report.formats.excerpt import list_excerpt
 from lab.runner import folders
+from lab.runner.tables import render_table
 from lab.system.tables import USUAL, format_table, get_terminal_width, wrap_text
 from lab.system.terminal import escape_unprintable
 
@@ -50,6 +52,7 @@ def render(record: RunRecord, judgement: Judgement, width: int | None = None) ->
     columns = width or get_terminal_width()
     lines = [*wrap_text(f"{judgement.value.upper()}: {judgement.sentence}", width=columns), "", *_head(record, columns)]
     for part in (
+        _tables(record, columns),
         _excerpt(record, judgement, columns),
         _checks(record, judgement, columns),
         _findings(judgement, columns),
@@ -77,6 +80,13 @@ def _head(record: RunRecord, width: int) -> Iterator[str]:
         seen = pluralize(stanzas(record), "stanza")
         text = f"run       {when}, {timeline.compute_length(record):.1f} s, {seen} seen by servers"
         yield from wrap_text(text, then=" " * 10, width=width)
+
+
+def _tables(record: RunRecord, width: int) -> Iterator[str]:
+    """What the scenario measured, cell by cell."""
+    for number, one in enumerate(tables(record)):
+        yield from [""] * bool(number)
+        yield from render_table(one, width).splitlines()
 
 
 def _excerpt(record: RunRecord, judgement: Judgement, width: int) -> Iterator[str]:

@@ -173,8 +173,9 @@ def _modules(blueprint: Blueprint) -> dict[str, Value]:
         "mod_privacy": {},
         "mod_private": {},
         "mod_pubsub": {
-            "plugins": ["flat", "pep"],
+            "plugins": ["flat", *(["pep"] if spec.has("pep") else [])],
             "max_items_node": MOST_ITEMS,
+            **({} if spec.has("open-pep") else {"force_node_config": {"*": {"access_model": "presence"}}}),
             "ignore_pep_from_offline": False,
             "access_createnode": "local",
         },
@@ -194,6 +195,8 @@ def _modules(blueprint: Blueprint) -> dict[str, Value]:
             "encrypted": list_elements(),
             "encrypted_bodies": list_bodies(),
         }
+    if not spec.has("encrypted-messages"):
+        modules["mod_lab_no_encryption"] = {"elements": list_elements(), "bodies": list_bodies()}
     if blueprint.allow is not None:
         modules["mod_lab_policy"] = {"outbound": blueprint.outbound, "allow": blueprint.allow}
     return modules

@@ -40,6 +40,9 @@ MODULES = (
     "bookmarks", "mam", "csi_simple", "admin_shell",
 )  # fmt: skip
 
+#: Modules that are PEP, or load it by themselves.
+_PEP = ("pep", "vcard4", "vcard_legacy", "bookmarks")
+
 Value = str | int | float | bool | list["Value"] | dict[str, "Value"]
 
 #: Raw settings that are added to the lab's own instead of taking their place.
@@ -182,7 +185,8 @@ def _encryption(blueprint: Blueprint) -> dict[str, Value]:
 
 def _modules(blueprint: Blueprint) -> dict[str, Value]:
     spec = blueprint.spec
-    enabled: list[Value] = [name for name in MODULES if name != "mam" or spec.has("mam")]
+    off = (() if spec.has("mam") else ("mam",)) + (() if spec.has("pep") else _PEP)
+    enabled: list[Value] = [name for name in MODULES if name not in off]
     enabled += ["s2s_bidi"] if spec.has("bidi") else []
     enabled += ["websocket"] if spec.has("websocket") else []
     disabled: list[Value] = []
@@ -202,6 +206,14 @@ def _modules(blueprint: Blueprint) -> dict[str, Value]:
     if _policy(blueprint):
         enabled.append("lab_policy")
         options |= _policy_options(blueprint)
+    if spec.has("pep") and not spec.has("open-pep"):
+        enabled.append("lab_contacts_only")
+    if not spec.has("encrypted-messages"):
+        enabled.append("lab_no_encryption")
+        options |= {
+            "lab_no_encryption_elements": list(list_elements()),
+            "lab_no_encryption_bodies": list(list_bodies()),
+        }
     return {"modules_enabled": enabled, "modules_disabled": disabled} | options
 
 

@@ -20,6 +20,7 @@
 
 -define(BEFORE_PROBE, 50).
 -define(PATIENCE, 10000). % ms for each piece of a request
+-define(WAITING, 1024). % connections: who finds no place among those that wait is not told to wait (unix(7), EAGAIN)
 
 start(Host, Opts) ->
     persistent_term:put(?MODULE, {Host, gen_mod:get_opt(initial_file, Opts), gen_mod:get_opt(socket, Opts)}),
@@ -86,7 +87,8 @@ listen(Host, Path) ->
     Self = self(),
     {Pid, Watch} = spawn_monitor(fun() ->
         _ = file:delete(Path),
-        {ok, Socket} = gen_tcp:listen(0, [{ifaddr, {local, Path}}, binary, {packet, http_bin}, {active, false}]),
+        {ok, Socket} = gen_tcp:listen(0, [{ifaddr, {local, Path}}, binary, {packet, http_bin}, {active, false},
+                                          {backlog, ?WAITING}]),
         ok = file:change_mode(Path, 8#600),
         Self ! {self(), listening},
         accept(Host, Socket)
