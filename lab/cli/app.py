@@ -42,6 +42,8 @@ _MODULES = (
     "person",
     "env",
     "with_",
+    "watch",
+    "send",
     "stop",
     "start",
     "restart",

@@ -85,7 +85,7 @@ class Device:
             "connect",
             self.key,
             jid=person.jid,
-            password=context.lab.password,
+            password=person.password,
             resource=self.resource,
             host=person.server.address,
             port=person.server.c2s_port,

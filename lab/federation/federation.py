@@ -250,6 +250,10 @@ class Federation:
         await markers.settle(self.participants)
         await agreement.settle(self.participants, self._evidence.catch_up)
 
+    async def catch_up(self) -> None:
+        """Return once what servers have reported until now is in the history."""
+        await self._evidence.catch_up()
+
     async def collect(self) -> None:
         """Search what the servers stored for canaries, and add the rest of what they saw to the history.
 

@@ -78,6 +78,7 @@ class Person:
         self.trust = trust  # in keys not seen before: "blind", "undecided"
         self.keys_optional = keys_optional  # devices go online where their server refuses to publish their keys
         self.jid: str = f"{name}@{server.domain}"  # the bare JID, as the server bound it
+        self.password = self.context.lab.password
         self.devices: list[Device] = []
         self.removed_devices: list[Device] = []
         self.requests: set[str] = set()  # bare JIDs of those whose request it has received and not answered
