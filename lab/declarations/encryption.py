@@ -24,7 +24,7 @@ class EncryptionDeclaration:
     offer: str = ""  # regular expression: what is put into a text in the clear to offer it, and is no part of the text
     eme: str = ""  # the namespace by which XEP-0380 names it, where it has no element
     devices: bool = False  # whether devices of the lab can use it: lab/clients/encryption/<module>.py
-    loads: bool = False  # whether a load can be encrypted with it: lab/load/worker/<name>_engine.py
+    loads: bool = False  # whether a load can be encrypted with it: lab/load/worker/encrypted_engine.py
     packages: tuple[str, ...] = ()  # Python distributions that its code for devices imports
     library: str = ""  # the shared library that this code loads: "libotr.so.5"; "" for none
     library_package: str = ""  # Debian's package of that library

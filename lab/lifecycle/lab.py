@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from lab.declarations.domains import a_labels
-from lab.declarations.encryptions import ENCRYPTIONS
+from lab.declarations.encryptions import get_encryption
 from lab.network import lab_folder
 from lab.network.control import Control
 from lab.plan.layout import Layout
@@ -97,8 +97,11 @@ class Lab:
         return await self.runtime.start_agent(self.layout, self.plan, argv, server=server, module=module)
 
     async def find_libraries(self, encryption: str) -> str | None:
-        """The folder with what devices need for an encryption; None if they need nothing. Raises MissingError."""
-        declared = ENCRYPTIONS[encryption]
+        """The folder with what devices need for an encryption; None if they need nothing.
+
+        Raises MissingError, UserError for an unknown one.
+        """
+        declared = get_encryption(encryption)
         if not declared.library:
             return None
         return await self.runtime.find_libraries(declared.library, declared.library_package)

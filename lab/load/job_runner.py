@@ -48,6 +48,7 @@ async def run_job(job: Job, commands: CoordinatorCommands, emit: Emit) -> LoadOu
     cores = split_cores(job.workers) if job.pin else None
     lab = await attach(job.lab)
     load = provisioning.build_load(lab, job.load)
+    load = replace(load, libraries=await lab.find_libraries(load.encryption) or "")
     for text in provisioning.list_remarks(lab.plan):
         emit({"event": "note", "text": text})
     emit({"event": "progress", "text": f"making accounts for {load.users} users"})

@@ -46,7 +46,7 @@ class XmppUser(User):
     """Length of a message's body in bytes."""
 
     encryption: str | None = None
-    """"plain" or "omemo" (XEP-0384 version 0.3): keys and sessions are made before the clock starts."""
+    """"plain", "omemo" (XEP-0384 version 0.3), "omemo:2" or "otr"; sessions are made before the clock starts."""
 
     warmup: float | None = None
     """Seconds of load before the steady state. Locust's statistics do not include them."""

@@ -18,7 +18,7 @@ from lab.lifecycle.lab import Lab
 from lab.load.capacity.idle import LabIdleDetector
 from lab.load.coordinator.provisioning import adapt_topology, build_load, make_accounts
 from lab.load.model.spec import Load
-from lab.load.worker.omemo_client import OmemoClient
+from lab.load.worker.encrypted_client import EncryptedClient
 from lab.topology.files import load as topology_of
 from lab.topology.spec import Certificate
 from tests.cli.test_study_live import study_code
@@ -105,7 +105,7 @@ async def _enter(lab: Lab, load: Load) -> None:
 async def _encrypt(load: Load) -> None:
     """A user of an encrypted load logs in on each server."""
     for number, endpoint in enumerate(load.endpoints):
-        client = OmemoClient("load1", number, endpoint, load, lambda *_: None)
+        client = EncryptedClient("load1", number, endpoint, load, lambda *_: None)
         await client.connect()
         await client.disconnect()
 

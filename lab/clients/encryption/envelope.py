@@ -12,9 +12,9 @@ what is in an envelope.
 from __future__ import annotations
 
 import secrets
-import string
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from xml.etree import ElementTree as ET
 
 from slixmpp import JID, InvalidJID
@@ -26,7 +26,6 @@ NAMESPACE = "urn:xmpp:sce:1"
 
 #: Characters of padding: at random, so that the size of a message does not give away that of its text (section 4).
 MOST_PADDING = 200
-_LETTERS = string.ascii_letters + string.digits
 
 #: How much later than it was received a message may say to be written: clocks differ. How much earlier is not judged,
 #: as a message may have waited for a link or for its receiver.
@@ -46,8 +45,8 @@ def write(content: Sequence[ET.Element], sender: str, receiver: str) -> bytes:
     """An envelope with this content. `sender` and `receiver` are JIDs; only their bare form is written."""
     root = ET.Element(f"{{{NAMESPACE}}}envelope")
     ET.SubElement(root, f"{{{NAMESPACE}}}content").extend(content)
-    padding = "".join(secrets.choice(_LETTERS) for _ in range(secrets.randbelow(MOST_PADDING + 1)))
-    ET.SubElement(root, f"{{{NAMESPACE}}}rpad").text = padding
+    length = secrets.randbelow(MOST_PADDING + 1)
+    ET.SubElement(root, f"{{{NAMESPACE}}}rpad").text = secrets.token_urlsafe(length)[:length]
     stamp = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     ET.SubElement(root, f"{{{NAMESPACE}}}time", {"stamp": stamp})
     ET.SubElement(root, f"{{{NAMESPACE}}}to", {"jid": _bare(receiver)})
@@ -131,6 +130,7 @@ def _parse_time(stamp: str) -> datetime | None:
     return found if found.tzinfo is not None else None
 
 
+@lru_cache(maxsize=1000)
 def _bare(jid: str) -> str:
     """The bare JID as servers write it, "" for none."""
     try:

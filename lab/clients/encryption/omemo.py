@@ -18,10 +18,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine, Iterable
 from contextlib import asynccontextmanager
 from itertools import chain
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 from xml.etree import ElementTree as ET
 
 import omemo
@@ -66,6 +66,8 @@ logging.getLogger(omemo.SessionManager.LOG_TAG).setLevel(logging.ERROR)
 
 #: What a server says to what it does not offer or allow; anything else is a failure, with optional keys as well.
 _POLICY = ("service-unavailable", "feature-not-implemented", "not-allowed", "forbidden", "not-acceptable")
+
+T = TypeVar("T")
 
 #: Seconds between two fetches that show whether the server has what was published.
 POLL_INTERVAL = 0.05
@@ -195,11 +197,14 @@ class OmemoStrategy(Encryption):
         if self._unpublished:
             raise PeerError(f"not sent: {self._unpublished}")
         own = self._stream.boundjid.bare
-        everybody = people | {own}
-        published = dict(zip(everybody, await asyncio.gather(*map(self._refresh, everybody)), strict=True))
+        others = sorted(people - {own})
+        lists = {own: await self._fetch_lists(own)}
+        lists |= zip(others, await _run_all(map(self._fetch_lists, others)), strict=True)
         receiver = message.get("to", "")
         plaintexts = {name: one.write_plaintext(content, own, receiver) for name, one in usable.items()}
         async with self._transaction():
+            for person, found in lists.items():
+                await self._take_lists(person, found)
             encrypted, failed = await self._manager.encrypt(people, plaintexts, [*usable])
         contents = sorted(encrypted, key=lambda one: [*self._versions].index(one.namespace))
         if not contents or len({one.namespace for one in contents}) != len(contents):
@@ -208,7 +213,7 @@ class OmemoStrategy(Encryption):
         reached = {(key.bare_jid, key.device_id) for content in contents for key, _ in content.keys}
         reached.add((own, contents[0].device_id))
         reasons = {(error.bare_jid, error.device_id): str(error.exception) for error in failed}
-        missed = {(jid, device) for jid, devices in published.items() for device in devices} - reached
+        missed = {(jid, device) for jid, found in lists.items() for device in chain(*found)} - reached
         left_out = [await self._left_out(jid, device, reasons.get((jid, device), "")) for jid, device in sorted(missed)]
         return SealedMessage([message], left_out, sorted(reached - {(own, contents[0].device_id)}))
 
@@ -276,10 +281,11 @@ class OmemoStrategy(Encryption):
 
     async def _first_seen(self, device: DeviceInformation) -> str:
         """The trust in a sender's key; a new one is trusted blindly as long as nobody verified one of that person."""
+        if device.trust_level_name != TrustLevel.UNDECIDED.name or self.settings.trust != "blind":
+            return device.trust_level_name
         known = await self._manager.get_device_information(device.bare_jid)
         unverified = {TrustLevel.UNDECIDED.name, TrustLevel.BLINDLY_TRUSTED.name}
-        blind = self.settings.trust == "blind" and all(it.trust_level_name in unverified for it in known)
-        if device.trust_level_name != TrustLevel.UNDECIDED.name or not blind:
+        if any(it.trust_level_name not in unverified for it in known):
             return device.trust_level_name
         await self._manager.set_trust(device.bare_jid, device.identity_key, TrustLevel.BLINDLY_TRUSTED.name)
         return TrustLevel.BLINDLY_TRUSTED.name
@@ -298,7 +304,10 @@ class OmemoStrategy(Encryption):
 
     async def fetch_devices(self, of: str) -> list[int]:
         """Published device ids, asked afresh."""
-        return sorted(await self._refresh(of))
+        lists = await self._fetch_lists(of)
+        async with self._transaction():
+            await self._take_lists(of, lists)
+        return sorted({*chain(*lists)})
 
     async def remove_device(self, device: int) -> None:
         """Publish the lists of the own account without another of its devices, and delete that one's bundles."""
@@ -367,14 +376,14 @@ class OmemoStrategy(Encryption):
         except omemo.OMEMOException as error:
             raise PeerError(str(error)) from error
 
-    async def _refresh(self, of: str) -> list[int]:
-        """Fetch the device lists of a person and remember them."""
-        versions = self._versions.values()
-        found = await asyncio.gather(*(self._published(version, of) for version in versions))
-        async with self._transaction():
-            for version, devices in zip(versions, found, strict=True):
-                await self._manager.update_device_list(version.namespace, of, dict.fromkeys(devices))
-        return [*dict.fromkeys(chain.from_iterable(found))]
+    async def _fetch_lists(self, of: str) -> list[list[int]]:
+        """The devices that a person has published, for each version."""
+        return await _run_all(self._published(version, of) for version in self._versions.values())
+
+    async def _take_lists(self, of: str, lists: list[list[int]]) -> None:
+        """Remember these as a person's devices, in a transaction."""
+        for version, devices in zip(self._versions.values(), lists, strict=True):
+            await self._manager.update_device_list(version.namespace, of, dict.fromkeys(devices))
 
     def _on_pushed_list(self, stanza: StanzaBase) -> None:
         if self._unpublished:
@@ -405,6 +414,12 @@ def _is_policy(error: BaseException | None) -> bool:
     while error is not None and not isinstance(error, Refused):
         error = error.__cause__
     return error is not None and error.condition in _POLICY
+
+
+async def _run_all(work: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
+    """All results, in order. One alone needs no task, which costs as much as to encrypt a key."""
+    every = [*work]
+    return [await every[0]] if len(every) == 1 else await asyncio.gather(*every)
 
 
 def _describe(error: Exception) -> str:

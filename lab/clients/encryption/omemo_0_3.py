@@ -46,6 +46,7 @@ class Omemo03(OmemoVersion):
     fallback = "This message is encrypted with OMEMO, which your client does not read."
 
     def __init__(self, store: KeyStore) -> None:
+        super().__init__(store)
         self.sessions = Omemo03Sessions(store)
 
     @staticmethod

@@ -49,6 +49,7 @@ class Omemo2(OmemoVersion):
     fallback = None  # XEP-0420 section "Sending an encrypted stanza"
 
     def __init__(self, store: KeyStore) -> None:
+        super().__init__(store)
         self.sessions = Omemo2Sessions(store)
         self._made = False
 

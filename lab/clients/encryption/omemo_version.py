@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 from xml.etree import ElementTree as ET
 
 import omemo
@@ -27,7 +27,7 @@ class OmemoVersion:
     sessions: SessionArchive
 
     def __init__(self, store: KeyStore) -> None:
-        raise NotImplementedError
+        self._lists: dict[str, tuple[list[tuple[Any, ...]], DeviceList]] = {}  # by owner: as it is written, as read
 
     # What is published
 
@@ -64,6 +64,17 @@ class OmemoVersion:
     def read_device_list(self, element: ET.Element) -> DeviceList:
         """A device list as the library has it."""
         raise NotImplementedError
+
+    def read_device_list_of(self, owner: str, element: ET.Element) -> DeviceList:
+        """The same; one that is as the owner's last one is not checked again.
+
+        Lists are fetched before each message and hardly ever change, and to check two costs as much as to encrypt.
+        """
+        written = [(one.tag, one.text, *one.attrib.items()) for one in element.iter()]
+        known = self._lists.get(owner)
+        if known is None or known[0] != written:
+            known = self._lists[owner] = written, self.read_device_list(element)
+        return {**known[1]}
 
     # Messages
 

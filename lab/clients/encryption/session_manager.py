@@ -7,9 +7,11 @@ trust (blind before verification, or manual) is used here; what goes over the st
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from xml.etree import ElementTree as ET
 
 import omemo
+from omemo.session import Session
 from omemo.types import DeviceInformation, DeviceList
 from slixmpp_omemo.base_session_manager import BaseSessionManager, TrustLevel
 from xmlschema import XMLSchemaValidationError
@@ -28,6 +30,7 @@ class UndecidedKeys(omemo.TrustDecisionFailed):
     """Keys wait for a decision; nothing is encrypted before."""
 
 
+@lru_cache(maxsize=1000)
 def format_fingerprint(identity_key: bytes) -> str:
     """The 64 hex digits that people compare."""
     return "".join(omemo.SessionManager.format_identity_key(identity_key))
@@ -110,8 +113,34 @@ def _manager_class(
     blind: bool,
     send_empty: SendEmpty,
 ) -> type[BaseSessionManager]:
+    taken: dict[tuple[str, str], DeviceList] = {}  # by namespace and person: the list that was taken in last
+
     class TrustingManager(base):  # type: ignore[misc,valid-type]  # the class of one stream
         """Trust as the device is set, and empty messages over its stream."""
+
+        async def update_device_list(self, namespace: str, bare_jid: str, device_list: DeviceList) -> None:
+            """Take in a device list, unless it is the one that was taken in last: it is fetched for each message.
+
+            An own list that lacks this device is always taken in, as the device is published again then.
+            """
+            if taken.get((namespace, bare_jid)) == device_list:
+                return
+            await super().update_device_list(namespace, bare_jid, device_list)
+            own, _ = await self.get_own_device_information()
+            if bare_jid != store.account or own.device_id in device_list:
+                taken[namespace, bare_jid] = {**device_list}
+
+        async def _SessionManager__send_empty_message(  # noqa: N802 - the library's, which has no other place for it
+            self, backend: omemo.Backend, session: Session
+        ) -> None:
+            """Answer each 53rd message that nothing has answered, where the library answers each one after the 53rd.
+
+            Of empty messages that are lost the other's session keeps a key each, a thousand at most, and reads and
+            writes all of them with every message: 550 of them make a message six times as expensive, for ever.
+            """
+            most, received = self.STALENESS_MAGIC_NUMBER, session.receiving_chain_length or 0
+            if received <= most or received > most * (session.sending_chain_length + 1):
+                await super()._SessionManager__send_empty_message(backend, session)
 
         @property
         def _btbv_enabled(self) -> bool:
@@ -144,6 +173,6 @@ async def fetch_device_list(stream: ClientStream, version: OmemoVersion, of: str
 def read_device_list(version: OmemoVersion, of: str, payload: ET.Element) -> DeviceList:
     """The device list in an item. Raises omemo.DeviceListDownloadFailed for one that is malformed."""
     try:
-        return version.read_device_list(payload)
+        return version.read_device_list_of(of, payload)
     except (ValueError, XMLSchemaValidationError) as error:
         raise omemo.DeviceListDownloadFailed(f"the OMEMO device list of {of} is malformed") from error

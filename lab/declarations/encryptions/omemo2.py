@@ -10,5 +10,6 @@ DECLARATION = EncryptionDeclaration(
     element=f"{{{_NAMESPACE}}}encrypted",
     payload=f"{{{_NAMESPACE}}}payload",  # section 5.6: without it, an empty message
     devices=True,
+    loads=True,
     packages=("twomemo[xml]", "oldmemo[xml]", "slixmpp-omemo"),
 )

@@ -17,6 +17,7 @@ DECLARATION = EncryptionDeclaration(
     offer=r" \t  \t{4} \t \t \t  (?:[ \t]{8})*",  # the whitespace tag: 16 characters, then 8 for each version
     eme="urn:xmpp:otr:0",
     devices=True,
+    loads=True,
     packages=("cffi",),
     library="libotr.so.5",
     library_package="libotr5",

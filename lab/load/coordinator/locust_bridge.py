@@ -67,6 +67,7 @@ class BridgeServer:
             port=home.port,
             authority=self._lab.trusted(home.server),
             encryption=encryption,
+            libraries=await self._lab.find_libraries(encryption),
             timeout=CONNECT_TIMEOUT,
         )
         return {"jid": jid, "server": home.server, "reaches": [home.server, *home.neighbours]}

@@ -45,7 +45,7 @@ DELAYS = ("p50", "p90", "p95", "p99", "p99.9", "max")
 SHARES = ("loss", "bounced", "failed", "duplicates")
 
 #: Fields of a load that the lab gives.
-_LABS_OWN = {"endpoints", "password", "authority"}
+_LABS_OWN = {"endpoints", "password", "authority", "libraries"}
 #: Fields of a load that a job may have, with their types.
 LOAD_FIELDS = {one.name: str(one.type) for one in fields(Load) if one.name not in _LABS_OWN}
 _TYPES: dict[str, tuple[type, ...]] = {"int": (int,), "float": (int, float), "str": (str,), "bool": (bool,)}

@@ -38,7 +38,8 @@ class Load:
     warmup: float = 5.0
     tick: float = 0.005  # seconds between two looks at what is due
     body: int = 64  # bytes of a message's body
-    encryption: str = "plain"  # or "omemo", see lab.load.worker.omemo_engine
+    encryption: str = "plain"  # or "omemo", "omemo:2", "otr", see lab.load.worker.encrypted_engine
+    libraries: str = ""  # the folder of shared libraries for it that the machine does not have
     security: str = "starttls"  # "starttls", "direct" (XEP-0368), "none" (only against the null server)
     resumption: bool = True  # XEP-0198
     login_rate: float = 200.0  # logins a second and worker while the users come up

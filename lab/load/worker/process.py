@@ -106,7 +106,7 @@ async def run_worker(reader: asyncio.StreamReader, emit: Callable[[dict[str, Any
 def _engine(load: Load) -> Any:
     """The function that carries a load, imported only if it is used. Raises UserError for an unknown encryption."""
     declared = get_encryption(load.encryption, (name for name, one in ENCRYPTIONS.items() if one.loads))
-    module = f"{declared.module}_engine" if declared.end_to_end else "engine"
+    module = "encrypted_engine" if declared.end_to_end else "engine"
     return import_module(f"lab.load.worker.{module}").run
 
 

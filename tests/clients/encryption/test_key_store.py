@@ -52,7 +52,7 @@ async def test_a_failed_write_leaves_the_file_before_it(tmp_path, monkeypatch):
     def full(*args, **kwargs):
         raise OSError("no space left")
 
-    monkeypatch.setattr(json, "dump", full)
+    monkeypatch.setattr(json, "dumps", full)
     with pytest.raises(OSError, match="no space"):
         store.commit()
     assert (await KeyStore(ACCOUNT, tmp_path, {}).load("/a")).from_just() == 1

@@ -170,3 +170,18 @@ async def test_old_sessions_are_let_go(both):
         (device,) = await alice.manager.get_device_information(BOB)
         assert not await alice.manager.replace_sessions(device)
     assert len(await alice.archived(bob)) == MOST
+
+
+async def test_a_heartbeat_answers_each_53rd_message_and_lost_ones_leave_no_pile_of_keys(both):
+    alice, bob = both
+    await alice.read(bob, await bob.write(alice, "hello"))
+    await bob.read(alice, alice.said.pop())  # the first message of her chain
+    for number in range(213):
+        assert len(bob.said) == number // 53
+        await bob.read(alice, await alice.write(bob, "again"))
+    before = len(str(alice.store._values))
+    assert await alice.read(bob, bob.said.pop()) is None
+    bob.said.clear()
+    assert len(str(alice.store._values)) < before + 1000, "three lost ones are three keys"
+    assert await bob.read(alice, await alice.write(bob, "the next chain")) == "the next chain"
+    assert not bob.said

@@ -21,7 +21,7 @@ from lab.load.metrics.result import Result, merge
 from lab.load.metrics.run_folder import LoadOutcome
 from lab.load.model.job import Job
 from lab.load.model.spec import Load, Shard
-from lab.load.worker.omemo_engine import run
+from lab.load.worker.encrypted_engine import run
 from lab.topology.spec import Link
 from tests.load.engine_runs import Told
 from tests.load.samples import LOAD
@@ -176,12 +176,12 @@ async def test_what_was_tampered_with_is_not_decrypted_and_not_lost(
 @pytest.mark.live
 async def test_a_device_that_a_killed_load_left_behind_is_not_encrypted_to(load: Load) -> None:
     """It stands in the list of its account; what is encrypted to it as well would cost, and count for nothing."""
-    from lab.load.worker.omemo_client import OmemoClient
+    from lab.load.worker.encrypted_client import EncryptedClient
 
-    left = OmemoClient("load1", 0, load.endpoints[0], load, lambda *_: None)
+    left = EncryptedClient("load1", 0, load.endpoints[0], load, lambda *_: None)
     await left.connect()
     await left.device.disconnect()
-    again = OmemoClient("load1", 0, load.endpoints[0], load, lambda *_: None)
+    again = EncryptedClient("load1", 0, load.endpoints[0], load, lambda *_: None)
     await again.connect()
     assert len((await again.device.devices(of=again.jid))["ids"]) == 1
     await again.disconnect()

@@ -1,13 +1,13 @@
-"""Carries a load of encrypted messages: the load engine, with real clients that use OMEMO 0.3 (XEP-0384).
+"""Carries a load of encrypted messages: the load engine, with real clients that use OMEMO 0.3, OMEMO 2 or OTR.
 
-A message costs 10 times as much as a plain one at low rates and 100 times at high ones, nearly all of it in the
-clients, so that rates are modest: at best some 200 messages per second for each worker. Work that is expensive and
+With OMEMO a message costs 10 times as much as a plain one at low rates and 100 times at high ones, nearly all of it in
+the clients, so that rates are modest: at best some 200 messages per second for each worker. Work that is expensive and
 needed only once is done before the clock starts: identities, keys, and a session for every pair of users that the plan
 needs, whichever workers have the two. A delay ends when the receiver has decrypted the message. A message that was
 received and cannot be decrypted is not lost: it counts as bounced with "not-decrypted", by the receiver's worker.
 
-Limits: messages between two users only; open-loop arrivals or the closed model, as with plain loads. Each message
-queries the receiver's devices again, as careful clients do.
+Limits: messages between two users only; open-loop arrivals or the closed model, as with plain loads. With OMEMO each
+message queries the receiver's devices again, as careful clients do.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from lab.errors import LabError, UserError
 from lab.load.metrics.sample_recorder import SampleRecorder
 from lab.load.model import message_id
 from lab.load.model.spec import Load, Shard
+from lab.load.worker.encrypted_client import EncryptedClient
 from lab.load.worker.engine import Emit, LoadEngine
-from lab.load.worker.omemo_client import OmemoClient
-from lab.load.worker.omemo_sessions import SessionSetup, find_pairs
+from lab.load.worker.session_setup import SessionSetup, find_pairs
 from lab.load.worker.users import DISCONNECT_TIMEOUT, VirtualUsers
 from lab.load.workload.arrivals import parse_arrivals
 from lab.load.workload.machine_limits import check_machine
@@ -35,7 +35,7 @@ MAX_CONCURRENT = 8
 MAX_RATE = 400
 
 
-class OmemoUsers(VirtualUsers):
+class EncryptedUsers(VirtualUsers):
     """Virtual users with real clients instead of the engine's sessions."""
 
     def __init__(
@@ -43,7 +43,7 @@ class OmemoUsers(VirtualUsers):
     ) -> None:
         super().__init__(load, shard, recorder, on_given_up)
         self.clients = {
-            user: OmemoClient(session.user, user, session.endpoint, load, self._on_event)
+            user: EncryptedClient(session.user, user, session.endpoint, load, self._on_event)
             for user, session in self.sessions.items()
         }
         self._tasks: set[asyncio.Task[None]] = set()
@@ -71,7 +71,7 @@ class OmemoUsers(VirtualUsers):
 
     # -- what clients receive
 
-    def _on_event(self, client: OmemoClient, event: dict[str, Any]) -> None:
+    def _on_event(self, client: EncryptedClient, event: dict[str, Any]) -> None:
         match event:
             case {"event": "decrypted", "message": identity}:
                 if not self.session_setup.on_message(client, identity, encrypted=True):
@@ -94,7 +94,7 @@ class OmemoUsers(VirtualUsers):
         if fields is not None and self._closed_loop is not None:
             self._closed_loop.on_ended((fields[1], fields[4]))
 
-    def _on_not_decrypted(self, client: OmemoClient, identity: str) -> None:
+    def _on_not_decrypted(self, client: EncryptedClient, identity: str) -> None:
         """A message cannot be decrypted. A second copy of one never can, since its key was used."""
         fields = message_id.decode_message_id(identity)
         if fields is None or fields[2] != client.number:
@@ -105,7 +105,7 @@ class OmemoUsers(VirtualUsers):
         else:
             self._end_of(client, self.deliveries.on_bounce(sender, identity, "not-decrypted"))
 
-    def _end_of(self, client: OmemoClient, fields: message_id.MessageId | None) -> None:
+    def _end_of(self, client: EncryptedClient, fields: message_id.MessageId | None) -> None:
         """A client has received a message; in the closed model its sender waits for that, in whichever worker."""
         if fields is None or self._closed_loop is None:
             return
@@ -116,13 +116,13 @@ class OmemoUsers(VirtualUsers):
             report = message_id.encode_delivery_report(fields).decode()
             self._spawn(self._send_delivery_report(client, self.address(sender), report))
 
-    async def _send_delivery_report(self, client: OmemoClient, to: str, identity: str) -> None:
+    async def _send_delivery_report(self, client: EncryptedClient, to: str, identity: str) -> None:
         try:
             await client.send(to, "", identity, encryption="plain")
         except LabError as error:
             self._on_given_up(client.jid, str(error))
 
-    def _on_delivery_report(self, client: OmemoClient, identity: str) -> None:
+    def _on_delivery_report(self, client: EncryptedClient, identity: str) -> None:
         """Closed model: a user of another worker reports that it has received a message."""
         fields = message_id.decode_message_id(identity)
         if (
@@ -151,20 +151,20 @@ class OmemoUsers(VirtualUsers):
         await asyncio.gather(*leaving, return_exceptions=True)
 
 
-class OmemoEngine(LoadEngine):
+class EncryptedEngine(LoadEngine):
     """The load engine with such users."""
 
     def __init__(self, load: Load, shard: Shard, *more: Any) -> None:
         super().__init__(load, shard, *more)
-        self._omemo_users = OmemoUsers(load, shard, self._recorder, self._on_given_up)
-        self._users = self._omemo_users
+        self._encrypted_users = EncryptedUsers(load, shard, self._recorder, self._on_given_up)
+        self._users = self._encrypted_users
 
     async def _ramp_up(self) -> None:
         """All users log in with keys; then a session is set up for every pair that will write to each other."""
-        users, online = self._omemo_users, 0
+        users, online = self._encrypted_users, 0
         found = find_pairs(self._load, self._shard.of)
 
-        async def one(client: OmemoClient) -> None:
+        async def one(client: EncryptedClient) -> None:
             nonlocal online
             await client.connect()
             online += 1
@@ -197,7 +197,7 @@ async def run(
             f"use {-(-int(wanted) // MAX_RATE)} workers on as many cores, or at most {most}/s"
         )
     check_machine(load, shard)
-    await OmemoEngine(load, shard, emit, stop or asyncio.Event(), drained).run(go)
+    await EncryptedEngine(load, shard, emit, stop or asyncio.Event(), drained).run(go)
 
 
 async def _run_all(work: Iterable[Coroutine[Any, Any, None]], stop: asyncio.Event) -> None:

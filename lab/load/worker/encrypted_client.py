@@ -1,7 +1,7 @@
 """A user of an encrypted load: a real client with one device and keys of its own.
 
-Keys are made at each login and live as long as the client. A load that was killed leaves a device in the account's
-device list; the next login removes it, so that no client encrypts to it.
+Keys are made at each login and live as long as the client. With OMEMO a load that was killed leaves a device in the
+account's device list; the next login removes it, so that no client encrypts to it.
 """
 
 from __future__ import annotations
@@ -18,13 +18,21 @@ from lab.load.model.spec import Endpoint, Load
 #: Seconds for a login with its keys: a server that serves hundreds of logins at the same time takes several.
 LOGIN_TIMEOUT = 60.0
 
-_OMEMO = "eu.siacs.conversations.axolotl"  # XEP-0384 version 0.3
+#: The node of an encryption's device lists, and a list with one device, as it is published (XEP-0384 section 4.3 of
+#: version 0.3, section 5.3.1 of version 0.9).
+_LISTS = {
+    "omemo": (
+        "eu.siacs.conversations.axolotl.devicelist",
+        "<list xmlns='eu.siacs.conversations.axolotl'><device id='{}'/></list>",
+    ),
+    "omemo:2": ("urn:xmpp:omemo:2:devices", "<devices xmlns='urn:xmpp:omemo:2'><device id='{}'/></devices>"),
+}
 
 #: `on_event(client, event)`: an event of the agent protocol.
-OnEvent = Callable[["OmemoClient", dict[str, Any]], None]
+OnEvent = Callable[["EncryptedClient", dict[str, Any]], None]
 
 
-class OmemoClient:
+class EncryptedClient:
     """`number` is the user's number in the load, counted over all workers."""
 
     def __init__(self, user: str, number: int, endpoint: Endpoint, load: Load, on_event: OnEvent) -> None:
@@ -41,26 +49,28 @@ class OmemoClient:
                 answer = await self.device.connect(
                     jid=self.jid,
                     password=self._load.password,
-                    resource="omemo",
+                    resource="load",
                     host=self.endpoint.host,
                     port=self.endpoint.port,
                     authority=self.endpoint.trusted or self._load.authority,
-                    encryption="omemo",
+                    encryption=self._load.encryption,
+                    libraries=self._load.libraries or None,
                 )
-                await self._remove_other_devices(answer["omemo_device"])
+                if self._load.encryption in _LISTS:
+                    await self._remove_other_devices(answer["omemo_device"])
         except TimeoutError as error:
             raise PeerError(f"{self.jid} was not online after {LOGIN_TIMEOUT:g} s: {self.device.step}") from error
         self.online = True
         self.ready.set()
 
     async def _remove_other_devices(self, own: int) -> None:
-        """Remove devices of earlier loads from the account's device list (XEP-0384 version 0.3 section 4.3)."""
+        """Remove devices of earlier loads from the account's device list."""
         if (await self.device.devices(of=self.jid))["ids"] == [own]:
             return
+        node, listed = _LISTS[self._load.encryption]
         await self.device.iq(
             xml="<iq type='set'><pubsub xmlns='http://jabber.org/protocol/pubsub'>"
-            f"<publish node='{_OMEMO}.devicelist'><item id='current'>"
-            f"<list xmlns='{_OMEMO}'><device id='{own}'/></list></item></publish></pubsub></iq>"
+            f"<publish node='{node}'><item id='current'>{listed.format(own)}</item></publish></pubsub></iq>"
         )
         left = (await self.device.devices(of=self.jid))["ids"]
         if left != [own]:

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from lab.errors import PeerError, UserError
-from lab.load.worker import omemo_sessions
-from lab.load.worker.omemo_sessions import SessionSetup, find_pairs
+from lab.load.worker import session_setup
+from lab.load.worker.session_setup import SessionSetup, find_pairs
 from tests.load.samples import LOAD
 
 
@@ -108,14 +108,14 @@ async def test_the_question_of_a_load_that_was_killed_holds_nobody_up(world: Wor
 
 
 async def test_a_question_that_is_lost_is_asked_again(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(omemo_sessions, "REPEAT_DELAY", 0.01)
+    monkeypatch.setattr(session_setup, "REPEAT_DELAY", 0.01)
     world.lost = 2
     await world.meet((0, 1))
     assert [kind for *_, kind, _ in world.said] == ["request", "request", "request", "ready", "first", "reply"]
 
 
 async def test_who_is_asked_again_answers_once(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(omemo_sessions, "REPEAT_DELAY", 0.01)
+    monkeypatch.setattr(session_setup, "REPEAT_DELAY", 0.01)
     late = world.people[1]
     late.ready.clear()
     meeting = asyncio.ensure_future(world.meet((0, 1)))
@@ -127,7 +127,7 @@ async def test_who_is_asked_again_answers_once(world: World, monkeypatch: pytest
 
 
 async def test_nobody_answers_in_time(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(omemo_sessions, "ONLINE_TIMEOUT", 0.05)
+    monkeypatch.setattr(session_setup, "ONLINE_TIMEOUT", 0.05)
     world.people[1].ready.clear()
     with pytest.raises(PeerError, match=r"p1 is not online for p0 after 0.05 s"):
         await world.meet((0, 1))

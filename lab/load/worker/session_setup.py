@@ -1,4 +1,4 @@
-"""OMEMO sessions that are set up before the start: one for every pair of users who will write to each other.
+"""Sessions that are set up before the start: one for every pair of users who will write to each other.
 
 Each worker finds these pairs by itself: it draws the actions of all workers, as they will. The worker of the user with
 the lower number begins:
@@ -6,14 +6,15 @@ the lower number begins:
     request    in plain; a server stores it for a user who is not online yet, and may lose it while that user logs in
                (ejabberd 24.12 sometimes does), so it is repeated until it is answered
     ready      the answer, in plain, once the other's bundle can be fetched, and to one user at a time
-    first      the first message, encrypted: the bundle is fetched from the other's server, and a session is built
+    first      the first message, encrypted: with OMEMO the bundle is fetched from the other's server and a session is
+               built, with OTR a session is offered, and the keys are exchanged
     reply      its answer, encrypted: now both can decrypt each other's messages
 
 A first message or reply in plain says that none follows: nobody waits for it any more, or it could not be decrypted.
 
-One at a time, since two users who fetch a bundle at the same time may choose the same of its hundred keys; the first
-uses the key, and the message of the second cannot be decrypted (XEP-0384 has no way to assign a key only once). So
-workers need no common parent, whether they belong to one coordinator or to several. Ids of these messages are
+One at a time, since with OMEMO two users who fetch a bundle at the same time may choose the same of its hundred keys;
+the first uses the key, and the message of the second cannot be decrypted (XEP-0384 has no way to assign a key only
+once). So workers need no common parent, whether they belong to one coordinator or to several. Ids of these messages are
 `kind.token.from.to`, with the user who began and a token that no other load has.
 """
 
@@ -30,7 +31,7 @@ from typing import Any, NamedTuple
 from lab.errors import LabError, PeerError, UserError
 from lab.load.kinds import build_draw
 from lab.load.model.spec import Load, Shard
-from lab.load.worker.omemo_client import LOGIN_TIMEOUT, OmemoClient
+from lab.load.worker.encrypted_client import LOGIN_TIMEOUT, EncryptedClient
 from lab.load.workload.actions import Action
 from lab.load.workload.arrivals import parse_arrivals
 from lab.load.workload.traffic import parse_traffic
@@ -100,7 +101,7 @@ class SessionSetup:
 
     def __init__(
         self,
-        clients: Mapping[int, OmemoClient],
+        clients: Mapping[int, EncryptedClient],
         address: Callable[[int], str],
         spawn: Callable[[Coroutine[Any, Any, None]], None],
     ) -> None:
@@ -121,7 +122,7 @@ class SessionSetup:
         await self._exchange(client, message, _REPLY, LOGIN_TIMEOUT, "has not answered an encrypted message")
 
     async def _exchange(
-        self, client: OmemoClient, message: _SetupId, answer: str, seconds: float, problem: str
+        self, client: EncryptedClient, message: _SetupId, answer: str, seconds: float, problem: str
     ) -> None:
         """Send a message, a request repeatedly, and wait for the answer."""
         to, pause = self._address(message.second), REPEAT_DELAY if message.kind == _REQUEST else seconds
@@ -146,7 +147,7 @@ class SessionSetup:
 
     # -- what clients receive
 
-    def on_message(self, client: OmemoClient, identity: str, *, encrypted: bool) -> bool:
+    def on_message(self, client: EncryptedClient, identity: str, *, encrypted: bool) -> bool:
         """A client received a message; False if it is none of these."""
         message = _SetupId.parse(identity)
         if message is None:
@@ -180,7 +181,7 @@ class SessionSetup:
         if (waiting := self._waiting.get(message.text)) and not waiting.done():
             waiting.set_exception(PeerError(why))
 
-    async def _accept(self, client: OmemoClient, message: _SetupId) -> None:
+    async def _accept(self, client: EncryptedClient, message: _SetupId) -> None:
         """Answer a request: ready, then wait for the first message, then reply."""
         to, reply = self._address(message.first), message._replace(kind=_REPLY)
         await client.ready.wait()
@@ -196,11 +197,11 @@ class SessionSetup:
                 await self._send_plain(client, to, reply)
                 self._accepted.discard(message.text)
 
-    async def _decline(self, client: OmemoClient, message: _SetupId) -> None:
+    async def _decline(self, client: EncryptedClient, message: _SetupId) -> None:
         await client.ready.wait()
         await self._send_plain(client, self._address(message.second), message._replace(kind=_FIRST))
 
-    async def _send_plain(self, client: OmemoClient, to: str, message: _SetupId) -> None:
+    async def _send_plain(self, client: EncryptedClient, to: str, message: _SetupId) -> None:
         """Tell the other user that no encrypted message follows."""
         with suppress(LabError):  # the stream may be closed; the other user has a timeout
             await client.send(to, _BODY, message.text, encryption="plain")
