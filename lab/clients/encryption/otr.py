@@ -53,6 +53,7 @@ _MEMORY = "otr-folder"
 _PIECE = re.compile(r"\?OTR(?:\|[0-9a-f]+\|[0-9a-f]+)?,(\d+),(\d+),")  # a piece: its number, and how many there are
 
 _QUERY = re.compile(r"\?OTR(\?|v)")  # an offer of a session
+_COMMIT = re.compile(r"\?OTR:AA[MI]C")  # a D-H commit, in version 3 or 2: somebody has taken up an offer
 
 T = TypeVar("T")
 
@@ -70,7 +71,7 @@ class OtrStrategy(Encryption):
         self._client: OtrClient
         self._sessions: set[str] = set()  # full JIDs of peers with whom a session began on this stream
         self._starting: dict[str, asyncio.Future[str]] = {}  # by the JID that was asked: the peer who took it up
-        self._answering: dict[str, float] = {}  # peers whose offer was taken up, and when: no session yet
+        self._exchanging: dict[str, float] = {}  # peers with whom keys are being exchanged, and since when
         self._asked: dict[str, asyncio.Future[None]] = {}  # by peer: their check of a secret waits for an answer
         self._results: dict[str, asyncio.Future[str]] = {}  # by peer: what becomes of our check of a secret
         self._own: dict[str, str] = {}  # ids of stanzas of the protocol, and whom they were for
@@ -124,9 +125,9 @@ class OtrStrategy(Encryption):
         return SealedMessage([message, *(self._build(to, piece) for _, piece in others)], [])
 
     def offer(self, message: ET.Element) -> None:
-        """Put the whitespace tag behind a text in the clear, unless there is a session."""
+        """Put the whitespace tag behind a text in the clear, unless there is a session, or will be one at once."""
         body, to = message.find(_BODY), message.get("to", "")
-        if body is not None and body.text and not self._peers_in_session(to):
+        if body is not None and body.text and not self._peers_in_session(to) and not self._is_exchanging(to):
             body.text += TAG
 
     async def decrypt(self, incoming: Incoming, sender: str) -> DecryptedMessage | None:
@@ -136,9 +137,11 @@ class OtrStrategy(Encryption):
             raise NotForUs(reason) if incoming.keys_only else PeerError(reason)
         peer, body = incoming.sender, incoming.xml.findtext(_BODY) or ""
         if incoming.offer or _QUERY.match(body):
-            if self._is_offering(peer) and self._stream.boundjid.full > peer:
+            if self._is_exchanging(peer) or (self._is_offering(peer) and self._stream.boundjid.full > peer):
                 return None
-            self._answering[peer] = asyncio.get_running_loop().time()
+            self._exchanging[peer] = asyncio.get_running_loop().time()
+        elif _COMMIT.match(body):
+            self._exchanging[peer] = asyncio.get_running_loop().time()
         elif not incoming.keys_only:
             self._begun[peer] = incoming.id
         outcome = self._client.receive(peer, body)
@@ -190,10 +193,8 @@ class OtrStrategy(Encryption):
 
     async def _begin(self, to: str) -> str:
         """Offer a session and wait until somebody takes it up: their full JID. Raises PeerError."""
-        loop = asyncio.get_running_loop()
-        waiting = self._starting.setdefault(to, loop.create_future())
-        since = [at for peer, at in self._answering.items() if to in _names(peer)]
-        if not since or max(since) < loop.time() - ANSWER:
+        waiting = self._starting.setdefault(to, asyncio.get_running_loop().create_future())
+        if not self._is_exchanging(to):
             self._send(to, self._client.build_offer())
         try:
             async with asyncio.timeout(ANSWER):
@@ -205,6 +206,11 @@ class OtrStrategy(Encryption):
             ) from None
         finally:
             self._starting.pop(to, None)
+
+    def _is_exchanging(self, to: str) -> bool:
+        """Whether keys are being exchanged with somebody: an offer now would begin a second session in between."""
+        since = [at for peer, at in self._exchanging.items() if to in _names(peer)]
+        return bool(since) and max(since) >= asyncio.get_running_loop().time() - ANSWER
 
     def _is_offering(self, peer: str) -> bool:
         """Whether this device waits for an answer to an offer of its own. Of two that cross only one is taken up.
@@ -233,7 +239,7 @@ class OtrStrategy(Encryption):
             self._sessions.add(peer)
             self._offered.discard(peer)
             self._meet(peer)
-            self._answering.pop(peer, None)
+            self._exchanging.pop(peer, None)
             for asked in _names(peer):
                 _resolve(self._starting.get(asked), peer)
         for peer in outcome.ended:

@@ -274,6 +274,32 @@ async def test_a_text_in_the_clear_offers_a_session(streams, connect):
     assert again.findtext(BODY) == "hello", "there is a session already"
 
 
+async def test_an_offer_in_a_text_and_a_message_right_behind_it_begin_one_session(streams, connect):
+    """The text offers one, and the message does as well: whoever takes up the first does not take up the second."""
+    await connect(ALICE)
+    await connect(BOB)
+    plain = stanza(BARE, "hello")
+    streams.devices[ALICE].offer(plain)
+    streams.put(ALICE, plain)
+    async with asyncio.timeout(30):
+        await streams.send(ALICE, BARE, "the secret")
+    assert streams.read == [(BOB, "m1", "the secret")]
+    assert sum(body.startswith("?OTR:AAMC") for body in streams.bodies()) == 1, "one D-H commit"
+
+
+async def test_who_has_taken_up_an_offer_makes_none(streams, connect):
+    bob = await connect(BOB)
+    streams.put(ALICE, stanza(BARE, "?OTRv23?"))  # nobody answers what he sends: the keys are never exchanged
+    await streams._queue.join()
+    assert [body[:9] for body in streams.bodies()] == ["?OTRv23?", "?OTR:AAMC"]
+    answer = stanza(ALICE, "hello")
+    bob.offer(answer)
+    assert answer.findtext(BODY) == "hello"
+    bob._exchanging[ALICE] -= otr.ANSWER + 1
+    bob.offer(answer)
+    assert answer.findtext(BODY) == f"hello{otr.TAG}", "the exchange has failed"
+
+
 async def test_keys_without_a_folder_live_as_long_as_the_device(otr_folder):
     memory = {}
     made = []

@@ -81,7 +81,11 @@ _SIGNS = {"expected": 1, "delivered": -1, "bounced": -1}
 
 
 @pytest.mark.live
-async def test_one_worker_decrypts_every_message(load: Load) -> None:
+@pytest.mark.parametrize(
+    "encryption", ["omemo", pytest.param("omemo:2", marks=pytest.mark.slow), pytest.param("otr", marks=pytest.mark.slow)]
+)
+async def test_one_worker_decrypts_every_message(encryption: str, lab: Lab, load: Load) -> None:
+    load = replace(load, encryption=encryption, libraries=await lab.find_libraries(encryption) or "")
     for _ in range(2):  # again: the devices of the first time must not be encrypted to any more
         told = Told()
         async with asyncio.timeout(60):
