@@ -82,7 +82,7 @@ _SIGNS = {"expected": 1, "delivered": -1, "bounced": -1}
 
 @pytest.mark.live
 @pytest.mark.parametrize(
-    "encryption", ["omemo", pytest.param("omemo:2", marks=pytest.mark.slow), pytest.param("otr", marks=pytest.mark.slow)]
+    "encryption", ["omemo", *(pytest.param(one, marks=pytest.mark.slow) for one in ("omemo:2", "otr"))]
 )
 async def test_one_worker_decrypts_every_message(encryption: str, lab: Lab, load: Load) -> None:
     load = replace(load, encryption=encryption, libraries=await lab.find_libraries(encryption) or "")
