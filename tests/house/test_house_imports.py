@@ -22,9 +22,9 @@ ORDER = (
 MAY_IMPORT = {
     "docker": ("lab/runtime/containers", "lab/testing"),
     "slixmpp": ("lab/clients",),
-    "slixmpp_omemo": ("lab/clients",),
-    "oldmemo": ("lab/clients",),
-    "omemo": ("lab/clients",),
+    "slixmpp_omemo": ("lab/clients", "benchmarks"),
+    "oldmemo": ("lab/clients", "benchmarks"),
+    "omemo": ("lab/clients", "benchmarks"),
     "networkx": ("lab/topology", "lab/report", "lab/load"),
     "pydantic": (
         "lab/topology",
