@@ -24,7 +24,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from statistics import median
+from statistics import fmean, median
 from types import SimpleNamespace
 from typing import Any
 from xml.etree import ElementTree as ET
@@ -326,6 +326,22 @@ async def hundred(alice: Party, bob: Party) -> float:
     return (time.process_time() - began) / 100
 
 
+async def sizes(encryption: str) -> None:
+    """Bytes of a stanza, by the number of the receiver's devices."""
+    alice, found, devices = await LabParty(ALICE, encryption).begin(), {}, 0
+    for wanted in (1, 2, 11):
+        while devices < wanted:
+            await LabParty(BOB, encryption).begin()
+            devices += 1
+        await alice.write(BOB)  # the first one has key exchanges, as long as nobody has answered
+        found[wanted] = fmean([len(await alice.write(BOB)) for _ in range(50)])
+    more = (found[11] - found[1]) / 10
+    print(
+        f"{encryption}: {len(TEXT)} characters are {found[1]:.0f} bytes for one device, {more:.0f} more for each"
+        " further one, with key exchanges"
+    )
+
+
 async def otr(messages: int) -> None:
     """OTR messages per CPU second, encrypted and decrypted."""
     folder = None
@@ -343,11 +359,11 @@ async def otr(messages: int) -> None:
         for number in range(messages):
             sender, to = (BOB, ALICE) if number % 10 == 9 else (ALICE, BOB)
             ((_, text),) = ends[sender].encrypt(to, TEXT).texts
+            size = len(text)
             assert ends[to].receive(sender, text).body == TEXT
         used = time.process_time() - began
-    print(
-        f"otr: {messages / used:.0f} messages per CPU second, encrypted and decrypted ({1000 * used / messages:.3f} ms)"
-    )
+    print(f"otr: {messages / used:.0f} messages per CPU second, {1000 * used / messages:.2f} ms each")
+    print(f"otr: {len(TEXT)} characters are a body of {size} bytes; OTR is for one device")
 
 
 async def main(messages: int, rounds: int) -> int:
@@ -361,6 +377,8 @@ async def main(messages: int, rounds: int) -> int:
         await compare(encryption, messages, rounds, aims)
         NODES.clear()
         await grow(encryption, aims)
+        NODES.clear()
+        await sizes(encryption)
         NODES.clear()
         BUNDLES.clear()
         DEVICES.clear()

@@ -57,6 +57,9 @@ def load(
         typer.Option("--arrivals", metavar="TEXT", help="constant or poisson with --rate, or ramp:…, spike:…"),
     ] = None,
     body: Annotated[int | None, typer.Option("--body", min=0, metavar="BYTES", help="Size of a body.")] = None,
+    encryption: Annotated[
+        str | None, typer.Option("--encryption", metavar="NAME", help="plain, omemo, omemo:2 or otr.")
+    ] = None,
     security: Annotated[
         Security, typer.Option("--security", help="STARTTLS on port 5222, or direct TLS on 5223.")
     ] = Security.STARTTLS,
@@ -88,7 +91,7 @@ def load(
         request = LoadRequest.parse(
             test=test, topology=topology, users=users, rate=rate, length=length, warmup=warmup, workers=workers,
             arrivals=arrivals, body=body, security=security.value, seed=seed, pin=pin, bounds=bounds,
-            find_limit=find_limit, runtime=runtime.value, lab=name, runs=runs, faults=faults,
+            find_limit=find_limit, runtime=runtime.value, lab=name, runs=runs, faults=faults, encryption=encryption,
         )  # fmt: skip
         if find_limit is not None:
             code = _find_limit(request, progress, output)

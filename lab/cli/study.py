@@ -37,6 +37,14 @@ def study(
             help="The software of all servers, such as ejabberd; may be given several times.",
         ),
     ] = None,
+    encryptions: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--encryption",
+            metavar="NAME",
+            help="plain, omemo, omemo:2 or otr; may be given several times, to compare what a message costs.",
+        ),
+    ] = None,
     seeds: Annotated[
         int | None, typer.Option("--seeds", min=1, help="How many times each is measured; 3 by default.")
     ] = None,
@@ -75,6 +83,7 @@ def study(
             "topologies": topologies or [], "software": software or [], "seeds": seeds or 3, "test": test,
             "users": users, "rate": rate, "length": length, "warmup": warmup, "workers": workers,
             "arrivals": arrivals, "pin": pin, "runtime": runtime.value,
+            **({"encryptions": encryptions} if encryptions else {}),
             **({} if faults is None else {"faults": str(faults.absolute())}),
         }  # fmt: skip
         request = StudyRequest.parse(arguments, runs)

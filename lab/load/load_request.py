@@ -48,7 +48,7 @@ class LoadRequest:
         cls, *, test: str, topology: str | None, users: int, rate: str | None, length: str, warmup: str, workers: int,
         arrivals: str | None, body: int | None, seed: int, pin: bool, bounds: str | None, find_limit: str | None,
         runtime: str, lab: str | None, runs: Path, software: str | None = None, security: str = "starttls",
-        faults: str | Path | None = None,
+        faults: str | Path | None = None, encryption: str | None = None,
     ) -> LoadRequest:  # fmt: skip
         """Read the options of `xmpplab load`, under their names: `length` is --for.
 
@@ -66,6 +66,7 @@ class LoadRequest:
         }
         load |= {} if found.file is not None else {"traffic": found.name}
         load |= {} if body is None else {"body": body}
+        load |= {} if encryption is None else {"encryption": encryption}
         load |= {} if security == "starttls" else {"security": security}
         written = preflight.format_arrivals(rate, arrivals)
         only_rate = found.file is not None and arrivals is None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ _PLAIN = str.maketrans(dict.fromkeys(":,=@/+ ", "-"))
 
 @dataclass(frozen=True)
 class StudyRequest:
-    """A study: `arguments` as they were given (see `parse`), a request for each topology and software."""
+    """A study: `arguments` as they were given (see `parse`), a request for each topology, software and encryption."""
 
     arguments: Mapping[str, Any]
     requests: Mapping[str, LoadRequest]
@@ -35,21 +36,23 @@ class StudyRequest:
 
     @classmethod
     def parse(cls, arguments: Mapping[str, Any], runs: Path) -> StudyRequest:
-        """A new study. `arguments` are topologies, software, seeds, and the options of every load.
+        """A new study. `arguments` are topologies, software, encryptions, seeds, and the options of every load.
 
         Raises UserError or MissingError for what is wrong with them.
         """
-        given = {name: value for name, value in arguments.items() if name not in ("topologies", "software", "seeds")}
+        ours = ("topologies", "software", "encryptions", "seeds")
+        given = {name: value for name, value in arguments.items() if name not in ours}
         requests: dict[str, LoadRequest] = {}
-        for name in arguments["topologies"]:
-            for kind in arguments["software"] or [None]:
-                title = name if kind is None else f"{name} {kind}"
-                if title in requests:
-                    raise UserError(f"{title} is twice in the study: give each topology once")
-                requests[title] = LoadRequest.parse(
-                    **given, topology=name, software=kind, body=None, seed=0, bounds=None, find_limit=None, lab=None,
-                    runs=runs,
-                )  # fmt: skip
+        for name, kind, encryption in product(
+            arguments["topologies"], arguments["software"] or [None], arguments.get("encryptions") or [None]
+        ):
+            title = " ".join(one for one in (name, kind, encryption) if one is not None)
+            if title in requests:
+                raise UserError(f"{title} is twice in the study: give each once")
+            requests[title] = LoadRequest.parse(
+                **given, topology=name, software=kind, encryption=encryption, body=None, seed=0, bounds=None,
+                find_limit=None, lab=None, runs=runs,
+            )  # fmt: skip
         if not requests:
             raise UserError("a study needs topologies: -t ring:8 -t star:8")
         return cls(arguments, requests)
@@ -144,6 +147,8 @@ def _asked(request: StudyRequest) -> dict[str, Any]:
     """The settings that all runs have in common."""
     one = next(iter(request.requests.values()))
     rate = {"rate": one.rate} if one.rate is not None else {}
-    given = {name: value for name, value in one.load.items() if name != "seed"}
+    given = {name: value for name, value in one.load.items() if name not in ("seed", "encryption")}
+    if encryptions := request.arguments.get("encryptions"):
+        given["encryption"] = ", ".join(encryptions)
     own = {"workers": one.workers, "seeds": request.arguments["seeds"], "pin": one.pin, "runtime": one.runtime}
     return {"load": one.test.name, **rate, **given, **own}

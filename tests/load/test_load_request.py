@@ -9,13 +9,14 @@ import pytest
 
 from lab.errors import UserError
 from lab.load.load_request import LoadRequest
+from lab.load.study_execution import StudyRequest
 
 
 def request(topology: str, software: str | None, **more: Any) -> LoadRequest:
     return LoadRequest.parse(
-        test="neighbours", topology=topology, users=30, rate=None, length="1s", warmup="0s", workers=1, arrivals=None,
-        body=None, seed=0, pin=False, bounds=None, runtime="processes", lab=None, runs=Path("runs"),
-        software=software, **{"find_limit": None, **more},
+        topology=topology, users=30, length="1s", warmup="0s", workers=1, arrivals=None, body=None, seed=0, pin=False,
+        bounds=None, runtime="processes", lab=None, runs=Path("runs"), software=software,
+        **{"test": "neighbours", "rate": None, "find_limit": None, **more},
     )  # fmt: skip
 
 
@@ -48,3 +49,30 @@ def test_faults_that_would_never_act_are_refused(tmp_path: Path, monkeypatch) ->
         request("pair", None, faults="cut.yaml")
     with pytest.raises(UserError, match="--find-limit searches what servers can carry unbroken"):
         request("pair", None, faults="cut.yaml", find_limit="p99=1s,loss=0")
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ({"encryption": "rot13"}, "encryption 'rot13' is unknown: use one of omemo, omemo:2, otr, plain"),
+        ({"encryption": "openpgp"}, "is unknown"),
+        ({"encryption": "otr", "rate": "900/s"}, "900 encrypted messages per second are more than 1 workers can send"),
+        ({"encryption": "omemo:2", "test": "2*local+1*logins"}, "messages between two users only"),
+        ({"encryption": "omemo", "security": "direct"}, "support STARTTLS only"),
+    ],
+)
+def test_what_cannot_be_encrypted_is_refused_before_a_lab_is_started(asked: dict[str, str], said: str) -> None:
+    with pytest.raises(UserError, match=said):
+        request("pair", None, **asked)
+
+
+def test_a_study_compares_encryptions_on_each_topology(tmp_path: Path) -> None:
+    arguments = {
+        "topologies": ["pair", "line:3"], "software": [], "encryptions": ["plain", "omemo:2"], "seeds": 1,
+        "test": "neighbours", "users": 6, "rate": "10/s", "length": "1s", "warmup": "0s", "workers": 1,
+        "arrivals": None, "pin": False, "runtime": "processes",
+    }  # fmt: skip
+    asked = StudyRequest.parse(arguments, tmp_path)
+    assert {title: one.load["encryption"] for title, one in asked.requests.items()} == {
+        "pair plain": "plain", "pair omemo:2": "omemo:2", "line:3 plain": "plain", "line:3 omemo:2": "omemo:2",
+    }  # fmt: skip

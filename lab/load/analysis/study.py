@@ -28,6 +28,9 @@ Measure = Callable[[Topology, int], Awaitable[Result]]
 METRICS = ("diameter", "mean_distance", "max_degree", "betweenness", "linked_pairs")
 FIGURES = ("p50_ms", "p99_ms", "loss", "cpu_per_1000", "busiest_share")
 
+#: What a message costs: CPU seconds of servers and of clients per 1000 messages, bytes on links per message.
+COSTS = ("cpu_per_1000", "clients_per_1000", "link_bytes")
+
 #: Runs from which on an interval is Student's t.
 MIN_RUNS_FOR_T = 5
 #: Student's t, 97.5 %, for 1 to 30 degrees of freedom.
@@ -112,7 +115,8 @@ def _betweenness(topology: Topology) -> float:
 def compute_figures(result: Result) -> dict[str, float]:
     """The figures of a load: delays in ms, shares, messages per second, CPU seconds of all servers per 1000 messages.
 
-    `busiest_share` is the share of the busiest server in the CPU time of all; `link_bytes` are per message received.
+    `clients_per_1000` are CPU seconds of the generator, which is all clients; `busiest_share` is the share of the
+    busiest server in the CPU time of all; `link_bytes` are per message received.
     """
     total, used = result.total, result.used()
     servers = [used[name] for name in result.usage if name in used]
@@ -124,6 +128,8 @@ def compute_figures(result: Result) -> dict[str, float]:
         "failed": total.failed,
         "per_second": result.rate,
     }
+    if thousand and (clients := [spent for name, spent in used.items() if name not in result.usage]):
+        found["clients_per_1000"] = sum(clients) / thousand
     if servers and thousand:
         found["cpu_per_1000"] = sum(servers) / thousand
         found["busiest_share"] = max(servers) / sum(servers) if sum(servers) else 0.0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NotRequired
 
 from pydantic import Field, with_config
 from typing_extensions import TypedDict
@@ -42,6 +42,8 @@ class ArgumentsFile(TypedDict):
     arrivals: str | None
     pin: bool
     runtime: Literal["auto", "containers", "processes"]
+    faults: NotRequired[str]
+    encryptions: NotRequired[list[str]]
 
 
 class StudyFile(TypedDict):

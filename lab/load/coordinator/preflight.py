@@ -18,6 +18,7 @@ from lab.load.coordinator.provisioning import check_accounts
 from lab.load.kinds import build_draw
 from lab.load.model.spec import Endpoint, Load, Shard
 from lab.load.workload.arrivals import parse_arrivals
+from lab.load.workload.encrypted import check_encryption
 from lab.load.workload.machine_limits import check_machine
 from lab.load.workload.traffic import FORMS, MIXES, parse_traffic
 from lab.topology.spec import Topology
@@ -82,6 +83,7 @@ def check_load(topology: Topology, asked: Mapping[str, Any], workers: int) -> No
     if load.users < workers:
         raise UserError(f"{load.users} users for {workers} workers: use at most {max(1, load.users)} workers")
     check_machine(load, Shard(0, workers))
+    check_encryption(load, workers)
     check_accounts(topology, load)
     if "traffic" in asked and load.users <= _CHECKED_USERS:
         _check_partners(load, workers)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from lab.load.analysis.study import FIGURES, METRICS, MIN_RUNS_FOR_T
+from lab.load.analysis.study import COSTS, FIGURES, METRICS, MIN_RUNS_FOR_T
 from lab.load.analysis.study_folder import StudyData
 from lab.system.tables import format_table, wrap_text
 
@@ -24,6 +24,8 @@ def render(data: StudyData) -> str:
         format_table(["topology", "software", "runs", *FIGURES], rows, figures=True),
         format_table(["topology", *(name.replace("_", " ") for name in METRICS)], list(graphs.values()), figures=True),
     ]
+    if data["arguments"].get("encryptions"):
+        tables.append(_format_costs(data["table"]))
     said = []
     for metric, found in data["correlations"].items():
         known = [f"{name} {value:+.2f}" for name, value in found.items() if value is not None]
@@ -33,6 +35,14 @@ def render(data: StudyData) -> str:
         said.append(note)
     lines = [line for sentence in [*said, *list_remarks(data)] for line in wrap_text(sentence, then="  ")]
     return "\n\n".join(tables) + "\n" + "".join(f"{line}\n" for line in lines)
+
+
+def _format_costs(rows: Sequence[Mapping[str, Any]]) -> str:
+    """What a message costs, encryption beside encryption."""
+    head = ["", "servers, CPU ms", "clients, CPU ms", "bytes on links"]
+    return "per message\n" + format_table(
+        head, [[row["topology"], *(format_mean(row, name) for name in COSTS)] for row in rows], figures=True
+    )
 
 
 def judge_study(data: StudyData) -> tuple[str, str]:

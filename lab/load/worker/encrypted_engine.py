@@ -16,8 +16,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from typing import Any
 
-from lab.declarations.load_kind import MESSAGE
-from lab.errors import LabError, UserError
+from lab.errors import LabError
 from lab.load.metrics.sample_recorder import SampleRecorder
 from lab.load.model import message_id
 from lab.load.model.spec import Load, Shard
@@ -25,14 +24,11 @@ from lab.load.worker.encrypted_client import EncryptedClient
 from lab.load.worker.engine import Emit, LoadEngine
 from lab.load.worker.session_setup import SessionSetup, find_pairs
 from lab.load.worker.users import DISCONNECT_TIMEOUT, VirtualUsers
-from lab.load.workload.arrivals import parse_arrivals
+from lab.load.workload.encrypted import check_encryption
 from lab.load.workload.machine_limits import check_machine
-from lab.load.workload.traffic import parse_traffic
 
 #: Logins and session setups at the same time: each keeps the processor busy.
 MAX_CONCURRENT = 8
-#: Messages per second that no worker can send and receive: each costs it 4 ms.
-MAX_RATE = 400
 
 
 class EncryptedUsers(VirtualUsers):
@@ -184,18 +180,7 @@ async def run(
     drained: asyncio.Event | None = None,
 ) -> None:
     """As `lab.load.worker.engine.run`. Also raises UserError for a load that cannot be encrypted."""
-    if kinds := parse_traffic(load.traffic).actions - {MESSAGE}:
-        raise UserError(
-            f"an encrypted load has messages between two users only: {load.traffic!r} has {', '.join(sorted(kinds))}"
-        )
-    if load.security != "starttls":
-        raise UserError(f"clients of an encrypted load support STARTTLS only, not {load.security!r}: remove --security")
-    wanted, most = parse_arrivals(load.arrivals).find_peak(load.seconds), shard.of * MAX_RATE
-    if wanted > most:
-        raise UserError(
-            f"{wanted:.0f} encrypted messages per second are more than {shard.of} workers can send ({most}/s): "
-            f"use {-(-int(wanted) // MAX_RATE)} workers on as many cores, or at most {most}/s"
-        )
+    check_encryption(load, shard.of)
     check_machine(load, shard)
     await EncryptedEngine(load, shard, emit, stop or asyncio.Event(), drained).run(go)
 

@@ -73,6 +73,7 @@ async def test_the_table() -> None:
     assert path["betweenness"] == pytest.approx(0.444, abs=1e-3)
     assert star["p99_ms_low"] < 20 < star["p99_ms_high"]
     assert star["cpu_per_1000"] == pytest.approx(4.0)
+    assert star["clients_per_1000"] > 0
     assert star["busiest_share"] == pytest.approx(0.75)
     assert star["link_bytes"] == pytest.approx(20)
     points = build_plot_points(list(rows.values()), "diameter", "p99_ms")
@@ -83,7 +84,7 @@ async def test_the_table() -> None:
 def test_what_was_not_metered_is_not_in_it() -> None:
     bare = result(100, 0.01)
     bare.links = {}
-    assert set(compute_figures(bare)) == {"p50_ms", "p99_ms", "loss", "failed", "per_second"}
+    assert set(compute_figures(bare)) == {"p50_ms", "p99_ms", "loss", "failed", "per_second", "clients_per_1000"}
 
 
 def test_intervals() -> None:

@@ -6,7 +6,8 @@ import pytest
 
 from lab.errors import UserError
 from lab.load.model.spec import Endpoint, Load, Shard
-from lab.load.worker.encrypted_engine import MAX_RATE, run
+from lab.load.worker.encrypted_engine import run
+from lab.load.workload.encrypted import MAX_RATE
 
 LOAD = {"endpoints": (Endpoint("a", "a.test", "127.0.0.1"),), "users": 4, "password": "", "authority": ""}
 

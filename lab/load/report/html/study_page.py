@@ -25,7 +25,8 @@ FIGURES = {
 _BARS = " Bars are the intervals of the table; points at the same place are drawn beside each other."
 _HEAD = {
     "p50_ms": "p50 ms", "p99_ms": "p99 ms", "loss": "lost %", "failed": "lost or bounced %", "per_second": "per s",
-    "cpu_per_1000": "CPU s per 1000", "busiest_share": "busiest server's share", "link_bytes": "bytes per message",
+    "cpu_per_1000": "CPU s per 1000", "clients_per_1000": "clients' CPU s per 1000",
+    "busiest_share": "busiest server's share", "link_bytes": "bytes per message",
 }  # fmt: skip
 #: Metrics on the x axis of the charts.
 DRAWN = ("diameter", "max_degree", "betweenness")
