@@ -26,7 +26,7 @@ Default = TypeVar("Default")
 Mapped = TypeVar("Mapped")
 
 
-class Value(Maybe[T]):
+class StoredValue(Maybe[T]):
     """A value that is stored."""
 
     __slots__ = ("_value",)
@@ -43,9 +43,9 @@ class Value(Maybe[T]):
         """The value."""
         return self._value
 
-    def fmap(self, function: Callable[[T], Mapped]) -> Value[Mapped]:
+    def fmap(self, function: Callable[[T], Mapped]) -> StoredValue[Mapped]:
         """What the function makes of the value."""
-        return Value(function(self._value))
+        return StoredValue(function(self._value))
 
 
 class KeyStore(Storage):
@@ -73,7 +73,7 @@ class KeyStore(Storage):
             value = self._values[key]
         except KeyError:
             return Nothing()
-        return Value(value.copy() if type(value) in _CONTAINERS else value)  # type: ignore[union-attr]
+        return StoredValue(value.copy() if type(value) in _CONTAINERS else value)  # type: ignore[union-attr]
 
     async def _load(self, key: str) -> Maybe[JSONType]:
         return await self.load(key)
