@@ -9,6 +9,8 @@ import typer
 
 from lab.cli.options import (
     RUNS,
+    BoundsOption,
+    EncryptionOption,
     FaultsOption,
     FormatOption,
     PinOption,
@@ -57,17 +59,13 @@ def load(
         typer.Option("--arrivals", metavar="TEXT", help="constant or poisson with --rate, or ramp:…, spike:…"),
     ] = None,
     body: Annotated[int | None, typer.Option("--body", min=0, metavar="BYTES", help="Size of a body.")] = None,
-    encryption: Annotated[
-        str | None, typer.Option("--encryption", metavar="NAME", help="plain, omemo, omemo:2 or otr.")
-    ] = None,
+    encryption: EncryptionOption = None,
     security: Annotated[
         Security, typer.Option("--security", help="STARTTLS on port 5222, or direct TLS on 5223.")
     ] = Security.STARTTLS,
     seed: Annotated[int, typer.Option("--seed", help="Seed of the random choice of senders, receivers and times.")] = 0,
     pin: PinOption = False,
-    bounds: Annotated[
-        str | None, typer.Option("--bounds", metavar="BOUNDS", help="Limits for the verdict, such as p99=200ms,loss=0.")
-    ] = None,
+    bounds: BoundsOption = None,
     find_limit: Annotated[
         str | None,
         typer.Option("--find-limit", metavar="BOUNDS", help="Search the highest rate within p99=…,loss=…"),

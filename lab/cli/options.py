@@ -70,6 +70,18 @@ WarmupOption = Annotated[
     str, typer.Option("--warmup", metavar="DURATION", help="Before the steady state; not measured.")
 ]
 WorkersOption = Annotated[int, typer.Option("--workers", "-w", min=1, help="Processes of the generator.")]
+EncryptionOption = Annotated[
+    str | None, typer.Option("--encryption", metavar="NAME", help="plain, omemo, omemo:2 or otr.")
+]
+EncryptionsOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--encryption", metavar="NAME", help="plain, omemo, omemo:2 or otr; may be given several times, to compare."
+    ),
+]
+BoundsOption = Annotated[
+    str | None, typer.Option("--bounds", metavar="BOUNDS", help="Limits for the verdict, such as p99=200ms,loss=0.")
+]
 PinOption = Annotated[bool, typer.Option("--pin", help="Pin servers and generator to separate cores.")]
 
 

@@ -9,6 +9,7 @@ import typer
 
 from lab.cli.options import (
     RUNS,
+    EncryptionsOption,
     FaultsOption,
     FormatOption,
     PinOption,
@@ -37,14 +38,7 @@ def study(
             help="The software of all servers, such as ejabberd; may be given several times.",
         ),
     ] = None,
-    encryptions: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--encryption",
-            metavar="NAME",
-            help="plain, omemo, omemo:2 or otr; may be given several times, to compare what a message costs.",
-        ),
-    ] = None,
+    encryptions: EncryptionsOption = None,
     seeds: Annotated[
         int | None, typer.Option("--seeds", min=1, help="How many times each is measured; 3 by default.")
     ] = None,
