@@ -123,6 +123,8 @@ def _server(
     if runtime is None or not folder.exists():
         write_export(folder, exported.files)
         print_text(_describe(folder, exported.files, f"{exported.spec.software} {exported.spec.version} for {domain}"))
+        if exported.left_out:
+            print_text(f"\nNot exported: {', '.join(exported.left_out)} of {chosen}, which the topology sets.")
         print_text(f"\nRun these files in a lab: {command}" if runtime is None else "")
     if runtime is not None:
         raise typer.Exit(_verify(topology, exported, folder, runtime, runs, command))

@@ -20,6 +20,7 @@ folder=$target/$(date +%Y-%m-%d-%H%M%S)
 mkdir -p "$folder"
 cp -p {configuration} "$folder/"
 cp -Rp {certificates} "$folder/"
+# tar ends with 1 if a file was changed while it was read
 {snapshot}
 find "$target" -mindepth 1 -maxdepth 1 -type d -name '20*' -mtime +"$days" -exec rm -r -- {{}} +
 """

@@ -14,9 +14,10 @@ from collections.abc import Sequence
 
 from lab.declarations.domains import a_labels
 from lab.errors import UserError
+from lab.exports.settings import split_settings
 from lab.servers import get_software
 from lab.servers.software import File, Project, ProjectServer
-from lab.topology.spec import Authentication, Certificate, Server, Tls, Topology
+from lab.topology.spec import Server, Topology
 
 #: Runs the servers, whatever the images' own users are, so that one service can write files for all.
 USER = 61747
@@ -212,10 +213,8 @@ def _check(topology: Topology) -> None:
     for spec in topology.servers:
         if get_software(spec.software).project(spec, Project("", "", "", ())) is None:
             wrong.append(f"{spec.name} is {spec.software_name}, which the lab does not configure")
-        elif (spec.tls, spec.authentication, spec.certificate) != (
-            Tls.REQUIRED, Authentication.EXTERNAL, Certificate.VALID,
-        ):  # fmt: skip
-            wrong.append(f"{spec.name} has other `tls`, `authentication` or `certificate` than usual")
+        elif left_out := split_settings(spec)[1]:
+            wrong.append(f"{spec.name} has settings that no project has: {', '.join(left_out)}")
         elif spec.name == "authority":
             wrong.append("authority is the name of a service of the project: rename that server")
     if wrong:

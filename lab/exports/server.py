@@ -10,6 +10,7 @@ from lab.errors import UserError
 from lab.exports.backup import render_backup
 from lab.exports.certificates import HOOK, render_certificates
 from lab.exports.firewall import render_firewall
+from lab.exports.settings import split_settings
 from lab.exports.zone import render_zone
 from lab.servers import get_software
 from lab.servers.software import File, Production
@@ -54,6 +55,7 @@ class ServerExport:
     spec: Server
     production: Production
     files: tuple[File, ...]
+    left_out: tuple[str, ...]  # settings of the topology that they do not have
 
     @property
     def configuration(self) -> str:
@@ -66,14 +68,14 @@ def export_server(topology: Topology, name: str | None, domain: str, command: st
 
     Without a name it is the server with most links, the first of several. Raises UserError.
     """
-    spec = replace(choose_server(topology, name), domain=_checked(domain))
+    spec, left_out = split_settings(replace(choose_server(topology, name), domain=_checked(domain)))
     production = get_software(spec.software).production(spec)
     if production is None:
         raise UserError(f"{spec.name} is {spec.software_name}, which the lab does not configure: use --server")
     taken = {host for other in topology.servers if other.name != spec.name for host in other.hosts}
     if shared := [host for host in spec.hosts if host in taken]:
         raise UserError(f"{domain}: another server of {topology.name} already has {shared[0]}: use another domain")
-    export = ServerExport(spec, production, ())
+    export = ServerExport(spec, production, (), left_out)
     configuration = replace(production.configuration, path=export.configuration)
     files = (
         _readme(export, command),

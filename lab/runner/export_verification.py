@@ -15,7 +15,7 @@ from lab.lifecycle.lab import Lab
 from lab.lifecycle.up import up
 from lab.runner.batch import BatchCallbacks, BatchResult, run_on
 from lab.runner.scenarios import load as load_scenarios
-from lab.topology.spec import Link, Server, Topology
+from lab.topology.spec import Feed, Link, Server, Topology
 
 #: What an exported server has to pass: it delivers and refuses, encrypts, is closed, obeys its owner, and comes late.
 SCENARIOS = ("everyone_writes", "omemo_first_contact", "owner_decides", "own_network", "server_joins")
@@ -33,7 +33,9 @@ class ExportedServer:
 def put_server(topology: Topology, exported: ExportedServer) -> Topology:
     """The topology with the exported server in the place of the one it comes from, and first in everything."""
     name, links = exported.spec.name, [_lead(link, exported.spec.name) for link in topology.links]
-    server = replace(exported.spec, configuration=exported.text, users=max(1, exported.spec.users))
+    server = replace(
+        exported.spec, configuration=exported.text, users=max(1, exported.spec.users), feed=Feed.FULL
+    )  # fmt: skip
     others = (one for one in topology.servers if one.name != name)
     ordered = sorted(links, key=lambda link: name not in link.pair)
     return replace(topology, servers=(server, *others), links=tuple(ordered), faults=())

@@ -88,7 +88,7 @@ def test_each_version_has_an_image_of_its_own_release() -> None:
     ("topology", "expected"),
     [
         ("scripted_peer", "peer is scripted, which the lab does not configure"),
-        ("plaintext", "has other `tls`, `authentication` or `certificate` than usual"),
+        ("plaintext", "has settings that no project has: tls, authentication"),
     ],
 )
 def test_what_a_project_cannot_have_is_one_error(topology: str, expected: str) -> None:

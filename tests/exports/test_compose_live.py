@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import secrets
 import shutil
 import subprocess
@@ -19,6 +20,7 @@ from lab.runtime.containers.image_specs import find_server_image
 from lab.runtime.containers.preparation import provide
 from lab.runtime.exported_files import write_export
 from lab.topology.files import load
+from tests.exports.test_server import export
 
 pytestmark = [pytest.mark.containers, pytest.mark.slow]
 
@@ -133,3 +135,17 @@ def test_keys_are_in_the_containers_only(project: Project) -> None:
     assert (project.folder / "accounts.txt").stat().st_mode & 0o77 == 0
     told = project.run(COMPOSE, "exec", "-T", "home", "sh", "-c", "stat -c %a /certificates/*.key; ls /keys || true")
     assert told.split()[0] == "600"
+
+
+def test_the_commands_for_real_servers_are_known_to_their_programs(project: Project) -> None:
+    """Those of README.md and the daily scripts of `export server`, as far as no system is needed."""
+    exported = export("ejabberd@24.12")
+    for command in (*exported.production.retention, exported.production.reload, exported.production.check):
+        assert command.startswith("ejabberdctl ")
+        project.run(COMPOSE, "exec", "-T", "public", *command.split())
+    (backup,) = re.findall(r"^ejabberdctl backup (\S+)$", exported.production.snapshot, re.M)
+    (restore,) = (one for one in exported.production.restore if one.startswith("ejabberdctl "))
+    copy = "/data/mnesia.backup"
+    project.run(COMPOSE, "exec", "-T", "public", "ejabberdctl", "backup", copy)
+    assert backup.endswith("/mnesia.backup")
+    project.run(COMPOSE, "exec", "-T", "public", *restore.split()[:-1], copy)

@@ -220,3 +220,17 @@ def test_the_command_writes_and_lists(
         assert change.place in told
         assert change.text in told or change.text.split()[0] in told
     assert (tmp_path / DOMAIN).stat().st_mode & 0o77 == 0
+
+
+def test_settings_that_are_not_exported_are_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.yaml").write_text(
+        "servers: {a: {features: [+websocket, -mam], options: {motd_text: hello}}, b: {}}\nlinks: [{between: [a, b]}]\n"
+    )
+    assert run(app, ["export", "server", DOMAIN, "-t", "mine.yaml", "--server", "a"]) == 0
+    assert "Not exported: options, features: +websocket of a" in " ".join(capsys.readouterr().out.split())
+    configuration = (tmp_path / DOMAIN / "prosody/prosody.cfg.lua").read_text()
+    assert '"mam"' not in configuration
+    assert "motd" not in configuration

@@ -154,7 +154,7 @@ install -d -m 700 -o ejabberd -g ejabberd /var/lib/ejabberd/backup
 ejabberdctl backup /var/lib/ejabberd/backup/mnesia.backup
 mv /var/lib/ejabberd/backup/mnesia.backup "$folder/mnesia.backup"
 install -d -o ejabberd -g ejabberd /var/lib/ejabberd/upload
-tar --create --gzip --file "$folder/upload.tar.gz" --directory /var/lib/ejabberd upload"""
+tar --create --gzip --file "$folder/upload.tar.gz" --directory /var/lib/ejabberd upload || [ $? -eq 1 ]"""
 
 
 def _comment(text: str) -> str:

@@ -202,7 +202,7 @@ def render_production(spec: Server) -> Production:
         add_account="prosodyctl adduser you@{domain}",
         apply="systemctl restart prosody",
         reload="systemctl reload prosody",
-        snapshot='tar --create --gzip --file "$folder/data.tar.gz" --directory /var/lib/prosody .',
+        snapshot='tar --create --gzip --file "$folder/data.tar.gz" --directory /var/lib/prosody . || [ $? -eq 1 ]',
         restore=(
             "systemctl stop prosody",
             "tar --extract --gzip --file data.tar.gz --directory /var/lib/prosody",
