@@ -9,6 +9,7 @@ import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from enum import StrEnum
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from lab.errors import UserError
@@ -175,19 +176,34 @@ def open_page(page: Path) -> None:
         print_text("\n".join(wrap_text(said)), error=True)
 
 
-def make_batch_callbacks(report_error: Callable[[Exception], int]) -> BatchCallbacks:
-    """Callbacks that print each result of a batch and every error, and write the reports of the runs."""
+def make_batch_callbacks(
+    report_error: Callable[[Exception], int], told: list[dict[str, Any]] | None = None
+) -> BatchCallbacks:
+    """Callbacks that print each result of a batch and every error, and write the reports of the runs.
+
+    With `told` results are added to it, as in their JSON reports, instead of being printed.
+    """
     from lab.metrics.tables import tables
+    from lab.report.formats.json import to_json
     from lab.report.html.run_files import write_reports
     from lab.runner.batch import BatchCallbacks
     from lab.runner.tables import render_table
 
     def report(folder: Path, record: RunRecord, judgement: Judgement) -> None:
         write_reports(folder, record, judgement)
+        if told is not None:
+            told.append({"folder": str(folder), **to_json(record, judgement)})
+            return
         for table in tables(record):
             print_text(f"\n{render_table(table, get_terminal_width())}")
 
-    return BatchCallbacks(make_plain_progress(), report, _print_result, report_error, _print_kept)
+    on_result = _print_result if told is None else _print_nothing
+    on_kept = partial(_print_kept, error=told is not None)
+    return BatchCallbacks(make_plain_progress(), report, on_result, report_error, on_kept)
+
+
+def _print_nothing(info: ScenarioInfo, topology: str, result: RunResult) -> None:
+    """What there is to say is printed at the end."""
 
 
 def _print_result(info: ScenarioInfo, topology: str, result: RunResult) -> None:
@@ -195,7 +211,7 @@ def _print_result(info: ScenarioInfo, topology: str, result: RunResult) -> None:
     print_text("\n".join([*said, str(result.folder)]), verdicts=True)
 
 
-def _print_kept(name: str) -> None:
+def _print_kept(name: str, *, error: bool) -> None:
     said = f"The lab is still up: inspect it with `xmpplab status {name}` and `xmpplab logs --name {name}`."
-    print_text("\n".join(wrap_text(said, then="  ")))
-    print_text(f"End it with: xmpplab down {name}")
+    print_text("\n".join(wrap_text(said, then="  ")), error=error)
+    print_text(f"End it with: xmpplab down {name}", error=error)

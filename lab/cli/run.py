@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from lab import exit_codes
-from lab.cli.options import RUNS, FaultsOption, JunitOption, RunsOption, RuntimeChoice, RuntimeOption, SummaryOption
-from lab.cli.output import check_writable, make_batch_callbacks, print_text, write_output
+from lab.cli.options import (
+    RUNS,
+    FaultsOption,
+    FormatOption,
+    JunitOption,
+    RunsOption,
+    RuntimeChoice,
+    RuntimeOption,
+    SummaryOption,
+)
+from lab.cli.output import Format, check_writable, make_batch_callbacks, print_json, print_text, write_output
 
 if TYPE_CHECKING:
     from lab.runner.batch import BatchResult
@@ -47,6 +56,7 @@ def run(
     ] = False,
     junit: JunitOption = None,
     summary: SummaryOption = None,
+    output: FormatOption = Format.TABLE,
 ) -> None:
     """Run scenarios on topologies and judge the runs.
 
@@ -71,21 +81,26 @@ def run(
         faults=faults,
     )
     check_writable(junit, summary)
-    results = run_async(run_batch(request, make_batch_callbacks(report_error)))
-    _write(results, runs, junit, summary)
+    told: list[dict[str, Any]] | None = [] if output is Format.JSON else None
+    results = run_async(run_batch(request, make_batch_callbacks(report_error, told)))
+    if told is not None:
+        print_json(told)
+    _write(results, runs, junit, summary, quiet=told is not None)
     raise typer.Exit(exit_codes.merge(one.exit_code for one in results if not one.skipped))
 
 
-def _write(results: list[BatchResult], runs: Path, junit: Path | None, summary: Path | None) -> None:
+def _write(results: list[BatchResult], runs: Path, junit: Path | None, summary: Path | None, *, quiet: bool) -> None:
     from lab.report.batches import junit as junit_xml
     from lab.report.batches import markdown, table
 
-    if len(results) > 1:
+    if len(results) > 1 and not quiet:
         print_text(f"\n{table.render(results)}")
     if len({one.topology for one in results}) > 1:
         from lab.report.html.matrix_page import write_page
 
-        print_text(write_page(runs, results).absolute().as_uri())
+        page = write_page(runs, results)
+        if not quiet:
+            print_text(page.absolute().as_uri())
     if junit is not None:
         write_output(junit, junit_xml.render(results))
     if summary is not None:

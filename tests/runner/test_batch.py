@@ -103,3 +103,11 @@ def test_one_that_names_none_wants_a_lab_that_is_up(
     _staged(monkeypatch, {})
     assert run(app, ["run", "everyone_writes"]) == 64
     assert "no lab is up" in capsys.readouterr().err
+
+
+def test_for_programs_only_json_is_printed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    from lab.cli.app import app
+
+    _staged(monkeypatch, {})
+    assert run(app, ["run", "everyone_writes", "-t", "pair", "-t", "line:3", "-f", "json"]) == 0
+    assert capsys.readouterr().out == "[]\n"  # no run is judged here

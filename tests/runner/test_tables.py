@@ -43,3 +43,20 @@ def test_reports_have_it():
     assert f"{TITLE}\nfrom   to\nalice  " in said and "a: refused" in said and "\x1b" not in said
     (table,) = json.loads(as_json.render(record, judge(record)))["tables"]
     assert (table["title"], table["head"], table["rows"]) == (TITLE, ["from", "to"], [["alice", "\x1b[2J"]])
+
+
+@pytest.mark.parametrize("programs", [False, True], ids=["for people", "for programs"])
+def test_run_prints_it_or_has_it_in_what_is_told_to_programs(programs, tmp_path, capsys):
+    from lab.cli.output import make_batch_callbacks
+
+    told = SampleHistory()
+    told.add(TableRecorded, title=TITLE, head=("from", "to"), rows=(("alice", "read"),), notes=("a: refused",))
+    record = RunRecord(tuple(told.finish().events), told.plan)
+    results = [] if programs else None
+    make_batch_callbacks(lambda error: 70, results).report(tmp_path, record, judge(record))
+    said = capsys.readouterr().out
+    if programs:
+        assert said == "" and results[0]["folder"] == str(tmp_path)
+        assert results[0]["tables"][0]["rows"] == [("alice", "read")] and results[0]["verdict"]["value"] == "valid"
+    else:
+        assert said == f"\n{TITLE}\nfrom   to\nalice  read\na: refused\n\n"

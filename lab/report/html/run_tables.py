@@ -11,6 +11,7 @@ from lab.history.events import Bounced, DnsAnswered, Sent, ServerStreamClosed, S
 from lab.metrics.ledger import ledger
 from lab.metrics.left_out import left_out
 from lab.metrics.record import RunRecord
+from lab.metrics.tables import tables
 from lab.report.formats.text import RARE
 from lab.report.graph import labels
 from lab.report.graph.svg import render as draw_topology
@@ -41,6 +42,7 @@ def build_tables(diagram: SpaceTime, places: Mapping[Sent, int]) -> dict[str, An
     record = diagram.record
     people = list_people(diagram)
     return {
+        "measured": tables(record),
         "ledger": _ledger(record),
         "messages": _messages(diagram, places),
         "bounces": _bounces(record),

@@ -13,7 +13,7 @@ from html.parser import HTMLParser
 import pytest
 
 from lab.checks import judge
-from lab.history.events import Expectation, ServerSaw, Step
+from lab.history.events import Expectation, ServerSaw, Step, TableRecorded
 from lab.report.html import diagram_data, document
 from lab.report.html.diagram_data import shorten_opaque
 from lab.report.html.run_files import write_reports
@@ -249,3 +249,12 @@ def test_a_time_without_a_year_is_near_the_run():
 
     began = time.mktime((2026, 12, 31, 23, 59, 0, 0, 0, -1))
     assert parse_line("Jan 01 00:00:05 c2s\tinfo\thello", began) == (began + 65, "c2s\tinfo\thello")
+
+
+def test_what_a_scenario_measured_stands_on_the_page_as_text():
+    told = tell_story()
+    told.add(TableRecorded, title="who reads it", head=("from", "to"), rows=(("alice", EVIL),), notes=("a: refused",))
+    html = page_of(told)
+    assert "<caption>who reads it</caption>" in html and "<li>a: refused</li>" in html
+    assert EVIL not in html and "alert(1)" in Parsed(html).text
+    assert "cell by cell" not in page_of(tell_story())
