@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from xml.sax.saxutils import quoteattr
 
 from lab.declarations.encryptions import is_end_to_end
-from lab.errors import PeerError, TimedOut
+from lab.errors import PeerError, TimedOut, UserError
 
 if TYPE_CHECKING:
     from lab.federation.devices import Device
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from lab.federation.people import Person
 
 PING = "urn:xmpp:ping"
+
+#: Characters of a text that a device encrypts: a shorter one may be found in ciphertext that does not have it.
+SHORTEST = 12
 
 READ, UNREAD, REFUSED = "read", "unread", "refused"
 RETURNED, LOST, EXPOSED = "returned", "lost", "exposed"
@@ -45,6 +48,8 @@ async def attempt(sender: Person, receiver: Person, text: str) -> Attempt:
     """See `Person.attempt`."""
     device, other = sender.connected_device("attempt"), receiver.connected_device("be written to")
     secret = is_end_to_end(device.encryption)
+    if secret and len(text) < SHORTEST:
+        raise UserError(f"attempt: {text!r} may stand in ciphertext by chance: take `federation.secret()`")
     try:
         message = await device.send(receiver, text)
     except PeerError as error:
@@ -86,5 +91,6 @@ async def _ping(device: Device, other: Device) -> None:
 
 
 def _shows(device: Device, text: str, direction: str) -> bool:
-    """Whether a stanza of a device has a text in it as it is."""
-    return any(one.direction == direction and text in one.xml for one in device.stanzas)
+    """Whether a message of a device has a text in it as it is."""
+    messages = (one for one in device.stanzas if (one.name, one.direction) == ("message", direction))
+    return any(text in found for one in messages for found in one.element.itertext())

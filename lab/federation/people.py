@@ -157,7 +157,8 @@ class Person:
         Its `result` is "read", "unread", "refused" (nothing was sent; `reason` is the error's text), "returned"
         (`reason` is the condition, RFC 6120 section 8.3.3), "lost" (accepted, and nobody was told: a ping behind it,
         XEP-0199, was answered by the receiver's first connected device), or "exposed": in the clear, although the
-        device was to encrypt. Raises PeerError or TimedOut where it cannot be told, UserError if a device is missing.
+        device was to encrypt. Raises PeerError or TimedOut where it cannot be told, UserError if a device is missing or
+        the text of a device that encrypts has less than 12 characters.
         """
         return await attempt(self, to, text)
 

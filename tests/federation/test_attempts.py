@@ -11,7 +11,7 @@ from lab.errors import PeerError, TimedOut, UserError
 from lab.federation import Attempt, Federation, Person
 from tests.federation.conftest import FakeAgent
 
-TEXT = "the words"
+TEXT = "the words that nobody else may read"
 CLIENT = "jabber:client"
 STANZAS = "urn:ietf:params:xml:ns:xmpp-stanzas"
 OMEMO = "eu.siacs.conversations.axolotl"
@@ -142,6 +142,12 @@ async def test_a_device_that_does_not_say_whether_it_can_read_it_is_waited_for(r
     route.happens = route.passes
     with pytest.raises(TimedOut, match="has not said whether it can read it"):
         await route.alice.attempt(route.bob, TEXT)
+
+
+async def test_a_text_that_would_be_found_by_chance_is_not_sent(route: Route) -> None:
+    with pytest.raises(UserError, match="may stand in ciphertext by chance"):
+        await route.alice.attempt(route.bob, "one")
+    assert not route.agent.of("send")
 
 
 async def test_both_must_be_connected(route: Route) -> None:
