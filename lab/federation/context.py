@@ -37,7 +37,6 @@ class Context:
         self._inline = inline
         self._agent: Agent | None = None
         self._starting = asyncio.Lock()  # requests may come at once: they have one agent
-        self.accounts = asyncio.Lock()  # one is made after the other: of many at once ejabberd 24.12 loses connections
 
     def promise(self, source: str, target: str) -> Promise:
         """What becomes of a message from a person on server `source` to one on server `target`, both by name."""

@@ -77,8 +77,7 @@ class ServerHandle:
         lab, people = self._context.lab, self._participants.people
         user = reserve_name(lab.layout, self.spec, wanted, frozenset(one.name for one in people))
         if self.spec.manifest.accounts is not Accounts.LISTED:
-            async with self._context.accounts:
-                await lab.create_accounts(self.name, [user])
+            await lab.create_accounts(self.name, [user])
         person = Person(self._participants, self, user, encryption, trust, keys_optional=keys_optional)
         person.asked_name = wanted or user
         for _ in range(devices):
