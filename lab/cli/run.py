@@ -19,6 +19,7 @@ from lab.cli.options import (
     SummaryOption,
 )
 from lab.cli.output import Format, check_writable, make_batch_callbacks, print_json, print_text, write_output
+from lab.errors import UserError
 
 if TYPE_CHECKING:
     from lab.runner.batch import BatchResult
@@ -64,7 +65,6 @@ def run(
     """
     from lab.cli.entry_point import report_error, run_async
     from lab.declarations.units import parse_duration
-    from lab.errors import UserError
     from lab.runner.batch import BatchRequest, run_batch
 
     if inline and runtime is RuntimeChoice.CONTAINERS:
@@ -83,25 +83,34 @@ def run(
     check_writable(junit, summary)
     told: list[dict[str, Any]] | None = [] if output is Format.JSON else None
     results = run_async(run_batch(request, make_batch_callbacks(report_error, told)))
-    if told is not None:
-        print_json(told)
-    _write(results, runs, junit, summary, quiet=told is not None)
+    _print(results, _write(results, runs, junit, summary), told)
     raise typer.Exit(exit_codes.merge(one.exit_code for one in results if not one.skipped))
 
 
-def _write(results: list[BatchResult], runs: Path, junit: Path | None, summary: Path | None, *, quiet: bool) -> None:
-    from lab.report.batches import junit as junit_xml
-    from lab.report.batches import markdown, table
+def _print(results: list[BatchResult], page: Path | None, told: list[dict[str, Any]] | None) -> None:
+    """The results together: as JSON for programs, else a table of several and the address of their page."""
+    from lab.report.batches import table
 
-    if len(results) > 1 and not quiet:
+    if told is not None:
+        print_json(told)
+        return
+    if len(results) > 1:
         print_text(f"\n{table.render(results)}")
-    if len({one.topology for one in results}) > 1:
-        from lab.report.html.matrix_page import write_page
+    if page is not None:
+        print_text(page.absolute().as_uri())
 
-        page = write_page(runs, results)
-        if not quiet:
-            print_text(page.absolute().as_uri())
+
+def _write(results: list[BatchResult], runs: Path, junit: Path | None, summary: Path | None) -> Path | None:
+    """Write the files that were asked for, and the page of runs on several topologies: its path."""
+    from lab.report.batches import junit as junit_xml
+    from lab.report.batches import markdown
+
     if junit is not None:
         write_output(junit, junit_xml.render(results))
     if summary is not None:
         write_output(summary, markdown.render(results))
+    if len({one.topology for one in results}) < 2:
+        return None
+    from lab.report.html.matrix_page import write_page
+
+    return write_page(runs, results)
