@@ -161,7 +161,7 @@ class ClientDevice:
         """
         if session.encryption.hides_content(xml):
             return
-        if (answer := receipts.build_receipt(xml, uuid.uuid4().hex)) is not None:
+        if receipts.has_text(xml) and (answer := receipts.build_receipt(xml, uuid.uuid4().hex)) is not None:
             _stanza(session.stream, answer).send()
         if (message := receipts.read_receipt(xml)) is not None:
             self._emit("receipt", message=message, **{"from": xml.get("from", "")})

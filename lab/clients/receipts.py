@@ -12,20 +12,25 @@ RECEIPTS = "urn:xmpp:receipts"
 def build_receipt(xml: ET.Element, message: str) -> ET.Element | None:
     """The message, with this id, that acknowledges a message; None where it asks for nothing (section 5).
 
-    A copy of another device's message asks nobody: what it carries is not its own child. What carries no text at all is
-    not acknowledged: nobody is shown it, and its sender would take a message whose text was taken out for received.
+    A copy of another device's message asks nobody: what it carries is not its own child.
     """
     wanted, about = xml.find(f"{{{RECEIPTS}}}request") is not None, xml.get("id")
     if not wanted or not about or xml.get("type") in ("error", "groupchat"):
-        return None
-    shown = read_delivery(xml, "live", "")
-    if shown is None or shown.keys_only:
         return None
     answer = ET.Element(f"{{{CLIENT}}}message", {"to": xml.get("from", ""), "id": message})
     if (kind := xml.get("type")) is not None:
         answer.set("type", kind)
     ET.SubElement(answer, f"{{{RECEIPTS}}}received", {"id": about})
     return answer
+
+
+def has_text(xml: ET.Element) -> bool:
+    """Whether a message has a text, in the clear or encrypted: what has none is shown to nobody, and not acknowledged.
+
+    Else the sender of a message whose text was taken out on the way would take it for received.
+    """
+    found = read_delivery(xml, "live", "")
+    return found is not None and not found.keys_only
 
 
 def read_receipt(xml: ET.Element) -> str | None:

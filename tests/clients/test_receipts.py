@@ -2,7 +2,7 @@
 
 from xml.etree import ElementTree as ET
 
-from lab.clients.receipts import build_receipt, read_receipt
+from lab.clients.receipts import build_receipt, has_text, read_receipt
 
 
 def message(inside: str, attributes: str = "from='alice@a.test/1' id='m1' type='chat'") -> ET.Element:
@@ -24,8 +24,6 @@ def test_nothing_else_is() -> None:
     copy = f"<sent xmlns='urn:xmpp:carbons:2'><forwarded xmlns='urn:xmpp:forward:0'>{REQUEST}</forwarded></sent>"
     for one in (
         message("<body>no request</body>"),
-        message(REQUEST),
-        message(f"<encrypted xmlns='urn:xmpp:omemo:2'><header sid='1'/></encrypted>{REQUEST}"),
         message(copy),
         message(f"<body>hi</body>{REQUEST}", "from='alice@a.test/1' type='chat'"),
         message(f"<body>hi</body>{REQUEST}", "from='room@c.test/alice' id='m1' type='groupchat'"),
@@ -34,3 +32,11 @@ def test_nothing_else_is() -> None:
         assert build_receipt(one, "r1") is None
         assert read_receipt(one) is None
     assert read_receipt(message("<received xmlns='urn:xmpp:receipts' id='m1'/>", "type='error'")) is None
+
+
+def test_a_text_is_one_in_the_clear_or_encrypted_and_keys_alone_are_none() -> None:
+    encrypted = "<encrypted xmlns='urn:xmpp:omemo:2'><header sid='1'/>%s</encrypted>"
+    assert has_text(message(f"<body>hi</body>{REQUEST}"))
+    assert has_text(message(f"{encrypted % '<payload>AA==</payload>'}{REQUEST}"))
+    for one in (REQUEST, f"{encrypted % ''}{REQUEST}"):
+        assert not has_text(message(one))

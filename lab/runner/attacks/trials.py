@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from lab.errors import LabError, PeerError, describe
+from lab.errors import LabError, NotReceived, PeerError, describe
 from lab.faults import downgrade, drop_stanzas, phantom_device, replay, strip_encryption, swap_bundle
 from lab.federation import Federation, LinkHandle, Message, Person, ServerHandle
 from lab.runner.attacks.cells import CONTROL, AttackKind, Cell, get_kind
 
 #: Attacks by the receiver's own server: each has a person.
 _OF_A_PERSON = {"swap-bundle": swap_bundle, "phantom-device": phantom_device}
+RECEIPT = 15.0  # seconds after which a receipt is taken for missing
 #: Attacks after which a message is not awaited: it never arrives, or as something else.
 _NOT_AWAITED = ("drop-stanzas", "strip-encryption", "downgrade-plain")
 
@@ -80,6 +81,9 @@ async def _prepare(federation: Federation, trial: AttackTrial) -> None:
     sender = await person(federation.server(trial.source), "from")
     receiver = await person(federation.server(trial.target), "to")
     trial.people, trial.sender, trial.receiver = (sender, receiver), sender.jid, receiver.jid
+    if trust == "undecided" and cell.encryption != "otr":  # OTR shows no key before there is a session
+        await receiver.device.published_devices(sender)
+        await _decide(receiver, sender)  # receipts of OMEMO 2 are encrypted, too
     if not trial.kind.established and cell.trust != "verified":
         return
     message = await _write(trial, _text(federation, cell))
@@ -108,6 +112,9 @@ async def _write_under_attack(federation: Federation, trial: AttackTrial) -> Non
             await cheat.decrypts(message)
         elif trial.kind.name not in _NOT_AWAITED:
             await message.outcome()
+        if trial.kind.name not in _NOT_AWAITED:  # the receipt may need the attacker, too
+            with suppress(NotReceived):
+                await message.acknowledged(within=RECEIPT)
 
 
 def _text(federation: Federation, cell: Cell) -> str:
