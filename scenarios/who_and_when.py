@@ -6,12 +6,9 @@ async def who_and_when(federation: Federation) -> None:
     """OMEMO hides what two people write; both servers learn who writes to whom, when, how much, and that it arrived."""
     a, b = federation.linked_pair()
     alice, bob = await a.person("alice", encryption="omemo"), await b.person("bob", encryption="omemo")
-    chat_states = "http://jabber.org/protocol/chatstates"
     with step("alice is seen typing, writes, and bob's device confirms it: no server can read what"):
         await federation.befriend(alice, bob)
-        await alice.device.send_raw(
-            f"<message to='{bob.jid}' type='chat' id='typing'><composing xmlns='{chat_states}'/></message>"
-        )
+        await alice.device.chat_state(bob, "composing")
         message = await alice.send(bob, federation.secret(), receipt=True)
         expect(await message.outcome(), federation.link(a, b).promise)
         await message.acknowledged(within="30s")

@@ -5,9 +5,11 @@ files. A canary must stand readable nowhere: not in what a server saw (its feed)
 files or log; raw, in base64 or in hex (lab/history/canaries.py). A message that was
 sent encrypted must not pass a server with a readable body.
 
+Nor may it stand readable on the wire between servers, where relays carried it.
+
 Nothing found proves something only where something would have been found: unknown is a server on the route of a canary
 that does not record whole stanzas, was not searched after the canary was sent, or was searched in vain for the control
-text that must stand there.
+text that must stand there. On a link without TLS that is the text as well; on one with TLS it is that bytes passed.
 """
 
 from __future__ import annotations
@@ -21,11 +23,13 @@ from lab.checks.verdict import Finding, Value, Verdict, build_verdict, pluralize
 from lab.declarations.encryptions import is_end_to_end
 from lab.history.canaries import find, find_all
 from lab.history.events import CanaryFound, FileUploaded, Searched, Sent, ServerSaw
+from lab.history.key_events import LinkSearched
 from lab.metrics.record import RunRecord
 from lab.servers import get_software
-from lab.topology.spec import Feed, Server
+from lab.topology.spec import Feed, Server, Tls
 
 NAME = "secrecy"
+LINK = "link"  # the place of what passed a link
 
 
 def check(record: RunRecord) -> Verdict:
@@ -38,6 +42,7 @@ def check(record: RunRecord) -> Verdict:
         last = max(index for index, _ in secret.values())
         for name in _servers_on_route(record, secret):
             findings += _unknown(record, record.topology.server(name), last)
+        findings += _unwatched(record, secret)
     good = (
         f"{pluralize(len(secret), 'canary').replace('canarys', 'canaries')} sent, and no server can read any of them."
     )
@@ -58,9 +63,10 @@ def _servers_on_route(record: RunRecord, secret: Secrets) -> tuple[str, ...]:
 
 
 def _route(record: RunRecord, carrier: Sent | FileUploaded) -> tuple[str, ...]:
-    """The servers that handle a message, or the one that stores a file."""
+    """The servers that handle a message, those of a room's occupants included; or the one that stores a file."""
     if isinstance(carrier, Sent):
-        return record.path(carrier)
+        others = (record.server_of(device) for device in carrier.expected) if carrier.room else ()
+        return tuple(dict.fromkeys((*record.path(carrier), *(one.name for one in others if one is not None))))
     home = record.server_of(carrier.device)
     return () if home is None else (home.name,)
 
@@ -78,9 +84,49 @@ def _found(record: RunRecord, secret: Secrets) -> Iterator[Finding]:
                     stanzas.setdefault((server, canary), []).append(event)
                     places.setdefault((server, canary), []).append(("feed", encoding, f"a {event.name}"))
     for one in record.of(CanaryFound):
+        if one.place == LINK:
+            yield _leak_on_link(record, one, secret.get(one.canary))
+            continue
         places.setdefault((one.server, one.canary), []).append((one.place, one.encoding, one.where))
     for (server, canary), where in places.items():
         yield _leak(record, server, canary, where, secret.get(canary), stanzas.get((server, canary), []))
+
+
+def _leak_on_link(record: RunRecord, found: CanaryFound, known: tuple[int, Sent | FileUploaded] | None) -> Finding:
+    carrier, ends = known[1] if known else None, tuple(found.where.split(" - "))
+    name = f"of message {carrier.message}" if isinstance(carrier, Sent) else repr(found.canary)
+    text = f"Whoever sees the link {found.where} can read the secret {name}: on the wire ({found.encoding})."
+    cause = "the text was readable on the wire"
+    if isinstance(carrier, Sent) and not is_end_to_end(carrier.encryption):
+        cause = "neither the message nor the link was encrypted"
+    return Finding(Value.FAILED, text, carrier.message if isinstance(carrier, Sent) else None, ends, cause)
+
+
+def _unwatched(record: RunRecord, secret: Secrets) -> Iterator[Finding]:
+    """Why nothing found on the wire proves nothing. A link without a relay is not searched: nothing is said of it."""
+    crossed: list[tuple[str, str]] = []
+    for _, sent in secret.values():
+        if not isinstance(sent, Sent):
+            continue
+        path = record.path(sent)
+        for one in record.arrivals(sent):
+            home = record.server_of(one.device)
+            crossed += [(path[0], path[-1]), (path[-1], home.name)] if path and home is not None else []
+    for ends in dict.fromkeys((min(pair), max(pair)) for pair in crossed if len({*pair}) == 2):
+        searched = [one for one in record.of(LinkSearched) if {one.source, one.target} == set(ends)]
+        if not searched:
+            continue
+        in_clear = any(record.topology.server(name).tls is Tls.OFF for name in ends)
+        why = ""
+        if not all(one.complete for one in searched):
+            why = "more passed than was searched"
+        elif not any(one.bytes for one in searched):
+            why = "nothing was seen to pass"
+        elif in_clear and not any(one.control for one in searched):
+            why = "it has no TLS, and the text that must stand there was not found either"
+        if why:
+            text = f"Whether the link {' - '.join(ends)} showed secrets is not known: {why}."
+            yield Finding(Value.UNKNOWN, text, None, ends)
 
 
 def _by_server(record: RunRecord) -> dict[str, list[tuple[ServerSaw, bytes]]]:

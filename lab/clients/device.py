@@ -339,15 +339,20 @@ class ClientDevice:
         if not room:
             return frozenset({to.partition("/")[0]})
         joined, ask = self._room(session, to), session.stream.ask
-        features = rooms.read_features(await ask("get", rooms.build_info_query(), to))
+        info, *lists = await asyncio.gather(
+            ask("get", rooms.build_info_query(), to),
+            *(ask("get", rooms.build_members_query(affiliation), to) for affiliation in rooms.READERS),
+            return_exceptions=True,
+        )
+        features = rooms.read_features(_answered(info))
         if rooms.NON_ANONYMOUS not in features:
             raise PeerError(
                 f"not sent: room {to} is semi-anonymous, and encryption needs a non-anonymous one (XEP-0384 5.8)"
             )
         people: set[str] = set()
-        for affiliation in rooms.READERS:
+        for affiliation, answer in zip(rooms.READERS, lists, strict=True):
             try:
-                people |= rooms.read_members(await ask("get", rooms.build_members_query(affiliation), to))
+                people |= rooms.read_members(_answered(answer))
             except Refused as error:
                 # Who is not in a room that everybody may enter need not read what is said there.
                 if rooms.MEMBERS_ONLY in features:
@@ -441,6 +446,7 @@ class ClientDevice:
     async def fetch(self, *, url: str, addresses: dict[str, str], authority: str) -> Event:
         """Fetch a file that somebody uploaded; see the protocol."""
         self._live()
+        encrypted_files.check(url)
         address, context = encrypted_files.strip_key(url), make_tls_context(authority)
         found = await http_files.get(address, addresses, context)
         return {
@@ -558,6 +564,13 @@ class ClientDevice:
 def _stanza(stream: ClientStream, xml: ET.Element) -> Any:
     """slixmpp's stanza of this XML, ready to be sent and counted by stream management (XEP-0198)."""
     return _STANZAS[xml.tag](stream, xml=xml)
+
+
+def _answered(answer: ET.Element | BaseException) -> ET.Element:
+    """The answer to one of several questions. Raises what asking it raised."""
+    if isinstance(answer, BaseException):
+        raise answer
+    return answer
 
 
 def _base64(text: str) -> bytes:

@@ -29,18 +29,27 @@ def encrypt(data: bytes) -> tuple[bytes, str]:
 
 def decrypt(data: bytes, url: str) -> bytes:
     """The file behind an aesgcm:// URL. Raises UserError without a key, PeerError where it does not open the file."""
+    opener = _read_opener(url)
+    try:
+        return AESGCM(opener[IV:]).decrypt(opener[:IV], data, None)
+    except InvalidTag:
+        raise PeerError(f"{strip_key(url)}: the key does not open this file, or it was changed (XEP-0454)") from None
+
+
+def check(url: str) -> None:
+    """Raises UserError for an aesgcm:// URL without a key."""
+    if is_encrypted(url):
+        _read_opener(url)
+
+
+def _read_opener(url: str) -> bytes:
     try:
         opener = bytes.fromhex(urlsplit(url).fragment)
     except ValueError:
         opener = b""
     if len(opener) != IV + KEY:  # the fragment is a secret: it is not quoted
-        raise UserError(
-            f"fetch: the fragment of {strip_key(url)} must be 12 bytes of IV and 32 of key, in hex (XEP-0454)"
-        )
-    try:
-        return AESGCM(opener[IV:]).decrypt(opener[:IV], data, None)
-    except InvalidTag:
-        raise PeerError(f"{strip_key(url)}: the key does not open this file, or it was changed (XEP-0454)") from None
+        raise UserError(f"fetch: the fragment of {strip_key(url)} must be 12 bytes of IV and 32 of key, in hex")
+    return opener
 
 
 def add_key(url: str, fragment: str) -> str:

@@ -11,9 +11,10 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from lab.errors import PeerError, TimedOut
 from lab.federation.participants import Participants
@@ -21,12 +22,17 @@ from lab.federation.rooms import Room
 from lab.federation.servers import ServerHandle
 from lab.history.canaries import find_all
 from lab.history.events import CanaryFound, FileUploaded, Searched
+from lab.history.key_events import LinkSearched
 from lab.servers import get_software
 from lab.topology.spec import Feed
 
 # Seconds. A server that did not write when asked does so by itself within seconds: mnesia after three.
 CONTROL_DEADLINE = 15.0
 POLL_INTERVAL = 0.1
+
+
+#: Which texts each link has carried: the answer of the control operation `search_capture`.
+LinkSearch = Callable[[Sequence[str]], Awaitable[list[dict[str, Any]]]]
 
 
 @dataclass(frozen=True)
@@ -42,6 +48,31 @@ async def search(participants: Participants, servers: Sequence[ServerHandle]) ->
     """Search every place of every server for every canary."""
     controlled = _controlled_places(participants) if participants.context.canaries else set()
     await asyncio.gather(*(_search(participants, one, controlled) for one in servers))
+
+
+async def search_links(participants: Participants, search: LinkSearch) -> None:
+    """Search what passed the links, where there are canaries."""
+    context = participants.context
+    if not context.canaries:
+        return
+    now, record = context.history.now(), context.history.record
+    for link in await search([*context.canaries, context.control]):
+        found = [(str(text), str(encoding)) for text, encoding in link["found"]]
+        record(
+            LinkSearched(
+                at=now, source=link["source"], target=link["target"], bytes=link["bytes"],
+                canaries=len(context.canaries), control=any(text == context.control for text, _ in found),
+                complete=link["complete"],
+            )
+        )  # fmt: skip
+        for canary, encoding in found:
+            if canary != context.control:
+                record(
+                    CanaryFound(
+                        at=now, server=link["source"], place="link", canary=canary, encoding=encoding,
+                        where=f"{link['source']} - {link['target']}", message=_message_with(participants, canary),
+                    )
+                )  # fmt: skip
 
 
 def _controlled_places(participants: Participants) -> set[tuple[str, str]]:

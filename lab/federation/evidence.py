@@ -88,6 +88,10 @@ class Evidence:
         self._wake.set()
         await asyncio.wait((complete, self._task), return_when=asyncio.FIRST_COMPLETED)
 
+    async def search_capture(self, texts: Sequence[str]) -> list[dict[str, Any]]:
+        """Which of these texts each link has carried since the start of the run; called while evidence is not read."""
+        return await self._queries.search_capture(texts)
+
     async def finish(self) -> None:
         """Read what there is until now, and note what was left out. Raises PeerError for a feed that is damaged."""
         task, self._task = self._task, None
@@ -170,6 +174,7 @@ class _Queries:
             self._control = await self._context.lab.open_control().__aenter__()
             self._last = (await self._control.call("queries", limit=1))["last"]
             self._intervention = (await self._control.call("interventions"))["last"]
+            await self._control.call("start_capture")
         except LabError as error:
             await self._give_up(error)
 
@@ -202,6 +207,18 @@ class _Queries:
         if missing > 0:
             self._context.history.note(f"attacks acted on {missing} stanzas of which nothing is known any more")
         return [Intervened(**{one: data[one] for one in _INTERVENED}) for data in found]
+
+    async def search_capture(self, texts: Sequence[str]) -> list[dict[str, Any]]:
+        """Which of these texts each link has carried since the start, see docs/network.md; [] without a service."""
+        if self._control is None:
+            return []
+        try:
+            answer = await self._control.call("search_capture", texts=list(texts))
+        except LabError as error:
+            await self._give_up(error)
+            return []
+        found: list[dict[str, Any]] = answer["links"]
+        return found
 
     async def _give_up(self, error: LabError) -> None:
         await self.close()

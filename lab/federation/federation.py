@@ -262,6 +262,7 @@ class Federation:
         await collection.search(self.participants, self.servers)
         await record_server_states(self.context)
         await self._evidence.finish()
+        await collection.search_links(self.participants, self._evidence.search_capture)
 
 
 def _name(fault: Fault[Any]) -> str:

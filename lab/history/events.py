@@ -425,11 +425,11 @@ class CanaryFound(Event):
     """A canary was readable in a place of a server."""
 
     kind = "canary-found"
-    server: str
-    place: str
+    server: str  # of what passed a link: the one that opened the stream
+    place: str  # as in `searched`, or "link"
     canary: str
     encoding: str  # "raw", "base64", "hex"
-    where: str  # file name relative to the server's folder, or a stanza's id
+    where: str  # file name relative to the server's folder, a stanza's id, or a link
     message: str | None = None
 
 

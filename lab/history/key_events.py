@@ -49,3 +49,16 @@ class DeviceListRead(Event):
     reader: str  # full JID of the device that fetched it; one of the owner's own asks the own server
     owner: str  # bare JID of the one whose devices these are
     devices: tuple[int, ...]  # their ids
+
+
+@dataclass(frozen=True, kw_only=True)
+class LinkSearched(Event):
+    """What passed a link, as it was on the wire, was searched for every canary."""
+
+    kind = "link-searched"
+    source: str  # name of the server that opened the streams
+    target: str
+    bytes: int  # that passed in the run, in both directions of these streams
+    canaries: int
+    control: bool  # the text was found that stands there readable without TLS
+    complete: bool = True  # all that passed was searched; False: there was too much of it

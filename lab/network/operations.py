@@ -16,6 +16,7 @@ from typing import Any
 
 from lab.declarations.links import LINK_FIELDS
 from lab.errors import UserError
+from lab.network.capture import LinkCapture
 from lab.network.control import Handler, connection
 from lab.network.dns import DROP, Query, Resolver
 from lab.network.fault_engine import FaultEngine
@@ -31,7 +32,7 @@ from lab.topology.faults import read_one
 #: Names of the operations; each is a method of `Operations`.
 OPERATIONS = (
     *("status", "queries", "set_link", "start_faults", "add_fault", "list_faults", "heal_faults", "fault_events"),
-    *("interventions", "send_stanza"),
+    *("interventions", "send_stanza", "start_capture", "search_capture"),
     *("spawn", "stop", "signal", "override", "shutdown"),
 )
 
@@ -51,6 +52,7 @@ class Operations:
     resolver: Resolver
     faults: FaultEngine
     interceptions: Interceptions
+    capture: LinkCapture
     end: Callable[[], None]  # lets the service end in order
 
     def handlers(self) -> dict[str, Handler]:
@@ -127,6 +129,18 @@ class Operations:
         direction = _text(request, "source"), _text(request, "target")
         self.interceptions.send(direction, _text(request, "stanza"), str(request.get("attack", "")))
         return {}
+
+    async def start_capture(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Keep what links carry from now on, to be searched; it ends with this connection."""
+        self.capture.start(connection.get())
+        return {}
+
+    async def search_capture(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Which of `texts` links have carried since this connection watches."""
+        texts = request.get("texts")
+        if not isinstance(texts, list) or not all(isinstance(one, str) for one in texts):
+            raise UserError("'texts' must be a list of texts")
+        return {"links": await self.capture.search(connection.get(), texts)}
 
     def _link(self, request: dict[str, Any]) -> LinkImpairments:
         source, target = _text(request, "source"), _text(request, "target")

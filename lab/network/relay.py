@@ -282,11 +282,16 @@ class StreamEnd(Enum):
     RESET = "reset"  # RST
 
 
+#: Is given a flow and what it received.
+Tap = Callable[["Flow", bytes], None]
+
+
 @dataclass
 class ByteCount:
     """Bytes that one direction of a relay carried."""
 
     bytes: int = 0
+    tap: Tap | None = None  # is given what each flow receives, while somebody watches
 
 
 class Flow:
@@ -332,6 +337,8 @@ class Flow:
         if self._discarded:
             return  # the other direction ends the source
         self._count.bytes += len(data)
+        if self._count.tap is not None:
+            self._count.tap(self, data)
         if not self._queue and not self._sink_full and not self._stopped and self._shaper.conditions.neutral:
             self._sink.write(data)
             return

@@ -35,6 +35,7 @@ from lab import exit_codes
 from lab.declarations.links import Conditions
 from lab.declarations.manifest import StartedBy
 from lab.errors import LabError, MissingError, UserError, encode_answer
+from lab.network.capture import LinkCapture
 from lab.network.control import ControlServer
 from lab.network.dns import DnsServer, Resolver, Views
 from lab.network.fault_engine import FaultEngine
@@ -101,6 +102,7 @@ class Service:
         self.losses = PacketLosses(packet_filter, plan.services, self.relays) if processes else None
         executor = ServiceExecutor(links, self.relays, interceptions, self.resolver, outages, self.losses)
         self.faults = FaultEngine(plan.topology, executor)
+        self.capture = LinkCapture(self.relays)
         operations = Operations(
             layout,
             plan,
@@ -110,11 +112,15 @@ class Service:
             self.resolver,
             self.faults,
             interceptions,
+            self.capture,
             end=self.stopping.set,
         )
-        self.control = ControlServer(
-            layout.control, operations.handlers(), lambda connection: self.faults.heal(holder=connection)
-        )
+        self.control = ControlServer(layout.control, operations.handlers(), self._release)
+
+    async def _release(self, connection: object) -> None:
+        """End what a control connection held."""
+        self.capture.release(connection)
+        await self.faults.heal(holder=connection)
 
     def _has_address(self, server: str) -> Callable[[], bool]:
         """Whether a server has its address: on loopback always, in a container of the lab's own from its start on."""

@@ -5,9 +5,10 @@ import pytest
 
 from lab.checks import Value
 from lab.checks.secrecy import check
-from lab.history.events import CanaryFound, FileUploaded, Searched, ServerSaw
+from lab.history.events import CanaryFound, Delivered, FileUploaded, Searched, Sent, ServerSaw
+from lab.history.key_events import LinkSearched
 from lab.metrics.record import RunRecord
-from lab.topology.spec import Feed, Server
+from lab.topology.spec import Feed, Server, Tls
 from tests.checks.sample_history import SampleHistory, plan
 
 CANARY = "canary-6f1d2c3b4a5968778695a4b3"
@@ -203,3 +204,61 @@ def test_uploads_that_were_not_searched_or_where_the_file_was_not_found_are_unkn
     told = uploaded()
     told.drop(Searched, place="uploads")
     assert "its uploads was not searched" in only(judged(told), Value.UNKNOWN).sentence
+
+
+def on_the_link(control=False, tls=Tls.REQUIRED, **values):
+    """A secret went from island to home; what passed their link was searched."""
+    servers = tuple(replace(one, tls=tls) if one.name == "home" else one for one in plan().topology.servers)
+    told = secret(the_plan=plan(servers)).finish()
+    told.add(
+        LinkSearched,
+        **{"source": "island", "target": "home", "bytes": 900, "canaries": 1, "control": control, **values},
+    )
+    return told
+
+
+def test_a_link_with_tls_on_which_bytes_passed_is_valid():
+    assert judged(on_the_link()).value is Value.VALID
+    assert judged(on_the_link(tls=Tls.OFF, control=True)).value is Value.VALID
+
+
+@pytest.mark.parametrize(
+    ("values", "why"),
+    [
+        ({"bytes": 0}, "nothing was seen to pass"),
+        ({"complete": False}, "more passed than was searched"),
+        ({"tls": Tls.OFF}, "it has no TLS, and the text that must stand there was not found either"),
+    ],
+)
+def test_a_wire_that_shows_nothing_may_not_have_been_searched(values, why):
+    finding = only(judged(on_the_link(**values)), Value.UNKNOWN)
+    assert finding.sentence == f"Whether the link home - island showed secrets is not known: {why}."
+
+
+def test_a_secret_on_the_wire_fails_and_names_link_and_message():
+    told = on_the_link()
+    told.add(CanaryFound, server="island", place="link", canary=CANARY, encoding="base64", where="island - home")
+    finding = only(judged(told))
+    assert finding.sentence == (
+        "Whoever sees the link island - home can read the secret of message m1: on the wire (base64)."
+    )
+    assert (finding.message, finding.servers) == ("m1", ("island", "home"))
+    assert finding.cause == "the text was readable on the wire"
+
+
+def test_in_a_room_the_servers_of_its_occupants_count_as_well():
+    """Alice's server and the room's handle what she says; so does that of who hears it."""
+    told = SampleHistory()
+    alice, bob = told.device("alice", "island", encryption="omemo"), told.device("bob", "public", encryption="omemo")
+    room = "hall@conference.home.test"
+    told.add(Sent, message="m1", sender=alice, receiver=room, stream="s", encryption="omemo", room=True, canary=CANARY,
+             expected=(alice, bob))  # fmt: skip
+    told.add(Delivered, message="m1", sender=f"{room}/alice", device=bob, stream="s", via="live")
+    told.finish()
+    assert judged(told).value is Value.VALID
+    told.add(LinkSearched, source="home", target="public", bytes=0, canaries=1, control=False)
+    assert "the link home - public showed" in only(judged(told), Value.UNKNOWN).sentence
+    told.events.pop()
+    told.drop(Searched, server="public")
+    assert all("Whether server public" in one.sentence for one in judged(told).findings)
+    assert judged(told).value is Value.UNKNOWN

@@ -44,7 +44,7 @@ def test_a_key_of_another_file_or_a_changed_file_is_refused_without_quoting_the_
 @pytest.mark.parametrize("fragment", ["", "00", "x" * 88, "0" * 86, "ff" * 45])
 def test_a_fragment_that_is_no_key_is_refused_without_quoting_it(fragment: str) -> None:
     with pytest.raises(UserError, match="must be 12 bytes of IV and 32 of key") as caught:
-        encrypted_files.decrypt(b"", f"aesgcm://upload.a.test/x#{fragment}")
+        encrypted_files.check(f"aesgcm://upload.a.test/x#{fragment}")
     assert not fragment or fragment not in str(caught.value)
 
 

@@ -2,13 +2,16 @@
 
 import hashlib
 import time
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from lab.federation import Federation, collection
 from lab.federation.people import Person
 from lab.history.events import CanaryFound, FileUploaded, Searched
+from lab.history.key_events import LinkSearched
 from tests.federation.conftest import FakeAgent
 
 
@@ -101,3 +104,25 @@ async def controls(federation: Federation, place: str) -> dict[str, bool | None]
     await collection.search(federation.participants, [federation.server(name) for name in ("island", "home")])
     found = [one for one in federation.history.events if isinstance(one, Searched) and one.place == place]
     return {one.server: one.control for one in found[-2:]}
+
+
+async def test_what_passed_the_links_is_searched_where_there_are_secrets(
+    federation: Federation, people: list[Person]
+) -> None:
+    asked: list[list[str]] = []
+
+    async def search(texts: Sequence[str]) -> list[dict[str, Any]]:
+        asked.append(list(texts))
+        found = [(one, "raw") for one in texts]
+        return [{"source": "island", "target": "home", "bytes": 9, "found": found, "complete": True}]
+
+    await collection.search_links(federation.participants, search)
+    assert asked == [], "no secret"
+    message = await people[0].send(people[1], federation.secret())
+    await collection.search_links(federation.participants, search)
+    (canary,) = federation.context.canaries
+    assert asked == [[canary, federation.context.control]]
+    (searched,) = [one for one in federation.history.events if isinstance(one, LinkSearched)]
+    (leak,) = [one for one in federation.history.events if isinstance(one, CanaryFound)]
+    assert (searched.source, searched.bytes, searched.control, searched.complete) == ("island", 9, True, True)
+    assert (leak.place, leak.canary, leak.where, leak.message) == ("link", canary, "island - home", message.id)

@@ -11,6 +11,7 @@ from lab.federation import collection
 from lab.federation.peers import Peer
 from lab.federation.servers import ServerHandle
 from lab.history.events import Bounced, Searched
+from lab.history.key_events import LinkSearched
 from lab.history.reader import read
 from lab.report.formats.text import write_report
 from lab.runner import load
@@ -263,6 +264,31 @@ async def test_a_server_that_allows_plaintext_makes_the_run_fail(kind: str, tmp_
     finally:
         await labs.close()
     assert result.value == "failed" and "policy-violation" in result.sentence, result.sentence
+
+
+PLAINTEXT = """
+defaults: {tls: "off", authentication: dialback}
+servers: {a: {software: prosody}, b: {software: ejabberd}}
+links: [{between: [a, b]}]
+"""
+
+
+@pytest.mark.slow
+async def test_a_link_without_tls_shows_what_is_not_encrypted_and_the_control_text(tmp_path: Path) -> None:
+    (tmp_path / "plaintext.yaml").write_text(PLAINTEXT)
+    labs = SessionLabs(PROCESSES)
+    try:
+        lab = await labs.get(str(tmp_path / "plaintext.yaml"))
+        results = [
+            await run_scenario(load(one)[0], lab, runs=tmp_path) for one in ("omemo_carbons", "plaintext_is_seen")
+        ]
+    finally:
+        await labs.close()
+    assert [one.value for one in results] == ["valid", "valid"]
+    assert "Whoever sees the link a - b can read the secret" in results[1].sentence
+    for result in results:
+        searched = [one for one in read(result.folder / "history.jsonl") if isinstance(one, LinkSearched)]
+        assert any(one.control for one in searched)
 
 
 @pytest.mark.slow
