@@ -29,6 +29,7 @@ from slixmpp.xmlstream.matcher import MatchXPath
 from lab.clients import archive, encrypted_files, http_files, receipts, rooms
 from lab.clients.encryption import DeviceKey, Encryption, EncryptionSettings, SealedMessage, create_strategy
 from lab.clients.inbox import Inbox
+from lab.clients.room_readers import find_readers
 from lab.clients.xmpp.client_stream import ClientStream, Refused, make_tls_context
 from lab.clients.xmpp.registration_stream import RegistrationStream
 from lab.clients.xmpp.stanzas import CARBONS, CLIENT, build_presence, read_delivery, read_own_presence
@@ -338,27 +339,8 @@ class ClientDevice:
         """The real bare JIDs that a message is encrypted for."""
         if not room:
             return frozenset({to.partition("/")[0]})
-        joined, ask = self._room(session, to), session.stream.ask
-        info, *lists = await asyncio.gather(
-            ask("get", rooms.build_info_query(), to),
-            *(ask("get", rooms.build_members_query(affiliation), to) for affiliation in rooms.READERS),
-            return_exceptions=True,
-        )
-        features = rooms.read_features(_answered(info))
-        if rooms.NON_ANONYMOUS not in features:
-            raise PeerError(
-                f"not sent: room {to} is semi-anonymous, and encryption needs a non-anonymous one (XEP-0384 5.8)"
-            )
-        people: set[str] = set()
-        for affiliation, answer in zip(rooms.READERS, lists, strict=True):
-            try:
-                people |= rooms.read_members(_answered(answer))
-            except Refused as error:
-                # Who is not in a room that everybody may enter need not read what is said there.
-                if rooms.MEMBERS_ONLY in features:
-                    raise PeerError(f"not sent: room {to} does not say who is {affiliation}: {error}") from error
-        people |= {*joined.occupants.values()}  # last: what the room said before it answered counts
-        return frozenset(people - {"", session.stream.boundjid.bare})
+        readers = await find_readers(session.stream.ask, self._room(session, to))
+        return frozenset(readers - {session.stream.boundjid.bare})
 
     async def send_raw(self, *, xml: str) -> Event:
         """Put this text on the stream as it is, behind what was sent before."""
@@ -564,13 +546,6 @@ class ClientDevice:
 def _stanza(stream: ClientStream, xml: ET.Element) -> Any:
     """slixmpp's stanza of this XML, ready to be sent and counted by stream management (XEP-0198)."""
     return _STANZAS[xml.tag](stream, xml=xml)
-
-
-def _answered(answer: ET.Element | BaseException) -> ET.Element:
-    """The answer to one of several questions. Raises what asking it raised."""
-    if isinstance(answer, BaseException):
-        raise answer
-    return answer
 
 
 def _base64(text: str) -> bytes:

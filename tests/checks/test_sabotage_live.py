@@ -6,7 +6,7 @@ import pytest
 
 from lab.checks.judge import judge
 from lab.clients.device import ClientDevice
-from lab.clients.encryption import envelope, omemo, omemo2
+from lab.clients.encryption import envelope, omemo, omemo2, otr
 from lab.history.events import Sent
 from lab.lifecycle.runtimes import choose
 from lab.lifecycle.up import up
@@ -16,7 +16,7 @@ from lab.runner.run import run_scenario
 from lab.runner.scenarios import get_info
 from lab.topology.files import load
 from tests.checks.sabotage import Tampered, load_module
-from tests.checks.sabotage.leaky import LeakyOmemo2Strategy, LeakyStrategy
+from tests.checks.sabotage.leaky import LeakyOmemo2Strategy, LeakyOtrStrategy, LeakyStrategy
 from tests.runner import small_scenarios
 from tests.runtimes import mostly_processes
 
@@ -68,8 +68,10 @@ async def test_the_same_server_left_alone_is_valid(lab_on, tmp_path: Path) -> No
     [
         (omemo, LeakyStrategy, small_scenarios.one_secret),
         pytest.param(omemo2, LeakyOmemo2Strategy, small_scenarios.one_secret_in_omemo2, marks=pytest.mark.slow),
+        pytest.param(otr, LeakyOtrStrategy, small_scenarios.one_secret_in_otr, marks=pytest.mark.slow),
+        pytest.param(omemo, LeakyStrategy, small_scenarios.a_member_is_away, marks=pytest.mark.slow),
     ],
-    ids=["omemo", "omemo:2"],
+    ids=["omemo", "omemo:2", "otr", "omemo in a room"],
 )
 async def test_a_device_that_says_it_in_plain_beside_the_ciphertext(
     monkeypatch, tmp_path: Path, module, leaky, scenario

@@ -41,6 +41,15 @@ async def one_secret_in_omemo2(federation: Federation) -> None:
 
 
 @scenario()
+async def one_secret_in_otr(federation: Federation) -> None:
+    """Alice sends one secret, encrypted with OTR."""
+    a, b = federation.linked_pair()
+    alice, bob = await a.person("alice", encryption="otr"), await b.person("bob", encryption="otr")
+    message = await alice.send(bob, federation.secret())
+    await message.outcome()
+
+
+@scenario()
 async def a_member_is_away(federation: Federation) -> None:
     """Alice says a secret in an encrypted room, of which carol is a member who is not there."""
     a, b = federation.linked_pair()

@@ -207,7 +207,9 @@ class OmemoStrategy(Encryption):
                 await self._take_lists(person, found)
             encrypted, failed = await self._manager.encrypt(people, plaintexts, [*usable])
         contents = sorted(encrypted, key=lambda one: [*self._versions].index(one.namespace))
-        if not contents or len({one.namespace for one in contents}) != len(contents):
+        if not contents:
+            raise PeerError("not sent: there is no other device that could read it")
+        if len({one.namespace for one in contents}) != len(contents):
             raise PeerError(f"OMEMO gave {len(contents)} messages for {', '.join(sorted(people))}, not one per version")
         self._put_into(message, content, contents)
         reached = {(key.bare_jid, key.device_id) for content in contents for key, _ in content.keys}

@@ -5,6 +5,7 @@ from xml.etree import ElementTree as ET
 from lab.clients.encryption import SealedMessage
 from lab.clients.encryption.omemo import OmemoStrategy
 from lab.clients.encryption.omemo_2 import Omemo2
+from lab.clients.encryption.otr import OtrStrategy
 
 CLIENT = "jabber:client"
 
@@ -27,3 +28,13 @@ class LeakyOmemo2Strategy(LeakyStrategy):
 
     name = "omemo:2"
     speaks = (Omemo2,)
+
+
+class LeakyOtrStrategy(OtrStrategy):
+    """OTR with the text in an element beside the ciphertext."""
+
+    async def seal(self, message: ET.Element, people: frozenset[str]) -> SealedMessage:
+        text = message.findtext(f"{{{CLIENT}}}body")
+        sealed = await super().seal(message, people)
+        ET.SubElement(message, "{urn:example:leak}words").text = text
+        return sealed
