@@ -34,7 +34,7 @@ class Inbox:
         self, account: str, device: str, stream: str, encryption: Encryption, emit: Emit,
         on_content: Callable[[ET.Element], None] = lambda message: None,
     ) -> None:  # fmt: skip
-        """`on_content` is called with what an envelope had beside a text, as a message of its own."""
+        """`on_content` is called with what an envelope had in it, as a message of its own."""
         self._account, self._device = account, device
         self.stream = stream  # the name of the live stream
         self._encryption, self._emit, self._on_content = encryption, emit, on_content
@@ -168,14 +168,16 @@ class Inbox:
             self._emit("decrypted", body=result.body, sender_key=result.sender_key, trust=result.trust,
                        via=found.via, **fields)  # fmt: skip
             if result.content:
-                self._open(found, result.content)
+                self._open(found, result.content, result.body)
 
-    def _open(self, found: Incoming, content: tuple[ET.Element, ...]) -> None:
-        """Emit what was in an envelope; only what was sent to this device itself is to be answered."""
+    def _open(self, found: Incoming, content: tuple[ET.Element, ...], text: str | None) -> None:
+        """Emit what was in an envelope beside the text; only what was sent to this device itself is to be answered."""
         message = ET.Element(found.xml.tag, found.xml.attrib)
         message.extend(content)
         self._emit("content", message=found.id, xml=tostring(message, xmlns=CLIENT), via=found.via,
                    **{"from": found.sender})  # fmt: skip
+        if text is not None:
+            ET.SubElement(message, f"{{{CLIENT}}}body").text = text
         if found.via in ("live", "offline"):
             self._on_content(message)
 

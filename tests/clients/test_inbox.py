@@ -3,8 +3,9 @@ from xml.etree import ElementTree as ET
 
 from lab.clients.encryption import DecryptedMessage, Encryption, NotForUs, NotReadable
 from lab.clients.inbox import Inbox
+from lab.clients.receipts import build_receipt
 from lab.clients.rooms import JoinedRoom
-from lab.clients.xmpp.stanzas import MAM
+from lab.clients.xmpp.stanzas import MAM, Archived
 from lab.declarations.encryptions.omemo import DECLARATION
 from lab.errors import PeerError
 
@@ -168,4 +169,59 @@ async def test_what_was_not_acknowledged_in_time_may_arrive_again(monkeypatch):
     assert made.unacknowledged() == ["third"]
     monkeypatch.setattr("lab.clients.inbox.ON_ITS_WAY", 60.0)
     assert made.unacknowledged() == ["first", "second", "third"], "the acknowledgement may not have arrived"
+    await made.close()
+
+
+class Enveloped(Slow):
+    """Each message has a request for a receipt in its envelope; "silent" has no text."""
+
+    async def decrypt(self, incoming, sender):
+        request = ET.Element("{urn:xmpp:receipts}request")
+        return DecryptedMessage(None if incoming.id == "silent" else "hello", "ab", "blind", content=(request,))
+
+
+async def test_what_is_in_an_envelope_is_told_and_handed_on_as_a_message_of_its_own():
+    made, events = inbox()
+    made._encryption, handed = Enveloped(None), []
+    made._on_content = handed.append
+    for number in ("m1", "silent"):
+        made.message(message(number, FULL))
+    carbon = ET.Element("{jabber:client}message", {"from": ME, "to": f"{ME}/phone"})
+    sent = ET.SubElement(carbon, "{urn:xmpp:carbons:2}sent")
+    ET.SubElement(sent, "{urn:xmpp:forward:0}forwarded").append(message("copy", FULL))
+    made.message(carbon)
+    await made.decrypted()
+    told = [
+        (fields["message"], fields["via"], "hello" in fields["xml"]) for event, fields in events if event == "content"
+    ]
+    assert told == [("m1", "live", False), ("silent", "live", False), ("copy", "carbon", False)]
+    assert [one.get("id") for one in handed] == ["m1", "silent"], "nobody answers a copy"
+    answers = [build_receipt(one, "r1") for one in handed]
+    assert answers[0].find("{urn:xmpp:receipts}received").get("id") == "m1"
+    assert answers[1] is None, "what has no text is not acknowledged"
+    await made.close()
+
+
+class Named(Slow):
+    async def decrypt(self, incoming, sender):
+        return DecryptedMessage(sender, "ab", "blind")
+
+
+async def test_who_said_something_in_a_room_is_known_from_its_archive_too():
+    """The archive says so in each message: a nickname may be somebody else's by now."""
+    made, events = inbox()
+    made._encryption, room = Named(None), "hall@conference.a.test"
+    made.rooms[room] = JoinedRoom(room, "me", None, None, {f"{room}/nick": "carol@c.test"})
+    live = message("live", FULL, f"{room}/nick", "groupchat")
+    archived = message("archived", FULL, f"{room}/nick", "groupchat")
+    item = ET.SubElement(
+        ET.SubElement(archived, "{http://jabber.org/protocol/muc#user}x"), "{http://jabber.org/protocol/muc#user}item"
+    )
+    item.set("jid", "alice@a.test/pc")
+    made.message(live)
+    made.rooms[room].occupants.clear()  # they leave before it is decrypted
+    made.catch_up([Archived("q", "", room, archived)])
+    await made.decrypted()
+    said = {fields["message"]: fields["body"] for event, fields in events if event == "decrypted"}
+    assert said == {"live": "carol@c.test", "archived": "alice@a.test"}
     await made.close()
