@@ -17,6 +17,7 @@ LESSONS = sorted((DOCS / "lessons").glob("*.md"))
 
 #: The right answers, in the order in which the files ask.
 RIGHT = {
+    "both-must-allow": ["encrypted", "refused", "plain", "refused", "encrypted"],
     "no-relaying": ["delivered", "delivered", "bounced", "bounced"],
     "who-and-when": ["yes", "yes", "yes", "yes", "no", "yes", "yes", "yes"],
 }
@@ -48,16 +49,25 @@ def test_each_lesson_has_its_parts_and_stands_in_the_list() -> None:
 
 @pytest.mark.live
 @pytest.mark.slow
-def test_who_reaches_whom(tmp_path: Path) -> None:
-    right = RIGHT["no-relaying"]
-    wrong = [*right[:2], "delivered", right[3]]
+@pytest.mark.parametrize(
+    ("lesson", "topology", "place", "step"),
+    [
+        ("no-relaying", "line:3", 2, "a person on s1 writes to one on s3"),
+        ("both-must-allow", "pair,software=prosody+ejabberd", 3, "alice with omemo writes to bob with omemo:2"),
+    ],
+)
+def test_a_scenario_is_valid_if_every_prediction_is_right(
+    lesson: str, topology: str, place: int, step: str, tmp_path: Path
+) -> None:
+    right = RIGHT[lesson]
+    wrong = [*right[:place], "no such answer", *right[place + 1 :]]
     codes = []
     for answers in (right, wrong):
-        file = _save("no-relaying", answers, tmp_path)
-        done = _run(*XMPPLAB, "run", file, "-t", "line:3", "--runtime", "processes", folder=tmp_path)
+        file = _save(lesson, answers, tmp_path)
+        done = _run(*XMPPLAB, "run", file, "-t", topology, "--runtime", "processes", folder=tmp_path)
         codes.append(done.returncode)
     assert codes == [0, 1], done.stdout + done.stderr
-    assert "a person on s1 writes to one on s3" in " ".join(done.stdout.split())
+    assert step in " ".join(done.stdout.split())
 
 
 @pytest.mark.live
