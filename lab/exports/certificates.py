@@ -17,8 +17,8 @@ set -eu
 # CHANGE: where the authority writes to before something expires
 email=you@{domain}
 
-# CHANGE: --standalone needs port 80 and a domain whose addresses are this machine's. If its web site is elsewhere, use
-# --manual --preferred-challenges dns, or a plugin for your DNS provider
+# CHANGE: how the domain is proved, if its addresses are not this machine's because its web site is elsewhere
+# Then use --manual with --preferred-challenges=dns, or certbot's plugin for your DNS provider.
 how=--standalone
 
 certbot certonly "$how" --agree-tos --email "$email" --cert-name {domain} --key-type ecdsa \\

@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import dns.rdatatype
@@ -19,9 +20,10 @@ from lab.errors import UserError
 from lab.exports.changes import MARK, list_changes
 from lab.exports.server import ServerExport, export_server
 from lab.runtime.exported_files import write_export
+from lab.servers import get_software
 from lab.servers.software import File
 from lab.topology.files import load
-from tests.servers.test_golden import compare
+from tests.servers.test_golden import blueprint, compare
 
 DOMAIN = "example.org"
 SOFTWARE = ("prosody@13.0", "prosody@0.12", "ejabberd@24.12")
@@ -220,6 +222,24 @@ def test_the_command_writes_and_lists(
         assert change.place in told
         assert change.text in told or change.text.split()[0] in told
     assert (tmp_path / DOMAIN).stat().st_mode & 0o77 == 0
+
+
+def test_modules_of_the_domain_alone_are_refused_in_a_lab() -> None:
+    """The lab's own would take their place, unseen."""
+    exported = export("prosody")
+    configuration = text(exported, exported.configuration)
+    own = configuration.replace(
+        f'VirtualHost "{DOMAIN}"\n', f'VirtualHost "{DOMAIN}"\nmodules_enabled = {{ "motd" }}\n'
+    )
+    assert own != configuration
+    software = get_software("prosody")
+    for wanted, given in ((None, configuration), ("move them to those above it", own)):
+        in_lab = replace(blueprint("prosody"), spec=replace(exported.spec, configuration=given))
+        if wanted is None:
+            assert [file.path for file in software.render(in_lab).files] == ["prosody.cfg.lua", "exported.cfg.lua"]
+        else:
+            with pytest.raises(UserError, match=wanted):
+                software.render(in_lab)
 
 
 def test_settings_that_are_not_exported_are_named(

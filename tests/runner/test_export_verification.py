@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
+from lab.declarations.links import Conditions
 from lab.errors import UserError
 from lab.runner.export_verification import ExportedServer, put_server
 from lab.servers.replacements import Replacement, replace_settings
@@ -18,7 +21,8 @@ VALUES = [
 
 def test_the_exported_server_comes_first_and_its_links_begin_with_it() -> None:
     topology = load("hidden_island")
-    spec = topology.server("public")
+    one_way = tuple(replace(link, forward=Conditions(latency=1.0)) for link in topology.links)
+    topology, spec = replace(topology, links=one_way), topology.server("public")
     put = put_server(topology, ExportedServer(spec, "a file", "text"))
     assert [one.name for one in put.servers] == ["public", "island", "home"]
     assert put.servers[0].configuration == "text"
@@ -28,6 +32,7 @@ def test_the_exported_server_comes_first_and_its_links_begin_with_it() -> None:
     before = topology.link("home", "public")
     assert before is not None
     assert (first.forward, first.backward) == (before.backward, before.forward)
+    assert first.forward != first.backward
     assert other == topology.link("island", "home")
 
 
