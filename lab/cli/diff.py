@@ -29,12 +29,17 @@ def diff(
     The exit code is 0 if they took the same course, and 1 if they did not.
     """
     from lab.checks import judge
+    from lab.errors import UserError
+    from lab.load.model.job import FILE as LOAD
     from lab.report.differences import text
     from lab.report.differences.comparison import compare
     from lab.report.html.diff_page import write_page
     from lab.runner import folders
     from lab.runner.judgement import load_record
 
+    for run in (first, second):
+        if (run / LOAD).is_file():
+            raise UserError(f"{run}: is the folder of a load: compare two of them with `xmpplab compare`")
     runs = [folders.find(run) for run in (first, second)]
     records = [load_record(folder) for folder in runs]
     found = compare(*((record, judge(record)) for record in records))

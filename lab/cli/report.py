@@ -37,6 +37,8 @@ def report(
     folder = folders.find(run, (folders.HISTORY, LOAD, STUDY))
     if file is not None and not (folder / folders.HISTORY).is_file():
         raise UserError("--output is for runs; the page of a load or a study lies in its folder")
+    if open_ and file is not None:
+        raise UserError("--open and --output exclude each other: the page lies in the run's folder")
     if open_:
         open_page(_write_page(folder))
     elif (folder / LOAD).is_file():

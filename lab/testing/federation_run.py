@@ -44,12 +44,13 @@ async def federation_run(
     ended: Callable[[], BaseException | None],
     on_result: Callable[[RunResult], None],
     faults: Sequence[FaultSpec] | None = None,
+    command: str = "",
 ) -> AsyncIterator[tuple[Federation, Run]]:
     """A federation for the length of a test, and its run. Raises JudgementFailed at its end unless it is valid.
 
     `ended` is called at the end of the block: the error that left the test, None if it passed; where the test has not
     been over it raises LookupError, and the run is interrupted. `on_result` is called with the result. A test that has
-    failed by itself fails no second time. Declared `faults` act from the test's beginning on.
+    failed by itself fails no second time. Declared `faults` act from the test's beginning on; `command` repeats it.
     """
     loop = asyncio.get_running_loop()
     ready: asyncio.Future[tuple[Federation, Run]] = loop.create_future()
@@ -63,7 +64,9 @@ async def federation_run(
             raise _as_of_scenario(error)
 
     info = ScenarioInfo(name=test, title=test, spec="", expects=read_expects(expects), function=body, file=file, line=1)
-    running = asyncio.create_task(run_scenario(info, lab, report=write_reports, runs=runs, faults=faults, at_once=True))
+    running = asyncio.create_task(
+        run_scenario(info, lab, report=write_reports, runs=runs, faults=faults, at_once=True, command=command)
+    )
     await asyncio.wait((ready, running), return_when=asyncio.FIRST_COMPLETED)
     if not ready.done():
         raise JudgementFailed((await running).sentence)

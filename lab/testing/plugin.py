@@ -125,7 +125,7 @@ async def federation(request: pytest.FixtureRequest, xmpplab_topology: str) -> A
     that cannot be read, MissingError if this machine lacks something, NotReady if the lab does not become ready.
     """
     from lab.runner.context import current
-    from lab.testing.failures import add_result
+    from lab.testing.failures import add_result, build_rerun_command
     from lab.testing.federation_run import federation_run
 
     item: pytest.Item = request.node
@@ -143,6 +143,7 @@ async def federation(request: pytest.FixtureRequest, xmpplab_topology: str) -> A
         ended=lambda: item.stash[_ENDED],
         on_result=on_result,
         faults=get_labs(request.config).faults(xmpplab_topology),
+        command=build_rerun_command(item),
     ) as (running, run):
         token = current.set(run)  # pytest-asyncio runs the test in this context: `expect` and `step` record there
         try:

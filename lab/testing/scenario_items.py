@@ -16,7 +16,7 @@ from lab.report.html.run_files import write_reports
 from lab.runner import ScenarioInfo, load
 from lab.runner.folders import REPORT
 from lab.runner.run import RunResult, run_scenario
-from lab.testing.failures import add_result, describe_place
+from lab.testing.failures import add_result, build_rerun_command, describe_place
 from lab.testing.session_labs import get_labs, list_topologies
 
 
@@ -97,7 +97,8 @@ class ScenarioItem(pytest.Item):
         lab = await get_labs(self.config).get(self.source)
         runs = Path(self.config.getoption("--xmpplab-runs"))
         faults = get_labs(self.config).faults(self.source)
-        return await run_scenario(self.info, lab, report=write_reports, runs=runs, faults=faults)
+        command = build_rerun_command(self)
+        return await run_scenario(self.info, lab, report=write_reports, runs=runs, faults=faults, command=command)
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: object = None) -> str:
         """The report instead of a traceback; an error of the lab in its own words."""

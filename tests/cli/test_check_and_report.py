@@ -142,3 +142,13 @@ def test_pages_of_loads_and_studies_open_as_those_of_runs_do(make, title, tmp_pa
     assert run(app, ["report", str(folder), "--open"]) == 0
     assert opened == [(folder / "page.html").as_uri()]
     assert title in (folder / "page.html").read_text()
+
+
+def test_what_diff_and_open_cannot_do_is_said(runs, capsys, tmp_path):
+    good = runs(story().finish())
+    samples._load(tmp_path)
+    assert run(app, ["diff", str(good), str(tmp_path / "load")]) == 64
+    assert "is the folder of a load: compare two of them with `xmpplab compare`" in capsys.readouterr().err
+    assert run(app, ["report", str(good), "--open", "-o", "x.html"]) == 64
+    assert "--open and --output exclude each other" in capsys.readouterr().err
+    assert not (good / "page.html").exists()
