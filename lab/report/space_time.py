@@ -86,7 +86,7 @@ class SpaceTime:
         self.record, self.judgement = record, judgement
         self.paths = list_stanza_paths(record)
 
-    @property
+    @cached_property
     def began(self) -> float:
         """The time of the start, in seconds since the epoch."""
         if self.record.started is not None:

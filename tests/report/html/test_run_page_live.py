@@ -6,13 +6,39 @@ import re
 
 import pytest
 
+from tests.metrics.test_stanza_paths import saw
 from tests.report.html.chromium import PROGRAM, Chromium
-from tests.report.html.run_histories import page_of, tell_hostile, tell_loss
+from tests.report.html.run_histories import page_of, tell_hostile, tell_loss, tell_story
 
 pytestmark = pytest.mark.skipif(PROGRAM is None, reason="needs Chromium")
 
 EVIL = '"><script>document.title="ran"</script><img src=x onerror="document.title=1">'
 PANEL = "document.getElementById('stanza').innerText"
+
+#: Counts texts, and lists those whose colour is too near to what is behind them.
+CONTRAST = """(() => {
+  const parse = (text) => (text.match(/[\\d.]+/g) || []).map(Number);
+  const linear = (v) => v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4;
+  const light = (c) => [0.2126, 0.7152, 0.0722].reduce((sum, part, i) => sum + part * linear(c[i] / 255), 0);
+  const behind = (element) => {
+    for (let e = element; e; e = e.parentElement) {
+      const colour = parse(getComputedStyle(e).backgroundColor);
+      if (colour.length === 3 || colour[3] > 0) return colour;
+    }
+    return [255, 255, 255];
+  };
+  const low = [];
+  let texts = 0;
+  for (const e of document.querySelectorAll("body *")) {
+    const own = [...e.childNodes].some((n) => n.nodeType === 3 && n.data.trim());
+    const style = getComputedStyle(e);
+    if (e.closest("svg, script, style") || !own || !e.offsetParent || style.opacity < 1) continue;
+    const [a, b] = [light(parse(style.color)), light(behind(e))].sort((x, y) => y - x);
+    texts += 1;
+    if ((a + 0.05) / (b + 0.05) < 4.5) low.push([e.tagName, e.className, e.textContent.slice(0, 30)]);
+  }
+  return { texts, low };
+})()"""
 
 
 @pytest.fixture(scope="module")
@@ -75,6 +101,25 @@ def test_the_link_of_the_explanation_leads_to_the_stanza(browser, page):
 
 
 @pytest.mark.slow
+def test_causes_and_effects_are_highlighted_and_lead_to_each_other(browser, tmp_path):
+    told = tell_story()
+    receipt = "<message id='r1'><received xmlns='urn:xmpp:receipts' id='m1'/></message>"
+    ends = {"sender": "bob@home.test/phone", "receiver": "alice@island.test/phone"}
+    saw(told, "home", "in", "c2s", id="r1", stanza=receipt, peer="bob@home.test/phone", **ends)
+    saw(told, "home", "out", "s2s", id="r1", stanza=receipt, peer="island.test", **ends)
+    page = tmp_path / "page.html"
+    page.write_text(page_of(told.finish()))
+    show(browser, page, anchor="#stanza-0")
+    related = "[...document.querySelectorAll('.stanza.related')].map(e => e.getAttribute('aria-label'))"
+    assert [one.partition(",")[0] for one in browser.evaluate(related)] == ["message from bob/phone to alice/phone"]
+    assert "Causes" in browser.evaluate(PANEL)
+    browser.click("#stanza button.link")
+    assert "Caused by" in browser.evaluate(PANEL) and "id r1" in browser.evaluate(PANEL)
+    browser.press("Escape")
+    assert browser.evaluate("document.querySelectorAll('.stanza.selected, .stanza.related').length") == 0
+
+
+@pytest.mark.slow
 def test_zoom_makes_it_larger_and_keeps_the_focus(browser, page):
     show(browser, page)
     height = "+document.getElementById('diagram-svg').getAttribute('height')"
@@ -131,3 +176,13 @@ def test_hostile_text_runs_nothing(browser, tmp_path):
     assert count and browser.evaluate("document.title") == "story on three"
     assert browser.evaluate("document.querySelectorAll('img').length") == 1, "the drawing of the topology"
     assert EVIL in browser.evaluate("document.body.textContent")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("dark", [False, True])
+def test_text_has_contrast_in_both_themes(browser, page, dark):
+    """Of every text its colour against what is behind it: at least 4.5 to 1 (WCAG 2.2, 1.4.3)."""
+    show(browser, page, dark=dark)
+    browser.click(".wrong-first a")
+    found = browser.evaluate(CONTRAST)
+    assert found["texts"] > 60 and not found["low"], found["low"]
