@@ -216,8 +216,10 @@ class _Builder:
     def _find_before(self, hop: _Hop) -> tuple[tuple[int, int] | None, bool]:
         """The observation that one follows, None if it is the first; and whether nothing is missing in between."""
         if hop.inward:
-            if waiting := self._under_way.get((hop.other, hop.place, hop.stanza)):
-                return waiting.popleft(), True
+            # A feed that does not record the peer names the account that it sent to.
+            for place in (hop.place, strip_resource(hop.place)):
+                if waiting := self._under_way.get((hop.other, place, hop.stanza)):
+                    return waiting.popleft(), True
             if hop.place in self._servers and isinstance(hop.event, ServerSaw) and hop.event.stream == "c2s":
                 return None, True  # of a client that records nothing
             if hop.stanza[2].startswith(_NO_ID):

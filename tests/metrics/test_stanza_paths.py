@@ -124,3 +124,11 @@ def test_of_stanzas_without_an_id_none_is_guessed():
     device_saw(told, ALICE, "in", "presence", **values)
     first, second = paths_of(told)
     assert [one.seen for one in first.observations] == [True, True] and len(second.observations) == 1
+
+
+def test_a_feed_without_the_peer_of_a_stream_leads_to_the_device_of_the_account():
+    told = SampleHistory()
+    saw(told, "home", "out", "c2s", id="x1", receiver="bob@home.test")
+    device_saw(told, BOB, "in", id="x1", sender=ALICE)
+    (path,) = paths_of(told)
+    assert [one.seen for one in path.observations] == [True, True]

@@ -1,5 +1,6 @@
 """The space-time diagram of a run: as data, as SVG, as Mermaid text."""
 
+import os
 import re
 import xml.etree.ElementTree as ET
 from dataclasses import replace
@@ -12,6 +13,7 @@ from lab.metrics.record import RunRecord
 from lab.report.formats import ReportFormat, mermaid, render, svg
 from lab.report.space_time import SpaceTime
 from tests.checks.sample_history import SampleHistory
+from tests.house.tree import ROOT
 from tests.report.html.run_histories import record_of, tell_hostile, tell_loss, tell_story
 
 EVIL = '"><script>alert(1)</script>;#%%{init}%%\nend\n\u202e'
@@ -120,3 +122,10 @@ def test_an_empty_run_can_be_drawn():
     assert drawn(told, ReportFormat.MERMAID).startswith("sequenceDiagram\n")
     nothing = RunRecord((), replace(told.plan))
     assert ET.fromstring(render(ReportFormat.SVG, nothing, judge(nothing))) is not None
+
+
+def test_the_drawing_of_the_documentation_is_this_one():
+    drawing = ROOT / "docs" / "space_time.svg"
+    if os.environ.get("XMPPLAB_GOLDEN") == "write":
+        drawing.write_text(drawn(tell_loss()))
+    assert drawing.read_text() == drawn(tell_loss()), "if that is meant, run again with XMPPLAB_GOLDEN=write"

@@ -98,6 +98,10 @@ def test_the_link_of_the_explanation_leads_to_the_stanza(browser, page):
     assert browser.evaluate("location.hash") == "#stanza-0"
     show(browser, page, anchor="#stanza-1")
     assert "omemo" in browser.evaluate(PANEL)
+    show(browser, page, anchor="#event-12")
+    assert "m1" in browser.evaluate(PANEL), "what home received is event 12"
+    show(browser, page, anchor="#event-1")
+    assert "Choose a stanza" in browser.evaluate(PANEL), "the start of the run is no stanza"
 
 
 @pytest.mark.slow

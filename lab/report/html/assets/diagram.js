@@ -59,8 +59,9 @@
     drawing.append(arrowHeads(), layers.bands, layers.lanes, layers.steps, layers.times, layers.lines);
     buildFilters();
     layOut();
-    const hash = /^#stanza-(\d+)$/.exec(location.hash);
-    if (hash) select(+hash[1], true);
+    const [, kind, number] = /^#(stanza|event)-(\d+)$/.exec(location.hash) || [];
+    const asked = kind === "event" ? stanzas.findIndex((one) => one.seen.some((o) => o.number === +number)) : +number;
+    if (stanzas[asked]) show(asked);
     for (const link of document.querySelectorAll("[data-stanza]"))
       link.addEventListener("click", (event) => { event.preventDefault(); show(+link.dataset.stanza); });
     scroller.addEventListener("scroll", () => requestAnimationFrame(draw), { passive: true });
