@@ -36,6 +36,11 @@ async def test_a_person_has_an_account_and_devices_that_are_connected(federation
     assert (asked["encryption"], asked["trust"], asked["folder"]) == ("omemo", "undecided", "home/alice/device2")
     with pytest.raises(UserError, match="has a device 'device1' already"):
         await alice.add_device("device1")
+    with pytest.raises(UserError, match="'pgp' is unknown"):
+        await alice.add_device("phone", encryption="pgp")
+    assert len(agent.of("connect")) == 2
+    await alice.add_device("phone", encryption="plain")
+    assert [one["encryption"] for one in agent.of("connect")] == ["omemo", "omemo", "plain"]
     with pytest.raises(UserError, match="at least one device, not 0"):
         await home.person(devices=0)
 

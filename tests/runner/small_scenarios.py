@@ -201,3 +201,32 @@ async def _read_both_ways(federation: Federation, encryption: str, *, answers: b
             message = await sender.send(receiver, federation.secret())
             expect(await cheat.decrypts(message), True)
             expect([one.text for one in (await message.outcome()).deliveries], [message.text])
+
+
+@scenario()
+async def one_of_two_devices(federation: Federation) -> None:
+    """Bob's laptop announces no encryption, his phone does: the phone reads what alice writes, and he is not lost."""
+    a, b = federation.linked_pair()
+    alice, bob = await a.person("alice", encryption="omemo"), await b.person("bob", encryption="omemo")
+    laptop = await bob.add_device("laptop", encryption="plain")
+    message = await alice.send(bob, federation.secret())
+    expect(await message.read_by(bob.device, laptop), {bob.device: message.text, laptop: None})
+
+
+@scenario()
+async def the_wrong_device(federation: Federation) -> None:
+    """Only bob's laptop is online, which announces no encryption; his phone's keys are still there."""
+    a, b = federation.linked_pair()
+    alice, bob = await a.person("alice", encryption="omemo"), await b.person("bob", encryption="omemo")
+    await bob.add_device("laptop", encryption="plain")
+    await bob.device.disconnect()
+    expect(str(await alice.attempt(bob, federation.secret())), "unread (omemo): its device announces no encryption")
+
+
+@scenario()
+async def keys_are_lost(federation: Federation) -> None:
+    """Bob's device has lost its private keys."""
+    a, b = federation.linked_pair()
+    alice, bob = await a.person("alice", encryption="omemo"), await b.person("bob", encryption="omemo-keys-lost")
+    expect((await alice.attempt(bob, federation.secret())).result, "unread")
+    expect((await bob.attempt(alice, federation.secret())).result, "refused")
