@@ -34,6 +34,9 @@ def exposure(
         str | None,
         typer.Option("--name", metavar="LAB", help="This lab, which is up, since it came up; instead of a run."),
     ] = None,
+    encryptions: Annotated[
+        bool, typer.Option("--encryptions", help="Of a run: a column for each encryption, instead of each server.")
+    ] = False,
     html: Annotated[
         Path | None, typer.Option("--html", metavar="FILE", help="Write it as a page, too.", show_default=False)
     ] = None,
@@ -48,24 +51,26 @@ def exposure(
     asked = [what for what, given in (("a run", run), ("--name", name), ("-t", topologies)) if given]
     if len(asked) > 1:
         raise UserError(f"{' and '.join(asked)} are different things to look at: give one of them")
+    if encryptions and (name or topologies):
+        raise UserError("--encryptions is for runs: of a lab or a topology nobody knows what devices can read")
     check_writable(html)
     if topologies:
         _compare(topologies, users, degree, seed, output, html)
     else:
-        _show(run, name, output, html)
+        _show(run, name, output, html, encryptions)
 
 
-def _show(run: Path | None, name: str | None, output: Format, html: Path | None) -> None:
-    from lab.report.exposure import Exposure, render, to_json
+def _show(run: Path | None, name: str | None, output: Format, html: Path | None, encryptions: bool) -> None:
+    from lab.report.exposure import Exposure, encryptions_to_json, render, render_encryptions, to_json
     from lab.report.html.exposure_page import render_exposure
 
     shown = Exposure.of_run(_read_run(run)) if name is None else Exposure.of_lab(_read_lab(name))
     if html is not None:
         write_output(html, render_exposure(shown))
     if output is Format.JSON:
-        print_json(to_json(shown))
+        print_json((encryptions_to_json if encryptions else to_json)(shown))
     else:
-        print_text(render(shown))
+        print_text((render_encryptions if encryptions else render)(shown))
 
 
 def _read_run(run: Path | None) -> RunRecord:

@@ -80,18 +80,39 @@ class Learned:
     subjects: tuple[tuple[str, int], ...] = ()  # each, with the number of the event that proves it
 
 
-def exposure(record: RunRecord) -> list[Learned]:
-    """A cell for each server and each fact, in the order of the topology and of FACTS."""
+def exposure(record: RunRecord, people: frozenset[str] | None = None) -> list[Learned]:
+    """A cell for each server and each fact, in the order of the topology and of FACTS.
+
+    With `people`, bare JIDs, only what was learned from stanzas to or from them, and from their streams.
+    """
     with_feed = find_observers(record)
     observers = {server.name: _Observer(record, server.name in with_feed) for server in record.topology.servers}
     for number, event in number_stanzas(record):
-        if event.server in observers:
+        if event.server in observers and _is_about(people, get_origin(event), event.receiver):
             observers[event.server].learn(number, event)
     for number, opened in _numbered(record, ServerStreamOpened):
-        if opened.server in observers and (opened.stream, opened.direction) == ("c2s", "in"):
+        of_client = (opened.stream, opened.direction) == ("c2s", "in") and _is_about(people, opened.peer)
+        if opened.server in observers and of_client:
             observers[opened.server].learn_address(number, opened)
     lacks = _find_lack(record)
     return [observer.build_cell(server, fact, lacks) for server, observer in observers.items() for fact in FACTS]
+
+
+def compare_encryptions(record: RunRecord) -> dict[str, list[Learned]]:
+    """What remains visible, by what people's devices read: of each fact the cell of the server that learned most."""
+    people: dict[str, set[str]] = defaultdict(set)
+    for device, encryption in record.encryptions.items():
+        people[encryption].add(strip_resource(device))
+    columns = {}
+    for encryption, some in people.items():
+        cells = exposure(record, frozenset(some))
+        of_fact = {fact: [cell for cell in cells if cell.fact == fact] for fact in FACTS}
+        columns[encryption] = [max(of_fact[fact], key=lambda cell: cell.count or 0) for fact in FACTS]
+    return columns
+
+
+def _is_about(people: frozenset[str] | None, *jids: str | None) -> bool:
+    return people is None or any(strip_resource(jid or "") in people for jid in jids)
 
 
 def _find_lack(record: RunRecord) -> str:

@@ -11,7 +11,7 @@ from lab.lifecycle.feed_record import FeedRecord
 from lab.metrics.concentration import compute_concentration
 from lab.metrics.conversation_share import ConversationShare, compute_shares
 from lab.metrics.conversations import Conversations, Smallest, read_conversations
-from lab.metrics.exposure import FACTS, Learned, exposure, number_stanzas
+from lab.metrics.exposure import FACTS, Learned, compare_encryptions, exposure, number_stanzas
 from lab.metrics.half_disconnected import compute_half_disconnected
 from lab.metrics.half_seen import compute_half_seen
 from lab.metrics.record import RunRecord
@@ -35,6 +35,7 @@ class Exposure:
     proof: str  # what the number of an event is
     title: str
     stanzas: Mapping[tuple[str, int], ServerSaw]  # what proves the first of a cell, by server and number
+    encryptions: Mapping[str, Sequence[Learned]]  # see compare_encryptions; none of a lab
 
     @classmethod
     def of_run(cls, record: RunRecord) -> Exposure:
@@ -43,7 +44,9 @@ class Exposure:
         wanted = {cell.event for cell in cells}
         stanzas = {(event.server, number): event for number, event in number_stanzas(record) if number in wanted}
         title = f"{record.started.scenario if record.started else 'a run'} on {record.topology.name}"
-        return cls(cells, read_conversations(record), "the event in history.jsonl", title, stanzas)
+        return cls(
+            cells, read_conversations(record), "the event in history.jsonl", title, stanzas, compare_encryptions(record)
+        )
 
     @classmethod
     def of_lab(cls, feeds: FeedRecord) -> Exposure:
@@ -56,6 +59,7 @@ class Exposure:
             "the line of that server's feed.jsonl",
             f"the lab {feeds.name}",
             stanzas,
+            {},
         )
 
 
@@ -83,6 +87,25 @@ def render(shown: Exposure) -> str:
     for sentence in list_unknown(cells):
         lines += wrap_text(sentence)
     return "\n".join([*lines, "", render_measures(shown.conversations)])
+
+
+def encryptions_to_json(shown: Exposure) -> dict[str, Any]:
+    """A cell for each encryption and fact."""
+    return {encryption: [asdict(cell) for cell in cells] for encryption, cells in shown.encryptions.items()}
+
+
+def render_encryptions(shown: Exposure) -> str:
+    """What remains visible, a column for each encryption; without a newline at the end."""
+    columns = shown.encryptions
+    lines = [format_table(("", *columns), list_encryptions(columns), width=get_terminal_width()), ""]
+    lines += wrap_text(f"At the server that learned most. In brackets: {shown.proof} that proves the first of them.")
+    return "\n".join(lines)
+
+
+def list_encryptions(columns: Mapping[str, Sequence[Learned]]) -> list[tuple[str, ...]]:
+    """A row for each fact: its name, and a cell for each encryption."""
+    cells = zip(*columns.values(), strict=True)
+    return [(name, *map(write_cell, row)) for name, row in zip(FACTS.values(), cells, strict=True)]
 
 
 def list_unknown(cells: Sequence[Learned]) -> list[str]:

@@ -6,7 +6,16 @@ import pytest
 
 from lab.history.events import RunEnded, Sent
 from lab.history.reader import HistoryGap
-from lab.metrics.exposure import BROKEN_OFF, FACTS, GAP, NO_ADDRESSES, NO_CONTENT, NO_FEED, exposure
+from lab.metrics.exposure import (
+    BROKEN_OFF,
+    FACTS,
+    GAP,
+    NO_ADDRESSES,
+    NO_CONTENT,
+    NO_FEED,
+    compare_encryptions,
+    exposure,
+)
 from lab.metrics.record import RunRecord
 from lab.topology.spec import Feed
 from tests.checks.changed_history import change
@@ -211,3 +220,17 @@ def test_the_stream_proves_who_sent_it() -> None:
     stanza(told, "home", "message", "eve@home.test/x", "dan@home.test", id="c1", body=True, stream="c2s",
            peer=f"{BOB}/phone")  # fmt: skip
     assert cells(told)["home", "contacts"].subjects[0][0] == f"{BOB} dan@home.test"
+
+
+def test_encryptions_are_told_apart_by_the_people_who_use_them() -> None:
+    told, proof = exposed()
+    carol, dave = told.device("carol", "island"), told.device("dave", "home")
+    told.add(RunEnded, how="finished")
+    plain = stanza(told, "island", "message", carol, dave, id="p1", body=True, type="chat")
+    columns = compare_encryptions(RunRecord(tuple(told.events), told.plan))
+    found = {name: {cell.fact: cell for cell in cells} for name, cells in columns.items()}
+    assert set(found) == {"omemo", "plain"}
+    assert {fact: found["omemo"][fact].event for fact in BY_ONE} == proof
+    assert found["omemo"]["contacts"].server == "island"
+    assert (found["plain"]["contacts"].count, found["plain"]["contacts"].event) == (1, plain)
+    assert [found["plain"][fact].count for fact in ("typing", "receipts", "device_ids", "addresses")] == [0, 0, 0, 0]

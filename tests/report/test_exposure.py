@@ -178,3 +178,20 @@ def test_a_run_a_lab_and_topologies_exclude_each_other(capsys) -> None:
     assert "--name and -t are different things" in capsys.readouterr().err
     assert run(app, ["exposure", "--name", "no-such-lab"]) == 64
     assert "no-such-lab" in capsys.readouterr().err
+
+
+def test_encryptions_stand_side_by_side(tmp_path, monkeypatch, capsys) -> None:
+    told, _ = exposed()
+    told.device("carol", "island")
+    told.add(RunEnded, how="finished")
+    folder = written(told, folders.make(tmp_path, "story", "three"))
+    assert run(app, ["exposure", str(folder), "--encryptions"]) == 0
+    text = capsys.readouterr().out
+    assert text.split("\n", 1)[0].split() == ["omemo", "plain"]
+    assert (
+        run(app, ["exposure", str(folder), "--encryptions", "-f", "json", "--html", str(tmp_path / "page.html")]) == 0
+    )
+    assert {"omemo", "plain"} == json.loads(capsys.readouterr().out).keys()
+    assert "What remains visible, by encryption" in (tmp_path / "page.html").read_text()
+    assert run(app, ["exposure", "-t", "pair", "--encryptions"]) == 64
+    assert "--encryptions is for runs" in capsys.readouterr().err

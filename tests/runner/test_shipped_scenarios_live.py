@@ -97,6 +97,7 @@ SLOW = {
     "srv_failover": PAIRS,
     "stanza_too_big": ("stanza_limits",),
     "three_choices": PAIRS,
+    "what_remains_visible": PAIRS,
 }
 
 #: Other versions of what is above; and what servers must come to by their policies, whatever runs them.
