@@ -53,9 +53,11 @@ def check(record: RunRecord) -> Verdict:
 def _good(record: RunRecord) -> str:
     bounced = sum(1 for _, sent in record.messages if record.bounces.get(sent))
     delivered = sum(1 for _, sent in record.messages if record.arrivals(sent))
+    handed = sum(1 for _, sent in record.messages if record.handed_over(sent))
+    unknown = f" {handed} handed to clients that are not the lab's: what these made of them is not known."
     return (
         f"{pluralize(len(record.messages), 'message')}: {delivered} delivered once to each device that should get it, "
-        f"in order; {bounced} bounced."
+        f"in order; {bounced} bounced." + (unknown if handed else "")
     )
 
 
@@ -75,6 +77,7 @@ def _messages(record: RunRecord) -> Iterator[Finding]:
         yield from _misdelivered(record, sent)
         yield from _against_presence(record, index, sent)
         yield from _against_blocking(record, index, sent)
+        yield from _handed_twice(record, sent)
         yield from (
             _absent(record, one, durability.NAME if sent in exposed else "")
             for one in find_missing_of(record, index, sent)
@@ -197,6 +200,18 @@ def _against_blocking(record: RunRecord, index: int, sent: Sent) -> Iterator[Fin
         if strip_resource(one.device) == strip_resource(sent.receiver) and one.via != "archive":
             what = f"was delivered to {one.device}, though one of the two had blocked the other"
             yield _failed(record, sent, what, "a server ignores a block list (XEP-0191)")
+
+
+def _handed_twice(record: RunRecord, sent: Sent) -> Iterator[Finding]:
+    """Messages that a server wrote twice to one stream of a client that is not the lab's.
+
+    Unless it may have had to (XEP-0198 section 5): then the stream is closed in between, and whether is not known.
+    """
+    handed = record.handed_over(sent)
+    for client in dict.fromkeys(one for one in handed if handed.count(one) > 1):
+        if not any(one.peer == client for found in record.closed_streams.values() for one in found):
+            what = f"was written {handed.count(client)} times to the stream of {client}"
+            yield _failed(record, sent, what, "a server sends it more than once")
 
 
 def _absent(record: RunRecord, one: Missing, check: str) -> Finding:

@@ -3,11 +3,13 @@
 from lab.federation.attempts import Attempt
 from lab.federation.devices import ArchivedMessage, Device
 from lab.federation.federation import Fault, Federation
+from lab.federation.guests import Guest
 from lab.federation.messages import Message
 from lab.federation.outcomes import Bounce, Delivers, Delivery, Outcome, Promise, Receipt, Refuses
 from lab.federation.peers import Peer
 from lab.federation.people import Person
 from lab.federation.posts import Post
+from lab.federation.programs import Program
 from lab.federation.rooms import Room
 from lab.federation.rosters import RosterItem
 from lab.federation.servers import LinkHandle, ServerHandle
@@ -22,12 +24,14 @@ __all__ = [
     "Device",
     "Fault",
     "Federation",
+    "Guest",
     "LinkHandle",
     "Message",
     "Outcome",
     "Peer",
     "Person",
     "Post",
+    "Program",
     "Promise",
     "Receipt",
     "Refuses",

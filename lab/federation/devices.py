@@ -23,6 +23,7 @@ from lab.history.events import FileFetched, FileUploaded
 from lab.history.key_events import DeviceRemoved
 
 if TYPE_CHECKING:
+    from lab.federation.guests import Guest
     from lab.federation.people import Person
     from lab.federation.rooms import Room
     from lab.federation.servers import ServerHandle
@@ -185,7 +186,7 @@ class Device:
 
     async def send(
         self,
-        to: Person | Device | Room,
+        to: Person | Device | Guest | Room,
         text: str,
         *,
         encryption: str | None = None,

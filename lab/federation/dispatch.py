@@ -31,6 +31,7 @@ class Dispatch:
         self._devices = participants.devices
         self._rooms = participants.rooms
         self._find = participants.find
+        self._add_delivery = participants.add_delivery
         self._block_requests = participants.block_requests
         self._history = participants.context.history
 
@@ -105,8 +106,9 @@ class Dispatch:
                 matches=data.get("body") == message.text if message and readable else None,
             )
         )
-        if message and readable:
-            message.add_delivery(Delivery(device.jid, data["via"], data["at"], data.get("body"), "plain"))
+        if readable or (message is None and not data.get("encrypted")):
+            delivery = Delivery(device.jid, data["via"], data["at"], data.get("body"), "plain")
+            self._add_delivery(message, data["message"], data["from"], delivery)
         elif message and message.in_room and message.device is device:
             # A room returns what somebody wrote; nobody encrypts for themselves, who know what they wrote.
             text, encryption = message.text, message.encryption
@@ -130,9 +132,8 @@ class Dispatch:
                 sender=data["from"],
             )
         )
-        if message:
-            via = data.get("via") or "live"
-            message.add_delivery(Delivery(device.jid, via, data["at"], data["body"], data["encryption"]))
+        delivery = Delivery(device.jid, data.get("via") or "live", data["at"], data["body"], data["encryption"])
+        self._add_delivery(message, data["message"], data["from"], delivery)
 
     def _on_not_decrypted(self, device: Device, data: dict[str, Any]) -> None:
         device.unread[data["message"]] = data["reason"]
@@ -146,9 +147,9 @@ class Dispatch:
                 sender=data["from"],
             )
         )
-        if message := self._find(data["message"], data["from"], device.jid):
-            via = data.get("via") or "live"
-            message.add_delivery(Delivery(device.jid, via, data["at"], None, data["encryption"]))
+        message = self._find(data["message"], data["from"], device.jid)
+        delivery = Delivery(device.jid, data.get("via") or "live", data["at"], None, data["encryption"])
+        self._add_delivery(message, data["message"], data["from"], delivery)
 
     def _on_bounced(self, device: Device, data: dict[str, Any]) -> None:
         self._history.record(

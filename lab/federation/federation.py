@@ -7,7 +7,7 @@ the run. What happens goes into the history as events of lab.history.events; not
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from itertools import count
 from types import TracebackType
 from typing import Any, Protocol, Self, TypeVar
@@ -18,9 +18,11 @@ from lab.federation import administration, agreement, collection, markers
 from lab.federation.context import Context
 from lab.federation.dispatch import Dispatch
 from lab.federation.evidence import Evidence, record_server_states
+from lab.federation.guests import Guest
 from lab.federation.participants import Participants
 from lab.federation.peers import Peer
-from lab.federation.people import Person
+from lab.federation.people import Person, stand_in
+from lab.federation.programs import Program, run_program
 from lab.federation.servers import LinkHandle, ServerHandle
 from lab.history.events import FaultApplied, FaultHealed, FieldValue, ServerSaw
 from lab.history.recorder import Recorder
@@ -99,6 +101,8 @@ class Federation:
 
     def _on_seen(self, event: ServerSaw) -> None:
         """What a client of a person's own asks of its server; those of the lab's devices say it themselves."""
+        for guest in self.participants.guests:
+            guest.on_seen(event)
         if (event.stream, event.name) != ("c2s", "iq"):
             return
         client = (event.peer or event.sender if event.direction == "in" else event.peer or event.receiver) or ""
@@ -164,17 +168,41 @@ class Federation:
         hosts = [server for server in self.servers if server.spec.manifest.accounts is not Accounts.NONE]
         return [await server.person(encryption=encryption, trust=trust) for server in hosts]
 
-    async def befriend(self, one: Person, other: Person, within: str | float = "60s") -> None:
+    async def befriend(self, one: Person | Guest, other: Person | Guest, within: str | float = "60s") -> None:
         """Let two people see each other's presence (RFC 6121 section 3): each asks, and the other grants it.
 
+        For a guest a device of the lab's does it, which logs in with the guest's account and leaves again.
         `within` is in seconds, or a text such as "60s", for each request and each roster. Returns once both servers
         have the two subscribed both ways. Raises as `Person.subscribe`, `approve` and `roster` do.
         """
-        for asking, granting in ((one, other), (other, one)):
-            await asking.subscribe(granting)
-            await granting.approve(asking, within=within)
-        await one.roster({other: "both"}, within=within)
-        await other.roster({one: "both"}, within=within)
+        async with AsyncExitStack() as stack:
+            first, second = [
+                await stack.enter_async_context(stand_in(who)) if isinstance(who, Guest) else who
+                for who in (one, other)
+            ]
+            for asking, granting in ((first, second), (second, first)):
+                await asking.subscribe(granting)
+                await granting.approve(asking, within=within)
+            await first.roster({second: "both"}, within=within)
+            await second.roster({first: "both"}, within=within)
+
+    def process(
+        self,
+        argv: Sequence[str],
+        *,
+        stdin: str | None = None,
+        environment: Mapping[str, str] | None = None,
+        home: bool = False,
+    ) -> AbstractAsyncContextManager[Program]:
+        """Run a program of somebody's for the length of an `async with` block, as `xmpplab with` does.
+
+        It finds the lab's servers by name and trusts their authority. `stdin` is all of its standard input, which stays
+        open without it (`Program.write`); `environment` adds variables; with `home` it has an empty home folder. The
+        block begins once it runs; at its end the program is ended if it still runs. What it wrote is in `output`, its
+        last lines in the history. Raises UserError if there is no such program, MissingError where the kernel allows no
+        namespaces.
+        """
+        return run_program(self.context, argv, stdin, environment, home)
 
     def secret(self) -> str:
         """A text with a canary: the secrecy check fails if a server can read it in what it saw or stores."""

@@ -39,12 +39,14 @@ def _routes(participants: Participants) -> Routes:
     for sent, message in participants.messages.items():
         if message.marker or message.blocked or not isinstance(message.promise, Delivers):
             continue
-        receiver = message.receiver
+        receiver, sender = message.receiver, message.device
+        if not isinstance(sender, Device):  # a guest: see _routes_of_own_clients
+            continue
         ends = (receiver,) if isinstance(receiver, Room) else receiver.devices
         if message.to_device is not None and message.to_device.jid in message.expected:
             ends = [message.to_device]
         for end in ends:
-            routes.setdefault((message.device, end), places[sent])
+            routes.setdefault((sender, end), places[sent])
     return routes
 
 

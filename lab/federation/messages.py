@@ -13,6 +13,7 @@ from lab.federation.outcomes import Bounce, Delivers, Delivery, Outcome, Promise
 
 if TYPE_CHECKING:
     from lab.federation.devices import Device
+    from lab.federation.guests import Guest
     from lab.federation.people import Person
     from lab.federation.rooms import Room
 
@@ -32,9 +33,9 @@ class Message:
 
     id: str  # the stanza's id attribute, unique in the run
     text: str
-    sender: Person
-    device: Device  # that sent it
-    receiver: Person | Room
+    sender: Person | Guest
+    device: Device | Guest  # that sent it; of a guest the lab has none
+    receiver: Person | Guest | Room
     encryption: str  # "plain", "omemo", "omemo:2"
     promise: Promise
     expected: tuple[str, ...]  # full JIDs that must get it (RFC 6121 section 8.5); or the bare JID: whoever comes next

@@ -10,12 +10,14 @@ from itertools import count
 from xml.sax.saxutils import quoteattr
 
 from lab.clients.characters import check_text
+from lab.declarations.encryptions import find_in_message
 from lab.errors import LabError, UserError
 from lab.federation.block_requests import BlockRequests
 from lab.federation.context import Context
 from lab.federation.devices import Device
+from lab.federation.guests import Guest
 from lab.federation.messages import DELIVERY_DEADLINE, Message
-from lab.federation.outcomes import Delivers, Promise, Refuses
+from lab.federation.outcomes import Bounce, Delivers, Delivery, Promise, Refuses
 from lab.federation.people import Person, entitled
 from lab.federation.rooms import Room
 from lab.federation.stanzas import CLIENT, RawText, Stanza, build_sent_event
@@ -40,6 +42,9 @@ class Participants:
         self.people: list[Person] = []
         self.devices: dict[str, Device] = {}  # by the agent's name for it
         self.messages: dict[Sent, Message] = {}
+        self.guests: list[Guest] = []
+        self.of_guests: dict[tuple[str, str], Message] = {}  # messages of guests, by id and bare JID of the sender
+        self._unknown: dict[tuple[str, str], list[Delivery]] = defaultdict(list)  # delivered, and not yet known as sent
         self.rooms: dict[str, Room] = {}  # by bare JID
         self.block_requests = BlockRequests(self.person_of)
         self._identities = Identities()
@@ -50,7 +55,7 @@ class Participants:
     async def send(
         self,
         device: Device,
-        to: Person | Device | Room,
+        to: Person | Device | Guest | Room,
         text: str,
         *,
         encryption: str | None = None,
@@ -83,7 +88,7 @@ class Participants:
             corrects="" if correct is None else correct.corrects or correct.id,
         )
         address, history = to.jid, self.context.history
-        announced = replace(self._sent(message, address, room), receipt=receipt, private=private)
+        announced = replace(self._sent(message, device, address, room), receipt=receipt, private=private)
         self._add(announced, message)
         # Recorded before the agent is called: an answer that was recorded first would be to a message that nobody sent.
         history.record(announced)
@@ -105,7 +110,7 @@ class Participants:
                                    excluded=one["excluded"]))  # fmt: skip
         return message
 
-    async def send_element(self, device: Device, to: Person | Device, element: str) -> None:
+    async def send_element(self, device: Device, to: Person | Device | Guest, element: str) -> None:
         """Send a message without a text: with an encryption that has envelopes it is in one, else it is readable.
 
         It is no message of the run: that it was written is in the history, and what becomes of it is not judged.
@@ -120,7 +125,34 @@ class Participants:
         """The person with this bare JID."""
         return next((one.person for one in self.devices.values() if one.person.jid == jid), None)
 
-    def _promise(self, sender: Person, receiver: Person) -> Promise:
+    def add_of_guest(self, guest: Guest, stanza: Stanza) -> Message:
+        """A message that a guest has sent, as its server reports it, with what has become of it until now."""
+        address = stanza.receiver or guest.jid
+        to = self.person_of(address.partition("/")[0]) or next((one for one in self.guests if one.jid == address), None)
+        declared = find_in_message((one.tag for one in stanza.element), stanza.body) if stanza.xml else None
+        receiver = to or guest
+        message = Message(
+            id=stanza.id or "", text=stanza.body or "" if stanza.xml else "", sender=guest, device=guest,
+            receiver=receiver, encryption=declared.name if declared else "plain",
+            promise=self._promise(guest, receiver), expected=_expected(receiver) if stanza.id else (),
+        )  # fmt: skip
+        key = (message.id, guest.jid)
+        self.of_guests[key] = message
+        for delivery in self._unknown.pop(key, ()):
+            message.add_delivery(delivery)
+        for one in guest.stanzas:  # it was told so already
+            if (one.name, one.type, one.direction, one.id) == ("message", "error", "in", stanza.id):
+                message.add_bounce(Bounce(one.condition or "undefined-condition", one.sender or "", one.at))
+        return message
+
+    def add_delivery(self, message: Message | None, named: str | None, sender: str, delivery: Delivery) -> None:
+        """Add a delivery to its message; that of a guest may be reported by its server a moment later."""
+        if message is not None:
+            message.add_delivery(delivery)
+        elif self.guests:
+            self._unknown[named or "", sender.partition("/")[0]].append(delivery)
+
+    def _promise(self, sender: Person | Guest, receiver: Person | Guest) -> Promise:
         """What becomes of a message from one person to another."""
         promise = self.context.promise(sender.server.name, receiver.server.name)
         return NO_ACCOUNT if receiver.deleted and isinstance(promise, Delivers) else promise
@@ -172,18 +204,20 @@ class Participants:
 
     def find(self, message: str | None, sender: str, receiver: str) -> Message | None:
         """The message with this id that was sent by `sender`, or by somebody in the room that it is, to `receiver`."""
+        if (of_guest := self.of_guests.get((message or "", sender.partition("/")[0]))) is not None:
+            return of_guest
         sent = self._identities.find(message, sender, receiver)
         if sent is None or sender.partition("/")[0] not in (sent.sender.partition("/")[0], sent.receiver):
             return None
         return self.messages[sent]
 
-    def _sent(self, message: Message, address: str, room: bool) -> Sent:
+    def _sent(self, message: Message, device: Device, address: str, room: bool) -> Sent:
         return Sent(
             at=self.context.history.now(),
             message=message.id,
-            sender=message.device.jid,
+            sender=device.jid,
             receiver=address,
-            stream=message.device.stream,
+            stream=device.stream,
             encryption=message.encryption,
             room=room,
             marker=message.marker,
@@ -194,7 +228,7 @@ class Participants:
 
 
 def _check_options(
-    device: Device, to: Person | Device | Room, correct: Message | None, *, receipt: bool, private: bool
+    device: Device, to: Person | Device | Guest | Room, correct: Message | None, *, receipt: bool, private: bool
 ) -> None:
     if isinstance(to, Room) and (receipt or private):
         raise UserError(f"send: {to} is a room: a message to it has no {'receipts' if receipt else 'carbon copies'}")
@@ -216,7 +250,7 @@ def _build_extensions(corrects: str, receipt: bool, private: bool, others: Seque
     return [*found, *others]
 
 
-def _check_receiver(scheme: str, to: Person | Device | Room) -> None:
+def _check_receiver(scheme: str, to: Person | Device | Guest | Room) -> None:
     """A session of OTR is with one device: which of several would answer is not known."""
     if scheme == "otr" and isinstance(to, Room):
         raise UserError(f"send: OTR is for one device, and {to} is a room: send with encryption='plain'")
@@ -224,7 +258,7 @@ def _check_receiver(scheme: str, to: Person | Device | Room) -> None:
         raise UserError(f"send: OTR is for one device, and {to} has {several}: send to one of `devices`")
 
 
-def _expected(to: Person | Device | Room) -> tuple[str, ...]:
+def _expected(to: Person | Device | Guest | Room) -> tuple[str, ...]:
     """Who must get a message to these (RFC 6121 section 8.5): full JIDs, or the bare one where nobody is available."""
     if isinstance(to, Room):
         return tuple(one.jid for one in to.devices() if one.connected) or (to.jid,)
@@ -232,10 +266,12 @@ def _expected(to: Person | Device | Room) -> tuple[str, ...]:
         if to.connected:
             return (to.jid,)  # a connected device, available or not (section 8.5.3.1)
         to = to.person  # section 8.5.3.2.1: as if it were for the bare JID
+    if isinstance(to, Guest):
+        return (to.jid,)
     return tuple(one.jid for one in entitled(to)) or (to.jid,)
 
 
-def is_blocked(sender: Device | str, to: Person | Device | Room) -> bool:
+def is_blocked(sender: Device | str, to: Person | Device | Guest | Room) -> bool:
     """Whether a person of the two has blocked the other (XEP-0191); a JID is of somebody without a block list."""
     receiver = to.person if isinstance(to, Device) else to
     if isinstance(sender, Device) and sender.person.blocks(to.jid):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 from xml.sax.saxutils import quoteattr
 
@@ -38,6 +39,7 @@ from lab.history.events import (
 from lab.metrics.block_lists import matches
 
 if TYPE_CHECKING:
+    from lab.federation.guests import Guest
     from lab.federation.participants import Participants
     from lab.federation.rooms import Room
     from lab.federation.servers import ServerHandle
@@ -131,7 +133,7 @@ class Person:
 
     async def send(
         self,
-        to: Person | Device | Room,
+        to: Person | Device | Guest | Room,
         text: str,
         *,
         encryption: str | None = None,
@@ -488,3 +490,15 @@ def entitled(person: Person) -> list[Device]:
     ready = [one for one in person.devices if one.connected and one.priority is not None and one.priority >= 0]
     highest = max((one.priority or 0 for one in ready), default=0)
     return [one for one in ready if one.priority == highest]
+
+
+@asynccontextmanager
+async def stand_in(guest: Guest) -> AsyncIterator[Person]:
+    """A person with the account of a guest and a device of the lab's, which is disconnected at the end of the block."""
+    person = Person(guest.participants, guest.server, guest.name)
+    person.password = guest.password
+    await person.add_device("stand-in")
+    try:
+        yield person
+    finally:
+        await person.disconnect()

@@ -10,12 +10,14 @@ from lab.declarations.manifest import Accounts, StartedBy
 from lab.errors import NotApplicable, UserError
 from lab.federation import administration, jids
 from lab.federation.context import Context
+from lab.federation.guests import Guest
 from lab.federation.outcomes import Delivers, Promise
 from lab.federation.participants import Participants
 from lab.federation.peers import Peer
 from lab.federation.people import Person
 from lab.federation.rooms import Room
 from lab.federation.user_names import reserve_name
+from lab.topology.spec import Feed
 
 
 class ServerHandle:
@@ -84,6 +86,28 @@ class ServerHandle:
             await person.add_device(resumable=resumable)
         people.append(person)
         return person
+
+    async def guest(self, name: str | None = None) -> Guest:
+        """A new person with an account here (RFC 6121), whose client is a program of somebody's: `Federation.process`.
+
+        Names are as for `person`. Returns once the account can log in, with `jid` and `password`. Raises NotApplicable
+        on a server where the lab makes no accounts, or without a feed, in which alone a guest is seen; UserError for a
+        name that cannot be in a JID, PeerError if the server refuses.
+        """
+        if self.spec.manifest.accounts is Accounts.NONE:
+            raise NotApplicable(f"the lab makes no accounts on {self.name}, which is {self.spec.software}")
+        if self.spec.feed is Feed.OFF or not self.spec.manifest.instrumented:
+            raise NotApplicable(f"{self.name} has no feed, and what a guest sends and receives is seen there only")
+        wanted = None if name is None else jids.prepare_localpart(name)
+        known = frozenset(one.name for one in self._participants.people)
+        known |= {one.name for one in self._participants.guests}
+        user = reserve_name(self._context.lab.layout, self.spec, wanted, known)
+        if self.spec.manifest.accounts is not Accounts.LISTED:
+            async with self._context.accounts:
+                await self._context.lab.create_accounts(self.name, [user])
+        guest = Guest(self._participants, self, user)
+        self._participants.guests.append(guest)
+        return guest
 
     async def room(
         self,

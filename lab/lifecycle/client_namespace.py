@@ -1,6 +1,6 @@
 """Lets this process become somebody's program, which finds the lab's names and trusts its authority.
 
-    python -m lab.lifecycle.client_namespace LAB [--as PERSON] [--home] [--parent PID] -- COMMAND...
+    python -m lab.lifecycle.client_namespace LAB [--as PERSON] [--home] [--parent PID] [--errors FD] -- COMMAND...
 
 With `processes` the program has a network of its own, in which the lab's servers and name server are at their usual
 ports, and nothing else is; with containers it has this machine's network. In both it sees a resolv.conf that names the
@@ -14,6 +14,7 @@ own. Nothing of the lab's is its child, and what carries its connections ends wi
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import shutil
 import signal
@@ -23,7 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
-from lab.errors import LabError, MissingError, UserError
+from lab.errors import LabError, MissingError, UserError, encode_answer
 from lab.lifecycle.accounts import find_account, read_view
 from lab.lifecycle.client_environment import find_authority, list_account_variables
 from lab.network import namespace_forwarder
@@ -255,10 +256,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--as", dest="person")
     parser.add_argument("--home", action="store_true")
     parser.add_argument("--parent", type=int)
+    parser.add_argument("--errors", type=int, help="pipe: gets the error as JSON, nothing if the program was started")
     options = parser.parse_args(words[:end])
+    if options.errors is not None:
+        os.set_inheritable(options.errors, False)  # it is closed where the program begins
     try:
         become(ClientCommand(options.lab, tuple(words[end + 1 :]), options.person, options.home), options.parent)
     except LabError as error:
+        if options.errors is not None:
+            os.write(options.errors, json.dumps(encode_answer(error)).encode())
         sys.stderr.write(escape_unprintable(f"xmpplab: {error}\n"))
         return exit_codes.get_exit_code(error)
 

@@ -60,6 +60,8 @@ def find_missing_of(record: RunRecord, index: int, sent: Sent) -> Iterator[Missi
         why = _why_unknown(record, index, sent, device)
         if not (others and why == PRESENCE_CHANGED):
             yield Missing(sent, device, why)
+    if record.handed_over(sent):  # to a client that is not the lab's: more than that is not known
+        return
     if not got and _undecided(record, index, sent):
         yield Missing(sent, "", "which of its receiver's clients must get it is not known")
     if sent.expected and not got and not record.addressees(index, sent):

@@ -266,6 +266,22 @@ class RunRecord:
         """What servers saw of each message, in the order of recording; under None what belongs to none."""
         return _by_message(self.of(ServerSaw), self._sent_of_stanza)
 
+    def handed_over(self, sent: Sent) -> tuple[str, ...]:
+        """Full JIDs of clients that are not the lab's to whose streams the receiver's server wrote a message.
+
+        Each as often as it did. What they made of it is not known.
+        """
+        home = self.server_of(sent.receiver)
+        return tuple(
+            one.peer
+            for one in self.seen.get(sent, ())
+            if home is not None
+            and (one.server, one.stream, one.direction) == (home.name, "c2s", "out")
+            and one.type != "error"
+            and one.peer not in self.encryptions
+            and strip_resource(one.peer) == strip_resource(sent.receiver)
+        )
+
     @cached_property
     def hops(self) -> dict[tuple[Sent, str, str, str], int]:
         """(message, server, direction, stream) to the index of its first event: comparable on one server only."""

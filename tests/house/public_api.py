@@ -24,6 +24,8 @@ PUBLIC = {
     "lab/federation/outcomes.py": ("Bounce", "Delivers", "Delivery", "Outcome", "Receipt", "Refuses"),
     "lab/federation/attempts.py": ("Attempt",),
     "lab/federation/devices.py": ("ArchivedMessage", "Device"),
+    "lab/federation/guests.py": ("Guest",),
+    "lab/federation/programs.py": ("Program",),
     "lab/federation/messages.py": ("Message",),
     "lab/federation/people.py": ("Person",),
     "lab/federation/posts.py": ("Post",),
