@@ -77,8 +77,9 @@ class Guest:
     ) -> Message:
         """The first message that it has sent, to somebody or to anybody, and that this has not returned before.
 
-        It is a message with a text, in the clear or encrypted (RFC 6121 section 5.2). `match` and `within` are as for
-        `received`. The message's `outcome` is settled like that of others. Raises NotReceived, which fails a run.
+        It is a message with a text, in the clear or encrypted (RFC 6121 section 5.2). `match` is as for `received`,
+        `within` in seconds, or a text such as "10s". The message's `outcome` is settled like that of others. Raises
+        NotReceived, which fails a run.
         """
         within = self._patience() if within is None else within
 
@@ -95,7 +96,7 @@ class Guest:
         return found
 
     def on_seen(self, event: ServerSaw) -> None:
-        """Add what its server reports of its streams; called by the federation."""
+        """Add what its server reports of its streams. Called by the federation."""
         client = event.peer or (event.sender if event.direction == "in" else event.receiver) or ""
         if (event.server, event.stream) != (self.server.name, "c2s") or client.partition("/")[0] != self.jid:
             return
