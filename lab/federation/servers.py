@@ -103,8 +103,7 @@ class ServerHandle:
         known |= {one.name for one in self._participants.guests}
         user = reserve_name(self._context.lab.layout, self.spec, wanted, known)
         if self.spec.manifest.accounts is not Accounts.LISTED:
-            async with self._context.accounts:
-                await self._context.lab.create_accounts(self.name, [user])
+            await self._context.lab.create_accounts(self.name, [user])
         guest = Guest(self._participants, self, user)
         self._participants.guests.append(guest)
         return guest
