@@ -207,8 +207,13 @@ def _print_nothing(info: ScenarioInfo, topology: str, result: RunResult) -> None
 
 
 def _print_result(info: ScenarioInfo, topology: str, result: RunResult) -> None:
+    """Print the verdict and the folder; of a run that was not valid also the address of its page, which explains it."""
+    from lab.runner.folders import PAGE
+
     said = wrap_text(f"{result.value.upper()}: {info.name} on {topology}: {result.sentence}", then="  ")
-    print_text("\n".join([*said, str(result.folder)]), verdicts=True)
+    page = result.folder / PAGE
+    shown = [page.absolute().as_uri()] if result.exit_code and not result.skipped and page.is_file() else []
+    print_text("\n".join([*said, str(result.folder), *shown]), verdicts=True)
 
 
 def _print_kept(name: str, *, error: bool) -> None:

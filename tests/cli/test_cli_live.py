@@ -177,6 +177,10 @@ def test_over_several_topologies_the_gravest_counts(folder: Path) -> None:
     assert [root.get(count) for count in ("tests", "failures", "errors", "skipped")] == ["2", "1", "0", "1"]
     assert "| never | skipped | **failed** |" in (folder / "summary.md").read_text()
     assert "1 skipped" in done.stdout and "FAILED: never" in done.stdout
+    (matrix,) = (folder / "runs").glob("*-matrix.html")
+    assert done.stdout.splitlines()[-1] == matrix.as_uri()
+    pages = re.findall(r'href="([^"]+/page\.html)"', matrix.read_text())
+    assert pages and all((matrix.parent / one).is_file() for one in pages)
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])

@@ -1,10 +1,11 @@
 """Verdicts have a colour on a terminal, and nowhere else."""
 
 import sys
+from types import SimpleNamespace
 
 import pytest
 
-from lab.cli.output import print_text
+from lab.cli.output import _print_result, print_text
 
 TEXT = "FAILED: message m1 was lost\nruns/x\nVALID: it says \x1b[2J"
 
@@ -21,3 +22,14 @@ def test_a_verdict_is_coloured_on_a_terminal(terminal, no_colour, coloured, monk
     assert said.startswith("\x1b[1;31mFAILED\x1b[0m: message" if coloured else "FAILED: message")
     assert ("\x1b[1;32mVALID\x1b[0m: it" in said) == coloured
     assert "\x1b[2J" not in said, "what others wrote must not act on the terminal"
+
+
+@pytest.mark.parametrize(("code", "shown"), [(0, False), (1, True), (2, True)])
+def test_a_run_that_was_not_valid_leads_to_its_page(code, shown, tmp_path, capsys):
+    info = SimpleNamespace(name="story")
+    result = SimpleNamespace(value="x", sentence="It is so.", folder=tmp_path, exit_code=code, skipped=False)
+    _print_result(info, "pair", result)
+    assert "file://" not in capsys.readouterr().out, "without a page there is none to lead to"
+    (tmp_path / "page.html").write_text("x")
+    _print_result(info, "pair", result)
+    assert ((tmp_path / "page.html").as_uri() in capsys.readouterr().out) == shown
