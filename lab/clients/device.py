@@ -169,7 +169,7 @@ class ClientDevice:
 
     def _on_content(self, session: ClientSession, message: ET.Element) -> None:
         """The same of what was in an envelope: the answer is in one, too."""
-        if (answer := receipts.build_receipt(message, uuid.uuid4().hex)) is not None:
+        if receipts.has_text(message) and (answer := receipts.build_receipt(message, uuid.uuid4().hex)) is not None:
             self._spawn(self._send_sealed(session, answer))
         if (about := receipts.read_receipt(message)) is not None:
             self._emit("receipt", message=about, **{"from": message.get("from", "")})
