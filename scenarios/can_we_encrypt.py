@@ -1,5 +1,7 @@
 import asyncio
 import difflib
+from collections import defaultdict
+from contextlib import nullcontext
 from pathlib import Path
 from typing import NamedTuple
 
@@ -7,6 +9,7 @@ from lab import Federation, LabError, NotApplicable, UserError, expect, record_t
 from lab.federation import Attempt, Person, ServerHandle
 
 CLIENTS = {"0.3": "omemo", "2": "omemo:2", "both": "omemo+omemo:2", "otr": "otr", "none": "plain"}
+OMEMO = ("0.3", "2", "both")
 SOFTWARE = {"prosody": "ejabberd", "ejabberd": "prosody"}  # each with that of the other end
 POLICIES = ("allows", "contacts", "no-pep", "drops")
 WORDS = {
@@ -60,9 +63,9 @@ async def can_we_encrypt(federation: Federation) -> None:
         receivers = dict(zip(names := [*dict.fromkeys(one.receiver for one in columns)], await asyncio.gather(
             *(make_people(servers[name], "receiver") for name in names)), strict=True))  # fmt: skip
     with step("the senders write to each of them, for the first time"):
-        found: dict[Cell, str] = {}
+        found, turns = dict[Cell, str](), defaultdict[Person, asyncio.Lock](asyncio.Lock)
         await asyncio.gather(
-            *(fill(federation, one, servers[one.sender], receivers[one.receiver], found) for one in columns)
+            *(fill(federation, one, servers[one.sender], receivers[one.receiver], turns, found) for one in columns)
         )
     text = "\n".join(build_table(software, columns, found) for software in SOFTWARE)
     with step("nothing was sent in the clear by a device that was to encrypt"):
@@ -82,18 +85,28 @@ async def make_people(server: ServerHandle, name: str) -> dict[str, Person]:
 
 
 async def fill(
-    federation: Federation, column: Column, server: ServerHandle, receivers: dict[str, Person], found: dict[Cell, str]
+    federation: Federation,
+    column: Column,
+    server: ServerHandle,
+    receivers: dict[str, Person],
+    turns: dict[Person, asyncio.Lock],
+    found: dict[Cell, str],
 ) -> None:
-    """Measure the cells of a column: its senders at the same time, each of them one receiver after the other."""
+    """Measure the cells of a column: its senders at the same time, each of them one receiver after the other.
+
+    First messages with OMEMO take turns at each receiver: two that are under way may use the same prekey, of which the
+    receiver has one only (XEP-0384 0.3 section 4.3).
+    """
     senders = await make_people(server, "sender")
 
     async def write(client: str) -> None:
         for other, receiver in receivers.items():
             text = federation.secret() if client != "none" else "hello"
-            try:
-                value = describe(await senders[client].attempt(receiver, text), senders[client], receiver)
-            except LabError as error:
-                value = f"unknown: {error}"
+            async with turns[receiver] if client in OMEMO else nullcontext():
+                try:
+                    value = describe(await senders[client].attempt(receiver, text), senders[client], receiver)
+                except LabError as error:
+                    value = f"unknown: {error}"
             found[Cell(column, client, other)] = value
 
     await asyncio.gather(*map(write, CLIENTS))
