@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from typing import Any
 
 from lab.history.events import ServerSaw
@@ -35,7 +36,12 @@ class Exposure:
     proof: str  # what the number of an event is
     title: str
     stanzas: Mapping[tuple[str, int], ServerSaw]  # what proves the first of a cell, by server and number
-    encryptions: Mapping[str, Sequence[Learned]]  # see compare_encryptions; none of a lab
+    run: RunRecord | None  # None of a lab
+
+    @cached_property
+    def encryptions(self) -> Mapping[str, Sequence[Learned]]:
+        """A cell for each fact, by encryption; none of a lab, of whose people nobody knows what they can read."""
+        return compare_encryptions(self.run) if self.run else {}
 
     @classmethod
     def of_run(cls, record: RunRecord) -> Exposure:
@@ -44,9 +50,7 @@ class Exposure:
         wanted = {cell.event for cell in cells}
         stanzas = {(event.server, number): event for number, event in number_stanzas(record) if number in wanted}
         title = f"{record.started.scenario if record.started else 'a run'} on {record.topology.name}"
-        return cls(
-            cells, read_conversations(record), "the event in history.jsonl", title, stanzas, compare_encryptions(record)
-        )
+        return cls(cells, read_conversations(record), "the event in history.jsonl", title, stanzas, record)
 
     @classmethod
     def of_lab(cls, feeds: FeedRecord) -> Exposure:
@@ -59,7 +63,7 @@ class Exposure:
             "the line of that server's feed.jsonl",
             f"the lab {feeds.name}",
             stanzas,
-            {},
+            None,
         )
 
 
