@@ -302,6 +302,7 @@ async def change_certificate(layout: Layout, plan: Plan, runtime: Runtime, serve
         raise UserError(f"{server}: {there.spec.software} cannot be told to read its certificate again")
     before = await find_certificate(there)
     write_certificate(layout, there, None if kind is None else Certificate(kind))
+    runtime.renew_shared_certificates(layout, plan, server)
     if not await runtime.build_server_control(layout, plan).runs(server):
         return  # it reads it when it starts
     for answer in await runtime.operate(layout, plan, server, reload):

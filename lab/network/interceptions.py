@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import time
 from collections import deque
 from collections.abc import Iterator, Mapping
@@ -18,6 +19,8 @@ from lab.network.stanza_rules import CountedRule, StanzaDecision
 from lab.network.stanza_stream import RelayedStanza
 from lab.plan.layout import Layout
 from lab.plan.model import Plan
+
+log = logging.getLogger(__name__)
 
 MOST_INTERVENTIONS = 10_000  # that are kept until somebody reads them
 END_PATIENCE = 5.0  # seconds in which servers end streams that they were told have ended
@@ -47,6 +50,7 @@ class Interceptions:
     def __init__(self, layout: Layout, plan: Plan, relays: Mapping[Direction, Relay]) -> None:
         self._layout, self._plan, self._relays = layout, plan, relays
         self._rules: dict[Direction, dict[str, list[CountedRule]]] = {}  # by token
+        self._ends: dict[Direction, TlsEnds] = {}  # as they were read last
         self._log: deque[Intervention] = deque(maxlen=MOST_INTERVENTIONS)
         self._news = asyncio.Event()
         self.last = 0  # number of the last intervention
@@ -57,10 +61,11 @@ class Interceptions:
         Raises UserError where the certificates cannot be read.
         """
         direction = (effect.source, effect.target)
-        relay, tls = self._relays[direction], self._load_ends(direction)
+        relay = self._relays[direction]
+        self._ends[direction] = self._load_ends(direction)
         rules = [CountedRule(rule, effect.attack) for rule in effect.rules]
         self._rules.setdefault(direction, {})[token] = rules
-        relay.connect = lambda relay: InterceptedConnection(relay, tls, self._rules_of, self._report)
+        relay.connect = self._connect
         closed = [one for one in relay.open if not isinstance(one, InterceptedConnection)]
         for one in closed:
             one.finish()
@@ -70,6 +75,15 @@ class Interceptions:
                     await asyncio.sleep(POLL)
         for one in relay.open.intersection(closed):
             one.reset()
+
+    def _connect(self, relay: Relay) -> InterceptedConnection:
+        """A new connection shows the certificates that the servers have by now: they may have changed since."""
+        direction = (relay.plan.source, relay.plan.target)
+        try:
+            self._ends[direction] = self._load_ends(direction)
+        except UserError as error:  # they are being written: the ones before hold
+            log.info("%s", error)
+        return InterceptedConnection(relay, self._ends[direction], self._rules_of, self._report)
 
     def heal(self, effect: Interception, token: str) -> None:
         """End these rules; stanzas that are held are sent on. Streams that are open stay as they are."""

@@ -151,6 +151,10 @@ class Runtime(Protocol):
         """Let the lab's service read the certificates and keys of these servers, and of no others."""
         ...
 
+    def renew_shared_certificates(self, layout: Layout, plan: Plan, server: str) -> None:
+        """A server has another certificate: let the service read that one, if it was let read the one before."""
+        ...
+
     async def find_service_pid(self, layout: Layout) -> int | None:
         """The pid of the lab's service (DNS and relays), as the host sees it; None where it does not run."""
         ...

@@ -10,7 +10,7 @@ from lab.runner.judgement import load_record
 from lab.runner.run import run_scenario
 from lab.runner.scenarios import get_info
 from tests.runner import small_scenarios
-from tests.runtimes import PROCESSES
+from tests.runtimes import CONTAINERS, PROCESSES
 
 pytestmark = pytest.mark.live
 
@@ -74,3 +74,12 @@ async def test_the_second_message_arrives_first(told, action, lab_on, tmp_path: 
 async def test_a_server_that_swaps_keys_reads_both_ways(told, topology, lab_on, tmp_path: Path) -> None:
     result = await run_scenario(get_info(told), await lab_on(topology), runs=tmp_path)
     assert result.value == "valid", result.sentence
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("runtime", [PROCESSES, CONTAINERS], indirect=True, scope="session")
+@pytest.mark.parametrize("topology", ["pair,software=prosody+ejabberd", "pair,software=ejabberd+prosody"])
+async def test_a_certificate_that_expires_under_attack_is_refused(topology, lab_on, tmp_path: Path) -> None:
+    """Verdicts on certificates stay the servers' own: the relay shows those that they have by now."""
+    result = await run_scenario(get_info(small_scenarios.expired_under_attack), await lab_on(topology), runs=tmp_path)
+    assert result.how == "finished", result.sentence

@@ -7,7 +7,7 @@ from xml.etree import ElementTree as ET
 
 from lab import Federation, expect, scenario, step
 from lab.clients.xmpp.client_stream import ClientStream, make_tls_context
-from lab.faults import intercept, swap_bundle
+from lab.faults import certificate, intercept, reset_streams, swap_bundle
 from lab.federation.people import Person
 from lab.lifecycle.lab import Lab
 
@@ -230,3 +230,18 @@ async def keys_are_lost(federation: Federation) -> None:
     alice, bob = await a.person("alice", encryption="omemo"), await b.person("bob", encryption="omemo-keys-lost")
     expect((await alice.attempt(bob, federation.secret())).result, "unread")
     expect((await bob.attempt(alice, federation.secret())).result, "refused")
+
+
+@scenario(spec="RFC 6120 13.7")
+async def expired_under_attack(federation: Federation) -> None:
+    """A server's certificate expires while somebody reads its stanzas: others refuse it as they would without."""
+    a, b = federation.linked_pair()
+    alice, bob = await a.person("alice"), await b.person("bob")
+    link = federation.link(a, b)
+    async with federation.inject(intercept(link, [{"action": "read", "stanza": "message"}])):
+        expect(await (await alice.send(bob, "before")).outcome(), link.promise)
+        async with federation.inject(certificate(b, how="expired")):
+            async with federation.inject(reset_streams(link)):
+                await alice.ping(b, reached=False)
+            outcome = await (await alice.send(bob, "expired")).outcome(within="60s")
+            expect([bool(outcome.deliveries), bool(outcome.bounces)], [False, True])

@@ -107,6 +107,11 @@ class Containers:
         """Copied to the folder that the services' container sees."""
         startup.share_certificates(layout, plan, servers)
 
+    def renew_shared_certificates(self, layout: Layout, plan: Plan, server: str) -> None:
+        """Copied again, if it was copied before."""
+        if startup.shares_certificates(layout, plan, server):
+            startup.share_certificates(layout, plan, [server])
+
     async def find_service_pid(self, layout: Layout) -> int | None:
         """The main process of the services' container."""
         return await self._engine.call(inspection.find_services_pid, self._engine.client, layout)

@@ -127,6 +127,12 @@ def share_certificates(layout: Layout, plan: Plan, servers: Sequence[str]) -> No
         change_owner(seen.root / "servers", SERVER_UID)
 
 
+def shares_certificates(layout: Layout, plan: Plan, server: str) -> bool:
+    """Whether the services have a copy of a server's certificate and key."""
+    domain = plan.server(server).certificate.domain
+    return (_seen_by_services(layout).server(server) / "certs" / f"{domain}.key").exists()
+
+
 def _seen_by_services(layout: Layout) -> Layout:
     """The lab's folder as its services see it."""
     return Layout(layout.root / SERVICES)

@@ -175,6 +175,9 @@ class Processes:
     def share_certificates(self, layout: Layout, plan: Plan, servers: Sequence[str]) -> None:
         """Nothing to do: the service reads the lab's folder."""
 
+    def renew_shared_certificates(self, layout: Layout, plan: Plan, server: str) -> None:
+        """Nothing to do: the service reads the lab's folder."""
+
     async def find_service_pid(self, layout: Layout) -> int | None:
         """The lab's service, the parent of the servers."""
         found = Identity.from_json(json.loads(layout.service.read_text())) if layout.service.is_file() else None
