@@ -47,9 +47,9 @@ class Diagram:
     not_drawn: int  # stanzas that are not in it at all
 
 
-def build_diagram(diagram: SpaceTime, logs: Sequence[LogLine]) -> Diagram:
-    """The data of a run's diagram, at most `LARGEST` characters of it."""
-    chosen = _choose(diagram)
+def build_diagram(diagram: SpaceTime, logs: Sequence[LogLine], most: int = MOST) -> Diagram:
+    """The data of a run's diagram, at most `LARGEST` characters of it: of `most` stanzas, or of fewer."""
+    chosen = _choose(diagram, most)
     data = _build(diagram, chosen, logs)
     ranks = sorted(range(len(chosen)), key=lambda place: _importance(diagram, chosen[place]))
     xml: list[list[str | None]] = [
@@ -64,6 +64,8 @@ def build_diagram(diagram: SpaceTime, logs: Sequence[LogLine]) -> Diagram:
         if len(packed) <= LARGEST or not kept:
             break
         kept = int(kept * 0.85 * LARGEST / len(packed))
+    if len(packed) > LARGEST and len(chosen) > 1:
+        return build_diagram(diagram, logs, len(chosen) // 2)  # a room of hundreds: even their paths are too much
     with_xml = sum(any(texts) for place, texts in enumerate(xml) if place not in shown)
     return Diagram(packed, with_xml, len(diagram.lines) - len(chosen))
 
@@ -73,12 +75,12 @@ def shorten_opaque(xml: str) -> str:
     return _OPAQUE.sub(lambda found: f"{found[0][:_SHOWN]}… ({len(found[0])} characters)", xml)
 
 
-def _choose(diagram: SpaceTime) -> list[int]:
+def _choose(diagram: SpaceTime, most: int) -> list[int]:
     """Indices of the stanzas that are drawn."""
     every = range(len(diagram.lines))
-    if len(every) <= MOST:
+    if len(every) <= most:
         return list(every)
-    return sorted(sorted(every, key=lambda index: _importance(diagram, index))[:MOST])
+    return sorted(sorted(every, key=lambda index: _importance(diagram, index))[:most])
 
 
 def _importance(diagram: SpaceTime, index: int) -> tuple[int, int]:
@@ -133,7 +135,7 @@ def _stanza(diagram: SpaceTime, index: int, lanes: dict[str, int], places: dict[
         path.name, path.type, path.id, path.sender, path.receiver, path.kind, line.value, line.outcome,
         [[check, one.value.value, one.sentence, one.cause, one.last_hop] for check, one in line.findings],
         [places[cause] for cause in path.causes if cause in places], observations,
-        path.sent.encryption if path.sent is not None else "",
+        path.sent.encryption if path.sent is not None else "", index,
     ]  # fmt: skip
 
 

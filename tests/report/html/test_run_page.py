@@ -197,6 +197,21 @@ def test_a_page_stays_small(monkeypatch):
     assert shorten_opaque(f"<p>{'A' * 500}</p>") == f"<p>{'A' * 32}… (500 characters)</p>"
 
 
+def test_where_even_the_paths_are_too_much_fewer_stanzas_are_drawn(monkeypatch):
+    monkeypatch.setattr(diagram_data, "LARGEST", 4_000)
+    told = SampleHistory()
+    alice, bob = told.device("alice", "island"), told.device("bob", "home")
+    for _ in range(200):
+        told.say(alice, bob)
+    told.finish().drop(type(next(one for one in told.events if one.kind == "delivered")), message="m150")
+    html = page_of(told)
+    data = data_of(html)
+    assert len(re.search(r'id="diagram-data">([^<]+)', html)[1]) <= 4_000
+    left = 201 - len(data["stanzas"])
+    assert left > 0 and f"{left} stanzas that matter less are not drawn" in html
+    assert data["stanzas"][data["wrong"]][2] == "m150", "what went wrong is among those that are"
+
+
 def test_a_run_without_a_feed_or_anything_at_all_has_a_page():
     told = SampleHistory()
     html = page_of(told)

@@ -6,6 +6,9 @@ import re
 
 import pytest
 
+from lab.history.events import Delivered
+from lab.report.html import diagram_data
+from tests.checks.sample_history import SampleHistory
 from tests.metrics.test_stanza_paths import saw
 from tests.report.html.chromium import PROGRAM, Chromium
 from tests.report.html.run_histories import page_of, tell_hostile, tell_loss, tell_story
@@ -102,6 +105,23 @@ def test_the_link_of_the_explanation_leads_to_the_stanza(browser, page):
     assert "m1" in browser.evaluate(PANEL), "what home received is event 12"
     show(browser, page, anchor="#event-1")
     assert "Choose a stanza" in browser.evaluate(PANEL), "the start of the run is no stanza"
+
+
+@pytest.mark.slow
+def test_where_not_all_are_drawn_links_lead_to_the_right_one_or_say_so(browser, tmp_path, monkeypatch):
+    monkeypatch.setattr(diagram_data, "LARGEST", 4_000)
+    told = SampleHistory()
+    alice, bob = told.device("alice", "island"), told.device("bob", "home")
+    for _ in range(140):
+        told.say(alice, bob)
+    told.finish().drop(Delivered, message="m130")
+    page = tmp_path / "page.html"
+    page.write_text(page_of(told))
+    show(browser, page)
+    browser.click(".wrong-first a")
+    assert "id m130" in browser.evaluate(PANEL) and browser.evaluate("location.hash") == "#stanza-129"
+    browser.click("a[data-stanza='120']")
+    assert "not drawn" in browser.evaluate("document.getElementById('diagram-status').textContent")
 
 
 @pytest.mark.slow

@@ -39,8 +39,8 @@
 
   function start(data) {
     const lanes = data.lanes.map(([title, name, server, person]) => ({ title, name, server, person }));
-    const stanzas = data.stanzas.map(([name, type, id, sender, receiver, kind, value, outcome, findings, causes, seen, encryption], index) => ({
-      index, name, type, id, sender, receiver, kind, value, outcome, findings, causes, encryption, effects: [],
+    const stanzas = data.stanzas.map(([name, type, id, sender, receiver, kind, value, outcome, findings, causes, seen, encryption, original], index) => ({
+      index, name, type, id, sender, receiver, kind, value, outcome, findings, causes, encryption, original, effects: [],
       seen: seen.map(([lane, inward, at, before, whole, number, other, stream], place) => ({
         lane, inward, at, before, whole, number, other, stream, xml: data.xml[index] ? data.xml[index][place] : undefined })),
     }));
@@ -60,16 +60,23 @@
     buildFilters();
     layOut();
     const [, kind, number] = /^#(stanza|event)-(\d+)$/.exec(location.hash) || [];
-    const asked = kind === "event" ? stanzas.findIndex((one) => one.seen.some((o) => o.number === +number)) : +number;
+    const asked = kind === "event" ? stanzas.findIndex((one) => one.seen.some((o) => o.number === +number)) : find(number);
     if (stanzas[asked]) show(asked);
     for (const link of document.querySelectorAll("[data-stanza]"))
-      link.addEventListener("click", (event) => { event.preventDefault(); show(+link.dataset.stanza); });
+      link.addEventListener("click", (event) => { 
+        event.preventDefault();
+        const place = find(link.dataset.stanza);
+        if (stanzas[place]) show(place); else status.textContent = "That stanza is not drawn: history.jsonl has it.";
+      });
     scroller.addEventListener("scroll", () => requestAnimationFrame(draw), { passive: true });
     addEventListener("resize", redraw);
     scroller.addEventListener("keydown", onKey);
     addEventListener("beforeprint", () => { view.printing = true; draw(); });
     addEventListener("afterprint", () => { view.printing = false; draw(); });
     document.body.dataset.ready = "yes";
+
+    /** The place of a stanza in the diagram, by its number in the run: a page of very many does not draw all. */
+    function find(number) { return stanzas.findIndex((one) => one.original === +number); }
 
     // -- filters and zoom ------------------------------------------------------------------------------------------
 
@@ -306,7 +313,7 @@
       drawing.classList.toggle("has-selection", index !== null);
       for (const [place, group] of view.drawn) mark(place, group);
       if (index === null) panel.replaceChildren(html("p", { class: "muted" }, "Choose a stanza in the diagram: click it, or go to it with the arrow keys and press Enter."));
-      else { describe(stanzas[index]); history.replaceState(null, "", `#stanza-${index}`); if (move) byId("stanza-title").focus(); }
+      else { describe(stanzas[index]); history.replaceState(null, "", `#stanza-${stanzas[index].original}`); if (move) byId("stanza-title").focus(); }
     }
 
     function mark(index, group) {
