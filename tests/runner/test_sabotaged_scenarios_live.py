@@ -129,7 +129,42 @@ def copies_are_always_made(patch: Patch) -> None:
     patch.setattr(Device, "send", lambda self, to, text, **how: send(self, to, text, **{**how, "private": False}))
 
 
+def everybody_answers(patch: Patch) -> None:
+    """The keys move on with each answer: nothing is left for a heartbeat."""
+    send = Person.send
+
+    async def answered(self: Person, to: Any, text: str, **more: Any) -> Any:
+        message = await send(self, to, text, **more)
+        await message.outcome()
+        await (await send(to, self, "an answer")).outcome()
+        return message
+
+    patch.setattr(Person, "send", answered)
+
+
+def bundles_stay(patch: Patch) -> None:
+    """What the script publishes is not published."""
+    iq, ping = Device.iq, "<iq type='get'><ping xmlns='urn:xmpp:ping'/></iq>"
+    patch.setattr(Device, "iq", lambda self, xml: iq(self, xml if "type='get'" in xml else ping))
+
+
+def phones_only(patch: Patch) -> None:
+    """Everybody else's devices are not what is encrypted for."""
+    send = Device.send
+
+    async def to_one(self: Device, to: Any, text: str, **more: Any) -> Any:
+        return await send(self, to, text, **more, private=True)
+
+    patch.setattr(Device, "send", to_one)
+
+
 SABOTAGE = {
+    "omemo_heartbeat": everybody_answers,
+    "omemo_offline_archive": nobody_leaves,
+    "omemo_out_of_order": no_fault,
+    "omemo_prekey_race": bundles_stay,
+    "omemo_several_devices": phones_only,
+    "omemo_too_many_skipped": no_fault,
     "aesgcm_file": keys_go_in_the_clear,
     "omemo_carbons": copies_are_always_made,
     "omemo_device_removed": removed_devices_stay_listed,

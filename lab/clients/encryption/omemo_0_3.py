@@ -28,7 +28,7 @@ class Omemo03Sessions(SessionArchive, oldmemo.Oldmemo):
 
     def __init__(self, store: KeyStore) -> None:
         oldmemo.Oldmemo.__init__(self, store)
-        self._store = store
+        self._store, self._used = store, []
 
     @override
     def read_ephemeral_key(self, exchange: KeyExchange) -> bytes:

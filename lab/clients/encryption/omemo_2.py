@@ -31,7 +31,7 @@ class Omemo2Sessions(SessionArchive, twomemo.Twomemo):
 
     def __init__(self, store: KeyStore) -> None:
         twomemo.Twomemo.__init__(self, store)
-        self._store = store
+        self._store, self._used = store, []
 
     @override
     def read_ephemeral_key(self, exchange: KeyExchange) -> bytes:

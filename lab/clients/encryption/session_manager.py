@@ -130,6 +130,14 @@ def _manager_class(
             if bare_jid != store.account or own.device_id in device_list:
                 taken[namespace, bare_jid] = {**device_list}
 
+        async def after_history_sync(self) -> None:
+            """What waited for this device has been read: the keys that it used leave the bundles."""
+            changed = [one for one in versions.values() if one.sessions.keeps_used_keys]
+            await super().after_history_sync()
+            own, _ = await self.get_own_device_information()
+            for version in changed:
+                await self._upload_bundle(await version.sessions.get_bundle(store.account, own.device_id))
+
         async def _SessionManager__send_empty_message(  # noqa: N802 - the library's, which has no other place for it
             self, backend: omemo.Backend, session: Session
         ) -> None:

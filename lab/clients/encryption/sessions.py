@@ -11,6 +11,9 @@ soon as two messages do not cross, both use the same session.
 Rules:
 - a replaced session is archived, the newest first, MOST of them per device;
 - a key exchange that an archived session was built from brings that session back, it does not build a second one;
+- the one-time key of a key exchange is kept until all that waited for the device has been read (XEP-0384 version 0.9
+  section 6): two strangers may have taken the same one. The library hides such keys, and forgets hidden ones as soon as
+  it stores its state. Those of a device that is killed in between stay in its bundle;
 - a message that no session can decrypt changes nothing, and none is built anew in answer to it: a lab shows failures.
 """
 
@@ -31,6 +34,9 @@ from lab.clients.encryption.key_store import KeyStore
 #: keeps 40, for devices that are given a new key now and then.
 MOST = 5
 
+#: One-time keys in a bundle, as the library makes them.
+PRE_KEYS = 100
+
 #: What the library stores of a session, in every version under the same names (`store_session`).
 _FIELDS = (
     "initiation", "key_exchange/identity_key", "key_exchange/ephemeral_key", "key_exchange/signed_pre_key",
@@ -49,6 +55,7 @@ class SessionArchive(omemo.Backend):
     """In front of the library's cryptography of a version of OMEMO: an archive of sessions in the same store."""
 
     _store: KeyStore
+    _used: list[Session]  # of key exchanges whose one-time keys are kept
 
     def read_ephemeral_key(self, exchange: KeyExchange) -> bytes:
         """The ephemeral key of a key exchange of this version, which no two sessions share."""
@@ -61,6 +68,23 @@ class SessionArchive(omemo.Backend):
         if before is not None and before != _text(self.read_ephemeral_key(session.key_exchange)):
             await self._put_archive(jid, device, [await self._in_use(jid, device), *await self._archived(jid, device)])
         await super().store_session(session)  # type: ignore[safe-super]  # the library's, which is behind this class
+
+    async def hide_pre_key(self, session: Session) -> bool:
+        """Keep the one-time key of a session's key exchange; False: the bundle has not changed."""
+        self._used.append(session)
+        return False
+
+    @property
+    def keeps_used_keys(self) -> bool:
+        """Whether one-time keys are still there although they were used."""
+        return bool(self._used)
+
+    async def delete_hidden_pre_keys(self) -> None:
+        """Delete the one-time keys that were kept, and make as many new ones."""
+        while self._used:
+            await self.delete_pre_key(self._used.pop())
+        if missing := PRE_KEYS - await self.get_num_visible_pre_keys():
+            await self.generate_pre_keys(missing)
 
     async def decrypt(self, manager: omemo.SessionManager, message: omemo.Message) -> Decrypted:
         """As the manager's, with every session that there is. Raises what it raises for the one in use."""

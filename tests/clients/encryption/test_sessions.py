@@ -185,3 +185,29 @@ async def test_a_heartbeat_answers_each_53rd_message_and_lost_ones_leave_no_pile
     assert len(str(alice.store._values)) < before + 1000, "three lost ones are three keys"
     assert await bob.read(alice, await alice.write(bob, "the next chain")) == "the next chain"
     assert not bob.said
+
+
+async def test_two_who_took_the_same_one_time_key_are_both_read_by_who_was_away(server, monkeypatch):
+    """And then the key is gone from the bundle, which has a hundred others."""
+    alice, carol, bob = await Party(ALICE).begin(), await Party("carol@a.test").begin(), Party(BOB)
+    with monkeypatch.context() as patch:  # what waits for him has not been read yet
+        patch.setattr(omemo.SessionManager, "after_history_sync", nothing)
+        await bob.begin()
+    (node,) = [node for jid, node in server if jid == BOB and "bundles" in node]
+    bundle = ET.fromstring(server[BOB, node])
+    keys = bundle.find(f"{{{NAMESPACE}}}prekeys")
+    taken = keys[0]
+    one_key = ET.fromstring(ET.tostring(bundle))
+    one_key.find(f"{{{NAMESPACE}}}prekeys")[:] = [taken] * len(keys)
+    server[BOB, node] = ET.tostring(one_key)
+    hers, theirs = await alice.write(bob, "hers"), await carol.write(bob, "theirs")
+    assert (await bob.read(alice, hers), await bob.read(carol, theirs)) == ("hers", "theirs")
+    assert not bob.said
+    await bob.manager.after_history_sync()
+    assert len(bob.said) == 2
+    after = [one.get("preKeyId") for one in ET.fromstring(server[BOB, node]).iter(f"{{{NAMESPACE}}}preKeyPublic")]
+    assert taken.get("preKeyId") not in after and len(after) == len(keys)
+
+
+async def nothing(*anything):
+    """In place of a coroutine that does something."""
