@@ -128,6 +128,15 @@ def test_what_is_encrypted_for_a_session_of_the_past_or_changed_or_repeated_cann
     assert wire.bodies() == ["four"], "nothing is sent a second time"
 
 
+def test_of_messages_in_another_order_the_overtaken_one_cannot_be_read(pair):
+    """The counter of a key only goes up (OTR v3, "Data Exchange")."""
+    alice, bob, _ = pair
+    ((_, first),), ((_, second),) = (alice.encrypt(BOB, text).texts for text in ("first", "second"))
+    assert bob.receive(ALICE, second).body == "second"
+    overtaken = bob.receive(ALICE, first)
+    assert (overtaken.body, bool(overtaken.problems)) == (None, True)
+
+
 def test_trust_is_kept_with_the_keys(pair, make):
     alice, bob, _ = pair
     assert not alice.set_trust("bob@b.test", "00", "trusted")
