@@ -32,6 +32,8 @@ async def omemo_offline_archive(federation: Federation) -> None:
         for mine in (sent[::2], sent[1::2]):
             expect([one for one in arrived if one in {m.id for m in mine}], [one.id for one in mine])
     with step("his device has answered each of the two with one empty message, and deleted the two keys they used"):
-        answers = [one.receiver for one in bob.device.stanzas if one.direction == "out" and "<encrypted" in one.xml]
+        answers = [
+            str(one.receiver) for one in bob.device.stanzas if one.direction == "out" and "<encrypted" in one.xml
+        ]
         expect(sorted(answers), [alice.jid, carol.jid])
         expect(len(before - await fetch_keys()), 2)
