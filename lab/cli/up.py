@@ -133,7 +133,8 @@ def describe_next_steps(lab: Lab) -> str:
     yours = [server for server in lab.plan.servers if server.spec.manifest.started_by is StartedBy.PERSON]
     lines += [f"  {describe_external_server(lab.layout, server)}" for server in yours]
     if any(server.spec.users for server in lab.plan.servers):
-        lines.append(f"  log in     user1@<domain>, with any program: xmpplab with --name {lab.name} -- COMMAND")
+        home = next(server.spec.name for server in lab.plan.servers if server.spec.users)
+        lines.append(f"  log in     xmpplab with --name {lab.name} --as user1@{home} -- COMMAND")
     lines.append(f"  accounts   xmpplab person alice@{lab.plan.servers[0].spec.name} --name {lab.name}")
     lines.append(f"  passwords  xmpplab env --name {lab.name}")
     lines.append(f"  trust      {lab.layout.authority / 'authority.pem'}")

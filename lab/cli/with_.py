@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lab.cli.options import LabOption, RuntimeChoice, RuntimeOption, TopologyOption
+from lab.cli.options import LabOption, RuntimeChoice, RuntimeOption
 
 if TYPE_CHECKING:
     from lab.lifecycle.lab import Lab
@@ -17,7 +17,12 @@ def with_(
         list[str], typer.Argument(metavar="-- COMMAND...", help="The program and its arguments.", show_default=False)
     ],
     name: LabOption = None,
-    topology: TopologyOption = None,
+    topology: Annotated[
+        str | None,
+        typer.Option(
+            "--topology", "-t", metavar="TOPOLOGY", help="Start such a lab for the program.", show_default=False
+        ),
+    ] = None,
     runtime: RuntimeOption = RuntimeChoice.AUTO,
     person: Annotated[
         str | None,
