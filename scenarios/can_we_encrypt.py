@@ -1,13 +1,15 @@
 import asyncio
 import difflib
 from collections import defaultdict
+from collections.abc import Coroutine
 from contextlib import nullcontext
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from lab import Federation, LabError, NotApplicable, UserError, expect, record_table, scenario, step
 from lab.federation import Attempt, Person, ServerHandle
 
+T = TypeVar("T")
 CLIENTS = {"0.3": "omemo", "2": "omemo:2", "both": "omemo+omemo:2", "otr": "otr", "none": "plain"}
 OMEMO = ("0.3", "2", "both")
 SOFTWARE = {"prosody": "ejabberd", "ejabberd": "prosody"}  # each with that of the other end
@@ -60,11 +62,11 @@ async def can_we_encrypt(federation: Federation) -> None:
     except UserError as error:
         raise NotApplicable(f"it needs the topology encryption-policies: {error}") from None
     with step("the receivers go online, one with each client on each server"):
-        receivers = dict(zip(names := [*dict.fromkeys(one.receiver for one in columns)], await asyncio.gather(
+        receivers = dict(zip(names := [*dict.fromkeys(one.receiver for one in columns)], await run_all(
             *(make_people(servers[name], "receiver") for name in names)), strict=True))  # fmt: skip
     with step("the senders write to each of them, for the first time"):
         found, turns = dict[Cell, str](), defaultdict[Person, asyncio.Lock](asyncio.Lock)
-        await asyncio.gather(
+        await run_all(
             *(fill(federation, one, servers[one.sender], receivers[one.receiver], turns, found) for one in columns)
         )
     text = "\n".join(build_table(software, columns, found) for software in SOFTWARE)
@@ -78,9 +80,21 @@ async def can_we_encrypt(federation: Federation) -> None:
         expect(changes, [])
 
 
+async def run_all(*coroutines: Coroutine[Any, Any, T]) -> list[T]:
+    """What they return, run at the same time. If one of them raises, the others are cancelled."""
+    tasks = [asyncio.ensure_future(one) for one in coroutines]
+    try:
+        return await asyncio.gather(*tasks)
+    except BaseException:
+        for one in tasks:
+            one.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        raise
+
+
 async def make_people(server: ServerHandle, name: str) -> dict[str, Person]:
     """A person with each client, online whether or not the server takes what it publishes."""
-    made = await asyncio.gather(*(server.person(name, encryption=one, keys_optional=True) for one in CLIENTS.values()))
+    made = await run_all(*(server.person(name, encryption=one, keys_optional=True) for one in CLIENTS.values()))
     return dict(zip(CLIENTS, made, strict=True))
 
 
@@ -109,7 +123,7 @@ async def fill(
                     value = f"unknown: {error}"
             found[Cell(column, client, other)] = value
 
-    await asyncio.gather(*map(write, CLIENTS))
+    await run_all(*map(write, CLIENTS))
 
 
 def describe(attempt: Attempt, sender: Person, receiver: Person) -> str:

@@ -1,5 +1,6 @@
 """The table of who can encrypt to whom: the committed one is whole, and it is the one that the documentation shows."""
 
+import asyncio
 import re
 from pathlib import Path
 
@@ -89,3 +90,26 @@ async def test_a_table_that_is_not_the_committed_one_fails_and_an_unknown_cell_i
     with pytest.raises(error, match=said) as raised:
         await INFO.function(Federation(answer))
     assert type(raised.value) is error
+
+
+async def test_where_an_account_is_refused_nobody_goes_on_without_it() -> None:
+    begun, ended = [], []
+
+    class Refusing(Server):
+        async def person(self, name: str, *, encryption: str, keys_optional: bool) -> Answering:
+            if encryption == "plain":
+                raise LabError("no more accounts")
+            begun.append(name)
+            try:
+                await asyncio.Event().wait()
+            finally:
+                ended.append(name)
+            return Answering(self.answer)
+
+    class Full(Federation):
+        def server(self, name: str) -> Server:
+            return Refusing(name, self.answer)
+
+    with pytest.raises(LabError, match="no more accounts"):
+        await INFO.function(Full(Attempt("lost", "omemo")))
+    assert begun and begun == ended
