@@ -9,7 +9,7 @@ from typing import Any
 from lab.declarations.units import DURATION_PATTERN, parse_duration
 from lab.errors import UserError
 
-ACTIONS = ("drop", "delay", "repeat", "reorder", "replace", "remove", "append", "substitute", "read")
+ACTIONS = ("drop", "delay", "repeat", "reorder", "replace", "remove", "append", "substitute", "corrupt", "read")
 STANZAS = ("message", "presence", "iq")
 MOST_RULES = 1000
 
@@ -90,7 +90,7 @@ def _read(value: Any, number: int) -> StanzaRule:
 def _find_contradiction(rule: StanzaRule) -> str:
     if rule.action not in ACTIONS:
         return f"action {rule.action!r} is none of {', '.join(ACTIONS)}"
-    if rule.action in ("replace", "remove", "append", "substitute") and not rule.element:
+    if rule.action in ("replace", "remove", "append", "substitute", "corrupt") and not rule.element:
         return f"{rule.action} needs the `element` that it is done to"
     if rule.action == "append" and not rule.xml:
         return "append needs `xml`, what stands last in the element"

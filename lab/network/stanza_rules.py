@@ -104,6 +104,8 @@ def _edit(rule: StanzaRule, stanza: RelayedStanza) -> RelayedStanza:
             stanza = stanza.replace_text(element, rule.text)
         elif rule.action == "substitute":
             stanza = stanza.substitute(element, rule.contains, rule.text or "")
+        elif rule.action == "corrupt":
+            stanza = stanza.corrupt(element)
         elif rule.action == "append":
             stanza = stanza.append(element, rule.xml or "")
         else:

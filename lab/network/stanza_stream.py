@@ -151,6 +151,16 @@ class RelayedStanza:
         content = self.raw[element.content : element.content_end]
         return self._with_content(element, content.replace(old.encode(), escape(new).encode()))
 
+    def corrupt(self, element: StanzaElement) -> RelayedStanza:
+        """The stanza with another letter in the middle of an element that has text alone, such as base64."""
+        content = self.raw[element.content : element.content_end]
+        letters = [one.start() for one in re.finditer(rb"[A-Za-z0-9]", content)]
+        if not letters or b"<" in content or b"&" in content:
+            return self
+        at = letters[len(letters) // 2]
+        other = b"B" if content[at : at + 1] == b"A" else b"A"
+        return self._with_content(element, content[:at] + other + content[at + 1 :])
+
     def _with_content(self, element: StanzaElement, content: bytes) -> RelayedStanza:
         if element.content < element.end:
             return self._with(element.content, element.content_end, content)

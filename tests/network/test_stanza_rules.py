@@ -132,6 +132,15 @@ def test_device_lists_of_better_versions_are_emptied(element, namespace, emptied
     assert tuple(found) == emptied
 
 
+@pytest.mark.parametrize(
+    ("text", "becomes"), [("abcde", "abAde"), ("xAy", "xBy"), ("==A==", "==B=="), ("==", "=="), ("a<b/>c", "a<b/>c")]
+)
+def test_a_letter_in_the_middle_of_a_text_is_another(text, becomes):
+    raw = "<message><payload xmlns='n'>%s</payload></message>"
+    decision = after((raw % text).encode(), {"action": "corrupt", "element": "payload"})
+    assert decision.stanza.raw.decode() == raw % becomes
+
+
 def test_what_is_read_passes_as_it_is():
     decision = after(MESSAGE, {"action": "read", "element": "body"})
     assert (decision.stanza.raw, decision.copies, len(decision.acted)) == (MESSAGE, 1, 1)
@@ -160,6 +169,7 @@ def test_a_prefix_that_nobody_declares_is_left_to_the_receiver():
         ([{"action": "drop", "nth": 0}], "whole number of at least 1"),
         ([{"action": "remove"}], "needs the `element`"),
         ([{"action": "replace", "element": "body"}], "either `text`"),
+        ([{"action": "corrupt"}], "needs the `element`"),
         ([{"action": "append", "element": "list"}], "append needs `xml`"),
         ([{"action": "append", "xml": "<b/>"}], "needs the `element`"),
         ([{"action": "substitute", "element": "body", "text": "x"}], "substitute needs `contains`"),

@@ -70,6 +70,13 @@ ATTACKS = (
         pointless={"plain": "nothing is encrypted"},
     ),
     AttackKind(
+        name="modify-ciphertext",
+        about="A letter of what is encrypted is changed.",
+        faults=("modify-ciphertext",),
+        established=True,
+        pointless={"plain": "nothing is encrypted"},
+    ),
+    AttackKind(
         name="drop-stanzas",
         about="Messages vanish; they ask for receipts.",
         faults=("drop-stanzas",),

@@ -13,7 +13,7 @@ from typing import Any
 
 from lab import exit_codes
 from lab.errors import UserError
-from lab.runner.attacks.cells import Cell, CellOutcome, CellResult
+from lab.runner.attacks.cells import Cell, CellOutcome, CellResult, list_cells
 from lab.system.files import write_private
 
 FORMAT = 1
@@ -89,7 +89,8 @@ def update(path: Path, results: Sequence[CellResult]) -> list[CellResult]:
     left = [one for one in results if one.outcome is CellOutcome.UNKNOWN and one.folder]
     known |= {one.cell: one.text for one in results if one not in left}
     nested: dict[str, Any] = {}
-    for cell, text in known.items():
+    order = {cell: number for number, cell in enumerate(list_cells())}  # as in the table, so that changes are few
+    for cell, text in sorted(known.items(), key=lambda item: order.get(item[0], len(order))):
         nested.setdefault(cell.attack, {}).setdefault(cell.encryption, {})[cell.trust] = text
     try:
         write_private(path, json.dumps({"format": FORMAT, "cells": nested}, indent=2) + "\n", 0o644)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from lab.errors import LabError, NotReceived, PeerError, describe
-from lab.faults import downgrade, drop_stanzas, phantom_device, replay, strip_encryption, swap_bundle
+from lab.faults import downgrade, drop_stanzas, modify_ciphertext, phantom_device, replay, strip_encryption, swap_bundle
 from lab.federation import Federation, LinkHandle, Message, Person, ServerHandle
 from lab.runner.attacks.cells import CONTROL, AttackKind, Cell, get_kind
 
@@ -17,7 +17,7 @@ from lab.runner.attacks.cells import CONTROL, AttackKind, Cell, get_kind
 _OF_A_PERSON = {"swap-bundle": swap_bundle, "phantom-device": phantom_device}
 RECEIPT = 15.0  # seconds after which a receipt is taken for missing
 #: Attacks after which a message is not awaited: it never arrives, or as something else.
-_NOT_AWAITED = ("drop-stanzas", "strip-encryption", "downgrade-plain")
+_NOT_AWAITED = ("drop-stanzas", "strip-encryption", "modify-ciphertext", "downgrade-plain")
 
 
 @dataclass
@@ -59,6 +59,7 @@ async def _inject(federation: Federation, kind: AttackKind, link: LinkHandle) ->
         "downgrade-older": [downgrade(link, to="omemo"), downgrade(link, to="otr:2")],
         "downgrade-plain": [downgrade(link, to="plain")],
         "strip-encryption": [strip_encryption(link)],
+        "modify-ciphertext": [modify_ciphertext(link)],
         "drop-stanzas": [drop_stanzas(link, element="")],  # a message of OMEMO 2 has no body
         "replay": [replay(link, element="")],
     }
