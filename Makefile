@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 INPUTS := pyproject.toml Makefile
 LAUNCHER = $(BIN)/xmpplab
 
-.PHONY: demo test test-all test-suites lint bench bench-load lock clean
+.PHONY: demo test test-all test-suites test-clients lint bench bench-load lock clean
 .DELETE_ON_ERROR:
 
 # The main job: who can write to whom, first contact with encryption across servers, ten seconds of load and its page.
@@ -24,6 +24,12 @@ test-all: test
 # Suites of others on two servers of the lab: downloaded when they are run, judged by what is expected of them.
 test-suites: $(VENV)/.dev
 	@$(BIN)/python -m pytest --suites tests/suites $(PYTEST)
+
+# Client programs of others, fetched when this is run, each in a conversation with a simulated person on another server.
+test-clients: $(VENV)/.dev
+	@for one in tmux Xvfb xdotool; do command -v $$one >/dev/null || missing="$$missing $$one"; done; \
+	  test -z "$$missing" || { echo "xmpplab: these programs are needed to type into clients:$$missing (Debian: apt-get install tmux xvfb xdotool)" >&2; exit 69; }
+	@$(BIN)/python -m pytest --clients tests/programs $(PYTEST)
 
 lint: $(VENV)/.dev
 	@$(BIN)/ruff check lab scenarios loadtests tests $(wildcard benchmarks)

@@ -43,7 +43,7 @@ settings.load_profile("xmpplab")
 #: How many tests `slow` left out: of this process, and of those that pytest-xdist started.
 LEFT_OUT = pytest.StashKey[int]()
 #: Tests that run only if they are asked for: they download programs of others, and say what these do.
-FOREIGN = {"suites": "--suites"}
+FOREIGN = {"suites": "--suites", "clients": "--clients"}
 
 
 @pytest.fixture(params=[PROCESSES, CONTAINERS], scope="session")

@@ -42,6 +42,8 @@ _MODULES = (
     "person",
     "env",
     "with_",
+    "client",
+    "profile",
     "watch",
     "send",
     "stop",

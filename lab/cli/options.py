@@ -35,6 +35,12 @@ RunArgument = Annotated[
 ServerArgument = Annotated[
     str, typer.Argument(metavar="SERVER", help="The server's name in the topology.", show_default=False)
 ]
+ClientArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="CLIENT", help="dino, gajim, pidgin, profanity, mcabber or go-sendxmpp.", show_default=False
+    ),
+]
 RuntimeOption = Annotated[
     RuntimeChoice,
     typer.Option(

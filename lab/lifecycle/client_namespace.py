@@ -25,13 +25,13 @@ from pathlib import Path
 from typing import NoReturn
 
 from lab.errors import LabError, MissingError, UserError, encode_answer
-from lab.lifecycle.accounts import find_account, read_view
+from lab.lifecycle.accounts import Account, find_account, read_view
 from lab.lifecycle.client_environment import find_authority, list_account_variables
 from lab.network import namespace_forwarder
 from lab.network.lab_folder import is_service_running
 from lab.plan.client_view import ClientView
 from lab.plan.layout import Layout
-from lab.system import namespaces
+from lab.system import file_root, namespaces
 
 _CERTIFICATES = Path("/etc/ssl/certs")
 _BUNDLE = _CERTIFICATES / "ca-certificates.crt"
@@ -49,6 +49,9 @@ _RESOLVER, _SWITCH, _HOSTS = Path("/etc/resolv.conf"), Path("/etc/nsswitch.conf"
 _CACHE = Path("/run/nscd")
 #: Variables that lead programs to a home beside HOME (XDG Base Directory Specification).
 _OF_HOME = ("XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_CACHE_HOME", "XDG_STATE_HOME")
+#: Programs of a tree; nobody's uid of this machine, as whom a client runs that refuses root.
+_PATH, _USER = "/usr/bin:/usr/sbin:/usr/games", 1000
+_SESSION = ("dbus-run-session", "--")
 #: What Python ignores, and programs expect to be ended by.
 _RESTORED = (signal.SIGPIPE, signal.SIGXFSZ)
 
@@ -61,6 +64,9 @@ class ClientCommand:
     argv: tuple[str, ...]
     person: str | None = None  # alice@a: whose JID and password it is given
     home: bool = False  # an empty home folder, in memory
+    client: str | None = None  # a program of lab.lifecycle.programs, of which `argv` are the arguments only
+    tree: Path | None = None  # its unpacked packages
+    profile: Path | None = None  # a home that exists
 
     def build_words(self) -> tuple[str, ...]:
         """The arguments of this module that mean it."""
@@ -79,20 +85,27 @@ def become(command: ClientCommand, parent: int | None = None) -> NoReturn:
     if not is_service_running(layout):
         raise UserError(f"the lab {command.lab} is not up any more: end it with `xmpplab down {command.lab}`")
     environment = dict(os.environ)
-    if command.person is not None:
-        environment |= list_account_variables(find_account(layout, view, command.person))
-    program = find_program(command.argv[0])
+    account = find_account(layout, view, command.person) if command.person is not None else None
+    if account is not None:
+        environment |= list_account_variables(account)
+    argv = command.argv
+    program = find_program(argv[0]) if command.tree is None else ""
     _enter(layout, view)
     environment |= _show_files(layout, view)
     if command.home:
-        environment = _replace_home(layout, environment)
+        environment = _replace_home(environment, _mount_home(layout))
+    elif command.profile is not None:
+        environment = _replace_home(environment, command.profile.absolute())
+    if command.tree is not None:
+        argv = _enter_tree(layout, command, account, environment)
+        program = argv[0]
     if parent is not None:
         namespaces.end_with(parent, signal.SIGKILL)
     for number in _RESTORED:
         signal.signal(number, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
     try:
-        os.execve(program, command.argv, environment)  # noqa: S606 - the person's own program
+        os.execve(program, argv, environment)  # noqa: S606 - the person's own program
     except OSError as error:
         raise UserError(f"{program} cannot be executed: {error.strerror}") from error
 
@@ -231,12 +244,55 @@ def _write_certificates(folder: Path, found: Mapping[str, str | Path], authority
     (folder / f"{kind}.{number}").symlink_to(_OWN)
 
 
-def _replace_home(layout: Layout, environment: Mapping[str, str]) -> dict[str, str]:
-    """An environment with an empty home, in memory, which ends with the program; the display stays."""
-    before = environment.get("HOME", "")
+def check_person(lab: str, person: str | None) -> None:
+    """Raise UserError where a lab, or that person in it, does not exist: before something is fetched for them."""
+    layout = Layout.of(lab)
+    view = read_view(layout)
+    if person is not None:
+        find_account(layout, view, person)
+
+
+def _enter_tree(
+    layout: Layout, command: ClientCommand, account: Account | None, environment: dict[str, str]
+) -> tuple[str, ...]:
+    """Enter the tree of a client program, and configure it where its home is empty; its command."""
+    from lab.lifecycle.programs import find_client
+
+    assert command.tree is not None and command.client is not None
+    client = find_client(command.client)
+    if account is not None and command.home:
+        client.write(account.jid, account.password, Path(environment["HOME"]))
+    folder = layout.root / "root"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    try:
+        file_root.enter(command.tree, folder)
+        if client.refuses_root and os.getuid() == 0:
+            namespaces.become_user(_USER)
+    except OSError as error:
+        raise MissingError(
+            f"this kernel does not let {client.name} have its packages as its root: {error.strerror} "
+            f"({error.filename}). What is left: install it, and use `xmpplab with`"
+        ) from error
+    environment |= {"PATH": _PATH, "LC_ALL": "C.UTF-8"}  # the locale that a tree has
+    command_line = client.build_command(Path(environment["HOME"]))
+    name, *words = (*_SESSION, *command_line) if client.session_bus else command_line
+    program = shutil.which(name, path=_PATH)
+    if program is None:
+        raise MissingError(f"{command.tree} has no {name}: delete it, and it is fetched again")
+    return (program, *words, *command.argv)
+
+
+def _mount_home(layout: Layout) -> Path:
+    """An empty home, in memory, which ends with the program."""
     folder = layout.root / "home"
     folder.mkdir(mode=0o700, exist_ok=True)
     namespaces.mount_memory(folder, 0o700)
+    return folder
+
+
+def _replace_home(environment: Mapping[str, str], folder: Path) -> dict[str, str]:
+    """An environment with another home; the display stays."""
+    before = environment.get("HOME", "")
     kept = {name: value for name, value in environment.items() if name not in _OF_HOME}
     cookie = Path(before, ".Xauthority")
     if "XAUTHORITY" not in kept and before and cookie.is_file():

@@ -18,9 +18,10 @@ from lab.errors import MissingError
 # linux/sched.h
 _NEWNS, _NEWUSER, _NEWNET = 0x00020000, 0x10000000, 0x40000000
 # sys/mount.h
-_NOSUID, _NODEV, _BIND, _RECURSIVE, _SLAVE, _DETACH = 2, 4, 4096, 16384, 1 << 19, 2
+_READ_ONLY, _NOSUID, _NODEV, _NOEXEC, _REMOUNT, _BIND, _MOVE, _RECURSIVE = 1, 2, 4, 8, 32, 4096, 8192, 16384
+_SLAVE, _DETACH = 1 << 19, 2
 # linux/sockios.h, net/if.h
-_SIOCSIFFLAGS, _IFF_UP = 0x8914, 1
+_SIOCSIFFLAGS, _SIOCSIFADDR, _IFF_UP = 0x8914, 0x8916, 1
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -77,9 +78,35 @@ def mount_memory(folder: Path, mode: int = 0o755) -> None:
     _mount("xmpplab", str(folder), "tmpfs", _NOSUID | _NODEV, f"mode={mode:o}")
 
 
-def bind(source: Path, target: Path) -> None:
-    """Show `source` in place of `target`, which must exist, for as long as this process sees it. Raises OSError."""
-    _mount(str(source), str(target), "", _BIND)
+def bind(source: Path, target: Path, *, recursive: bool = False) -> None:
+    """Show `source` in place of `target`, which must exist, for as long as this process sees it. Raises OSError.
+
+    With `recursive` what is mounted below it is shown, too; without root nothing else is allowed for such a folder.
+    """
+    _mount(str(source), str(target), "", _BIND | (_RECURSIVE if recursive else 0))
+
+
+def protect(folder: Path) -> None:
+    """Let nobody write below a folder that something was bound to. Raises OSError."""
+    kept = os.statvfs(folder).f_flag & (_NOSUID | _NODEV | _NOEXEC)  # in a user namespace they cannot be taken off
+    _mount("none", str(folder), "", _REMOUNT | _BIND | _READ_ONLY | kept)
+
+
+def switch_root(folder: Path) -> None:
+    """Make a mounted file system the root, in place of the present one, as switch_root(8) does. Raises OSError."""
+    os.chdir(folder)
+    _mount(".", "/", "", _MOVE)
+    os.chroot(".")
+    os.chdir("/")
+
+
+def become_user(uid: int) -> None:
+    """Let root of this machine count as another user from now on; files of root's are that user's. Raises OSError."""
+    group = os.getgid()
+    _unshare(_NEWUSER)
+    Path("/proc/self/setgroups").write_text("deny")
+    Path("/proc/self/uid_map").write_text(f"{uid} 0 1")
+    Path("/proc/self/gid_map").write_text(f"{uid} {group} 1")
 
 
 def detach(folder: Path) -> None:
@@ -113,5 +140,11 @@ def _check(result: int, what: str) -> None:
 
 
 def _bring_loopback_up() -> None:
+    """Bring it up, with an address that is no loopback address.
+
+    Without one getaddrinfo(3) finds no names for who asks with AI_ADDRCONFIG, as GLib does. It is of RFC 5737.
+    """
+    address = struct.pack("=HH4s8x", socket.AF_INET, 0, socket.inet_aton("192.0.2.1"))
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as handle:
         fcntl.ioctl(handle, _SIOCSIFFLAGS, struct.pack("16sh22x", b"lo", _IFF_UP))
+        fcntl.ioctl(handle, _SIOCSIFADDR, struct.pack("16s16s8x", b"lo:0", address))

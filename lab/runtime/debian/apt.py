@@ -73,6 +73,8 @@ def _merge_usr(tree: Path) -> None:
     for name in ("bin", "lib", "lib64", "sbin"):
         folder, target = tree / name, tree / "usr" / name
         target.mkdir(parents=True, exist_ok=True)
+        if folder.is_symlink():  # of the package base-files
+            continue
         if folder.is_dir():
             shutil.copytree(folder, target, symlinks=True, dirs_exist_ok=True)
             shutil.rmtree(folder)

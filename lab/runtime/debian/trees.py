@@ -3,6 +3,7 @@
     cache/trees/<release>-<architecture>-<digest>/   the tree; the file `stamp` in it says that it is complete
     cache/modules/<digest>/<software>-<version>/     the lab's own server modules, compiled where they must be
     cache/libraries/<release>-<architecture>-<digest>/   shared libraries for the lab's own processes (libraries.py)
+    cache/clients/<client>-<release>-<architecture>-<digest>/   client programs (clients.py)
     cache/lock                                       held while an entry is built
 
 Rules:
@@ -117,8 +118,8 @@ def find_modules_folder(trees: dict[str, Path]) -> Path:
 
 
 def build_cache() -> BuildCache:
-    """The cache of trees, modules and libraries."""
-    return BuildCache(find_cache(), ("trees", "modules", "libraries"))
+    """The cache of trees, modules, libraries and client programs."""
+    return BuildCache(find_cache(), ("trees", "modules", "libraries", "clients"))
 
 
 async def _build_tree(release: str, tree: Path, progress: Progress) -> None:

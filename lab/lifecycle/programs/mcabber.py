@@ -1,0 +1,28 @@
+"""mcabber, in a terminal."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from lab.lifecycle.programs.program import ClientProgram, write_file
+
+_SETTINGS = """set jid = {jid}
+set password = {password}
+set resource = mcabber
+set tls = 1
+set otr = 1
+set fifo_name = ~/.mcabber/fifo
+otrpolicy default manual
+"""
+
+
+class Mcabber(ClientProgram):
+    """mcabber: OTR."""
+
+    name = "mcabber"
+    packages = ("mcabber", "ncurses-base", "ncurses-term")
+    command = ("mcabber",)
+
+    def write(self, jid: str, password: str, home: Path) -> None:  # noqa: D102 - the base class says it
+        write_file(home, ".mcabber/mcabberrc", _SETTINGS.format(jid=jid, password=password))
+        (home / ".mcabber" / "otr").mkdir(mode=0o700)

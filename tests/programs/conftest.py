@@ -1,0 +1,18 @@
+"""Labs for client programs: one for each pair of servers, as long as the session."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+import pytest_asyncio
+
+from lab.lifecycle.lab import Lab
+from lab.testing.session_labs import SessionLabs
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def pair_of() -> AsyncIterator[Callable[[str, str], Awaitable[Lab]]]:
+    """`await pair_of("prosody", "ejabberd")`: servers a and b of these softwares, as plain processes."""
+    labs = SessionLabs("processes")
+    yield lambda one, other: labs.get(f"pair,software={one}+{other},users=0")
+    await labs.close()

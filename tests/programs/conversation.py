@@ -1,0 +1,96 @@
+"""Somebody who uses a client program, and a simulated person on another server; each sees the other's presence."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from lab.federation import Federation
+from lab.federation.people import Person
+from lab.history.recorder import Recorder
+from lab.lifecycle.lab import Lab
+from tests.programs.terminal import DEADLINE, XMPPLAB
+
+_POLL = 0.1
+
+
+class Conversation:
+    """`user` has an account and no simulated device any more; `peer` is online, with an encryption."""
+
+    def __init__(self, federation: Federation, user: Person, peer: Person, events: list[dict[str, Any]]) -> None:
+        self.federation, self.user, self.peer, self._events = federation, user, peer, events
+
+    def client(self, program: str, folder: Path, *arguments: str) -> list[str]:
+        """The command that opens a program as `user`, with its home in the new folder."""
+        lab = self.federation.lab.name
+        word = f"{self.user.name}@{self.user.server.name}"
+        done = subprocess.run(
+            [*XMPPLAB, "profile", program, word, str(folder), "--name", lab],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        more = ["--", *arguments] if arguments else []
+        return [*XMPPLAB, "client", program, "--as", word, "--profile", str(folder), "--name", lab, *more]
+
+    async def decrypted(self, text: str, encryption: str, within: float = DEADLINE) -> None:
+        """Return once the simulated person has decrypted a message with this text."""
+        await self._until(
+            lambda event: (
+                event["event"] == "decrypted"
+                and (event["body"], event["encryption"]) == (text, encryption)
+                and str(event["from"]).startswith(f"{self.user.jid}/")
+            ),
+            f"{text!r}, {encryption}",
+            within,
+        )
+
+    async def keys_of_user(self, count: int = 1, within: float = DEADLINE) -> list[int]:
+        """The OMEMO devices that the program publishes, once there are so many."""
+        until = time.monotonic() + within
+        while len(found := await self.peer.device.published_devices(self.user)) < count:
+            assert time.monotonic() < until, f"{self.user.jid} publishes {found}"
+            await asyncio.sleep(_POLL)
+        return found
+
+    async def _until(self, match: Any, what: str, within: float) -> None:
+        until = time.monotonic() + within
+        while not any(map(match, self._events)):
+            assert time.monotonic() < until, f"no {what} in {self._events[-8:]}"
+            await asyncio.sleep(_POLL)
+
+
+@asynccontextmanager
+async def converse(
+    lab: Lab, folder: Path, encryption: str, user: str, peer: str, *, device_list: bool = False
+) -> AsyncIterator[Conversation]:
+    """Two people on these servers, by name. With `device_list` the user's account has an OMEMO list, which is empty."""
+    events: list[dict[str, Any]] = []
+    with Recorder(folder / "history.jsonl") as recorder:
+        async with Federation(lab, recorder) as federation:
+            handle = federation.context.on_event
+            assert handle is not None
+
+            def hear(data: dict[str, Any]) -> None:
+                events.append(data)
+                handle(data)
+
+            federation.context.on_event = hear
+            one = await federation.server(user).person("alice")
+            other = await federation.server(peer).person("bob", encryption=encryption)
+            await federation.befriend(one, other)
+            if device_list:
+                await one.device.iq(_EMPTY_LIST)
+            await one.disconnect()
+            yield Conversation(federation, one, other, events)
+
+
+_EMPTY_LIST = """<iq type="set" id="list"><pubsub xmlns="http://jabber.org/protocol/pubsub">
+<publish node="eu.siacs.conversations.axolotl.devicelist"><item id="current">
+<list xmlns="eu.siacs.conversations.axolotl"/></item></publish></pubsub></iq>"""
