@@ -2,11 +2,13 @@
 
 The protocol stands in lab/clients/protocol.py and docs/agents.md. Requests run at the same time; each is answered
 once. Standard input at its end, SIGTERM or SIGINT: all devices disconnect, exit code 0. Standard error is for people
-and never carries a request, since requests carry passwords.
+and never carries a request, since requests carry passwords. With `--address ADDRESS` all its connections come from that
+address of this machine.
 """
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import json
 import logging
@@ -14,8 +16,8 @@ import os
 import signal
 import stat
 import sys
-from collections.abc import AsyncIterator
-from typing import Any
+from collections.abc import AsyncIterator, Sequence
+from typing import Any, ClassVar
 
 from lab.clients.host import Host
 from lab.errors import UserError, encode_answer
@@ -168,18 +170,37 @@ class _PrintableFormatter(logging.Formatter):
         return escape_unprintable(super().format(record))
 
 
-def main() -> None:
+class _FromAddress:
+    """Of an event loop: all connections come from `address`, whatever opens them."""
+
+    address: ClassVar[str]
+
+    async def create_connection(self, *given: Any, **options: Any) -> Any:
+        """As that of the loop."""
+        return await super().create_connection(*given, **options, local_addr=(self.address, 0))  # type: ignore[misc]
+
+
+def build_loop(address: str | None) -> asyncio.AbstractEventLoop:
+    """A new event loop, uvloop's where there is one; with `address` its connections come from there."""
+    try:
+        from uvloop import Loop
+    except ImportError:
+        from asyncio import SelectorEventLoop as Loop  # type: ignore[assignment]
+    made: asyncio.AbstractEventLoop = (type("Loop", (_FromAddress, Loop), {"address": address}) if address else Loop)()
+    return made
+
+
+def main(words: Sequence[str]) -> None:
     """Entry point of the process."""
+    parser = argparse.ArgumentParser(prog="python -m lab.clients.agent")
+    parser.add_argument("--address", help="where its connections come from, instead of what the kernel chooses")
+    address = parser.parse_args(words).address
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_PrintableFormatter("%(levelname)s %(name)s: %(message)s"))
     logging.basicConfig(level=logging.WARNING, handlers=[handler])
-    try:
-        import uvloop
-    except ImportError:
-        asyncio.run(_main())
-    else:
-        uvloop.run(_main())
+    with asyncio.Runner(loop_factory=lambda: build_loop(address)) as runner:
+        runner.run(_main())
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

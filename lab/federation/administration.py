@@ -26,7 +26,7 @@ async def register(person: Person, invitation: str | None) -> None:
     context, server = person.context, person.server
     await context.call(
         "register",
-        f"registration of {person.jid}",
+        f"{person.jid}/registration",
         jid=person.jid,
         password=context.lab.password,
         host=server.address,

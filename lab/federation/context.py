@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+from collections import defaultdict
 from collections.abc import Callable
 from typing import Any
 
@@ -17,7 +18,7 @@ from lab.lifecycle.faults import FaultSession
 from lab.lifecycle.lab import Lab
 from lab.servers import get_software
 from lab.topology.allowance import largest_allowance, route_allowance
-from lab.topology.spec import Unlinked
+from lab.topology.spec import Placement, Unlinked
 
 Json = dict[str, Any]
 
@@ -35,8 +36,8 @@ class Context:
         self.faults: dict[str, FaultSession] = {}  # of injected faults, by their tokens
         self.changes = ServerChanges(lab.layout)
         self._inline = inline
-        self._agent: Agent | None = None
-        self._starting = asyncio.Lock()  # requests may come at once: they have one agent
+        self._agents: dict[str, Agent] = {}  # by whose devices they have: a bare JID, "" for everybody's
+        self._starting: dict[str, asyncio.Lock] = defaultdict(asyncio.Lock)  # requests may come at once
 
     def promise(self, source: str, target: str) -> Promise:
         """What becomes of a message from a person on server `source` to one on server `target`, both by name."""
@@ -73,39 +74,46 @@ class Context:
         return next((one for one in self.canaries if one in text), None)
 
     async def call(self, operation: str, device: str, /, **fields: Any) -> Json:
-        """Call an operation of a device and return its answer; see lab.clients.protocol.
+        """Call an operation of a device, by its key, and return its answer; see lab.clients.protocol.
 
         Raises PeerError, TimedOut, UserError.
         """
-        async with self._starting:
-            if self._agent is None:
-                self._agent = await self.start_agent(self.on_event)
-            agent = self._agent
+        alone = self.lab.plan.topology.placement is Placement.EACH
+        whose = device.partition("/")[0] if alone else ""
+        async with self._starting[whose]:
+            if whose not in self._agents:
+                self._agents[whose] = await self.start_agent(self.on_event, own_address=alone)
+            agent = self._agents[whose]
         return await agent.call(operation, device or None, **fields)
 
-    async def start_agent(self, on_event: Callable[[Json], None] | None, *, server: str | None = None) -> Agent:
+    async def start_agent(
+        self, on_event: Callable[[Json], None] | None, *, server: str | None = None, own_address: bool = False
+    ) -> Agent:
         """A further agent of the lab's, in the place of a scripted server if one is named.
 
         Raises UserError, PeerError.
         """
         if self._inline and self.lab.runtime.name != "processes":
             raise UserError("devices inside the script need the processes runtime: use --runtime processes")
-        agent = Agent.inline() if self._inline else await self._piped_agent(server)
+        if self._inline and own_address:
+            raise UserError("devices inside the script are together: use `placement: together`, or no --inline")
+        agent = Agent.inline() if self._inline else await self._piped_agent(server, own_address)
         agent.on_event = on_event
         answer = await agent.call("hello")
         if answer.get("protocol") != 1:
             raise PeerError(f"the agent speaks protocol {answer.get('protocol')!r}, not 1: use one of this version")
         return agent
 
-    async def _piped_agent(self, server: str | None) -> Agent:
-        pipes = await self.lab.start_agent(server=server)
+    async def _piped_agent(self, server: str | None, own_address: bool) -> Agent:
+        pipes = await self.lab.start_agent(server=server, own_address=own_address)
         return Agent(pipes.reader, pipes.writer, close=pipes.close)
 
     async def close(self) -> None:
-        """Disconnect every device and end the agent."""
-        if self._agent is not None:
-            agent, self._agent = self._agent, None
-            await agent.close()
+        """Disconnect every device and end the agents."""
+        agents, self._agents = self._agents, {}
+        async with asyncio.TaskGroup() as group:
+            for agent in agents.values():
+                group.create_task(agent.close())
 
 
 def read_duration(duration: str | float) -> float:

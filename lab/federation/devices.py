@@ -58,8 +58,9 @@ class Device:
         self.person = person
         self.encryption = encryption or person.encryption  # of messages, unless `send` is given another
         self.resource = resource
-        self.key: str = f"{person.jid}/{resource}"  # the agent's name for it
-        self.jid: str = self.key  # the full JID, as the server bound it
+        # The agent's name for it: the same person has the same one, however a server writes their JID.
+        self.key: str = f"{person.name}@{person.server.domain}/{resource}"
+        self.jid: str = f"{person.jid}/{resource}"  # the full JID, as the server bound it
         self.connected = False
         self.priority: int | None = None  # of its presence (RFC 6121 section 4.7.2.3); None: not available
         self.resumable = resumable  # the server is asked to keep its stream when the connection is lost

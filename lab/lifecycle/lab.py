@@ -91,10 +91,17 @@ class Lab:
         return Control(self.layout.control)
 
     async def start_agent(
-        self, argv: Sequence[str] | None = None, *, server: str | None = None, module: str = AGENT
+        self,
+        argv: Sequence[str] | None = None,
+        *,
+        server: str | None = None,
+        module: str = AGENT,
+        own_address: bool = False,
     ) -> Pipes:
         """An agent on the lab's network: a module of the lab's, or the user's command (`Runtime.start_agent`)."""
-        return await self.runtime.start_agent(self.layout, self.plan, argv, server=server, module=module)
+        return await self.runtime.start_agent(
+            self.layout, self.plan, argv, server=server, module=module, own_address=own_address
+        )
 
     async def find_libraries(self, encryption: str) -> str | None:
         """The folder with what devices need for an encryption; None if they need nothing.

@@ -107,7 +107,11 @@ def _link_facts(link: Link, first: str) -> dict[str, Any]:
 
 
 def _of_topology(old: Topology, new: Topology) -> list[str]:
-    return _changes("the topology", {"unlinked": old.unlinked}, {"unlinked": new.unlinked})
+    return _changes("the topology", _topology_facts(old), _topology_facts(new))
+
+
+def _topology_facts(topology: Topology) -> dict[str, Any]:
+    return {"unlinked": topology.unlinked, "placement of people": topology.placement}
 
 
 def _changes(what: str, old: dict[str, Any], new: dict[str, Any]) -> list[str]:

@@ -6,10 +6,11 @@ from lab.declarations.links import LINK_FIELDS
 from lab.plan.build import build
 from lab.plan.model import Plan, RuntimeFacts
 from lab.system.tables import format_table, wrap_text
-from lab.topology.spec import Topology
+from lab.topology.spec import Placement, Topology
 
 #: Addresses of a lab are reserved when it starts; these stand for them.
 PLACEHOLDER_NETWORK = "127.80.0.0/16"
+EACH = "Each person's devices are in a container or process of their own, with an address of its own."
 
 
 def build_placeholder_plan(topology: Topology) -> Plan:
@@ -46,6 +47,7 @@ def render_plan(plan: Plan) -> str:
     memory = sum(one.memory for one in plan.servers) / 2**20
     said = (
         f"Between servers without a link: {plan.topology.unlinked.value}. Idle servers need about {memory:.0f} MiB.",
+        *([EACH] if plan.topology.placement is Placement.EACH else []),
         "Addresses are placeholders: a lab gets its own when it starts. Nothing was started.",
     )
     parts.append("\n".join(line for sentence in said for line in wrap_text(sentence, then="  ")))

@@ -124,11 +124,14 @@ class Runtime(Protocol):
         *,
         server: str | None = None,
         module: str = AGENT,
+        own_address: bool = False,
     ) -> Pipes:
         """Start an agent on the lab's network: `python -m` a module of the lab's, or the user's own command.
 
         The agent can read and write the lab's folder `people` under the path that it has on the host. With `server`, a
         scripted one, it can listen at that server's address, and read the server's certificates at the host's path.
+        With `own_address` the lab's own agent connects from an address that no other agent has as long as it runs.
+        Raises PeerError if all addresses for agents are in use.
         """
         ...
 

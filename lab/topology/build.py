@@ -35,6 +35,7 @@ def build(file: TopologyFile, name: str, customs: Mapping[str, spec.Custom]) -> 
         servers=tuple(servers),
         links=tuple(_link(link, file.defaults) for link in links),
         unlinked=file.unlinked or spec.Unlinked.NOT_ALLOWED,
+        placement=file.people.placement or spec.Placement.TOGETHER,
     )
 
 

@@ -13,7 +13,15 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from lab.topology.document import Document, Steps
-from lab.topology.model import Defaults, LinkSettings, ServerSettings, TopologyFile, find_section, list_keys
+from lab.topology.model import (
+    Defaults,
+    LinkSettings,
+    PeopleSettings,
+    ServerSettings,
+    TopologyFile,
+    find_section,
+    list_keys,
+)
 from lab.topology.shape import Misfit
 from lab.topology.shapes import KINDS
 from lab.topology.words import find_nearest, list_choices, suggest
@@ -26,11 +34,13 @@ _HOMES: dict[str, type[BaseModel]] = {
     "a server (`servers`)": ServerSettings,
     "the top of the file": TopologyFile,
     "`defaults`": Defaults,
+    "`people`": PeopleSettings,
 }
 
 _MAPPINGS = {
     "servers": "must be a mapping of names to settings: write `servers: {a: {}, b: {}}`",
     "links": "must be a list: write `links: [{between: [a, b]}]`",
+    "people": "must be a mapping: write `people: {placement: each}`",
     "shape": "must be a mapping: write `shape: {kind: ring, servers: 6}`",
 }
 

@@ -24,7 +24,7 @@ from lab.topology import software
 from lab.topology.faults import schema as faults_schema
 from lab.topology.limits import MAX_LINKS, MAX_SERVERS
 from lab.topology.shapes import KINDS, AnyShape
-from lab.topology.spec import Authentication, Certificate, Feed, Tls, Unlinked
+from lab.topology.spec import Authentication, Certificate, Feed, Placement, Tls, Unlinked
 from lab.topology.words import suggest
 
 MAX_USERS = 100_000  # per server; accounts are made at about 500 a second
@@ -322,6 +322,14 @@ Named = Annotated[
 ]
 
 
+class PeopleSettings(Strict):
+    """The people of scenarios and tests."""
+
+    placement: Placement | None = None
+    """`each`: every person's devices are in a container or process of their own, with an address of its own, which is
+    what servers see of clients; `together`: all are in one (default together)."""
+
+
 class TopologyFile(Strict):
     """A federation: servers, and the links between them."""
 
@@ -337,6 +345,8 @@ class TopologyFile(Strict):
     """Who may federate with whom. Servers do not relay: no link means no messages."""
     shape: AnyShape | None = None
     """Servers and links made by a rule, instead of `servers` and `links`."""
+    people: PeopleSettings = PeopleSettings()
+    """Where the people of scenarios and tests are."""
     faults: Annotated[Any, WithJsonSchema(faults_schema())] = None
     """What is broken on purpose, and when: scenarios and loads apply it, `up` does not."""
     unlinked: Unlinked | None = None
@@ -375,6 +385,8 @@ def find_section(path: tuple[str | int, ...], data: object) -> type[BaseModel] |
             return LinkSettings
         case ("links", int(), "forward" | "backward"):
             return LinkConditions
+        case ("people",):
+            return PeopleSettings
         case ("shape",):
             return KINDS.get(str(data.get("kind"))) if isinstance(data, dict) else None
     return None

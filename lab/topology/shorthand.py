@@ -3,9 +3,9 @@
     kind[:servers][,key=value]…     a shape
     name or file[,key=value]…       a file, with other values than it says
 
-The kind is one of the shapes; the keys are those of the shape, of `defaults`, `unlinked` and `name`. It becomes the
-same data as a file would give, with columns as places, and is judged by the same rules. Behind a name or a file each
-value holds for all servers or links, whatever the file says of one of them.
+The kind is one of the shapes; the keys are those of the shape, of `defaults` and `people`, `unlinked` and `name`. It
+becomes the same data as a file would give, with columns as places, and is judged by the same rules. Behind a name or a
+file each value holds for all servers or links, whatever the file says of one of them.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from lab.declarations.links import LINK_FIELDS
 from lab.declarations.manifest import Accounts
 from lab.declarations.servers import MANIFESTS
 from lab.topology.document import Document, Problem, Steps
-from lab.topology.model import Defaults, list_keys
+from lab.topology.model import Defaults, PeopleSettings, list_keys
 from lab.topology.shapes import KINDS
 from lab.topology.words import find_nearest, list_choices, suggest
 
@@ -38,7 +38,7 @@ class ShortDocument(Document):
 
     def show(self, path: Steps) -> str:
         """The key as it is written; nothing for the shape itself."""
-        named = [step for step in path if step not in ("shape", "kind", "defaults")]
+        named = [step for step in path if step not in ("shape", "kind", "defaults", "people")]
         return str(named[0]) if named else ""
 
     def how_many(self, kind: str) -> str:
@@ -93,7 +93,7 @@ def _setting(document: ShortDocument, data: dict[str, object], kind: str, settin
     column += len(setting) - len(setting.lstrip())
     place = document.source, 0, column, key
     shape_keys = [known for known in list_keys(KINDS[kind]) if known != "kind"] if kind in KINDS else []
-    known = [*shape_keys, *list_keys(Defaults), *_TOP]
+    known = [*shape_keys, *list_keys(Defaults), *list_keys(PeopleSettings), *_TOP]
     if not equals or not key:
         document.problems.append(Problem(document.source, 0, column, "", f"'{setting}' must be key=value"))
         return
@@ -102,7 +102,7 @@ def _setting(document: ShortDocument, data: dict[str, object], kind: str, settin
     if key not in known:
         document.problems.append(Problem(*place, _unknown(kind, key, known)))
         return
-    path: Steps = ("shape", key) if key in shape_keys else (key,) if key in _TOP else ("defaults", key)
+    path = _find_place(key, shape_keys)
     if path in document.columns:
         document.problems.append(Problem(*place, "given twice: remove one of the two"))
         return
@@ -110,6 +110,15 @@ def _setting(document: ShortDocument, data: dict[str, object], kind: str, settin
     target = data if len(path) == 1 else data.setdefault(str(path[0]), {})
     if isinstance(target, dict):
         target[key] = _scalar(value)
+
+
+def _find_place(key: str, shape_keys: list[str]) -> Steps:
+    """Where a file would have a value with this key."""
+    if key in shape_keys:
+        return ("shape", key)
+    if key in _TOP:
+        return (key,)
+    return ("people", key) if key in list_keys(PeopleSettings) else ("defaults", key)
 
 
 def _unknown(kind: str, key: str, known: list[str]) -> str:

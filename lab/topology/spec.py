@@ -54,6 +54,13 @@ class Certificate(StrEnum):
     SERVER_AUTH_ONLY = "server-auth-only"
 
 
+class Placement(StrEnum):
+    """Where people's devices are, and so from which addresses their servers see them log in."""
+
+    TOGETHER = "together"  # in one agent
+    EACH = "each"  # each person's in an agent of their own, which has an address of its own
+
+
 class Feed(StrEnum):
     """What the feed of a server contains."""
 
@@ -196,6 +203,7 @@ class Topology:
     links: tuple[Link, ...]
     unlinked: Unlinked = Unlinked.NOT_ALLOWED
     faults: tuple[FaultSpec, ...] = field(default=(), compare=False)  # they change nothing of a lab that is up
+    placement: Placement = Placement.TOGETHER  # of people
 
     def server(self, name: str) -> Server:
         """The server of that name. Raises KeyError."""

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from lab.clients.agent import parse_request
+from lab.clients.agent import build_loop, parse_request
 from lab.system.subprocesses import build_python_command
 
 #: Seconds for an interpreter to start on a busy machine.
@@ -109,3 +109,21 @@ async def test_a_file_in_the_current_folder_replaces_no_module(tmp_path, monkeyp
     ask = {"id": 1, "op": "connect", "device": "d"}  # imports slixmpp and dnspython; without its fields it is refused
     answers, err = await talk(process, json.dumps(ask))
     assert (answers[0]["error"]["kind"], err, process.returncode) == ("usage", "", 0)
+
+
+@pytest.mark.parametrize("address", ["127.0.0.2", None])
+def test_connections_come_from_the_address_that_was_given(address):
+    """Whatever opens them; without one the kernel chooses."""
+
+    async def connect():
+        seen = asyncio.get_running_loop().create_future()
+        server = await asyncio.start_server(
+            lambda _, writer: (seen.set_result(writer.get_extra_info("peername")[0]), writer.close()), "127.0.0.1", 0
+        )
+        async with server:
+            _, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+            writer.close()
+            return await asyncio.wait_for(seen, START)
+
+    with asyncio.Runner(loop_factory=lambda: build_loop(address)) as runner:
+        assert runner.run(connect()) == (address or "127.0.0.1")

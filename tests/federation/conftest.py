@@ -52,7 +52,7 @@ class FakeAgent:
 def agent(monkeypatch: pytest.MonkeyPatch) -> FakeAgent:
     made = FakeAgent()
 
-    async def start(self: Context, on_event: Any, *, server: str | None = None) -> FakeAgent:
+    async def start(self: Context, on_event: Any, **_: Any) -> FakeAgent:
         made.on_event = on_event
         return made
 

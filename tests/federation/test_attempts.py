@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from lab.errors import PeerError, TimedOut, UserError
 from lab.federation import Attempt, Federation, Person
+from lab.federation.context import Context
+from lab.topology.spec import Placement
 from tests.federation.conftest import FakeAgent
 
 TEXT = "the words that nobody else may read"
@@ -157,18 +161,26 @@ async def test_both_must_be_connected(route: Route) -> None:
     assert not route.agent.of("send")
 
 
-async def test_requests_that_come_at_once_have_one_agent(federation: Federation, monkeypatch) -> None:
-    import asyncio
-
-    from lab.federation.context import Context
-
+@pytest.mark.parametrize(("placement", "wanted"), [(Placement.TOGETHER, [9]), (Placement.EACH, [3, 3, 3])])
+async def test_people_who_come_at_once_have_one_agent_or_one_each(
+    federation: Federation, monkeypatch: pytest.MonkeyPatch, placement: Placement, wanted: list[int]
+) -> None:
     agents: list[FakeAgent] = []
+    own_addresses: set[bool] = set()
 
-    async def start(self: Context, on_event: Any, *, server: str | None = None) -> FakeAgent:
-        agents.append(FakeAgent())
+    async def start(self: Context, on_event: Any, *, own_address: bool) -> FakeAgent:
+        own_addresses.add(own_address)
+        agents.append(made := FakeAgent())
         await asyncio.sleep(0)
-        return agents[-1]
+        return made
 
     monkeypatch.setattr(Context, "start_agent", start)
-    await asyncio.gather(*(federation.server("home").person() for _ in range(3)))
-    assert len(agents) == 1 and len(agents[0].of("connect")) == 3
+    lab = federation.context.lab
+    monkeypatch.setattr(lab, "plan", replace(lab.plan, topology=replace(lab.plan.topology, placement=placement)))
+    people = await asyncio.gather(*(federation.server("home").person(devices=2) for _ in range(3)))
+    for person in people:
+        await person.device.presence("away")
+    assert [len(one.of("connect") + one.of("presence")) for one in agents] == wanted
+    assert own_addresses == {placement is Placement.EACH}
+    await federation.context.close()
+    assert all(one.closed for one in agents)

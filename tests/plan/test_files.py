@@ -9,7 +9,7 @@ from lab.declarations.links import Conditions
 from lab.errors import UserError
 from lab.plan.build import build
 from lab.plan.files import dump, find_differences, load
-from lab.topology.spec import Custom, Link, Unlinked
+from lab.topology.spec import Custom, Link, Placement, Unlinked
 from tests.plan.test_build import CONTAINERS, PROCESSES, island, server
 
 
@@ -45,7 +45,7 @@ def test_differences_are_sentences():
         replace(first, a="home", b="island", backward=Conditions(0.05, 0.01, 1000), direct=True),
         Link("new", "public"),
     )
-    new = replace(old, servers=servers, links=links, unlinked=Unlinked.REFUSED)
+    new = replace(old, servers=servers, links=links, unlinked=Unlinked.REFUSED, placement=Placement.EACH)
     # Only the words are tried: `home` is gone from the servers but not from the links, which no file can say.
     from lab.plan.model import Plan
 
@@ -62,6 +62,7 @@ def test_differences_are_sentences():
         "link home - island: direct was false, is true",
         "link home - island: island to home was neutral, is 50ms ±10ms, 8kbit/s",
         "the topology: unlinked was not-allowed, is refused",
+        "the topology: placement of people was together, is each",
     ]
     assert second.pair not in {link.pair for link in links}
 

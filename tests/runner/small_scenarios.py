@@ -23,6 +23,15 @@ async def three_in_a_row(federation: Federation) -> None:
 
 
 @scenario()
+async def three_neighbours(federation: Federation) -> None:
+    """On each of two servers three people with two devices; each writes to one on the other server."""
+    a, b = federation.linked_pair()
+    homes = [[await server.person(devices=2) for _ in range(3)] for server in (a, b)]
+    for one, other in zip(*homes, strict=True):
+        expect(await (await one.send(other, "hello")).outcome(), federation.link(a, b).promise)
+
+
+@scenario()
 async def one_secret(federation: Federation) -> None:
     """Alice sends one secret, encrypted."""
     a, b = federation.linked_pair()

@@ -35,6 +35,7 @@ SHORT = [
     "pair,software=./absent.yaml+prosody@13.0",
     "pair,tls=off,authentication=external",
     "pair,jitter=5ms",
+    "pair,placement=every",
     "mixed-pair,usres=6,software=prosdy,p=3",
     "ring,servers=2",
     "./absent.yaml,users=1",

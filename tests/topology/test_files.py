@@ -7,8 +7,10 @@ import pytest
 from lab import packaged
 from lab.declarations.links import Conditions
 from lab.errors import UserError
+from lab.plan import files
+from lab.report.plan_table import EACH, build_placeholder_plan, render_plan
 from lab.topology.files import list_names, load
-from lab.topology.spec import Authentication, Custom, Feed, Link, Server, Tls, Topology, Unlinked
+from lab.topology.spec import Authentication, Custom, Feed, Link, Placement, Server, Tls, Topology, Unlinked
 
 
 def _load(tmp_path: Path, text: str) -> Topology:
@@ -183,6 +185,17 @@ def test_one_line_knows_all_that_defaults_know() -> None:
     assert load("pair,direct=true").links[0].direct
     assert load("pair,tls=off").servers[0].authentication is Authentication.DIALBACK
     assert load("ring:3,name=three").name == "three"
+
+
+def test_people_are_together_unless_a_file_or_a_line_places_each(tmp_path: Path) -> None:
+    file = tmp_path / "apart.yaml"
+    file.write_text("people: {placement: each}\nservers: {a: {}}\n")
+    assert load("pair").placement is Placement.TOGETHER
+    assert load(file).placement is load("pair,placement=each").placement is Placement.EACH
+    assert load(f"{file},placement=together").placement is Placement.TOGETHER
+    assert load(f"{file},users=2").placement is Placement.EACH
+    assert files.load(files.dump(build_placeholder_plan(load(file)))).topology.placement is Placement.EACH
+    assert EACH in " ".join(render_plan(build_placeholder_plan(load(file))).split())
 
 
 def test_a_server_of_ones_own_lies_beside_the_topology(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from lab.errors import PeerError
 from lab.plan.layout import Layout
 from lab.plan.model import ServerPlan
 from lab.runtime.agent_process import CLOSE_PATIENCE, spawn_agent
@@ -55,13 +56,18 @@ def _write_error(data: bytes) -> None:
 
 
 def _start(client: DockerClient, spec: ContainerSpec, network: str) -> tuple[str, socket.socket, int | None]:
+    """Raises PeerError with the engine's message, such as that all addresses are in use."""
+    from docker.errors import APIError
+
     container = create(client, spec, network)
     try:
         connection = attach(client, container)
         client.api.start(container)
         pid = _pid(client, container)
-    except BaseException:
+    except BaseException as error:
         client.api.remove_container(container, force=True)
+        if isinstance(error, APIError):
+            raise PeerError(f"the engine does not start an agent: {error.explanation}") from error
         raise
     return container, connection, pid
 

@@ -134,8 +134,9 @@ class Containers:
         *,
         server: str | None = None,
         module: str = AGENT,
+        own_address: bool = False,
     ) -> Pipes:
-        """Ours runs in a container on the lab's network, a user's own command on the host."""
+        """Ours runs in a container, each of which has an address of its own; a user's own command on the host."""
         if argv is None:
             place = None if server is None else plan.server(server)
             return await agents.start_in_container(

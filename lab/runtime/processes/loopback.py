@@ -8,18 +8,19 @@ so the reservation ends with the lab, SIGKILL included; there is nothing to swee
 from __future__ import annotations
 
 import errno
+import ipaddress
 import socket
 from collections.abc import Iterator
 from dataclasses import astuple
 
 from lab.declarations.servers import MANIFESTS
-from lab.errors import MissingError
-from lab.plan.build import SERVERS, SERVICES, compute_address
+from lab.errors import MissingError, PeerError
+from lab.plan.build import AGENTS, SERVERS, SERVICES, compute_address
 
 FIRST, LAST = 80, 119  # second octet of the networks: 127.0 and 127.53 (a resolver's) are in use elsewhere
 _PORTS = tuple(sorted({port for manifest in MANIFESTS.values() for port in astuple(manifest.ports)}))
 _WILDCARD_PROBE = "127.255.255.254"  # only a program that listens on every address listens here
-RESERVATION_PORT = 5399  # on the services' address, below the ports of its DNS
+RESERVATION_PORT = 5399  # on the services' address (below the ports of its DNS), and on an agent's own
 
 
 def reserve_network(servers: int = 1) -> tuple[str, socket.socket]:
@@ -40,6 +41,21 @@ def reserve_network(servers: int = 1) -> tuple[str, socket.socket]:
         f"all {LAST - FIRST + 1} address ranges for labs (127.{FIRST} to 127.{LAST}) are in use: "
         "end labs that are not needed (xmpplab status, xmpplab down)"
     )
+
+
+def reserve_agent(network: str) -> tuple[str, socket.socket]:
+    """An address of a lab's network for an agent, and the socket that holds it. Raises PeerError if there is none."""
+    for count in range(AGENTS, ipaddress.ip_network(network).num_addresses - 1):
+        holder = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        try:
+            holder.bind((address := compute_address(network, count), RESERVATION_PORT))
+        except OSError as error:
+            holder.close()
+            if error.errno != errno.EADDRINUSE:
+                raise
+        else:
+            return address, holder
+    raise PeerError(f"all addresses for people in {network} are in use: use fewer people, or `placement: together`")
 
 
 def list_networks() -> Iterator[str]:

@@ -15,6 +15,7 @@ import json
 import os
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -118,13 +119,27 @@ class Processes:
         *,
         server: str | None = None,
         module: str = AGENT,
+        own_address: bool = False,
     ) -> Pipes:
         """Start an agent as a child process: it ends with us, or when `close` has been awaited.
 
         It can listen at any loopback address and reads what we can read: no `server` makes a difference.
         """
-        command = list(argv) if argv else build_python_command(module)
-        return await spawn_agent(command, {MARK: str(layout.root)})
+        mark = {MARK: str(layout.root)}
+        if not own_address or argv:
+            return await spawn_agent(list(argv) if argv else build_python_command(module), mark)
+        address, holder = loopback.reserve_agent(plan.facts.network)
+        try:
+            pipes = await spawn_agent(build_python_command(module, "--address", address), mark)
+        except BaseException:
+            holder.close()
+            raise
+
+        async def close() -> None:
+            with holder:
+                await pipes.close()
+
+        return replace(pipes, close=lambda: asyncio.ensure_future(close()))
 
     async def find_libraries(self, library: str, package: str) -> str | None:
         """From the machine, or fetched into the cache."""

@@ -1,5 +1,6 @@
 """Reservations of loopback networks: exclusive, and as long-lived as their socket."""
 
+import contextlib
 import errno
 import os
 import socket
@@ -9,10 +10,10 @@ import sys
 import pytest
 
 from lab.declarations.manifest import PORTS
-from lab.errors import MissingError
-from lab.plan.build import SERVERS, compute_address
+from lab.errors import MissingError, PeerError
+from lab.plan.build import AGENTS, SERVERS, compute_address
 from lab.runtime.processes import loopback
-from lab.runtime.processes.loopback import reserve_network
+from lab.runtime.processes.loopback import reserve_agent, reserve_network
 from tests.network import labs
 from tests.runtime.helpers import is_reserved
 
@@ -25,6 +26,27 @@ def test_two_reservations_differ_and_end_with_their_sockets() -> None:
     holder.close()
     other.close()
     assert not is_reserved(first)
+
+
+def test_each_agent_has_an_address_of_its_own_until_its_socket_is_closed() -> None:
+    network, holder = reserve_network()
+    with holder:
+        first, one = reserve_agent(network)
+        second, two = reserve_agent(network)
+        assert first == compute_address(network, AGENTS) and second == compute_address(network, AGENTS + 1)
+        one.close()
+        again, one = reserve_agent(network)
+        assert again == first
+        one.close()
+        two.close()
+
+
+def test_a_network_has_only_so_many_addresses_for_agents() -> None:
+    network, holder = reserve_network()
+    few = f"{network.partition('/')[0]}/20"  # as a lab of containers has
+    with holder, contextlib.ExitStack() as agents, pytest.raises(PeerError, match="use fewer people"):
+        for _ in range(AGENTS):
+            agents.enter_context(reserve_agent(few)[1])
 
 
 def test_a_child_keeps_the_reservation_until_it_ends() -> None:
