@@ -96,7 +96,7 @@ class Context:
         if self._inline and self.lab.runtime.name != "processes":
             raise UserError("devices inside the script need the processes runtime: use --runtime processes")
         if self._inline and own_address:
-            raise UserError("devices inside the script are together: use `placement: together`, or no --inline")
+            raise UserError("devices inside the script are together: use `placement: together`, or start agents")
         agent = Agent.inline() if self._inline else await self._piped_agent(server, own_address)
         agent.on_event = on_event
         answer = await agent.call("hello")

@@ -25,7 +25,7 @@ from lab.runner.run import SCENARIO_DEADLINE, Report, RunResult, run_scenario
 from lab.runner.scenarios import ScenarioInfo
 from lab.runner.scenarios import load as load_scenarios
 from lab.topology.files import load_all, load_faults
-from lab.topology.spec import FaultSpec, Topology
+from lab.topology.spec import FaultSpec, Placement, Topology
 
 
 @dataclass(frozen=True)
@@ -96,6 +96,7 @@ async def _run_on_lab(request: BatchRequest, callbacks: BatchCallbacks, infos: l
         callbacks.progress(f"{sentence}: only the rest of {lab.name} can be used")
     if request.inline and lab.runtime.name != "processes":
         raise UserError(f"--inline needs a lab of processes, and {lab.name} is in containers")
+    _check_placement(request, [lab.plan.topology])
     faults = _faults(request, [lab.plan.topology])
     return [
         await _run_on(lab, info, request, callbacks, faults, _command(request, info, f"--name {quote(lab.name)}"))
@@ -109,11 +110,20 @@ async def _run_on_topologies(
     """Scenarios, each time on one topology."""
     results: list[BatchResult] = []
     topologies = load_all([source for _, source in runs])
+    _check_placement(request, topologies)
     faults = _faults(request, topologies)
     for (infos, source), topology in zip(runs, topologies, strict=True):
         chosen = topology if faults is None else replace(topology, faults=faults)
         results += await _run_topology(chosen, source, infos, request, callbacks)
     return results
+
+
+def _check_placement(request: BatchRequest, topologies: Sequence[Topology]) -> None:
+    if request.inline and (apart := [one.name for one in topologies if one.placement is Placement.EACH]):
+        raise UserError(
+            f"--inline has all devices in this process, and {apart[0]} places each person: "
+            "leave out --inline, or use `placement: together`"
+        )
 
 
 def _faults(request: BatchRequest, topologies: Sequence[Topology]) -> tuple[FaultSpec, ...] | None:

@@ -92,6 +92,7 @@ def test_no_verb_is_bad_usage(capsys: pytest.CaptureFixture[str]) -> None:
         ["run", "everyone_writes", "-t", "ring:3", "--name", "x"],
         ["run", "everyone_writes", "-t", "ring:3", "--timeout", "5"],
         ["run", "everyone_writes", "-t", "ring:3", "--runtime", "containers", "--inline"],
+        ["run", "everyone_writes", "-t", "ring:3,placement=each", "--inline"],
         ["down", ".."],
         ["down", ""],
         ["up", "ring:3", "--name", "a/b"],
