@@ -87,6 +87,7 @@ SLOW = {
     "omemo_offline_archive": PAIRS,
     "omemo_out_of_order": PAIRS,
     "omemo_prekey_race": PAIRS,
+    "omemo_prekeys_run_out": PAIRS[:1],
     "omemo_stripped": PAIRS,
     "omemo_too_many_skipped": PAIRS[:1],
     "omemo_version_mix": PAIRS[:1],
