@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from lab import exit_codes
-from lab.cli.output import open_page, print_text
+from lab.cli.output import check_writable, open_page, print_text
 
 
 def diff(
@@ -40,6 +40,7 @@ def diff(
     for run in (first, second):
         if (run / LOAD).is_file():
             raise UserError(f"{run}: is the folder of a load: compare two of them with `xmpplab compare`")
+    check_writable(page)
     runs = [folders.find(run) for run in (first, second)]
     records = [load_record(folder) for folder in runs]
     found = compare(*((record, judge(record)) for record in records))

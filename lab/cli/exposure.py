@@ -12,7 +12,6 @@ from lab.cli.output import Format, check_writable, print_json, print_text, write
 
 if TYPE_CHECKING:
     from lab.lifecycle.feed_record import FeedRecord
-    from lab.metrics.record import RunRecord
 
 
 def exposure(
@@ -63,21 +62,24 @@ def exposure(
 def _show(run: Path | None, name: str | None, output: Format, html: Path | None, encryptions: bool) -> None:
     from lab.report.exposure import Exposure, encryptions_to_json, render, render_encryptions, to_json
     from lab.report.html.exposure_page import render_exposure
+    from lab.runner import folders
+    from lab.runner.judgement import load_record
 
-    shown = Exposure.of_run(_read_run(run)) if name is None else Exposure.of_lab(_read_lab(name))
+    folder = folders.find(run) if name is None else None
+    shown = Exposure.of_run(load_record(folder)) if folder else Exposure.of_lab(_read_lab(name or ""))
     if html is not None:
-        write_output(html, render_exposure(shown))
+        write_output(html, render_exposure(shown, beside_page=_is_beside_page(html, folder)), private=True)
     if output is Format.JSON:
         print_json((encryptions_to_json if encryptions else to_json)(shown))
     else:
         print_text((render_encryptions if encryptions else render)(shown))
 
 
-def _read_run(run: Path | None) -> RunRecord:
-    from lab.runner import folders
-    from lab.runner.judgement import load_record
+def _is_beside_page(html: Path, folder: Path | None) -> bool:
+    """Whether the page of the run, which can be opened at an event, is in the folder that `html` is written to."""
+    from lab.runner.folders import PAGE
 
-    return load_record(folders.find(run))
+    return folder is not None and html.resolve().parent == folder.resolve() and (folder / PAGE).is_file()
 
 
 def _read_lab(name: str) -> FeedRecord:

@@ -91,10 +91,15 @@ def check_writable(*files: Path | None) -> None:
             raise UserError(f"{file}: cannot be written: give a file in a folder that exists and is yours")
 
 
-def write_output(file: Path, content: str | bytes) -> None:
-    """Write a file that was asked for. Raises UserError if that is not possible."""
+def write_output(file: Path, content: str | bytes, *, private: bool = False) -> None:
+    """Write a file that was asked for. Raises UserError if that is not possible.
+
+    With `private` a new file can be read by its owner alone: whole stanzas are in it.
+    """
+    data = content if isinstance(content, bytes) else content.encode(errors="backslashreplace")
     try:
-        file.write_bytes(content if isinstance(content, bytes) else content.encode(errors="backslashreplace"))
+        with open(file, "wb", opener=lambda path, flags: os.open(path, flags, 0o600 if private else 0o666)) as stream:
+            stream.write(data)
     except OSError as error:
         raise UserError(f"{file}: cannot be written: {error.strerror}") from None
 

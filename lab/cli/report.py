@@ -85,7 +85,7 @@ def _report_run(folder: Path, output: ReportFormat, file: Path | None) -> None:
     record = load_record(folder)
     content = render(output, record, judge(record))
     if file is not None:
-        write_output(file, content)
+        write_output(file, content, private=True)
     elif isinstance(content, str):
         print_text(content, end="", verdicts=True)
     elif sys.stdout.isatty():

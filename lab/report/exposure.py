@@ -101,6 +101,8 @@ def encryptions_to_json(shown: Exposure) -> dict[str, Any]:
 def render_encryptions(shown: Exposure) -> str:
     """What remains visible, a column for each encryption; without a newline at the end."""
     columns = shown.encryptions
+    if not columns:
+        return "\n".join(wrap_text("No device is known of in this run, and so no encryption."))
     lines = [format_table(("", *columns), list_encryptions(columns), width=get_terminal_width()), ""]
     lines += wrap_text(f"At the server that learned most. In brackets: {shown.proof} that proves the first of them.")
     return "\n".join(lines)

@@ -124,6 +124,8 @@ def test_diff_of_what_is_no_run_is_bad_usage(runs, capsys):
     good = runs(story().finish())
     assert run(app, ["diff", str(good), "nowhere"]) == 64
     assert "nowhere: not the folder of a run" in capsys.readouterr().err
+    assert run(app, ["diff", str(good), str(good), "-o", "nowhere/both.html"]) == 64
+    assert "nowhere/both.html: cannot be written" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(("chosen", "begins"), [("svg", "<svg"), ("mermaid", "sequenceDiagram")])

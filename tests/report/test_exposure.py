@@ -195,3 +195,21 @@ def test_encryptions_stand_side_by_side(tmp_path, monkeypatch, capsys) -> None:
     assert "What remains visible, by encryption" in (tmp_path / "page.html").read_text()
     assert run(app, ["exposure", "-t", "pair", "--encryptions"]) == 64
     assert "--encryptions is for runs" in capsys.readouterr().err
+
+
+def test_a_run_that_broke_off_before_anybody_was_there_has_no_encryptions(folder, capsys) -> None:
+    path = folder(SampleHistory().finish())
+    assert run(app, ["exposure", str(path), "--encryptions"]) == 0
+    assert "no encryption" in capsys.readouterr().out
+    assert run(app, ["exposure", str(path), "--encryptions", "-f", "json"]) == 0
+    assert json.loads(capsys.readouterr().out) == {}
+
+
+def test_a_page_has_whole_stanzas_is_its_owners_alone_and_links_the_runs_diagram_beside_it(folder, tmp_path) -> None:
+    path = folder(exposed()[0].finish())
+    (path / "page.html").write_text("the page of the run")
+    for file in (path / "exposure.html", tmp_path / "elsewhere.html"):
+        assert run(app, ["exposure", str(path), "--html", str(file)]) == 0
+        assert file.stat().st_mode & 0o077 == 0
+    assert 'href="page.html#event-' in (path / "exposure.html").read_text()
+    assert "page.html" not in (tmp_path / "elsewhere.html").read_text()

@@ -20,6 +20,7 @@ from lab.report.exposure import (
 )
 from lab.report.graph.svg import render as draw_topology
 from lab.report.html.document import embed_svg, render_page
+from lab.runner.folders import PAGE
 from lab.system.terminal import escape_unprintable
 from lab.topology.spec import Topology
 
@@ -29,8 +30,8 @@ SUBJECTS, SERVERS = 20, 30
 COLUMNS, DRAWN = 6, 40
 
 
-def render_exposure(shown: Exposure) -> str:
-    """The page of a run or a lab, whole."""
+def render_exposure(shown: Exposure, *, beside_page: bool = False) -> str:
+    """The page of a run or a lab, whole. Where it is to lie beside the page of the run, proofs link to that page."""
     return render_page(
         "exposure.html",
         styles=("exposure.css",),
@@ -45,6 +46,7 @@ def render_exposure(shown: Exposure) -> str:
         share_head=SHARE_HEAD,
         shares=list_shares(shown.conversations),
         proofs=_list_proofs(shown),
+        page=PAGE if beside_page else "",
     )
 
 
@@ -98,6 +100,7 @@ def _list_proofs(shown: Exposure) -> list[dict[str, Any]]:
                 "subjects": [subject for subject, _ in cell.subjects[:SUBJECTS]],
                 "more": len(cell.subjects) - SUBJECTS,
                 "event": cell.event,
+                "drawn": event is not None,  # of stanzas: streams are no lines of the diagram
                 "stanza": (event.stanza or "its feed has no content of stanzas") if event else "the stream of a client",
             }
         )
