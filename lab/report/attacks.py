@@ -16,6 +16,7 @@ LONGEST_WHY = 200  # characters of a reason
 WORDS = {
     "unnoticed": "the attack succeeded, and nobody is told.",
     "sender, receiver": "their device says so: it refuses, shows an error or plain text, or misses a receipt.",
+    "both": "sender and receiver.",
     "check NAME": "no device says so; a check of the lab does, which sees both ends.",
     "impossible": "the attack acted, and the message was read as ever, by nobody else.",
     "-": "there is no such attack.",

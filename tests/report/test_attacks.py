@@ -18,7 +18,7 @@ def as_in_the_reference() -> list[CellResult]:
     """A result for every cell of the reference that comes with the lab."""
     results = []
     for cell, text in read_reference(PACKAGED).items():
-        by = tuple(text.split(", ")) if text not in list(CellOutcome) else ()
+        by = () if text in list(CellOutcome) else ("sender", "receiver") if text == "both" else (text,)
         outcome = CellOutcome.NOTICED if by else CellOutcome(text)
         results.append(judge_without_trial(cell) or CellResult(cell, outcome, by))
     return results

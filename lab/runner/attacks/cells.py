@@ -122,7 +122,9 @@ class CellResult:
 
     @property
     def text(self) -> str:
-        """As tables and references have it: "impossible", "sender", "check delivery"."""
+        """As tables and references have it: "impossible", "sender", "both", "check delivery"."""
+        if self.by == ("sender", "receiver"):
+            return "both"
         return ", ".join(self.by) if self.outcome is CellOutcome.NOTICED else str(self.outcome)
 
 
