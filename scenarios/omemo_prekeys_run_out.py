@@ -33,6 +33,7 @@ async def omemo_prekeys_run_out(federation: Federation) -> None:
         await bob.connect()
         for message in sent:
             expect(await message.read_by(bob.device), {bob.device: message.text})
+            expect([one.via for one in (await message.outcome()).deliveries], ["offline"])
     with step("no key that was used is offered any more, and there are enough for who comes next"):
         after = await fetch_keys()
         expect(0 < len(before - after) < STRANGERS, True)

@@ -163,7 +163,7 @@ SABOTAGE = {
     "omemo_offline_archive": nobody_leaves,
     "omemo_out_of_order": no_fault,
     "omemo_prekey_race": bundles_stay,
-    "omemo_prekeys_run_out": bundles_stay,
+    "omemo_prekeys_run_out": nobody_leaves,
     "omemo_several_devices": phones_only,
     "omemo_too_many_skipped": no_fault,
     "aesgcm_file": keys_go_in_the_clear,
