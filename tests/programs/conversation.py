@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+from lab.errors import PeerError
 from lab.federation import Federation
 from lab.federation.people import Person
 from lab.history.recorder import Recorder
@@ -51,6 +52,10 @@ class Conversation:
             within,
         )
 
+    async def received(self, text: str, within: float = DEADLINE) -> None:
+        """Return once the simulated person has received a message with this text, in the clear."""
+        await self._until(lambda event: event["event"] == "delivered" and event["body"] == text, repr(text), within)
+
     async def keys_of_user(self, count: int = 1, within: float = DEADLINE) -> list[int]:
         """The OMEMO devices that the program publishes, once there are so many."""
         until = time.monotonic() + within
@@ -58,6 +63,20 @@ class Conversation:
             assert time.monotonic() < until, f"{self.user.jid} publishes {found}"
             await asyncio.sleep(_POLL)
         return found
+
+    async def write_encrypted(self, text: str, within: float = DEADLINE) -> None:
+        """Let the simulated person write, as soon as the program has published the bundle of its keys, too."""
+        until = time.monotonic() + within
+        while True:
+            try:
+                message = await self.peer.send(self.user, text)
+            except PeerError:
+                if time.monotonic() > until:
+                    raise
+                await asyncio.sleep(1)
+            else:
+                assert message.encrypted_for
+                return
 
     async def _until(self, match: Any, what: str, within: float) -> None:
         until = time.monotonic() + within

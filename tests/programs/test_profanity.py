@@ -57,8 +57,7 @@ async def test_omemo_both_ways(own: str, other: str, pair_of: PairOf, tmp_path: 
         await meet(terminal, talk)
         await terminal.type("from Profanity, encrypted")
         await talk.decrypted("from Profanity, encrypted", "omemo")
-        message = await talk.peer.send(talk.user, "from bob, encrypted")
-        assert message.encryption == "omemo" and message.encrypted_for
+        await talk.write_encrypted("from bob, encrypted")
         await terminal.shows("from bob, encrypted")
 
 

@@ -11,6 +11,7 @@ set password = {password}
 set resource = mcabber
 set tls = 1
 set otr = 1
+module load fifo
 set fifo_name = ~/.mcabber/fifo
 otrpolicy default manual
 """

@@ -1,0 +1,110 @@
+"""Dino, Gajim and Pidgin in a lab: what a simulated person on another server decrypts, and what they have shown."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import sqlite3
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import pytest
+
+from lab.lifecycle.lab import Lab
+from tests.programs.conversation import Conversation, converse
+from tests.programs.display import Display
+from tests.programs.terminal import DEADLINE
+
+pytestmark = [pytest.mark.clients, pytest.mark.live]
+PairOf = Callable[[str, str], Awaitable[Lab]]
+BOTH_ORDERS = pytest.mark.parametrize(("own", "other"), [("prosody", "ejabberd"), ("ejabberd", "prosody")])
+_OMEMO_IN_DINO = 2  # the number of this encryption in its database
+
+
+@contextmanager
+def opened(talk: Conversation, program: str, folder: Path, *arguments: str) -> Iterator[Display]:
+    display = Display(folder, talk.client(program, folder / "home", *arguments))
+    try:
+        yield display
+    finally:
+        if shutil.which("import"):  # evidence of a test that has failed
+            display.photograph(folder / "screen.png")
+        display.close()
+
+
+async def until(condition: Callable[[], bool], what: str) -> None:
+    end = time.monotonic() + DEADLINE
+    while not condition():
+        assert time.monotonic() < end, what
+        await asyncio.sleep(0.2)
+
+
+def read_dino(folder: Path) -> list[tuple[str, int]]:
+    """Texts and their encryption in Dino's database."""
+    with closing(sqlite3.connect(folder / "home/.local/share/dino/dino.db")) as database:
+        return database.execute("SELECT body, encryption FROM message").fetchall()
+
+
+@BOTH_ORDERS
+async def test_dino_omemo_both_ways(own: str, other: str, pair_of: PairOf, tmp_path: Path) -> None:
+    lab = await pair_of(own, other)
+    async with converse(lab, tmp_path, "omemo", "a", "b") as talk:
+        with opened(talk, "dino", tmp_path, f"xmpp:{talk.peer.jid}?message") as display:
+            await talk.keys_of_user()
+            await talk.write_encrypted("from bob, encrypted")
+            await until(lambda: ("from bob, encrypted", _OMEMO_IN_DINO) in read_dino(tmp_path), display.output)
+            await display.focus(".")
+            display.type("from Dino, encrypted")
+            await talk.decrypted("from Dino, encrypted", "omemo")
+            await until(lambda: ("from Dino, encrypted", _OMEMO_IN_DINO) in read_dino(tmp_path), display.output)
+
+
+def read_gajim(folder: Path) -> list[tuple[str, str]]:
+    """Texts of encrypted messages and their encryption in Gajim's database."""
+    file = folder / "home/.local/share/gajim/logs.db"
+    query = "SELECT text, protocol FROM message JOIN encryption ON fk_encryption_pk = encryption.pk"
+    with closing(sqlite3.connect(file)) as database:
+        return database.execute(query).fetchall()
+
+
+async def start_chat_in_gajim(display: Display) -> None:
+    """It asks whether a chat is to be started, when it is opened with an address."""
+    await display.focus("Start")
+    end = time.monotonic() + DEADLINE
+    while display.has_window("Start"):
+        assert time.monotonic() < end, display.output
+        display.press("Return")
+        await asyncio.sleep(1)
+    await display.focus("Gajim")
+
+
+@BOTH_ORDERS
+async def test_gajim_omemo_both_ways(own: str, other: str, pair_of: PairOf, tmp_path: Path) -> None:
+    lab = await pair_of(own, other)
+    async with converse(lab, tmp_path, "omemo", "a", "b") as talk:
+        with opened(talk, "gajim", tmp_path, f"xmpp:{talk.peer.jid}?message") as display:
+            await talk.keys_of_user()
+            await start_chat_in_gajim(display)
+            await talk.write_encrypted("from bob, encrypted")
+            await until(lambda: ("from bob, encrypted", "OMEMO") in read_gajim(tmp_path), display.output)
+            display.type("from Gajim, encrypted")
+            await talk.decrypted("from Gajim, encrypted", "omemo")
+            await until(lambda: ("from Gajim, encrypted", "OMEMO") in read_gajim(tmp_path), display.output)
+
+
+async def test_pidgin_otr_both_ways(pair_of: PairOf, tmp_path: Path) -> None:
+    lab = await pair_of("ejabberd", "prosody")
+
+    def logged() -> str:
+        return "".join(one.read_text() for one in tmp_path.glob("home/.purple/logs/jabber/*/*/*.html"))
+
+    async with converse(lab, tmp_path, "otr", "a", "b") as talk:
+        with opened(talk, "pidgin", tmp_path) as display:
+            await display.focus("Buddy List")
+            await talk.peer.send(talk.user, "from bob, off the record")
+            await until(lambda: "from bob, off the record" in logged(), display.output)
+            await display.focus(talk.peer.name)
+            display.type("from Pidgin, off the record")
+            await talk.decrypted("from Pidgin, off the record", "otr")
