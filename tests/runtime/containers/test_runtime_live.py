@@ -15,6 +15,7 @@ import docker
 import pytest
 
 from lab.errors import NotReady, UserError
+from lab.lifecycle import down
 from lab.lifecycle import up as labs
 from lab.lifecycle.cleanup import sweep
 from lab.plan.layout import Layout, find_home
@@ -39,6 +40,24 @@ async def main():
     made = await lab.up(Topology("own", "", servers, ()), runtime="containers", owned=owned, progress=told)
     print("up", flush=True)
     await asyncio.sleep(120)
+asyncio.run(main())
+"""
+
+#: Brings up a pair whose people are placed alone, and three of them: `python -c PEOPLE owned|kept`.
+PEOPLE = """
+import asyncio, sys
+from lab.federation import Federation
+from lab.history.recorder import Recorder
+from lab.lifecycle import up as lab
+from lab.topology.files import load
+async def main():
+    topology = load("pair,placement=each,name=apart")
+    made = await lab.up(topology, runtime="containers", owned=sys.argv[1] == "owned")
+    with Recorder(made.layout.root / "history.jsonl") as recorder:
+        async with Federation(made, recorder) as federation:
+            await asyncio.gather(*(federation.server("a").person(devices=2) for _ in range(3)))
+            print("up", flush=True)
+            await asyncio.sleep(120)
 asyncio.run(main())
 """
 
@@ -83,6 +102,12 @@ def left(folder) -> list[str]:
         filters = {"label": engine.LAB}
         found = client.api.containers(all=True, filters=filters) + client.api.networks(filters=filters)
     return [one["Labels"][engine.LAB] for one in found if one["Labels"][engine.LAB].startswith(str(folder))]
+
+
+def find_agents(client, folder) -> list[dict]:
+    """The networks of each agent of any lab below this home, by name."""
+    found = client.api.containers(all=True, filters={"label": [f"{engine.ROLE}=agent"]})
+    return [one["NetworkSettings"]["Networks"] for one in found if one["Labels"][engine.LAB].startswith(str(folder))]
 
 
 async def until(what, patience: float = PATIENCE) -> None:
@@ -279,6 +304,25 @@ async def test_an_owned_lab_ends_with_its_killed_owner(own_home, moment):
     await until(lambda: not left(own_home / "labs" / "own-") and not list((own_home / "labs").glob("own-*")))
 
 
+@pytest.mark.slow
+async def test_people_in_containers_of_their_own_end_with_their_killed_script(own_home, client):
+    """Those of an owned lab end with it; those of a lab that stays, at the end of their input."""
+    for kind in "owned", "kept":
+        with start(PEOPLE, kind) as process:
+            try:
+                await wait_for_line(process, "up")
+                networks = [network for one in find_agents(client, own_home) for network in one.values()]
+                assert len({network["IPAddress"] for network in networks}) == len(networks) == 3
+            finally:
+                process.kill()
+        await until(lambda: not find_agents(client, own_home))
+        if kind == "owned":
+            await until(lambda: not left(own_home / "labs" / "apart-"))
+    assert left(own_home / "labs" / "apart")
+    assert await down.down("apart") == "apart"
+    assert left(own_home / "labs" / "apart") == []
+
+
 async def test_a_killed_up_is_swept(own_home):
     with owner(3, "kept") as process:
         await wait_for_line(process, "1 of 3 servers started")
@@ -298,8 +342,12 @@ async def test_ctrl_c_ends_an_owned_lab_and_its_reaper(own_home):
 
 
 def owner(servers: int, kind: str) -> subprocess.Popen[str]:
+    return start(OWNER, str(servers), kind)
+
+
+def start(program: str, *words: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-c", OWNER, str(servers), kind],
+        [sys.executable, "-c", program, *words],
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
