@@ -62,6 +62,8 @@ curl -sS -o /dev/null -w '%{http_code}\\n' https://upload.b.test:5281/
 openssl s_client -connect b.test:5222 -starttls xmpp -xmpphost b.test -brief -verify_return_error </dev/null 2>&1 |
     grep Verification
 """
+#: What GLib asks of the resolver: addresses of a family of which this machine has one.
+CONFIGURED = "import socket as s; print(s.getaddrinfo('b.test', 5222, s.AF_INET, flags=s.AI_ADDRCONFIG))"
 
 
 def xmpplab(*words: str) -> subprocess.CompletedProcess[str]:
@@ -84,6 +86,7 @@ async def test_programs_need_a_jid_and_a_password_only(lab_on: Callable[[str], A
     shown = good(*lab_words, "--as", f"{alice}@a", "--home", "--", sys.executable, "-c", WRITE, f"{bob}@b.test")
     assert shown == "by JID alone\n"
     assert good(*lab_words, "--", "sh", "-c", REACH).split() == ["200", "Verification:", "OK"]
+    assert good(*lab_words, "--", sys.executable, "-c", CONFIGURED).startswith("[")
     again = xmpplab("person", f"{alice}@a.test", "--name", lab.name)
     assert again.returncode == 64 and again.stderr.count("\n") == 1
     accounts = json.loads(good("env", "--name", lab.name, "-f", "json"))["servers"][0]["accounts"]
