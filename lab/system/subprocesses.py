@@ -39,16 +39,23 @@ async def run(
     It is killed if it has to end early; with `grace` it gets SIGTERM first and that many seconds to clean up.
     Raises FileNotFoundError, and TimedOut after `within` seconds.
     """
-    process = await asyncio.create_subprocess_exec(
-        *argv,
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-        cwd=folder,
-        env={**os.environ, "LC_ALL": "C.UTF-8", "PATH": build_search_path(), **(environment or {})},
-        preexec_fn=die_with_parent(signal.SIGTERM if grace else signal.SIGKILL),
-        start_new_session=bool(grace),  # to clean up it may signal its whole process group, which must not be ours
+    starting = asyncio.ensure_future(
+        asyncio.create_subprocess_exec(
+            *argv,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+            cwd=folder,
+            env={**os.environ, "LC_ALL": "C.UTF-8", "PATH": build_search_path(), **(environment or {})},
+            preexec_fn=die_with_parent(signal.SIGTERM if grace else signal.SIGKILL),
+            start_new_session=bool(grace),  # to clean up it may signal its whole process group, which must not be ours
+        )
     )
+    try:
+        process = await asyncio.shield(starting)
+    except asyncio.CancelledError:  # it may run already, and asyncio would kill it at once
+        await _end(await starting, grace)
+        raise
     try:
         async with asyncio.timeout(within):
             output, _ = await process.communicate(given.encode())

@@ -3,6 +3,7 @@
 import asyncio
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -26,15 +27,40 @@ async def test_what_does_not_end_in_time_is_killed(tmp_path: Path) -> None:
     assert not pid or Identity.of(pid) is None
 
 
-async def test_a_cancelled_task_ends_it_and_lets_it_clean_up(tmp_path: Path) -> None:
-    script = f"import pathlib, signal, sys, time\nhere = pathlib.Path({str(tmp_path)!r})\n" + (
+@pytest.fixture
+def script(tmp_path: Path) -> str:
+    """It writes `ready`, waits, and writes `cleaned` when it gets SIGTERM."""
+    return f"import pathlib, signal, sys, time\nhere = pathlib.Path({str(tmp_path)!r})\n" + (
         "def end(*_):\n    (here / 'cleaned').touch()\n    sys.exit()\n"
         "signal.signal(signal.SIGTERM, end)\n(here / 'ready').touch()\ntime.sleep(600)\n"
     )
+
+
+async def test_a_cancelled_task_ends_it_and_lets_it_clean_up(script: str, tmp_path: Path) -> None:
     task = asyncio.create_task(run([sys.executable, "-c", script], grace=30.0))
     while not (tmp_path / "ready").exists():  # noqa: ASYNC110
         await asyncio.sleep(0.01)
     task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert (tmp_path / "cleaned").exists()
+
+
+async def test_it_cleans_up_also_where_the_task_is_cancelled_before_it_knows_of_it(
+    script: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start = asyncio.create_subprocess_exec
+
+    async def start_late(*argv: Any, **options: Any) -> asyncio.subprocess.Process:
+        process = await start(*argv, **options)
+        while not (tmp_path / "ready").exists():  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+        task.cancel()
+        await asyncio.sleep(0.01)
+        return process
+
+    monkeypatch.setattr(asyncio, "create_subprocess_exec", start_late)
+    task = asyncio.create_task(run([sys.executable, "-c", script], grace=30.0))
     with pytest.raises(asyncio.CancelledError):
         await task
     assert (tmp_path / "cleaned").exists()
