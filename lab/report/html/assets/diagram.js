@@ -245,7 +245,7 @@
       const right = next.lane > one.seen[0].lane;
       group.append(svg("text", { class: "name", x: x(one.seen[0].lane) + (right ? 7 : -7), y: yOf(one.began) - 2, "text-anchor": right ? "start" : "end" },
         one.kind === "marker" ? "marker" : one.name === "message" ? (one.encryption || one.type || "message") : `${one.name} ${one.type}`.trim()));
-      if (one.index === data.wrong) group.append(svg("text", { class: "wrong", x: 2, y: yOf(one.began) - 9 }, "first wrong ▸"));
+      if (one.index === data.wrong) group.append(svg("text", { class: "wrong", x: 2, y: yOf(one.began) + 18 }, "first wrong ▸"));
       mark(one.index, group);
       return group;
     }
