@@ -190,7 +190,7 @@ async def _apt(configuration: Path, *arguments: str) -> None:
     if code == 0:
         return
     raise MissingError(
-        f"the servers' packages cannot be downloaded from this machine's archive:\n{_tail(output)}\n"
+        f"packages cannot be downloaded from this machine's archive:\n{_tail(output)}\n"
         f"Check the network and apt's proxy; or set {VARIABLE} to a Debian archive that contains the release "
         f"(`[signed-by=KEYRING] address`), with its keyring from the package debian-archive-keyring"
     )

@@ -14,6 +14,7 @@ import platform
 from functools import cache
 from pathlib import Path
 
+from lab.errors import MissingError
 from lab.runtime.debian import apt, sources, trees
 from lab.runtime.protocol import Progress
 
@@ -37,7 +38,15 @@ def is_installed(library: str) -> bool:
 
 async def find_library(library: str, package: str) -> str | None:
     """The folder of a library for a process of this machine; None if the machine has it. Raises MissingError."""
-    return None if is_installed(library) else str(await ensure_library(package, lambda text: None))
+    if is_installed(library):
+        return None
+    try:
+        return str(await ensure_library(package, lambda text: None))
+    except MissingError as error:
+        raise MissingError(
+            f"{library} is not on this machine, and Debian's package {package}, which has it, cannot be fetched: "
+            f"{error}"
+        ) from error
 
 
 async def ensure_library(package: str, progress: Progress) -> Path:
