@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from lab.checks import judge
+from lab.errors import UserError
 from lab.history.events import ServerSaw
 from lab.metrics.record import RunRecord
 from lab.report.formats.pcapng import render
@@ -122,3 +123,10 @@ def test_a_stanza_that_is_longer_than_a_packet_is_in_several(told):
     wanted = sum(len(one.stanza) for one in long.events if isinstance(one, ServerSaw))
     texts = [segment(packet)[5] for _, _, packet in packets(data)]
     assert sum(len(text) for text in texts if b"<stream:stream" not in text) == wanted
+
+
+def test_a_run_without_whole_stanzas_is_refused():
+    told = story().finish()
+    told.events = [replace(one, stanza="") if isinstance(one, ServerSaw) else one for one in told.events]
+    with pytest.raises(UserError, match="no server of this run reported whole stanzas"):
+        capture(told)

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from xml.sax.saxutils import quoteattr
 
 from lab.checks import Judgement
+from lab.errors import UserError
 from lab.history.events import ServerSaw
 from lab.metrics.jids import get_domain
 from lab.metrics.record import RunRecord
@@ -36,7 +37,14 @@ _PAYLOAD = 60_000
 
 
 def render(record: RunRecord, judgement: Judgement) -> bytes:
-    """The capture: whole, with a comment that says which run it is and what the verdict was."""
+    """The capture: whole, with a comment that says which run it is and what the verdict was.
+
+    Raises UserError where no server reported a whole stanza: an empty capture would look as if nothing had been sent.
+    """
+    if not any(isinstance(event, ServerSaw) and event.stanza for event in record.events):
+        raise UserError(
+            "no server of this run reported whole stanzas, so that a capture would be empty: run it with `feed: full`"
+        )
     return b"".join(_list_blocks(record, judgement))
 
 
