@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
 import functools
 import itertools
 import json
@@ -56,6 +57,7 @@ def _networks() -> Iterator[int]:
 
 _DEALT = _networks()
 _RESERVED: dict[int, socket.socket] = {}  # held until this process ends: other runs on this machine take others
+atexit.register(lambda: [holder.close() for holder in _RESERVED.values()])
 
 
 def loopback() -> str:
