@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lab.cli.options import RUNS, FormatOption, RunsOption, RuntimeChoice, RuntimeOption
-from lab.cli.output import Format, make_plain_progress, print_json, print_text
+from lab.cli.output import Format, check_writable, make_plain_progress, print_address, print_json, print_text
 from lab.errors import UserError
 
 if TYPE_CHECKING:
@@ -74,6 +74,7 @@ def attacks(
     cells = list_cells(attack or (), encryption or ())
     known = read_reference(reference or PACKAGED) if not update or (reference and reference.exists()) else {}
     folders.check(runs)
+    check_writable(html)
     results = _try(cells, topology, name, runtime, runs)
     differences = [] if update else compare(results, known)
     if html is not None:
@@ -82,6 +83,8 @@ def attacks(
         print_json(to_json(results, differences))
     else:
         print_text(render(results))
+    if html is not None:
+        print_address(html, output)
     if update and reference is not None:
         raise typer.Exit(_write(reference, results))
     print_text(f"\n{render_verdict(results, differences)}", verdicts=True, error=output is Format.JSON)

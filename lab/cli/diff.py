@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from lab import exit_codes
-from lab.cli.output import check_writable, open_page, print_text
+from lab.cli.output import check_writable, open_page, print_address, print_text
 
 
 def diff(
@@ -47,6 +47,5 @@ def diff(
     print_text(text.render(found, [str(folder) for folder in runs]), end="")
     if page is not None or open_:
         written = write_page(page or runs[1] / "diff.html", found, runs)
-        if open_:
-            open_page(written)
+        (open_page if open_ else print_address)(written)
     raise typer.Exit(exit_codes.FAILED if found.different else exit_codes.VALID)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lab.cli.options import FormatOption, RunArgument
-from lab.cli.output import Format, check_writable, print_json, print_text, write_output
+from lab.cli.output import Format, check_writable, print_address, print_json, print_text, write_output
 
 if TYPE_CHECKING:
     from lab.lifecycle.feed_record import FeedRecord
@@ -73,6 +73,8 @@ def _show(run: Path | None, name: str | None, output: Format, html: Path | None,
         print_json((encryptions_to_json if encryptions else to_json)(shown))
     else:
         print_text((render_encryptions if encryptions else render)(shown))
+    if html is not None:
+        print_address(html, output)
 
 
 def _is_beside_page(html: Path, folder: Path | None) -> bool:
@@ -107,3 +109,5 @@ def _compare(names: list[str], users: int, degree: int, seed: int, output: Forma
         print_json([{"topology": one.topology.name, **measures_to_json(one)} for one in plans])
     else:
         print_text(render_comparison(plans, about))
+    if html is not None:
+        print_address(html, output)

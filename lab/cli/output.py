@@ -166,6 +166,11 @@ def print_study(folder: Path, data: dict[str, Any], output: Format) -> None:
         print_text(f"{render(data)}{folder}\n{page.as_uri()}")
 
 
+def print_address(page: Path, output: Format = Format.TABLE) -> None:
+    """Print the address of a page that was written; beside JSON on standard error, which programs do not read."""
+    print_text(page.absolute().as_uri(), error=output is Format.JSON)
+
+
 def open_page(page: Path) -> None:
     """Open a page in the reader's browser, and print its address: where there is no browser, that is what is left."""
     import webbrowser

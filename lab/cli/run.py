@@ -18,7 +18,15 @@ from lab.cli.options import (
     RuntimeOption,
     SummaryOption,
 )
-from lab.cli.output import Format, check_writable, make_batch_callbacks, print_json, print_text, write_output
+from lab.cli.output import (
+    Format,
+    check_writable,
+    make_batch_callbacks,
+    print_address,
+    print_json,
+    print_text,
+    write_output,
+)
 from lab.errors import UserError
 
 if TYPE_CHECKING:
@@ -97,7 +105,7 @@ def _print(results: list[BatchResult], page: Path | None, told: list[dict[str, A
     if len(results) > 1:
         print_text(f"\n{table.render(results)}")
     if page is not None:
-        print_text(page.absolute().as_uri())
+        print_address(page)
 
 
 def _write(results: list[BatchResult], runs: Path, junit: Path | None, summary: Path | None) -> Path | None:

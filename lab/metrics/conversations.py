@@ -34,10 +34,16 @@ class Conversations:
     observers: Mapping[Pair, frozenset[str]]  # names of the servers that saw it, by the two who write to each other
     people: Mapping[str, int]  # how many live on each server
     unknown: tuple[str, ...] = ()  # names of servers of which nobody knows what they saw
+    planned: bool = False  # it follows from the topology, and not from feeds, which can lack what a server saw
 
     def group_by(self, label: str) -> dict[str, str]:
         """The operator ("operator") or the network ("hosting") of each server; its own name where it has no label."""
         return {server.name: getattr(server, label) or server.name for server in self.topology.servers}
+
+    @property
+    def unseen(self) -> str:
+        """What is known of a conversation without observers, in words."""
+        return "seen by no server" if self.planned else "in no server's feed"
 
     def seen_by(self, label: str) -> list[frozenset[str]]:
         """Of each conversation, who saw it, by operator or network."""
@@ -94,7 +100,7 @@ def plan_conversations(topology: Topology, contacts: Iterable[tuple[int, int]], 
     for one, other in contacts:
         seen = frozenset((homes[one], homes[other]))
         observers[str(one), str(other)] = seen if len(seen) == 1 or seen in linked else frozenset()
-    return Conversations(topology, observers, Counter(homes))
+    return Conversations(topology, observers, Counter(homes), planned=True)
 
 
 def deal_people(servers: tuple[Server, ...], users: int) -> list[str]:

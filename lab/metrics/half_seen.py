@@ -35,5 +35,5 @@ def _of_label(conversations: Conversations, label: str) -> Smallest:
     seen = Counter(conversations.seen_by(label))
     half = len(conversations.observers) / 2
     if sum(count for names, count in seen.items() if names) < half:
-        return Smallest(None, why="most are seen by no server")
+        return Smallest(None, why=f"most are {conversations.unseen}")
     return find_smallest(seen, half)

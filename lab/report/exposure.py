@@ -149,7 +149,7 @@ def list_measures(conversations: Conversations) -> list[str]:
     """A sentence for each measure."""
     whole = len(conversations.observers)
     unseen = sum(not seen for seen in conversations.observers.values())
-    of_these = f", {unseen} of them seen by no server" if unseen else ""
+    of_these = f", {unseen} of them {conversations.unseen}" if unseen else ""
     return [
         f"{whole} {'conversation' if whole == 1 else 'conversations'}{of_these}.",
         *_list_concentrations(conversations),

@@ -108,7 +108,9 @@ def test_diff_names_the_first_difference_and_ends_with_its_code(runs, capsys, mo
     assert run(app, ["diff", good.name, bad.name, "-o", "both.html"]) == 1
     shown = capsys.readouterr().out
     assert "First difference: message 1 from alice@island.test to bob@home.test" in shown
-    assert max(map(len, shown.splitlines())) <= 80
+    *lines, address = shown.splitlines()
+    assert max(map(len, lines)) <= 80
+    assert address == Path("both.html").absolute().as_uri()
     assert "The first difference" in Path("both.html").read_text()
 
 

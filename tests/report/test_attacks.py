@@ -5,6 +5,8 @@ from dataclasses import replace
 
 import pytest
 
+from lab.cli.app import app
+from lab.cli.entry_point import run
 from lab.report.attacks import render, render_verdict, to_json
 from lab.report.html.attack_page import render_attack_page
 from lab.runner.attacks.cells import Cell, CellOutcome, CellResult, judge_without_trial, list_cells
@@ -69,3 +71,16 @@ def test_the_page_has_every_cell_and_escapes_what_servers_said() -> None:
     for one in as_in_the_reference():
         assert f">{one.cell.attack}<" in page and f">{one.text}<" in page
     assert "FAILED" not in page and "UNKNOWN" in page
+
+
+def test_the_page_has_its_address_printed_and_is_refused_before_the_attacks(tmp_path, monkeypatch, capsys) -> None:
+    monkeypatch.setattr("lab.cli.attacks._try", lambda *_: [UNKNOWN])
+    asked = ["attacks", "--runs", str(tmp_path), "--html"]
+    run(app, [*asked, str(tmp_path / "table.html")])
+    assert (tmp_path / "table.html").as_uri() in capsys.readouterr().out.splitlines()
+    run(app, [*asked, str(tmp_path / "table.html"), "-f", "json"])
+    shown = capsys.readouterr()
+    assert json.loads(shown.out)
+    assert (tmp_path / "table.html").as_uri() in shown.err.splitlines()
+    monkeypatch.setattr("lab.cli.attacks._try", lambda *_: pytest.fail("attacks were tried"))
+    assert run(app, [*asked, str(tmp_path / "nowhere" / "table.html")]) == 64

@@ -9,13 +9,15 @@ from lab.cli.app import app
 from lab.cli.entry_point import run
 from lab.history.events import RunEnded
 from lab.lifecycle.feed_record import read_feeds
+from lab.metrics.conversations import plan_conversations
 from lab.metrics.exposure import FACTS
 from lab.metrics.record import RunRecord
 from lab.plan import files
 from lab.plan.layout import Layout
-from lab.report.exposure import Exposure, render, to_json
+from lab.report.exposure import Exposure, list_measures, render, to_json
 from lab.runner import folders
 from lab.servers.conventions import FEED
+from lab.topology.files import load
 from lab.topology.spec import Server
 from tests.checks.sample_history import SampleHistory, plan
 from tests.metrics.exposed_history import BOB, exposed, stanza
@@ -191,7 +193,9 @@ def test_encryptions_stand_side_by_side(tmp_path, monkeypatch, capsys) -> None:
     assert (
         run(app, ["exposure", str(folder), "--encryptions", "-f", "json", "--html", str(tmp_path / "page.html")]) == 0
     )
-    assert {"omemo", "plain"} == json.loads(capsys.readouterr().out).keys()
+    shown = capsys.readouterr()
+    assert {"omemo", "plain"} == json.loads(shown.out).keys()
+    assert shown.err.splitlines()[-1] == (tmp_path / "page.html").as_uri()
     assert "What remains visible, by encryption" in (tmp_path / "page.html").read_text()
     assert run(app, ["exposure", "-t", "pair", "--encryptions"]) == 64
     assert "--encryptions is for runs" in capsys.readouterr().err
@@ -205,11 +209,29 @@ def test_a_run_that_broke_off_before_anybody_was_there_has_no_encryptions(folder
     assert json.loads(capsys.readouterr().out) == {}
 
 
-def test_a_page_has_whole_stanzas_is_its_owners_alone_and_links_the_runs_diagram_beside_it(folder, tmp_path) -> None:
+def test_a_page_has_whole_stanzas_is_its_owners_alone_and_links_the_runs_diagram_beside_it(
+    folder, tmp_path, capsys
+) -> None:
     path = folder(exposed()[0].finish())
     (path / "page.html").write_text("the page of the run")
     for file in (path / "exposure.html", tmp_path / "elsewhere.html"):
         assert run(app, ["exposure", str(path), "--html", str(file)]) == 0
         assert file.stat().st_mode & 0o077 == 0
+        assert capsys.readouterr().out.splitlines()[-1] == file.absolute().as_uri()
     assert 'href="page.html#event-' in (path / "exposure.html").read_text()
     assert "page.html" not in (tmp_path / "elsewhere.html").read_text()
+
+
+def test_the_comparisons_page_has_its_address_printed(tmp_path, capsys) -> None:
+    assert run(app, ["exposure", "-t", "pair", "--html", str(tmp_path / "pair.html")]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == (tmp_path / "pair.html").as_uri()
+
+
+def test_without_a_feed_nobody_says_that_no_server_saw_it() -> None:
+    told = SampleHistory()
+    told.say(told.device("alice", "island"), told.device("bob", "home"))
+    told.events = [one for one in told.events if not hasattr(one, "server")]
+    said = list_measures(shown_of(told).conversations)
+    assert said[0] == "1 conversation, 1 of them in no server's feed."
+    planned = list_measures(plan_conversations(load("line:3"), [(0, 2)], 3))
+    assert planned[0] == "1 conversation, 1 of them seen by no server."
