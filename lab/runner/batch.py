@@ -56,6 +56,14 @@ class BatchResult:
     skipped: bool = False
     sentence: str = ""  # why it is so, "" where there is nothing to say
 
+    @classmethod
+    def of_run(cls, scenario: str, topology: str, result: RunResult) -> BatchResult:
+        """That of a run."""
+        return cls(
+            scenario, topology, result.value, result.exit_code, result.seconds, result.folder, result.skipped,
+            result.sentence,
+        )  # fmt: skip
+
 
 @dataclass(frozen=True)
 class BatchCallbacks:
@@ -221,13 +229,9 @@ async def run_on(
     """
     topology = lab.plan.topology.name
     callbacks.progress(f"running {info.name} on {topology}: {info.title}")
-    started = time.monotonic()
     result = await run_scenario(
         info, lab, report=callbacks.report, runs=runs, within=within, inline=inline, faults=faults,
         command=command,
     )  # fmt: skip
-    took = time.monotonic() - started
     callbacks.on_result(info, topology, result)
-    return BatchResult(
-        info.name, topology, result.value, result.exit_code, took, result.folder, result.skipped, result.sentence
-    )
+    return BatchResult.of_run(info.name, topology, result)

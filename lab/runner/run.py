@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -75,6 +76,7 @@ class RunResult:
     value: str
     sentence: str
     exit_code: int
+    seconds: float  # that it took
 
     @property
     def skipped(self) -> bool:
@@ -102,6 +104,7 @@ async def run_scenario(
     `command` is what repeats the run, for its report.
     Raises CancelledError when cancelled, UserError if the folder cannot be made; all else is a result.
     """
+    began = time.monotonic()
     faults = lab.plan.topology.faults if faults is None else tuple(faults)
     check_all(faults, lab.plan.topology)
     refuse_packet_loss(faults, lab.runtime.name)
@@ -123,7 +126,8 @@ async def run_scenario(
             folders.copy_logs(folder, _logs_of(lab))
         if report is not None:
             report(folder, record, judgement)
-    return RunResult(folder, ended.how, judgement.value, judgement.sentence, judgement.exit_code)
+    took = time.monotonic() - began
+    return RunResult(folder, ended.how, judgement.value, judgement.sentence, judgement.exit_code, took)
 
 
 def _started(info: ScenarioInfo, plan: Plan, recorder: Recorder, command: str) -> RunStarted:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from lab.errors import LabError
+from lab.testing.session_matrix import RESULT
 
 if TYPE_CHECKING:
     from lab.runner.run import RunResult
@@ -20,9 +21,10 @@ _OPTIONS = ("--xmpplab-runtime",)
 
 
 def add_result(item: pytest.Item, result: RunResult, *, failed: bool) -> None:
-    """Add a run's result to the test's properties, and to what is shown of it if it has failed by itself."""
+    """Add a run's result to the test: its properties, its last report, what is shown if it has failed by itself."""
     # Plain strings: pytest-xdist sends them to the process that started it, and can send no other type.
     values = (str(result.value), result.sentence, str(result.folder), build_rerun_command(item))
+    item.stash[RESULT] = result
     item.user_properties.extend(zip(PROPERTIES, values, strict=True))
     if failed:
         text = f"{result.value.upper()}: {result.sentence}\n{describe_place(item, result)}"

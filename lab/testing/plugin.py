@@ -6,6 +6,7 @@
   collected: each scenario on each topology is a test, and its verdict is the test's.
 - Each test leaves a run folder, whose verdict is the test's. When a test with `federation` has passed, its history is
   judged all the same: a message that was lost or delivered twice fails it, and so does a run that judged nothing.
+- A session on several topologies leaves a matrix page of them, whose address pytest prints.
 - What is shown of a failure says the verdict with its likely cause, the folder, and the command that runs it again;
   JUnit files have them as properties.
 """
@@ -24,6 +25,7 @@ import pytest_asyncio
 from lab.errors import NotApplicable
 from lab.testing import markers
 from lab.testing.session_labs import close_labs_of, get_labs, list_topologies
+from lab.testing.session_matrix import SessionMatrix, attach_result
 
 if TYPE_CHECKING:
     from lab.federation import Federation
@@ -64,6 +66,8 @@ def pytest_configure(config: pytest.Config) -> None:
         "ignore", message=r"(?s).*asyncio_default_fixture_loop_scope", category=pytest.PytestDeprecationWarning
     )
     config.addinivalue_line("markers", "topology(*sources, expects={}): topologies that this test's federation has")
+    if not hasattr(config, "workerinput"):  # a worker of pytest-xdist sends its reports to who started it
+        config.pluginmanager.register(SessionMatrix(Path(config.getoption("--xmpplab-runs"))), "xmpplab-matrix")
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
@@ -165,4 +169,6 @@ def pytest_runtest_makereport(
         item.stash[_ENDED] = error
     if call.when != "call" and error is not None and (text := describe_error(item, error)):
         report.longrepr = text
+    if call.when == "teardown":
+        attach_result(item, report, item.stash.get(_ENDED, None) or error)
     return report

@@ -43,6 +43,10 @@ class SessionLabs:
             self._labs[source] = found or await up(topology, runtime=self._runtime, owned=True, progress=_progress)
         return self._labs[source]
 
+    def get_name(self, source: str) -> str:
+        """The name of a topology; of one that could not be read, what was asked for."""
+        return self._topologies[source].name if source in self._topologies else source
+
     def faults(self, source: str) -> tuple[FaultSpec, ...]:
         """The declared faults of a topology whose lab was asked for."""
         return self._topologies[source].faults
