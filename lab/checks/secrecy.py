@@ -183,7 +183,10 @@ def _why_readable(
 def _bodies(record: RunRecord, encrypted: list[Sent]) -> Iterator[Finding]:
     """Encrypted messages that a server saw with a readable body. What an attack left of one does not count."""
     for sent in encrypted:
-        behind = {one.target for one in record.interventions.get(sent, ())}
+        acts = record.interventions.get(sent, ())
+        behind = {one.target for one in acts}
+        if any(one.source == sent.sender for one in acts):  # between the sender and the own server
+            behind |= set(record.path(sent))
         bodies = [
             event
             for event in record.seen.get(sent, ())

@@ -13,6 +13,7 @@ from lab.declarations.encryptions import ENCRYPTIONS
 from lab.declarations.fault import FaultDeclaration
 from lab.declarations.faults.bundle_swap import DECLARATION
 from lab.errors import PeerError
+from lab.faults.client_interception import InterceptedDevice
 from lab.faults.fault import InjectedFault, ServerLike
 from lab.faults.server_attack import ServerAttack, ServerAttackFault, parse_stanza
 from lab.faults.session_swap import SessionSwap
@@ -35,7 +36,7 @@ class BundleSwap(ServerAttack):
         self._namespace = ENCRYPTIONS[person.encryption].namespace
         self._as_person: dict[int, ImpersonatedDevice] = {}  # towards others, by the id of the device
         self._as_others: dict[tuple[str, int], ImpersonatedDevice] = {}  # towards the person: bare JID, device
-        self._further: list[InjectedFault] = []  # keys of others that the person is given
+        self._further: list[InjectedFault | InterceptedDevice] = []  # keys of others that the person is given
 
     async def prepare(self) -> list[Mapping[str, Any]]:
         """The rules that hand out other keys, and keep back what is encrypted."""

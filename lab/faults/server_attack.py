@@ -13,6 +13,7 @@ from xml.sax.saxutils import quoteattr
 
 from lab.clients.encryption.impersonation import VERSIONS
 from lab.errors import UserError
+from lab.faults.client_interception import InterceptedDevice
 from lab.faults.fault import DeclaredFault, InjectedFault
 from lab.faults.stanza_interception import intercept
 from lab.federation import Federation, Message, Person
@@ -177,7 +178,7 @@ class ServerAttackFault(DeclaredFault, Generic[A]):
     at: str
     of: Person
     _acting: list[ServerAttack] = field(default_factory=list, compare=False, repr=False)
-    _rules: list[InjectedFault] = field(default_factory=list, compare=False, repr=False)
+    _rules: list[InjectedFault | InterceptedDevice] = field(default_factory=list, compare=False, repr=False)
 
     @property
     def servers(self) -> Sequence[str]:

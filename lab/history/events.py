@@ -506,12 +506,12 @@ class FaultHealed(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class Intervened(Event):
-    """An attack acted on a stanza on a link."""
+    """An attack acted on a stanza, on a link or between a client and its server."""
 
     kind = "intervened"
     attack: str  # name of the fault
     action: str  # of a rule: "drop"; "send" where the attacker sent it
-    source: str  # name of the server that sent the stanza
+    source: str  # name of the server that sent the stanza, or full JID of the client
     target: str
     name: str  # "message", "presence", "iq"
     id: str

@@ -1,10 +1,12 @@
-"""Connections of a link whose stanzas are handed to rules: the acting part of stanza_stream, _counts and _rules.
+"""Connections whose stanzas are handed to rules: the acting part of stanza_stream, _counts and _rules.
+
+They are of a link, or of a client to its own server.
 
 An intercepted connection ends TLS at both sides. It shows each side the other's certificate, both issued by the lab's
 authority, and verifies nobody: verdicts on certificates stay the servers' own. It has no state machine of its own for
 negotiation. Header, features, SASL and dialback pass byte for byte; three things are done: after `<proceed/>` it
 performs the handshakes at both sides (RFC 6120 section 5.4.3), after SASL's `<success/>` it expects new streams
-(section 6.4.6), and it changes `h` of XEP-0198 (lab/network/stanza_counts.py).
+(section 6.4.6), and it changes `h` of XEP-0198 (lab/network/stanza_counts.py), also where a stream is resumed.
 
 The conditions of the link hold for whatever passes, but not for the two handshakes. Direct TLS (XEP-0368) is not used
 between servers of a lab.
@@ -30,10 +32,12 @@ log = logging.getLogger(__name__)
 STANZAS = frozenset({"message", "presence", "iq"})
 MANAGEMENT = "urn:xmpp:sm:3"
 SASL = "urn:ietf:params:xml:ns:xmpp-sasl"
+MOST_KEPT = 1000  # streams whose counts are kept
 LONGEST_HOLD = 5.0  # seconds that a stanza which is to be overtaken waits for another one
 _H = re.compile(rb"""(\bh=)(["'])(\d+)\2""")
+_ID = re.compile(rb"""\b(?:prev)?id=(["'])(.*?)\1""")
 
-Direction = tuple[str, str]  # names of the servers: source and target
+Direction = tuple[str, str]  # source and target: names of servers, or a client's full JID and its server's name
 Rules = Callable[[Direction], Iterable[CountedRule]]
 #: Called with each stanza that rules acted on.
 Report = Callable[[Direction, RelayedStanza, StanzaDecision], None]
@@ -44,17 +48,35 @@ class TlsEnds:
     """What an intercepted connection shows to each side, and the name that it asks the far side for."""
 
     near: ssl.SSLContext  # a server's, with the certificate of the server behind the relay
-    far: ssl.SSLContext  # a client's, with the caller's certificate
+    far: ssl.SSLContext  # a client's, with the caller's certificate if it has one
     name: str
 
     @classmethod
-    def load(cls, caller: Path, server: Path, name: str) -> TlsEnds:
-        """From the two certificates (`.crt`, with `.key` beside). Raises OSError."""
+    def load(cls, caller: Path | None, server: Path, name: str) -> TlsEnds:
+        """From the two certificates (`.crt`, with `.key` beside); a client has none. Raises OSError."""
         near, far = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         near.load_cert_chain(server, server.with_suffix(".key"))
         far.check_hostname, far.verify_mode = False, ssl.CERT_NONE
-        far.load_cert_chain(caller, caller.with_suffix(".key"))
+        if caller is not None:
+            far.load_cert_chain(caller, caller.with_suffix(".key"))
         return cls(near, far, name)
+
+
+class KeptCounts:
+    """The counts of streams that may be resumed on another connection, by the id that the server gave them."""
+
+    def __init__(self) -> None:
+        self._kept: dict[bytes, tuple[StanzaCounts, StanzaCounts]] = {}
+
+    def keep(self, name: bytes, near: StanzaCounts, far: StanzaCounts) -> None:
+        """Keep those of what the client (near) and the server (far) send. The oldest are forgotten."""
+        self._kept[name] = near, far
+        if len(self._kept) > MOST_KEPT:
+            del self._kept[next(iter(self._kept))]
+
+    def find(self, name: bytes) -> tuple[StanzaCounts, StanzaCounts] | None:
+        """Those of a stream, None if it was not counted."""
+        return self._kept.get(name)
 
 
 class InterceptedConnection(RelayedConnection):
@@ -63,9 +85,10 @@ class InterceptedConnection(RelayedConnection):
     near: InterceptedSide
     far: InterceptedSide
 
-    def __init__(self, relay: Relay, tls: TlsEnds, rules: Rules, report: Report) -> None:
+    def __init__(self, relay: Relay, tls: TlsEnds, rules: Rules, report: Report, kept: KeptCounts) -> None:
         super().__init__(relay)
-        self._tls, self._rules, self._report = tls, rules, report
+        self._tls, self._rules, self._report, self._kept = tls, rules, report, kept
+        self._resuming = b""  # the id of the stream that the caller wants to resume
         source, target = relay.plan.source, relay.plan.target
         self.near = InterceptedSide(self, (source, target), sends_into=self._out, writes_from=self._back)
         self.far = InterceptedSide(self, (target, source), sends_into=self._back, writes_from=self._out)
@@ -142,15 +165,33 @@ class InterceptedConnection(RelayedConnection):
 
     def _manage(self, side: InterceptedSide, part: StreamPart) -> bytes:
         """An element of XEP-0198. Counting begins behind a side's `<enable/>` or `<enabled/>` (section 4)."""
+        found, name = _H.search(part.raw), _ID.search(part.raw)
+        h = int(found[3]) if found else 0
+        told = h
         if part.name in ("enable", "enabled"):
             side.counts = StanzaCounts()
+            if name and self.near.counts and self.far.counts:
+                self._kept.keep(name[2], self.near.counts, self.far.counts)
+        elif part.name == "a" and (counts := self.other(side).counts):
+            told = counts.acknowledge(h)
+        elif part.name in ("resume", "resumed") and name:
+            self._resuming = name[2]
+            told = self._resumed_counts(side, h).resume(h)
         elif part.name == "failed":
             self.near.counts = self.far.counts = None
-        counts, found = self.other(side).counts, _H.search(part.raw)
-        if part.name != "a" or counts is None or found is None:
-            return part.raw
-        told = counts.acknowledge(int(found[3]))
-        return part.raw[: found.start(3)] + str(told).encode() + part.raw[found.end(3) :]
+        return part.raw if found is None else part.raw[: found.start(3)] + str(told).encode() + part.raw[found.end(3) :]
+
+    def _resumed_counts(self, side: InterceptedSide, h: int) -> StanzaCounts:
+        """Counts of what the other side of one that has received `h` stanzas sends, on a stream that goes on."""
+        other = self.other(side)
+        kept = self._kept.find(self._resuming)
+        if kept is not None:
+            other.counts = kept[0] if other is self.near else kept[1]
+        else:  # it was opened without the relay: nothing was changed until now
+            other.counts = StanzaCounts(h)
+        if self.near.counts and self.far.counts:
+            self._kept.keep(self._resuming, self.near.counts, self.far.counts)
+        return other.counts
 
     def _receive_stanza(self, side: InterceptedSide, stanza: RelayedStanza) -> None:
         counted = side.counts.receive() if side.counts else None

@@ -1,4 +1,4 @@
-"""Which stanzas of which links are handed to rules, and what the rules have done."""
+"""Which stanzas of which links and clients are handed to rules, and what the rules have done."""
 
 from __future__ import annotations
 
@@ -7,18 +7,21 @@ import contextlib
 import logging
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from xml.parsers import expat
 
 from lab.declarations.effects import Interception
+from lab.declarations.links import Conditions
 from lab.errors import UserError
-from lab.network.interception import Direction, InterceptedConnection, TlsEnds
+from lab.network.interception import Direction, InterceptedConnection, KeptCounts, TlsEnds
+from lab.network.link_shaper import LinkShaper
 from lab.network.relay import Relay, RelayedConnection
 from lab.network.stanza_rules import CountedRule, StanzaDecision
 from lab.network.stanza_stream import RelayedStanza
+from lab.network.target import Target
 from lab.plan.layout import Layout
-from lab.plan.model import Plan
+from lab.plan.model import Plan, RelayPlan
 
 log = logging.getLogger(__name__)
 
@@ -33,7 +36,7 @@ class Intervention:
 
     number: int  # from 1
     at: float  # seconds since the epoch
-    source: str
+    source: str  # a server's name, or a client's full JID
     target: str
     attack: str
     action: str
@@ -52,6 +55,9 @@ class Interceptions:
         self._rules: dict[Direction, dict[str, list[CountedRule]]] = {}  # by token
         self._ends: dict[Direction, TlsEnds] = {}  # as they were read last
         self._log: deque[Intervention] = deque(maxlen=MOST_INTERVENTIONS)
+        self._kept = KeptCounts()
+        self._clients: dict[Direction, Relay] = {}  # of clients that were ever intercepted: full JID and server
+        self._held: dict[object, list[Direction]] = {}  # directions of clients that a control connection has rules on
         self._news = asyncio.Event()
         self.last = 0  # number of the last intervention
 
@@ -83,7 +89,7 @@ class Interceptions:
             self._ends[direction] = self._load_ends(direction)
         except UserError as error:  # they are being written: the ones before hold
             log.info("%s", error)
-        return InterceptedConnection(relay, self._ends[direction], self._rules_of, self._report)
+        return InterceptedConnection(relay, self._ends[direction], self._rules_of, self._report, self._kept)
 
     def heal(self, effect: Interception, token: str) -> None:
         """End these rules; stanzas that are held are sent on. Streams that are open stay as they are."""
@@ -95,6 +101,71 @@ class Interceptions:
         relay.connect = RelayedConnection
         for one in self._open(direction):
             one.release(one.near)
+
+    # -- of clients ------------------------------------------------------------------------------------------------
+
+    async def intercept_client(
+        self, client: str, server: str, effects: Sequence[Interception], holder: object
+    ) -> tuple[str, int]:
+        """Hand the stanzas of a client to rules, on connections to the address and port that are returned.
+
+        Raises UserError where the server's certificate cannot be read, MissingError if no port is free.
+        """
+        ends, direction = self._load_client_ends(server), (client, server)
+        relay = self._clients.get(direction)
+        if relay is None:
+            there = self._plan.server(server)
+            port = there.spec.manifest.ports.client
+            relay = Relay(
+                RelayPlan(client, server, 0, (there.address, port), Conditions()),
+                self._plan.services, Target((there.address, port)), LinkShaper(Conditions()), LinkShaper(Conditions()),
+            )  # fmt: skip
+            relay.connect = self._connect
+            await relay.listen()
+            self._clients[direction] = relay
+        self._ends[direction] = ends
+        for effect in effects:
+            rules = [CountedRule(rule, effect.attack) for rule in effect.rules]
+            self._rules.setdefault((effect.source, effect.target), {})[str(id(holder))] = rules
+        self._held.setdefault(holder, []).append(direction)
+        return self._plan.services, relay.listener.port
+
+    def release(self, holder: object) -> None:
+        """End the rules for clients that this control connection holds. Streams stay, and can be resumed."""
+        for client, server in self._held.pop(holder, ()):
+            for direction in ((client, server), (server, client)):
+                self._rules.get(direction, {}).pop(str(id(holder)), None)
+            for one in tuple(self._clients[client, server].open):
+                assert isinstance(one, InterceptedConnection)
+                one.release(one.near)
+                one.release(one.far)
+
+    def close(self) -> None:
+        """Close the ports for clients, and what is connected there."""
+        for relay in self._clients.values():
+            relay.close()
+
+    def _ends_of_addresses(self, direction: Direction, stanza: RelayedStanza) -> tuple[str, str]:
+        """Sender and receiver: a client's stream may leave out the client or its account (RFC 6120 section 8.1)."""
+        sender, receiver = stanza.attribute("from"), stanza.attribute("to")
+        if direction in self._clients:
+            return sender or direction[0], receiver or direction[0].partition("/")[0]
+        if direction[::-1] in self._clients:
+            return sender or direction[1].partition("/")[0], receiver or direction[1]
+        return sender, receiver
+
+    def _load_client_ends(self, server: str) -> TlsEnds:
+        """What a server's clients are shown: its certificate."""
+        domain = self._plan.server(server).certificate.domain
+        try:
+            return TlsEnds.load(None, self._layout.server(server) / "certs" / f"{domain}.crt", domain)
+        except OSError as error:
+            raise UserError(
+                f"stanzas of clients of {server} cannot be read: the lab's service has no certificate and key of it "
+                f"({error.strerror or error})"
+            ) from None
+
+    # -- what is done ----------------------------------------------------------------------------------------------
 
     def send(self, direction: Direction, stanza: str, attack: str) -> None:
         """Send a stanza of the attacker's own. Raises UserError without an intercepted stream, or if it is no XML."""
@@ -132,6 +203,7 @@ class Interceptions:
 
     def _add(self, direction: Direction, stanza: RelayedStanza, attack: str, action: str) -> None:
         self.last += 1
+        sender, receiver = self._ends_of_addresses(direction, stanza)
         self._log.append(
             Intervention(
                 number=self.last,
@@ -142,8 +214,8 @@ class Interceptions:
                 action=action,
                 name=stanza.elements[0].name,
                 id=stanza.attribute("id"),
-                sender=stanza.attribute("from"),
-                receiver=stanza.attribute("to"),
+                sender=sender,
+                receiver=receiver,
                 stanza=stanza.raw.decode("utf-8", "replace"),
             )
         )
@@ -151,6 +223,8 @@ class Interceptions:
 
     def _load_ends(self, direction: Direction) -> TlsEnds:
         """What each side is shown: the other's certificate."""
+        if direction in self._clients:
+            return self._load_client_ends(direction[1])
         domains = [self._plan.server(name).certificate.domain for name in direction]
         caller, server = (
             self._layout.server(name) / "certs" / f"{domain}.crt"

@@ -34,6 +34,12 @@ class Listener:
         listener = self._bind()
         self._server = await asyncio.get_running_loop().create_server(self._factory, sock=listener, backlog=BACKLOG)
 
+    @property
+    def port(self) -> int:
+        """The port that it listens on: where it was given 0, one that the kernel has chosen."""
+        assert self._server is not None
+        return int(self._server.sockets[0].getsockname()[1])
+
     def close(self) -> None:
         """Refuse connections: who connects gets a reset. Connections accepted before stay open."""
         if self._server is not None:

@@ -14,6 +14,9 @@ from dataclasses import asdict, dataclass
 from itertools import islice, takewhile
 from typing import Any
 
+from lab.declarations.effects import Interception
+from lab.declarations.fault import FaultTarget
+from lab.declarations.faults import FAULTS
 from lab.declarations.links import LINK_FIELDS
 from lab.errors import UserError
 from lab.network.capture import LinkCapture
@@ -32,7 +35,7 @@ from lab.topology.faults import read_one
 #: Names of the operations; each is a method of `Operations`.
 OPERATIONS = (
     *("status", "queries", "set_link", "start_faults", "add_fault", "list_faults", "heal_faults", "fault_events"),
-    *("interventions", "send_stanza", "start_capture", "search_capture"),
+    *("intercept_client", "release_clients", "interventions", "send_stanza", "start_capture", "search_capture"),
     *("spawn", "stop", "signal", "override", "shutdown"),
 )
 
@@ -118,6 +121,23 @@ class Operations:
         since, wait = int(_number(request, "since", 0.0)), _number(request, "wait", 0.0)
         return {"events": await self.faults.wait_events(since, wait)}
 
+    async def intercept_client(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Let a fault of links act on what a `client` (its full JID) and its `server` send; ends with this connection.
+
+        `action` and `fields` are the fault's. It acts on connections to the address and port in the answer.
+        """
+        client, server, action = (_text(request, name) for name in ("client", "server", "action"))
+        if server not in [one.spec.name for one in self.plan.servers]:
+            raise UserError(f"there is no server {server!r}")
+        effects = find_client_effects(action, request.get("fields", {}), client, server)
+        address, port = await self.interceptions.intercept_client(client, server, effects, connection.get())
+        return {"address": address, "port": port}
+
+    async def release_clients(self, request: dict[str, Any]) -> dict[str, Any]:
+        """End what `intercept_client` began on this connection; answered once no rule acts. Streams stay."""
+        self.interceptions.release(connection.get())
+        return {}
+
     async def interventions(self, request: dict[str, Any]) -> dict[str, Any]:
         """What rules have done to stanzas after number `since`; waits at most `wait` seconds for something."""
         since, wait = int(_number(request, "since", 0.0)), _number(request, "wait", 0.0)
@@ -187,6 +207,22 @@ class Operations:
         """End the lab in order; the answer is sent before."""
         self.end()
         return {}
+
+
+def find_client_effects(action: str, fields: Any, client: str, server: str) -> list[Interception]:
+    """What a fault of links does to stanzas of a client, `to` its server and `from` it. Raises UserError."""
+    declared = next((one for one in FAULTS.values() if one.name == action), None)
+    if declared is None or declared.target is not FaultTarget.LINKS or not isinstance(fields, dict):
+        raise UserError(f"{action}: is no fault of links that acts on stanzas")
+    values = declared.read(fields)
+    wanted = values.get("direction", "both")
+    targets = [(client, server)] if wanted in ("both", "to") else []
+    targets += [(server, client)] if wanted in ("both", "from") else []
+    assert declared.effects is not None
+    effects = [one for one in declared.effects(values, targets) if isinstance(one, Interception)]
+    if not effects:
+        raise UserError(f"{action}: acts on no stanzas of a client: give a link")
+    return effects
 
 
 def _link_fields(request: dict[str, Any]) -> dict[str, Any]:

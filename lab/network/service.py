@@ -97,7 +97,7 @@ class Service:
         links = {direction: LinkImpairments(relay) for direction, relay in self.relays.items()}
         processes = plan.facts.runtime == "processes"
         outages = ServerOutages(ProcessControl(layout, plan, self.servers)) if processes else None
-        interceptions = Interceptions(layout, plan, self.relays)
+        interceptions = self.interceptions = Interceptions(layout, plan, self.relays)
         packet_filter = PacketFilter(f"xmpplab-{layout.name}-{os.getpid()}")
         self.losses = PacketLosses(packet_filter, plan.services, self.relays) if processes else None
         executor = ServiceExecutor(links, self.relays, interceptions, self.resolver, outages, self.losses)
@@ -120,6 +120,7 @@ class Service:
     async def _release(self, connection: object) -> None:
         """End what a control connection held."""
         self.capture.release(connection)
+        self.interceptions.release(connection)
         await self.faults.heal(holder=connection)
 
     def _has_address(self, server: str) -> Callable[[], bool]:
@@ -152,6 +153,7 @@ class Service:
             await self.losses.close()
         for relay in self.relays.values():
             relay.close()
+        self.interceptions.close()
         self.unreachable.close()
         self.dns.close()
         await self.control.close()

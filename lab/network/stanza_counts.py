@@ -25,9 +25,10 @@ class CountedStanza:
 class StanzaCounts:
     """One direction of a stream, from the element that enabled stream management on."""
 
-    def __init__(self) -> None:
+    def __init__(self, h: int = 0) -> None:
+        """`h`: what the receiver had acknowledged before, on a stream that is resumed and was not counted."""
         self._open: deque[CountedStanza] = deque()
-        self._settled = self._written = self._acknowledged = 0
+        self._settled = self._written = self._acknowledged = h
 
     def receive(self) -> CountedStanza:
         """The sender sent one more stanza."""
@@ -53,3 +54,13 @@ class StanzaCounts:
             self._open.popleft()
             self._settled += 1
         return self._settled % _MODULUS
+
+    def resume(self, h: int) -> int:
+        """The stream is resumed, and its receiver has `h` stanzas: what the sender is to be told instead.
+
+        The sender sends all that follow once more (XEP-0198 section 5), so what was under way is not waited for.
+        """
+        told = self.acknowledge(h)
+        self._open.clear()
+        self._written = self._acknowledged
+        return told

@@ -5,7 +5,7 @@ import pytest
 
 from lab.checks import Value
 from lab.checks.secrecy import check
-from lab.history.events import CanaryFound, Delivered, FileUploaded, Searched, Sent, ServerSaw
+from lab.history.events import CanaryFound, Delivered, FileUploaded, Intervened, Searched, Sent, ServerSaw
 from lab.history.key_events import LinkSearched
 from lab.metrics.record import RunRecord
 from lab.topology.spec import Feed, Server, Tls
@@ -102,6 +102,26 @@ def test_an_encrypted_message_with_a_readable_body_fails_even_in_a_meta_feed():
     place = told.index(ServerSaw, id="m1", server="island", direction="in")
     told.events[place] = replace(told.events[place], stanza=None, encryption=None, body=True)
     assert "island saw a readable body" in only(judged(told)).sentence
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "value"),
+    [
+        ("alice@island.test/phone", "island", Value.VALID),
+        ("home", "bob@home.test/phone", Value.FAILED),
+    ],
+)
+def test_what_a_senders_own_server_left_of_a_message_does_not_count(source, target, value):
+    told = secret().finish()
+    for place, event in enumerate(told.events):
+        if isinstance(event, ServerSaw) and event.id == "m1":
+            told.events[place] = replace(event, stanza=None, encryption=None, body=True)
+    told.add(
+        Intervened, attack="strip-encryption", action="remove", source=source, target=target, name="message", id="m1",
+        sender="alice@island.test/phone", receiver="bob@home.test",
+    )  # fmt: skip
+    values = [one.value for one in judged(told).findings if "readable body" in one.sentence]
+    assert (values or [Value.VALID]) == [value]
 
 
 @pytest.mark.parametrize("feed", [Feed.META, Feed.OFF])

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from lab.checks.judge import judge
-from lab.history.events import Delivered, Intervened, Sent, ServerStreamOpened
+from lab.history.events import Connected, Delivered, Intervened, Sent, ServerStreamOpened
 from lab.runner.judgement import load_record
 from lab.runner.run import run_scenario
 from lab.runner.scenarios import get_info
@@ -83,3 +83,15 @@ async def test_a_certificate_that_expires_under_attack_is_refused(topology, lab_
     """Verdicts on certificates stay the servers' own: the relay shows those that they have by now."""
     result = await run_scenario(get_info(small_scenarios.expired_under_attack), await lab_on(topology), runs=tmp_path)
     assert result.how == "finished", result.sentence
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("runtime", [PROCESSES, CONTAINERS], indirect=True, scope="session")
+@pytest.mark.parametrize("topology", ["pair,software=prosody+ejabberd", "pair,software=ejabberd+prosody"])
+async def test_a_client_behind_a_cheating_server_resumes_its_stream(topology, lab_on, tmp_path: Path) -> None:
+    result = await run_scenario(get_info(small_scenarios.resumed_behind_a_cheat), await lab_on(topology), runs=tmp_path)
+    assert result.value == "valid", (result.folder / "report.txt").read_text()
+    record = load_record(result.folder)
+    (alice,) = {one.device for one in record.of(Connected) if one.device.startswith("alice@")}
+    assert {(one.source, one.target) for one in record.of(Intervened)} == {(alice, "a"), ("a", alice)}
+    assert "drop-stanzas acted on it between" in (result.folder / "report.txt").read_text()

@@ -7,7 +7,7 @@ from xml.etree import ElementTree as ET
 
 from lab import Federation, expect, scenario, step
 from lab.clients.xmpp.client_stream import ClientStream, make_tls_context
-from lab.faults import certificate, intercept, reset_streams, swap_bundle
+from lab.faults import certificate, client, drop_stanzas, intercept, reset_streams, swap_bundle
 from lab.federation.people import Person
 from lab.lifecycle.lab import Lab
 
@@ -155,6 +155,28 @@ async def another_text(federation: Federation) -> None:
     async with federation.inject(intercept(federation.link(a, b), rules, direction="to")):
         for text in ("first", "second"):
             await (await alice.send(bob, text)).outcome()
+
+
+@scenario(spec="XEP-0198 5", expects={"delivery": "failed"})
+async def resumed_behind_a_cheat(federation: Federation) -> None:
+    """A server swallows every second message of its client's; both directions, and the client resumes its stream."""
+    a, b = federation.linked_pair()
+    alice, bob = await a.person("alice", resumable=True), await b.person("bob")
+    async with federation.inject(drop_stanzas(alice.device, nth=2)):
+        there = [await alice.send(bob, f"there {number}") for number in (1, 2, 3)]
+        back = [await bob.send(alice, f"back {number}") for number in (1, 2, 3)]
+        for message in (there[0], there[2], back[0], back[2]):
+            expect(len((await message.outcome()).deliveries), 1)
+        async with federation.inject(client(alice.device)):
+            pass
+        there += [await alice.send(bob, f"there {number}") for number in (4, 5)]
+        expect(len((await there[-1].outcome()).deliveries), 1)
+    async with federation.inject(client(alice.device)):
+        pass
+    back.append(await bob.send(alice, "back, by an honest server"))
+    expect(len((await back[-1].outcome()).deliveries), 1)
+    arrived = [(await message.outcome(within="1s")).deliveries for message in (*there, *back)]
+    expect([len(one) for one in arrived], [1, 0, 1, 0, 1, 1, 0, 1, 1])
 
 
 LATE = 1.0  # seconds

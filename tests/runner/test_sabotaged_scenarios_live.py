@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from lab.faults import name_answers
+from lab.faults.client_interception import InterceptedDevice
 from lab.faults.fault import InjectedFault
 from lab.federation import Device, Federation, Person, Room, ServerHandle, administration, people
 from lab.federation.context import Context
@@ -27,6 +28,11 @@ async def nothing(*_: Any, **__: Any) -> None:
 def no_fault(patch: Patch) -> None:
     patch.setattr(InjectedFault, "apply", nothing)
     patch.setattr(people, "PING_DEADLINE", 5.0)
+
+
+def honest_server(patch: Patch) -> None:
+    """Nothing is between a device and its server."""
+    patch.setattr(InterceptedDevice, "apply", nothing)
 
 
 UNHEALED: list[FaultSession] = []
@@ -178,6 +184,7 @@ SABOTAGE = {
     "offline_and_back": nobody_leaves,
     "owner_decides": owners_are_ignored,
     "own_network": posts_are_for_all,
+    "own_server_cheats": honest_server,
     "partition_and_heal": no_fault,
     "resumed_stream_loses_nothing": streams_are_not_resumed,
     "room_host_restarts": nobody_returns,

@@ -92,6 +92,7 @@ SLOW = {
     "omemo_too_many_skipped": PAIRS[1:],
     "omemo_version_mix": PAIRS[:1],
     "own_network": PAIRS,
+    "own_server_cheats": PAIRS,
     "partition_and_heal": (*PAIRS[1:], *MORE),
     "resumed_stream_loses_nothing": PAIRS,
     "room_host_restarts": (*PAIRS, *MORE),
