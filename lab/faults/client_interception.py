@@ -10,7 +10,7 @@ from typing import Any
 from lab.declarations.fault import FaultDeclaration, Plain
 from lab.errors import UserError
 from lab.faults.fault import InjectedFault, LinkLike, of_links
-from lab.federation import Device, Federation
+from lab.federation import Device, Federation, Person
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,6 +66,8 @@ def of_stanzas(
     declared: FaultDeclaration, where: LinkLike | Device, fields: Mapping[str, Any]
 ) -> InjectedFault | InterceptedDevice:
     """A fault of the stanzas of a link or a device. Raises UserError that names each field that is wrong."""
+    if isinstance(where, Person):
+        raise UserError(f"{declared.name}: link: {where} is a person: give one of their devices, such as person.device")
     if not isinstance(where, Device):
         return of_links(declared, where, fields)
     declared.read(fields)

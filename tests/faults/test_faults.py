@@ -7,8 +7,9 @@ import pytest
 import lab.faults
 from lab.declarations.faults import FAULTS
 from lab.errors import NotApplicable, UserError
-from lab.faults import conditions, partition, phantom_device, swap_bundle
+from lab.faults import conditions, drop_stanzas, partition, phantom_device, swap_bundle
 from lab.faults.fault import InjectedFault
+from lab.federation import Device, Person
 from lab.topology.files import load
 
 
@@ -131,3 +132,33 @@ def test_keys_are_swapped_of_a_person_with_omemo_only(of, says):
     if getattr(of, "encryption", "") != "omemo+omemo:2":
         with pytest.raises(UserError, match=says):
             phantom_device(at="b", of=of)
+
+
+def phone() -> Device:
+    server = SimpleNamespace(name="a", domain="a.test", address="127.0.0.1", c2s_port=5222)
+    person = SimpleNamespace(name="alice", jid="alice@a.test", encryption="plain", server=server)
+    return Device(person, "phone")
+
+
+def test_an_attack_on_a_device_is_plain_data_and_says_where_it_acts():
+    fault = drop_stanzas(phone(), nth=2)
+    assert (fault.name, fault.servers) == ("drop-stanzas", ("a",))
+    assert fault.fields == {
+        "client": "alice@a.test/phone", "direction": "both", "stanza": "message", "element": "body", "nth": 2,
+    }  # fmt: skip
+
+
+async def test_a_second_attack_on_a_device_is_refused():
+    device = phone()
+    device.relay = ("127.0.0.1", 1)
+    with pytest.raises(UserError, match="is attacked already"):
+        await drop_stanzas(device).apply(SimpleNamespace(lab=None))
+
+
+def test_what_is_wrong_with_an_attack_on_a_device_is_said():
+    with pytest.raises(UserError, match="drop-stanzas: nth: "):
+        drop_stanzas(phone(), nth=0)
+    person = object.__new__(Person)
+    person.jid = "alice@a.test"
+    with pytest.raises(UserError, match=r"alice@a.test is a person: give one of their devices"):
+        drop_stanzas(person)
