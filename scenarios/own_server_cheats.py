@@ -8,8 +8,8 @@ async def own_server_cheats(federation: Federation) -> None:
     a, b = federation.linked_pair()
     alice = await a.person("alice", encryption="omemo")
     bob = await b.person("bob", encryption="omemo")
-    with step("untouched, bob reads what alice writes"):
-        before = await alice.send(bob, federation.secret())
+    with step("untouched, alice reads what bob writes"):
+        before = await bob.send(alice, federation.secret())
         expect([one.text for one in (await before.outcome()).deliveries], [before.text])
     async with federation.inject(strip_encryption(alice.device, direction="to")):
         with step("without its ciphertext the message arrives in plain and as another text: bob notices"):

@@ -38,7 +38,7 @@ class InterceptedDevice:
         return {"client": self.device.jid, **self.declaration.plain(self.declaration.read(self.given))}
 
     async def apply(self, federation: Federation) -> None:
-        """Begin. A device that is connected logs out and in again, and any later connection is handed to the rules.
+        """Begin. A device that is connected elsewhere than to the relay logs out and in again; so do later connections.
 
         Raises UserError where the relay has no certificate of the server, and what logging in raises.
         """
@@ -53,7 +53,7 @@ class InterceptedDevice:
         self._held.push_async_callback(control.call, "release_clients")
         self.device.relay = opened["address"], opened["port"]
         self._held.callback(setattr, self.device, "relay", None)
-        if self.device.connected:
+        if self.device.connected and self.device.connected_to != self.device.relay:
             await self.device.disconnect()
             await self.device.connect()
 

@@ -66,7 +66,8 @@ class Device:
         self.resumable = resumable  # the server is asked to keep its stream when the connection is lost
         self.dropped_priority: int | None = None  # `priority` when its stream ended
         self.relay: tuple[str, int] | None = None  # where it connects, instead of to its server, while it is attacked
-        self._connected_to: tuple[str, int] = person.server.address, person.server.c2s_port
+        #: Address and port of its stream.
+        self.connected_to: tuple[str, int] = person.server.address, person.server.c2s_port
         self.stream = ""  # unique per live stream, "" before the first
         self.log = StanzaLog(self.key)
         self.unread: dict[str, str] = {}  # messages that it could not decrypt, by id: the reason
@@ -85,7 +86,7 @@ class Device:
         if self in person.removed_devices:
             raise UserError(f"connect: device {self.jid} was removed: make another one with add_device")
         libraries = await context.lab.find_libraries(self.encryption)
-        host, port = self._connected_to = self.relay or (person.server.address, person.server.c2s_port)
+        host, port = self.connected_to = self.relay or (person.server.address, person.server.c2s_port)
         answer = await context.call(
             "connect",
             self.key,
@@ -162,7 +163,9 @@ class Device:
         sent once more. Raises UserError if there is no such stream, PeerError if the server has not kept it: then
         `connect` makes a new one; TimedOut after 60 seconds.
         """
-        host, port = self.relay or self._connected_to  # a relay knows what it has made of the stream's counts
+        host, port = self.connected_to = (
+            self.relay or self.connected_to
+        )  # a relay knows what it has made of the stream's counts
         answer = await self.person.context.call("resume", self.key, host=host, port=port, timeout=CONNECT_DEADLINE)
         self.stream, self.connected = answer["stream"], True
 
