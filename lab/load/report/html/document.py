@@ -6,11 +6,19 @@ Rule: everything that is not a literal of this package goes through `escape_text
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from html import escape
 
 from lab.system.terminal import escape_unprintable
 
 Cell = object
+
+
+@dataclass(frozen=True)
+class Links:
+    """A cell that leads to pages."""
+
+    pages: Sequence[tuple[str, str]]  # what is shown, and the address
 
 
 def escape_text(value: object) -> str:
@@ -80,4 +88,7 @@ def render_files(names: Mapping[str, str]) -> str:
 
 
 def _cell(value: Cell) -> str:
+    if isinstance(value, Links):
+        found = (f'<a href="{escape_text(page)}">{escape_text(text)}</a>' for text, page in value.pages)
+        return ", ".join(found) or "–"
     return "–" if value is None else escape_text(value)

@@ -51,7 +51,12 @@ def render_page(study: StudyData) -> str:
     title = f"Study: {study['asked'].get('load', 'a load')} over topologies"
     parts = [f"<h1>{html.escape_text(title)}</h1>", _verdict(study), html.render_terms(study["asked"])]
     if rows:
-        parts += [_table(rows), *_figures(study), _correlations(study["correlations"]), _runs(study["runs"])]
+        parts += [
+            _table(rows, study["runs"]),
+            *_figures(study),
+            _correlations(study["correlations"]),
+            _runs(study["runs"]),
+        ]
     else:
         parts.append("<p>Nothing was measured: there is nothing to draw.</p>")
     parts += [
@@ -65,16 +70,23 @@ def _verdict(study: StudyData) -> str:
     return html.render_verdict(*judge_study(study))
 
 
-def _table(rows: Sequence[Mapping[str, Any]]) -> str:
+def _table(rows: Sequence[Mapping[str, Any]], runs: Sequence[Mapping[str, Any]]) -> str:
     names = [name for name in _HEAD if any(name in row for row in rows)]
     lines = [
-        [row["topology"], row["software"], row["runs"], row["servers"], row["links"], *(row[name] for name in METRICS)]
+        [row["topology"], row["software"], row["runs"], _seeds(row, runs), row["servers"], row["links"]]
+        + [row[name] for name in METRICS]
         + [_mean(row, name) for name in names]
         for row in rows
     ]
     metrics = [name.replace("_", " ") for name in METRICS]
-    head = ["topology", "software", "runs", "servers", "links", *metrics, *(_HEAD[name] for name in names)]
+    head = ["topology", "software", "runs", "seeds", "servers", "links", *metrics, *(_HEAD[name] for name in names)]
     return html.render_table(f"Means over the seeds. {describe_intervals(rows)}".rstrip(), head, lines)
+
+
+def _seeds(row: Mapping[str, Any], runs: Sequence[Mapping[str, Any]]) -> html.Links:
+    """The seeds of a row's runs, also of those that measured nothing; each leads to its run."""
+    own = (run for run in runs if run["topology"] == row["topology"])
+    return html.Links([(str(run["seed"]), f"{run['folder']}/{PAGE}") for run in own])
 
 
 def _mean(row: Mapping[str, Any], name: str) -> str | None:

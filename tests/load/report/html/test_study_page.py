@@ -61,9 +61,10 @@ def test_the_page_has_table_drawings_and_a_link_to_each_run() -> None:
     ]
     means = [row[head.index("p99 ms")] for row in rows]
     assert means == ["22 (20 to 24)", "22 (20 to 24)", "11 (10 to 12)"]
-    assert [value for tag, name, value in parsed.attributes if (tag, name) == ("a", "href")][:6] == [
-        f"{one['folder']}/page.html" for one in data["runs"]
-    ]
+    assert [row[head.index("seeds")] for row in rows] == ["0, 1"] * 3
+    links = [value for tag, name, value in parsed.attributes if (tag, name) == ("a", "href")]
+    by_row = [one for name in TOPOLOGIES for one in data["runs"] if one["topology"] == name]
+    assert links[:12] == [f"{one['folder']}/page.html" for one in (*by_row, *data["runs"])]
     assert "full-mesh:4 (prosody): 11 (10 to 12) at diameter 1" in parsed.texts["title"]
     assert not any(name.startswith("Rank correlation") for name in parsed.tables), "three rows prove nothing"
     assert set(parsed.tags) <= HARMLESS
