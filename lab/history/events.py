@@ -36,6 +36,8 @@ class RunStarted(Event):
     expects: tuple[tuple[str, str | tuple[tuple[str, str], ...]], ...] = ()
     command: str = ""  # what repeats the run, with its topology and faults, and so their seeds; "" if there is none
     machine: tuple[tuple[str, str], ...] = ()  # what it ran on: name and value, such as "kernel"; () if not recorded
+    # Certificates that servers had then: server, shown to ("all", "servers", "clients"), issuer, valid from, until.
+    certificates: tuple[tuple[str, ...], ...] = ()
     format: int = 1  # the version of the history's format, `FORMAT` when it was recorded
 
 

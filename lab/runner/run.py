@@ -45,6 +45,7 @@ from lab.runner.invocation import call
 from lab.runner.judgement import judge_folder
 from lab.runner.scenarios import ScenarioInfo
 from lab.runner.unawaited_coroutines import unawaited
+from lab.runtime.server_files import read_certificates
 from lab.servers.conventions import LOG, OUTPUT
 from lab.system.machine import describe_machine
 from lab.topology.allowance import largest_allowance
@@ -115,7 +116,7 @@ async def run_scenario(
     ended = RunEnded(at=0.0, how=INTERRUPTED, detail="the run was interrupted")
     try:
         with Recorder(folder / folders.HISTORY) as recorder:
-            recorder.record(_started(info, plan, recorder, command))
+            recorder.record(_started(info, plan, recorder, command, read_certificates(lab.layout, plan)))
             try:
                 ended = await _perform(info, lab, recorder, within, faults, inline=inline, at_once=at_once)
             finally:
@@ -130,7 +131,9 @@ async def run_scenario(
     return RunResult(folder, ended.how, judgement.value, judgement.sentence, judgement.exit_code, took)
 
 
-def _started(info: ScenarioInfo, plan: Plan, recorder: Recorder, command: str) -> RunStarted:
+def _started(
+    info: ScenarioInfo, plan: Plan, recorder: Recorder, command: str, certificates: tuple[tuple[str, ...], ...]
+) -> RunStarted:
     return RunStarted(
         at=recorder.now(),
         scenario=info.name,
@@ -141,6 +144,7 @@ def _started(info: ScenarioInfo, plan: Plan, recorder: Recorder, command: str) -
         expects=info.expects,
         command=command,
         machine=describe_machine(),
+        certificates=certificates,
         format=FORMAT,
     )
 

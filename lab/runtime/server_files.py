@@ -21,6 +21,7 @@ from lab.plan.layout import Layout
 from lab.plan.model import Plan, ServerPlan
 from lab.runtime import admin
 from lab.servers import get_software
+from lab.servers.conventions import CLIENT_CERTIFICATES
 from lab.servers.software import File, ScramKeys
 from lab.system.processes import SERVER_UID
 from lab.system.scram import compute_server_key, compute_stored_key, derive_password
@@ -136,6 +137,31 @@ def read_authority_certificate(layout: Layout) -> str:
     from lab.network.authority import CERTIFICATE
 
     return (layout.authority / CERTIFICATE).read_text()
+
+
+def read_certificates(layout: Layout, plan: Plan) -> tuple[tuple[str, ...], ...]:
+    """The certificates that are in the servers' folders now.
+
+    Of each the server's name, whom it is shown to ("all", "servers" or "clients"), its issuer (RFC 4514), and from and
+    until when it is valid (UTC, ISO 8601). A server without a certificate there, such as a stand-in's, has none here.
+    """
+    from cryptography import x509
+
+    found = []
+    for server in plan.servers:
+        request, folder = server.certificate, layout.server(server.spec.name)
+        shown = {"certs": "servers" if request.clients else "all", CLIENT_CERTIFICATES: "clients"}
+        for place, whom in shown.items():
+            path = folder / place / f"{request.domain}.crt"
+            if path.is_file():
+                try:
+                    leaf = x509.load_pem_x509_certificate(path.read_bytes())
+                except ValueError:  # the folder is the server's own
+                    found.append((server.spec.name, whom, "what is there is no certificate", "", ""))
+                    continue
+                dates = (leaf.not_valid_before_utc.isoformat(), leaf.not_valid_after_utc.isoformat())
+                found.append((server.spec.name, whom, leaf.issuer.rfc4514_string(), *dates))
+    return tuple(found)
 
 
 def _write_server(root: Path, server: ServerPlan, keys: ScramKeys) -> None:

@@ -50,6 +50,7 @@ def build_tables(diagram: SpaceTime, places: Mapping[Sent, int]) -> dict[str, An
         "drawing": embed_svg(escape_unprintable(draw_topology(record.topology, people))),
         "drawn": f"{record.topology.name}: {labels.describe_totals(compute_facts(record.topology))}",
         "servers": _servers(diagram, people),
+        "certificates": record.started.certificates[:ROWS] if record.started else (),
         "links": _links(record),
         "faults": _faults(diagram),
         "dns": _dns(diagram),

@@ -71,7 +71,10 @@ def tell_loss() -> SampleHistory:
         ServerStreamClosed, server="island", stream="s2s", direction="out", peer="home.test", id="island-1",
         tls="TLSv1.3", authentication="EXTERNAL", condition="reset", by="peer", text="gone", at=sent.at + 0.3,
     )  # fmt: skip
-    told.events[0] = replace(told.events[0], command="xmpplab run story -t three", machine=(("cores", "2"),))
+    shown = ("home", "all", "CN=an issuer", "2026-01-01T00:00:00+00:00", "2026-02-01T00:00:00+00:00")
+    told.events[0] = replace(
+        told.events[0], command="xmpplab run story -t three", machine=(("cores", "2"),), certificates=(shown,)
+    )
     return told
 
 
@@ -104,6 +107,7 @@ def tell_hostile(evil: str) -> SampleHistory:
         "stanza": f"<message><body>{evil}</body></message>", "tls": evil, "authentication": evil, "rcode": evil,
         "records": ((evil, evil),), "detail": evil, "error": evil, "actual": evil, "expected": evil, "title": evil,
         "spec": evil, "command": evil, "level": evil, "machine": ((evil, evil),), "address": evil, "resource": evil,
+        "certificates": ((evil,) * 5,),
     }  # fmt: skip
     told.add(Bounced, message="m3", device="alice@island.test/phone", condition=evil, by=evil, text=evil)
     told.add(Note, text=evil)

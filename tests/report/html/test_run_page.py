@@ -121,6 +121,13 @@ def test_messages_bounces_names_streams_and_the_run_are_there():
         assert part in text, part
 
 
+def test_certificates_are_shown_with_issuer_and_dates():
+    text = Parsed(page_of(tell_loss())).text
+    assert "Certificates at the start of the run" in text
+    tables = "home all CN=an issuer 2026-01-01T00:00:00+00:00 2026-02-01T00:00:00+00:00"
+    assert tables in text
+
+
 def test_the_diagram_has_every_stanza_as_each_place_saw_it():
     data = data_of(page_of(tell_loss()))
     assert [lane[0] for lane in data["lanes"]] == ["alice", "island", "home", "bob", "public", "carol"]
