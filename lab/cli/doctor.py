@@ -27,7 +27,7 @@ def doctor(output: FormatOption = Format.TABLE) -> None:
 
     by_runtime = {runtime.name: runtime.check_prerequisites() for runtime in (Containers(), Processes())}
     found = [("python", _python()), *((name, one) for name, all_ in by_runtime.items() for one in all_)]
-    found += [("faults", one) for one in _faults()]
+    found += [("programs", _with()), *(("faults", one) for one in _faults())]
     usable = [name for name, prerequisites in by_runtime.items() if all(one.good for one in prerequisites)]
     if output is Format.JSON:
         print_rows(output, [_row(name, one) for name, one in found])
@@ -63,6 +63,16 @@ def _python() -> Prerequisite:
     from lab.runtime.protocol import Prerequisite
 
     return Prerequisite("Python 3.11 or later", True, sys.version.split()[0])  # or this line would not run
+
+
+def _with() -> Prerequisite:
+    """Whether programs of the user's can be started in a lab's names."""
+    from lab.runtime.protocol import Prerequisite
+    from lab.system.namespaces import find_problem
+
+    problem = find_problem()
+    remedy = "start it as root, or give programs what `xmpplab env` prints" if problem else ""
+    return Prerequisite("`with` and `client`", not problem, problem or "namespaces", remedy)
 
 
 def _faults() -> Iterator[Prerequisite]:

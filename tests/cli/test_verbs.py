@@ -198,6 +198,7 @@ def test_doctor_says_what_to_do(
         lambda self: [Prerequisite("memory", good, "7 MB", "" if good else "buy some")],
     )
     monkeypatch.setattr("lab.system.packet_filter.find_filter_problem", lambda: "" if good else "no packet filter")
+    monkeypatch.setattr("lab.system.namespaces.find_problem", lambda: "" if good else "no namespaces")
     assert run(app, ["doctor"]) == code
     told = capsys.readouterr().out
     assert "containers: engine\n  none answers\n  To do: start one\n" in told
@@ -206,6 +207,8 @@ def test_doctor_says_what_to_do(
     assert run(app, ["doctor", "--format", "json"]) == code
     rows = {row["what"]: row for row in json.loads(capsys.readouterr().out)}
     assert (rows["engine"]["good"], rows["engine"]["what_to_do"]) == (False, "start one")
+    assert ("programs: `with` and `client`\n  no namespaces\n  To do: start it as root" in told) != good
+    assert rows["`with` and `client`"]["good"] == good
     loss = rows["conditions: loss"]
     assert (loss["good"], loss["found"] == "no packet filter", loss["what_to_do"] is None) == (good, not good, good)
 

@@ -20,6 +20,7 @@ from lab.lifecycle.client_namespace import name_switch, without_hosts
 from lab.network.authority import Authority
 from lab.plan.layout import Layout
 from lab.plan.model import CertificateRequest, Plan
+from lab.system.namespaces import find_problem
 from lab.topology.spec import Certificate
 from tests.lifecycle.joined_labs import NAME, join, joined_lab
 
@@ -171,6 +172,18 @@ def test_where_there_are_no_namespaces_it_says_what_is_left(there: tuple[Layout,
     assert done.returncode == 69, done.stderr
     assert "/proc/sys/user/max_user_namespaces says so" in done.stderr
     assert f"`xmpplab env --name {NAME}`" in done.stderr
+
+
+def test_whether_there_are_namespaces_is_found_without_entering_them() -> None:
+    """As `xmpplab doctor` does it: this process stays where it is."""
+    code = "from lab.system.namespaces import find_problem; print(find_problem())"
+    own = Path("/proc/self/ns/net")
+    before = own.readlink()
+    assert find_problem() == "" and own.readlink() == before
+    done = subprocess.run(
+        [sys.executable, "-c", FORBID, sys.executable, "-c", code], capture_output=True, text=True, timeout=DEADLINE
+    )
+    assert "no namespaces" in done.stdout and "/proc/sys/user/max_user_namespaces says so" in done.stdout, done.stderr
 
 
 @pytest.fixture

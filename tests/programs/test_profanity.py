@@ -75,8 +75,8 @@ async def test_otr_both_ways(pair_of: PairOf, tmp_path: Path) -> None:
         await terminal.shows("from bob, off the record")
 
 
-async def test_on_prosody_13_it_publishes_no_device_list_on_a_new_account(pair_of: PairOf, tmp_path: Path) -> None:
-    """It waits for an error with the code 404, which Prosody 13 does not send (RFC 6120 has no codes)."""
+async def test_on_prosody_it_publishes_no_device_list_on_a_new_account(pair_of: PairOf, tmp_path: Path) -> None:
+    """It needs an error that repeats its request: the scenario `error_repeats_request` shows the cause."""
     lab = await pair_of("prosody", "ejabberd")
     async with converse(lab, tmp_path, "omemo", "a", "b") as talk, profanity(talk, tmp_path) as terminal:
         await generate_keys(terminal)

@@ -11,6 +11,7 @@ from lab.faults.client_interception import InterceptedDevice
 from lab.faults.fault import InjectedFault
 from lab.federation import Device, Federation, Person, Room, ServerHandle, administration, people
 from lab.federation.context import Context
+from lab.federation.stanzas import CLIENT, parse
 from lab.lifecycle.faults import FaultSession
 from lab.runner import load
 from lab.runner.run import run_scenario
@@ -164,6 +165,21 @@ def phones_only(patch: Patch) -> None:
     patch.setattr(Device, "send", to_one)
 
 
+def requests_are_repeated(patch: Patch) -> None:
+    """Every server's errors have what was asked in them."""
+    ask = Device.iq
+
+    async def repeated(self: Device, xml: str, **more: Any) -> Any:
+        answer = await ask(self, xml, **more)
+        if answer.type != "error" or "<pubsub" in answer.xml:
+            return answer
+        return parse(
+            answer.xml.replace("<error ", "<pubsub xmlns='http://jabber.org/protocol/pubsub'/><error "), 0.0, CLIENT
+        )
+
+    patch.setattr(Device, "iq", repeated)
+
+
 SABOTAGE = {
     "omemo_heartbeat": everybody_answers,
     "omemo_offline_archive": nobody_leaves,
@@ -183,6 +199,7 @@ SABOTAGE = {
     "move_house": nothing_is_deleted,
     "offline_and_back": nobody_leaves,
     "owner_decides": owners_are_ignored,
+    "error_repeats_request": requests_are_repeated,
     "own_network": posts_are_for_all,
     "own_server_cheats": honest_server,
     "partition_and_heal": no_fault,

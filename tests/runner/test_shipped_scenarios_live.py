@@ -91,6 +91,7 @@ SLOW = {
     "omemo_stripped": PAIRS,
     "omemo_too_many_skipped": PAIRS[1:],
     "omemo_version_mix": PAIRS[:1],
+    "error_repeats_request": (*PAIRS, "pair,software=prosody@0.12+ejabberd@23.01"),
     "own_network": PAIRS,
     "own_server_cheats": PAIRS,
     "partition_and_heal": (*PAIRS[1:], *MORE),
