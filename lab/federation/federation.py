@@ -22,7 +22,7 @@ from lab.federation.guests import Guest
 from lab.federation.participants import Participants
 from lab.federation.peers import Peer
 from lab.federation.people import Person, stand_in
-from lab.federation.programs import Program, run_program
+from lab.federation.programs import Program, run_client, run_program
 from lab.federation.servers import LinkHandle, ServerHandle
 from lab.history.events import FaultApplied, FaultHealed, FieldValue, ServerSaw
 from lab.history.recorder import Recorder
@@ -203,6 +203,17 @@ class Federation:
         namespaces.
         """
         return run_program(self.context, argv, stdin, environment, home)
+
+    def client(
+        self, name: str, guest: Guest, *arguments: str, stdin: str | None = None
+    ) -> AbstractAsyncContextManager[Program]:
+        """Run a client program for the length of an `async with` block, logged in as a guest, as `xmpplab client` does.
+
+        Its packages are fetched at first use; its home is empty but for the account, and ends with it. `stdin` is as
+        for `process`. Raises UserError for a client that the lab does not know, NotApplicable where it cannot be
+        fetched, MissingError where the kernel allows no namespaces.
+        """
+        return run_client(self.context, name, guest, arguments, stdin)
 
     def secret(self) -> str:
         """A text with a canary: the secrecy check fails if a server can read it in what it saw or stores."""

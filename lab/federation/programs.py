@@ -11,10 +11,13 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import PurePath
 
-from lab.errors import TimedOut, UserError, decode_error
+from lab.errors import MissingError, NotApplicable, TimedOut, UserError, decode_error
 from lab.federation.context import Context, describe_duration, read_duration
+from lab.federation.guests import Guest
 from lab.lifecycle.client_namespace import ClientCommand
 from lab.lifecycle.foreground import MODULE
+from lab.lifecycle.programs import find_client
+from lab.runtime.debian.clients import ensure_client
 from lab.system.subprocesses import build_python_command
 
 END_DEADLINE = 10.0  # seconds between SIGTERM and SIGKILL
@@ -24,7 +27,7 @@ _LINES = 8  # last lines of its output that are quoted
 
 
 class Program:
-    """A program that runs in the lab (docs/with.md). Made by `Federation.process`."""
+    """A program that runs in the lab (docs/with.md). Made by `Federation.process` and `client`."""
 
     def __init__(self, name: str, process: asyncio.subprocess.Process) -> None:
         self.name = name
@@ -105,8 +108,32 @@ async def run_program(
     """See `Federation.process`."""
     if isinstance(argv, str) or not argv:
         raise UserError(f"process: the program and its arguments are a list of texts, not {argv!r}")
-    name = PurePath(argv[0]).name
-    program = Program(name, await _start(context, argv, environment or {}, home))
+    command = ClientCommand(context.lab.name, tuple(map(str, argv)), None, home)
+    async with _run(context, PurePath(argv[0]).name, command, stdin, environment or {}) as program:
+        yield program
+
+
+@asynccontextmanager
+async def run_client(
+    context: Context, name: str, guest: Guest, arguments: Sequence[str], stdin: str | None
+) -> AsyncIterator[Program]:
+    """See `Federation.client`."""
+    found = find_client(name)
+    try:
+        tree = await ensure_client(found.name, found.packages, lambda text: context.history.note(text, by=found.name))
+    except MissingError as error:
+        raise NotApplicable(f"{found.name} cannot be fetched here: {error}") from error
+    person = f"{guest.name}@{guest.server.name}"
+    command = ClientCommand(context.lab.name, tuple(arguments), person, home=True, client=found.name, tree=tree)
+    async with _run(context, found.name, command, stdin, {}) as program:
+        yield program
+
+
+@asynccontextmanager
+async def _run(
+    context: Context, name: str, command: ClientCommand, stdin: str | None, environment: Mapping[str, str]
+) -> AsyncIterator[Program]:
+    program = Program(name, await _start(command, environment))
     context.history.note(f"{name} was started", by=name)
     try:
         if stdin is not None:
@@ -120,16 +147,14 @@ async def run_program(
         context.history.note(f"{name} has ended with {program.exit_code}{said.rstrip()}", by=name)
 
 
-async def _start(
-    context: Context, argv: Sequence[str], environment: Mapping[str, str], home: bool
-) -> asyncio.subprocess.Process:
+async def _start(command: ClientCommand, environment: Mapping[str, str]) -> asyncio.subprocess.Process:
     """The process, once it has become the program. Raises what kept it from that."""
-    lab, *words = ClientCommand(context.lab.name, tuple(map(str, argv)), None, home).build_words()
+    lab, *words = command.build_words()
     reading, writing = os.pipe()
-    command = build_python_command(MODULE, lab, "--parent", str(os.getpid()), "--errors", str(writing), *words)
+    argv = build_python_command(MODULE, lab, "--parent", str(os.getpid()), "--errors", str(writing), *words)
     try:
         process = await asyncio.create_subprocess_exec(
-            *command,
+            *argv,
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,

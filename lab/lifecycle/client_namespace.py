@@ -1,6 +1,7 @@
 """Lets this process become somebody's program, which finds the lab's names and trusts its authority.
 
-    python -m lab.lifecycle.client_namespace LAB [--as PERSON] [--home] [--parent PID] [--errors FD] -- COMMAND...
+    python -m lab.lifecycle.client_namespace LAB [--as PERSON] [--home | --profile FOLDER] [--client NAME --tree FOLDER]
+        [--parent PID] [--errors FD] -- COMMAND...
 
 With `processes` the program has a network of its own, in which the lab's servers and name server are at their usual
 ports, and nothing else is; with containers it has this machine's network. In both it sees a resolv.conf that names the
@@ -70,7 +71,8 @@ class ClientCommand:
 
     def build_words(self) -> tuple[str, ...]:
         """The arguments of this module that mean it."""
-        options = [] if self.person is None else ["--as", self.person]
+        named = (("--as", self.person), ("--client", self.client), ("--tree", self.tree), ("--profile", self.profile))
+        options = [word for name, value in named if value is not None for word in (name, str(value))]
         return (self.lab, *options, *(["--home"] if self.home else []), "--", *self.argv)
 
 
@@ -311,13 +313,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("lab")
     parser.add_argument("--as", dest="person")
     parser.add_argument("--home", action="store_true")
+    parser.add_argument("--profile", type=Path)
+    parser.add_argument("--client")
+    parser.add_argument("--tree", type=Path)
     parser.add_argument("--parent", type=int)
     parser.add_argument("--errors", type=int, help="pipe: gets the error as JSON, nothing if the program was started")
     options = parser.parse_args(words[:end])
     if options.errors is not None:
         os.set_inheritable(options.errors, False)  # it is closed where the program begins
+    command = ClientCommand(
+        options.lab,
+        tuple(words[end + 1 :]),
+        options.person,
+        options.home,
+        options.client,
+        options.tree,
+        options.profile,
+    )
     try:
-        become(ClientCommand(options.lab, tuple(words[end + 1 :]), options.person, options.home), options.parent)
+        become(command, options.parent)
     except LabError as error:
         if options.errors is not None:
             os.write(options.errors, json.dumps(encode_answer(error)).encode())

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -17,7 +15,6 @@ from lab.runner import load
 from lab.runner.judgement import load_record
 from lab.runner.run import run_scenario
 from lab.runner.scenarios import get_info
-from lab.runtime.debian import apt, libraries
 from tests.federation import guest_scenarios
 from tests.runtimes import mostly_processes
 
@@ -61,11 +58,7 @@ async def test_a_guest_who_never_logs_in_fails_the_run_with_one_sentence(lab_on:
 
 @pytest.mark.slow
 @processes_only
-async def test_a_message_from_go_sendxmpp(lab_on: LabOn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    if shutil.which("go-sendxmpp") is None:  # unpacked as the servers are
-        await libraries.ensure_library("go-sendxmpp", print)
-        tree = libraries.find_tree("go-sendxmpp", await apt.get_architecture())
-        monkeypatch.setenv("PATH", f"{os.environ['PATH']}:{tree / 'usr/bin'}")
+async def test_a_message_from_go_sendxmpp(lab_on: LabOn, tmp_path: Path) -> None:
     (info,) = load("own_client")
     result = await run_scenario(info, await lab_on(MIXED), runs=tmp_path)
     assert result.value == "valid", result.sentence

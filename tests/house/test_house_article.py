@@ -26,7 +26,7 @@ SHOWN = {
     "7": "2 of 2 runs are valid",
     "8": "VALID: can_we_encrypt",
     "9": "VALID: three_choices",
-    "10": "processes",
+    "10": "2 of 2 runs are valid",
     "13": "VALID: owner_decides",
     "14": "VALID: who_and_when",
 }
