@@ -15,6 +15,7 @@ from lab import exit_codes
 from lab.cli.app import VERBS, app
 from lab.errors import UserError
 from lab.packaged import list_names
+from lab.topology.files import load
 from tests.house.docs import DOCS, README, Block, anchors, blocks, links, pages, text, words
 from tests.house.tree import ROOT, python_files
 
@@ -30,6 +31,25 @@ def test_every_verb_has_its_page_and_stands_in_the_readme() -> None:
     _fail(
         [f"docs/{verb}.md: missing: write a page for the verb" for verb in VERBS if not (DOCS / f"{verb}.md").is_file()]
         + [f"README.md: the verb `{verb}` is not in it" for verb in VERBS if f"xmpplab {verb}" not in text(README)]
+    )
+
+
+def test_where_user1_logs_in_the_topology_that_is_started_has_users() -> None:
+    """`pair` has accounts; a shape with values behind it, such as `pair,software=ejabberd`, has those of `users=`."""
+    started = [
+        (page, topology)
+        for page in pages()
+        if re.search(r"xmpplab .*\buser1@", said := text(page))
+        for topology in re.findall(r"xmpplab up ([^-\s`][^\s`]*)", said)
+    ]
+    assert len(started) >= 5
+    _fail(
+        [
+            f"{page.name}: `xmpplab up {topology}` has no user1 on {server.name}"
+            for page, topology in started
+            for server in load(topology).servers
+            if not server.users
+        ]
     )
 
 
