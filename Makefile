@@ -21,8 +21,9 @@ test: $(VENV)/.dev
 test-all: PYTEST += --all
 test-all: test
 
-# Suites of others on two servers of the lab: downloaded when they are run, judged by what is expected of them.
+# Suites and programs of others on two servers of the lab: downloaded when they are run, judged by what is expected.
 test-suites: $(VENV)/.dev
+	@command -v tmux >/dev/null || { echo "xmpplab: tmux is needed to type into Profanity (Debian: apt-get install tmux)" >&2; exit 69; }
 	@$(BIN)/python -m pytest --suites tests/suites $(PYTEST)
 
 # Client programs of others, fetched when this is run, each in a conversation with a simulated person on another server.
