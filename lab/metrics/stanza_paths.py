@@ -26,6 +26,10 @@ _FORWARDED = re.compile(r"<forwarded\b.*?<message\b([^>]*)", re.DOTALL)
 _SKEW = 1.0
 _ANSWERS = ("result", "error")
 _NO_ID = "\0"  # begins what stands in place of an id: no id contains it
+_PUBLISHED = re.compile(r"<publish\b[^>]*?\bnode=[\"']([^\"']+)")
+_ITEMS = re.compile(r"<items\b[^>]*?\bnode=[\"']([^\"']+)")
+_CONTACT = re.compile(r"<item\b[^>]*?\bjid=[\"']([^\"']+)")
+_SUBSCRIPTIONS = ("subscribe", "subscribed", "unsubscribe", "unsubscribed")
 _ID = re.compile(r"\bid=[\"']([^\"']+)")
 
 Observed = DeviceSaw | ServerSaw | Sent | Delivered
@@ -75,7 +79,7 @@ class StanzaPath:
     receiver: str
     observations: list[Observation] = field(default_factory=list)
     sent: Sent | None = None  # the message, where somebody of the run wrote it
-    causes: list[int] = field(default_factory=list)  # indices of the stanzas that it answers or repeats
+    causes: list[int] = field(default_factory=list)  # indices of the stanzas that it answers, repeats or tells of
 
     @property
     def kind(self) -> str:
@@ -91,6 +95,7 @@ def list_stanza_paths(record: RunRecord) -> list[StanzaPath]:
     for hop in sorted(hops, key=lambda one: (one.at, one.inward, one.number)):
         builder.add(hop)
     _link_causes(builder.paths)
+    _link_pushes(builder.paths)
     return builder.paths
 
 
@@ -265,6 +270,39 @@ def _link_causes(paths: list[StanzaPath]) -> None:
         for named in _named_messages(path):
             found += [one for one in by_id.get(("message", named), ()) if paths[one].type != "error"]
         path.causes = [one for one in dict.fromkeys(found) if one != index and _began(paths[one]) <= _began(path)]
+
+
+def _link_pushes(paths: list[StanzaPath]) -> None:
+    """Say of each event of a node, and of each roster push, what published or changed that last.
+
+    An event (XEP-0060, XEP-0163) follows a publication on its node. A push (RFC 6121 section 2.1.6) follows a change of
+    the roster by one of the account's devices, or a subscription between the two.
+    """
+    published: dict[tuple[str, str], int] = {}
+    changed: dict[tuple[str, str], int] = {}
+    for index, path in enumerate(paths):
+        sender, receiver = strip_resource(path.sender), strip_resource(path.receiver)
+        xml = next((one.xml for one in path.observations if one.xml), None) or ""
+        cause = None
+        if path.name == "presence" and path.type in _SUBSCRIPTIONS:
+            changed[sender, receiver] = changed[receiver, sender] = index
+        elif path.name == "message" and "pubsub#event" in xml:
+            cause = next((published[sender, node] for node in _ITEMS.findall(xml) if (sender, node) in published), None)
+        elif path.name == "iq" and path.type == "set" and "<publish" in xml:
+            published |= {(receiver or sender, node): index for node in _PUBLISHED.findall(xml)}
+        elif path.name == "iq" and path.type == "set" and "jabber:iq:roster" in xml:
+            if _is_request(path):
+                changed |= {(sender, contact): index for contact in _CONTACT.findall(xml)}
+            else:
+                cause = next((changed.get((receiver, contact)) for contact in _CONTACT.findall(xml)), None)
+        if cause is not None and cause not in path.causes:
+            path.causes.append(cause)
+
+
+def _is_request(path: StanzaPath) -> bool:
+    """Whether a device began it, not a server."""
+    first = path.observations[0]
+    return ("@" in first.place) == (first.direction == "out")
 
 
 def _answers(path: StanzaPath, other: StanzaPath) -> bool:

@@ -122,7 +122,7 @@ class SpaceTime:
     @cached_property
     def lines(self) -> list[StanzaLine]:
         """A line for each stanza, in the order in which they began."""
-        answered = {cause for path in self.paths if path.name == "iq" for cause in path.causes}
+        answered = {cause for path in self.paths if path.name == "iq" and path.type != "set" for cause in path.causes}
         return [self._judge(index, path, index in answered) for index, path in enumerate(self.paths)]
 
     def _judge(self, index: int, path: StanzaPath, answered: bool) -> StanzaLine:

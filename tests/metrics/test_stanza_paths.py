@@ -132,3 +132,22 @@ def test_a_feed_without_the_peer_of_a_stream_leads_to_the_device_of_the_account(
     device_saw(told, BOB, "in", id="x1", sender=ALICE)
     (path,) = paths_of(told)
     assert [one.seen for one in path.observations] == [True, True]
+
+
+def test_events_of_a_node_and_roster_pushes_follow_what_made_them():
+    told = SampleHistory()
+    told.device("alice", "island"), told.device("bob", "home")
+    other = "alice@island.test/tablet"
+    roster = "<iq><query xmlns='jabber:iq:roster'><item jid='{}'/></query></iq>"
+    device_saw(
+        told, ALICE, "out", "iq", id="1", type="set", stanza="<iq><pubsub><publish node='devices'/></pubsub></iq>"
+    )
+    event = "<message><event xmlns='http://jabber.org/protocol/pubsub#event'><items node=\"{}\"/></event></message>"
+    device_saw(told, BOB, "in", sender="alice@island.test", stanza=event.format("devices"))
+    device_saw(told, BOB, "in", id="e2", sender="alice@island.test", stanza=event.format("nick"))
+    device_saw(told, ALICE, "out", "iq", id="2", type="set", stanza=roster.format("carol@public.test"))
+    device_saw(told, other, "in", "iq", id="p1", type="set", receiver=other, stanza=roster.format("carol@public.test"))
+    device_saw(told, other, "in", "iq", id="p2", type="set", receiver=other, stanza=roster.format("bob@home.test"))
+    device_saw(told, ALICE, "out", "presence", id="s", type="subscribe", receiver="bob@home.test")
+    device_saw(told, other, "in", "iq", id="p3", type="set", receiver=other, stanza=roster.format("bob@home.test"))
+    assert [one.causes for one in paths_of(told)] == [[], [0], [], [], [3], [], [], [6]]

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from lab.checks import judge
-from lab.history.events import FaultApplied, ServerEnded, ServerStarted
+from lab.history.events import DeviceSaw, FaultApplied, ServerEnded, ServerStarted
 from lab.metrics.record import RunRecord
 from lab.report.formats import ReportFormat, mermaid, render, svg
 from lab.report.space_time import SpaceTime
@@ -129,3 +129,17 @@ def test_the_drawing_of_the_documentation_is_this_one():
     if os.environ.get("XMPPLAB_GOLDEN") == "write":
         drawing.write_text(drawn(tell_loss()))
     assert drawing.read_text() == drawn(tell_loss()), "if that is meant, run again with XMPPLAB_GOLDEN=write"
+
+
+def test_a_roster_push_is_no_answer_to_what_it_tells_of():
+    told = tell_story()
+    stanza = "<iq><query xmlns='jabber:iq:roster'><item jid='carol@public.test'/></query></iq>"
+    alice = "alice@island.test/phone"
+    for direction, name in (("out", "set-1"), ("in", "push-1")):
+        told.add(
+            DeviceSaw, device=alice, stream="s", direction=direction, name="iq", type="set", id=name, sender=None,
+            receiver=None, stanza=stanza,
+        )  # fmt: skip
+    request, push = (one for one in diagram_of(told.finish()).lines if one.path.id in ("set-1", "push-1"))
+    assert push.path.causes, "the push has its cause"
+    assert request.outcome == "no answer is recorded"
