@@ -15,9 +15,9 @@ pytestmark = pytest.mark.live
 
 CUT = """
 faults:
-  - {name: storm, action: partition, groups: [[a], [b]], how: reset, at: 3s, duration: 500ms}
+  - {name: storm, action: partition, groups: [[a], [b]], how: reset, at: 4s, duration: 500ms}
 """
-OPTIONS = ["-u", "8", "-r", "40/s", "--for", "9s", "--warmup", "1s", "--runtime", "processes", "-f", "json"]
+OPTIONS = ["-u", "8", "-r", "40/s", "--for", "10s", "--warmup", "1s", "--runtime", "processes", "-f", "json"]
 
 
 def _load(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
@@ -34,7 +34,7 @@ def test_a_partition_has_figures_in_the_result_and_is_no_reason_to_fail(tmp_path
     folder = tmp_path / told["folder"]
     (fault,) = told["faults"]
     assert (fault["name"], fault["action"], fault["error"]) == ("storm", "partition", ""), done.stderr
-    assert fault["applied"] >= 1 + 3 - 0.1, "it counts from the steady state, which follows a second of warm-up"
+    assert fault["applied"] >= 1 + 4 - 0.1, "it counts from the steady state, which follows a second of warm-up"
     assert fault["healed"] - fault["applied"] >= 0.5 - 0.1
     assert fault["bounced_during"] + fault["lost_during"] > 0, told
     assert told["bounced"], "servers return what they cannot deliver"
@@ -42,7 +42,7 @@ def test_a_partition_has_figures_in_the_result_and_is_no_reason_to_fail(tmp_path
         assert fault["unknown"].startswith("not in the ")
     else:
         assert told["verdict"] == "valid" and done.returncode == 0, told["sentence"]
-        assert fault["recovery"] <= 9 - 3 - 0.5
+        assert fault["recovery"] <= 10 - 4 - 0.5
     record = read(folder)
     assert json.loads((folder / "result.json").read_text())["faults"] == told["faults"]
     assert any(line.startswith("storm  ") for line in (folder / "report.txt").read_text().splitlines())
@@ -53,7 +53,7 @@ def test_a_partition_has_figures_in_the_result_and_is_no_reason_to_fail(tmp_path
 def test_a_fault_that_would_begin_after_the_load_is_refused_before_anything_starts(tmp_path: Path) -> None:
     done = _load(tmp_path, "--for", "3s")
     assert done.returncode == 64
-    assert "fault storm: begins at 3s, and the steady state has 3s: give a longer --for" in done.stderr
+    assert "fault storm: begins at 4s, and the steady state has 3s: give a longer --for" in done.stderr
     assert not (tmp_path / "runs").exists()
 
 
@@ -69,7 +69,7 @@ def test_a_fault_of_people_is_refused_before_anything_starts(tmp_path: Path) -> 
 
 @pytest.mark.slow
 def test_each_run_of_a_study_has_the_faults(tmp_path: Path) -> None:
-    (tmp_path / "cut.yaml").write_text(CUT.replace("at: 3s, duration: 500ms", "at: 500ms, duration: 1s"))
+    (tmp_path / "cut.yaml").write_text(CUT.replace("at: 4s, duration: 500ms", "at: 500ms, duration: 1s"))
     words = ["study", "-t", "pair", "-t", "pair,latency=5ms", "--seeds", "1", *OPTIONS, "--for", "3s"]
     command = [sys.executable, "-m", "lab.cli", *words, "--faults", "cut.yaml"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=240)
