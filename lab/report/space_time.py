@@ -24,11 +24,11 @@ from lab.history.events import (
     ServerEnded,
     ServerSaw,
     ServerStarted,
-    Step,
 )
 from lab.metrics.jids import strip_resource
 from lab.metrics.record import RunRecord
 from lab.metrics.stanza_paths import Observation, StanzaPath, list_stanza_paths
+from lab.report.timeline import StepSpan, list_steps
 
 #: What became of a stanza: that of a message as the checks say; "expected" failed as the scenario wants it to; "error"
 #: is a stanza of that type; "none" is not judged.
@@ -66,17 +66,6 @@ class Band:
     servers: tuple[str, ...]  # names; () for all
     fault: bool = True
     detail: str = ""
-
-
-@dataclass(frozen=True)
-class StepSpan:
-    """A step of the scenario in time."""
-
-    text: str
-    depth: int
-    began: float
-    ended: float | None
-    failed: bool
 
 
 class SpaceTime:
@@ -197,25 +186,7 @@ class SpaceTime:
     @cached_property
     def steps(self) -> list[StepSpan]:
         """The steps in the order in which they began."""
-        return list_step_spans(self.record)
-
-
-def list_step_spans(record: RunRecord) -> list[StepSpan]:
-    """The steps of a run in time, in the order in which they began."""
-    open_steps: dict[str, list[int]] = defaultdict(list)
-    found: list[StepSpan] = []
-    depth = 0
-    for event in record.of(Step):
-        if event.phase == "begin":
-            open_steps[event.text].append(len(found))
-            found.append(StepSpan(event.text, depth, event.at, None, False))
-            depth += 1
-        elif open_steps[event.text]:
-            place = open_steps[event.text].pop()
-            began = found[place]
-            found[place] = StepSpan(began.text, began.depth, began.began, event.at, event.failed)
-            depth -= 1
-    return found
+        return list_steps(self.record)
 
 
 def describe_outcome(record: RunRecord, sent: Sent) -> str:

@@ -10,7 +10,7 @@ from lab.checks import Judgement
 from lab.checks.wanted import Wanted
 from lab.metrics import METRICS
 from lab.metrics.record import RunRecord
-from lab.report.formats import timeline
+from lab.report import timeline
 
 
 def render(record: RunRecord, judgement: Judgement) -> str:
@@ -34,7 +34,7 @@ def to_json(record: RunRecord, judgement: Judgement) -> dict[str, Any]:
             "ended": record.ended.how if record.ended else None,
         },
         "verdict": judgement.to_json(),
-        "steps": [asdict(one) for one in timeline.list_steps(record)],
+        "steps": [{"text": one.text, "depth": one.depth, "state": one.state} for one in timeline.list_steps(record)],
         **{name: _plain(metric(record)) for name, metric in METRICS.items()},
         "notes": [one.text for one in timeline.list_notes(record)],
     }

@@ -19,7 +19,7 @@ from lab.metrics.left_out import left_out
 from lab.metrics.record import RunRecord
 from lab.metrics.stanzas import stanzas
 from lab.metrics.tables import tables
-from lab.report.formats import timeline
+from lab.report import timeline
 from lab.report.formats.excerpt import list_excerpt
 from lab.runner import folders
 from lab.runner.tables import render_table

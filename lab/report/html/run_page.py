@@ -13,13 +13,14 @@ from lab.checks.wanted import Wanted, count_verdict, describe_wanted
 from lab.history.events import Expectation, Sent
 from lab.metrics.record import RunRecord
 from lab.metrics.stanzas import stanzas
-from lab.report.formats import timeline
+from lab.report import timeline
 from lab.report.formats.excerpt import list_excerpt
 from lab.report.html import run_tables
 from lab.report.html.diagram_data import build_diagram
 from lab.report.html.document import format_seconds, render_page
 from lab.report.server_logs import LogLine, read_log_lines
-from lab.report.space_time import EXPECTED, SpaceTime, StepSpan
+from lab.report.space_time import EXPECTED, SpaceTime
+from lab.report.timeline import StepSpan
 from lab.runner import folders
 
 FINDINGS, EXCERPT, NOTES = 40, 60, 100  # shown on the page: its rest is in the files beside it

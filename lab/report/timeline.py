@@ -4,36 +4,43 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from lab.history.events import Note, Step
 from lab.metrics.record import RunRecord
 
 
 @dataclass(frozen=True)
-class StepLine:
-    """A step of the scenario."""
+class StepSpan:
+    """A step of the scenario, in time."""
 
     text: str
     depth: int  # 0 is outermost
-    state: str  # "done", "failed", "not ended"
+    began: float
+    ended: float | None  # None if it did not end
+    failed: bool
+
+    @property
+    def state(self) -> str:
+        """ "done", "failed" or "not ended"."""
+        return "not ended" if self.ended is None else "failed" if self.failed else "done"
 
 
-def list_steps(record: RunRecord) -> list[StepLine]:
+def list_steps(record: RunRecord) -> list[StepSpan]:
     """The steps in the order in which they began."""
     open_steps: dict[str, list[int]] = defaultdict(list)
-    lines: list[StepLine] = []
+    found: list[StepSpan] = []
     depth = 0
     for event in record.of(Step):
         if event.phase == "begin":
-            open_steps[event.text].append(len(lines))
-            lines.append(StepLine(event.text, depth, "not ended"))
+            open_steps[event.text].append(len(found))
+            found.append(StepSpan(event.text, depth, event.at, None, False))
             depth += 1
         elif open_steps[event.text]:
             place = open_steps[event.text].pop()
-            lines[place] = StepLine(event.text, lines[place].depth, "failed" if event.failed else "done")
+            found[place] = replace(found[place], ended=event.at, failed=event.failed)
             depth -= 1
-    return lines
+    return found
 
 
 def list_notes(record: RunRecord) -> Iterator[Note]:
