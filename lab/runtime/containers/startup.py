@@ -114,17 +114,20 @@ def write_shared(layout: Layout, plan: Plan) -> None:
 
 
 def share_certificates(layout: Layout, plan: Plan, servers: Sequence[str]) -> None:
-    """Copy the certificates and keys of servers to where the services see them: they have no others."""
-    seen = _seen_by_services(layout)
+    """Copy the certificates and keys of servers to where the services see them: they have no others.
+
+    A copy is its reader's from the first: the services may read it at any moment for an attack that acts already.
+    """
+    seen, owner = _seen_by_services(layout), None if os.geteuid() else SERVER_UID
     for name in servers:
         domain = plan.server(name).certificate.domain
         folder = seen.server(name) / "certs"
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         for suffix in ("crt", "key"):
             found = layout.server(name) / "certs" / f"{domain}.{suffix}"
-            write_private(folder / found.name, found.read_bytes())
-    if servers and os.geteuid() == 0:
-        change_owner(seen.root / "servers", SERVER_UID)
+            write_private(folder / found.name, found.read_bytes(), owner=owner)
+    if servers and owner is not None:
+        change_owner(seen.root / "servers", owner)
 
 
 def shares_certificates(layout: Layout, plan: Plan, server: str) -> bool:
