@@ -8,6 +8,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 
+#: Where clients find the feature `websocket`, on a server's HTTPS port.
+WEBSOCKET_PATH = "/xmpp-websocket"
+
+
 @dataclass(frozen=True)
 class Feature:
     """A part of a server that can be on or off."""
@@ -29,7 +33,10 @@ FEATURES: dict[str, Feature] = {
         Feature("open-pep", "what people publish can be opened to strangers (XEP-0060 section 4.5)"),
         Feature("pep", "people publish: OMEMO keys, posts, bookmarks (PEP, XEP-0163)"),
         Feature("pubsub", "a publish-subscribe service (XEP-0060) at pubsub.<domain>", "pubsub"),
-        Feature("websocket", "clients over WebSocket (RFC 7395), at wss://<domain>:5281/xmpp-websocket"),
+        Feature(
+            "websocket",
+            "clients over WebSocket (RFC 7395), at wss://<domain>:5281/xmpp-websocket, and host-meta (XEP-0156)",
+        ),
     )
 }
 

@@ -31,6 +31,7 @@ def describe_lab(layout: Layout, view: ClientView, accounts: Sequence[Account]) 
                 "https_port": server.https_port,
                 "muc": server.muc,
                 "upload": server.upload,
+                "websocket": server.websocket,
                 "accounts": [one.jid for one in accounts if one.server.name == server.name],
             }
             for server in view.servers
@@ -69,6 +70,7 @@ def list_variables(layout: Layout, view: ClientView, accounts: Sequence[Account]
             "HTTPS_PORT": server.https_port,
             "MUC": server.muc,
             "UPLOAD": server.upload,
+            "WEBSOCKET": server.websocket,
         }
         found |= {f"{PREFIX}{_word(server.name)}_{key}": str(value) for key, value in values.items() if value}
         for account in (one for one in accounts if one.server.name == server.name):

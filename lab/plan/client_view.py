@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from lab.declarations.domains import a_labels
+from lab.declarations.features import WEBSOCKET_PATH
 from lab.declarations.manifest import Accounts, StartedBy
 from lab.errors import UserError
 from lab.plan.layout import DNS_CLIENT_PORT, DNS_PORT
@@ -35,6 +36,7 @@ class ClientServer:
     https_port: int | None
     muc: str | None  # host of its rooms (XEP-0045)
     upload: str | None  # host of its uploads (XEP-0363)
+    websocket: str | None  # URL of its WebSocket (RFC 7395), with the feature `websocket`
     users: int  # accounts that it has from the beginning: user1 to userN
     accounts: bool  # the lab can make more
 
@@ -106,6 +108,7 @@ def _build_server(server: ServerPlan) -> ClientServer:
         https_port=ports.https if ours else None,
         muc=_host(hosts, MUC),
         upload=_host(hosts, UPLOAD),
+        websocket=f"wss://{hosts[0]}:{ports.https}{WEBSOCKET_PATH}" if spec.has("websocket") else None,
         users=spec.users,
         accounts=spec.manifest.accounts is Accounts.CREATED,
     )

@@ -51,6 +51,17 @@ def test_the_mark_of_the_labs_own_processes_is_not_among_them(layout: Layout) ->
     assert "XMPPLAB_LAB" not in list_variables(layout, view(), accounts())
 
 
+def test_the_websocket_of_servers_that_have_it(layout: Layout) -> None:
+    there = build_client_view("mine", labs.plan(network="127.91", features=("+websocket",)))
+    found = "wss://a.test:5281/xmpp-websocket"
+    assert list_variables(layout, there, [])["XMPPLAB_A_WEBSOCKET"] == found
+    assert [one["websocket"] for one in describe_lab(layout, there, [])["servers"]] == [
+        found,
+        found.replace("a.", "b."),
+    ]
+    assert "XMPPLAB_A_WEBSOCKET" not in list_variables(layout, view(), [])
+
+
 def test_secrets_are_below_one_key(layout: Layout) -> None:
     data = describe_lab(layout, view(), accounts())
     assert data.pop("secret")["passwords"] == {"alice@a.test": HARD, "bob.b-b@b.test": "plain"}

@@ -78,12 +78,16 @@ def plan(
     command: tuple[str, ...] = SLEEP,
     conditions: Conditions | None = None,
     unlinked: Unlinked = Unlinked.NOT_ALLOWED,
+    features: tuple[str, ...] = (),
 ) -> Plan:
     """A plan for the runtime `processes` whose servers all run `command`."""
     base = network or loopback()
     there = conditions or Conditions()
     edges = tuple(Link(a, b, forward=there, backward=there) for a, b in links)
-    specs = tuple(Server(name=name, domain=f"{name}.test", software="prosody", version="13.0") for name in names)
+    specs = tuple(
+        Server(name=name, domain=f"{name}.test", software="prosody", version="13.0", features=features)
+        for name in names
+    )
     addresses = {name: f"{base}.1.{index}" for index, name in enumerate(names)}
     directions = [pair for a, b in links for pair in ((a, b), (b, a))]
     return Plan(

@@ -6,6 +6,7 @@ One lab of all versions; what a client meets is asked on plain connections.
 from __future__ import annotations
 
 import asyncio
+import base64
 import hashlib
 import re
 import ssl
@@ -31,13 +32,14 @@ TOPOLOGY = """
 name: features
 defaults:
   features: [websocket, component, anonymous, -mam]
+  users: 1
   max_stanza_size: 20KB
   options:
     prosody: {modules_enabled: [motd], motd_text: 'say "hi" \\ end'}
     ejabberd: {loglevel: debug, modules: {mod_ping: {send_pings: true}}}
 servers:
-  fresh: {software: prosody@13.0, features: [pubsub], users: 1}
-  settled: {software: prosody@0.12, features: [pubsub], users: 1}
+  fresh: {software: prosody@13.0, features: [pubsub]}
+  settled: {software: prosody@0.12, features: [pubsub]}
   modern: {software: ejabberd@24.12, certificate_names: [modern.test, "*.modern.test"]}
   vintage: {software: ejabberd@23.01}
 """
@@ -107,8 +109,28 @@ async def test_a_stanza_above_the_limit_ends_the_stream(server: str, lab: Lab) -
         assert ("policy-violation" in answer) == ends, (size, answer)
 
 
+FRAMING = "urn:ietf:params:xml:ns:xmpp-framing"
+
+
+def frame(text: str) -> bytes:
+    """A client's text frame of up to 64 KB, with a mask of zeros (RFC 6455 section 5.2)."""
+    data = text.encode()
+    return bytes([0x81, 0x80 | 126]) + len(data).to_bytes(2) + bytes(4) + data
+
+
+async def read_frame(reader: asyncio.StreamReader) -> str:
+    """A server's text frame."""
+    async with asyncio.timeout(PATIENCE):
+        kind, size = await reader.readexactly(2)
+        assert kind == 0x81, f"no text in one frame: {kind:x}"
+        size = int.from_bytes(await reader.readexactly(2)) if size == 126 else size
+        return (await reader.readexactly(size)).decode()
+
+
 @pytest.mark.parametrize("server", SERVERS)
-async def test_websockets_are_upgraded(server: str, lab: Lab) -> None:
+@pytest.mark.parametrize("good", [True, False])
+async def test_users_log_in_over_a_websocket(good: bool, server: str, lab: Lab) -> None:
+    """RFC 7395 section 3: each frame is an element of its own, and so are the ends of a stream."""
     host = f"{server}.test"
     reader, writer = await connect(lab, server, lab.plan.server(server).spec.manifest.ports.https, host)
     writer.write(
@@ -116,10 +138,37 @@ async def test_websockets_are_upgraded(server: str, lab: Lab) -> None:
         "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n"
         "Sec-WebSocket-Protocol: xmpp\r\n\r\n".encode()
     )
-    answer = await read_until(reader, "\r\n\r\n")
-    writer.close()
+    async with asyncio.timeout(PATIENCE):
+        answer = (await reader.readuntil(b"\r\n\r\n")).decode()
     assert answer.startswith("HTTP/1.1 101 "), answer
     assert "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=" in answer  # RFC 6455 section 1.3
+    writer.write(frame(f"<open xmlns='{FRAMING}' to='{host}' version='1.0'/>"))
+    assert re.match(f"<open [^>]*xmlns=['\"]{FRAMING}", opened := await read_frame(reader)), opened
+    assert "<mechanism>PLAIN</mechanism>" in (features := await read_frame(reader)), features
+    word = base64.b64encode(f"\0user1\0{lab.password if good else 'another'}".encode()).decode()
+    writer.write(frame(f"<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'>{word}</auth>"))
+    result = await read_frame(reader)
+    assert result.startswith("<success" if good else "<failure"), result
+    writer.close()
+
+
+@pytest.mark.parametrize("server", SERVERS)
+@pytest.mark.parametrize("name", ["host-meta", "host-meta.json"])
+async def test_host_meta_names_the_websocket(name: str, server: str, lab: Lab) -> None:
+    """XEP-0156 section 4, on the HTTPS port; Prosody 0.12 has none."""
+    host = f"{server}.test"
+    reader, writer = await connect(lab, server, lab.plan.server(server).spec.manifest.ports.https, host)
+    writer.write(f"GET /.well-known/{name} HTTP/1.1\r\nHost: {host}:5281\r\nConnection: close\r\n\r\n".encode())
+    async with asyncio.timeout(PATIENCE):
+        answer = (await reader.read()).decode()
+    writer.close()
+    if server == "settled":
+        assert answer.startswith("HTTP/1.1 404 "), answer
+        return
+    head, _, body = answer.partition("\r\n\r\n")
+    assert head.startswith("HTTP/1.1 200 ") and "access-control-allow-origin: *" in head.lower(), answer
+    assert f"wss://{host}:5281/xmpp-websocket" in body.replace("\\/", "/"), answer
+    assert "urn:xmpp:alt-connections:websocket" in body and "xbosh" not in body, answer
 
 
 @pytest.mark.parametrize("server", SERVERS)

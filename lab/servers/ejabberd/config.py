@@ -18,6 +18,7 @@ from collections.abc import Mapping, Sequence
 
 from lab.declarations.domains import a_labels
 from lab.declarations.encryptions import list_bodies, list_elements
+from lab.declarations.features import WEBSOCKET_PATH
 from lab.declarations.servers.ejabberd import MANIFEST
 from lab.servers.conventions import FEED, PROBE_PATIENCE, READY
 from lab.servers.ejabberd.accounts import INITIAL
@@ -140,7 +141,11 @@ def _listen(blueprint: Blueprint) -> list[Value]:
     size: dict[str, Value] = {"max_stanza_size": spec.max_stanza_size} if spec.max_stanza_size else {}
     handlers: dict[str, Value] = {"/upload": "mod_http_upload"}
     if spec.has("websocket"):
-        handlers["/xmpp-websocket"] = "ejabberd_http_ws"
+        handlers |= {
+            WEBSOCKET_PATH: "ejabberd_http_ws",
+            "/.well-known/host-meta": "mod_host_meta",
+            "/.well-known/host-meta.json": "mod_host_meta",
+        }
     component = {f"component.{spec.domain}": {"password": MACRO}}
     listeners = [
         listener(MANIFEST.ports.client, "ejabberd_c2s", starttls=True, starttls_required=True, **size),
@@ -162,6 +167,7 @@ def _modules(blueprint: Blueprint) -> dict[str, Value]:
         "mod_carboncopy": {},
         "mod_client_state": {},
         "mod_disco": {},
+        **({"mod_host_meta": {}} if spec.has("websocket") else {}),
         "mod_http_upload": {
             "put_url": f"https://upload.{a_labels(spec.domain)}:{MANIFEST.ports.https}/upload",
             "docroot": f"{folder}/{DATA}/upload",

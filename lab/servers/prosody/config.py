@@ -188,7 +188,7 @@ def _modules(blueprint: Blueprint) -> dict[str, Value]:
     off = (() if spec.has("mam") else ("mam",)) + (() if spec.has("pep") else _PEP)
     enabled: list[Value] = [name for name in MODULES if name not in off]
     enabled += ["s2s_bidi"] if spec.has("bidi") else []
-    enabled += ["websocket"] if spec.has("websocket") else []
+    enabled += _websocket(spec.version) if spec.has("websocket") else []
     disabled: list[Value] = []
     if spec.authentication is not Authentication.EXTERNAL:
         enabled.append("dialback")
@@ -215,6 +215,11 @@ def _modules(blueprint: Blueprint) -> dict[str, Value]:
             "lab_no_encryption_bodies": list(list_bodies()),
         }
     return {"modules_enabled": enabled, "modules_disabled": disabled} | options
+
+
+def _websocket(version: str) -> list[Value]:
+    """RFC 7395; host-meta (XEP-0156) came with Prosody 13."""
+    return ["websocket"] if version == "0.12" else ["websocket", "http_altconnect"]
 
 
 def _policy(blueprint: Blueprint) -> list[str]:
