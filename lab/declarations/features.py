@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-
 #: Where clients find the feature `websocket`, on a server's HTTPS port.
 WEBSOCKET_PATH = "/xmpp-websocket"
 
