@@ -23,6 +23,9 @@ NAMES = (
     "exposure",
     "conversation_share",
     "concentration",
+    "gini",
+    "entropy",
+    "nakamoto",
     "half_seen",
     "half_disconnected",
 )

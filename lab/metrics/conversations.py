@@ -26,6 +26,24 @@ Pair = tuple[str, str]
 MOST_LOOKS = 3_000_000
 
 
+#: What is distributed, and over whom: see Distribution.
+DISTRIBUTED, DISTRIBUTED_OVER = ("people", "conversations"), ("server", "operator", "hosting")
+
+
+@dataclass(frozen=True)
+class Distribution:
+    """What each party has of a whole. Of conversations it is sightings: what two parties see counts for both."""
+
+    label: str  # what a party is: "server", "operator" or "hosting"
+    what: str  # "people" or "conversations"
+    amounts: Mapping[str, int] | None  # by party, also of those that have none; None if it is unknown, or if nobody has
+
+    @property
+    def values(self) -> list[int]:
+        """What each party has, the largest first; [] if it is unknown."""
+        return sorted((self.amounts or {}).values(), reverse=True)
+
+
 @dataclass(frozen=True)
 class Conversations:
     """Which servers see which conversation."""
@@ -37,8 +55,12 @@ class Conversations:
     planned: bool = False  # it follows from the topology, and not from feeds, which can lack what a server saw
 
     def group_by(self, label: str) -> dict[str, str]:
-        """The operator ("operator") or the network ("hosting") of each server; its own name where it has no label."""
-        return {server.name: getattr(server, label) or server.name for server in self.topology.servers}
+        """The operator ("operator") or the network ("hosting") of each server; its own name where it has no label.
+
+        By "server" each is its own.
+        """
+        by_name = label == "server"
+        return {one.name: (not by_name and getattr(one, label)) or one.name for one in self.topology.servers}
 
     @property
     def unseen(self) -> str:
@@ -49,6 +71,25 @@ class Conversations:
         """Of each conversation, who saw it, by operator or network."""
         groups = self.group_by(label)
         return [frozenset(groups[name] for name in seen) for seen in self.observers.values()]
+
+    def list_distributions(self) -> list[Distribution]:
+        """How people, and sightings of conversations, are distributed over servers, operators and networks."""
+        return [
+            Distribution(label, what, self._count(label, what)) for what in DISTRIBUTED for label in DISTRIBUTED_OVER
+        ]
+
+    def _count(self, label: str, what: str) -> dict[str, int] | None:
+        groups = self.group_by(label)
+        amounts = dict.fromkeys(groups.values(), 0)
+        if what == "people":
+            for server, people in self.people.items():
+                amounts[groups[server]] += people
+        elif self.unknown:
+            return None
+        else:
+            for name in (name for seen in self.seen_by(label) for name in seen):
+                amounts[name] += 1
+        return amounts if any(amounts.values()) else None
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,12 @@ from lab.lifecycle.feed_record import FeedRecord
 from lab.metrics.concentration import compute_concentration
 from lab.metrics.conversation_share import ConversationShare, compute_shares
 from lab.metrics.conversations import Conversations, Smallest, read_conversations
+from lab.metrics.entropy import Entropy, compute_entropy
 from lab.metrics.exposure import FACTS, Learned, compare_encryptions, exposure, number_stanzas
+from lab.metrics.gini import Gini, compute_gini
 from lab.metrics.half_disconnected import compute_half_disconnected
 from lab.metrics.half_seen import compute_half_seen
+from lab.metrics.nakamoto import Nakamoto, compute_nakamoto
 from lab.metrics.record import RunRecord
 from lab.system.tables import format_table, get_terminal_width, wrap_text
 
@@ -23,6 +26,12 @@ COMPARISON_HEAD = (
     "topology", "servers", "largest share", "HHI by operator", "HHI by network", "operators see half",
     "networks see half", "servers cut half", "without link",
 )  # fmt: skip
+
+DISTRIBUTION_HEAD = ("", "Gini", "entropy (bits)", "normalised", "Nakamoto")
+DISTRIBUTION_COMPARISON_HEAD = (
+    "topology", "Gini", "entropy (bits)", "normalised", "Nakamoto by server", "by operator", "by network",
+)  # fmt: skip
+PEOPLE_BY_SERVER = "How people are distributed"
 
 _GROUPS = {"operator": ("operator", "operators"), "hosting": ("network", "networks")}
 
@@ -78,6 +87,9 @@ def measures_to_json(conversations: Conversations) -> dict[str, Any]:
         "conversations": len(conversations.observers),
         "conversation_share": [asdict(one) for one in compute_shares(conversations)],
         "concentration": [asdict(one) for one in compute_concentration(conversations)],
+        "gini": [asdict(one) for one in compute_gini(conversations)],
+        "entropy": [asdict(one) for one in compute_entropy(conversations)],
+        "nakamoto": [asdict(one) for one in compute_nakamoto(conversations)],
         "half_seen": [asdict(one) for one in compute_half_seen(conversations)],
         "half_disconnected": asdict(compute_half_disconnected(conversations)),
     }
@@ -130,8 +142,9 @@ def list_unknown(cells: Sequence[Learned]) -> list[str]:
 
 
 def render_measures(conversations: Conversations) -> str:
-    """The share of each server as a table, then a sentence for each measure."""
+    """The share of each server and how even shares are, as tables; then a sentence for each other measure."""
     lines = [format_table(SHARE_HEAD, list_shares(conversations), figures=True), ""]
+    lines += [format_table(DISTRIBUTION_HEAD, list_distributions(conversations), figures=True), ""]
     for sentence in list_measures(conversations):
         lines += wrap_text(sentence)
     return "\n".join(lines)
@@ -143,6 +156,23 @@ def list_shares(conversations: Conversations) -> list[tuple[object, ...]]:
         (one.server, one.people, "unknown" if one.seen is None else one.seen, _percent(one))
         for one in compute_shares(conversations)
     ]
+
+
+def list_distributions(conversations: Conversations) -> list[tuple[object, ...]]:
+    """A row for each distribution, under DISTRIBUTION_HEAD; of operators and networks only where servers have any."""
+    servers = conversations.topology.servers
+    shown = {"server", *(label for label in _GROUPS if any(getattr(server, label) for server in servers))}
+    measures = zip(
+        compute_gini(conversations), compute_entropy(conversations), compute_nakamoto(conversations), strict=True
+    )
+    return [
+        (
+            f"{one.what} by {_GROUPS[one.label][0] if one.label in _GROUPS else one.label}",
+            *_write_evenness(one, entropy), _needed(nakamoto),
+        )
+        for one, entropy, nakamoto in measures
+        if one.label in shown
+    ]  # fmt: skip
 
 
 def list_measures(conversations: Conversations) -> list[str]:
@@ -158,7 +188,21 @@ def list_measures(conversations: Conversations) -> list[str]:
 
 def render_comparison(plans: Sequence[Conversations], about: str) -> str:
     """The measures of several topologies side by side, under one sentence."""
-    return "\n".join([*wrap_text(about), "", format_table(COMPARISON_HEAD, list_comparison(plans), figures=True)])
+    tables = (
+        format_table(COMPARISON_HEAD, list_comparison(plans), figures=True),
+        format_table(DISTRIBUTION_COMPARISON_HEAD, list_distribution_comparison(plans), figures=True),
+    )
+    return "\n\n".join(["\n".join(wrap_text(about)), tables[0], f"{PEOPLE_BY_SERVER}:\n{tables[1]}"])
+
+
+def list_distribution_comparison(plans: Sequence[Conversations]) -> list[tuple[object, ...]]:
+    """A row for each topology, under DISTRIBUTION_COMPARISON_HEAD: how people are distributed."""
+    rows: list[tuple[object, ...]] = []
+    for plan in plans:
+        gini, entropy = compute_gini(plan)[0], compute_entropy(plan)[0]
+        needed = [_needed(one) for one in compute_nakamoto(plan) if one.what == gini.what]
+        rows.append((plan.topology.name, *_write_evenness(gini, entropy), *needed))
+    return rows
 
 
 def list_comparison(plans: Sequence[Conversations]) -> list[tuple[object, ...]]:
@@ -239,6 +283,19 @@ def _number(smallest: Smallest) -> str:
     if smallest.needed is None:
         return "-"
     return f"{'' if smallest.exact else '<= '}{smallest.needed}"
+
+
+def _write_evenness(gini: Gini, entropy: Entropy) -> tuple[str, str, str]:
+    """Coefficient, bits and the part of the most bits that there can be."""
+    return (
+        "-" if gini.coefficient is None else f"{gini.coefficient:.2f}",
+        "-" if entropy.bits is None else f"{entropy.bits:.2f}",
+        "-" if entropy.normalised is None else f"{entropy.normalised:.0%}",
+    )
+
+
+def _needed(one: Nakamoto) -> str:
+    return "-" if one.needed is None else str(one.needed)
 
 
 def _hhi(value: float | None) -> str:

@@ -59,6 +59,7 @@ def test_json_has_each_subject_with_its_event() -> None:
     assert (typing["count"], typing["event"]) == (1, proof["typing"])
     assert typing["subjects"] == [["alice@island.test bob@home.test", proof["typing"]]]
     assert {"conversation_share", "concentration", "half_seen", "half_disconnected"} <= found.keys()
+    assert {"gini", "entropy", "nakamoto"} <= found.keys()
 
 
 def test_the_sentences_name_networks_where_servers_have_labels() -> None:
@@ -69,7 +70,9 @@ def test_the_sentences_name_networks_where_servers_have_labels() -> None:
         told.plan, topology=replace(topology, servers=tuple(replace(one, hosting="cloud") for one in topology.servers))
     )
     told.events = [one for one in told.events if getattr(one, "server", "") != "public"]
-    assert "HHI by network" in render(shown_of(told))
+    text = render(shown_of(told))
+    assert "HHI by network" in text
+    assert "people by network" in text and "people by operator" not in text
 
 
 @pytest.fixture

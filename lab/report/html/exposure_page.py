@@ -9,9 +9,14 @@ from lab.metrics.conversations import Conversations
 from lab.metrics.exposure import FACTS, Learned
 from lab.report.exposure import (
     COMPARISON_HEAD,
+    DISTRIBUTION_COMPARISON_HEAD,
+    DISTRIBUTION_HEAD,
+    PEOPLE_BY_SERVER,
     SHARE_HEAD,
     Exposure,
     list_comparison,
+    list_distribution_comparison,
+    list_distributions,
     list_encryptions,
     list_measures,
     list_shares,
@@ -45,6 +50,8 @@ def render_exposure(shown: Exposure, *, beside_page: bool = False) -> str:
         unknown=list_unknown(shown.cells),
         share_head=SHARE_HEAD,
         shares=list_shares(shown.conversations),
+        distribution_head=DISTRIBUTION_HEAD,
+        distributions=list_distributions(shown.conversations),
         proofs=_list_proofs(shown),
         page=PAGE if beside_page else "",
     )
@@ -59,6 +66,9 @@ def render_comparison_page(plans: Sequence[Conversations], about: str) -> str:
         about=about,
         head=COMPARISON_HEAD,
         rows=list_comparison(plans),
+        distribution_title=PEOPLE_BY_SERVER,
+        distribution_head=DISTRIBUTION_COMPARISON_HEAD,
+        distributions=list_distribution_comparison(plans),
         topologies=[
             {
                 "name": one.topology.name,

@@ -27,6 +27,7 @@ def test_every_fact_stands_there_and_every_proof_is_the_stanza_itself() -> None:
     stanza = told.events[proof["typing"] - 1].stanza
     assert f"{proof['typing']}: {' '.join(stanza.split())}" in page.text
     assert "Unknown at public: everything" in page.text
+    assert "conversations by server" in page.text and "Nakamoto" in page.text
     assert "script" not in page.tags
     assert not LOADING & set(page.tags)
     assert not [one for one in page.attributes if one[1] in ("src", "href") and not one[2].startswith("data:")]
@@ -62,4 +63,5 @@ def test_topologies_stand_side_by_side() -> None:
     told, _ = exposed()
     page = Parsed(render_comparison_page([plan_conversations(told.plan.topology, [(0, 1)], 6)], f"About {EVIL}"))
     assert "three" in page.text and "HHI by operator" in page.text
+    assert "Nakamoto by server" in page.text
     assert "script" not in page.tags
