@@ -23,6 +23,7 @@ class ReportFormat(StrEnum):
     PCAPNG = "pcapng"
     SVG = "svg"
     MERMAID = "mermaid"
+    SHIVIZ = "shiviz"
 
 
 def render(chosen: ReportFormat, record: RunRecord, judgement: Judgement) -> str | bytes:
