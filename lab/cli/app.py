@@ -46,6 +46,7 @@ _MODULES = (
     "profile",
     "watch",
     "send",
+    "ping",
     "stop",
     "start",
     "restart",

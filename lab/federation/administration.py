@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 
-from lab.errors import NotApplicable, TimedOut, UserError
+from lab.errors import NotApplicable, PeerError, TimedOut, UserError
 from lab.federation.context import Context
 from lab.federation.people import Person
 from lab.federation.server_changes import find_left
@@ -19,6 +21,19 @@ REGISTRATION_DEADLINE = 60.0
 # A server closes the streams of an account that it deletes at once.
 DISCONNECT_DEADLINE = 30.0
 DISCONNECT_POLL_INTERVAL = 0.05
+
+#: The condition of a ping that nobody has answered in time.
+NO_ANSWER = "no-answer"
+
+
+@dataclass(frozen=True)
+class Pong:
+    """What became of a ping."""
+
+    at: float  # when it was sent, seconds since the epoch
+    seconds: float  # until its answer, or until it was given up
+    condition: str  # of the stanza error that was the answer (RFC 6120 section 8.3.3), "" for a result, or NO_ANSWER
+    text: str  # of that error
 
 
 async def register(person: Person, invitation: str | None) -> None:
@@ -97,6 +112,22 @@ async def refuse(context: Context, server: str, domain: str, *, refused: bool) -
         changes.refused.discard((server, domain))
         context.history.record(DomainAccepted(at=context.history.now(), server=server, domain=domain))
     changes.write(changes.refused, changes.opened)
+
+
+def can_ping(context: Context, server: str) -> bool:
+    """Whether a server can be asked to ping others itself."""
+    return _find_software(context, server).ping("", 0.0) is not None
+
+
+async def ping(context: Context, server: str, domain: str, within: float) -> Pong:
+    """Let a server itself ping a domain (XEP-0199) and wait so many seconds. Raises NotApplicable, PeerError."""
+    found = _find_software(context, server).ping(domain, within)
+    answers = await context.lab.operate(server, _require(context, server, found, f"ping {domain}"))
+    try:
+        said = json.loads(answers[-1])
+        return Pong(float(said["at"]), float(said["seconds"]), str(said["condition"]), str(said["text"]))
+    except (ValueError, KeyError, TypeError):
+        raise PeerError(f"{server}: asked to ping {domain} it answered {answers[-1][:200]!r}") from None
 
 
 async def restore(context: Context) -> None:

@@ -89,7 +89,7 @@ async def administer(path: Path, stanza: AdminStanza) -> str:
     """Send a stanza over a Prosody's admin socket; the text of its result. Raises PeerError, TimedOut."""
     stream = f"<?xml version='1.0'?><stream:stream xmlns='{_ADMIN}' xmlns:stream='{_STREAM}' version='1.0'>"
     try:
-        async with asyncio.timeout(CALL_PATIENCE):
+        async with asyncio.timeout(CALL_PATIENCE + stanza.extra):
             with socket_address(path) as address:
                 reader, writer = await asyncio.open_unix_connection(address)
             try:
@@ -99,7 +99,8 @@ async def administer(path: Path, stanza: AdminStanza) -> str:
             finally:
                 writer.close()
     except TimeoutError as error:
-        raise TimedOut(f"{stanza.xml}: no answer from the server within {CALL_PATIENCE:.0f} s") from error
+        within = CALL_PATIENCE + stanza.extra
+        raise TimedOut(f"{stanza.xml}: no answer from the server within {within:.0f} s") from error
     except OSError as error:
         raise PeerError(f"{stanza.xml}: the server's socket {path.name} does not answer ({error})") from error
     if result is None or result.get("type") == "error":
@@ -126,10 +127,11 @@ async def post(path: Path, call: HttpCall) -> str:
         f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n"
     )
     try:
-        async with asyncio.timeout(CALL_PATIENCE):
+        async with asyncio.timeout(CALL_PATIENCE + call.extra):
             answer = await _exchange(path, head.encode() + body)
     except TimeoutError as error:
-        raise TimedOut(f"{call.path}: no answer from the server within {CALL_PATIENCE:.0f} s") from error
+        within = CALL_PATIENCE + call.extra
+        raise TimedOut(f"{call.path}: no answer from the server within {within:.0f} s") from error
     except OSError as error:
         raise PeerError(f"{call.path}: the server's socket {path.name} does not answer ({error})") from error
     status = answer.split(b"\r\n", 1)[0].split(b" ")

@@ -123,6 +123,7 @@ class HttpCall:
     socket: str
     path: str
     body: str
+    extra: float = 0.0  # seconds more than usual that the answer may take
 
 
 @dataclass(frozen=True)
@@ -131,6 +132,7 @@ class AdminStanza:
 
     socket: str
     xml: str
+    extra: float = 0.0  # seconds more than usual that the answer may take
 
 
 Operation = WriteFiles | HttpCall | AdminStanza
@@ -265,6 +267,14 @@ class Software(ABC):
 
     def refusals(self, domains: Sequence[str]) -> tuple[Operation, ...] | None:
         """Operations after which a running server refuses exactly these domains and all below them; None: no way."""
+        return None
+
+    def ping(self, domain: str, within: float) -> tuple[Operation, ...] | None:
+        """Operations that let the server itself ping a domain (XEP-0199), so many seconds; None: it cannot do that.
+
+        The last answer is JSON: "at" (seconds since the epoch, when it pinged), "seconds" until the answer, "condition"
+        and "text" of a stanza error ("no-answer" where there was none in time).
+        """
         return None
 
     def reload(self) -> tuple[Operation, ...] | None:

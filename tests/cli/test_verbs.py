@@ -132,6 +132,12 @@ def test_no_verb_is_bad_usage(capsys: pytest.CaptureFixture[str]) -> None:
         ["graph", "missing.yaml"],
         ["graph", "ring:3", "-o", "ring.png"],
         ["graph", "ring:3", "--svg", "--dot"],
+        ["ping", "a"],
+        ["ping", "a", "b"],
+        ["ping", "a", "b", "--count", "0"],
+        ["ping", "a", "b", "--count", "1001"],
+        ["ping", "a", "b", "--interval", "1ms"],
+        ["ping", "a", "b", "--timeout", "61s"],
     ],
     ids=" ".join,
 )

@@ -117,6 +117,11 @@ class Ejabberd(Software):
         """One call to the lab's module."""
         return (HttpCall(MANIFEST.socket, "/refuse", json.dumps(list(domains))),)
 
+    def ping(self, domain: str, within: float) -> tuple[Operation, ...] | None:
+        """One call to the lab's module."""
+        body = json.dumps({"to": domain, "within": round(within * 1000)})
+        return (HttpCall(MANIFEST.socket, "/ping", body, within),)
+
     def reload(self) -> tuple[Operation, ...] | None:
         """A command of ejabberdctl, run by the lab's module, which answers with its exit code."""
         return (HttpCall(MANIFEST.socket, "/ctl", "reload_config\0"),)

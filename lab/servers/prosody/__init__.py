@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from xml.sax.saxutils import escape, quoteattr
 
 from lab.declarations.servers.prosody import MANIFEST
@@ -107,6 +108,10 @@ class Prosody(Software):
     def refusals(self, domains: Sequence[str]) -> tuple[Operation, ...] | None:
         """A stanza to the lab's mod_lab_admin."""
         return (_build_request("refuse", " ".join(domains)),)
+
+    def ping(self, domain: str, within: float) -> tuple[Operation, ...] | None:
+        """A stanza to the lab's mod_lab_admin."""
+        return (replace(_build_request("ping", to=domain, within=f"{within:.3f}"), extra=within),)
 
     def reload(self) -> tuple[Operation, ...] | None:
         """A stanza to the lab's mod_lab_admin."""

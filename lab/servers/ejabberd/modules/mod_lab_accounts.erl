@@ -6,7 +6,9 @@
 %% with the keys of SCRAM with that hash, one set for all. POST /rosters takes {"user1": ["user2@b.test", ...], ...}: whole
 %% rosters of people who are not online, each contact subscribed both ways (RFC 6121 section 3). POST /forget takes
 %% ["user1", ...] and empties their archives. POST /registration takes "open" or "closed" (XEP-0077), POST /delete
-%% ["user1", ...], POST /refuse ["b.test", ...]: the domains that are refused from then on. POST /ctl is for
+%% ["user1", ...], POST /refuse ["b.test", ...]: the domains that are refused from then on. POST /ping takes
+%% {"to": domain, "within": ms}, pings (XEP-0199) and answers with {"at": epoch, "seconds": float, "condition": "" or that
+%% of an error or "no-answer", "text": that of an error}. POST /ctl is for
 %% ejabberdctl (lab_ctl): it answers with the exit code, a line end, and the output. ejabberd's own listener is not
 %% used: it gives a Unix socket its name only after five seconds.
 -module(mod_lab_accounts).
@@ -14,6 +16,7 @@
 -export([start/2, stop/1, reload/3, depends/2, mod_options/1, mod_opt_type/1, mod_doc/0]).
 -export([started/0]).
 -include("scram.hrl").
+-include("xmpp.hrl").
 -include_lib("ejabberd/include/ejabberd_auth.hrl").
 -include_lib("ejabberd/include/mod_roster.hrl").
 -include_lib("ejabberd/include/logger.hrl").
@@ -101,7 +104,8 @@ listen(Host, Path) ->
 accept(Host, Listener) ->
     {ok, Socket} = gen_tcp:accept(Listener),
     try request(Socket) of
-        {'POST', <<"/ctl">>, _} = Request -> spawn(fun() -> serve(Host, Socket, Request) end);  % may take long
+        {'POST', Path, _} = Request when Path =:= <<"/ctl">>; Path =:= <<"/ping">> ->  % may take long
+            spawn(fun() -> serve(Host, Socket, Request) end);
         Request -> serve(Host, Socket, Request)
     catch Class:Reason -> send(Socket, refusal(Class, Reason))
     end,
@@ -141,10 +145,30 @@ answer(Host, {'POST', <<"/delete">>, Body}) -> ok = delete(Host, Body), {<<"200 
 answer(Host, {'POST', <<"/refuse">>, Body}) ->
     ok = mod_lab_policy:refuse(Host, lab_json:decode(Body)), {<<"200 OK">>, <<"ok\n">>};
 answer(_Host, {'POST', <<"/flush">>, _}) -> flush(), {<<"200 OK">>, <<"ok\n">>};
+answer(Host, {'POST', <<"/ping">>, Body}) -> {<<"200 OK">>, iolist_to_binary(ping(Host, Body))};
 answer(_Host, {'POST', <<"/ctl">>, Body}) ->
     {Code, Output} = lab_ctl:run(Body),
     {<<"200 OK">>, iolist_to_binary([integer_to_binary(Code), "\n", Output])};
 answer(_Host, _) -> {<<"404 Not Found">>, <<"unknown\n">>}.
+
+ping(Host, Text) ->
+    #{<<"to">> := Domain, <<"within">> := Within} = lab_json:decode(Text),
+    Began = os:system_time(microsecond),
+    Ping = #iq{type = get, from = jid:make(Host), to = jid:make(Domain), sub_els = [#ping{}]},
+    ejabberd_router:route_iq(Ping, pong, self(), Within),
+    {Condition, Reason} = receive {iq_reply, Reply, pong} -> outcome(Reply) end,
+    lab_json:encode(#{at => Began / 1.0e6, seconds => (os:system_time(microsecond) - Began) / 1.0e6,
+                      condition => Condition, text => Reason}).
+
+outcome(#iq{type = result}) -> {<<>>, <<>>};
+outcome(timeout) -> {<<"no-answer">>, <<>>};
+outcome(#iq{type = error} = Reply) ->
+    #stanza_error{reason = Reason, text = Text} = xmpp:get_error(Reply),
+    {condition(Reason), xmpp:get_text(Text)}.
+
+condition(#gone{}) -> <<"gone">>;
+condition(#redirect{}) -> <<"redirect">>;
+condition(Reason) -> atom_to_binary(Reason).
 
 %% The log into the tables, then the tables (archives are dets files, which wait three seconds) into their files.
 flush() ->

@@ -5,9 +5,13 @@
 --   <lab-delete user="name"/>                        deletes an account
 --   <lab-refuse>domain domain</lab-refuse>           refuses these domains and all below them; none: all are accepted
 --   <lab-reload/>                                     reads configuration and certificates again
+--   <lab-ping to="b.test" within="10"/>              pings (XEP-0199); the result is JSON, as that of mod_lab_accounts
 --
 -- Each is answered by <repl-result/>, an error by one of type "error". Modules that this needs are loaded when asked.
 local st = require "util.stanza";
+local json = require "util.json";
+local new_id = require "util.id".medium;
+local now = require "util.time".now;
 local modulemanager = require "core.modulemanager";
 local usermanager = require "core.usermanager";
 
@@ -90,3 +94,18 @@ for name, request in pairs(requests) do
 		return true;
 	end);
 end
+
+-- Answered when the ping is: one that is lost has no condition, but took `within` seconds.
+module:hook_global("admin/lab-ping", function (event)
+	local to, within, began = event.stanza.attr.to, tonumber(event.stanza.attr.within), now();
+	local function tell(condition, text)
+		local line = { at = began, seconds = now() - began, condition = condition, text = text };
+		event.origin.send(st.stanza("repl-result"):text(json.encode(line)));
+	end
+	local ping = st.iq({ type = "get", id = new_id(), from = host, to = to }):tag("ping", { xmlns = "urn:xmpp:ping" });
+	module:send_iq(ping, nil, within):next(
+		function () tell("", ""); end,
+		function (err) tell(now() - began < within and err.condition or "no-answer", err.text or ""); end
+	);
+	return true;
+end);
