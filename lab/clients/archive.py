@@ -5,15 +5,27 @@ from __future__ import annotations
 import uuid
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
+from typing import Any
 from xml.etree import ElementTree as ET
 
-from lab.clients.xmpp.stanzas import MAM, Archived
+from lab.clients.xmpp.stanzas import CLIENT, MAM, Archived, read_delivery
 
 RSM = "http://jabber.org/protocol/rsm"
 DATA = "jabber:x:data"
 
 #: Messages asked for at a time; servers cap it themselves (Prosody 50, ejabberd 250).
 PAGE = 100
+
+
+def describe(entry: Archived) -> dict[str, Any]:
+    """An archived message, as the protocol has it."""
+    xml = entry.xml
+    found = read_delivery(xml, "archive", "")
+    return {
+        "id": xml.get("id", ""), "from": xml.get("from", ""), "to": xml.get("to", ""),
+        "at": parse_stamp(entry.at), "body": xml.findtext(f"{{{CLIENT}}}body"),
+        "encrypted": None if found is None else found.encrypted,
+    }  # fmt: skip
 
 
 async def fetch(

@@ -29,10 +29,11 @@ from slixmpp.xmlstream.matcher import MatchXPath
 from lab.clients import archive, encrypted_files, http_files, receipts, rooms
 from lab.clients.encryption import DeviceKey, Encryption, EncryptionSettings, SealedMessage, create_strategy
 from lab.clients.inbox import Inbox
+from lab.clients.key_backup import KeyBackups
 from lab.clients.room_readers import find_readers
 from lab.clients.xmpp.client_stream import ClientStream, Refused, make_tls_context
 from lab.clients.xmpp.registration_stream import RegistrationStream
-from lab.clients.xmpp.stanzas import CARBONS, CLIENT, build_presence, read_delivery, read_own_presence
+from lab.clients.xmpp.stanzas import CARBONS, CLIENT, build_presence, read_own_presence
 from lab.errors import LabError, PeerError, UserError
 
 #: The reason of a stream's end that was asked for: the server has read all acknowledgements then.
@@ -71,6 +72,8 @@ class ClientDevice:
         self._opening: ClientStream | None = None
         self._sending = asyncio.Lock()  # messages leave in the order in which they were asked for
         self._memory: dict[str, Any] = {}  # keys of a device without a folder live as long as it does
+        self._folder: Path | None = None  # those of the others
+        self._backups = KeyBackups()
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def connect(
@@ -82,8 +85,8 @@ class ClientDevice:
         if self._session is not None:
             raise UserError(f"device {self.name!r} is connected already: disconnect it first")
         await self._forget()
-        keys = None if folder is None else Path(folder)
-        settings = EncryptionSettings(trust, keys, self._memory, self._trouble, libraries, keys_optional)
+        self._folder = None if folder is None else Path(folder)
+        settings = EncryptionSettings(trust, self._folder, self._memory, self._trouble, libraries, keys_optional)
         strategy = create_strategy(encryption, settings)
         stream = self._opening = ClientStream(
             f"{jid}/{resource}", password, make_tls_context(authority), self._trouble, resumable=resumable
@@ -384,9 +387,10 @@ class ClientDevice:
         found = await archive.fetch(ask, session.inbox.collect, with_, start)
         session.inbox.forget_queries(found)
         if deliver:
-            session.inbox.catch_up(found)
-            await session.inbox.decrypted()
-        return {"messages": [_archived(entry) for entry in found]}
+            async with session.encryption.catching_up():
+                session.inbox.catch_up(found)
+                await session.inbox.decrypted()
+        return {"messages": [archive.describe(entry) for entry in found]}
 
     # Files
 
@@ -499,7 +503,34 @@ class ClientDevice:
         await self._live().encryption.set_trust(of, fingerprint, level)
         return {}
 
+    async def rotate_signed_prekey(self) -> Event:
+        """Make a new signed prekey and publish it; see the protocol."""
+        await self._live().encryption.rotate_signed_prekey()
+        return {}
+
+    async def back_up(self) -> Event:
+        """Copy all that the encryption has stored; see the protocol."""
+        return {"backup": self._backups.take(self._stored("back_up"), self._memory)}
+
+    async def restore(self, *, backup: str) -> Event:
+        """Store what a backup has in the place of what is there; see the protocol."""
+        self._backups.restore(backup, self._stored("restore"), self._memory)
+        return {}
+
+    def _stored(self, what: str) -> Path | None:
+        """Where its encryption stores, which nothing changes meanwhile."""
+        if self._session is not None or self._dropped is not None:
+            raise UserError(f"{what}: device {self.name!r} is connected, and its keys change: disconnect it first")
+        return self._folder
+
     # Sessions
+
+    async def replace_sessions(self, *, of: str) -> Event:
+        """Begin a new session with each device of a person that there is one with."""
+        session = self._live()
+        await session.encryption.replace_sessions(of)
+        await session.stream.flushed()
+        return {}
 
     async def verify(self, *, to: str, secret: str, question: str = "") -> Event:
         """Check whether a person knows a secret."""
@@ -561,16 +592,6 @@ def _element(xml: str) -> ET.Element:
     except (ET.ParseError, ValueError) as error:
         raise UserError(f"extensions: {xml!r} is not one well-formed element ({error})") from error
     return found
-
-
-def _archived(entry: Any) -> Event:
-    xml: ET.Element = entry.xml
-    found = read_delivery(xml, "archive", "")
-    return {
-        "id": xml.get("id", ""), "from": xml.get("from", ""), "to": xml.get("to", ""),
-        "at": archive.parse_stamp(entry.at), "body": xml.findtext(f"{{{CLIENT}}}body"),
-        "encrypted": None if found is None else found.encrypted,
-    }  # fmt: skip
 
 
 def _handle(handler: Callable[[ET.Element], None], stanza: Any) -> None:

@@ -33,7 +33,7 @@ OPERATIONS = frozenset({
     "connect", "disconnect", "send", "send_raw", "join", "leave", "occupants", "configure_room", "archive",
     "devices", "remove_device", "fingerprints", "set_trust", "ping", "iq", "presence", "register",
     "drop_connection", "stall_connection", "release_connection", "resume", "delay_acknowledgements", "upload", "fetch",
-    "verify", "answer", "end_session",
+    "verify", "answer", "end_session", "rotate_signed_prekey", "replace_sessions", "back_up", "restore",
 })  # fmt: skip
 
 #: Requests of a raw server-to-server peer: the names of its methods behind this prefix.

@@ -54,6 +54,13 @@ fetch           {url, addresses, authority, timeout} -> {data (base64)}: a file,
 devices         {of (bare JID), timeout} -> {ids: [...]}: OMEMO device ids published, asked afresh
 remove_device   {omemo_device (id), timeout} -> {}: the own account's OMEMO device lists are without this id, which is
                 another device's, and its bundle is gone
+rotate_signed_prekey {timeout} -> {}: the own bundles have a new signed prekey, and the server has them; the one before
+                is kept for who has fetched it, the one before that is gone
+replace_sessions {of, timeout} -> {}: with each device of this person that there is a session with a new one was begun,
+                and the device was told by an empty message; an error where one of them could not be
+back_up         {} -> {backup (its name)}: a copy of the keys, sessions and trust of a device that is not connected is
+                kept as long as the agent
+restore         {backup} -> {}: keys, sessions and trust of a device that is not connected are as they were then
 fingerprints    {of} -> {devices: [{id, fingerprint, trust}]}
 set_trust       {of, fingerprint, level ("trusted" | "distrusted" | "undecided")} -> {}
 verify          {to (JID), secret, question?, timeout} -> {result: "match" | "mismatch" | "aborted"}: whether the other

@@ -132,6 +132,43 @@ class Device:
         person.devices.remove(self)
         person.removed_devices.append(self)
 
+    async def rotate_signed_prekey(self) -> None:
+        """Make a new signed prekey for OMEMO and publish it, as devices do every week to every month (XEP-0384).
+
+        Who has fetched the one before is still read, who has the one before that is not. Returns once the own server
+        has the new bundle. Raises UserError on a device without OMEMO, PeerError if the server refuses, TimedOut.
+        """
+        await self.person.context.call("rotate_signed_prekey", self.key, timeout=self._patience(CONNECT_DEADLINE))
+
+    async def replace_sessions(self, other: Person) -> None:
+        """Begin new OMEMO sessions with the devices of `other` that this one has sessions with, and tell these.
+
+        That is how people heal a session that one side has lost (XEP-0384 section 8: no device does it by itself).
+        Returns once the empty messages that tell it are handed to the stream. Raises UserError on a device without
+        OMEMO or where there is no session, PeerError if keys cannot be fetched, TimedOut.
+        """
+        context = self.person.context
+        timeout = CONNECT_DEADLINE + context.allowance(self.person.server.name, other.server.name)
+        await context.call("replace_sessions", self.key, of=other.jid, timeout=timeout)
+
+    async def back_up(self) -> str:
+        """Copy the device's keys, sessions and trust, and return the name of that backup, for `restore`.
+
+        It is kept as long as the script runs. Returns once it is made. Raises UserError while the device is connected:
+        its keys change then.
+        """
+        answer = await self.person.context.call("back_up", self.key)
+        self.person.context.history.note(f"{self.jid}: keys, sessions and trust are copied, backup {answer['backup']}")
+        return str(answer["backup"])
+
+    async def restore(self, backup: str) -> None:
+        """Make keys, sessions and trust what they were at this backup. All that changed since is lost.
+
+        Returns once it is so. Raises UserError while the device is connected, or if there is no such backup.
+        """
+        await self.person.context.call("restore", self.key, backup=backup)
+        self.person.context.history.note(f"{self.jid}: keys, sessions and trust are those of backup {backup} again")
+
     async def drop_connection(self) -> None:
         """Lose the connection: it is reset, and the stream is not closed (RFC 6120 section 4.4).
 

@@ -61,7 +61,7 @@ async def test_hello_says_what_it_can():
 @pytest.mark.parametrize(
     ("fields", "said"),
     [
-        ({"op": "dance"}, "op 'dance' is unknown: use one of hello, answer, archive, configure_room, connect"),
+        ({"op": "dance"}, "op 'dance' is unknown: use one of hello, answer, archive, back_up, configure_room, connect"),
         ({"op": ["connect"]}, "is unknown"),
         ({"op": "ping", "to": "1"}, "device 'd' is unknown: connect it first"),
         ({"op": "connect", "device": None}, "device: a name is needed"),

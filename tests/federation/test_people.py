@@ -497,6 +497,26 @@ async def test_a_device_is_removed_by_another_one(federation: Federation, agent:
     assert bob.devices == [phone]
 
 
+async def test_keys_are_rotated_sessions_replaced_and_backups_taken_and_restored(
+    federation: Federation, agent: FakeAgent
+) -> None:
+    home = federation.server("home")
+    alice, bob = await home.person(encryption="omemo"), await home.person(encryption="omemo")
+    agent.answers["back_up"] = lambda device: {"backup": "3"}
+    await alice.device.rotate_signed_prekey()
+    await alice.device.replace_sessions(bob)
+    assert await alice.device.back_up() == "3"
+    await alice.device.restore("3")
+    asked = [(call, fields) for call, device, fields in agent.calls[-4:] if device == alice.device.key]
+    assert [call for call, _ in asked] == ["rotate_signed_prekey", "replace_sessions", "back_up", "restore"]
+    assert (asked[1][1]["of"], asked[3][1]) == (bob.jid, {"backup": "3"})
+    notes = [one.text for one in federation.history.events if isinstance(one, Note)]
+    assert [one for one in notes if "backup 3" in one] == [
+        f"{alice.device}: keys, sessions and trust are copied, backup 3",
+        f"{alice.device}: keys, sessions and trust are those of backup 3 again",
+    ]
+
+
 async def test_what_is_no_text_is_sent_as_an_element_and_is_no_message_of_the_run(
     federation: Federation, agent: FakeAgent
 ) -> None:

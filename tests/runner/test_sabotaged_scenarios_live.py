@@ -180,7 +180,24 @@ def requests_are_repeated(patch: Patch) -> None:
     patch.setattr(Device, "iq", repeated)
 
 
+def archives_are_not_read(patch: Patch) -> None:
+    patch.setattr(Device, "archive", nothing)
+
+
+def keys_are_not_rotated(patch: Patch) -> None:
+    patch.setattr(Device, "rotate_signed_prekey", nothing)
+
+
+def backups_are_not_restored(patch: Patch) -> None:
+    patch.setattr(Device, "restore", nothing)
+
+
 SABOTAGE = {
+    "omemo_archive_catch_up": archives_are_not_read,
+    "omemo_key_exchange_dropped": no_fault,
+    "omemo_restored_backup": backups_are_not_restored,
+    "omemo_selective_drop": honest_server,
+    "omemo_signed_prekey_rotation": keys_are_not_rotated,
     "omemo_heartbeat": everybody_answers,
     "omemo_offline_archive": nobody_leaves,
     "omemo_out_of_order": no_fault,

@@ -7,7 +7,8 @@ No strategy ever falls back to plaintext: what cannot be encrypted is an error o
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
@@ -115,6 +116,11 @@ class Encryption:
     async def ready(self) -> None:
         """Called once the offline messages were handed over and decrypted; returns when others can encrypt to us."""
 
+    @asynccontextmanager
+    async def catching_up(self) -> AsyncIterator[None]:
+        """While messages of an archive are decrypted: what they are to be answered with is sent at its end."""
+        yield
+
     async def seal(self, message: ET.Element, people: frozenset[str]) -> SealedMessage:
         """The whole of a message in the clear, encrypted for all devices of these people (bare JIDs).
 
@@ -144,6 +150,17 @@ class Encryption:
     async def remove_device(self, device: int) -> None:
         """Take another device off the account's published lists, with its keys. Raises UserError if there are none."""
         raise UserError(f"{self.name} publishes no devices: connect this device with encryption=omemo")
+
+    async def rotate_signed_prekey(self) -> None:
+        """Make and publish a new signed prekey; the one before is kept. Raises UserError if the scheme has none."""
+        raise UserError(f"{self.name} has no signed prekey: connect this device with encryption=omemo")
+
+    async def replace_sessions(self, of: str) -> None:
+        """Begin a new session with each device of this person (bare JID) that there is one with, and tell it.
+
+        Raises UserError if the scheme has no such sessions or there is none, PeerError where one cannot be begun.
+        """
+        raise UserError(f"{self.name} has no sessions that can be replaced: connect this device with encryption=omemo")
 
     async def fetch_keys(self, of: str) -> list[DeviceKey]:
         """Known devices of this person. Raises UserError if the scheme has no keys."""

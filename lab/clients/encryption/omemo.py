@@ -164,6 +164,19 @@ class OmemoStrategy(Encryption):
         for version in self._versions.values():
             await self._wait_until_published(version, own.device_id)
 
+    @asynccontextmanager
+    async def catching_up(self) -> AsyncIterator[None]:
+        """One empty message for each session at the end, and one-time keys are kept until then."""
+        if self._unpublished:
+            yield
+            return
+        self._manager.before_history_sync()
+        try:
+            yield
+        finally:
+            async with self._transaction():
+                await self._manager.after_history_sync()
+
     async def _wait_until_published(self, version: OmemoVersion, device: int) -> None:
         account = self._stream.boundjid.bare
         while True:
@@ -323,6 +336,31 @@ class OmemoStrategy(Encryption):
                     devices = {one: label for one, label in devices.items() if one != device}
                     await pep.publish(self._stream, version.device_list, version.write_device_list(devices))
                 await version.delete_bundle(self._stream, device)
+
+    async def rotate_signed_prekey(self) -> None:
+        """New signed prekeys in the own bundles. The library keeps the one before until the next rotation."""
+        async with self._transaction():
+            own, _ = await self._manager.get_own_device_information()
+            for version in self._versions.values():
+                await version.sessions.rotate_signed_pre_key()
+                bundle = await version.sessions.get_bundle(self._store.account, own.device_id)
+                self._store.commit()
+                await version.publish_bundle(self._stream, bundle)
+
+    async def replace_sessions(self, of: str) -> None:
+        """Build sessions from freshly fetched bundles; those that they replace are archived."""
+        async with self._transaction():
+            backends = [version.sessions for version in self._versions.values()]
+            devices = [
+                one
+                for one in await self._manager.get_device_information(of)
+                if any([await backend.load_session(of, one.device_id) for backend in backends])
+            ]
+            if not devices:
+                raise UserError(f"there is no session with a device of {of}: write first")
+            for device in devices:
+                for namespace, error in (await self._manager.replace_sessions(device)).items():
+                    raise PeerError(f"{of}, device {device.device_id}, {namespace}: {_describe(error)}") from error
 
     async def fetch_keys(self, of: str) -> list[DeviceKey]:
         """Known devices of a person; bundles not yet seen are fetched."""
