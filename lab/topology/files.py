@@ -1,6 +1,7 @@
 """Topologies from files, from names, and from one-line shapes, with all that is wrong said at once.
 
     load("topologies/mine.yaml")    a file
+    load("mine.graphml"), load("mine.edges")    a graph
     load("hidden-island")           one that ships with xmpplab, from any folder
     load("ring:6,software=prosody+ejabberd")    a shape
     load("mixed-pair,users=6")      a name or a file, with other values than it says
@@ -21,7 +22,7 @@ from pydantic import ValidationError
 from lab import packaged
 from lab.errors import NotApplicable, UserError
 from lab.input_files import read_regular
-from lab.topology import faults, references, shorthand, software, spec
+from lab.topology import faults, graph_files, references, shorthand, software, spec
 from lab.topology.build import build
 from lab.topology.document import Document, Problem, Steps, read
 from lab.topology.explanation import explain
@@ -33,6 +34,7 @@ from lab.topology.words import list_choices, suggest
 
 _EMPTY = "the file is empty: write `servers` and `links`, or `shape: {kind: ring, servers: 6}`"
 
+_TOPOLOGY = "a topology"
 _NAME = r"[A-Za-z0-9_-]+"
 
 
@@ -91,7 +93,7 @@ def _overridden(text: str, head: str) -> Path | None:
     """The file in front of the first comma, None if there is none and the text is something else."""
     if Path(text).is_file():
         return None
-    if "/" in head or head.endswith((".yaml", ".yml")):
+    if "/" in head or head.endswith(shorthand.SUFFIXES):
         return Path(head)
     if head in KINDS and not KINDS[head].model_fields["servers"].is_required():
         return None  # a shape that needs no number of servers: a pair
@@ -151,7 +153,7 @@ def _faults(document: Document, topologies: Sequence[spec.Topology]) -> tuple[sp
 def _path(text: str) -> Path | None:
     """The file that is meant, None for a shape. Raises UserError if there is none of that name."""
     path = Path(text)
-    if "/" in text.split(",", maxsplit=1)[0] or (text.endswith((".yaml", ".yml")) and "," not in text):
+    if "/" in text.split(",", maxsplit=1)[0] or (text.endswith(shorthand.SUFFIXES) and "," not in text):
         return path
     name = text.partition(",")[0]
     if re.fullmatch(_NAME, name):
@@ -177,11 +179,12 @@ def _name(path: Path) -> str:
     return re.sub(r"[^a-z0-9]+", "-", path.stem.lower()).lstrip("-0123456789").rstrip("-") or "topology"
 
 
-def _read(path: Path, what: str = "a topology") -> Document:
+def _read(path: Path, what: str = _TOPOLOGY) -> Document:
     try:
-        return read(str(path), read_regular(path, MAX_BYTES, what).decode("utf-8"))
+        parse = graph_files.read if graph_files.is_graph(path) and what == _TOPOLOGY else read
+        return parse(str(path), read_regular(path, MAX_BYTES, what).decode("utf-8"))
     except FileNotFoundError:
-        known = suggest(path.stem, list_names(), otherwise="") if what == "a topology" else ""
+        known = suggest(path.stem, list_names(), otherwise="") if what == _TOPOLOGY else ""
         raise UserError(f"{path}: there is no such file{known}") from None
     except UnicodeDecodeError as error:
         raise UserError(f"{path}:1:1: this is not UTF-8 text (byte {error.start}): save the file as UTF-8") from None

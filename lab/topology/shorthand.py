@@ -16,10 +16,14 @@ from dataclasses import dataclass, field
 from lab.declarations.links import LINK_FIELDS
 from lab.declarations.manifest import Accounts
 from lab.declarations.servers import MANIFESTS
+from lab.topology import graph_files
 from lab.topology.document import Document, Problem, Steps
 from lab.topology.model import Defaults, PeopleSettings, list_keys
 from lab.topology.shapes import KINDS
 from lab.topology.words import find_nearest, list_choices, suggest
+
+#: How names of topology files end.
+SUFFIXES = (".yaml", ".yml", *graph_files.SUFFIXES)
 
 _TOP = ("unlinked", "name")
 
@@ -49,7 +53,7 @@ class ShortDocument(Document):
 def is_short(text: str) -> bool:
     """True if a text is meant as a shape and not as a file or a name."""
     head = re.split("[:,]", text, maxsplit=1)[0]
-    return head in KINDS or (head != text and "/" not in head and not head.endswith((".yaml", ".yml")))
+    return head in KINDS or (head != text and "/" not in head and not head.endswith(SUFFIXES))
 
 
 def read(text: str) -> ShortDocument:
@@ -137,7 +141,7 @@ class OverriddenDocument(Document):
 
     def __init__(self, file: Document, overrides: ShortDocument) -> None:
         super().__init__(file.source, file.data, file.root, [*file.problems, *overrides.problems])
-        self.overrides = overrides
+        self.file, self.overrides = file, overrides
         if isinstance(file.data, dict) and isinstance(overrides.data, dict):
             for path in overrides.columns:
                 _override(file.data, path, overrides.data)
@@ -154,7 +158,7 @@ class OverriddenDocument(Document):
         """Line and column in the file; line 0 and the column for what stands in the one line."""
         if path in self.overrides.columns:
             return self.overrides.where(path, key=key)
-        return super().where(path, key=key)
+        return self.file.where(path, key=key)
 
 
 def _override(data: dict[str, object], path: Steps, given: dict[str, object]) -> None:

@@ -10,6 +10,7 @@ import pytest
 from lab.errors import UserError
 from lab.topology.files import load
 from lab.topology.shapes_drawn import SmallWorld
+from lab.topology.shorthand import SUFFIXES
 from tests.topology.golden import same
 
 ERRORS = Path(__file__).parent / "errors"
@@ -46,7 +47,9 @@ SHORT = [
 ]
 
 
-@pytest.mark.parametrize("file", sorted(ERRORS.glob("*.yaml")), ids=lambda file: file.stem)
+@pytest.mark.parametrize(
+    "file", sorted(one for one in ERRORS.iterdir() if one.suffix in SUFFIXES), ids=lambda file: file.stem
+)
 def test_errors_of_a_file(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ERRORS)
     with pytest.raises(UserError) as caught:
