@@ -115,6 +115,7 @@ SLOW = {
 
 #: Other versions of what is above; and what servers must come to by their policies, whatever runs them.
 SLOW_CASES = [
+    ("bounces", "bounces"),
     ("can_we_encrypt", "encryption-policies"),
     ("omemo_contacts_only", "encryption-policies"),
     ("omemo_contacts_only", "pair,software=prosody@0.12+ejabberd@23.01,features=-open-pep"),
