@@ -239,8 +239,12 @@ _CONSULTED: tuple[Callable[[RunRecord, Course], Iterator[str]], ...] = (
 
 
 def _faults(record: RunRecord, course: Course) -> str:
-    """The faults that acted between the two servers while the message was on its way, as the end of a sentence."""
-    names = record.outages.faults(course.a, course.b, course.sent.at, course.until)
+    """The faults that acted between the two servers while the message was on its way, as the end of a sentence.
+
+    It was on its way no longer than until another stanza passed on the same route.
+    """
+    until = min(record.next_passage(course.a, course.b, course.sent.at), course.until)
+    names = record.outages.faults(course.a, course.b, course.sent.at, until)
     if not names:
         return ""
     return (

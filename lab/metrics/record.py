@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import re
 import xml.etree.ElementTree as ET
+from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
+from math import inf
 from typing import TypeVar
 
 from lab.declarations.domains import a_labels
@@ -425,6 +427,23 @@ class RunRecord:
         """Names of the sender's and the receiver's server; one name if they are the same."""
         ends = (self.server_of(sent.sender), self.server_of(sent.receiver))
         return tuple(dict.fromkeys(server.name for server in ends if server))
+
+    @cached_property
+    def _passages(self) -> dict[tuple[str, str], list[float]]:
+        """When stanzas of a server arrived at another, in order."""
+        found: dict[tuple[str, str], list[float]] = defaultdict(list)
+        for event in self.of(ServerSaw):
+            if (event.stream, event.direction) == ("s2s", "in") and (source := self.server_of(event.sender)):
+                found[source.name, event.server].append(event.at)
+        for times in found.values():
+            times.sort()
+        return found
+
+    def next_passage(self, a: str, b: str, after: float) -> float:
+        """When the first stanza of server `a` arrived at `b` after that time; infinite if none is known."""
+        times = self._passages.get((a, b), [])
+        place = bisect_right(times, after)
+        return times[place] if place < len(times) else inf
 
     @cached_property
     def _settled(self) -> dict[tuple[str, str], list[tuple[int, RouteSettled]]]:

@@ -132,6 +132,23 @@ def test_the_cause_that_the_history_shows(name):
     assert cause(hops, *happened) == expected
 
 
+def passed():
+    """Another stanza of island arrives at home."""
+    return ServerSaw, {
+        "server": "home", "stream": "s2s", "direction": "in", "name": "iq", "type": "get", "id": "ping",
+        "sender": ALICE, "receiver": "home.test", "size": 100, "encryption": None, "body": False, "stanza": None,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(("others", "named"), [((), True), ((passed(),), False)])
+def test_a_fault_is_named_unless_another_stanza_had_passed_before(others, named):
+    told = lost_after(2, closed("island", "s2s", "home.test", text="connection reset"), *others)
+    broken = next(one.at for one in told.events if isinstance(one, ServerStreamClosed))
+    kind, values = cut_off("home")
+    told.add(kind, **{**values, "began": broken + 0.015})  # before the marker passes
+    assert ("while the fault partition" in only(judged(told)).cause) is named
+
+
 NOTHING_TO_DO_WITH_IT = {
     "another persons stream": closed("island", "c2s", OTHER, condition="conflict", by="server"),
     "a stream with another server": closed("home", "s2s", "public.test", condition="host-gone", by="peer"),

@@ -69,17 +69,17 @@ async def test_the_committed_results_are_as_expected(monkeypatch: pytest.MonkeyP
 
 
 async def test_another_result_than_the_committed_one_fails(monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(ExpectationFailed, match="does not exist.*gone"):
+    with pytest.raises(ExpectationFailed, match=r"does not exist.*gone"):
         await run(monkeypatch, {4: ("gone", "at once")}, PAIR)
 
 
 async def test_another_time_than_the_committed_one_fails(monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(ExpectationFailed, match="unreachable.*90 s"):
+    with pytest.raises(ExpectationFailed, match=r"unreachable.*90 s"):
         await run(monkeypatch, {2: ("remote-server-not-found", "90 s")}, PAIR)
 
 
 async def test_a_cell_that_is_not_known_is_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(LabError, match="1 of 7 cells are unknown: .*no stream ended") as raised:
+    with pytest.raises(LabError, match=r"1 of 7 cells are unknown: .*no stream ended") as raised:
         await run(monkeypatch, {0: ("unknown: no stream ended", "")}, PAIR)
     assert type(raised.value) is LabError
 
