@@ -16,7 +16,7 @@ import pytest
 
 try:
     import pytest_asyncio
-    from hypothesis import settings
+    from hypothesis import HealthCheck, settings
 
     from lab.lifecycle.lab import Lab
     from lab.testing.session_labs import SessionLabs
@@ -37,7 +37,7 @@ pytest_plugins = ["pytester"]
 os.environ.setdefault("PYTEST_TIMEOUT", "300")
 
 # A busy machine is slow now and then: how long one example takes says nothing about the code.
-settings.register_profile("xmpplab", deadline=None, max_examples=50)
+settings.register_profile("xmpplab", deadline=None, max_examples=50, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("xmpplab")
 
 #: How many tests `slow` left out: of this process, and of those that pytest-xdist started.
