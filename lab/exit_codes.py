@@ -15,7 +15,7 @@ MISSING = 69  # EX_UNAVAILABLE
 INTERNAL = 70  # EX_SOFTWARE
 SIGNAL = 128  # plus the signal's number, as shells do: 130 SIGINT, 143 SIGTERM
 
-_WORST_FIRST = (INTERNAL, FAILED, NOT_READY, UNKNOWN, VALID)
+_WORST_FIRST = (INTERNAL, FAILED, USAGE, MISSING, NOT_READY, UNKNOWN, VALID)
 
 _OF_ERRORS = ((UserError, USAGE), (MissingError, MISSING), (NotReady, NOT_READY))
 
@@ -26,6 +26,8 @@ def get_exit_code(error: BaseException, otherwise: int = INTERNAL) -> int:
 
 
 def merge(codes: Iterable[int]) -> int:
-    """One code for several runs: 70 > 1 > 3 > 2 > 0. No run at all is unknown."""
+    """One code for several runs: of a signal > 70 > 1 > 64 > 69 > 3 > 2 > 0. No run at all is unknown."""
     seen = set(codes)
+    if others := seen.difference(_WORST_FIRST):
+        return max(others)
     return next((code for code in _WORST_FIRST if code in seen), UNKNOWN)
