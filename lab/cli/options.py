@@ -88,6 +88,10 @@ EncryptionsOption = Annotated[
 BoundsOption = Annotated[
     str | None, typer.Option("--bounds", metavar="BOUNDS", help="Limits for the verdict, such as p99=200ms,loss=0.")
 ]
+FindLimitOption = Annotated[
+    str | None,
+    typer.Option("--find-limit", metavar="BOUNDS", help="Search the highest rate within p99=…,loss=…"),
+]
 PinOption = Annotated[bool, typer.Option("--pin", help="Pin servers and generator to separate cores.")]
 
 

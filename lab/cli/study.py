@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -11,6 +11,7 @@ from lab.cli.options import (
     RUNS,
     EncryptionsOption,
     FaultsOption,
+    FindLimitOption,
     FormatOption,
     PinOption,
     RunsOption,
@@ -51,6 +52,7 @@ def study(
     warmup: WarmupOption = "5s",
     workers: WorkersOption = 1,
     pin: PinOption = False,
+    find_limit: FindLimitOption = None,
     runtime: RuntimeOption = RuntimeChoice.AUTO,
     faults: FaultsOption = None,
     runs: RunsOption = RUNS,
@@ -73,12 +75,11 @@ def study(
             raise UserError("--resume uses the topologies of its folder: remove -t; a larger --seeds adds runs")
         request = StudyRequest.resume(resume, seeds)
     else:
-        arguments = {
+        arguments: dict[str, Any] = {
             "topologies": topologies or [], "software": software or [], "seeds": seeds or 3, "test": test,
             "users": users, "rate": rate, "length": length, "warmup": warmup, "workers": workers,
-            "arrivals": arrivals, "pin": pin, "runtime": runtime.value,
-            **({"encryptions": encryptions} if encryptions else {}),
-            **({} if faults is None else {"faults": str(faults.absolute())}),
+            "arrivals": arrivals, "pin": pin, "runtime": runtime.value, "encryptions": encryptions or None,
+            "find_limit": find_limit, "faults": faults and str(faults.absolute()),
         }  # fmt: skip
         request = StudyRequest.parse(arguments, runs)
     with show_progress() as progress:

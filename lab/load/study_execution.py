@@ -11,12 +11,13 @@ from typing import Any
 from lab.errors import UserError
 from lab.input_files import error_at, read_text
 from lab.load.analysis import study_folder
-from lab.load.analysis.study import StudyRun, in_order, measure_all, study_run
+from lab.load.analysis.study import LIMIT, Figures, StudyRun, compute_figures, in_order, measure_all, study_run
 from lab.load.analysis.study_folder import StudyData
+from lab.load.capacity.search import Limit
+from lab.load.limit_search import search_on
 from lab.load.load_execution import Progress, measure, temporary_lab
 from lab.load.load_request import LoadRequest
-from lab.load.metrics.result import Result
-from lab.load.metrics.run_folder import LoadRecord, read
+from lab.load.metrics.run_folder import read
 from lab.load.report.html.study_page import write_page
 from lab.runner import folders
 from lab.topology.spec import Topology
@@ -32,7 +33,7 @@ class StudyRequest:
     arguments: Mapping[str, Any]
     requests: Mapping[str, LoadRequest]
     folder: Path | None = None  # of the study that is resumed
-    done: Mapping[tuple[str, int], Path] = field(default_factory=dict)  # its completed runs, by topology and seed
+    done: Mapping[tuple[str, int], StudyData] = field(default_factory=dict)  # its completed runs, by topology and seed
 
     @classmethod
     def parse(cls, arguments: Mapping[str, Any], runs: Path) -> StudyRequest:
@@ -41,7 +42,9 @@ class StudyRequest:
         Raises UserError or MissingError for what is wrong with them.
         """
         ours = ("topologies", "software", "encryptions", "seeds")
-        given = {name: value for name, value in arguments.items() if name not in ours}
+        optional = ("encryptions", "find_limit", "faults")  # one that was not given is in no study.json
+        arguments = {name: value for name, value in arguments.items() if value is not None or name not in optional}
+        given = {"find_limit": None, **{name: value for name, value in arguments.items() if name not in ours}}
         requests: dict[str, LoadRequest] = {}
         for name, kind, encryption in product(
             arguments["topologies"], arguments["software"] or [None], arguments.get("encryptions") or [None]
@@ -51,7 +54,7 @@ class StudyRequest:
                 raise UserError(f"{title} is twice in the study: give each once")
             requests[title] = LoadRequest.parse(
                 **given, topology=name, software=kind, encryption=encryption, body=None, seed=0, bounds=None,
-                find_limit=None, lab=None, runs=runs,
+                lab=None, runs=runs,
             )  # fmt: skip
         if not requests:
             raise UserError("a study needs topologies: -t ring:8 -t star:8")
@@ -69,7 +72,8 @@ class StudyRequest:
             request = cls.parse({**arguments, "seeds": max(seeds or 0, arguments["seeds"])}, folder.parent)
         except UserError as error:
             raise study_folder.wrong_value(folder, ("arguments",), str(error)) from error
-        for (name, _), run in done.items():
+        for (name, _), entry in done.items():
+            run = folder / entry["folder"]
             if name not in request.requests:
                 raise study_folder.wrong_value(folder, ("runs",), f"the arguments have no {name!r}, and {run} is of it")
             if folders.read_plan(run).topology != request.requests[name].topology:
@@ -96,13 +100,14 @@ async def run_study(
     entries: list[StudyData] = []
     runs: list[StudyRun] = []
 
-    async def measure_one(topology: Topology, seed: int) -> Result:
+    async def measure_one(topology: Topology, seed: int) -> Figures:
         name, load = next((name, one) for name, one in request.requests.items() if one.topology is topology)
         here = f"run {len(entries) + 1} of {request.planned}: {name}, seed {seed}"
         run = _run_folder(folder, f"{len(entries) + 1:03}-{name.translate(_PLAIN)}-{seed}")
-        record = await _run(load, topology, run, seed, lambda text: progress(f"{here}: {text}" if text else here))
-        entries.append(study_folder.build_run_entry(record, name, seed))
-        return record.result
+        tell = lambda text: progress(f"{here}: {text}" if text else here)  # noqa: E731
+        entry, figures = await _run(load, topology, run, name, seed, tell)
+        entries.append(entry)
+        return figures
 
     def contents() -> StudyData:
         return study_folder.build_contents(
@@ -110,10 +115,10 @@ async def run_study(
         )
 
     topologies = {name: one.topology for name, one in request.requests.items() if one.topology is not None}
-    for (name, seed), path in request.done.items():  # first: study.json lacks none of them, whatever ends this
-        record = read(path)
-        entries.append(study_folder.build_run_entry(record, name, seed))
-        runs.append(study_run(name, topologies[name], seed, record.result))
+    for (name, seed), entry in request.done.items():  # first: study.json lacks none of them, whatever ends this
+        own, figures = _read_run(folder, entry)
+        entries.append(own)
+        runs.append(study_run(name, topologies[name], seed, figures))
     study_folder.write_study(folder, contents())
     try:
         async for run in measure_all(measure_one, topologies, range(request.arguments["seeds"]), request.done):
@@ -127,11 +132,57 @@ async def run_study(
     return data
 
 
-async def _run(request: LoadRequest, topology: Topology, folder: Path, seed: int, progress: Progress) -> LoadRecord:
-    """One run: a lab, and the load on it."""
+async def _run(
+    request: LoadRequest, topology: Topology, folder: Path, name: str, seed: int, progress: Progress
+) -> tuple[StudyData, Figures]:
+    """One run: a lab, and the load on it, or a search of the highest rate; its entry in study.json, and its figures."""
     progress("")
+    load = {**request.load, "seed": seed}
     async with temporary_lab(topology, request.runtime, progress) as lab:
-        return await measure(request, lab, folder, {**request.load, "seed": seed}, progress)
+        if request.find_limit is None:
+            record = await measure(request, lab, folder, load, progress)
+            figures = compute_figures(record.result, record.faults)
+            return study_folder.build_run_entry(record, name, seed), figures
+        limit = await search_on(replace(request, load=load), lab, folder, progress, lambda *_: None)
+        figures = compute_limit_figures(limit)
+        return build_search_entry(folder.name, limit, figures, name, seed), figures
+
+
+def compute_limit_figures(limit: Limit) -> dict[str, float]:
+    """The rate that a search found, and the figures of the load that confirmed it; {} if it is not confirmed."""
+    if not limit.confirmed:
+        return {}
+    last = next(one for one in reversed(limit.trials) if one.holds and one.rate == limit.rate)
+    return {LIMIT: limit.rate, **compute_figures(last.result)}
+
+
+def build_search_entry(folder: str, limit: Limit, figures: Mapping[str, float], topology: str, seed: int) -> StudyData:
+    """One search for the highest rate, as in study.json. What no server prevented is the generator's limit."""
+    return {
+        "folder": folder,
+        "topology": topology,
+        "seed": seed,
+        "measured": limit.confirmed,
+        "limited": limit.bottleneck in ("generator", "none"),
+        "figures": dict(figures),
+        "search": {
+            "rate": limit.rate,
+            "part": limit.bottleneck,
+            "why": limit.why,
+            "trials": [{"rate": one.rate, "holds": one.holds} for one in limit.trials],
+        },
+    }
+
+
+def _read_run(study: Path, entry: StudyData) -> tuple[StudyData, Figures]:
+    """The entry and the figures of a run that was completed before."""
+    if "figures" in entry:
+        return entry, entry["figures"]
+    record = read(study / entry["folder"])
+    return (
+        study_folder.build_run_entry(record, entry["topology"], entry["seed"]),
+        compute_figures(record.result, record.faults),
+    )
 
 
 def _run_folder(study: Path, name: str) -> Path:
@@ -150,5 +201,6 @@ def _asked(request: StudyRequest) -> dict[str, Any]:
     given = {name: value for name, value in one.load.items() if name not in ("seed", "encryption")}
     if encryptions := request.arguments.get("encryptions"):
         given["encryption"] = ", ".join(encryptions)
+    given |= {} if one.find_limit is None else {"find_limit": one.find_limit}
     own = {"workers": one.workers, "seeds": request.arguments["seeds"], "pin": one.pin, "runtime": one.runtime}
     return {"load": one.test.name, **rate, **given, **own}

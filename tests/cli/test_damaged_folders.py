@@ -22,12 +22,14 @@ from lab.cli.app import app
 from lab.cli.entry_point import run
 from lab.errors import NotReady
 from lab.history.recorder import Recorder
-from lab.load.analysis.study import StudyRun, compute_graph_metrics
+from lab.load.analysis.study import StudyRun, compute_figures, compute_graph_metrics
 from lab.load.analysis.study_folder import build_contents, build_run_entry, write_study
+from lab.load.capacity.search import Limit, Trial
 from lab.load.coordinator.provisioning import adapt_topology
 from lab.load.metrics.result import Usage
 from lab.load.metrics.run_folder import LoadOutcome, RunWriter, read
 from lab.load.model.job import Job
+from lab.load.study_execution import build_search_entry
 from lab.plan import files
 from lab.plan.build import build
 from lab.runner import folders
@@ -93,7 +95,7 @@ def _study(root: Path) -> list[list[str]]:
     record = read(root / "load")
     topology = SampleHistory().plan.topology
     runs = [
-        StudyRun(f"ring:{size}", "prosody", seed, compute_graph_metrics(topology), record.result)
+        StudyRun(f"ring:{size}", "prosody", seed, compute_graph_metrics(topology), compute_figures(record.result))
         for size in range(3, 9)
         for seed in range(2)
     ]
@@ -117,10 +119,35 @@ def _resumed(root: Path) -> list[list[str]]:
         plan = build(adapt_topology(load(name)), SampleHistory().plan.facts)
         (folder / folders.PLAN).write_text(files.dump(plan))
         record = read(folder)
-        runs.append(StudyRun(name, "prosody", seed, compute_graph_metrics(plan.topology), record.result))
+        runs.append(
+            StudyRun(name, "prosody", seed, compute_graph_metrics(plan.topology), compute_figures(record.result))
+        )
         entries.append(build_run_entry(record, name, seed))
     write_study(study, build_contents({"load": "neighbours", "users": 4}, 4, entries, runs, arguments))
     return [["study", "--resume", str(study)]]
+
+
+def _searched(root: Path) -> list[list[str]]:
+    """A study of highest rates that lacks the second run of one of its topologies."""
+    study = root / "searched"
+    study.mkdir()
+    arguments = {"topologies": ["pair", "ring:3"], "software": [], "seeds": 2, "test": "neighbours", "users": 4,
+                 "rate": "25/s", "length": "4s", "warmup": "1s", "workers": 1, "arrivals": None, "pin": False,
+                 "runtime": "processes", "find_limit": "p99=1s,loss=0"}  # fmt: skip
+    measured = result(25, 0.02, cores={"island": 0.2}, link=900)
+    trials = (Trial(25.0, (), False, measured), Trial(50.0, ("nothing was received",), True, measured))
+    limit, runs, entries = Limit(25.0, True, "server a", "at 50/s it was busy", trials), [], []
+    for name, seed in (("pair", 0), ("ring:3", 0), ("pair", 1)):
+        folder = study / f"{name.replace(':', '-')}-{seed}"
+        folder.mkdir()
+        plan = build(adapt_topology(load(name)), SampleHistory().plan.facts)
+        (folder / folders.PLAN).write_text(files.dump(plan))
+        figures = {"limit": limit.rate, **compute_figures(measured)}
+        runs.append(StudyRun(name, "prosody", seed, compute_graph_metrics(plan.topology), figures))
+        entries.append(build_search_entry(folder.name, limit, figures, name, seed))
+    asked = {"load": "neighbours", "users": 4, "find_limit": "p99=1s,loss=0"}
+    write_study(study, build_contents(asked, 4, entries, runs, arguments))
+    return [["report", str(study)], ["study", "--resume", str(study)]]
 
 
 def _start(*_: object) -> None:
@@ -221,7 +248,8 @@ FILES = pytest.mark.parametrize(
     ("make", "name"),
     [(_run, "history.jsonl"), (_run, "plan.json"), (_load, "result.json"), (_load, "load.json"), (_load, "plan.json"),
      (_load, "samples.jsonl"), (_study, "study.json"), (_resumed, "study.json"), (_resumed, "pair-0/plan.json"),
-     (_resumed, "pair-0/result.json"), (_resumed, "pair-0/load.json")],
+     (_resumed, "pair-0/result.json"), (_resumed, "pair-0/load.json"),
+     (_searched, "study.json")],
 )  # fmt: skip
 
 

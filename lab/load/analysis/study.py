@@ -17,16 +17,23 @@ from dataclasses import dataclass
 from statistics import fmean, stdev
 from typing import Any
 
+from lab.load.metrics.fault_record import FaultRecord
 from lab.load.metrics.result import Result
 from lab.load.model.spec import seeded_rng
 from lab.topology.facts import compute_facts
 from lab.topology.spec import Topology
 
-Measure = Callable[[Topology, int], Awaitable[Result]]
+Figures = Mapping[str, float]  # see `compute_figures`; {} if nothing was measured
+Measure = Callable[[Topology, int], Awaitable[Figures]]
 
 #: Metrics of the graphs and figures of the loads that are correlated and shown in the text table.
 METRICS = ("diameter", "mean_distance", "max_degree", "betweenness", "linked_pairs")
 FIGURES = ("p50_ms", "p99_ms", "loss", "cpu_per_1000", "busiest_share")
+
+#: Of studies that search the highest rate: that rate, in messages per second.
+LIMIT = "limit"
+#: Of studies under faults: the longest recovery time in seconds, and the share of faults whose recovery time is known.
+RECOVERY = ("recovery_s", "recovered")
 
 #: What a message costs: CPU seconds of servers and of clients per 1000 messages, bytes on links per message.
 COSTS = ("cpu_per_1000", "clients_per_1000", "link_bytes")
@@ -48,7 +55,7 @@ class StudyRun:
     software: str  # "prosody", or several with "+" between them
     seed: int
     graph: Mapping[str, float]  # see `graph_metrics`
-    result: Result
+    figures: Figures
 
 
 @dataclass(frozen=True)
@@ -73,10 +80,10 @@ async def measure_all(
                 yield study_run(name, topologies[name], seed, await measure(topologies[name], seed))
 
 
-def study_run(name: str, topology: Topology, seed: int, result: Result) -> StudyRun:
-    """The run of a topology that has this result."""
+def study_run(name: str, topology: Topology, seed: int, figures: Figures) -> StudyRun:
+    """The run of a topology that has these figures."""
     software = "+".join(sorted({server.software_name for server in topology.servers}))
-    return StudyRun(name, software, seed, compute_graph_metrics(topology), result)
+    return StudyRun(name, software, seed, compute_graph_metrics(topology), figures)
 
 
 def compute_graph_metrics(topology: Topology) -> dict[str, float]:
@@ -112,13 +119,16 @@ def _betweenness(topology: Topology) -> float:
     return float(sum(max(each) - one for one in each) / (len(graph) - 1))
 
 
-def compute_figures(result: Result) -> dict[str, float]:
+def compute_figures(result: Result, faults: Sequence[FaultRecord] = ()) -> dict[str, float]:
     """The figures of a load: delays in ms, shares, messages per second, CPU seconds of all servers per 1000 messages.
 
     `clients_per_1000` are CPU seconds of the generator, which is all clients; `busiest_share` is the share of the
-    busiest server in the CPU time of all; `link_bytes` are per message received.
+    busiest server in the CPU time of all; `link_bytes` are per message received. Of a load in which nothing was
+    received, and which so has no delay, there are none.
     """
     total, used = result.total, result.used()
+    if not total.received:
+        return {}
     servers = [used[name] for name in result.usage if name in used]
     thousand = total.received / 1000
     found = {
@@ -128,14 +138,23 @@ def compute_figures(result: Result) -> dict[str, float]:
         "failed": total.failed,
         "per_second": result.rate,
     }
-    if thousand and (clients := [spent for name, spent in used.items() if name not in result.usage]):
+    if clients := [spent for name, spent in used.items() if name not in result.usage]:
         found["clients_per_1000"] = sum(clients) / thousand
-    if servers and thousand:
+    if servers:
         found["cpu_per_1000"] = sum(servers) / thousand
         found["busiest_share"] = max(servers) / sum(servers) if sum(servers) else 0.0
-    if result.links and thousand:
+    if result.links:
         found["link_bytes"] = sum(result.links.values()) / total.received
-    return found
+    return found | _compute_recovery(faults)
+
+
+def _compute_recovery(faults: Sequence[FaultRecord]) -> dict[str, float]:
+    """The figures of `RECOVERY`; the time only if the load recovered from each fault, as far as is known."""
+    if not faults:
+        return {}
+    known = [one.recovery for one in faults if one.recovery is not None]
+    slowest = {"recovery_s": max(known)} if len(known) == len(faults) else {}
+    return {**slowest, "recovered": len(known) / len(faults)}
 
 
 def compute_mean_interval(values: Sequence[float]) -> MeanInterval:
@@ -162,14 +181,14 @@ def in_order(runs: Iterable[StudyRun], topologies: Sequence[str]) -> list[StudyR
 def build_table(runs: Iterable[StudyRun]) -> list[dict[str, Any]]:
     """A row per topology and software: its metrics, then each figure as mean, `_low` and `_high` (see MeanInterval).
 
-    Runs in which nothing was received are left out: they have no delay.
+    Runs without figures are left out.
     """
     groups: dict[tuple[str, str], list[StudyRun]] = {}
     for run in runs:
         groups.setdefault((run.topology, run.software), []).append(run)
     rows = []
     for (topology, software), group in groups.items():
-        several = [compute_figures(run.result) for run in group if run.result.total.received]
+        several = [run.figures for run in group if run.figures]
         row: dict[str, Any] = {"topology": topology, "software": software, "runs": len(several)}
         row |= group[0].graph
         for name in dict.fromkeys(name for one in several for name in one):

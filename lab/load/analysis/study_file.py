@@ -8,7 +8,7 @@ from pydantic import Field, with_config
 from typing_extensions import TypedDict
 
 from lab.input_files import Steps
-from lab.load.analysis.study import FIGURES, METRICS
+from lab.load.analysis.study import FIGURES, LIMIT, METRICS
 
 Count = Annotated[int, Field(ge=0, le=1 << 62)]
 Figure = Annotated[float, Field(ge=-1e15, le=1e15)]
@@ -16,14 +16,32 @@ Figure = Annotated[float, Field(ge=-1e15, le=1e15)]
 _TEXTS = ("topology", "software")
 
 
+class TrialFile(TypedDict):
+    """One load of a search for the highest rate."""
+
+    rate: Figure
+    holds: bool
+
+
+class SearchFile(TypedDict):
+    """A search for the highest rate, in short; limit.json in the folder of its run has the whole."""
+
+    rate: Figure
+    part: str
+    why: str
+    trials: list[TrialFile]
+
+
 class RunFile(TypedDict):
-    """One run."""
+    """One run. A search has its figures here, which are of one of its loads; those of a load are in its folder."""
 
     folder: str
     topology: str
     seed: int
     measured: bool
     limited: bool
+    figures: NotRequired[dict[str, Figure]]
+    search: NotRequired[SearchFile]
 
 
 @with_config(extra="forbid")
@@ -44,6 +62,7 @@ class ArgumentsFile(TypedDict):
     runtime: Literal["auto", "containers", "processes"]
     faults: NotRequired[str]
     encryptions: NotRequired[list[str]]
+    find_limit: NotRequired[str]
 
 
 class StudyFile(TypedDict):
@@ -63,11 +82,14 @@ def contradiction(data: StudyFile) -> tuple[Steps, str] | None:
     for index, run in enumerate(data["runs"]):
         if run["folder"] in ("", ".", "..") or not set(run["folder"]).isdisjoint("/\0"):
             return ("runs", index, "folder"), "it should be the name of a folder in that of the study"
+        searched = "find_limit" in data["arguments"]
+        if data["arguments"] and {"search" in run, "figures" in run} != {searched}:
+            return ("runs", index), "it should have search and figures if the arguments have find_limit, else neither"
     for index, row in enumerate(data["table"]):
         if found := _wrong_in_row(row):
             return ("table", index, *found[0]), found[1]
     for metric, of in data["correlations"].items():
-        if metric not in METRICS or set(of) != {*FIGURES}:
+        if metric not in METRICS or {*of} - {LIMIT} != {*FIGURES}:
             return ("correlations", metric), f"it should have {', '.join(FIGURES)}, of one of {', '.join(METRICS)}"
     if data["correlations"] and (missing := {*METRICS} - {*data["correlations"]}):
         return ("correlations",), f"those with {', '.join(sorted(missing))} are missing"

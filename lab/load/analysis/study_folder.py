@@ -1,7 +1,9 @@
 """The folder of a study: what was asked, each run, the table.
 
 study.json   {"version", "asked": {...}, "arguments": {...} with which it is resumed, "planned": number of runs,
-              "runs": [{"folder", "topology", "seed", "measured", "limited"}],
+              "runs": [{"folder", "topology", "seed", "measured", "limited",
+                        of a search for the highest rate also "figures": {...}, "search": {"rate", "part", "why",
+                        "trials": [{"rate", "holds"}]}}],
               "table": [a row for each topology and software], "correlations": {metric: {figure: Spearman's}}}
 study.csv    the table
 """
@@ -15,7 +17,15 @@ from typing import Any
 
 from lab.errors import UserError
 from lab.input_files import Steps, error_at, read_json, read_text
-from lab.load.analysis.study import FIGURES, METRICS, StudyRun, build_plot_points, build_table, compute_rank_correlation
+from lab.load.analysis.study import (
+    FIGURES,
+    LIMIT,
+    METRICS,
+    StudyRun,
+    build_plot_points,
+    build_table,
+    compute_rank_correlation,
+)
 from lab.load.metrics import run_folder
 from lab.load.metrics.rows import to_csv
 from lab.load.metrics.run_folder import LoadRecord
@@ -79,25 +89,32 @@ def read_study(folder: Path) -> StudyData:
     return {**found}
 
 
-def find_completed_runs(folder: Path) -> tuple[StudyData, dict[tuple[str, int], Path]]:
-    """What a study is resumed with: its arguments, and the folders of its completed runs by topology and seed.
+def find_completed_runs(folder: Path) -> tuple[StudyData, dict[tuple[str, int], StudyData]]:
+    """What a study is resumed with: its arguments, and its completed runs as in study.json, by topology and seed.
 
     Raises UserError if the folder is not a study's, or if one of its runs is damaged.
     """
     data = read_study(folder)
     if not data["arguments"]:
         raise wrong_value(folder, ("arguments",), "does not say what was asked for: start a new study")
-    done: dict[tuple[str, int], Path] = {}
+    done: dict[tuple[str, int], StudyData] = {}
     for index, run in enumerate(data["runs"]):
         if not (folder / run["folder"]).is_dir():
             raise wrong_value(folder, ("runs", index, "folder"), f"there is no folder {run['folder']!r} in {folder}")
-        record = run_folder.read(folder / run["folder"])
-        if not record.measured or record.interrupted:
+        if not _is_complete(folder / run["folder"], run):
             continue
         if not 0 <= run["seed"] < data["arguments"]["seeds"] or (run["topology"], run["seed"]) in done:
             raise wrong_value(folder, ("runs", index, "seed"), f"seed {run['seed']} was not asked for, or run before")
-        done[run["topology"], run["seed"]] = record.folder
+        done[run["topology"], run["seed"]] = run
     return data["arguments"], done
+
+
+def _is_complete(folder: Path, run: StudyData) -> bool:
+    """Whether a run of a study need not be repeated. Raises UserError if it is damaged."""
+    if "search" in run:
+        return bool(run["measured"])
+    record = run_folder.read(folder)
+    return record.measured and not record.interrupted
 
 
 def wrong_value(folder: Path, steps: Steps, what: str) -> UserError:
@@ -110,9 +127,10 @@ def _correlations(rows: list[StudyData]) -> dict[str, dict[str, float | None]]:
     """Spearman's rank correlation of each figure with each metric, over the rows; {} of too few rows."""
     if len(rows) < MIN_ROWS:
         return {}
+    figures = (LIMIT, *FIGURES) if any(LIMIT in row for row in rows) else FIGURES
     found = {}
     for metric in METRICS:
         found[metric] = {
-            figure: compute_rank_correlation(build_plot_points(rows, metric, figure)) for figure in FIGURES
+            figure: compute_rank_correlation(build_plot_points(rows, metric, figure)) for figure in figures
         }
     return found

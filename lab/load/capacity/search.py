@@ -41,6 +41,8 @@ WaitUntilIdle = Callable[[], Awaitable[str]]  # "" when the federation is idle, 
 LARGE_EXCESS = 4.0
 #: Runs with the same rate at most; the majority decides.
 TRIES = 3
+#: Loads of a search at most, of ten to twenty-five that are usual: it ends, however noisy they are.
+MAX_TRIALS = 60
 #: Rates, each lower than the one before, that may fail the confirmation.
 CONFIRMATIONS = 4
 
@@ -145,8 +147,8 @@ async def find_limit(
             low = low / (1 + bounds.precision) if low / (1 + bounds.precision) >= bounds.lowest else 0.0
         if not confirmed:  # `low` was never tried: what is told is a rate that was
             low = max((trial.rate for trial in search.trials if trial.holds and trial.rate <= low), default=0.0)
-    except _NotIdle as error:
-        return build_partial_limit(search.trials, "backlog", str(error))
+    except _Ended as ended:
+        return build_partial_limit(search.trials, ended.bottleneck, str(ended))
     bottleneck, why = _bottleneck(search.trials, low, capacities or Capacities(), bounds)
     return Limit(low, confirmed, bottleneck, why, tuple(search.trials))
 
@@ -157,8 +159,12 @@ def build_partial_limit(trials: Sequence[Trial], bottleneck: str, why: str) -> L
     return Limit(max(held, default=0.0), False, bottleneck, why, tuple(trials))
 
 
-class _NotIdle(Exception):
-    """The federation had a backlog each time that a rate was tried."""
+class _Ended(Exception):
+    """The search cannot find more: a rate had a backlog each time that it was tried, or all loads were used."""
+
+    def __init__(self, bottleneck: str, why: str) -> None:
+        super().__init__(why)
+        self.bottleneck = bottleneck
 
 
 class _Search:
@@ -202,14 +208,18 @@ class _Search:
         return kept > few
 
     async def _conclusive(self, rate: float) -> Trial:
-        """A run that started idle, or is within the bounds although it did not. Raises _NotIdle."""
+        """A run that started idle, or is within the bounds although it did not. Raises _Ended."""
         for _ in range(TRIES):
             trial = await self._try(rate)
             if trial.holds or not trial.backlog:
                 return trial
-        raise _NotIdle(f"{TRIES} runs at {rate:.0f}/s started with a backlog and are no evidence: {trial.backlog}")
+        raise _Ended(
+            "backlog", f"{TRIES} runs at {rate:.0f}/s started with a backlog and are no evidence: {trial.backlog}"
+        )
 
     async def _try(self, rate: float) -> Trial:
+        if len(self.trials) == MAX_TRIALS:
+            raise _Ended("unknown", f"after {MAX_TRIALS} loads no rate was found that keeps the bounds again and again")
         backlog = await self._wait_until_idle() if self._wait_until_idle is not None else ""
         measured = await self._measure(rate)
         misses, large_excess = _misses(measured.result, self._bounds)

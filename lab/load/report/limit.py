@@ -8,6 +8,8 @@ from typing import Any
 from lab.load.capacity.search import Limit, Trial
 from lab.system.tables import format_table, wrap_text
 
+FILE = "limit.json"
+
 
 def to_json(limit: Limit) -> dict[str, Any]:
     """The limit as a JSON object, as in limit.json: rates per second, delays in ms, `failed` a share."""

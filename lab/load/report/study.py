@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from lab.load.analysis.study import COSTS, FIGURES, METRICS, MIN_RUNS_FOR_T
+from lab.load.analysis.study import COSTS, FIGURES, LIMIT, METRICS, MIN_RUNS_FOR_T, RECOVERY
 from lab.load.analysis.study_folder import StudyData
 from lab.system.tables import format_table, wrap_text
 
@@ -24,6 +24,11 @@ def render(data: StudyData) -> str:
         format_table(["topology", "software", "runs", *FIGURES], rows, figures=True),
         format_table(["topology", *(name.replace("_", " ") for name in METRICS)], list(graphs.values()), figures=True),
     ]
+    if searches := [run for run in data["runs"] if "search" in run]:
+        tables.insert(0, _format_limits(data["table"]))
+        tables.append(_format_searches(searches))
+    if any(RECOVERY[1] in row for row in data["table"]):
+        tables.append(_format_recovery(data["table"]))
     if data["arguments"].get("encryptions"):
         tables.append(_format_costs(data["table"]))
     said = []
@@ -45,6 +50,39 @@ def _format_costs(rows: Sequence[Mapping[str, Any]]) -> str:
     )
 
 
+def _format_limits(rows: Sequence[Mapping[str, Any]]) -> str:
+    """The highest rates, which are what such a study is about."""
+    return format_table(
+        ["topology", "software", "runs", "highest rate per s"],
+        [[row["topology"], row["software"], row["runs"], format_mean(row, LIMIT)] for row in rows],
+        figures=True,
+    )
+
+
+def _format_searches(runs: Sequence[Mapping[str, Any]]) -> str:
+    """Each search with its steps."""
+    rows = [
+        [
+            f"{run['topology']}, seed {run['seed']}",
+            f"{run['search']['rate']:.0f}/s" if run["search"]["rate"] else "none",
+            "yes" if run["measured"] else "no",
+            run["search"]["part"],
+            " ".join(f"{one['rate']:.0f}{'' if one['holds'] else '!'}" for one in run["search"]["trials"]),
+        ]
+        for run in runs
+    ]
+    head = ["search", "highest rate", "confirmed", "bottleneck", "rates tried; ! exceeds the bounds"]
+    return format_table(head, rows)
+
+
+def _format_recovery(rows: Sequence[Mapping[str, Any]]) -> str:
+    """How the load recovered from the declared faults."""
+    head = ["under faults", "longest recovery, s", "recovered, % of faults"]
+    time, share = RECOVERY
+    found = [[row["topology"], format_mean(row, time), format_mean(row, share, 100)] for row in rows]
+    return format_table(head, found, figures=True)
+
+
 def judge_study(data: StudyData) -> tuple[str, str]:
     """ "valid" if every run was measured, and no generator instead of the servers; else "unknown". With a sentence."""
     limited = any(run["limited"] for run in data["runs"])
@@ -59,6 +97,8 @@ def list_remarks(data: StudyData) -> list[str]:
     said = [] if measured == data["planned"] else [f"{measured} of {data['planned']} runs were measured."]
     if limited:
         said.append(f"In {limited} of {len(data['runs'])} runs the generator was the limit: their figures are its own.")
+    if bounds := data["asked"].get("find_limit"):
+        said.append(f"The highest rate is within {bounds}; the other figures are of the load that confirmed it.")
     if measured != data["planned"]:
         said.append(RESUME)
     return said

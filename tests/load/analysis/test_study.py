@@ -8,6 +8,7 @@ import pytest
 from lab.errors import UserError
 from lab.load.analysis import study_folder
 from lab.load.analysis.study import (
+    Figures,
     StudyRun,
     build_plot_points,
     build_table,
@@ -18,6 +19,7 @@ from lab.load.analysis.study import (
     in_order,
     measure_all,
 )
+from lab.load.metrics.fault_record import FaultRecord
 from lab.load.metrics.result import Result
 from lab.load.metrics.run_folder import LoadOutcome, RunWriter
 from lab.load.model.job import Job
@@ -39,9 +41,10 @@ TOPOLOGIES = {"star:4": STAR, "path:4": PATH, "mesh:4": MESH}
 
 
 async def _cells(seeds: range) -> list[StudyRun]:
-    async def measure(topology: Topology, seed: int) -> Result:
+    async def measure(topology: Topology, seed: int) -> Figures:
         noise = random.Random(f"{len(topology.links)}/{compute_facts(topology).diameter}/{seed}").uniform(0.9, 1.1)
-        return result(100, 0.01 * compute_facts(topology).diameter * noise, cores={"a": 0.3, "b": 0.1}, link=2000)
+        delay = 0.01 * compute_facts(topology).diameter * noise
+        return compute_figures(result(100, delay, cores={"a": 0.3, "b": 0.1}, link=2000))
 
     return [cell async for cell in measure_all(measure, TOPOLOGIES, seeds)]
 
@@ -87,6 +90,26 @@ def test_what_was_not_metered_is_not_in_it() -> None:
     assert set(compute_figures(bare)) == {"p50_ms", "p99_ms", "loss", "failed", "per_second", "clients_per_1000"}
 
 
+@pytest.mark.parametrize(
+    ("recoveries", "found"),
+    [
+        ((), {}),
+        ((2.0, 5.0, 1.0), {"recovery_s": 5.0, "recovered": 1.0}),
+        ((2.0, None), {"recovered": 0.5}),
+        ((None,), {"recovered": 0.0}),
+    ],
+)
+def test_a_run_has_a_recovery_time_only_if_it_recovered_from_each_fault(recoveries, found) -> None:
+    faults = [
+        FaultRecord(f"f{number}", "partition", 1, ("a",), (), 3.0, 4.0, recovery=one, unknown="" if one else "why")
+        for number, one in enumerate(recoveries)
+    ]
+    bare, under = compute_figures(result(100, 0.01)), compute_figures(result(100, 0.01), faults)
+    assert {name: value for name, value in under.items() if name not in bare} == found
+    (row,) = build_table([StudyRun("t", "prosody", 0, compute_graph_metrics(STAR), under)])
+    assert {name: row[name] for name in ("recovery_s", "recovered") if name in row} == found
+
+
 def test_intervals() -> None:
     assert compute_mean_interval([3.0]).low is None
     found = compute_mean_interval([1.0, 2.0, 3.0, 4.0, 5.0])
@@ -104,7 +127,7 @@ async def test_a_run_without_a_delivery_is_no_part_of_a_mean() -> None:
     cells = await _cells(range(2))
     nothing = result(100, 0.01, lost=5)
     nothing.routes["a->b"].received = 0
-    cells.append(StudyRun("star:4", "prosody", 3, compute_graph_metrics(STAR), nothing))
+    cells.append(StudyRun("star:4", "prosody", 3, compute_graph_metrics(STAR), compute_figures(nothing)))
     row = next(row for row in build_table(cells) if row["topology"] == "star:4")
     assert row["runs"] == 2
     assert row["p99_ms_low"] > 15
@@ -148,7 +171,7 @@ def test_only_whole_runs_are_kept_for_a_study_that_is_gone_on_with(tmp_path: Pat
                  "length": "4s", "warmup": "1s", "workers": 1, "arrivals": None, "pin": False,
                  "runtime": "auto"}  # fmt: skip
     study_folder.write_study(tmp_path, study_folder.build_contents({}, 3, runs, [], arguments))
-    assert study_folder.find_completed_runs(tmp_path) == (arguments, {("pair", 0): tmp_path / "001-whole"})
+    assert study_folder.find_completed_runs(tmp_path) == (arguments, {("pair", 0): runs[0]})
     study_folder.write_study(tmp_path, study_folder.build_contents({}, 3, runs, []))
     with pytest.raises(UserError, match="start a new study"):
         study_folder.find_completed_runs(tmp_path)

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from lab.errors import UserError
 from lab.load.analysis.bottleneck import Capacities, find_bottleneck
-from lab.load.capacity.search import Bounds, Measurement, build_partial_limit, find_limit
+from lab.load.capacity.search import MAX_TRIALS, Bounds, Measurement, build_partial_limit, find_limit
 from tests.load.synthetic_results import Federation, result
 
 BOUNDS = Bounds(p99=0.1, failed=0.001, start=100.0, lowest=1.0, highest=100_000.0, precision=0.05)
@@ -215,3 +215,18 @@ async def test_a_link_that_takes_longer_than_may_be_is_named() -> None:
 def test_bounds_that_mean_nothing(wrong: dict[str, float], told: str) -> None:
     with pytest.raises(UserError, match=told):
         Bounds(**wrong)
+
+
+async def test_a_search_ends_however_noisy_the_loads_are() -> None:
+    """Each rate is a little beyond its bounds in the first of three loads, so that each is tried thrice."""
+    loads = 0
+
+    async def measure(rate: float) -> Measurement:
+        nonlocal loads
+        loads += 1
+        return Measurement(result(rate, 0.12 if loads % 3 == 1 else 0.09))
+
+    limit = await find_limit(measure, Bounds(p99=0.1, start=1.0, lowest=1.0, highest=2.0**60))
+    assert (len(limit.trials), loads) == (MAX_TRIALS, MAX_TRIALS)
+    assert (limit.confirmed, limit.bottleneck) == (False, "unknown") and f"after {MAX_TRIALS} loads" in limit.why
+    assert limit.rate == max(trial.rate for trial in limit.trials if trial.holds)

@@ -11,6 +11,7 @@ from lab.load.analysis.study_folder import CSV, STUDY, StudyData, read_study
 from lab.load.report.html import charts
 from lab.load.report.html import document as html
 from lab.load.report.html.vega import render_svg
+from lab.load.report.limit import FILE as LIMIT_FILE
 from lab.load.report.study import describe_intervals, format_mean, judge_study
 from lab.report.html.document import render_parts
 from lab.runner.folders import PAGE, write
@@ -22,15 +23,25 @@ FIGURES = {
     "failed": ("Lost or bounced", "% of the messages", "Messages that were not received, or came back as an error."),
     "cpu_per_1000": ("Cost", "CPU s per 1000 messages", "Of all servers together, without relays and generator."),
 }
+#: The same, of some studies only.
+MORE_FIGURES = {
+    "limit": ("Highest rate", "messages per second", "Within the bounds; all other figures are at this rate."),
+    "recovery_s": (
+        "Recovery",
+        "seconds",
+        "From the healing of a fault until the load was as before; the longest.",
+    ),
+}
 _BARS = " Bars are the intervals of the table; points at the same place are drawn beside each other."
 _HEAD = {
+    "limit": "highest rate per s", "recovery_s": "recovery s", "recovered": "faults recovered from %",
     "p50_ms": "p50 ms", "p99_ms": "p99 ms", "loss": "lost %", "failed": "lost or bounced %", "per_second": "per s",
     "cpu_per_1000": "CPU s per 1000", "clients_per_1000": "clients' CPU s per 1000",
     "busiest_share": "busiest server's share", "link_bytes": "bytes per message",
 }  # fmt: skip
 #: Metrics on the x axis of the charts.
 DRAWN = ("diameter", "max_degree", "betweenness")
-_PERCENT = ("loss", "failed")
+_PERCENT = ("loss", "failed", "recovered")
 _LIMITS = (
     "Intervals contain what varies between runs on this machine, not between machines, versions or settings. A few "
     "topologies can show a relation but not prove it. Users write along links only: pairs of servers without a link "
@@ -86,7 +97,12 @@ def _table(rows: Sequence[Mapping[str, Any]], runs: Sequence[Mapping[str, Any]])
 def _seeds(row: Mapping[str, Any], runs: Sequence[Mapping[str, Any]]) -> html.Links:
     """The seeds of a row's runs, also of those that measured nothing; each leads to its run."""
     own = (run for run in runs if run["topology"] == row["topology"])
-    return html.Links([(str(run["seed"]), f"{run['folder']}/{PAGE}") for run in own])
+    return html.Links([(str(run["seed"]), _address(run)) for run in own])
+
+
+def _address(run: Mapping[str, Any]) -> str:
+    """What a run's link leads to: the page of a load, the trials of a search."""
+    return f"{run['folder']}/{LIMIT_FILE if 'search' in run else PAGE}"
 
 
 def _mean(row: Mapping[str, Any], name: str) -> str | None:
@@ -97,7 +113,8 @@ def _mean(row: Mapping[str, Any], name: str) -> str | None:
 
 def _figures(study: StudyData) -> list[str]:
     found, rows, kinds = [], study["table"], _software(study["arguments"])
-    for name, (title, unit, caption) in FIGURES.items():
+    more = {name: of for name, of in MORE_FIGURES.items() if any(name in row for row in rows)}
+    for name, (title, unit, caption) in {**more, **FIGURES}.items():
         shown = [row for row in rows if name in row]
         if not any(row[name] for row in shown):
             why = "It was 0 in every run." if shown else "It was not measured."
@@ -160,7 +177,7 @@ def _correlations(found: Mapping[str, Mapping[str, float | None]]) -> str:
 
 def _runs(runs: Sequence[Mapping[str, Any]]) -> str:
     items = "".join(
-        f'<li><a href="{html.escape_text(run["folder"])}/{PAGE}">'
+        f'<li><a href="{html.escape_text(_address(run))}">'
         f"{html.escape_text(run['topology'])}, seed {run['seed']:d}</a>"
         f"{': the generator was the limit' if run['limited'] else ''}</li>"
         for run in runs

@@ -13,7 +13,7 @@ from lab.cli.app import app
 from lab.cli.entry_point import run
 from lab.errors import UserError
 from lab.load.analysis import study_folder
-from lab.load.analysis.study import METRICS, StudyRun, compute_graph_metrics
+from lab.load.analysis.study import METRICS, StudyRun, compute_figures, compute_graph_metrics
 from lab.load.report.html.study_page import render_page, write_page
 from lab.load.report.study import judge_study, render
 from lab.topology.facts import compute_facts
@@ -38,7 +38,7 @@ def study(
         for name in names:
             of = compute_facts(load(name))
             measured = result(100, p99 * of.diameter, lost=lost, cores={"s1": 0.2, "s2": 0.1})
-            cells.append(StudyRun(name, "prosody", seed, compute_graph_metrics(load(name)), measured))
+            cells.append(StudyRun(name, "prosody", seed, compute_graph_metrics(load(name)), compute_figures(measured)))
             folder = f"{len(cells):03}-{name.replace(':', '-')}-{seed}"
             one = {"folder": folder, "topology": name, "seed": seed, "measured": True}
             runs.append({**one, "limited": limited and not seed})
@@ -92,7 +92,7 @@ def test_software_stands_beside_software_for_each_topology() -> None:
     cells = []
     for number, name in enumerate(names):
         graph, measured = compute_graph_metrics(load(name.partition(" ")[0])), result(100, 0.010 + number / 100)
-        cells += [StudyRun(name, "prosody", seed, graph, measured) for seed in range(2)]
+        cells += [StudyRun(name, "prosody", seed, graph, compute_figures(measured)) for seed in range(2)]
     arguments = {"software": ["prosody@13.0", "./mine.yaml"]}
     parsed = Parsed(render_page(study_folder.build_contents({}, 8, [], cells, arguments)))
     assert "Delay, p99, by software" in parsed.texts["h2"]
