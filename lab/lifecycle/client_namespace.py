@@ -32,7 +32,7 @@ from lab.network import namespace_forwarder
 from lab.network.lab_folder import is_service_running
 from lab.plan.client_view import ClientView
 from lab.plan.layout import Layout
-from lab.system import file_root, namespaces
+from lab.system import file_root, namespaces, session_bus
 
 _CERTIFICATES = Path("/etc/ssl/certs")
 _BUNDLE = _CERTIFICATES / "ca-certificates.crt"
@@ -52,7 +52,6 @@ _CACHE = Path("/run/nscd")
 _OF_HOME = ("XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_CACHE_HOME", "XDG_STATE_HOME")
 #: Programs of a tree; nobody's uid of this machine, as whom a client runs that refuses root.
 _PATH, _USER = "/usr/bin:/usr/sbin:/usr/games", 1000
-_SESSION = ("dbus-run-session", "--")
 #: What Python ignores, and programs expect to be ended by.
 _RESTORED = (signal.SIGPIPE, signal.SIGXFSZ)
 
@@ -98,14 +97,14 @@ def become(command: ClientCommand, parent: int | None = None) -> NoReturn:
         environment = _replace_home(environment, _mount_home(layout))
     elif command.profile is not None:
         environment = _replace_home(environment, command.profile.absolute())
+    for number in _RESTORED:
+        signal.signal(number, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
     if command.tree is not None:
         argv = _enter_tree(layout, command, account, environment)
         program = argv[0]
     if parent is not None:
         namespaces.end_with(parent, signal.SIGKILL)
-    for number in _RESTORED:
-        signal.signal(number, signal.SIG_DFL)
-    signal.pthread_sigmask(signal.SIG_SETMASK, ())
     try:
         os.execve(program, argv, environment)  # noqa: S606 - the person's own program
     except OSError as error:
@@ -276,11 +275,12 @@ def _enter_tree(
             f"({error.filename}). What is left: install it, and use `xmpplab with`"
         ) from error
     environment |= {"PATH": _PATH, "LC_ALL": "C.UTF-8"}  # the locale that a tree has
-    command_line = client.build_command(Path(environment["HOME"]))
-    name, *words = (*_SESSION, *command_line) if client.session_bus else command_line
+    name, *words = client.build_command(Path(environment["HOME"]))
     program = shutil.which(name, path=_PATH)
     if program is None:
         raise MissingError(f"{command.tree} has no {name}: delete it, and it is fetched again")
+    if client.session_bus:
+        environment |= session_bus.start(environment)
     return (program, *words, *command.argv)
 
 

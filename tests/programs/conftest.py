@@ -1,4 +1,4 @@
-"""Labs for client programs: one for each pair of servers, as long as the session."""
+"""Labs for client programs: one for each pair of servers and runtime, as long as the session."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from lab.testing.session_labs import SessionLabs
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def pair_of() -> AsyncIterator[Callable[[str, str], Awaitable[Lab]]]:
-    """`await pair_of("prosody", "ejabberd")`: servers a and b of these softwares, as plain processes."""
-    labs = SessionLabs("processes")
+async def pair_of(runtime: str) -> AsyncIterator[Callable[[str, str], Awaitable[Lab]]]:
+    """`await pair_of("prosody", "ejabberd")`: servers a and b of these softwares, on either runtime."""
+    labs = SessionLabs(runtime)
     yield lambda one, other: labs.get(f"pair,software={one}+{other},users=0")
     await labs.close()

@@ -9,6 +9,7 @@ import subprocess
 import time
 from pathlib import Path
 
+from lab.system.processes import die_with_parent
 from tests.programs.terminal import DEADLINE
 
 _SIZE = "1000x640x24"
@@ -16,13 +17,14 @@ _POLL = 0.3
 
 
 class Display:
-    """An X server of its own, with one program on it."""
+    """An X server of its own, with one program on it. Both end with the tests, however these end."""
 
     def __init__(self, folder: Path, command: list[str]) -> None:
         reading, writing = os.pipe()
         self._server = subprocess.Popen(
             ["Xvfb", "-displayfd", str(writing), "-screen", "0", _SIZE, "-nolisten", "tcp"],
             pass_fds=[writing], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            preexec_fn=die_with_parent(signal.SIGTERM), start_new_session=True,
         )  # fmt: skip
         os.close(writing)
         with os.fdopen(reading) as number:
@@ -31,8 +33,9 @@ class Display:
         self._output = folder / "program.log"
         with self._output.open("w") as output:
             self._program = subprocess.Popen(
-                command, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
-            )
+                command, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=output,
+                preexec_fn=die_with_parent(), start_new_session=True,
+            )  # fmt: skip
 
     @property
     def output(self) -> str:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import shlex
-import shutil
+import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
+
+from lab.system.processes import die_with_parent
 
 XMPPLAB = [sys.executable, "-m", "lab.cli"]
 DEADLINE = 120.0  # seconds: clients on a busy machine are slow
@@ -20,11 +22,16 @@ class Terminal:
     """A tmux server of its own, with one program in it."""
 
     def __init__(self, folder: Path, command: list[str]) -> None:
-        if shutil.which("tmux") is None:
-            raise RuntimeError("these tests type into terminals: install tmux")
         self._socket = folder / "tmux"
+        words = self._build_command("-D")  # no daemon, so that it ends with the tests, however they end
+        self._server = subprocess.Popen(
+            words, stdin=subprocess.DEVNULL, preexec_fn=die_with_parent(signal.SIGTERM), start_new_session=True
+        )
         size = ("-x", str(WIDTH), "-y", str(HEIGHT))
-        self._tmux("new-session", "-d", *size, shlex.join(command))
+        until = time.monotonic() + DEADLINE
+        while (done := self._call("new-session", "-d", *size, shlex.join(command))).returncode:
+            assert time.monotonic() < until and self._server.poll() is None, done.stderr
+            time.sleep(_POLL)
         self._tmux("set-option", "-g", "remain-on-exit", "on")
 
     def screen(self) -> str:
@@ -45,8 +52,16 @@ class Terminal:
 
     def close(self) -> None:
         """End the program."""
-        self._tmux("kill-server")
+        self._server.terminate()
+        self._server.wait(DEADLINE)
 
     def _tmux(self, *words: str) -> str:
-        command = ["tmux", "-S", str(self._socket), "-f", "/dev/null", *words]
-        return subprocess.run(command, check=True, capture_output=True, text=True, timeout=30).stdout
+        done = self._call(*words)
+        done.check_returncode()
+        return done.stdout
+
+    def _call(self, *words: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(self._build_command("-N", *words), capture_output=True, text=True, timeout=60)
+
+    def _build_command(self, *words: str) -> list[str]:
+        return ["tmux", "-S", str(self._socket), "-f", "/dev/null", *words]
