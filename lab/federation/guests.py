@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from lab.federation.servers import ServerHandle
 
 ONLINE_DEADLINE = 60.0  # seconds: a client with a window starts in some
+STAND_IN = "stand-in"  # the resource of the lab's own device with a guest's account: not its client
 
 
 class Guest:
@@ -37,6 +38,7 @@ class Guest:
         self.jid: str = f"{name}@{server.domain}"  # the bare JID
         self.password = self.context.lab.password
         self.client = ""  # the full JID that its client had last, "" before it has logged in
+        self._available = False
         self.deleted = False
         self.devices: tuple[Device, ...] = ()  # none of the lab's
         self._log = StanzaLog(self.jid)
@@ -52,14 +54,7 @@ class Guest:
 
         `within` is in seconds, or a text such as "60s". Raises NotReceived, which fails a run.
         """
-
-        def available() -> bool | None:
-            shown = [one for one in self._log.stanzas if one.name == "presence" and one.direction == "out"]
-            own = (None, self.jid)  # ejabberd writes the account's own address in
-            shown = [one for one in shown if one.receiver in own and one.type in (None, "unavailable")]
-            return True if shown and shown[-1].type is None else None
-
-        if await self._log.until(available, within) is None:
+        if await self._log.until(lambda: self._available or None, within) is None:
             raise self._missing(f"{self} did not log in and become available", within)
         return self.client
 
@@ -100,8 +95,11 @@ class Guest:
         client = event.peer or (event.sender if event.direction == "in" else event.receiver) or ""
         if (event.server, event.stream) != (self.server.name, "c2s") or client.partition("/")[0] != self.jid:
             return
-        if "/" in client:
+        if "/" in client and client != f"{self.jid}/{STAND_IN}":
             self.client = client
+            own = event.receiver in (None, self.jid)  # ejabberd writes the account's own address in
+            if event.name == "presence" and event.direction == "in" and own and event.type in (None, "unavailable"):
+                self._available = event.type is None
         direction = "out" if event.direction == "in" else "in"
         stanza = Stanza(
             name=event.name, type=event.type, id=event.id, sender=event.sender, receiver=event.receiver,

@@ -16,6 +16,7 @@ from lab.federation import jids
 from lab.federation.attempts import Attempt, attempt
 from lab.federation.context import describe_duration, read_duration
 from lab.federation.devices import Device, ask
+from lab.federation.guests import STAND_IN, Guest
 from lab.federation.messages import DELIVERY_DEADLINE, Message
 from lab.federation.posts import (
     ACCESS,
@@ -39,7 +40,6 @@ from lab.history.events import (
 from lab.metrics.block_lists import matches
 
 if TYPE_CHECKING:
-    from lab.federation.guests import Guest
     from lab.federation.participants import Participants
     from lab.federation.rooms import Room
     from lab.federation.servers import ServerHandle
@@ -497,7 +497,7 @@ async def stand_in(guest: Guest) -> AsyncIterator[Person]:
     """A person with the account of a guest and a device of the lab's, which is disconnected at the end of the block."""
     person = Person(guest.participants, guest.server, guest.name)
     person.password = guest.password
-    await person.add_device("stand-in")
+    await person.add_device(STAND_IN)
     try:
         yield person
     finally:

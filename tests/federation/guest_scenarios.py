@@ -63,6 +63,7 @@ async def guests_are_friends(federation: Federation) -> None:
     await federation.befriend(guest, bob)
     async with federation.process(PROGRAM, environment={"XMPPLAB_JID": guest.jid, "XMPPLAB_PASSWORD": guest.password}):
         client = await guest.online()
+        assert not client.endswith("/stand-in"), "the lab's own device is taken for the client"
         await bob.device.received(lambda one: one.name == "presence" and one.sender == client and one.type is None)
         await guest.received(lambda one: one.name == "presence" and (one.sender or "").startswith(f"{bob.jid}/"))
     message = await bob.send(guest, "are you there?")

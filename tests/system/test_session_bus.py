@@ -25,7 +25,8 @@ while :; do sleep 0.1; done
 BECOME = """
 import os
 from lab.system import session_bus
-os.execvpe("sh", ["sh", "-c", "echo $DBUS_SESSION_BUS_ADDRESS; exec sleep 600"], {**os.environ, **session_bus.start(os.environ)})
+found = {**os.environ, **session_bus.start(os.environ)}
+os.execvpe("sh", ["sh", "-c", "echo $DBUS_SESSION_BUS_ADDRESS; exec sleep 600"], found)
 """
 
 
