@@ -53,7 +53,12 @@ def list_columns() -> list[Column]:
     return columns
 
 
-@scenario(spec="XEP-0384, XEP-0163, XEP-0364", expects={"delivery": "failed"}, topology="encryption-policies")
+@scenario(
+    spec="XEP-0384, XEP-0163, XEP-0364",
+    expects={"delivery": "failed"},
+    topology="encryption-policies",
+    encryptions=["otr"],
+)
 async def can_we_encrypt(federation: Federation) -> None:
     """Two strangers want to write: what they end up with, by their clients and by what their servers allow."""
     columns = list_columns()

@@ -4,7 +4,7 @@ from lab import Federation, PeerError, expect, scenario, step
 from lab.faults import downgrade
 
 
-@scenario(spec="XEP-0384, OTR v3")
+@scenario(spec="XEP-0384, OTR v3", encryptions=["otr"])
 async def encryption_downgraded(federation: Federation) -> None:
     """Somebody between two servers hides what is offered: older versions are used unnoticed, plain text by nobody."""
     a, b = federation.linked_pair()

@@ -3,7 +3,7 @@ from lab import Federation, expect, scenario, step
 LONG = 100_000  # characters
 
 
-@scenario(spec="OTR v3; XEP-0364 3, XEP-0280 6", expects={"delivery": "failed"})
+@scenario(spec="OTR v3; XEP-0364 3, XEP-0280 6", expects={"delivery": "failed"}, encryptions=["otr"])
 async def otr_limits(federation: Federation) -> None:
     """OTR is for one device that is online: others see noise, what is sent to a session of the past is lost."""
     a, b = federation.linked_pair()

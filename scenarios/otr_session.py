@@ -1,7 +1,7 @@
 from lab import Federation, expect, scenario, step
 
 
-@scenario(spec="OTR v3; XEP-0364")
+@scenario(spec="OTR v3; XEP-0364", encryptions=["otr"])
 async def otr_session(federation: Federation) -> None:
     """Two people agree on a secret over OTR; a wrong one is noticed."""
     a, b = federation.linked_pair()

@@ -3,7 +3,7 @@ from lab import Federation, expect, scenario, step
 ENCRYPTIONS = ("plain", "otr", "omemo", "omemo:2")
 
 
-@scenario(spec="XEP-0384 14, XEP-0420")
+@scenario(spec="XEP-0384 14, XEP-0420", encryptions=["otr"])
 async def what_remains_visible(federation: Federation) -> None:
     """The same talk without encryption, with OTR, OMEMO 0.3 and OMEMO 2: compare what servers learn of each."""
     a, b = federation.linked_pair()

@@ -55,6 +55,7 @@ _BROKE_OFF = {
     "lab-error": "The lab failed",
     "peer-error": "The scenario broke off",  # a server or a client refused something, or did not answer
     "script-error": "The scenario broke off",
+    "missing": "The scenario broke off",  # this machine lacks something
     "interrupted": "The run was interrupted",
 }
 _RANKS = (Value.FAILED, Value.UNKNOWN, Value.VALID)

@@ -104,7 +104,7 @@ def _try(
     progress = make_plain_progress()
 
     async def carry_out() -> list[CellResult]:
-        async with open_lab(chosen, name, runtime.value, progress) as lab:
+        async with open_lab(chosen, name, runtime.value, progress, cells) as lab:
             return await run_attacks(lab, AttackBatch(cells, runs, progress, write_reports))
 
     return run_async(carry_out())

@@ -23,6 +23,7 @@ class StanzaRule:
     stanza: str = ""  # "message", "presence", "iq"
     type: str = ""  # the stanza's type attribute
     sender: str = ""  # of its `from`: a domain, a bare or a full JID
+    except_sender: str = ""  # the same, of those that do not fit
     receiver: str = ""  # of its `to`
     element: str = ""  # local name of an element somewhere inside it
     namespace: str = ""  # of that element, or of any

@@ -46,7 +46,7 @@ class RunEnded(Event):
     """The scenario returned, or ended with an error of its own or of the lab."""
 
     kind = "run-ended"
-    how: str  # "finished", "expectation", "lab-error", "peer-error", "script-error", "not-applicable", "interrupted"
+    how: str  # "finished", "expectation", "missing", "lab-error", "peer-error", "script-error", "not-applicable", ...
     detail: str = ""
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from lab.declarations.domains import a_labels
 from lab.declarations.encryptions import get_encryption
+from lab.errors import MissingError
 from lab.network import lab_folder
 from lab.network.control import Control
 from lab.plan.layout import Layout
@@ -120,6 +121,18 @@ class Lab:
     async def down(self) -> None:
         """End the lab and delete its folder; returns once nothing of it is left. Raises TimedOut."""
         await take_down(self.layout, self.runtime)
+
+
+async def require_libraries(runtime: Runtime, encryptions: Iterable[str]) -> None:
+    """Return once the libraries of these encryptions are there. Raises MissingError, UserError for an unknown one."""
+    for name in dict.fromkeys(encryptions):
+        declared = get_encryption(name)
+        if not declared.library:
+            continue
+        try:
+            await runtime.find_libraries(declared.library, declared.library_package)
+        except MissingError as error:
+            raise MissingError(f"{name} cannot be used: {error}") from error
 
 
 async def take_down(layout: Layout, runtime: Runtime) -> None:

@@ -24,7 +24,7 @@ from pathlib import Path
 
 from lab.network.relay import Flow, Relay, RelayedConnection, Side, StreamEnd
 from lab.network.stanza_counts import CountedStanza, StanzaCounts
-from lab.network.stanza_rules import CountedRule, StanzaDecision, decide
+from lab.network.stanza_rules import CountedRule, Direction, StanzaDecision, decide
 from lab.network.stanza_stream import PartKind, RelayedStanza, StreamPart, StreamSplitter
 
 log = logging.getLogger(__name__)
@@ -37,7 +37,6 @@ LONGEST_HOLD = 5.0  # seconds that a stanza which is to be overtaken waits for a
 _H = re.compile(rb"""(\bh=)(["'])(\d+)\2""")
 _ID = re.compile(rb"""\b(?:prev)?id=(["'])(.*?)\1""")
 
-Direction = tuple[str, str]  # source and target: names of servers, or a client's full JID and its server's name
 Rules = Callable[[Direction], Iterable[CountedRule]]
 #: Called with each stanza that rules acted on.
 Report = Callable[[Direction, RelayedStanza, StanzaDecision], None]
@@ -195,7 +194,7 @@ class InterceptedConnection(RelayedConnection):
 
     def _receive_stanza(self, side: InterceptedSide, stanza: RelayedStanza) -> None:
         counted = side.counts.receive() if side.counts else None
-        decision = decide(self._rules(side.direction), stanza)
+        decision = decide(self._rules(side.direction), stanza, side.direction)
         if decision.acted:
             self._report(side.direction, stanza, decision)
         send = _Sending(side, decision.stanza.raw, decision.copies, counted)

@@ -14,10 +14,10 @@ from xml.parsers import expat
 from lab.declarations.effects import Interception
 from lab.declarations.links import Conditions
 from lab.errors import UserError
-from lab.network.interception import Direction, InterceptedConnection, KeptCounts, TlsEnds
+from lab.network.interception import InterceptedConnection, KeptCounts, TlsEnds
 from lab.network.link_shaper import LinkShaper
 from lab.network.relay import Relay, RelayedConnection
-from lab.network.stanza_rules import CountedRule, StanzaDecision
+from lab.network.stanza_rules import CountedRule, Direction, StanzaDecision, find_ends
 from lab.network.stanza_stream import RelayedStanza
 from lab.network.target import Target
 from lab.plan.layout import Layout
@@ -145,15 +145,6 @@ class Interceptions:
         for relay in self._clients.values():
             relay.close()
 
-    def _ends_of_addresses(self, direction: Direction, stanza: RelayedStanza) -> tuple[str, str]:
-        """Sender and receiver: a client's stream may leave out the client or its account (RFC 6120 section 8.1)."""
-        sender, receiver = stanza.attribute("from"), stanza.attribute("to")
-        if direction in self._clients:
-            return sender or direction[0], receiver or direction[0].partition("/")[0]
-        if direction[::-1] in self._clients:
-            return sender or direction[1].partition("/")[0], receiver or direction[1]
-        return sender, receiver
-
     def _load_client_ends(self, server: str) -> TlsEnds:
         """What a server's clients are shown: its certificate."""
         domain = self._plan.server(server).certificate.domain
@@ -203,7 +194,7 @@ class Interceptions:
 
     def _add(self, direction: Direction, stanza: RelayedStanza, attack: str, action: str) -> None:
         self.last += 1
-        sender, receiver = self._ends_of_addresses(direction, stanza)
+        sender, receiver = find_ends(direction, stanza)
         self._log.append(
             Intervention(
                 number=self.last,

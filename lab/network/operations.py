@@ -221,7 +221,7 @@ def find_client_effects(action: str, fields: Any, client: str, server: str) -> l
     assert declared.effects is not None
     effects = [one for one in declared.effects(values, targets) if isinstance(one, Interception)]
     if not effects:
-        raise UserError(f"{action}: acts on no stanzas of a client: give a link")
+        raise UserError(f"{action}: acts on no stanzas of a client, or not on those that it sends: give a link")
     return effects
 
 

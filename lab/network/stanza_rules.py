@@ -9,6 +9,8 @@ from xml.parsers import expat
 from lab.declarations.stanza_rules import StanzaRule
 from lab.network.stanza_stream import RelayedStanza
 
+Direction = tuple[str, str]  # source and target: names of servers, or a client's full JID and its server's name
+
 
 @dataclass
 class CountedRule:
@@ -18,9 +20,9 @@ class CountedRule:
     attack: str
     fitting: int = 0
 
-    def acts_on(self, stanza: RelayedStanza) -> bool:
+    def acts_on(self, stanza: RelayedStanza, direction: Direction) -> bool:
         """Whether it acts on this stanza, which counts if it fits."""
-        if not _fits(self.rule, stanza):
+        if not _fits(self.rule, stanza, direction):
             return False
         self.fitting += 1
         return self.fitting % self.rule.nth == 0
@@ -37,11 +39,25 @@ class StanzaDecision:
     acted: list[CountedRule] = field(default_factory=list)
 
 
-def decide(rules: Iterable[CountedRule], stanza: RelayedStanza) -> StanzaDecision:
-    """What rules, one after the other, make of a stanza. What drops it is the last."""
+def find_ends(direction: Direction, stanza: RelayedStanza) -> tuple[str, str]:
+    """Sender and receiver of a stanza that goes this way, "" where it does not say.
+
+    A client's stream may leave out the client or its account (RFC 6120 section 8.1).
+    """
+    sender, receiver = stanza.attribute("from"), stanza.attribute("to")
+    source, target = direction
+    if "/" in source:
+        return sender or source, receiver or source.partition("/")[0]
+    if "/" in target:
+        return sender or target.partition("/")[0], receiver or target
+    return sender, receiver
+
+
+def decide(rules: Iterable[CountedRule], stanza: RelayedStanza, direction: Direction = ("", "")) -> StanzaDecision:
+    """What rules, one after the other, make of a stanza that goes this way. What drops it is the last."""
     decision = StanzaDecision(stanza)
     for one in rules:
-        if not one.acts_on(decision.stanza):
+        if not one.acts_on(decision.stanza, direction):
             continue
         decision.acted.append(one)
         rule = one.rule
@@ -59,7 +75,7 @@ def decide(rules: Iterable[CountedRule], stanza: RelayedStanza) -> StanzaDecisio
     return decision
 
 
-def _fits(rule: StanzaRule, stanza: RelayedStanza) -> bool:
+def _fits(rule: StanzaRule, stanza: RelayedStanza, direction: Direction) -> bool:
     raw = stanza.raw
     # Most stanzas are told apart without parsing them. A namespace may be declared by the stream's header alone.
     if any(text.encode() not in raw for text in (rule.element, rule.contains, rule.type)):
@@ -75,7 +91,10 @@ def _fits(rule: StanzaRule, stanza: RelayedStanza) -> bool:
         return False
     if rule.type and stanza.attribute("type") != rule.type:
         return False
-    if not _is_of(stanza.attribute("from"), rule.sender) or not _is_of(stanza.attribute("to"), rule.receiver):
+    sender, receiver = find_ends(direction, stanza)
+    if not _is_of(sender, rule.sender) or not _is_of(receiver, rule.receiver):
+        return False
+    if rule.except_sender and _is_of(sender, rule.except_sender):
         return False
     if rule.element:
         return bool(stanza.find(rule.element, rule.namespace))

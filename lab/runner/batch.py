@@ -7,7 +7,7 @@ A lab that is up with an equal plan is used and left up. Otherwise a lab is star
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,7 +15,7 @@ from shlex import quote
 
 from lab import exit_codes
 from lab.errors import MissingError, NotReady, UserError
-from lab.lifecycle.lab import Lab
+from lab.lifecycle.lab import Lab, require_libraries
 from lab.lifecycle.registry import attach, find
 from lab.lifecycle.runtimes import choose
 from lab.lifecycle.up import choose_name, up
@@ -105,6 +105,7 @@ async def _run_on_lab(request: BatchRequest, callbacks: BatchCallbacks, infos: l
     if request.inline and lab.runtime.name != "processes":
         raise UserError(f"--inline needs a lab of processes, and {lab.name} is in containers")
     _check_placement(request, [lab.plan.topology])
+    await require_libraries(lab.runtime, _encryptions(infos))
     faults = _faults(request, [lab.plan.topology])
     return [
         await _run_on(lab, info, request, callbacks, faults, _command(request, info, f"--name {quote(lab.name)}"))
@@ -119,11 +120,17 @@ async def _run_on_topologies(
     results: list[BatchResult] = []
     topologies = load_all([source for _, source in runs])
     _check_placement(request, topologies)
+    if used := _encryptions(info for infos, _ in runs for info in infos):
+        await require_libraries(choose(request.runtime), used)
     faults = _faults(request, topologies)
     for (infos, source), topology in zip(runs, topologies, strict=True):
         chosen = topology if faults is None else replace(topology, faults=faults)
         results += await _run_topology(chosen, source, infos, request, callbacks)
     return results
+
+
+def _encryptions(infos: Iterable[ScenarioInfo]) -> list[str]:
+    return [name for info in infos for name in info.encryptions]
 
 
 def _check_placement(request: BatchRequest, topologies: Sequence[Topology]) -> None:

@@ -6,6 +6,7 @@ This is the place where a scenario's errors end, each as what it means:
     AssertionError                              expectation      the run failed
     NotApplicable                               not-applicable   a counted skip
     PeerError, TimedOut                         peer-error       the scenario broke off: unknown
+    MissingError                                missing          the machine lacks something: unknown, and exit code 69
     another LabError, but no UserError          lab-error        nothing certain is known: unknown
     a coroutine that was never awaited          script-error     what it should have done is missing: unknown
     UserError, SystemExit, GeneratorExit, a
@@ -28,7 +29,17 @@ from pathlib import Path
 
 from lab import exit_codes
 from lab.checks import Judgement
-from lab.errors import LabError, NotApplicable, NotReady, NotReceived, PeerError, TimedOut, UserError, describe
+from lab.errors import (
+    LabError,
+    MissingError,
+    NotApplicable,
+    NotReady,
+    NotReceived,
+    PeerError,
+    TimedOut,
+    UserError,
+    describe,
+)
 from lab.federation import Federation
 from lab.history.events import FORMAT, Expectation, RunEnded, RunStarted
 from lab.history.recorder import Recorder
@@ -60,8 +71,8 @@ SETTLE_DEADLINE = 120.0
 
 FINISHED, EXPECTATION = "finished", "expectation"
 LAB_ERROR, PEER_ERROR, SCRIPT_ERROR = "lab-error", "peer-error", "script-error"
-NOT_APPLICABLE, INTERRUPTED = "not-applicable", "interrupted"
-_BROKEN = (LAB_ERROR, PEER_ERROR, SCRIPT_ERROR)  # nothing is settled after these
+MISSING, NOT_APPLICABLE, INTERRUPTED = "missing", "not-applicable", "interrupted"
+_BROKEN = (LAB_ERROR, PEER_ERROR, SCRIPT_ERROR, MISSING)  # nothing is settled after these
 
 
 # Called once a run has been judged: writes what is made of record and judgement into the run's folder.
@@ -128,7 +139,9 @@ async def run_scenario(
         if report is not None:
             report(folder, record, judgement)
     took = time.monotonic() - began
-    return RunResult(folder, ended.how, judgement.value, judgement.sentence, judgement.exit_code, took)
+    lacking = ended.how == MISSING and judgement.exit_code == exit_codes.UNKNOWN
+    code = exit_codes.MISSING if lacking else judgement.exit_code
+    return RunResult(folder, ended.how, judgement.value, judgement.sentence, code, took)
 
 
 def _started(
@@ -229,6 +242,8 @@ def _kind(error: BaseException) -> str:
     """How a run ends that such an error left."""
     if isinstance(error, UserError) or not isinstance(error, LabError):
         return SCRIPT_ERROR
+    if isinstance(error, MissingError):
+        return MISSING
     refused = isinstance(error, PeerError) or (isinstance(error, TimedOut) and not isinstance(error, NotReady))
     return PEER_ERROR if refused else LAB_ERROR
 

@@ -8,13 +8,14 @@ import inspect
 import re
 import sys
 import traceback
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Any, TypeVar, overload
 
 from lab.checks.wanted import Wanted
+from lab.declarations.encryptions import get_encryption
 from lab.errors import UserError, describe
 from lab.packaged import find, list_names
 from lab.runner.wanted_verdicts import Expects, read_expects
@@ -41,6 +42,7 @@ class ScenarioInfo:
     file: Path
     line: int
     topology: str = ""  # where it runs if no other one is asked for; "" if it is for any
+    encryptions: tuple[str, ...] = ()  # those whose libraries must be there before anything starts
 
 
 @overload
@@ -49,7 +51,12 @@ def scenario(function: F, /) -> F: ...
 
 @overload
 def scenario(
-    *, spec: str = "", expects: Expects | None = None, title: str = "", topology: str = ""
+    *,
+    spec: str = "",
+    expects: Expects | None = None,
+    title: str = "",
+    topology: str = "",
+    encryptions: Sequence[str] = (),
 ) -> Callable[[F], F]: ...
 
 
@@ -61,17 +68,22 @@ def scenario(
     expects: Expects | None = None,
     title: str = "",
     topology: str = "",
+    encryptions: Sequence[str] = (),
 ) -> F | Callable[[F], F]:
     """Make a coroutine function a scenario: `@scenario` or `@scenario(spec="RFC 6120 10.4")`; it is returned unchanged.
 
     `spec` is the section of an RFC or XEP that the scenario tests. `expects={"secrecy": "failed"}` makes a run valid
     only if that check has that value: "valid", "failed" or "unknown"; with `{"roster": {"ejabberd@24.12": "failed"}}`
     only servers of this software have to. `topology` is where `xmpplab run` runs it if neither a topology nor a lab is
-    given. The title is the docstring's first line unless given. A file that makes
+    given. `encryptions=["otr"]`: where its library is missing, nothing is started. The title is the docstring's first
+    line unless given. A file that makes
     scenarios in a loop gives each function a `__name__` of its own first. Raises UserError for another value, or a
     function that is not `async def` with one argument.
     """
     wanted = read_expects(expects)
+    if isinstance(encryptions, str):
+        raise UserError(f"scenario: encryptions={encryptions!r}: give a list, [{encryptions!r}]")
+    used = tuple(get_encryption(one).name for one in encryptions)
     if function is not None and not callable(function):
         raise UserError(f"scenario({function!r}): write `@scenario`, or `@scenario(spec={function!r})`")
 
@@ -93,6 +105,7 @@ def scenario(
             file=Path(code.co_filename),
             line=code.co_firstlineno,
             topology=topology,
+            encryptions=used,
         )
         setattr(function, ATTRIBUTE, info)
         _made.setdefault(_importing(), []).append(info)

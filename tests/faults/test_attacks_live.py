@@ -100,3 +100,28 @@ async def test_a_client_behind_a_cheating_server_resumes_its_stream(topology, la
     (alice,) = {one.device for one in record.of(Connected) if one.device.startswith("alice")}
     assert {(one.source, one.target) for one in record.of(Intervened)} == {(alice, "a"), ("a", alice)}
     assert f"drop-stanzas acted on it between {alice} and a (drop)" in result.sentence
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("runtime", [PROCESSES, CONTAINERS], indirect=True, scope="session")
+@pytest.mark.parametrize("topology", ["pair,software=prosody+ejabberd", "pair,software=ejabberd+prosody"])
+@pytest.mark.parametrize(
+    "told",
+    [
+        small_scenarios.changed_at_home,
+        small_scenarios.replayed_at_home,
+        small_scenarios.stripped_at_home,
+        small_scenarios.downgraded_at_home,
+        small_scenarios.nothing_offered_at_home,
+    ],
+)
+async def test_a_cheating_server_attacks_each_encryption(told, topology, lab_on, tmp_path: Path) -> None:
+    result = await run_scenario(get_info(told), await lab_on(topology), runs=tmp_path)
+    record = load_record(result.folder)
+    # Behind a device that has logged in again order proves no loss: delivery may be unknown where something vanishes.
+    values = {one.check: one.value for one in judge(record).verdicts}
+    assert (result.how, values.pop("expectations")) == ("finished", "valid"), result.sentence
+    failed = {name for name, value in values.items() if value == "failed"}
+    assert failed <= {name for name, *_ in record.started.expects}, result.sentence
+    acted = {(one.source, one.target) for one in record.of(Intervened)}
+    assert acted and all("a" in way and any(end.startswith("alice") for end in way) for way in acted)

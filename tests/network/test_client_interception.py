@@ -123,3 +123,12 @@ def test_a_fault_that_acts_on_no_stanzas_is_none_of_a_client(action):
 def test_directions_are_to_and_from_the_clients_server(direction, found):
     effects = find_client_effects("drop-stanzas", {"direction": direction}, "c", "a")
     assert [(one.source, one.target) for one in effects] == found
+
+
+def test_a_downgrade_leaves_a_clients_own_lists_alone():
+    """It publishes them anew as long as it sees none, and would never be online."""
+    sent, received = find_client_effects("downgrade", {"to": "plain"}, "alice@a/x", "a")
+    assert {rule.element for rule in sent.rules} == {"body"}
+    assert {rule.except_sender for rule in received.rules if rule.element in ("list", "devices")} == {"alice@a"}
+    with pytest.raises(UserError, match="not on those that it sends: give a link"):
+        find_client_effects("downgrade", {"to": "omemo", "direction": "to"}, "alice@a/x", "a")

@@ -33,6 +33,9 @@ def after(raw, *rules):
         ({"sender": "a.test"}, True),
         ({"sender": "test"}, False),
         ({"sender": "alice@a.test/y"}, False),
+        ({"except_sender": "alice@a.test"}, False),
+        ({"except_sender": "a.test"}, False),
+        ({"except_sender": "carol@a.test"}, True),
         ({"receiver": "b.test"}, True),
         ({"receiver": "a.test"}, False),
         ({"element": "body"}, True),
@@ -47,6 +50,22 @@ def after(raw, *rules):
 )
 def test_a_stanza_fits_if_it_fits_every_field(fields, fits):
     assert bool(after(MESSAGE, {"action": "drop", **fields}).acted) is fits
+
+
+@pytest.mark.parametrize(
+    ("direction", "fields", "fits"),
+    [
+        (("alice@a.test/x", "a"), {"sender": "alice@a.test"}, True),
+        (("alice@a.test/x", "a"), {"except_sender": "alice@a.test"}, False),
+        (("alice@a.test/x", "a"), {"receiver": "alice@a.test"}, True),
+        (("a", "alice@a.test/x"), {"sender": "alice@a.test"}, True),
+        (("a", "alice@a.test/x"), {"receiver": "alice@a.test/x"}, True),
+        (("a", "b"), {"sender": "a"}, False),
+    ],
+)
+def test_a_client_may_leave_out_itself_and_its_account(direction, fields, fits):
+    (rule,) = counted({"action": "drop", **fields})
+    assert rule.acts_on(RelayedStanza(HEADER, b"<iq type='result'/>"), direction) is fits
 
 
 def test_every_nth_of_those_that_fit():

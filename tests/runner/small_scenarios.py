@@ -1,13 +1,26 @@
 """Small scenarios for the integration tests."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from typing import Any
 from xml.etree import ElementTree as ET
 
-from lab import Federation, expect, scenario, step
+from lab import Federation, PeerError, expect, scenario, step
 from lab.clients.xmpp.client_stream import ClientStream, make_tls_context
-from lab.faults import certificate, client, drop_stanzas, intercept, reset_streams, swap_bundle
+from lab.faults import (
+    certificate,
+    client,
+    downgrade,
+    drop_stanzas,
+    intercept,
+    modify_ciphertext,
+    replay,
+    reset_streams,
+    strip_encryption,
+    swap_bundle,
+)
+from lab.federation import Message
 from lab.federation.people import Person
 from lab.lifecycle.lab import Lab
 
@@ -276,3 +289,90 @@ async def expired_under_attack(federation: Federation) -> None:
                 await alice.ping(b, reached=False)
             outcome = await (await alice.send(bob, "expired")).outcome(within="60s")
             expect([bool(outcome.deliveries), bool(outcome.bounces)], [False, True])
+
+
+_ENCRYPTIONS = ("omemo", "omemo:2", "otr")
+
+
+async def _write_behind_a_cheat(
+    federation: Federation, encryption: str, attack: Callable[..., Any], *, established: bool = True
+) -> list[Any]:
+    """How each reads the other's message while alice's own server attacks her device: a word, or the encryption."""
+    a, b = federation.linked_pair()
+    alice, bob = await a.person("alice", encryption=encryption), await b.person("bob", encryption=encryption)
+    both = ((alice, bob), (bob, alice))
+    if established:
+        for one, other in both:
+            expect(await _is_read(await one.send(other, federation.secret())), True)
+    found = []
+    async with federation.inject(attack(alice.device)):
+        for one, other in both:
+            try:
+                message = await one.send(other, federation.secret())
+            except PeerError:
+                found.append("refused")
+                continue
+            behind = await one.send(other, federation.secret())
+            await one.ping(other.server)
+            await behind.outcome(within="5s")
+            reads = (await message.outcome(within="5s")).deliveries
+            words = {None: "unreadable", message.text: reads[0].encryption if reads else ""}
+            found.append(" ".join(words.get(read.text, "another") for read in reads))
+    for one, other in both:
+        # OTR begins a new session once something was unreadable: what is written meanwhile may be lost.
+        tries = [await _is_read(await one.send(other, federation.secret()))]
+        if encryption == "otr" and not tries[0]:
+            tries.append(await _is_read(await one.send(other, federation.secret())))
+        expect(tries[-1], True)
+    return found
+
+
+async def _is_read(message: Message) -> bool:
+    return [read.text for read in (await message.outcome()).deliveries] == [message.text]
+
+
+@scenario(spec="XEP-0384, OTR v3", expects={"delivery": "failed"})
+async def changed_at_home(federation: Federation) -> None:
+    """Alice's own server changes ciphertext, both ways: nobody can read it, and afterwards all is well."""
+    for encryption in _ENCRYPTIONS:
+        found = await _write_behind_a_cheat(federation, encryption, modify_ciphertext)
+        expect(found, ["unreadable"] * 2)
+
+
+@scenario(spec="XEP-0384, OTR v3", expects={"delivery": "failed"})
+async def replayed_at_home(federation: Federation) -> None:
+    """Alice's own server repeats messages, both ways: only the first copy is read."""
+    for encryption in _ENCRYPTIONS:
+        found = await _write_behind_a_cheat(federation, encryption, lambda device: replay(device, element=""))
+        expect(found, [f"{encryption} unreadable"] * 2)
+
+
+@scenario(spec="XEP-0384, OTR v3", expects={"delivery": "failed", "integrity": "failed"})
+async def stripped_at_home(federation: Federation) -> None:
+    """Alice's own server takes encryption out, both ways: another text is read, and of OMEMO 2 nothing."""
+    for encryption in _ENCRYPTIONS:
+        found = await _write_behind_a_cheat(federation, encryption, strip_encryption)
+        expect(found, ["" if encryption == "omemo:2" else "another"] * 2)
+
+
+@scenario(spec="XEP-0384, OTR v3")
+async def downgraded_at_home(federation: Federation) -> None:
+    """Alice's own server hides what others offer: she uses an older version; they, who see all, do not."""
+    both = await _write_behind_a_cheat(
+        federation, "omemo+omemo:2", lambda device: downgrade(device, to="omemo"), established=False
+    )
+    expect(both, ["omemo", "omemo:2"])
+    older = await _write_behind_a_cheat(
+        federation, "otr", lambda device: downgrade(device, to="otr:2"), established=False
+    )
+    expect(older, ["otr", "otr"])
+
+
+@scenario(spec="XEP-0384, OTR v3", expects={"delivery": "failed"})
+async def nothing_offered_at_home(federation: Federation) -> None:
+    """Alice's own server hides all that others offer: she sends nothing, and cannot read whose list she never saw."""
+    for encryption, found in (("omemo", "unreadable"), ("omemo:2", "unreadable"), ("otr", "refused")):
+        offered = await _write_behind_a_cheat(
+            federation, encryption, lambda device: downgrade(device, to="plain"), established=False
+        )
+        expect(offered, ["refused", found])

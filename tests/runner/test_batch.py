@@ -14,6 +14,7 @@ from lab.errors import MissingError, NotReady, PeerError
 from lab.runner import batch
 from lab.runner.batch import BatchResult
 from lab.runner.scenarios import ScenarioInfo
+from lab.runtime.debian import libraries
 from lab.topology.spec import Topology
 
 #: What the lab of each topology does: raised at its start, after its scenarios, or nothing.
@@ -41,6 +42,24 @@ def _staged(monkeypatch: pytest.MonkeyPatch, wrong: Wrong) -> None:
 
     monkeypatch.setattr(batch, "_lab_for", lab_for)
     monkeypatch.setattr(batch, "run_on", run_on)
+
+
+def test_nothing_is_started_where_the_library_of_an_encryption_is_missing(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from lab.cli.app import app
+
+    async def missing(library: str, package: str) -> str:
+        raise MissingError(f"{library} is not on this machine: install {package}")
+
+    started: list[str] = []
+    monkeypatch.setattr(libraries, "find_library", missing)
+    monkeypatch.setattr(batch, "_lab_for", lambda topology, *_: started.append(topology.name))
+    command = ["run", "otr_session", "everyone_writes", "-t", "pair", "--runtime", "processes"]
+    assert run(app, command) == 69
+    assert "otr cannot be used: libotr.so.5 is not on this machine: install libotr5" in capsys.readouterr().err
+    assert run(app, ["attacks", "--encryption", "otr", "--runtime", "processes"]) == 69
+    assert started == [] and not Path("runs").exists()
 
 
 @pytest.mark.parametrize(

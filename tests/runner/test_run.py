@@ -14,7 +14,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from lab.errors import NotApplicable, NotReceived, PeerError, TimedOut, UserError
+from lab import exit_codes
+from lab.errors import MissingError, NotApplicable, NotReceived, PeerError, TimedOut, UserError
 from lab.history.events import Delivered, RouteSettled, RunEnded, RunStarted, Sent
 from lab.history.reader import read
 from lab.history.recorder import Recorder
@@ -225,6 +226,17 @@ async def test_an_error_around_the_scenario_leaves_it_unknown(where, error, said
     result, _ = await perform(tmp_path, good, breaks={where: error})
     assert (result.how, result.value) == ("lab-error", "unknown")
     assert said in end_of(result.folder).detail
+
+
+async def lacking(federation):
+    federation.send()
+    raise MissingError("libotr.so.5 is not on this machine: install libotr5")
+
+
+async def test_what_the_machine_lacks_has_an_exit_code_of_its_own(tmp_path):
+    result, _ = await perform(tmp_path, lacking)
+    assert (result.how, result.value, result.exit_code) == ("missing", "unknown", exit_codes.MISSING)
+    assert "The scenario broke off: " in result.sentence and "install libotr5" in result.sentence
 
 
 async def test_what_was_expected_and_failed_stays_failed_when_the_lab_breaks_later(tmp_path):

@@ -192,7 +192,31 @@ def backups_are_not_restored(patch: Patch) -> None:
     patch.setattr(Device, "restore", nothing)
 
 
+def second_devices_publish_no_keys(patch: Patch) -> None:
+    add_device = Person.add_device
+
+    async def add_without_keys(self: Person, *name: str, **more: Any) -> Device:
+        return await add_device(self, *name, **{**more, **({"encryption": "plain"} if name else {})})
+
+    patch.setattr(Person, "add_device", add_without_keys)
+
+
+def nobody_is_a_member_before_joining(patch: Patch) -> None:
+    """There are keys for those who are there."""
+    room = ServerHandle.room
+    patch.setattr(ServerHandle, "room", lambda self, *given, **more: room(self, *given, **{**more, "members": ()}))
+
+
+def nobody_speaks_omemo_2(patch: Patch) -> None:
+    """There is no envelope that hides receipts."""
+    person, spoken = ServerHandle.person, {"encryption": "omemo"}
+    patch.setattr(ServerHandle, "person", lambda self, *given, **more: person(self, *given, **{**more, **spoken}))
+
+
 SABOTAGE = {
+    "omemo_new_device_mid_chat": second_devices_publish_no_keys,
+    "omemo_room_offline_member": nobody_is_a_member_before_joining,
+    "receipts_in_the_envelope": nobody_speaks_omemo_2,
     "omemo_archive_catch_up": archives_are_not_read,
     "omemo_key_exchange_dropped": no_fault,
     "omemo_restored_backup": backups_are_not_restored,

@@ -55,6 +55,21 @@ def test_a_file_gives_its_scenarios_in_order(write):
     assert get_info(first.function) is first
 
 
+def test_shipped_scenarios_say_which_libraries_they_need():
+    """So that nothing is started where one is missing."""
+    for name in packaged.list_names("scenarios", ".py"):
+        (info,) = load(name)
+        assert ("otr" in info.encryptions) == ('"otr"' in info.file.read_text(encoding="utf-8")), name
+
+
+@pytest.mark.parametrize(
+    ("wrong", "says"), [("otr", r"give a list, \['otr'\]"), (["ort"], "encryption 'ort' is unknown")]
+)
+def test_encryptions_are_a_list_of_known_ones(wrong, says):
+    with pytest.raises(errors.UserError, match=says):
+        scenario(encryptions=wrong)
+
+
 def test_one_scenario_of_a_file_is_named_behind_it(write):
     write("WORD = 1", "beside.py")
     path = write(STORY)

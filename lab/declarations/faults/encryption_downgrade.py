@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from lab.declarations.effects import Interception
@@ -48,7 +49,21 @@ RULES: Mapping[str, tuple[StanzaRule, ...]] = {
 
 
 def _effects(values: Mapping[str, Any], targets: Targets) -> list[Interception]:
-    return [Interception(source, target, DECLARATION.name, RULES[values["to"]]) for source, target in targets]
+    found = [
+        Interception(source, target, DECLARATION.name, tuple(_rules(values["to"], source, target)))
+        for source, target in targets
+    ]
+    return [one for one in found if one.rules]
+
+
+def _rules(to: str, source: str, target: str) -> Iterator[StanzaRule]:
+    """The rules for this way. A client's own lists stay: it publishes them anew as long as its server has none."""
+    client = next((end for end in (source, target) if "/" in end), "")
+    for rule in RULES[to]:
+        if not client or rule.element == "body":
+            yield rule
+        elif client == target:
+            yield replace(rule, except_sender=client.partition("/")[0])
 
 
 DECLARATION = FaultDeclaration(

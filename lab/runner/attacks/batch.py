@@ -10,9 +10,9 @@ from pathlib import Path
 from lab.checks import Judgement
 from lab.errors import UserError
 from lab.federation import Federation
-from lab.lifecycle.lab import Lab
+from lab.lifecycle.lab import Lab, require_libraries
 from lab.lifecycle.registry import attach, find
-from lab.lifecycle.runtimes import choose
+from lab.lifecycle.runtimes import choose, get_runtime
 from lab.lifecycle.up import choose_name, up
 from lab.metrics.record import RunRecord
 from lab.runner.attacks.cells import (
@@ -29,6 +29,7 @@ from lab.runner.attacks.outcomes import judge_trial
 from lab.runner.attacks.trials import AttackTrial, find_control, list_trials, try_attack
 from lab.runner.run import Report, run_scenario
 from lab.runner.scenarios import ScenarioInfo
+from lab.runtime.protocol import Runtime
 from lab.topology.spec import Topology
 
 
@@ -101,17 +102,25 @@ def _judge_cell(
 
 @asynccontextmanager
 async def open_lab(
-    topology: Topology | None, name: str | None, runtime: str, progress: Callable[[str], None]
+    topology: Topology | None,
+    name: str | None,
+    runtime: str,
+    progress: Callable[[str], None],
+    cells: Sequence[Cell] = (),
 ) -> AsyncIterator[Lab]:
     """The lab of this name, or one of this topology: one that is up, else one that ends with the block.
 
-    Raises as `attach`, `up` and `find_servers` do.
+    What these cells need is there. Raises as `attach`, `up` and `find_servers` do.
     """
+    tried = [cell for cell in cells if judge_without_trial(cell) is None]
     if topology is None:
-        yield await attach(name)
+        lab = await attach(name)
+        await _require_libraries(lab.runtime, tried)
+        yield lab
         return
     find_servers(topology)
     chosen = choose(runtime)
+    await _require_libraries(chosen, tried)
     if (found := await find(topology, chosen)) is not None:
         progress(f"using the lab {found.name}, which is up with the same plan")
         yield found
@@ -123,6 +132,13 @@ async def open_lab(
         yield lab
     finally:
         await lab.down()
+
+
+async def _require_libraries(runtime: Runtime, cells: Sequence[Cell]) -> None:
+    """What devices need where they run, and what an attacker who takes part in OTR needs here."""
+    await require_libraries(runtime, [cell.encryption for cell in cells])
+    taking_part = [cell.encryption for cell in cells if cell.attack == "swap-bundle"]
+    await require_libraries(get_runtime("processes"), taking_part)
 
 
 def find_servers(topology: Topology) -> tuple[str, str]:

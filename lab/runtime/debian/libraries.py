@@ -44,8 +44,7 @@ async def find_library(library: str, package: str) -> str | None:
         return str(await ensure_library(package, lambda text: None))
     except MissingError as error:
         raise MissingError(
-            f"{library} is not on this machine, and Debian's package {package}, which has it, cannot be fetched: "
-            f"{error}"
+            f"{library} is not on this machine: install {package}, or let it be fetched, which failed: {error}"
         ) from error
 
 
