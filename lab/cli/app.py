@@ -58,6 +58,7 @@ _MODULES = (
     "validate",
     "graph",
     "export",
+    "prepare",
     "doctor",
     "sweep",
 )

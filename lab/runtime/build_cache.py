@@ -15,12 +15,25 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lab.errors import TimedOut
+from lab.plan.layout import find_home
 from lab.runtime.lab_record import make_home
 from lab.runtime.protocol import Progress
 from lab.system.locks import is_locked, lock
 
+VARIABLE = "XMPPLAB_CACHE"
+
 _POLL = 0.1  # seconds between two tries for the lock: a build takes seconds
 PATIENCE = 900.0  # seconds: another process may be downloading 60 MB over a slow line
+
+
+def find_cache() -> Path:
+    """The folder of all that can be fetched or built again: XMPPLAB_CACHE, or `cache` below `find_home()`.
+
+    A complete one may belong to another user and be read-only. Symbolic links are resolved: a tree contains its own
+    path, and under another path it would count as moved, and be built again.
+    """
+    chosen = os.environ.get(VARIABLE)
+    return (Path(chosen) if chosen else find_home() / "cache").resolve()
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 from lab.lifecycle.lab import Lab
-from lab.runtime.debian import trees
+from lab.runtime.build_cache import find_cache
 from lab.system.processes import find_marked
 from tests.network.test_service import until
 from tests.runtimes import mostly_processes
@@ -111,7 +111,7 @@ def test_accounts_of_every_software_can_log_in(software: str, password: tuple[st
 @pytest.fixture
 def home(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A home of its own, with a short path: sockets lie below it."""
-    monkeypatch.setenv("XMPPLAB_CACHE", str(trees.find_cache()))
+    monkeypatch.setenv("XMPPLAB_CACHE", str(find_cache()))
     path = Path(tempfile.mkdtemp(prefix="xl-"))
     monkeypatch.setenv("XMPPLAB_HOME", str(path))
     path.chmod(0o711)

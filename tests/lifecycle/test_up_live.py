@@ -24,7 +24,7 @@ from lab.lifecycle.down import down
 from lab.lifecycle.lab import Lab
 from lab.plan import build as planning
 from lab.plan.layout import Layout
-from lab.runtime.debian import trees
+from lab.runtime.build_cache import find_cache
 from lab.servers.conventions import FEED
 from lab.servers.software import File, WriteFiles
 from lab.topology.files import load
@@ -113,7 +113,7 @@ async def test_commands_beside_a_server(mixed: Lab, capfd: pytest.CaptureFixture
 
 
 async def test_a_home_with_other_letters_than_ascii(monkeypatch: pytest.MonkeyPatch) -> None:
-    shared = trees.find_cache()
+    shared = find_cache()
     with tempfile.TemporaryDirectory(
         prefix="j\u00fcrgen-\u65e5\u672c-"
     ) as folder:  # short, because of the sockets' paths

@@ -14,6 +14,7 @@ from pathlib import Path
 from lab.errors import MissingError, TimedOut
 from lab.runtime.containers.engine import OURS, OURS_VALUE, DockerEngine, connect
 from lab.runtime.containers.image_specs import find_cache
+from lab.runtime.debian.downloads import find_prepared
 from lab.runtime.debian.sources import VARIABLE, choose_sources, read_machine_sources
 from lab.runtime.protocol import Progress
 from lab.system.subprocesses import quote_end, run
@@ -38,6 +39,9 @@ async def ensure_base(engine: DockerEngine, suite: str, progress: Progress) -> s
     for tag in (own, public):
         if await engine.call(engine.client.api.images, tag):
             return tag
+    if (prepared := find_prepared_base(suite, await engine.machine())).is_file():
+        await _import(engine, prepared, own)
+        return own
     progress(f"getting the base image {public}")
     if await engine.call(_pull, "debian", f"{suite}-slim"):
         return public
@@ -62,20 +66,34 @@ def _pull(repository: str, tag: str) -> bool:
 
 async def make_base(engine: DockerEngine, suite: str, tag: str) -> None:
     """Build a base image with that tag from the archive; the caller holds the cache's lock. Raises MissingError."""
-    listed = choose_sources(suite, read_machine_sources(), os.environ.get(VARIABLE))
     with tempfile.TemporaryDirectory(prefix=".base-", dir=find_cache()) as name:
-        folder = Path(name)
-        archive = folder / "base.tar"
-        options = [f"--dpkgopt={line}" for line in _SLIM]
-        await _run(
-            [await _mmdebstrap(folder), "--variant=apt", "--format=tar", "--quiet", *options, suite, str(archive), "-"],
-            f"could not make a base image of Debian {suite}",
-            given="\n".join(source.text() for source in listed),
-        )
-        repository, _, version = tag.partition(":")
-        changes = ['CMD ["/bin/sh"]', f"LABEL {OURS}={OURS_VALUE}"]
-        api = engine.client.api
-        await engine.call(api.import_image_from_file, str(archive), repository=repository, tag=version, changes=changes)
+        archive = Path(name) / "base.tar"
+        await make_archive(suite, archive)
+        await _import(engine, archive, tag)
+
+
+def find_prepared_base(suite: str, machine: str) -> Path:
+    """The prepared archive of a base image, whether it exists or not."""
+    return find_prepared() / "base" / f"{suite}-{machine}.tar.gz"
+
+
+async def make_archive(suite: str, archive: Path) -> None:
+    """Write the files of a base image into a tar archive, from the Debian archive. Raises MissingError."""
+    listed = choose_sources(suite, read_machine_sources(), os.environ.get(VARIABLE))
+    options = [f"--dpkgopt={line}" for line in _SLIM]
+    tool = await _mmdebstrap(archive.parent)
+    await _run(
+        [tool, "--variant=apt", "--format=tar", "--quiet", *options, suite, str(archive), "-"],
+        f"could not make a base image of Debian {suite}",
+        given="\n".join(source.text() for source in listed),
+    )
+
+
+async def _import(engine: DockerEngine, archive: Path, tag: str) -> None:
+    repository, _, version = tag.partition(":")
+    changes = ['CMD ["/bin/sh"]', f"LABEL {OURS}={OURS_VALUE}"]
+    api = engine.client.api
+    await engine.call(api.import_image_from_file, str(archive), repository=repository, tag=version, changes=changes)
 
 
 async def _mmdebstrap(folder: Path) -> str:

@@ -19,8 +19,7 @@ from lab.runtime.build_cache import BuildCache
 from lab.runtime.containers.base_image import ensure_base
 from lab.runtime.containers.engine import OURS, OURS_VALUE, DockerEngine
 from lab.runtime.containers.image_specs import ImageSpec, find_cache
-from lab.runtime.debian.apt import download
-from lab.runtime.debian.sources import choose_sources, read_machine_sources
+from lab.runtime.debian import downloads
 from lab.runtime.protocol import Progress
 
 if TYPE_CHECKING:
@@ -85,10 +84,11 @@ async def _packages(spec: ImageSpec, progress: Progress) -> list[Path]:
     """The .deb files of a spec, from the cache or the archive; they are kept for a build after a change of a module."""
     folder = find_cache() / f"debs-{spec.packages_digest}"
     if not folder.is_dir():
+        if prepared := await downloads.find_packages(spec.suite, spec.packages):
+            return prepared
         progress(f"fetching the packages of {spec.name} {spec.version}")
         with tempfile.TemporaryDirectory(prefix=".debs-", dir=folder.parent) as name:
-            sources = choose_sources(spec.suite, read_machine_sources(), spec.archive or None)
-            found = await download(sources, spec.packages, Path(name), lambda text: None)
+            found = await downloads.fetch(spec.suite, spec.packages, Path(name), lambda text: None)
             found[0].parent.rename(folder)
     return sorted(folder.glob("*.deb"))
 

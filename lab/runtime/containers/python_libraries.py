@@ -21,6 +21,7 @@ from lab import packaged
 from lab.declarations.encryptions import ENCRYPTIONS
 from lab.errors import MissingError
 from lab.runtime.containers.image_specs import PYTHON, find_cache
+from lab.runtime.debian.downloads import find_prepared
 from lab.runtime.protocol import Progress
 from lab.system.subprocesses import build_python_command, quote_end, run
 
@@ -43,6 +44,11 @@ def find_site_folder(machine: str) -> Path:
     return find_cache() / f"site-{_digest(machine)}"
 
 
+def find_prepared_site(machine: str) -> Path:
+    """The path of prepared libraries, which are not compiled yet."""
+    return find_prepared() / "python" / f"site-{_digest(machine)}"
+
+
 @functools.cache  # it takes 20 ms, and what is installed beside a process does not change while it runs
 def _digest(machine: str) -> str:
     return hashlib.sha256("\n".join([PYTHON, machine, *_requirements()]).encode()).hexdigest()[:12]
@@ -53,8 +59,11 @@ async def fetch_site(machine: str, target: Path, progress: Progress) -> Path:
 
     Raises MissingError if pip cannot.
     """
-    progress("fetching the Python libraries of services and agents")
     folder = Path(tempfile.mkdtemp(prefix=".site-", dir=target.parent))
+    if (prepared := find_prepared_site(machine)).is_dir():
+        shutil.copytree(prepared, folder, dirs_exist_ok=True)
+        return folder
+    progress("fetching the Python libraries of services and agents")
     requirements = folder / "requirements.txt"
     requirements.write_text("\n".join(_requirements()) + "\n")
     try:

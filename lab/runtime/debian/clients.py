@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import os
 import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from lab.errors import MissingError
-from lab.runtime.debian import apt, sources, trees
+from lab.runtime.build_cache import find_cache
+from lab.runtime.debian import apt, downloads, trees
 from lab.runtime.protocol import Progress
 from lab.system import file_root, namespaces
 from lab.system.subprocesses import build_python_command, run
@@ -40,7 +40,12 @@ def find_tree(client: str, packages: Sequence[str], architecture: str) -> Path:
     """The path of a client's tree, whether it exists or not."""
     text = "\n".join([str(FORMAT), RELEASE, *apt.BASE, *_BASE, *sorted(packages)])
     digest = hashlib.sha256(text.encode()).hexdigest()[:12]
-    return trees.find_cache() / _SECTION / f"{client}-{RELEASE}-{architecture}-{digest}"
+    return find_cache() / _SECTION / f"{client}-{RELEASE}-{architecture}-{digest}"
+
+
+def list_packages(packages: Sequence[str]) -> list[str]:
+    """All that a client's tree is made of, from the packages that the client names."""
+    return [*_BASE, *packages]
 
 
 async def ensure_client(client: str, packages: Sequence[str], progress: Progress) -> Path:
@@ -55,9 +60,9 @@ async def ensure_client(client: str, packages: Sequence[str], progress: Progress
 
 async def _fetch(client: str, packages: Sequence[str], tree: Path, progress: Progress) -> None:
     with trees.open_unfinished(tree) as work:
-        archives = sources.choose_sources(RELEASE, sources.read_machine_sources(), os.environ.get(sources.VARIABLE))
-        wanted = [*_BASE, *packages]
-        files = await apt.download(archives, wanted, work / "download", lambda text: progress(f"{client}: {text}"))
+        files = await downloads.fetch(
+            RELEASE, list_packages(packages), work / "download", lambda text: progress(f"{client}: {text}")
+        )
         unpacked = work / "tree"
         await apt.unpack(files, unpacked, lambda text: progress(f"{client}: {text}"))
         trees.make_readable(unpacked)

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import ctypes
 import hashlib
-import os
 import platform
 from functools import cache
 from pathlib import Path
 
 from lab.errors import MissingError
-from lab.runtime.debian import apt, sources, trees
+from lab.runtime.build_cache import find_cache
+from lab.runtime.debian import apt, downloads, trees
 from lab.runtime.protocol import Progress
 
 _FALLBACK = "bookworm"  # of a machine that is no Debian: old, so that most C libraries are new enough for it
@@ -61,21 +61,19 @@ async def ensure_library(package: str, progress: Progress) -> Path:
 def find_tree(package: str, architecture: str) -> Path:
     """The path of a package's tree, whether it exists or not."""
     digest = hashlib.sha256(f"{trees.FORMAT}\n{package}".encode()).hexdigest()[:12]
-    return trees.find_cache() / _SECTION / f"{_find_release()}-{architecture}-{digest}"
+    return find_cache() / _SECTION / f"{find_release()}-{architecture}-{digest}"
 
 
 async def _fetch(package: str, tree: Path, progress: Progress) -> None:
     with trees.open_unfinished(tree) as work:
-        archives = sources.choose_sources(
-            _find_release(), sources.read_machine_sources(), os.environ.get(sources.VARIABLE)
-        )
-        packages = await apt.download(archives, [package], work / "download", progress)
+        packages = await downloads.fetch(find_release(), [package], work / "download", progress)
         await apt.unpack(packages, work / "tree", progress)
         trees.make_readable(work / "tree")
         trees.finish(work / "tree", tree)
 
 
-def _find_release() -> str:
+def find_release() -> str:
+    """The Debian release of this machine, or one that is old enough for most."""
     try:
         system = platform.freedesktop_os_release()
     except OSError:

@@ -4,6 +4,7 @@
     cache/modules/<digest>/<software>-<version>/     the lab's own server modules, compiled where they must be
     cache/libraries/<release>-<architecture>-<digest>/   shared libraries for the lab's own processes (libraries.py)
     cache/clients/<client>-<release>-<architecture>-<digest>/   client programs (clients.py)
+    cache/prepared/                                  downloads for a machine without network (downloads.py)
     cache/lock                                       held while an entry is built
 
 Rules:
@@ -27,9 +28,8 @@ from pathlib import Path
 from lab.declarations.manifest import ServerManifest, ServerVersion
 from lab.declarations.servers import INSTALLED, MANIFESTS
 from lab.errors import MissingError
-from lab.plan.layout import find_home
-from lab.runtime.build_cache import BuildCache
-from lab.runtime.debian import apt, sources
+from lab.runtime.build_cache import BuildCache, find_cache
+from lab.runtime.debian import apt, downloads
 from lab.runtime.protocol import Progress
 from lab.servers import get_software
 from lab.servers.software import File, UnpackedTree
@@ -37,7 +37,6 @@ from lab.system.subprocesses import run
 
 FORMAT = 1  # of a tree: raise it when trees are built in another way
 
-VARIABLE = "XMPPLAB_CACHE"
 STAMP = "stamp"
 TOOLS = "xmpplab-bin"  # in a tree: the commands that `xmpplab exec` finds
 SPACE = 400 << 20  # bytes: 60 MB downloaded, 170 MB unpacked, and room for both
@@ -46,16 +45,6 @@ SPACE = 400 << 20  # bytes: 60 MB downloaded, 170 MB unpacked, and room for both
 _SCRIPT = """#!/bin/sh
 exec {loader} --library-path {libraries} {program} "$@"
 """
-
-
-def find_cache() -> Path:
-    """The folder of all that can be fetched or built again: XMPPLAB_CACHE, or `cache` below `find_home()`.
-
-    A complete one may belong to another user and be read-only. Symbolic links are resolved: a tree contains its own
-    path, and under another path it would count as moved, and be built again.
-    """
-    chosen = os.environ.get(VARIABLE)
-    return (Path(chosen) if chosen else find_home() / "cache").resolve()
 
 
 def list_packages(release: str) -> list[str]:
@@ -118,19 +107,16 @@ def find_modules_folder(trees: dict[str, Path]) -> Path:
 
 
 def build_cache() -> BuildCache:
-    """The cache of trees, modules, libraries and client programs."""
-    return BuildCache(find_cache(), ("trees", "modules", "libraries", "clients"))
+    """The cache of trees, modules, libraries, client programs and prepared downloads."""
+    return BuildCache(find_cache(), ("trees", "modules", "libraries", "clients", downloads.SECTION))
 
 
 async def _build_tree(release: str, tree: Path, progress: Progress) -> None:
     _check_space()
     apt.find_patchelf()  # raises before 60 MB are downloaded
     with open_unfinished(tree) as work:
-        chosen = os.environ.get(sources.VARIABLE)
-        archives = sources.choose_sources(release, sources.read_machine_sources(), chosen)
-        download = work / "download"
-        packages = await apt.download(
-            archives, list_packages(release), download, lambda text: progress(f"{release}: {text}")
+        packages = await downloads.fetch(
+            release, list_packages(release), work / "download", lambda text: progress(f"{release}: {text}")
         )
         unpacked = work / "tree"
         await apt.unpack(packages, unpacked, progress)

@@ -11,6 +11,7 @@ from lab.lifecycle.cleanup import sweep
 from lab.plan.build import build
 from lab.plan.diff import find_differences
 from lab.plan.model import RuntimeFacts
+from lab.runtime.build_cache import find_cache
 from lab.runtime.debian import apt as packages
 from lab.runtime.debian import trees
 from lab.runtime.memory import check_memory
@@ -85,11 +86,11 @@ async def test_what_fails_leaves_nothing_half_made(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(packages, "download", fails)
     with pytest.raises(MissingError, match="no network"):
         await trees.ensure_tree("trixie", lambda text: None)
-    assert list((trees.find_cache() / "trees").iterdir()) == []
+    assert list((find_cache() / "trees").iterdir()) == []
 
 
 async def test_half_made_trees_are_swept_unless_somebody_is_at_it() -> None:
-    begun = trees.find_cache() / "trees" / ".trixie-amd64-x"
+    begun = find_cache() / "trees" / ".trixie-amd64-x"
     async with trees.build_cache().locked(lambda text: None):
         begun.mkdir(parents=True)
         await sweep(containers=False)

@@ -12,6 +12,7 @@ import pytest
 from lab.lifecycle import up as labs
 from lab.lifecycle.runtimes import choose
 from lab.plan.layout import Layout
+from lab.runtime.build_cache import VARIABLE
 from lab.runtime.debian import trees
 from tests.runtime.helpers import left_of, pair, unique
 
@@ -21,7 +22,7 @@ def cache(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """An empty one that everybody may enter: servers that root starts run as somebody else."""
     path = Path(tempfile.mkdtemp(prefix="xl-"))
     path.chmod(0o755)
-    monkeypatch.setenv(trees.VARIABLE, str(path))
+    monkeypatch.setenv(VARIABLE, str(path))
     yield path
     shutil.rmtree(path)
 

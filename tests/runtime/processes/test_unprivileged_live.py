@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from lab.lifecycle.runtimes import get_runtime
-from lab.runtime.debian import trees
+from lab.runtime.build_cache import find_cache
 from tests.runtime.helpers import pair, unique
 
 pytestmark = [pytest.mark.live, pytest.mark.skipif(os.geteuid() != 0, reason="only root can be somebody else too")]
@@ -54,7 +54,7 @@ def as_nobody(home: Path, *words: str) -> subprocess.CompletedProcess[str]:
         "PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin",
         "HOME": str(home),
         "XMPPLAB_HOME": str(home),
-        "XMPPLAB_CACHE": str(trees.find_cache()),
+        "XMPPLAB_CACHE": str(find_cache()),
         "PYTHONPATH": os.pathsep.join(paths),
         "PYTHONDONTWRITEBYTECODE": "1",
     }
