@@ -32,6 +32,8 @@ from lab.system.subprocesses import build_python_command, quote_end, run
 
 LOCK = "requirements.lock"
 WHEELS = "wheels"
+_BASE, _SITE = "the base image of Debian {}", "Python libraries of containers"
+_OWN = "Python packages of xmpplab itself"
 _PATIENCE = 900.0  # seconds for pip
 
 
@@ -85,7 +87,7 @@ async def make(file: Path, programs: Sequence[str], progress: Progress, *, conta
             parts += await _add_containers(architecture, folder, room, progress)
         if (lock := packaged.PACKAGE.parent / LOCK).is_file():
             await _download_wheels(lock, folder / WHEELS, progress)
-            parts.append("Python packages of xmpplab itself")
+            parts.append(_OWN)
         progress("writing the bundle")
         about = {"xmpplab": packaged.VERSION, "architecture": architecture}
         await asyncio.to_thread(_write, folder, file, about)
@@ -117,7 +119,16 @@ async def fill(file: Path, progress: Progress) -> Contents:
     made = {release: await trees.ensure_tree(release, progress) for release in _list_releases()}
     await trees.ensure_modules(made, progress)
     parts = [one.what for one in list_sets(tuple(PROGRAMS)) if await downloads.find_packages(one.release, one.packages)]
+    parts += _list_prepared(architecture)
     return Contents(tuple(parts), file.stat().st_size, await asyncio.to_thread(bundle_file.hash_file, file))
+
+
+def _list_prepared(machine: str) -> list[str]:
+    """What is prepared beside packages, in words."""
+    suites = sorted({spec.suite for spec in _list_images()})
+    found = [_BASE.format(suite) for suite in suites if base_image.find_prepared_base(suite, machine).is_file()]
+    found += [_SITE] if python_libraries.find_prepared_site(machine).is_dir() else []
+    return [*found, *([_OWN] if (downloads.find_prepared() / WHEELS).is_dir() else [])]
 
 
 def _list_releases() -> list[str]:
@@ -164,7 +175,7 @@ async def _add_containers(machine: str, folder: Path, room: Path, progress: Prog
     fetched = await python_libraries.fetch_site(machine, room / "site", progress)
     shutil.copytree(fetched, folder / "python" / python_libraries.find_prepared_site(machine).name)
     shutil.rmtree(fetched)
-    return [f"the base image of Debian {suite}" for suite in suites] + ["Python libraries of containers"]
+    return [*(_BASE.format(suite) for suite in suites), _SITE]
 
 
 async def _download_wheels(lock: Path, target: Path, progress: Progress) -> None:
