@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 INPUTS := pyproject.toml Makefile
 LAUNCHER = $(BIN)/xmpplab
 
-.PHONY: demo test test-all test-suites test-clients lint bench bench-load lock clean
+.PHONY: demo test test-all test-suites test-clients lint bench bench-load omemo-dr lock clean
 .DELETE_ON_ERROR:
 
 # The main job: who can write to whom, first contact with encryption across servers, ten seconds of load and its page.
@@ -48,6 +48,17 @@ bench-load: $(VENV)/.dev
 each = missed=; for one in $(1); do echo "== $$one"; $(BIN)/python $$one || missed="$$missed $$one"; done; \
   test -z "$$missed" || { echo "aims missed, or not measured:$$missed" >&2; exit 1; }
 
+# Gajim's implementation of OMEMO, as a second one beside python-omemo. It is compiled: a C compiler and Python's headers
+# are needed. What it is compiled with is installed before, so that its hash is checked as well.
+omemo-dr: $(VENV)/.omemo-dr
+
+$(VENV)/.omemo-dr: requirements-omemo-dr.lock $(VENV)/.runtime
+	@sed -n '/^setuptools==/,$$p' $< >$(VENV)/omemo-dr-build.lock
+	@for lock in $(VENV)/omemo-dr-build.lock $<; do \
+	  $(BIN)/python -m pip -qq install --disable-pip-version-check --require-hashes --no-deps --no-build-isolation -r $$lock \
+	    || { echo "xmpplab: pip could not install $$lock (its reason is above)." >&2; exit 69; }; done
+	@touch $@
+
 # Newest versions that work together, for every supported Python; no addresses in the files.
 COMPILE = $(VENV)/lock/bin/uv --quiet pip compile --universal --python-version 3.11 --generate-hashes \
   --no-header --no-annotate --no-emit-index-url --no-emit-find-links --upgrade --group build pyproject.toml
@@ -55,6 +66,8 @@ lock: $(VENV)/.runtime
 	@$(PYTHON) -m venv $(VENV)/lock && $(VENV)/lock/bin/pip -qq install uv
 	@$(COMPILE) --output-file requirements.lock
 	@$(COMPILE) --extra dev --constraint requirements.lock --output-file requirements-dev.lock
+	@printf 'omemo-dr\nsetuptools\n' | $(VENV)/lock/bin/uv --quiet pip compile --universal --python-version 3.11 --no-deps \
+	  --generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links --output-file requirements-omemo-dr.lock -
 
 clean:
 	@rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -42,8 +42,8 @@ from typing_extensions import override
 
 from lab.clients.encryption import EncryptionSettings, create_strategy, envelope, libotr, pep
 from lab.clients.encryption.libotr import OtrClient
-from lab.clients.encryption.omemo import HINTS
 from lab.clients.encryption.omemo_0_3 import Omemo03
+from lab.clients.encryption.omemo_message import HINTS
 from lab.clients.xmpp.stanzas import CLIENT, EME, read
 from lab.declarations.encryptions.otr import DECLARATION
 from lab.runtime.debian import libraries

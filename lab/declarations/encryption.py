@@ -27,7 +27,8 @@ class EncryptionDeclaration:
     loads: bool = False  # whether a load can be encrypted with it: lab/load/worker/encrypted_engine.py
     packages: tuple[str, ...] = ()  # Python distributions that its code for devices imports
     library: str = ""  # the shared library that this code loads: "libotr.so.5"; "" for none
-    library_package: str = ""  # Debian's package of that library
+    library_package: str = ""  # Debian's package of that library, or of Python code that is no wheel: in agents' image
+    extra: str = ""  # the optional dependencies of xmpplab that have that code where no image is used
 
     @property
     def module(self) -> str:

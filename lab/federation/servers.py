@@ -60,11 +60,11 @@ class ServerHandle:
         Without `name` it is one of alice, bob, carol and so on. Where the name is taken by an earlier run in the same
         lab, a number is added. A name is prepared as servers do it (RFC 7622 section 3.3): "Alice" is alice.
         `encryption` is "plain", "omemo" (XEP-0384 version 0.3), "omemo:2" (version 0.9), "omemo+omemo:2" (both) or
-        "otr" (legacy); "omemo-keys-lost" publishes keys and can neither read nor encrypt. `trust` in keys not seen
-        before is "blind" or "undecided". With `resumable` the server is asked to keep a device's stream when its
-        connection is lost (XEP-0198 section 5): see `Device.resume`. Returns once every device can be written to: with
-        OMEMO, once its bundle can be fetched. With `keys_optional` a device goes online also where its server refuses
-        to publish its keys: then it encrypts to nobody, and nobody to it.
+        "otr" (legacy); "omemo-dr" is version 0.3 by another library, "omemo-keys-lost" publishes keys and can neither
+        read nor encrypt. `trust` in keys not seen before is "blind" or "undecided". With `resumable` the server is
+        asked to keep a device's stream when its connection is lost (XEP-0198 section 5): see `Device.resume`. Returns
+        once every device can be written to: with OMEMO, once its bundle can be fetched. With `keys_optional` a device
+        goes online also where its server refuses to publish its keys: then it encrypts to nobody, and nobody to it.
 
         Raises NotApplicable on a server where the lab makes no accounts, UserError for a name that cannot be in a JID,
         for less than one device or where all accounts are taken, PeerError if the server refuses, TimedOut after 60

@@ -53,8 +53,9 @@ async def ask(made, op, **fields):
 
 async def test_hello_says_what_it_can():
     assert (await Host(print).handle({"id": "x", "op": "hello"})) == {
-        "id": "x", "ok": {"protocol": 1, "agent": "xmpplab",
-                          "encryptions": ["omemo", "omemo+omemo:2", "omemo-keys-lost", "omemo:2", "otr", "plain"]},
+        "id": "x", "ok": {"protocol": 1, "agent": "xmpplab", "encryptions": [
+            "omemo", "omemo+omemo:2", "omemo-dr", "omemo-keys-lost", "omemo:2", "otr", "plain",
+        ]},
     }  # fmt: skip
 
 

@@ -79,6 +79,7 @@ def test_lock_files_hold_what_the_project_asks_for() -> None:
     wanted = {
         "requirements.lock": runtime,
         "requirements-dev.lock": [*runtime, *project["project"]["optional-dependencies"]["dev"]],
+        "requirements-omemo-dr.lock": [*project["project"]["optional-dependencies"]["omemo-dr"], "setuptools"],
     }
     wrong = []
     for name, requirements in wanted.items():

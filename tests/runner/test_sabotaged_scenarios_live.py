@@ -213,11 +213,22 @@ def nobody_speaks_omemo_2(patch: Patch) -> None:
     patch.setattr(ServerHandle, "person", lambda self, *given, **more: person(self, *given, **{**more, **spoken}))
 
 
+def the_other_engine_reads_nothing(patch: Patch) -> None:
+    connect = Device.connect
+
+    async def connect_without_keys(self: Device) -> None:
+        self.encryption = {"omemo-dr": "omemo-keys-lost"}.get(self.encryption, self.encryption)
+        await connect(self)
+
+    patch.setattr(Device, "connect", connect_without_keys)
+
+
 SABOTAGE = {
     "omemo_new_device_mid_chat": second_devices_publish_no_keys,
     "omemo_room_offline_member": nobody_is_a_member_before_joining,
     "receipts_in_the_envelope": nobody_speaks_omemo_2,
     "omemo_archive_catch_up": archives_are_not_read,
+    "omemo_interoperability": the_other_engine_reads_nothing,
     "omemo_key_exchange_dropped": no_fault,
     "omemo_restored_backup": backups_are_not_restored,
     "omemo_selective_drop": honest_server,

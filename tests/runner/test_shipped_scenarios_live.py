@@ -168,6 +168,16 @@ async def test_a_run_of_many_is_valid(scenario, topology, lab_on, tmp_path: Path
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("topology", PAIRS)
+async def test_two_implementations_of_omemo_read_each_other(topology, runtime: str, lab_on, tmp_path: Path) -> None:
+    if runtime == PROCESSES:
+        pytest.importorskip("omemo_dr", reason="omemo-dr is not installed: make omemo-dr")
+    (info,) = load("omemo_interoperability")
+    result = await run_scenario(info, await lab_on(topology), runs=tmp_path)
+    assert result.value == "valid", result.sentence
+
+
+@pytest.mark.slow
 async def test_a_missing_edge_that_never_answers(tmp_path: Path) -> None:
     """On one runtime: it is told after 20 seconds."""
     labs = SessionLabs("processes")

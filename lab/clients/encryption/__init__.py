@@ -17,7 +17,7 @@ from xml.etree import ElementTree as ET
 
 from lab.clients.xmpp.stanzas import Incoming
 from lab.declarations.encryptions import ENCRYPTIONS, get_encryption
-from lab.errors import PeerError, UserError
+from lab.errors import MissingError, PeerError, UserError
 
 if TYPE_CHECKING:
     from lab.clients.xmpp.client_stream import ClientStream  # slixmpp, which an agent without devices need not load
@@ -197,8 +197,18 @@ def check_choice(encryption: str, trust: str) -> None:
 
 
 def create_strategy(name: str, settings: EncryptionSettings) -> Encryption:
-    """A new strategy of that name. Raises UserError for an unknown one."""
+    """A new strategy of that name. Raises UserError for an unknown one, MissingError where its library is missing."""
     check_choice(name, settings.trust)
     # Imported only when a device asks for it: OMEMO takes half a second.
-    made: Encryption = import_module(f"{__name__}.{ENCRYPTIONS[name].module}").STRATEGY(settings)
+    declared = ENCRYPTIONS[name]
+    try:
+        module = import_module(f"{__name__}.{declared.module}")
+    except ModuleNotFoundError as error:
+        if not declared.extra:
+            raise
+        raise MissingError(
+            f"{name} needs the Python package {declared.extra}, which is not installed beside xmpplab: "
+            f"`make {declared.extra}` in its sources, or `pip install {declared.extra}` (this compiles it, with gcc)"
+        ) from error
+    made: Encryption = module.STRATEGY(settings)
     return made

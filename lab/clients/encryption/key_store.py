@@ -56,13 +56,13 @@ class KeyStore(Storage):
         super().__init__(disable_cache=True)
         self.account = account
         self._path = None if folder is None else folder / FILE
-        self._values: dict[str, JSONType] = memory if self._path is None else _read(self._path, account)
+        self._values: dict[str, JSONType] = memory if self._path is None else read_values(self._path, account)
         self._changed = False
 
     def commit(self) -> None:
         """Write what has changed since the last time."""
         if self._changed and self._path is not None:
-            _write(self._path, {"account": self.account, "values": self._values})
+            write_values(self._path, self.account, self._values)
         self._changed = False
 
     # The library asks for sixty values per message: what it would do between `load` and `_load` is left out.
@@ -90,7 +90,8 @@ class KeyStore(Storage):
         self._changed |= self._values.pop(key, None) is not None
 
 
-def _read(path: Path, account: str) -> dict[str, JSONType]:
+def read_values(path: Path, account: str) -> dict[str, Any]:
+    """What was written for this account, nothing if nothing was. Raises UserError where it is not one of ours."""
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -99,11 +100,13 @@ def _read(path: Path, account: str) -> dict[str, JSONType]:
         raise UserError(f"{path}: keys cannot be read ({error}); delete the file to begin with new ones") from error
     if not isinstance(found, dict) or found.get("account") != account:
         raise UserError(f"{path} does not hold keys of {account}: give each device a folder of its own")
-    values: dict[str, JSONType] = found["values"]
+    values: dict[str, Any] = found["values"]
     return values
 
 
-def _write(path: Path, content: dict[str, Any]) -> None:
+def write_values(path: Path, account: str, values: dict[str, Any]) -> None:
+    """Write these in the place of what is there, at once."""
+    content = {"account": account, "values": values}
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     new = path.with_suffix(".new")
     descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)

@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import uuid
 from collections.abc import AsyncIterator, Coroutine, Iterable
 from contextlib import asynccontextmanager
 from itertools import chain
@@ -26,7 +25,6 @@ from xml.etree import ElementTree as ET
 
 import omemo
 from omemo.types import DeviceInformation
-from slixmpp.stanza import Message
 from slixmpp.xmlstream import StanzaBase
 from slixmpp.xmlstream.handler import Callback
 from slixmpp.xmlstream.matcher import MatchXPath
@@ -46,6 +44,7 @@ from lab.clients.encryption import (
 )
 from lab.clients.encryption.key_store import KeyStore
 from lab.clients.encryption.omemo_0_3 import Omemo03
+from lab.clients.encryption.omemo_message import build_empty, is_policy, name_encryption
 from lab.clients.encryption.omemo_version import OmemoVersion
 from lab.clients.encryption.session_manager import (
     UndecidedKeys,
@@ -54,18 +53,14 @@ from lab.clients.encryption.session_manager import (
     read_device_list,
 )
 from lab.clients.encryption.session_manager import format_fingerprint as fingerprint_of
-from lab.clients.xmpp.client_stream import ClientStream, Refused
-from lab.clients.xmpp.stanzas import CARBONS, CLIENT, EME, Incoming
+from lab.clients.xmpp.client_stream import ClientStream
+from lab.clients.xmpp.stanzas import CLIENT, Incoming
 from lab.errors import LabError, PeerError, UserError
 
-HINTS = "urn:xmpp:hints"
 EVENT = "http://jabber.org/protocol/pubsub#event"
 
 # The library warns of what is ordinary (a new device is not in its list yet) and debugs with plaintext.
 logging.getLogger(omemo.SessionManager.LOG_TAG).setLevel(logging.ERROR)
-
-#: What a server says to what it does not offer or allow; anything else is a failure, with optional keys as well.
-_POLICY = ("service-unavailable", "feature-not-implemented", "not-allowed", "forbidden", "not-acceptable")
 
 T = TypeVar("T")
 
@@ -122,7 +117,7 @@ class OmemoStrategy(Encryption):
         try:
             return await self._publish()
         except PeerError as error:
-            if not self.settings.keys_optional or not _is_policy(error):
+            if not self.settings.keys_optional or not is_policy(error):
                 raise
             self._unpublished = f"the own keys are not published: {error}"
             self.settings.trouble(f"{self.name}: {self._unpublished}")
@@ -237,15 +232,13 @@ class OmemoStrategy(Encryption):
         used = [self._versions[one.namespace] for one in contents]
         for version, one in zip(used, contents, strict=True):
             message.append(version.write_message(one))
-        ET.SubElement(message, f"{{{EME}}}encryption", {"namespace": used[0].namespace, "name": "OMEMO"})
+        name_encryption(message, used[0].namespace)
         fallback = next((one.fallback for one in used if one.fallback), None)
         for child in content:
             if child.tag == f"{{{CLIENT}}}body" and fallback is not None:
                 child.text = fallback
             elif all(one.envelopes for one in used):  # for the others what is not the body stays readable
                 message.remove(child)
-        if not any(message.find(f"{{{HINTS}}}{hint}") is not None for hint in ("no-store", "no-permanent-store")):
-            ET.SubElement(message, f"{{{HINTS}}}store")
 
     def hides_content(self, message: ET.Element) -> bool:
         """Whether a message has an envelope of OMEMO 2, and this device reads that."""
@@ -307,13 +300,7 @@ class OmemoStrategy(Encryption):
 
     def _send_empty(self, element: ET.Element, to: str) -> None:
         """Send keys without a message: completes a session (XEP-0384 0.3 section 4.6)."""
-        xml = ET.Element(f"{{{CLIENT}}}message", {"to": to, "type": "chat", "id": uuid.uuid4().hex})
-        xml.append(element)
-        ET.SubElement(xml, f"{{{HINTS}}}store")
-        # Copies would be a second reading of the same keys, which is an error.
-        ET.SubElement(xml, f"{{{HINTS}}}no-copy")
-        ET.SubElement(xml, f"{{{CARBONS}}}private")
-        Message(self._stream, xml=xml).send()  # type: ignore[no-untyped-call]
+        build_empty(self._stream, element, to).send()
 
     # Keys
 
@@ -447,13 +434,6 @@ class OmemoStrategy(Encryption):
                 await self._manager.update_device_list(version.namespace, of, devices)
         except PeerError as error:
             self.settings.trouble(f"a pushed device list of {of}: {error}")
-
-
-def _is_policy(error: BaseException | None) -> bool:
-    """Whether a server has refused what it does not offer or allow, and will do so again."""
-    while error is not None and not isinstance(error, Refused):
-        error = error.__cause__
-    return error is not None and error.condition in _POLICY
 
 
 async def _run_all(work: Iterable[Coroutine[Any, Any, T]]) -> list[T]:

@@ -15,6 +15,7 @@ from typing_extensions import override
 
 from lab.clients.encryption import envelope, pep
 from lab.clients.encryption.key_store import KeyStore
+from lab.clients.encryption.omemo_message import FALLBACK
 from lab.clients.encryption.omemo_version import OmemoVersion
 from lab.clients.encryption.sessions import SessionArchive
 from lab.clients.xmpp.client_stream import ClientStream
@@ -43,7 +44,7 @@ class Omemo03(OmemoVersion):
     namespace = NAMESPACE
     device_list = f"{NAMESPACE}.devicelist"
     envelopes = False
-    fallback = "This message is encrypted with OMEMO, which your client does not read."
+    fallback = FALLBACK
 
     def __init__(self, store: KeyStore) -> None:
         super().__init__(store)
