@@ -231,6 +231,17 @@ class _Queries:
                 await control.__aexit__(None, None, None)
 
 
+async def read_earlier_answers(context: Context) -> list[DnsAnswered]:
+    """The last answer of the lab's name server to each question that it still knows, oldest first; [] without one."""
+    try:
+        async with context.lab.open_control() as control:
+            queries = (await control.call("queries", limit=QUERIES))["queries"]
+    except LabError:
+        return []
+    last = {(one["asker"], one["name"], one["type"]): _answered(one) for one in queries}
+    return sorted(last.values(), key=lambda one: one.at)
+
+
 async def record_server_states(context: Context) -> None:
     """Record each start and end of a server's process since the run began, and the end of one that was down then."""
     began = next((event.at for event in context.history.events), 0.0)

@@ -23,8 +23,14 @@ def describe_content(event: ServerSaw) -> str:
     if event.encryption:
         declared = find_by_namespace(event.encryption)
         return f"[{declared.name if declared else event.encryption}]"
-    if event.body and (found := _BODY.search(xml)):
-        text = re.sub("&(?:lt|gt|quot|apos|amp);", lambda one: _ENTITIES[one[0]], found[1]).replace("\n", " ")
+    if event.body and (body := read_body(event)) is not None:
+        text = body.replace("\n", " ")
         return repr(text if len(text) <= LONGEST_TEXT else text[: LONGEST_TEXT - 1] + "…")
     payload = _PAYLOAD.search(xml)
     return "" if payload is None else f"<{payload[1]}>" + (f" {payload[2]}" if payload[2] else "")
+
+
+def read_body(event: ServerSaw) -> str | None:
+    """The body of a message in the clear (RFC 6121 section 5.2.3), None if it has none or it is not known."""
+    found = _BODY.search(event.stanza or "")
+    return found and re.sub("&(?:lt|gt|quot|apos|amp);", lambda one: _ENTITIES[one[0]], found[1])

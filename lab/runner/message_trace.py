@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from lab.clients.encryption import check_choice
-from lab.errors import UserError
+from lab.errors import LabError, UserError
 from lab.federation import Federation
+from lab.federation.devices import ask
 from lab.federation.messages import Message
 from lab.federation.outcomes import Outcome
 from lab.federation.people import Person
@@ -17,10 +20,14 @@ from lab.history.events import Bounced, Decrypted, Delivered, Event, NotDecrypte
 from lab.history.recorder import Recorder
 from lab.lifecycle.lab import Lab
 from lab.metrics.jids import strip_resource
-from lab.metrics.stanza_content import describe_content
+from lab.metrics.stanza_content import describe_content, read_body
 from lab.runner.traces import LiveTrace, TraceLine, add_person
 
 RESOURCE = "xmpplab"
+#: Seconds, and the allowance of the route, that a stanza may be under way between two servers once all is settled.
+_COMPLETE_DEADLINE = 5.0
+_POLL = 0.1  # seconds between two looks at what servers have reported
+_PING = "<ping xmlns='urn:xmpp:ping'/>"  # XEP-0199
 
 
 @dataclass(frozen=True)
@@ -50,21 +57,49 @@ async def send(
             one, other = [await add_person(federation, word, encryption) for word in (sender, receiver)]
             if one.jid == other.jid:
                 raise UserError(f"{one} would write to themselves: name two people")
-            async with _MessageTrace(federation, (one, other), lambda line: show(str(line))).showing():
+            trace = MessageTrace(federation, (one, other), text, lambda line: show(str(line)))
+            async with trace.showing():
                 for person in (other, one):
                     await person.add_device(RESOURCE)
                 message = await one.send(other, text)
                 outcome = await message.outcome()
-                await federation.catch_up()
+                await _complete(federation, trace, (other, one), _COMPLETE_DEADLINE + message.allowance())
     return TraceResult(message, outcome)
 
 
-class _MessageTrace(LiveTrace):
-    """The events of a message."""
+async def _complete(federation: Federation, trace: MessageTrace, people: Sequence[Person], within: float) -> None:
+    """Return once what both devices have written was handled by all servers, as what OMEMO answers by itself.
 
-    def __init__(self, federation: Federation, people: Sequence[Person], show: Callable[[TraceLine], None]) -> None:
+    A server handles the stanzas of a stream in order (RFC 6120 section 10.1), so that it has seen what was written
+    before a ping when it answers that.
+    """
+    try:
+        async with asyncio.timeout(within):
+            for person in people:
+                await ask(person.device, "get", _PING, "ping")
+                await federation.catch_up()
+                while trace.on_the_way:
+                    await asyncio.sleep(_POLL)
+                    await federation.catch_up()
+    except (LabError, TimeoutError) as error:  # the outcome is settled; what else there was may be lost
+        trace.add_last(f"what followed is not known: {str(error) or f'no server has reported it in {within:g} s'}")
+
+
+class MessageTrace(LiveTrace):
+    """The events of a message with this text."""
+
+    def __init__(
+        self, federation: Federation, people: Sequence[Person], text: str, show: Callable[[TraceLine], None]
+    ) -> None:
         super().__init__(federation, [one.server for one in people], show)
         self._people = {one.jid for one in people}
+        self._text = text
+        self._passed: Counter[tuple[str | None, ...]] = Counter()  # times that a stanza left a server, less arrivals
+
+    @property
+    def on_the_way(self) -> bool:
+        """Whether there is a stanza that one server has sent, and the other one has not reported."""
+        return any(count > 0 for count in self._passed.values())
 
     def describe(self, event: Event) -> str:
         """What an event says of the message or of its way, "" if nothing."""
@@ -92,17 +127,28 @@ class _MessageTrace(LiveTrace):
         named = {strip_resource(event.sender or ""), *ends}
         if event.name != "message" or len(named & self._people) < min(2, len(self._people)):
             return ""
+        self._follow(event)
         how = "receives from" if event.direction == "in" else "passes on to"
-        return f"{event.server} {how} {event.peer or event.stream}: {describe_reading(event)}"
+        return f"{event.server} {how} {event.peer or event.stream}: {describe_reading(event, self._text)}"
+
+    def _follow(self, event: ServerSaw) -> None:
+        """Note what is on its way from server to server, or has arrived there: the latter may be read first."""
+        if event.stream == "s2s":
+            to = event.peer if event.direction == "out" else self._servers.get(event.server)
+            self._passed[to, event.id, event.sender, event.receiver] += 1 if event.direction == "out" else -1
 
 
-def describe_reading(event: ServerSaw) -> str:
-    """What a server could read of a message: who, to whom, its size, and its text or that it is encrypted."""
+def describe_reading(event: ServerSaw, text: str) -> str:
+    """What a server could read of a message: who, to whom, its size, and its text or that it is encrypted.
+
+    `text` is what was written: where it stands in the clear beside its encryption, the server could read it.
+    """
     content = describe_content(event)
     if event.type == "error":
         return f"an error, {content}"
     if event.encryption:
-        return f"who, to whom, {event.size} B, not the text {content}"
+        read = f"the text {text!r} beside" if read_body(event) == text else "not the text"
+        return f"who, to whom, {event.size} B, {read} {content}"
     if event.stanza is None:
         return f"{event.size} B (a `meta` feed does not tell the text)"
-    return f"who, to whom, {event.size} B, the text {content}" if content else f"{event.size} B, without a text"
+    return f"who, to whom, {event.size} B, {'the text' if event.body else 'without a text'} {content}".rstrip()

@@ -1,6 +1,7 @@
 """What happens between a few servers, as lines in the order of time: DNS answers, streams, and what a trace adds.
 
 Events of the servers are read a few times a second; they are shown half a second late, so that none comes too late.
+What led to streams that were open before, answers of the name server, is shown as far as that still knows them.
 """
 
 from __future__ import annotations
@@ -11,7 +12,9 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
+from lab.declarations.domains import a_labels
 from lab.federation import Federation
+from lab.federation.evidence import read_earlier_answers
 from lab.federation.jids import prepare_localpart
 from lab.federation.people import Person
 from lab.federation.servers import ServerHandle
@@ -19,6 +22,7 @@ from lab.history.events import DnsAnswered, Event, ServerStreamOpened
 from lab.lifecycle.accounts import create_account, exists, find_account, read_view
 
 _LATE = 0.5  # seconds after which an event is shown: what happened before it has been read by then
+_AT_THE_END = float("inf")  # the time of what is said last
 
 
 @dataclass(frozen=True)
@@ -40,8 +44,9 @@ class LiveTrace:
     def __init__(
         self, federation: Federation, servers: Sequence[ServerHandle], show: Callable[[TraceLine], None]
     ) -> None:
-        self._history, self._show = federation.history, show
+        self._context, self._history, self._show = federation.context, federation.history, show
         self._servers = {one.name: one.domain for one in servers}
+        self._hosts = tuple(map(a_labels, self._servers.values()))  # as the DNS has them
         self._waiting: list[tuple[float, str]] = []
         self._opened = self._history.now()
         self._beginnings: list[float] = []  # of what is traced, seconds since the epoch
@@ -50,7 +55,7 @@ class LiveTrace:
     async def showing(self) -> AsyncIterator[None]:
         """Show what there is and what happens in the block, in time; all of it has been shown at its end."""
         end = self._history.on_event(self.add)
-        for event in self._history.events:
+        for event in (*await read_earlier_answers(self._context), *self._history.events):
             self.add(event)
         task = asyncio.create_task(self._run())
         try:
@@ -60,7 +65,7 @@ class LiveTrace:
             task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await task
-        self._flush()
+        self.flush()
 
     def begin(self, at: float) -> None:
         """Count from here on from this moment, in seconds since the epoch."""
@@ -80,6 +85,10 @@ class LiveTrace:
         """Keep a line about this moment until it is shown."""
         self._waiting.append((at, text))
 
+    def add_last(self, text: str) -> None:
+        """Keep a line that is shown behind all others."""
+        self._waiting.append((_AT_THE_END, text))
+
     def describe(self, event: Event) -> str:
         """What an event says of these servers, "" if nothing."""
         match event:
@@ -87,11 +96,12 @@ class LiveTrace:
                 return self._describe_stream(event)
             case DnsAnswered() if event.asker in self._servers and self._is_about_us(event.name):
                 records = ", ".join(f"{kind} {value}" for kind, value in event.records) or event.rcode
-                return f"{event.asker} asks for {event.type} {event.name}: {records}"
+                verb = "had asked" if event.at < self._opened else "asks"
+                return f"{event.asker} {verb} for {event.type} {event.name}: {records}"
         return ""
 
     def _is_about_us(self, name: str) -> bool:
-        return any(name.endswith(domain) for domain in self._servers.values())
+        return any(f".{name}".endswith(f".{host}") for host in self._hosts)
 
     def _describe_stream(self, event: ServerStreamOpened) -> str:
         if event.server not in self._servers or event.peer not in self._servers.values():
@@ -108,14 +118,15 @@ class LiveTrace:
     async def _run(self) -> None:
         while True:
             await asyncio.sleep(_LATE / 4)
-            self._flush(self._history.now() - _LATE)
+            self.flush(self._history.now() - _LATE)
 
-    def _flush(self, until: float = float("inf")) -> None:
+    def flush(self, until: float = _AT_THE_END) -> None:
+        """Show what happened until then."""
         self._waiting.sort(key=lambda one: one[0])
         while self._waiting and self._waiting[0][0] <= until:
             at, text = self._waiting.pop(0)
             began = max((one for one in self._beginnings if one <= at), default=None)
-            self._show(TraceLine(at, None if began is None else at - began, text))
+            self._show(TraceLine(at, None if began is None or at == _AT_THE_END else at - began, text))
 
 
 async def add_person(federation: Federation, word: str, encryption: str = "plain") -> Person:
