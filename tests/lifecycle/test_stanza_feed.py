@@ -53,6 +53,25 @@ async def test_only_what_is_new_is_shown_in_the_order_of_time(tmp_path: Path) ->
     assert sorted(event.at for event in await watching) == [2, 3, 4]
 
 
+async def test_nothing_is_shown_twice(tmp_path: Path) -> None:
+    feeds = {"a": tmp_path / "a"}
+    feeds["a"].write_text(stanza(1))
+    watching = watch(feeds, WatchFilter(), ends={"a": 0})
+    for at in (2, 3):
+        assert (await anext(watching)).at == at - 1
+        with feeds["a"].open("a") as file:
+            file.write(stanza(at))
+    assert (await anext(watching)).at == 3
+    await watching.aclose()
+
+
+async def test_two_who_watch_see_the_same(tmp_path: Path) -> None:
+    feeds = {"a": tmp_path / "a"}
+    feeds["a"].write_text(stanza(1) + stanza(2))
+    found = await asyncio.gather(*(first(2, feeds, WatchFilter(), {"a": 0}) for _ in range(2)))
+    assert [[event.at for event in one] for one in found] == [[1, 2], [1, 2]]
+
+
 @pytest.mark.parametrize(
     ("wanted", "times"),
     [
@@ -60,6 +79,7 @@ async def test_only_what_is_new_is_shown_in_the_order_of_time(tmp_path: Path) ->
         (WatchFilter(servers=("b",)), [4]),
         (WatchFilter(kinds=("iq", "stream")), [2, 5]),
         (WatchFilter(people=("carol@a.test",)), [3]),
+        (WatchFilter(people=("alice@a.test",)), [1, 2, 3, 4]),
         (WatchFilter(people=("bob@b.test",), kinds=("message",)), [1]),
         (WatchFilter(people=("bob@b.test",), servers=("a",), kinds=("stream",)), [5]),
     ],
