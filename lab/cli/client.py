@@ -30,13 +30,13 @@ def client(
 ) -> None:
     """Open a client program in a lab.
 
-    Its packages are fetched from Debian at first use; nothing is installed. Its home is empty, in memory, and ends
-    with it, unless --profile names one. The exit code is that of the program.
+    Its packages are fetched at first use, from Debian or npm; nothing is installed. Its home is empty, in memory, and
+    ends with it, unless --profile names one. The exit code is that of the program.
     """
     from lab.cli.entry_point import run_async
     from lab.cli.output import show_progress
     from lab.errors import UserError
-    from lab.lifecycle.client_namespace import ClientCommand, become, check_person
+    from lab.lifecycle.client_namespace import ClientCommand, become, check_client
     from lab.lifecycle.programs import find_client
     from lab.runtime.debian.clients import ensure_client
     from lab.runtime.lab_record import select_record
@@ -45,8 +45,8 @@ def client(
     if profile is not None and not profile.is_dir():
         raise UserError(f"--profile {profile}: there is no such folder; `xmpplab profile` makes one")
     lab = select_record(name, ready=True).name
-    check_person(lab, person)
+    check_client(found, lab, person, home=profile is None)
     with show_progress() as progress:
-        tree = run_async(ensure_client(found.name, found.packages, progress))
+        tree = run_async(ensure_client(found.name, found.packages, progress, found.npm))
     own = tuple(arguments or ())
     become(ClientCommand(lab, own, person, home=profile is None, client=found.name, tree=tree, profile=profile))

@@ -34,13 +34,13 @@ def profile(
     found = find_client(program)
     layout = Layout.of(select_record(name, ready=True).name)
     account = find_account(layout, read_view(layout), person)
-    write_profile(found, account.jid, account.password, folder)
+    write_profile(found, account, folder)
     start = f"--name {layout.name} --as {account.user}@{account.server.name}"
     home = shlex.quote(str(folder.absolute()))
-    command = shlex.join(found.build_command(folder.absolute()))
     print_text(
         f"{folder} is a home of {found.name} that logs in as {account.jid}.\n"
-        f"\n# Debian's package, fetched\nxmpplab client {found.name} {start} --profile {home}\n"
-        f"\n# the one of this machine\n"
-        f"xmpplab with {start} -- env HOME={home} {command}"
+        f"\n# its packages, fetched\nxmpplab client {found.name} {start} --profile {home}"
     )
+    if not found.npm:
+        command = shlex.join(found.build_command(folder.absolute()))
+        print_text(f"\n# the one of this machine\nxmpplab with {start} -- env HOME={home} {command}")

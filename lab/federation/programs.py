@@ -120,7 +120,9 @@ async def run_client(
     """See `Federation.client`."""
     found = find_client(name)
     try:
-        tree = await ensure_client(found.name, found.packages, lambda text: context.history.note(text, by=found.name))
+        tree = await ensure_client(
+            found.name, found.packages, lambda text: context.history.note(text, by=found.name), found.npm
+        )
     except MissingError as error:
         raise NotApplicable(f"{found.name} cannot be fetched here: {error}") from error
     person = f"{guest.name}@{guest.server.name}"

@@ -23,7 +23,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from lab.errors import LabError, MissingError, UserError, encode_answer
 from lab.lifecycle.accounts import Account, find_account, read_view
@@ -33,6 +33,9 @@ from lab.network.lab_folder import is_service_running
 from lab.plan.client_view import ClientView
 from lab.plan.layout import Layout
 from lab.system import file_root, namespaces, session_bus
+
+if TYPE_CHECKING:
+    from lab.lifecycle.programs.program import ClientProgram
 
 _CERTIFICATES = Path("/etc/ssl/certs")
 _BUNDLE = _CERTIFICATES / "ca-certificates.crt"
@@ -245,12 +248,17 @@ def _write_certificates(folder: Path, found: Mapping[str, str | Path], authority
     (folder / f"{kind}.{number}").symlink_to(_OWN)
 
 
-def check_person(lab: str, person: str | None) -> None:
-    """Raise UserError where a lab, or that person in it, does not exist: before something is fetched for them."""
+def check_client(client: ClientProgram, lab: str, person: str | None, *, home: bool) -> None:
+    """Raise UserError where a lab, or that person in it, does not exist, or the client cannot be theirs.
+
+    Before something is fetched for them. With `home` the client is to have an empty one.
+    """
     layout = Layout.of(lab)
     view = read_view(layout)
     if person is not None:
-        find_account(layout, view, person)
+        client.check(find_account(layout, view, person))
+    elif home and client.needs_account:
+        raise UserError(f"{client.name} opens nothing without an account: add --as PERSON, such as --as user1@a")
 
 
 def _enter_tree(
@@ -262,7 +270,7 @@ def _enter_tree(
     assert command.tree is not None and command.client is not None
     client = find_client(command.client)
     if account is not None and command.home:
-        client.write(account.jid, account.password, Path(environment["HOME"]))
+        client.write(account, Path(environment["HOME"]))
     folder = layout.root / "root"
     folder.mkdir(mode=0o700, exist_ok=True)
     try:

@@ -11,17 +11,22 @@ from pathlib import Path
 import pytest
 
 from lab.errors import UserError
+from lab.lifecycle.accounts import Account
 from lab.lifecycle.programs import PROGRAMS, find_client
 from lab.lifecycle.programs.program import write_profile
+from lab.plan.client_view import build_client_view
+from tests.network import labs
 
 PASSWORD = "s3cret&<x>"
+VIEW = build_client_view("mine", labs.plan(network="127.91", features=("+websocket",)))
+ACCOUNT = Account("alice", VIEW.servers[0], PASSWORD)
 
 
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_a_profile_is_for_its_owner_only_and_has_the_password(name: str, tmp_path: Path) -> None:
     before = os.umask(0)
     try:
-        write_profile(find_client(name), "alice@a.test", PASSWORD, tmp_path / "home")
+        write_profile(find_client(name), ACCOUNT, tmp_path / "home")
     finally:
         os.umask(before)
     found = [tmp_path / "home", *(tmp_path / "home").rglob("*")]
@@ -33,9 +38,9 @@ def test_a_profile_is_for_its_owner_only_and_has_the_password(name: str, tmp_pat
 
 
 def test_pidgins_files_are_xml_and_dinos_account_is_one_row(tmp_path: Path) -> None:
-    write_profile(find_client("Pidgin"), "alice@a.test", PASSWORD, tmp_path / "pidgin")
+    write_profile(find_client("Pidgin"), ACCOUNT, tmp_path / "pidgin")
     assert ET.parse(tmp_path / "pidgin/.purple/accounts.xml").findtext(".//password") == PASSWORD
-    write_profile(find_client("dino"), "alice@a.test", PASSWORD, tmp_path / "dino")
+    write_profile(find_client("dino"), ACCOUNT, tmp_path / "dino")
     with closing(sqlite3.connect(tmp_path / "dino/.local/share/dino/dino.db")) as database:
         assert database.execute("SELECT bare_jid, password FROM account").fetchall() == [("alice@a.test", PASSWORD)]
 
@@ -43,7 +48,7 @@ def test_pidgins_files_are_xml_and_dinos_account_is_one_row(tmp_path: Path) -> N
 def test_a_folder_that_exists_is_left_alone(tmp_path: Path) -> None:
     for folder in (tmp_path, tmp_path / "no" / "parent"):
         with pytest.raises(UserError, match=str(folder)):
-            write_profile(find_client("profanity"), "alice@a.test", PASSWORD, folder)
+            write_profile(find_client("profanity"), ACCOUNT, folder)
     assert not list(tmp_path.iterdir())
 
 

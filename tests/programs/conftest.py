@@ -14,5 +14,5 @@ from lab.testing.session_labs import SessionLabs
 async def pair_of(runtime: str) -> AsyncIterator[Callable[[str, str], Awaitable[Lab]]]:
     """`await pair_of("prosody", "ejabberd")`: servers a and b of these softwares, on either runtime."""
     labs = SessionLabs(runtime)
-    yield lambda one, other: labs.get(f"pair,software={one}+{other},users=0")
+    yield lambda one, other: labs.get(f"pair,software={one}+{other},users=0,features=websocket")
     await labs.close()

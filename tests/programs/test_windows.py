@@ -1,4 +1,4 @@
-"""Dino, Gajim and Pidgin in a lab: what a simulated person on another server decrypts, and what they have shown."""
+"""Dino, Gajim, Pidgin and Converse in a lab: what a simulated person elsewhere decrypts, and what they have shown."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import shutil
 import sqlite3
 import time
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -23,9 +23,12 @@ BOTH_ORDERS = pytest.mark.parametrize(("own", "other"), [("prosody", "ejabberd")
 _OMEMO_IN_DINO = 2  # the number of this encryption in its database
 
 
+def opened(talk: Conversation, program: str, folder: Path, *arguments: str) -> AbstractContextManager[Display]:
+    return shown(Display(folder, talk.client(program, folder / "home", *arguments)), folder)
+
+
 @contextmanager
-def opened(talk: Conversation, program: str, folder: Path, *arguments: str) -> Iterator[Display]:
-    display = Display(folder, talk.client(program, folder / "home", *arguments))
+def shown(display: Display, folder: Path) -> Iterator[Display]:
     try:
         yield display
     finally:
@@ -108,3 +111,33 @@ async def test_pidgin_otr_both_ways(pair_of: PairOf, tmp_path: Path) -> None:
             await display.focus(talk.peer.name)
             display.type("from Pidgin, off the record")
             await talk.decrypted("from Pidgin, off the record", "otr")
+
+
+# Written to what Chromium logs: each message that the page shows, and whether with a closed lock.
+_SHOWN = """
+new MutationObserver(() => {
+  for (const one of document.querySelectorAll("converse-chat-message"))
+    console.log(`shown: ${one.querySelector("converse-chat-message-body")?.textContent.trim()} ` +
+      (one.querySelector(".fa-lock") ? "encrypted" : "clear"));
+}).observe(document, {childList: true, subtree: true, characterData: true});
+"""
+
+
+@BOTH_ORDERS
+@pytest.mark.parametrize("encryption", ["omemo", "omemo:2"])
+async def test_converse_omemo_both_ways(encryption: str, own: str, other: str, pair_of: PairOf, tmp_path: Path) -> None:
+    lab = await pair_of(own, other)
+    async with converse(lab, tmp_path, encryption, "a", "b") as talk:
+        home, log = tmp_path / "home", "--enable-logging=stderr"
+        command = talk.client("converse", home, f"xmpp:{talk.peer.jid}?message", log)
+        with (home / "converse/settings.js").open("a") as page:
+            page.write(_SHOWN)
+        with shown(Display(tmp_path, command), tmp_path) as display:
+            await talk.keys_of_user()
+            await talk.write_encrypted("from bob, encrypted")
+            await until(lambda: "shown: from bob, encrypted encrypted" in display.output, display.output)
+            await display.focus("Converse")
+            display.click(600, 590)
+            display.type("from Converse, encrypted")
+            await talk.decrypted("from Converse, encrypted", encryption)
+            await until(lambda: "shown: from Converse, encrypted encrypted" in display.output, display.output)

@@ -18,6 +18,7 @@ from functools import lru_cache
 from xml.etree import ElementTree as ET
 
 from slixmpp import JID, InvalidJID
+from slixmpp.xmlstream import tostring
 
 from lab.clients.xmpp.stanzas import CARBONS, CLIENT, DELAY, EME, Incoming
 from lab.errors import PeerError
@@ -51,7 +52,7 @@ def write(content: Sequence[ET.Element], sender: str, receiver: str) -> bytes:
     ET.SubElement(root, f"{{{NAMESPACE}}}time", {"stamp": stamp})
     ET.SubElement(root, f"{{{NAMESPACE}}}to", {"jid": _bare(receiver)})
     ET.SubElement(root, f"{{{NAMESPACE}}}from", {"jid": _bare(sender)})
-    return ET.tostring(root)
+    return tostring(root).encode()  # as stanzas are written: not every client reads prefixes of namespaces
 
 
 def read(plaintext: bytes, incoming: Incoming, sender: str) -> list[ET.Element]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from lab.errors import UserError
+from lab.lifecycle.programs.converse import Converse
 from lab.lifecycle.programs.dino import Dino
 from lab.lifecycle.programs.gajim import Gajim
 from lab.lifecycle.programs.go_sendxmpp import GoSendxmpp
@@ -12,7 +13,7 @@ from lab.lifecycle.programs.profanity import Profanity
 from lab.lifecycle.programs.program import ClientProgram
 
 PROGRAMS: dict[str, ClientProgram] = {
-    one.name: one for one in (Dino(), Gajim(), Pidgin(), Profanity(), Mcabber(), GoSendxmpp())
+    one.name: one for one in (Dino(), Gajim(), Pidgin(), Profanity(), Mcabber(), GoSendxmpp(), Converse())
 }
 
 

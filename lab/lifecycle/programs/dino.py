@@ -6,6 +6,7 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
+from lab.lifecycle.accounts import Account
 from lab.lifecycle.programs.program import DESKTOP, ClientProgram, write_file
 
 _DATABASE = ".local/share/dino/dino.db"
@@ -27,11 +28,11 @@ class Dino(ClientProgram):
     session_bus = True
     refuses_root = True
 
-    def write(self, jid: str, password: str, home: Path) -> None:  # noqa: D102 - the base class says it
+    def write(self, account: Account, home: Path) -> None:  # noqa: D102 - the base class says it
         write_file(home, _DATABASE, b"")
         with closing(sqlite3.connect(home / _DATABASE)) as database, database:
             database.execute(_TABLE)
             database.execute(
                 "INSERT INTO account (bare_jid, resourcepart, password, alias, enabled) VALUES (?, 'dino', ?, '', 1)",
-                (jid, password),
+                (account.jid, account.password),
             )

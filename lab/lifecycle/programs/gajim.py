@@ -8,6 +8,7 @@ import uuid
 from contextlib import closing
 from pathlib import Path
 
+from lab.lifecycle.accounts import Account
 from lab.lifecycle.programs.program import DESKTOP, ClientProgram, write_file
 
 _FOLDER = ".config/gajim"
@@ -29,11 +30,11 @@ class Gajim(ClientProgram):
     session_bus = True
     refuses_root = True
 
-    def write(self, jid: str, password: str, home: Path) -> None:  # noqa: D102 - the base class says it
+    def write(self, account: Account, home: Path) -> None:  # noqa: D102 - the base class says it
         write_file(home, f"{_FOLDER}/settings.sqlite", b"")
         own = {
-            "name": jid.partition("@")[0], "address": jid, "account_label": jid, "active": True,
-            "savepass": True, "password": password, "resource": "gajim", "encryption_default": "OMEMO",
+            "name": account.user, "address": account.jid, "account_label": account.jid, "active": True,
+            "savepass": True, "password": account.password, "resource": "gajim", "encryption_default": "OMEMO",
             "autoauth": True,
         }  # fmt: skip
         with closing(sqlite3.connect(home / _FOLDER / "settings.sqlite")) as database, database:
@@ -44,4 +45,4 @@ class Gajim(ClientProgram):
                 "INSERT INTO settings VALUES (?, ?)", [(name, json.dumps(text)) for name, text in rows]
             )
             settings = json.dumps({"account": own, "contact": {}, "group_chat": {}})
-            database.execute("INSERT INTO account_settings VALUES (?, ?)", (jid, settings))
+            database.execute("INSERT INTO account_settings VALUES (?, ?)", (account.jid, settings))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from lab.lifecycle.accounts import Account
 from lab.lifecycle.programs.program import HOME, ClientProgram, write_file
 
 _FILE = ".config/go-sendxmpp/config"
@@ -16,6 +17,6 @@ class GoSendxmpp(ClientProgram):
     packages = ("go-sendxmpp",)
     command = ("go-sendxmpp", "--file", f"{HOME}/{_FILE}")
 
-    def write(self, jid: str, password: str, home: Path) -> None:  # noqa: D102 - the base class says it
-        text = f"username: {jid}\npassword: {password}\n"
+    def write(self, account: Account, home: Path) -> None:  # noqa: D102 - the base class says it
+        text = f"username: {account.jid}\npassword: {account.password}\n"
         write_file(home, _FILE, text)

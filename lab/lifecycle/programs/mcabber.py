@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from lab.lifecycle.accounts import Account
 from lab.lifecycle.programs.program import ClientProgram, write_file
 
 _SETTINGS = """set jid = {jid}
@@ -24,6 +25,6 @@ class Mcabber(ClientProgram):
     packages = ("mcabber", "ncurses-base", "ncurses-term")
     command = ("mcabber",)
 
-    def write(self, jid: str, password: str, home: Path) -> None:  # noqa: D102 - the base class says it
-        write_file(home, ".mcabber/mcabberrc", _SETTINGS.format(jid=jid, password=password))
+    def write(self, account: Account, home: Path) -> None:  # noqa: D102 - the base class says it
+        write_file(home, ".mcabber/mcabberrc", _SETTINGS.format(jid=account.jid, password=account.password))
         (home / ".mcabber" / "otr").mkdir(mode=0o700)

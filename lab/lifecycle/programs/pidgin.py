@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from xml.sax.saxutils import escape
 
+from lab.lifecycle.accounts import Account
 from lab.lifecycle.programs.program import ClientProgram, write_file
 
 _ACCOUNTS = """<?xml version='1.0' encoding='UTF-8' ?>
@@ -45,7 +46,7 @@ class Pidgin(ClientProgram):
     command = ("pidgin", "--multiple")
     session_bus = True
 
-    def write(self, jid: str, password: str, home: Path) -> None:  # noqa: D102 - the base class says it
-        text = _ACCOUNTS.format(jid=escape(jid), password=escape(password))
+    def write(self, account: Account, home: Path) -> None:  # noqa: D102 - the base class says it
+        text = _ACCOUNTS.format(jid=escape(account.jid), password=escape(account.password))
         write_file(home, ".purple/accounts.xml", text)
         write_file(home, ".purple/prefs.xml", _PREFERENCES)

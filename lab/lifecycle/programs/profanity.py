@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from lab.lifecycle.accounts import Account
 from lab.lifecycle.programs.program import ClientProgram, write_file
 
 # Every key is trusted (OMEMO): with "firstusage" Profanity 0.15 trusts none of somebody whose keys came before its own.
@@ -34,7 +35,7 @@ class Profanity(ClientProgram):
     packages = ("profanity", "ncurses-base", "ncurses-term")
     command = ("profanity",)
 
-    def write(self, jid: str, password: str, home: Path) -> None:  # noqa: D102 - the base class says it
-        write_file(home, ".config/profanity/profrc", _SETTINGS.format(jid=jid))
-        text = _ACCOUNT.format(jid=jid, password=password)
+    def write(self, account: Account, home: Path) -> None:  # noqa: D102 - the base class says it
+        write_file(home, ".config/profanity/profrc", _SETTINGS.format(jid=account.jid))
+        text = _ACCOUNT.format(jid=account.jid, password=account.password)
         write_file(home, ".local/share/profanity/accounts", text)

@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import ClassVar
 
 from lab.errors import UserError
+from lab.lifecycle.accounts import Account
+from lab.runtime.debian.npm import NpmPackage
 from lab.system.files import write_private
 
 #: What a client with windows needs besides: letters, icons, and a D-Bus session.
@@ -19,12 +21,17 @@ class ClientProgram(ABC):
 
     name: ClassVar[str]
     packages: ClassVar[tuple[str, ...]]  # of Debian
+    npm: ClassVar[tuple[NpmPackage, ...]] = ()  # which Debian does not have
     command: ClassVar[tuple[str, ...]]  # what opens it; `HOME` in it stands for the home
     session_bus: ClassVar[bool] = False  # it needs a D-Bus session: it has one of its own
     refuses_root: ClassVar[bool] = False
+    needs_account: ClassVar[bool] = False  # there is nothing to open without one
+
+    def check(self, account: Account) -> None:  # noqa: B027 - most can log in everywhere
+        """Raise UserError if it cannot log in on the account's server."""
 
     @abstractmethod
-    def write(self, jid: str, password: str, home: Path) -> None:
+    def write(self, account: Account, home: Path) -> None:
         """Write the configuration of an account into a home that exists. What is secret is for its owner only."""
 
     def build_command(self, home: Path) -> tuple[str, ...]:
@@ -40,12 +47,16 @@ def write_file(home: Path, path: str, text: str | bytes) -> None:
     write_private(target, text)
 
 
-def write_profile(program: ClientProgram, jid: str, password: str, folder: Path) -> None:
-    """Write a client's configuration into a new folder (0700). Raises UserError if it cannot be made."""
+def write_profile(program: ClientProgram, account: Account, folder: Path) -> None:
+    """Write a client's configuration into a new folder (0700).
+
+    Raises UserError if it cannot be made, or the client cannot log in there.
+    """
+    program.check(account)
     try:
         folder.mkdir(mode=0o700)
     except FileExistsError:
         raise UserError(f"{folder} exists: name a folder that does not") from None
     except OSError as error:
         raise UserError(f"{folder} cannot be made: {error.strerror}") from error
-    program.write(jid, password, folder)
+    program.write(account, folder)

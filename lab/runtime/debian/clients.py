@@ -1,8 +1,8 @@
-"""Client programs from Debian packages, for this machine's users: one tree for each, with all that it depends on.
+"""Client programs from packages, for this machine's users: one tree for each, with all that it depends on.
 
-They are fetched and unpacked as the servers are. No maintainer script runs; the caches of GLib and GTK that those
-would have filled are made by the tree's own programs, with the tree as their root. So a tree works where
-lab.system.file_root shows it.
+They are Debian's, fetched and unpacked as the servers are; what Debian has not is npm's. No maintainer script runs; the
+caches of GLib and GTK that those would have filled are made by the tree's own programs, with the tree as their root. So
+a tree works where lab.system.file_root shows it.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from pathlib import Path
 from lab.errors import MissingError
 from lab.runtime.build_cache import find_cache
 from lab.runtime.debian import apt, downloads, trees
+from lab.runtime.debian.npm import NpmPackage, add_package
 from lab.runtime.protocol import Progress
 from lab.system import file_root, namespaces
 from lab.system.subprocesses import build_python_command, run
@@ -36,9 +37,9 @@ _CACHES = (
 )
 
 
-def find_tree(client: str, packages: Sequence[str], architecture: str) -> Path:
+def find_tree(client: str, packages: Sequence[str], architecture: str, npm: Sequence[NpmPackage] = ()) -> Path:
     """The path of a client's tree, whether it exists or not."""
-    text = "\n".join([str(FORMAT), RELEASE, *apt.BASE, *_BASE, *sorted(packages)])
+    text = "\n".join([str(FORMAT), RELEASE, *apt.BASE, *_BASE, *sorted(packages), *map(str, npm)])
     digest = hashlib.sha256(text.encode()).hexdigest()[:12]
     return find_cache() / _SECTION / f"{client}-{RELEASE}-{architecture}-{digest}"
 
@@ -48,23 +49,30 @@ def list_packages(packages: Sequence[str]) -> list[str]:
     return [*_BASE, *packages]
 
 
-async def ensure_client(client: str, packages: Sequence[str], progress: Progress) -> Path:
+async def ensure_client(
+    client: str, packages: Sequence[str], progress: Progress, npm: Sequence[NpmPackage] = ()
+) -> Path:
     """The tree of a client, fetched if it does not exist. Raises MissingError."""
-    tree = find_tree(client, packages, await apt.get_architecture())
+    tree = find_tree(client, packages, await apt.get_architecture(), npm)
     if not trees.is_complete(tree):
         async with trees.build_cache().locked(progress):
             if not trees.is_complete(tree):  # another process may have fetched it meanwhile
-                await _fetch(client, packages, tree, progress)
+                await _fetch(client, packages, npm, tree, progress)
     return tree
 
 
-async def _fetch(client: str, packages: Sequence[str], tree: Path, progress: Progress) -> None:
+async def _fetch(
+    client: str, packages: Sequence[str], npm: Sequence[NpmPackage], tree: Path, progress: Progress
+) -> None:
+    def report(text: str) -> None:
+        progress(f"{client}: {text}")
+
     with trees.open_unfinished(tree) as work:
-        files = await downloads.fetch(
-            RELEASE, list_packages(packages), work / "download", lambda text: progress(f"{client}: {text}")
-        )
+        files = await downloads.fetch(RELEASE, list_packages(packages), work / "download", report)
         unpacked = work / "tree"
-        await apt.unpack(files, unpacked, lambda text: progress(f"{client}: {text}"))
+        await apt.unpack(files, unpacked, report)
+        for number, package in enumerate(npm):
+            await add_package(package, unpacked, work / f"npm{number}", report)
         trees.make_readable(unpacked)
         await _make_caches(unpacked, work / "root")
         trees.make_readable(unpacked)

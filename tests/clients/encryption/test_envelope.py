@@ -1,5 +1,6 @@
 """Envelopes (XEP-0420): what they must say to be believed."""
 
+import re
 from datetime import UTC, datetime, timedelta
 from xml.etree import ElementTree as ET
 
@@ -69,6 +70,15 @@ def test_what_is_for_the_receiver_is_inside_and_what_servers_act_on_is_not():
     assert len(content) == len(inside)
     again = envelope.read(envelope.write(content, ALICE, BOB), incoming(), ALICE)
     assert [ET.tostring(one) for one in again] == [ET.tostring(one) for one in content]
+
+
+def test_elements_have_no_prefixes():
+    """Names with a colon mean the same, but Converse 14 finds no content then, and shows nothing."""
+    body, request = ET.Element(f"{{{CLIENT}}}body"), ET.Element("{urn:xmpp:receipts}request")
+    text = envelope.write([body, request], ALICE, BOB).decode()
+    assert not re.findall(r"</?\w+:", text) and text.startswith('<envelope xmlns="urn:xmpp:sce:1"><content><body '), (
+        text
+    )
 
 
 def test_what_the_profile_leaves_to_the_sender_may_be_missing():
