@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from lab.checks import Judgement
-    from lab.lifecycle.accounts import Account
     from lab.load.metrics.run_folder import LoadRecord
     from lab.metrics.record import RunRecord
+    from lab.plan.client_view import Account
     from lab.plan.layout import Layout
     from lab.runner.batch import BatchCallbacks
     from lab.runner.run import RunResult

@@ -10,8 +10,8 @@ from lab.cli.options import FormatOption, LabOption
 from lab.cli.output import Format, print_client_lines, print_json, print_text
 
 if TYPE_CHECKING:
-    from lab.lifecycle.accounts import Account
     from lab.lifecycle.lab import Lab
+    from lab.plan.client_view import Account
 
 
 def person(

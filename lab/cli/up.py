@@ -19,8 +19,8 @@ from lab.cli.output import Format, print_client_lines, print_rows, print_text, s
 from lab.system.tables import wrap_text
 
 if TYPE_CHECKING:
-    from lab.lifecycle.accounts import Account
     from lab.lifecycle.lab import Lab
+    from lab.plan.client_view import Account
     from lab.topology.spec import Server
 
 

@@ -11,32 +11,17 @@ from __future__ import annotations
 import os
 import secrets
 import unicodedata
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
 from lab.errors import UserError
-from lab.plan.client_view import ClientServer, ClientView
+from lab.plan.client_view import Account, ClientServer, ClientView
 from lab.plan.layout import Layout
 from lab.system.files import make_private_folder, write_private
 
 if TYPE_CHECKING:
     from lab.lifecycle.lab import Lab
-
-
-@dataclass(frozen=True)
-class Account:
-    """An account with which a client can log in."""
-
-    user: str  # local part
-    server: ClientServer
-    password: str
-
-    @property
-    def jid(self) -> str:
-        """The bare JID."""
-        return f"{self.user}@{self.server.domain}"
 
 
 def read_view(layout: Layout) -> ClientView:

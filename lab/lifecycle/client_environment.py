@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from lab.lifecycle.accounts import Account, read_password
-from lab.plan.client_view import ClientView
+from lab.lifecycle.accounts import read_password
+from lab.plan.client_view import Account, ClientView
 from lab.plan.layout import Layout
 
 PREFIX = "XMPPLAB_"

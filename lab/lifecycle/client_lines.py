@@ -6,7 +6,7 @@ a file has that file in a fresh home, which is in memory.
 
 from __future__ import annotations
 
-from lab.lifecycle.accounts import Account
+from lab.plan.client_view import Account
 
 _JID, _PASSWORD = '"$XMPPLAB_JID"', '"$XMPPLAB_PASSWORD"'
 # Profanity's accounts.

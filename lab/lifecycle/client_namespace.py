@@ -26,11 +26,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from lab.errors import LabError, MissingError, UserError, encode_answer
-from lab.lifecycle.accounts import Account, find_account, read_view
+from lab.lifecycle.accounts import find_account, read_view
 from lab.lifecycle.client_environment import find_authority, list_account_variables
 from lab.network import namespace_forwarder
 from lab.network.lab_folder import is_service_running
-from lab.plan.client_view import ClientView
+from lab.plan.client_view import Account, ClientView
 from lab.plan.layout import Layout
 from lab.system import file_root, namespaces, session_bus
 

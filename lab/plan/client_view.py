@@ -48,6 +48,20 @@ class ClientServer:
 
 
 @dataclass(frozen=True)
+class Account:
+    """An account with which a client can log in."""
+
+    user: str  # local part
+    server: ClientServer
+    password: str
+
+    @property
+    def jid(self) -> str:
+        """The bare JID."""
+        return f"{self.user}@{self.server.domain}"
+
+
+@dataclass(frozen=True)
 class ClientView:
     """A lab as clients see it."""
 

@@ -8,10 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from lab.lifecycle.accounts import Account
 from lab.lifecycle.client_environment import describe_lab, format_variables, list_variables
 from lab.lifecycle.client_lines import list_client_lines
-from lab.plan.client_view import ClientView, build_client_view
+from lab.plan.client_view import Account, ClientView, build_client_view
 from lab.plan.layout import Layout
 from lab.runtime.server_files import generate_secret
 from tests.network import labs

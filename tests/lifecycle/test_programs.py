@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sqlite3
 import xml.etree.ElementTree as ET
@@ -11,10 +12,9 @@ from pathlib import Path
 import pytest
 
 from lab.errors import UserError
-from lab.lifecycle.accounts import Account
 from lab.lifecycle.programs import PROGRAMS, find_client
 from lab.lifecycle.programs.program import write_profile
-from lab.plan.client_view import build_client_view
+from lab.plan.client_view import Account, build_client_view
 from tests.network import labs
 
 PASSWORD = "s3cret&<x>"
@@ -55,3 +55,21 @@ def test_a_folder_that_exists_is_left_alone(tmp_path: Path) -> None:
 def test_an_unknown_client_is_refused_with_those_there_are() -> None:
     with pytest.raises(UserError, match="dino, gajim, pidgin"):
         find_client("kopete")
+
+
+def test_converse_is_led_to_its_servers_websocket_and_to_a_page_by_url(tmp_path: Path) -> None:
+    home = tmp_path / "a #home"
+    converse = find_client("converse")
+    write_profile(converse, ACCOUNT, home)
+    settings = (home / "converse/settings.js").read_text()
+    assert json.loads(settings.removeprefix("export default ").removesuffix(";\n"))["websocket_url"] == (
+        "wss://a.test:5281/xmpp-websocket"
+    )
+    assert converse.build_command(home)[-1] == f"file://{tmp_path}/a%20%23home/converse/index.html"
+
+
+def test_converse_is_refused_where_its_server_has_no_websocket(tmp_path: Path) -> None:
+    server = build_client_view("mine", labs.plan(network="127.91")).servers[0]
+    with pytest.raises(UserError, match=r"a has none: write `features: \[websocket\]`"):
+        write_profile(find_client("converse"), Account("alice", server, PASSWORD), tmp_path / "home")
+    assert not list(tmp_path.iterdir())

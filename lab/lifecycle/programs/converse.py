@@ -10,8 +10,8 @@ import json
 from pathlib import Path
 
 from lab.errors import UserError
-from lab.lifecycle.accounts import Account
 from lab.lifecycle.programs.program import HOME, ClientProgram, write_file
+from lab.plan.client_view import Account
 from lab.runtime.debian.npm import FOLDER, NpmPackage
 
 _CONVERSE = NpmPackage(

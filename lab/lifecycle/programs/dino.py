@@ -6,8 +6,8 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
-from lab.lifecycle.accounts import Account
 from lab.lifecycle.programs.program import DESKTOP, ClientProgram, write_file
+from lab.plan.client_view import Account
 
 _DATABASE = ".local/share/dino/dino.db"
 # Without a table that says its version Dino makes the tables that are missing.

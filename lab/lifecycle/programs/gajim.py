@@ -8,8 +8,8 @@ import uuid
 from contextlib import closing
 from pathlib import Path
 
-from lab.lifecycle.accounts import Account
 from lab.lifecycle.programs.program import DESKTOP, ClientProgram, write_file
+from lab.plan.client_view import Account
 
 _FOLDER = ".config/gajim"
 #: What Gajim asks of strangers' servers, or for, when it starts the first time.

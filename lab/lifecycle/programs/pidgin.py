@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from xml.sax.saxutils import escape
 
-from lab.lifecycle.accounts import Account
 from lab.lifecycle.programs.program import ClientProgram, write_file
+from lab.plan.client_view import Account
 
 _ACCOUNTS = """<?xml version='1.0' encoding='UTF-8' ?>
 <account version='1.0'><account>

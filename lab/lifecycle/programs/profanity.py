@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from lab.lifecycle.accounts import Account
 from lab.lifecycle.programs.program import ClientProgram, write_file
+from lab.plan.client_view import Account
 
 # Every key is trusted (OMEMO): with "firstusage" Profanity 0.15 trusts none of somebody whose keys came before its own.
 _SETTINGS = """[connection]

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from lab.errors import UserError
-from lab.lifecycle.accounts import Account
+from lab.plan.client_view import Account
 from lab.runtime.debian.npm import NpmPackage
 from lab.system.files import write_private
 
