@@ -76,6 +76,10 @@ def _list_images() -> list[image_specs.ImageSpec]:
 
 async def make(file: Path, programs: Sequence[str], progress: Progress, *, containers: bool = True) -> Contents:
     """Download everything and write the bundle, whole or not at all. Raises MissingError, UserError."""
+    if others := [name for name in programs if find_client(name).npm]:
+        raise UserError(
+            f"a bundle has packages of Debian only, and {', '.join(others)} is partly from npm: leave it out"
+        )
     sets = list_sets(programs, containers=containers)
     architecture = await apt.get_architecture()
     parts = [one.what for one in sets]

@@ -147,6 +147,7 @@ async def test_a_damaged_bundle_changes_nothing(online, offline, tmp_path) -> No
         (["--from", "none"], "there is no such file"),
         (["none/x"], "in a folder that is there"),
         (["x", "--client", "pidgeon"], "there is no client"),
+        (["x", "--client", "converse"], "partly from npm"),
     ],
 )
 def test_what_makes_no_sense_is_bad_usage(arguments, said, capsys, tmp_path, monkeypatch) -> None:
