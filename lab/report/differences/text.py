@@ -24,7 +24,7 @@ def render(difference: RunDifference, names: Sequence[str], width: int | None = 
         lines += _others(different[1:], columns)
     else:
         lines += wrap_text("The runs took the same course: no step, message or check differs.", width=columns)
-    lines += ["", *wrap_text(_describe_same(difference), width=columns)]
+    lines += ["", *wrap_text(describe_same(difference), width=columns)]
     return escape_unprintable("\n".join(lines)) + "\n"
 
 
@@ -77,7 +77,8 @@ def _others(pairs: Sequence[ComparedEntry], width: int) -> Iterator[str]:
         yield f"  and {len(pairs) - OTHERS} more: the page has them all (--open)"
 
 
-def _describe_same(difference: RunDifference) -> str:
+def describe_same(difference: RunDifference) -> str:
+    """How much is the same in both runs, as a sentence, for the text and the page."""
     same = difference.count_same()
     said = [pluralize(same[kind], kind) for kind in (STEP, MESSAGE, CHECK)]
     return f"The same in both: {said[0]}, {said[1]}, {said[2]}. Times, ids and the numbers of names do not count."

@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import quote
 
 from lab.report.differences.comparison import ComparedEntry, RunDifference
+from lab.report.differences.text import describe_same
 from lab.report.html.document import render_page
 from lab.runner import folders
 
@@ -39,7 +40,7 @@ def render(difference: RunDifference, runs: Sequence[Path], beside: Path) -> str
         different=[_pair(one) for one in different],
         same=[_pair(one) for one in same[:SAME]],
         left=len(same) - SAME,
-        count=difference.count_same(),
+        counted=describe_same(difference),
     )  # fmt: skip
 
 

@@ -32,6 +32,7 @@ def test_the_first_difference_is_marked_and_the_runs_are_linked(tmp_path):
 def test_equal_runs_say_so(tmp_path):
     text = Parsed(render(difference_of(tell_story().finish(), tell_story().finish()), [tmp_path] * 2, tmp_path)).text
     assert "The runs took the same course" in text and "The first difference" not in text
+    assert "The same in both: 1 step, 3 messages," in text
 
 
 def test_no_injection_point_breaks_out(tmp_path):

@@ -162,6 +162,10 @@ def test_a_page_needs_no_sideways_scrolling(browser, page, width):
     show(browser, page, width=width)
     browser.click(".stanza.failed .hit")
     assert browser.evaluate("document.documentElement.scrollWidth") <= width
+    assert browser.evaluate("Math.max(...[...document.querySelectorAll('caption')].map(e => e.offsetWidth))") <= width
+    drawing = browser.evaluate("document.querySelector('figure.topology img').offsetWidth")
+    assert drawing >= 600, "it is scrolled, not made too small to be read"
+    assert width == 400 or drawing <= width
 
 
 @pytest.mark.slow
