@@ -171,10 +171,10 @@ async def _add_containers(machine: str, folder: Path, room: Path, progress: Prog
         prepared = base_image.find_prepared_base(suite, machine)
         target = folder / "base" / prepared.name
         target.parent.mkdir(parents=True, exist_ok=True)
-        progress(f"making the base image of {suite}")
         if prepared.is_file():
             shutil.copyfile(prepared, target)
         else:
+            progress(f"making the base image of {suite}")
             await base_image.make_archive(suite, target)
     fetched = await python_libraries.fetch_site(machine, room / "site", progress)
     shutil.copytree(fetched, folder / "python" / python_libraries.find_prepared_site(machine).name)

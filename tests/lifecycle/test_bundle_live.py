@@ -23,6 +23,8 @@ WITHOUT_NETWORK = ("unshare", "--net", "--", "sh", "-c", 'ip link set lo up && e
 def homes() -> Iterator[list[Path]]:
     """Two short paths: sockets lie below them."""
     paths = [Path(tempfile.mkdtemp(prefix="xl-")) for _ in range(2)]
+    for path in paths:
+        path.chmod(0o711)  # as root the servers run as another user
     yield paths
     for path in paths:
         shutil.rmtree(path)

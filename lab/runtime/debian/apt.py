@@ -192,7 +192,8 @@ async def _apt(configuration: Path, *arguments: str) -> None:
     raise MissingError(
         f"packages cannot be downloaded from this machine's archive:\n{_tail(output)}\n"
         f"Check the network and apt's proxy; or set {VARIABLE} to a Debian archive that contains the release "
-        f"(`[signed-by=KEYRING] address`), with its keyring from the package debian-archive-keyring"
+        f"(`[signed-by=KEYRING] address`), with its keyring from the package debian-archive-keyring. A machine without "
+        "network can be filled from a bundle that another one made: see `xmpplab prepare --help`"
     )
 
 
