@@ -111,7 +111,7 @@ async def test_it_is_kept_and_resumed_without_its_loads(tmp_path: Path) -> None:
     }
     del data["runs"][0]["search"]
     study_folder.write_study(tmp_path, data)
-    with pytest.raises(UserError, match=r"study\.json:\d+.*'search'"):
+    with pytest.raises(UserError, match=r"study\.json:\d+: .*should have search"):
         study_folder.find_completed_runs(tmp_path)
 
 
