@@ -57,7 +57,7 @@ def fault(
     `fault add partition a,b c --how reset --for 30s`, `fault list`, `fault heal [NAME | --all]`.
 
     A fault stays until its time is over or it is healed. Servers in containers are changed by this command itself: it
-    stays in the foreground, and heals the fault when it ends.
+    stays in the foreground, and heals the fault when it ends or `fault heal` asks it to.
     """
     from lab.cli.entry_point import run_async
 
@@ -110,8 +110,6 @@ def _read(words: list[str], fields: dict[str, Any], length: str | None, called: 
 
 
 async def _add(spec: FaultSpec, name: str | None) -> None:
-    import asyncio
-
     from lab.declarations.units import format_duration
     from lab.lifecycle.faults import FaultSession, held_here
     from lab.lifecycle.registry import attach
@@ -129,7 +127,7 @@ async def _add(spec: FaultSpec, name: str | None) -> None:
             print_text(f"{spec.name} acts {until}; `xmpplab fault heal {spec.name}` heals it")
             return
         print_text(f"{spec.name} acts {until}; it is healed when this command ends (Ctrl-C)")
-        await (asyncio.Event().wait() if spec.duration is None else asyncio.sleep(spec.duration))
+        await session.wait_until_over(spec.name)
     print_text(f"{spec.name} is healed")
 
 
@@ -159,29 +157,17 @@ async def _print_list(name: str | None, output: Format) -> None:
 
 def _end(fault: dict[str, Any]) -> str:
     if "pid" in fault:
-        return f"with process {fault['pid']}, which carries it out"
+        return f"when it is healed, or with process {fault['pid']}, which carries it out"
     return "with the run that started it" if fault["held"] else "when it is healed, or its time is over"
 
 
 async def _heal(fault_name: str | None, name: str | None) -> None:
-    from lab.lifecycle.faults import PATIENCE, list_held
+    from lab.lifecycle.faults import PATIENCE, heal_held
     from lab.lifecycle.registry import attach
 
     lab = await attach(name, whole=False)
-    held = [one for one in list_held(lab.layout) if fault_name in (None, one["name"])]
-    if held and fault_name is not None:
-        raise UserError(_held(held))
-    async with lab.open_control() as control:
-        healed = (await control.call("heal_faults", patience=PATIENCE, name=fault_name))["healed"]
-    if healed or not held:
-        print_text(f"healed: {', '.join(healed)}" if healed else "no fault was active")
-    if held:
-        raise UserError(_held(held))
-
-
-def _held(held: list[dict[str, Any]]) -> str:
-    names, pids = ", ".join(one["name"] for one in held), sorted({one["pid"] for one in held})
-    those = (
-        f"process {pids[0]}, which heals" if len(pids) == 1 else f"processes {', '.join(map(str, pids))}, which heal"
-    )
-    return f"{names}: carried out by {those} at its end: `kill -INT {' '.join(map(str, pids))}`"
+    healed = await heal_held(lab.layout, fault_name)
+    if not healed or fault_name is None:
+        async with lab.open_control() as control:
+            healed += (await control.call("heal_faults", patience=PATIENCE, name=fault_name))["healed"]
+    print_text(f"healed: {', '.join(healed)}" if healed else "no fault was active")

@@ -1,8 +1,8 @@
 """The faults that one process holds on a lab: they end with it, however it ends.
 
 The lab's service times and heals what concerns links, names and its own processes. What concerns servers in containers
-is done here, by the process that holds the lab; a note in the lab's folder says which servers it has changed, so that
-whoever uses the lab next undoes it if this process was killed.
+is done here, by the process that holds the lab. A note in the lab's folder says which servers it has changed, so that
+whoever uses the lab next undoes it if this process was killed; on the socket beside the note it is asked to heal.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import contextlib
 import json
 import os
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -22,7 +22,7 @@ from lab.declarations.fault import FaultTarget
 from lab.errors import MissingError, PeerError, TimedOut, UserError
 from lab.lifecycle.lab import Lab
 from lab.lifecycle.stream_probe import find_certificate
-from lab.network.control import Control
+from lab.network.control import Control, ControlServer
 from lab.network.fault_engine import Executor, FaultEngine, FaultEvent
 from lab.network.server_outages import ServerOutages
 from lab.plan.fault_schedule import declaration
@@ -43,6 +43,8 @@ _WAIT = 5.0  # seconds that one question for events waits for an answer
 _RELOAD_PATIENCE = 20.0  # seconds until a server shows the certificate that it was told to read
 _POLL = 0.05  # seconds between two looks at it
 _CERTIFICATE = "certificate"  # in a note: that of a server was changed
+
+_SOCKET = ".sock"  # of the holder, beside its note
 
 OnEvent = Callable[[FaultEvent], None]
 
@@ -85,6 +87,8 @@ class FaultSession:
         self._names: set[str] = set()
         self._stack = contextlib.AsyncExitStack()
         self._executor = _HolderExecutor(lab, devices)
+        self._asked: ControlServer | None = None  # for other processes
+        self._healing = asyncio.Lock()  # for one of them
         self._engine = FaultEngine(
             lab.plan.topology, self._executor, on_event, lambda: self._executor.note(self._engine.list_active())
         )
@@ -109,7 +113,10 @@ class FaultSession:
             await control.call("start_faults", faults=[to_json(spec) for spec in there], begin=begin)
             if self._events is None:
                 self._events = asyncio.create_task(self._follow())
-        self._engine.start([spec for spec in specs if held_here(spec, self._lab)], begin, self)
+        here = [spec for spec in specs if held_here(spec, self._lab)]
+        self._engine.start(here, begin, self)
+        if here:
+            await self._listen()
 
     async def add(self, spec: FaultSpec, *, keep: bool = False) -> None:
         """Apply a fault now; it acts once this returns. With `keep` it stays when this session ends.
@@ -119,10 +126,15 @@ class FaultSession:
         self._check([spec])
         if held_here(spec, self._lab):
             await self._engine.add(spec, self)
+            await self._listen()
             return
         self._share_certificates([spec])
         control = await self._connected()
         await control.call("add_fault", patience=PATIENCE, fault=to_json(spec), keep=keep)
+
+    async def wait_until_over(self, name: str) -> None:
+        """Returns once a fault that this process carries out acts no longer: its time is over, or it was healed."""
+        await self._engine.wait_until_over(name)
 
     async def close(self) -> None:
         """Heal every fault of this session; none acts once this returns, and `on_event` has been called with all."""
@@ -138,7 +150,22 @@ class FaultSession:
                 await asyncio.wait([self._events])
             self._control = self._events = None
             await self._stack.aclose()
+            if self._asked is not None:
+                async with self._healing:  # who asked gets an answer
+                    await self._asked.close()
+                self._asked = None
             self._executor.release()
+
+    async def _listen(self) -> None:
+        """Let other processes ask for the healing of what is carried out here."""
+        if self._asked is None:
+            asked = ControlServer(self._executor.socket, {"heal_faults": self._heal_for_another})
+            await asked.listen()
+            self._asked = asked
+
+    async def _heal_for_another(self, request: dict[str, Any]) -> dict[str, Any]:
+        async with self._healing:
+            return {"healed": await self._engine.heal(name=request.get("name"))}
 
     def _share_certificates(self, specs: Sequence[FaultSpec]) -> None:
         """Let the lab's service show what attacks on links need."""
@@ -239,6 +266,11 @@ class _HolderExecutor:
         else:
             self.release()
 
+    @property
+    def socket(self) -> Path:
+        """Where this process is asked to heal."""
+        return self._note.with_suffix(_SOCKET)
+
     def release(self) -> None:
         """Nothing is held any more."""
         self._note.unlink(missing_ok=True)
@@ -255,14 +287,38 @@ def _notes(layout: Layout) -> Path:
 
 def list_held(layout: Layout) -> list[dict[str, Any]]:
     """The faults that processes which hold the lab carry out, as `list_faults` has its own, each with its `pid`."""
-    found: list[dict[str, Any]] = []
+    return [{**one, "pid": holder.pid} for _, note, holder in _read_notes(layout) for one in note["faults"]]
+
+
+async def heal_held(layout: Layout, name: str | None) -> list[str]:
+    """Let the processes that hold the lab heal what they carry out, or one fault of it; the names of what was healed.
+
+    None of it acts once this returns. Raises PeerError if such a process does not answer.
+    """
+    healed: list[str] = []
+    for path, note, holder in _read_notes(layout):
+        named = [one["name"] for one in note["faults"] if name in (None, one["name"])]
+        if not named:
+            continue
+        try:
+            async with Control(path.with_suffix(_SOCKET)) as control:
+                healed += (await control.call("heal_faults", patience=PATIENCE, name=name))["healed"]
+        except (PeerError, TimedOut) as error:
+            if holder.alive:
+                what = f"{', '.join(named)}: process {holder.pid}, which carries it out, does not heal it"
+                raise PeerError(f"{what}: end it with `kill -INT {holder.pid}`") from error
+            healed += named  # it has ended in the meantime, and heals at its end
+    return healed
+
+
+def _read_notes(layout: Layout) -> Iterator[tuple[Path, dict[str, Any], Identity]]:
+    """The note of each process that holds the lab."""
     for path in sorted(_notes(layout).glob("*.json")):
         with contextlib.suppress(FileNotFoundError):  # its holder has ended in the meantime
             note = json.loads(path.read_text())
             holder = Identity.from_json(note["holder"])
-            if holder.alive:
-                found += [{**one, "pid": holder.pid} for one in note["faults"]]
-    return found
+            if holder is not None and holder.alive:
+                yield path, note, holder
 
 
 async def undo_abandoned(layout: Layout, plan: Plan, runtime: Runtime) -> list[str]:
@@ -285,7 +341,8 @@ async def undo_abandoned(layout: Layout, plan: Plan, runtime: Runtime) -> list[s
             else:
                 await control.start(server)
             undone.append(f"{server} is as it was: what had changed it was killed")
-        path.unlink(missing_ok=True)
+        for left in (path, path.with_suffix(_SOCKET)):
+            left.unlink(missing_ok=True)
     return undone
 
 

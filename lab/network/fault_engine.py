@@ -133,6 +133,12 @@ class FaultEngine:
         ]
         return await self._end(ending)
 
+    async def wait_until_over(self, name: str) -> None:
+        """Returns once no fault of that name is active: its time is over, or it was healed."""
+        if (fault := self._active.get(name)) is not None:
+            assert fault.task is not None
+            await asyncio.shield(fault.task)
+
     @property
     def last(self) -> int:
         """The number of the last event, 0 before the first."""
