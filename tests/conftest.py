@@ -70,8 +70,10 @@ def pytest_configure(config: pytest.Config) -> None:
     """Let what tests start hear Ctrl-C: in the background a shell has it ignored, and children inherit that."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
-    # xdist gives its workers the width of its own output; what the lab prints is as wide as where no terminal is.
+    # What the lab prints is as wide as where no terminal is: readline, which pytest imports, gives 80 columns to all
+    # that is started from here, without telling os.environ.
     os.environ.pop("COLUMNS", None)
+    os.unsetenv("COLUMNS")
 
 
 @functools.cache

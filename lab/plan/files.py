@@ -6,6 +6,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+from lab.declarations.links import LINK_FIELDS, Conditions
 from lab.errors import UserError
 from lab.input_files import Steps, decode_json, read_json
 from lab.plan.model import Plan
@@ -46,6 +47,8 @@ def _contradiction(plan: Plan) -> tuple[Steps, str] | None:
         for part in fields(server):
             if getattr(planned.spec, part.name) != getattr(server, part.name):
                 return ("servers", index, "spec", part.name), "it is not what the topology has"
+    if (wrong := _find_wrong_condition(plan)) is not None:
+        return wrong
     named: list[tuple[Steps, str]] = []
     for index, link in enumerate(plan.topology.links):
         named += [(("topology", "links", index, "a"), link.a), (("topology", "links", index, "b"), link.b)]
@@ -54,6 +57,22 @@ def _contradiction(plan: Plan) -> tuple[Steps, str] | None:
     for index, planned in enumerate(plan.servers):
         named += [(("servers", index, "probes", place), name) for place, name in enumerate(planned.probes)]
     return next(((steps, f"there is no server {name!r}") for steps, name in named if name not in names), None)
+
+
+def _find_wrong_condition(plan: Plan) -> tuple[Steps, str] | None:
+    """The first value of a link or a relay that no direction can have: deadlines and relays compute with them."""
+    directions: list[tuple[Steps, Conditions]] = []
+    for index, link in enumerate(plan.topology.links):
+        place: Steps = ("topology", "links", index)
+        directions += [((*place, "forward"), link.forward), ((*place, "backward"), link.backward)]
+    directions += [(("relays", index, "conditions"), relay.conditions) for index, relay in enumerate(plan.relays)]
+    for steps, conditions in directions:
+        for field in LINK_FIELDS:
+            try:
+                field.accept(getattr(conditions, field.name))
+            except UserError as error:
+                return (*steps, field.name), str(error)
+    return None
 
 
 def find_differences(old: Plan, new: Plan) -> list[str]:

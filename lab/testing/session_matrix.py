@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -42,8 +42,14 @@ def attach_result(item: pytest.Item, report: pytest.TestReport, error: BaseExcep
         ready, code = (False, exit_codes.NOT_READY) if isinstance(error, NotReady) else (True, exit_codes.INTERNAL)
         value, why = "broken" if ready else "never ready", str(error) or type(error).__name__
         found = BatchResult(name, topology, value, code, report.duration, None, sentence=why)
-    # Plain types: pytest-xdist can send no others.
-    plain = {**asdict(found), "value": str(found.value), "folder": None if found.folder is None else str(found.folder)}
+    # Plain types: pytest-xdist can send no others. Its workers have all collected the same tests in the same order.
+    place = item.session.items.index(item)
+    plain = {
+        "place": place,
+        **asdict(found),
+        "value": str(found.value),
+        "folder": None if found.folder is None else str(found.folder),
+    }
     setattr(report, _ATTRIBUTE, plain)
 
 
@@ -69,7 +75,7 @@ class SessionMatrix:
     def __init__(self, runs: Path) -> None:
         """`runs` is the folder of the runs' folders."""
         self._runs = runs
-        self._found: list[dict[str, object]] = []
+        self._found: list[dict[str, Any]] = []
         self._said = ""
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
@@ -84,9 +90,13 @@ class SessionMatrix:
         from lab.report.html.matrix_page import write_page
 
         try:
-            self._said = write_page(self._runs, [_read(one) for one in self._found]).absolute().as_uri()
+            self._said = write_page(self._runs, self._in_order()).absolute().as_uri()
         except (LabError, OSError) as error:
             self._said = f"not written: {error}"
+
+    def _in_order(self) -> list[BatchResult]:
+        """The results in the order of the tests, whatever worker was the first."""
+        return [_read(one) for one in sorted(self._found, key=lambda one: one["place"])]
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Print the page's address."""
@@ -95,8 +105,8 @@ class SessionMatrix:
             terminalreporter.write_line(self._said)
 
 
-def _read(plain: dict[str, object]) -> BatchResult:
+def _read(plain: dict[str, Any]) -> BatchResult:
     from lab.runner.batch import BatchResult
 
-    found = BatchResult(**plain)  # type: ignore[arg-type]
+    found = BatchResult(**{name: value for name, value in plain.items() if name != "place"})
     return replace(found, folder=None if found.folder is None else Path(found.folder))

@@ -21,6 +21,29 @@ def test_a_plan_survives_as_text(facts):
     assert json.loads(dump(plan))["services"] == plan.services
 
 
+@pytest.mark.parametrize(
+    ("steps", "value"),
+    [
+        (("topology", "links", 0, "forward", "rate"), 0),
+        (("topology", "links", 0, "backward", "rate"), -5),
+        (("topology", "links", 1, "backward", "latency"), -0.1),
+        (("relays", 2, "conditions", "rate"), 0),
+        (("relays", 0, "conditions", "jitter"), -1.0),
+    ],
+)
+def test_conditions_that_no_link_can_have_are_refused_with_their_line(steps, value):
+    data = json.loads(dump(build(island(), PROCESSES)))
+    place = data
+    for step in steps[:-1]:
+        place = place[step]
+    place[steps[-1]] = value
+    text = json.dumps(data, indent=1)
+    with pytest.raises(UserError, match=rf"^plan:\d+: .*'{steps[-1]}' must be a number of at least") as error:
+        load(text)
+    line = int(str(error.value).split(":")[1])
+    assert text.splitlines()[line - 1].strip().startswith(f'"{steps[-1]}": {value}')
+
+
 def test_what_is_no_plan_is_refused():
     for text in ("", "{}", "[]", dump(build(island(), PROCESSES)).replace('"relays"', '"relais"')):
         with pytest.raises(UserError, match=r"plan:\d+: .*the file is damaged"):

@@ -1,9 +1,13 @@
 """The matrix page of a pytest session. No lab is started: runs are made up where the plugin asks for one."""
 
+from dataclasses import asdict
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from lab.runner.batch import BatchResult
+from lab.testing.session_matrix import SessionMatrix
 from tests.report.html.test_run_page import Parsed
 
 CONFTEST = """
@@ -89,6 +93,16 @@ def test_runs_on_several_topologies_leave_a_page_that_leads_to_each(session, mor
     links = {value for _, name, value in parsed.attributes if name == "href"}
     assert len(links) == 8
     assert all((Path("runs") / link).is_file() for link in links)
+
+
+def test_results_stand_in_the_order_of_the_tests_whatever_worker_was_first(tmp_path: Path) -> None:
+    matrix = SessionMatrix(tmp_path / "runs")
+    for place, topology in ((2, "star:5"), (0, "pair"), (1, "ring:4")):
+        plain = {"place": place, **asdict(BatchResult("story", topology, "valid", 0, 1.5, None))}
+        matrix.pytest_runtest_logreport(SimpleNamespace(xmpplab_run=plain))
+    matrix.pytest_sessionfinish()
+    (page,) = (tmp_path / "runs").glob("*-matrix.html")
+    assert "scenario pair ring:4 star:5" in Parsed(page.read_text()).text
 
 
 @pytest.mark.slow
