@@ -227,6 +227,7 @@ SABOTAGE = {
     "omemo_new_device_mid_chat": second_devices_publish_no_keys,
     "omemo_room_offline_member": nobody_is_a_member_before_joining,
     "receipts_in_the_envelope": nobody_speaks_omemo_2,
+    "leak_audit": nobody_speaks_omemo_2,
     "omemo_archive_catch_up": archives_are_not_read,
     "omemo_interoperability": the_other_engine_reads_nothing,
     "omemo_key_exchange_dropped": no_fault,

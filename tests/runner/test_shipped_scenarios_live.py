@@ -65,6 +65,7 @@ SLOW = {
     "encryption_downgraded": PAIRS,
     "flapping_link": PAIRS,
     "idle_stream_reopens": PAIRS,
+    "leak_audit": PAIRS,
     "messages_replayed": PAIRS,
     "messages_vanish": PAIRS,
     "move_house": PAIRS,

@@ -150,6 +150,13 @@ class OmemoDrStrategy(Encryption):
             node = xml_of.BUNDLE.format(bundle.device_id)
             await pep.publish(self._stream, node, xml_of.write_bundle(bundle))
 
+    async def _try_to_answer(self, person: str, device: int) -> None:
+        """The same for one that was just read: it is read, whatever becomes of the answer."""
+        try:
+            await self._answer([(person, device)])
+        except PeerError as error:
+            self.settings.trouble(f"{self.name}: the own bundle is not published again: {error}")
+
     # Messages
 
     async def seal(self, message: ET.Element, people: frozenset[str]) -> SealedMessage:
@@ -239,7 +246,8 @@ class OmemoDrStrategy(Encryption):
             raise PeerError(f"encrypted with {incoming.encrypted}, which this device does not read")
         if not sender:
             raise PeerError(f"the room does not show who {incoming.sender} is")
-        self._check_published()
+        if self._unpublished:
+            raise PeerError(self._unpublished)
         message = xml_of.read_message(element)
         async with self._lock:
             try:
@@ -255,10 +263,10 @@ class OmemoDrStrategy(Encryption):
             finally:
                 self._store.commit()
             if message.keys[self._manager.get_our_device()][1]:
-                if self._answers is None:
-                    await self._answer([(sender, message.sid)])
-                else:
+                if self._answers is not None:
                     self._answers.add((sender, message.sid))
+                else:
+                    await self._try_to_answer(sender, message.sid)
         return None if text is None else DecryptedMessage(text, fingerprint, _TRUST[trust], encryption="omemo")
 
     # Keys

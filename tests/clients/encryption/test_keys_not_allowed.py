@@ -85,16 +85,16 @@ def test_an_error_says_its_application_specific_condition():
     assert error.condition == "not-authorized" and error.reason in str(error)
 
 
-async def without_keys(monkeypatch, condition, *, optional):
+async def without_keys(monkeypatch, condition, *, optional, encryption=OMEMO):
     """A device of bob's whose server refuses what it publishes."""
 
     async def publish(stream, node, payload, item=pep.CURRENT):
         raise refused(condition)
 
     monkeypatch.setattr(pep, "publish", publish)
-    device = Device(BOB, OMEMO)
+    device = Device(BOB, encryption)
     settings = EncryptionSettings("blind", None, {}, device.trouble.append, keys_optional=optional)
-    device.strategy = create_strategy(OMEMO, settings)
+    device.strategy = create_strategy(encryption, settings)
     device.strategy.prepare(device.stream)
     return await device.begin()
 

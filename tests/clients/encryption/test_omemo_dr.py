@@ -6,8 +6,9 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from lab.clients.encryption import EncryptionSettings, NotForUs, create_strategy
+from lab.clients.encryption import EncryptionSettings, NotForUs, create_strategy, pep
 from lab.errors import MissingError, PeerError, UserError
+from tests.clients.encryption.test_keys_not_allowed import refused, without_keys
 from tests.clients.encryption.test_omemo2 import ALICE, BOB, CAROL, OMEMO, TEXT, Device, nodes  # noqa: F401 - a fixture
 
 OMEMO_DR = "omemo-dr"
@@ -133,6 +134,31 @@ async def test_what_is_stored_goes_on_and_used_keys_leave_the_bundle(installed, 
     again = await Device(BOB, OMEMO_DR, memory=bob.memory).begin()
     assert again.answer == bob.answer
     assert (await again.read((await alice.write(BOB))[0])).body == TEXT
+
+
+async def test_with_optional_keys_a_device_is_online_without_and_encrypts_nothing(installed, nodes, monkeypatch):  # noqa: F811
+    alice = await Device(ALICE, OMEMO).begin()
+    bob = await without_keys(monkeypatch, "service-unavailable", optional=True, encryption=OMEMO_DR)
+    assert bob.answer == {} and "the own keys are not published" in bob.trouble[0]
+    with pytest.raises(PeerError, match=r"^not sent: the own keys are not published"):
+        await bob.write(ALICE)
+    with pytest.raises(PeerError, match="has no OMEMO device"):
+        await alice.write(BOB)
+    with pytest.raises(PeerError, match="service-unavailable"):
+        await without_keys(monkeypatch, "service-unavailable", optional=False, encryption=OMEMO_DR)
+
+
+async def test_what_was_read_is_read_also_where_the_bundle_cannot_be_published_again(installed, nodes, monkeypatch):  # noqa: F811
+    alice, bob = await Device(ALICE, OMEMO).begin(), await Device(BOB, OMEMO_DR).begin()
+    stanza, _ = await alice.write(BOB)
+
+    async def publish(stream, node, payload, item=pep.CURRENT):
+        raise refused("internal-server-error")
+
+    monkeypatch.setattr(pep, "publish", publish)
+    assert (await bob.read(stanza)).body == TEXT
+    (said,) = bob.trouble
+    assert "the own bundle is not published again" in said
 
 
 async def test_a_signed_prekey_is_kept_for_one_rotation(installed, nodes):  # noqa: F811
