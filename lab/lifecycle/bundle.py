@@ -58,7 +58,7 @@ class Contents:
 def list_sets(programs: Sequence[str] = (), *, containers: bool = True) -> list[PackageSet]:
     """The sets of packages that labs need, and client programs by name. Raises UserError for one that is not known."""
     found = [PackageSet(one, tuple(trees.list_packages(one)), f"servers of Debian {one}") for one in _list_releases()]
-    own = (one.library_package for one in ENCRYPTIONS.values() if one.library_package)
+    own = (one.library_package for one in ENCRYPTIONS.values() if one.library)  # of others: Python code, of images only
     found += [PackageSet(libraries.find_release(), (name,), f"the library {name}") for name in own]
     for spec in _list_images() if containers else ():
         found.append(PackageSet(spec.suite, spec.packages, f"the image of {spec.name} {spec.version}"))

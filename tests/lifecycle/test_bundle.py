@@ -10,7 +10,7 @@ from lab.cli.entry_point import run
 from lab.errors import MissingError, UserError
 from lab.lifecycle import bundle
 from lab.runtime.containers import base_image, image_specs, images, python_libraries
-from lab.runtime.debian import apt, downloads, sources, trees
+from lab.runtime.debian import apt, downloads, libraries, sources, trees
 
 
 def quiet(text: str) -> None:
@@ -101,6 +101,13 @@ async def test_the_cache_of_a_machine_without_network_has_all_that_a_lab_needs(o
     wheels = downloads.find_prepared() / bundle.WHEELS
     assert wheels.is_dir() == (packaged.PACKAGE.parent / bundle.LOCK).is_file()
     assert not list(downloads.find_prepared().glob(".*")), "nothing unfinished is left"
+
+
+def test_of_encryptions_it_has_the_libraries_that_processes_load_and_no_python_code() -> None:
+    release = libraries.find_release()
+    found = {one.packages for one in bundle.list_sets(containers=False) if one.what.startswith("the library")}
+    assert found == {("libotr5",)}
+    assert {one.release for one in bundle.list_sets(containers=False)} == {"bookworm", "trixie", release}
 
 
 async def test_a_bundle_of_a_bundle_needs_no_network_either(online, offline, tmp_path) -> None:
