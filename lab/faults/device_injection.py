@@ -14,14 +14,12 @@ from lab.declarations.fault import FaultDeclaration
 from lab.declarations.faults.device_injection import DECLARATION
 from lab.errors import PeerError
 from lab.faults.fault import ServerLike
-from lab.faults.server_attack import PUBSUB, ServerAttack, ServerAttackFault, parse_stanza
+from lab.faults.server_attack import LISTS, PUBSUB, ServerAttack, ServerAttackFault, parse_stanza
 from lab.federation import Federation, Person
 from lab.federation.context import Json
 from lab.metrics.jids import strip_resource
 from lab.network.control import Control
 
-#: The element of a device list, by the namespace of a version of OMEMO.
-_LISTS = {"eu.siacs.conversations.axolotl": "list", "urn:xmpp:omemo:2": "devices"}
 _MOST = 2**31 - 1  # the largest id of a device (XEP-0384 section 5.3.1)
 
 
@@ -41,7 +39,7 @@ class DeviceInjection(ServerAttack):
         jid, number = self._person.jid, str(self.omemo_device)
         self._device = await ImpersonatedDevice.create(jid, self.omemo_device, [*VERSIONS])
         rules: list[Mapping[str, Any]] = []
-        for namespace, element in _LISTS.items():
+        for namespace, element in LISTS.items():
             listed = f"<device xmlns='{namespace}' id='{number}'/>"
             one = {"element": element, "namespace": namespace, "sender": jid}
             rules.append({"action": "append", "xml": listed, **one})

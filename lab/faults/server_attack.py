@@ -26,13 +26,42 @@ PUBSUB = "http://jabber.org/protocol/pubsub"
 WAIT = 5.0  # seconds that one question for interventions waits for an answer
 
 
-class ServerAttack(ABC):
-    """What a script sees of an attack by a person's own server: what it could read."""
+#: The element of a device list, by the namespace of a version of OMEMO.
+LISTS: Mapping[str, str] = {"eu.siacs.conversations.axolotl": "list", "urn:xmpp:omemo:2": "devices"}
+
+
+class ServerDeception(ABC):
+    """What a server tells others of one of its people, or to one of somebody else's: rules that stay as they are."""
 
     name: ClassVar[str]  # of the fault
 
     def __init__(self, federation: Federation, server: str, person: Person) -> None:
         self._federation, self._server, self._person = federation, server, person
+
+    @abstractmethod
+    async def prepare(self) -> list[Mapping[str, Any]]:
+        """The rules for stanzas on each link of the server."""
+
+    async def start(self) -> None:  # noqa: B027 - rules alone need nothing more
+        """Deal with what rules act on, from now on."""
+
+    async def stop(self) -> None:  # noqa: B027
+        """Deal with nothing more. Raises what dealing with it has raised."""
+
+    async def fetch_own(self, node: str, item: str | None = None) -> ET.Element | None:
+        """What the person has published: the payload of an item, or of a node's only one. None if there is none."""
+        one = "" if item is None else f"<item id={quoteattr(item)}/>"
+        asked = f"<items node={quoteattr(node)}>{one}</items>"
+        answer = await self._person.device.iq(f"<iq type='get'><pubsub xmlns='{PUBSUB}'>{asked}</pubsub></iq>")
+        found = answer.element.find(f".//{{{PUBSUB}}}item")
+        return None if answer.type == "error" or found is None or not len(found) else found[0]
+
+
+class ServerAttack(ServerDeception):
+    """What a script sees of an attack by a person's own server: what it could read."""
+
+    def __init__(self, federation: Federation, server: str, person: Person) -> None:
+        super().__init__(federation, server, person)
         #: The real bundles of others, by namespace and bare JID, then by device.
         self._bundles: dict[tuple[str, str], dict[int, ET.Element]] = defaultdict(dict)
         self._waiting: dict[str, Json] = {}  # what waits for a bundle, by the id of the question for it
@@ -50,10 +79,6 @@ class ServerAttack(ABC):
             return False
         await message.outcome(deadline)
         return self._texts[message.id] == message.text
-
-    @abstractmethod
-    async def prepare(self) -> list[Mapping[str, Any]]:
-        """The rules for stanzas on each link of the server."""
 
     @abstractmethod
     async def deal(self, control: Control, one: Json) -> None:
@@ -168,7 +193,7 @@ def parse_stanza(intervention: Json) -> ET.Element:
     return ET.fromstring(f"<stream xmlns='jabber:server'>{intervention['stanza']}</stream>")[0]  # noqa: S314 - a server's
 
 
-A = TypeVar("A", bound=ServerAttack)
+A = TypeVar("A", bound=ServerDeception)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -177,7 +202,7 @@ class ServerAttackFault(DeclaredFault, Generic[A]):
 
     at: str
     of: Person
-    _acting: list[ServerAttack] = field(default_factory=list, compare=False, repr=False)
+    _acting: list[ServerDeception] = field(default_factory=list, compare=False, repr=False)
     _rules: list[InjectedFault | InterceptedDevice] = field(default_factory=list, compare=False, repr=False)
 
     @property

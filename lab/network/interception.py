@@ -24,7 +24,7 @@ from pathlib import Path
 
 from lab.network.relay import Flow, Relay, RelayedConnection, Side, StreamEnd
 from lab.network.stanza_counts import CountedStanza, StanzaCounts
-from lab.network.stanza_rules import CountedRule, Direction, StanzaDecision, decide
+from lab.network.stanza_rules import CountedRule, Direction, StanzaDecision, decide, find_people
 from lab.network.stanza_stream import PartKind, RelayedStanza, StreamPart, StreamSplitter
 
 log = logging.getLogger(__name__)
@@ -33,7 +33,7 @@ STANZAS = frozenset({"message", "presence", "iq"})
 MANAGEMENT = "urn:xmpp:sm:3"
 SASL = "urn:ietf:params:xml:ns:xmpp-sasl"
 MOST_KEPT = 1000  # streams whose counts are kept
-LONGEST_HOLD = 5.0  # seconds that a stanza which is to be overtaken waits for another one
+LONGEST_HOLD = 10.0  # seconds that a stanza which is to be overtaken waits for another one
 _H = re.compile(rb"""(\bh=)(["'])(\d+)\2""")
 _ID = re.compile(rb"""\b(?:prev)?id=(["'])(.*?)\1""")
 
@@ -205,19 +205,19 @@ class InterceptedConnection(RelayedConnection):
             asyncio.get_running_loop().call_later(decision.delay, send.later)
         elif not decision.hold:
             send.now()
-        elif side.held is None:
-            side.held = send
+        elif (held := side.held.get(people := find_people(side.direction, stanza))) is None:
+            side.held[people] = send
             asyncio.get_running_loop().call_later(LONGEST_HOLD, self.release, side, send)
         else:
             send.now()
-            self.release(side, side.held)
+            self.release(side, held)
 
     def release(self, side: InterceptedSide, held: _Sending | None = None) -> None:
-        """Send on the stanza that a side waits with, if it is that one or none is given."""
-        waiting = side.held
-        if waiting is not None and held in (None, waiting):
-            side.held = None
-            waiting.later()
+        """Send on the stanzas that a side waits with: that one if it still does, all if none is given."""
+        for people, waiting in list(side.held.items()):
+            if held in (None, waiting):
+                del side.held[people]
+                waiting.later()
 
     def send(self, stanza: bytes) -> None:
         """Send a stanza of the relay's own to the far side."""
@@ -242,7 +242,7 @@ class InterceptedSide(Side):
         self.splitter = StreamSplitter()
         self.early = bytearray()  # received before it could be carried
         self.counts: StanzaCounts | None = None  # of what this side sends, once stream management is enabled
-        self.held: _Sending | None = None
+        self.held: dict[tuple[str, str], _Sending] = {}  # which are to be overtaken, by sender and receiver
 
     def data_received(self, data: bytes) -> None:
         """The peer sent bytes. They are acknowledged at once, as by a relay that delays."""

@@ -35,7 +35,7 @@ class StanzaDecision:
     stanza: RelayedStanza  # as it is sent on
     copies: int = 1  # how often
     delay: float = 0.0  # seconds after which it is sent on
-    hold: bool = False  # the next one that is held goes before it
+    hold: bool = False  # the next one that is held, of the same people, goes before it
     acted: list[CountedRule] = field(default_factory=list)
 
 
@@ -51,6 +51,12 @@ def find_ends(direction: Direction, stanza: RelayedStanza) -> tuple[str, str]:
     if "/" in target:
         return sender or target.partition("/")[0], receiver or target
     return sender, receiver
+
+
+def find_people(direction: Direction, stanza: RelayedStanza) -> tuple[str, str]:
+    """The bare JIDs of sender and receiver."""
+    sender, receiver = find_ends(direction, stanza)
+    return sender.partition("/")[0], receiver.partition("/")[0]
 
 
 def decide(rules: Iterable[CountedRule], stanza: RelayedStanza, direction: Direction = ("", "")) -> StanzaDecision:

@@ -46,9 +46,11 @@ def to_json(results: Sequence[CellResult], differences: Sequence[CellDifference]
 
 
 def render(results: Sequence[CellResult]) -> str:
-    """The table and its words, without a newline at the end."""
+    """The table and its words, without a newline at the end. Which check it is stands once, below the table."""
+    checks = {one.text for one in results if one.text.startswith("check ")}
     head, *rows = list_rows(results)
-    lines = [format_table(head, rows), ""]
+    short = [[cell.partition(" ")[0] if cell in checks else cell for cell in row] for row in rows]
+    lines = [format_table(head, short), ""]
     trusts = [one for one in TRUST_WORDS if any(result.cell.trust == one for result in results)]
     for word in trusts:
         lines += wrap_text(TRUST_WORDS[word], f"{word:<12}", " " * 12)
@@ -56,7 +58,8 @@ def render(results: Sequence[CellResult]) -> str:
     shown = {word for one in results for word in ("check NAME" if "check" in one.text else one.text).split(", ")}
     for word, meaning in WORDS.items():
         if shown & set(word.split(", ")):
-            lines += wrap_text(meaning, f"{word:<18}", " " * 18)
+            shown_word = " or ".join(sorted(checks)) if word == "check NAME" else word
+            lines += wrap_text(meaning, f"{shown_word:<18}", " " * 18)
     for why, cells in _unknown(results).items():
         lines += ["", *wrap_text(f"Unknown: {', '.join(cells)}: {shorten(why, LONGEST_WHY)}.")]
     return "\n".join(lines)

@@ -7,7 +7,17 @@ import pytest
 import lab.faults
 from lab.declarations.faults import FAULTS
 from lab.errors import NotApplicable, UserError
-from lab.faults import conditions, drop_stanzas, partition, phantom_device, swap_bundle
+from lab.faults import (
+    conditions,
+    drop_stanzas,
+    forge_carbon,
+    partition,
+    phantom_device,
+    reorder,
+    stale_prekey,
+    swap_bundle,
+    withhold_device_list,
+)
 from lab.faults.fault import InjectedFault
 from lab.federation import Device, Person
 from lab.topology.files import load
@@ -132,6 +142,38 @@ def test_keys_are_swapped_of_a_person_with_omemo_only(of, says):
     if getattr(of, "encryption", "") != "omemo+omemo:2":
         with pytest.raises(UserError, match=says):
             phantom_device(at="b", of=of)
+
+
+@pytest.mark.parametrize(
+    ("make", "says"),
+    [
+        (lambda: stale_prekey(at="b", of="bob"), "stale-prekey: of: 'bob' is nobody with devices"),
+        (lambda: withhold_device_list(at="b", of=bob(7), device="tablet"), "device: 'tablet' is no device with OMEMO"),
+        (lambda: withhold_device_list(at="", of=bob(7), device=bob(7).devices[0]), "at: '' is no server"),
+        (lambda: forge_carbon(at="a", to="bob", claims="carol"), "to: 'bob' is nobody: .*\n.*claims: 'carol'"),
+        (lambda: reorder(("a", "b"), stanza="letter"), "reorder: stanza: 'letter' is none of message"),
+    ],
+)
+def test_what_is_wrong_with_an_attack_on_a_person_is_said(make, says):
+    with pytest.raises(UserError, match=says):
+        make()
+
+
+def bob(*numbers: int) -> SimpleNamespace:
+    devices = [SimpleNamespace(omemo_device=one, resource=str(one), jid=f"bob@b.test/{one}") for one in numbers]
+    return SimpleNamespace(jid="bob@b.test", devices=devices, server=SimpleNamespace(name="b"))
+
+
+async def test_attacks_that_make_no_sense_are_refused_before_anything_is_done():
+    person, stranger = bob(7, 8), bob(9)
+    servers = {"a": SimpleNamespace(name="a"), "b": person.server}
+    federation = SimpleNamespace(server=servers.__getitem__)
+    with pytest.raises(UserError, match="is none of "):
+        await withhold_device_list(at="b", of=person, device=stranger.devices[0]).apply(federation)
+    with pytest.raises(UserError, match="which need not forge a copy for that"):
+        await forge_carbon(at="b", to=stranger, claims=person).apply(federation)
+    with pytest.raises(UserError, match="only the own server hands out keys"):
+        await stale_prekey(at="a", of=person).apply(federation)
 
 
 def phone() -> Device:

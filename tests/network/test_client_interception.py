@@ -132,3 +132,35 @@ def test_a_downgrade_leaves_a_clients_own_lists_alone():
     assert {rule.except_sender for rule in received.rules if rule.element in ("list", "devices")} == {"alice@a"}
     with pytest.raises(UserError, match="not on those that it sends: give a link"):
         find_client_effects("downgrade", {"to": "omemo", "direction": "to"}, "alice@a/x", "a")
+
+
+async def test_messages_of_the_same_two_change_places_whoever_writes_in_between():
+    base = loopback()
+    to, at = (f"{base}.1.0", 5222), f"{base}.0.2"
+    relay = Relay(RelayPlan("alice@a/x", "a", 0, to, Conditions()), at, Target(to), *(LinkShaper(Conditions()),) * 2)
+    rule = CountedRule(StanzaRule(action="reorder", stanza="message"), "reorder")
+    tls = TlsEnds(ssl.create_default_context(), ssl.create_default_context(), "a")
+    made: list[InterceptedConnection] = []
+
+    def connect(relay: Relay) -> InterceptedConnection:
+        made.append(InterceptedConnection(relay, tls, lambda direction: [rule], lambda *_: None, KeptCounts()))
+        return made[-1]
+
+    relay.connect = connect
+    streams: asyncio.Queue[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = asyncio.Queue()
+    server = await asyncio.start_server(lambda reader, writer: streams.put_nowait((reader, writer)), *to)
+    await relay.listen()
+    try:
+        async with asyncio.timeout(HANGS):
+            _, client = await asyncio.open_connection(at, relay.listener.port)
+            sent = [b"<message to='%s' id='%d'/>" % one for one in ((b"bob@b", 1), (b"carol@b", 2), (b"bob@b/y", 3))]
+            client.write(HEADER + b"".join(sent))
+            reader, writer = await streams.get()
+            assert await reader.readuntil(b"id='1'/>") == HEADER + sent[2] + sent[0]
+            made[0].release(made[0].near)  # what has no second goes on at the end
+            assert await reader.readuntil(b"id='2'/>") == sent[1]
+            client.close()
+            writer.close()
+    finally:
+        server.close()
+        relay.close()

@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
+from lab.checks.judge import judge
 from lab.faults import name_answers
+from lab.faults.carbon_forgery import FORGED
 from lab.faults.client_interception import InterceptedDevice
 from lab.faults.fault import InjectedFault
 from lab.federation import Device, Federation, Person, Room, ServerHandle, administration, people
@@ -14,7 +16,9 @@ from lab.federation.context import Context
 from lab.federation.stanzas import CLIENT, parse
 from lab.lifecycle.faults import FaultSession
 from lab.runner import load
+from lab.runner.judgement import load_record
 from lab.runner.run import run_scenario
+from tests.clients.naive_devices import believe_every_carbon
 from tests.runtimes import PROCESSES
 
 pytestmark = pytest.mark.live
@@ -224,6 +228,10 @@ def the_other_engine_reads_nothing(patch: Patch) -> None:
 
 
 SABOTAGE = {
+    "ciphertext_modified": no_fault,
+    "messages_reordered": no_fault,
+    "omemo_device_withheld": no_fault,
+    "omemo_stale_prekey": no_fault,
     "omemo_new_device_mid_chat": second_devices_publish_no_keys,
     "omemo_room_offline_member": nobody_is_a_member_before_joining,
     "receipts_in_the_envelope": nobody_speaks_omemo_2,
@@ -288,3 +296,18 @@ async def test_it_fails_where_nothing_heals(scenario: str, lab_on, tmp_path: Pat
     (info,) = load(scenario)
     result = await run_scenario(info, await lab_on("pair,software=prosody+ejabberd"), runs=tmp_path)
     assert result.value == "failed", result.sentence
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("runtime", [PROCESSES], indirect=True)
+async def test_a_device_that_believes_forged_copies_makes_the_run_fail(
+    lab_on, tmp_path: Path, monkeypatch: Patch
+) -> None:
+    """A naive client is caught by the check, not by the scenario alone: what it shows nobody has sent."""
+    believe_every_carbon(monkeypatch)
+    (info,) = load("carbon_forged")
+    lab = await lab_on("pair,software=prosody+ejabberd")
+    result = await run_scenario(info, lab, runs=tmp_path, inline=True)
+    assert result.value == "failed", result.sentence
+    verdicts = {one.check: one for one in judge(load_record(result.folder)).verdicts}
+    assert verdicts["delivery"].value == "failed" and FORGED in str(verdicts["delivery"].findings), result.sentence

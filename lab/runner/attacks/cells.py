@@ -15,6 +15,7 @@ TRUSTS = ("blind", "verified", "undecided")
 #: The trust where there are no keys.
 NO_TRUST = "none"
 
+_NO_LISTS = "there are no device lists: a session is between two devices"
 _NO_KEYS = "there are no keys, and every server reads it as it is"
 
 
@@ -29,6 +30,10 @@ class AttackKind:
     established: bool = False
     #: Encryptions against which there is no such attack, and why.
     pointless: Mapping[str, str] = field(default_factory=dict)
+    messages: int = 1  # that the sender writes under attack
+    receiver_devices: int = 1
+    #: The server of a third person, if there is one: "sender" (who writes to the receiver first), "receiver".
+    third: str = ""
     #: What the people speak in the place of a column's encryption.
     spoken: Mapping[str, str] = field(default_factory=dict)
 
@@ -47,7 +52,21 @@ ATTACKS = (
         name="phantom-device",
         about="The receiver's server lists a device of its own as theirs, and reads along.",
         faults=("phantom-device",),
-        pointless={"plain": _NO_KEYS, "otr": "there are no device lists: a session is between two devices"},
+        pointless={"plain": _NO_KEYS, "otr": _NO_LISTS},
+    ),
+    AttackKind(
+        name="withhold-device-list",
+        about="The receiver's server hands out their device list without one of their two devices.",
+        faults=("withhold-device-list",),
+        receiver_devices=2,
+        pointless={"plain": _NO_KEYS, "otr": _NO_LISTS},
+    ),
+    AttackKind(
+        name="stale-prekey",
+        about="The receiver's server hands out the same old prekey to everybody; somebody else has used it.",
+        faults=("stale-prekey",),
+        third="sender",
+        pointless={"plain": _NO_KEYS, "otr": "there are no prekeys: keys are exchanged in a session"},
     ),
     AttackKind(
         name="downgrade-older",
@@ -83,6 +102,20 @@ ATTACKS = (
         established=True,
     ),
     AttackKind(name="replay", about="Messages arrive twice.", faults=("replay",), established=True),
+    AttackKind(
+        name="reorder",
+        about="Of two messages the second arrives first.",
+        faults=("reorder",),
+        established=True,
+        messages=2,
+    ),
+    AttackKind(
+        name="forge-carbon",
+        about="The sender's server sends a copy (XEP-0280) of a message that a friend of the receiver's never sent.",
+        faults=("forge-carbon",),
+        established=True,
+        third="receiver",
+    ),
 )
 
 

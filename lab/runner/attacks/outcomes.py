@@ -12,7 +12,8 @@ from collections.abc import Iterator
 
 from lab.checks import Judgement
 from lab.checks.verdict import Finding, Value
-from lab.history.events import CanaryFound, Intervened, NotSent, ReceiptReceived, Sent
+from lab.faults.carbon_forgery import FORGED
+from lab.history.events import CanaryFound, Delivered, Intervened, NotSent, ReceiptReceived, Sent
 from lab.metrics.jids import strip_resource
 from lab.metrics.record import RunRecord
 from lab.runner.attacks.cells import CONTROL, CellOutcome, CellResult
@@ -33,17 +34,21 @@ def judge_trial(record: RunRecord, judgement: Judgement, trial: AttackTrial, fol
 
     if why := _find_problem(record, trial, sent):
         return result(CellOutcome.UNKNOWN, why)
-    last = sent[-1]
-    noticed = dict([*_sender(record, last), *_receiver(record, last, trial)])
-    checks = _failed_checks(judgement, last.message)
+    last = sent[-trial.kind.messages :]
+    noticed: dict[str, str] = {}
+    for one in last:
+        for who, how in (*_sender(record, one), *_receiver(record, one, trial)):
+            noticed.setdefault(who, how)
+    findings = [finding for one in last for finding in _findings(judgement, one.message)]
+    checks = tuple(each.check for each in judgement.verdicts if any(one in each.findings for one in findings))
     if noticed:
-        return result(CellOutcome.NOTICED, "; ".join(noticed.values()), tuple(noticed), checks)
+        by = tuple(sorted(noticed, reverse=True))
+        return result(CellOutcome.NOTICED, "; ".join(noticed[who] for who in by), by, checks)
     if checks:
-        why = next(one.sentence for one in _findings(judgement, last.message))
-        return result(CellOutcome.NOTICED, why, tuple(f"check {name}" for name in checks), checks)
+        return result(CellOutcome.NOTICED, findings[0].sentence, tuple(f"check {name}" for name in checks), checks)
     if _has_succeeded(record, last, trial):
         return result(CellOutcome.UNNOTICED, _SUCCEEDED)
-    if _shown(record, last, trial) == [True]:
+    if all(_shown(record, one, trial) == [True] * trial.kind.receiver_devices for one in last):
         return result(CellOutcome.IMPOSSIBLE, "it is read as it was sent")
     return result(CellOutcome.UNKNOWN, "whether it was read as it was sent is not known")
 
@@ -65,7 +70,7 @@ def _find_problem(record: RunRecord, trial: AttackTrial, sent: list[Sent]) -> st
     if trial.kind is not CONTROL and not any(
         one.attack in trial.kind.faults and people & {strip_resource(one.sender), strip_resource(one.receiver)}
         for one in record.of(Intervened)
-        if one.at >= trial.began
+        if one.at >= trial.began and one.action != "read"
     ):
         return "the attack has acted on nothing"
     return ""
@@ -106,13 +111,20 @@ def _shown(record: RunRecord, sent: Sent, trial: AttackTrial) -> list[bool]:
     return [one.matches for one in texts if one.matches is not None and strip_resource(one.device) == trial.receiver]
 
 
-def _has_succeeded(record: RunRecord, sent: Sent, trial: AttackTrial) -> bool:
-    name = trial.kind.name
+def _has_succeeded(record: RunRecord, last: list[Sent], trial: AttackTrial) -> bool:
+    name, sent = trial.kind.name, last[-1]
+    if name == "withhold-device-list":
+        return len(_shown(record, sent, trial)) < trial.kind.receiver_devices
+    if name == "forge-carbon":
+        return any(one.message == sent.message + FORGED for one in record.of(Delivered))
+    if name == "reorder":
+        first, second = (record.deliveries.get(one, ()) for one in last)
+        return bool(first and second and second[0].at < first[0].at)
     if name in ("swap-bundle", "phantom-device"):
         return any(one.place == "attack" and one.message == sent.message for one in record.of(CanaryFound))
     if name == "downgrade-older":
         return _is_older(record, sent)
-    if name == "drop-stanzas":
+    if name in ("drop-stanzas", "stale-prekey"):
         return not _shown(record, sent, trial)
     if name == "replay":
         return len(_shown(record, sent, trial)) > 1
@@ -126,18 +138,12 @@ def _is_older(record: RunRecord, sent: Sent) -> bool:
     return any("?OTR:AAID" in (one.stanza or "") for one in record.seen.get(sent, ()))
 
 
-def _failed_checks(judgement: Judgement, message: str) -> tuple[str, ...]:
-    """Checks with a finding about a message."""
-    findings = _findings(judgement, message)
-    return tuple(one.check for one in judgement.verdicts if any(finding in one.findings for finding in findings))
-
-
 def _findings(judgement: Judgement, message: str) -> list[Finding]:
-    """What checks find wrong with a message, but for what only the attacker knows."""
+    """What checks find wrong with a message, or the copy that was forged with it; but for what only attackers know."""
     return [
         one
         for verdict in judgement.verdicts
         if verdict.check != "secrecy"
         for one in verdict.findings
-        if one.value is Value.FAILED and one.message == message
+        if one.value is Value.FAILED and one.message in (message, message + FORGED)
     ]

@@ -9,12 +9,22 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from lab.errors import LabError, NotReceived, PeerError, describe
-from lab.faults import downgrade, drop_stanzas, modify_ciphertext, phantom_device, replay, strip_encryption, swap_bundle
+from lab.faults import (
+    downgrade,
+    drop_stanzas,
+    forge_carbon,
+    modify_ciphertext,
+    phantom_device,
+    reorder,
+    replay,
+    stale_prekey,
+    strip_encryption,
+    swap_bundle,
+    withhold_device_list,
+)
 from lab.federation import Federation, LinkHandle, Message, Person, ServerHandle
 from lab.runner.attacks.cells import CONTROL, AttackKind, Cell, get_kind
 
-#: Attacks by the receiver's own server: each has a person.
-_OF_A_PERSON = {"swap-bundle": swap_bundle, "phantom-device": phantom_device}
 RECEIPT = 15.0  # seconds after which a receipt is taken for missing
 #: Attacks after which a message is not awaited: it never arrives, or as something else.
 _NOT_AWAITED = ("drop-stanzas", "strip-encryption", "modify-ciphertext", "downgrade-plain")
@@ -33,6 +43,7 @@ class AttackTrial:
     began: float = 0.0  # seconds since the epoch: what was sent before was not under attack
     problem: str = ""  # why nothing can be said
     people: tuple[Person, Person] | None = field(default=None, repr=False)
+    third: Person | None = field(default=None, repr=False)
 
 
 async def try_attack(federation: Federation, kind: AttackKind, trials: Sequence[AttackTrial]) -> None:
@@ -62,6 +73,7 @@ async def _inject(federation: Federation, kind: AttackKind, link: LinkHandle) ->
         "modify-ciphertext": [modify_ciphertext(link)],
         "drop-stanzas": [drop_stanzas(link, element="")],  # a message of OMEMO 2 has no body
         "replay": [replay(link, element="")],
+        "reorder": [reorder(link, element="")],
     }
     async with AsyncExitStack() as stack:
         for fault in faults.get(kind.name, ()):
@@ -76,19 +88,25 @@ async def _prepare(federation: Federation, trial: AttackTrial) -> None:
     trust = "undecided" if cell.trust == "undecided" else "blind"
     word = "".join(letter for letter in f"{cell.encryption}-{cell.trust}" if letter.isalnum() or letter == "-")
 
-    async def person(server: ServerHandle, role: str) -> Person:
-        return await server.person(f"{role}-{word}", encryption=spoken, trust=trust)
+    async def person(server: ServerHandle, role: str, trust: str = trust, devices: int = 1) -> Person:
+        return await server.person(f"{role}-{word}", encryption=spoken, trust=trust, devices=devices)
 
+    home, devices = federation.server(trial.target), trial.kind.receiver_devices
     sender = await person(federation.server(trial.source), "from")
-    receiver = await person(federation.server(trial.target), "to")
+    # Devices of one person would have to decide on each other, too, before they send a receipt.
+    receiver = await person(home, "to", trust if devices == 1 else "blind", devices)
+    if trial.kind.third:
+        trial.third = await person(sender.server if trial.kind.third == "sender" else home, "third", "blind")
     trial.people, trial.sender, trial.receiver = (sender, receiver), sender.jid, receiver.jid
-    if trust == "undecided" and cell.encryption != "otr":  # OTR shows no key before there is a session
+    if (
+        trust == "undecided" and receiver.trust == trust and cell.encryption != "otr"
+    ):  # OTR shows no key before there is a session
         await receiver.device.published_devices(sender)
         await _decide(receiver, sender)  # receipts of OMEMO 2 are encrypted, too
     if not trial.kind.established and cell.trust != "verified":
         return
     message = await _write(trial, _text(federation, cell))
-    if message is None or not await _is_read(message):
+    if message is None or not await _is_read(message, devices):
         trial.problem = "before the attack a message could not be read"
     elif cell.trust == "verified" and not (await _decide(sender, receiver) and await _decide(receiver, sender)):
         trial.problem = "before the attack the fingerprints did not match"
@@ -99,23 +117,59 @@ async def _prepare(federation: Federation, trial: AttackTrial) -> None:
 async def _write_under_attack(federation: Federation, trial: AttackTrial) -> None:
     assert trial.people is not None
     sender, receiver = trial.people
-    inject = _OF_A_PERSON.get(trial.kind.name)
     async with AsyncExitStack() as stack:
-        cheat = None
-        if inject is not None:
-            cheat = await stack.enter_async_context(federation.inject(inject(at=receiver.server, of=receiver)))
+        fault = _of_a_person(trial)
+        cheat = None if fault is None else await stack.enter_async_context(federation.inject(fault))
         trial.began = federation.history.now()
-        message = await _write(trial, _text(federation, trial.cell))
-        if message is None:
-            return
-        await sender.ping(receiver.server)  # it has passed the link
-        if cheat is not None:
-            await cheat.decrypts(message)
-        elif trial.kind.name not in _NOT_AWAITED:
-            await message.outcome()
-        if trial.kind.name not in _NOT_AWAITED:  # the receipt may need the attacker, too
-            with suppress(NotReceived):
-                await message.acknowledged(within=RECEIPT)
+        if trial.kind.name == "stale-prekey":
+            assert trial.third is not None
+            if not await _is_read(await trial.third.send(receiver, _text(federation, trial.cell))):
+                trial.problem = "the first who begins a session is not read either"
+        messages = [await _write(trial, _text(federation, trial.cell)) for _ in range(trial.kind.messages)]
+        await sender.ping(receiver.server)  # they have passed the link
+        for message in messages:
+            if message is not None:
+                await _await_end(trial, message, cheat)
+        if trial.kind.name == "forge-carbon":
+            await receiver.ping(receiver.server)  # so has the copy, and the device has it
+
+
+def _of_a_person(trial: AttackTrial) -> Any:
+    """The attack by a server on one person, if it is one."""
+    assert trial.people is not None
+    sender, receiver = trial.people
+    by = {"at": receiver.server, "of": receiver}
+    match trial.kind.name:
+        case "swap-bundle":
+            return swap_bundle(**by)
+        case "phantom-device":
+            return phantom_device(**by)
+        case "stale-prekey":
+            return stale_prekey(**by)
+        case "withhold-device-list":
+            return withhold_device_list(**by, device=receiver.devices[-1])
+        case "forge-carbon":
+            assert trial.third is not None
+            return forge_carbon(at=sender.server, to=receiver, claims=trial.third)
+    return None
+
+
+async def _await_end(trial: AttackTrial, message: Message, cheat: Any) -> None:
+    """Wait for what becomes of a message, and for its receipt, if anything does."""
+    kind = trial.kind
+    if kind.name in _NOT_AWAITED:
+        return
+    if kind.name in ("swap-bundle", "phantom-device"):
+        await cheat.decrypts(message)  # the receipt may need the attacker, too
+    elif kind.name == "forge-carbon":
+        await cheat.sent(message)
+    await message.outcome()
+    if kind.name in ("stale-prekey", "reorder"):  # a receipt that there is goes before this, or once nothing is held
+        assert trial.people is not None
+        await trial.people[1].ping(trial.people[0].server)
+        return
+    with suppress(NotReceived):
+        await message.acknowledged(within=RECEIPT)
 
 
 def _text(federation: Federation, cell: Cell) -> str:
@@ -146,8 +200,8 @@ async def _decide(one: Person, other: Person) -> bool:
     return True
 
 
-async def _is_read(message: Message) -> bool:
-    return [one.text for one in (await message.outcome()).deliveries] == [message.text]
+async def _is_read(message: Message, devices: int = 1) -> bool:
+    return [one.text for one in (await message.outcome()).deliveries] == [message.text] * devices
 
 
 def list_trials(kind: AttackKind, cells: Sequence[Cell], servers: tuple[str, str]) -> list[AttackTrial]:

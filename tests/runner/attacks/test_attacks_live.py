@@ -10,6 +10,7 @@ from lab.clients.encryption.omemo import OmemoStrategy
 from lab.runner.attacks.batch import AttackBatch, run_attacks
 from lab.runner.attacks.cells import Cell, list_cells
 from lab.runner.attacks.reference import PACKAGED, compare, get_exit_code, read_reference
+from tests.clients.naive_devices import believe_every_carbon
 from tests.runtimes import PROCESSES, mostly_processes
 
 pytestmark = pytest.mark.live
@@ -53,4 +54,17 @@ async def test_a_device_that_accepts_replayed_messages_shows_as_a_difference(
     results = await run_attacks(await lab_on(PAIR), batch(cells, tmp_path, inline=True))
     (difference,) = differences = compare(results, read_reference(PACKAGED))
     assert (difference.expected, difference.found.text) == ("receiver", "check delivery")
+    assert get_exit_code(differences) == exit_codes.FAILED
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("runtime", [PROCESSES], indirect=True)
+async def test_a_device_that_believes_forged_copies_shows_as_a_difference(
+    lab_on: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    believe_every_carbon(monkeypatch)
+    cells = [Cell("forge-carbon", "plain", "none"), Cell("forge-carbon", "omemo", "blind")]
+    results = await run_attacks(await lab_on(PAIR), batch(cells, tmp_path, inline=True))
+    differences = compare(results, read_reference(PACKAGED))
+    assert [(one.expected, one.found.text) for one in differences] == [("impossible", "check delivery")] * 2
     assert get_exit_code(differences) == exit_codes.FAILED

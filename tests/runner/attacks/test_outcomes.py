@@ -3,6 +3,7 @@
 import pytest
 
 from lab.checks.judge import judge
+from lab.faults.carbon_forgery import FORGED
 from lab.history.events import CanaryFound, Decrypted, Delivered, Intervened, NotDecrypted, NotSent, ReceiptReceived
 from lab.metrics.record import RunRecord
 from lab.runner.attacks.cells import Cell, CellOutcome, get_kind
@@ -36,6 +37,11 @@ class Told:
     def add(self, kind, **values):
         at_bob = {"device": self.bob, "sender": self.alice} if kind in (Decrypted, Delivered, NotDecrypted) else {}
         self.told.add(kind, **{"message": self.message, **at_bob, **values})
+        return self
+
+    def and_another(self):
+        second = self.told.say(self.alice, self.bob, encryption="omemo", canary="canary-2")
+        self.told.add(ReceiptReceived, message=second, device=self.alice, by=self.bob)
         return self
 
     def replace(self, kind, **values):
@@ -103,6 +109,29 @@ def test_an_older_version_is_noticed_by_nobody():
     told = Told("downgrade-older", encryption="omemo:2").replace(Decrypted, encryption="omemo")
     assert told.judged().text == "unnoticed"
     assert Told("downgrade-older", encryption="omemo:2").judged().text == "impossible"
+
+
+def test_a_device_that_is_left_out_and_shows_nothing_is_not_noticed():
+    assert Told("withhold-device-list").judged().text == "unnoticed"  # one of two has read it
+
+
+def test_the_first_of_two_that_cannot_be_read_is_noticed_as_the_second_is():
+    told = Told("reorder").and_another()
+    assert told.judged().text == "impossible"
+    told = Told("reorder").and_another().add(NotDecrypted, encryption="omemo", reason="used up")
+    assert (told.judged().text, len(told.judged().messages)) == ("receiver", 2)
+
+
+def test_a_forged_copy_that_is_shown_is_noticed_by_a_check_alone():
+    assert Told("forge-carbon", encryption="plain").replace(Intervened, action="send").judged().text == "impossible"
+    told = Told("forge-carbon", encryption="plain").replace(Intervened, action="send")
+    told.add(Delivered, message=f"{told.message}{FORGED}", sender=told.bob, stream="s", via="carbon")
+    assert (told.judged().text, told.judged().checks) == ("check delivery", ("delivery",))
+
+
+def test_who_only_reads_along_has_not_attacked():
+    told = Told("forge-carbon", encryption="plain").replace(Intervened, action="read")
+    assert told.judged().why == "the attack has acted on nothing"
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,31 @@
+"""`withhold-device-list`: a server hands out somebody's device list without one of their devices."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lab.declarations.device_owner import AT, OF
+from lab.declarations.fault import FaultDeclaration, FaultField, acts_on_no_route
+from lab.errors import UserError
+
+
+def _read_device(value: Any) -> Any:
+    if getattr(value, "omemo_device", None) is None or not hasattr(value, "resource"):
+        raise UserError(f"{value!r} is no device with OMEMO: give one of the person's devices")
+    return value
+
+
+def _jid(device: Any) -> str:
+    return str(device.jid)
+
+
+DECLARATION = FaultDeclaration(
+    name="withhold-device-list",
+    about="A server hands out somebody's device list as it was without one of their devices.",
+    fields=(
+        AT,
+        OF,
+        FaultField(name="device", about="The device that is missing.", read=_read_device, plain=_jid),
+    ),
+    acts_on=acts_on_no_route,
+)
