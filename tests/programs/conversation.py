@@ -13,6 +13,8 @@ from typing import Any
 from lab.errors import PeerError
 from lab.federation import Federation
 from lab.federation.people import Person
+from lab.history.events import ServerSaw
+from lab.history.reader import read
 from lab.history.recorder import Recorder
 from lab.lifecycle.lab import Lab
 from tests.programs.terminal import DEADLINE, XMPPLAB
@@ -25,6 +27,7 @@ class Conversation:
 
     def __init__(self, federation: Federation, user: Person, peer: Person, events: list[dict[str, Any]]) -> None:
         self.federation, self.user, self.peer, self._events = federation, user, peer, events
+        self.private: list[str] = []  # texts that nobody but the two may read
 
     def client(self, program: str, folder: Path, *arguments: str) -> list[str]:
         """The command that opens a program as `user`, with its home in the new folder."""
@@ -41,7 +44,8 @@ class Conversation:
         return [*XMPPLAB, "client", program, "--as", word, "--profile", str(folder), "--name", lab, *more]
 
     async def decrypted(self, text: str, encryption: str, within: float = DEADLINE) -> None:
-        """Return once the simulated person has decrypted a message with this text."""
+        """Return once the simulated person has decrypted a message with this text, which no server may read."""
+        self.private.append(text)
         await self._until(
             lambda event: (
                 event["event"] == "decrypted"
@@ -56,6 +60,13 @@ class Conversation:
         """Return once the simulated person has received a message with this text, in the clear."""
         await self._until(lambda event: event["event"] == "delivered" and event["body"] == text, repr(text), within)
 
+    async def online(self, resource: str, within: float = DEADLINE) -> None:
+        """Return once the program has logged in with this resource, and the simulated person sees its presence."""
+        client = f"{self.user.jid}/{resource}"
+        await self.peer.device.received(
+            lambda one: (one.name, one.sender, one.type) == ("presence", client, None), within
+        )
+
     async def keys_of_user(self, count: int = 1, within: float = DEADLINE) -> list[int]:
         """The OMEMO devices that the program publishes, once there are so many."""
         until = time.monotonic() + within
@@ -66,6 +77,7 @@ class Conversation:
 
     async def write_encrypted(self, text: str, within: float = DEADLINE) -> None:
         """Let the simulated person write, as soon as the program has published the bundle of its keys, too."""
+        self.private.append(text)
         until = time.monotonic() + within
         while True:
             try:
@@ -75,7 +87,7 @@ class Conversation:
                     raise
                 await asyncio.sleep(1)
             else:
-                assert message.encrypted_for
+                assert message.encrypted_for or message.encryption == "otr"
                 return
 
     async def _until(self, match: Any, what: str, within: float) -> None:
@@ -107,7 +119,16 @@ async def converse(
             if device_list:
                 await one.device.iq(_EMPTY_LIST)
             await one.disconnect()
-            yield Conversation(federation, one, other, events)
+            yield (talk := Conversation(federation, one, other, events))
+    check_secrecy(folder / "history.jsonl", talk.private)
+
+
+def check_secrecy(history: Path, private: list[str]) -> None:
+    """Fail if a server had one of these texts in the clear, or if none had anything encrypted in their place."""
+    seen = [one for one in read(history) if isinstance(one, ServerSaw)]
+    assert not private or any(one.encryption for one in seen), "no server reported anything that was encrypted"
+    clear = [one for one in seen for text in private if text in (one.stanza or "")]
+    assert not clear, f"in the clear at {clear[0].server}: {clear[0].stanza}"
 
 
 _EMPTY_LIST = """<iq type="set" id="list"><pubsub xmlns="http://jabber.org/protocol/pubsub">

@@ -106,7 +106,8 @@ async def test_pidgin_otr_both_ways(pair_of: PairOf, tmp_path: Path) -> None:
     async with converse(lab, tmp_path, "otr", "a", "b") as talk:
         with opened(talk, "pidgin", tmp_path) as display:
             await display.focus("Buddy List")
-            await talk.peer.send(talk.user, "from bob, off the record")
+            await talk.online("pidgin")
+            await talk.write_encrypted("from bob, off the record")  # generating its key takes Pidgin a while
             await until(lambda: "from bob, off the record" in logged(), display.output)
             await display.focus(talk.peer.name)
             display.type("from Pidgin, off the record")
