@@ -156,7 +156,7 @@ def _between(record: RunRecord, course: Course) -> Iterator[tuple[ServerStreamCl
         return
     for server, other in ((course.a, course.b), (course.b, course.a)):
         for event in _closed(record, course, server, "s2s"):
-            peer = record.server_of(event.peer)
+            peer = record.find_server(event.peer)
             if peer is not None and peer.name == other:
                 yield event, other
 

@@ -150,7 +150,7 @@ def _device_list(record: RunRecord, lists: DeviceLists) -> Finding:
 
 def _names(record: RunRecord, *jids: str) -> tuple[str, ...]:
     """Names of the servers that answer for JIDs, each once."""
-    servers = (record.server_of(jid) for jid in jids)
+    servers = (record.find_server(jid) for jid in jids)
     return tuple(dict.fromkeys(server.name for server in servers if server))
 
 

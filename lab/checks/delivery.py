@@ -127,7 +127,7 @@ def _duplicator(record: RunRecord, sent: Sent, times: Sequence[Delivered]) -> st
     if attacks := describe_attacks(record, sent):
         return attacks
     if any(one.via == "carbon" for one in times):
-        home = record.server_of(times[0].device)
+        home = record.find_server(times[0].device)
         return f"{home.name if home else 'a server'} sends a carbon copy to a device that has the message (XEP-0280)"
     seen = [event for event in record.seen.get(sent, ()) if event.type != "error"]
     for name in record.path(sent):
@@ -250,10 +250,10 @@ def _unsent(record: RunRecord) -> Iterator[Finding]:
         if (one.message, one.sender) in record.written:
             continue  # an envelope without a text, such as a receipt: looks like a message from outside
         told.add(one.message)
-        home = record.server_of(one.sender)
+        home = record.find_server(one.sender)
         # Who writes with a client of their own is seen by their server: without its feed nothing shows who it was.
         forged = strip_resource(one.sender) in record.people and home is not None and home.name in record.with_feed
-        servers = tuple(each.name for each in (home, record.server_of(one.device)) if each)
+        servers = tuple(each.name for each in (home, record.find_server(one.device)) if each)
         yield Finding(
             Value.FAILED if forged else Value.UNKNOWN,
             f"Message {one.message or 'without an id'} reached {one.device} as if from {one.sender}: nobody sent it.",
@@ -272,7 +272,7 @@ def _bounces_of_unsent(record: RunRecord) -> Iterator[Finding]:
         if one.message in told:
             continue
         told.add(one.message)
-        home, by = record.server_of(one.device), record.server_of(one.by)
+        home, by = record.find_server(one.device), record.find_server(one.by)
         servers = tuple(dict.fromkeys(server.name for server in (home, by) if server))
         seen = _seen_with(record, one.message)
         sent = any((each.stream, each.direction) == ("c2s", "in") and each.type != "error" for each in seen)

@@ -58,7 +58,7 @@ def _seen(record: RunRecord) -> Iterator[Finding]:
     sent_on = {_key(one): one for one in record.of(ServerSaw) if one.direction == "out" and one.id}
     for one in received:
         if one.peer and _forged(record, one) and _key(one) in sent_on and _key(one) not in own:
-            source = record.server_of(one.peer)
+            source = record.find_server(one.peer)
             servers = (*((source.name,) if source else ()), one.server)
             what = f"{one.server} received a {one.name} {one.id} from {one.sender}"
             stanzas = quote([one, sent_on[_key(one)]])
@@ -80,6 +80,6 @@ def _key(event: ServerSaw) -> tuple[str, str, str | None, str | None]:
 def _forged(record: RunRecord, event: ServerSaw) -> bool:
     if event.sender is None:
         return False
-    claimed, proved = record.server_of(event.sender), record.server_of(event.peer)
+    claimed, proved = record.find_server(event.sender), record.find_server(event.peer)
     same = claimed == proved if claimed or proved else get_domain(event.sender) == event.peer
     return not same and not get_domain(event.sender).endswith(f".{event.peer}")

@@ -56,7 +56,7 @@ def _is_as_uploaded(record: RunRecord, fetched: FileFetched) -> bool | None:
 
 def _changed_file(record: RunRecord, fetched: FileFetched) -> Finding:
     text = f"{fetched.device} fetched {fetched.url}, and it is not what was uploaded there."
-    home = record.server_of(fetched.device)
+    home = record.find_server(fetched.device)
     servers = () if home is None else (home.name,)
     return Finding(Value.FAILED, text, None, servers, "the host or somebody on the way changed it")
 

@@ -52,7 +52,7 @@ def _sending_order(record: RunRecord, stream: list[Sent]) -> dict[Sent, int]:
     """The order of sending, as a number for each message: as the sender's server received them, else as announced."""
     received: dict[Sent, int] = {}
     for sent in stream:
-        home = record.server_of(sent.sender)
+        home = record.find_server(sent.sender)
         place = record.hops.get((sent, home.name, "in", "c2s")) if home else None
         if place is None:
             return {each: record.announced[each] for each in stream}

@@ -59,7 +59,7 @@ def check(record: RunRecord) -> Verdict:
 def _pairs(record: RunRecord) -> dict[Pair, Messages]:
     pairs: dict[Pair, Messages] = defaultdict(list)
     for index, sent in record.messages:
-        a, b = record.server_of(sent.sender), record.server_of(sent.receiver)
+        a, b = record.find_server(sent.sender), record.find_server(sent.receiver)
         # A forged one and one that is blocked should arrive nowhere.
         if a and b and not sent.claimed and not record.block_lists.stops(sent, index):
             pairs[a.name, b.name].append((index, sent))
@@ -165,7 +165,7 @@ def _forbidden_stanzas(record: RunRecord) -> Iterator[Finding]:
     for event in record.of(ServerSaw):
         if (event.stream, event.direction) != ("s2s", "in"):
             continue
-        source = record.server_of(event.peer or event.sender)
+        source = record.find_server(event.peer or event.sender)
         if source is None or record.linked(source.name, event.server) or (source.name, event.server) in seen:
             continue
         seen.add((source.name, event.server))

@@ -21,7 +21,7 @@ def check(record: RunRecord) -> Verdict:
     findings = [finding for room, views in judged.items() for finding in _room(record, room, views)]
     count = sum(len(views) - 1 for views in judged.values())
     good = f"{pluralize(len(judged), 'room')}: the lists of {pluralize(count, 'occupant')} equal the host's."
-    hosts = [server.name for room in judged if (server := record.server_of(room))]
+    hosts = [server.name for room in judged if (server := record.find_server(room))]
     return build_verdict(NAME, len(judged), findings, good, "No room's own list of occupants was read.", hosts)
 
 
@@ -64,7 +64,7 @@ def _members(record: RunRecord, room: str) -> tuple[frozenset[str], frozenset[st
 
 
 def _finding(record: RunRecord, room: str, what: str, reader: str = "") -> Finding:
-    ends = (record.server_of(room), record.server_of(reader))
+    ends = (record.find_server(room), record.find_server(reader))
     servers = tuple(dict.fromkeys(server.name for server in ends if server))
     text = f"Room {room} ({' - '.join(servers)}): {what}."
     return Finding(Value.FAILED, text, None, servers, server=servers[0] if servers else "")

@@ -49,14 +49,14 @@ def _disagreement(record: RunRecord, one: Contact) -> Iterator[Finding]:
 
 def _asker(record: RunRecord, one: Contact) -> str:
     """Name of the server of who asks."""
-    server = record.server_of(one.person)
+    server = record.find_server(one.person)
     return server.name if server else ""
 
 
 def _ends(record: RunRecord, one: Contact) -> tuple[str, ...]:
     """Names of the servers of who spoke last and of the other; one if they are the same."""
     said = get_last_word(record, one.person, one.other)
-    servers = (record.server_of(said.person), record.server_of(said.contact))
+    servers = (record.find_server(said.person), record.find_server(said.contact))
     return tuple(dict.fromkeys(server.name for server in servers if server))
 
 

@@ -65,9 +65,9 @@ def _servers_on_route(record: RunRecord, secret: Secrets) -> tuple[str, ...]:
 def _route(record: RunRecord, carrier: Sent | FileUploaded) -> tuple[str, ...]:
     """The servers that handle a message, those of a room's occupants included; or the one that stores a file."""
     if isinstance(carrier, Sent):
-        others = (record.server_of(device) for device in carrier.expected) if carrier.room else ()
+        others = (record.find_server(device) for device in carrier.expected) if carrier.room else ()
         return tuple(dict.fromkeys((*record.path(carrier), *(one.name for one in others if one is not None))))
-    home = record.server_of(carrier.device)
+    home = record.find_server(carrier.device)
     return () if home is None else (home.name,)
 
 
@@ -110,7 +110,7 @@ def _unwatched(record: RunRecord, secret: Secrets) -> Iterator[Finding]:
             continue
         path = record.path(sent)
         for one in record.arrivals(sent):
-            home = record.server_of(one.device)
+            home = record.find_server(one.device)
             crossed += [(path[0], path[-1]), (path[-1], home.name)] if path and home is not None else []
     for ends in dict.fromkeys((min(pair), max(pair)) for pair in crossed if len({*pair}) == 2):
         searched = [one for one in record.of(LinkSearched) if {one.source, one.target} == set(ends)]

@@ -66,7 +66,7 @@ def _forged(record: RunRecord) -> Iterator[StanzaId]:
     for seen in record.of(ServerSaw):
         if seen.name == "message" and seen.type != "error":
             for one in _ids(seen.id, seen.stanza):
-                owner = record.server_of(one.by)
+                owner = record.find_server(one.by)
                 if owner is not None and _before(record, seen, owner.name):
                     yield one
 
@@ -75,7 +75,7 @@ def _before(record: RunRecord, seen: ServerSaw, owner: str) -> bool:
     """Whether this was seen before the owner of a name had the message: on its way to that server, or into it."""
     if seen.direction == "in":
         return seen.server == owner
-    receiver = record.server_of(seen.receiver)
+    receiver = record.find_server(seen.receiver)
     return seen.stream == "s2s" and seen.server != owner and receiver is not None and receiver.name == owner
 
 
@@ -85,7 +85,7 @@ def _findings(
     for one in ids:
         if one not in forged or one.by not in authorities:
             continue
-        owner = record.server_of(one.by)
+        owner = record.find_server(one.by)
         name = owner.name if owner else one.by
         what = f"Message {one.message} from {event.sender} reached {event.device} with the stanza id {one.id}, "
         what += f"which its sender chose in the name of {one.by}"

@@ -46,9 +46,10 @@ def up(
 
     It runs until `xmpplab down`. The command returns when every link has carried a stanza in both directions.
     """
-    from lab.topology.files import load
+    from lab.topology.files import load, make_absolute
 
-    wanted = load(one_topology(topology, option))
+    source = one_topology(topology, option)
+    wanted = load(source)
     if dry_run:
         from lab.plan.files import dump
         from lab.report.plan_table import build_placeholder_plan, render_plan
@@ -65,7 +66,7 @@ def up(
         lab = run_async(
             start(
                 wanted, runtime=runtime.value, name=name, recreate=recreate, progress=progress, patience=patience,
-                keep=keep,
+                keep=keep, source=make_absolute(source),
             )
         )  # fmt: skip
     _print_lab(lab, output)

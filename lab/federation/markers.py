@@ -58,7 +58,7 @@ def _routes_of_own_clients(participants: Participants, known: Routes) -> Routes:
     served = {(device.person.server.name, to.jid) for device, to in known}
     routes: Routes = {}
     for place, sent in record.foreign.items():
-        home = record.server_of(sent.sender)
+        home = record.find_server(sent.sender)
         if home is None or record.bounces.get(sent):
             continue
         got = {one.device for one in record.deliveries.get(sent, ())}

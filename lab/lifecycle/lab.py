@@ -31,6 +31,7 @@ class Lab:
     owned: bool = False  # it ends with this process
     unknown: tuple[tuple[str, str], ...] = ()  # edges over which no server could ping
     ended: tuple[str, ...] = ()  # a sentence for each server that had ended when this was made
+    source: str = ""  # what its topology was read from, valid in every folder; "" if it is not known
 
     @property
     def name(self) -> str:

@@ -71,7 +71,7 @@ async def open_lab(layout: Layout, *, ready: bool = True) -> Lab | None:
         return None
     password, keys = read_secret(layout)
     ended = tuple(f"server {name} has ended ({describe_end(one)})" for name, one in states.items() if not one.running)
-    return Lab(layout, plan, runtime, password, keys, record.owned, record.unknown, ended)
+    return Lab(layout, plan, runtime, password, keys, record.owned, record.unknown, ended, record.source)
 
 
 def find_changes(lab: Lab, topology: Topology, runtime: Runtime) -> list[str]:

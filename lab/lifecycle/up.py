@@ -52,12 +52,14 @@ async def up(
     progress: Progress = lambda text: None,
     patience: float | None = None,
     keep: bool = False,
+    source: str = "",
 ) -> Lab:
     """Bring a topology up; once this returns every allowed edge has carried a stanza in both directions.
 
     Without `name` the lab has the topology's name, with `owned` a unique one. With `owned` it ends when
     this process ends, however that happens. `patience` is in seconds and counts from the servers' start. With `keep` a
-    lab that does not become ready in that time stays as it is, in the phase `not-ready`.
+    lab that does not become ready in that time stays as it is, in the phase `not-ready`. `source` is what the topology
+    was read from, valid in every folder, for commands that repeat a run.
 
     Raises UserError (a lab of that name has another plan), MissingError (memory, software, addresses),
     NotReady. All that was begun has ended by then, unless it was to be kept.
@@ -83,7 +85,7 @@ async def up(
             await end(layout, found.runtime if found else find_runtime(layout, chosen))
         else:  # a new folder, or one that was never a lab's: `empty` refuses that
             await asyncio.to_thread(lab_folder.empty, layout)
-        return await _bring_up(layout, topology, chosen, owned, progress, patience, keep)
+        return await _bring_up(layout, topology, chosen, owned, progress, patience, keep, source)
 
 
 def choose_name(topology: Topology, name: str | None, owned: bool = False) -> str:
@@ -101,9 +103,10 @@ async def _bring_up(
     progress: Progress,
     patience: float | None,
     keep: bool,
+    source: str,
 ) -> Lab:
     me, kept = Identity.own(), False
-    record = LabRecord(layout.name, topology.name, runtime.name, STARTING, owned, me, time.time())
+    record = LabRecord(layout.name, topology.name, runtime.name, STARTING, owned, me, time.time(), source=source)
     try:
         record.write(layout)
         check_memory(topology)

@@ -41,7 +41,7 @@ def find_archived(record: RunRecord) -> list[tuple[Sent, tuple[str, ...]]]:
             continue
         if sent in record.bounces or sent in record.interventions or not record.arrivals(sent):
             continue
-        servers = [server.name for one in archives if (server := record.server_of(one))]
+        servers = [server.name for one in archives if (server := record.find_server(one))]
         if all(ended.get(server, -1) < place for server in servers):
             found.append((sent, archives))
     return found
@@ -67,7 +67,7 @@ def _archives(record: RunRecord, sent: Sent) -> tuple[str, ...]:
     if not sent.room and (len(people) < 2 or not record.people.issuperset(people)):
         return ()
     archives = (strip_resource(sent.receiver),) if sent.room else tuple(people)
-    servers = [record.server_of(one) for one in archives]
+    servers = [record.find_server(one) for one in archives]
     return archives if all(server is not None and server.has("mam") for server in servers) else ()
 
 

@@ -64,7 +64,7 @@ class Availability:
         before = [priority for at, priority in self._changes.get(device, ()) if at < place]
         return before[-1] if before else None
 
-    def connected(self, device: str, place: int) -> bool:
+    def is_connected(self, device: str, place: int) -> bool:
         """Whether a device (a full JID) was connected at a place, available or not."""
         before = [connected for at, connected in self._connections.get(device, ()) if at < place]
         return bool(before) and before[-1]

@@ -114,7 +114,7 @@ def read_conversations(record: RunRecord) -> Conversations:
         if pair := find_pair(event):
             found.setdefault(pair, set()).add(event.server)
     names, with_feed = [server.name for server in record.topology.servers], find_observers(record)
-    homes = (record.server_of(jid) for jid in record.people or _find_logged_in(record))
+    homes = (record.find_server(jid) for jid in record.people or _find_logged_in(record))
     return Conversations(
         record.topology,
         {pair: frozenset(seen) & set(names) for pair, seen in found.items()},

@@ -57,7 +57,7 @@ def ledger(record: RunRecord) -> list[LedgerEntry]:
     """An entry for each ordered pair of servers, in the order of first use."""
     found: dict[tuple[str, str], list[Sent]] = {}
     for _, sent in record.messages:
-        a, b = record.server_of(sent.sender), record.server_of(sent.receiver)
+        a, b = record.find_server(sent.sender), record.find_server(sent.receiver)
         if a is not None and b is not None:
             found.setdefault((a.name, b.name), []).append(sent)
     losses = _losses(record)

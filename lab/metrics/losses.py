@@ -99,7 +99,7 @@ def _undecided(record: RunRecord, index: int, sent: Sent) -> bool:
     """Whether a message of somebody's own client should reach a person of the run, nobody knows where."""
     if index not in record.foreign or sent.expected or sent.room or record.block_lists.stops(sent, index):
         return False
-    home = record.server_of(sent.receiver)
+    home = record.find_server(sent.receiver)
     handed = any(
         (one.server, one.stream, one.direction) == (home.name if home else "", "c2s", "out")
         for one in record.seen.get(sent, ())
@@ -120,7 +120,7 @@ def _left_room(record: RunRecord, index: int, sent: Sent, device: str) -> RoomLe
 
 def _out_of_reach(record: RunRecord, sent: Sent, left: RoomLeft) -> bool:
     """Whether a room may have removed an occupant because it could not reach them (XEP-0045 section 18.1.2)."""
-    host, home = record.server_of(left.room), record.server_of(left.device)
+    host, home = record.find_server(left.room), record.find_server(left.device)
     if host is None or home is None:
         return False
     outage = record.outages.between(host.name, home.name, sent.at, left.at)

@@ -165,7 +165,7 @@ class RunRecord:
         """Whom a message to a JID must reach (RFC 6121 section 8.5); the bare JID where nobody is available."""
         if strip_resource(receiver) not in self.people:
             return ()
-        if self.availability.connected(receiver, place):
+        if self.availability.is_connected(receiver, place):
             return (receiver,)
         return self.availability.entitled(strip_resource(receiver), place) or (strip_resource(receiver),)
 
@@ -240,7 +240,7 @@ class RunRecord:
         found = _by_message(self.of(Bounced), lambda one: self._identities.find(one.message, one.device, one.by))
         for sent in self.foreign.values():  # what the lab's devices do not see, the feed of their server has
             errors = (one for one in self.seen.get(sent, ()) if one.type == "error")
-            home = self.server_of(sent.sender)
+            home = self.find_server(sent.sender)
             for one in errors:
                 if home is not None and (one.server, one.stream, one.direction) == (home.name, "c2s", "out"):
                     found.setdefault(sent, []).append(_bounce_of(one))
@@ -273,7 +273,7 @@ class RunRecord:
 
         Each as often as it did. What they made of it is not known.
         """
-        home = self.server_of(sent.receiver)
+        home = self.find_server(sent.receiver)
         return tuple(
             one.peer
             for one in self.seen.get(sent, ())
@@ -391,7 +391,7 @@ class RunRecord:
         hosts = ((host, one) for one in self.plan.servers for host in (one.spec.domain, *one.hosts))
         return {name: one.spec.name for host, one in hosts for name in (host, a_labels(host))}
 
-    def server_of(self, jid: str | None) -> Server | None:
+    def find_server(self, jid: str | None) -> Server | None:
         """The server that answers for a JID, its rooms' and other host names included; None if none of the lab's."""
         name = self._hosts.get(get_domain(jid or ""))
         return self.topology.server(name) if name else None
@@ -402,13 +402,13 @@ class RunRecord:
 
     def in_room(self, jid: str) -> bool:
         """Whether a JID is that of somebody in a room: with a nickname, at a host that is no domain of accounts."""
-        return "/" in jid and get_domain(jid) not in self._domains and self.server_of(jid) is not None
+        return "/" in jid and get_domain(jid) not in self._domains and self.find_server(jid) is not None
 
     def from_a_server(self, jid: str) -> bool:
         """Whether servers and rooms write by themselves under a JID: a host, or a room itself without a nickname."""
         if "@" not in strip_resource(jid):
             return True
-        return get_domain(jid) not in self._domains and "/" not in jid and self.server_of(jid) is not None
+        return get_domain(jid) not in self._domains and "/" not in jid and self.find_server(jid) is not None
 
     @cached_property
     def with_feed(self) -> frozenset[str]:
@@ -425,7 +425,7 @@ class RunRecord:
 
     def path(self, sent: Sent) -> tuple[str, ...]:
         """Names of the sender's and the receiver's server; one name if they are the same."""
-        ends = (self.server_of(sent.sender), self.server_of(sent.receiver))
+        ends = (self.find_server(sent.sender), self.find_server(sent.receiver))
         return tuple(dict.fromkeys(server.name for server in ends if server))
 
     @cached_property
@@ -433,7 +433,7 @@ class RunRecord:
         """When stanzas of a server arrived at another, in order."""
         found: dict[tuple[str, str], list[float]] = defaultdict(list)
         for event in self.of(ServerSaw):
-            if (event.stream, event.direction) == ("s2s", "in") and (source := self.server_of(event.sender)):
+            if (event.stream, event.direction) == ("s2s", "in") and (source := self.find_server(event.sender)):
                 found[source.name, event.server].append(event.at)
         for times in found.values():
             times.sort()
@@ -472,7 +472,7 @@ class RunRecord:
         servers = self.path(sent)
         tried: list[tuple[int, RouteSettled]] = []
         for (sender, receiver), found in self._settled.items():
-            home = self.server_of(sender)
+            home = self.find_server(sender)
             if receiver == device and home is not None and home.name == servers[0]:
                 tried += [one for one in found if self._marked_after(index, one[1], home.name)]
         if not tried:

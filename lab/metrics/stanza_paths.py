@@ -215,7 +215,7 @@ class _Builder:
         return event.server, self._home(event.peer or named or ""), inward
 
     def _home(self, jid: str) -> str:
-        server = self._record.server_of(jid)
+        server = self._record.find_server(jid)
         return server.name if server else get_domain(jid)
 
     def _find_before(self, hop: _Hop) -> tuple[tuple[int, int] | None, bool]:

@@ -68,7 +68,7 @@ class Operations:
             "lab": str(self.layout.root),
             "runtime": self.plan.facts.runtime,
             "servers": self.servers.states(),
-            "relays": [relay.state() for relay in self.relays],
+            "relays": [relay.describe() for relay in self.relays],
             "dns": dict(self.resolver.totals),
         }
 

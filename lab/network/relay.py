@@ -99,7 +99,7 @@ class Relay:
         self.listener.close()
         self.reset_all()
 
-    def state(self) -> dict[str, Any]:
+    def describe(self) -> dict[str, Any]:
         """What `status` shows of it; in bytes and seconds."""
         return {
             "source": self.plan.source,

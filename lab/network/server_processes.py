@@ -42,7 +42,7 @@ class ServerProcess:
     error: str = ""  # why it could not be started
     changes: list[tuple[float, bool]] = field(default_factory=list)  # seconds since the epoch; whether it ran then
 
-    def state(self) -> dict[str, object]:
+    def describe(self) -> dict[str, object]:
         """What `status` shows: running, pid, exit_code (negative: the signal), detail."""
         code = self.process.returncode if self.process else None
         running = self.process is not None and code is None
@@ -64,7 +64,7 @@ class ServerProcesses:
 
     def states(self) -> dict[str, dict[str, object]]:
         """Each server's state by name; servers without a command of the lab's are not among them."""
-        return {name: server.state() for name, server in self._servers.items()}
+        return {name: server.describe() for name, server in self._servers.items()}
 
     async def spawn_all(self) -> None:
         """Start every server; one that cannot be started says so in its state."""

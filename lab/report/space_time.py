@@ -87,7 +87,7 @@ class SpaceTime:
         """Servers in the order of the topology, their devices beside them: before the first server, behind others."""
         devices: dict[str, list[str]] = defaultdict(list)
         for device in self._list_devices():
-            server = self.record.server_of(device)
+            server = self.record.find_server(device)
             devices[server.name if server else ""].append(device)
         alone = Counter(strip_resource(one) for some in devices.values() for one in some)
         lanes: list[Lane] = []

@@ -16,7 +16,7 @@ from shlex import quote
 from lab import exit_codes
 from lab.errors import MissingError, NotReady, UserError
 from lab.lifecycle.lab import Lab, require_libraries
-from lab.lifecycle.registry import attach, find
+from lab.lifecycle.registry import attach, find, find_changes
 from lab.lifecycle.runtimes import choose
 from lab.lifecycle.up import choose_name, up
 from lab.packaged import find as find_packaged
@@ -24,6 +24,7 @@ from lab.runner import folders
 from lab.runner.run import SCENARIO_DEADLINE, Report, RunResult, run_scenario
 from lab.runner.scenarios import ScenarioInfo
 from lab.runner.scenarios import load as load_scenarios
+from lab.topology.files import load as load_topology
 from lab.topology.files import load_all, load_faults
 from lab.topology.spec import FaultSpec, Placement, Topology
 
@@ -106,11 +107,20 @@ async def _run_on_lab(request: BatchRequest, callbacks: BatchCallbacks, infos: l
         raise UserError(f"--inline needs a lab of processes, and {lab.name} is in containers")
     _check_placement(request, [lab.plan.topology])
     await require_libraries(lab.runtime, _encryptions(infos))
-    faults = _faults(request, [lab.plan.topology])
-    return [
-        await _run_on(lab, info, request, callbacks, faults, _command(request, info, f"--name {quote(lab.name)}"))
-        for info in infos
-    ]
+    faults, on = _faults(request, [lab.plan.topology]), _repeat_on(lab)
+    return [await _run_on(lab, info, request, callbacks, faults, _command(request, info, on)) for info in infos]
+
+
+def _repeat_on(lab: Lab) -> str:
+    """The options that repeat a run on this lab, or on an equal one if it is not up any more; by name if it has no
+    topology that is known to be still the same.
+    """
+    try:
+        if lab.source and not find_changes(lab, load_topology(lab.source), lab.runtime):
+            return f"-t {quote(lab.source)} --runtime {lab.runtime.name}"
+    except UserError:  # the file has gone, or is wrong now
+        pass
+    return f"--name {quote(lab.name)}"
 
 
 async def _run_on_topologies(

@@ -45,6 +45,7 @@ class LabRecord:
     made: float  # seconds since the epoch
     ready: float | None = None
     unknown: tuple[tuple[str, str], ...] = field(default=())  # edges over which no server of the lab could send a ping
+    source: str = ""  # what `up` was given for the topology, valid in every folder; "" if it is not known
 
     def enter_phase(self, phase: str, **values: Any) -> LabRecord:
         """The record in another phase."""

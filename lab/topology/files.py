@@ -66,6 +66,15 @@ def load(source: str | Path) -> spec.Topology:
     return _judge(_read(source), source.parent, _name(source))
 
 
+def make_absolute(source: str) -> str:
+    """The source of a topology as it can be given in any folder: a path becomes absolute, what follows it is kept."""
+    head = source.partition(",")[0]
+    if "/" not in head and not head.endswith(shorthand.SUFFIXES):
+        return source
+    file = source if Path(source).is_file() else head
+    return f"{Path(file).absolute()}{source[len(file) :]}"
+
+
 def load_custom(path: Path) -> spec.Custom:
     """Read the description of a software of one's own. Raises UserError with a line for everything that is wrong."""
     path = path.absolute()

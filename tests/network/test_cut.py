@@ -54,7 +54,7 @@ async def test_new_connections_meet_what_the_cut_says_and_work_again_after_it(ho
         assert await new_connection(cut) == "open"
         await cut.relay.cut(how)
         assert await new_connection(cut, patience(how)) == MEETS[how]
-        assert cut.relay.state()["cut"] == how
+        assert cut.relay.describe()["cut"] == how
         await cut.relay.cut(None)
         assert await new_connection(cut) == "open"
 

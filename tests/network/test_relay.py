@@ -181,7 +181,7 @@ async def test_all_bytes_come_in_order_whatever_the_conditions() -> None:
         writer.write_eof()
         assert await reader.read(-1) == data
         assert (rough.relay.sent.bytes, rough.relay.answered.bytes) == (len(data), len(data))
-    assert rough.relay.state()["connections"] == 1
+    assert rough.relay.describe()["connections"] == 1
 
 
 @pytest.mark.parametrize("conditions", [Conditions(), Conditions(latency=0.01), Conditions(rate=10**9)])
@@ -255,7 +255,7 @@ async def test_a_server_that_was_there_and_is_gone_gets_its_callers_reset_at_onc
         with pytest.raises(ConnectionResetError):
             await asyncio.wait_for(reader.read(), HANGS)
         writer.close()
-        assert mortal.relay.state()["failures"] == 1
+        assert mortal.relay.describe()["failures"] == 1
 
 
 @on_uvloop

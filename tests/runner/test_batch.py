@@ -6,16 +6,20 @@ import contextlib
 from collections.abc import AsyncIterator
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from lab.cli.entry_point import run
 from lab.errors import MissingError, NotReady, PeerError
+from lab.plan.build import build
 from lab.runner import batch
 from lab.runner.batch import BatchResult
 from lab.runner.scenarios import ScenarioInfo
 from lab.runtime.debian import libraries
+from lab.topology.files import load, make_absolute
 from lab.topology.spec import Topology
+from tests.plan.test_build import PROCESSES
 
 #: What the lab of each topology does: raised at its start, after its scenarios, or nothing.
 Wrong = dict[str, tuple[Exception | None, Exception | None]]
@@ -130,3 +134,25 @@ def test_for_programs_only_json_is_printed(monkeypatch: pytest.MonkeyPatch, caps
     _staged(monkeypatch, {})
     assert run(app, ["run", "everyone_writes", "-t", "pair", "-t", "line:3", "-f", "json"]) == 0
     assert capsys.readouterr().out == "[]\n"  # no run is judged here
+
+
+MINE = "name: mine\nteaches: Two servers.\nservers: {a: {}, b: {}}\nlinks: [{between: [a, b], latency: 5ms}]\n"
+
+
+def test_a_run_on_a_lab_that_is_named_can_be_repeated_on_an_equal_one(tmp_path: Path) -> None:
+    """As long as the topology is what it was; else only that lab has it."""
+    mine = tmp_path / "mine lab.yaml"
+    mine.write_text(MINE)
+
+    def lab_of(source: str) -> Any:
+        plan = build(load("pair,users=6" if not source or source == "pair,users=6" else str(mine)), PROCESSES)
+        return SimpleNamespace(name="mine", plan=plan, source=source, runtime=SimpleNamespace(name="processes"))
+
+    made, named = lab_of(make_absolute("mine lab.yaml")), lab_of("pair,users=6")
+    assert batch._repeat_on(made) == f"-t '{mine}' --runtime processes"
+    assert batch._repeat_on(named) == "-t pair,users=6 --runtime processes"
+    assert batch._repeat_on(lab_of("")) == "--name mine", "from Python, say"
+    mine.write_text(MINE.replace("5ms", "6ms"))
+    assert batch._repeat_on(made) == "--name mine"
+    mine.unlink()
+    assert batch._repeat_on(made) == "--name mine"

@@ -9,7 +9,7 @@ from lab.declarations.links import Conditions
 from lab.errors import UserError
 from lab.plan import files
 from lab.report.plan_table import EACH, build_placeholder_plan, render_plan
-from lab.topology.files import list_names, load
+from lab.topology.files import list_names, load, make_absolute
 from lab.topology.spec import Authentication, Custom, Feed, Link, Placement, Server, Tls, Topology, Unlinked
 
 
@@ -262,3 +262,15 @@ def test_an_installation_without_its_data_says_so(tmp_path: Path, monkeypatch: p
 def test_nothing_is_no_topology() -> None:
     with pytest.raises(UserError, match="no topology is named"):
         load(" ")
+
+
+def test_a_source_can_be_given_in_any_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("a,b.yaml").write_text("")
+    for source in ("pair", "ring:6,users=3", "hidden-island", "mixed-pair,users=6"):
+        assert make_absolute(source) == source
+    assert make_absolute("mine.yaml") == f"{tmp_path}/mine.yaml"
+    assert make_absolute("./mine.yaml,users=6") == f"{tmp_path}/mine.yaml,users=6"
+    assert make_absolute("sub/mine.yaml,users=6") == f"{tmp_path}/sub/mine.yaml,users=6"
+    assert make_absolute("./a,b.yaml") == f"{tmp_path}/a,b.yaml"
+    assert make_absolute("/x/y.yaml") == "/x/y.yaml"

@@ -142,10 +142,10 @@ def _stanza(diagram: SpaceTime, index: int, lanes: dict[str, int], places: dict[
 def _other(record: RunRecord, event: object, lanes: dict[str, int]) -> tuple[int, str]:
     """The lane at the other end of the stream, and the kind of the stream."""
     if isinstance(event, ServerSaw):
-        server = record.server_of(event.peer or (event.sender if event.direction == "in" else event.receiver))
+        server = record.find_server(event.peer or (event.sender if event.direction == "in" else event.receiver))
         name = event.peer if event.stream == "c2s" else server.name if server else ""
         return lanes.get(name, -1), event.stream
-    home = record.server_of(event.sender if isinstance(event, Sent) else getattr(event, "device", ""))
+    home = record.find_server(event.sender if isinstance(event, Sent) else getattr(event, "device", ""))
     return lanes.get(home.name if home else "", -1), "c2s"
 
 
@@ -190,9 +190,9 @@ def _list_context(record: RunRecord) -> Iterator[tuple[float, tuple[str, ...], s
                 ends = (event.source, event.target)
                 yield event.at, ends, f"{event.attack}: {event.action} {event.name} {event.id} ({' → '.join(ends)})"
             case Connected():
-                home = record.server_of(event.device)
+                home = record.find_server(event.device)
                 yield event.at, (home.name,) if home else (), f"{event.device} connected"
             case Disconnected():
-                home = record.server_of(event.device)
+                home = record.find_server(event.device)
                 why = f": {event.reason}" if event.reason else ""
                 yield event.at, (home.name,) if home else (), f"{event.device} disconnected{why}"
