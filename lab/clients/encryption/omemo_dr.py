@@ -5,6 +5,8 @@
 - A one-time key is forgotten with the message that used it, as in Gajim, also in a catch-up: of two strangers who took
   the same one the second is not read.
 - There is no heartbeat: version 0.3 has none.
+- A sender's device need not be on a list: its key exchange is enough.
+- Device lists that are pushed are received and not needed: they are fetched before each message.
 - The library is synchronous: a change of state is whole before anything else runs, and stored before anything leaves.
 """
 
@@ -77,8 +79,10 @@ class OmemoDrStrategy(Encryption):
     # Opening and closing a stream
 
     def prepare(self, stream: ClientStream) -> None:
-        """Load what is stored."""
+        """Load what is stored; announce that device lists are wanted (XEP-0163 section 4), as every client does."""
         self._stream, self._lock, self._answers = stream, asyncio.Lock(), set()
+        stream.register_plugin("xep_0115")
+        stream.plugin["xep_0030"].add_feature(f"{xml_of.DEVICE_LIST}+notify")
         blind = self.settings.trust == "blind"
         self._store = OmemoDrStore(stream.boundjid.bare, self.settings.folder, self.settings.memory, blind=blind)
 
@@ -103,6 +107,7 @@ class OmemoDrStrategy(Encryption):
             self._unpublished = f"the own keys are not published: {error}"
             self.settings.trouble(f"{self.name}: {self._unpublished}")
             return {}
+        await self._stream.plugin["xep_0115"].update_caps(broadcast=False)
         return {"omemo_device": device, "fingerprint": self._manager.get_our_fingerprint()}
 
     def _on_changed(self, manager: OMEMOSessionManager, signal: str, bundle: OMEMOBundle) -> None:
