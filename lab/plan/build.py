@@ -135,7 +135,7 @@ def _server(topology: Topology, facts: RuntimeFacts, index: int, addresses: dict
         spec=server,
         address=addresses[server.name],
         folder=find_folder(facts, server.name),
-        prefix=dict(facts.prefixes).get(f"{server.software}@{server.version}", ""),
+        prefix=dict(facts.prefixes).get(f"{server.software_name}@{server.version}", ""),
         modules=facts.modules.format(software=server.software, version=server.version),
         dns=_dns(facts, index),
         allow=_allow(topology, server),

@@ -21,7 +21,7 @@ class RuntimeFacts:
     runtime: str  # "containers", "processes"
     network: str  # "127.91.0.0/16" or "198.18.16.0/20"
     folders: str  # a server's folder as it sees it, "{server}" is its name: "/lab" or "/…/labs/x/servers/{server}"
-    prefixes: tuple[tuple[str, str], ...] = ()  # "prosody@13.0" -> root of its unpacked tree; () if installed
+    prefixes: tuple[tuple[str, str], ...] = ()  # "prosody@13.0", "mine@" -> root of its unpacked tree; () if installed
     modules: str = "/lab-modules/{software}"  # folder of the lab's modules, by {software} and {version}
     libraries: str = ""  # multiarch triplet, "" if installed
 

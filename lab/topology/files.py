@@ -303,4 +303,4 @@ def _custom(document: Document, path: Path) -> spec.Custom | None:
         document.add((), "says not how to start it: add `command: [./server, --option]`, or `image`, or both")
     if document.problems:
         return None
-    return spec.Custom(file.name, file.command or (), file.image, str(path.parent.resolve()))
+    return spec.Custom(file.name, file.command or (), file.image, str(path.parent.resolve()), file.packages)

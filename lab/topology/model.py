@@ -361,6 +361,10 @@ class FaultsFile(Strict):
     """What is broken on purpose, and when."""
 
 
+#: Names of Debian packages (Debian Policy section 5.6.7).
+PACKAGE_PATTERN = r"^[a-z0-9][a-z0-9+.-]+$"
+
+
 class CustomFile(Strict):
     """A server software of one's own, given as `software: ./mine.yaml`."""
 
@@ -370,6 +374,8 @@ class CustomFile(Strict):
     """The program and its arguments, relative to this file: how it is started as a process."""
     image: Annotated[str, Field(min_length=1)] | None = None
     """The image: how it is started as a container."""
+    packages: tuple[Annotated[str, Field(pattern=PACKAGE_PATTERN)], ...] = ()
+    """Packages of Debian trixie, which are fetched for the process and installed nowhere."""
 
 
 def find_section(path: tuple[str | int, ...], data: object) -> type[BaseModel] | None:

@@ -73,14 +73,15 @@ class Feed(StrEnum):
 class Custom:
     """A server the lab does not know, described by the user (API.md: `software: ./mine.yaml`).
 
-    It gets XMPPLAB_DOMAIN, XMPPLAB_CERTIFICATE, XMPPLAB_KEY, XMPPLAB_AUTHORITY, XMPPLAB_USERS and
-    XMPPLAB_DNS in its environment, and listens on ports 5222 and 5269 of XMPPLAB_ADDRESS.
+    It gets XMPPLAB_DOMAIN, XMPPLAB_CERTIFICATE, XMPPLAB_KEY, XMPPLAB_AUTHORITY, XMPPLAB_USERS,
+    XMPPLAB_DNS and XMPPLAB_PACKAGES in its environment, and listens on ports 5222 and 5269 of XMPPLAB_ADDRESS.
     """
 
     name: str
     command: tuple[str, ...] = ()  # runtime `processes`; also the command in the image
     image: str | None = None  # runtime `containers`
     folder: str = ""  # where the description lies: relative paths in `command` start there
+    packages: tuple[str, ...] = ()  # of Debian, for the runtime `processes`
 
 
 @dataclass(frozen=True)

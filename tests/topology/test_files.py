@@ -9,7 +9,7 @@ from lab.declarations.links import Conditions
 from lab.errors import UserError
 from lab.plan import files
 from lab.report.plan_table import EACH, build_placeholder_plan, render_plan
-from lab.topology.files import list_names, load, make_absolute
+from lab.topology.files import list_names, load, load_custom, make_absolute
 from lab.topology.spec import Authentication, Custom, Feed, Link, Placement, Server, Tls, Topology, Unlinked
 
 
@@ -206,6 +206,15 @@ def test_a_server_of_ones_own_lies_beside_the_topology(tmp_path: Path) -> None:
     assert server.custom == Custom("mine", ("./server", "--verbose"), "mine:latest", folder)
     assert (server.software, server.version, server.users) == ("custom", "", 2)
     assert other.custom is None
+
+
+def test_a_server_of_ones_own_may_need_packages(tmp_path: Path) -> None:
+    own = tmp_path / "mine.yaml"
+    own.write_text("name: mine\ncommand: [./serve]\npackages: [jabberd2, libstdc++6]\n")
+    assert load_custom(own).packages == ("jabberd2", "libstdc++6")
+    own.write_text("name: mine\ncommand: [./serve]\npackages: [jabberd2, --reinstall]\n")
+    with pytest.raises(UserError, match=r"mine\.yaml:3:\d+: packages"):
+        load_custom(own)
 
 
 def test_a_server_of_ones_own_in_one_line_lies_in_the_current_folder(

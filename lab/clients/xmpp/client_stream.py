@@ -91,12 +91,24 @@ class ClientStream(ClientXMPP):
 
         self.add_event_handler("stream_error", self._on_stream_error)
         self.add_filter("in", functools.partial(self._pass, "in"))
+        self.add_filter("in", self._read_answer)
         self.add_filter("out_sync", functools.partial(self._pass, "out"))
 
     def _pass(self, direction: str, stanza: Any) -> Any:
         """A filter that returns what it is given."""
         if isinstance(stanza, Message | Presence | Iq):
             self.on_stanza(direction, format_element(stanza.xml, CLIENT))
+        return stanza
+
+    def _read_answer(self, stanza: Any) -> Any:
+        """A filter for answers to requests without `to`: some servers give them the asker's own full JID as sender.
+
+        It means the account (RFC 6120 section 10.3.3), and nobody but the own server can write it; slixmpp, which takes
+        the bare JID or none, would wait for ever.
+        """
+        answers = isinstance(stanza, Iq) and stanza["type"] in ("result", "error")
+        if answers and stanza["from"].resource and stanza["from"] == self.boundjid:
+            del stanza["from"]
         return stanza
 
     def _acknowledge(self) -> None:

@@ -27,7 +27,7 @@ from lab.plan.layout import Layout
 from lab.plan.model import Plan, RuntimeFacts
 from lab.runtime.admin import carry_out
 from lab.runtime.agent_process import spawn_agent
-from lab.runtime.debian import apt, libraries, trees
+from lab.runtime.debian import apt, clients, libraries, trees
 from lab.runtime.processes import loopback, supervisor
 from lab.runtime.processes.server_control import RemoteProcessControl
 from lab.runtime.protocol import AGENT, AddressReservation, Pipes, Prerequisite, Progress, ServerState, Written
@@ -35,7 +35,7 @@ from lab.servers.conventions import TOOLS
 from lab.servers.software import Operation
 from lab.system.processes import MARK, SERVER_UID, Identity, describe_processes, die_with_parent, end_members
 from lab.system.subprocesses import build_python_command
-from lab.topology.spec import Server
+from lab.topology.spec import Custom, Server
 
 STOP_PATIENCE = 10.0  # seconds for an orderly end: the service gives its servers 3, then kills them
 _POLL = 0.02  # seconds
@@ -54,6 +54,8 @@ class Processes:
 
     async def prepare(self, servers: Sequence[Server], progress: Progress) -> None:
         """Make sure that trees and modules for these servers are in the cache. Raises MissingError."""
+        for custom in _list_with_packages(servers):
+            _check_reachable(await clients.ensure_client(custom.name, custom.packages, progress))
         releases = _releases(servers)
         if not releases:
             return
@@ -72,11 +74,15 @@ class Processes:
     ) -> RuntimeFacts:
         """The programs are in the trees of the cache. Raises MissingError where they are not."""
         made = {release: trees.find_tree(release, await apt.get_architecture()) for release in _releases(servers)}
+        own = {
+            f"{one.name}@": str(clients.find_tree(one.name, one.packages, await apt.get_architecture()))
+            for one in _list_with_packages(servers)
+        }
         return RuntimeFacts(
             runtime=self.name,
             network=reservation.network,
             folders=str(layout.root / "servers" / "{server}"),
-            prefixes=tuple(sorted(_prefixes(servers, made).items())),
+            prefixes=tuple(sorted((_prefixes(servers, made) | own).items())),
             modules=str(trees.find_modules_folder(made) / "{software}-{version}"),
             libraries=apt.find_triplet(next(iter(made.values()))) if made else "",
         )
@@ -214,6 +220,11 @@ async def _wait_ended(layout: Layout) -> None:
 def _releases(servers: Sequence[Server]) -> list[str]:
     """Debian releases of these servers' packages, each once."""
     return sorted({version.suite for one in servers if (version := one.manifest.version(one.version))})
+
+
+def _list_with_packages(servers: Sequence[Server]) -> list[Custom]:
+    """Servers of the user's own that need packages of Debian, each once."""
+    return list(dict.fromkeys(one.custom for one in servers if one.custom is not None and one.custom.packages))
 
 
 def _prefixes(servers: Sequence[Server], made: dict[str, Path]) -> dict[str, str]:

@@ -7,6 +7,7 @@ It gets its part of the lab in its environment and must listen on ports 5222 and
     XMPPLAB_CERTIFICATE, XMPPLAB_KEY, XMPPLAB_AUTHORITY   PEM files
     XMPPLAB_USERS        users.json: {"password": "...", "users": ["user1", ...]}
     XMPPLAB_DNS          address:port of the DNS that it must ask
+    XMPPLAB_PACKAGES     root of its unpacked packages, where it has any
 
 users.json holds the lab's password, so it is no part of the rendering but of `initial_accounts`: the plan stays
 free of secrets. Limits: the lab's feed, probe and policy are modules of servers it knows; here they are missing.
@@ -76,6 +77,7 @@ def _environment(blueprint: Blueprint) -> tuple[tuple[str, str], ...]:
         ("XMPPLAB_AUTHORITY", f"{folder}/certs/authority.pem"),
         ("XMPPLAB_USERS", f"{folder}/{USERS}"),
         ("XMPPLAB_DNS", f"{address}:{port}"),
+        *((("XMPPLAB_PACKAGES", blueprint.prefix),) if blueprint.prefix else ()),
     )
 
 
