@@ -68,10 +68,10 @@ def _python() -> Prerequisite:
 def _with() -> Prerequisite:
     """Whether programs of the user's can be started in a lab's names."""
     from lab.runtime.protocol import Prerequisite
-    from lab.system.namespaces import find_problem
+    from lab.system import namespaces
 
-    problem = find_problem()
-    remedy = "start it as root, or give programs what `xmpplab env` prints" if problem else ""
+    problem = namespaces.find_problem()
+    remedy = f"{namespaces.describe_remedy()}, or give programs what `xmpplab env` prints" if problem else ""
     return Prerequisite("`with` and `client`", not problem, problem or "namespaces", remedy)
 
 

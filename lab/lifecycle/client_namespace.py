@@ -141,8 +141,8 @@ def _enter(layout: Layout, view: ClientView) -> None:
 def _describe_rest(view: ClientView) -> str:
     """What is left to a program where there are no namespaces."""
     return (
-        f"What is left: start it as root, or give the program address, port and authority of its server itself, see "
-        f"`xmpplab env --name {view.lab}`; certificates are valid for addresses, too"
+        f"What is left: {namespaces.describe_remedy()}, or give the program address, port and authority of its server "
+        f"itself, see `xmpplab env --name {view.lab}`; certificates are valid for addresses, too"
     )
 
 

@@ -44,16 +44,23 @@ def enter(*, network: bool) -> None:
             _unshare(flags | _NEWUSER)
             _map_user(uid, gid)
         _mount("none", "/", "", _RECURSIVE | _SLAVE)  # as root: what is mounted here must not reach others
+        if network:
+            _bring_loopback_up()
     except OSError as error:
         raise MissingError(_explain(error)) from error
-    if network:
-        _bring_loopback_up()
 
 
 def find_problem() -> str:
     """Why this user gets no namespaces here, "" where it does. Another process tries, and changes nothing."""
     done = subprocess.run(build_python_command(__name__), capture_output=True, text=True, check=False)
     return done.stderr.strip() if done.returncode else ""
+
+
+def describe_remedy() -> str:
+    """What somebody can do who gets no namespaces: root of a container lacks what the container was not given."""
+    if os.geteuid() != 0:
+        return "start it as root"
+    return "give the container the capabilities SYS_ADMIN and NET_ADMIN, and no profile of AppArmor"
 
 
 def _map_user(uid: int, gid: int) -> None:

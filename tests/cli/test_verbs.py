@@ -205,6 +205,7 @@ def test_doctor_says_what_to_do(
     )
     monkeypatch.setattr("lab.system.packet_filter.find_filter_problem", lambda: "" if good else "no packet filter")
     monkeypatch.setattr("lab.system.namespaces.find_problem", lambda: "" if good else "no namespaces")
+    monkeypatch.setattr("lab.system.namespaces.describe_remedy", lambda: "start it as root")
     assert run(app, ["doctor"]) == code
     told = capsys.readouterr().out
     assert "containers: engine\n  none answers\n  To do: start one\n" in told

@@ -8,10 +8,14 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+import typer
+
+from lab.cli.app import app
 from tests.house.tree import ROOT
 
 DOCS = ROOT / "docs"
 README = ROOT / "README.md"
+COMMAND = typer.main.get_group(app)
 
 
 @dataclass(frozen=True)
@@ -67,3 +71,20 @@ def anchors(page: Path) -> set[str]:
 def words(page: Path) -> str:
     """A page's text with every run of white space as one space, to look for sentences in."""
     return " ".join(text(page).split())
+
+
+def parse_command(place: str, arguments: list[str]) -> None:
+    """Parse a command line without carrying it out."""
+    while arguments and arguments[0] == "--debug":
+        arguments = arguments[1:]
+    if arguments and arguments[0] in ("--help", "--version"):
+        return
+    command = COMMAND.commands.get(arguments[0])
+    assert command is not None, f"{place}: there is no verb {arguments[0]!r}"
+    if "--help" in arguments:
+        return
+    end = next((arguments.index(sign) for sign in ("|", ">", "&&") if sign in arguments), len(arguments))
+    try:
+        command.make_context(f"xmpplab {command.name}", arguments[1:end])
+    except typer.TyperException as error:
+        raise AssertionError(f"{place}: {error.format_message()}") from error

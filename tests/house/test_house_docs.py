@@ -8,18 +8,16 @@ import shlex
 from pathlib import Path
 
 import pytest
-import typer
 
 import lab
 from lab import exit_codes
-from lab.cli.app import VERBS, app
+from lab.cli.app import VERBS
 from lab.errors import UserError
 from lab.packaged import list_names
 from lab.topology.files import load
-from tests.house.docs import DOCS, README, Block, anchors, blocks, links, pages, text, words
+from tests.house.docs import COMMAND, DOCS, README, Block, anchors, blocks, links, pages, parse_command, text, words
 from tests.house.tree import ROOT, python_files
 
-COMMAND = typer.main.get_group(app)
 PACKAGES = sorted(path.parent.name for path in (ROOT / "lab").glob("*/__init__.py"))
 
 
@@ -287,21 +285,4 @@ def test_commands_in_the_documentation_parse(block: Block) -> None:
             else re.match(r"xmpplab (.+)", line)
         )
         if shown:
-            _parse(f"{block.file.relative_to(ROOT)}:{number}", shlex.split(shown[1], comments=True))
-
-
-def _parse(place: str, arguments: list[str]) -> None:
-    """Parse a command line without carrying it out."""
-    while arguments and arguments[0] == "--debug":
-        arguments = arguments[1:]
-    if arguments and arguments[0] in ("--help", "--version"):
-        return
-    command = COMMAND.commands.get(arguments[0])
-    assert command is not None, f"{place}: there is no verb {arguments[0]!r}"
-    if "--help" in arguments:
-        return
-    end = next((arguments.index(sign) for sign in ("|", ">", "&&") if sign in arguments), len(arguments))
-    try:
-        command.make_context(f"xmpplab {command.name}", arguments[1:end])
-    except typer.TyperException as error:
-        raise AssertionError(f"{place}: {error.format_message()}") from error
+            parse_command(f"{block.file.relative_to(ROOT)}:{number}", shlex.split(shown[1], comments=True))
