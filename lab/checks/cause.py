@@ -26,14 +26,17 @@ from lab.declarations.encryptions import is_end_to_end
 from lab.history.events import (
     Bounced,
     Disconnected,
+    Intervened,
     Sent,
     ServerStreamClosed,
 )
-from lab.metrics.jids import get_domain
+from lab.metrics.jids import get_domain, strip_resource
 from lab.metrics.record import RunRecord
 
 # Seconds by which a server may notice, and a device not yet, that a stream has ended.
 BEFORE = 0.5
+# What is done to a stanza that says something else afterwards.
+_CHANGES = ("replace", "append", "remove", "substitute")
 # Of questions for `_xmpps-server` a name error is the usual answer: the lab has no such records.
 SRV = "_xmpp-server._tcp."
 
@@ -126,6 +129,18 @@ def describe_attacks(record: RunRecord, sent: Sent) -> str:
     acted = (
         f"{one.attack} acted on it between {one.source} and {one.target} ({one.action})"
         for one in record.interventions.get(sent, ())
+    )
+    return ", ".join(dict.fromkeys(acted))
+
+
+def describe_changed_keys(record: RunRecord, sent: Sent, until: float) -> str:
+    """What attacks did by then to keys and lists that a message's sender asked its receiver's server for."""
+    writer, owner = strip_resource(sent.sender), strip_resource(sent.receiver)
+    acted = (
+        f"{one.attack} changed what {writer} was told of the keys of {owner} ({one.action})"
+        for one in record.of(Intervened)
+        if one.action in _CHANGES and (strip_resource(one.sender), strip_resource(one.receiver)) == (owner, writer)
+        if one.name == "iq" and one.at <= until
     )
     return ", ".join(dict.fromkeys(acted))
 

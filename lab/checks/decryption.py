@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from lab.checks.cause import describe_attacks
+from lab.checks.cause import describe_attacks, describe_changed_keys
 from lab.checks.trace import quote
 from lab.checks.verdict import Finding, Value
 from lab.declarations.encryptions import is_end_to_end
@@ -72,8 +72,10 @@ def _of_device(record: RunRecord, index: int, sent: Sent, device: str) -> Iterat
         return  # another client wrote it: what it said is not known, and that it could be read is all there is to say
     elif read:
         yield _finding(record, sent, Value.UNKNOWN, f"{device} decrypted it; what was sent is not known", "")
-    elif reasons := [one.reason for one in record.not_decrypted.get(sent, ()) if one.device == device]:
-        yield _finding(record, sent, Value.FAILED, f"{device} could not decrypt it", reasons[-1])
+    elif failed := [one for one in record.not_decrypted.get(sent, ()) if one.device == device]:
+        changed = describe_changed_keys(record, sent, failed[-1].at)
+        cause = ", ".join(filter(None, (changed, failed[-1].reason)))
+        yield _finding(record, sent, Value.FAILED, f"{device} could not decrypt it", cause)
     elif not record.encryptions.get(device):
         yield _finding(record, sent, Value.UNKNOWN, f"whether {device} can decrypt at all is not recorded", "")
     else:

@@ -75,7 +75,7 @@ def build_verdict(
 def _leading(findings: Sequence[Finding]) -> str:
     """The first finding's sentence with its cause, and how many more there are."""
     first = findings[0]
-    text = first.sentence + (f" Likely cause: {first.cause}." if first.cause else "")
+    text = first.sentence + (f" Likely cause: {first.cause.removesuffix('.')}." if first.cause else "")
     more = len(findings) - 1
     return text + (f" (and {more} more finding{'s' * (more > 1)})" if more else "")
 

@@ -11,8 +11,9 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from lab.lifecycle.lab import Lab
+from lab.lifecycle.lab import Lab, require_libraries
 from lab.lifecycle.registry import attach
+from lab.lifecycle.runtimes import choose
 from lab.lifecycle.up import up
 from lab.load.coordinator.child_process import run_in_child
 from lab.load.coordinator.progress import ProgressPrinter
@@ -42,11 +43,13 @@ async def run_load(request: LoadRequest, progress: Progress, on_result: OnResult
 async def lab_for(request: LoadRequest, progress: Progress) -> AsyncIterator[Lab]:
     """The lab of a request for the length of the block. Raises UserError, MissingError, NotReady."""
     if request.topology is not None:
+        await require_libraries(choose(request.runtime), [request.encryption])
         async with temporary_lab(request.topology, request.runtime, progress) as lab:
             yield lab
     else:
         lab = await attach(request.lab)
         request.check(lab.plan.topology)
+        await require_libraries(lab.runtime, [request.encryption])
         yield lab
 
 

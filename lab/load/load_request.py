@@ -43,6 +43,11 @@ class LoadRequest:
     runs: Path
     faults: tuple[FaultSpec, ...] | None = None  # declared ones, instead of those of the topology
 
+    @property
+    def encryption(self) -> str:
+        """What its messages are encrypted with."""
+        return str(self.load.get("encryption") or "plain")
+
     @classmethod
     def parse(
         cls, *, test: str, topology: str | None, users: int, rate: str | None, length: str, warmup: str, workers: int,

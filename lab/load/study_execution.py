@@ -10,6 +10,8 @@ from typing import Any
 
 from lab.errors import UserError
 from lab.input_files import error_at, read_text
+from lab.lifecycle.lab import require_libraries
+from lab.lifecycle.runtimes import choose
 from lab.load.analysis import study_folder
 from lab.load.analysis.study import LIMIT, Figures, StudyRun, compute_figures, in_order, measure_all, study_run
 from lab.load.analysis.study_folder import StudyData
@@ -96,6 +98,7 @@ async def run_study(
     UserError, MissingError, NotReady if a lab does not become ready, PeerError if a load failed.
     """
     first = next(iter(request.requests.values()))
+    await require_libraries(choose(first.runtime), [one.encryption for one in request.requests.values()])
     folder = request.folder or folders.make(first.runs, "study", f"{len(request.requests)}-topologies")
     entries: list[StudyData] = []
     runs: list[StudyRun] = []

@@ -4,7 +4,7 @@ import pytest
 
 from lab.checks import Value
 from lab.checks.judge import judge
-from lab.history.events import Connected, Decrypted, LeftOut, NotDecrypted, RouteSettled
+from lab.history.events import Connected, Decrypted, Intervened, LeftOut, NotDecrypted, RouteSettled
 from lab.metrics.record import RunRecord
 from lab.report.formats.text import render
 from tests.checks.changed_history import change, judged, only, two
@@ -33,6 +33,32 @@ def test_a_device_that_cannot_decrypt_says_why():
     told.drop(Decrypted)
     told.add(NotDecrypted, message="m1", device=bob, encryption="omemo", reason="no session")
     assert only(judged(told.finish())).cause == "no session"
+
+
+@pytest.mark.parametrize(
+    ("changes", "cause"),
+    [
+        ({}, "stale-prekey changed what alice@island.test was told of the keys of bob@home.test (replace), no session"),
+        ({"action": "read"}, "no session"),
+        ({"name": "message"}, "no session"),
+        ({"sender": "carol@home.test"}, "no session"),
+        ({"at": 1e12}, "no session"),
+    ],
+)
+def test_keys_that_an_attack_has_changed_are_the_cause(changes, cause):
+    told, alice, bob = encrypted()
+    told.drop(Decrypted)
+    answer = {
+        "attack": "stale-prekey",
+        "action": "replace",
+        "source": "home",
+        "target": "island",
+        "name": "iq",
+        "id": "1",
+    }
+    told.add(Intervened, **{**answer, "sender": "bob@home.test", "receiver": alice, **changes})
+    told.add(NotDecrypted, message="m1", device=bob, encryption="omemo", reason="no session")
+    assert only(judged(told.finish())).cause == cause
 
 
 def test_an_archived_copy_need_not_be_decrypted_again():

@@ -63,6 +63,9 @@ def test_nothing_is_started_where_the_library_of_an_encryption_is_missing(
     assert run(app, command) == 69
     assert "otr cannot be used: libotr.so.5 is not on this machine: install libotr5" in capsys.readouterr().err
     assert run(app, ["attacks", "--encryption", "otr", "--runtime", "processes"]) == 69
+    load = ["-t", "pair", "--runtime", "processes", "--encryption", "otr", "--rate", "5/s", "--users", "4"]
+    assert run(app, ["load", "neighbours", *load]) == 69
+    assert run(app, ["study", *load]) == 69
     assert started == [] and not Path("runs").exists()
 
 
