@@ -22,7 +22,7 @@ def send(
     receiver: Annotated[str, typer.Argument(metavar="RECEIVER", help="bob@b.", show_default=False)],
     text: Annotated[str, typer.Argument(metavar="TEXT", help="What is written.", show_default=False)],
     encryption: Annotated[
-        str, typer.Option("--encryption", "-e", metavar="NAME", help="plain, omemo, omemo:2 or otr.")
+        str, typer.Option("--encryption", "-e", metavar="NAME", help="plain, omemo, omemo-dr, omemo:2 or otr.")
     ] = "plain",
     name: LabOption = None,
 ) -> None:
