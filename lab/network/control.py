@@ -47,12 +47,9 @@ class ControlServer:
         """Accept requests. A socket that an earlier service left is replaced: the service's lock must be held."""
         self._path.unlink(missing_ok=True)
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
-        before = os.umask(0o177)  # the socket's mode is right from the first moment on
-        try:
-            with socket_address(self._path) as address:
-                listener.bind(address)
-        finally:
-            os.umask(before)
+        os.fchmod(listener.fileno(), 0o600)  # before bind(2), which makes the file with this mode
+        with socket_address(self._path) as address:
+            listener.bind(address)
         self._server = await asyncio.start_unix_server(self._serve, sock=listener, limit=LONGEST_LINE)
 
     async def close(self) -> None:

@@ -68,7 +68,9 @@ def list_user_names(count: int) -> list[str]:
 def make_servers(layout: Layout, plan: Plan) -> None:
     """Make every server's folder, empty."""
     servers = layout.root / "servers"
-    servers.mkdir(mode=0o711 if os.geteuid() == 0 else 0o700, exist_ok=True)
+    servers.mkdir(mode=0o700, exist_ok=True)
+    if os.geteuid() == 0:
+        servers.chmod(0o711)  # whatever the umask says: servers run as another user
     for server in plan.servers:
         layout.server(server.spec.name).mkdir(mode=0o700)
 

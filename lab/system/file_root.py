@@ -37,7 +37,7 @@ def enter(tree: Path, folder: Path, *, writable: bool = False) -> None:
     _show(tree / "usr", folder / "usr")
     if not writable:
         namespaces.protect(folder / "usr")
-    (folder / "etc").mkdir(mode=0o755)
+    _make_folder(folder / "etc")
     for source in _choose_settings(tree / "etc", Path("/etc")):
         _show(source, folder / "etc" / source.name)
     namespaces.switch_root(folder)
@@ -55,12 +55,18 @@ def _choose_settings(tree: Path, machine: Path) -> Iterator[Path]:
             yield kept / name
 
 
+def _make_folder(path: Path) -> None:
+    """A folder that every user can enter, whatever the umask says: the program may become another user."""
+    path.mkdir()
+    path.chmod(0o755)
+
+
 def _show(source: Path, target: Path) -> None:
     """Show a folder with all that is mounted below it, or a file; a link at the top stays one."""
     if source.is_symlink() and source.parent == Path("/"):
         target.symlink_to(source.readlink())
     elif source.is_dir():
-        target.mkdir(mode=0o755)
+        _make_folder(target)
         namespaces.bind(source, target, recursive=True)
     elif source.is_file():
         target.touch()

@@ -7,6 +7,7 @@ import json
 import signal
 import sys
 from pathlib import Path
+from stat import S_IMODE
 from types import SimpleNamespace
 from typing import Any
 
@@ -70,6 +71,8 @@ async def test_one_fault_is_healed_by_its_holder(held: Any) -> None:
     async with FaultSession(held) as session:
         await session.add(pause("a"))
         await session.add(pause("b"))
+        (socket,) = (held.layout.root / "held").glob("*.sock")
+        assert S_IMODE(socket.stat().st_mode) == 0o600
         assert await heal_held(held.layout, "pause-a") == ["pause-a"]
         assert held.servers.done == ["pause a", "pause b", "resume a"]
         assert [one["name"] for one in list_held(held.layout)] == ["pause-b"]
