@@ -106,12 +106,12 @@ def write_output(file: Path, content: str | bytes, *, private: bool = False) -> 
 
 def print_client_lines(layout: Layout, account: Account) -> None:
     """Print the command of each client that logs in with this account. Not wrapped: they are to be copied."""
-    from lab.lifecycle.accounts import read_view
+    from lab.lifecycle.accounts import list_accounts, read_view
     from lab.lifecycle.client_lines import list_client_lines
 
-    servers = read_view(layout).servers
-    elsewhere = next((one for one in servers if one.name != account.server.name), account.server)
-    lines = list_client_lines(layout.name, account, f"{account.user}@{elsewhere.domain}")
+    there = list_accounts(layout, read_view(layout))
+    other = next((one for one in there if one.server.name != account.server.name), account)
+    lines = list_client_lines(layout.name, account, other.jid)
     print_text("".join(f"\n# {name}\n{line}\n" for name, line in lines), end="")
 
 

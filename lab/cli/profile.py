@@ -35,7 +35,7 @@ def profile(
     layout = Layout.of(select_record(name, ready=True).name)
     account = find_account(layout, read_view(layout), person)
     write_profile(found, account, folder)
-    start = f"--name {layout.name} --as {account.user}@{account.server.name}"
+    start = f"--name {layout.name} --as {shlex.quote(f'{account.user}@{account.server.name}')}"
     home = shlex.quote(str(folder.absolute()))
     print_text(
         f"{folder} is a home of {found.name} that logs in as {account.jid}.\n"

@@ -37,13 +37,14 @@ def with_(
     With -t a lab is started for it, which ends when the program does. The exit code is that of the program.
     """
     from lab.errors import UserError
-    from lab.lifecycle.client_namespace import ClientCommand, become, find_program
+    from lab.lifecycle.client_namespace import ClientCommand, become, check_namespaces, find_program
     from lab.runtime.lab_record import select_record
 
     if topology is not None:
         if name is not None:
             raise UserError("--name is a lab that is up, -t starts one: use one of the two")
         find_program(command[0])
+        check_namespaces()
         raise typer.Exit(_run_in_own_lab(topology, runtime.value, tuple(command), person, home))
     become(ClientCommand(select_record(name, ready=True).name, tuple(command), person, home))
 

@@ -6,6 +6,8 @@ a file has that file in a fresh home, which is in memory.
 
 from __future__ import annotations
 
+from shlex import quote
+
 from lab.plan.client_view import Account
 
 _JID, _PASSWORD = '"$XMPPLAB_JID"', '"$XMPPLAB_PASSWORD"'
@@ -19,10 +21,10 @@ _PYTHON = (
 
 def list_client_lines(lab: str, account: Account, other: str) -> list[tuple[str, str]]:
     """The name of each client, and the command that starts it logged in; `other` is somebody to write to."""
-    start = f"xmpplab with --name {lab} --as {account.user}@{account.server.name}"
-    sendxmpp = f"go-sendxmpp -u {_JID} -p {_PASSWORD} {other}"
+    start = f"xmpplab with --name {lab} --as {quote(f'{account.user}@{account.server.name}')}"
+    sendxmpp = quote(f"go-sendxmpp -u {_JID} -p {_PASSWORD} {quote(other)}")
     return [
-        ("go-sendxmpp", f"echo hello | {start} -- sh -c '{sendxmpp}'"),
+        ("go-sendxmpp", f"echo hello | {start} -- sh -c {sendxmpp}"),
         ("mcabber", _with_file(start, "set jid=%s\\nset password=%s\\nset tls=1\\n", "~/rc", "mcabber -f ~/rc")),
         ("poezio", _with_file(start, "[Poezio]\\njid = %s\\npassword = %s\\n", "~/rc", "poezio -f ~/rc")),
         ("Profanity", _with_file(start, _ACCOUNT, f"~/{_FOLDER}/accounts", "profanity -a lab", folder=f"~/{_FOLDER}")),

@@ -17,6 +17,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shlex
 import shutil
 import signal
 import sys
@@ -114,13 +115,27 @@ def become(command: ClientCommand, parent: int | None = None) -> NoReturn:
         raise UserError(f"{program} cannot be executed: {error.strerror}") from error
 
 
+def check_namespaces() -> None:
+    """Raise MissingError where the kernel gives this user no namespaces: before a lab is started for a program."""
+    if problem := namespaces.find_problem():
+        raise MissingError(
+            f"{problem}. What is left: start it as root, or start a lab with `xmpplab up`, and give the program "
+            "address, port and authority of its server itself, see `xmpplab env`; certificates are valid for addresses"
+        )
+
+
 def find_program(name: str) -> str:
     """The path of a program, as a shell finds it. Raises UserError if there is none."""
     found = shutil.which(name)
-    if found is None:
-        where = "there is no such program" if "/" in name else f"not found in PATH ({os.environ.get('PATH', '')})"
-        raise UserError(f"{name}: {where}")
-    return found
+    if found is not None:
+        return found
+    if "/" not in name:
+        raise UserError(f"{name}: not found in PATH ({os.environ.get('PATH', '')})")
+    if Path(name).is_file():
+        raise UserError(
+            f"{name} is not executable: make it so with `chmod +x {shlex.quote(name)}`, or name what runs it"
+        )
+    raise UserError(f"{name}: there is no such program")
 
 
 def _enter(layout: Layout, view: ClientView) -> None:

@@ -86,14 +86,19 @@ async def _complete(federation: Federation, trace: MessageTrace, people: Sequenc
 
 
 class MessageTrace(LiveTrace):
-    """The events of a message with this text."""
+    """The events of a message with this text from one's device to the other's, and what these answer by themselves.
+
+    Other clients of the two, and what had waited for them, are not shown.
+    """
 
     def __init__(
         self, federation: Federation, people: Sequence[Person], text: str, show: Callable[[TraceLine], None]
     ) -> None:
         super().__init__(federation, [one.server for one in people], show)
         self._people = {one.jid for one in people}
+        self._devices = {f"{one.jid}/{RESOURCE}" for one in people}
         self._text = text
+        self._sent: Sent | None = None
         self._passed: Counter[tuple[str | None, ...]] = Counter()  # times that a stanza left a server, less arrivals
 
     @property
@@ -104,14 +109,16 @@ class MessageTrace(LiveTrace):
     def describe(self, event: Event) -> str:
         """What an event says of the message or of its way, "" if nothing."""
         match event:
-            case ServerStreamOpened(stream="c2s") if strip_resource(event.peer) in self._people:
+            case ServerStreamOpened(stream="c2s") if event.peer in self._devices:
                 return f"{event.peer} logs in at {event.server}: {event.tls or 'no TLS'}, {event.authentication}"
             case Sent():
-                if not event.marker:
-                    self.begin(event.at)
+                self._sent = event
+                self.begin(event.at)
                 return f"{event.sender} writes to {event.receiver}"
             case ServerSaw():
                 return self._describe_hop(event)
+            case Delivered() | Decrypted() | NotDecrypted() | Bounced() if not self._is_it(event.message):
+                return ""
             case Delivered():
                 return f"{event.device} receives it" + (f" ({event.via})" if event.via != "live" else "")
             case Decrypted():
@@ -122,10 +129,15 @@ class MessageTrace(LiveTrace):
                 return f"{event.device} is told by {event.by}: {event.condition}"
         return super().describe(event)
 
+    def _is_it(self, message: str) -> bool:
+        return self._sent is not None and message == self._sent.message
+
     def _describe_hop(self, event: ServerSaw) -> str:
-        ends = {strip_resource(event.peer or event.sender or ""), strip_resource(event.receiver or "")}
-        named = {strip_resource(event.sender or ""), *ends}
-        if event.name != "message" or len(named & self._people) < min(2, len(self._people)):
+        sender, receiver = event.sender or event.peer or "", event.receiver or ""
+        own = receiver if event.type == "error" else sender  # an error names whom it is about, and who is told
+        between = own in self._devices and {strip_resource(sender), strip_resource(receiver)} == self._people
+        before = self._sent is None or event.at < self._sent.at
+        if event.name != "message" or not between or before:
             return ""
         self._follow(event)
         how = "receives from" if event.direction == "in" else "passes on to"

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
+import shlex
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from lab.cli.output import print_client_lines
 from lab.lifecycle.client_environment import describe_lab, format_variables, list_variables
 from lab.lifecycle.client_lines import list_client_lines
 from lab.plan.client_view import Account, ClientView, build_client_view
 from lab.plan.layout import Layout
 from lab.runtime.server_files import generate_secret
+from lab.system.files import make_private_folder, write_private
 from tests.network import labs
 
 HARD = 'it\'s $HOME "quoted" \\ `x`'
@@ -72,3 +76,23 @@ def test_no_line_of_a_client_has_the_password() -> None:
     lines = list_client_lines("mine", alice, "bob@b.test")
     assert len(lines) == 5
     assert all("--as alice@a" in line and HARD not in line for _, line in lines)
+
+
+def test_lines_of_clients_are_words_of_a_shell_whatever_names_are() -> None:
+    lines = dict(list_client_lines("mine", Account("$(x);y", view().servers[0], "secret"), "`z`@b.test"))
+    for line in lines.values():
+        words = shlex.split(line.removeprefix("echo hello | "))
+        assert words[:6] == ["xmpplab", "with", "--name", "mine", "--as", "$(x);y@a"]
+    assert shlex.split(shlex.split(lines["go-sendxmpp"])[-1])[-1] == "`z`@b.test"
+
+
+def test_lines_of_clients_write_to_somebody_who_is_there(layout: Layout, capsys: pytest.CaptureFixture[str]) -> None:
+    nobody = replace(view(), servers=tuple(replace(one, users=0) for one in view().servers))
+    layout.clients.write_text(nobody.dump())
+    print_client_lines(layout, accounts()[0])
+    assert '"$XMPPLAB_PASSWORD" alice@a.test' in capsys.readouterr().out  # to themselves: there is nobody else
+    make_private_folder(layout.account("b", "x").parent)
+    write_private(layout.account("b", "carol"), "secret")
+    print_client_lines(layout, accounts()[0])
+    shown = capsys.readouterr().out
+    assert '"$XMPPLAB_PASSWORD" carol@b.test' in shown and "secret" not in shown

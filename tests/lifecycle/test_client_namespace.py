@@ -16,7 +16,8 @@ from pathlib import Path
 
 import pytest
 
-from lab.lifecycle.client_namespace import name_switch, without_hosts
+from lab.errors import UserError
+from lab.lifecycle.client_namespace import find_program, name_switch, without_hosts
 from lab.network.authority import Authority
 from lab.plan.layout import Layout
 from lab.plan.model import CertificateRequest, Plan
@@ -262,3 +263,18 @@ def test_names_are_asked_of_files_and_the_name_server_only() -> None:
 def test_lines_of_the_labs_hosts_are_left_out() -> None:
     text = "127.0.0.1 localhost # a.test\n127.80.1.0\ta.test other\n10.0.0.1 b.example"
     assert without_hosts(text, frozenset({"a.test"})) == "127.0.0.1 localhost # a.test\n10.0.0.1 b.example"
+
+
+def test_a_program_that_cannot_be_started_is_named_with_the_reason(tmp_path: Path) -> None:
+    script = tmp_path / "my script"
+    script.write_text("#!/bin/sh\n")
+    for name, said in (
+        (str(script), r"is not executable: make it so with `chmod \+x '"),
+        (str(tmp_path / "nothing"), "there is no such program"),
+        (str(tmp_path), "there is no such program"),
+        ("no-such-program", r"not found in PATH \("),
+    ):
+        with pytest.raises(UserError, match=said):
+            find_program(name)
+    script.chmod(0o700)
+    assert find_program(str(script)) == str(script)

@@ -11,7 +11,7 @@ import pytest
 from lab.history.events import Bounced, Decrypted, Delivered, DnsAnswered, Event, Sent, ServerSaw, ServerStreamOpened
 from lab.runner.message_trace import MessageTrace, describe_reading
 
-ALICE, BOB = "alice@a.test/x", "bob@b.test/y"
+ALICE, BOB = "alice@a.test/xmpplab", "bob@b.test/xmpplab"
 BEGAN, WRITTEN = 50.0, 100.0
 OMEMO = "eu.siacs.conversations.axolotl"
 BODY = "<message><body>hidden?</body></message>"
@@ -64,7 +64,7 @@ def test_every_hop_is_a_line_in_the_order_of_time_with_its_milliseconds() -> Non
     hops = [saw(WRITTEN + 0.001 * (place + 1), place) for place in range(4)]
     delivered = Delivered(at=WRITTEN + 0.0055, device=BOB, message="m1", sender=ALICE, stream="2", via="live")
     reading = "who, to whom, 10{} B, the text 'hidden?'"
-    assert show(delivered, *reversed(hops), sent()) == [
+    assert show(sent(), delivered, *reversed(hops)) == [
         f"    +0.0 ms  {ALICE} writes to bob@b.test",
         f"    +1.0 ms  a receives from {ALICE}: {reading.format(0)}",
         f"    +2.0 ms  a passes on to b.test: {reading.format(1)}",
@@ -89,10 +89,13 @@ def test_what_a_server_could_read_is_what_its_stanza_has(changed: dict[str, Any]
     assert describe_reading(replace(saw(1, 0), **changed), "hidden?").partition(" B")[2].endswith(shown)
 
 
-def test_what_others_write_is_no_hop() -> None:
-    others = [
+def test_what_others_write_and_what_had_waited_is_no_hop() -> None:
+    others: list[Event] = [
         saw(101, 1, sender="carol@a.test/z"), saw(101, 1, receiver="carol@b.test"), saw(101, 0, name="presence"),
-        saw(101, 0, name="iq"),
+        saw(101, 0, name="iq"), saw(101, 3, sender="alice@a.test/other"), saw(99, 3),
+        Delivered(at=101, device=BOB, message="m0", sender=ALICE, stream="2", via="offline"),
+        Delivered(at=101, device=ALICE, message="m0", sender=ALICE, stream="1", via="carbon"),
+        opened(101, "a", "c2s", "in", "alice@a.test/other"),
     ]  # fmt: skip
     assert show(sent(), *others) == [f"    +0.0 ms  {ALICE} writes to bob@b.test"]
 
@@ -132,8 +135,20 @@ def test_what_devices_make_of_it_is_shown() -> None:
     ]
 
 
+def test_an_error_is_on_its_way_back() -> None:
+    error = saw(101, 3, type="error", sender="bob@b.test", receiver=ALICE, body=False)
+    error = replace(
+        error,
+        server="a",
+        peer=ALICE,
+        stanza="<message><error><gone xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></message>",
+    )
+    assert show(sent(), error)[1:] == [f" +1000.0 ms  a passes on to {ALICE}: an error, gone"]
+
+
 def test_a_stanza_is_on_the_way_until_the_other_server_has_reported_it_whichever_is_read_first() -> None:
     one = trace([])
+    one.add(sent())
     one.add(saw(101, 1))
     assert one.on_the_way
     one.add(saw(102, 2, id="another"))
