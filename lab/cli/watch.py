@@ -25,7 +25,7 @@ def watch(
     ] = None,
     xml: Annotated[bool, typer.Option("--xml", help="Print the XML of each stanza below its line.")] = False,
 ) -> None:
-    """Show the stanzas of a lab, live, until Ctrl-C."""
+    """Show the stanzas of a lab, live, until Ctrl-C, or until the lab has ended."""
     from lab.cli.entry_point import run_async
 
     run_async(_watch(name, tuple(servers or ()), tuple(people or ()), tuple(kinds or ()), xml))
@@ -38,6 +38,7 @@ async def _watch(
     from lab.history.events import ServerSaw
     from lab.lifecycle.accounts import read_view
     from lab.lifecycle.stanza_feed import KINDS, WatchFilter, find_feeds, watch
+    from lab.network.lab_folder import is_service_running
     from lab.plan import files
     from lab.plan.layout import Layout
     from lab.report.stanza_lines import render_line
@@ -56,7 +57,8 @@ async def _watch(
     feeds = find_feeds(layout.root, files.read(layout.plan), wanted.servers)
     width = max(map(len, feeds))
     print_text(f"watching {', '.join(feeds)}; Ctrl-C ends", error=True)
-    async for event in watch(feeds, wanted):
+    async for event in watch(feeds, wanted, is_up=lambda: is_service_running(layout)):
         print_text(render_line(event, width))
         if xml and isinstance(event, ServerSaw) and event.stanza:
             print_text(f"    {event.stanza}")
+    print_text(f"{layout.name} has ended", error=True)

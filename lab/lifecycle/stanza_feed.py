@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from lab.errors import UserError
+from lab.errors import PeerError, UserError
 from lab.history.events import Event, ServerSaw, ServerStreamClosed, ServerStreamOpened
 from lab.network.feeds import read
 from lab.plan.model import Plan
@@ -56,19 +56,32 @@ def find_feeds(root: Path, plan: Plan, only: Sequence[str]) -> dict[str, Path]:
 
 
 async def watch(
-    feeds: Mapping[str, Path], wanted: WatchFilter, *, ends: Mapping[str, int] | None = None
+    feeds: Mapping[str, Path],
+    wanted: WatchFilter,
+    *,
+    ends: Mapping[str, int] | None = None,
+    is_up: Callable[[], bool] = lambda: True,
 ) -> AsyncGenerator[Seen, None]:
-    """What servers report from now on, or from these places of their feeds on. Raises PeerError for a damaged feed.
+    """What servers report from now on, or from these places of their feeds on, for as long as their lab is up.
 
-    What several servers report is in the order of time as far as it was written when the feeds were read.
+    What several servers report is in the order of time as far as it was written when the feeds were read. Raises
+    PeerError for a damaged feed.
     """
     offsets = dict(ends) if ends is not None else {name: _size(path) for name, path in feeds.items()}
-    while True:
+    going_on = True
+    while going_on:
+        going_on = is_up()  # asked before they are read: what was written until then is shown
         found: list[Event] = []
         for name, path in feeds.items():
-            if _size(path) != offsets.get(name, 0):
+            if _size(path) == offsets.get(name, 0):
+                continue
+            try:
                 events, offsets[name] = await asyncio.to_thread(read, path, name, offsets.get(name, 0))
-                found += events
+            except PeerError:
+                if is_up():
+                    raise
+                continue  # its folder was deleted meanwhile
+            found += events
         for event in sorted(found, key=lambda one: one.at):
             if isinstance(event, Seen) and wanted.passes(event):
                 yield event

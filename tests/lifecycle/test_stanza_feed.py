@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from lab.errors import UserError
+from lab.errors import PeerError, UserError
 from lab.lifecycle.stanza_feed import Seen, WatchFilter, find_feeds, watch
 from tests.network import labs
 
@@ -63,6 +63,30 @@ async def test_nothing_is_shown_twice(tmp_path: Path) -> None:
             file.write(stanza(at))
     assert (await anext(watching)).at == 3
     await watching.aclose()
+
+
+async def test_it_ends_with_the_lab_and_shows_what_was_written_until_then(tmp_path: Path) -> None:
+    path, up = tmp_path / "a", [True, True, False]
+    path.write_text(stanza(1))
+    found = []
+    async for event in watch({"a": path}, WatchFilter(), ends={"a": 0}, is_up=lambda: up.pop(0)):
+        found.append(event.at)
+        with path.open("a") as file:
+            file.write(stanza(event.at + 1))
+    assert found == [1, 2, 3] and not up
+
+
+async def test_a_feed_that_vanishes_is_an_error_unless_its_lab_has_ended(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    for up in ([True, False], [True, True]):
+        path.write_text(stanza(1))
+        watching = watch(
+            {"a": path}, WatchFilter(), ends={"a": 0}, is_up=lambda up=up: up[0] if len(up) == 1 else up.pop(0)
+        )
+        assert (await anext(watching)).at == 1
+        path.unlink()
+        with pytest.raises(PeerError if up[-1] else StopAsyncIteration):
+            await anext(watching)
 
 
 async def test_two_who_watch_see_the_same(tmp_path: Path) -> None:
