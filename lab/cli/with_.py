@@ -57,9 +57,12 @@ def _run_in_own_lab(topology: str, runtime: str, argv: tuple[str, ...], person: 
     from lab.lifecycle.client_namespace import ClientCommand
     from lab.lifecycle.foreground import run
     from lab.lifecycle.up import up
+    from lab.plan.client_view import split_person
     from lab.topology.files import load
 
     wanted = load(topology)
+    if person is not None:
+        split_person(person, wanted.servers, f"the topology {wanted.name}")  # before it is started
 
     async def provide_account(lab: Lab, person: str) -> None:
         view = read_view(lab.layout)

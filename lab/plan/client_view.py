@@ -7,8 +7,9 @@ somebody's must cost little.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from lab.declarations.domains import a_labels
 from lab.declarations.features import WEBSOCKET_PATH
@@ -20,6 +21,21 @@ if TYPE_CHECKING:
     from lab.plan.model import Plan, ServerPlan
 
 MUC, UPLOAD = "conference", "upload"  # host names below a server's domain (XEP-0045, XEP-0363)
+
+
+class NamedServer(Protocol):
+    """What has a name and a domain: a server of a lab, or of a topology."""
+
+    @property
+    def name(self) -> str:
+        """Its name in the topology."""
+
+    @property
+    def domain(self) -> str:
+        """Its domain."""
+
+
+AnyServer = TypeVar("AnyServer", bound=NamedServer)
 
 
 @dataclass(frozen=True)
@@ -85,19 +101,29 @@ class ClientView:
 
     def find_server(self, word: str) -> ClientServer:
         """The server of that name or domain. Raises UserError if there is none."""
-        wanted = word.lower().rstrip(".")
-        for server in self.servers:
-            if word == server.name or wanted in (server.domain, a_labels(server.domain)):
-                return server
-        there = ", ".join(f"{one.name} ({one.domain})" for one in self.servers)
-        raise UserError(f"no server {word!r} in the lab {self.lab}; there are {there}")
+        return find_server(word, self.servers, f"the lab {self.lab}")
 
     def split_person(self, word: str) -> tuple[str, ClientServer]:
         """The local part and the server of an address such as alice@a or alice@a.test. Raises UserError."""
-        user, sign, server = word.partition("@")
-        if not (user and sign and server) or "/" in server:
-            raise UserError(f"{word!r} is no person: write alice@SERVER, with a server's name or domain")
-        return user, self.find_server(server)
+        return split_person(word, self.servers, f"the lab {self.lab}")
+
+
+def find_server(word: str, servers: Sequence[AnyServer], where: str) -> AnyServer:
+    """The one of that name or domain. Raises UserError, which says of what they are the servers, if there is none."""
+    wanted = word.lower().rstrip(".")
+    for server in servers:
+        if word == server.name or wanted in (server.domain, a_labels(server.domain)):
+            return server
+    there = ", ".join(f"{one.name} ({one.domain})" for one in servers)
+    raise UserError(f"no server {word!r} in {where}; there are {there}")
+
+
+def split_person(word: str, servers: Sequence[AnyServer], where: str) -> tuple[str, AnyServer]:
+    """The local part and the server of an address such as alice@a or alice@a.test. Raises UserError."""
+    user, sign, server = word.partition("@")
+    if not (user and sign and server) or "/" in server:
+        raise UserError(f"{word!r} is no person: write alice@SERVER, with a server's name or domain")
+    return user, find_server(server, servers, where)
 
 
 def build_client_view(lab: str, plan: Plan) -> ClientView:

@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 
 from lab.cli.output import print_client_lines
+from lab.errors import UserError
 from lab.lifecycle.client_environment import describe_lab, format_variables, list_variables
 from lab.lifecycle.client_lines import list_client_lines
-from lab.plan.client_view import Account, ClientView, build_client_view
+from lab.plan.client_view import Account, ClientView, build_client_view, split_person
 from lab.plan.layout import Layout
 from lab.runtime.server_files import generate_secret
 from lab.system.files import make_private_folder, write_private
@@ -96,3 +97,18 @@ def test_lines_of_clients_write_to_somebody_who_is_there(layout: Layout, capsys:
     print_client_lines(layout, accounts()[0])
     shown = capsys.readouterr().out
     assert '"$XMPPLAB_PASSWORD" carol@b.test' in shown and "secret" not in shown
+
+
+@pytest.mark.parametrize(
+    ("word", "said"),
+    [
+        ("x@c", r"no server 'c' in the topology two; there are a \(a\.test\), b \(b\.test\)"),
+        ("x", "'x' is no person"),
+        ("x@a/y", "is no person"),
+        ("@a", "is no person"),
+    ],
+)
+def test_who_can_be_no_person_of_a_topology_is_an_error_before_it_is_started(word: str, said: str) -> None:
+    with pytest.raises(UserError, match=said):
+        split_person(word, labs.plan().topology.servers, "the topology two")
+    assert split_person("x@B.test.", labs.plan().topology.servers, "")[1].name == "b"
