@@ -4,8 +4,8 @@ The listening sockets are made inside the namespace and handed to a process outs
 that it was made in, so that process accepts inside and connects outside, to the address that the program meant. No
 process of the lab's runs inside, and nothing outside but the lab's servers can be reached.
 
-Inside, the name server is at two addresses: that of the namespace's resolv.conf, and the one that resolvers ask where
-there is no such file.
+Inside, the name server is at three addresses: that of the namespace's resolv.conf, the one that resolvers ask where
+there is no such file, and its own, for a program that starts another one in a namespace of that one's own.
 """
 
 from __future__ import annotations
@@ -60,7 +60,8 @@ def take_over(received_from: socket.socket) -> list[socket.socket]:
 def _batches(view: ClientView) -> Iterator[list[socket.socket]]:
     wanted = [(socket.SOCK_STREAM, server.address, port) for server in view.servers for port in server.ports]
     kinds = (socket.SOCK_STREAM, socket.SOCK_DGRAM)
-    wanted += [(kind, address, _DNS_PORT) for address in (RESOLVER, _FALLBACK) for kind in kinds]
+    resolvers = ((RESOLVER, _DNS_PORT), (_FALLBACK, _DNS_PORT), view.dns)
+    wanted += [(kind, address, port) for address, port in resolvers for kind in kinds]
     for start in range(0, len(wanted), _BATCH):
         yield [_listen(*one) for one in wanted[start : start + _BATCH]]
 

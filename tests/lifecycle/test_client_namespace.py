@@ -6,6 +6,7 @@ import ctypes
 import json
 import os
 import select
+import shlex
 import signal
 import socket
 import subprocess
@@ -23,7 +24,7 @@ from lab.plan.layout import Layout
 from lab.plan.model import CertificateRequest, Plan
 from lab.system.namespaces import find_problem
 from lab.topology.spec import Certificate
-from tests.lifecycle.joined_labs import NAME, join, joined_lab
+from tests.lifecycle.joined_labs import MODULE, NAME, join, joined_lab
 
 DEADLINE = 60
 PR_SET_CHILD_SUBREAPER = 36
@@ -103,6 +104,11 @@ def test_it_finds_the_labs_names_and_servers_and_no_others(there: tuple[Layout, 
         "elsewhere": "NXDOMAIN",
         "refused": True,
     }
+
+
+def test_a_program_inside_can_start_another_one_in_the_lab(there: tuple[Layout, Plan]) -> None:
+    words = shlex.join([sys.executable, "-P", "-m", MODULE, NAME, "--", "getent", "hosts", "b.test"])
+    assert shell(words).split() == [there[1].server("b").address, "b.test"]
 
 
 def test_it_trusts_the_labs_authority_wherever_programs_look(there: tuple[Layout, Plan], tmp_path: Path) -> None:
