@@ -8,7 +8,7 @@ from lab.topology.spec import Server
 
 
 def _software(server: Server) -> str:
-    return f"{server.software}@{server.version}" if server.version else server.software
+    return f"{server.software_name}@{server.version}" if server.version else server.software_name
 
 
 def topologies(output: FormatOption = Format.TABLE) -> None:

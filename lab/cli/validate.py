@@ -40,7 +40,7 @@ def validate(
             wrong.append(str(error))
             continue
         size = f"{count(len(topology.servers), 'server')}, {count(len(topology.links), 'link')}"
-        softwares = ", ".join(dict.fromkeys(f"{s.software} {s.version}".strip() for s in topology.servers))
+        softwares = ", ".join(dict.fromkeys(f"{s.software_name} {s.version}".strip() for s in topology.servers))
         print_text(f"{topology.name}: {size}, unlinked {topology.unlinked}, {softwares}")
     if wrong:
         # Plain lines, so that editors and terminals find the places in them.

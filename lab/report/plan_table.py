@@ -30,7 +30,7 @@ def render_plan(plan: Plan) -> str:
         (
             one.spec.name,
             one.spec.domain,
-            f"{one.spec.software}@{one.spec.version}".rstrip("@"),
+            f"{one.spec.software_name}@{one.spec.version}".rstrip("@"),
             one.address,
             one.spec.users,
             " ".join(plan.topology.neighbours(one.spec.name)) or "-",

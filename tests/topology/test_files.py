@@ -208,6 +208,10 @@ def test_a_server_of_ones_own_lies_beside_the_topology(tmp_path: Path) -> None:
     assert other.custom is None
 
 
+def test_a_server_of_ones_own_is_called_by_its_name_in_tables() -> None:
+    assert "  jabberd2  " in render_plan(build_placeholder_plan(load("jabberd2,name=x")))
+
+
 def test_a_server_of_ones_own_may_need_packages(tmp_path: Path) -> None:
     own = tmp_path / "mine.yaml"
     own.write_text("name: mine\ncommand: [./serve]\npackages: [jabberd2, libstdc++6]\n")

@@ -18,7 +18,7 @@ def describe_software(server: Server) -> str:
     """ "prosody 13.0", "mine", "external"."""
     if server.custom is not None:
         return server.custom.name
-    return f"{server.software} {server.version}".strip()
+    return f"{server.software_name} {server.version}".strip()
 
 
 def list_remarks(server: Server) -> list[str]:
