@@ -29,6 +29,7 @@ async def test_a_replayed_message_in_the_clear_is_as_in_the_reference(lab_on: An
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 @mostly_processes
 @pytest.mark.parametrize("topology", [PAIR, "pair,software=ejabberd+prosody"])
 async def test_every_cell_is_as_in_the_reference(topology: str, lab_on: Any, tmp_path: Path) -> None:
