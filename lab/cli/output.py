@@ -54,6 +54,16 @@ def print_text(text: object = "", *, error: bool = False, end: str = "\n", verdi
     print((_colour if coloured else str)(escape_unprintable(str(text))), file=stream, end=end, flush=True)
 
 
+def print_line(text: str, then: int) -> None:
+    """Print one line on standard output: wrapped between words on a terminal, `then` spaces before what follows.
+
+    Elsewhere it stays one line, for programs that search it.
+    """
+    if sys.stdout.isatty():
+        text = "\n".join(wrap_text(text, then=" " * then))
+    print_text(text)
+
+
 def _colour(text: str) -> str:
     return _VERDICT.sub(lambda found: f"\x1b[1;{_COLOURS[found[1]]}m{found[1]}\x1b[0m", text)
 

@@ -8,7 +8,7 @@ import typer
 
 from lab import exit_codes
 from lab.cli.options import LabOption
-from lab.cli.output import print_text
+from lab.cli.output import print_line, print_text
 
 if TYPE_CHECKING:
     from lab.runner.message_trace import TraceResult
@@ -42,4 +42,4 @@ async def _send(sender: str, receiver: str, text: str, encryption: str, name: st
     from lab.lifecycle.registry import attach
     from lab.runner.message_trace import send
 
-    return await send(await attach(name), sender, receiver, text, encryption, print_text)
+    return await send(await attach(name), sender, receiver, text, encryption, lambda line: print_line(line, 13))

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from lab.cli.options import LabOption
-from lab.cli.output import print_text
+from lab.cli.output import print_line, print_text
 
 
 def watch(
@@ -58,7 +58,7 @@ async def _watch(
     width = max(map(len, feeds))
     print_text(f"watching {', '.join(feeds)}; Ctrl-C ends", error=True)
     async for event in watch(feeds, wanted, is_up=lambda: is_service_running(layout)):
-        print_text(render_line(event, width))
+        print_line(render_line(event, width), 14)
         if xml and isinstance(event, ServerSaw) and event.stanza:
-            print_text(f"    {event.stanza}")
+            print_line(f"    {event.stanza}", 4)
     print_text(f"{layout.name} has ended", error=True)

@@ -173,8 +173,11 @@ class Federation:
 
         For a guest a device of the lab's does it, which logs in with the guest's account and leaves again.
         `within` is in seconds, or a text such as "60s", for each request and each roster. Returns once both servers
-        have the two subscribed both ways. Raises as `Person.subscribe`, `approve` and `roster` do.
+        have the two subscribed both ways. Raises as `Person.subscribe`, `approve` and `roster` do, and UserError for
+        one and the same.
         """
+        if one is other:
+            raise UserError(f"befriend: {one} would be their own friend: name two people")
         async with AsyncExitStack() as stack:
             first, second = [
                 await stack.enter_async_context(stand_in(who)) if isinstance(who, Guest) else who

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from lab.cli.output import _print_result, print_text
+from lab.cli.output import _print_result, print_line, print_text
 
 TEXT = "FAILED: message m1 was lost\nruns/x\nVALID: it says \x1b[2J"
 
@@ -33,3 +33,13 @@ def test_a_run_that_was_not_valid_leads_to_its_page(code, shown, tmp_path, capsy
     (tmp_path / "page.html").write_text("x")
     _print_result(info, "pair", result)
     assert ((tmp_path / "page.html").as_uri() in capsys.readouterr().out) == shown
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_a_long_line_wraps_between_words_on_a_terminal_only(terminal, monkeypatch, capsys):
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: terminal)
+    monkeypatch.setenv("COLUMNS", "81")
+    start, words = "   +1.0 ms  ", ["word"] * 20
+    print_line(start + " ".join(words), 13)
+    wrapped = [start + " ".join(words[:14]), " " * 13 + " ".join(words[14:])]
+    assert capsys.readouterr().out.splitlines() == (wrapped if terminal else [start + " ".join(words)])

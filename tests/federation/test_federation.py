@@ -1,5 +1,7 @@
 """The graph as a script sees it."""
 
+from typing import Any
+
 import pytest
 
 from lab.errors import NotApplicable, UserError
@@ -42,3 +44,9 @@ async def test_people_are_one_on_each_server(federation: Federation) -> None:
     people = await federation.people(encryption="omemo")
     assert [one.jid for one in people] == ["alice@island.test", "bob@home.test", "carol@public.test"]
     assert {one.encryption for one in people} == {"omemo"}
+
+
+async def test_nobody_is_befriended_with_themselves(federation: Federation) -> None:
+    somebody: Any = "alice@island.test"
+    with pytest.raises(UserError, match=r"befriend: alice@island\.test would be their own friend: name two people"):
+        await federation.befriend(somebody, somebody)
