@@ -47,6 +47,7 @@ _MODULES = (
     "watch",
     "send",
     "ping",
+    "shell",
     "stop",
     "start",
     "restart",

@@ -105,7 +105,7 @@ def run_async(coroutine: Coroutine[Any, Any, T]) -> T:
     async def cancellable() -> T:
         loop, task = asyncio.get_running_loop(), asyncio.current_task()
         ended: list[int] = []
-        watch = BlockedLoopWatch(lambda: Terminated(ended[0]), give_up=lambda: _end_now(ended[0]))
+        watch = BlockedLoopWatch(lambda: Terminated(ended[0]), give_up=lambda: end_now(ended[0]))
 
         def end(number: int, frame: FrameType | None) -> None:
             if not ended and task:  # a second signal must not interrupt the clean-up of the first
@@ -190,7 +190,14 @@ def _terminate(number: int, frame: FrameType | None) -> None:
     raise Terminated(number)
 
 
-def _end_now(number: int) -> None:
+@contextlib.contextmanager
+def ignoring_signals() -> Iterator[None]:
+    """A block, such as a clean-up, that signals which ask for an end do not interrupt."""
+    with _signals(lambda number, frame: None, ENDING_WORK):
+        yield
+
+
+def end_now(number: int) -> None:
     """End this process at once: what blocks it cannot be interrupted."""
     print_error(f"ended by {signal.Signals(number).name}, although its work cannot be interrupted")
     os._exit(exit_codes.SIGNAL + number)

@@ -51,6 +51,7 @@ async def register(person: Person, invitation: str | None) -> None:
         timeout=REGISTRATION_DEADLINE,
     )
     keep_name(context.lab.layout, server.spec, person.name)
+    context.accounts.append((server.name, person.name))
     now = context.history.now()
     context.history.record(AccountRegistered(at=now, person=person.jid, invited=invitation is not None))
 
@@ -84,6 +85,8 @@ async def delete(person: Person) -> None:
     context.history.record(AccountDeleted(at=context.history.now(), person=person.jid))
     person.deleted = True
     await context.lab.operate(server, operations)
+    if (server, person.name) in context.accounts:
+        context.accounts.remove((server, person.name))
     try:
         async with asyncio.timeout(DISCONNECT_DEADLINE):
             while True:

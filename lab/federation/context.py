@@ -35,6 +35,7 @@ class Context:
         self.on_event: Callable[[Json], None] | None = None  # called with each event of the devices
         self.faults: dict[str, FaultSession] = {}  # of injected faults, by their tokens
         self.changes = ServerChanges(lab.layout)
+        self.accounts: list[tuple[str, str]] = []  # that were begun and not deleted: server and user by name
         self._inline = inline
         self._agents: dict[str, Agent] = {}  # by whose devices they have: a bare JID, "" for everybody's
         self._starting: dict[str, asyncio.Lock] = defaultdict(asyncio.Lock)  # requests may come at once

@@ -76,10 +76,8 @@ class ServerHandle:
         if devices < 1:
             raise UserError(f"a person needs at least one device, not {devices}")
         wanted = None if name is None else jids.prepare_localpart(name)
-        lab, people = self._context.lab, self._participants.people
-        user = reserve_name(lab.layout, self.spec, wanted, frozenset(one.name for one in people))
-        if self.spec.manifest.accounts is not Accounts.LISTED:
-            await lab.create_accounts(self.name, [user])
+        people = self._participants.people
+        user = await self._add_account(wanted, frozenset(one.name for one in people))
         person = Person(self._participants, self, user, encryption, trust, keys_optional=keys_optional)
         person.asked_name = wanted or user
         for _ in range(devices):
@@ -101,12 +99,19 @@ class ServerHandle:
         wanted = None if name is None else jids.prepare_localpart(name)
         known = frozenset(one.name for one in self._participants.people)
         known |= {one.name for one in self._participants.guests}
-        user = reserve_name(self._context.lab.layout, self.spec, wanted, known)
-        if self.spec.manifest.accounts is not Accounts.LISTED:
-            await self._context.lab.create_accounts(self.name, [user])
+        user = await self._add_account(wanted, known)
         guest = Guest(self._participants, self, user)
         self._participants.guests.append(guest)
         return guest
+
+    async def _add_account(self, wanted: str | None, known: frozenset[str]) -> str:
+        """A user name of its own, with an account; see `reserve_name`."""
+        context = self._context
+        user = reserve_name(context.lab.layout, self.spec, wanted, known)
+        context.accounts.append((self.name, user))
+        if self.spec.manifest.accounts is not Accounts.LISTED:
+            await context.lab.create_accounts(self.name, [user])
+        return user
 
     async def room(
         self,

@@ -8,8 +8,10 @@ Who only looks accounts up imports nothing of servers: see lab/plan/client_view.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
+import shutil
 import unicodedata
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -89,6 +91,13 @@ def reserve(layout: Layout, server: str, user: str) -> bool:
         return False
     set_owner(folder)
     return True
+
+
+def release(layout: Layout, server: str, user: str) -> None:
+    """Give a name free whose account is gone, with the keys and trust of its devices."""
+    with contextlib.suppress(FileNotFoundError):
+        shutil.rmtree(layout.person(server, user))
+    layout.account(server, user).unlink(missing_ok=True)
 
 
 def set_owner(folder: Path) -> None:

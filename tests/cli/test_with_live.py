@@ -8,19 +8,15 @@ import pty
 import re
 import secrets
 import select
-import shutil
 import signal
 import subprocess
 import sys
-import tempfile
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
 
 from lab.lifecycle.lab import Lab
-from lab.runtime.build_cache import find_cache
-from lab.system.processes import find_marked
 from tests.network.test_service import until
 from tests.runtimes import mostly_processes
 
@@ -107,19 +103,6 @@ def test_accounts_of_every_software_can_log_in(software: str, password: tuple[st
         assert good(*words) == "by JID alone\n"
     finally:
         good("down", name)
-
-
-@pytest.fixture
-def home(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A home of its own, with a short path: sockets lie below it."""
-    monkeypatch.setenv("XMPPLAB_CACHE", str(find_cache()))
-    path = Path(tempfile.mkdtemp(prefix="xl-"))
-    monkeypatch.setenv("XMPPLAB_HOME", str(path))
-    path.chmod(0o711)
-    yield path
-    until(lambda: not any(folder.startswith(str(path)) for folder in find_marked()))
-    assert not list((path / "labs").iterdir())
-    shutil.rmtree(path)
 
 
 OWN = ("with", "-t", "pair,users=0", "--runtime", "processes", "--as", "alice@a", "--")
