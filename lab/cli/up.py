@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -40,6 +41,15 @@ def up(
     ] = None,
     keep: Annotated[bool, typer.Option("--keep", help="Leave a lab up that does not become ready.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan without starting a lab.")] = False,
+    credentials: Annotated[
+        Path | None,
+        typer.Option(
+            "--credentials",
+            metavar="FILE",
+            help="Keep authority, password and addresses in this file, for the labs that follow.",
+            show_default=False,
+        ),
+    ] = None,
     output: FormatOption = Format.TABLE,
 ) -> None:
     """Start a lab that stays up.
@@ -66,7 +76,7 @@ def up(
         lab = run_async(
             start(
                 wanted, runtime=runtime.value, name=name, recreate=recreate, progress=progress, patience=patience,
-                keep=keep, source=make_absolute(source),
+                keep=keep, source=make_absolute(source), credentials=credentials,
             )
         )  # fmt: skip
     _print_lab(lab, output)

@@ -16,10 +16,12 @@ import contextlib
 import secrets
 import time
 from collections.abc import AsyncIterator, Coroutine
+from pathlib import Path
 from typing import Any, TypeVar
 
 from lab.errors import NotReady, UserError
 from lab.lifecycle.cleanup import sweep
+from lab.lifecycle.credentials import Credentials, provide_credentials
 from lab.lifecycle.faults import refuse_packet_loss
 from lab.lifecycle.lab import Lab, end
 from lab.lifecycle.readiness import compute_default_timeout, find_unknown_edges, wait_ready
@@ -53,13 +55,15 @@ async def up(
     patience: float | None = None,
     keep: bool = False,
     source: str = "",
+    credentials: Path | None = None,
 ) -> Lab:
     """Bring a topology up; once this returns every allowed edge has carried a stanza in both directions.
 
     Without `name` the lab has the topology's name, with `owned` a unique one. With `owned` it ends when
     this process ends, however that happens. `patience` is in seconds and counts from the servers' start. With `keep` a
     lab that does not become ready in that time stays as it is, in the phase `not-ready`. `source` is what the topology
-    was read from, valid in every folder, for commands that repeat a run.
+    was read from, valid in every folder, for commands that repeat a run. With `credentials` authority, password and
+    addresses are those in this file, which is made if there is none.
 
     Raises UserError (a lab of that name has another plan), MissingError (memory, software, addresses),
     NotReady. All that was begun has ended by then, unless it was to be kept.
@@ -67,11 +71,12 @@ async def up(
     chosen = choose(runtime) if isinstance(runtime, str) else runtime
     refuse_packet_loss(topology.faults, chosen.name)
     layout = Layout.of(choose_name(topology, name, owned))
+    given = None if credentials is None else provide_credentials(credentials)
     await sweep(progress, containers=chosen.name == "containers")
     async with locked(layout, make=True):
         found = await open_lab(layout)
         if found is not None:
-            differences = find_changes(found, topology, chosen)
+            differences = [*find_changes(found, topology, chosen), *(given.list_differences(found) if given else ())]
             if not differences and not found.ended:
                 progress(f"{layout.name} is up already, with the same plan: nothing to do")
                 return found
@@ -85,7 +90,7 @@ async def up(
             await end(layout, found.runtime if found else find_runtime(layout, chosen))
         else:  # a new folder, or one that was never a lab's: `empty` refuses that
             await asyncio.to_thread(lab_folder.empty, layout)
-        return await _bring_up(layout, topology, chosen, owned, progress, patience, keep, source)
+        return await _bring_up(layout, topology, chosen, owned, progress, patience, keep, source, given)
 
 
 def choose_name(topology: Topology, name: str | None, owned: bool = False) -> str:
@@ -104,6 +109,7 @@ async def _bring_up(
     patience: float | None,
     keep: bool,
     source: str,
+    given: Credentials | None,
 ) -> Lab:
     me, kept = Identity.own(), False
     record = LabRecord(layout.name, topology.name, runtime.name, STARTING, owned, me, time.time(), source=source)
@@ -113,16 +119,19 @@ async def _bring_up(
         check_room(layout.root, len(topology.servers))
         if runtime.name == "processes":
             check_limits(len(topology.servers), 2 * len(topology.links))
-        async with _reserved(runtime.reserve(layout, topology.servers, owned=owned)) as reserved:
+        network = given.networks.get(runtime.name) if given else None
+        async with _reserved(runtime.reserve(layout, topology.servers, owned=owned, network=network)) as reserved:
             await runtime.prepare(topology.servers, progress)
-            password, keys = generate_secret(layout)
+            password, keys = generate_secret(layout, given.secret if given else None)
             reservation = await reserved
+            if given is not None:
+                given.keep_network(runtime.name, reservation.network)
             plan = build(topology, await runtime.get_facts(layout, topology.servers, reservation))
             write_private(layout.plan, files.dump(plan))
             write_private(layout.clients, build_client_view(layout.name, plan).dump())
             make_servers(layout, plan)
             progress(f"starting {len(plan.servers)} servers ({runtime.name})")
-            async with _beside(write_servers(layout, plan, keys)) as written:
+            async with _beside(write_servers(layout, plan, keys, given.authority if given else None)) as written:
                 await runtime.start(layout, plan, reservation, written=written, owned=owned, progress=progress)
             kept = keep  # all of it has been started
             await wait_ready(layout, plan, runtime, progress, patience or compute_default_timeout(plan))

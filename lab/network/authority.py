@@ -67,23 +67,38 @@ class Authority:
         A link to authority.pem has the name under which OpenSSL looks for it in a folder of certificates.
         """
         authority = cls.generate("xmpplab authority")
-        make_private_folder(folder)
-        write_private(folder / KEY, _key_pem(authority.key))
-        write_private(folder / CERTIFICATE, authority.pem)
-        (folder / f"{compute_subject_hash(authority.certificate.subject)}.0").symlink_to(CERTIFICATE)
+        authority.store(folder)
         return authority
+
+    def store(self, folder: Path) -> None:
+        """Store it in `folder`, as `create` does."""
+        make_private_folder(folder)
+        certificate, key = self.to_pem()
+        write_private(folder / KEY, key)
+        write_private(folder / CERTIFICATE, certificate)
+        (folder / f"{compute_subject_hash(self.certificate.subject)}.0").symlink_to(CERTIFICATE)
+
+    def to_pem(self) -> tuple[bytes, bytes]:
+        """Its certificate and its key, PEM."""
+        return self.pem, _key_pem(self.key)
 
     @classmethod
     def load(cls, folder: Path) -> Authority:
         """The authority that `create` left in `folder`. Raises UserError if there is none."""
         try:
-            key = serialization.load_pem_private_key((folder / KEY).read_bytes(), None)
-            certificate = x509.load_pem_x509_certificate((folder / CERTIFICATE).read_bytes())
+            return cls.from_pem((folder / CERTIFICATE).read_bytes(), (folder / KEY).read_bytes())
         except (OSError, ValueError) as error:
             raise UserError(f"{folder} holds no certificate authority: {error}; make the lab again") from error
-        if not isinstance(key, ec.EllipticCurvePrivateKey):
-            raise UserError(f"{folder / KEY} is not an elliptic-curve key; make the lab again")
-        return cls(certificate, key)
+
+    @classmethod
+    def from_pem(cls, certificate: bytes, key: bytes) -> Authority:
+        """The authority of this certificate and key. Raises ValueError if they are none, or no pair."""
+        found, secret = x509.load_pem_x509_certificate(certificate), serialization.load_pem_private_key(key, None)
+        if not isinstance(secret, ec.EllipticCurvePrivateKey):
+            raise ValueError("its key is not an elliptic-curve key")  # noqa: TRY004 - all that is wrong is a ValueError
+        if found.public_key() != secret.public_key():
+            raise ValueError("its key is not that of its certificate")
+        return cls(found, secret)
 
     @classmethod
     def generate(cls, name: str) -> Authority:

@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from lab.errors import MissingError
 from lab.network.server_outages import ServerControl
 from lab.plan.layout import Layout
 from lab.plan.model import Plan, RuntimeFacts
@@ -63,6 +64,14 @@ class Pipes:
     pid: int | None = None  # as the host sees it, None where the host cannot see it
 
 
+def explain_taken_network(network: str) -> MissingError:
+    """The error for addresses that are kept for labs and in use."""
+    return MissingError(
+        f"the addresses {network}, which the file of credentials keeps, are in use: end the lab that has them (xmpplab "
+        "status, xmpplab down), or name another file"
+    )
+
+
 class Runtime(Protocol):
     """Carries plans out."""
 
@@ -76,10 +85,13 @@ class Runtime(Protocol):
         """Provide the servers' software (packages unpacked, images built). Raises MissingError."""
         ...
 
-    async def reserve(self, layout: Layout, servers: Sequence[Server], *, owned: bool = False) -> AddressReservation:
+    async def reserve(
+        self, layout: Layout, servers: Sequence[Server], *, owned: bool = False, network: str | None = None
+    ) -> AddressReservation:
         """Reserve addresses that no other lab on this machine uses; with `owned` they are released when we end.
 
-        The servers' software need not be provided yet. Raises MissingError if no addresses are free.
+        With `network` those, as an earlier reservation had them. The servers' software need not be provided yet. Raises
+        MissingError if no addresses are free, or those are not.
         """
         ...
 

@@ -37,9 +37,22 @@ def find_server_owner() -> int | None:
     return SERVER_UID if os.geteuid() == 0 else None
 
 
-def generate_secret(layout: Layout) -> tuple[str, ScramKeys]:
-    """Generate the lab's password and salt and store them in its `secret` file (0600): a line each, the salt in hex."""
-    password, salt = secrets.token_urlsafe(_PASSWORD_BYTES), secrets.token_bytes(_SALT_BYTES)
+def generate_password() -> str:
+    """A new password for all accounts of a lab."""
+    return secrets.token_urlsafe(_PASSWORD_BYTES)
+
+
+def generate_salt() -> bytes:
+    """A new salt for it."""
+    return secrets.token_bytes(_SALT_BYTES)
+
+
+def generate_secret(layout: Layout, kept: tuple[str, bytes] | None = None) -> tuple[str, ScramKeys]:
+    """Generate the lab's password and salt, unless they are `kept` from an earlier one.
+
+    They are stored in its `secret` file (0600): a line each, the salt in hex.
+    """
+    password, salt = kept or (generate_password(), generate_salt())
     _write(layout.secret, f"{password}\n{salt.hex()}\n", 0o600)
     return password, compute_scram_keys(password, salt)
 
@@ -75,15 +88,25 @@ def make_servers(layout: Layout, plan: Plan) -> None:
         layout.server(server.spec.name).mkdir(mode=0o700)
 
 
-async def write_servers(layout: Layout, plan: Plan, keys: ScramKeys) -> None:
-    """Create the lab's certificate authority; write into every server's folder: configuration, certificates, accounts.
+async def write_servers(
+    layout: Layout, plan: Plan, keys: ScramKeys, authority_pem: tuple[str, str] | None = None
+) -> None:
+    """Create the lab's certificate authority, or take that of this certificate and key (PEM); write servers' folders.
+
+    Into every server's folder go configuration, certificates, accounts.
 
     A coroutine: a container engine makes what will use them meanwhile. A folder is its server's once all is in it.
     """
     await asyncio.sleep(0)  # the tasks that wait for an engine start first: the import takes a while
     from lab.network.authority import Authority
 
-    authority, owner = Authority.create(layout.authority), find_server_owner()
+    if authority_pem is None:
+        authority = Authority.create(layout.authority)
+    else:
+        certificate, key = authority_pem
+        authority = Authority.from_pem(certificate.encode(), key.encode())
+        authority.store(layout.authority)
+    owner = find_server_owner()
     for server in plan.servers:
         await asyncio.sleep(0)
         folder = layout.server(server.spec.name)

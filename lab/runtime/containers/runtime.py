@@ -29,7 +29,16 @@ from lab.runtime.containers.engine import (
 )
 from lab.runtime.containers.reaper import Lease
 from lab.runtime.containers.server_control import ContainerControl
-from lab.runtime.protocol import AGENT, AddressReservation, Pipes, Prerequisite, Progress, ServerState, Written
+from lab.runtime.protocol import (
+    AGENT,
+    AddressReservation,
+    Pipes,
+    Prerequisite,
+    Progress,
+    ServerState,
+    Written,
+    explain_taken_network,
+)
 from lab.servers.software import Operation
 from lab.system.subprocesses import build_python_command
 from lab.topology.spec import Server
@@ -66,12 +75,14 @@ class Containers:
             )
         await preparation.provide(self._engine, servers, progress)
 
-    async def reserve(self, layout: Layout, servers: Sequence[Server], *, owned: bool = False) -> AddressReservation:
+    async def reserve(
+        self, layout: Layout, servers: Sequence[Server], *, owned: bool = False, network: str | None = None
+    ) -> AddressReservation:
         """The lab's network has been created. Raises MissingError if every subnet is taken."""
         if owned:  # before the engine has anything that could be left over
             _leases[layout.root] = Lease(layout)
-        network = await self._engine.call(reserve_network, self._engine.client, layout)
-        return AddressReservation(network)
+        reserved = await self._engine.call(reserve_network, self._engine.client, layout, network)
+        return AddressReservation(reserved)
 
     async def get_facts(
         self, layout: Layout, servers: Sequence[Server], reservation: AddressReservation
@@ -170,8 +181,8 @@ class Containers:
             self._engine.close()
 
 
-def reserve_network(client: DockerClient, layout: Layout) -> str:
-    """Create the lab's network on a subnet that is not in use; the subnet. Raises MissingError."""
+def reserve_network(client: DockerClient, layout: Layout, wanted: str | None = None) -> str:
+    """Create the lab's network on a subnet that is not in use, or this very one; the subnet. Raises MissingError."""
     from docker.errors import APIError
     from docker.types import IPAMConfig, IPAMPool
 
@@ -179,6 +190,8 @@ def reserve_network(client: DockerClient, layout: Layout) -> str:
     taken += [pool.get("Subnet", "") for one in client.api.networks() for pool in one["IPAM"].get("Config") or ()]
     refused = ""
     for subnet in subnets.find_free(taken):
+        if wanted not in (None, str(subnet.network)):
+            continue
         pool = IPAMPool(subnet=str(subnet.network), iprange=subnet.agents, gateway=subnet.gateway)
         try:
             client.api.create_network(
@@ -195,6 +208,8 @@ def reserve_network(client: DockerClient, layout: Layout) -> str:
             refused = str(error.explanation)
         else:
             return str(subnet.network)
+    if wanted is not None:
+        raise explain_taken_network(wanted)
     raise MissingError(
         f"all addresses for labs are in use in {subnets.RANGE} {refused}: end labs that are not needed "
         "(xmpplab status, xmpplab down)"

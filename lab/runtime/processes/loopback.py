@@ -16,6 +16,7 @@ from dataclasses import astuple
 from lab.declarations.servers import MANIFESTS
 from lab.errors import MissingError, PeerError
 from lab.plan.build import AGENTS, SERVERS, SERVICES, compute_address
+from lab.runtime.protocol import explain_taken_network
 
 FIRST, LAST = 80, 119  # second octet of the networks: 127.0 and 127.53 (a resolver's) are in use elsewhere
 _PORTS = tuple(sorted({port for manifest in MANIFESTS.values() for port in astuple(manifest.ports)}))
@@ -23,20 +24,24 @@ _WILDCARD_PROBE = "127.255.255.254"  # only a program that listens on every addr
 RESERVATION_PORT = 5399  # on the services' address (below the ports of its DNS), and on an agent's own
 
 
-def reserve_network(servers: int = 1) -> tuple[str, socket.socket]:
+def reserve_network(servers: int = 1, wanted: str | None = None) -> tuple[str, socket.socket]:
     """A network such as "127.80.0.0/16" in which the ports of so many servers are free, and the socket that holds it.
 
-    Raises MissingError.
+    With `wanted` that one. Raises MissingError.
     """
     _check_loopback()
     _check_ports()
     for network in list_networks():
+        if wanted not in (None, network):
+            continue
         holder = reserve(network)
         if holder is None:
             continue
         if _free(network, servers):
             return network, holder
         holder.close()  # a program that is no lab listens there
+    if wanted is not None:
+        raise explain_taken_network(wanted)
     raise MissingError(
         f"all {LAST - FIRST + 1} address ranges for labs (127.{FIRST} to 127.{LAST}) are in use: "
         "end labs that are not needed (xmpplab status, xmpplab down)"

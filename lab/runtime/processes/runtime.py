@@ -64,10 +64,12 @@ class Processes:
         for tree in made.values():
             _check_reachable(tree)
 
-    async def reserve(self, layout: Layout, servers: Sequence[Server], *, owned: bool = False) -> AddressReservation:
+    async def reserve(
+        self, layout: Layout, servers: Sequence[Server], *, owned: bool = False, network: str | None = None
+    ) -> AddressReservation:
         """Reserve a 127.S.0.0/16, until we end unless a service inherits it. Raises MissingError if there is none."""
-        network, holder = loopback.reserve_network(len(servers))
-        return AddressReservation(network, (holder.fileno(),), holder.close)
+        reserved, holder = loopback.reserve_network(len(servers), network)
+        return AddressReservation(reserved, (holder.fileno(),), holder.close)
 
     async def get_facts(
         self, layout: Layout, servers: Sequence[Server], reservation: AddressReservation
