@@ -50,6 +50,15 @@ def up(
             show_default=False,
         ),
     ] = None,
+    address: Annotated[
+        str | None,
+        typer.Option(
+            "--publish",
+            metavar="ADDRESS",
+            help="Let clients on other machines reach the servers at this address of yours.",
+            show_default=False,
+        ),
+    ] = None,
     output: FormatOption = Format.TABLE,
 ) -> None:
     """Start a lab that stays up.
@@ -70,7 +79,10 @@ def up(
     from lab.cli.entry_point import run_async
     from lab.declarations.units import parse_duration
     from lab.lifecycle.up import up as start
+    from lab.network.publication import check_address
 
+    if address is not None:
+        check_address(address)
     patience = None if timeout is None else parse_duration(timeout)
     with show_progress() as progress:
         lab = run_async(
@@ -80,6 +92,8 @@ def up(
             )
         )  # fmt: skip
     _print_lab(lab, output)
+    if address is not None:
+        _publish(lab, address)
 
 
 def _print_lab(lab: Lab, output: Format) -> None:
@@ -96,6 +110,25 @@ def _print_lab(lab: Lab, output: Format) -> None:
         print_text("\n" + describe_next_steps(lab))
         if account := _first_account(lab):
             print_client_lines(lab.layout, account)
+
+
+def _publish(lab: Lab, address: str) -> None:
+    """Publish a lab, and print what a client elsewhere needs; beside the rows, which programs read."""
+    from lab.cli.entry_point import run_async
+    from lab.lifecycle.accounts import read_view
+    from lab.network.publication import publish
+
+    lines = [
+        f"Warning: everybody who reaches {address} reaches these servers from now on, until `xmpplab down {lab.name}`.",
+        *(
+            f"{one.name}: address NAME@{one.domain}, server {address}, "
+            f"port {one.port} (STARTTLS) or {one.tls_port} (TLS)"
+            for one in run_async(publish(lab.layout, read_view(lab.layout), address))
+        ),
+        f"Passwords: `xmpplab env --name {lab.name}`. The client must trust {lab.layout.authority / 'authority.pem'}.",
+        "Type server and port into the client by hand: no DNS says them. Files cannot be uploaded from there.",
+    ]
+    print_text("\n" + "\n".join(text for line in lines for text in wrap_text(line, then="  ")), error=True)
 
 
 def _first_account(lab: Lab) -> Account | None:

@@ -12,6 +12,7 @@ from lab.declarations.encryptions import get_encryption
 from lab.errors import MissingError
 from lab.network import lab_folder
 from lab.network.control import Control
+from lab.network.publication import end_publication
 from lab.plan.layout import Layout
 from lab.plan.model import Plan
 from lab.runtime.lab_record import STOPPING, LabRecord, locked
@@ -155,5 +156,6 @@ async def end(layout: Layout, runtime: Runtime) -> None:
     if record is not None:
         with contextlib.suppress(OSError):  # the disk may be full: ending the lab is what helps then
             record.enter_phase(STOPPING).write(layout)
+    await end_publication(layout)
     await runtime.stop(layout)
     await asyncio.to_thread(lab_folder.empty, layout)

@@ -83,20 +83,20 @@ async def forward(listeners: Sequence[socket.socket], dns: tuple[str, int], unti
     ended = asyncio.Event()
     loop.add_reader(until, ended.set)
 
-    async def carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         address, port = writer.get_extra_info("sockname")
-        await _carry(reader, writer, dns if port == _DNS_PORT else (address, port))
+        await carry(reader, writer, dns if port == _DNS_PORT else (address, port))
 
     for one in listeners:
         one.setblocking(False)
         if one.type == socket.SOCK_DGRAM:
             await loop.create_datagram_endpoint(lambda: _Questions(dns), sock=one)
         else:
-            await asyncio.start_server(carry, sock=one, limit=_CHUNK)
+            await asyncio.start_server(serve, sock=one, limit=_CHUNK)
     await ended.wait()
 
 
-async def _carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, target: tuple[str, int]) -> None:
+async def carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, target: tuple[str, int]) -> None:
     """Connect to the target and carry bytes both ways until both ends are closed, or one is reset."""
     try:
         there, back = await asyncio.open_connection(*target, limit=_CHUNK)
