@@ -30,8 +30,10 @@ EDGES = {
     "lab/network/control.py": "the service answers each request, with the error if need be",
     "lab/network/dns.py": "a question that cannot be read must not end the name server",
     "lab/network/service.py": "the service's own edge: what failed is told to who started it",
+    "lab/runner/console.py": "whatever leaves somebody's statement is printed, and the prompt goes on",
     "lab/runner/invocation.py": "whatever leaves a scenario is its result",
     "lab/runner/run.py": "somebody else's scenario ends as an event of its run",
+    "lab/system/loop_thread.py": "what a signal raises is raised once the work has ended",
 }
 
 BINARY = {".png", ".tar", ".gz", ".ico"}
