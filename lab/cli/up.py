@@ -24,6 +24,25 @@ if TYPE_CHECKING:
     from lab.plan.client_view import Account
     from lab.topology.spec import Server
 
+CredentialsOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--credentials",
+        metavar="FILE",
+        help="Keep authority, password and addresses in this file, for the labs that follow.",
+        show_default=False,
+    ),
+]
+PublishOption = Annotated[
+    str | None,
+    typer.Option(
+        "--publish",
+        metavar="ADDRESS",
+        help="Let clients on other machines reach the servers at this address of yours.",
+        show_default=False,
+    ),
+]
+
 
 def up(
     topology: TopologyArgument = None,
@@ -41,24 +60,8 @@ def up(
     ] = None,
     keep: Annotated[bool, typer.Option("--keep", help="Leave a lab up that does not become ready.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan without starting a lab.")] = False,
-    credentials: Annotated[
-        Path | None,
-        typer.Option(
-            "--credentials",
-            metavar="FILE",
-            help="Keep authority, password and addresses in this file, for the labs that follow.",
-            show_default=False,
-        ),
-    ] = None,
-    address: Annotated[
-        str | None,
-        typer.Option(
-            "--publish",
-            metavar="ADDRESS",
-            help="Let clients on other machines reach the servers at this address of yours.",
-            show_default=False,
-        ),
-    ] = None,
+    credentials: CredentialsOption = None,
+    address: PublishOption = None,
     output: FormatOption = Format.TABLE,
 ) -> None:
     """Start a lab that stays up.
