@@ -126,7 +126,8 @@ async def _add(spec: FaultSpec, name: str | None) -> None:
         if not held_here(spec, lab):
             print_text(f"{spec.name} acts {until}; `xmpplab fault heal {spec.name}` heals it")
             return
-        print_text(f"{spec.name} acts {until}; it is healed when this command ends (Ctrl-C)")
+        heal = f"`xmpplab fault heal {spec.name}`, or the end of this command (Ctrl-C), heals it"
+        print_text(f"{spec.name} acts {until}; {heal}")
         await session.wait_until_over(spec.name)
     print_text(f"{spec.name} is healed")
 
