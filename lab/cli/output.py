@@ -170,7 +170,7 @@ def print_study(folder: Path, data: dict[str, Any], output: Format) -> None:
 
     page = (folder / PAGE).absolute()
     if output is Format.JSON:
-        tables = {name: data[name] for name in ("table", "correlations")}
+        tables = {name: data[name] for name in ("runs", "table", "correlations")}
         print_json({"folder": str(folder), "page": str(page), **tables})
     else:
         print_text(f"{render(data)}{folder}\n{page.as_uri()}")

@@ -57,6 +57,30 @@ def test_a_study_is_gone_on_with_and_keeps_what_it_has(tmp_path: Path) -> None:
     assert "mine.yaml is not what it was" in changed.stderr
 
 
+#: Bytes a second and direction: about 140 messages, whatever the machine.
+NARROW = MINE.replace("[a, b]}", "[a, b], rate: 160kbit/s}")
+
+
+@pytest.mark.slow
+def test_a_study_searches_the_highest_rate_of_each_topology(tmp_path: Path) -> None:
+    """Which rate depends on the machine; a narrow link bounds it, and what was confirmed is not searched again."""
+    (tmp_path / "narrow.yaml").write_text(NARROW)
+    words = ["-t", "narrow.yaml", "--seeds", "1", "-u", "4", "-r", "100/s", "--for", "1s", "--warmup", "0s"]
+    done = _study(tmp_path, *words, "--runtime", "processes", "--find-limit", "p99=200ms,loss=0")
+    told = json.loads(done.stdout)
+    (run,) = told["runs"]
+    assert done.returncode == (0 if run["measured"] and not run["limited"] else 2), done.stderr
+    assert run["search"]["rate"] < 250, "twice as much is late by half of the second that it lasts"
+    (folder,) = (tmp_path / "runs").glob("*-study-*")
+    made = sorted((folder / run["folder"]).glob("*/result.json"))
+    assert len(made) == len(run["search"]["trials"]) >= 2
+    assert f"{run['search']['trials'][0]['rate']:.0f}/s is" in " ".join(done.stderr.split())
+    assert [row.get("limit") for row in told["table"]] == [run["search"]["rate"] if run["measured"] else None]
+    if run["measured"]:
+        again = json.loads(_study(tmp_path, "--resume", str(folder)).stdout)
+        assert again["runs"] == told["runs"] and len([*folder.glob("*/limit.json")]) == 1
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
