@@ -25,7 +25,10 @@ def watch(
     ] = None,
     xml: Annotated[bool, typer.Option("--xml", help="Print the XML of each stanza below its line.")] = False,
 ) -> None:
-    """Show the stanzas of a lab, live, until Ctrl-C, or until the lab has ended."""
+    """Show the stanzas of a lab, live, until Ctrl-C.
+
+    It ends with the lab as well.
+    """
     from lab.cli.entry_point import run_async
 
     run_async(_watch(name, tuple(servers or ()), tuple(people or ()), tuple(kinds or ()), xml))
