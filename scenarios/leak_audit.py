@@ -11,7 +11,7 @@ WHAT = {
 OPEN = {"plain": {*WHAT, "file"}, "otr": {*WHAT}, "omemo": {*WHAT, "device"}, "omemo:2": {"device"}}
 
 
-@scenario(spec="XEP-0384 2.1, XEP-0420 3, XEP-0454")
+@scenario(spec="XEP-0384 2.1, XEP-0420 3, XEP-0454", encryptions=["otr"])
 async def leak_audit(federation: Federation) -> None:
     """What is beside the text, and what servers read of it: without encryption all, with OMEMO 2 only whose device."""
     (a, b), columns = federation.linked_pair(), list[list[str]]()
