@@ -56,6 +56,8 @@ _CACHE = Path("/run/nscd")
 _OF_HOME = ("XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_CACHE_HOME", "XDG_STATE_HOME")
 #: Programs of a tree; nobody's uid of this machine, as whom a client runs that refuses root.
 _PATH, _USER = "/usr/bin:/usr/sbin:/usr/games", 1000
+#: At the root of a tree, in memory: a program that is killed leaves no files. Short, since there are sockets in it.
+_TEMPORARY = Path("/xmpplab-tmp")
 #: What Python ignores, and programs expect to be ended by.
 _RESTORED = (signal.SIGPIPE, signal.SIGXFSZ)
 
@@ -290,6 +292,7 @@ def _enter_tree(
     folder.mkdir(mode=0o700, exist_ok=True)
     try:
         file_root.enter(command.tree, folder)
+        _TEMPORARY.mkdir(mode=0o700)
         if client.refuses_root and os.getuid() == 0:
             namespaces.become_user(_USER)
     except OSError as error:
@@ -297,7 +300,7 @@ def _enter_tree(
             f"this kernel does not let {client.name} have its packages as its root: {error.strerror} "
             f"({error.filename}). What is left: install it, and use `xmpplab with`"
         ) from error
-    environment |= {"PATH": _PATH, "LC_ALL": "C.UTF-8"}  # the locale that a tree has
+    environment |= {"PATH": _PATH, "LC_ALL": "C.UTF-8", "TMPDIR": str(_TEMPORARY)}  # the locale of a tree
     name, *words = client.build_command(Path(environment["HOME"]))
     program = shutil.which(name, path=_PATH)
     if program is None:

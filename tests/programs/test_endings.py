@@ -53,6 +53,7 @@ def read_name(pid: int) -> str:
     [
         ("test_profanity.py::test_omemo_both_ways[processes-ejabberd-prosody]", "profanity"),
         ("test_windows.py::test_dino_omemo_both_ways[processes-prosody-ejabberd]", "dino-im"),
+        ("test_windows.py::test_converse_omemo_both_ways[processes-omemo-prosody-ejabberd]", "chromium"),
     ],
 )
 def test_nothing_is_left_of_a_test_that_is_ended(
@@ -62,8 +63,9 @@ def test_nothing_is_left_of_a_test_that_is_ended(
     options = ["--clients", "-p", "no:cacheprovider", "--basetemp", str(tmp_path / "inner")]
     with (tmp_path / "output").open("w") as output:
         tests = subprocess.Popen(
-            [sys.executable, "-m", "pytest", *options, f"tests/programs/{test}"], cwd=ROOT, stdout=output, stderr=output
-        )
+            [sys.executable, "-m", "pytest", *options, f"tests/programs/{test}"],
+            cwd=ROOT, stdout=output, stderr=output,
+        )  # fmt: skip
     until = time.monotonic() + DEADLINE
     while program not in list_descendants().values():
         assert tests.poll() is None and time.monotonic() < until, (tmp_path / "output").read_text()

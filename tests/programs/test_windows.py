@@ -126,8 +126,12 @@ new MutationObserver(() => {
 
 @BOTH_ORDERS
 @pytest.mark.parametrize("encryption", ["omemo", "omemo:2"])
-async def test_converse_omemo_both_ways(encryption: str, own: str, other: str, pair_of: PairOf, tmp_path: Path) -> None:
+async def test_converse_omemo_both_ways(
+    encryption: str, own: str, other: str, pair_of: PairOf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     lab = await pair_of(own, other)
+    (temporary := tmp_path / "temporary").mkdir()
+    monkeypatch.setenv("TMPDIR", str(temporary))
     async with converse(lab, tmp_path, encryption, "a", "b") as talk:
         home, log = tmp_path / "home", "--enable-logging=stderr"
         command = talk.client("converse", home, f"xmpp:{talk.peer.jid}?message", log)
@@ -142,3 +146,4 @@ async def test_converse_omemo_both_ways(encryption: str, own: str, other: str, p
             display.type("from Converse, encrypted")
             await talk.decrypted("from Converse, encrypted", encryption)
             await until(lambda: "shown: from Converse, encrypted encrypted" in display.output, display.output)
+    assert list(temporary.iterdir()) == [], "a client has left temporary files on this machine"
