@@ -65,8 +65,7 @@ def find_missing_of(record: RunRecord, index: int, sent: Sent) -> Iterator[Missi
     if not got and _undecided(record, index, sent):
         yield Missing(sent, "", "which of its receiver's clients must get it is not known")
     if sent.expected and not got and not record.addressees(index, sent):
-        reported = "no client to which its receiver's server wrote it was reported"
-        yield Missing(sent, "", f"{reported}, and no device of the lab's became available after it")
+        yield Missing(sent, "", "no device of the lab's that it was sent to became available after it")
 
 
 def was_gone_before(record: RunRecord, index: int, device: str, delivered: Delivered) -> bool:

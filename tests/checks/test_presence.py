@@ -93,7 +93,7 @@ def test_what_is_kept_and_never_asked_for_is_unknown():
     presence(told, bob, available=False)
     kept(told, alice, bob)
     finding = only(judged(told.finish()), Value.UNKNOWN)
-    assert "no device of the lab's became available after it" in finding.sentence
+    assert "no device of the lab's that it was sent to became available" in finding.sentence
 
 
 def test_presence_that_changes_while_a_message_is_under_way_may_send_it_elsewhere():
