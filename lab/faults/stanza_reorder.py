@@ -13,6 +13,6 @@ def reorder(
 ) -> InjectedFault | InterceptedDevice:
     """Of each two stanzas from one person to another let the second arrive first; which ones, as with `drop_stanzas`.
 
-    One without a second arrives after five seconds at most. Raises UserError for each wrong field.
+    One without a second arrives after ten seconds at most. Raises UserError for each wrong field.
     """
     return of_stanzas(DECLARATION, link, {"direction": direction, "stanza": stanza, "element": element})

@@ -175,6 +175,7 @@ class _Scan:
         self.places: dict[Steps, dict[str, Place]] = {}  # of the attributes of a server or a link
         self.edges: dict[frozenset[str], list[int]] = {}  # numbers of links, by nodes
         self._open: list[str] = []
+        self._has_graph = False  # networkx has the values of the first one only
         self._path: Steps = ()
         self._parser = expat.ParserCreate("utf-8")  # what the text was decoded from, whatever it declares
         self._parser.StartDoctypeDeclHandler = self._refuse_doctype
@@ -212,8 +213,12 @@ class _Scan:
         match name:
             case "graph" if len(self._open) > 2:
                 self._refuse("a graph inside of a node is not read: write one graph")
+            case "graph" if self._has_graph:
+                self._refuse("a second graph is not read: write one graph, or a file for each")
             case "graph" if attributes.get("edgedefault") == "directed":
                 self._refuse(f'edgedefault="directed": {_UNDIRECTED}')
+            case "graph":
+                self._has_graph = True
             case "node" if len(self._open) == 3:
                 node = self._require(attributes, "id")
                 self.document.add_server(node, self._place)
