@@ -47,7 +47,10 @@ class Credentials:
 
     def keep_network(self, runtime: str, network: str) -> None:
         """Keep the addresses that the first lab on a runtime got for all that follow."""
-        found = _read(self.file)
+        try:
+            found = _read(self.file)
+        except FileNotFoundError:  # deleted meanwhile, while a lab has them
+            found = self
         if runtime not in found.networks:
             write_private(self.file, _dump(replace(found, networks={**found.networks, runtime: network})))
 
@@ -126,7 +129,7 @@ def _parse(path: Path, data: bytes) -> Credentials:
     try:
         fields = json.loads(data)
         kind = fields.pop("format", None)
-    except (ValueError, AttributeError, TypeError):
+    except (ValueError, AttributeError, TypeError, RecursionError):
         raise UserError(f"{path}: is no file of credentials, or damaged: name another, or a new one") from None
     if kind != FORMAT:
         raise UserError(f"{path}: is no file of credentials of this version ({FORMAT}): name another, or a new one")

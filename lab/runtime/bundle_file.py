@@ -106,7 +106,8 @@ def _read_manifest(archive: tarfile.TarFile, file: Path) -> Manifest:
         raise UserError(f"{file}: {MANIFEST} is not UTF-8 text: the bundle is damaged") from None
     manifest = decode_json(text, Manifest, f"{file}: {MANIFEST}", version=VERSION)
     for name, one in manifest.files.items():
-        if not _is_inside(name) or not _HASH.fullmatch(one.sha256):
+        within_file = any(str(parent) in manifest.files for parent in PurePosixPath(name).parents)
+        if within_file or not _is_inside(name) or not _HASH.fullmatch(one.sha256):
             raise UserError(f"{file}: {MANIFEST} names {name!r}, which no bundle has: do not use it")
     return manifest
 

@@ -28,6 +28,18 @@ def test_a_new_file_is_private_and_gives_the_same_again(tmp_path: Path) -> None:
         assert secret not in repr(made)
 
 
+def test_a_file_that_is_deleted_while_a_lab_starts_is_there_again(tmp_path: Path) -> None:
+    path = tmp_path / "phone.json"
+    made = provide_credentials(path)
+    path.unlink()
+    made.keep_network("processes", "127.90.0.0/16")
+    found = provide_credentials(path)
+    assert (found.secret, found.authority, found.networks) == (
+        made.secret, made.authority, {"processes": "127.90.0.0/16"}
+    )  # fmt: skip
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
 def _other_key(fields: dict[str, Any]) -> None:
     fields["key"] = Authority.generate("other").to_pem()[1].decode()
 
@@ -58,7 +70,7 @@ def test_a_damaged_file_is_one_error_without_its_secrets(
     assert made.password not in str(caught.value) and "PRIVATE" not in str(caught.value)
 
 
-@pytest.mark.parametrize("text", ["", "[1]", "null", "\xff", '{"a": 1}'])
+@pytest.mark.parametrize("text", ["", "[1]", "null", "\xff", '{"a": 1}', "[" * 60_000])
 def test_another_kind_of_file_is_refused_and_kept(text: str, tmp_path: Path) -> None:
     path = tmp_path / "notes.txt"
     path.write_text(text, encoding="latin-1")

@@ -86,6 +86,13 @@ def test_no_path_leads_out_of_the_folder(tmp_path, target, name) -> None:
     assert not list(target.iterdir()) and not (tmp_path / "x").exists()
 
 
+@pytest.mark.parametrize("other", ["a/b", "a/b/c"])
+def test_no_file_is_a_folder_of_others(tmp_path, target, other) -> None:
+    one = {"sha256": sha256(b"x"), "size": 1}
+    with pytest.raises(UserError, match=f"names '{other}', which no bundle has"):
+        read_bundle(forge(tmp_path / "both", {"a": one, other: one}, [(member("a"), b"x")]), target)
+
+
 @pytest.mark.parametrize(
     ("kind", "content"),
     [(tarfile.SYMTYPE, b""), (tarfile.LNKTYPE, b""), (tarfile.FIFOTYPE, b""), (tarfile.DIRTYPE, b"")],

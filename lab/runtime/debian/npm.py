@@ -19,6 +19,7 @@ from lab.system.subprocesses import build_search_path, quote_end, run
 TOOL = "npm"
 #: Where packages are in a tree.
 FOLDER = "usr/lib/node_modules"
+_PATIENCE = 900.0  # seconds for a package
 _TOP = "package"  # the folder that every archive of npm has
 
 
@@ -35,12 +36,13 @@ class NpmPackage:
 
 
 async def add_package(package: NpmPackage, tree: Path, work: Path, progress: Progress) -> None:
-    """Download a package into the folder `work`, and unpack it into a tree. Raises MissingError."""
+    """Download a package into the folder `work`, and unpack it into a tree. Raises MissingError, TimedOut."""
     if shutil.which(TOOL, path=build_search_path()) is None:
         raise MissingError(f"{package} is a package of npm, which is not installed (Debian: apt-get install npm)")
     work.mkdir()
     progress(f"downloading {package}")
-    code, output = await run([TOOL, "pack", "--ignore-scripts", "--loglevel=error", str(package)], folder=work)
+    command = [TOOL, "pack", "--ignore-scripts", "--loglevel=error", str(package)]
+    code, output = await run(command, folder=work, within=_PATIENCE)
     archives = list(work.glob("*.tgz"))
     if code or len(archives) != 1:
         raise MissingError(f"{package} cannot be downloaded by npm:\n{quote_end(output)}")
