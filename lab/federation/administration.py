@@ -39,7 +39,7 @@ class Pong:
 async def register(person: Person, invitation: str | None) -> None:
     """Let a person register their account in band; see `ServerHandle.register`."""
     context, server = person.context, person.server
-    await context.call(
+    await context.call_without_keys(
         "register",
         f"{person.jid}/registration",
         jid=person.jid,

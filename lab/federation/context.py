@@ -6,6 +6,7 @@ import asyncio
 import secrets
 from collections import defaultdict
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from lab.clients.remote import Agent
@@ -13,6 +14,7 @@ from lab.declarations import units
 from lab.errors import PeerError, UserError
 from lab.federation.outcomes import Delivers, Promise, Refuses
 from lab.federation.server_changes import ServerChanges
+from lab.federation.user_names import keep_name
 from lab.history.recorder import Recorder
 from lab.lifecycle.faults import FaultSession
 from lab.lifecycle.lab import Lab
@@ -83,14 +85,37 @@ class Context:
         whose = device.partition("/")[0] if alone else ""
         async with self._starting[whose]:
             if whose not in self._agents:
-                self._agents[whose] = await self.start_agent(self.on_event, own_address=alone)
+                folder = self._provide_folder(whose) if alone else None
+                self._agents[whose] = await self.start_agent(self.on_event, own_address=alone, folder=folder)
             agent = self._agents[whose]
         return await agent.call(operation, device or None, **fields)
 
+    def _provide_folder(self, person: str) -> Path:
+        """Where the devices of a person keep keys and trust, by the bare JID of their keys; it exists then."""
+        user, _, domain = person.rpartition("@")
+        server = next(one.spec for one in self.lab.plan.servers if one.spec.domain == domain)
+        keep_name(self.lab.layout, server, user)
+        return self.lab.layout.person(server.name, user)
+
+    async def call_without_keys(self, operation: str, device: str, /, **fields: Any) -> Json:
+        """As `call`, for who has no folder for keys yet: a person's own agent could not be given it later."""
+        if self.lab.plan.topology.placement is not Placement.EACH:
+            return await self.call(operation, device, **fields)
+        agent = await self.start_agent(self.on_event, own_address=True)
+        try:
+            return await agent.call(operation, device, **fields)
+        finally:
+            await agent.close()
+
     async def start_agent(
-        self, on_event: Callable[[Json], None] | None, *, server: str | None = None, own_address: bool = False
+        self,
+        on_event: Callable[[Json], None] | None,
+        *,
+        server: str | None = None,
+        own_address: bool = False,
+        folder: Path | None = None,
     ) -> Agent:
-        """A further agent of the lab's, in the place of a scripted server if one is named.
+        """A further agent of the lab's, in the place of a scripted server if one is named; see `Runtime.start_agent`.
 
         Raises UserError, PeerError.
         """
@@ -98,15 +123,15 @@ class Context:
             raise UserError("devices inside the script need the processes runtime: use --runtime processes")
         if self._inline and own_address:
             raise UserError("devices inside the script are together: use `placement: together`, or start agents")
-        agent = Agent.inline() if self._inline else await self._piped_agent(server, own_address)
+        agent = Agent.inline() if self._inline else await self._piped_agent(server, own_address, folder)
         agent.on_event = on_event
         answer = await agent.call("hello")
         if answer.get("protocol") != 1:
             raise PeerError(f"the agent speaks protocol {answer.get('protocol')!r}, not 1: use one of this version")
         return agent
 
-    async def _piped_agent(self, server: str | None, own_address: bool) -> Agent:
-        pipes = await self.lab.start_agent(server=server, own_address=own_address)
+    async def _piped_agent(self, server: str | None, own_address: bool, folder: Path | None) -> Agent:
+        pipes = await self.lab.start_agent(server=server, own_address=own_address, folder=folder)
         return Agent(pipes.reader, pipes.writer, close=pipes.close)
 
     async def close(self) -> None:

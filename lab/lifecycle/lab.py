@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from lab.declarations.domains import a_labels
 from lab.declarations.encryptions import get_encryption
@@ -100,10 +101,11 @@ class Lab:
         server: str | None = None,
         module: str = AGENT,
         own_address: bool = False,
+        folder: Path | None = None,
     ) -> Pipes:
         """An agent on the lab's network: a module of the lab's, or the user's command (`Runtime.start_agent`)."""
         return await self.runtime.start_agent(
-            self.layout, self.plan, argv, server=server, module=module, own_address=own_address
+            self.layout, self.plan, argv, server=server, module=module, own_address=own_address, folder=folder
         )
 
     async def find_libraries(self, encryption: str) -> str | None:

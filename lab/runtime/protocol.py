@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Protocol
 
 from lab.errors import MissingError
@@ -137,12 +138,14 @@ class Runtime(Protocol):
         server: str | None = None,
         module: str = AGENT,
         own_address: bool = False,
+        folder: Path | None = None,
     ) -> Pipes:
         """Start an agent on the lab's network: `python -m` a module of the lab's, or the user's own command.
 
         The agent can read and write the lab's folder `people` under the path that it has on the host. With `server`, a
         scripted one, it can listen at that server's address, and read the server's certificates at the host's path.
-        With `own_address` the lab's own agent connects from an address that no other agent has as long as it runs.
+        With `own_address` the lab's own agent connects from an address that no other agent has as long as it runs, and
+        is somebody's own: with containers, of `people` it sees `folder` only (which exists), or nothing.
         Raises PeerError if all addresses for agents are in use.
         """
         ...

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -166,10 +167,11 @@ async def test_people_who_come_at_once_have_one_agent_or_one_each(
     federation: Federation, monkeypatch: pytest.MonkeyPatch, placement: Placement, wanted: list[int]
 ) -> None:
     agents: list[FakeAgent] = []
-    own_addresses: set[bool] = set()
+    started: list[tuple[bool, Path | None]] = []  # with an address of its own; the folder of its keys
 
-    async def start(self: Context, on_event: Any, *, own_address: bool) -> FakeAgent:
-        own_addresses.add(own_address)
+    async def start(self: Context, on_event: Any, *, own_address: bool, folder: Path | None = None) -> FakeAgent:
+        started.append((own_address, folder))
+        assert folder is None or folder.is_dir()
         agents.append(made := FakeAgent())
         await asyncio.sleep(0)
         return made
@@ -181,6 +183,14 @@ async def test_people_who_come_at_once_have_one_agent_or_one_each(
     for person in people:
         await person.device.presence("away")
     assert [len(one.of("connect") + one.of("presence")) for one in agents] == wanted
-    assert own_addresses == {placement is Placement.EACH}
+    alone = placement is Placement.EACH
+    assert {own for own, _ in started} == {alone}
+    assert {folder for _, folder in started} == (
+        {lab.layout.person("home", one.name) for one in people} if alone else {None}
+    )
+    if alone:  # who registers has no folder until the server has agreed
+        await federation.server("home").register("zoe")
+        assert [folder for _, folder in started[3:]] == [None, lab.layout.person("home", "zoe")]
+        assert agents[3].closed and [len(agents[3].of("register")), len(agents[4].of("register"))] == [1, 0]
     await federation.context.close()
     assert all(one.closed for one in agents)

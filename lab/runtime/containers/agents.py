@@ -11,6 +11,7 @@ import asyncio
 import socket
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lab.errors import PeerError
@@ -32,10 +33,19 @@ if TYPE_CHECKING:
 
 
 async def start_in_container(
-    engine: DockerEngine, layout: Layout, command: Sequence[str], *, place: ServerPlan | None = None
+    engine: DockerEngine,
+    layout: Layout,
+    command: Sequence[str],
+    *,
+    place: ServerPlan | None = None,
+    folder: Path | None = None,
 ) -> Pipes:
-    """An agent in a container on the lab's network, `place` being a scripted server's; its standard error is ours."""
-    spec = build_agent_spec(layout, command, find_python_image().tag, find_site(await engine.machine()), place)
+    """An agent in a container on the lab's network, `place` being a scripted server's; its standard error is ours.
+
+    It keeps keys in `folder`, the only one of the lab's that it can write.
+    """
+    site = find_site(await engine.machine())
+    spec = build_agent_spec(layout, command, find_python_image().tag, site, place, folder=folder)
     container, connection, pid = await engine.call(_start, engine.client, spec, build_name(layout))
     reader, writer = await open_streams(connection, _write_error)
 

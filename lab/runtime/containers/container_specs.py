@@ -141,13 +141,18 @@ def build_services_spec(layout: Layout, plan: Plan, image: str, site: Path) -> C
 
 
 def build_agent_spec(
-    layout: Layout, command: Sequence[str], image: str, site: Path, place: ServerPlan | None = None
+    layout: Layout,
+    command: Sequence[str],
+    image: str,
+    site: Path,
+    place: ServerPlan | None = None,
+    *,
+    folder: Path | None = None,
 ) -> ContainerSpec:
-    """An agent. Its input and output are its caller's; keys and trust are at the same path as on the host.
+    """An agent. Its input and output are its caller's; `folder`, for keys and trust, has the same path as on the host.
 
     With `place` it is that scripted server: it has the server's name, its address, and reads its certificates.
     """
-    people = layout.root / "people"
     certs = layout.server(place.spec.name) / "certs" if place else None
     return ContainerSpec(
         name=build_name(layout, place.spec.name) if place else "",
@@ -157,7 +162,7 @@ def build_agent_spec(
         user=get_server_user(),
         address=place.address if place else None,
         mounts=(
-            Mount(people, str(people), writable=True),
+            *([Mount(folder, str(folder), writable=True)] if folder else []),
             *([Mount(certs, str(certs))] if certs else []),
             *_code(site),
         ),

@@ -146,12 +146,14 @@ class Containers:
         server: str | None = None,
         module: str = AGENT,
         own_address: bool = False,
+        folder: Path | None = None,
     ) -> Pipes:
         """Ours runs in a container, each of which has an address of its own; a user's own command on the host."""
         if argv is None:
             place = None if server is None else plan.server(server)
+            shared = folder if own_address else layout.root / "people"
             return await agents.start_in_container(
-                self._engine, layout, build_python_command(module, python="python3"), place=place
+                self._engine, layout, build_python_command(module, python="python3"), place=place, folder=shared
             )
         return await agents.start_on_host(layout, argv)
 

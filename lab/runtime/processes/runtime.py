@@ -128,10 +128,11 @@ class Processes:
         server: str | None = None,
         module: str = AGENT,
         own_address: bool = False,
+        folder: Path | None = None,
     ) -> Pipes:
         """Start an agent as a child process: it ends with us, or when `close` has been awaited.
 
-        It can listen at any loopback address and reads what we can read: no `server` makes a difference.
+        It can listen at any loopback address and reads what we can read: no `server` and `folder` make a difference.
         """
         mark = {MARK: str(layout.root)}
         if not own_address or argv:

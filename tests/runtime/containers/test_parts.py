@@ -139,6 +139,14 @@ def test_every_container_is_closed_and_a_server_sees_its_own_folder_only(tmp_pat
     assert writable == {layout.server("a"), layout.server("b")}
 
 
+def test_an_agent_writes_in_the_folder_that_it_is_given_and_nowhere_else(tmp_path):
+    layout = Layout(tmp_path / "labs" / "x")
+    for folder in (layout.person("a", "alice"), None):
+        spec = specs.build_agent_spec(layout, ("true",), "image", tmp_path, folder=folder)
+        inside = [(one.source, one.target) for one in spec.mounts if one.writable or layout.root in one.source.parents]
+        assert inside == ([(folder, str(folder))] if folder else [])
+
+
 def test_an_agent_in_a_servers_place_has_its_address_and_reads_its_certificates_only(tmp_path):
     layout, plan = Layout(tmp_path / "labs" / "x"), build(PAIR, FACTS)
     spec = specs.build_agent_spec(layout, ("true",), "image", tmp_path, plan.server("b"))

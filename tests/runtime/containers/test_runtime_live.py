@@ -105,9 +105,9 @@ def left(folder) -> list[str]:
 
 
 def find_agents(client, folder) -> list[dict]:
-    """The networks of each agent of any lab below this home, by name."""
+    """The agents of any lab below this home."""
     found = client.api.containers(all=True, filters={"label": [f"{engine.ROLE}=agent"]})
-    return [one["NetworkSettings"]["Networks"] for one in found if one["Labels"][engine.LAB].startswith(str(folder))]
+    return [one for one in found if one["Labels"][engine.LAB].startswith(str(folder))]
 
 
 async def until(what, patience: float = PATIENCE) -> None:
@@ -311,8 +311,11 @@ async def test_people_in_containers_of_their_own_end_with_their_killed_script(ow
         with start(PEOPLE, kind) as process:
             try:
                 await wait_for_line(process, "up")
-                networks = [network for one in find_agents(client, own_home) for network in one.values()]
+                found = find_agents(client, own_home)
+                networks = [network for one in found for network in one["NetworkSettings"]["Networks"].values()]
                 assert len({network["IPAddress"] for network in networks}) == len(networks) == 3
+                written = [Path(mount["Source"]) for one in found for mount in one["Mounts"] if mount["RW"]]
+                assert sorted(path.name for path in written) == ["alice", "bob", "carol"], "nobody else's keys"
             finally:
                 process.kill()
         await until(lambda: not find_agents(client, own_home))
