@@ -2,7 +2,8 @@
 
 The command that brings a lab up listens, so that an address or a port that cannot be had is an error there, and hands
 the sockets to a process of its own, which carries bytes to the servers and back. That process ends when the lab is
-ended, or when its folder is gone; a server that is down resets connections. Nothing but these ports is published.
+ended, and when the lab's service is, however it ended: then these ports may be somebody else's. A server that is down
+resets connections. Nothing but these ports is published.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from lab.network.namespace_forwarder import carry
 from lab.plan.client_view import ClientView
 from lab.plan.layout import Layout
 from lab.system.files import write_private
+from lab.system.locks import is_held
 from lab.system.processes import MARK, Identity
 from lab.system.subprocesses import build_python_command
 
@@ -117,8 +119,12 @@ def _listen(address: str, port: int) -> socket.socket:
     return made
 
 
-async def _serve(record: Path, words: Sequence[str]) -> None:
-    """Carry connections until the lab's record is gone."""
+async def _serve(layout: Layout, words: Sequence[str]) -> None:
+    """Carry connections until the service, which holds this very file locked, has ended, or the record is gone."""
+    try:
+        service = os.open(layout.service_lock, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return
     for word in words:
         descriptor, _, target = word.partition("=")
         host, _, port = target.rpartition(":")
@@ -126,12 +132,15 @@ async def _serve(record: Path, words: Sequence[str]) -> None:
         async def serve(
             reader: asyncio.StreamReader, writer: asyncio.StreamWriter, to: tuple[str, int] = (host, int(port))
         ) -> None:
-            await carry(reader, writer, to)
+            if is_held(service):
+                await carry(reader, writer, to)
+            else:
+                writer.transport.abort()
 
         await asyncio.start_server(serve, sock=socket.socket(fileno=int(descriptor)))
-    while record.exists():  # noqa: ASYNC110 - a file, of which no event tells
+    while layout.state.exists() and is_held(service):  # noqa: ASYNC110 - files, of which no event tells
         await asyncio.sleep(_POLL)
 
 
 if __name__ == "__main__":
-    asyncio.run(_serve(Layout(Path(sys.argv[1])).state, sys.argv[2:]))
+    asyncio.run(_serve(Layout(Path(sys.argv[1])), sys.argv[2:]))
