@@ -18,9 +18,10 @@ def read_owner(value: Any) -> Any:
     return value
 
 
-def _jid(person: Any) -> str:
-    return str(person.jid)
+def get_jid(one: Any) -> str:
+    """The address of a person or a device, as histories have it."""
+    return str(one.jid)
 
 
 AT = FaultField(name="at", about="The server.", read=read_server_name)
-OF = FaultField(name="of", about="A person of that server, whose devices have OMEMO.", read=read_owner, plain=_jid)
+OF = FaultField(name="of", about="A person of that server, whose devices have OMEMO.", read=read_owner, plain=get_jid)

@@ -107,7 +107,10 @@ async def run_study(
         name, load = next((name, one) for name, one in request.requests.items() if one.topology is topology)
         here = f"run {len(entries) + 1} of {request.planned}: {name}, seed {seed}"
         run = _run_folder(folder, f"{len(entries) + 1:03}-{name.translate(_PLAIN)}-{seed}")
-        tell = lambda text: progress(f"{here}: {text}" if text else here)  # noqa: E731
+
+        def tell(text: str) -> None:
+            progress(f"{here}: {text}" if text else here)
+
         entry, figures = await _run(load, topology, run, name, seed, tell)
         entries.append(entry)
         return figures

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from lab.declarations.device_owner import AT
+from lab.declarations.device_owner import AT, get_jid
 from lab.declarations.fault import FaultDeclaration, FaultField, acts_on_no_route
 from lab.errors import UserError
 
@@ -15,17 +15,13 @@ def _read_person(value: Any) -> Any:
     return value
 
 
-def _jid(person: Any) -> str:
-    return str(person.jid)
-
-
 DECLARATION = FaultDeclaration(
     name="forge-carbon",
     about="With each message to somebody a server sends a forged carbon copy of one that nobody has sent.",
     fields=(
         AT,
-        FaultField(name="to", about="Who gets it: a person of a linked server.", read=_read_person, plain=_jid),
-        FaultField(name="claims", about="Whom it names as the sender: a person.", read=_read_person, plain=_jid),
+        FaultField(name="to", about="Who gets it: a person of a linked server.", read=_read_person, plain=get_jid),
+        FaultField(name="claims", about="Whom it names as the sender: a person.", read=_read_person, plain=get_jid),
     ),
     acts_on=acts_on_no_route,
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from lab.declarations.device_owner import AT, OF
+from lab.declarations.device_owner import AT, OF, get_jid
 from lab.declarations.fault import FaultDeclaration, FaultField, acts_on_no_route
 from lab.errors import UserError
 
@@ -15,17 +15,13 @@ def _read_device(value: Any) -> Any:
     return value
 
 
-def _jid(device: Any) -> str:
-    return str(device.jid)
-
-
 DECLARATION = FaultDeclaration(
     name="withhold-device-list",
     about="A server hands out somebody's device list as it was without one of their devices.",
     fields=(
         AT,
         OF,
-        FaultField(name="device", about="The device that is missing.", read=_read_device, plain=_jid),
+        FaultField(name="device", about="The device that is missing.", read=_read_device, plain=get_jid),
     ),
     acts_on=acts_on_no_route,
 )
