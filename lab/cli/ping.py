@@ -10,7 +10,7 @@ import typer
 
 from lab import exit_codes
 from lab.cli.options import FormatOption, LabOption
-from lab.cli.output import Format, print_json, print_text
+from lab.cli.output import Format, print_json, print_line
 
 if TYPE_CHECKING:
     from lab.runner.pings import PingSeries
@@ -47,12 +47,13 @@ def ping(
 
     seconds = _read_duration("--interval", interval), _read_duration("--timeout", timeout)
     lines: list[TraceLine] = []
-    show = lines.append if output is Format.JSON else print_text
+    show = lines.append if output is Format.JSON else lambda line: print_line(str(line), 13)
     lab, series = run_async(_ping(source, target, count, *seconds, name, show))
     if output is Format.JSON:
         print_json(to_json(lab, series, lines))
     else:
-        print_text(describe(series))
+        for line in describe(series).splitlines():
+            print_line(line, 2)
     raise typer.Exit(exit_codes.VALID if len(series.answered) == len(series.pings) else exit_codes.FAILED)
 
 
