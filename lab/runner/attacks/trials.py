@@ -108,6 +108,8 @@ async def _prepare(federation: Federation, trial: AttackTrial) -> None:
     message = await _write(trial, _text(federation, cell))
     if message is None or not await _is_read(message, devices):
         trial.problem = "before the attack a message could not be read"
+    elif not await _is_acknowledged(message):  # else beginning the attack, which ends the streams, could lose it
+        trial.problem = "before the attack a receipt was missing"
     elif cell.trust == "verified" and not (await _decide(sender, receiver) and await _decide(receiver, sender)):
         trial.problem = "before the attack the fingerprints did not match"
     elif cell.encryption == "otr" and not trial.kind.established:
@@ -168,8 +170,7 @@ async def _await_end(trial: AttackTrial, message: Message, cheat: Any) -> None:
         assert trial.people is not None
         await trial.people[1].ping(trial.people[0].server)
         return
-    with suppress(NotReceived):
-        await message.acknowledged(within=RECEIPT)
+    await _is_acknowledged(message)
 
 
 def _text(federation: Federation, cell: Cell) -> str:
@@ -202,6 +203,13 @@ async def _decide(one: Person, other: Person) -> bool:
 
 async def _is_read(message: Message, devices: int = 1) -> bool:
     return [one.text for one in (await message.outcome()).deliveries] == [message.text] * devices
+
+
+async def _is_acknowledged(message: Message) -> bool:
+    """Wait for the receipt of a message that asked for one."""
+    with suppress(NotReceived):
+        return bool(await message.acknowledged(within=RECEIPT))
+    return False
 
 
 def list_trials(kind: AttackKind, cells: Sequence[Cell], servers: tuple[str, str]) -> list[AttackTrial]:

@@ -1,13 +1,14 @@
 """What people of a cell do: who decides compares fingerprints first; what goes wrong with one is said of that one."""
 
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 
-from lab.errors import LabError, PeerError
-from lab.federation import Person
+from lab.errors import LabError, NotReceived, PeerError
+from lab.federation import Federation, Person
 from lab.runner.attacks.cells import Cell, get_kind
-from lab.runner.attacks.trials import AttackTrial, _guarded, _write
+from lab.runner.attacks.trials import AttackTrial, _guarded, _prepare, _write
 
 
 class Sender:
@@ -68,3 +69,38 @@ async def test_what_goes_wrong_with_one_trial_is_said_of_that_one() -> None:
     with pytest.raises(ZeroDivisionError):  # a mistake of the lab's own ends the run
         await _guarded(one, fail(ZeroDivisionError()))
     assert issubclass(PeerError, LabError)
+
+
+@pytest.mark.parametrize(("acknowledged", "problem"), [(True, ""), (False, "before the attack a receipt was missing")])
+async def test_an_attack_begins_only_after_the_receipt_of_the_message_before_it(
+    acknowledged: bool, problem: str
+) -> None:
+    """Injecting ends the streams: a receipt still under way would be lost by that, not by the attack."""
+    waited: list[float] = []
+
+    class Written:
+        text = "hi"
+
+        async def outcome(self) -> Any:
+            return SimpleNamespace(deliveries=[self])
+
+        async def acknowledged(self, within: float) -> str:
+            waited.append(within)
+            if not acknowledged:
+                raise NotReceived("not acknowledged")
+            return "receipt"
+
+    class Talker:
+        jid, trust = "a@a.test", "blind"
+
+        async def send(self, to: object, text: str, *, receipt: bool) -> Written:
+            return Written()
+
+    class Server:
+        async def person(self, *_: object, **__: object) -> Talker:
+            return Talker()
+
+    federation = SimpleNamespace(server=lambda name: Server(), secret=lambda: "hi")
+    one = trial(Sender("match"), "blind")
+    await _prepare(cast("Federation", federation), one)
+    assert (len(waited), one.problem) == (1, problem)
