@@ -19,7 +19,7 @@ from collections.abc import Iterator
 
 from lab.checks.cause import describe_attacks
 from lab.checks.trace import quote
-from lab.checks.verdict import Finding, Value, Verdict, build_verdict, pluralize
+from lab.checks.verdict import Finding, Value, Verdict, build_verdict
 from lab.declarations.encryptions import is_end_to_end
 from lab.history.canaries import find, find_all
 from lab.history.events import CanaryFound, FileUploaded, Searched, Sent, ServerSaw
@@ -44,7 +44,9 @@ def check(record: RunRecord) -> Verdict:
             findings += _unknown(record, record.topology.server(name), last)
         findings += _unwatched(record, secret)
     good = (
-        f"{pluralize(len(secret), 'canary').replace('canarys', 'canaries')} sent, and no server can read any of them."
+        "1 canary sent, and no server can read it."
+        if len(secret) == 1
+        else (f"{len(secret)} canaries sent, and no server can read any of them.")
     )
     if not secret:
         # Encrypted messages alone show only that no body was readable where feeds record it.

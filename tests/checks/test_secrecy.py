@@ -34,7 +34,7 @@ def secret(encryption="omemo", the_plan=None):
 def test_a_canary_that_nobody_can_read_is_valid():
     verdict = judged(secret().finish())
     assert (verdict.value, verdict.judged) == (Value.VALID, 1)
-    assert verdict.sentence == "1 canary sent, and no server can read any of them."
+    assert verdict.sentence == "1 canary sent, and no server can read it."
 
 
 def test_without_a_canary_nothing_is_judged():

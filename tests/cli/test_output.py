@@ -5,7 +5,10 @@ from types import SimpleNamespace
 
 import pytest
 
+from lab.cli.app import app
+from lab.cli.entry_point import run
 from lab.cli.output import _print_result, print_line, print_text
+from lab.runner.traces import TraceLine
 
 TEXT = "FAILED: message m1 was lost\nruns/x\nVALID: it says \x1b[2J"
 
@@ -43,3 +46,21 @@ def test_a_long_line_wraps_between_words_on_a_terminal_only(terminal, monkeypatc
     print_line(start + " ".join(words), 13)
     wrapped = [start + " ".join(words[:14]), " " * 13 + " ".join(words[14:])]
     assert capsys.readouterr().out.splitlines() == (wrapped if terminal else [start + " ".join(words)])
+
+
+def test_the_steps_of_a_ping_wrap_between_words_on_a_terminal(monkeypatch, capsys):
+    pong = SimpleNamespace(
+        answered=[1], pings=[1], milliseconds={"median": 1.0}, by="server", source="a" * 50, target="b"
+    )
+
+    async def answer(*given):
+        given[-1](TraceLine(0.0, None, " ".join(["word"] * 20)))
+        return "lab", pong
+
+    monkeypatch.setattr("lab.cli.ping._ping", answer)
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "80")
+    assert run(app, ["ping", "a", "b"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 4 and max(map(len, lines)) <= 80
+    assert lines[1].startswith(" " * 13 + "word") and lines[3].startswith("  ")

@@ -276,6 +276,16 @@ def test_topologies_in_the_documentation_load(block: Block, tmp_path: Path) -> N
         raise AssertionError(f"{block.place}: {error}") from error
 
 
+@pytest.mark.parametrize("page", [one for one in pages() if one.name != "CHANGELOG.md"], ids=lambda page: page.name)
+def test_commands_within_sentences_parse(page: Path) -> None:
+    """A verb alone, or with the name of an option, is a name and not a command. The changelog has old ones, too."""
+    prose = re.sub(r"^```.*?^```$", lambda block: "\n" * block[0].count("\n"), text(page), flags=re.M | re.S)
+    for found in re.finditer(r"`xmpplab ([a-z][^`]* [^`]+)`", prose):
+        line = prose.count("\n", 0, found.start()) + 1
+        if not re.fullmatch(r"\w+ --?[\w-]+", found[1]):
+            parse_command(f"{page.relative_to(ROOT)}:{line}", shlex.split(found[1]))
+
+
 @pytest.mark.parametrize("block", list(blocks("console", "sh")), ids=lambda block: block.place)
 def test_commands_in_the_documentation_parse(block: Block) -> None:
     for number, line in enumerate(block.text.splitlines(), block.line):

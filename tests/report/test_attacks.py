@@ -1,6 +1,7 @@
 """The table of attacks as text and as JSON."""
 
 import json
+import re
 from dataclasses import replace
 
 import pytest
@@ -72,6 +73,7 @@ def test_the_page_has_every_cell_and_escapes_what_servers_said() -> None:
     for one in as_in_the_reference():
         assert f">{one.cell.attack}<" in page and f">{one.text}<" in page
     assert "FAILED" not in page and "UNKNOWN" in page
+    assert '<td class="text">&lt;script' in page and re.search(r"^td\.text \{ white-space: normal", page, re.M)
 
 
 def test_the_page_has_its_address_printed_and_is_refused_before_the_attacks(tmp_path, monkeypatch, capsys) -> None:

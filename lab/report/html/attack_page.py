@@ -21,6 +21,7 @@ def render_attack_page(results: Sequence[CellResult], differences: Sequence[Cell
     head, *rows = list_rows(results)
     return render_page(
         "attacks.html",
+        styles=("run.css",),
         title=TITLE,
         value=value,
         sentence=sentence,
