@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from lab.errors import LabError
 from lab.lifecycle.registry import describe_end
@@ -39,8 +40,11 @@ async def read_status() -> list[Status]:
     found = []
     for layout in list_layouts():
         record = LabRecord.read(layout)
-        if record is not None:
-            found.append(await _status(layout, record))
+        if record is None:
+            continue
+        one = await _status(layout, record)
+        if LabRecord.read(layout) is not None:  # else another process has deleted it meanwhile
+            found.append(one)
     return found
 
 
@@ -48,8 +52,12 @@ async def _status(layout: Layout, record: LabRecord) -> Status:
     plan, states, password = None, {}, ""
     ended: list[str] = []
     if record.phase in (READY, NOT_READY):
-        plan = files.read(layout.plan)
-        password, _ = read_secret(layout)
+        try:
+            plan = files.read(layout.plan)
+            password, _ = read_secret(layout)
+        except FileNotFoundError as error:
+            ended.append(Path(error.filename).name)
+    if plan is not None:
         try:
             states = await get_runtime(record.runtime).read_states(layout, plan, pids=True)
         except LabError:

@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from lab.lifecycle import down, registry, runtimes, status
 from lab.lifecycle.cleanup import sweep
 from lab.network.lab_folder import is_service_running
 from lab.plan.layout import Layout
+from lab.runtime.build_cache import find_cache
 from lab.runtime.processes.loopback import list_networks
 from lab.servers.conventions import READY
 from lab.system.processes import MARK
@@ -89,6 +91,17 @@ def test_an_owned_lab_dies_with_its_owner(phase: str) -> None:
         until(lambda: left_of(name) == [])
 
 
+@pytest.fixture
+def home(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A home of its own, with a short path: what is left behind there is not swept by other tests."""
+    monkeypatch.setenv("XMPPLAB_CACHE", str(find_cache()))
+    with tempfile.TemporaryDirectory(prefix="xl-") as folder:
+        Path(folder).chmod(0o711)
+        monkeypatch.setenv("XMPPLAB_HOME", folder)
+        yield
+
+
+@pytest.mark.usefixtures("home")
 async def test_killed_service_makes_a_leftover() -> None:
     name = unique("orphan")
     with begun(name) as process:
@@ -98,7 +111,10 @@ async def test_killed_service_makes_a_leftover() -> None:
         until(lambda: left_of(name) == [str(lab.layout.root)])  # the servers died with it
         until(lambda: not is_service_running(lab.layout))
         (found,) = [one for one in await status.read_status() if one.name == name]
-        assert found.phase == "broken"
+        assert (found.phase, found.ended[-1]) == ("broken", "service")
+        lab.layout.plan.unlink()
+        (found,) = await status.read_status()
+        assert (found.phase, found.ended, found.plan) == ("broken", ("plan.json",), None)
         await sweep(containers=False)
         assert left_of(name) == []
         assert is_freed(lab.plan.facts.network)

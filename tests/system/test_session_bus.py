@@ -23,8 +23,9 @@ echo unix:path={folder}/socket
 while :; do sleep 0.1; done
 """
 BECOME = """
-import os
+import os, signal
 from lab.system import session_bus
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # nohup ignores it
 found = {**os.environ, **session_bus.start(os.environ)}
 os.execvpe("sh", ["sh", "-c", "echo $DBUS_SESSION_BUS_ADDRESS; exec sleep 600"], found)
 """

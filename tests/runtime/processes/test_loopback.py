@@ -68,6 +68,7 @@ def test_the_descriptor_is_not_inherited_by_accident() -> None:
 def test_a_network_where_a_stranger_listens_is_passed_over() -> None:
     held, holder = reserve_network(servers=3)
     with socket.socket() as stranger:
+        stranger.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # connections of an earlier lab may linger
         stranger.bind((compute_address(held, SERVERS + 2), PORTS.server))
         stranger.listen()
         holder.close()
