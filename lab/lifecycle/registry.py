@@ -31,7 +31,8 @@ async def attach(name: str | None = None, *, whole: bool = True) -> Lab:
     lab = await open_lab(Layout.of(record.name), ready=whole)
     if lab is None:
         raise UserError(
-            f"the lab {record.name} is not up (phase {record.phase}); see `xmpplab down {record.name}`, `xmpplab sweep`"
+            f"the lab {record.name} is not up (phase {record.phase}, or files of it are missing); "
+            f"see `xmpplab down {record.name}`, `xmpplab sweep`"
         )
     if lab.ended and whole:
         raise UserError(
@@ -63,13 +64,15 @@ async def open_lab(layout: Layout, *, ready: bool = True) -> Lab | None:
     if record is None or record.phase not in ((READY,) if ready else (READY, NOT_READY)):
         return None
     runtime = get_runtime(record.runtime)
-    plan = files.read(layout.plan)
+    try:
+        plan, (password, keys) = files.read(layout.plan), read_secret(layout)
+    except FileNotFoundError:  # another process deletes it at this moment, or somebody has deleted a file
+        return None
     try:
         await undo_abandoned(layout, plan, runtime)
         states = await runtime.read_states(layout, plan)
     except LabError:  # its service has ended
         return None
-    password, keys = read_secret(layout)
     ended = tuple(f"server {name} has ended ({describe_end(one)})" for name, one in states.items() if not one.running)
     return Lab(layout, plan, runtime, password, keys, record.owned, record.unknown, ended, record.source)
 

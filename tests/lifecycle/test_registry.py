@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from lab.errors import UserError
+from lab.lifecycle.registry import attach
 from lab.plan.layout import Layout
 from lab.runtime.lab_record import READY, STARTING, LabRecord, select_record
 from lab.system.processes import Identity
@@ -61,3 +62,9 @@ def test_where_it_must_be_ready_others_do_not_count() -> None:
     assert select_record(ready=True).name == "up"
     with pytest.raises(UserError, match="there is no lab begun; there are up"):
         select_record("begun", ready=True)
+
+
+async def test_a_lab_whose_files_are_gone_is_not_up() -> None:
+    there_is("half")
+    with pytest.raises(UserError, match=r"the lab half is not up .*files of it are missing.*xmpplab down half"):
+        await attach("half")
