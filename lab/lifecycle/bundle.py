@@ -11,7 +11,9 @@ What is downloaded is checked as ever (apt's signatures, pip's hashes); who has 
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Sequence
@@ -28,6 +30,7 @@ from lab.runtime import bundle_file
 from lab.runtime.containers import base_image, image_specs, python_libraries
 from lab.runtime.debian import apt, clients, downloads, libraries, trees
 from lab.runtime.protocol import Progress
+from lab.system.locks import try_lock
 from lab.system.subprocesses import build_python_command, quote_end, run
 
 LOCK = "requirements.lock"
@@ -35,6 +38,7 @@ WHEELS = "wheels"
 _BASE, _SITE = "the base image of Debian {}", "Python libraries of containers"
 _OWN = "Python packages of xmpplab itself"
 _PATIENCE = 900.0  # seconds for pip
+_UNFINISHED = ".{}.unfinished-"  # how the name of a bundle begins that is being written
 
 
 @dataclass(frozen=True)
@@ -84,6 +88,7 @@ async def make(file: Path, programs: Sequence[str], progress: Progress, *, conta
     architecture = await apt.get_architecture()
     parts = [one.what for one in sets]
     async with _open_room(progress) as room:
+        delete_unfinished(file)
         folder = room / "bundle"
         for one in sets:
             await _download(one, architecture, folder, room, progress)
@@ -196,10 +201,22 @@ async def _download_wheels(lock: Path, target: Path, progress: Progress) -> None
         raise MissingError(f"pip cannot fetch what {lock.name} names; it said\n{quote_end(output)}")
 
 
+def delete_unfinished(file: Path) -> None:
+    """Delete what a process that was killed while it wrote this bundle has left beside it."""
+    name = re.compile(re.escape(_UNFINISHED.format(file.name)) + r"[a-z0-9_]{8}")
+    for path in file.absolute().parent.iterdir():
+        if not name.fullmatch(path.name) or path.is_symlink() or path.stat().st_uid != os.geteuid():
+            continue
+        if (lock := try_lock(path)) is not None:  # else a process writes it now
+            path.unlink()
+            os.close(lock)
+
+
 def _write(folder: Path, file: Path, about: dict[str, str]) -> None:
-    descriptor, name = tempfile.mkstemp(prefix=f".{file.name}-", dir=file.absolute().parent)
+    descriptor, name = tempfile.mkstemp(prefix=_UNFINISHED.format(file.name), dir=file.absolute().parent)
     try:
         with os.fdopen(descriptor, "wb") as written:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)  # until it is whole, however this process ends
             bundle_file.write_bundle(folder, written, about)
         Path(name).chmod(0o644)
         Path(name).replace(file)

@@ -1,5 +1,9 @@
 """A bundle brings a cache to a machine without network: what it has is used, and apt and pip are not asked."""
 
+import asyncio
+import fcntl
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -143,6 +147,33 @@ async def test_a_damaged_bundle_changes_nothing(online, offline, tmp_path) -> No
     with pytest.raises(UserError, match=r"damaged|not whole"):
         await bundle.fill(file, quiet)
     assert not list(downloads.find_prepared().iterdir())
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from lab.lifecycle import bundle
+bundle.bundle_file.write_bundle = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+bundle._write(Path("."), Path(sys.argv[1]), {})
+"""
+
+
+def test_what_a_killed_process_left_beside_a_bundle_is_deleted_by_the_next(online, tmp_path) -> None:
+    folder = tmp_path / "here"
+    folder.mkdir()
+    file, other = folder / "lab.bundle", folder / "lab.bundle2"
+    for one in (file, other):
+        assert subprocess.run([sys.executable, "-c", KILLED, str(one)], check=False).returncode == -9
+    (left,) = folder.glob(".lab.bundle.*")
+    (of_another,) = folder.glob(".lab.bundle2.*")
+    own = folder / ".lab.bundle.unfinished-and-mine"
+    own.touch()
+    with left.open() as written:  # by another process, as it seems
+        fcntl.flock(written, fcntl.LOCK_EX)
+        bundle.delete_unfinished(file)
+        assert left.exists()
+    asyncio.run(bundle.make(file, [], quiet, containers=False))
+    assert sorted(folder.iterdir()) == sorted([file, own, of_another])
 
 
 @pytest.mark.parametrize(
