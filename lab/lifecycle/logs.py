@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
 from lab.errors import UserError
+from lab.network.lab_folder import is_service_running
+from lab.plan.layout import Layout
+from lab.runtime.lab_record import READY, LabRecord
 
 #: Seconds between two reads of files that are followed.
 POLL = 0.2
@@ -16,7 +19,6 @@ POLL = 0.2
 
 def find_log_files(root: Path, servers: Sequence[str], only: str | None) -> list[tuple[str, Path]]:
     """Label and path of every log file of a lab, or of one server. Raises UserError for an unknown server."""
-    from lab.plan.layout import Layout
     from lab.servers.conventions import LOG, OUTPUT
 
     layout = Layout(root)
@@ -51,28 +53,41 @@ def last_lines(
 
 
 async def follow_files(
-    files: Sequence[tuple[str, Path]], ends: Mapping[Path, int] | None = None
+    files: Sequence[tuple[str, Path]],
+    ends: Mapping[Path, int] | None = None,
+    *,
+    is_up: Callable[[], bool] = lambda: True,
 ) -> AsyncGenerator[tuple[str, str], None]:
-    """Whole lines as they are added behind `ends` (see `last_lines`), files that appear later included."""
+    """Whole lines added behind `ends` (see `last_lines`), also of files that appear later, for as long as it is up."""
     opened: dict[Path, IO[str]] = {}
     rest: dict[Path, str] = {}
-    for path, end in (ends or {}).items():
-        opened[path] = _open(path)
-        opened[path].seek(end)
+    going_on = True
     try:
-        while True:
+        while going_on:
+            going_on = is_up()  # asked before they are read: what was written until then is shown
             for label, path in files:
-                if path not in opened and path.exists():
-                    opened[path] = _open(path)
+                if path not in opened and (file := _open(path)) is not None:
+                    opened[path] = file
+                    file.seek((ends or {}).get(path, 0))
                 if path in opened:
                     *whole, rest[path] = (rest.get(path, "") + opened[path].read()).split("\n")
                     for line in whole:
                         yield label, line
-            await asyncio.sleep(POLL)
+            if going_on:
+                await asyncio.sleep(POLL)
     finally:
         for file in opened.values():
             file.close()
 
 
-def _open(path: Path) -> IO[str]:
-    return path.open(encoding="utf-8", errors="replace")
+def goes_on(layout: Layout, record: LabRecord) -> bool:
+    """Whether anything may still be logged in that very lab: it is starting or ending, or its service runs."""
+    now = LabRecord.read(layout)
+    return now is not None and now.made == record.made and (now.phase != READY or is_service_running(layout))
+
+
+def _open(path: Path) -> IO[str] | None:
+    try:
+        return path.open(encoding="utf-8", errors="replace")
+    except FileNotFoundError:
+        return None

@@ -279,6 +279,47 @@ def test_following_logs_sees_whole_lines_and_new_files(tmp_path: Path) -> None:
     assert asyncio.run(seen()) == [("o", "between"), ("n", "hello"), ("o", "half and half")]
 
 
+async def test_following_logs_ends_with_the_lab_and_shows_its_last_lines(tmp_path: Path) -> None:
+    import asyncio
+    import os
+
+    from lab.lifecycle.logs import follow_files, goes_on
+    from lab.plan.layout import Layout
+    from lab.runtime.lab_record import READY, STARTING, LabRecord
+    from lab.system.locks import try_lock
+    from lab.system.processes import Identity
+
+    layout = Layout(tmp_path)
+    record = LabRecord("x", "pair", "processes", STARTING, False, Identity.own(), 1.0)
+
+    async def follow() -> list[str]:
+        files = [("service", layout.service_log), ("missing", tmp_path / "missing")]
+        lines = follow_files(files, {layout.service_log: 4}, is_up=lambda: goes_on(layout, record))
+        return [line async for _, line in lines]
+
+    for end in ("killed", "gone", "another"):
+        record.write(layout)
+        assert goes_on(layout, record), "it is starting, and its service is not there yet"
+        service = try_lock(layout.service_lock)
+        assert service is not None
+        record.enter_phase(READY).write(layout)
+        layout.service_log.write_text("old\n")
+        following = asyncio.create_task(follow())
+        await asyncio.sleep(0)
+        assert goes_on(layout, record) and not following.done()
+        with layout.service_log.open("a") as log:
+            log.write("last\n")
+        if end == "gone":
+            layout.state.unlink()
+        elif end == "another":
+            LabRecord("x", "pair", "processes", READY, False, Identity.own(), 2.0).write(layout)
+        else:
+            os.close(service)
+        assert await asyncio.wait_for(following, 30) == ["last"], end
+        if end != "killed":
+            os.close(service)
+
+
 def test_a_topology_is_an_argument_or_an_option(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(app, ["graph", "pair"]) == 0
     drawn = capsys.readouterr().out
