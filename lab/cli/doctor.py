@@ -26,13 +26,17 @@ def doctor(output: FormatOption = Format.TABLE) -> None:
     from lab.runtime.processes.runtime import Processes
 
     by_runtime = {runtime.name: runtime.check_prerequisites() for runtime in (Containers(), Processes())}
-    found = [("python", _python()), *((name, one) for name, all_ in by_runtime.items() for one in all_)]
+    found = [
+        ("python", _python()),
+        ("labs", home := _home()),
+        *((name, one) for name, all_ in by_runtime.items() for one in all_),
+    ]
     found += [("programs", _with()), *(("faults", one) for one in _faults())]
-    usable = [name for name, prerequisites in by_runtime.items() if all(one.good for one in prerequisites)]
+    usable = [name for name, prerequisites in by_runtime.items() if all(one.good for one in (home, *prerequisites))]
     if output is Format.JSON:
         print_rows(output, [_row(name, one) for name, one in found])
     else:
-        print_text("\n".join((_table(found), *_lacking(found), "", *wrap_text(_verdict(usable)))))
+        print_text("\n".join((_table(found), *_lacking(found), "", *wrap_text(_verdict(usable, home)))))
     if not usable:
         raise typer.Exit(exit_codes.MISSING)
 
@@ -53,7 +57,9 @@ def _lacking(found: Sequence[tuple[str, Prerequisite]]) -> Iterator[str]:
                 yield from wrap_text(text, "  ", "  ")
 
 
-def _verdict(usable: list[str]) -> str:
+def _verdict(usable: list[str], home: Prerequisite) -> str:
+    if not home.good:
+        return "No lab can run on this machine before its folder can be written to."
     if not usable:
         return "No runtime works on this machine yet; one of them is enough."
     return f"Labs can run on this machine with: {', '.join(usable)}. `--runtime auto` chooses {usable[0]}."
@@ -63,6 +69,17 @@ def _python() -> Prerequisite:
     from lab.runtime.protocol import Prerequisite
 
     return Prerequisite("Python 3.11 or later", True, sys.version.split()[0])  # or this line would not run
+
+
+def _home() -> Prerequisite:
+    """Whether labs can be made, on whatever runtime."""
+    from lab.plan.layout import find_home
+    from lab.runtime.lab_record import find_home_problem
+    from lab.runtime.protocol import Prerequisite
+
+    problem = find_home_problem()
+    remedy = "set XMPPLAB_HOME to a folder of yours" if problem else ""
+    return Prerequisite("folder of labs", not problem, problem or str(find_home()), remedy)
 
 
 def _with() -> Prerequisite:

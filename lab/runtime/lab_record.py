@@ -141,6 +141,22 @@ def make_home() -> None:
     _make_folder(find_home())
 
 
+def find_existing(folder: Path) -> Path:
+    """The folder itself, or the nearest one above it that is there, as far as this user may see."""
+    return next(one for one in (folder, *folder.parents) if os.access(one, os.F_OK))
+
+
+def find_home_problem() -> str:
+    """Why no lab can be made below `find_home()`, "" if it can be; found out without changing anything."""
+    for folder in (find_home(), find_home() / "labs"):
+        there = find_existing(folder)
+        if not there.is_dir():
+            return f"{there} is no folder"
+        if not os.access(there, os.W_OK | os.X_OK):
+            return f"{there} cannot be written to"
+    return ""
+
+
 def _make_folder(folder: Path) -> None:
     if folder.is_dir():
         return

@@ -220,6 +220,35 @@ def test_doctor_says_what_to_do(
     assert (loss["good"], loss["found"] == "no packet filter", loss["what_to_do"] is None) == (good, not good, good)
 
 
+@pytest.mark.parametrize("wrong", ["a file", "closed", "labs closed"])
+def test_doctor_says_that_no_lab_can_be_made(
+    wrong: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import os
+
+    (home := tmp_path / "home").mkdir()
+    monkeypatch.setenv("XMPPLAB_HOME", str(home if wrong == "labs closed" else home / "below"))
+    there = home / "labs" if wrong == "labs closed" else home
+    if wrong == "a file":
+        home.rmdir()
+        home.touch()
+    else:  # as for who is not root
+        there.mkdir(exist_ok=True)
+        access = os.access
+        monkeypatch.setattr(
+            os, "access", lambda path, mode: access(path, mode) and (Path(path) != there or not mode & os.W_OK)
+        )
+    assert run(app, ["doctor"]) == 69
+    told = capsys.readouterr().out
+    assert "To do: set XMPPLAB_HOME to a folder of yours" in told and "No lab can run on this machine" in told
+    assert run(app, ["doctor", "--format", "json"]) == 69
+    rows = {row["what"]: row for row in json.loads(capsys.readouterr().out)}
+    assert not rows["folder of labs"]["good"]
+    assert (
+        rows["folder of labs"]["found"] == f"{there} {'is no folder' if wrong == 'a file' else 'cannot be written to'}"
+    )
+
+
 @pytest.mark.parametrize("verb", ["topologies", "scenarios"])
 def test_lists_carry_a_sentence_each(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(app, [verb, "-f", "json"]) == 0

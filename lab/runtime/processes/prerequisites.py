@@ -13,6 +13,7 @@ from lab.errors import LabError
 from lab.plan.layout import find_home
 from lab.runtime import memory
 from lab.runtime.debian import apt, sources, trees
+from lab.runtime.lab_record import find_existing
 from lab.runtime.processes import loopback
 from lab.runtime.protocol import Prerequisite
 
@@ -26,7 +27,7 @@ _COMFORT = 1024 * _MEBIBYTE  # bytes of memory: a few servers of each kind, and 
 
 def check_prerequisites() -> list[Prerequisite]:
     """One for each thing that plain processes need; the runtime works if all are good."""
-    return [_system(), _loopback(), *_software(), _memory(), _descriptors(), _folder()]
+    return [_system(), _loopback(), *_software(), _memory(), _descriptors(), _paths()]
 
 
 def _system() -> Prerequisite:
@@ -73,9 +74,7 @@ def _archive() -> Prerequisite:
 
 
 def _space() -> Prerequisite:
-    folder = find_home()
-    while not folder.exists():
-        folder = folder.parent
+    folder = find_existing(find_home())
     free = shutil.disk_usage(folder).free
     remedy = f"make room, or set XMPPLAB_HOME: the servers need {trees.SPACE // _MEBIBYTE} MB once"
     good = free >= trees.SPACE
@@ -98,10 +97,11 @@ def _descriptors() -> Prerequisite:
     )
 
 
-def _folder() -> Prerequisite:
+def _paths() -> Prerequisite:
     """Sockets in a lab's folder have paths of at most 107 bytes."""
     folder = find_home()
     longest = len(os.fsencode(folder)) + len("/labs//servers//admin.sock") + 2 * 16
     good = longest <= 107 and hasattr(socket, "AF_UNIX")
+    found = f"up to {longest} bytes of 107"
     remedy = "" if good else "set XMPPLAB_HOME to a folder with a shorter path: sockets are created in it"
-    return Prerequisite("folder of labs", good, str(folder), remedy)
+    return Prerequisite("paths of sockets", good, found, remedy)
