@@ -88,7 +88,7 @@ def judge(record: RunRecord, checks: Mapping[str, Check] | None = None) -> Judge
     """Judge a run by `checks` (all of them unless given), its expectations and its end."""
     ended = record.ended
     if ended is not None and ended.how == "not-applicable":
-        return Judgement(SKIPPED, f"Skipped: {ended.detail}.", ())
+        return Judgement(SKIPPED, f"{ended.detail[:1].upper()}{ended.detail[1:]}.", ())
     chosen = CHECKS if checks is None else dict(checks)
     verdicts = [_run(name, check, record) for name, check in {**chosen, expectations.NAME: expectations.check}.items()]
     wanted = dict(record.started.expects) if record.started else {}

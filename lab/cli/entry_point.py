@@ -160,7 +160,7 @@ def print_error(text: str) -> None:
 
 def _usage(error: typer.TyperException) -> int:
     context = getattr(error, "ctx", None)
-    message = error.format_message()
+    message = error.format_message().replace(": Value error, ", ": ")  # pydantic's words, which say nothing more
     if message.startswith("Usage:"):  # there is no verb: the message is the help
         print_text(message, error=True)
         return exit_codes.USAGE

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import pytest
 import typer
 
 from lab.cli import entry_point
+from lab.cli.app import app
 from lab.errors import LabError, MissingError, NotReady, PeerError, TimedOut, UserError
 
 
@@ -64,6 +66,12 @@ def test_bad_usage_is_64_and_says_where_to_look(arguments: list[str], capsys: py
     assert entry_point.run(_app(), arguments) == 64
     told = capsys.readouterr().err
     assert told.startswith("xmpplab: ") and "--help" in told
+
+
+@pytest.mark.parametrize("arguments", [["up", "--runtime", "x"], ["report", "-f", "x"], ["fault", "x"]])
+def test_a_wrong_choice_is_told_with_the_right_ones(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert entry_point.run(app, arguments) == 64
+    assert re.match(r"xmpplab: Invalid value for '[^:]+': 'x' is not one of '\w+', ", capsys.readouterr().err)
 
 
 def test_an_error_that_says_what_to_do_is_told_alone(capsys: pytest.CaptureFixture[str], home: Path) -> None:
@@ -118,6 +126,7 @@ def test_a_signal_ends_the_work_and_cleans_up(tmp_path: Path, number: int, code:
     script.write_text(f"""
 import asyncio, pathlib, sys, time, typer
 from lab.cli import entry_point
+from lab.cli.app import app
 begun, cleaned = pathlib.Path({str(begun)!r}), pathlib.Path({str(cleaned)!r})
 
 async def long():
@@ -156,6 +165,7 @@ def test_a_signal_ends_work_that_blocks_the_event_loop(tmp_path: Path, number: i
     script.write_text(f"""
 import pathlib, sys, time, typer
 from lab.cli import entry_point
+from lab.cli.app import app
 from lab.system import blocked_loop
 blocked_loop.PATIENCE, blocked_loop.ATTEMPTS = 0.2, 2
 

@@ -24,7 +24,7 @@ def results(tmp_path):
         result("failed", 1, scenario="two", sentence="Message m1 is lost.", folder=tmp_path),
         result("unknown", 2, topology="ring", sentence="Nothing was judged."),
         result("never ready", 3, topology="ring", scenario="two", sentence="ring was never ready."),
-        result("skipped", 2, topology="line", sentence="Skipped: no hub."),
+        result("skipped", 2, topology="line", sentence="No hub."),
     ]
 
 
@@ -46,7 +46,7 @@ def test_junit_has_a_suite_for_each_topology_and_counts(results):
     assert failure.text.startswith("FAILED: lost")
     assert cases["xmpplab.ring", "one"].find("error").get("type") == "unknown"
     assert cases["xmpplab.ring", "two"].find("error").text == "ring was never ready."
-    assert cases["xmpplab.line", "one"].find("skipped").get("message") == "Skipped: no hub."
+    assert cases["xmpplab.line", "one"].find("skipped").get("message") == "No hub."
 
 
 def test_markdown_has_a_cell_for_each_run_and_explains_what_is_not_valid(results):
