@@ -140,8 +140,12 @@ def _line_editing(namespace: dict[str, Any]) -> Iterator[None]:
     readline.parse_and_bind("bind ^I rl_complete" if libedit else "tab: complete")
     readline.set_history_length(HISTORY_LINES)
     history = find_home() / HISTORY
-    with contextlib.suppress(FileNotFoundError):
+    try:
         readline.read_history_file(history)
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        print_text(f"{history}: the lines of earlier sessions cannot be read: {error.strerror}", error=True)
     try:
         yield
     finally:

@@ -232,12 +232,12 @@ class _Queries:
 
 
 async def read_earlier_answers(context: Context) -> list[DnsAnswered]:
-    """The last answer of the lab's name server to each question that it still knows, oldest first; [] without one."""
-    try:
-        async with context.lab.open_control() as control:
-            queries = (await control.call("queries", limit=QUERIES))["queries"]
-    except LabError:
-        return []
+    """The last answer of the lab's name server to each question that it still knows, oldest first.
+
+    Raises PeerError, TimedOut if it cannot be asked.
+    """
+    async with context.lab.open_control() as control:
+        queries = (await control.call("queries", limit=QUERIES))["queries"]
     last = {(one["asker"], one["name"], one["type"]): _answered(one) for one in queries}
     return sorted(last.values(), key=lambda one: one.at)
 
