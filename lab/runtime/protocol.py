@@ -143,9 +143,10 @@ class Runtime(Protocol):
         """Start an agent on the lab's network: `python -m` a module of the lab's, or the user's own command.
 
         The agent can read and write the lab's folder `people` under the path that it has on the host. With `server`, a
-        scripted one, it can listen at that server's address, and read the server's certificates at the host's path.
+        scripted one, it can listen at that server's address, and read the server's certificates.
         With `own_address` the lab's own agent connects from an address that no other agent has as long as it runs, and
-        is somebody's own: with containers, of `people` it sees `folder` only (which exists), or nothing.
+        is somebody's own. With containers, of `people` it sees `folder` only (which exists), and
+        a scripted server sees nothing.
         Raises PeerError if all addresses for agents are in use.
         """
         ...

@@ -151,7 +151,7 @@ class Containers:
         """Ours runs in a container, each of which has an address of its own; a user's own command on the host."""
         if argv is None:
             place = None if server is None else plan.server(server)
-            shared = folder if own_address else layout.root / "people"
+            shared = folder if own_address or place else layout.root / "people"
             return await agents.start_in_container(
                 self._engine, layout, build_python_command(module, python="python3"), place=place, folder=shared
             )

@@ -23,6 +23,7 @@ from lab.runtime.containers import engine, image_specs, images, reaper, subnets
 from lab.runtime.containers import preparation as provision
 from lab.runtime.containers import python_libraries as wheels
 from lab.runtime.containers.attached_streams import Frames
+from lab.runtime.containers.runtime import Containers
 from lab.topology.spec import Custom, Link, Server, Topology
 
 PAIR = Topology(
@@ -145,6 +146,21 @@ def test_an_agent_writes_in_the_folder_that_it_is_given_and_nowhere_else(tmp_pat
         spec = specs.build_agent_spec(layout, ("true",), "image", tmp_path, folder=folder)
         inside = [(one.source, one.target) for one in spec.mounts if one.writable or layout.root in one.source.parents]
         assert inside == ([(folder, str(folder))] if folder else [])
+
+
+async def test_only_an_agent_that_has_everybodys_devices_has_everybodys_keys(tmp_path, monkeypatch):
+    layout, plan, given = Layout(tmp_path / "labs" / "x"), build(PAIR, FACTS), []
+
+    async def start(*_, place, folder):
+        given.append(folder)
+
+    monkeypatch.setattr("lab.runtime.containers.agents.start_in_container", start)
+    containers, alice = Containers(), layout.person("a", "alice")
+    await containers.start_agent(layout, plan)
+    await containers.start_agent(layout, plan, server="b")
+    await containers.start_agent(layout, plan, own_address=True)
+    await containers.start_agent(layout, plan, own_address=True, folder=alice)
+    assert given == [layout.root / "people", None, None, alice]
 
 
 def test_an_agent_in_a_servers_place_has_its_address_and_reads_its_certificates_only(tmp_path):
