@@ -82,7 +82,7 @@ def up(
     from lab.cli.entry_point import run_async
     from lab.declarations.units import parse_duration
     from lab.lifecycle.up import up as start
-    from lab.network.publication import check_address
+    from lab.network.publication import check_address, end_publication
 
     if address is not None:
         check_address(address)
@@ -97,6 +97,8 @@ def up(
     _print_lab(lab, output)
     if address is not None:
         _publish(lab, address)
+    elif run_async(end_publication(lab.layout)):
+        print_text(f"{lab.name} is published no longer", error=True)
 
 
 def _print_lab(lab: Lab, output: Format) -> None:

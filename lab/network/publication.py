@@ -92,16 +92,18 @@ async def publish(layout: Layout, view: ClientView, address: str) -> tuple[Publi
     return tuple(published)
 
 
-async def end_publication(layout: Layout) -> None:
-    """End the process that publishes a lab's servers, if there is one; returns once it has ended."""
+async def end_publication(layout: Layout) -> bool:
+    """End the process that publishes a lab's servers; returns once it has ended, and whether there was one."""
     try:
         identity = Identity.from_json(json.loads((layout.root / _FILE).read_text()))
     except (FileNotFoundError, ValueError, KeyError, TypeError):  # none, or half a file of a command that was killed
-        return
+        return False
+    published = identity.alive
     while identity.alive:
         with contextlib.suppress(ProcessLookupError):
             os.kill(identity.pid, signal.SIGKILL)  # it has nothing to clean up
         await asyncio.sleep(_POLL / 10)
+    return published
 
 
 def _listen(address: str, port: int) -> socket.socket:

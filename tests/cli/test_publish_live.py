@@ -60,6 +60,10 @@ def test_clients_reach_each_server_until_the_lab_ends(runtime: str) -> None:
             held.listen()
             taken = xmpplab(*words[:-1], other)
             assert taken.returncode == 69 and "port 5222 is in use there" in taken.stderr
+        assert xmpplab(*words).returncode == 0
+        assert "is published no longer" in xmpplab(*words[:-2]).stderr
+        with pytest.raises(ConnectionRefusedError), socket.create_connection((address, 5223), DEADLINE):
+            pass
     finally:
         assert xmpplab("down", name).returncode == 0
     with pytest.raises(ConnectionRefusedError), socket.create_connection((address, 5223), DEADLINE):
