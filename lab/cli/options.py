@@ -38,7 +38,9 @@ ServerArgument = Annotated[
 ClientArgument = Annotated[
     str,
     typer.Argument(
-        metavar="CLIENT", help="dino, gajim, pidgin, profanity, mcabber or go-sendxmpp.", show_default=False
+        metavar="CLIENT",
+        help="dino, gajim, pidgin, profanity, converse, mcabber or go-sendxmpp.",
+        show_default=False,
     ),
 ]
 RuntimeOption = Annotated[
@@ -104,3 +106,13 @@ def one_topology(argument: str | None, option: str | None) -> str:
             + (f": {named[0]} and {named[1]} are two" if named else ", for example: pair, ring:6, or a file")
         )
     return named[0]
+
+
+def read_duration(option: str, text: str) -> float:
+    """Seconds of what was given to an option. Raises UserError that names it."""
+    from lab.declarations.units import parse_duration
+
+    try:
+        return parse_duration(text)
+    except UserError as error:
+        raise UserError(f"{option}: {error}") from None

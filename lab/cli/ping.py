@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from lab import exit_codes
-from lab.cli.options import FormatOption, LabOption
+from lab.cli.options import FormatOption, LabOption, read_duration
 from lab.cli.output import Format, print_json, print_line
 
 if TYPE_CHECKING:
@@ -59,10 +59,9 @@ def ping(
 
 def _read_duration(option: str, text: str) -> float:
     """Seconds of such a text. Raises UserError for what is no duration, or too short or long."""
-    from lab.declarations.units import parse_duration
     from lab.errors import UserError
 
-    seconds = parse_duration(text)
+    seconds = read_duration(option, text)
     if not SHORTEST <= seconds <= LONGEST:
         raise UserError(f"{option} {text}: use {SHORTEST * 1000:g}ms to {LONGEST:g}s")
     return seconds

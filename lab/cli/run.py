@@ -17,6 +17,7 @@ from lab.cli.options import (
     RuntimeChoice,
     RuntimeOption,
     SummaryOption,
+    read_duration,
 )
 from lab.cli.output import (
     Format,
@@ -72,7 +73,6 @@ def run(
     A lab that is up with the same plan is used, with new accounts; otherwise a lab is started, and ended afterwards.
     """
     from lab.cli.entry_point import report_error, run_async
-    from lab.declarations.units import parse_duration
     from lab.runner.batch import BatchRequest, run_batch
 
     if inline and runtime is RuntimeChoice.CONTAINERS:
@@ -83,7 +83,7 @@ def run(
         lab=name,
         runtime=(RuntimeChoice.PROCESSES if inline else runtime).value,
         keep=keep,
-        within=parse_duration(timeout),
+        within=read_duration("--timeout", timeout),
         runs=runs,
         inline=inline,
         faults=faults,

@@ -15,6 +15,7 @@ from lab.cli.options import (
     TopologyArgument,
     TopologyOption,
     one_topology,
+    read_duration,
 )
 from lab.cli.output import Format, print_client_lines, print_rows, print_text, show_progress
 from lab.system.tables import wrap_text
@@ -80,13 +81,12 @@ def up(
         print_text(dump(plan).rstrip() if output is Format.JSON else render_plan(plan))
         return
     from lab.cli.entry_point import run_async
-    from lab.declarations.units import parse_duration
     from lab.lifecycle.up import up as start
     from lab.network.publication import check_address, end_publication
 
     if address is not None:
         check_address(address)
-    patience = None if timeout is None else parse_duration(timeout)
+    patience = None if timeout is None else read_duration("--timeout", timeout)
     with show_progress() as progress:
         lab = run_async(
             start(

@@ -77,6 +77,8 @@ def find(run: Path | None, files: Iterable[str] = (HISTORY,), runs: Path = RUNS)
     for folder in places:
         if any((folder / name).is_file() for name in files):
             return folder
+    if run is not None and not any(one.exists() for one in places):
+        raise UserError(f"{run}: there is no such folder, nor one of that name in {runs.absolute()}")
     hint = "" if len([*files]) > 1 else ". For a load or a study use `xmpplab report`"
     raise UserError(f"{places[0]}: not the folder of a run: it has no {' or '.join(files)}{hint}")
 

@@ -69,7 +69,7 @@ def explain_taken_network(network: str) -> MissingError:
     """The error for addresses that are kept for labs and in use."""
     return MissingError(
         f"the addresses {network}, which the file of credentials keeps, are in use: end the lab that has them (xmpplab "
-        "status, xmpplab down), or name another file"
+        "status, xmpplab down; it may be another user's), or name another file"
     )
 
 

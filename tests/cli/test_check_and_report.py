@@ -125,7 +125,7 @@ def test_diff_opens_a_page_beside_the_second_run(runs, capsys, monkeypatch):
 def test_diff_of_what_is_no_run_is_bad_usage(runs, capsys):
     good = runs(story().finish())
     assert run(app, ["diff", str(good), "nowhere"]) == 64
-    assert "nowhere: not the folder of a run" in capsys.readouterr().err
+    assert "nowhere: there is no such folder, nor one of that name in " in capsys.readouterr().err
     assert run(app, ["diff", str(good), str(good), "-o", "nowhere/both.html"]) == 64
     assert "nowhere/both.html: cannot be written" in capsys.readouterr().err
 

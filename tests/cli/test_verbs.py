@@ -12,6 +12,7 @@ import pytest
 
 from lab.cli.app import VERBS, app
 from lab.cli.entry_point import run
+from lab.lifecycle.programs import PROGRAMS
 
 GOLDEN = Path(__file__).parent / "golden"
 PAIR = """\
@@ -51,6 +52,29 @@ def test_help_lists_every_verb_whole(capsys: pytest.CaptureFixture[str]) -> None
 def test_help_of_each_verb(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(app, [verb, "--help"]) == 0
     assert f"Usage: xmpplab {verb} " in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("verb", ["client", "profile"])
+def test_help_names_every_client_program(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(app, [verb, "--help"]) == 0
+    told = capsys.readouterr().out
+    assert [name for name in PROGRAMS if name not in "".join(told.split())] == []
+
+
+@pytest.mark.parametrize(
+    ("argv", "option"),
+    [
+        (["ping", "a", "b", "--interval", "1"], "--interval"),
+        (["ping", "a", "b", "--timeout", "1"], "--timeout"),
+        (["run", "everyone_writes", "--timeout", "1"], "--timeout"),
+        (["up", "pair", "--timeout", "1"], "--timeout"),
+    ],
+)
+def test_a_duration_without_a_unit_is_refused_by_its_option(
+    argv: list[str], option: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(app, argv) == 64
+    assert f"{option}: '1' has no unit: write 1ms or 1s" in capsys.readouterr().err
 
 
 #: What takes a tenth of a second or more to import, and no help needs.
