@@ -30,8 +30,9 @@ async def attach(name: str | None = None, *, whole: bool = True) -> Lab:
     record = select_record(name)
     lab = await open_lab(Layout.of(record.name), ready=whole)
     if lab is None:
+        gone = "its service has ended, or files of it are missing"
         raise UserError(
-            f"the lab {record.name} is not up (phase {record.phase}, or files of it are missing); "
+            f"the lab {record.name} is not up ({gone if record.phase == READY else f'phase {record.phase}'}); "
             f"see `xmpplab down {record.name}`, `xmpplab sweep`"
         )
     if lab.ended and whole:

@@ -443,9 +443,9 @@ async def _run_all(work: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
 
 
 def _describe(error: Exception) -> str:
-    text = str(error) or "no reason is given"
-    cause = error.__cause__
-    return f"{type(error).__name__}: {text}" + (f" ({cause})" if cause is not None and str(cause) not in text else "")
+    """What went wrong and why, without the header of the message that the library adds: bytes say nothing to people."""
+    text, cause = str(error) or "no reason is given", str(error.__cause__ or "").partition(" Header: ")[0]
+    return f"{type(error).__name__}: {text}" + (f" ({cause})" if cause not in text else "")
 
 
 STRATEGY = OmemoStrategy

@@ -120,6 +120,7 @@ async def test_a_message_has_no_body_and_each_device_reads_it_once(nodes):
     with pytest.raises(PeerError) as refused:
         await bob.read(stanza)
     assert TEXT not in str(refused.value)
+    assert str(refused.value).endswith("(It seems like this message was already decrypted before.)")
 
 
 async def test_the_size_does_not_give_away_that_of_the_text(nodes):
