@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, ClassVar
 from xml.sax.saxutils import escape, quoteattr
 
@@ -12,10 +12,8 @@ from lab.clients.xmpp.stanzas import CARBONS, CLIENT, FORWARD
 from lab.declarations.fault import FaultDeclaration
 from lab.declarations.faults.carbon_forgery import DECLARATION
 from lab.errors import TimedOut, UserError
-from lab.faults.client_interception import InterceptedDevice
-from lab.faults.fault import DeclaredFault, InjectedFault, ServerLike
-from lab.faults.server_attack import ServerAttack
-from lab.faults.stanza_interception import intercept
+from lab.faults.fault import ServerLike
+from lab.faults.server_attack import ServerAttack, ServerFault
 from lab.federation import Federation, Message, Person
 from lab.federation.context import Json, read_duration
 from lab.network.control import Control
@@ -67,40 +65,19 @@ class CarbonForgery(ServerAttack):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ForgedCarbon(DeclaredFault):
+class ForgedCarbon(ServerFault):
     """The attack as a value."""
 
     declaration: ClassVar[FaultDeclaration] = DECLARATION
-    at: str
     to: Person
     claims: Person
-    _acting: list[CarbonForgery] = field(default_factory=list, compare=False, repr=False)
-    _rules: list[InjectedFault | InterceptedDevice] = field(default_factory=list, compare=False, repr=False)
-
-    @property
-    def servers(self) -> Sequence[str]:
-        """The server."""
-        return (self.at,)
 
     async def apply(self, federation: Federation) -> CarbonForgery:
         """Begin. Raises UserError where there is no link, or the server could claim it without a copy."""
-        server = federation.server(self.at)
-        if self.claims.server is server:
+        if self.claims.server is federation.server(self.at):
             raise UserError(f"{self.name}: claims: {self.claims} is of {self.at}, which need not forge a copy for that")
         attack = CarbonForgery(federation, self.at, self.to, self.claims.jid)
-        rules = intercept((server, self.to.server), await attack.prepare(), direction="to", attack=self.name)
-        await attack.start()
-        self._acting.append(attack)
-        self._rules.append(rules)
-        await rules.apply(federation)
-        return attack
-
-    async def heal(self, federation: Federation) -> None:
-        """Forge no more."""
-        while self._rules:
-            await self._rules.pop().heal(federation)
-        while self._acting:
-            await self._acting.pop().stop()
+        return await self.begin(federation, attack, [self.to.server], direction="to")
 
 
 def forge_carbon(*, at: ServerLike, to: Person, claims: Person) -> ForgedCarbon:

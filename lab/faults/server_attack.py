@@ -16,7 +16,7 @@ from lab.errors import UserError
 from lab.faults.client_interception import InterceptedDevice
 from lab.faults.fault import DeclaredFault, InjectedFault
 from lab.faults.stanza_interception import intercept
-from lab.federation import Federation, Message, Person
+from lab.federation import Federation, Message, Person, ServerHandle
 from lab.federation.context import Json, read_duration
 from lab.history.events import CanaryFound
 from lab.metrics.jids import strip_resource
@@ -197,11 +197,10 @@ A = TypeVar("A", bound=ServerDeception)
 
 
 @dataclass(frozen=True, kw_only=True)
-class ServerAttackFault(DeclaredFault, Generic[A]):
-    """An attack by a person's own server as a value."""
+class ServerFault(DeclaredFault):
+    """A server that deceives as a value: rules on its links, and what deals with the stanzas on which they act."""
 
     at: str
-    of: Person
     _acting: list[ServerDeception] = field(default_factory=list, compare=False, repr=False)
     _rules: list[InjectedFault | InterceptedDevice] = field(default_factory=list, compare=False, repr=False)
 
@@ -210,28 +209,40 @@ class ServerAttackFault(DeclaredFault, Generic[A]):
         """The server."""
         return (self.at,)
 
+    async def begin(
+        self, federation: Federation, attack: A, others: Sequence[ServerHandle], direction: str = "both"
+    ) -> A:
+        """Let it act on the links to these servers; `direction` "to" is towards them. Raises UserError."""
+        rules = await attack.prepare()
+        await attack.start()
+        self._acting.append(attack)
+        for other in others:
+            one = intercept((self.at, other), rules, direction=direction, attack=self.name)
+            self._rules.append(one)
+            await one.apply(federation)
+        return attack
+
+    async def heal(self, federation: Federation) -> None:
+        """Act no more. Sessions that were begun with other keys than the real ones stay."""
+        while self._rules:
+            await self._rules.pop().heal(federation)
+        while self._acting:
+            await self._acting.pop().stop()
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServerAttackFault(ServerFault, Generic[A]):
+    """An attack by a person's own server as a value."""
+
+    of: Person
+
     async def apply(self, federation: Federation) -> A:
         """Begin; who fetches keys from then on gets the server's. Raises UserError."""
         server = federation.server(self.at)
         if self.of.server is not server:
             raise UserError(f"{self.name}: of: {self.of} is not of {self.at}: only the own server hands out keys")
-        attack = self.create_attack(federation)
-        rules = await attack.prepare()
-        await attack.start()
-        self._acting.append(attack)
-        for other in server.neighbours:
-            one = intercept((server, other), rules, attack=self.name)
-            self._rules.append(one)
-            await one.apply(federation)
-        return attack
+        return await self.begin(federation, self.create_attack(federation), server.neighbours)
 
     @abstractmethod
     def create_attack(self, federation: Federation) -> A:
         """The attack, which has not begun."""
-
-    async def heal(self, federation: Federation) -> None:
-        """Hand out the real keys alone again. Sessions that were begun with others stay."""
-        while self._rules:
-            await self._rules.pop().heal(federation)
-        while self._acting:
-            await self._acting.pop().stop()
