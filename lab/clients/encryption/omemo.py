@@ -44,7 +44,7 @@ from lab.clients.encryption import (
 )
 from lab.clients.encryption.key_store import KeyStore
 from lab.clients.encryption.omemo_0_3 import Omemo03
-from lab.clients.encryption.omemo_message import build_empty, is_policy, name_encryption
+from lab.clients.encryption.omemo_message import build_empty, excuse_refusal, name_encryption
 from lab.clients.encryption.omemo_version import OmemoVersion
 from lab.clients.encryption.session_manager import (
     UndecidedKeys,
@@ -117,10 +117,7 @@ class OmemoStrategy(Encryption):
         try:
             return await self._publish()
         except PeerError as error:
-            if not self.settings.keys_optional or not is_policy(error):
-                raise
-            self._unpublished = f"the own keys are not published: {error}"
-            self.settings.trouble(f"{self.name}: {self._unpublished}")
+            self._unpublished = excuse_refusal(error, self.settings, self.name)
             return {}
 
     async def _publish(self) -> dict[str, Any]:

@@ -37,7 +37,7 @@ from lab.clients.encryption import (
 )
 from lab.clients.encryption import omemo_dr_xml as xml_of
 from lab.clients.encryption.omemo_dr_store import OmemoDrStore
-from lab.clients.encryption.omemo_message import FALLBACK, build_empty, is_policy, name_encryption
+from lab.clients.encryption.omemo_message import FALLBACK, build_empty, excuse_refusal, name_encryption
 from lab.clients.xmpp.client_stream import ClientStream, Refused
 from lab.clients.xmpp.stanzas import Incoming
 from lab.errors import LabError, PeerError, UserError
@@ -102,10 +102,7 @@ class OmemoDrStrategy(Encryption):
             if device not in (listed := await self._published(self._account)):
                 await self._publish_list([*listed, device])
         except PeerError as error:
-            if not self.settings.keys_optional or not is_policy(error):
-                raise
-            self._unpublished = f"the own keys are not published: {error}"
-            self.settings.trouble(f"{self.name}: {self._unpublished}")
+            self._unpublished = excuse_refusal(error, self.settings, self.name)
             return {}
         await self._stream.plugin["xep_0115"].update_caps(broadcast=False)
         return {"omemo_device": device, "fingerprint": self._manager.get_our_fingerprint()}

@@ -8,8 +8,10 @@ from xml.etree import ElementTree as ET
 
 from slixmpp.stanza import Message
 
+from lab.clients.encryption import EncryptionSettings
 from lab.clients.xmpp.client_stream import ClientStream, Refused
 from lab.clients.xmpp.stanzas import CARBONS, CLIENT, EME
+from lab.errors import PeerError
 
 HINTS = "urn:xmpp:hints"
 #: The body of a message with OMEMO 0.3 for clients without.
@@ -37,7 +39,19 @@ def name_encryption(message: ET.Element, namespace: str) -> None:
         ET.SubElement(message, f"{{{HINTS}}}store")
 
 
-def is_policy(error: BaseException | None) -> bool:
+def excuse_refusal(error: PeerError, settings: EncryptionSettings, name: str) -> str:
+    """Why the own keys are not published, said as trouble too: the server will not have them, and they are optional.
+
+    Raises the error in any other case.
+    """
+    if not settings.keys_optional or not _is_policy(error):
+        raise error
+    why = f"the own keys are not published: {error}"
+    settings.trouble(f"{name}: {why}")
+    return why
+
+
+def _is_policy(error: BaseException | None) -> bool:
     """Whether a server has refused what it does not offer or allow, and will do so again."""
     while error is not None and not isinstance(error, Refused):
         error = error.__cause__
